@@ -1,0 +1,1 @@
+"""What each kind of board is, and what it needs."""

@@ -1,0 +1,1 @@
+"""Foreign model formats in, float `.tflite` with raw named heads out."""

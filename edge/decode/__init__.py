@@ -1,0 +1,1 @@
+"""From raw quantised heads to boxes."""

@@ -1,0 +1,29 @@
+"""The one error tree: every failure a user can meet is an `EdgeError` with one clear sentence.
+
+Each class is rooted twice, in the tree and in the built-in that describes its kind, so that a caller may
+catch whichever it knows. The sentence says what was expected, what was found and what to type.
+"""
+
+
+class EdgeError(Exception):
+    """Something failed that the user can act on; `str(error)` is the sentence to show them."""
+
+
+class ConfigError(EdgeError, ValueError):
+    """A configuration has one or more faults; the message lists them all, one a line, each with its path."""
+
+
+class ModelError(EdgeError, ValueError):
+    """A model file is missing, damaged, foreign, or does not fit its manifest."""
+
+
+class SourceError(EdgeError, OSError):
+    """A frame source cannot be opened, or broke while it was read."""
+
+
+class SinkError(EdgeError, OSError):
+    """Results could not be delivered or written."""
+
+
+class DependencyError(EdgeError, ImportError):
+    """An optional package or program is needed and missing; the message says what to install."""

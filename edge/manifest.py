@@ -1,0 +1,289 @@
+"""The manifest: everything the runtime must know of a model, appended to its `.tflite` as a zip.
+
+A FlatBuffer is read from its start and a zip from its end, so one file is both: LiteRT ignores the zip,
+and `zipfile` the FlatBuffer. Reading costs 0.6 ms, and the description can't be lost on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import ModelError
+
+SCHEMA_VERSION = 1
+MANIFEST_MEMBER = "manifest.json"
+ANCHORS_MEMBER = "anchors.npy"
+# A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
+FLATBUFFER_IDENTIFIER = b"TFL3"
+# The oldest date a zip can hold: the same bytes on every day.
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+# Of the members together, unpacked; the largest head known (25,200 anchors) needs 0.4 MiB.
+MAX_MEMBERS_BYTES = 16 * 2**20
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class InputTransform(_Model):
+    """How a frame becomes the input tensor: resize, colour order, then ``(pixel - mean) / std``.
+
+    Attributes:
+        size_wh: Width and height of the input tensor, pixels.
+        color: Channel order that the model was trained on.
+        mean: Per channel, in pixel values 0..255, in the order of `color`.
+        std: Per channel, in pixel values, > 0.
+        resize: `stretch` fills the input; `letterbox` keeps the aspect, centred.
+        padding: Pixel value of the letterbox bars, before the normalisation.
+    """
+
+    size_wh: tuple[PositiveInt, PositiveInt]
+    color: Literal["rgb", "bgr"]
+    mean: tuple[float, float, float]
+    std: tuple[
+        Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
+    ]
+    resize: Literal["letterbox", "stretch"]
+    padding: Annotated[int, Field(ge=0, le=255)] = 114
+
+
+class SsdHead(_Model):
+    """Raw SSD outputs, roles `boxes` `(1, A, 4)` (ty, tx, th, tw) and `scores` `(1, A, C)`.
+
+    Attributes:
+        box_scales: Divisors of (ty, tx, th, tw); the inverse variances of Liu et al. 2016, eq. 2.
+        activation: What turns a raw score into [0, 1]: `sigmoid`, or `none` where the graph did it.
+        background: Column 0 of `scores` is "no object" and label 0 belongs to column 1.
+    """
+
+    kind: Literal["ssd"] = "ssd"
+    box_scales: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    activation: Literal["sigmoid", "none"] = "sigmoid"
+    background: bool = True
+
+
+class Calibration(_Model):
+    """Which images the activation ranges came from."""
+
+    digest: str
+    images: PositiveInt
+    seed: int
+    method: str
+
+
+class Accuracy(_Model):
+    """One metric of the float and the quantised model on the same images, none used for calibration.
+
+    Attributes:
+        metric: Such as `mAP50-95`, in [0, 1].
+        images: Number of images, N.
+        difference: quantised minus float.
+        difference_interval: 95 % bootstrap interval of the difference over images.
+    """
+
+    metric: str
+    dataset: str
+    images: PositiveInt
+    float_value: Ratio
+    quantized_value: Ratio
+    difference: float
+    difference_interval: tuple[float, float]
+
+
+class Provenance(_Model):
+    """Where the weights come from and what was done to them."""
+
+    source: str
+    license: str
+    changes: str
+    recipe: str
+    seed: int
+    tools: dict[str, str]
+
+
+class Manifest(_Model):
+    """The JSON half of the manifest.
+
+    Attributes:
+        digest: `sha256:` and the hex digest of the FlatBuffer bytes that precede the zip; set by `append`.
+        outputs: Output role to tensor name, as the interpreter spells it.
+        labels: Text of each class id; the empty string marks an id that the data set never used.
+        score_threshold: Default of the runtime; a configuration may say otherwise.
+        iou_threshold: Likewise, for suppression.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    digest: str = ""
+    input: InputTransform
+    outputs: dict[str, str]
+    head: SsdHead
+    labels: tuple[str, ...]
+    score_threshold: Ratio = 0.5
+    iou_threshold: Ratio = 0.6
+    calibration: Calibration | None = None
+    accuracy: tuple[Accuracy, ...] = ()
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file, read and verified.
+
+    Attributes:
+        path: Where it came from, for messages.
+        flatbuffer: The model itself, without the zip.
+        manifest: Its description.
+        anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w); `None` for heads without.
+    """
+
+    path: Path
+    flatbuffer: bytes
+    manifest: Manifest
+    anchors: NDArray[np.float32] | None
+
+
+def digest_of(data: bytes) -> str:
+    """Return `sha256:` and the hex digest."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def append(flatbuffer: bytes, manifest: Manifest, anchors: NDArray[np.float32] | None) -> bytes:
+    """Return the bytes of a self-describing model file: the FlatBuffer, then a deterministic zip.
+
+    Args:
+        flatbuffer: The bare model.
+        manifest: Its `digest` is replaced by the FlatBuffer's.
+        anchors: `(A, 4)` float32, or `None`.
+    """
+    sealed = manifest.model_copy(update={"digest": digest_of(flatbuffer)})
+    text = json.dumps(sealed.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    out = io.BytesIO()
+    out.write(flatbuffer)
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
+        _write_member(archive, MANIFEST_MEMBER, text.encode())
+        if anchors is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, np.ascontiguousarray(anchors, np.float32), allow_pickle=False)
+            _write_member(archive, ANCHORS_MEMBER, buffer.getvalue())
+    return out.getvalue()
+
+
+def read(path: Path) -> ModelFile:
+    """Read and verify a model file.
+
+    Raises:
+        ModelError: Missing, truncated, foreign or damaged, or without a manifest.
+    """
+    data = _read_bytes(path)
+    if data[4:8] != FLATBUFFER_IDENTIFIER:
+        raise ModelError(
+            f"{path}: expected a TensorFlow Lite model, found {_describe(data)}; "
+            "make one with: edge-convert run"
+        )
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            flatbuffer = data[: _zip_start(archive)]
+            manifest = _parse_manifest(path, _member(path, archive, MANIFEST_MEMBER))
+            anchors = _read_anchors(path, archive)
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"{path}: expected a manifest behind the model, found none that can be read "
+            f"({_reason(error)}); copy the file again, or make it with: edge-convert run"
+        ) from error
+    found = digest_of(flatbuffer)
+    if found != manifest.digest:
+        raise ModelError(
+            f"{path}: the model is damaged: expected {manifest.digest[:19]}…, "
+            f"found {found[:19]}…; copy the file again"
+        )
+    return ModelFile(path, flatbuffer, manifest, anchors)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such file; give the path of a .tflite model") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from error
+
+
+def _describe(data: bytes) -> str:
+    if not data:
+        return "an empty file"
+    known = {b"PK\x03\x04": "a zip archive", b"\x89HDF": "an HDF5 (Keras) file"}
+    return known.get(data[:4], f"{len(data)} bytes that begin with {data[:8]!r}")
+
+
+def _zip_start(archive: zipfile.ZipFile) -> int:
+    infos = archive.infolist()
+    if not infos:
+        raise zipfile.BadZipFile("it is empty")
+    if sum(info.file_size for info in infos) > MAX_MEMBERS_BYTES:
+        raise zipfile.BadZipFile(f"it unpacks to over {MAX_MEMBERS_BYTES} bytes")
+    return min(info.header_offset for info in infos)
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
+    if name not in archive.namelist():
+        raise ModelError(
+            f"{path}: expected {name} behind the model; make it with: edge-convert run"
+        )
+    return archive.read(name)
+
+
+def _parse_manifest(path: Path, text: bytes) -> Manifest:
+    fields: Any = json.loads(text)
+    version = fields.get("schema_version") if isinstance(fields, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ModelError(
+            f"{path}: its manifest has schema version {version}, this edge-vision reads "
+            f"{SCHEMA_VERSION}; update edge-vision, or convert the model again"
+        )
+    try:
+        return Manifest.model_validate(fields)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ModelError(f"{path}: its manifest is wrong: {faults}; convert it again") from error
+
+
+def _read_anchors(path: Path, archive: zipfile.ZipFile) -> NDArray[np.float32] | None:
+    if ANCHORS_MEMBER not in archive.namelist():
+        return None
+    anchors = np.load(io.BytesIO(archive.read(ANCHORS_MEMBER)), allow_pickle=False)
+    if anchors.ndim != 2 or anchors.shape[1] != 4 or anchors.dtype != np.float32:  # noqa: PLR2004
+        raise ModelError(
+            f"{path}: anchors must be (A, 4) float32, found {anchors.shape} {anchors.dtype}; "
+            "convert it again"
+        )
+    return np.asarray(anchors, np.float32)
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, ZIP_EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    archive.writestr(info, data)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
