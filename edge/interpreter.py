@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import DependencyError, ModelError
 from edge.model_spec import ModelSpec, TensorSpec, join
@@ -14,9 +15,9 @@ from edge.quant import Quant
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from edge.manifest import ModelFile
+
+Heads = dict[str, NDArray[Any]]
 
 # First what a new board installs, then the package it succeeded (Python <= 3.11, numpy < 2).
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
@@ -113,11 +114,11 @@ class Interpreter:
         """Return a new zeroed buffer of the input's shape and dtype, owned by the caller."""
         return np.zeros(self.spec.input.shape, self.spec.input.dtype)
 
-    def output_buffers(self) -> dict[str, NDArray[Any]]:
+    def output_buffers(self) -> Heads:
         """Return new buffers for the raw heads, by role, owned by the caller."""
         return {role: np.empty(spec.shape, spec.dtype) for role, spec in self.spec.outputs.items()}
 
-    def invoke(self, input_tensor: NDArray[Any], *, out: dict[str, NDArray[Any]]) -> None:
+    def invoke(self, input_tensor: NDArray[Any], *, out: Heads) -> None:
         """Run the model on one input and copy its heads out; the GIL is free meanwhile.
 
         Args:
