@@ -20,7 +20,8 @@ class Detections:
         scores: `(N,)` float32 in [0, 1].
         class_ids: `(N,)` int32, indices into the manifest's labels.
 
-    The arrays may be views into a decoder's buffers; they then hold until its next frame. `copy` keeps them.
+    The arrays may be views into a decoder's buffers; they then hold until its next frame, and
+    `copy` keeps them.
 
     Raises:
         ValueError: The shapes do not match each other.

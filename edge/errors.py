@@ -1,7 +1,8 @@
 """The one error tree: every failure a user can meet is an `EdgeError` with one clear sentence.
 
-Each class is rooted twice, in the tree and in the built-in that describes its kind, so that a caller may
-catch whichever it knows. The sentence says what was expected, what was found and what to type.
+Each class is rooted twice, in the tree and in the built-in that describes its kind, so that a
+caller may catch whichever it knows. The sentence says what was expected, what was found and what to
+type.
 """
 
 
@@ -10,7 +11,7 @@ class EdgeError(Exception):
 
 
 class ConfigError(EdgeError, ValueError):
-    """A configuration has one or more faults; the message lists them all, one a line, each with its path."""
+    """A configuration has faults; the message lists them all, one a line, each with its path."""
 
 
 class ModelError(EdgeError, ValueError):

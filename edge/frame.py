@@ -15,11 +15,11 @@ class Frame:
     """One frame of a source.
 
     Attributes:
-        image: `(H, W, 3)` uint8, B G R. Owned by the source, and borrowed: it holds until the consumer
-            takes its next frame.
+        image: `(H, W, 3)` uint8, B G R. Owned by the source, and borrowed: it holds until the
+            consumer takes its next frame.
         sequence: Number of the frame within the source, from 0, dropped frames counted.
         captured_ns: Monotonic clock (`time.monotonic_ns`) when the frame was complete.
-        captured_utc_ns: Nanoseconds since the Unix epoch, UTC, at the same moment; for messages only.
+        captured_utc_ns: Nanoseconds since the Unix epoch, UTC, at that moment; for messages only.
     """
 
     image: NDArray[np.uint8]

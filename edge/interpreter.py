@@ -1,4 +1,4 @@
-"""The only place that knows LiteRT: load a verified model file, invoke it, copy its raw heads out."""
+"""The only place that knows LiteRT: load a verified model file, invoke it, copy its heads out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def runtime_module() -> Any:  # noqa: ANN401
     """Import and return the interpreter module of whichever runtime is installed.
 
     Raises:
-        DependencyError: None is, or tflite-runtime stands beside numpy 2, with which it cannot work.
+        DependencyError: None is, or tflite-runtime stands beside numpy 2, where it cannot work.
     """
     for name in RUNTIMES:
         try:

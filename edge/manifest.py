@@ -1,7 +1,7 @@
 """The manifest: everything the runtime must know of a model, appended to its `.tflite` as a zip.
 
-A FlatBuffer is read from its start and a zip from its end, so one file is both: LiteRT ignores the zip,
-and `zipfile` the FlatBuffer. Reading costs 0.6 ms, and the description can't be lost on the way.
+A FlatBuffer is read from its start and a zip from its end, so one file is both: LiteRT ignores the
+zip, and `zipfile` the FlatBuffer. Reading costs 0.6 ms, and the description can't get lost.
 """
 
 from __future__ import annotations
@@ -10,18 +10,24 @@ import hashlib
 import io
 import json
 import os
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+import edge.anchors as npy
 from edge.errors import ModelError
 
-SCHEMA_VERSION = 1
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+SCHEMA_VERSION: Literal[1] = 1
 MANIFEST_MEMBER = "manifest.json"
 ANCHORS_MEMBER = "anchors.npy"
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
@@ -30,13 +36,18 @@ FLATBUFFER_IDENTIFIER = b"TFL3"
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 # Of the members together, unpacked; the largest head known (25,200 anchors) needs 0.4 MiB.
 MAX_MEMBERS_BYTES = 16 * 2**20
+# What damaged bytes raise; RuntimeError is an encrypted member, an unknown compression
+# (NotImplementedError) or JSON nested too deep (RecursionError).
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError)
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class InputTransform(_Model):
@@ -86,7 +97,7 @@ class Calibration(_Model):
 
 
 class Accuracy(_Model):
-    """One metric of the float and the quantised model on the same images, none used for calibration.
+    """One metric of the float and the quantised model, on images not used for calibration.
 
     Attributes:
         metric: Such as `mAP50-95`, in [0, 1].
@@ -119,7 +130,7 @@ class Manifest(_Model):
     """The JSON half of the manifest.
 
     Attributes:
-        digest: `sha256:` and the hex digest of the FlatBuffer bytes that precede the zip; set by `append`.
+        digest: `sha256:` and the hex digest of the FlatBuffer before the zip; set by `append`.
         outputs: Output role to tensor name, as the interpreter spells it.
         labels: Text of each class id; the empty string marks an id that the data set never used.
         score_threshold: Default of the runtime; a configuration may say otherwise.
@@ -177,9 +188,7 @@ def append(flatbuffer: bytes, manifest: Manifest, anchors: NDArray[np.float32] |
     with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
         _write_member(archive, MANIFEST_MEMBER, text.encode())
         if anchors is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, np.ascontiguousarray(anchors, np.float32), allow_pickle=False)
-            _write_member(archive, ANCHORS_MEMBER, buffer.getvalue())
+            _write_member(archive, ANCHORS_MEMBER, npy.to_bytes(anchors))
     return out.getvalue()
 
 
@@ -200,7 +209,7 @@ def read(path: Path) -> ModelFile:
             flatbuffer = data[: _zip_start(archive)]
             manifest = _parse_manifest(path, _member(path, archive, MANIFEST_MEMBER))
             anchors = _read_anchors(path, archive)
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError) as error:
+    except (*DAMAGED, ValueError, RuntimeError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(
@@ -269,13 +278,10 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
 def _read_anchors(path: Path, archive: zipfile.ZipFile) -> NDArray[np.float32] | None:
     if ANCHORS_MEMBER not in archive.namelist():
         return None
-    anchors = np.load(io.BytesIO(archive.read(ANCHORS_MEMBER)), allow_pickle=False)
-    if anchors.ndim != 2 or anchors.shape[1] != 4 or anchors.dtype != np.float32:  # noqa: PLR2004
-        raise ModelError(
-            f"{path}: anchors must be (A, 4) float32, found {anchors.shape} {anchors.dtype}; "
-            "convert it again"
-        )
-    return np.asarray(anchors, np.float32)
+    try:
+        return npy.from_bytes(archive.read(ANCHORS_MEMBER))
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}; convert it again") from error
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

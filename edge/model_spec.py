@@ -91,8 +91,8 @@ def _check_ssd(file: ModelFile, roles: dict[str, TensorSpec]) -> None:
     if roles["scores"].shape[-1] != columns:
         background = " and background" if file.manifest.head.background else ""
         raise ModelError(
-            f"{file.path}: the manifest has {len(file.manifest.labels)} labels, but the scores have "
-            f"{roles['scores'].shape[-1]} columns, which needs {columns} (labels{background}); "
+            f"{file.path}: the manifest has {len(file.manifest.labels)} labels, but the scores "
+            f"have {roles['scores'].shape[-1]} columns, expected {columns} (labels{background}); "
             "fix the labels and convert the model again"
         )
     _expect_shape(file, "scores", roles["scores"], (1, anchors, columns))
@@ -101,6 +101,6 @@ def _check_ssd(file: ModelFile, roles: dict[str, TensorSpec]) -> None:
 def _expect_shape(file: ModelFile, role: str, spec: TensorSpec, shape: tuple[int, ...]) -> None:
     if spec.shape != shape:
         raise ModelError(
-            f"{file.path}: output {role} is {spec.shape}, but the head and its anchors need {shape}; "
-            "convert the model again"
+            f"{file.path}: output {role} is {spec.shape}, but the head and its anchors need "
+            f"{shape}; convert the model again"
         )

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from edge.detections import Detections
 
 STAGES = ("capture", "preprocess", "invoke", "decode", "suppress")

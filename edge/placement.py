@@ -15,7 +15,7 @@ Resize = Literal["letterbox", "stretch"]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A source frame resized to `region_wh` at `offset_xy` of an input of `input_wh`; all in pixels."""
+    """A source frame resized to `region_wh` at `offset_xy` of an input of `input_wh`; pixels."""
 
     source_wh: tuple[int, int]
     input_wh: tuple[int, int]

@@ -1,7 +1,7 @@
 """Frame to input tensor, once: calibration, verification and the board call the same `fill_input`.
 
-resize → cvtColor → one 256-entry table, into the caller's buffer; where the table equals it, a bare
-XOR 0x80. Measured on x86 at 1280x720 → 300x300: 131 µs, against 3,840 µs for the float way.
+resize → cvtColor → one 256-entry table, into the caller's buffer; where the table equals it, a
+bare XOR 0x80. Measured on x86 at 1280x720 → 300x300: 131 µs, against 3,840 µs for the float way.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ SIGN_BIT = 0x80
 def pixel_table(transform: InputTransform, *, quant: Quant, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the input value of each pixel value and channel.
 
-    Halves round upwards: the image of 0..255 under ``x / 127.5 - 1`` lies exactly between quanta, and
-    rounding all of them the same way keeps 256 levels apart where half-to-even would merge pairs.
+    Halves round upwards: the image of 0..255 under ``x / 127.5 - 1`` lies exactly between quanta,
+    and rounding all of them the same way keeps 256 levels apart where half-to-even would merge
+    pairs.
 
     Returns:
         `(256, 3)` of `dtype`, channels in the transform's colour order.
@@ -61,8 +62,8 @@ class Preprocessor:
 
         Args:
             image: `(H, W, 3)` uint8, B G R; read only.
-            out: `(1, h, w, 3)` of the input's dtype, owned by the caller, rewritten. The letterbox bars
-                are painted once per buffer and frame size, so `out` must not be written in between.
+            out: `(1, h, w, 3)` of the input's dtype, owned by the caller, rewritten. The letterbox
+                bars are painted once per buffer and frame size: write nothing to `out` in between.
 
         Returns:
             Where the frame lies in the input, for the boxes' way back.

@@ -1,4 +1,4 @@
-"""Affine quantisation: ``real = (q - zero_point) * scale``, and thresholds moved into the quantised domain.
+"""Affine quantisation: ``real = (q - zero_point) * scale``, and thresholds as quanta.
 
 Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", eq. 1.
@@ -29,17 +29,17 @@ class Quant:
     zero_point: int = 0
 
     def threshold(self, real: float, dtype: np.dtype[Any]) -> float:
-        """Return the least value `t` of `dtype` with ``dequantize(q) >= real`` exactly for ``q >= t``.
+        """Return the least `t` of `dtype` with ``dequantize(q) >= real`` exactly for ``q >= t``.
 
-        For an integer `dtype` the result is an integral float in ``[min, max + 1]``; `max + 1` means
-        that no value of the dtype reaches `real`. For a float `dtype` it is `real` itself.
+        For an integer `dtype` the result is an integral float in ``[min, max + 1]``; `max + 1`
+        means that no value of the dtype reaches `real`. For a float `dtype` it is `real` itself.
         """
         if dtype.kind == "f":
             return real
         info = np.iinfo(dtype)
         if math.isinf(real):
             return float(info.min if real < 0 else info.max + 1)
-        # A real that is itself a quantum must not be pushed to the next one by the division's last bit.
+        # A real that is a quantum must not be pushed to the next one by the division's last bit.
         steps = real / self.scale
         nearest = round(steps)
         exact = (
@@ -54,10 +54,12 @@ class Quant:
         if q.dtype.kind == "f":
             return q.astype(np.float32)
         # Widened first: int8 minus int8 wraps around at 128.
-        return ((q.astype(np.int32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)
+        steps = q.astype(np.int32) - self.zero_point
+        real: NDArray[np.float32] = (steps * np.float32(self.scale)).astype(np.float32)
+        return real
 
     def quantize(self, real: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return the nearest quanta of `real`, halves upwards, saturated to `dtype`; a new array."""
+        """Return the quanta nearest to `real`, halves upwards, saturated to `dtype`; new array."""
         if dtype.kind == "f":
             return real.astype(dtype)
         info = np.iinfo(dtype)
