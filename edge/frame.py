@@ -26,6 +26,7 @@ class Frame:
     sequence: int
     captured_ns: int
     captured_utc_ns: int
+    capture_ns: int = 0
 
     @property
     def size_wh(self) -> tuple[int, int]:
