@@ -1,0 +1,82 @@
+"""Options, skip rules and the folders that tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+# Debian puts the broker where an ordinary user's PATH does not look.
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
+
+# The same examples on every run, and no deadline: a busy machine is not a fault.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", derandomize=False, deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def assets_folder() -> Path | None:
+    """Return the development assets, from EDGE_ASSETS or beside the repository; None without."""
+    named = os.environ.get("EDGE_ASSETS")
+    folder = Path(named) if named else ROOT.parent / "shared" / "assets"
+    return folder if folder.is_dir() else None
+
+
+def mosquitto_program() -> str | None:
+    """Return the path of the mosquitto broker; None where it is not installed."""
+    path = os.environ.get("PATH", os.defpath)
+    return shutil.which("mosquitto", path=f"{path}:{SYSTEM_FOLDERS}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+    parser.addoption("--hardware", action="store_true", help="also run the tests marked hardware")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for name, reason in _skip_reasons(config).items():
+            if reason and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _skip_reasons(config: pytest.Config) -> dict[str, str]:
+    """Return, for each marker, why its tests cannot run here; the empty string if they can."""
+    return {
+        "slow": "" if config.getoption("--slow") else "slow: run with --slow",
+        "hardware": "" if config.getoption("--hardware") else "hardware: run with --hardware",
+        "assets": ""
+        if assets_folder()
+        else "no development assets: set EDGE_ASSETS to their folder, or have ../shared/assets",
+        "broker": ""
+        if mosquitto_program()
+        else "no mosquitto: install it with: sudo apt install mosquitto",
+    }
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """Return the development assets folder; mark the test `assets` as well."""
+    folder = assets_folder()
+    if folder is None:
+        pytest.skip("no development assets")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mosquitto() -> str:
+    """Return the path of the mosquitto program; mark the test `broker` as well."""
+    program = mosquitto_program()
+    if program is None:
+        pytest.skip("no mosquitto")
+    return program
