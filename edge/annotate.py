@@ -1,0 +1,67 @@
+"""Boxes and labels drawn on an image, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.detections import Detections
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+# Golden angle: neighbouring class ids get hues far apart.
+HUE_STEP = 137.508
+HUES = 180  # OpenCV's hue circle for uint8
+# Thickness and text grow with the frame; 1 at this height.
+REFERENCE_HEIGHT_PX = 480
+
+
+def annotate_inplace(
+    image: NDArray[np.uint8], detections: Detections, labels: Sequence[str]
+) -> None:
+    """Draw each detection's box, label and score.
+
+    Args:
+        image: `(H, W, 3)` uint8, B G R; drawn on.
+        detections: In this image's pixels.
+        labels: Text of each class id.
+    """
+    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
+    # The best last, so that nothing lies over it.
+    for row in range(len(detections) - 1, -1, -1):
+        class_id = int(detections.class_ids[row])
+        text = f"{labels[class_id]} {detections.scores[row]:.2f}"
+        _draw(image, detections.boxes[row], text, color=_color(class_id), unit=unit)
+
+
+def _color(class_id: int) -> tuple[int, int, int]:
+    hue = int(class_id * HUE_STEP) % HUES
+    pixel = np.array([[[hue, 200, 255]]], np.uint8)  # (1, 1, 3) H S V
+    blue, green, red = cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0]
+    return int(blue), int(green), int(red)
+
+
+def _draw(
+    image: NDArray[np.uint8],
+    box: NDArray[np.float32],
+    text: str,
+    *,
+    color: tuple[int, int, int],
+    unit: float,
+) -> None:
+    x1, y1, x2, y2 = (round(float(side)) for side in box)
+    thickness = round(2 * unit)
+    scale = 0.5 * unit
+    cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), color, thickness)
+    (width, height), baseline = cv2.getTextSize(text, FONT, scale, max(1, thickness // 2))
+    top = max(y1, height + baseline)
+    left = min(x1, max(0, image.shape[1] - width))
+    cv2.rectangle(image, (left, top - height - baseline), (left + width, top), color, cv2.FILLED)
+    origin = (left, top - baseline // 2)
+    cv2.putText(image, text, origin, FONT, scale, (0, 0, 0), max(1, thickness // 2), cv2.LINE_AA)

@@ -1,0 +1,57 @@
+"""`edge check`: every fault of a configuration at once; no network, no device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge import app, config
+from edge.capture.registry import check_uri
+from edge.errors import ConfigError, EdgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def faults(path: Path) -> list[str]:
+    """Return one sentence for each fault; none means that `edge run` can start.
+
+    The model is read, matched with its manifest, and loaded.
+    """
+    found: list[str] = []
+    try:
+        settings = config.load(path, {})
+    except ConfigError as error:
+        found += str(error).splitlines()
+        settings = config.load_sound_sections(path)
+    for check in (_check_model, _check_source, _check_files):
+        found += _failure(check, settings)
+    return found
+
+
+def _failure(check: Callable[[config.Config], None], settings: config.Config) -> list[str]:
+    try:
+        check(settings)
+    except EdgeError as error:
+        return [str(error)]
+    return []
+
+
+def _check_model(settings: config.Config) -> None:
+    app.open_detector(settings, app.model_file(settings))
+
+
+def _check_source(settings: config.Config) -> None:
+    try:
+        check_uri(settings.camera.source)
+    except EdgeError as error:
+        raise ConfigError(f"[camera] source: {error}") from error
+
+
+def _check_files(settings: config.Config) -> None:
+    if settings.mqtt is None:
+        return
+    files = {"password_file": settings.mqtt.password_file, "ca_file": settings.mqtt.ca_file}
+    for key, file in files.items():
+        if file is not None and not file.is_file():
+            raise ConfigError(f"[mqtt] {key}: no such file {file}; create it or fix the path")

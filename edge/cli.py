@@ -1,0 +1,217 @@
+"""The `edge` command: one verb a job, results on stdout, logs on stderr.
+
+Exit status 0 is done, 1 failed, 2 misused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import ConfigError, EdgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.config import Config
+
+DONE, FAILED, MISUSED = 0, 1, 2
+
+EPILOG = """examples:
+  edge run                                   built-in model and source, JSON lines on stdout
+  edge run --source file:street.mp4 --mqtt mqtt://localhost
+  edge run /etc/edge/door.toml
+  edge check /etc/edge/door.toml
+  edge inspect model.tflite
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.DEBUG if arguments.debug else logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        return int(arguments.verb(arguments))
+    except EdgeError as error:
+        if arguments.debug:
+            raise
+        for line in str(error).splitlines():
+            print(f"edge: {line}", file=sys.stderr)
+        return MISUSED if isinstance(error, ConfigError) else FAILED
+    except BrokenPipeError:
+        # Whoever read stdout has gone, as in `edge inspect MODEL | head`: nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge",
+        description="Run a detector on camera frames and publish what it sees.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_run(verbs)
+    _add_check(verbs)
+    _add_inspect(verbs)
+    _add_demo(verbs)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when somebody asks; that costs 20 ms."""
+
+    def __init__(self, option_strings: list[str], dest: str, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(option_strings, dest, nargs=0, **kwargs)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print it and end the program."""
+        from importlib.metadata import version  # noqa: PLC0415
+
+        print(f"edge-vision {version('edge-vision')}")
+        parser.exit()
+
+
+def _add_verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
+    return parser
+
+
+def _add_run(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(verbs, "run", "Detect on a source's frames until it ends or Ctrl-C.")
+    parser.set_defaults(verb=_run)
+    parser.add_argument("config", metavar="CONFIG", nargs="?", type=Path, help="a TOML file")
+    parser.add_argument(
+        "--source",
+        metavar="URI",
+        help="demo:, file:PATH (video, image or folder), or v4l2:/dev/video0",
+    )
+    parser.add_argument("--model", metavar="FILE", type=Path, help="a model of edge-convert")
+    parser.add_argument(
+        "--mqtt", metavar="URL", help="mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS"
+    )
+    parser.add_argument("--loop", action="store_true", help="start a file again at its end")
+    parser.add_argument(
+        "--realtime", action="store_true", help="play a file at its own pace, dropping late frames"
+    )
+    parser.add_argument("--jsonl", action="store_true", help="JSON lines on stdout beside MQTT")
+    parser.add_argument("--frames", metavar="N", type=_positive, help="stop after N frames")
+
+
+def _add_check(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(
+        verbs, "check", "Find every fault of a configuration; no network, no device is touched."
+    )
+    parser.set_defaults(verb=_check)
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="a TOML file")
+    parser.add_argument("--json", action="store_true", help="faults as JSON")
+
+
+def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(verbs, "inspect", "Show a model's tensors, head, labels and origin.")
+    parser.set_defaults(verb=_inspect)
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", type=Path, help="a .tflite (default: the built-in one)"
+    )
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def _add_demo(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(
+        verbs, "demo", "Broker, detector and subscriber on this machine; writes an annotated image."
+    )
+    parser.set_defaults(verb=_demo)
+    parser.add_argument("--frames", metavar="N", type=_positive, default=360, help="default: 360")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        default=Path("demo.jpg"),
+        help="default: demo.jpg",
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text}")
+    return value
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    camera: dict[str, Any] = {}
+    if arguments.source is not None:
+        camera["source"] = arguments.source
+    if arguments.loop:
+        camera["loop"] = True
+    if arguments.realtime:
+        camera["realtime"] = True
+    overrides: dict[str, dict[str, Any]] = {"camera": camera}
+    if arguments.model is not None:
+        overrides["model"] = {"file": arguments.model}
+    if arguments.mqtt is not None:
+        overrides["mqtt"] = {"url": arguments.mqtt}
+    if arguments.jsonl:
+        overrides["output"] = {"jsonl": True}
+    return overrides
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from edge import app, config  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
+
+    settings: Config = config.load(arguments.config, _overrides(arguments))
+    summary = app.run(settings, max_frames=arguments.frames)
+    logging.getLogger("edge").info(
+        "%d frames in %.1f s (%.1f frames/s), %d detections",
+        summary.frames,
+        summary.elapsed_s,
+        summary.rate_hz,
+        summary.detections,
+    )
+    return DONE
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from edge import check  # noqa: PLC0415
+
+    faults = check.faults(arguments.config)
+    if arguments.json:
+        print(json.dumps({"config": str(arguments.config), "faults": faults}, indent=1))
+    elif not faults:
+        print(f"{arguments.config}: no faults")
+    for fault in [] if arguments.json else faults:
+        print(f"edge: {fault}", file=sys.stderr)
+    return FAILED if faults else DONE
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from edge import inspection, manifest  # noqa: PLC0415
+    from edge.interpreter import Interpreter  # noqa: PLC0415
+    from edge.models import default_model_path  # noqa: PLC0415
+
+    file = manifest.read(arguments.model or default_model_path())
+    facts = inspection.describe(file, Interpreter(file).spec)
+    print(json.dumps(facts, indent=1) if arguments.json else inspection.render(facts))
+    return DONE
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from edge import demo  # noqa: PLC0415
+
+    print(demo.run(frames=arguments.frames, output=arguments.output))
+    return DONE

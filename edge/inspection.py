@@ -1,0 +1,104 @@
+"""What a model file says of itself, as a tree for machines and a table for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge import table
+
+if TYPE_CHECKING:
+    from edge.manifest import ModelFile
+    from edge.model_spec import ModelSpec, TensorSpec
+
+MIB = 2**20
+
+
+def describe(file: ModelFile, spec: ModelSpec) -> dict[str, Any]:
+    """Return everything `edge inspect` shows, ready for JSON."""
+    tensors = [_tensor("input", spec.input)]
+    tensors += [_tensor(role, output) for role, output in spec.outputs.items()]
+    manifest = file.manifest.model_dump(mode="json")
+    return {
+        "file": str(file.path),
+        "size_mib": round(len(file.flatbuffer) / MIB, 2),
+        "tensors": tensors,
+        "anchors": 0 if file.anchors is None else len(file.anchors),
+        **manifest,
+    }
+
+
+def render(facts: dict[str, Any]) -> str:
+    """Return `describe`'s facts as text for a terminal."""
+    rows = [
+        [t["role"], t["name"], t["shape"], t["dtype"], t["scale"], t["zero_point"]]
+        for t in facts["tensors"]
+    ]
+    labels = [label for label in facts["labels"] if label]
+    sections = [
+        f"{facts['name']}  ({facts['size_mib']} MiB, {facts['digest'][:19]}…)",
+        table.render(["role", "tensor", "shape", "dtype", "scale", "zero point"], rows),
+        _input_line(facts["input"]),
+        _head_line(facts),
+        f"thresholds  score {facts['score_threshold']}, IoU {facts['iou_threshold']}",
+        f"labels      {len(labels)}: {', '.join(labels)}",
+        *_accuracy_lines(facts["accuracy"]),
+        *_provenance_lines(facts),
+    ]
+    return "\n".join(sections)
+
+
+def _tensor(role: str, spec: TensorSpec) -> dict[str, Any]:
+    return {
+        "role": role,
+        "name": spec.name,
+        "shape": list(spec.shape),
+        "dtype": str(spec.dtype),
+        "scale": float(f"{spec.quant.scale:.6g}"),
+        "zero_point": spec.quant.zero_point,
+    }
+
+
+def _input_line(transform: dict[str, Any]) -> str:
+    width, height = transform["size_wh"]
+    mean = ", ".join(f"{value:g}" for value in transform["mean"])
+    std = ", ".join(f"{value:g}" for value in transform["std"])
+    return (
+        f"frame       {transform['resize']} to {width} x {height}, {transform['color']}, "
+        f"(pixel - ({mean})) / ({std})"
+    )
+
+
+def _head_line(facts: dict[str, Any]) -> str:
+    head = facts["head"]
+    background = ", column 0 is background" if head["background"] else ""
+    return (
+        f"head        {head['kind']}, {facts['anchors']} anchors, "
+        f"score activation {head['activation']}{background}"
+    )
+
+
+def _accuracy_lines(rows: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"accuracy    {row['metric']} float {row['float_value']:.4f}, "
+        f"quantized {row['quantized_value']:.4f}, difference {row['difference']:+.4f} "
+        f"(95 % interval {row['difference_interval'][0]:+.4f} to "
+        f"{row['difference_interval'][1]:+.4f}), {row['images']} images of {row['dataset']}"
+        for row in rows
+    ]
+
+
+def _provenance_lines(facts: dict[str, Any]) -> list[str]:
+    origin, calibration = facts["provenance"], facts["calibration"]
+    lines = [
+        f"source      {origin['source']}",
+        f"licence     {origin['license']}",
+        f"changes     {origin['changes']}",
+        f"recipe      {origin['recipe']}, seed {origin['seed']}",
+    ]
+    if calibration:
+        lines.append(
+            f"calibrated  {calibration['method']} over {calibration['images']} images, "
+            f"{calibration['digest'][:19]}…"
+        )
+    tools = ", ".join(f"{name} {version}" for name, version in sorted(origin["tools"].items()))
+    return [*lines, f"made with   {tools}"]

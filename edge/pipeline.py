@@ -1,0 +1,177 @@
+"""The frame loop: preprocess and invoke on one thread, decode, suppress and sinks on another.
+
+Frame n is decoded and published while frame n + 1 is invoked; LiteRT lets the GIL go meanwhile.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from edge.errors import EdgeError, SinkClosed
+from edge.metrics import StageTimes
+from edge.observation import Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.detector import Detector
+    from edge.frame import Frame
+    from edge.interpreter import Heads
+    from edge.placement import Placement
+
+# One set is decoded while the other is written. A third would only add to a frame's age.
+HEADS = 2
+TAKE_TIMEOUT_S = 0.5
+JOIN_TIMEOUT_S = 5.0
+NS_PER_MS = 1e6
+
+
+class FrameSource(Protocol):
+    """Where the loop takes frames from; `edge.capture.latest.CaptureThread` is one."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no frame will come any more."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames replaced unseen since the start."""
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """Return the newest frame not yet taken, or `None` at the end or after the timeout."""
+
+
+class Sink(Protocol):
+    """Where observations go."""
+
+    def publish(self, observation: Observation) -> None:
+        """Take one frame's results; everything in them is borrowed until this returns."""
+
+    def close(self, timeout_s: float) -> int:
+        """Deliver what waits, for so long at most; return how many messages were not delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Invoked:
+    """One frame between the two threads; its image is gone already, its numbers are not."""
+
+    heads: Heads
+    frame: Frame
+    placement: Placement
+    preprocess_ns: int
+    invoke_ns: int
+    dropped: int
+
+
+class Pipeline:
+    """Runs one detector on one source until it ends or `stop` is called.
+
+    Two sets of heads circulate between the threads. When the sinks are slower than the interpreter,
+    invoking waits for them: a frame that cost an invoke is never thrown away, the source's slot
+    drops instead.
+
+    Args:
+        source: Where frames come from; started by the caller.
+        detector: The model's stages.
+        sinks: Told of each frame, in order.
+    """
+
+    def __init__(self, source: FrameSource, detector: Detector, sinks: Sequence[Sink]) -> None:
+        self.times = StageTimes()
+        self._source = source
+        self._detector = detector
+        self._sinks = tuple(sinks)
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._free: queue.SimpleQueue[Heads] = queue.SimpleQueue()
+        self._invoked: queue.SimpleQueue[_Invoked | None] = queue.SimpleQueue()
+        self._free_heads()
+
+    def run(self, *, max_frames: int | None = None) -> None:
+        """Process frames until the source ends, `stop` is called, or so many frames are done.
+
+        Raises:
+            EdgeError: The source or a sink failed; the first failure of either thread.
+        """
+        worker = threading.Thread(target=self._finish_frames, name="edge-decode", daemon=True)
+        worker.start()
+        try:
+            self._invoke_frames(max_frames)
+        finally:
+            self._invoked.put(None)
+            worker.join(JOIN_TIMEOUT_S)
+        if worker.is_alive():
+            raise EdgeError(f"thread edge-decode did not end within {JOIN_TIMEOUT_S} s; restart")
+        if self._failure is not None and not isinstance(self._failure, SinkClosed):
+            raise self._failure
+
+    def stop(self) -> None:
+        """Make `run` return after the frame at hand; safe from a signal handler."""
+        self._stopping.set()
+
+    def _free_heads(self) -> None:
+        for _ in range(HEADS):
+            self._free.put(self._detector.heads())
+
+    def _invoke_frames(self, max_frames: int | None) -> None:
+        frames = 0
+        while not self._stopping.is_set() and frames != max_frames:
+            frame = self._source.take(TAKE_TIMEOUT_S)
+            if frame is None:
+                if self._source.ended:
+                    return
+                continue
+            if not frames:
+                self.times.start()
+            self._invoke(frame, self._free.get())
+            frames += 1
+
+    def _invoke(self, frame: Frame, heads: Heads) -> None:
+        started_ns = time.monotonic_ns()
+        placement = self._detector.preprocess(frame.image)
+        preprocessed_ns = time.monotonic_ns()
+        self._detector.invoke(heads)
+        invoke_ns = time.monotonic_ns() - preprocessed_ns
+        preprocess_ns = preprocessed_ns - started_ns
+        dropped = self._source.dropped
+        self._invoked.put(_Invoked(heads, frame, placement, preprocess_ns, invoke_ns, dropped))
+
+    def _finish_frames(self) -> None:
+        try:
+            while (invoked := self._invoked.get()) is not None:
+                self._finish(invoked)
+                self._free.put(invoked.heads)
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread by `run`
+            self._failure = error
+            self._stopping.set()
+            self._free_heads()  # whoever waits for them must see the stop
+
+    def _finish(self, invoked: _Invoked) -> None:
+        frame = invoked.frame
+        started_ns = time.monotonic_ns()
+        candidates = self._detector.decode(invoked.heads)
+        decoded_ns = time.monotonic_ns()
+        detections = self._detector.suppress(candidates, invoked.placement)
+        suppressed_ns = time.monotonic_ns()
+        observation = Observation(
+            sequence=frame.sequence,
+            captured_utc_ns=frame.captured_utc_ns,
+            size_wh=invoked.placement.source_wh,
+            detections=detections,
+            stage_ms={
+                "capture": frame.capture_ns / NS_PER_MS,
+                "preprocess": invoked.preprocess_ns / NS_PER_MS,
+                "invoke": invoked.invoke_ns / NS_PER_MS,
+                "decode": (decoded_ns - started_ns) / NS_PER_MS,
+                "suppress": (suppressed_ns - decoded_ns) / NS_PER_MS,
+            },
+            age_ms=(suppressed_ns - frame.captured_ns) / NS_PER_MS,
+            dropped_frames=invoked.dropped,
+        )
+        self.times.add(observation)
+        for sink in self._sinks:
+            sink.publish(observation)
