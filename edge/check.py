@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge import app, config
-from edge.capture.registry import check_uri
+from edge.capture.registry import split_uri
 from edge.errors import ConfigError, EdgeError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _check_model(settings: config.Config) -> None:
 
 def _check_source(settings: config.Config) -> None:
     try:
-        check_uri(settings.camera.source)
+        split_uri(settings.camera.source)
     except EdgeError as error:
         raise ConfigError(f"[camera] source: {error}") from error
 

@@ -201,10 +201,22 @@ def load(path: Path | None, overrides: dict[str, dict[str, Any]]) -> Config:
         target = fields.setdefault(section, {})
         if isinstance(target, dict):
             target.update(values)
+    return parse(fields, where=f"{path}: " if path else "")
+
+
+def parse(fields: dict[str, Any], *, where: str = "") -> Config:
+    """Check a configuration that was read already.
+
+    Args:
+        fields: Section to key to value.
+        where: Stands before each fault.
+
+    Raises:
+        ConfigError: All faults at once, one a line, each with its path.
+    """
     try:
         return Config.model_validate(fields)
     except ValidationError as error:
-        where = f"{path}: " if path else ""
         faults = [where + _sentence(fault) for fault in error.errors()]
         raise ConfigError("\n".join(faults)) from error
 
@@ -265,10 +277,13 @@ def _sentence(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is a
     text = text[:1].lower() + text[1:]
     if fault["type"] == "missing":
         return f"[{section}] {key} is needed and missing"
+    if fault["type"] == "model_type":
+        text = "expected a table of keys"
     if "pattern" in fault["type"]:
         text = "expected 1 to 64 of the characters A-Z a-z 0-9 _ -"
     found = "" if fault["type"] == "value_error" else f", found {fault['input']!r}"
-    return f"[{section}] {key}{': ' if key else ''}{text}{found}"
+    place = f"[{section}] {key}" if key else f"[{section}]"
+    return f"{place}: {text}{found}"
 
 
 def _unknown(section: str, key: str, value: object) -> str:
