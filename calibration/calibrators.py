@@ -1,7 +1,7 @@
 """Which range to quantise a tensor to, given how often it took which values.
 
-All are for asymmetric int8 per tensor: 256 levels from the range's least to its greatest value, real 0
-among them, everything outside saturated.
+All are for asymmetric int8 per tensor: 256 levels from the range's least to its greatest value,
+real 0 among them, everything outside saturated.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVELS = 256
-# Share of the values that the percentile calibrator keeps. Wu et al. 2020 try 99.9 to 99.9999 and find
-# 99.99 % or 99.999 % best on most networks.
+# Share of the values that the percentile calibrator keeps. Wu et al. 2020 try 99.9 to 99.9999 and
+# find 99.99 % or 99.999 % best on most networks.
 PERCENTILE = 99.99
 # Ends tried by the searching calibrators are multiples of 16 bins: a 128th of the range.
 SEARCH_STEP_BINS = 16
@@ -35,7 +35,9 @@ def minmax(histogram: Histogram) -> Range:
 
 
 def percentile(histogram: Histogram) -> Range:
-    """Keep the central 99.99 %: ``[Q(0.00005), Q(0.99995)]``, Q the quantile, rounded outward to a bin.
+    """Keep the central 99.99 %: ``[q(0.00005), q(0.99995)]``, rounded outward to a bin.
+
+    q(p) is the value that a share p of all values does not exceed.
 
     Source: Wu et al. 2020, "Integer Quantization for Deep Learning Inference", section 3.3.
     """
@@ -49,16 +51,17 @@ def percentile(histogram: Histogram) -> Range:
 def mse(histogram: Histogram) -> Range:
     """Minimise ``E[(x - Q(x))^2]``, Q the quantiser of the candidate range, x the bins' middles.
 
-    Source: Nagel et al. 2021, "A White Paper on Neural Network Quantization", section 3.1.2, eq. 11.
+    Source: Nagel et al. 2021, "A White Paper on Neural Network Quantization", section 3.1.2, eq.
+    11.
     """
     return _search(histogram, mean_squared_error)
 
 
 def entropy(histogram: Histogram) -> Range:
-    """Minimise ``KL(P || Q)``: P the values saturated to the candidate range, Q the same in 256 levels.
+    """Minimise ``KL(P || Q)``, P the values saturated to the candidate range, Q in its 256 levels.
 
-    Source: S. Migacz 2017, "8-bit Inference with TensorRT" (GTC); there for symmetric ranges, here for
-    one end after the other.
+    Source: S. Migacz 2017, "8-bit Inference with TensorRT" (GTC); there for symmetric ranges, here
+    for one end after the other.
     """
     return _search(histogram, divergence)
 
@@ -94,8 +97,8 @@ def divergence(histogram: Histogram, candidate: Range) -> float:
     reference = inside.copy()
     reference[0] += histogram.counts[:first].sum()
     reference[-1] += histogram.counts[last:].sum()
-    # Q spreads what a level holds evenly over its bins that are not empty. It leaves the saturated tails
-    # out, so that cutting them costs divergence.
+    # Q spreads what a level holds evenly over its bins that are not empty. It leaves the saturated
+    # tails out, so that cutting them costs divergence.
     level = np.arange(len(inside)) * LEVELS // len(inside)
     filled = (inside > 0).astype(np.float64)
     mass = np.bincount(level, inside, LEVELS)  # (256,)
@@ -115,8 +118,8 @@ def _kl(reference: NDArray[np.float64], model: NDArray[np.float64]) -> float:
 def _search(histogram: Histogram, cost: Callable[[Histogram, Range], float]) -> Range:
     """Return the cheapest range found by lowering the top end, then raising the bottom end.
 
-    The whole range is a candidate and wins ties, so no result costs more than `minmax`. An end is never
-    moved past zero, nor the ends closer than `LEVELS` bins: the bins could not show the loss.
+    The whole range is a candidate and wins ties, so no result costs more than `minmax`. An end is
+    never moved past zero, nor the ends closer than `LEVELS` bins: the bins could not show the loss.
     """
     edges = histogram.edges()
     zero = int(np.clip(np.searchsorted(edges, 0.0), 0, BINS))

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -17,14 +16,15 @@ from edge.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     Progress = Callable[[int, int], None]
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# Bits of 64 in which the hashes of two images may differ. Measured on 178 COCO photographs: the same one
-# at half size and JPEG quality 60 differs in at most 5, two different ones in at least 12.
+# Bits of 64 in which the hashes of two images may differ. Measured on 178 COCO photographs: the
+# same one at half size and JPEG quality 60 differs in at most 5, two different ones in at least 12.
 NEAR_DUPLICATE_BITS = 5
 HASH_SHAPE = (8, 8)
 
@@ -61,13 +61,14 @@ class ImageSet:
 def sample(folder: Path, *, count: int, seed: int, progress: Progress | None = None) -> ImageSet:
     """Draw `count` images from a folder and its subfolders.
 
-    Which ones depends on the seed, the files' relative names and their contents, and on nothing else: not
-    on the order in which the file system lists them. Unreadable files, duplicates and near-duplicates
-    are replaced by the next of the draw, listed in `skipped` and logged.
+    Which ones depends on the seed, the files' relative names and their contents, and on nothing
+    else: not on the order in which the file system lists them. Unreadable files, duplicates and
+    near-duplicates are replaced by the next of the draw, listed in `skipped` and logged.
 
     Args:
         folder: Searched for files with one of `SUFFIXES`; hidden files and folders are left alone.
-        count: Images wanted, >= 1; a folder with fewer distinct ones gives what it has, with a warning.
+        count: Images wanted, >= 1; a folder with fewer distinct ones gives what it has, with a
+            warning.
         seed: Any integer.
         progress: Called with (images chosen, images wanted).
 
@@ -124,8 +125,8 @@ def split(
     """
     if not 0 < calibration_count < len(paths):
         raise SourceError(
-            f"expected between 1 and {len(paths) - 1} calibration images of {len(paths)}, so that some "
-            f"are held back, found {calibration_count}; choose another count"
+            f"expected between 1 and {len(paths) - 1} calibration images of {len(paths)}, so that "
+            f"some are held back, found {calibration_count}; choose another count"
         )
     draw = rank(paths, seed=seed)
     return tuple(draw[:calibration_count]), tuple(draw[calibration_count:])
@@ -157,8 +158,9 @@ def digest_of_contents(contents: Iterable[str]) -> str:
 
 
 def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return 64 bits that a resize or a new JPEG compression hardly changes: is each pixel of the 9x8
-    gray thumbnail darker than its right neighbour.
+    """Return 64 bits that a resize or a new JPEG compression hardly changes.
+
+    Each says whether a pixel of the 9x8 gray thumbnail is darker than its right neighbour.
 
     Args:
         image: `(H, W, 3)` uint8, B G R.

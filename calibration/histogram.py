@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.ranges import Range
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from calibration.ranges import Range
 
 # Eight bins a quantum of int8: what a calibrator can choose is finer than what it can break.
 BINS = 2048
@@ -37,7 +37,7 @@ class Histogram:
 
     @classmethod
     def of(cls, values: NDArray[np.float32], within: Range) -> Histogram:
-        """Count the values of an array of any shape; those outside `within` go to the outer bins."""
+        """Count an array's values, whatever its shape; those outside go to the outer bins."""
         width = (within.max - within.min) / BINS
         if width == 0:
             counts = np.zeros(BINS, np.int64)

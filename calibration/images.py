@@ -19,13 +19,14 @@ SIXTEEN_TO_EIGHT = 257
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image file: EXIF orientation applied, gray repeated, alpha dropped, 16 bits scaled to 8.
+    """Read an image file: turned by EXIF, gray repeated, alpha dropped, 16 bits scaled to 8.
 
     Returns:
         `(H, W, 3)` uint8, B G R, owned by the caller.
 
     Raises:
-        SourceError: The file cannot be read, is no image, or holds pixels that are neither 8 nor 16 bits.
+        SourceError: The file cannot be read, is no image, or holds pixels that are neither 8 nor 16
+            bits.
     """
     return decode_image(read_bytes(path), path)
 
@@ -52,8 +53,8 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
         data: The file's contents.
         path: For messages.
     """
-    # ANYDEPTH keeps 16 bits for the explicit scaling below; COLOR repeats gray, drops alpha and, unlike
-    # UNCHANGED, turns the image upright by its EXIF orientation.
+    # ANYDEPTH keeps 16 bits for the explicit scaling below; COLOR repeats gray, drops alpha and,
+    # unlike UNCHANGED, turns the image upright by its EXIF orientation.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
         image: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)

@@ -1,8 +1,8 @@
 """Run a float model over a calibration set, and collect the range of each of its tensors.
 
-Statistics are taken in two passes: first every tensor's extremes, then, for the calibrators that cut
-tails, a histogram of fixed bins between them. Both merge in any order, so the result depends on the set
-of images and not on their sequence.
+Statistics are taken in two passes: first every tensor's extremes, then, for the calibrators that
+cut tails, a histogram of fixed bins between them. Both merge in any order, so the result depends on
+the set of images and not on their sequence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from calibration.images import read_image
 from calibration.ranges import Range
 from edge.errors import ConfigError, ModelError
 from edge.interpreter import open_interpreter, runtime_module, tensor_spec
-from edge.preprocess import Preprocessor
+from edge.preprocess import Preprocessor, pixel_table
+from edge.quant import Quant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +34,8 @@ Progress = Callable[[int, int], None]
 Taps = Iterator[tuple[str, "NDArray[np.float32]"]]
 
 
-def observe(  # noqa: PLR0913 - the model, the data and the transform are three things; the rest are options
+# The model, the data and the transform are three things; the rest are options.
+def observe(  # noqa: PLR0913
     flatbuffer: bytes,
     images: ImageSet,
     transform: InputTransform,
@@ -42,7 +44,9 @@ def observe(  # noqa: PLR0913 - the model, the data and the transform are three 
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Range]:
-    """Return the calibrated range of every float tensor that the model computes, and of its input.
+    """Return the range of every float tensor that the model computes, and of its input.
+
+    The input's is `pinned_input`, whatever the images and the calibrator say.
 
     Args:
         flatbuffer: A bare float model with one input `(1, H, W, 3)`.
@@ -57,7 +61,8 @@ def observe(  # noqa: PLR0913 - the model, the data and the transform are three 
 
     Raises:
         ConfigError: There is no such calibrator.
-        ModelError: The model is not a float model of that input, or computed a value that is not finite.
+        ModelError: The model is not a float model of that input, or computed a value that is not
+            finite.
         SourceError: An image cannot be read.
     """
     if calibrator not in CALIBRATORS:
@@ -65,6 +70,7 @@ def observe(  # noqa: PLR0913 - the model, the data and the transform are three 
             f"expected a calibrator, one of {', '.join(CALIBRATORS)}, found {calibrator!r}"
         )
     model = TappedModel(flatbuffer, transform, threads=threads)
+    choose = CALIBRATORS[calibrator]
     passes = 1 if calibrator == "minmax" else 2
     count = len(images.paths)
     ranges: dict[str, Range] = {}
@@ -72,31 +78,45 @@ def observe(  # noqa: PLR0913 - the model, the data and the transform are three 
         _widen_inplace(ranges, model.run(read_image(path)), path=path)
         if progress:
             progress(done, passes * count)
-    if passes == 1:
-        return ranges
-    histograms: dict[str, Histogram] = {}
-    for done, path in enumerate(images.paths, start=count + 1):
-        _count_inplace(histograms, model.run(read_image(path)), ranges=ranges)
-        if progress:
-            progress(done, passes * count)
-    choose = CALIBRATORS[calibrator]
-    return {name: choose(histogram) for name, histogram in histograms.items()}
+    if passes > 1:
+        histograms: dict[str, Histogram] = {}
+        for done, path in enumerate(images.paths, start=count + 1):
+            _count_inplace(histograms, model.run(read_image(path)), ranges=ranges)
+            if progress:
+                progress(done, passes * count)
+        ranges = {name: choose(histogram) for name, histogram in histograms.items()}
+    return {**ranges, model.input_name: pinned_input(transform)}
+
+
+def pinned_input(transform: InputTransform) -> Range:
+    """Return the exact range of the input tensor: the image of the pixel values 0..255.
+
+    Calibrated from pictures it would miss a white or a black that they lack, and no longer be
+    filled by the bare table of `edge.preprocess`.
+    """
+    table = pixel_table(transform, quant=Quant(), dtype=np.dtype(np.float32))
+    return Range(float(table.min()), float(table.max()))
 
 
 class TappedModel:
     """A float model all of whose computed tensors can be read after a run.
 
-    Without `experimental_preserve_all_tensors` the arena reuses a tensor's memory for later ones: on two
-    public segmenters 228 of 236 tensors read back were another's. And without XNNPACK: it would hide
-    the tensors inside its one fused op, or, preserving them, run three times as long as the plain kernels.
+    Without `experimental_preserve_all_tensors` the arena reuses a tensor's memory for later ones:
+    on two public segmenters 228 of 236 tensors read back were another's. And without XNNPACK: it
+    would hide the tensors inside its one fused op, or, preserving them, run three times as long as
+    the plain kernels.
 
     Args:
         flatbuffer: The model; kept alive here.
         transform: Of its input.
         threads: Of the interpreter.
 
+    Attributes:
+        input_name: Name of the only input.
+
     Raises:
-        ModelError: The runtime refuses the model, or its input is not float32 of the transform's size.
+        ModelError: The runtime refuses the model, or its input is not float32 of the transform's
+            size.
     """
 
     def __init__(self, flatbuffer: bytes, transform: InputTransform, *, threads: int = 1) -> None:
@@ -110,6 +130,7 @@ class TappedModel:
             experimental_op_resolver_type=plain,
         )
         self._input = _float_input(self._runtime, transform)
+        self.input_name = self._input.name
         self._preprocessor = Preprocessor(
             transform, quant=self._input.quant, dtype=self._input.dtype
         )
@@ -117,7 +138,7 @@ class TappedModel:
         self._taps = _computed_tensors(self._runtime, self._input)
 
     def run(self, image: NDArray[np.uint8]) -> Taps:
-        """Invoke on one image and yield (tensor name, values) of the input and each computed tensor.
+        """Invoke on one image and yield (name, values) of the input and each computed tensor.
 
         The arrays are copies. The image is `(H, W, 3)` uint8, B G R.
         """
@@ -128,7 +149,7 @@ class TappedModel:
             yield name, self._runtime.get_tensor(index)
 
 
-def _float_input(runtime: Any, transform: InputTransform) -> TensorSpec:  # noqa: ANN401 - LiteRT is untyped
+def _float_input(runtime: Any, transform: InputTransform) -> TensorSpec:  # noqa: ANN401
     specs = [tensor_spec(detail) for detail in runtime.get_input_details()]
     width, height = transform.size_wh
     expected = (1, height, width, 3)
@@ -148,7 +169,7 @@ def _computed_tensors(runtime: Any, first: TensorSpec) -> list[tuple[int, str]]:
     return [
         (detail["index"], detail["name"])
         for detail in runtime.get_tensor_details()
-        if detail["index"] in written and detail["dtype"] is np.float32
+        if detail["index"] in written and np.dtype(detail["dtype"]) == np.float32
     ]
 
 
