@@ -1,0 +1,74 @@
+"""Values that tests start from: valid as they stand, changed by keyword for the test's own case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge.manifest import InputTransform, Manifest, ModelFile, Provenance, SsdHead
+from edge.model_spec import TensorSpec
+from edge.quant import Quant
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LABELS = ("person", "", "cat")
+ANCHOR_COUNT = 6
+INPUT_WH = (20, 12)
+# Not a model that runs: it has what tells a TensorFlow Lite file, and enough bytes to damage.
+FLATBUFFER = b"\x1c\0\0\0TFL3" + bytes(range(256)) * 4
+
+
+def input_transform(**changes: Any) -> InputTransform:
+    """Return the transform of a letterboxed RGB input of `INPUT_WH`, x / 255."""
+    fields: dict[str, Any] = {
+        "size_wh": INPUT_WH,
+        "color": "rgb",
+        "mean": (0.0, 0.0, 0.0),
+        "std": (255.0, 255.0, 255.0),
+        "resize": "letterbox",
+    }
+    return InputTransform(**fields | changes)
+
+
+def manifest(**changes: Any) -> Manifest:
+    """Return the manifest of a three-class SSD detector with a background column."""
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "input": input_transform(),
+        "outputs": {"boxes": "raw_boxes", "scores": "raw_scores"},
+        "head": SsdHead(),
+        "labels": LABELS,
+        "provenance": Provenance(
+            source="made by a test", license="CC0", changes="none", recipe="none", seed=0, tools={}
+        ),
+    }
+    return Manifest(**fields | changes)
+
+
+def anchors(count: int = ANCHOR_COUNT) -> NDArray[np.float32]:
+    """Return `(count, 4)` float32 anchors, normalised centre-size, all different."""
+    return np.random.default_rng(1).uniform(0.1, 0.9, (count, 4)).astype(np.float32)
+
+
+def model_file(**changes: Any) -> ModelFile:
+    """Return a model file as `edge.manifest.read` would, of bytes that no runtime can load."""
+    fields: dict[str, Any] = {
+        "path": Path("tiny.tflite"),
+        "flatbuffer": FLATBUFFER,
+        "manifest": manifest(),
+        "anchors": anchors(),
+    }
+    return ModelFile(**fields | changes)
+
+
+def tensor(name: str, shape: tuple[int, ...], **changes: Any) -> TensorSpec:
+    """Return one int8 tensor's description."""
+    fields: dict[str, Any] = {
+        "index": 0,
+        "dtype": np.dtype(np.int8),
+        "quant": Quant(1 / 255, -128),
+    }
+    return TensorSpec(name=name, shape=shape, **fields | changes)
