@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import math
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +12,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIDES = 4
+# The one header that `to_bytes` writes. NumPy's own reader takes it for Python source, and on
+# damaged bytes raises whatever a tokenizer may. Source: numpy.lib.format, "Format Version 1.0".
+HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '<f4', 'fortran_order': False, "
+    rb"'shape': \((\d{1,7}), 4\), \} *\n",
+    re.DOTALL,
+)
+SHOWN_BYTES = 100
 
 
 def to_bytes(anchors: NDArray[np.float32]) -> bytes:
     """Return the `.npy` bytes of `(A, 4)` anchors, the same for the same values."""
     buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(anchors, np.float32), allow_pickle=False)
+    np.save(buffer, np.ascontiguousarray(anchors, "<f4"), allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -25,20 +33,20 @@ def from_bytes(data: bytes) -> NDArray[np.float32]:
     """Return the anchors, a new `(A, 4)` float32 array of finite numbers.
 
     Raises:
-        ValueError: The bytes are no `.npy`, or hold something else.
+        ValueError: The bytes are not what `to_bytes` writes.
     """
-    buffer = io.BytesIO(data)
-    np.lib.format.read_magic(buffer)
-    shape, is_by_columns, dtype = np.lib.format.read_array_header_1_0(buffer)
-    values = buffer.read()
-    # Checked before an array is made: a header may claim more than there is memory for.
-    size_bytes = math.prod(shape) * dtype.itemsize
-    is_float32 = dtype == np.float32 and not is_by_columns
-    if shape[1:] != (SIDES,) or not is_float32 or len(values) != size_bytes:
+    header = HEADER.match(data)
+    if header is None:
         raise ValueError(
-            f"anchors must be (A, {SIDES}) float32, found {shape} {dtype} in {len(values)} bytes"
+            f"anchors must be (A, {SIDES}) float32 as numpy.save writes them, "
+            f"found {data[:SHOWN_BYTES]!r}"
         )
-    anchors: NDArray[np.float32] = np.frombuffer(values, np.float32).reshape(shape).copy()
+    shape = (int(header[1]), SIDES)
+    values = data[header.end() :]
+    # Checked before an array is made: a header may claim more than there is memory for.
+    if len(values) != shape[0] * SIDES * np.dtype(np.float32).itemsize:
+        raise ValueError(f"anchors must fill {shape} float32, found {len(values)} bytes")
+    anchors: NDArray[np.float32] = np.frombuffer(values, "<f4").reshape(shape).astype(np.float32)
     if not np.isfinite(anchors).all():
         raise ValueError("anchors must be finite numbers, found infinite ones or NaN")
     return anchors

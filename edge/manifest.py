@@ -207,7 +207,7 @@ def read(path: Path) -> ModelFile:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             flatbuffer = data[: _zip_start(archive)]
-            manifest = _parse_manifest(path, _member(path, archive, MANIFEST_MEMBER))
+            manifest = _parse_manifest(path, archive.read(MANIFEST_MEMBER))
             anchors = _read_anchors(path, archive)
     except (*DAMAGED, ValueError, RuntimeError) as error:
         if isinstance(error, ModelError):
@@ -242,20 +242,18 @@ def _describe(data: bytes) -> str:
 
 
 def _zip_start(archive: zipfile.ZipFile) -> int:
+    """Return where the FlatBuffer ends, once the zip is just what `append` writes."""
     infos = archive.infolist()
-    if not infos:
-        raise zipfile.BadZipFile("it is empty")
+    names = [info.filename for info in infos]
+    # One flipped bit in the directory renames the anchors, or hides them in a comment: without this
+    # the model would pass for one that has none.
+    if names not in ([MANIFEST_MEMBER], [MANIFEST_MEMBER, ANCHORS_MEMBER]):
+        raise zipfile.BadZipFile(f"its members are {names}")
+    if any(info.comment or info.extra for info in infos):
+        raise zipfile.BadZipFile("its directory is damaged")
     if sum(info.file_size for info in infos) > MAX_MEMBERS_BYTES:
         raise zipfile.BadZipFile(f"it unpacks to over {MAX_MEMBERS_BYTES} bytes")
     return min(info.header_offset for info in infos)
-
-
-def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
-    if name not in archive.namelist():
-        raise ModelError(
-            f"{path}: expected {name} behind the model; make it with: edge-convert run"
-        )
-    return archive.read(name)
 
 
 def _parse_manifest(path: Path, text: bytes) -> Manifest:
