@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge import manifest
@@ -71,11 +72,21 @@ def source_options(config: Config) -> SourceOptions:
     )
 
 
-def run(config: Config, *, max_frames: int | None = None) -> Summary:
-    """Run until the source ends, a signal comes, or so many frames are done.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a pipeline is made of, opened."""
+
+    detector: Detector
+    capture: CaptureThread
+    sinks: list[Sink]
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[Parts]:
+    """Open model, sinks and source for the length of the block; the broker is not waited for.
 
     Raises:
-        EdgeError: The model, the source or a sink failed; or results stayed undelivered.
+        EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()
@@ -89,14 +100,24 @@ def run(config: Config, *, max_frames: int | None = None) -> Summary:
         capture = CaptureThread(source)
         stack.callback(capture.stop)
         capture.start()
-        pipeline = Pipeline(capture, detector, sinks)
-        stack.enter_context(_stop_on_signals(pipeline))
-        pipeline.run(max_frames=max_frames)
+        yield Parts(detector, capture, sinks)
     if sum(undelivered):
         raise SinkError(
             f"{sum(undelivered)} results were not delivered within {DRAIN_S:g} s of the end; "
             "check the broker and run again"
         )
+
+
+def run(config: Config, *, max_frames: int | None = None) -> Summary:
+    """Run until the source ends, a signal comes, or so many frames are done.
+
+    Raises:
+        EdgeError: The model, the source or a sink failed; or results stayed undelivered.
+    """
+    with opened(config) as parts:
+        pipeline = Pipeline(parts.capture, parts.detector, parts.sinks)
+        with _stop_on_signals(pipeline):
+            pipeline.run(max_frames=max_frames)
     return pipeline.times.summary()
 
 

@@ -1,0 +1,109 @@
+"""`edge demo`: the whole job on one machine, with a broker and a subscriber of its own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge import app, broker, config, payload, table
+from edge.annotate import annotate_inplace
+from edge.capture.source import SourceOptions
+from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
+from edge.errors import SinkError
+from edge.metrics import COLUMNS
+from edge.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge.metrics import Summary
+
+ARRIVAL_TIMEOUT_S = 10.0
+# Of the annotated image: one panel a scene, side by side.
+PANEL_WH = (640, 360)
+
+
+def run(*, frames: int, output: Path) -> str:
+    """Detect on the built-in source, publish, print what a subscriber receives, and draw.
+
+    Args:
+        frames: How many to process.
+        output: Where the annotated image goes.
+
+    Returns:
+        The figures, as text for a terminal.
+
+    Raises:
+        EdgeError: A part failed, or not every message arrived.
+    """
+    with broker.running() as port:
+        settings = config.parse(
+            {
+                "device": {"name": "demo"},
+                "camera": {"source": "demo:", "realtime": False},
+                "mqtt": {"url": f"mqtt://{broker.LOOPBACK}:{port}"},
+            }
+        )
+        topic = payload.detections_topic(settings.device.name, settings.camera.name)
+        print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
+        with Subscriber(broker.LOOPBACK, port, topic=topic, show=_show) as subscriber:
+            summary = app.run(settings, max_frames=frames)
+            if not subscriber.wait(summary.frames, timeout_s=ARRIVAL_TIMEOUT_S):
+                raise SinkError(
+                    f"{summary.frames} messages were published, {subscriber.count} arrived within "
+                    f"{ARRIVAL_TIMEOUT_S:g} s; try again on a machine with less to do"
+                )
+    write_image(output, draw(settings))
+    return f"\n{figures(summary)}\n{subscriber.count} messages arrived; see {output}"
+
+
+def figures(summary: Summary) -> str:
+    """Return a run's figures as a table and a line."""
+    rows = [[name, *(f"{value:.2f}" for value in summary.percentiles_ms[name])] for name in COLUMNS]
+    return (
+        f"{table.render(['stage', 'p50 ms', 'p95 ms', 'p99 ms'], rows)}\n\n"
+        f"{summary.frames} frames in {summary.elapsed_s:.2f} s: {summary.rate_hz:.1f} frames/s, "
+        f"invoke share {summary.invoke_ratio:.1%}, {summary.detections} detections"
+    )
+
+
+def draw(settings: config.Config) -> NDArray[np.uint8]:
+    """Return the middle frame of each scene, annotated, side by side: `(H, W, 3)` uint8."""
+    detector = app.open_detector(settings, app.model_file(settings))
+    width, height = DEFAULT_SIZE_WH
+    panels = []
+    with DemoSource("", SourceOptions(realtime=False)) as source:
+        for scene in range(len(SCENES)):
+            image = np.empty((height, width, 3), np.uint8)
+            source.render(scene * FRAMES_PER_SCENE + FRAMES_PER_SCENE // 2, out=image)
+            annotate_inplace(image, detector.detect(image), detector.spec.manifest.labels)
+            panels.append(cv2.resize(image, PANEL_WH, interpolation=cv2.INTER_AREA))
+    return np.hstack(panels)
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a JPEG whole or not at all.
+
+    Raises:
+        SinkError: The disk is full, or the folder is missing or not writable.
+    """
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(encoded.tobytes())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise SinkError(
+            f"{path}: the annotated image cannot be written: {os.strerror(error.errno or 0)}; "
+            "make room, or name another place with: edge demo -o FILE"
+        ) from error
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)

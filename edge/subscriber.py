@@ -1,0 +1,85 @@
+"""A client of its own that prints what arrives on the detections topic; for demonstrations."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge.errors import SinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+class Subscriber:
+    """Counts a topic's messages, and shows one whenever the labels that were seen change.
+
+    Args:
+        host: Of the broker.
+        port: Of the broker.
+        topic: To subscribe to.
+        show: Called with one line of text.
+
+    Raises:
+        SinkError: The broker gave no answer.
+    """
+
+    def __init__(self, host: str, port: int, *, topic: str, show: Callable[[str], None]) -> None:
+        self.count = 0
+        self._topic = topic
+        self._show = show
+        self._labels: list[str] = []
+        self._arrived = threading.Condition()
+        self._subscribed = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.connect(host, port)
+        self._client.loop_start()
+        if not self._subscribed.wait(CONNECT_TIMEOUT_S):
+            raise SinkError(f"the broker at {host}:{port} did not answer within 10 s; try again")
+
+    def wait(self, count: int, *, timeout_s: float) -> bool:
+        """Wait until so many messages have arrived; return whether they have."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: self.count >= count, timeout_s)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        payload = json.loads(message.payload)
+        labels = sorted(detection["label"] for detection in payload["detections"])
+        if labels != self._labels or not self.count:
+            self._labels = labels
+            self._show(f"{message.topic}  {summarize(payload)}")
+        with self._arrived:
+            self.count += 1
+            self._arrived.notify_all()
+
+
+def summarize(payload: dict[str, Any]) -> str:
+    """Return a payload's detections as one line."""
+    seen = ", ".join(
+        f"{detection['label']} {detection['score']:.2f} "
+        f"at ({', '.join(f'{side:.0f}' for side in detection['box_px'])}) px"
+        for detection in payload["detections"]
+    )
+    return f"frame {payload['sequence']}: {seen or 'nothing'}"

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from edge.detections import Detections
+from edge.metrics import WINDOW_FRAMES, StageTimes
+from edge.observation import STAGES, Observation
+
+pytestmark = pytest.mark.board
+
+
+def observation(invoke_ms, *, age_ms=10.0, detections=None):
+    return Observation(
+        sequence=0,
+        captured_utc_ns=0,
+        size_wh=(64, 48),
+        detections=detections or Detections.none(),
+        stage_ms=dict.fromkeys(STAGES, 1.0) | {"invoke": invoke_ms},
+        age_ms=age_ms,
+        dropped_frames=0,
+    )
+
+
+def test_percentiles_are_those_of_all_frames():
+    times = StageTimes()
+    times.start()
+    for value in range(1, 101):
+        times.add(observation(float(value), age_ms=2.0 * value))
+    summary = times.summary()
+    assert summary.frames == 100
+    assert summary.percentiles_ms["invoke"] == pytest.approx(
+        np.percentile(range(1, 101), (50, 95, 99))
+    )
+    assert summary.percentiles_ms["age"][0] == pytest.approx(101.0)
+    assert summary.percentiles_ms["decode"] == (1.0, 1.0, 1.0)
+
+
+def test_only_the_window_counts_for_percentiles_and_everything_for_sums():
+    times = StageTimes()
+    times.start()
+    three = Detections(np.zeros((3, 4), np.float32), np.zeros(3, np.float32), np.zeros(3, np.int32))
+    for _ in range(WINDOW_FRAMES):
+        times.add(observation(1000.0))
+    for _ in range(WINDOW_FRAMES):
+        times.add(observation(1.0, detections=three))
+    summary = times.summary()
+    assert summary.frames == 2 * WINDOW_FRAMES
+    assert summary.percentiles_ms["invoke"] == (1.0, 1.0, 1.0)
+    assert summary.detections == 3 * WINDOW_FRAMES
+
+
+def test_a_run_without_frames_has_figures_of_zero():
+    summary = StageTimes().summary()
+    assert (summary.frames, summary.rate_hz, summary.invoke_ratio) == (0, 0.0, 0.0)
