@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edge.quant import Quant
 
 BOX_SIDES = 4
+SSD_AXES = 3  # batch, anchor, and box side or class
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,12 @@ def _check_ssd(file: ModelFile, roles: dict[str, TensorSpec]) -> None:
     anchors = 0 if file.anchors is None else len(file.anchors)
     columns = len(file.manifest.labels) + file.manifest.head.background
     _expect_shape(file, "boxes", roles["boxes"], (1, anchors, BOX_SIDES))
-    if roles["scores"].shape[-1] != columns:
+    found = roles["scores"].shape
+    if len(found) == SSD_AXES and found[-1] != columns:
         background = " and background" if file.manifest.head.background else ""
         raise ModelError(
             f"{file.path}: the manifest has {len(file.manifest.labels)} labels, but the scores "
-            f"have {roles['scores'].shape[-1]} columns, expected {columns} (labels{background}); "
+            f"have {found[-1]} columns, expected {columns} (labels{background}); "
             "fix the labels and convert the model again"
         )
     _expect_shape(file, "scores", roles["scores"], (1, anchors, columns))
