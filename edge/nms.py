@@ -1,0 +1,183 @@
+"""Greedy non-maximum suppression, class by class, in the caller's own rows.
+
+Source: TensorFlow Lite, `tensorflow/lite/kernels/detection_postprocess.cc`, regular suppression: a
+candidate falls when its IoU with a kept one of its class is *greater* than the threshold, a box
+without area has IoU 0, and of equal scores the earlier row goes first. The builtin op
+NON_MAX_SUPPRESSION_V4 differs in one thing: there an IoU *equal* to the threshold suppresses too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROW_BITS = 32
+ROW_MASK = (1 << ROW_BITS) - 1
+# What each candidate brings to a meeting: x_min, y_min, x_max, y_max, area, class id.
+PLANES = 6
+
+
+class Suppressor:
+    """Owns every buffer that suppression needs, so that a call makes no array.
+
+    Args:
+        capacity: Most candidates of one call; the buffers take 52 bytes times its square.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._row_numbers = np.arange(capacity, dtype=np.int64)
+        self._keys = np.empty(capacity, np.int64)
+        self._boxes = np.empty((capacity, 4), np.float32)
+        self._scores = np.empty(capacity, np.float32)
+        self._class_ids = np.empty(capacity, np.int32)
+        self._planes = np.empty(PLANES * capacity, np.float32)
+        self._ours = np.empty(PLANES * capacity**2, np.float32)
+        self._theirs = np.empty(PLANES * capacity**2, np.float32)
+        self._overlaps = np.empty(capacity**2, np.bool_)
+        self._same_class = np.empty(capacity**2, np.bool_)
+        # Rows of a fixed length, each with its view: making one costs as much as using it.
+        self._suppresses = np.zeros((capacity, capacity), np.bool_)
+        self._suppresses_rows = list(self._suppresses)
+        self._suppresses_any = bytearray(capacity)
+        self._alive = bytearray(capacity)
+        self._survivors = np.empty(capacity, np.int64)
+
+    def suppress_inplace(
+        self,
+        boxes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        class_ids: NDArray[np.int32],
+        *,
+        iou_threshold: float,
+        max_detections: int,
+    ) -> int:
+        """Keep the survivors in rows ``[:n]`` by falling score; rows past ``n`` are garbage.
+
+        Args:
+            boxes: `(K, 4)` float32, xyxy, finite; any unit.
+            scores: `(K,)` float32, >= 0.
+            class_ids: `(K,)` int32; boxes of different classes never meet.
+            iou_threshold: Greatest IoU, in [0, 1], that two survivors of a class may have.
+            max_detections: Most survivors, >= 0; the best ones stay.
+
+        Returns:
+            `n`, the number of survivors.
+
+        Raises:
+            ValueError: `K` is greater than the capacity.
+        """
+        count = len(scores)
+        if count > self._capacity:
+            raise ValueError(f"at most {self._capacity} candidates fit, got {count}")
+        if count == 0:
+            return 0
+        self._sort(boxes, scores, class_ids)
+        self._meet(count, iou_threshold)
+        kept = self._select(count, max_detections)
+        rows = self._survivors[:kept]
+        np.take(self._boxes, rows, axis=0, out=boxes[:kept], mode="clip")
+        np.take(self._scores, rows, out=scores[:kept], mode="clip")
+        np.take(self._class_ids, rows, out=class_ids[:kept], mode="clip")
+        return kept
+
+    def _sort(
+        self,
+        boxes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        class_ids: NDArray[np.int32],
+    ) -> None:
+        """Copy the candidates into the owned rows, by falling score, then by rising row.
+
+        The bits of floats >= 0 order as the floats do, so one integer key holds score and row, and
+        its in-place sort needs no second array, as a stable `argsort` would.
+        """
+        count = len(scores)
+        keys = self._keys[:count]
+        np.add(scores, 0, out=self._scores[:count])  # -0.0 becomes 0.0, whose bits are in order
+        np.copyto(keys, self._scores[:count].view(np.int32))
+        np.left_shift(keys, ROW_BITS, out=keys)
+        np.subtract(self._row_numbers[:count], keys, out=keys)
+        keys.sort()
+        np.bitwise_and(keys, ROW_MASK, out=keys)
+        # "clip" is the mode in which `take` writes straight into `out`.
+        np.take(boxes, keys, axis=0, out=self._boxes[:count], mode="clip")
+        np.take(scores, keys, out=self._scores[:count], mode="clip")
+        np.take(class_ids, keys, out=self._class_ids[:count], mode="clip")
+
+    def _meet(self, count: int, iou_threshold: float) -> None:
+        """Set `suppresses[i, j]` where sorted rows ``i != j`` cannot both stay."""
+        self._lay_planes(count)
+        square = count * count
+        ours, theirs = self._ours, self._theirs
+        lower = np.maximum(ours[: 2 * square], theirs[: 2 * square], out=ours[: 2 * square])
+        upper_range = slice(2 * square, 4 * square)
+        upper = np.minimum(ours[upper_range], theirs[upper_range], out=ours[upper_range])
+        # As max(upper - lower, 0), for a third of the time: 5 µs less at 100 candidates.
+        np.maximum(upper, lower, out=upper)
+        sides = np.subtract(upper, lower, out=upper)
+        intersection = np.multiply(sides[:square], sides[square:], out=sides[:square])
+        area_range = slice(4 * square, 5 * square)
+        union = np.add(ours[area_range], theirs[area_range], out=ours[area_range])
+        np.subtract(union, intersection, out=union)
+        # A box without area has intersection 0; its IoU is 0, or NaN for 0 / 0: never the greater.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            iou = np.divide(intersection, union, out=intersection)
+        overlaps = np.greater(iou, np.float32(iou_threshold), out=self._overlaps[:square])
+        class_range = slice(5 * square, 6 * square)
+        same_class = np.equal(
+            ours[class_range].view(np.int32),
+            theirs[class_range].view(np.int32),
+            out=self._same_class[:square],
+        )
+        np.logical_and(overlaps, same_class, out=overlaps)
+        overlaps[:: count + 1] = False  # nobody meets itself
+        np.copyto(self._suppresses[:count, :count], overlaps.reshape(count, count))
+
+    def _lay_planes(self, count: int) -> None:
+        """Fill `ours[plane, i, j]` from candidate `i` and `theirs[plane, i, j]` from `j`.
+
+        Copies, since a ufunc takes a 32 kB buffer for every operand that it has to broadcast, and
+        is no faster for it: all of `_meet` 31 µs against 35, 100 candidates, x86, NumPy 2.4.
+        """
+        planes = self._planes[: PLANES * count].reshape(PLANES, count)
+        np.copyto(planes[:4], self._boxes[:count].T)
+        width = np.subtract(planes[2], planes[0], out=planes[4])
+        height = np.subtract(planes[3], planes[1], out=planes[5])
+        np.multiply(width, height, out=planes[4])
+        np.copyto(planes[5].view(np.int32), self._class_ids[:count])
+        size = PLANES * count * count
+        np.copyto(self._ours[:size].reshape(PLANES, count, count), planes[:, :, None])
+        np.copyto(self._theirs[:size].reshape(PLANES, count, count), planes[:, None])
+
+    def _select(self, count: int, max_detections: int) -> int:
+        """Write the sorted rows that survive into `survivors[:kept]`; return `kept`.
+
+        Invariant: `survivors[:kept]` are the survivors so far, and a later candidate is alive if
+        none of them suppresses it.
+
+        Measured on x86, 100 candidates of which 100 and 14 survive: 15 and 11 µs; without the look
+        at `suppresses_any` 46 and 7 µs; with Python integers as bit masks 37 and 6 µs.
+        """
+        alive_bytes, suppresses_any, rows = self._alive, self._suppresses_any, self._suppresses_rows
+        alive = np.frombuffer(alive_bytes, np.bool_)
+        alive[:count] = True
+        alive[count:] = False
+        np.logical_or.reduce(
+            self._overlaps[: count * count].reshape(count, count),
+            axis=1,
+            out=np.frombuffer(suppresses_any, np.bool_)[:count],
+        )
+        kept = 0
+        row = 0
+        while row >= 0 and kept < max_detections:
+            self._survivors[kept] = row
+            kept += 1
+            if suppresses_any[row]:
+                np.greater(alive, rows[row], out=alive)  # alive, and not suppressed by this one
+            row = alive_bytes.find(1, row + 1)
+        return kept
