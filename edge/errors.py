@@ -26,5 +26,9 @@ class SinkError(EdgeError, OSError):
     """Results could not be delivered or written."""
 
 
+class SinkClosed(SinkError):  # noqa: N818 - no error of the user's: whoever read has left
+    """The reader of the results has gone, as `head` does: a clean end."""
+
+
 class DependencyError(EdgeError, ImportError):
     """An optional package or program is needed and missing; the message says what to install."""
