@@ -1,0 +1,144 @@
+"""The `edge-board` command: which boards there are, and which one this is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boards import profile as profiles
+from boards.detect import Board, detect
+from edge.errors import ConfigError, EdgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from boards.profile import Profile
+
+DONE, FAILED, MISUSED = 0, 1, 2
+LABEL_WIDTH = 12
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status: 0 done, 1 failed, 2 misused."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.verb(arguments)
+    except EdgeError as error:
+        if arguments.debug:
+            raise
+        for line in str(error).splitlines():
+            print(f"edge-board: {line}", file=sys.stderr)
+        return MISUSED if isinstance(error, ConfigError) else FAILED
+    except BrokenPipeError:
+        # Whoever read stdout has gone, as in `edge-board list | head`: nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-board", description="Say which boards there are, and which one this is."
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_verb(verbs, "list", "List the board profiles.").set_defaults(verb=_list)
+    show = _add_verb(verbs, "show", "Show one board profile.")
+    show.add_argument("name", metavar="NAME", help="as `edge-board list` prints it")
+    show.set_defaults(verb=_show)
+    look = _add_verb(verbs, "detect", "Tell from the device tree which board this is.")
+    look.add_argument(
+        "--root", type=Path, default=Path("/"), metavar="DIR", help="look at the system in DIR"
+    )
+    look.set_defaults(verb=_detect)
+    return parser
+
+
+def _add_verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    found = profiles.load_all()
+    if arguments.json:
+        _print_json([profile.model_dump(mode="json") for profile in found])
+        return
+    for profile in found:
+        remark = " (not supported)" if profile.unsupported else ""
+        print(f"{profile.name:{LABEL_WIDTH}} {profile.title}{remark}")
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    profile = profiles.load(arguments.name)
+    if arguments.json:
+        _print_json(profile.model_dump(mode="json"))
+    else:
+        _print_rows(_profile_rows(profile))
+
+
+def _detect(arguments: argparse.Namespace) -> None:
+    board = detect(arguments.root, profiles.load_all())
+    if arguments.json:
+        _print_json(_board_fields(board))
+    else:
+        _print_rows(_board_rows(board))
+
+
+def _profile_rows(profile: Profile) -> list[tuple[str, str]]:
+    rows = [
+        ("name", profile.name),
+        ("title", profile.title),
+        ("CPU", f"{profile.cores} x {profile.core}"),
+        ("memory", " or ".join(str(size) for size in profile.ram_mib) + " MiB"),
+        ("system", profile.system),
+        ("Python", ", ".join(profile.python)),
+        ("runtime", profile.runtime),
+        ("threads", str(profile.threads)),
+        ("cameras", ", ".join(profile.cameras) or "none"),
+        ("told by", ", ".join(profile.compatible)),
+    ]
+    if profile.unsupported:
+        rows.append(("unsupported", profile.unsupported))
+    rows += [("note", note) for note in profile.notes]
+    return rows + [("source", source) for source in profile.sources]
+
+
+def _board_rows(board: Board) -> list[tuple[str, str]]:
+    rows = [
+        ("board", board.name),
+        ("because", board.reason),
+        ("model", board.model or "unknown"),
+        ("cores", str(board.cores)),
+        ("memory", f"{board.ram_mib} MiB" if board.ram_mib is not None else "unknown"),
+    ]
+    if board.profile:
+        rows += [("threads", str(board.profile.threads))]
+    if board.profile and board.profile.unsupported:
+        rows += [("unsupported", board.profile.unsupported)]
+    return rows
+
+
+def _board_fields(board: Board) -> dict[str, Any]:
+    return {
+        "board": board.name,
+        "reason": board.reason,
+        "compatible": list(board.compatible),
+        "model": board.model,
+        "cores": board.cores,
+        "ram_mib": board.ram_mib,
+        "profile": board.profile.model_dump(mode="json") if board.profile else None,
+    }
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    for label, text in rows:
+        print(f"{label:{LABEL_WIDTH}} {text}")
+
+
+def _print_json(fields: Any) -> None:  # noqa: ANN401
+    print(json.dumps(fields, indent=2, ensure_ascii=False))

@@ -1,0 +1,107 @@
+"""A board profile: what one kind of board is, and what the runtime should expect of it."""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import files
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROFILES = files("boards") / "profiles"
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Profile(BaseModel):
+    """One kind of board.
+
+    Attributes:
+        name: The name that people type; the file's.
+        title: The maker's name for it.
+        compatible: Device-tree strings that name this board.
+        match: `exact` compares the first string of the board's device tree; `contains` looks for
+            each of `compatible` inside all of them, since a Jetson's depends on its carrier board.
+        soc: Device-tree strings of the chip, for boards that no profile names; each chip stands in
+            one profile only, the most modest that fits.
+        cores: CPU cores, of the largest variant.
+        core: The cores' design.
+        ram_mib: Of each variant that is sold.
+        system: The operating system this was written for.
+        python: Python versions of that system, newest first.
+        runtime: The package that invokes models there.
+        threads: Default number of threads of an invoke.
+        cameras: Source kinds that work there.
+        unsupported: Why edge-vision does not run there; empty where it does.
+        notes: What a user should know, a sentence each.
+        sources: Where these facts come from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text
+    title: Text
+    compatible: tuple[Text, ...] = ()
+    match: Literal["exact", "contains"]
+    soc: tuple[Text, ...] = ()
+    cores: PositiveInt
+    core: Text
+    ram_mib: tuple[PositiveInt, ...]
+    system: Text
+    python: tuple[Annotated[str, Field(pattern=r"^3\.\d+$")], ...]
+    runtime: Literal["ai-edge-litert", "tflite-runtime", "none"]
+    threads: PositiveInt
+    cameras: tuple[Literal["picamera", "v4l2"], ...]
+    unsupported: str = ""
+    notes: tuple[Text, ...] = ()
+    sources: tuple[Text, ...]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all profiles, sorted."""
+    found = (entry.name for entry in PROFILES.iterdir())
+    return tuple(sorted(name[: -len(".toml")] for name in found if name.endswith(".toml")))
+
+
+def load(name: str) -> Profile:
+    """Return the profile of this name.
+
+    Raises:
+        ConfigError: There is none, or its file has faults.
+    """
+    if name not in names():
+        raise ConfigError(
+            f"expected the name of a board profile, found {name!r}; known are: {', '.join(names())}"
+        )
+    return parse(name, (PROFILES / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def load_all() -> tuple[Profile, ...]:
+    """Return every profile, sorted by name."""
+    return tuple(load(name) for name in names())
+
+
+def parse(name: str, text: str) -> Profile:
+    """Return the profile that this TOML text describes.
+
+    Raises:
+        ConfigError: All faults of the text, a line each.
+    """
+    try:
+        return Profile.model_validate({"name": name} | tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}.toml: not TOML: {error}") from error
+    except ValidationError as error:
+        faults = (
+            f"{name}.toml: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ConfigError("\n".join(faults)) from error
