@@ -15,12 +15,12 @@ from calibration.images import decode_image, read_bytes
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    Progress = Callable[[int, int], None]
+    from calibration.progress import Progress
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # Bits of 64 in which the hashes of two images may differ. Measured on 178 COCO photographs: the

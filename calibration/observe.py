@@ -7,7 +7,7 @@ the set of images and not on their sequence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
+    from calibration.progress import Progress
     from edge.manifest import InputTransform
     from edge.model_spec import TensorSpec
 
-# Called with (images run, images to run), both passes counted.
-Progress = Callable[[int, int], None]
+# Of an input's shape: batch, height, width, channels.
+NHWC, CHANNELS = 4, 3
 Taps = Iterator[tuple[str, "NDArray[np.float32]"]]
 
 
@@ -54,7 +55,7 @@ def observe(  # noqa: PLR0913
         transform: As the board will apply it, with the board's own `fill_input`.
         calibrator: A key of `CALIBRATORS`.
         threads: Of the interpreter.
-        progress: Told after each image.
+        progress: Called with (images run, images to run); a second pass counts again.
 
     Returns:
         Tensor name to range; tensors that share a name share the range that holds both.
@@ -86,6 +87,21 @@ def observe(  # noqa: PLR0913
                 progress(done, passes * count)
         ranges = {name: choose(histogram) for name, histogram in histograms.items()}
     return {**ranges, model.input_name: pinned_input(transform)}
+
+
+def input_size_wh(flatbuffer: bytes, path: Path) -> tuple[int, int]:
+    """Return the width and height of a bare model's input, pixels.
+
+    Raises:
+        ModelError: The runtime refuses the model, or its input is not one `(1, H, W, 3)`.
+    """
+    runtime = open_interpreter(flatbuffer, path, threads=1)
+    specs = [tensor_spec(detail) for detail in runtime.get_input_details()]
+    if len(specs) != 1 or len(specs[0].shape) != NHWC or specs[0].shape[3] != CHANNELS:
+        found = ", ".join(str(spec.shape) for spec in specs)
+        raise ModelError(f"{path}: expected one input (1, height, width, 3), found {found}")
+    _, height, width, _ = specs[0].shape
+    return width, height
 
 
 def pinned_input(transform: InputTransform) -> Range:

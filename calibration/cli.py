@@ -1,0 +1,289 @@
+"""The `edge-calibrate` command: draw images, observe a model's ranges on them, show the result.
+
+Exit status 0 is done, 1 failed, 2 misused. Results go to stdout, logs to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import zipfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calibration import image_list, store
+from calibration.calibrators import CALIBRATORS, LEVELS
+from calibration.dataset import sample
+from calibration.progress import bar
+from edge import manifest
+from edge.errors import ConfigError, EdgeError
+from edge.manifest import InputTransform
+from edge.table import render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from calibration.dataset import ImageSet
+    from calibration.ranges import Range
+
+DONE, FAILED, MISUSED = 0, 1, 2
+CHANNELS = 3
+INT8_MIN = -128
+NAME_COLUMNS = 60
+TRANSFORM_FLAGS = ("color", "mean", "std", "resize")
+DEFAULT_COUNT = 100
+
+EPILOG = """examples:
+  edge-calibrate sample photos/ --count 100 --seed 1 -o list.json
+  edge-calibrate observe float.tflite --list list.json --calibrator mse -o ranges.json
+  edge-calibrate observe bare.tflite --images photos/ --color rgb --mean 127.5 --std 127.5 \\
+      --resize stretch -o ranges.json
+  edge-calibrate show ranges.json
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.DEBUG if arguments.debug else logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        arguments.verb(arguments)
+    except EdgeError as error:
+        if arguments.debug:
+            raise
+        print(f"edge-calibrate: {error}", file=sys.stderr)
+        return MISUSED if isinstance(error, ConfigError) else FAILED
+    except KeyboardInterrupt:
+        return FAILED
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-calibrate",
+        description="Find the range of values that each tensor of a float model takes on images.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_sample(verbs)
+    _add_observe(verbs)
+    _add_show(verbs)
+    return parser
+
+
+def _add_verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
+    return parser
+
+
+def _add_draw(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--count", metavar="N", type=_positive, default=DEFAULT_COUNT, help="default: %(default)s"
+    )
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
+
+
+def _add_sample(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(verbs, "sample", "Draw images from a folder, without duplicates.")
+    parser.set_defaults(verb=_sample)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="searched with its subfolders")
+    _add_draw(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="LIST", type=Path, help="write the list here, not on stdout"
+    )
+
+
+def _add_observe(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(verbs, "observe", "Run a float model on images and collect its ranges.")
+    parser.set_defaults(verb=_observe)
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a float .tflite")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--images", metavar="DIR", type=Path, help="draw --count images from it")
+    which.add_argument("--list", metavar="LIST", type=Path, help="of edge-calibrate sample")
+    _add_draw(parser)
+    parser.add_argument("--calibrator", choices=tuple(CALIBRATORS), default="minmax")
+    parser.add_argument("--threads", metavar="N", type=_positive, default=1)
+    parser.add_argument("-o", "--output", metavar="RANGES", type=Path, required=True)
+    group = parser.add_argument_group("input transform, for a model without a manifest")
+    group.add_argument("--color", choices=("rgb", "bgr"), help="channel order of the model")
+    group.add_argument("--mean", metavar="M[,M,M]", type=_channels, help="pixel values, 0..255")
+    group.add_argument("--std", metavar="S[,S,S]", type=_channels, help="pixel values, > 0")
+    group.add_argument("--resize", choices=("letterbox", "stretch"))
+
+
+def _add_show(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(verbs, "show", "Show ranges, and the quantisation they lead to.")
+    parser.set_defaults(verb=_show)
+    parser.add_argument("ranges", metavar="RANGES", type=Path, help="of edge-calibrate observe")
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
+    return value
+
+
+def _channels(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in (1, CHANNELS):
+        raise argparse.ArgumentTypeError(f"expected one number or three with commas, found {text}")
+    return values * CHANNELS if len(values) == 1 else values
+
+
+def _sample(arguments: argparse.Namespace) -> None:
+    images = _draw(arguments.folder, arguments)
+    if arguments.output:
+        image_list.write(arguments.output, images)
+        print(f"{arguments.output}: {len(images.paths)} images, {images.digest}")
+    else:
+        print(image_list.to_list(images).model_dump_json(indent=1))
+
+
+def _draw(folder: Path, arguments: argparse.Namespace) -> ImageSet:
+    with bar("draw") as progress:
+        return sample(folder, count=arguments.count, seed=arguments.seed, progress=progress)
+
+
+def _observe(arguments: argparse.Namespace) -> None:
+    from calibration.observe import observe  # noqa: PLC0415 - show and sample need no LiteRT
+
+    flatbuffer, transform = _model(arguments)
+    images = (
+        image_list.read(arguments.list) if arguments.list else _draw(arguments.images, arguments)
+    )
+    with bar("observe") as progress:
+        ranges = observe(
+            flatbuffer,
+            images,
+            transform,
+            calibrator=arguments.calibrator,
+            threads=arguments.threads,
+            progress=progress,
+        )
+    content = store.RangesFile(
+        model_digest=manifest.digest_of(flatbuffer),
+        images_digest=images.digest,
+        images=len(images.paths),
+        seed=images.seed,
+        calibrator=arguments.calibrator,
+        transform=transform,
+        tools=_tools(),
+        ranges={name: (found.min, found.max) for name, found in ranges.items()},
+    )
+    store.write(arguments.output, content)
+    print(f"{arguments.output}: ranges of {len(ranges)} tensors from {len(images.paths)} images")
+
+
+def _model(arguments: argparse.Namespace) -> tuple[bytes, InputTransform]:
+    """Return the bare model and its input transform, from its manifest or else from the flags."""
+    given = [name for name in TRANSFORM_FLAGS if getattr(arguments, name) is not None]
+    path = arguments.model
+    if _is_bare(path):
+        return _bare_model(arguments, given)
+    if path.is_file() and given:
+        raise ConfigError(
+            f"{path}: its manifest says how its input is made; leave out --{' --'.join(given)}"
+        )
+    file = manifest.read(path)
+    return file.flatbuffer, file.manifest.input
+
+
+def _is_bare(path: Path) -> bool:
+    """Return whether the file is a model without a manifest; any other is for `manifest.read`."""
+    try:
+        with path.open("rb") as file:
+            identifier = file.read(8)[4:]
+    except OSError:
+        return False
+    return identifier == manifest.FLATBUFFER_IDENTIFIER and not _has_manifest(path)
+
+
+def _has_manifest(path: Path) -> bool:
+    # TensorFlow's own metadata is a zip behind the model as well, with other members.
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return manifest.MANIFEST_MEMBER in archive.namelist()
+    except zipfile.BadZipFile:
+        return False
+
+
+def _bare_model(
+    arguments: argparse.Namespace, given: Sequence[str]
+) -> tuple[bytes, InputTransform]:
+    from calibration.observe import input_size_wh  # noqa: PLC0415 - show and sample need no LiteRT
+
+    path = arguments.model
+    flatbuffer = path.read_bytes()
+    missing = [name for name in TRANSFORM_FLAGS if name not in given]
+    if missing:
+        raise ConfigError(
+            f"{path}: it has no manifest that says how its input is made; add "
+            f"--{' --'.join(missing)}, as in: --color rgb --mean 127.5 --std 127.5 --resize stretch"
+        )
+    if min(arguments.std) <= 0:
+        raise ConfigError(f"--std must be above 0, found {min(arguments.std):g}; did you mean 1?")
+    transform = InputTransform(
+        size_wh=input_size_wh(flatbuffer, path),
+        color=arguments.color,
+        mean=arguments.mean,
+        std=arguments.std,
+        resize=arguments.resize,
+    )
+    return flatbuffer, transform
+
+
+def _tools() -> dict[str, str]:
+    from edge.interpreter import runtime_name  # noqa: PLC0415 - show and sample need no LiteRT
+
+    runtime = runtime_name().replace("_", "-")
+    return {name: _version(name) for name in ("edge-vision", "numpy", runtime)}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"  # run from a checkout
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    content = store.read(arguments.ranges)
+    if arguments.json:
+        print(json.dumps(content.model_dump(mode="json"), indent=1, ensure_ascii=False))
+        return
+    print(f"model       {content.model_digest}")
+    print(f"images      {content.images}, seed {content.seed}, {content.images_digest}")
+    print(f"calibrator  {content.calibrator}\n")
+    rows = [_row(name, found) for name, found in content.by_tensor().items()]
+    print(render(("tensor", "min", "max", "scale", "zero point"), rows))
+
+
+def _row(name: str, found: Range) -> tuple[str, float, float, float, int]:
+    span = found.with_zero()
+    scale = (span.max - span.min) / (LEVELS - 1)
+    zero_point = round(-span.min / scale) + INT8_MIN if scale else 0
+    low, high, step = (float(f"{value:.5g}") for value in (found.min, found.max, scale))
+    return (_shortened(name), low, high, step, zero_point)
+
+
+def _shortened(name: str) -> str:
+    # A converter joins the names of all the layers that it fused; the last says most.
+    return name if len(name) <= NAME_COLUMNS else "…" + name[1 - NAME_COLUMNS :]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""A progress bar on a terminal, and nothing where there is none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Called with (done, total).
+Progress = Callable[[int, int], None]
+BAR_COLUMNS = 30
+
+
+@contextmanager
+def bar(label: str) -> Iterator[Progress | None]:
+    """Give a callback that draws on stderr; `None` where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+
+    def draw(done: int, total: int) -> None:
+        filled = BAR_COLUMNS * done // total
+        sys.stderr.write(f"\r{label} [{'#' * filled:<{BAR_COLUMNS}}] {done}/{total} images")
+        sys.stderr.flush()
+
+    try:
+        yield draw
+    finally:
+        # Wiped, so that the next line of the log starts in column 0.
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
