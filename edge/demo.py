@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.detector import Detector
     from edge.metrics import Summary
 
 ARRIVAL_TIMEOUT_S = 10.0
@@ -58,7 +59,7 @@ def run(*, frames: int, output: Path) -> str:
                     f"{summary.frames} messages were published, {subscriber.count} arrived within "
                     f"{ARRIVAL_TIMEOUT_S:g} s; try again on a machine with less to do"
                 )
-    write_image(output, draw(settings))
+    write_image(output, draw())
     return f"\n{figures(summary)}\n{subscriber.count} messages arrived; see {output}"
 
 
@@ -72,18 +73,28 @@ def figures(summary: Summary) -> str:
     )
 
 
-def draw(settings: config.Config) -> NDArray[np.uint8]:
+def draw() -> NDArray[np.uint8]:
     """Return the middle frame of each scene, annotated, side by side: `(H, W, 3)` uint8."""
+    detector, frames = scene_frames()
+    panels = []
+    for image in frames:
+        annotate_inplace(image, detector.detect(image), detector.spec.manifest.labels)
+        panels.append(cv2.resize(image, PANEL_WH, interpolation=cv2.INTER_AREA))
+    return np.hstack(panels)
+
+
+def scene_frames() -> tuple[Detector, list[NDArray[np.uint8]]]:
+    """Return the built-in detector and the middle frame of each built-in scene."""
+    settings = config.load(None, {})
     detector = app.open_detector(settings, app.model_file(settings))
     width, height = DEFAULT_SIZE_WH
-    panels = []
+    frames = []
     with DemoSource("", SourceOptions(realtime=False)) as source:
         for scene in range(len(SCENES)):
             image = np.empty((height, width, 3), np.uint8)
             source.render(scene * FRAMES_PER_SCENE + FRAMES_PER_SCENE // 2, out=image)
-            annotate_inplace(image, detector.detect(image), detector.spec.manifest.labels)
-            panels.append(cv2.resize(image, PANEL_WH, interpolation=cv2.INTER_AREA))
-    return np.hstack(panels)
+            frames.append(image)
+    return detector, frames
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:

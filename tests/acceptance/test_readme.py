@@ -1,0 +1,120 @@
+"""Every block of the README does what it says.
+
+A block's tag says how it is run. What a block needs from a board is replaced by its like: the
+environment `~/edge` by the one at hand, the USB camera by `demo:`, port 1883 by a free one.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\S+) ?([^\n]*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+BIN = Path(sys.executable).parent
+
+
+def blocks(language, tag):
+    return [text for kind, name, text in BLOCKS if (kind, name) == (language, tag)]
+
+
+def run(command, **options):
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=600, **options
+    )
+
+
+def test_every_block_has_a_tag_that_a_test_here_knows():
+    known = {
+        ("sh", ""), ("sh", "board"), ("sh", "subscriber"), ("sh", "converter"),
+        ("toml", "door.toml"), ("json", "payload"),
+    }  # fmt: skip
+    assert {(kind, tag) for kind, tag, _ in BLOCKS} <= known
+
+
+def test_the_first_command_runs_the_demo(tmp_path):
+    first, second = blocks("sh", "")
+    assert (first.strip(), second.strip()) == ("scripts/demo", "scripts/test")
+    output = tmp_path / "demo.jpg"
+    result = run([ROOT / "scripts" / "demo", "-o", output])
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "person" in result.stdout
+    assert "cat" in result.stdout
+    assert "p50 ms" in result.stdout
+    assert output.stat().st_size > 10_000
+
+
+def test_the_second_command_is_what_runs_this_test():
+    # Its own run cannot be one of its tests: this asks it for its usage.
+    assert run([ROOT / "scripts" / "test", "--help"]).returncode == 0
+
+
+def test_the_board_block_is_made_of_commands_that_work(tmp_path):
+    install, use = blocks("sh", "board")
+    apt, venv, pip = (shlex.split(line) for line in install.splitlines())
+    assert apt[:4] == ["sudo", "apt", "install", "-y"]
+    assert venv == ["python3", "-m", "venv", "~/edge"]
+    # The install itself is tests/acceptance/test_packaging.py, in an environment of its own.
+    assert pip == ["~/edge/bin/pip", "install", "."]
+    (text,) = blocks("toml", "door.toml")
+    (tmp_path / "door.toml").write_text(text.replace("v4l2:/dev/video0", "demo:"))
+    check, run_line = use.splitlines()
+    checked = run(shlex.split(check.replace("~/edge/bin", str(BIN))), cwd=tmp_path)
+    assert (checked.returncode, checked.stdout) == (0, "door.toml: no faults\n")
+    assert run_line == "~/edge/bin/edge run door.toml"
+
+
+@pytest.mark.broker
+def test_the_board_s_configuration_reaches_the_subscriber(tmp_path, broker):
+    (text,) = blocks("toml", "door.toml")
+    tomllib.loads(text)
+    text = text.replace("v4l2:/dev/video0", "demo:")
+    text = text.replace("mqtt://localhost", f"mqtt://localhost:{broker.port}")
+    (tmp_path / "door.toml").write_text(text)
+    (line,) = blocks("sh", "subscriber")
+    command = shlex.split(line)
+    assert command[:3] == ["mosquitto_sub", "-h", "localhost"]
+    result = run([BIN / "edge", "run", "door.toml", "--frames", "5"], cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_payload_block_fits_the_schema():
+    schema = json.loads((ROOT / "docs" / "payload.schema.json").read_text(encoding="utf-8"))
+    (text,) = blocks("json", "payload")
+    jsonschema.validate(json.loads(text), schema)
+
+
+@pytest.mark.assets
+@pytest.mark.converter
+def test_the_converter_block_makes_a_model_that_runs(tmp_path, assets):
+    source = assets / "models" / "ssdlite_mobilenet_v2_coco_tfjs"
+    for file in source.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "photos").mkdir()
+    photos = sorted((assets / "data" / "coco_train178").rglob("*.jpg"))[:40]
+    for photo in photos:
+        (tmp_path / "photos" / photo.name).symlink_to(photo)
+    (block,) = blocks("sh", "converter")
+    venv, pip, *commands = block.splitlines()
+    assert (venv, pip) == ("python3 -m venv .venv", ".venv/bin/pip install '.[converter]'")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for command in commands:
+        arguments = shlex.split(command.replace(".venv/bin", str(BIN)))
+        result = run(arguments, cwd=tmp_path, env=environment)
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    assert len(result.stdout.splitlines()) == len(photos)
+
+
+def test_each_command_has_just_the_verbs_of_the_table():
+    for command, verbs in re.findall(r"^\| `(edge[a-z-]*)` \| (.*) \|$", README, re.MULTILINE):
+        text = run([BIN / command, "--help"]).stdout
+        listed = set(re.findall(r"^    ([a-z]+) ", text, re.MULTILINE))
+        assert listed == set(re.findall(r"`(\w+)`", verbs)), command

@@ -1,0 +1,165 @@
+import threading
+import time
+import tracemalloc
+
+import pytest
+
+from edge import manifest
+from edge.capture.latest import CaptureThread
+from edge.capture.source import SourceOptions
+from edge.capture.synthetic import DemoSource
+from edge.detector import Detector
+from edge.errors import SinkClosed, SinkError
+from edge.models import default_model_path
+from edge.observation import STAGES
+from edge.pipeline import Pipeline
+
+pytestmark = pytest.mark.board
+
+SIZE_WH = (320, 240)
+
+
+class Recorder:
+    """A sink that keeps copies, may take its time, and may fail at a given frame."""
+
+    def __init__(self, *, wait_s=0.0, fail_at=None, error=None):
+        self.observations = []
+        self.detections = []
+        self.threads = set()
+        self._wait_s = wait_s
+        self._fail_at = fail_at
+        self._error = error
+
+    def publish(self, observation):
+        if len(self.observations) == self._fail_at:
+            raise self._error
+        time.sleep(self._wait_s)
+        self.observations.append(observation)
+        self.detections.append(observation.detections.copy())
+        self.threads.add(threading.current_thread().name)
+
+    def close(self, timeout_s):
+        return 0
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return Detector(manifest.read(default_model_path()))
+
+
+def run(detector, sinks, *, frames=None, realtime=False):
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=realtime)) as source:
+        capture = CaptureThread(source)
+        capture.start()
+        try:
+            pipeline = Pipeline(capture, detector, sinks)
+            pipeline.run(max_frames=frames)
+        finally:
+            capture.stop()
+    return pipeline
+
+
+def test_every_frame_of_a_patient_source_arrives_once_and_in_order(detector):
+    sink = Recorder()
+    pipeline = run(detector, [sink], frames=30)
+    assert [seen.sequence for seen in sink.observations] == list(range(30))
+    assert pipeline.times.summary().frames == 30
+
+
+def test_frames_are_decoded_on_a_thread_of_its_own(detector):
+    sink = Recorder()
+    run(detector, [sink], frames=3)
+    assert sink.threads == {"edge-decode"}
+
+
+def test_overlapping_the_stages_changes_no_detection(detector):
+    sink = Recorder()
+    run(detector, [sink], frames=12)
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+        for seen in sink.detections:
+            alone = detector.detect(source.read(None))
+            assert (seen.boxes == alone.boxes).all()
+            assert (seen.scores == alone.scores).all()
+            assert (seen.class_ids == alone.class_ids).all()
+
+
+def test_publishing_one_frame_takes_place_while_the_next_is_invoked(detector):
+    wait_s = 0.02
+    frames = 20
+    started_s = time.perf_counter()
+    pipeline = run(detector, [Recorder(wait_s=wait_s)], frames=frames)
+    elapsed_s = time.perf_counter() - started_s
+    invoke_s = pipeline.times.summary().percentiles_ms["invoke"][0] / 1e3
+    # In a row they would take the sum; the sink is the slower one, so it alone sets the pace.
+    assert elapsed_s < frames * (wait_s + invoke_s)
+
+
+def test_a_live_source_drops_what_a_slow_sink_cannot_take_and_counts_it(detector):
+    sink = Recorder(wait_s=0.1)
+    run(detector, [sink], frames=6, realtime=True)
+    last = sink.observations[-1]
+    assert last.dropped_frames > 0
+    sequences = [seen.sequence for seen in sink.observations]
+    assert sequences == sorted(set(sequences))
+    assert last.sequence + 1 == len(sink.observations) + last.dropped_frames
+
+
+def test_each_observation_carries_the_time_of_each_stage(detector):
+    sink = Recorder()
+    run(detector, [sink], frames=3)
+    for seen in sink.observations:
+        assert set(seen.stage_ms) == set(STAGES)
+        assert seen.stage_ms["invoke"] > 0
+        assert seen.age_ms >= seen.stage_ms["invoke"]
+        assert seen.size_wh == SIZE_WH
+
+
+def test_a_sink_that_fails_ends_the_run_with_its_error(detector):
+    sink = Recorder(fail_at=2, error=SinkError("the disk is full"))
+    with pytest.raises(SinkError, match="the disk is full"):
+        run(detector, [sink])
+    assert len(sink.observations) == 2
+
+
+def test_a_sink_whose_reader_left_ends_the_run_quietly(detector):
+    sink = Recorder(fail_at=2, error=SinkClosed("the reader left"))
+    run(detector, [sink])
+    assert len(sink.observations) == 2
+
+
+def test_stop_ends_a_run_from_another_thread(detector):
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH)) as source:
+        capture = CaptureThread(source)
+        capture.start()
+        pipeline = Pipeline(capture, detector, [Recorder()])
+        threading.Timer(0.2, pipeline.stop).start()
+        started_s = time.perf_counter()
+        pipeline.run()
+        capture.stop()
+    assert time.perf_counter() - started_s < 2.0
+
+
+def test_the_frame_loop_keeps_nothing(detector):
+    class Nowhere:
+        def publish(self, observation):
+            pass
+
+        def close(self, timeout_s):
+            return 0
+
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+        capture = CaptureThread(source)
+        capture.start()
+        tracemalloc.start()
+        try:
+            Pipeline(capture, detector, [Nowhere()]).run(max_frames=50)
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            Pipeline(capture, detector, [Nowhere()]).run(max_frames=300)
+            after, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            capture.stop()
+    # One Pipeline's own buffers are 0.5 MiB; a frame of this size is 0.2 MiB, and 300 went by.
+    assert after - before < 64 * 1024
+    assert peak - before < 2 * 1024 * 1024
