@@ -1,4 +1,4 @@
-"""Affine quantisation: ``real = (q - zero_point) * scale``, and thresholds as quanta.
+"""Affine quantisation, ``real = (q - zero_point) * scale``, and thresholds in its domain.
 
 Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", eq. 1.
@@ -15,6 +15,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# A real half-way between two quanta is off by up to 8e-6 quanta: a file's scale is float32.
+TIE_TOLERANCE = 2.0**-14
+
+# A file stores its scale as float32, good to 6e-8: 255 quanta away, a half is off by 1.5e-5 of a
+# quantum. Without a tolerance above that, the image of 0..255 under x / 127.5 - 1 would round up
+# below zero and down above it, and merge pixel values 127 and 128.
+TIE_TOLERANCE = 2.0**-14
+
 
 @dataclass(frozen=True, slots=True)
 class Quant:
@@ -29,25 +37,32 @@ class Quant:
     zero_point: int = 0
 
     def threshold(self, real: float, dtype: np.dtype[Any]) -> float:
-        """Return the least `t` of `dtype` with ``dequantize(q) >= real`` exactly for ``q >= t``.
+        """Return the least `t` of `dtype` with ``dequantize(t) >= real``, compared in float32.
 
-        For an integer `dtype` the result is an integral float in ``[min, max + 1]``; `max + 1`
-        means that no value of the dtype reaches `real`. For a float `dtype` it is `real` itself.
+        So ``q >= t`` decides as TensorFlow Lite would after dequantising.
+
+        Args:
+            real: The threshold; infinities are allowed.
+            dtype: Of the tensor: int8, uint8, int16, or a float.
+
+        Returns:
+            For an integer `dtype` an integral float in ``[min, max + 1]``; `max + 1` means that no
+            value of the dtype reaches `real`.
         """
+        wanted = np.float32(real)
         if dtype.kind == "f":
-            return real
+            nearest = dtype.type(wanted)
+            reaches = float(nearest) >= float(wanted)
+            return float(nearest if reaches else np.nextafter(nearest, dtype.type(np.inf)))
         info = np.iinfo(dtype)
         if math.isinf(real):
             return float(info.min if real < 0 else info.max + 1)
-        # A real that is a quantum must not be pushed to the next one by the division's last bit.
-        steps = real / self.scale
-        nearest = round(steps)
-        exact = (
-            nearest
-            if math.isclose(steps, nearest, rel_tol=1e-9, abs_tol=1e-9)
-            else math.ceil(steps)
-        )
-        return float(min(max(exact + self.zero_point, info.min), info.max + 1))
+        # The division may miss the quantum by its last bit, so the neighbours are tried in order.
+        nearest = round(min(max(real / self.scale + self.zero_point, info.min), info.max))
+        for q in range(max(nearest - 1, info.min), min(nearest + 1, info.max) + 1):
+            if self.dequantize(np.array(q, dtype)) >= wanted:
+                return float(q)
+        return float(min(nearest + 1, info.max) + 1)
 
     def dequantize(self, q: NDArray[Any]) -> NDArray[np.float32]:
         """Return the real values of `q`, a new float32 array of the same shape."""
@@ -55,13 +70,15 @@ class Quant:
             return q.astype(np.float32)
         # Widened first: int8 minus int8 wraps around at 128.
         steps = q.astype(np.int32) - self.zero_point
-        real: NDArray[np.float32] = (steps * np.float32(self.scale)).astype(np.float32)
+        # One rounding, as `(float(q) - zero_point) * scale` of TensorFlow Lite has it.
+        real: NDArray[np.float32] = np.multiply(steps, np.float32(self.scale), dtype=np.float32)
         return real
 
     def quantize(self, real: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return the quanta nearest to `real`, halves upwards, saturated to `dtype`; new array."""
+        """Return the nearest quanta, halves upwards, saturated to `dtype`; a new array."""
         if dtype.kind == "f":
             return real.astype(dtype)
         info = np.iinfo(dtype)
-        q = np.floor(np.asarray(real, np.float64) / self.scale + self.zero_point + 0.5)
+        steps = np.asarray(real, np.float64) / self.scale + self.zero_point
+        q = np.floor(steps + (0.5 + TIE_TOLERANCE))
         return np.clip(q, info.min, info.max).astype(dtype)

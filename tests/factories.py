@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.manifest import InputTransform, Manifest, ModelFile, Provenance, SsdHead
-from edge.model_spec import TensorSpec
+from edge.model_spec import ModelSpec, TensorSpec
 from edge.quant import Quant
 
 if TYPE_CHECKING:
@@ -72,3 +72,22 @@ def tensor(name: str, shape: tuple[int, ...], **changes: Any) -> TensorSpec:
         "quant": Quant(1 / 255, -128),
     }
     return TensorSpec(name=name, shape=shape, **fields | changes)
+
+
+def ssd_spec(*, boxes: TensorSpec, scores: TensorSpec, **changes: Any) -> ModelSpec:
+    """Return the contract of a detector with these heads; `changes` are of its manifest.
+
+    It has as many labels as the scores leave room for, and random anchors unless some are given.
+    """
+    anchor_count, columns = scores.shape[1:]
+    given = changes.pop("anchors", None)
+    head = changes.setdefault("head", SsdHead())
+    labels = tuple(f"class {number}" for number in range(columns - head.background))
+    described = manifest(**{"labels": labels} | changes)
+    width, height = described.input.size_wh
+    return ModelSpec(
+        described,
+        tensor("image", (1, height, width, 3)),
+        {"boxes": boxes, "scores": scores},
+        anchors(anchor_count) if given is None else given,
+    )
