@@ -1,0 +1,73 @@
+"""Assemble the one file that travels: FlatBuffer, manifest, anchors; the same input, the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge import manifest as manifests
+from edge.errors import SinkError
+from edge.manifest import Manifest, ModelFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+IMPORT_TOOLS = ("tensorflow",)
+QUANTIZE_TOOLS = ("ai-edge-litert", "litert-quantizer", "numpy", "opencv-python-headless")
+
+
+def tool_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the installed versions of distributions, by name; absent ones are left out."""
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """Return `sha256:` and the hex digest over the files' contents, in this order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return "sha256:" + digest.hexdigest()
+
+
+def sealed(file: ModelFile, manifest: Manifest) -> ModelFile:
+    """Return the model file with another manifest, its digest that of the FlatBuffer."""
+    digest = manifests.digest_of(file.flatbuffer)
+    updated = manifest.model_copy(update={"digest": digest})
+    return ModelFile(file.path, file.flatbuffer, updated, file.anchors)
+
+
+def to_bytes(file: ModelFile) -> bytes:
+    """Return the bytes of the file as `edge.manifest.read` reads them."""
+    return manifests.append(file.flatbuffer, file.manifest, file.anchors)
+
+
+def write(file: ModelFile, path: Path) -> None:
+    """Write a model file whole or not at all.
+
+    Raises:
+        SinkError: The folder is missing, full or read-only.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as sink:
+                sink.write(to_bytes(file))
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SinkError(
+            f"{path}: cannot be written: {error.strerror}; choose another place with -o"
+        ) from error

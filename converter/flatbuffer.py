@@ -1,0 +1,35 @@
+"""The FlatBuffer of a `.tflite`, read and rewritten through the schema that ai-edge-litert ships."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+
+from edge.manifest import FLATBUFFER_IDENTIFIER
+
+
+def unpack(flatbuffer: bytes) -> Any:  # noqa: ANN401
+    """Return the model as the schema's tree of objects (`ModelT`)."""
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer, 0))
+
+
+def pack(model: Any) -> bytes:  # noqa: ANN401
+    """Return the bytes of a `ModelT`; the same tree gives the same bytes."""
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), FLATBUFFER_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def with_role_names(flatbuffer: bytes) -> bytes:
+    """Return the model with its input and output tensors named as its signature names them.
+
+    Tensor names of TensorFlow's converter (`StatefulPartitionedCall:1`) change with its version.
+    """
+    model = unpack(flatbuffer)
+    signature = model.signatureDefs[0]
+    tensors = model.subgraphs[signature.subgraphIndex].tensors
+    for row in [*signature.inputs, *signature.outputs]:
+        tensors[row.tensorIndex].name = row.name
+    return pack(model)

@@ -1,0 +1,72 @@
+"""A float graph as plain values: what an importer reads, and the child process gives to TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation.
+
+    Attributes:
+        inputs: As GraphDef spells them: `name`, `name:1` for a later output, `^name` for control.
+        attrs: As the protobuf JSON mapping of AttrValue spells them.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...] = ()
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    def data_inputs(self) -> tuple[str, ...]:
+        """Return the inputs that carry a tensor."""
+        return tuple(name for name in self.inputs if not name.startswith("^"))
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Operations by name, and the values of its `Const` nodes."""
+
+    nodes: dict[str, Node]
+    constants: dict[str, NDArray[Any]]
+
+    def producer(self, reference: str) -> Node | None:
+        """Return the node that makes an input reference, or None."""
+        return self.nodes.get(node_name(reference))
+
+    def source(self, node: Node | None, position: int = 0) -> Node | None:
+        """Return the producer of a node's data input, looking through Identity; None if absent."""
+        while node is not None:
+            inputs = node.data_inputs()
+            node = self.producer(inputs[position]) if position < len(inputs) else None
+            if node is None or node.op != "Identity":
+                return node
+            position = 0
+        return None
+
+    def between(self, fetches: Iterable[str], *, feed: str) -> Graph:
+        """Return the part of the graph that the fetches need, not looking behind the feed."""
+        wanted: dict[str, Node] = {}
+        waiting = [node_name(name) for name in fetches]
+        while waiting:
+            name = waiting.pop()
+            if name in wanted or name == feed or name not in self.nodes:
+                continue
+            node = self.nodes[name]
+            wanted[name] = node
+            waiting.extend(node_name(reference) for reference in node.data_inputs())
+        nodes = {name: node for name, node in self.nodes.items() if name in wanted}
+        constants = {name: self.constants[name] for name in nodes if name in self.constants}
+        return Graph(nodes, constants)
+
+
+def node_name(reference: str) -> str:
+    """Return the node of an input reference: `^a` and `a:1` are both of node `a`."""
+    return reference.removeprefix("^").partition(":")[0]
