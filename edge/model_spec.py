@@ -88,7 +88,7 @@ def _check_ssd(file: ModelFile, roles: dict[str, TensorSpec]) -> None:
         )
     anchors = 0 if file.anchors is None else len(file.anchors)
     columns = len(file.manifest.labels) + file.manifest.head.background
-    _expect_shape(file, "boxes", roles["boxes"], (1, anchors, BOX_SIDES))
+    _expect_shape(file, "boxes", roles["boxes"], shape=(1, anchors, BOX_SIDES))
     found = roles["scores"].shape
     if len(found) == SSD_AXES and found[-1] != columns:
         background = " and background" if file.manifest.head.background else ""
@@ -97,10 +97,10 @@ def _check_ssd(file: ModelFile, roles: dict[str, TensorSpec]) -> None:
             f"have {found[-1]} columns, expected {columns} (labels{background}); "
             "fix the labels and convert the model again"
         )
-    _expect_shape(file, "scores", roles["scores"], (1, anchors, columns))
+    _expect_shape(file, "scores", roles["scores"], shape=(1, anchors, columns))
 
 
-def _expect_shape(file: ModelFile, role: str, spec: TensorSpec, shape: tuple[int, ...]) -> None:
+def _expect_shape(file: ModelFile, role: str, spec: TensorSpec, *, shape: tuple[int, ...]) -> None:
     if spec.shape != shape:
         raise ModelError(
             f"{file.path}: output {role} is {spec.shape}, but the head and its anchors need "

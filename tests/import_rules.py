@@ -1,0 +1,146 @@
+"""Who may import whom: tables to read and extend, and the functions that hold modules to them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Of the project's own packages, what each may import besides itself; `edge.x` is that module alone.
+PACKAGES = {
+    "edge": set[str](),
+    "calibration": {"edge"},
+    "converter": {"edge", "calibration"},
+    "boards": {"edge.config", "edge.errors"},
+}
+NOBODY_IMPORTS = {"tests", "scripts", "factories"}
+
+# Inside `edge`, lowest first: a module imports from its own layer and those above it in this table.
+# Every module stands in exactly one row.
+LAYERS = {
+    "values": [
+        "__init__", "errors", "anchors", "frame", "quant", "placement", "detections", "manifest",
+        "model_spec", "observation", "metrics", "payload", "config", "table",
+    ],
+    "stages": [
+        "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",
+    ],
+    "pipeline": ["detector", "pipeline"],
+    "sinks": ["sinks", "sinks.*"],
+    "app": ["app", "check", "inspection", "annotate", "demo", "broker", "subscriber"],
+    "cli": ["cli", "__main__"],
+}  # fmt: skip
+# A sink knows what it is handed, and nothing of where that came from.
+SINKS_IMPORT = {"errors", "observation", "payload"}
+
+# Packages of others that stand behind a seam: where each may be imported.
+SEAMS = {
+    "ai_edge_litert": ["edge.interpreter", "converter.*"],
+    "tflite_runtime": ["edge.interpreter"],
+    "cv2": [
+        "edge.preprocess", "edge.capture.*", "edge.annotate", "edge.demo", "calibration.*",
+        "converter.*",
+    ],
+    "paho": ["edge.sinks.mqtt*", "edge.subscriber"],
+    "amqtt": ["edge.broker"],
+    "tensorflow": ["converter.*"],
+    "keras": ["converter.*"],
+    "litert_quantizer": ["converter.*"],
+}  # fmt: skip
+
+
+def module_name(path: Path, root: Path) -> str:
+    """Return the dotted name of a file below the root; a package's is its folder's."""
+    parts = list(path.relative_to(root).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def imports(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and dotted name of every import, those inside functions too.
+
+    A text that is just the name of a seam's module counts: that is how a lazy import names it.
+    """
+    seam = re.compile(rf"({'|'.join(SEAMS)})(\.\w+)+")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            # `from edge import nms` names a module in its second half.
+            for alias in node.names:
+                yield node.lineno, f"{'.' * node.level}{node.module or ''}.{alias.name}"
+        elif isinstance(node, ast.Constant) and seam.fullmatch(str(node.value)):
+            yield node.lineno, str(node.value)
+
+
+def faults(source: str, module: str) -> list[str]:
+    """Return every import of this module that the tables do not allow."""
+    found = []
+    for line, name in imports(source):
+        reason = (
+            _package_fault(module, name) or _seam_fault(module, name) or _layer_fault(module, name)
+        )
+        if reason:
+            found.append(f"{module}:{line}: imports {name}: {reason}")
+    return found
+
+
+def layer_of(inner: str) -> str:
+    """Return the layer of a module of `edge`, named without the package; empty if it has none."""
+    rows = (row for row, patterns in LAYERS.items() if _matches(inner, patterns))
+    return next(rows, "")
+
+
+def _package_fault(module: str, name: str) -> str:
+    own, first = module.partition(".")[0], name.partition(".")[0]
+    if not first:
+        return "write the full name"
+    if first in NOBODY_IMPORTS:
+        return "nobody imports that"
+    if first not in PACKAGES or first == own:
+        return ""
+    allowed = any(f"{name}.".startswith(f"{target}.") for target in PACKAGES.get(own, ()))
+    return "" if allowed else f"{own} may import {sorted(PACKAGES.get(own, ())) or 'nothing'}"
+
+
+def _seam_fault(module: str, name: str) -> str:
+    allowed = SEAMS.get(name.partition(".")[0])
+    if allowed is None or _matches(module, allowed):
+        return ""
+    return f"only {', '.join(allowed)} may"
+
+
+def _layer_fault(module: str, name: str) -> str:
+    if not module.startswith("edge.") or not name.startswith("edge."):
+        return ""
+    importer, imported = module.partition(".")[2], _known(name.partition(".")[2])
+    own, theirs = layer_of(importer), layer_of(imported)
+    if not own or not theirs:
+        return f"{importer if not own else imported} stands in no layer; add it to LAYERS"
+    order = list(LAYERS)
+    if order.index(theirs) > order.index(own):
+        return f"{theirs} is above {own}"
+    if own == "sinks" and theirs != "sinks" and imported not in SINKS_IMPORT:
+        return f"sinks import {', '.join(sorted(SINKS_IMPORT))} only"
+    same_family = importer.partition(".")[0] == imported.partition(".")[0]
+    if own == theirs == "stages" and not same_family:
+        return "stages do not know each other"
+    return ""
+
+
+def _known(name: str) -> str:
+    """Cut `preprocess.Preprocessor` to `preprocess`: the longest part that is a module's name."""
+    while name.rpartition(".")[2][:1].isupper() or (name and not layer_of(name)):
+        if "." not in name:
+            return name
+        name = name.rpartition(".")[0]
+    return name
+
+
+def _matches(name: str, patterns: list[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
