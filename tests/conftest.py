@@ -44,6 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Under `-m board`, leave files without such a test unread: they may import what is missing."""
+    if config.option.markexpr != "board" or not collection_path.match("test_*.py"):
+        return None
+    return True if "mark.board" not in collection_path.read_text(encoding="utf-8") else None
+
+
 def _skip_reasons(config: pytest.Config) -> dict[str, str]:
     """Return, for each marker, why its tests cannot run here; the empty string if they can."""
     return {
