@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from calibration.progress import Progress
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# Formats whose size `edge.capture.image_header` can read before anything is decoded.
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 # Bits of 64 in which the hashes of two images may differ. Measured on 178 COCO photographs: the
 # same one at half size and JPEG quality 60 differs in at most 5, two different ones in at least 12.
 NEAR_DUPLICATE_BITS = 5

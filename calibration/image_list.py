@@ -1,4 +1,4 @@
-"""A drawn image set in a JSON file: to take the same images again, or to notice that they changed."""
+"""A drawn image set in a JSON file: to take the same again, or to notice that they changed."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from edge.capture.image_header import read_size
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         `(H, W, 3)` uint8, B G R, owned by the caller.
 
     Raises:
-        SourceError: The file cannot be read, is no image, or holds pixels that are neither 8 nor 16
-            bits.
+        SourceError: The file cannot be read, is no PNG, JPEG or BMP image, claims more pixels than
+            anyone needs, or holds pixels that are neither 8 nor 16 bits.
     """
     return decode_image(read_bytes(path), path)
 
@@ -51,8 +52,13 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
 
     Args:
         data: The file's contents.
-        path: For messages.
+        path: The file, whose header is looked at once more before anything is decoded.
     """
+    if read_size(path) is None:
+        raise SourceError(
+            f"{path}: expected a PNG, JPEG or BMP image, found {len(data)} bytes that begin with "
+            f"{data[:8]!r}; convert, remove or replace it"
+        )
     # ANYDEPTH keeps 16 bits for the explicit scaling below; COLOR repeats gray, drops alpha and,
     # unlike UNCHANGED, turns the image upright by its EXIF orientation.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH

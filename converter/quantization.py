@@ -12,7 +12,7 @@ from edge.manifest import Calibration, ModelFile
 
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
-    from calibration.observe import Progress
+    from calibration.progress import Progress
     from converter.recipe import Recipe
 
 
