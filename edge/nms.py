@@ -135,7 +135,7 @@ class Suppressor:
             out=self._same_class[:square],
         )
         np.logical_and(overlaps, same_class, out=overlaps)
-        overlaps[:: count + 1] = False  # nobody meets itself
+        overlaps[:: count + 1] = False  # oneself does not count, or `any` would always hold
         np.copyto(self._suppresses[:count, :count], overlaps.reshape(count, count))
 
     def _lay_planes(self, count: int) -> None:
