@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.detections import Detections
 from edge.manifest import InputTransform, Manifest, ModelFile, Provenance, SsdHead
 from edge.model_spec import ModelSpec, TensorSpec
+from edge.observation import STAGES, Observation
+from edge.payload import Identity, PayloadEncoder
 from edge.quant import Quant
 
 if TYPE_CHECKING:
@@ -91,3 +94,33 @@ def ssd_spec(*, boxes: TensorSpec, scores: TensorSpec, **changes: Any) -> ModelS
         {"boxes": boxes, "scores": scores},
         anchors(anchor_count) if given is None else given,
     )
+
+
+def detections(count: int) -> Detections:
+    """Return that many detections in a 1280 x 720 frame, all different, by falling score."""
+    random = np.random.default_rng(2)
+    corners = random.uniform(0, 300, (count, 2))
+    boxes = np.hstack([corners, corners + random.uniform(1, 300, (count, 2))])
+    return Detections(
+        boxes=boxes.astype(np.float32),
+        scores=np.linspace(0.9, 0.5, count, dtype=np.float32),
+        class_ids=np.arange(count, dtype=np.int32) % len(LABELS),
+    )
+
+
+def observation(sequence: int = 0, **changes: Any) -> Observation:
+    """Return what was seen on one 1280 x 720 frame: nothing, unless told."""
+    fields: dict[str, Any] = {
+        "captured_utc_ns": 1_700_000_000_123_456_789,
+        "size_wh": (1280, 720),
+        "detections": Detections.none(),
+        "stage_ms": dict.fromkeys(STAGES, 1.5),
+        "age_ms": 9.87654,
+        "dropped_frames": 3,
+    }
+    return Observation(sequence=sequence, **fields | changes)
+
+
+def encoder() -> PayloadEncoder:
+    """Return the encoder of the device `porch`, camera `front`, with `LABELS`."""
+    return PayloadEncoder(Identity("porch", "front", "tiny", "sha256:0"), LABELS)

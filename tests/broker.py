@@ -1,0 +1,156 @@
+"""A real mosquitto on a loopback port of its own, and a client that listens to it."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import socket
+import subprocess
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+
+def free_port() -> int:
+    """Return a TCP port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A self-signed certificate, which is its own authority."""
+
+    certificate: Path
+    key: Path
+
+    @classmethod
+    def make(cls, folder: Path, *, names: str = "IP:127.0.0.1,DNS:localhost") -> Certificate:
+        """Let openssl make one, for the loopback unless told."""
+        if shutil.which("openssl") is None:
+            pytest.skip("no openssl")
+        folder.mkdir()
+        made = cls(folder / "certificate.pem", folder / "key.pem")
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+                *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+                *("-addext", f"subjectAltName={names}"),
+                *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
+                *("-keyout", str(made.key), "-out", str(made.certificate)),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        return made
+
+
+class Mosquitto:
+    """One broker that can be stopped, killed and started again on the same port.
+
+    Args:
+        program: Path of mosquitto.
+        folder: For its configuration and its log.
+        options: Lines of its configuration besides the listener.
+    """
+
+    def __init__(self, program: str, folder: Path, *, options: tuple[str, ...] = ()) -> None:
+        self.port = free_port()
+        self._program = program
+        self._folder = folder
+        self._config = folder / "mosquitto.conf"
+        anonymous = "" if any("password_file" in line for line in options) else "true"
+        lines = (
+            f"listener {self.port} 127.0.0.1",
+            f"allow_anonymous {anonymous or 'false'}",
+            f"user {getpass.getuser()}",
+            "log_type all",
+            *options,
+        )
+        self._config.write_text("\n".join(lines) + "\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def log(self) -> str:
+        """What the broker wrote so far."""
+        return (self._folder / "mosquitto.log").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        with (self._folder / "mosquitto.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [self._program, "-c", str(self._config)], stdout=output, stderr=output
+            )
+        assert eventually(self._answers), self.log
+
+    def stop(self) -> None:
+        """End it as the system would."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+class Listener:
+    """A separate client that records what arrives on `edge/#`.
+
+    Attributes:
+        messages: Topic, payload and whether it was retained, in order.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.messages: list[tuple[str, bytes, bool]] = []
+        subscribed = threading.Event()
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *_: client.subscribe("edge/#", qos=1)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert subscribed.wait(10)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def payloads(self, topic: str) -> list[bytes]:
+        """Return what arrived on a topic."""
+        return [payload for name, payload, _ in self.messages if name == topic]
+
+    def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        self.messages.append((message.topic, message.payload, message.retain))

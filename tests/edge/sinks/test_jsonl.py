@@ -1,0 +1,75 @@
+"""Lines of JSON, a reader that leaves and a disk that is full."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from factories import encoder, observation
+
+from edge.errors import SinkClosed, SinkError
+from edge.sinks.jsonl import JsonlSink
+
+pytestmark = pytest.mark.board
+
+WRITE_FOREVER = """
+import sys
+from factories import encoder, observation
+from edge.errors import SinkClosed
+from edge.sinks.jsonl import JsonlSink
+
+sink = JsonlSink(sys.stdout.buffer, encoder())
+try:
+    while True:
+        sink.publish(observation())
+except SinkClosed:
+    sys.exit(0)
+"""
+
+
+def test_each_observation_is_one_line_of_the_same_message():
+    stream = io.BytesIO()
+    sink = JsonlSink(stream, encoder())
+    for sequence in range(3):
+        sink.publish(observation(sequence))
+    assert sink.close(1) == 0
+    expected = [encoder().encode(observation(sequence)) for sequence in range(3)]
+    assert stream.getvalue().splitlines() == expected
+
+
+def test_a_line_is_seen_before_the_next_frame(tmp_path):
+    with (tmp_path / "out").open("wb") as stream:
+        JsonlSink(stream, encoder()).publish(observation())
+        assert (tmp_path / "out").read_bytes().endswith(b"}\n")
+
+
+def test_a_reader_that_leaves_ends_the_program_quietly(root):
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE_FOREVER],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PYTHONPATH": f"{root}:{root / 'tests'}"},
+    ) as program:
+        assert program.stdout.readline().endswith(b"}\n")
+        program.stdout.close()
+        assert program.wait(20) == 0
+        assert program.stderr.read() == b""
+
+
+def test_a_reader_that_left_is_a_sink_error_of_its_own(tmp_path):
+    with subprocess.Popen(["true"], stdin=subprocess.PIPE) as program:
+        program.wait(10)
+        with pytest.raises(SinkClosed):
+            JsonlSink(program.stdin, encoder()).publish(observation())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_sentence():
+    with (
+        Path("/dev/full").open("wb") as stream,
+        pytest.raises(SinkError, match=r"/dev/full, found: No space left on device; check with df"),
+    ):
+        JsonlSink(stream, encoder()).publish(observation())

@@ -1,0 +1,233 @@
+"""The MQTT sink against brokers that misbehave on order."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+from random import Random
+
+import pytest
+from broker import free_port
+from factories import observation
+from scripted_broker import Script, ScriptedBroker
+from waiting import eventually
+
+from edge.sinks.mqtt_connection import MAX_IN_FLIGHT
+
+pytestmark = pytest.mark.board
+
+DETECTIONS = "edge/porch/front/detections"
+STATUS = "edge/porch/front/status"
+
+
+def sequences(payloads):
+    return [json.loads(payload)["sequence"] for payload in payloads]
+
+
+def total(counters):
+    return counters.published + counters.dropped + counters.waiting
+
+
+def test_everything_arrives_in_order_between_online_and_offline(open_sink):
+    with ScriptedBroker() as broker:
+        sink = open_sink(broker.port)
+        for number in range(200):
+            sink.publish(observation(number))
+        assert sink.close(10) == 0
+        assert sequences(broker.payloads(DETECTIONS)) == list(range(200))
+        assert broker.messages[0] == (STATUS, b"online", True)
+        assert broker.messages[-1] == (STATUS, b"offline", True)
+        assert broker.clean_ends == 1
+    counters = sink.counters()
+    assert (counters.published, counters.dropped, counters.waiting) == (200, 0, 0)
+    assert not counters.connected
+
+
+def test_quality_of_service_0_counts_what_was_written(open_sink):
+    with ScriptedBroker(Script()) as broker:
+        sink = open_sink(broker.port, qos=0)
+        for number in range(100):
+            sink.publish(observation(number))
+        assert sink.close(10) == 0
+        assert eventually(lambda: len(broker.payloads(DETECTIONS)) == 100)
+    assert sink.counters().published == 100
+
+
+def test_nothing_is_lost_through_twenty_resets(open_sink):
+    with ScriptedBroker(Script(reset_after=37)) as broker:
+        sink = open_sink(broker.port, outbox_messages=10_000)
+        number = 0
+        while broker.calls < 21:
+            sink.publish(observation(number))
+            number += 1
+            time.sleep(0.0005)
+        broker.script.reset_after = None
+        assert sink.close(20) == 0
+        arrived = Counter(sequences(broker.payloads(DETECTIONS)))
+    assert sink.counters().dropped == 0
+    assert sorted(arrived) == list(range(number))
+    # Each reset repeats what was in flight and no more.
+    assert arrived.total() - number <= 20 * MAX_IN_FLIGHT
+    assert broker.payloads(STATUS).count(b"online") >= 20
+
+
+def test_a_broker_that_acknowledges_nothing_is_left_and_called_again(open_sink, quick, log_lines):
+    with ScriptedBroker(Script(acknowledges=False)) as broker:
+        sink = open_sink(broker.port, pace=replace(quick, answer_s=0.4))
+        for number in range(50):
+            sink.publish(observation(number))
+        began = time.monotonic()
+        assert eventually(lambda: broker.calls >= 2)
+        assert time.monotonic() - began < 3
+        assert any("has acknowledged nothing for 0.4 s" in line for line in log_lines())
+        broker.script.acknowledges = True
+        assert sink.close(10) == 0
+        assert sorted(set(sequences(broker.payloads(DETECTIONS)))) == list(range(50))
+
+
+def test_no_more_than_twenty_messages_are_in_flight(open_sink):
+    with ScriptedBroker(Script(acknowledges=False)) as broker:
+        sink = open_sink(broker.port)
+        for number in range(100):
+            sink.publish(observation(number))
+        assert eventually(lambda: len(broker.messages) >= MAX_IN_FLIGHT)
+        time.sleep(0.1)
+        assert len(broker.messages) == MAX_IN_FLIGHT
+        assert sink.close(0.1) == 100
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        (Script(connack=None, greeting=b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"), "not as an MQTT"),
+        (Script(connack=None, greeting=b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9), "not as an MQTT"),
+        (Script(connack=None, greeting=bytes(range(256)) * 4), "not as an MQTT"),
+        (Script(connack=None), "not as an MQTT"),
+        (Script(connack=4), "refuses user 'edge' (bad user name or password)"),
+        (Script(connack=5), "refuses user 'edge' (not authorized)"),
+        (Script(connack=2), "(client identifier not valid)"),
+        (Script(connack=3), "(server unavailable)"),
+        (Script(connack=1), "not as an MQTT"),
+        (Script(connack=77), "refuses user 'edge'"),
+    ],
+    ids=["ssh", "http", "noise", "mute", "password", "rights", "id", "busy", "version", "unknown"],
+)
+def test_whatever_answers_is_described_and_called_again(
+    open_sink, quick, log_lines, *, script, found
+):
+    with ScriptedBroker(script) as broker:
+        sink = open_sink(broker.port, pace=replace(quick, answer_s=0.3), username="edge")
+        sink.publish(observation())
+        assert eventually(lambda: broker.calls >= 2)
+        assert any(found in line for line in log_lines())
+        assert sink.close(0.2) == 1
+    assert sink.counters().connects == 0
+
+
+def test_random_answers_never_end_the_thread(open_sink, quick):
+    noise = Random(5)
+    with ScriptedBroker(Script(connack=None)) as broker:
+        sink = open_sink(broker.port, pace=replace(quick, answer_s=0.02, refused_s=0, cap_s=0.001))
+        sink.publish(observation())
+        for number in range(150):
+            # Half of them speak after a sound acceptance.
+            prefix = b"\x20\x02\x00\x00" if number % 2 else b""
+            broker.script.greeting = prefix + noise.randbytes(noise.randrange(1, 40))
+            calls = broker.calls
+            assert eventually(lambda calls=calls: broker.calls > calls)
+        broker.script.greeting, broker.script.connack = b"", 0
+        assert eventually(lambda: sink.counters().connected or sink.counters().published)
+        assert sink.close(10) == 0
+
+
+def test_an_absent_broker_costs_one_line_and_the_oldest_messages(open_sink, log_lines):
+    port = free_port()
+    sink = open_sink(port, outbox_messages=100)
+    for number in range(250):
+        sink.publish(observation(number))
+    time.sleep(0.5)
+    assert len(log_lines()) == 1
+    assert log_lines()[0] == (
+        f"mqtt: nothing answers at 127.0.0.1:{port} (connection refused); results wait in memory "
+        "(up to 100 messages), trying again; check the broker with: mosquitto_sub -h 127.0.0.1 "
+        f"-p {port} -t 'edge/#'"
+    )
+    counters = sink.counters()
+    assert (counters.dropped, counters.waiting) == (150, 100)
+    assert sink.close(0) == 100
+
+
+def test_an_unknown_name_is_said_to_be_one(open_sink, log_lines):
+    open_sink(1883, host="no-such-host.invalid")
+    assert eventually(log_lines)
+    assert "the name 'no-such-host.invalid' has no address" in log_lines()[0]
+
+
+def test_the_hand_over_stays_quick_while_the_broker_is_away(open_sink):
+    sink = open_sink(free_port())
+    seen = observation()
+    took = []
+    for _ in range(3000):
+        began = time.perf_counter()
+        sink.publish(seen)
+        took.append(time.perf_counter() - began)
+    assert sorted(took)[len(took) * 99 // 100] < 1e-3
+
+
+def test_publishing_from_four_threads_loses_no_count(open_sink):
+    with ScriptedBroker() as broker:
+        sink = open_sink(broker.port, outbox_messages=50)
+
+        def publish():
+            for number in range(300):
+                sink.publish(observation(number))
+
+        threads = [threading.Thread(target=publish) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert total(sink.counters()) == 1200
+        assert sink.close(10) == 0
+
+
+def test_close_waits_for_a_broker_that_comes_back_in_time(open_sink):
+    port = free_port()
+    sink = open_sink(port)
+    sink.publish(observation())
+    undelivered = []
+    closer = threading.Thread(target=lambda: undelivered.append(sink.close(10)))
+    closer.start()
+    time.sleep(0.2)
+    with ScriptedBroker(port=port) as broker:
+        closer.join(15)
+        assert undelivered == [0]
+        assert broker.messages[-1] == (STATUS, b"offline", True)
+
+
+def test_close_keeps_to_its_time_and_may_be_called_again(open_sink):
+    sink = open_sink(free_port())
+    sink.publish(observation())
+    began = time.monotonic()
+    assert sink.close(0.5) == 1
+    assert 0.4 < time.monotonic() - began < 2.5
+    assert sink.close(5) == 1
+    with pytest.raises(ValueError, match="publish must come before close"):
+        sink.publish(observation())
+
+
+def test_close_without_anything_to_deliver_is_immediate(open_sink):
+    sink = open_sink(free_port())
+    began = time.monotonic()
+    assert sink.close(30) == 0
+    assert time.monotonic() - began < 2
+
+
+def test_no_thread_stays_behind(open_sink):
+    with ScriptedBroker() as broker, open_sink(broker.port) as sink:
+        sink.publish(observation())
+        assert "edge-mqtt" in {thread.name for thread in threading.enumerate()}
+    assert "edge-mqtt" not in {thread.name for thread in threading.enumerate()}

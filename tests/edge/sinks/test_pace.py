@@ -1,0 +1,47 @@
+"""Waiting times between two tries."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.sinks.pace import Backoff, Pace
+
+pytestmark = pytest.mark.board
+
+
+class Highest(Random):
+    """Always draws the upper end."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def test_the_ceiling_doubles_from_base_to_cap():
+    backoff = Backoff(Pace(), Highest())
+    waits = [backoff.next_s(refused=False) for _ in range(8)]
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    backoff.reset()
+    assert backoff.next_s(refused=False) == 0.5
+
+
+@given(st.integers(0, 2**32), st.integers(0, 20))
+def test_the_jitter_is_full_and_stays_below_the_ceiling(seed, tries):
+    backoff = Backoff(Pace(), Random(seed))
+    for number in range(tries):
+        assert 0 <= backoff.next_s(refused=False) <= min(30, 0.5 * 2**number)
+
+
+def test_two_units_do_not_return_together():
+    first, second = (Backoff(Pace(), Random(seed)) for seed in (1, 2))
+    pairs = [(first.next_s(refused=False), second.next_s(refused=False)) for _ in range(6)]
+    assert all(abs(one - other) > 1e-3 for one, other in pairs)
+
+
+@given(st.integers(0, 2**32))
+def test_a_refusal_leaves_at_most_six_tries_a_minute(seed):
+    backoff = Backoff(Pace(), Random(seed))
+    assert all(backoff.next_s(refused=True) >= 10 for _ in range(20))

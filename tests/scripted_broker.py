@@ -1,0 +1,135 @@
+"""A broker of a few lines that records before it acknowledges, and misbehaves on order.
+
+A real broker may lose what it acknowledged when it is killed; this one can't, so it can tell
+whether a publisher loses anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+CONNECT, CONNACK, PUBLISH, PUBACK, PINGREQ, DISCONNECT = 1, 2, 3, 4, 12, 14
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass
+class Script:
+    """How the broker behaves; may be changed while it runs.
+
+    Attributes:
+        connack: Return code of its acceptance; None never answers.
+        acknowledges: Whether it sends PUBACK.
+        reset_after: Messages of one connection after which it resets that; None never.
+        greeting: Sent to each caller at once.
+    """
+
+    connack: int | None = 0
+    acknowledges: bool = True
+    reset_after: int | None = None
+    greeting: bytes = b""
+
+
+@dataclass
+class ScriptedBroker:
+    """Serves one connection after the other on a loopback port of its own, or the given one."""
+
+    script: Script = field(default_factory=Script)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.messages: list[tuple[str, bytes, bool]] = []
+        self.calls = 0
+        self.clean_ends = 0
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listener.getsockname()[1]
+        self._call: socket.socket | None = None
+        self._thread = threading.Thread(target=self._serve, name="scripted-broker", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.hang_up()
+        self._thread.join(5)
+
+    def hang_up(self) -> None:
+        """End the present connection."""
+        if self._call is not None:
+            with contextlib.suppress(OSError):
+                self._call.shutdown(socket.SHUT_RDWR)
+
+    def payloads(self, topic: str) -> list[bytes]:
+        """Return what arrived on a topic."""
+        return [payload for name, payload, _ in self.messages if name == topic]
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                self._call, _ = self._listener.accept()
+            except OSError:
+                return
+            self.calls += 1
+            with self._call, contextlib.suppress(OSError, EOFError):
+                self._call.sendall(self.script.greeting)
+                self._converse(self._call)
+
+    def _converse(self, call: socket.socket) -> None:
+        received = 0
+        while True:
+            header, body = read_packet(call)
+            kind = header >> 4
+            if kind == CONNECT and self.script.connack is not None:
+                call.sendall(bytes([CONNACK << 4, 2, 0, self.script.connack]))
+            elif kind == PUBLISH:
+                self._record(call, header, body)
+                received += 1
+                if received == self.script.reset_after:
+                    call.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                    return
+            elif kind == PINGREQ:
+                call.sendall(bytes([(PINGREQ + 1) << 4, 0]))
+            elif kind == DISCONNECT:
+                self.clean_ends += 1
+
+    def _record(self, call: socket.socket, header: int, body: bytes) -> None:
+        length = int.from_bytes(body[:2], "big")
+        rest = body[2 + length :]
+        has_id = (header >> 1) & 3 > 0
+        payload = rest[2:] if has_id else rest
+        self.messages.append((body[2 : 2 + length].decode(), payload, bool(header & 1)))
+        if has_id and self.script.acknowledges:
+            call.sendall(bytes([PUBACK << 4, 2]) + rest[:2])
+
+
+def read_packet(call: socket.socket) -> tuple[int, bytes]:
+    """Return the first byte and the body of the next packet."""
+    header = _read(call, 1)[0]
+    length, shift = 0, 0
+    while True:
+        byte = _read(call, 1)[0]
+        length |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return header, _read(call, length)
+
+
+def _read(call: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        chunk = call.recv(count - len(data))
+        if not chunk:
+            raise EOFError
+        data += chunk
+    return data
