@@ -124,5 +124,5 @@ def test_random_heads_survive_in_the_order_and_place_of_tensorflow_lite(
             np.testing.assert_array_equal(found_class_ids, class_ids)
             np.testing.assert_allclose(found_boxes, boxes, rtol=0, atol=1e-6)
             survived += len(scores)
-    # All candidates are 90 of 120; many fall, and many stay.
-    assert CASES * 10 <= survived < CASES * 60
+    # Some 90 of the 120 scores are candidates: many fall, and many stay.
+    assert CASES * 10 <= survived < CASES * 70

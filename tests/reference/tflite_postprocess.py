@@ -19,7 +19,7 @@ INPUTS, OUTPUTS = (0, 1, 2), (3, 4, 5, 6)  # tensors: boxes, scores, anchors; an
 
 
 class TflitePostprocess:
-    """TFLite_Detection_PostProcess with regular (class by class) suppression, for heads of one shape.
+    """TFLite_Detection_PostProcess, suppressing class by class, for heads of one shape.
 
     Args:
         spec: Its heads must be float32, its scores [0, 1] already, its anchors go into the model.

@@ -97,12 +97,12 @@ def decoded(
 def test_decoding_equals_the_naive_float_reference(
     dtype: str, head: SsdHead, score_threshold: float
 ) -> None:
-    probability = Quant(1 / 256, np.iinfo(dtype).min) if dtype in ("int8", "uint8") else None
-    spec = spec_of(
-        dtype, head=head, scores_quant=probability if head.activation == "none" else None
-    )
+    is_activated = head.activation == "none"
+    is_8_bit = dtype in ("int8", "uint8")
+    probability = Quant(1 / 256, np.iinfo(dtype).min) if is_activated and is_8_bit else None
+    spec = spec_of(dtype, head=head, scores_quant=probability)
     heads = random_heads(spec, np.random.default_rng(3))
-    if head.activation == "none" and probability is None:
+    if is_activated and not is_8_bit:
         heads["scores"] = (heads["scores"] / np.abs(heads["scores"]).max()).astype(dtype)
     expected = ssd_float.candidates(heads, spec, score_threshold=score_threshold)
     boxes, scores, class_ids = decoded(spec, heads, score_threshold=score_threshold)
