@@ -1,0 +1,142 @@
+"""mAP of any choice of images, from one matching of each: what a bootstrap needs.
+
+pycocotools matches detections with the truth image by image and only then accumulates, so a
+resampled set needs no new matching. Its own `accumulate` takes 0.3 s; this one a few milliseconds,
+for the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryMatches:
+    """One category's detections on all images, and whether they were right.
+
+    Attributes:
+        starts: `(N + 1,)` int64; image n has the columns ``starts[n]:starts[n + 1]``.
+        scores: `(D,)` float64.
+        is_hit: `(T, D)` bool, a match with a counted object, for each IoU threshold.
+        is_miss: `(T, D)` bool; a detection that matched what does not count is neither.
+        objects: `(N,)` int64, counted objects of each image.
+    """
+
+    starts: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    is_hit: NDArray[np.bool_]
+    is_miss: NDArray[np.bool_]
+    objects: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """All categories' matches.
+
+    Attributes:
+        categories: One for each category.
+        iou_thresholds: `(T,)`, such as 0.5..0.95.
+        recalls: `(R,)`, where precision is read off.
+        image_count: N.
+    """
+
+    categories: tuple[CategoryMatches, ...]
+    iou_thresholds: NDArray[np.float64]
+    recalls: NDArray[np.float64]
+    image_count: int
+
+
+def collect(evaluation: Any) -> Matches:  # noqa: ANN401
+    """Take the matches out of a `COCOeval` that has evaluated one area range."""
+    params = evaluation.params
+    image_count, cap = len(params.imgIds), params.maxDets[-1]
+    thresholds = np.asarray(params.iouThrs, np.float64)
+    rows = [
+        evaluation.evalImgs[start : start + image_count]
+        for start in range(0, len(evaluation.evalImgs), image_count)
+    ]
+    categories = tuple(_category(row, len(thresholds), cap) for row in rows)
+    return Matches(categories, thresholds, np.asarray(params.recThrs, np.float64), image_count)
+
+
+def average_precision(matches: Matches, chosen: Sequence[int] | NDArray[np.int64]) -> Any:  # noqa: ANN401
+    """Return the mean average precision at each IoU threshold over the chosen images.
+
+    Args:
+        matches: Of `collect`.
+        chosen: Image numbers, ascending; one that stands twice counts twice.
+
+    Returns:
+        `(T,)` float64, the mean over the categories that have an object in the chosen images; NaN
+        where none has.
+
+    Source: pycocotools, `COCOeval.accumulate`: precision made falling from the right, read off at
+    101 recalls, 0 beyond the last.
+    """
+    order = np.asarray(chosen, np.int64)
+    found = [
+        _precision(category, order, matches.recalls).mean(axis=1)
+        for category in matches.categories
+        if category.objects[order].sum()
+    ]
+    if not found:
+        return np.full(len(matches.iou_thresholds), np.nan)
+    return np.mean(found, axis=0)  # (T,)
+
+
+def _category(
+    images: Sequence[dict[str, Any] | None], threshold_count: int, cap: int
+) -> CategoryMatches:
+    scores, hits, misses = [np.zeros(0)], [np.zeros((threshold_count, 0), bool)], []
+    misses.append(hits[0])
+    starts, objects = [0], []
+    for image in images:
+        objects.append(0 if image is None else int(np.sum(np.asarray(image["gtIgnore"]) == 0)))
+        count = 0 if image is None else min(cap, len(image["dtScores"]))
+        starts.append(starts[-1] + count)
+        if image is None or not count:
+            continue
+        matched = np.asarray(image["dtMatches"])[:, :count] > 0
+        counted = np.asarray(image["dtIgnore"])[:, :count] == 0
+        scores.append(np.asarray(image["dtScores"])[:count])
+        hits.append(matched & counted)
+        misses.append(~matched & counted)
+    return CategoryMatches(
+        np.array(starts),
+        np.concatenate(scores),
+        np.concatenate(hits, axis=1),
+        np.concatenate(misses, axis=1),
+        np.array(objects),
+    )
+
+
+def _precision(
+    category: CategoryMatches, chosen: NDArray[np.int64], recalls: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return `(T, R)`, the precision at each recall."""
+    firsts, counts = category.starts[chosen], np.diff(category.starts)[chosen]
+    ends = np.cumsum(counts)
+    columns = np.arange(ends[-1]) + np.repeat(firsts - (ends - counts), counts)  # (D',)
+    # Stable, as pycocotools sorts: of equal scores the earlier image goes first.
+    columns = columns[np.argsort(-category.scores[columns], kind="stable")]
+    out = np.zeros((len(category.is_hit), len(recalls)))
+    if not len(columns):
+        return out
+    hits = np.cumsum(category.is_hit[:, columns], axis=1, dtype=np.float64)  # (T, D')
+    misses = np.cumsum(category.is_miss[:, columns], axis=1, dtype=np.float64)
+    recall = hits / category.objects[chosen].sum()
+    precision = hits / (hits + misses + np.spacing(1))
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    for row in range(len(out)):
+        where = np.searchsorted(recall[row], recalls, side="left")  # (R,)
+        reached = where < len(columns)
+        out[row, reached] = precision[row, where[reached]]
+    return out
