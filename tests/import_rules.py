@@ -32,7 +32,7 @@ LAYERS = {
     ],
     "pipeline": ["detector", "pipeline"],
     "sinks": ["sinks", "sinks.*"],
-    "app": ["app", "check", "inspection", "annotate", "demo", "broker", "subscriber"],
+    "app": ["app", "check", "inspection", "annotate", "demo", "broker", "subscriber", "evaluate"],
     "cli": ["cli", "__main__"],
 }  # fmt: skip
 # A sink knows what it is handed, and nothing of where that came from.
