@@ -140,7 +140,7 @@ ensure_environment() {
 }
 
 install_extras() {
-    local folder="$1" extras="$2" quiet="--quiet" size="about 0.4 GB, a minute"
+    local folder="$1" extras="$2" quiet="-qq" size="about 0.4 GB, a minute"
     case " $extras " in *" converter "*) size="with TensorFlow about 3 GB, several minutes" ;; esac
     if [ -t 1 ]; then quiet="--progress-bar=on"; fi
     say "Installing edge-vision[${extras// /,}] into ${folder#"$ROOT"/} ($("$folder/bin/python" --version)): $size."
