@@ -1,0 +1,118 @@
+"""The size that an image file claims, and whether all of it is there, before anything is decoded.
+
+A file of a few kilobytes can claim a gigapixel: OpenCV's own limit is 2**30 px, which is 3 GiB of
+B G R and more than a board has. A JPEG that was cut short decodes to an image that is half grey.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, BinaryIO
+
+from edge.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_IMAGE_PIXELS = 64_000_000
+# Source: ITU-T T.81, table B.1: SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC).
+JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Markers that no length follows: a fill byte, TEM and RST0..RST7.
+JPEG_FILL = 0xFF
+JPEG_BARE_MARKERS = frozenset({JPEG_FILL, 0x01, *range(0xD0, 0xD8)})
+# Some cameras and editors append data of their own behind the end marker.
+TAIL_BYTES = 64 * 1024
+
+
+def read_size(path: Path) -> tuple[int, int] | None:
+    """Return width and height, pixels, that a PNG, JPEG or BMP file claims; `None` for other files.
+
+    Raises:
+        SourceError: The file cannot be read, is cut short, or claims more than `MAX_IMAGE_PIXELS`.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            for magic, (read, end) in FORMATS.items():
+                if start.startswith(magic):
+                    size_wh = read(file)
+                    check_pixels(path, size_wh)
+                    _check_end(file, end)
+                    return size_wh
+    except (EOFError, struct.error) as error:
+        raise SourceError(
+            f"{path}: expected a whole image, found one that is cut short; copy the file again"
+        ) from error
+    except OSError as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(
+            f"{path}: cannot be read ({error.strerror}); check it with ls -l"
+        ) from error
+    return None
+
+
+def check_pixels(path: Path, size_wh: tuple[int, int]) -> None:
+    """Refuse a size that would take the memory of a board.
+
+    Raises:
+        SourceError: It is above `MAX_IMAGE_PIXELS`.
+    """
+    width, height = size_wh
+    if width * height > MAX_IMAGE_PIXELS:
+        raise SourceError(
+            f"{path}: expected at most {MAX_IMAGE_PIXELS // 10**6} megapixels, its header says "
+            f"{width}x{height}; scale it down first"
+        )
+
+
+def _png_size(file: BinaryIO) -> tuple[int, int]:
+    """Source: PNG specification, 11.2.1: IHDR comes first, big-endian."""
+    file.seek(16)
+    width, height = struct.unpack(">II", file.read(8))
+    return width, height
+
+
+def _bmp_size(file: BinaryIO) -> tuple[int, int]:
+    """Source: BITMAPCOREHEADER (12 bytes, 16-bit sizes), BITMAPINFOHEADER (32-bit, signed)."""
+    file.seek(14)
+    (header_bytes,) = struct.unpack("<I", file.read(4))
+    if header_bytes == struct.calcsize("<IHHHH"):
+        width, height = struct.unpack("<HH", file.read(4))
+    else:
+        width, height = struct.unpack("<ii", file.read(8))
+    return abs(width), abs(height)
+
+
+def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
+    """Walk the segments up to the frame header. Source: ITU-T T.81, B.1.1 and B.2.2."""
+    file.seek(2)
+    while True:
+        prefix, marker = struct.unpack("BB", file.read(2))
+        if prefix != JPEG_FILL:
+            raise EOFError("no frame header before the image data")
+        if marker == JPEG_FILL:
+            file.seek(-1, os.SEEK_CUR)
+        if marker in JPEG_BARE_MARKERS:
+            continue
+        (segment_bytes,) = struct.unpack(">H", file.read(2))
+        if marker in JPEG_FRAME_MARKERS:
+            _, height, width = struct.unpack(">BHH", file.read(5))
+            return width, height
+        file.seek(segment_bytes - 2, os.SEEK_CUR)
+
+
+def _check_end(file: BinaryIO, end: bytes) -> None:
+    file_bytes = file.seek(0, os.SEEK_END)
+    file.seek(max(0, file_bytes - TAIL_BYTES))
+    if end not in file.read():
+        raise EOFError("no end marker")
+
+
+# Magic bytes: how to read the size, and what ends a whole file; a BMP has no end marker.
+FORMATS = {
+    b"\x89PNG\r\n\x1a\n": (_png_size, b"IEND"),
+    b"\xff\xd8\xff": (_jpeg_size, b"\xff\xd9"),
+    b"BM": (_bmp_size, b""),
+}

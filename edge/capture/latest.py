@@ -1,0 +1,220 @@
+"""Capture on a thread of its own, with one slot between it and the consumer.
+
+Three frame buffers go round: the writer's, the slot's and the reader's. A hand-over swaps two of
+them and copies nothing, so no frame is ever written while somebody may look at it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from edge.errors import SourceError
+from edge.frame import Frame
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from edge.capture.source import Source
+
+THREAD_NAME = "edge-capture"
+JOIN_TIMEOUT_S = 2.0
+
+
+class LatestFrame:
+    """One slot for one frame: capacity 1; when it is full the newest wins, or the writer waits.
+
+    Args:
+        live: A frame replaces an untaken one, which is counted (True), or waits for it to be taken.
+
+    Attributes:
+        dropped: Frames replaced untaken so far.
+    """
+
+    def __init__(self, *, live: bool) -> None:
+        self.dropped = 0
+        self._live = live
+        self._changed = threading.Condition()
+        self._buffers: list[NDArray[np.uint8] | None] = [None, None, None]
+        self._writer, self._slot, self._reader = 0, 1, 2
+        self._waiting: Frame | None = None
+        self._finished = False
+        self._woken = False
+
+    def writer_buffer(self) -> NDArray[np.uint8] | None:
+        """Return the buffer that only the writer sees; `None` until it has put one there."""
+        return self._buffers[self._writer]
+
+    def put(self, frame: Frame) -> bool:
+        """Hand a frame over, its image with it; False when nobody takes frames any more."""
+        with self._changed:
+            if not self._live:
+                self._changed.wait_for(lambda: self._waiting is None or self._finished)
+            if self._finished:
+                return False
+            self.dropped += self._waiting is not None
+            self._buffers[self._writer] = frame.image
+            self._writer, self._slot = self._slot, self._writer
+            self._waiting = frame
+            self._changed.notify_all()
+            return True
+
+    def take(self, timeout_s: float | None) -> Frame | None:
+        """Wait for a frame and take it; its image holds until the next `take`.
+
+        Returns:
+            `None` after `timeout_s`, a `wake`, or when no frame will come any more.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._waiting is not None or self._woken or self._finished, timeout_s
+            )
+            self._woken = False
+            frame, self._waiting = self._waiting, None
+            if frame is not None:
+                self._slot, self._reader = self._reader, self._slot
+                self._changed.notify_all()
+            return frame
+
+    def wake(self) -> None:
+        """Let the `take` under way, or else the next one, return at once."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Take in no more frames; one that waits can still be taken."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    @property
+    def finished(self) -> bool:
+        """Whether no frame waits and none will come."""
+        with self._changed:
+            return self._finished and self._waiting is None
+
+
+class CaptureThread:
+    """Reads a source on the thread `edge-capture`; the source stays the caller's to close.
+
+    Use it inside the source's own `with`: leaving stops the thread first.
+
+    Args:
+        source: Read by this thread only, from `start` to `stop`.
+        join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
+
+    Attributes:
+        ended: A `take` has found that no frame will come any more.
+    """
+
+    def __init__(self, source: Source, *, join_timeout_s: float = JOIN_TIMEOUT_S) -> None:
+        self.ended = False
+        self._source = source
+        self._join_timeout_s = join_timeout_s
+        self._latest = LatestFrame(live=source.live)
+        self._stopping = threading.Event()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+
+    @property
+    def dropped(self) -> int:
+        """Frames replaced untaken so far."""
+        return self._latest.dropped
+
+    def start(self) -> None:
+        """Begin to read; once only."""
+        self._thread.start()
+
+    def take(self, timeout_s: float | None) -> Frame | None:
+        """Wait for the next frame and borrow it: its image holds until the next `take`.
+
+        Args:
+            timeout_s: How long to wait, seconds; `None` for as long as it takes.
+
+        Returns:
+            `None` when the time is up, after `wake` or `stop`, or, with `ended` set, at the end.
+
+        Raises:
+            SourceError: The source broke; frames read before that have been taken.
+        """
+        frame = self._latest.take(timeout_s)
+        if frame is None and self._latest.finished:
+            self.ended = True
+            if self._failure is not None:
+                raise _as_source_error(self._failure) from self._failure
+        return frame
+
+    def wake(self) -> None:
+        """From any thread: let the `take` under way, or else the next one, return `None`."""
+        self._latest.wake()
+
+    def stop(self) -> None:
+        """Read no more; a second call does nothing.
+
+        Raises:
+            SourceError: The source holds the thread in a `read` that does not return.
+        """
+        self._stopping.set()
+        self._source.interrupt()
+        self._latest.finish()
+        if not self._thread.is_alive():
+            return
+        self._thread.join(self._join_timeout_s)
+        if self._thread.is_alive():
+            raise SourceError(
+                f"thread {THREAD_NAME} did not stop within {self._join_timeout_s:g} s: the source "
+                "does not return from its read; unplug the camera or end the process"
+            )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        try:
+            self._pump()
+        except Exception as error:  # noqa: BLE001 - crosses to the consumer's thread, raised by take
+            self._failure = error
+        finally:
+            self._latest.finish()
+
+    def _pump(self) -> None:
+        sequence = 0
+        while not self._stopping.is_set():
+            began_ns = time.monotonic_ns()
+            image = self._source.read(self._latest.writer_buffer())
+            captured_ns = time.monotonic_ns()
+            if image is None:
+                return
+            frame = Frame(
+                image=image,
+                sequence=sequence,
+                captured_ns=captured_ns,
+                captured_utc_ns=time.time_ns(),
+                capture_ns=captured_ns - began_ns,
+            )
+            if not self._latest.put(frame):
+                return
+            sequence += 1
+
+
+def _as_source_error(failure: Exception) -> SourceError:
+    if isinstance(failure, SourceError):
+        return SourceError(str(failure))
+    return SourceError(
+        f"thread {THREAD_NAME} failed: {type(failure).__name__}: {failure}; run again with --debug"
+    )
