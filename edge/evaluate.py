@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from edge.detections import Detections
     from edge.manifest import ModelFile
 
+# Measured on 100 images of COCO with SSDLite-MobileNetV2, int8: mAP50-95 is 0.30378 at 0.001, 0.01
+# and 0.02 alike, 0.30278 at 0.05, 0.262 at 0.3; and with 256 candidates 0.30376, with 500 to 2000
+# 0.30378.
 SCORE_THRESHOLD = 0.01
-MAX_CANDIDATES = 1000
+MAX_CANDIDATES = 500
 # Most detections of an image that COCO counts. Source: pycocotools, `Params.maxDets`.
 MAX_DETECTIONS = 100
 # Index into `COCOeval.stats`. Source: pycocotools, `COCOeval.summarize`.
