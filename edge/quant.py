@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 # A real half-way between two quanta is off by up to 8e-6 quanta: a file's scale is float32.
 TIE_TOLERANCE = 2.0**-14
 
-# A file stores its scale as float32, good to 6e-8: 255 quanta away, a half is off by 1.5e-5 of a
-# quantum. Without a tolerance above that, the image of 0..255 under x / 127.5 - 1 would round up
-# below zero and down above it, and merge pixel values 127 and 128.
-TIE_TOLERANCE = 2.0**-14
-
 
 @dataclass(frozen=True, slots=True)
 class Quant:

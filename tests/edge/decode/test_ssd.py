@@ -6,13 +6,13 @@ import tracemalloc
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import factories
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import ssd_float
 
+import factories
 from edge.decode.ssd import SsdDecoder, logit
 from edge.manifest import SsdHead
 from edge.quant import Quant
@@ -158,7 +158,7 @@ def test_the_background_column_is_never_a_candidate(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", QUANTS)
-@pytest.mark.parametrize("max_candidates", [1, 7, 60])
+@pytest.mark.parametrize("max_candidates", [1, 7, 70])
 def test_beyond_the_capacity_the_best_stay_and_of_equals_the_first(
     dtype: str, max_candidates: int
 ) -> None:
@@ -171,7 +171,7 @@ def test_beyond_the_capacity_the_best_stay_and_of_equals_the_first(
     raw = heads["scores"][0, :, 1:].reshape(-1)
     passing = [flat for flat in range(raw.size) if _passes(raw[flat], spec, 0.001)]
     assert len(passing) == len(everything[1])
-    assert len(passing) > 60
+    assert len(passing) > 70
     order = sorted(range(len(passing)), key=lambda row: (-float(raw[passing[row]]), row))
     best = sorted(order[:max_candidates])
     kept = decoded(spec, heads, max_candidates=max_candidates, **options)
@@ -207,6 +207,23 @@ def test_saturated_float_heads_give_scores_of_one_and_finite_boxes() -> None:
     assert np.isfinite(boxes).all()
     assert np.isfinite(areas).all()
     assert (areas > 0).all()
+
+
+def test_zeros_of_both_signs_are_equal_scores_of_which_the_first_stays() -> None:
+    spec = spec_of("float32")
+    heads = flat_heads(spec, score=-5)
+    heads["scores"][0, (3, 8, 9), (1, 2, 3)] = (-0.0, 0.0, -0.0)
+    _, _, class_ids = decoded(spec, heads, max_candidates=1)
+    assert class_ids.tolist() == [0]
+
+
+def test_a_score_far_below_zero_decodes_to_zero_without_a_warning() -> None:
+    spec = spec_of("float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, scores, _ = decoded(spec, flat_heads(spec, score=-1000), score_threshold=0.0)
+    assert len(scores) == ANCHORS * (COLUMNS - 1)
+    assert (scores == 0).all()
 
 
 def test_scores_of_a_graph_that_activates_them_never_leave_the_unit_interval() -> None:
