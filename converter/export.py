@@ -1,4 +1,4 @@
-"""Assemble the one file that travels: FlatBuffer, manifest, anchors; the same input, the same bytes."""
+"""Assemble the one file that travels: the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ QUANTIZE_TOOLS = ("ai-edge-litert", "litert-quantizer", "numpy", "opencv-python-
 
 def tool_versions(names: Iterable[str]) -> dict[str, str]:
     """Return the installed versions of distributions, by name; absent ones are left out."""
-    found: dict[str, str] = {}
-    for name in sorted(names):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: _version(name) for name in sorted(names)}
+    return {name: version for name, version in found.items() if version}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def digest_of_files(paths: Iterable[Path]) -> str:

@@ -1,4 +1,4 @@
-"""The FlatBuffer of a `.tflite`, read and rewritten through the schema that ai-edge-litert ships."""
+"""The FlatBuffer of a `.tflite`, read and rewritten by the schema that ai-edge-litert ships."""
 
 from __future__ import annotations
 

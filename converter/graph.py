@@ -1,4 +1,4 @@
-"""A float graph as plain values: what an importer reads, and the child process gives to TensorFlow."""
+"""A float graph as plain values: what importers read and TensorFlow's child process is given."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter import export
@@ -16,6 +15,8 @@ from edge.errors import ConfigError, ModelError
 from edge.manifest import Manifest, ModelFile, Provenance
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 

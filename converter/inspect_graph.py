@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,7 @@ def read_tables(flatbuffer: bytes, path: Path) -> GraphTables:
         ops = tuple(_ops(model, graph, tensors))
         ends = tuple(map(int, graph.inputs)), tuple(map(int, graph.outputs))
     # The generated reader checks nothing, and fails in whatever way the damage leads to.
-    except (TypeError, ValueError, IndexError, AttributeError, KeyError, struct_error()) as error:
+    except (TypeError, ValueError, IndexError, AttributeError, KeyError, struct.error) as error:
         raise ModelError(
             f"{path}: expected a whole TensorFlow Lite model, found one that is damaged; "
             "copy the file again"
@@ -104,13 +105,6 @@ def refuse_float(tables: GraphTables, path: Path) -> None:
             f"{path}: expected only integer ops after quantisation, found float {kinds}; "
             "replace these ops in the model, or choose another recipe"
         )
-
-
-def struct_error() -> type[Exception]:
-    """Return what reading past a buffer's end raises."""
-    import struct
-
-    return struct.error
 
 
 def _names(enumeration: Any) -> dict[int, str]:  # noqa: ANN401

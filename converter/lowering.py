@@ -1,4 +1,4 @@
-"""From a float graph to a float `.tflite`: TensorFlow's converter in a child process, then names by role."""
+"""From a float graph to a float `.tflite`, with TensorFlow's converter in a child process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from converter.graph import Graph
 
 TIMEOUT_S = 900
-# Warnings off; what is left goes to the log. One thread fewer surprises on a small machine.
+# Errors only, and no search for a GPU: what is left goes to the log.
 CHILD_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
@@ -62,7 +62,8 @@ def lower(
     """
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
         folder = Path(name)
-        _write_job(folder, graph.between(fetches.values(), feed=feed), feed, fetches, shape)
+        part = graph.between(fetches.values(), feed=feed)
+        _write_job(folder, part, feed=feed, fetches=fetches, shape=shape)
         if inputs is not None:
             np.save(folder / "inputs.npy", inputs)
         _run_child(folder)
@@ -75,22 +76,24 @@ def lower(
 
 
 def _write_job(
-    folder: Path, part: Graph, feed: str, fetches: dict[str, str], shape: tuple[int, ...]
+    folder: Path, part: Graph, *, feed: str, fetches: dict[str, str], shape: tuple[int, ...]
 ) -> None:
-    constants = {name: index for index, name in enumerate(part.constants)}
+    numbers = {name: number for number, name in enumerate(part.constants)}
     nodes = [
         {
             "name": node.name,
             "op": node.op,
             "inputs": node.data_inputs(),
             "attrs": node.attrs if node.op != "Const" else {},
-            "constant": constants.get(node.name),
+            "constant": numbers.get(node.name),
         }
         for node in part.nodes.values()
     ]
     job = {"nodes": nodes, "feed": feed, "fetches": fetches, "shape": shape}
     (folder / "job.json").write_text(json.dumps(job))
-    np.savez(folder / "constants.npz", **{f"c{i}": part.constants[n] for n, i in constants.items()})
+    # Numbered, as node names hold slashes, which a zip takes for folders.
+    constants: Any = {f"c{number}": part.constants[name] for name, number in numbers.items()}
+    np.savez(folder / "constants.npz", **constants)
 
 
 def _run_child(folder: Path) -> None:

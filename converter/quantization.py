@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from calibration.observe import observe
 from converter import export
+from converter.bias_correction import correct_biases, observe_means
 from converter.quantize import quantize, saturate_scores
 from edge.errors import ModelError
 from edge.manifest import Calibration, ModelFile
@@ -13,6 +14,7 @@ from edge.manifest import Calibration, ModelFile
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
     from calibration.progress import Progress
+    from calibration.ranges import Range
     from converter.recipe import Recipe
 
 
@@ -21,33 +23,53 @@ def quantize_file(
 ) -> ModelFile:
     """Return the quantised model file, its manifest saying how it was made.
 
+    The same file, images and recipe give the same bytes.
+
     Raises:
         ModelError: The model is not a float model, or an op cannot be quantised.
+        SourceError: An image cannot be read.
     """
-    manifest = file.manifest
-    if manifest.calibration is not None:
+    refuse_quantized(file)
+    transform = file.manifest.input
+    ranges = observe(
+        file.flatbuffer, images, transform, calibrator=recipe.calibrator, progress=progress
+    )
+    corrected = file.flatbuffer
+    if recipe.bias_correction:
+        means = observe_means(file.flatbuffer, images, transform, progress=progress)
+        corrected = correct_biases(file.flatbuffer, means)
+    flatbuffer = quantize(corrected, _with_floor(file, ranges, recipe), recipe, path=file.path)
+    return _described(file, flatbuffer, images, recipe)
+
+
+def refuse_quantized(file: ModelFile) -> None:
+    """Refuse a model that is quantised already.
+
+    Raises:
+        ModelError: It is.
+    """
+    if file.manifest.calibration is not None:
         raise ModelError(
             f"{file.path}: expected a float model, found one that is quantised already "
-            f"({manifest.provenance.recipe}); give the float model that it was made of"
+            f"({file.manifest.provenance.recipe}); give the float model that it was made of"
         )
-    ranges = observe(
-        file.flatbuffer,
-        images,
-        manifest.input,
-        calibrator=recipe.calibrator,
-        progress=progress,
-    )
-    if manifest.head.activation == "sigmoid":
-        scores = manifest.outputs["scores"]
-        ranges = saturate_scores(ranges, scores, floor=recipe.score_floor)
-    flatbuffer = quantize(file.flatbuffer, ranges, recipe, path=file.path)
-    tools = manifest.provenance.tools | export.tool_versions(export.QUANTIZE_TOOLS)
-    provenance = manifest.provenance.model_copy(
+
+
+def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> dict[str, Range]:
+    if file.manifest.head.activation != "sigmoid":
+        return ranges
+    return saturate_scores(ranges, file.manifest.outputs["scores"], floor=recipe.score_floor)
+
+
+def _described(file: ModelFile, flatbuffer: bytes, images: ImageSet, recipe: Recipe) -> ModelFile:
+    before = file.manifest.provenance
+    tools = before.tools | export.tool_versions(export.QUANTIZE_TOOLS)
+    provenance = before.model_copy(
         update={
             "recipe": recipe.name,
             "seed": images.seed,
             "tools": dict(sorted(tools.items())),
-            "changes": f"{manifest.provenance.changes}; quantised after training ({recipe.name})",
+            "changes": f"{before.changes}; quantised after training with recipe {recipe.name}",
         }
     )
     calibration = Calibration(
@@ -56,5 +78,7 @@ def quantize_file(
         seed=images.seed,
         method=recipe.calibrator,
     )
-    updated = manifest.model_copy(update={"provenance": provenance, "calibration": calibration})
-    return export.sealed(ModelFile(file.path, flatbuffer, updated, file.anchors), updated)
+    manifest = file.manifest.model_copy(
+        update={"provenance": provenance, "calibration": calibration}
+    )
+    return export.sealed(ModelFile(file.path, flatbuffer, manifest, file.anchors), manifest)

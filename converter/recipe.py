@@ -1,5 +1,6 @@
-"""Quantisation recipes: data files with decodable names, `int8_wpc_apt` = int8, weights per channel,
-activations per tensor.
+"""Quantisation recipes: data files with decodable names.
+
+`int8_wpc_apt` is int8, weights per channel, activations per tensor.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Recipe(BaseModel):
         calibrator: Key of `calibration.calibrators.CALIBRATORS`.
         score_floor: Scores below it need not be told apart: raw scores are saturated there, which
             leaves finer levels to those that matter. 0 keeps the observed range.
+        bias_correction: Take the mean error of the rounded weights out of the biases.
         operations: Rules of litert-quantizer, in its own words.
     """
 
@@ -32,6 +34,7 @@ class Recipe(BaseModel):
     description: str
     calibrator: str
     score_floor: Annotated[float, Field(ge=0, lt=1)]
+    bias_correction: bool
     operations: tuple[dict[str, Any], ...]
 
 

@@ -13,6 +13,10 @@ from typing import Any
 
 import numpy as np
 
+# The whole module is TensorFlow's: no other may import it.
+import tensorflow as tf
+from google.protobuf import json_format
+
 
 def main(argv: list[str]) -> int:
     """Lower the job in a folder to a float `.tflite`, and run the original on `inputs.npy`."""
@@ -29,9 +33,6 @@ def main(argv: list[str]) -> int:
 
 
 def _graph_def(job: dict[str, Any], constants: dict[str, Any]) -> Any:  # noqa: ANN401
-    import tensorflow as tf
-    from google.protobuf import json_format
-
     graph_def = tf.compat.v1.GraphDef()
     feed = graph_def.node.add(name=job["feed"], op="Placeholder")
     feed.attr["dtype"].type = tf.float32.as_datatype_enum
@@ -49,8 +50,6 @@ def _graph_def(job: dict[str, Any], constants: dict[str, Any]) -> Any:  # noqa: 
 
 
 def _function(job: dict[str, Any], graph_def: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    import tensorflow as tf
-
     module = tf.Module()
     roles = sorted(job["fetches"])
 
@@ -73,12 +72,11 @@ def _run(function: Any, inputs: Any, *, out: Path) -> None:  # noqa: ANN401
     heads = [
         {role: head.numpy() for role, head in function(image[None]).items()} for image in inputs
     ]
-    np.savez(out, **{role: np.concatenate([head[role] for head in heads]) for role in heads[0]})
+    columns: Any = {role: np.concatenate([head[role] for head in heads]) for role in heads[0]}
+    np.savez(out, **columns)
 
 
 def _lower(module: Any, function: Any) -> bytes:  # noqa: ANN401
-    import tensorflow as tf
-
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
     return bytes(converter.convert())
 

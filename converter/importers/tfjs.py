@@ -1,4 +1,4 @@
-"""Read a TF.js graph model: `model.json` and its weight shards, without the tensorflowjs package."""
+"""Read a TF.js graph model, `model.json` and its weight shards; tensorflowjs is not needed."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def _read(path: Path) -> Graph:
 
 def _parse(path: Path) -> dict[str, Any]:
     data = _file_bytes(path, "a TF.js model.json", limit=MAX_JSON_BYTES)
+    fields: Any
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -78,7 +79,8 @@ def _parse(path: Path) -> dict[str, Any]:
             f"{path}: expected a weightsManifest beside the modelTopology, found none; "
             "download model.json again"
         )
-    return fields
+    checked: dict[str, Any] = fields
+    return checked
 
 
 def _file_bytes(path: Path, what: str, *, limit: int) -> bytes:
@@ -171,7 +173,7 @@ def _stored_bytes(path: Path, row: dict[str, Any]) -> int:
             f"{path}: weight {row['name']!r} has shape {shape}, expected sizes of at least 0; "
             "download model.json again"
         )
-    return math.prod(shape) * _stored_dtype(path, row).itemsize
+    return int(math.prod(shape)) * _stored_dtype(path, row).itemsize
 
 
 def _decode(path: Path, row: dict[str, Any], data: bytes) -> NDArray[Any]:
@@ -179,7 +181,7 @@ def _decode(path: Path, row: dict[str, Any], data: bytes) -> NDArray[Any]:
     quantization = row.get("quantization") or {}
     if "scale" in quantization:
         stored = stored * np.float32(quantization["scale"]) + np.float32(quantization["min"])
-    values = stored.astype(np.dtype(DTYPES[row["dtype"]]).newbyteorder("="))
+    values: NDArray[Any] = stored.astype(np.dtype(DTYPES[row["dtype"]]).newbyteorder("="))
     if values.dtype == np.float32 and not np.isfinite(values).all():
         raise ModelError(
             f"{path}: weight {row['name']!r} must hold finite numbers, found infinite ones or NaN; "
