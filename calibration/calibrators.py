@@ -24,6 +24,8 @@ LEVELS = 256
 PERCENTILE = 99.99
 # Ends tried by the searching calibrators are multiples of 16 bins: a 128th of the range.
 SEARCH_STEP_BINS = 16
+# What a bin that nothing fell into still weighs.
+HALF_A_COUNT = 0.5
 
 
 def minmax(histogram: Histogram) -> Range:
@@ -99,20 +101,15 @@ def divergence(histogram: Histogram, candidate: Range) -> float:
     reference[-1] += histogram.counts[last:].sum()
     # Q spreads what a level holds evenly over its bins that are not empty. It leaves the saturated
     # tails out, so that cutting them costs divergence.
+    held = reference > 0
     level = np.arange(len(inside)) * LEVELS // len(inside)
-    filled = (inside > 0).astype(np.float64)
     mass = np.bincount(level, inside, LEVELS)  # (256,)
-    bins = np.bincount(level, filled, LEVELS)
-    model = np.divide(mass, bins, out=np.zeros(LEVELS), where=bins > 0)[level] * filled
-    return _kl(reference, model)
-
-
-def _kl(reference: NDArray[np.float64], model: NDArray[np.float64]) -> float:
-    p, q = reference / max(1.0, reference.sum()), model / max(1.0, model.sum())
-    if ((p > 0) & (q <= 0)).any():
-        return float("inf")
-    held = p > 0
-    return float((p[held] * np.log(p[held] / q[held])).sum())
+    bins = np.bincount(level, held.astype(np.float64), LEVELS)
+    model = (mass / np.maximum(bins, 1))[level][held]
+    # Where only a tail fell Q would be 0 and the divergence infinite, for a single outlier.
+    model = np.maximum(model, HALF_A_COUNT)
+    p, q = reference[held] / reference.sum(), model / model.sum()
+    return float((p * np.log(p / q)).sum())
 
 
 def _search(histogram: Histogram, cost: Callable[[Histogram, Range], float]) -> Range:

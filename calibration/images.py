@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from edge.capture.image_header import read_size
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
         data: The file's contents.
         path: The file, whose header is looked at once more before anything is decoded.
     """
+    if read_size(path) is None:
+        raise SourceError(
+            f"{path}: expected a PNG, JPEG or BMP image, found {len(data)} bytes that begin with "
+            f"{data[:8]!r}; convert, remove or replace it"
+        )
     # ANYDEPTH keeps 16 bits for the explicit scaling below; COLOR repeats gray, drops alpha and,
     # unlike UNCHANGED, turns the image upright by its EXIF orientation.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
