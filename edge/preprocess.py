@@ -37,6 +37,14 @@ def pixel_table(transform: InputTransform, *, quant: Quant, dtype: np.dtype[Any]
     return quant.quantize(real, dtype)
 
 
+def use_one_thread() -> None:
+    """Keep OpenCV on the calling thread, for the whole process.
+
+    By default it takes a thread for each core, and fights the interpreter for them.
+    """
+    cv2.setNumThreads(1)
+
+
 class Preprocessor:
     """Owns the scratch buffers between a frame and the input tensor.
 
@@ -53,6 +61,8 @@ class Preprocessor:
         self._is_xor = dtype == np.int8 and bool(
             (self._table.view(np.uint8) == xor_table[:, None]).all()
         )
+        # OpenCV 4 has no float16 table, but one of their bits does the same.
+        self._lookup = self._table.view(np.int16) if dtype == np.float16 else self._table
         self._placement: Placement | None = None
         self._resized = np.empty(0, np.uint8)
         self._filled: NDArray[Any] | None = None
@@ -78,7 +88,7 @@ class Preprocessor:
         if self._is_xor:
             np.bitwise_xor(self._resized, SIGN_BIT, out=region.view(np.uint8))
         else:
-            cv2.LUT(self._resized, self._table[None], dst=region)
+            cv2.LUT(self._resized, self._lookup[None], dst=region.view(self._lookup.dtype))
         return placement
 
     def _place(self, source_wh: tuple[int, int], out: NDArray[Any]) -> Placement:

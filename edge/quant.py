@@ -52,12 +52,10 @@ class Quant:
         info = np.iinfo(dtype)
         if math.isinf(real):
             return float(info.min if real < 0 else info.max + 1)
-        # The division may miss the quantum by its last bit, so the neighbours are tried in order.
+        # Asked of the nearest quantum itself: a ceiling would depend on the division's last bit.
         nearest = round(min(max(real / self.scale + self.zero_point, info.min), info.max))
-        for q in range(max(nearest - 1, info.min), min(nearest + 1, info.max) + 1):
-            if self.dequantize(np.array(q, dtype)) >= wanted:
-                return float(q)
-        return float(min(nearest + 1, info.max) + 1)
+        reaches = bool(self.dequantize(np.array(nearest, dtype)) >= wanted)
+        return float(nearest if reaches else nearest + 1)
 
     def dequantize(self, q: NDArray[Any]) -> NDArray[np.float32]:
         """Return the real values of `q`, a new float32 array of the same shape."""

@@ -221,5 +221,6 @@ def test_no_array_is_made_per_call(count: int) -> None:
     suppressor.suppress_inplace(*case, iou_threshold=0.5, max_detections=100)
     peak_bytes = tracemalloc.get_traced_memory()[1] - before_bytes
     tracemalloc.stop()
-    # Views and numbers only: the smallest array of the square, 256 x 256 flags, has 65,536 bytes.
-    assert peak_bytes < 4096
+    # Views and numbers; and NumPy 1 takes 8 kB for any reduction, whatever its size. The smallest
+    # array of the square of 256 has 65,536 bytes.
+    assert peak_bytes < 12_000
