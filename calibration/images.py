@@ -73,7 +73,8 @@ def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
             "remove or replace it"
         )
     if image.dtype == np.uint16:
-        image = (image + SIXTEEN_TO_EIGHT // 2) // SIXTEEN_TO_EIGHT
+        # Widened first: 65535 and a half step wrap around at 16 bits.
+        image = (image.astype(np.uint32) + SIXTEEN_TO_EIGHT // 2) // SIXTEEN_TO_EIGHT
     elif image.dtype != np.uint8:
         raise SourceError(
             f"{path}: expected 8 or 16 bits a channel, found {image.dtype}; save it as PNG or JPEG"

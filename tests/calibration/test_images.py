@@ -1,0 +1,106 @@
+"""Every kind of image file becomes upright 8-bit B G R, or an error that names it."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from calibration.images import read_image
+from edge.errors import SourceError
+
+pytestmark = pytest.mark.board
+
+BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def exif_orientation(jpeg, orientation):
+    """Return the JPEG with an EXIF segment that says how to turn it."""
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + entry + struct.pack(">I", 0)
+    body = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+
+def test_an_image_is_turned_upright_by_its_exif_orientation(tmp_path):
+    image = np.zeros((16, 32, 3), np.uint8)
+    image[:, :16] = RED
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    path = tmp_path / "turned.jpg"
+    path.write_bytes(exif_orientation(jpeg, 6))  # to be turned clockwise
+
+    upright = read_image(path)
+
+    assert upright.shape == (32, 16, 3)
+    assert upright[4, 8, 2] > 200
+    assert upright[28, 8].max() < 50
+
+
+def test_gray_is_repeated_in_all_channels(tmp_path):
+    gray = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    cv2.imwrite(str(tmp_path / "gray.png"), gray)
+
+    np.testing.assert_array_equal(read_image(tmp_path / "gray.png"), gray[..., None].repeat(3, 2))
+
+
+def test_alpha_is_dropped_and_colours_stay(tmp_path):
+    rgba = np.zeros((4, 4, 4), np.uint8)
+    rgba[..., :3] = BLUE
+    rgba[..., 3] = 7
+    cv2.imwrite(str(tmp_path / "alpha.png"), rgba)
+
+    image = read_image(tmp_path / "alpha.png")
+
+    assert image.shape == (4, 4, 3)
+    assert (image == BLUE).all()
+
+
+@pytest.mark.parametrize(
+    ("sixteen", "eight"), [(0, 0), (65535, 255), (257, 1), (128, 0), (129, 1), (32896, 128)]
+)
+def test_sixteen_bits_are_scaled_to_eight_and_rounded(tmp_path, sixteen, eight):
+    cv2.imwrite(str(tmp_path / "deep.png"), np.full((2, 2, 3), sixteen, np.uint16))
+
+    assert (read_image(tmp_path / "deep.png") == eight).all()
+
+
+def png_claiming(width, height):
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
+    return start + struct.pack(">I", zlib.crc32(header)) + b"\0\0\0\0IEND\xaeB`\x82"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "found an empty file", id="empty"),
+        pytest.param(b"GIF89a" + bytes(20), "expected a PNG, JPEG or BMP image", id="another kind"),
+        pytest.param(png_claiming(60_000, 60_000), r"x\.png: ", id="header bomb"),
+        pytest.param(png_claiming(8, 8), "cannot decode", id="no pixels"),
+    ],
+)
+def test_what_is_no_image_is_refused_by_name(tmp_path, content, message):
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+
+    with pytest.raises(SourceError, match=message) as caught:
+        read_image(path)
+
+    assert str(path) in str(caught.value)
+
+
+def test_a_header_bomb_is_refused_before_its_pixels_are_asked_for(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_claiming(30_000, 30_000))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+
+    with pytest.raises(SourceError):
+        read_image(path)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path):
+    with pytest.raises(SourceError, match=r"gone\.jpg: cannot be read: No such file"):
+        read_image(tmp_path / "gone.jpg")
