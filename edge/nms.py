@@ -25,7 +25,7 @@ class Suppressor:
     """Owns every buffer that suppression needs, so that a call makes no array.
 
     Args:
-        capacity: Most candidates of one call; the buffers take 52 bytes times its square.
+        capacity: Most candidates of one call; the buffers take 51 bytes times its square.
     """
 
     def __init__(self, capacity: int) -> None:
