@@ -37,7 +37,7 @@ OFFLINE = b"offline"
 MAX_IN_FLIGHT = 20
 # A call that hangs longer is given up; it is the one thing here that a closing sink must sit out.
 DIAL_S = 5.0
-# paho parses what arrives with these unguarded: an answer in another protocol raises them.
+# paho 2.1 parses what arrives unguarded, so that an answer in another protocol raises these.
 PARSE_ERRORS = (ValueError, IndexError, KeyError, TypeError, struct.error)
 
 

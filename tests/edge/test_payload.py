@@ -49,7 +49,7 @@ def observations(draw):
 
 def test_the_committed_schema_is_the_one_of_the_type(root):
     committed = json.loads((root / "docs" / "payload.schema.json").read_text(encoding="utf-8"))
-    assert committed == payload.schema(), "type: scripts/make_payload_schema"
+    assert committed == payload.schema(), "type: .venv/bin/python scripts/make_payload_schema"
 
 
 def test_the_schema_is_one():

@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 from broker import free_port
-from factories import observation
 from scripted_broker import Script, ScriptedBroker
 from waiting import eventually
 
 from edge.sinks.mqtt_connection import MAX_IN_FLIGHT
+from factories import observation
 
 pytestmark = pytest.mark.board
 
@@ -129,18 +129,40 @@ def test_whatever_answers_is_described_and_called_again(
 
 def test_random_answers_never_end_the_thread(open_sink, quick):
     noise = Random(5)
-    with ScriptedBroker(Script(connack=None)) as broker:
+    accepted = b"\x20\x02\x00\x00"
+    with ScriptedBroker(Script(connack=None, acknowledges=False)) as broker:
         sink = open_sink(broker.port, pace=replace(quick, answer_s=0.02, refused_s=0, cap_s=0.001))
         sink.publish(observation())
-        for number in range(150):
-            # Half of them speak after a sound acceptance.
-            prefix = b"\x20\x02\x00\x00" if number % 2 else b""
-            broker.script.greeting = prefix + noise.randbytes(noise.randrange(1, 40))
+        for number in range(160):
+            kind, length = noise.randrange(256), noise.randrange(8)
+            packet = bytes([kind, length]) + noise.randbytes(length)
+            broker.script.greeting = (packet, accepted + packet)[number % 2] * noise.randrange(1, 4)
             calls = broker.calls
             assert eventually(lambda calls=calls: broker.calls > calls)
-        broker.script.greeting, broker.script.connack = b"", 0
-        assert eventually(lambda: sink.counters().connected or sink.counters().published)
+        broker.script = Script()
+        assert eventually(lambda: sink.counters().published)
         assert sink.close(10) == 0
+
+
+def test_an_observation_goes_out_at_once_not_with_the_next_tick(open_sink):
+    with ScriptedBroker() as broker:
+        sink = open_sink(broker.port)
+        assert eventually(lambda: broker.messages)
+        began = time.monotonic()
+        for number in range(5):
+            sink.publish(observation(number))
+            assert eventually(lambda sent=number + 1: sink.counters().published == sent)
+        assert time.monotonic() - began < 2.5
+
+
+def test_an_idle_sink_sleeps(open_sink):
+    with ScriptedBroker() as broker:
+        sink = open_sink(broker.port)
+        sink.publish(observation())
+        assert eventually(lambda: sink.counters().published)
+        began = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - began < 0.2
 
 
 def test_an_absent_broker_costs_one_line_and_the_oldest_messages(open_sink, log_lines):
