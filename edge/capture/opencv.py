@@ -33,12 +33,13 @@ class Capture:
     Args:
         name: File or device, an absolute path.
         backend: One of OpenCV's `CAP_*` backends.
+        parameters: `cv2.CAP_PROP_*` to open it with, each followed by its value.
     """
 
-    def __init__(self, name: str, *, backend: int = cv2.CAP_ANY) -> None:
+    def __init__(self, name: str, *, backend: int, parameters: tuple[int, ...] = ()) -> None:
         silence_opencv()
         self._reading = threading.Lock()
-        self._capture = cv2.VideoCapture(name, backend)
+        self._capture = cv2.VideoCapture(name, backend, parameters)
 
     def is_open(self) -> bool:
         """Whether there is something to read from."""
