@@ -29,8 +29,8 @@ DEFAULT_IMAGE_RATE_HZ = 1.0
 FALLBACK_VIDEO_RATE_HZ = 25.0
 # A container's rate above this is a time base, not frames per second.
 MAX_VIDEO_RATE_HZ = 1000.0
-# By default FFmpeg takes every core, each with frames of its own. One thread costs 1.46 ms of CPU for
-# a 720p H.264 frame against 1.73 on two, 4 MiB less, and leaves the other cores to the interpreter.
+# By default FFmpeg takes every core, each with frames of its own. One thread costs 1.46 ms of CPU
+# for a 720p H.264 frame against 1.73 on two, 4 MiB less, and leaves the rest to the interpreter.
 DECODER = (cv2.CAP_PROP_N_THREADS, 1)
 
 logger = logging.getLogger(__name__)

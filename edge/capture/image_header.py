@@ -33,24 +33,17 @@ def read_size(path: Path) -> tuple[int, int] | None:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(8)
-            for magic, (read, end) in FORMATS.items():
-                if start.startswith(magic):
-                    size_wh = read(file)
-                    check_pixels(path, size_wh)
-                    _check_end(file, end)
-                    return size_wh
+            size_wh = _read_header(file)
     except (EOFError, struct.error) as error:
         raise SourceError(
             f"{path}: expected a whole image, found one that is cut short; copy the file again"
         ) from error
     except OSError as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(
-            f"{path}: cannot be read ({error.strerror}); check it with ls -l"
-        ) from error
-    return None
+        reason = f"cannot be read ({error.strerror})"
+        raise SourceError(f"{path}: {reason}; check it with ls -l") from error
+    if size_wh is not None:
+        check_pixels(path, size_wh)
+    return size_wh
 
 
 def check_pixels(path: Path, size_wh: tuple[int, int]) -> None:
@@ -65,6 +58,16 @@ def check_pixels(path: Path, size_wh: tuple[int, int]) -> None:
             f"{path}: expected at most {MAX_IMAGE_PIXELS // 10**6} megapixels, its header says "
             f"{width}x{height}; scale it down first"
         )
+
+
+def _read_header(file: BinaryIO) -> tuple[int, int] | None:
+    start = file.read(8)
+    for magic, (read, end) in FORMATS.items():
+        if start.startswith(magic):
+            size_wh = read(file)
+            _check_end(file, end)
+            return size_wh
+    return None
 
 
 def _png_size(file: BinaryIO) -> tuple[int, int]:

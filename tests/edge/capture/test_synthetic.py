@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import threading
+import time
+import tracemalloc
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.capture.source import SourceOptions
+from edge.capture.synthetic import FRAMES_PER_SCENE, SCENES, SCENES_FOLDER, DemoSource
+from edge.errors import SourceError
+
+pytestmark = pytest.mark.board
+
+GOLDEN = json.loads(
+    (Path(__file__).resolve().parents[2] / "golden" / "demo_frames.json").read_text("utf-8")
+)
+# The digests were made on x86-64; the arithmetic is integer, but another build may have its own.
+DIGEST_MACHINES = ("x86_64", "AMD64")
+TOLERANCE_LEVELS = 2.0
+FAST = SourceOptions(realtime=False)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    with DemoSource("", FAST) as source:
+        yield source
+
+
+def rendered(source: DemoSource, index: int, size_wh: tuple[int, int]) -> np.ndarray:
+    image = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
+    source.render(index, out=image)
+    return image
+
+
+def golden_frame(source: DemoSource, name: str) -> np.ndarray:
+    size, _, index = name.split(" ")
+    width, height = map(int, size.split("x"))
+    return rendered(source, int(index), (width, height))
+
+
+@pytest.mark.skipif(
+    platform.machine() not in DIGEST_MACHINES, reason="digests are of x86-64; the means are tested"
+)
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_frame_is_the_same_bytes_as_ever(demo, name):
+    assert hashlib.sha256(golden_frame(demo, name)).hexdigest() == GOLDEN[name]["sha256"]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_frame_shows_what_it_ever_showed(demo, name):
+    expected = np.array(GOLDEN[name]["means"])
+    image = golden_frame(demo, name)
+    rows, columns = expected.shape
+    cells = [np.array_split(band, columns, axis=1) for band in np.array_split(image, rows, axis=0)]
+    means = np.array([[cell[..., 1].mean() for cell in row] for row in cells])
+    assert np.abs(means - expected).max() <= TOLERANCE_LEVELS
+
+
+def test_frames_are_1280x720_unless_another_size_is_asked_for(demo):
+    assert demo.read(None).shape == (720, 1280, 3)
+    with DemoSource("", SourceOptions(realtime=False, size_wh=(300, 400))) as source:
+        assert source.read(None).shape == (400, 300, 3)
+
+
+def test_reading_gives_frame_after_frame_from_the_first(demo):
+    with DemoSource("", SourceOptions(realtime=False, size_wh=(64, 36))) as source:
+        for index in range(2 * FRAMES_PER_SCENE):
+            assert (source.read(None) == rendered(demo, index, (64, 36))).all()
+
+
+def test_the_scenes_come_round_again(demo):
+    period = FRAMES_PER_SCENE * len(SCENES)
+    assert (rendered(demo, 7, (64, 36)) == rendered(demo, 7 + period, (64, 36))).all()
+
+
+def test_the_view_moves_a_little_from_frame_to_frame_and_cuts_between_scenes(demo):
+    frames = [
+        rendered(demo, index, (320, 180)).astype(int) for index in range(FRAMES_PER_SCENE + 1)
+    ]
+    steps = [np.abs(b - a).mean() for a, b in pairwise(frames)]
+    assert 3 * max(steps[:-1]) < steps[-1]
+    assert sum(step > 0 for step in steps[:-1]) > FRAMES_PER_SCENE // 2
+
+
+def test_a_buffer_that_fits_is_used_and_another_is_left_alone(demo):
+    fitting = np.zeros((720, 1280, 3), np.uint8)
+    other = np.zeros((72, 128, 3), np.uint8)
+    assert demo.read(fitting) is fitting
+    assert demo.read(other) is not other
+    assert not other.any()
+
+
+def test_reading_into_a_buffer_allocates_nothing_that_grows_with_the_image():
+    with DemoSource("", FAST) as source:
+        buffer = source.read(None)
+        source.read(buffer)
+        tracemalloc.start()
+        before_bytes, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        for _ in range(50):
+            source.read(buffer)
+        after_bytes, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak_bytes - before_bytes < 4096
+    assert after_bytes - before_bytes < 1024
+
+
+def test_the_demo_is_live_and_paced_by_default():
+    with DemoSource("", SourceOptions(rate_hz=100.0, size_wh=(32, 18))) as source:
+        assert source.live
+        source.read(None)
+        began_s = time.monotonic()
+        for _ in range(10):
+            source.read(None)
+        assert time.monotonic() - began_s >= 0.095
+
+
+def test_the_rate_never_changes_what_a_frame_holds(demo):
+    with DemoSource("", SourceOptions(rate_hz=500.0, size_wh=(32, 18))) as source:
+        for index in range(5):
+            assert (source.read(None) == rendered(demo, index, (32, 18))).all()
+
+
+def test_interrupting_ends_a_wait_for_the_next_frame():
+    with DemoSource("", SourceOptions(rate_hz=0.01, size_wh=(32, 18))) as source:
+        source.read(None)
+        threading.Timer(0.05, source.interrupt).start()
+        began_s = time.monotonic()
+        assert source.read(None) is None
+        assert time.monotonic() - began_s < 10
+
+
+def test_closing_twice_does_nothing_and_a_closed_source_has_ended():
+    source = DemoSource("", FAST)
+    source.close()
+    source.close()
+    assert source.read(None) is None
+
+
+def test_demo_takes_nothing_after_its_colon():
+    with pytest.raises(
+        SourceError, match=r"takes nothing after its colon, got 'fast'; write demo:"
+    ):
+        DemoSource("fast", FAST)
+
+
+def test_each_photograph_is_shipped_and_its_rights_are_stated():
+    licence = (SCENES_FOLDER / "LICENSE.txt").read_text("utf-8")
+    for name, _, _ in SCENES:
+        assert (SCENES_FOLDER / name).is_file()
+        assert name in licence

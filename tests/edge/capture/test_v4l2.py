@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import cv2
+import pytest
+
+from edge.capture.source import SourceOptions
+from edge.capture.v4l2 import (
+    V4l2Source,
+    check_device,
+    device_path,
+    differences,
+    explain,
+    requested,
+)
+from edge.errors import SourceError
+
+pytestmark = pytest.mark.board
+
+DEVICE = Path("/dev/video0")
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        pytest.param("0", "/dev/video0", id="number"),
+        pytest.param("12", "/dev/video12", id="two digits"),
+        pytest.param("/dev/video3", "/dev/video3", id="path"),
+        pytest.param("/dev/v4l/by-id/usb-cam", "/dev/v4l/by-id/usb-cam", id="stable name"),
+    ],
+)
+def test_a_location_means_a_device(location, expected):
+    assert device_path(location) == Path(expected)
+
+
+@pytest.mark.parametrize("location", ["", "video0", "-1", "²"])
+def test_another_location_says_what_to_write(location):
+    with pytest.raises(SourceError, match=r"write v4l2:/dev/video0, or v4l2:0"):
+        device_path(location)
+
+
+def test_a_missing_camera_says_how_to_list_those_there_are():
+    with pytest.raises(SourceError, match=r"^/dev/video9876: expected a camera, found none; .*ls "):
+        V4l2Source("9876", SourceOptions())
+
+
+@pytest.mark.parametrize("kind", ["file", "other device"])
+def test_what_is_no_camera_is_refused(tmp_path, kind):
+    path = tmp_path / "video0"
+    path.touch()
+    path = path if kind == "file" else Path(os.devnull)
+    with pytest.raises(SourceError, match="expected a camera, found something else"):
+        V4l2Source(str(path), SourceOptions())
+
+
+def test_a_folder_is_no_camera(tmp_path):
+    with pytest.raises(SourceError, match=r"expected a camera, but opening it failed"):
+        check_device(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_a_forbidden_camera_says_which_group_to_join(tmp_path):
+    path = tmp_path / "video0"
+    path.touch(mode=0)
+    with pytest.raises(SourceError, match=r"sudo usermod -aG video \$USER"):
+        check_device(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        pytest.param(errno.EACCES, "sudo usermod -aG video $USER", id="forbidden by mode"),
+        pytest.param(errno.EPERM, "sudo usermod -aG video $USER", id="forbidden by a container"),
+        pytest.param(errno.ENOENT, "ls /dev/video*", id="missing"),
+        pytest.param(errno.ENODEV, "ls /dev/video*", id="unplugged"),
+        pytest.param(errno.EBUSY, "fuser -v /dev/video0", id="busy"),
+        pytest.param(errno.EIO, "Input/output error", id="other"),
+    ],
+)
+def test_each_reason_has_its_advice(number, advice):
+    assert advice in explain(OSError(number, os.strerror(number)), DEVICE)
+
+
+@pytest.mark.parametrize(
+    "options", [{"realtime": False}, {"loop": True}], ids=["not in real time", "loop"]
+)
+def test_what_a_camera_cannot_do_is_refused_before_it_is_opened(options):
+    with pytest.raises(SourceError, match="is a camera: it is always live"):
+        V4l2Source("9876", SourceOptions(**options))
+
+
+def test_a_large_frame_is_asked_for_compressed_and_the_format_before_the_size():
+    wanted = requested(SourceOptions(size_wh=(1280, 720), rate_hz=30.0))
+    assert [prop for prop, _ in wanted] == [
+        cv2.CAP_PROP_FOURCC,
+        cv2.CAP_PROP_FRAME_WIDTH,
+        cv2.CAP_PROP_FRAME_HEIGHT,
+        cv2.CAP_PROP_FPS,
+        cv2.CAP_PROP_BUFFERSIZE,
+    ]
+    assert int(wanted[0][1]).to_bytes(4, "little") == b"MJPG"
+    assert wanted[-1][1] == 1
+
+
+def test_a_small_frame_is_asked_for_raw():
+    wanted = dict(requested(SourceOptions(size_wh=(640, 480))))
+    assert cv2.CAP_PROP_FOURCC not in wanted
+    assert cv2.CAP_PROP_FPS not in wanted
+
+
+def test_without_wishes_only_the_buffer_is_set():
+    assert requested(SourceOptions()) == [(cv2.CAP_PROP_BUFFERSIZE, 1)]
+
+
+def test_what_was_granted_otherwise_is_told():
+    options = SourceOptions(size_wh=(1280, 720), rate_hz=30.0)
+    assert differences(options, size_wh=(1280, 720), rate_hz=29.97) == []
+    assert differences(options, size_wh=(640, 480), rate_hz=15.0) == [
+        "asked for 1280x720, the camera gives 640x480",
+        "asked for 30 Hz, the camera gives 15 Hz",
+    ]
+    assert differences(SourceOptions(), size_wh=(1, 1), rate_hz=0.0) == []
+
+
+@pytest.mark.hardware
+def test_a_real_camera_gives_frames_of_the_size_it_granted():
+    with V4l2Source("0", SourceOptions(size_wh=(640, 480))) as source:
+        first = source.read(None)
+        assert source.read(first) is first
