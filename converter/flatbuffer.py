@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
+from edge.errors import ModelError
 from edge.manifest import FLATBUFFER_IDENTIFIER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_model_bytes(path: Path) -> bytes:
+    """Return the bytes of a `.tflite`, with or without a manifest behind it.
+
+    Raises:
+        ModelError: It cannot be read, or is no TensorFlow Lite model.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: expected a .tflite model, which cannot be read: {error.strerror}"
+        ) from error
+    if data[4:8] != FLATBUFFER_IDENTIFIER:
+        raise ModelError(
+            f"{path}: expected a TensorFlow Lite model, found {len(data)} bytes of something else; "
+            "give a .tflite file"
+        )
+    return data
 
 
 def unpack(flatbuffer: bytes) -> Any:  # noqa: ANN401

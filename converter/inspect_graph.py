@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ai_edge_litert import schema_py_generated as schema
 
 from converter import flatbuffer as fb
 from edge.errors import ModelError
+from edge.table import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+NAME_COLUMNS = 60  # of a tensor's name, its end: names of fused ops grow long
 FLOAT_TYPES = ("FLOAT16", "FLOAT32", "FLOAT64", "BFLOAT16")
 
 
@@ -105,6 +107,44 @@ def refuse_float(tables: GraphTables, path: Path) -> None:
             f"{path}: expected only integer ops after quantisation, found float {kinds}; "
             "replace these ops in the model, or choose another recipe"
         )
+
+
+def as_json(tables: GraphTables) -> dict[str, Any]:
+    """Return the tables ready for JSON."""
+    return {
+        "op_counts": tables.op_counts(),
+        "float_ops": len(tables.float_ops()),
+        "ops": [asdict(op) for op in tables.ops],
+        "tensors": [asdict(tensor) for tensor in tables.tensors],
+        "inputs": list(tables.inputs),
+        "outputs": list(tables.outputs),
+    }
+
+
+def as_text(tables: GraphTables) -> str:
+    """Return the tables for a terminal: ops by kind, then each op with what it makes."""
+    counts = Counter((op.kind, op.version, " ".join(op.dtypes)) for op in tables.ops)
+    kinds = [[kind, number, *rest] for (kind, *rest), number in counts.most_common()]
+    ends = [
+        [side, *_row(tables.tensors[index])]
+        for side, indices in (("input", tables.inputs), ("output", tables.outputs))
+        for index in indices
+    ]
+    made = [[op.kind, *_row(tables.tensors[index])] for op in tables.ops for index in op.outputs]
+    columns = ["tensor", "shape", "type", "scales"]
+    return "\n\n".join(
+        [
+            render(["op", "count", "version", "types"], kinds),
+            f"ops that touch floats: {len(tables.float_ops())} of {len(tables.ops)}",
+            render(["", *columns], ends),
+            render(["op", *columns], made),
+        ]
+    )
+
+
+def _row(tensor: TensorRow) -> list[object]:
+    shape = "x".join(map(str, tensor.shape))
+    return [tensor.name[-NAME_COLUMNS:], shape, tensor.dtype, tensor.scales]
 
 
 def _names(enumeration: Any) -> dict[int, str]:  # noqa: ANN401

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +36,7 @@ def quantize(flatbuffer: bytes, ranges: dict[str, Range], recipe: Recipe, *, pat
         DependencyError: litert-quantizer is not installed.
     """
     try:
-        from litert_quantizer import quantizer
+        from litert_quantizer import quantizer  # noqa: PLC0415 - a second of imports, optional
     except ImportError as error:
         raise DependencyError(
             "litert-quantizer is needed to quantise; type: pip install 'edge-vision[converter]'"
@@ -43,8 +45,10 @@ def quantize(flatbuffer: bytes, ranges: dict[str, Range], recipe: Recipe, *, pat
     _check_complete(tables, ranges, path)
     ends = {name: _extremes(found) for name, found in join_concatenations(tables, ranges).items()}
     try:
-        worker = quantizer.Quantizer(flatbuffer, [dict(rule) for rule in recipe.operations])
-        result = worker.quantize(ends, enable_progress_bar=False, enable_progress_report=False)
+        # Some of its progress bars ignore the switch for them.
+        with contextlib.redirect_stderr(io.StringIO()):
+            worker = quantizer.Quantizer(flatbuffer, [dict(rule) for rule in recipe.operations])
+            result = worker.quantize(ends, enable_progress_bar=False, enable_progress_report=False)
     except (ValueError, RuntimeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{path}: litert-quantizer refuses this model: {reason}") from error

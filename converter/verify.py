@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from calibration.progress import Progress
     from edge.detections import Detections
     from edge.manifest import Accuracy, ModelFile
-    from edge.model_spec import TensorSpec
 
 MIB = 2**20
 # A float detection at or above this score must be found again ...
@@ -30,6 +29,9 @@ FLOAT_SCORE = 0.5
 # ... by one of the same class, this near, whose score int8 may have pushed below 0.5 but not far.
 MIN_IOU = 0.9
 QUANTIZED_SCORE = 0.25
+# What a conversion may lose unless it is told otherwise.
+MIN_AGREEMENT = 0.98
+MAX_ACCURACY_LOSS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ class Budget:
         accuracy_loss: Most mAP50-95 that it may lose; judged instead where labels were given.
     """
 
-    agreement: float = 0.98
-    accuracy_loss: float = 0.005
+    agreement: float = MIN_AGREEMENT
+    accuracy_loss: float = MAX_ACCURACY_LOSS
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +161,10 @@ def faults(bill: Bill, budget: Budget) -> list[str]:
         ]
     if bill.agreement < budget.agreement:
         return [
-            f"{bill.matched} of {bill.expected} float detections are found again "
-            f"({bill.agreement:.1%}), the budget is {budget.agreement:.1%}"
+            (
+                f"{bill.matched} of {bill.expected} float detections are found again "
+                f"({bill.agreement:.1%}), the budget is {budget.agreement:.1%}"
+            )
         ]
     return []
 
@@ -179,11 +183,15 @@ def as_text(bill: Bill) -> str:
         for head in bill.heads
     ]
     lines = [
-        f"size        {bill.float_bytes / MIB:.2f} MiB float, "
-        f"{bill.quantized_bytes / MIB:.2f} MiB quantised",
+        (
+            f"size        {bill.float_bytes / MIB:.2f} MiB float, "
+            f"{bill.quantized_bytes / MIB:.2f} MiB quantised"
+        ),
         render(["output", "cosine", "SNR dB", "max error"], rows),
-        f"detections  {bill.matched} of {bill.expected} found again ({bill.agreement:.1%}) "
-        f"on {bill.images} images",
+        (
+            f"detections  {bill.matched} of {bill.expected} found again ({bill.agreement:.1%}) "
+            f"on {bill.images} images"
+        ),
     ]
     for row in bill.accuracy:
         low, high = row.difference_interval

@@ -1,0 +1,281 @@
+"""The `edge-convert` command: make one proven int8 file of a float detector.
+
+Exit status 0 is done, 1 failed or beyond the budget, 2 misused. Results go to stdout, logs to
+stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converter import export, inspect_graph
+from converter.flatbuffer import read_model_bytes
+from converter.importing import FAMILIES, Origin, import_model, read_labels
+from converter.recipe import DEFAULT_RECIPE, load_recipe
+from converter.verify import MAX_ACCURACY_LOSS, MIN_AGREEMENT, Budget, as_json, as_text, faults
+from edge import manifest
+from edge.errors import ConfigError, EdgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from converter.verify import Bill
+    from edge.manifest import ModelFile
+
+DONE, FAILED, MISUSED = 0, 1, 2
+CALIBRATION_COUNT = 100
+HELD_BACK_COUNT = 100
+
+EPILOG = """examples:
+  edge-convert run model.json --family ssd --images photos -o my.tflite
+  edge-convert run model.json --family ssd --images photos --annotations instances.json \\
+      --float my-float.tflite -o my.tflite
+  edge-convert quantize my-float.tflite --images photos -o my.tflite
+  edge-convert verify my-float.tflite my.tflite --images photos
+  edge-convert inspect my.tflite
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.DEBUG if arguments.debug else logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        return int(arguments.verb(arguments))
+    except EdgeError as error:
+        if arguments.debug:
+            raise
+        print(f"edge-convert: {error}", file=sys.stderr)
+        return MISUSED if isinstance(error, ConfigError) else FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-convert",
+        description="Turn a float detector into one int8 .tflite that is proved good enough.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_run(verbs)
+    _add_quantize(verbs)
+    _add_verify(verbs)
+    _add_inspect(verbs)
+    return parser
+
+
+def _add_verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
+    return parser
+
+
+def _add_run(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(verbs, "run", "Import, calibrate, quantise, verify, and write one file.")
+    parser.set_defaults(verb=_run)
+    parser.add_argument(
+        "model", metavar="MODEL", type=Path, help="a TF.js model.json, or a float .tflite of ours"
+    )
+    parser.add_argument("--family", choices=FAMILIES, default="ssd", help="default: %(default)s")
+    parser.add_argument("--labels", metavar="FILE", type=Path, help="one a line; default: COCO's")
+    parser.add_argument("--name", help="of the model; default: that of the output file")
+    parser.add_argument("--source", metavar="TEXT", help="where the weights come from")
+    parser.add_argument("--license", metavar="TEXT", default="not stated", help="of the weights")
+    parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
+    _add_quantization(parser)
+    _add_judgement(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
+
+
+def _add_quantize(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(verbs, "quantize", "Calibrate and quantise a float .tflite of ours.")
+    parser.set_defaults(verb=_quantize)
+    parser.add_argument("model", metavar="MODEL", type=Path)
+    parser.add_argument("--images", metavar="DIR", type=Path, required=True)
+    _add_quantization(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
+
+
+def _add_verify(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(verbs, "verify", "Compare a quantised model with its float model.")
+    parser.set_defaults(verb=_verify)
+    parser.add_argument("reference", metavar="FLOAT", type=Path)
+    parser.add_argument("quantized", metavar="QUANTISED", type=Path)
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
+    _add_judgement(parser)
+
+
+def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
+    parser = _add_verb(verbs, "inspect", "List the ops, tensors and types of a .tflite.")
+    parser.set_defaults(verb=_inspect)
+    parser.add_argument("model", metavar="FILE", type=Path)
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def _add_quantization(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recipe", default=DEFAULT_RECIPE, help="default: %(default)s")
+    parser.add_argument(
+        "--count",
+        metavar="N",
+        type=_positive,
+        default=CALIBRATION_COUNT,
+        help="calibration images; default: %(default)s",
+    )
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
+
+
+def _add_judgement(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", metavar="DIR", type=Path, required=True)
+    parser.add_argument(
+        "--annotations", metavar="FILE", type=Path, help="COCO instances.json: judge by mAP"
+    )
+    parser.add_argument(
+        "--held-back",
+        metavar="N",
+        type=_positive,
+        default=HELD_BACK_COUNT,
+        help="images to judge on, none of them for calibration; default: %(default)s",
+    )
+    parser.add_argument(
+        "--min-agreement",
+        metavar="RATIO",
+        type=_ratio,
+        default=MIN_AGREEMENT,
+        help="float detections that int8 must find again; default: %(default)s",
+    )
+    parser.add_argument(
+        "--max-loss",
+        metavar="RATIO",
+        type=_ratio,
+        default=MAX_ACCURACY_LOSS,
+        help="mAP50-95 that int8 may lose, with --annotations; default: %(default)s",
+    )
+    parser.add_argument("--json", action="store_true", help="the bill as JSON")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
+    return value
+
+
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
+    return value
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from converter.conversion import convert, draw_images  # noqa: PLC0415 - loads pycocotools
+
+    recipe = load_recipe(arguments.recipe)
+    images = draw_images(
+        arguments.images,
+        calibration_count=arguments.count,
+        held_back_count=arguments.held_back,
+        seed=arguments.seed,
+        annotations=arguments.annotations,
+    )
+    reference = import_model(arguments.model, family=arguments.family, origin=_origin(arguments))
+    if arguments.float:
+        export.write(reference, arguments.float)
+    quantized, bill = convert(reference, images, recipe)
+    return _deliver(arguments, quantized, bill)
+
+
+def _origin(arguments: argparse.Namespace) -> Origin:
+    fields: dict[str, Any] = {
+        "name": arguments.name or arguments.output.stem,
+        "source": arguments.source or f"{arguments.model.name}, origin not stated",
+        "license": arguments.license,
+    }
+    if arguments.labels:
+        fields["labels"] = read_labels(arguments.labels)
+    return Origin(**fields)
+
+
+def _deliver(arguments: argparse.Namespace, quantized: ModelFile, bill: Bill) -> int:
+    budget = _budget(arguments)
+    found = faults(bill, budget)
+    output = arguments.output
+    path = output.with_name(f"{output.name}.rejected") if found else output
+    export.write(quantized, path)
+    _print_bill(arguments, bill)
+    for fault in found:
+        print(f"edge-convert: {path}: rejected: {fault}", file=sys.stderr)
+    return FAILED if found else DONE
+
+
+def _quantize(arguments: argparse.Namespace) -> int:
+    from calibration.dataset import sample  # noqa: PLC0415 - inspect needs no OpenCV
+    from calibration.progress import bar  # noqa: PLC0415
+    from converter.quantization import quantize_file  # noqa: PLC0415
+
+    recipe = load_recipe(arguments.recipe)
+    reference = manifest.read(arguments.model)
+    with bar("draw") as progress:
+        images = sample(
+            arguments.images, count=arguments.count, seed=arguments.seed, progress=progress
+        )
+    with bar("quantise") as progress:
+        quantized = quantize_file(reference, images, recipe, progress=progress)
+    export.write(quantized, arguments.output)
+    print(f"{arguments.output}: {quantized.manifest.digest}")
+    return DONE
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from calibration.dataset import image_set, sample  # noqa: PLC0415 - inspect needs no OpenCV
+    from converter.conversion import Images, judge  # noqa: PLC0415
+
+    reference, quantized = (manifest.read(p) for p in (arguments.reference, arguments.quantized))
+    drawn = sample(arguments.images, count=arguments.held_back, seed=arguments.seed)
+    images = Images(
+        calibration=image_set(arguments.images, drawn.paths, seed=arguments.seed),
+        held_back=drawn.paths,
+        annotations=arguments.annotations,
+        dataset=arguments.images.resolve().name,
+    )
+    bill = judge(reference, quantized, images, seed=arguments.seed)
+    _print_bill(arguments, bill)
+    found = faults(bill, _budget(arguments))
+    for fault in found:
+        print(f"edge-convert: {arguments.quantized}: {fault}", file=sys.stderr)
+    return FAILED if found else DONE
+
+
+def _budget(arguments: argparse.Namespace) -> Budget:
+    return Budget(agreement=arguments.min_agreement, accuracy_loss=arguments.max_loss)
+
+
+def _print_bill(arguments: argparse.Namespace, bill: Bill) -> None:
+    if arguments.json:
+        print(json.dumps(as_json(bill, _budget(arguments)), indent=1))
+    else:
+        print(as_text(bill))
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    tables = inspect_graph.read_tables(read_model_bytes(arguments.model), arguments.model)
+    if arguments.json:
+        print(json.dumps(inspect_graph.as_json(tables), indent=1))
+    else:
+        print(inspect_graph.as_text(tables))
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

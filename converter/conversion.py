@@ -1,0 +1,95 @@
+"""The whole way of one model: calibrate, quantise, compare, judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from calibration.dataset import image_set, sample
+from calibration.progress import bar
+from converter import accuracy, export
+from converter.quantization import quantize_file
+from converter.verify import Bill, compare
+from edge.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from calibration.dataset import ImageSet
+    from converter.recipe import Recipe
+    from edge.manifest import ModelFile
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Images in two parts without a common one.
+
+    Attributes:
+        calibration: What the ranges come from.
+        held_back: What the result is judged on.
+        annotations: COCO `instances` of the held-back ones, or `None`.
+        dataset: Name of the set, for the manifest.
+    """
+
+    calibration: ImageSet
+    held_back: tuple[Path, ...]
+    annotations: Path | None
+    dataset: str
+
+
+def draw_images(
+    folder: Path,
+    *,
+    calibration_count: int,
+    held_back_count: int,
+    seed: int,
+    annotations: Path | None,
+) -> Images:
+    """Draw both parts from one folder, by seed, duplicates and near-duplicates left out.
+
+    Raises:
+        SourceError: The folder has not more images than calibration takes.
+    """
+    with bar("draw") as progress:
+        drawn = sample(
+            folder, count=calibration_count + held_back_count, seed=seed, progress=progress
+        )
+    if len(drawn.paths) <= calibration_count:
+        raise SourceError(
+            f"{folder}: expected more than the {calibration_count} images for calibration, to "
+            f"judge the result on others, found {len(drawn.paths)}; add images or lower --count"
+        )
+    return Images(
+        calibration=image_set(folder, drawn.paths[:calibration_count], seed=seed),
+        held_back=drawn.paths[calibration_count:],
+        annotations=annotations,
+        dataset=folder.resolve().name,
+    )
+
+
+def judge(reference: ModelFile, quantized: ModelFile, images: Images, *, seed: int) -> Bill:
+    """Compare both models on the held-back images, against labels where there are any."""
+    with bar("compare") as progress:
+        bill = compare(reference, quantized, images.held_back, progress=progress)
+    if images.annotations is None:
+        return bill
+    with bar("accuracy") as progress:
+        rows = accuracy.compare(
+            reference,
+            quantized,
+            images=images.held_back,
+            annotations=images.annotations,
+            dataset=images.dataset,
+            seed=seed,
+            progress=progress,
+        )
+    return replace(bill, accuracy=rows)
+
+
+def convert(reference: ModelFile, images: Images, recipe: Recipe) -> tuple[ModelFile, Bill]:
+    """Return the quantised model file, its accuracy in the manifest, and the bill."""
+    with bar("quantise") as progress:
+        quantized = quantize_file(reference, images.calibration, recipe, progress=progress)
+    bill = judge(reference, quantized, images, seed=images.calibration.seed)
+    manifest = quantized.manifest.model_copy(update={"accuracy": bill.accuracy})
+    return export.sealed(quantized, manifest), bill
