@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Source: FFmpeg, libavutil/log.h, AV_LOG_QUIET.
 FFMPEG_LOG_QUIET = "-8"
+# Source: OpenCV, core/utils/logger.defines.hpp, LOG_LEVEL_SILENT.
+OPENCV_LOG_SILENT = 0
 CLOSE_WAIT_S = 1.0
 
 
@@ -24,7 +26,9 @@ def silence_opencv() -> None:
     `os.putenv` reaches it without showing in `os.environ`.
     """
     os.putenv("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_LOG_QUIET)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # OpenCV 5 moved this function; 4 has it at the top.
+    module = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
+    module.setLogLevel(OPENCV_LOG_SILENT)
 
 
 class Capture:
