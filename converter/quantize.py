@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from converter.recipe import Recipe
 
 # Ops that hand values on unchanged: both sides take one range.
-SHAPE_ONLY = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")
+COPYING = ("CONCATENATION", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")
 
 
 def quantize(flatbuffer: bytes, ranges: dict[str, Range], recipe: Recipe, *, path: Path) -> bytes:
@@ -43,7 +44,7 @@ def quantize(flatbuffer: bytes, ranges: dict[str, Range], recipe: Recipe, *, pat
         ) from error
     tables = read_tables(flatbuffer, path)
     _check_complete(tables, ranges, path)
-    ends = {name: _extremes(found) for name, found in join_concatenations(tables, ranges).items()}
+    ends = {name: _extremes(found) for name, found in join_copies(tables, ranges).items()}
     try:
         # Some of its progress bars ignore the switch for them.
         with contextlib.redirect_stderr(io.StringIO()):
@@ -70,29 +71,23 @@ def saturate_scores(ranges: dict[str, Range], tensor: str, *, floor: float) -> d
     return {**ranges, tensor: Range(min(low, found.max), found.max)}
 
 
-def join_concatenations(tables: GraphTables, ranges: dict[str, Range]) -> dict[str, Range]:
-    """Return the ranges with the inputs of each concatenation on the range of its output.
+def join_copies(tables: GraphTables, ranges: dict[str, Range]) -> dict[str, Range]:
+    """Return the ranges with the inputs of ops that only copy values on the range of the output.
 
-    A concatenation copies, so its inputs must have its scale. Left to itself the quantiser puts a
-    QUANTIZE before each, which rounds twice; 10 such ops on SSDLite. The range is handed on
-    backwards through ops that only reshape, as long as nothing else reads the tensor.
+    A concatenation's inputs must have its scale. Left to itself the quantiser puts a QUANTIZE
+    before each that has not, which rounds twice: 10 such ops on SSDLite. The range is handed on
+    backwards, from the model's outputs to what computes them, where nothing else reads the tensor.
     """
     joined = dict(ranges)
-    producers = {output: op for op in tables.ops for output in op.outputs}
-    readers = [index for op in tables.ops for index in op.inputs]
-    for op in tables.ops:
-        if op.kind != "CONCATENATION":
+    readers = Counter(index for op in tables.ops for index in op.inputs)
+    for op in reversed(tables.ops):
+        if op.kind not in COPYING:
             continue
         target = joined[tables.tensors[op.outputs[0]].name]
-        waiting = list(op.inputs)
-        while waiting:
-            index = waiting.pop()
-            if readers.count(index) != 1 or tables.tensors[index].name not in joined:
-                continue
-            joined[tables.tensors[index].name] = target
-            producer = producers.get(index)
-            if producer is not None and producer.kind in SHAPE_ONLY:
-                waiting.append(producer.inputs[0])
+        for index in op.inputs:
+            name = tables.tensors[index].name
+            if readers[index] == 1 and name in joined:
+                joined[name] = target
     return joined
 
 

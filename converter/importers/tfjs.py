@@ -102,9 +102,12 @@ def _file_bytes(path: Path, what: str, *, limit: int) -> bytes:
 
 def _node(fields: dict[str, Any]) -> Node:
     name, op, inputs = fields["name"], fields["op"], fields.get("input") or []
+    attrs = fields.get("attr") or {}
     if not all(isinstance(text, str) for text in (name, op, *inputs)):
         raise TypeError("nodes are not all named by strings")
-    return Node(name, op, tuple(inputs), _bytes_as_base64(fields.get("attr") or {}))
+    if not isinstance(attrs, dict):
+        raise TypeError(f"the attributes of {name!r} are no object")
+    return Node(name, op, tuple(inputs), _bytes_as_base64(attrs))
 
 
 def _bytes_as_base64(value: Any, key: str = "") -> Any:  # noqa: ANN401
