@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge.config import Config, Mqtt
+    from edge.input_buffer import InputBuffer
     from edge.manifest import ModelFile
     from edge.metrics import Summary
     from edge.pipeline import Sink
@@ -77,7 +78,7 @@ class Parts:
     """What a pipeline is made of, opened."""
 
     detector: Detector
-    capture: CaptureThread
+    capture: CaptureThread[InputBuffer]
     sinks: list[Sink]
 
 
@@ -97,7 +98,7 @@ def opened(config: Config) -> Iterator[Parts]:
         source = stack.enter_context(open_source(config.camera.source, source_options(config)))
         sinks = open_sinks(config, file)
         stack.callback(lambda: undelivered.extend(sink.close(DRAIN_S) for sink in sinks))
-        capture = CaptureThread(source)
+        capture = CaptureThread(source, detector.input_buffers())
         stack.callback(capture.stop)
         capture.start()
         yield Parts(detector, capture, sinks)

@@ -1,7 +1,6 @@
 """One model's four stages on one image, for whoever runs them: pipeline, evaluation, verification.
 
-The pipeline calls the stages one by one, times them, and runs the last two on another thread;
-`detect` runs them in a row.
+The pipeline runs preprocess, invoke, and the other two on three threads; `detect` runs them in a row.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from edge.decode.ssd import SsdDecoder
 from edge.detections import Detections
+from edge.input_buffer import InputBuffer
 from edge.interpreter import Interpreter
 from edge.nms import Suppressor
-from edge.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +30,8 @@ MAX_DETECTIONS = 100
 class Detector:
     """A loaded model with the buffers of its stages.
 
-    `preprocess` and `invoke` belong to one thread, `decode` and `suppress` to one thread, which may be
-    another: the two pairs share nothing but the heads and the placement that the caller passes on.
+    Filling an input buffer, `invoke`, and `decode` with `suppress` may each have a thread of its own:
+    they share nothing but the buffer, the heads and the placement that the caller passes on.
 
     Args:
         file: A verified model file.
@@ -58,15 +57,12 @@ class Detector:
     ) -> None:
         manifest = file.manifest
         self._interpreter = Interpreter(file, threads=threads)
-        self._input = self._interpreter.input_buffer()
-        self._preprocessor = Preprocessor(
-            manifest.input, quant=self.spec.input.quant, dtype=self.spec.input.dtype
-        )
         score = manifest.score_threshold if score_threshold is None else score_threshold
         self._decoder = SsdDecoder(self.spec, score_threshold=score, max_candidates=max_candidates)
         self._suppressor = Suppressor(max_candidates)
         self._iou_threshold = manifest.iou_threshold if iou_threshold is None else iou_threshold
         self._max_detections = max_detections
+        self._input = InputBuffer(self.spec)
         self._heads = self.heads()
 
     @property
@@ -78,13 +74,13 @@ class Detector:
         """Return new buffers for the raw heads, by role, owned by the caller."""
         return self._interpreter.output_buffers()
 
-    def preprocess(self, image: NDArray[np.uint8]) -> Placement:
-        """Write `(H, W, 3)` uint8 B G R into the input; return where it lies there."""
-        return self._preprocessor.fill_input(image, self._input)
+    def input_buffers(self) -> tuple[InputBuffer, InputBuffer, InputBuffer]:
+        """Return what a capture thread needs, owned by the caller: one to fill, one waiting, one read."""
+        return InputBuffer(self.spec), InputBuffer(self.spec), InputBuffer(self.spec)
 
-    def invoke(self, heads: Heads) -> None:
-        """Run the model on the input and copy its raw heads out."""
-        self._interpreter.invoke(self._input, out=heads)
+    def invoke(self, buffer: InputBuffer, *, out: Heads) -> None:
+        """Run the model on a filled input and copy its raw heads out."""
+        self._interpreter.invoke(buffer.tensor, out=out)
 
     def decode(self, heads: Heads) -> int:
         """Decode the candidates above the score threshold; return their number."""
@@ -109,6 +105,6 @@ class Detector:
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Run all four stages on one image; the result holds until the next call."""
-        placement = self.preprocess(image)
-        self.invoke(self._heads)
-        return self.suppress(self.decode(self._heads), placement)
+        self._input.fill(image)
+        self.invoke(self._input, out=self._heads)
+        return self.suppress(self.decode(self._heads), self._input.placement)

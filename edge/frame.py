@@ -1,35 +1,32 @@
-"""One camera frame, and when it was taken."""
+"""One frame between the source and the interpreter: when it was taken, and the buffer it lies in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+BufferT = TypeVar("BufferT")
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame of a source.
+class Frame(Generic[BufferT]):
+    """One frame of a source, prepared for its consumer.
 
     Attributes:
-        image: `(H, W, 3)` uint8, B G R. Owned by the source, and borrowed: it holds until the
+        buffer: What the frame was filled into, such as an input tensor. Borrowed: it holds until the
             consumer takes its next frame.
+        size_wh: Width and height of the source's image, pixels.
         sequence: Number of the frame within the source, from 0, dropped frames counted.
-        captured_ns: Monotonic clock (`time.monotonic_ns`) when the frame was complete.
-        captured_utc_ns: Nanoseconds since the Unix epoch, UTC, at that moment; for messages only.
+        captured_ns: Monotonic clock (`time.monotonic_ns`) when the source gave the image.
+        captured_utc_ns: Nanoseconds since the Unix epoch, UTC, at the same moment; for messages only.
+        capture_ns: How long the source took to give it, nanoseconds; a paced source's wait included.
+        preprocess_ns: How long filling the buffer took, nanoseconds.
     """
 
-    image: NDArray[np.uint8]
+    buffer: BufferT
+    size_wh: tuple[int, int]
     sequence: int
     captured_ns: int
     captured_utc_ns: int
-    capture_ns: int = 0
-
-    @property
-    def size_wh(self) -> tuple[int, int]:
-        """Width and height, pixels."""
-        height, width = self.image.shape[:2]
-        return width, height
+    capture_ns: int
+    preprocess_ns: int

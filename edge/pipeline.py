@@ -1,6 +1,7 @@
-"""The frame loop: preprocess and invoke on one thread, decode, suppress and sinks on another.
+"""The frame loop: invoke on one thread; decode, suppress and sinks on another.
 
-Frame n is decoded and published while frame n + 1 is invoked; LiteRT lets the GIL go meanwhile.
+While frame n + 1 is invoked, frame n is decoded and published, and the source's thread reads and
+preprocesses frame n + 2; LiteRT and OpenCV let the GIL go meanwhile.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from edge.detector import Detector
     from edge.frame import Frame
+    from edge.input_buffer import InputBuffer
     from edge.interpreter import Heads
     from edge.placement import Placement
 
@@ -39,9 +41,9 @@ class FrameSource(Protocol):
 
     @property
     def dropped(self) -> int:
-        """Frames replaced unseen since the start."""
+        """Frames replaced unseen before the one that was taken last."""
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def take(self, timeout_s: float) -> Frame[InputBuffer] | None:
         """Return the newest frame not yet taken, or `None` at the end or after the timeout."""
 
 
@@ -57,12 +59,11 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Invoked:
-    """One frame between the two threads; its image is gone already, its numbers are not."""
+    """One frame between the two threads; its buffer is gone already, its numbers are not."""
 
     heads: Heads
-    frame: Frame
+    frame: Frame[InputBuffer]
     placement: Placement
-    preprocess_ns: int
     invoke_ns: int
     dropped: int
 
@@ -120,25 +121,29 @@ class Pipeline:
     def _invoke_frames(self, max_frames: int | None) -> None:
         frames = 0
         while not self._stopping.is_set() and frames != max_frames:
-            frame = self._source.take(TAKE_TIMEOUT_S)
+            # Heads first: a frame that waited for them would be an old one.
+            heads = self._free.get()
+            frame = self._next_frame()
             if frame is None:
-                if self._source.ended:
-                    return
-                continue
+                return
             if not frames:
                 self.times.start()
-            self._invoke(frame, self._free.get())
+            self._invoke(frame, heads)
             frames += 1
 
-    def _invoke(self, frame: Frame, heads: Heads) -> None:
+    def _next_frame(self) -> Frame[InputBuffer] | None:
+        while not self._stopping.is_set():
+            frame = self._source.take(TAKE_TIMEOUT_S)
+            if frame is not None or self._source.ended:
+                return frame
+        return None
+
+    def _invoke(self, frame: Frame[InputBuffer], heads: Heads) -> None:
+        placement = frame.buffer.placement
         started_ns = time.monotonic_ns()
-        placement = self._detector.preprocess(frame.image)
-        preprocessed_ns = time.monotonic_ns()
-        self._detector.invoke(heads)
-        invoke_ns = time.monotonic_ns() - preprocessed_ns
-        preprocess_ns = preprocessed_ns - started_ns
-        dropped = self._source.dropped
-        self._invoked.put(_Invoked(heads, frame, placement, preprocess_ns, invoke_ns, dropped))
+        self._detector.invoke(frame.buffer, out=heads)
+        invoke_ns = time.monotonic_ns() - started_ns
+        self._invoked.put(_Invoked(heads, frame, placement, invoke_ns, self._source.dropped))
 
     def _finish_frames(self) -> None:
         try:
@@ -160,11 +165,11 @@ class Pipeline:
         observation = Observation(
             sequence=frame.sequence,
             captured_utc_ns=frame.captured_utc_ns,
-            size_wh=invoked.placement.source_wh,
+            size_wh=frame.size_wh,
             detections=detections,
             stage_ms={
                 "capture": frame.capture_ns / NS_PER_MS,
-                "preprocess": invoked.preprocess_ns / NS_PER_MS,
+                "preprocess": frame.preprocess_ns / NS_PER_MS,
                 "invoke": invoked.invoke_ns / NS_PER_MS,
                 "decode": (decoded_ns - started_ns) / NS_PER_MS,
                 "suppress": (suppressed_ns - decoded_ns) / NS_PER_MS,

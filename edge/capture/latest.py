@@ -1,14 +1,18 @@
 """Capture on a thread of its own, with one slot between it and the consumer.
 
-Three frame buffers go round: the writer's, the slot's and the reader's. A hand-over swaps two of
-them and copies nothing, so no frame is ever written while somebody may look at it.
+Three buffers go round: the writer's, the slot's and the reader's. A hand-over swaps two of them and
+copies nothing, so none is ever written while somebody may look at it.
+
+The buffers are filled here, behind the read, and not by the consumer: the image is still in this
+core's cache (a 720p resize takes 0.1 ms, and 1 ms on another core), the consumer never waits for it,
+and what circulates is the small input tensor instead of the large image.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from edge.errors import SourceError
 from edge.frame import Frame
@@ -26,46 +30,56 @@ THREAD_NAME = "edge-capture"
 JOIN_TIMEOUT_S = 2.0
 
 
-class LatestFrame:
+class FrameBuffer(Protocol):
+    """What an image is prepared into."""
+
+    def fill(self, image: NDArray[np.uint8]) -> None:
+        """Take in `(H, W, 3)` uint8, B G R; the image is the caller's and changes afterwards."""
+
+
+BufferT = TypeVar("BufferT", bound=FrameBuffer)
+
+
+class LatestFrame(Generic[BufferT]):
     """One slot for one frame: capacity 1; when it is full the newest wins, or the writer waits.
 
     Args:
+        buffers: Three of a kind.
         live: A frame replaces an untaken one, which is counted (True), or waits for it to be taken.
 
     Attributes:
-        dropped: Frames replaced untaken so far.
+        dropped: Frames replaced untaken before the one that was taken last.
     """
 
-    def __init__(self, *, live: bool) -> None:
+    def __init__(self, buffers: tuple[BufferT, BufferT, BufferT], *, live: bool) -> None:
         self.dropped = 0
+        self._replaced = 0
         self._live = live
         self._changed = threading.Condition()
-        self._buffers: list[NDArray[np.uint8] | None] = [None, None, None]
-        self._writer, self._slot, self._reader = 0, 1, 2
-        self._waiting: Frame | None = None
+        self._writer, self._slot, self._reader = buffers
+        self._waiting: Frame[BufferT] | None = None
         self._finished = False
         self._woken = False
 
-    def writer_buffer(self) -> NDArray[np.uint8] | None:
-        """Return the buffer that only the writer sees; `None` until it has put one there."""
-        return self._buffers[self._writer]
+    def writer_buffer(self) -> BufferT:
+        """Return the buffer that only the writer sees."""
+        return self._writer
 
-    def put(self, frame: Frame) -> bool:
-        """Hand a frame over, its image with it; False when nobody takes frames any more."""
+    def put(self, frame: Frame[BufferT]) -> bool:
+        """Hand the writer's buffer over as a frame; False when nobody takes frames any more."""
         with self._changed:
             if not self._live:
                 self._changed.wait_for(lambda: self._waiting is None or self._finished)
             if self._finished:
                 return False
-            self.dropped += self._waiting is not None
-            self._buffers[self._writer] = frame.image
+            self._replaced += self._waiting is not None
             self._writer, self._slot = self._slot, self._writer
             self._waiting = frame
             self._changed.notify_all()
             return True
 
-    def take(self, timeout_s: float | None) -> Frame | None:
-        """Wait for a frame and take it; its image holds until the next `take`.
+    def take(self, timeout_s: float | None) -> Frame[BufferT] | None:
+        """Wait for a frame and take it; its buffer holds until the next `take`.
 
         Returns:
             `None` after `timeout_s`, a `wake`, or when no frame will come any more.
@@ -77,6 +91,7 @@ class LatestFrame:
             self._woken = False
             frame, self._waiting = self._waiting, None
             if frame is not None:
+                self.dropped = self._replaced
                 self._slot, self._reader = self._reader, self._slot
                 self._changed.notify_all()
             return frame
@@ -100,39 +115,46 @@ class LatestFrame:
             return self._finished and self._waiting is None
 
 
-class CaptureThread:
+class CaptureThread(Generic[BufferT]):
     """Reads a source on the thread `edge-capture`; the source stays the caller's to close.
 
     Use it inside the source's own `with`: leaving stops the thread first.
 
     Args:
         source: Read by this thread only, from `start` to `stop`.
+        buffers: Three of a kind, filled by this thread in turn.
         join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
 
     Attributes:
         ended: A `take` has found that no frame will come any more.
     """
 
-    def __init__(self, source: Source, *, join_timeout_s: float = JOIN_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        source: Source,
+        buffers: tuple[BufferT, BufferT, BufferT],
+        *,
+        join_timeout_s: float = JOIN_TIMEOUT_S,
+    ) -> None:
         self.ended = False
         self._source = source
         self._join_timeout_s = join_timeout_s
-        self._latest = LatestFrame(live=source.live)
+        self._latest = LatestFrame(buffers, live=source.live)
         self._stopping = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     @property
     def dropped(self) -> int:
-        """Frames replaced untaken so far."""
+        """Frames replaced untaken before the one that was taken last."""
         return self._latest.dropped
 
     def start(self) -> None:
         """Begin to read; once only."""
         self._thread.start()
 
-    def take(self, timeout_s: float | None) -> Frame | None:
-        """Wait for the next frame and borrow it: its image holds until the next `take`.
+    def take(self, timeout_s: float | None) -> Frame[BufferT] | None:
+        """Wait for the next frame and borrow it: its buffer holds until the next `take`.
 
         Args:
             timeout_s: How long to wait, seconds; `None` for as long as it takes.
@@ -193,23 +215,31 @@ class CaptureThread:
             self._latest.finish()
 
     def _pump(self) -> None:
+        image: NDArray[np.uint8] | None = None
         sequence = 0
         while not self._stopping.is_set():
             began_ns = time.monotonic_ns()
-            image = self._source.read(self._latest.writer_buffer())
-            captured_ns = time.monotonic_ns()
+            image = self._source.read(image)
             if image is None:
                 return
-            frame = Frame(
-                image=image,
-                sequence=sequence,
-                captured_ns=captured_ns,
-                captured_utc_ns=time.time_ns(),
-                capture_ns=captured_ns - began_ns,
-            )
+            frame = self._prepare(image, sequence=sequence, began_ns=began_ns)
             if not self._latest.put(frame):
                 return
             sequence += 1
+
+    def _prepare(self, image: NDArray[np.uint8], *, sequence: int, began_ns: int) -> Frame[BufferT]:
+        captured_ns, captured_utc_ns = time.monotonic_ns(), time.time_ns()
+        buffer = self._latest.writer_buffer()
+        buffer.fill(image)
+        return Frame(
+            buffer=buffer,
+            size_wh=(image.shape[1], image.shape[0]),
+            sequence=sequence,
+            captured_ns=captured_ns,
+            captured_utc_ns=captured_utc_ns,
+            capture_ns=captured_ns - began_ns,
+            preprocess_ns=time.monotonic_ns() - captured_ns,
+        )
 
 
 def _as_source_error(failure: Exception) -> SourceError:

@@ -49,7 +49,7 @@ def detector():
 
 def run(detector, sinks, *, frames=None, realtime=False):
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=realtime)) as source:
-        capture = CaptureThread(source)
+        capture = CaptureThread(source, detector.input_buffers())
         capture.start()
         try:
             pipeline = Pipeline(capture, detector, sinks)
@@ -129,7 +129,7 @@ def test_a_sink_whose_reader_left_ends_the_run_quietly(detector):
 
 def test_stop_ends_a_run_from_another_thread(detector):
     with DemoSource("", SourceOptions(size_wh=SIZE_WH)) as source:
-        capture = CaptureThread(source)
+        capture = CaptureThread(source, detector.input_buffers())
         capture.start()
         pipeline = Pipeline(capture, detector, [Recorder()])
         threading.Timer(0.2, pipeline.stop).start()
@@ -148,7 +148,7 @@ def test_the_frame_loop_keeps_nothing(detector):
             return 0
 
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
-        capture = CaptureThread(source)
+        capture = CaptureThread(source, detector.input_buffers())
         capture.start()
         tracemalloc.start()
         try:

@@ -86,9 +86,33 @@ class StuckSource(CountingSource):
         self.released.wait()
 
 
-def frame(sequence: int, image: np.ndarray | None = None) -> Frame:
-    image = np.full((2, 2, 3), sequence, np.uint8) if image is None else image
-    return Frame(image, sequence, 0, 0)
+class ImageBuffer:
+    """Obeys `FrameBuffer`: keeps a copy of the image."""
+
+    def __init__(self) -> None:
+        self.image = np.zeros((0, 0, 3), np.uint8)
+
+    def fill(self, image):
+        if self.image.shape != image.shape:
+            self.image = np.empty_like(image)
+        for row, source_row in zip(self.image, image, strict=True):  # so that a race would show
+            row[:] = source_row
+
+
+def buffers() -> tuple[ImageBuffer, ImageBuffer, ImageBuffer]:
+    return ImageBuffer(), ImageBuffer(), ImageBuffer()
+
+
+def frame(sequence: int, buffer: ImageBuffer | None = None) -> Frame[ImageBuffer]:
+    return Frame(
+        buffer=buffer or ImageBuffer(),
+        size_wh=(2, 2),
+        sequence=sequence,
+        captured_ns=0,
+        captured_utc_ns=0,
+        capture_ns=0,
+        preprocess_ns=0,
+    )
 
 
 def capture_threads() -> list[threading.Thread]:
@@ -96,7 +120,7 @@ def capture_threads() -> list[threading.Thread]:
 
 
 def test_the_newest_frame_wins_and_each_replaced_one_is_counted():
-    latest = LatestFrame(live=True)
+    latest = LatestFrame(buffers(), live=True)
     for sequence in range(5):
         assert latest.put(frame(sequence))
     assert latest.take(0).sequence == 4
@@ -107,22 +131,25 @@ def test_the_newest_frame_wins_and_each_replaced_one_is_counted():
     assert latest.dropped == 4
 
 
-def test_the_three_buffers_are_never_the_same_one():
-    latest = LatestFrame(live=True)
-    latest.put(frame(0))
-    borrowed = latest.take(0).image
-    seen = [borrowed]
+def test_writer_slot_and_reader_never_share_a_buffer():
+    three = buffers()
+    latest = LatestFrame(three, live=True)
+    latest.put(frame(0, latest.writer_buffer()))
+    borrowed = latest.take(0).buffer
+    seen = {id(borrowed)}
     for sequence in range(1, 9):
-        written = frame(sequence, latest.writer_buffer())
-        assert written.image is not borrowed
-        latest.put(written)
-        assert latest.writer_buffer() is not written.image  # it is in the slot
-        seen.append(written.image)
-    assert len({id(image) for image in seen}) == 3
+        written = latest.writer_buffer()
+        assert written is not borrowed
+        latest.put(frame(sequence, written))
+        assert latest.writer_buffer() is not written  # it is in the slot
+        seen.add(id(written))
+    assert latest.take(0).buffer is written
+    seen.add(id(written))
+    assert seen == {id(buffer) for buffer in three}
 
 
 def test_a_writer_that_may_not_drop_waits_until_the_slot_is_empty():
-    latest = LatestFrame(live=False)
+    latest = LatestFrame(buffers(), live=False)
     latest.put(frame(0))
     done = threading.Event()
     writer = threading.Thread(target=lambda: (latest.put(frame(1)), done.set()))
@@ -137,19 +164,19 @@ def test_a_writer_that_may_not_drop_waits_until_the_slot_is_empty():
 
 def test_take_gives_up_when_its_time_is_up():
     began_s = time.monotonic()
-    assert LatestFrame(live=True).take(0.05) is None
+    assert LatestFrame(buffers(), live=True).take(0.05) is None
     assert time.monotonic() - began_s >= 0.049
 
 
 def test_a_wake_before_a_take_is_not_lost_and_counts_once():
-    latest = LatestFrame(live=True)
+    latest = LatestFrame(buffers(), live=True)
     latest.wake()
     assert latest.take(LONG_S) is None
     assert latest.take(0.01) is None
 
 
 def test_a_wake_ends_the_take_that_waits():
-    latest = LatestFrame(live=True)
+    latest = LatestFrame(buffers(), live=True)
     threading.Timer(0.05, latest.wake).start()
     began_s = time.monotonic()
     assert latest.take(LONG_S) is None
@@ -158,7 +185,7 @@ def test_a_wake_ends_the_take_that_waits():
 
 
 def test_after_the_finish_the_waiting_frame_can_be_taken_and_no_other_put():
-    latest = LatestFrame(live=True)
+    latest = LatestFrame(buffers(), live=True)
     latest.put(frame(0))
     latest.finish()
     assert not latest.put(frame(1))
@@ -170,7 +197,7 @@ def test_after_the_finish_the_waiting_frame_can_be_taken_and_no_other_put():
 
 def test_a_slow_consumer_of_a_live_source_sees_the_newest_and_an_exact_drop_count():
     source = CountingSource(count=1000, live=True, permits=0)
-    with CaptureThread(source) as capture:
+    with CaptureThread(source, buffers()) as capture:
         for burst, last, dropped in ((1, 0, 0), (5, 5, 4), (2, 7, 5), (9, 16, 13)):
             source.permit(burst)
             # The thread asks for the next frame only once it has put the last one into the slot.
@@ -180,11 +207,11 @@ def test_a_slow_consumer_of_a_live_source_sees_the_newest_and_an_exact_drop_coun
 
 
 def test_every_frame_of_a_source_that_is_not_live_arrives_in_order():
-    with CaptureThread(CountingSource(count=500, live=False)) as capture:
+    with CaptureThread(CountingSource(count=500, live=False), buffers()) as capture:
         sequences, values = [], []
         while (taken := capture.take(LONG_S)) is not None:
             sequences.append(taken.sequence)
-            values.append(int(taken.image[0, 0, 0]))
+            values.append(int(taken.buffer.image[0, 0, 0]))
     assert sequences == list(range(500))
     assert values == [k % 251 for k in range(500)]
     assert capture.ended
@@ -193,7 +220,7 @@ def test_every_frame_of_a_source_that_is_not_live_arrives_in_order():
 
 def test_taken_and_dropped_frames_add_up_to_what_the_source_gave():
     source = CountingSource(count=5000, live=True)
-    with CaptureThread(source) as capture:
+    with CaptureThread(source, buffers()) as capture:
         taken = 0
         while capture.take(LONG_S) is not None:
             taken += 1
@@ -201,30 +228,30 @@ def test_taken_and_dropped_frames_add_up_to_what_the_source_gave():
 
 
 def test_a_borrowed_image_never_changes_until_the_next_take():
-    with CaptureThread(CountingSource(count=20_000, live=True)) as capture:
+    with CaptureThread(CountingSource(count=20_000, live=True), buffers()) as capture:
         while (taken := capture.take(LONG_S)) is not None:
-            before = taken.image.copy()
+            before = taken.buffer.image.copy()
             assert (before == taken.sequence % 251).all()
             time.sleep(0.0005)  # the writer goes round its buffers many times
-            assert (taken.image == before).all()
+            assert (taken.buffer.image == before).all()
     assert capture.dropped > 0
 
 
 def test_the_built_in_source_is_captured_without_a_torn_frame():
     options = SourceOptions(size_wh=(160, 90), rate_hz=500.0)
     reference = np.empty((90, 160, 3), np.uint8)
-    with DemoSource("", options) as source, CaptureThread(source) as capture:
+    with DemoSource("", options) as source, CaptureThread(source, buffers()) as capture:
         for _ in range(40):
             taken = capture.take(LONG_S)
             time.sleep(0.003)
             source.render(taken.sequence, out=reference)
-            assert (taken.image == reference).all()
+            assert (taken.buffer.image == reference).all()
 
 
 def test_a_frame_says_when_it_came_and_how_long_the_source_took():
     before_ns, before_utc_ns = time.monotonic_ns(), time.time_ns()
     options = SourceOptions(size_wh=(32, 18), rate_hz=50.0)
-    with DemoSource("", options) as source, CaptureThread(source) as capture:
+    with DemoSource("", options) as source, CaptureThread(source, buffers()) as capture:
         first, second = capture.take(LONG_S), capture.take(LONG_S)
         after_ns, after_utc_ns = time.monotonic_ns(), time.time_ns()
     assert before_ns <= first.captured_ns < second.captured_ns <= after_ns
@@ -234,7 +261,7 @@ def test_a_frame_says_when_it_came_and_how_long_the_source_took():
 
 
 def test_the_end_shows_only_after_the_last_frame_was_taken():
-    with CaptureThread(CountingSource(count=1, live=True)) as capture:
+    with CaptureThread(CountingSource(count=1, live=True), buffers()) as capture:
         assert eventually(lambda: not capture_threads())
         assert not capture.ended
         assert capture.take(LONG_S).sequence == 0
@@ -255,7 +282,7 @@ def test_the_end_shows_only_after_the_last_frame_was_taken():
     ],
 )
 def test_an_error_of_the_source_is_raised_at_take_after_the_frames_before_it(error, message):
-    with CaptureThread(BreakingSource(error)) as capture:
+    with CaptureThread(BreakingSource(error), buffers()) as capture:
         assert [capture.take(LONG_S).sequence for _ in range(2)] == [0, 1]
         with pytest.raises(SourceError, match=message) as caught:
             capture.take(LONG_S)
@@ -265,7 +292,7 @@ def test_an_error_of_the_source_is_raised_at_take_after_the_frames_before_it(err
 
 def test_an_error_is_not_missed_by_a_consumer_that_looks_at_ended_after_a_timeout():
     source = BreakingSource(SourceError("camera: unplugged"), count=0)
-    with CaptureThread(source) as capture:
+    with CaptureThread(source, buffers()) as capture:
         assert eventually(lambda: not capture_threads())
         assert not capture.ended
         with pytest.raises(SourceError, match="unplugged"):
@@ -275,7 +302,7 @@ def test_an_error_is_not_missed_by_a_consumer_that_looks_at_ended_after_a_timeou
 @pytest.mark.parametrize("live", [True, False], ids=["live", "every frame"])
 def test_stopping_ends_the_thread_and_a_take_that_waits(live):
     source = CountingSource(count=1000, live=live, permits=0)
-    capture = CaptureThread(source)
+    capture = CaptureThread(source, buffers())
     capture.start()
     results = []
     consumer = threading.Thread(target=lambda: results.append(capture.take(LONG_S)))
@@ -289,7 +316,7 @@ def test_stopping_ends_the_thread_and_a_take_that_waits(live):
 
 def test_stopping_frees_a_writer_that_waits_for_the_slot():
     source = CountingSource(count=1000, live=False)
-    capture = CaptureThread(source)
+    capture = CaptureThread(source, buffers())
     capture.start()
     assert eventually(lambda: source.reads == 2)
     capture.stop()
@@ -300,14 +327,14 @@ def test_stopping_a_slow_camera_does_not_wait_for_its_next_frame():
     options = SourceOptions(size_wh=(32, 18), rate_hz=0.01)
     with DemoSource("", options) as source:
         began_s = time.monotonic()
-        with CaptureThread(source) as capture:
+        with CaptureThread(source, buffers()) as capture:
             assert capture.take(LONG_S).sequence == 0
         assert time.monotonic() - began_s < LONG_S
 
 
 def test_a_thread_that_stays_in_its_read_is_named():
     source = StuckSource()
-    capture = CaptureThread(source, join_timeout_s=0.05)
+    capture = CaptureThread(source, buffers(), join_timeout_s=0.05)
     capture.start()
     with pytest.raises(SourceError, match=rf"thread {THREAD_NAME} did not stop within 0\.05 s"):
         capture.stop()
@@ -318,11 +345,11 @@ def test_a_thread_that_stays_in_its_read_is_named():
 
 
 def test_a_thread_that_was_never_started_can_be_stopped():
-    CaptureThread(CountingSource(count=1, live=True)).stop()
+    CaptureThread(CountingSource(count=1, live=True), buffers()).stop()
 
 
 def test_a_long_run_keeps_no_memory_for_its_frames():
-    with CaptureThread(CountingSource(count=6000, live=False)) as capture:
+    with CaptureThread(CountingSource(count=6000, live=False), buffers()) as capture:
         for _ in range(1000):
             capture.take(LONG_S)
         tracemalloc.start()
@@ -344,7 +371,7 @@ def test_a_source_that_changes_its_size_is_followed():
             self.reads += 1
             return (buffer if fits else np.zeros((side, side, 3), np.uint8)) if side < 12 else None
 
-    with CaptureThread(Growing(count=0, live=False)) as capture:
+    with CaptureThread(Growing(count=0, live=False), buffers()) as capture:
         sizes = []
         while (taken := capture.take(LONG_S)) is not None:
             sizes.append(taken.size_wh)
