@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import cv2
+import factories
 import numpy as np
 import pytest
 from reference import tiny_model
 
-import factories
 from calibration import store
 from calibration.cli import main
 from edge import manifest
