@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import cv2
+import factories
 import numpy as np
 import pytest
 
-import factories
 from calibration import image_list, store
 from calibration.dataset import image_set
 from calibration.ranges import Range
