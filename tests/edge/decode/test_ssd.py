@@ -6,13 +6,13 @@ import tracemalloc
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import factories
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import ssd_float
 
-import factories
 from edge.decode.ssd import SsdDecoder, logit
 from edge.manifest import SsdHead
 from edge.quant import Quant
