@@ -6,10 +6,10 @@ import logging
 from random import Random
 
 import pytest
+from factories import encoder
 
 from edge.sinks.mqtt import MqttSettings, MqttSink
 from edge.sinks.pace import Pace
-from factories import encoder
 
 # Everything that waits, sped up; the patience for answers stays above a busy machine's pauses.
 QUICK = Pace(base_s=0.02, cap_s=0.1, refused_s=0.3, answer_s=5.0)
