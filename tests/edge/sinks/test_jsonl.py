@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from factories import encoder, observation
 
 from edge.errors import SinkClosed, SinkError
 from edge.sinks.jsonl import JsonlSink
-from factories import encoder, observation
 
 pytestmark = pytest.mark.board
 
