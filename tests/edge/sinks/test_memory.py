@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from factories import detections, observation
 
 from edge.sinks.memory import MemorySink
-from factories import detections, observation
 
 pytestmark = pytest.mark.board
 
