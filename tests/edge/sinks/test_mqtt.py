@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 from broker import free_port
+from factories import observation
 from scripted_broker import Script, ScriptedBroker
 from waiting import eventually
 
 from edge.sinks.mqtt_connection import MAX_IN_FLIGHT
-from factories import observation
 
 pytestmark = pytest.mark.board
 
