@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import pytest
 from broker import Certificate, Listener, Mosquitto
+from factories import observation
 from waiting import eventually
 
 from edge.sinks.pace import Pace
-from factories import observation
 
 pytestmark = pytest.mark.broker
 
