@@ -7,10 +7,10 @@ import io
 import json
 
 import cv2
+import factories
 import pytest
 from reference import coco_scenes
 
-import factories
 from edge import manifest
 from edge.detections import Detections
 from edge.errors import DependencyError, ModelError, SourceError
