@@ -6,12 +6,12 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import factories
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import factories
 from edge.placement import Placement
 from edge.preprocess import Preprocessor, pixel_table
 from edge.quant import Quant
