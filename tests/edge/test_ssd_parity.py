@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import factories
 import numpy as np
 import pytest
 
-import factories
 from edge.decode.ssd import SsdDecoder
 from edge.manifest import SsdHead
 from edge.nms import Suppressor
