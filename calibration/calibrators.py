@@ -2,6 +2,10 @@
 
 All are for asymmetric int8 per tensor: 256 levels from the range's least to its greatest value,
 real 0 among them, everything outside saturated.
+
+Measured on SSDLite-MobileNetV2, 78 images of COCO, weights rounded plainly, mAP50-95 on 100 others:
+float 0.3077, mse 0.3084, minmax 0.3060, percentile 0.3024, entropy 0.2979. Another draw of images
+moves minmax as far (0.302 to 0.309), and their number hardly matters: one alone gives 0.304-0.307.
 """
 
 from __future__ import annotations
@@ -62,10 +66,14 @@ def mse(histogram: Histogram) -> Range:
 def entropy(histogram: Histogram) -> Range:
     """Minimise ``KL(P || Q)``, P the values saturated to the candidate range, Q in its 256 levels.
 
+    The bin of zero counts no more than its fuller neighbour. The zeros of a rectified tensor cost
+    nothing at any scale, but outweigh every tail: with them SSDLite falls to mAP50-95 0.05, not
+    0.30.
+
     Source: S. Migacz 2017, "8-bit Inference with TensorRT" (GTC); there for symmetric ranges, here
     for one end after the other.
     """
-    return _search(histogram, divergence)
+    return _search(_without_zeros(histogram), divergence)
 
 
 CALIBRATORS: dict[str, Callable[[Histogram], Range]] = {
@@ -74,6 +82,17 @@ CALIBRATORS: dict[str, Callable[[Histogram], Range]] = {
     "mse": mse,
     "entropy": entropy,
 }
+
+
+def _without_zeros(histogram: Histogram) -> Histogram:
+    edges = histogram.edges()
+    if not edges[0] <= 0 <= edges[-1]:
+        return histogram
+    zero = min(int(np.searchsorted(edges, 0.0, side="right")) - 1, BINS - 1)
+    counts = histogram.counts.copy()
+    beside = [counts[index] for index in (zero - 1, zero + 1) if 0 <= index < BINS]
+    counts[zero] = min(counts[zero], max(beside))
+    return Histogram(histogram.range, counts)
 
 
 def mean_squared_error(histogram: Histogram, candidate: Range) -> float:

@@ -133,6 +133,17 @@ def test_a_lone_outlier_is_cut_off(name):
     assert cut.min < -2
 
 
+def test_the_zeros_of_a_rectified_tensor_do_not_cut_its_tail():
+    x = np.maximum(np.random.default_rng(2).normal(0, 1, 200_000), 0).astype(np.float32)
+    positive = x[x > 0]
+
+    with_zeros = CALIBRATORS["entropy"](Histogram.of(x, Range(0, float(x.max()))))
+    without = CALIBRATORS["entropy"](Histogram.of(positive, Range(0, float(x.max()))))
+
+    assert with_zeros == without
+    assert np.mean(positive <= with_zeros.max) > 0.99
+
+
 def test_entropy_cuts_a_lone_outlier_far_more_than_mse():
     x = np.concatenate([np.random.default_rng(1).normal(0, 1, 200_000), [200.0]]).astype(np.float32)
 
