@@ -119,7 +119,15 @@ def run(config: Config, *, max_frames: int | None = None) -> Summary:
         pipeline = Pipeline(parts.capture, parts.detector, parts.sinks)
         with _stop_on_signals(pipeline):
             pipeline.run(max_frames=max_frames)
-    return pipeline.times.summary()
+        summary = pipeline.times.summary()
+        log.info(
+            "%d frames in %.1f s (%.1f frames/s), %d detections",
+            summary.frames,
+            summary.elapsed_s,
+            summary.rate_hz,
+            summary.detections,
+        )
+    return summary
 
 
 def open_sinks(config: Config, file: ModelFile) -> list[Sink]:

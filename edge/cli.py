@@ -18,8 +18,6 @@ from edge.errors import ConfigError, EdgeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.config import Config
-
 DONE, FAILED, MISUSED = 0, 1, 2
 
 EPILOG = """examples:
@@ -174,15 +172,8 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def _run(arguments: argparse.Namespace) -> int:
     from edge import app, config  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
 
-    settings: Config = config.load(arguments.config, _overrides(arguments))
-    summary = app.run(settings, max_frames=arguments.frames)
-    logging.getLogger("edge").info(
-        "%d frames in %.1f s (%.1f frames/s), %d detections",
-        summary.frames,
-        summary.elapsed_s,
-        summary.rate_hz,
-        summary.detections,
-    )
+    settings = config.load(arguments.config, _overrides(arguments))
+    app.run(settings, max_frames=arguments.frames)
     return DONE
 
 
