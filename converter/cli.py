@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from edge.manifest import ModelFile
 
 DONE, FAILED, MISUSED = 0, 1, 2
-CALIBRATION_COUNT = 100
 HELD_BACK_COUNT = 100
 
 EPILOG = """examples:
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(
-        level=logging.DEBUG if arguments.debug else logging.INFO,
+        level=logging.DEBUG if arguments.debug else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
@@ -129,8 +128,7 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
         "--count",
         metavar="N",
         type=_positive,
-        default=CALIBRATION_COUNT,
-        help="calibration images; default: %(default)s",
+        help="calibration images; default: 100, or what a small folder can spare",
     )
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
 
@@ -182,6 +180,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from converter.conversion import convert, draw_images  # noqa: PLC0415 - loads pycocotools
 
     recipe = load_recipe(arguments.recipe)
+    _check_folder(arguments.output)
     images = draw_images(
         arguments.images,
         calibration_count=arguments.count,
@@ -194,6 +193,12 @@ def _run(arguments: argparse.Namespace) -> int:
         export.write(reference, arguments.float)
     quantized, bill = convert(reference, images, recipe)
     return _deliver(arguments, quantized, bill)
+
+
+def _check_folder(output: Path) -> None:
+    """Refuse an output that cannot be written before the minutes it takes to make it."""
+    if not output.resolve().parent.is_dir():
+        raise ConfigError(f"{output}: its folder is not there; make it, or choose another with -o")
 
 
 def _origin(arguments: argparse.Namespace) -> Origin:
@@ -222,13 +227,18 @@ def _deliver(arguments: argparse.Namespace, quantized: ModelFile, bill: Bill) ->
 def _quantize(arguments: argparse.Namespace) -> int:
     from calibration.dataset import sample  # noqa: PLC0415 - inspect needs no OpenCV
     from calibration.progress import bar  # noqa: PLC0415
+    from converter.conversion import CALIBRATION_COUNT  # noqa: PLC0415
     from converter.quantization import quantize_file  # noqa: PLC0415
 
     recipe = load_recipe(arguments.recipe)
+    _check_folder(arguments.output)
     reference = manifest.read(arguments.model)
     with bar("draw") as progress:
         images = sample(
-            arguments.images, count=arguments.count, seed=arguments.seed, progress=progress
+            arguments.images,
+            count=arguments.count or CALIBRATION_COUNT,
+            seed=arguments.seed,
+            progress=progress,
         )
     with bar("quantise") as progress:
         quantized = quantize_file(reference, images, recipe, progress=progress)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from converter.recipe import Recipe
     from edge.manifest import ModelFile
 
+# Each takes some 0.2 s: two passes for the ranges, one for the means of bias correction.
+CALIBRATION_COUNT = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Images:
@@ -40,28 +43,35 @@ class Images:
 def draw_images(
     folder: Path,
     *,
-    calibration_count: int,
+    calibration_count: int | None,
     held_back_count: int,
     seed: int,
     annotations: Path | None,
 ) -> Images:
     """Draw both parts from one folder, by seed, duplicates and near-duplicates left out.
 
+    Args:
+        folder: Of images.
+        calibration_count: `None` takes half of what is drawn, at most `CALIBRATION_COUNT`.
+        held_back_count: Most images to judge on.
+        seed: Of the draw.
+        annotations: COCO `instances` of the images, or `None`.
+
     Raises:
         SourceError: The folder has not more images than calibration takes.
     """
+    wanted = (calibration_count or CALIBRATION_COUNT) + held_back_count
     with bar("draw") as progress:
-        drawn = sample(
-            folder, count=calibration_count + held_back_count, seed=seed, progress=progress
-        )
-    if len(drawn.paths) <= calibration_count:
+        drawn = sample(folder, count=wanted, seed=seed, progress=progress)
+    count = calibration_count or max(1, min(CALIBRATION_COUNT, len(drawn.paths) // 2))
+    if len(drawn.paths) <= count:
         raise SourceError(
-            f"{folder}: expected more than the {calibration_count} images for calibration, to "
-            f"judge the result on others, found {len(drawn.paths)}; add images or lower --count"
+            f"{folder}: expected more than the {count} images for calibration, to judge the result "
+            f"on others, found {len(drawn.paths)}; add images or lower --count"
         )
     return Images(
-        calibration=image_set(folder, drawn.paths[:calibration_count], seed=seed),
-        held_back=drawn.paths[calibration_count:],
+        calibration=image_set(folder, drawn.paths[:count], seed=seed),
+        held_back=drawn.paths[count:],
         annotations=annotations,
         dataset=folder.resolve().name,
     )

@@ -50,9 +50,10 @@ def test_inspect_lists_ops_and_types_of_the_shipped_model(capsys):
             "int8_wpc_apt",
         ),
         (["quantize", "gone.tflite", "--images", ".", "-o", "o.tflite"], FAILED, "gone.tflite"),
+        (["run", "m.json", "--images", ".", "-o", "gone/o.tflite"], MISUSED, "folder is not there"),
         (["verify", "a.tflite", "b.tflite", "--images", "."], FAILED, "a.tflite"),
     ],
-    ids=["inspect", "run without images", "unknown recipe", "quantize", "verify"],
+    ids=["inspect", "run without images", "unknown recipe", "quantize", "no folder", "verify"],
 )
 def test_a_users_mistake_is_one_line_and_a_status(arguments, status, words, capsys):
     assert main(arguments) == status

@@ -1,0 +1,41 @@
+"""A model file is written whole or not at all."""
+
+from __future__ import annotations
+
+import factories
+import numpy as np
+import pytest
+
+from converter import export
+from edge import manifest
+from edge.errors import SinkError
+
+
+def test_what_is_written_reads_back(tmp_path):
+    file = factories.model_file()
+    sealed = export.sealed(file, file.manifest)
+    path = tmp_path / "m.tflite"
+
+    export.write(sealed, path)
+
+    back = manifest.read(path)
+    assert back.manifest == sealed.manifest
+    assert back.flatbuffer == sealed.flatbuffer
+    np.testing.assert_array_equal(back.anchors, sealed.anchors)
+
+
+def test_a_missing_folder_is_a_sentence_and_a_failed_write_leaves_the_old_file(tmp_path):
+    file = factories.model_file()
+    with pytest.raises(SinkError, match="cannot be written: No such file"):
+        export.write(file, tmp_path / "gone" / "m.tflite")
+
+    taken = tmp_path / "m.tflite"
+    taken.mkdir()
+    (taken / "kept").write_text("old")
+    with pytest.raises(SinkError):
+        export.write(file, taken)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.tflite"]
+
+
+def test_versions_of_tools_that_are_not_installed_are_left_out():
+    assert export.tool_versions(["numpy", "no-such-tool"]) == {"numpy": np.__version__}
