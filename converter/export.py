@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from importlib import metadata
@@ -31,14 +30,6 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def digest_of_files(paths: Iterable[Path]) -> str:
-    """Return `sha256:` and the hex digest over the files' contents, in this order."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return "sha256:" + digest.hexdigest()
 
 
 def sealed(file: ModelFile, manifest: Manifest) -> ModelFile:

@@ -39,7 +39,7 @@ def quantize_file(
         means = observe_means(file.flatbuffer, images, transform, progress=progress)
         corrected = correct_biases(file.flatbuffer, means)
     flatbuffer = quantize(corrected, _with_floor(file, ranges, recipe), recipe, path=file.path)
-    return _described(file, flatbuffer, images, recipe)
+    return _described(file, flatbuffer, images=images, recipe=recipe)
 
 
 def refuse_quantized(file: ModelFile) -> None:
@@ -61,7 +61,9 @@ def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> di
     return saturate_scores(ranges, file.manifest.outputs["scores"], floor=recipe.score_floor)
 
 
-def _described(file: ModelFile, flatbuffer: bytes, images: ImageSet, recipe: Recipe) -> ModelFile:
+def _described(
+    file: ModelFile, flatbuffer: bytes, *, images: ImageSet, recipe: Recipe
+) -> ModelFile:
     before = file.manifest.provenance
     tools = before.tools | export.tool_versions(export.QUANTIZE_TOOLS)
     provenance = before.model_copy(

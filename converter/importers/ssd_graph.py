@@ -49,7 +49,9 @@ def find_ssd(graph: Graph) -> SsdCut:
         ModelError: A part is missing; the message names what was expected.
     """
     scores, activation = _scores(graph)
-    boxes = _source(graph, f"{DECODE}/transpose", "Reshape", "the raw boxes behind the decode")
+    boxes = _source(
+        graph, f"{DECODE}/transpose", op="Reshape", what="the raw boxes behind the decode"
+    )
     raw_boxes = graph.source(boxes)
     if raw_boxes is None:
         raise _missing("the raw boxes behind the decode", f"an input of {boxes.name}")
@@ -140,7 +142,7 @@ def _node(graph: Graph, name: str, what: str) -> Node:
     return graph.nodes[name]
 
 
-def _source(graph: Graph, name: str, op: str, what: str) -> Node:
+def _source(graph: Graph, name: str, *, op: str, what: str) -> Node:
     node = graph.source(_node(graph, name, what))
     if node is None or node.op != op:
         raise _missing(what, f"a {op} before {name}")
