@@ -6,7 +6,6 @@ Checking touches no network and opens no device.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import re
 import socket
 import sys
@@ -16,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from edge.config_faults import sentence
 from edge.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -26,7 +26,6 @@ else:
 NAME_PATTERN = r"[A-Za-z0-9_-]{1,64}"
 # IANA service names mqtt and secure-mqtt.
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
-UNIT_SUFFIXES = ("_s", "_ms", "_hz", "_px", "_ratio", "_mib", "_wh", "_messages")
 
 Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -217,7 +216,7 @@ def parse(fields: dict[str, Any], *, where: str = "") -> Config:
     try:
         return Config.model_validate(fields)
     except ValidationError as error:
-        faults = [where + _sentence(fault) for fault in error.errors()]
+        faults = [where + sentence(fault, SECTIONS) for fault in error.errors()]
         raise ConfigError("\n".join(faults)) from error
 
 
@@ -266,39 +265,3 @@ def _split_url(url: str) -> SplitResult:
     except ValueError as error:
         raise ValueError(f"expected a port from 1 to 65535 in {url!r}") from error
     return parts
-
-
-def _sentence(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is a TypedDict of its core
-    section, *keys = [str(part) for part in fault["loc"]]
-    key = ".".join(keys)
-    if fault["type"] == "extra_forbidden":
-        return _unknown(section, key, fault["input"])
-    text = fault["msg"].removeprefix("Value error, ")
-    text = text[:1].lower() + text[1:]
-    if fault["type"] == "missing":
-        return f"[{section}] {key} is needed and missing"
-    if fault["type"] == "model_type":
-        text = "expected a table of keys"
-    if "pattern" in fault["type"]:
-        text = "expected 1 to 64 of the characters A-Z a-z 0-9 _ -"
-    found = "" if fault["type"] == "value_error" else f", found {fault['input']!r}"
-    place = f"[{section}] {key}" if key else f"[{section}]"
-    return f"{place}: {text}{found}"
-
-
-def _unknown(section: str, key: str, value: object) -> str:
-    if not key:
-        guess = difflib.get_close_matches(section, Config.model_fields, n=1)
-        hint = f"did you mean [{guess[0]}]?" if guess else _known("sections", Config.model_fields)
-        return f"unknown section [{section}]; {hint}"
-    known = list(SECTIONS[section].model_fields)
-    for suffix in UNIT_SUFFIXES:
-        if key + suffix in known:
-            return f"[{section}] '{key} = {value}' has no unit; write '{key}{suffix} = {value}'"
-    guess = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {guess[0]!r}?" if guess else _known("keys", known)
-    return f"[{section}] unknown key {key!r}; {hint}"
-
-
-def _known(what: str, names: Any) -> str:  # noqa: ANN401
-    return f"the {what} are {', '.join(names)}"

@@ -1,6 +1,6 @@
-"""One model's four stages on one image, for whoever runs them: pipeline, evaluation, verification.
+"""One model's four stages, for whoever runs them: pipeline, evaluation, verification.
 
-The pipeline runs preprocess, invoke, and the other two on three threads; `detect` runs them in a row.
+The pipeline spreads them over three threads; `detect` runs them in a row.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge.model_spec import ModelSpec
     from edge.placement import Placement
 
-# Of a COCO scene with some 7 objects, 20-30 candidates pass a score of 0.5; random weights give 130.
+# Of a COCO scene with some 7 objects, 20-30 candidates pass a score of 0.5; of random weights, 130.
 MAX_CANDIDATES = 256
 MAX_DETECTIONS = 100
 
@@ -30,8 +30,8 @@ MAX_DETECTIONS = 100
 class Detector:
     """A loaded model with the buffers of its stages.
 
-    Filling an input buffer, `invoke`, and `decode` with `suppress` may each have a thread of its own:
-    they share nothing but the buffer, the heads and the placement that the caller passes on.
+    Filling an input buffer, `invoke`, and `decode` with `suppress` may each have a thread of its
+    own: they share nothing but the buffer, the heads and the placement that the caller passes on.
 
     Args:
         file: A verified model file.
@@ -45,7 +45,7 @@ class Detector:
         ModelError: The runtime refuses the model, or the manifest does not fit it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one model, and five choices by name
         self,
         file: ModelFile,
         *,
@@ -75,7 +75,7 @@ class Detector:
         return self._interpreter.output_buffers()
 
     def input_buffers(self) -> tuple[InputBuffer, InputBuffer, InputBuffer]:
-        """Return what a capture thread needs, owned by the caller: one to fill, one waiting, one read."""
+        """Return new input tensors, owned by the caller: one to fill, one waiting, one in use."""
         return InputBuffer(self.spec), InputBuffer(self.spec), InputBuffer(self.spec)
 
     def invoke(self, buffer: InputBuffer, *, out: Heads) -> None:

@@ -1,4 +1,4 @@
-"""One frame between the source and the interpreter: when it was taken, and the buffer it lies in."""
+"""One frame on its way to the interpreter: when it was taken, and the buffer it lies in."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class Frame(Generic[BufferT]):
     """One frame of a source, prepared for its consumer.
 
     Attributes:
-        buffer: What the frame was filled into, such as an input tensor. Borrowed: it holds until the
-            consumer takes its next frame.
+        buffer: What the frame was filled into, such as an input tensor. Borrowed: it holds until
+            the consumer takes its next frame.
         size_wh: Width and height of the source's image, pixels.
         sequence: Number of the frame within the source, from 0, dropped frames counted.
         captured_ns: Monotonic clock (`time.monotonic_ns`) when the source gave the image.
-        captured_utc_ns: Nanoseconds since the Unix epoch, UTC, at the same moment; for messages only.
-        capture_ns: How long the source took to give it, nanoseconds; a paced source's wait included.
-        preprocess_ns: How long filling the buffer took, nanoseconds.
+        captured_utc_ns: Nanoseconds since the Unix epoch, UTC, at that moment; for messages only.
+        capture_ns: Nanoseconds that the source took to give it; a paced source's wait included.
+        preprocess_ns: Nanoseconds that filling the buffer took.
     """
 
     buffer: BufferT

@@ -25,12 +25,13 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 LAYERS = {
     "values": [
         "__init__", "errors", "anchors", "frame", "quant", "placement", "detections", "manifest",
-        "model_spec", "observation", "metrics", "payload", "config", "table",
+        "model_spec", "observation", "metrics", "payload", "config", "config_faults",
+        "table",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",
     ],
-    "pipeline": ["detector", "pipeline"],
+    "pipeline": ["input_buffer", "detector", "pipeline"],
     "sinks": ["sinks", "sinks.*"],
     "app": ["app", "check", "inspection", "annotate", "demo", "broker", "subscriber", "evaluate"],
     "cli": ["cli", "__main__"],

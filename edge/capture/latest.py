@@ -4,8 +4,8 @@ Three buffers go round: the writer's, the slot's and the reader's. A hand-over s
 copies nothing, so none is ever written while somebody may look at it.
 
 The buffers are filled here, behind the read, and not by the consumer: the image is still in this
-core's cache (a 720p resize takes 0.1 ms, and 1 ms on another core), the consumer never waits for it,
-and what circulates is the small input tensor instead of the large image.
+core's cache (preprocessing 720p takes 0.25 ms, against 2.8 ms on the consumer's core under load),
+the consumer never waits for it, and what circulates is the small input tensor, not the image.
 """
 
 from __future__ import annotations

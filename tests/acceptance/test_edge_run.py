@@ -180,7 +180,7 @@ def test_a_full_disk_at_the_annotated_image_is_one_sentence(tmp_path):
         check=True,
         capture_output=True,
         text=True,
-        preexec_fn=limit,  # noqa: PLW1509 - a limit of the child alone, and no thread runs here
+        preexec_fn=limit,
     )
     assert "cannot be written" in result.stdout
     assert "edge demo -o FILE" in result.stdout

@@ -96,19 +96,18 @@ def test_a_killed_process_is_declared_offline_by_its_last_will(mosquitto, tmp_pa
 
 
 def test_a_broker_that_goes_away_and_comes_back_gets_every_frame(mosquitto, tmp_path, write_config):
-    with Mosquitto(mosquitto, tmp_path) as broker:
-        # One frame in 33 ms: in the 2 s without a broker 60 results wait, far below the 1,000.
-        with running(write_config(broker.port)) as process:
-            with Listener(broker.port) as before:
-                assert eventually(lambda: len(before.payloads(TOPIC)) >= 10)
-            broker.kill()
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(2)
-            broker.start()
-            with Listener(broker.port) as after:
-                assert eventually(lambda: len(after.payloads(TOPIC)) >= 30)
-                seen = sequences(after)
-                status, errors = finish(process)
+    with Mosquitto(mosquitto, tmp_path) as broker, running(write_config(broker.port)) as process:
+        with Listener(broker.port) as before:
+            assert eventually(lambda: len(before.payloads(TOPIC)) >= 10)
+        broker.kill()
+        # One frame in 33 ms: in 2 s without a broker 60 results wait, far below the 1,000.
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        broker.start()
+        with Listener(broker.port) as after:
+            assert eventually(lambda: len(after.payloads(TOPIC)) >= 30)
+            seen = sequences(after)
+            status, errors = finish(process)
     assert status == 0, errors
     assert "trying again" in errors
     # The listener may come after the first of what had waited; from there on, none is missing.
