@@ -19,7 +19,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 HUE_STEP = 137.508
 HUES = 180  # OpenCV's hue circle for uint8
 # Thickness and text grow with the frame; 1 at this height.
-REFERENCE_HEIGHT_PX = 480
+REFERENCE_HEIGHT_PX = 360
 
 
 def annotate_inplace(

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import tomllib
+from broker import Listener, Mosquitto
+from waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,6 +31,11 @@ def run(command, **options):
     return subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=600, **options
     )
+
+
+def at_hand(command, folder):
+    """Return a command's words, its program taken from this environment instead of `folder`."""
+    return [word.replace(folder, str(BIN)) for word in shlex.split(command)]
 
 
 def test_every_block_has_a_tag_that_a_test_here_knows():
@@ -67,23 +73,27 @@ def test_the_board_block_is_made_of_commands_that_work(tmp_path):
     (text,) = blocks("toml", "door.toml")
     (tmp_path / "door.toml").write_text(text.replace("v4l2:/dev/video0", "demo:"))
     check, run_line = use.splitlines()
-    checked = run(shlex.split(check.replace("~/edge/bin", str(BIN))), cwd=tmp_path)
+    checked = run(at_hand(check, "~/edge/bin"), cwd=tmp_path)
     assert (checked.returncode, checked.stdout) == (0, "door.toml: no faults\n")
     assert run_line == "~/edge/bin/edge run door.toml"
 
 
 @pytest.mark.broker
-def test_the_board_s_configuration_reaches_the_subscriber(tmp_path, broker):
-    (text,) = blocks("toml", "door.toml")
-    tomllib.loads(text)
-    text = text.replace("v4l2:/dev/video0", "demo:")
-    text = text.replace("mqtt://localhost", f"mqtt://localhost:{broker.port}")
-    (tmp_path / "door.toml").write_text(text)
+def test_the_board_s_configuration_reaches_the_subscriber(tmp_path, mosquitto):
     (line,) = blocks("sh", "subscriber")
-    command = shlex.split(line)
-    assert command[:3] == ["mosquitto_sub", "-h", "localhost"]
-    result = run([BIN / "edge", "run", "door.toml", "--frames", "5"], cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
+    assert shlex.split(line) == ["mosquitto_sub", "-h", "localhost", "-t", "edge/#", "-v"]
+    (text,) = blocks("toml", "door.toml")
+    text = text.replace("v4l2:/dev/video0", "demo:")
+    # The listener subscribes to the same filter as the README's mosquitto_sub.
+    with Mosquitto(mosquitto, tmp_path) as broker, Listener(broker.port) as listener:
+        text = text.replace("mqtt://localhost", f"mqtt://localhost:{broker.port}")
+        (tmp_path / "door.toml").write_text(text)
+        result = run([BIN / "edge", "run", "door.toml", "--frames", "5"], cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert eventually(lambda: len(listener.payloads("edge/garage/door/detections")) == 5)
+        assert eventually(
+            lambda: listener.payloads("edge/garage/door/status") == [b"online", b"offline"]
+        )
 
 
 def test_the_payload_block_fits_the_schema():
@@ -107,8 +117,7 @@ def test_the_converter_block_makes_a_model_that_runs(tmp_path, assets):
     assert (venv, pip) == ("python3 -m venv .venv", ".venv/bin/pip install '.[converter]'")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for command in commands:
-        arguments = shlex.split(command.replace(".venv/bin", str(BIN)))
-        result = run(arguments, cwd=tmp_path, env=environment)
+        result = run(at_hand(command, ".venv/bin"), cwd=tmp_path, env=environment)
         assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     assert len(result.stdout.splitlines()) == len(photos)
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,3 +154,10 @@ def test_no_values_escape_as_anything_but_a_config_error(fields):
         config.parse(fields)
     except ConfigError as error:
         assert str(error)  # noqa: PT017
+
+
+def test_the_document_lists_every_key_and_no_other(root):
+    text = (root / "docs" / "configuration.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `\[(\w+)\] (\w+)`", text, re.MULTILINE))
+    keys = {(name, key) for name, model in config.SECTIONS.items() for key in model.model_fields}
+    assert listed == keys
