@@ -2,64 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
 from boards.detect import Board, detect
-from edge.errors import ConfigError, EdgeError
+from edge.command import add_verb, new_parser, run
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from boards.profile import Profile
 
-DONE, FAILED, MISUSED = 0, 1, 2
 LABEL_WIDTH = 12
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status: 0 done, 1 failed, 2 misused."""
-    arguments = _parser().parse_args(argv)
-    try:
-        arguments.verb(arguments)
-    except EdgeError as error:
-        if arguments.debug:
-            raise
-        for line in str(error).splitlines():
-            print(f"edge-board: {line}", file=sys.stderr)
-        return MISUSED if isinstance(error, ConfigError) else FAILED
-    except BrokenPipeError:
-        # Whoever read stdout has gone, as in `edge-board list | head`: nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return DONE
+    """Run one verb and return the exit status."""
+    return run(_parser(), argv)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edge-board", description="Say which boards there are, and which one this is."
-    )
+    parser = new_parser("edge-board", "Say which boards there are, and which one this is.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    _add_verb(verbs, "list", "List the board profiles.").set_defaults(verb=_list)
-    show = _add_verb(verbs, "show", "Show one board profile.")
+    listing = add_verb(verbs, "list", "List the board profiles.", run=_list)
+    show = add_verb(verbs, "show", "Show one board profile.", run=_show)
     show.add_argument("name", metavar="NAME", help="as `edge-board list` prints it")
-    show.set_defaults(verb=_show)
-    look = _add_verb(verbs, "detect", "Tell from the device tree which board this is.")
+    look = add_verb(verbs, "detect", "Tell from the device tree which board this is.", run=_detect)
     look.add_argument(
         "--root", type=Path, default=Path("/"), metavar="DIR", help="look at the system in DIR"
     )
-    look.set_defaults(verb=_detect)
-    return parser
-
-
-def _add_verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
-    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    for verb in (listing, show, look):
+        verb.add_argument("--json", action="store_true", help="print JSON, for machines")
     return parser
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +18,8 @@ from calibration.calibrators import CALIBRATORS, LEVELS
 from calibration.dataset import sample
 from calibration.progress import bar
 from edge import manifest
-from edge.errors import ConfigError, EdgeError
+from edge.command import add_verb, new_parser, positive, run
+from edge.errors import ConfigError
 from edge.manifest import InputTransform
 from edge.table import render
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
 
-DONE, FAILED, MISUSED = 0, 1, 2
 CHANNELS = 3
 INT8_MIN = -128
 NAME_COLUMNS = 60
@@ -47,30 +46,14 @@ EPILOG = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.debug else logging.INFO,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    try:
-        arguments.verb(arguments)
-    except EdgeError as error:
-        if arguments.debug:
-            raise
-        print(f"edge-calibrate: {error}", file=sys.stderr)
-        return MISUSED if isinstance(error, ConfigError) else FAILED
-    except KeyboardInterrupt:
-        return FAILED
-    return DONE
+    return run(_parser(), argv)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edge-calibrate",
-        description="Find the range of values that each tensor of a float model takes on images.",
+    parser = new_parser(
+        "edge-calibrate",
+        "Find the range of values that each tensor of a float model takes on images.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     _add_sample(verbs)
@@ -79,22 +62,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
-    return parser
-
-
 def _add_draw(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--count", metavar="N", type=_positive, default=DEFAULT_COUNT, help="default: %(default)s"
+        "--count", metavar="N", type=positive, default=DEFAULT_COUNT, help="default: %(default)s"
     )
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
 
 
 def _add_sample(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(verbs, "sample", "Draw images from a folder, without duplicates.")
-    parser.set_defaults(verb=_sample)
+    parser = add_verb(
+        verbs, "sample", "Draw images from a folder, without duplicates.", run=_sample
+    )
     parser.add_argument("folder", metavar="DIR", type=Path, help="searched with its subfolders")
     _add_draw(parser)
     parser.add_argument(
@@ -103,15 +81,16 @@ def _add_sample(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _add_observe(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(verbs, "observe", "Run a float model on images and collect its ranges.")
-    parser.set_defaults(verb=_observe)
+    parser = add_verb(
+        verbs, "observe", "Run a float model on images and collect its ranges.", run=_observe
+    )
     parser.add_argument("model", metavar="MODEL", type=Path, help="a float .tflite")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--images", metavar="DIR", type=Path, help="draw --count images from it")
     which.add_argument("--list", metavar="LIST", type=Path, help="of edge-calibrate sample")
     _add_draw(parser)
     parser.add_argument("--calibrator", choices=tuple(CALIBRATORS), default="minmax")
-    parser.add_argument("--threads", metavar="N", type=_positive, default=1)
+    parser.add_argument("--threads", metavar="N", type=positive, default=1)
     parser.add_argument("-o", "--output", metavar="RANGES", type=Path, required=True)
     group = parser.add_argument_group("input transform, for a model without a manifest")
     group.add_argument("--color", choices=("rgb", "bgr"), help="channel order of the model")
@@ -121,17 +100,9 @@ def _add_observe(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _add_show(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(verbs, "show", "Show ranges, and the quantisation they lead to.")
-    parser.set_defaults(verb=_show)
+    parser = add_verb(verbs, "show", "Show ranges, and the quantisation they lead to.", run=_show)
     parser.add_argument("ranges", metavar="RANGES", type=Path, help="of edge-calibrate observe")
     parser.add_argument("--json", action="store_true", help="the same as JSON")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
-    return value
 
 
 def _channels(text: str) -> tuple[float, ...]:

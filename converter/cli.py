@@ -19,7 +19,8 @@ from converter.importing import FAMILIES, Origin, import_model, read_labels
 from converter.recipe import DEFAULT_RECIPE, load_recipe
 from converter.verify import MAX_ACCURACY_LOSS, MIN_AGREEMENT, Budget, as_json, as_text, faults
 from edge import manifest
-from edge.errors import ConfigError, EdgeError
+from edge.command import DONE, FAILED, add_verb, new_parser, positive, run
+from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from converter.verify import Bill
     from edge.manifest import ModelFile
 
-DONE, FAILED, MISUSED = 0, 1, 2
 HELD_BACK_COUNT = 100
 
 EPILOG = """examples:
@@ -42,29 +42,14 @@ EPILOG = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.debug else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    try:
-        return int(arguments.verb(arguments))
-    except EdgeError as error:
-        if arguments.debug:
-            raise
-        print(f"edge-convert: {error}", file=sys.stderr)
-        return MISUSED if isinstance(error, ConfigError) else FAILED
-    except KeyboardInterrupt:
-        return FAILED
+    return run(_parser(), argv, log_level=logging.WARNING)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edge-convert",
-        description="Turn a float detector into one int8 .tflite that is proved good enough.",
+    parser = new_parser(
+        "edge-convert",
+        "Turn a float detector into one int8 .tflite that is proved good enough.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     _add_run(verbs)
@@ -74,15 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
-    return parser
-
-
 def _add_run(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(verbs, "run", "Import, calibrate, quantise, verify, and write one file.")
-    parser.set_defaults(verb=_run)
+    parser = add_verb(
+        verbs, "run", "Import, calibrate, quantise, verify, and write one file.", run=_run
+    )
     parser.add_argument(
         "model", metavar="MODEL", type=Path, help="a TF.js model.json, or a float .tflite of ours"
     )
@@ -98,8 +78,9 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _add_quantize(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(verbs, "quantize", "Calibrate and quantise a float .tflite of ours.")
-    parser.set_defaults(verb=_quantize)
+    parser = add_verb(
+        verbs, "quantize", "Calibrate and quantise a float .tflite of ours.", run=_quantize
+    )
     parser.add_argument("model", metavar="MODEL", type=Path)
     parser.add_argument("--images", metavar="DIR", type=Path, required=True)
     _add_quantization(parser)
@@ -107,8 +88,9 @@ def _add_quantize(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _add_verify(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(verbs, "verify", "Compare a quantised model with its float model.")
-    parser.set_defaults(verb=_verify)
+    parser = add_verb(
+        verbs, "verify", "Compare a quantised model with its float model.", run=_verify
+    )
     parser.add_argument("reference", metavar="FLOAT", type=Path)
     parser.add_argument("quantized", metavar="QUANTISED", type=Path)
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
@@ -116,8 +98,9 @@ def _add_verify(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(verbs, "inspect", "List the ops, tensors and types of a .tflite.")
-    parser.set_defaults(verb=_inspect)
+    parser = add_verb(
+        verbs, "inspect", "List the ops, tensors and types of a .tflite.", run=_inspect
+    )
     parser.add_argument("model", metavar="FILE", type=Path)
     parser.add_argument("--json", action="store_true", help="the same as JSON")
 
@@ -127,7 +110,7 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count",
         metavar="N",
-        type=_positive,
+        type=positive,
         help="calibration images; default: 100, or what a small folder can spare",
     )
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
@@ -141,7 +124,7 @@ def _add_judgement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--held-back",
         metavar="N",
-        type=_positive,
+        type=positive,
         default=HELD_BACK_COUNT,
         help="images to judge on, none of them for calibration; default: %(default)s",
     )
@@ -160,13 +143,6 @@ def _add_judgement(parser: argparse.ArgumentParser) -> None:
         help="mAP50-95 that int8 may lose, with --annotations; default: %(default)s",
     )
     parser.add_argument("--json", action="store_true", help="the bill as JSON")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
-    return value
 
 
 def _ratio(text: str) -> float:

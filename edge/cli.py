@@ -1,24 +1,18 @@
-"""The `edge` command: one verb a job, results on stdout, logs on stderr.
-
-Exit status 0 is done, 1 failed, 2 misused.
-"""
+"""The `edge` command: one verb a job."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import ConfigError, EdgeError
+from edge.command import DONE, FAILED, add_verb, new_parser, positive, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DONE, FAILED, MISUSED = 0, 1, 2
 
 EPILOG = """examples:
   edge run                                   built-in model and source, JSON lines on stdout
@@ -31,34 +25,12 @@ EPILOG = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.debug else logging.INFO,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    try:
-        return int(arguments.verb(arguments))
-    except EdgeError as error:
-        if arguments.debug:
-            raise
-        for line in str(error).splitlines():
-            print(f"edge: {line}", file=sys.stderr)
-        return MISUSED if isinstance(error, ConfigError) else FAILED
-    except BrokenPipeError:
-        # Whoever read stdout has gone, as in `edge inspect MODEL | head`: nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except KeyboardInterrupt:
-        return FAILED
+    return run(_parser(), argv)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edge",
-        description="Run a detector on camera frames and publish what it sees.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = new_parser(
+        "edge", "Run a detector on camera frames and publish what it sees.", epilog=EPILOG
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -83,15 +55,10 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _add_verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:  # noqa: ANN401
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
-    return parser
-
-
 def _add_run(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(verbs, "run", "Detect on a source's frames until it ends or Ctrl-C.")
-    parser.set_defaults(verb=_run)
+    parser = add_verb(
+        verbs, "run", "Detect on a source's frames until it ends or Ctrl-C.", run=_run
+    )
     parser.add_argument("config", metavar="CONFIG", nargs="?", type=Path, help="a TOML file")
     parser.add_argument(
         "--source",
@@ -107,21 +74,24 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
         "--realtime", action="store_true", help="play a file at its own pace, dropping late frames"
     )
     parser.add_argument("--jsonl", action="store_true", help="JSON lines on stdout beside MQTT")
-    parser.add_argument("--frames", metavar="N", type=_positive, help="stop after N frames")
+    parser.add_argument("--frames", metavar="N", type=positive, help="stop after N frames")
 
 
 def _add_check(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(
-        verbs, "check", "Find every fault of a configuration; no network, no device is touched."
+    parser = add_verb(
+        verbs,
+        "check",
+        "Find every fault of a configuration; no network, no device is touched.",
+        run=_check,
     )
-    parser.set_defaults(verb=_check)
     parser.add_argument("config", metavar="CONFIG", type=Path, help="a TOML file")
     parser.add_argument("--json", action="store_true", help="faults as JSON")
 
 
 def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(verbs, "inspect", "Show a model's tensors, head, labels and origin.")
-    parser.set_defaults(verb=_inspect)
+    parser = add_verb(
+        verbs, "inspect", "Show a model's tensors, head, labels and origin.", run=_inspect
+    )
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", type=Path, help="a .tflite (default: the built-in one)"
     )
@@ -129,11 +99,13 @@ def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _add_demo(verbs: Any) -> None:  # noqa: ANN401
-    parser = _add_verb(
-        verbs, "demo", "Broker, detector and subscriber on this machine; writes an annotated image."
+    parser = add_verb(
+        verbs,
+        "demo",
+        "Broker, detector and subscriber on this machine; writes an annotated image.",
+        run=_demo,
     )
-    parser.set_defaults(verb=_demo)
-    parser.add_argument("--frames", metavar="N", type=_positive, default=360, help="default: 360")
+    parser.add_argument("--frames", metavar="N", type=positive, default=360, help="default: 360")
     parser.add_argument(
         "-o",
         "--output",
@@ -142,13 +114,6 @@ def _add_demo(verbs: Any) -> None:  # noqa: ANN401
         default=Path("demo.jpg"),
         help="default: demo.jpg",
     )
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text}")
-    return value
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ PACKAGES = {
     "edge": set[str](),
     "calibration": {"edge"},
     "converter": {"edge", "calibration"},
-    "boards": {"edge.config", "edge.errors"},
+    "boards": {"edge.command", "edge.config", "edge.errors"},
 }
 NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 
@@ -26,7 +26,7 @@ LAYERS = {
     "values": [
         "__init__", "errors", "anchors", "frame", "quant", "placement", "detections", "manifest",
         "model_spec", "observation", "metrics", "payload", "config", "config_faults",
-        "table",
+        "table", "command",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from converter.cli import DONE, FAILED, MISUSED, main
+from converter.cli import main
 from converter.inspect_graph import read_tables
 from edge import manifest
+from edge.command import DONE, FAILED, MISUSED
 from edge.interpreter import Interpreter
 from edge.models import default_model_path
 from edge.preprocess import pixel_table
