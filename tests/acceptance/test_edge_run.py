@@ -66,6 +66,17 @@ def test_the_same_image_gives_the_same_detections_twice(image_file):
     assert len(first) == 1
 
 
+def test_a_video_that_ends_ends_the_run_with_every_frame_published(tmp_path):
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    for level in range(12):
+        writer.write(np.full((48, 64, 3), 20 * level, np.uint8))
+    writer.release()
+    result = edge("run", "--source", f"file:{path}")
+    assert result.returncode == 0, result.stderr
+    assert [line["sequence"] for line in lines_of(result)] == list(range(12))
+
+
 def test_a_reader_that_leaves_early_is_no_error():
     with subprocess.Popen(
         [sys.executable, "-m", "edge", "run", "--source", "demo:"],
