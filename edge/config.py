@@ -177,6 +177,12 @@ class Config(_Section):
     mqtt: Mqtt | None = None
     output: Output = Field(default_factory=Output)
 
+    @model_validator(mode="after")
+    def _check_results(self) -> Config:
+        if self.mqtt is None and not self.writes_jsonl:
+            raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
+        return self
+
     @property
     def writes_jsonl(self) -> bool:
         """Whether results go to stdout."""

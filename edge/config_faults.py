@@ -26,6 +26,9 @@ def sentence(fault: ErrorDetails, sections: Mapping[str, type[BaseModel]]) -> st
         fault: One row of `ValidationError.errors()`.
         sections: Every section's name and model.
     """
+    text = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return text
     section, *keys = [str(part) for part in fault["loc"]]
     key = ".".join(keys)
     if fault["type"] == "extra_forbidden":
@@ -35,7 +38,6 @@ def sentence(fault: ErrorDetails, sections: Mapping[str, type[BaseModel]]) -> st
         return _unknown_key(section, key, fault["input"], known=known)
     if fault["type"] == "missing":
         return f"[{section}] {key} is needed and missing"
-    text = fault["msg"].removeprefix("Value error, ")
     text = PLAIN_TEXTS.get(fault["type"], text[:1].lower() + text[1:])
     # Our own validators say what they found; and what they keep to themselves is a secret.
     found = "" if fault["type"] == "value_error" else f", found {fault['input']!r}"

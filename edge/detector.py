@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edge.decode.ssd import SsdDecoder
 from edge.detections import Detections
 from edge.input_buffer import InputBuffer
@@ -14,7 +16,6 @@ from edge.interpreter import Interpreter
 from edge.nms import Suppressor
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edge.interpreter import Heads
@@ -99,12 +100,24 @@ class Detector:
             iou_threshold=self._iou_threshold,
             max_detections=self._max_detections,
         )
-        boxes = decoder.boxes[:count]
-        placement.boxes_to_source_inplace(boxes)
-        return Detections(boxes, decoder.scores[:count], decoder.class_ids[:count])
+        placement.boxes_to_source_inplace(decoder.boxes[:count])
+        count = _drop_empty_inplace(count, decoder)
+        return Detections(decoder.boxes[:count], decoder.scores[:count], decoder.class_ids[:count])
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Run all four stages on one image; the result holds until the next call."""
         self._input.fill(image)
         self.invoke(self._input, out=self._heads)
         return self.suppress(self.decode(self._heads), self._input.placement)
+
+
+def _drop_empty_inplace(count: int, decoder: SsdDecoder) -> int:
+    """Drop what lay wholly outside the frame, and has no area once it is clipped."""
+    boxes = decoder.boxes[:count]
+    visible = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # (count,)
+    if visible.all():
+        return count
+    rows = np.flatnonzero(visible)
+    for buffer in (decoder.boxes, decoder.scores, decoder.class_ids):
+        buffer[: len(rows)] = buffer[rows]
+    return len(rows)

@@ -49,6 +49,11 @@ def test_a_broker_takes_the_place_of_stdout_unless_both_are_asked_for(tmp_path):
             "[mqtt] 'keepalive = 30' has no unit; write 'keepalive_s = 30'",
             id="number-without-a-unit",
         ),
+        pytest.param(
+            "[output]\njsonl = false",
+            "results go nowhere; add [mqtt] url, or leave [output] jsonl out",
+            id="no-sink-at-all",
+        ),
         pytest.param("[mqtt]\nqos = 1", "[mqtt] url is needed and missing", id="missing-key"),
         pytest.param(
             "[device]\nname = 'a b'",
