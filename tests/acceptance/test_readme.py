@@ -17,6 +17,9 @@ import pytest
 from broker import Listener, Mosquitto
 from waiting import eventually
 
+from edge import manifest
+from edge.models import default_model_path
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\S+) ?([^\n]*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -120,6 +123,19 @@ def test_the_converter_block_makes_a_model_that_runs(tmp_path, assets):
         result = run(at_hand(command, ".venv/bin"), cwd=tmp_path, env=environment)
         assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     assert len(result.stdout.splitlines()) == len(photos)
+
+
+def test_the_stated_accuracy_is_that_of_the_model_s_own_manifest():
+    text = (ROOT / "edge" / "models" / "README.md").read_text(encoding="utf-8")
+    for row in manifest.read(default_model_path()).manifest.accuracy:
+        low, high = row.difference_interval
+        numbers = f"{row.float_value:.4f} | {row.quantized_value:.4f} | {row.difference:+.4f} "
+        stated = f"| {row.metric} | {numbers}[{low:+.4f}, {high:+.4f}] |".replace(
+            "-0", "\N{MINUS SIGN}0"
+        )
+        assert stated in text
+        assert row.difference >= -0.005
+        assert f"{row.float_value:.3f} as float" in README or row.metric != "mAP50-95"
 
 
 def test_each_command_has_just_the_verbs_of_the_table():
