@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import signal
 import sys
@@ -15,6 +14,7 @@ from edge import manifest
 from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.capture.source import SourceOptions
+from edge.cores import Cores, available_cores, confined
 from edge.detector import Detector
 from edge.errors import SinkError
 from edge.models import default_model_path
@@ -50,16 +50,16 @@ def open_detector(config: Config, file: ModelFile) -> Detector:
     """Load the model with the configuration's thresholds."""
     return Detector(
         file,
-        threads=config.model.threads or default_threads(),
+        threads=interpreter_threads(config),
         score_threshold=config.model.score_threshold,
         iou_threshold=config.model.iou_threshold,
         max_detections=config.model.max_detections,
     )
 
 
-def default_threads() -> int:
-    """Return one interpreter thread a core, less one for capture, decode and publishing."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)
+def interpreter_threads(config: Config) -> int:
+    """Return the configured number, or one a core, less one for all that is not the interpreter."""
+    return config.model.threads or max(1, len(available_cores()) - 1)
 
 
 def source_options(config: Config) -> SourceOptions:
@@ -80,6 +80,11 @@ class Parts:
     detector: Detector
     capture: CaptureThread[InputBuffer]
     sinks: list[Sink]
+    cores: Cores
+
+    def pipeline(self) -> Pipeline:
+        """Return a new pipeline of these parts."""
+        return Pipeline(self.capture, self.detector, self.sinks, cores=self.cores.interpreter)
 
 
 @contextmanager
@@ -91,17 +96,21 @@ def opened(config: Config) -> Iterator[Parts]:
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()
+    cores = Cores.divide(available_cores(), threads=interpreter_threads(config))
     undelivered: list[int] = []
     with ExitStack() as stack:
         file = model_file(config)
-        detector = open_detector(config, file)
+        with confined(cores.interpreter):
+            detector = open_detector(config, file)
+        # Every thread that is started from here on inherits this.
+        stack.enter_context(confined(cores.others))
         source = stack.enter_context(open_source(config.camera.source, source_options(config)))
         sinks = open_sinks(config, file)
         stack.callback(lambda: undelivered.extend(sink.close(DRAIN_S) for sink in sinks))
         capture = CaptureThread(source, detector.input_buffers())
         stack.callback(capture.stop)
         capture.start()
-        yield Parts(detector, capture, sinks)
+        yield Parts(detector, capture, sinks, cores)
     if sum(undelivered):
         raise SinkError(
             f"{sum(undelivered)} results were not delivered within {DRAIN_S:g} s of the end; "
@@ -116,7 +125,7 @@ def run(config: Config, *, max_frames: int | None = None) -> Summary:
         EdgeError: The model, the source or a sink failed; or results stayed undelivered.
     """
     with opened(config) as parts:
-        pipeline = Pipeline(parts.capture, parts.detector, parts.sinks)
+        pipeline = parts.pipeline()
         with _stop_on_signals(pipeline):
             pipeline.run(max_frames=max_frames)
         summary = pipeline.times.summary()

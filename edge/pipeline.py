@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.metrics import StageTimes
 from edge.observation import Observation
@@ -79,13 +80,22 @@ class Pipeline:
         source: Where frames come from; started by the caller.
         detector: The model's stages.
         sinks: Told of each frame, in order.
+        cores: Where the thread that invokes may run.
     """
 
-    def __init__(self, source: FrameSource, detector: Detector, sinks: Sequence[Sink]) -> None:
+    def __init__(
+        self,
+        source: FrameSource,
+        detector: Detector,
+        sinks: Sequence[Sink],
+        *,
+        cores: frozenset[int] | None = None,
+    ) -> None:
         self.times = StageTimes()
         self._source = source
         self._detector = detector
         self._sinks = tuple(sinks)
+        self._cores = cores or available_cores()
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._free: queue.SimpleQueue[Heads] = queue.SimpleQueue()
@@ -101,7 +111,8 @@ class Pipeline:
         worker = threading.Thread(target=self._finish_frames, name="edge-decode", daemon=True)
         worker.start()
         try:
-            self._invoke_frames(max_frames)
+            with confined(self._cores):
+                self._invoke_frames(max_frames)
         finally:
             self._invoked.put(None)
             worker.join(JOIN_TIMEOUT_S)

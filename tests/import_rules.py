@@ -26,7 +26,7 @@ LAYERS = {
     "values": [
         "__init__", "errors", "anchors", "frame", "quant", "placement", "detections", "manifest",
         "model_spec", "observation", "metrics", "payload", "config", "config_faults",
-        "table", "command",
+        "table", "command", "cores",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",

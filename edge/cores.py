@@ -1,0 +1,58 @@
+"""Which CPU cores the interpreter has to itself, and which everything else shares.
+
+Left to the scheduler, capture and publishing push the interpreter from core to core. Measured on
+two x86 cores, 720p H.264 in, MQTT on, windows interleaved: 0.956 of the bare interpreter's rate with the
+cores divided against 0.920 without, and 0.88 against 0.77 in an hour when the machine was busy.
+Confining only the others gave 0.927.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """A division of the cores that this process may use.
+
+    Attributes:
+        interpreter: Core numbers of the thread that invokes, and of the interpreter's own.
+        others: Of capture, decode, suppression and sinks.
+    """
+
+    interpreter: frozenset[int]
+    others: frozenset[int]
+
+    @classmethod
+    def divide(cls, available: frozenset[int], *, threads: int) -> Cores:
+        """Give the interpreter a core for each of its threads, where that leaves one.
+
+        Where it does not, everything shares all cores. The lowest stay with the others: Linux
+        handles most interrupts on core 0.
+        """
+        if threads >= len(available):
+            return cls(available, available)
+        own = frozenset(sorted(available)[-threads:])
+        return cls(own, available - own)
+
+
+def available_cores() -> frozenset[int]:
+    """Return the cores that the calling thread may use."""
+    return frozenset(os.sched_getaffinity(0))
+
+
+@contextmanager
+def confined(cores: frozenset[int]) -> Iterator[None]:
+    """Keep the calling thread, and those that it starts meanwhile, to these cores."""
+    before = available_cores()
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -1,0 +1,62 @@
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.cores import Cores, available_cores, confined
+
+pytestmark = pytest.mark.board
+
+
+@pytest.mark.parametrize(
+    ("available", "threads", "interpreter", "others"),
+    [
+        pytest.param({0, 1, 2, 3}, 3, {1, 2, 3}, {0}, id="a board with four"),
+        pytest.param({0, 1}, 1, {1}, {0}, id="two"),
+        pytest.param({0}, 1, {0}, {0}, id="one is shared"),
+        pytest.param({0, 1, 2, 3}, 4, {0, 1, 2, 3}, {0, 1, 2, 3}, id="as many threads as cores"),
+        pytest.param({2, 5, 7}, 1, {7}, {2, 5}, id="what a service manager left"),
+    ],
+)
+def test_each_interpreter_thread_gets_a_core_where_one_is_left(
+    available, threads, interpreter, others
+):
+    assert Cores.divide(frozenset(available), threads=threads) == Cores(
+        frozenset(interpreter), frozenset(others)
+    )
+
+
+@given(st.frozensets(st.integers(0, 255), min_size=1, max_size=64), st.integers(1, 64))
+def test_both_sides_have_cores_and_no_core_is_invented(available, threads):
+    cores = Cores.divide(available, threads=threads)
+    assert cores.interpreter
+    assert cores.others
+    assert cores.interpreter | cores.others == available
+
+
+def test_a_thread_that_is_started_inside_stays_confined_and_the_caller_does_not():
+    before = available_cores()
+    one = frozenset([min(before)])
+    seen = []
+    go = threading.Event()
+
+    def look():
+        go.wait(10)
+        seen.append(available_cores())
+
+    thread = threading.Thread(target=look)
+    with confined(one):
+        assert available_cores() == one
+        thread.start()
+    assert available_cores() == before
+    go.set()
+    thread.join(10)
+    assert seen == [one]
+
+
+def test_the_caller_gets_its_cores_back_after_an_error():
+    before = available_cores()
+    with pytest.raises(RuntimeError, match="inside"), confined(frozenset([min(before)])):
+        raise RuntimeError("inside")
+    assert available_cores() == before
