@@ -1,9 +1,9 @@
 """Which CPU cores the interpreter has to itself, and which everything else shares.
 
 Left to the scheduler, capture and publishing push the interpreter from core to core. Measured on
-two x86 cores, 720p H.264 in, MQTT on, windows interleaved: 0.956 of the bare interpreter's rate with the
-cores divided against 0.920 without, and 0.88 against 0.77 in an hour when the machine was busy.
-Confining only the others gave 0.927.
+two x86 cores, 720p H.264 in, MQTT on, windows interleaved: 0.956 of the bare interpreter's rate
+with the cores divided against 0.920 without, and 0.88 against 0.77 in an hour when the machine was
+busy. Confining only the others gave 0.927.
 """
 
 from __future__ import annotations
