@@ -6,6 +6,7 @@ preprocesses frame n + 2; LiteRT and OpenCV let the GIL go meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # One set is decoded while the other is written. A third would only add to a frame's age.
 HEADS = 2
+# How soon a loop that waits sees a stop.
 TAKE_TIMEOUT_S = 0.5
 JOIN_TIMEOUT_S = 5.0
 NS_PER_MS = 1e6
@@ -100,7 +102,8 @@ class Pipeline:
         self._failure: BaseException | None = None
         self._free: queue.SimpleQueue[Heads] = queue.SimpleQueue()
         self._invoked: queue.SimpleQueue[_Invoked | None] = queue.SimpleQueue()
-        self._free_heads()
+        for _ in range(HEADS):
+            self._free.put(detector.heads())
 
     def run(self, *, max_frames: int | None = None) -> None:
         """Process frames until the source ends, `stop` is called, or so many frames are done.
@@ -125,22 +128,24 @@ class Pipeline:
         """Make `run` return after the frame at hand; safe from a signal handler."""
         self._stopping.set()
 
-    def _free_heads(self) -> None:
-        for _ in range(HEADS):
-            self._free.put(self._detector.heads())
-
     def _invoke_frames(self, max_frames: int | None) -> None:
         frames = 0
-        while not self._stopping.is_set() and frames != max_frames:
+        while frames != max_frames:
             # Heads first: a frame that waited for them would be an old one.
-            heads = self._free.get()
+            heads = self._next_heads()
             frame = self._next_frame()
-            if frame is None:
+            if heads is None or frame is None:
                 return
             if not frames:
                 self.times.start()
             self._invoke(frame, heads)
             frames += 1
+
+    def _next_heads(self) -> Heads | None:
+        while not self._stopping.is_set():
+            with contextlib.suppress(queue.Empty):
+                return self._free.get(timeout=TAKE_TIMEOUT_S)
+        return None
 
     def _next_frame(self) -> Frame[InputBuffer] | None:
         while not self._stopping.is_set():
@@ -164,7 +169,6 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread by `run`
             self._failure = error
             self._stopping.set()
-            self._free_heads()  # whoever waits for them must see the stop
 
     def _finish(self, invoked: _Invoked) -> None:
         frame = invoked.frame

@@ -9,7 +9,7 @@ from edge.capture.latest import CaptureThread
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.detector import Detector
-from edge.errors import SinkClosed, SinkError
+from edge.errors import EdgeError, SinkClosed, SinkError
 from edge.models import default_model_path
 from edge.observation import STAGES
 from edge.pipeline import Pipeline
@@ -136,6 +136,25 @@ def test_a_sink_whose_reader_left_ends_the_run_quietly(detector):
     sink = Recorder(fail_at=2, error=SinkClosed("the reader left"))
     run(detector, [sink])
     assert len(sink.observations) == 2
+
+
+def test_a_sink_that_hangs_is_named_once_the_run_is_stopped(detector, monkeypatch):
+    monkeypatch.setattr("edge.pipeline.JOIN_TIMEOUT_S", 0.1)
+    released = threading.Event()
+
+    class Stuck(Recorder):
+        def publish(self, observation):
+            released.wait()
+
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+        capture = CaptureThread(source, detector.input_buffers())
+        capture.start()
+        pipeline = Pipeline(capture, detector, [Stuck()])
+        threading.Timer(0.2, pipeline.stop).start()
+        with pytest.raises(EdgeError, match="thread edge-decode did not end"):
+            pipeline.run()
+        released.set()
+        capture.stop()
 
 
 def test_stop_ends_a_run_from_another_thread(detector):
