@@ -122,7 +122,7 @@ def test_a_model_loses_nothing_against_itself(file, labelled):
         assert (row.difference, row.difference_interval) == (0, (0, 0))
 
 
-def test_values_are_those_of_pycocotools_and_the_interval_holds_the_loss(file, worse, labelled):
+def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file, worse, labelled):
     paths, annotations = labelled
     rows = compare(
         file, worse, images=paths, annotations=annotations, dataset="scenes", seed=0, resamples=100
@@ -140,7 +140,9 @@ def test_values_are_those_of_pycocotools_and_the_interval_holds_the_loss(file, w
         assert (row.float_value, row.quantized_value) == pytest.approx(values, abs=5e-6)
         assert row.difference < 0
         low, high = row.difference_interval
-        assert low < row.difference < high
+        # Of 18 images a resample may miss a class altogether, which shifts its mAP: the interval
+        # need not hold the value itself, but it must leave no doubt of the loss.
+        assert low < high < 0
 
 
 def test_the_order_of_the_images_does_not_matter(file, worse, labelled):
