@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge import app, config
 from edge.capture.registry import split_uri
 from edge.errors import ConfigError, EdgeError
+from edge.sinks.mqtt_settings import read_password, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ def faults(path: Path) -> list[str]:
     except ConfigError as error:
         found += str(error).splitlines()
         settings = config.load_sound_sections(path)
-    for check in (_check_model, _check_source, _check_files):
+    for check in (_check_model, _check_source, _check_password, _check_certificates):
         found += _failure(check, settings)
     return found
 
@@ -48,10 +49,11 @@ def _check_source(settings: config.Config) -> None:
         raise ConfigError(f"[camera] source: {error}") from error
 
 
-def _check_files(settings: config.Config) -> None:
-    if settings.mqtt is None:
-        return
-    files = {"password_file": settings.mqtt.password_file, "ca_file": settings.mqtt.ca_file}
-    for key, file in files.items():
-        if file is not None and not file.is_file():
-            raise ConfigError(f"[mqtt] {key}: no such file {file}; create it or fix the path")
+def _check_password(settings: config.Config) -> None:
+    if settings.mqtt and settings.mqtt.password_file:
+        read_password(settings.mqtt.password_file)
+
+
+def _check_certificates(settings: config.Config) -> None:
+    if settings.mqtt and settings.mqtt.ca_file:
+        tls_context(settings.mqtt.ca_file)

@@ -17,17 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from edge.config_faults import sentence
 from edge.errors import ConfigError
+from edge.payload import NAME_PATTERN
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-NAME_PATTERN = r"[A-Za-z0-9_-]{1,64}"
 # IANA service names mqtt and secure-mqtt.
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
-Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$")]
+Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(gt=0, le=16384)]
 

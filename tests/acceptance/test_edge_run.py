@@ -224,6 +224,20 @@ class TestCheck:
         assert any("gone.tflite: no such file" in fault for fault in faults)
         assert any("rstp" in fault for fault in faults)
 
+    def test_what_run_would_refuse_of_password_and_certificates_is_a_fault_here(self, tmp_path):
+        (tmp_path / "secret").write_text("s3cret\n")
+        (tmp_path / "secret").chmod(0o644)
+        (tmp_path / "ca.pem").write_text("no certificate")
+        path = self.write(
+            tmp_path,
+            "[mqtt]\nurl = 'mqtts://me@x'\npassword_file = 'secret'\nca_file = 'ca.pem'\n",
+        )
+        faults = json.loads(edge("check", path, "--json").stdout)["faults"]
+        assert len(faults) == 2
+        assert f"chmod 600 {tmp_path / 'secret'}" in faults[0]
+        assert "ca.pem: expected certificates in PEM form" in faults[1]
+        assert "s3cret" not in str(faults)
+
 
 class TestInspect:
     def test_the_table_names_tensors_head_labels_and_origin(self):
