@@ -16,10 +16,12 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 import edge.anchors as npy
 from edge.errors import ModelError
+from edge.heads import Head
+from edge.record import PositiveFloat, PositiveInt, Ratio, Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,17 +42,8 @@ MAX_MEMBERS_BYTES = 16 * 2**20
 # (NotImplementedError) or JSON nested too deep (RecursionError).
 DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError)
 
-Ratio = Annotated[float, Field(ge=0, le=1)]
-PositiveInt = Annotated[int, Field(gt=0)]
 
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
-    )
-
-
-class InputTransform(_Model):
+class InputTransform(Record):
     """How a frame becomes the input tensor: resize, colour order, then ``(pixel - mean) / std``.
 
     Attributes:
@@ -65,29 +58,12 @@ class InputTransform(_Model):
     size_wh: tuple[PositiveInt, PositiveInt]
     color: Literal["rgb", "bgr"]
     mean: tuple[float, float, float]
-    std: tuple[
-        Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
-    ]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     resize: Literal["letterbox", "stretch"]
     padding: Annotated[int, Field(ge=0, le=255)] = 114
 
 
-class SsdHead(_Model):
-    """Raw SSD outputs, roles `boxes` `(1, A, 4)` (ty, tx, th, tw) and `scores` `(1, A, C)`.
-
-    Attributes:
-        box_scales: Divisors of (ty, tx, th, tw); the inverse variances of Liu et al. 2016, eq. 2.
-        activation: What turns a raw score into [0, 1]: `sigmoid`, or `none` where the graph did it.
-        background: Column 0 of `scores` is "no object" and label 0 belongs to column 1.
-    """
-
-    kind: Literal["ssd"] = "ssd"
-    box_scales: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
-    activation: Literal["sigmoid", "none"] = "sigmoid"
-    background: bool = True
-
-
-class Calibration(_Model):
+class Calibration(Record):
     """Which images the activation ranges came from."""
 
     digest: str
@@ -96,7 +72,7 @@ class Calibration(_Model):
     method: str
 
 
-class Accuracy(_Model):
+class Accuracy(Record):
     """One metric of the float and the quantised model, on images not used for calibration.
 
     Attributes:
@@ -115,7 +91,7 @@ class Accuracy(_Model):
     difference_interval: tuple[float, float]
 
 
-class Provenance(_Model):
+class Provenance(Record):
     """Where the weights come from and what was done to them."""
 
     source: str
@@ -126,7 +102,7 @@ class Provenance(_Model):
     tools: dict[str, str]
 
 
-class Manifest(_Model):
+class Manifest(Record):
     """The JSON half of the manifest.
 
     Attributes:
@@ -142,7 +118,7 @@ class Manifest(_Model):
     digest: str = ""
     input: InputTransform
     outputs: dict[str, str]
-    head: SsdHead
+    head: Head
     labels: tuple[str, ...]
     score_threshold: Ratio = 0.5
     iou_threshold: Ratio = 0.6

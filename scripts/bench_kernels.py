@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.decode.ssd import SsdDecoder
-from edge.manifest import InputTransform, Manifest, Provenance, SsdHead
+from edge.heads import SsdHead
+from edge.manifest import InputTransform, Manifest, Provenance
 from edge.model_spec import ModelSpec, TensorSpec
 from edge.nms import Suppressor
 from edge.quant import Quant

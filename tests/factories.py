@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.detections import Detections
-from edge.manifest import InputTransform, Manifest, ModelFile, Provenance, SsdHead
+from edge.heads import SsdHead
+from edge.manifest import InputTransform, Manifest, ModelFile, Provenance
 from edge.model_spec import ModelSpec, TensorSpec
 from edge.observation import STAGES, Observation
 from edge.payload import Identity, PayloadEncoder

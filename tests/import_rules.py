@@ -24,8 +24,8 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 # Every module stands in exactly one row.
 LAYERS = {
     "values": [
-        "__init__", "errors", "anchors", "frame", "quant", "placement", "detections", "manifest",
-        "model_spec", "observation", "metrics", "payload", "config", "config_faults",
+        "__init__", "errors", "record", "heads", "anchors", "frame", "quant", "placement",
+        "detections", "class_map", "manifest", "model_spec", "observation", "metrics", "payload", "config", "config_faults",
         "table", "command", "cores",
     ],
     "stages": [

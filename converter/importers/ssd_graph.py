@@ -13,7 +13,8 @@ import numpy as np
 
 from converter.graph import Graph, Node, node_name
 from edge.errors import ModelError
-from edge.manifest import InputTransform, SsdHead
+from edge.heads import SsdHead
+from edge.manifest import InputTransform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ import factories
 import pytest
 
 from edge.errors import ModelError
-from edge.manifest import SsdHead
+from edge.heads import SsdHead
 from edge.model_spec import join
 
 pytestmark = pytest.mark.board

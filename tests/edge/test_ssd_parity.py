@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.decode.ssd import SsdDecoder
-from edge.manifest import SsdHead
+from edge.heads import SsdHead
 from edge.nms import Suppressor
 from edge.quant import Quant
 

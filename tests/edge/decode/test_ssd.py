@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reference import ssd_float
 
 from edge.decode.ssd import SsdDecoder, logit
-from edge.manifest import SsdHead
+from edge.heads import SsdHead
 from edge.quant import Quant
 
 if TYPE_CHECKING:

@@ -1,0 +1,43 @@
+"""What an importer found in a foreign model: a float `.tflite`, and what the file said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge.heads import Head
+    from edge.manifest import InputTransform
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A float model and as much of its manifest as the foreign file holds.
+
+    What is `None` the file does not say; the person who converts is asked for it, by name.
+
+    Attributes:
+        flatbuffer: Float `.tflite` with one input `input` `(1, H, W, 3)` float32 and outputs named
+            by their roles; no manifest behind it.
+        size_wh: Of the input, pixels.
+        head: What the outputs mean.
+        outputs: Output role to tensor name, as the interpreter spells it.
+        anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w), for an SSD head.
+        transform: How a frame becomes the input.
+        labels: One a class id.
+        changes: What the importer cut, merged or left out; a clause for the manifest.
+        warnings: Sentences for the person who converts.
+    """
+
+    flatbuffer: bytes
+    size_wh: tuple[int, int]
+    head: Head
+    outputs: dict[str, str]
+    anchors: NDArray[np.float32] | None = None
+    transform: InputTransform | None = None
+    labels: tuple[str, ...] | None = None
+    changes: str = ""
+    warnings: tuple[str, ...] = field(default=())
