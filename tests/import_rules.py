@@ -25,8 +25,8 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 LAYERS = {
     "values": [
         "__init__", "errors", "record", "heads", "anchors", "frame", "quant", "placement",
-        "detections", "class_map", "manifest", "model_spec", "observation", "metrics", "payload", "config",
-        "config_faults", "table", "command", "cores",
+        "detections", "class_map", "manifest", "model_spec", "observation", "metrics",
+        "payload", "config", "config_faults", "table", "command", "cores",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",
