@@ -243,10 +243,15 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
     try:
         return Manifest.model_validate(fields)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
+        faults = "; ".join(f"{_path_of(fault['loc'])}: {fault['msg']}" for fault in error.errors())
         raise ModelError(f"{path}: its manifest is wrong: {faults}; convert it again") from error
+
+
+def _path_of(location: tuple[int | str, ...]) -> str:
+    """Return where a fault stands in the JSON; pydantic writes a head's kind behind `head`."""
+    if location[0] == "head":
+        location = (location[0], *location[2:])
+    return ".".join(map(str, location))
 
 
 def _read_anchors(path: Path, archive: zipfile.ZipFile) -> NDArray[np.float32] | None:

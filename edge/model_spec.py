@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import ModelError
+from edge.heads import SsdHead
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,22 +77,23 @@ def join(file: ModelFile, inputs: list[TensorSpec], outputs: list[TensorSpec]) -
             f"{', '.join(map(repr, sorted(by_name)))}; convert the model again"
         )
     roles = {role: by_name[name] for role, name in manifest.outputs.items()}
-    _check_ssd(file, roles)
+    if isinstance(manifest.head, SsdHead):
+        _check_ssd(file, manifest.head, roles)
     return ModelSpec(manifest, inputs[0], roles, file.anchors)
 
 
-def _check_ssd(file: ModelFile, roles: dict[str, TensorSpec]) -> None:
+def _check_ssd(file: ModelFile, head: SsdHead, roles: dict[str, TensorSpec]) -> None:
     if roles.keys() != {"boxes", "scores"}:
         raise ModelError(
             f"{file.path}: an SSD head has the output roles boxes and scores, the manifest names "
             f"{', '.join(sorted(roles)) or 'none'}; convert the model again"
         )
     anchors = 0 if file.anchors is None else len(file.anchors)
-    columns = len(file.manifest.labels) + file.manifest.head.background
+    columns = len(file.manifest.labels) + head.background
     _expect_shape(file, "boxes", roles["boxes"], shape=(1, anchors, BOX_SIDES))
     found = roles["scores"].shape
     if len(found) == SSD_AXES and found[-1] != columns:
-        background = " and background" if file.manifest.head.background else ""
+        background = " and background" if head.background else ""
         raise ModelError(
             f"{file.path}: the manifest has {len(file.manifest.labels)} labels, but the scores "
             f"have {found[-1]} columns, expected {columns} (labels{background}); "

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.heads import SsdHead
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -42,6 +44,8 @@ class SsdDecoder:
         self, spec: ModelSpec, *, score_threshold: float, max_candidates: int = 256
     ) -> None:
         head = spec.manifest.head
+        if not isinstance(head, SsdHead):
+            raise TypeError(f"expected an SSD head, got {head.kind}")
         anchors, columns = spec.outputs["scores"].shape[1:]
         self._head = head
         self._max_candidates = max_candidates
