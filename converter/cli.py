@@ -167,8 +167,8 @@ def _run(arguments: argparse.Namespace) -> int:
     reference = import_model(arguments.model, family=arguments.family, origin=_origin(arguments))
     if arguments.float:
         export.write(reference, arguments.float)
-    quantized, bill = convert(reference, images, recipe)
-    return _deliver(arguments, quantized, bill)
+    done = convert(reference, images, recipe, budget=_budget(arguments))
+    return _deliver(arguments, done.quantized, done.bill)
 
 
 def _check_folder(output: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from calibration.dataset import image_set, sample
 from calibration.progress import bar
 from converter import accuracy, export
 from converter.quantization import quantize_file
-from converter.verify import Bill, compare
+from converter.verify import Bill, compare, faults
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from calibration.dataset import ImageSet
     from converter.recipe import Recipe
+    from converter.verify import Budget
     from edge.manifest import ModelFile
 
 # Each takes some 0.2 s: two passes for the ranges, one for the means of bias correction.
@@ -38,6 +40,59 @@ class Images:
     held_back: tuple[Path, ...]
     annotations: Path | None
     dataset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way that was tried to quantise the model.
+
+    Attributes:
+        what: It differs in from the recipe asked for, a clause for people.
+        recipe: That made it.
+        bill: Of its result on the held-back images.
+        faults: Sentences on how that exceeds the budget; none where it passes.
+        elapsed_s: Of quantising and judging it.
+    """
+
+    what: str
+    recipe: Recipe
+    bill: Bill
+    faults: tuple[str, ...]
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A quantised model, and how it came about.
+
+    Attributes:
+        reference: The float model.
+        quantized: The result; where no attempt passes, that of the best.
+        images: That it was calibrated and judged with.
+        attempts: In the order in which they were tried; the first is the recipe asked for.
+        chosen: Index of the attempt that made `quantized`.
+    """
+
+    reference: ModelFile
+    quantized: ModelFile
+    images: Images
+    attempts: tuple[Attempt, ...]
+    chosen: int
+
+    @property
+    def bill(self) -> Bill:
+        """The bill of the result."""
+        return self.attempts[self.chosen].bill
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the result."""
+        return self.attempts[self.chosen].recipe
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """How the result exceeds the budget; empty where it passes."""
+        return self.attempts[self.chosen].faults
 
 
 def draw_images(
@@ -96,10 +151,21 @@ def judge(reference: ModelFile, quantized: ModelFile, images: Images, *, seed: i
     return replace(bill, accuracy=rows)
 
 
-def convert(reference: ModelFile, images: Images, recipe: Recipe) -> tuple[ModelFile, Bill]:
-    """Return the quantised model file, its accuracy in the manifest, and the bill."""
+def convert(reference: ModelFile, images: Images, recipe: Recipe, *, budget: Budget) -> Conversion:
+    """Quantise, judge against the budget, and return the result with all that was tried.
+
+    The quantised file carries its accuracy in its manifest, whether it passes or not.
+    """
+    started = time.monotonic()
     with bar("quantise") as progress:
         quantized = quantize_file(reference, images.calibration, recipe, progress=progress)
     bill = judge(reference, quantized, images, seed=images.calibration.seed)
     manifest = quantized.manifest.model_copy(update={"accuracy": bill.accuracy})
-    return export.sealed(quantized, manifest), bill
+    attempt = Attempt(
+        what=f"recipe {recipe.name}",
+        recipe=recipe,
+        bill=bill,
+        faults=tuple(faults(bill, budget)),
+        elapsed_s=time.monotonic() - started,
+    )
+    return Conversion(reference, export.sealed(quantized, manifest), images, (attempt,), chosen=0)

@@ -25,7 +25,7 @@ from converter import export  # noqa: E402
 from converter.conversion import convert, draw_images  # noqa: E402
 from converter.importing import Origin, import_model  # noqa: E402
 from converter.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
-from converter.verify import Budget, as_text, faults  # noqa: E402
+from converter.verify import Budget, as_text  # noqa: E402
 from edge.errors import DependencyError, EdgeError, ModelError  # noqa: E402
 from edge.models import default_model_path  # noqa: E402
 
@@ -154,11 +154,10 @@ def _build_once(folder: Path, arguments: argparse.Namespace) -> tuple[bytes, str
         license="Apache-2.0",
     )
     reference = import_model(folder / "model.json", family="ssd", origin=origin)
-    quantized, bill = convert(reference, images, load_recipe(arguments.recipe))
-    found = faults(bill, Budget())
-    if found:
-        raise ModelError("; ".join(found))
-    return export.to_bytes(quantized), as_text(bill)
+    done = convert(reference, images, load_recipe(arguments.recipe), budget=Budget())
+    if done.faults:
+        raise ModelError("; ".join(done.faults))
+    return export.to_bytes(done.quantized), as_text(done.bill)
 
 
 def _peak_mib() -> str:
