@@ -35,11 +35,11 @@ def quantize_file(
         file.flatbuffer, images, transform, calibrator=recipe.calibrator, progress=progress
     )
     corrected = file.flatbuffer
-    if recipe.bias_correction:
+    if "bias_correction" in recipe.repairs:
         means = observe_means(file.flatbuffer, images, transform, progress=progress)
         corrected = correct_biases(file.flatbuffer, means)
-    flatbuffer = quantize(corrected, _with_floor(file, ranges, recipe), recipe, path=file.path)
-    return _described(file, flatbuffer, images=images, recipe=recipe)
+    made = quantize(corrected, _with_floor(file, ranges, recipe), recipe, path=file.path)
+    return _described(file, made.flatbuffer, images=images, recipe=recipe)
 
 
 def refuse_quantized(file: ModelFile) -> None:

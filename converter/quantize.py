@@ -1,18 +1,16 @@
-"""Float `.tflite` to int8, with ranges of our own, through litert-quantizer; no TensorFlow."""
+"""Float `.tflite` to a quantised one, with ranges of our own: two quantisers, one way to call."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from calibration.ranges import Range
 from converter.inspect_graph import GraphTables, read_tables, refuse_float
-from edge.errors import DependencyError, ModelError
+from converter.quantize_litert import quantize_litert, rules_of
+from edge.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,39 +21,46 @@ if TYPE_CHECKING:
 COPYING = ("CONCATENATION", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")
 
 
-def quantize(flatbuffer: bytes, ranges: dict[str, Range], recipe: Recipe, *, path: Path) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """A quantised model, and how it came to be.
+
+    Attributes:
+        flatbuffer: The bare model.
+        quantizer: `litert` or `tflite_converter`.
+        reason: Why that one, in words.
+        kept: Ops of the float model that a rule kept out of int8, by kind and tensor.
+    """
+
+    flatbuffer: bytes
+    quantizer: Literal["litert", "tflite_converter"]
+    reason: str
+    kept: tuple[str, ...] = ()
+
+
+def quantize(
+    flatbuffer: bytes, ranges: dict[str, Range], recipe: Recipe, *, path: Path
+) -> Quantized:
     """Quantise a bare float model; the same arguments give the same bytes.
 
     Args:
         flatbuffer: The float model.
-        ranges: Of its input and of every tensor that it computes, by name.
+        ranges: Of its input and of every tensor that it computes, by name; empty where the recipe
+            `needs_ranges` not.
         recipe: How.
         path: For messages.
 
     Raises:
         ModelError: A range is missing, or an op cannot be quantised.
-        DependencyError: litert-quantizer is not installed.
+        DependencyError: The quantiser is not installed.
     """
-    try:
-        from litert_quantizer import quantizer  # noqa: PLC0415 - a second of imports, optional
-    except ImportError as error:
-        raise DependencyError(
-            "litert-quantizer is needed to quantise; type: pip install 'edge-vision[converter]'"
-        ) from error
     tables = read_tables(flatbuffer, path)
-    _check_complete(tables, ranges, path)
-    ends = {name: _extremes(found) for name, found in join_copies(tables, ranges).items()}
-    try:
-        # Some of its progress bars ignore the switch for them.
-        with contextlib.redirect_stderr(io.StringIO()):
-            worker = quantizer.Quantizer(flatbuffer, [dict(rule) for rule in recipe.operations])
-            result = worker.quantize(ends, enable_progress_bar=False, enable_progress_report=False)
-    except (ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path}: litert-quantizer refuses this model: {reason}") from error
-    quantized = bytes(result.quantized_model or b"")
-    refuse_float(read_tables(quantized, path), path)
-    return quantized
+    if recipe.needs_ranges:
+        _check_complete(tables, ranges, path)
+    found = quantize_litert(flatbuffer, join_copies(tables, ranges), rules_of(recipe), path=path)
+    if recipe.needs_ranges:
+        refuse_float(read_tables(found, path), path)
+    return Quantized(found, "litert", "the recipe says so")
 
 
 def saturate_scores(ranges: dict[str, Range], tensor: str, *, floor: float) -> dict[str, Range]:
@@ -100,7 +105,3 @@ def _check_complete(tables: GraphTables, ranges: dict[str, Range], path: Path) -
                 f"{path}: expected a range for each computed tensor, found none for "
                 f"{tensor.name!r}; calibrate with this very model"
             )
-
-
-def _extremes(found: Range) -> dict[str, Any]:
-    return {"min": np.array([found.min], np.float32), "max": np.array([found.max], np.float32)}

@@ -48,7 +48,7 @@ def test_inspect_lists_ops_and_types_of_the_shipped_model(capsys):
         (
             ["run", "m.json", "--images", ".", "--recipe", "int4", "-o", "o"],
             MISUSED,
-            "int8_wpc_apt",
+            "int8_tflite_converter",
         ),
         (["quantize", "gone.tflite", "--images", ".", "-o", "o.tflite"], FAILED, "gone.tflite"),
         (["run", "m.json", "--images", ".", "-o", "gone/o.tflite"], MISUSED, "folder is not there"),
@@ -123,7 +123,7 @@ def test_run_makes_the_same_bytes_twice_and_rejects_what_is_beyond_the_budget(
         assert status == DONE
     assert made[0].read_bytes() == made[1].read_bytes()
 
-    status = main(["run", str(tmp_path / "float.tflite"), *choices, "--recipe", "int8_wpc_apt",
+    status = main(["run", str(tmp_path / "float.tflite"), *choices, "--recipe", "int8",
                    "--annotations", str(images / "instances.json"), "--max-loss", "0", "--json",
                    "-o", str(tmp_path / "c.tflite")])  # fmt: skip
     fields = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))

@@ -68,7 +68,7 @@ def test_a_float_op_is_refused_by_its_name_and_number():
 
 
 def test_an_unknown_recipe_is_refused_with_the_list_of_those_there_are():
-    with pytest.raises(ConfigError, match="int8_wpc_apt, found 'int4'"):
+    with pytest.raises(ConfigError, match="int8, int8_tflite_converter, found 'int4'"):
         load_recipe("int4")
 
 
