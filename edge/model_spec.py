@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge import segmentation_spec
 from edge.errors import ModelError
-from edge.heads import SsdHead
+from edge.heads import SegmentationHead, SsdHead
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,8 @@ def join(file: ModelFile, inputs: list[TensorSpec], outputs: list[TensorSpec]) -
     roles = {role: by_name[name] for role, name in manifest.outputs.items()}
     if isinstance(manifest.head, SsdHead):
         _check_ssd(file, manifest.head, roles)
+    elif isinstance(manifest.head, SegmentationHead):
+        segmentation_spec.check(file, manifest.head, roles)
     return ModelSpec(manifest, inputs[0], roles, file.anchors)
 
 

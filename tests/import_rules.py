@@ -25,13 +25,13 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 LAYERS = {
     "values": [
         "__init__", "errors", "record", "heads", "anchors", "frame", "quant", "placement",
-        "detections", "class_map", "manifest", "model_spec", "observation", "metrics",
-        "payload", "config", "config_faults", "table", "command", "cores",
+        "detections", "class_map", "manifest", "segmentation_spec", "model_spec", "observation",
+        "metrics", "payload", "config", "config_faults", "table", "command", "cores",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",
     ],
-    "pipeline": ["input_buffer", "detector", "pipeline"],
+    "pipeline": ["input_buffer", "detector", "segmenter", "pipeline"],
     "sinks": ["sinks", "sinks.*"],
     "app": ["app", "check", "inspection", "annotate", "demo", "broker", "subscriber", "evaluate"],
     "cli": ["cli", "__main__"],
