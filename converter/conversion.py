@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 from calibration.dataset import image_set, sample
 from calibration.progress import bar
 from converter import accuracy, export
+from converter.gate import faults
 from converter.quantization import quantize_file
-from converter.verify import Bill, compare, faults
+from converter.verify import compare
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.dataset import ImageSet
+    from converter.bill import Bill
+    from converter.gate import Budget
     from converter.recipe import Recipe
-    from converter.verify import Budget
     from edge.manifest import ModelFile
 
 # Each takes some 0.2 s: two passes for the ranges, one for the means of bias correction.

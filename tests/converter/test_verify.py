@@ -1,111 +1,98 @@
-"""The bill counts what it says, and the budget judges it."""
+"""Comparing models: what the float model sees is what the other must see again."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from factories import ssd_spec, tensor
 
-from converter.verify import (
-    Bill,
-    Budget,
-    HeadRow,
-    as_json,
-    as_text,
-    box_ious,
-    count_matches,
-    faults,
-)
-from edge.detections import Detections
-from edge.manifest import Accuracy
-
-GRID = 40
+from converter.verify import _floor, _shared_roles, _Sums, compare, compare_all
+from edge import manifest
+from edge.errors import ModelError
+from edge.heads import SegmentationHead
+from edge.models import default_model_path
+from edge.quant import Quant
 
 
-def bill(*, matched=98, expected=100, difference=None):
-    rows = ()
-    if difference is not None:
-        value = 0.3 + difference
-        rows = (
-            Accuracy(metric="mAP50-95", dataset="d", images=9, float_value=0.3,
-                     quantized_value=value, difference=difference,
-                     difference_interval=(difference - 0.01, difference + 0.01)),
-        )  # fmt: skip
-    heads = (HeadRow("boxes", 0.999, 25.0, 0.5),)
-    return Bill(2**20, 2**19, 9, heads, matched, expected, rows)
+@pytest.fixture(scope="module")
+def shipped():
+    return manifest.read(default_model_path())
 
 
-def detections(*rows):
-    boxes, scores, ids = zip(*rows, strict=True) if rows else ((), (), ())
-    return Detections(
-        np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32),
-        np.array(ids, np.int32),
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def scenes(root):
+    return sorted((root / "edge" / "capture" / "scenes").glob("*.jpg"))[:2]
 
 
-@st.composite
-def boxes(draw):
-    side = st.integers(0, GRID)
-    x, y = sorted([draw(side), draw(side)]), sorted([draw(side), draw(side)])
-    return [x[0], y[0], x[1], y[1]]
+def test_a_model_agrees_with_itself(shipped, scenes):
+    first, second = compare_all(shipped, [shipped, shipped], scenes)
+
+    assert first == second == compare(shipped, shipped, scenes)
+    assert first.agreement == 1
+    assert first.expected == first.matched > 0
+    assert [(row.role, row.snr_db, row.max_error) for row in first.heads] == [
+        ("boxes", math.inf, 0.0), ("scores", math.inf, 0.0),
+    ]  # fmt: skip
+    assert [row.path for row in first.images] == scenes
 
 
-@given(first=boxes(), second=boxes())
-def test_iou_equals_that_of_painted_pixels(first, second):
-    painted = np.zeros((2, GRID, GRID), bool)
-    for layer, (x0, y0, x1, y1) in zip(painted, (first, second), strict=True):
-        layer[y0:y1, x0:x1] = True
-    union = (painted[0] | painted[1]).sum()
-    expected = (painted[0] & painted[1]).sum() / union if union else 0.0
+def test_the_wrong_input_transform_makes_the_float_model_blind(shipped, scenes):
+    wrong = shipped.manifest.input.model_copy(update={"std": (1e6, 1e6, 1e6)})
+    blind = manifest.ModelFile(
+        shipped.path,
+        shipped.flatbuffer,
+        shipped.manifest.model_copy(update={"input": wrong}),
+        shipped.anchors,
+    )
 
-    (found,) = box_ious(np.array(first, np.float32), np.array([second], np.float32))
+    bill = compare(blind, blind, scenes)
 
-    assert found == pytest.approx(expected)
-
-
-def test_each_detection_is_found_again_by_one_of_its_own():
-    box = (0, 0, 100, 100)
-    wanted = detections((box, 0.9, 1), (box, 0.8, 1))
-    everything = np.array([True, True])
-
-    assert count_matches(wanted, detections((box, 0.9, 1)), everything) == 1
-    assert count_matches(wanted, detections((box, 0.9, 1), (box, 0.3, 1)), everything) == 2
-    assert count_matches(wanted, detections((box, 0.9, 2)), everything) == 0
-    assert count_matches(wanted, detections(((0, 0, 100, 89), 0.9, 1)), everything) == 0
-    assert count_matches(wanted, detections(), everything) == 0
+    assert bill.agreement == 1
+    assert all(row.is_blank for row in bill.images)
 
 
-@pytest.mark.parametrize(
-    ("case", "is_fine"),
-    [
-        (bill(matched=98), True),
-        (bill(matched=97), False),
-        (bill(matched=0, expected=0), True),
-        (bill(matched=50, difference=-0.004), True),
-        (bill(matched=100, difference=-0.006), False),
-        (bill(matched=50, difference=0.006), True),
-    ],
-    ids=["at budget", "below", "nothing seen", "labels outweigh", "mAP falls", "mAP rises"],
-)
-def test_the_budget_judges_by_labels_where_there_are_any_else_by_agreement(case, is_fine):
-    found = faults(case, Budget(agreement=0.98, accuracy_loss=0.005))
+def test_models_with_different_outputs_are_not_compared():
+    first, second = (
+        ssd_spec(boxes=tensor("b", (1, count, 4)), scores=tensor("s", (1, count, 4)))
+        for count in (6, 7)
+    )
 
-    assert (not found) == is_fine
+    with pytest.raises(ModelError, match="the same outputs"):
+        _shared_roles(first, second)
 
 
-def test_the_bill_reads_as_a_table_and_as_json():
-    text = as_text(bill(difference=-0.004))
+def test_class_ids_have_no_head_row():
+    spec = ssd_spec(boxes=tensor("b", (1, 6, 4)), scores=tensor("s", (1, 6, 4)))
+    argmax = spec.manifest.model_copy(update={"head": SegmentationHead(activation="argmax")})
+    segmenter = type(spec)(argmax, spec.input, spec.outputs, None)
 
-    assert text.splitlines() == [
-        "size        1.00 MiB float, 0.50 MiB quantised",
-        "output  cosine   SNR dB  max error",
-        "------  -------  ------  ---------",
-        "boxes   0.99900  25.0    0.5",
-        "detections  98 of 100 found again (98.0%) on 9 images",
-        (
-            "mAP50-95    0.3000 float, 0.2960 quantised, difference -0.0040 [-0.0140, +0.0060] "
-            "on 9 images"
-        ),
-    ]
-    assert as_json(bill(), Budget())["agreement"] == 0.98
+    assert _shared_roles(spec, spec) == ["boxes", "scores"]
+    assert _shared_roles(segmenter, segmenter) == []
+
+
+def test_a_saturated_score_counts_as_the_least_that_int8_can_say():
+    spec = ssd_spec(
+        boxes=tensor("b", (1, 6, 4)), scores=tensor("s", (1, 6, 4), quant=Quant(0.5, 0))
+    )
+    floor = _floor("scores", spec)
+    sums = _Sums(floor=floor)
+
+    sums.add(np.array([-99.0, 2.0], np.float32), np.array([-64.0, 2.0], np.float32))
+
+    assert floor == -64
+    assert _floor("boxes", spec) == -math.inf
+    assert sums.row("scores").max_error == 0
+
+
+def test_cosine_and_snr_are_those_of_the_heads_as_vectors():
+    sums = _Sums(floor=-math.inf)
+
+    sums.add(np.array([3.0, 0.0], np.float32), np.array([3.0, 0.5], np.float32))
+    sums.add(np.array([0.0, 4.0], np.float32), np.array([0.0, 4.0], np.float32))
+    row = sums.row("boxes")
+
+    assert row.cosine == pytest.approx(25 / math.sqrt(25 * 25.25))
+    assert row.snr_db == pytest.approx(10 * math.log10(25 / 0.25))
+    assert row.max_error == 0.5
