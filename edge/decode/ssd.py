@@ -6,11 +6,12 @@ variances are the manifest's `box_scales`.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.decode.activation import Activation, least_raw, logit
+from edge.decode.candidates import Candidates, best_rows
 from edge.heads import SsdHead
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 # In anchor sides, and as the logarithm of a side's growth. Only a damaged float head comes near:
 # real ones stay below 5, and e^32 still leaves the area of a box finite in float32.
 MAX_OFFSET = 32.0
-INDEX_BITS = 32
-INDEX_MASK = (1 << INDEX_BITS) - 1
-SIGN_SHIFT, MAGNITUDE_MASK = 31, 0x7FFFFFFF
 
 
 class SsdDecoder:
@@ -47,23 +45,21 @@ class SsdDecoder:
         if not isinstance(head, SsdHead):
             raise TypeError(f"expected an SSD head, got {head.kind}")
         anchors, columns = spec.outputs["scores"].shape[1:]
-        self._head = head
         self._max_candidates = max_candidates
         self._columns = columns
+        self._has_background = head.background
         self._boxes_quant = spec.outputs["boxes"].quant
-        self._scores_quant = spec.outputs["scores"].quant
         self._may_be_nan = spec.outputs["boxes"].dtype.kind == "f"
-        is_sigmoid = head.activation == "sigmoid"
-        self._threshold = _threshold_of(
-            spec, real=logit(score_threshold) if is_sigmoid else score_threshold
-        )
+        real = logit(score_threshold) if head.activation == "sigmoid" else score_threshold
+        self._threshold = least_raw(spec.outputs["scores"], real)
+        self._activate = Activation(spec.outputs["scores"], head.activation)
         self._passes = np.zeros(anchors * columns, np.bool_)
-        self._keys = np.empty(anchors * columns, np.int64)
         self._anchors_px = _anchors_px(spec)
         self._box_scales = np.array(head.box_scales)
-        self.boxes = np.zeros((max_candidates, 4), np.float32)
-        self.scores = np.zeros(max_candidates, np.float32)
-        self.class_ids = np.zeros(max_candidates, np.int32)
+        self._candidates = Candidates(max_candidates)
+        self.boxes = self._candidates.boxes
+        self.scores = self._candidates.scores
+        self.class_ids = self._candidates.class_ids
 
     def decode(self, heads: dict[str, NDArray[Any]]) -> int:
         """Decode the candidates of one frame into rows ``[:n]`` of the buffers.
@@ -82,45 +78,22 @@ class SsdDecoder:
             return 0
         raw_scores = heads["scores"].reshape(-1)  # (A * C,)
         np.greater_equal(raw_scores, self._threshold, out=self._passes)
-        if self._head.background:
+        if self._has_background:
             self._passes[:: self._columns] = False
         flat = self._passes.nonzero()[0]  # (n,)
+        raw = raw_scores[flat]
         if len(flat) > self._max_candidates:
-            flat = self._best(raw_scores, flat)
+            best = best_rows(raw, keep=self._max_candidates)
+            flat, raw = flat[best], raw[best]
         count = len(flat)
         if count == 0:
             return 0
         rows, columns = np.divmod(flat, self._columns)
-        np.subtract(columns, int(self._head.background), out=self.class_ids[:count])
-        self._fill_scores(raw_scores[flat])
+        np.subtract(columns, int(self._has_background), out=self.class_ids[:count])
+        self.scores[:count] = self._activate(raw)
         self._fill_boxes(heads["boxes"][0].take(rows, axis=0), rows)
-        return self._drop_nan(count) if self._may_be_nan else count
-
-    def _best(self, raw_scores: NDArray[Any], flat: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the indices of the `max_candidates` greatest scores, ascending.
-
-        One integer key holds the raw score and the index, so that ties fall the same way each time.
-        """
-        keys = self._keys[: len(flat)]
-        np.copyto(keys, _sortable(raw_scores[flat]))
-        np.left_shift(keys, INDEX_BITS, out=keys)
-        np.subtract(flat, keys, out=keys)
-        keys.partition(self._max_candidates - 1)
-        best = keys[: self._max_candidates]
-        np.bitwise_and(best, INDEX_MASK, out=best)
-        best.sort()
-        return best
-
-    def _fill_scores(self, raw: NDArray[Any]) -> None:
-        scores = self.scores[: len(raw)]
-        real = self._scores_quant.dequantize(raw)
-        if self._head.activation == "none":
-            np.minimum(real, 1, out=scores)  # a quantised 1 may come back as the next float
-            return
-        with np.errstate(over="ignore"):  # exp(89) is infinite in float32, and its score rightly 0
-            np.exp(np.negative(real, out=real), out=real)
-        real += 1
-        np.reciprocal(real, out=scores)
+        self._candidates.count = count
+        return self._candidates.drop_nan() if self._may_be_nan else count
 
     def _fill_boxes(self, raw: NDArray[Any], rows: NDArray[np.int64]) -> None:
         """Decode `(n, 4)` raw offsets (ty, tx, th, tw) of the anchors in `rows`.
@@ -137,32 +110,6 @@ class SsdDecoder:
         np.subtract(centers_yx, halves_yx, out=boxes[:, 1::-1])  # columns 1 and 0
         np.add(centers_yx, halves_yx, out=boxes[:, :1:-1])  # columns 3 and 2
 
-    def _drop_nan(self, count: int) -> int:
-        is_nan = np.isnan(self.boxes[:count]).any(axis=1)
-        if not is_nan.any():
-            return count
-        rows = np.flatnonzero(~is_nan)
-        for buffer in (self.boxes, self.scores, self.class_ids):
-            buffer[: len(rows)] = buffer[rows]
-        return len(rows)
-
-
-def logit(probability: float) -> float:
-    """Return the `x` with ``sigmoid(x) == probability``; infinite at 0 and 1."""
-    if probability <= 0:
-        return -math.inf
-    return math.inf if probability >= 1 else math.log(probability / (1 - probability))
-
-
-def _threshold_of(spec: ModelSpec, *, real: float) -> np.generic | None:
-    """Return the least raw score that passes, in the head's dtype; `None` if none does."""
-    scores = spec.outputs["scores"]
-    threshold = scores.quant.threshold(real, scores.dtype)
-    if scores.dtype.kind != "f" and threshold > np.iinfo(scores.dtype).max:
-        return None
-    value: np.generic = scores.dtype.type(threshold)
-    return value
-
 
 def _anchors_px(spec: ModelSpec) -> NDArray[np.float64]:
     """Return the anchors as `(A, 4)` float64 centre-size (cy, cx, h, w), input pixels."""
@@ -172,11 +119,3 @@ def _anchors_px(spec: ModelSpec) -> NDArray[np.float64]:
     size = np.array([height, width, height, width], np.float64)
     anchors_px: NDArray[np.float64] = spec.anchors * size
     return anchors_px
-
-
-def _sortable(values: NDArray[Any]) -> NDArray[Any]:
-    """Return integers that order as the values do: of a float its bits, those below 0 reversed."""
-    if values.dtype.kind != "f":
-        return values
-    bits = (values.astype(np.float32) + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0
-    return np.asarray(bits ^ ((bits >> SIGN_SHIFT) & MAGNITUDE_MASK))

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import ssd_float
 
-from edge.decode.ssd import SsdDecoder, logit
+from edge.decode.activation import logit
+from edge.decode.ssd import SsdDecoder
 from edge.heads import SsdHead
 from edge.quant import Quant
 
