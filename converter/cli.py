@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter import export, inspect_graph
+from converter import cli_options, export, inspect_graph
 from converter.flatbuffer import read_model_bytes
-from converter.importing import FAMILIES, Origin, import_model, read_labels
+from converter.importing import FAMILIES, import_model
 from converter.recipe import DEFAULT_RECIPE, load_recipe
 from converter.verify import MAX_ACCURACY_LOSS, MIN_AGREEMENT, Budget, as_json, as_text, faults
 from edge import manifest
@@ -42,7 +42,8 @@ EPILOG = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    return run(_parser(), argv, log_level=logging.WARNING)
+    words = cli_options.join_signed(sys.argv[1:] if argv is None else argv)
+    return run(_parser(), words, log_level=logging.WARNING)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,11 +64,9 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
         verbs, "run", "Import, calibrate, quantise, verify, and write one file.", run=_run
     )
-    parser.add_argument(
-        "model", metavar="MODEL", type=Path, help="a TF.js model.json, or a float .tflite of ours"
-    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help=cli_options.MODEL_HELP)
     parser.add_argument("--family", choices=FAMILIES, default="ssd", help="default: %(default)s")
-    parser.add_argument("--labels", metavar="FILE", type=Path, help="one a line; default: COCO's")
+    cli_options.add_model(parser)
     parser.add_argument("--name", help="of the model; default: that of the output file")
     parser.add_argument("--source", metavar="TEXT", help="where the weights come from")
     parser.add_argument("--license", metavar="TEXT", default="not stated", help="of the weights")
@@ -155,6 +154,7 @@ def _ratio(text: str) -> float:
 def _run(arguments: argparse.Namespace) -> int:
     from converter.conversion import convert, draw_images  # noqa: PLC0415 - loads pycocotools
 
+    choice = cli_options.choice_of(arguments)
     recipe = load_recipe(arguments.recipe)
     _check_folder(arguments.output)
     images = draw_images(
@@ -164,7 +164,12 @@ def _run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         annotations=arguments.annotations,
     )
-    reference = import_model(arguments.model, family=arguments.family, origin=_origin(arguments))
+    reference = import_model(
+        arguments.model,
+        family=arguments.family,
+        origin=cli_options.origin_of(arguments, name=arguments.output.stem),
+        choice=choice,
+    )
     if arguments.float:
         export.write(reference, arguments.float)
     done = convert(reference, images, recipe, budget=_budget(arguments))
@@ -175,17 +180,6 @@ def _check_folder(output: Path) -> None:
     """Refuse an output that cannot be written before the minutes it takes to make it."""
     if not output.resolve().parent.is_dir():
         raise ConfigError(f"{output}: its folder is not there; make it, or choose another with -o")
-
-
-def _origin(arguments: argparse.Namespace) -> Origin:
-    fields: dict[str, Any] = {
-        "name": arguments.name or arguments.output.stem,
-        "source": arguments.source or f"{arguments.model.name}, origin not stated",
-        "license": arguments.license,
-    }
-    if arguments.labels:
-        fields["labels"] = read_labels(arguments.labels)
-    return Origin(**fields)
 
 
 def _deliver(arguments: argparse.Namespace, quantized: ModelFile, bill: Bill) -> int:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from converter.choice import InputChoice
     from edge.heads import Head
     from edge.manifest import InputTransform
 
@@ -26,7 +27,7 @@ class Draft:
         head: What the outputs mean.
         outputs: Output role to tensor name, as the interpreter spells it.
         anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w), for an SSD head.
-        transform: How a frame becomes the input.
+        transform: How a frame becomes the input, whole or as far as the file says.
         labels: One a class id.
         changes: What the importer cut, merged or left out; a clause for the manifest.
         warnings: Sentences for the person who converts.
@@ -37,7 +38,7 @@ class Draft:
     head: Head
     outputs: dict[str, str]
     anchors: NDArray[np.float32] | None = None
-    transform: InputTransform | None = None
+    transform: InputTransform | InputChoice | None = None
     labels: tuple[str, ...] | None = None
     changes: str = ""
     warnings: tuple[str, ...] = field(default=())

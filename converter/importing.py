@@ -1,100 +1,153 @@
-"""Import a float model of a known family: read, cut at the raw heads, lower, describe."""
+"""Import a float model: recognise its format, read and cut it, complete what its file says."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zipfile
 from typing import TYPE_CHECKING
 
-from converter import export
-from converter.coco_labels import COCO_LABELS
-from converter.importers import tfjs
-from converter.importers.ssd_graph import SsdCut, find_ssd
-from converter.lowering import Lowered, lower
+from converter.completion import complete
+from converter.cut import draft_of
+from converter.importers.graph_cuts import find_cut
 from edge import manifest as manifests
 from edge.errors import ConfigError, ModelError
-from edge.manifest import Manifest, ModelFile, Provenance
+from edge.manifest import FLATBUFFER_IDENTIFIER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
+    from converter.choice import Choice, Origin
+    from converter.draft import Draft
+    from edge.manifest import ModelFile
 
-    from converter.graph import Graph
-
-FAMILIES = ("ssd",)
-FLOAT_RECIPE = "float32"
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What the person who converts says of the weights, for the manifest."""
-
-    name: str
-    source: str
-    license: str = "not stated"
-    labels: tuple[str, ...] = COCO_LABELS
+FAMILIES = ("ssd", "yolo", "unet")
+# Of the file that a format is recognised by.
+HEAD_BYTES = 16
+HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF", b"PK\x03\x04"
 
 
-def import_model(path: Path, *, family: str, origin: Origin) -> ModelFile:
-    """Return a float model file made of a TF.js `model.json`, or of a float `.tflite` of ours.
+def import_model(path: Path, *, family: str, origin: Origin, choice: Choice) -> ModelFile:
+    """Return a float model file made of a foreign model, or of a float `.tflite` of ours.
 
     Args:
-        path: The model; a `.tflite` keeps the manifest it has.
+        path: The model, of any format in `READERS`; a `.tflite` of ours keeps its manifest.
         family: One of `FAMILIES`.
         origin: For the manifest.
+        choice: What the person says of the model.
 
     Raises:
-        ConfigError: There is no such family.
-        ModelError: The model is missing, damaged, foreign, or not of that family.
+        ConfigError: There is no such family, it is of another, or something is not said.
+        ModelError: The model is missing, damaged, unsafe or of a kind that can't be converted.
         DependencyError: TensorFlow is not installed.
     """
     if family not in FAMILIES:
         raise ConfigError(f"expected a family, one of {', '.join(FAMILIES)}, found {family!r}")
-    if path.suffix == ".tflite":
+    if is_ours(path):
         return manifests.read(path)
-    graph = tfjs.read(path)
-    cut = find_ssd(graph)
-    return describe(path, cut, lower_ssd(graph, cut).flatbuffer, origin=origin)
+    draft = import_draft(path, family=family, choice=choice)
+    return complete(draft, path, family=family, origin=origin, choice=choice.input)
 
 
-def lower_ssd(graph: Graph, cut: SsdCut, *, inputs: NDArray[np.float32] | None = None) -> Lowered:
-    """Lower an SSD between its cuts; `inputs` `(N, H, W, 3)` are run through the original graph."""
-    width, height = cut.transform.size_wh
-    shape = (1, height, width, 3)
-    return lower(graph, feed=cut.feed, fetches=cut.fetches, shape=shape, inputs=inputs)
+def import_draft(path: Path, *, family: str, choice: Choice) -> Draft:
+    """Return what the importer of the file's format finds in it."""
+    return READERS[recognise(path)](path, family, choice)
 
 
-def describe(path: Path, cut: SsdCut, flatbuffer: bytes, *, origin: Origin) -> ModelFile:
-    """Return the float model file: the FlatBuffer with its manifest."""
-    manifest = Manifest(
-        name=origin.name,
-        input=cut.transform,
-        outputs={role: role for role in cut.fetches},
-        head=cut.head,
-        labels=origin.labels,
-        provenance=Provenance(
-            source=origin.source,
-            license=origin.license,
-            changes="cut at the raw heads; resize, decode and suppression left to the runtime",
-            recipe=FLOAT_RECIPE,
-            seed=0,
-            tools=export.tool_versions(export.IMPORT_TOOLS),
-        ),
-    )
-    bare = ModelFile(path, flatbuffer, manifest, cut.anchors)
-    return export.sealed(bare, manifest)
+def is_ours(path: Path) -> bool:
+    """Return whether a file is a `.tflite` with anything behind it, as only ours have."""
+    return _head(path)[4:8] == FLATBUFFER_IDENTIFIER and zipfile.is_zipfile(path)
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
-    """Return the labels in a text file, one a line; an empty line keeps an unused id.
+def recognise(path: Path) -> str:
+    """Return the format of a model, a key of `READERS`, by what it holds and then by its suffix.
 
     Raises:
-        ModelError: The file cannot be read, or is no text.
+        ModelError: It is missing, or of no format that can be converted.
     """
+    if path.is_dir():
+        return _folder_format(path)
+    head = _head(path)
+    if head[4:8] == FLATBUFFER_IDENTIFIER:
+        return "tflite"
+    if head.startswith(HDF5_MAGIC):
+        return "h5"
+    if head.startswith(ZIP_MAGIC):
+        return _zip_format(path)
+    known = SUFFIXES.get(path.suffix.lower())
+    if known:
+        return known
+    hint = HINTS.get(path.suffix.lower(), f"give one of {', '.join(SUFFIXES)}, or a SavedModel")
+    raise ModelError(f"{path}: expected a float model, found a file of another format; {hint}")
+
+
+def _head(path: Path) -> bytes:
+    if path.is_dir():
+        return b""
     try:
-        return tuple(line.strip() for line in path.read_text("utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as source:
+            return source.read(HEAD_BYTES)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such file; give the path of a float model") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _folder_format(path: Path) -> str:
+    if (path / "saved_model.pb").is_file():
+        return "saved_model"
+    raise ModelError(
+        f"{path}: expected a SavedModel folder, found one without saved_model.pb; "
+        "give the model's own file, or the folder that holds saved_model.pb"
+    )
+
+
+def _zip_format(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ModelError(
-            f"{path}: expected a text file with one label a line, which cannot be read: {error}"
+            f"{path}: expected a Keras archive, found one that is damaged; copy the file again"
         ) from error
+    if any(name.endswith(".pkl") for name in names):
+        raise ModelError(
+            f"{path}: expected a model that can be read safely, found a PyTorch pickle, which runs "
+            "code when it is loaded; export it to ONNX or TensorFlow first"
+        )
+    if "config.json" in names:
+        return "keras"
+    raise ModelError(
+        f"{path}: expected a Keras archive with config.json, found another zip; "
+        "give the .keras file that model.save wrote"
+    )
+
+
+def _tfjs(path: Path, family: str, choice: Choice) -> Draft:
+    from converter.importers import tfjs  # noqa: PLC0415
+
+    graph = tfjs.read(path)
+    return draft_of(graph, find_cut(graph, path, family=family, choice=choice))
+
+
+def _darknet(path: Path, _family: str, choice: Choice) -> Draft:
+    from converter.importers.darknet import import_darknet  # noqa: PLC0415
+
+    return import_darknet(path, weights=choice.weights)
+
+
+# Format to what reads it: path, family and choice in, draft out.
+READERS: dict[str, Callable[[Path, str, Choice], Draft]] = {
+    "tfjs": _tfjs,
+    "darknet": _darknet,
+}
+# For formats that their content does not give away.
+SUFFIXES = {
+    ".json": "tfjs",
+    ".cfg": "darknet",
+}
+HINTS = {
+    ".weights": "give the .cfg, and this file with --weights",
+    ".pt": "it is a PyTorch pickle, which runs code when loaded: export it to ONNX first",
+    ".pth": "it is a PyTorch pickle, which runs code when loaded: export it to ONNX first",
+    ".pkl": "it is a pickle, which runs code when loaded: export the model first",
+}

@@ -22,10 +22,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from converter import export  # noqa: E402
+from converter.bill import as_text  # noqa: E402
+from converter.choice import Choice, Origin  # noqa: E402
 from converter.conversion import convert, draw_images  # noqa: E402
-from converter.importing import Origin, import_model  # noqa: E402
+from converter.gate import Budget  # noqa: E402
+from converter.importing import import_model  # noqa: E402
 from converter.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
-from converter.verify import Budget, as_text  # noqa: E402
 from edge.errors import DependencyError, EdgeError, ModelError  # noqa: E402
 from edge.models import default_model_path  # noqa: E402
 
@@ -153,7 +155,8 @@ def _build_once(folder: Path, arguments: argparse.Namespace) -> tuple[bytes, str
         source=f"npm {PACKAGE} {VERSION}",
         license="Apache-2.0",
     )
-    reference = import_model(folder / "model.json", family="ssd", origin=origin)
+    model = folder / "model.json"
+    reference = import_model(model, family="ssd", origin=origin, choice=Choice())
     done = convert(reference, images, load_recipe(arguments.recipe), budget=Budget())
     if done.faults:
         raise ModelError("; ".join(done.faults))

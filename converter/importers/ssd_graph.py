@@ -6,11 +6,11 @@ resize, (x * m - s), feature maps, concatenated heads, then a float decode that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converter.cut import Cut
 from converter.graph import Graph, Node, node_name
 from edge.errors import ModelError
 from edge.heads import SsdHead
@@ -26,24 +26,7 @@ ANCHORS = f"{DECODE}/get_center_coordinates_and_sizes/transpose"
 BOX_SIDES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class SsdCut:
-    """Where to cut an SSD graph, and what the runtime must know of what was cut off.
-
-    Attributes:
-        feed: Node whose output becomes the model's input.
-        fetches: Output role to the node that makes it.
-        anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w).
-    """
-
-    feed: str
-    fetches: dict[str, str]
-    transform: InputTransform
-    head: SsdHead
-    anchors: NDArray[np.float32]
-
-
-def find_ssd(graph: Graph) -> SsdCut:
+def find_ssd(graph: Graph) -> Cut:
     """Recognise an SSD of the TF1 Object Detection API.
 
     Raises:
@@ -56,10 +39,12 @@ def find_ssd(graph: Graph) -> SsdCut:
     raw_boxes = graph.source(boxes)
     if raw_boxes is None:
         raise _missing("the raw boxes behind the decode", f"an input of {boxes.name}")
-    return SsdCut(
+    transform = _transform(graph)
+    return Cut(
         feed=FEED,
         fetches={"boxes": raw_boxes.name, "scores": scores.name},
-        transform=_transform(graph),
+        size_wh=transform.size_wh,
+        transform=transform,
         head=SsdHead(box_scales=_box_scales(graph), activation=activation, background=True),
         anchors=_anchors(graph),
     )

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from converter.cut import lower_cut
 from converter.graph import Graph, Node
 from converter.importers import tfjs
 from converter.importers.ssd_graph import find_ssd
-from converter.importing import lower_ssd
 from converter.inspect_graph import read_tables
 from converter.lowering import lower
 from edge.errors import ModelError
@@ -67,7 +67,7 @@ def test_the_real_detector_keeps_its_heads_and_loses_its_float_decode(assets):
     cut = find_ssd(graph)
     inputs = np.random.default_rng(2).uniform(-1, 1, (2, 300, 300, 3)).astype(np.float32)
 
-    made = lower_ssd(graph, cut, inputs=inputs)
+    made = lower_cut(graph, cut, inputs=inputs)
 
     found = run(made.flatbuffer, path, inputs)
     for role, expected in made.heads.items():

@@ -1,0 +1,72 @@
+"""What the person who converts says of a model, where its file does not, or says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Triple = tuple[float, float, float]
+# What `--range` means: pixel values 0..255 become (pixel - mean) / std.
+RANGES: dict[str, tuple[float, float]] = {
+    "0..1": (0.0, 255.0),
+    "-1..1": (127.5, 127.5),
+    "0..255": (0.0, 1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InputChoice:
+    """How a frame becomes the input tensor, as far as it is known.
+
+    Attributes:
+        color: Channel order that the model was trained on.
+        mean: Per channel, pixel values, in the order of `color`.
+        std: Likewise.
+        resize: How the frame is made to fit.
+        size_wh: Of the input, pixels, for a model that takes any size.
+    """
+
+    color: Literal["rgb", "bgr"] | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
+    resize: Literal["letterbox", "stretch"] | None = None
+    size_wh: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Everything that the person says of the model itself.
+
+    Attributes:
+        input: Of the preprocessing.
+        weights: The file of weights beside a `.cfg`.
+        output: The one to keep, of a model with several.
+        anchors: `--anchors` as it was typed, or the path of a file.
+        box_scales: Divisors of (ty, tx, th, tw) of an SSD whose decode lies outside its file.
+    """
+
+    input: InputChoice = field(default_factory=InputChoice)
+    weights: Path | None = None
+    output: str | None = None
+    anchors: str | None = None
+    box_scales: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the person says of the weights, for the manifest.
+
+    Attributes:
+        name: Of the model.
+        source: Where the weights come from.
+        license: Of the weights.
+        labels: One a class id; `None` takes those of the file, or COCO's where their number fits.
+    """
+
+    name: str
+    source: str
+    license: str = "not stated"
+    labels: tuple[str, ...] | None = None
