@@ -190,7 +190,7 @@ def spread(name: str, values: list[float], unit: str, goal: str = "") -> Figure:
 
 
 def kernels() -> list[Figure]:
-    """Measure decode and suppression of a 1917 x 91 head."""
+    """Measure decode and suppression of a 1917 x 91 head, and decoding of class maps."""
     return [
         Figure(name, us, us, us, "µs", f"≤ {limit:g}" if math.isfinite(limit) else "")
         for name, us, limit in bench_kernels.measure()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.class_map import ClassMap
 from edge.detections import Detections
-from edge.heads import SsdHead
+from edge.heads import SegmentationHead, SsdHead
 from edge.manifest import InputTransform, Manifest, ModelFile, Provenance
 from edge.model_spec import ModelSpec, TensorSpec
 from edge.observation import STAGES, Observation
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 LABELS = ("person", "", "cat")
 ANCHOR_COUNT = 6
 INPUT_WH = (20, 12)
+MAP_AXES = 3  # (1, H, W)
 # Not a model that runs: it has what tells a TensorFlow Lite file, and enough bytes to damage.
 FLATBUFFER = b"\x1c\0\0\0TFL3" + bytes(range(256)) * 4
 
@@ -95,6 +97,28 @@ def ssd_spec(*, boxes: TensorSpec, scores: TensorSpec, **changes: Any) -> ModelS
         {"boxes": boxes, "scores": scores},
         anchors(anchor_count) if given is None else given,
     )
+
+
+def segmentation_spec(output: TensorSpec, **changes: Any) -> ModelSpec:
+    """Return the contract of a segmenter with this output; `changes` are of its manifest.
+
+    It has as many labels as the output has channels, and two where it has one.
+    """
+    classes = max(2, output.shape[3]) if len(output.shape) > MAP_AXES else 2
+    fields: dict[str, Any] = {
+        "head": SegmentationHead(activation="softmax"),
+        "labels": tuple(f"class {number}" for number in range(classes)),
+        "outputs": {"classes": output.name},
+    }
+    described = manifest(**fields | changes)
+    width, height = described.input.size_wh
+    return ModelSpec(described, tensor("image", (1, height, width, 3)), {"classes": output}, None)
+
+
+def class_map(*, width: int = 8, height: int = 4, classes: int = len(LABELS)) -> ClassMap:
+    """Return a map of random classes over a 1280 x 720 frame."""
+    random = np.random.default_rng(3)
+    return ClassMap(random.integers(0, classes, (height, width), np.uint8), (1280, 720))
 
 
 def detections(count: int) -> Detections:
