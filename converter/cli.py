@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import cli_options, export, inspect_graph
+from converter.bill import as_text, warnings
 from converter.flatbuffer import read_model_bytes
+from converter.gate import ACCURACY_LOSSES, MIN_AGREEMENT, Budget, as_json, faults
 from converter.importing import FAMILIES, import_model
 from converter.recipe import DEFAULT_RECIPE, load_recipe
-from converter.verify import MAX_ACCURACY_LOSS, MIN_AGREEMENT, Budget, as_json, as_text, faults
 from edge import manifest
 from edge.command import DONE, FAILED, add_verb, new_parser, positive, run
 from edge.errors import ConfigError
@@ -25,7 +26,7 @@ from edge.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from converter.verify import Bill
+    from converter.bill import Bill
     from edge.manifest import ModelFile
 
 HELD_BACK_COUNT = 100
@@ -132,14 +133,14 @@ def _add_judgement(parser: argparse.ArgumentParser) -> None:
         metavar="RATIO",
         type=_ratio,
         default=MIN_AGREEMENT,
-        help="float detections that int8 must find again; default: %(default)s",
+        help="float detections found again, or IoU of masks; default: %(default)s",
     )
     parser.add_argument(
         "--max-loss",
         metavar="RATIO",
         type=_ratio,
-        default=MAX_ACCURACY_LOSS,
-        help="mAP50-95 that int8 may lose, with --annotations; default: %(default)s",
+        help="mAP50-95 or mIoU that int8 may lose, with labels; default, by head: "
+        + ", ".join(f"{head} {loss}" for head, loss in ACCURACY_LOSSES.items()),
     )
     parser.add_argument("--json", action="store_true", help="the bill as JSON")
 
@@ -246,6 +247,8 @@ def _print_bill(arguments: argparse.Namespace, bill: Bill) -> None:
         print(json.dumps(as_json(bill, _budget(arguments)), indent=1))
     else:
         print(as_text(bill))
+    for warning in warnings(bill):
+        print(f"edge-convert: warning: {warning}", file=sys.stderr)
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
