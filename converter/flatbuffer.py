@@ -57,3 +57,20 @@ def with_role_names(flatbuffer: bytes) -> bytes:
     for row in [*signature.inputs, *signature.outputs]:
         tensors[row.tensorIndex].name = row.name
     return pack(model)
+
+
+def with_output_names(flatbuffer: bytes, names: list[str]) -> bytes:
+    """Return the model with its output tensors, in their order, bearing these names.
+
+    A tensor inside that bears one of them gets another: names are what outputs are addressed by.
+    """
+    model = unpack(flatbuffer)
+    graph = model.subgraphs[0]
+    if [graph.tensors[index].name.decode() for index in graph.outputs] == names:
+        return flatbuffer
+    for tensor in graph.tensors:
+        if tensor.name.decode() in names:
+            tensor.name = f"{tensor.name.decode()}_inside"
+    for index, name in zip(graph.outputs, names, strict=True):
+        graph.tensors[index].name = name
+    return pack(model)

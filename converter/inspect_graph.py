@@ -94,21 +94,6 @@ def read_tables(flatbuffer: bytes, path: Path) -> GraphTables:
     return GraphTables(ops, tensors, *ends)
 
 
-def refuse_float(tables: GraphTables, path: Path) -> None:
-    """Refuse a quantised model in which an op still computes with floats.
-
-    Raises:
-        ModelError: There is one; the message counts them by kind.
-    """
-    left = Counter(op.kind for op in tables.float_ops())
-    if left:
-        kinds = ", ".join(f"{kind} x{count}" for kind, count in left.most_common())
-        raise ModelError(
-            f"{path}: expected only integer ops after quantisation, found float {kinds}; "
-            "replace these ops in the model, or choose another recipe"
-        )
-
-
 def as_json(tables: GraphTables) -> dict[str, Any]:
     """Return the tables ready for JSON."""
     return {

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from calibration.ranges import Range
-from converter.inspect_graph import GraphTables, read_tables, refuse_float
+from converter import flatbuffer as fb
+from converter.inspect_graph import GraphTables, OpRow, read_tables
+from converter.islands import counted, islands, refuse_float, selected, unwanted
 from converter.quantize_litert import quantize_litert, rules_of
-from edge.errors import ModelError
+from converter.quantize_tflite import quantize_tflite
+from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from converter.recipe import Recipe
 
+Backend = Literal["litert", "tflite_converter"]
+NAMES = {"litert": "litert-quantizer", "tflite_converter": "TensorFlow's quantiser"}
 # Ops that hand values on unchanged: both sides take one range.
 COPYING = ("CONCATENATION", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")
 
@@ -27,15 +33,23 @@ class Quantized:
 
     Attributes:
         flatbuffer: The bare model.
-        quantizer: `litert` or `tflite_converter`.
+        quantizer: Which made it.
         reason: Why that one, in words.
-        kept: Ops of the float model that a rule kept out of int8, by kind and tensor.
+        islands: Ops inside that compute otherwise than the recipe says: `float32` or `int16`, to
+            kind, to count. Empty for a plain int8 model.
     """
 
     flatbuffer: bytes
-    quantizer: Literal["litert", "tflite_converter"]
+    quantizer: Backend
     reason: str
-    kept: tuple[str, ...] = ()
+    islands: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def describe(self, recipe: Recipe) -> str:
+        """Return how it was made, for the manifest and the report."""
+        words = f"quantised after training with recipe {recipe.name} by {NAMES[self.quantizer]}"
+        inside = [f"{dtype} inside: {counted(kinds)}" for dtype, kinds in self.islands.items()]
+        parts = [f"{words} ({self.reason})", *inside, *filter(None, [recipe.purpose])]
+        return "; ".join(parts)
 
 
 def quantize(
@@ -51,16 +65,100 @@ def quantize(
         path: For messages.
 
     Raises:
-        ModelError: A range is missing, or an op cannot be quantised.
+        ModelError: A range is missing, the quantiser refuses the model, or leaves an op float that
+            no rule kept.
+        ConfigError: A rule of the recipe fits no op of this model, or not this quantiser.
         DependencyError: The quantiser is not installed.
     """
     tables = read_tables(flatbuffer, path)
-    if recipe.needs_ranges:
-        _check_complete(tables, ranges, path)
-    found = quantize_litert(flatbuffer, join_copies(tables, ranges), rules_of(recipe), path=path)
-    if recipe.needs_ranges:
-        refuse_float(read_tables(found, path), path)
-    return Quantized(found, "litert", "the recipe says so")
+    job = _Job(
+        flatbuffer=flatbuffer,
+        ranges=_joined(tables, ranges, path) if recipe.needs_ranges else {},
+        recipe=recipe,
+        kept_float=_named(tables, selected(tables, recipe.keep_float, path)),
+        kept_int16=_named(tables, selected(tables, recipe.keep_int16, path)),
+        outputs=[tables.tensors[index].name for index in tables.outputs],
+        path=path,
+    )
+    if recipe.quantizer == "auto":
+        return _choose(job)
+    made, left = _attempt(job, recipe.quantizer, reason="as the recipe says")
+    refuse_float(left, path, quantizer=recipe.quantizer)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What either quantiser needs; kept are (kind, tensor) of the ops that rules keep.
+
+    Attributes:
+        outputs: Names of the float model's output tensors, in its order.
+    """
+
+    flatbuffer: bytes
+    ranges: dict[str, Range]
+    recipe: Recipe
+    kept_float: list[tuple[str, str]]
+    kept_int16: list[tuple[str, str]]
+    outputs: list[str]
+    path: Path
+
+
+def _choose(job: _Job) -> Quantized:
+    """Return litert-quantizer's result, unless it leaves an op float: then TensorFlow's.
+
+    What it leaves float stands in no public table, so it is tried: 0.5 s beside the images' minute.
+    """
+    made, left = _attempt(job, "litert", reason="it leaves no op float")
+    if not left:
+        return made
+    if job.kept_int16:
+        raise ModelError(
+            f"{job.path}: litert-quantizer leaves float {counted(left)}, and TensorFlow's "
+            "quantiser has no int16 layers; keep the layers float instead"
+        )
+    reason = f"litert-quantizer leaves float {counted(left)}"
+    made, left = _attempt(job, "tflite_converter", reason=reason)
+    refuse_float(left, job.path, quantizer="tflite_converter")
+    return made
+
+
+def _attempt(job: _Job, quantizer: Backend, *, reason: str) -> tuple[Quantized, dict[str, int]]:
+    """Return what a quantiser makes, and the float ops that no rule kept, by kind."""
+    flatbuffer = fb.with_output_names(BACKENDS[quantizer](job), job.outputs)
+    tables = read_tables(flatbuffer, job.path)
+    made = Quantized(flatbuffer, quantizer, reason, islands(tables, job.recipe))
+    return made, unwanted(tables, job.recipe, [kind for kind, _ in job.kept_float])
+
+
+def _by_litert(job: _Job) -> bytes:
+    rules = rules_of(
+        job.recipe,
+        float_names=[name for _, name in job.kept_float],
+        int16_names=[name for _, name in job.kept_int16],
+    )
+    return quantize_litert(job.flatbuffer, job.ranges, rules, path=job.path)
+
+
+def _by_tflite(job: _Job) -> bytes:
+    if job.kept_int16:
+        raise ConfigError(
+            f"recipe {job.recipe.name}: TensorFlow's quantiser has no int16 layers; "
+            "keep them float, or choose --recipe int8"
+        )
+    return quantize_tflite(
+        job.flatbuffer, job.ranges, float_names=[name for _, name in job.kept_float]
+    )
+
+
+BACKENDS: dict[Backend, Callable[[_Job], bytes]] = {
+    "litert": _by_litert,
+    "tflite_converter": _by_tflite,
+}
+
+
+def _named(tables: GraphTables, ops: tuple[OpRow, ...]) -> list[tuple[str, str]]:
+    return [(op.kind, tables.tensors[op.outputs[0]].name) for op in ops if op.outputs]
 
 
 def saturate_scores(ranges: dict[str, Range], tensor: str, *, floor: float) -> dict[str, Range]:
@@ -96,7 +194,7 @@ def join_copies(tables: GraphTables, ranges: dict[str, Range]) -> dict[str, Rang
     return joined
 
 
-def _check_complete(tables: GraphTables, ranges: dict[str, Range], path: Path) -> None:
+def _joined(tables: GraphTables, ranges: dict[str, Range], path: Path) -> dict[str, Range]:
     computed = {index for op in tables.ops for index in op.outputs} | set(tables.inputs)
     needed = (tables.tensors[index] for index in sorted(computed))
     for tensor in needed:
@@ -105,3 +203,4 @@ def _check_complete(tables: GraphTables, ranges: dict[str, Range], path: Path) -
                 f"{path}: expected a range for each computed tensor, found none for "
                 f"{tensor.name!r}; calibrate with this very model"
             )
+    return join_copies(tables, ranges)

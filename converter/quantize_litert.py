@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from converter.recipe import Activations, Recipe, Weights
 
 
+ENDS = ("INPUT", "OUTPUT")  # litert-quantizer's names for the model's own
+
+
 def quantize_litert(
     flatbuffer: bytes, ranges: dict[str, Range], rules: list[dict[str, Any]], *, path: Path
 ) -> bytes:
@@ -65,10 +68,13 @@ def rules_of(
         float_names: Tensors whose ops stay float.
         int16_names: Tensors whose ops take int16 activations.
     """
-    everything = {"regex": ".*", "operation": "*"}
-    rules = [everything | _body(recipe.weights, recipe.activations)]
+    body = _body(recipe.weights, recipe.activations)
+    rules = [{"regex": ".*", "operation": "*"} | body]
     rules += [_scope(name) | _body("int8", "int16") for name in int16_names]
     rules += [_scope(name) | {"algorithm_key": "no_quantize"} for name in float_names]
+    # Whatever writes an output: the model's ends stay as the recipe has them. Another expression
+    # than the first rule's, as two rules with the same one are merged.
+    rules += [{"regex": "^", "operation": end} | body for end in ENDS if len(rules) > 1]
     return rules
 
 

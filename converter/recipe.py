@@ -67,6 +67,14 @@ class Selection(BaseModel):
             return True
         return any(re.search(pattern, name) for pattern in self.names for name in names)
 
+    def singly(self) -> dict[str, Selection]:
+        """Return its parts, one pattern, kind or number each, by what was typed."""
+        return (
+            {name: Selection(names=(name,)) for name in self.names}
+            | {kind: Selection(kinds=(kind,)) for kind in self.kinds}
+            | {str(number): Selection(ops=(number,)) for number in self.ops}
+        )
+
 
 class Recipe(BaseModel):
     """One way to quantise a model.

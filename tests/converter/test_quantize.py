@@ -10,7 +10,8 @@ import pytest
 
 from calibration.ranges import Range
 from converter.bias_correction import rounding_error
-from converter.inspect_graph import GraphTables, OpRow, TensorRow, refuse_float
+from converter.inspect_graph import GraphTables, OpRow, TensorRow
+from converter.islands import refuse_float, unwanted
 from converter.quantize import join_copies, saturate_scores
 from converter.recipe import load_recipe, recipe_names
 from edge.errors import ConfigError, ModelError
@@ -64,7 +65,7 @@ def test_a_float_op_is_refused_by_its_name_and_number():
     graph = tables(("LEAKY_RELU", (0,), 1), ("LEAKY_RELU", (1,), 2), count=3)
 
     with pytest.raises(ModelError, match="float LEAKY_RELU x2"):
-        refuse_float(graph, Path("m.tflite"))
+        refuse_float(unwanted(graph, load_recipe("int8")), Path("m.tflite"), quantizer="litert")
 
 
 def test_an_unknown_recipe_is_refused_with_the_list_of_those_there_are():
