@@ -1,0 +1,79 @@
+"""The network of a Darknet `.cfg`, with every size held to a limit: a cfg is untrusted input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from converter.importers.darknet_cfg import read_sections, shown
+from converter.importers.darknet_keys import TRAINING
+from converter.importers.darknet_layers import Network, spelt
+from converter.importers.darknet_sections import ALIASES, LAYERS, MAX_CHANNELS, Builder, Row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from converter.importers.darknet_cfg import Section
+    from converter.importers.darknet_layers import Layer
+
+# The largest networks known have 6.4e7 weights, and 7.6e7 values in a layer.
+MAX_VALUES = 2**27
+MAX_WEIGHTS = 2**28
+
+
+def read_network(path: Path) -> Network:
+    """Return the network of a cfg.
+
+    Raises:
+        ModelError: It is no cfg, or holds a section or a value that is not supported.
+    """
+    net, *sections = read_sections(path)
+    builder = Builder(net)
+    warnings: list[str] = []
+    for section in sections:
+        row = LAYERS.get(ALIASES.get(section.kind, section.kind))
+        if row is None:
+            raise section.fault(f"one of {', '.join(LAYERS)}", shown(section.kind))
+        warnings.extend(_check_keys(section, row))
+        layer = row.read(section, builder)
+        if min(layer.shape) < 1:
+            raise section.fault(
+                "something to come out",
+                "height x width x channels {} x {} x {}".format(*layer.shape),
+            )
+        _check_size(section, layer)
+        builder.layers.append(layer)
+    network = Network(path, builder.size_wh, tuple(builder.layers), tuple(warnings))
+    weights = sum(convolution.weights() for convolution in network.convolutions().values())
+    if weights > MAX_WEIGHTS:
+        raise net.fault(f"at most {MAX_WEIGHTS} weights", f"{weights}")
+    return network
+
+
+def _check_keys(section: Section, row: Row) -> list[str]:
+    """Return a warning for every unknown key, once those that change the result are neutral."""
+    unknown = []
+    for key, value in section.options.items():
+        if key in row.only:
+            if not _same(value, row.only[key]):
+                raise section.fault(
+                    f"'{key} = {row.only[key]}', the only one supported", shown(value)
+                )
+        elif key not in row.keys and key not in TRAINING:
+            unknown.append(f"{section.where}: {shown(key)} is unknown and was left out")
+    return unknown
+
+
+def _check_size(section: Section, layer: Layer) -> None:
+    height, width, channels = layer.shape
+    if channels > MAX_CHANNELS:
+        raise section.fault(f"at most {MAX_CHANNELS} channels", f"{channels}")
+    if height * width * channels > MAX_VALUES:
+        raise section.fault(f"at most {MAX_VALUES} values", spelt((height, width, channels)))
+
+
+def _same(value: str, neutral: str) -> bool:
+    """Return whether a value is the neutral one, `1.0` and `1` alike."""
+    try:
+        return float(value) == float(neutral)
+    except ValueError:
+        return value == neutral
