@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 IMPORT_TOOLS = ("tensorflow",)
-QUANTIZE_TOOLS = ("ai-edge-litert", "litert-quantizer", "numpy", "opencv-python-headless")
+QUANTIZE_TOOLS = ("ai-edge-litert", "numpy", "opencv-python-headless")
 
 
 def tool_versions(names: Iterable[str]) -> dict[str, str]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from calibration.observe import observe
 from converter import export
 from converter.bias_correction import correct_biases, observe_means
-from converter.quantize import quantize, saturate_scores
+from converter.quantize import TOOLS, Quantized, quantize, saturate_scores
+from converter.recipe import recipe_names
 from edge.errors import ModelError
+from edge.heads import SsdHead
 from edge.manifest import Calibration, ModelFile
 
 if TYPE_CHECKING:
@@ -31,15 +33,17 @@ def quantize_file(
     """
     refuse_quantized(file)
     transform = file.manifest.input
-    ranges = observe(
-        file.flatbuffer, images, transform, calibrator=recipe.calibrator, progress=progress
-    )
+    ranges = {}
+    if recipe.needs_ranges:
+        ranges = observe(
+            file.flatbuffer, images, transform, calibrator=recipe.calibrator, progress=progress
+        )
     corrected = file.flatbuffer
     if "bias_correction" in recipe.repairs:
         means = observe_means(file.flatbuffer, images, transform, progress=progress)
         corrected = correct_biases(file.flatbuffer, means)
     made = quantize(corrected, _with_floor(file, ranges, recipe), recipe, path=file.path)
-    return _described(file, made.flatbuffer, images=images, recipe=recipe)
+    return _described(file, made, images=images, recipe=recipe)
 
 
 def refuse_quantized(file: ModelFile) -> None:
@@ -48,30 +52,30 @@ def refuse_quantized(file: ModelFile) -> None:
     Raises:
         ModelError: It is.
     """
-    if file.manifest.calibration is not None:
+    recipe = file.manifest.provenance.recipe
+    if file.manifest.calibration is not None or recipe in recipe_names():
         raise ModelError(
             f"{file.path}: expected a float model, found one that is quantised already "
-            f"({file.manifest.provenance.recipe}); give the float model that it was made of"
+            f"({recipe}); give the float model that it was made of"
         )
 
 
 def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> dict[str, Range]:
-    if file.manifest.head.activation != "sigmoid":
+    head = file.manifest.head
+    if not recipe.needs_ranges or not isinstance(head, SsdHead) or head.activation != "sigmoid":
         return ranges
     return saturate_scores(ranges, file.manifest.outputs["scores"], floor=recipe.score_floor)
 
 
-def _described(
-    file: ModelFile, flatbuffer: bytes, *, images: ImageSet, recipe: Recipe
-) -> ModelFile:
+def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
     before = file.manifest.provenance
-    tools = before.tools | export.tool_versions(export.QUANTIZE_TOOLS)
+    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
     provenance = before.model_copy(
         update={
             "recipe": recipe.name,
             "seed": images.seed,
             "tools": dict(sorted(tools.items())),
-            "changes": f"{before.changes}; quantised after training with recipe {recipe.name}",
+            "changes": f"{before.changes}; {made.describe(recipe)}",
         }
     )
     calibration = Calibration(
@@ -81,6 +85,9 @@ def _described(
         method=recipe.calibrator,
     )
     manifest = file.manifest.model_copy(
-        update={"provenance": provenance, "calibration": calibration}
+        update={
+            "provenance": provenance,
+            "calibration": calibration if recipe.needs_ranges else None,
+        }
     )
-    return export.sealed(ModelFile(file.path, flatbuffer, manifest, file.anchors), manifest)
+    return export.sealed(ModelFile(file.path, made.flatbuffer, manifest, file.anchors), manifest)

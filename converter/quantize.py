@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 Backend = Literal["litert", "tflite_converter"]
 NAMES = {"litert": "litert-quantizer", "tflite_converter": "TensorFlow's quantiser"}
+TOOLS: dict[Backend, tuple[str, ...]] = {
+    "litert": ("litert-quantizer",),
+    "tflite_converter": ("tensorflow",),
+}
 # Ops that hand values on unchanged: both sides take one range.
 COPYING = ("CONCATENATION", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")
 
