@@ -143,6 +143,40 @@ class GraphBuilder:
         inputs = (value, self.constant(np.array(shape, np.int32)))
         return self.op("Reshape", inputs, {"Tshape": INT32})
 
+    def strided_slice(self, value: str, parts: Sequence[slice]) -> str:
+        """Take a part along each axis; starts, ends and steps are numbers."""
+        ends = zip(*((part.start, part.stop, part.step) for part in parts), strict=True)
+        inputs = (value, *(self.constant(np.array(each, np.int32)) for each in ends))
+        return self.op("StridedSlice", inputs, {"Index": INT32})
+
+    def average_pool(self, image: str, kernel: tuple[int, int], *, strides: tuple[int, int]) -> str:
+        """Add a mean over windows that lie inside the image."""
+        attrs = {"ksize": _spatial(kernel), "strides": _spatial(strides)}
+        return self.op("AvgPool", (image,), {**attrs, "padding": _padding("VALID")})
+
+    def transposed_convolution(
+        self, image: str, filters: NDArray[np.float32], shape: Sequence[int]
+    ) -> str:
+        """Add a transposed convolution whose windows do not overlap.
+
+        Args:
+            image: `(1, H, W, Cin)`.
+            filters: `(kH, kW, Cout, Cin)`; the strides are kH and kW.
+            shape: Of the result, `(1, kH * H, kW * W, Cout)`.
+        """
+        inputs = (self.constant(np.array(shape, np.int32)), self.constant(filters), image)
+        attrs = {"strides": _spatial(filters.shape[:2]), "padding": _padding("VALID")}
+        return self.op("Conv2DBackpropInput", inputs, attrs)
+
+    def resize_bilinear(self, image: str, size_hw: tuple[int, int], *, align_corners: bool) -> str:
+        """Interpolate between pixel centres, or between the corners' own."""
+        inputs = (image, self.constant(np.array(size_hw, np.int32)))
+        attrs = {
+            "align_corners": {"b": align_corners},
+            "half_pixel_centers": {"b": not align_corners},
+        }
+        return self.op("ResizeBilinear", inputs, attrs)
+
     def upsample_nearest(self, image: str, size_hw: tuple[int, int]) -> str:
         """Repeat rows and columns until the image has this size."""
         inputs = (image, self.constant(np.array(size_hw, np.int32)))

@@ -135,15 +135,23 @@ def _darknet(path: Path, _family: str, choice: Choice) -> Draft:
     return import_darknet(path, weights=choice.weights)
 
 
+def _onnx(path: Path, family: str, _choice: Choice) -> Draft:
+    from converter.importers.onnx import import_onnx  # noqa: PLC0415
+
+    return import_onnx(path, family=family)
+
+
 # Format to what reads it: path, family and choice in, draft out.
 READERS: dict[str, Callable[[Path, str, Choice], Draft]] = {
     "tfjs": _tfjs,
     "darknet": _darknet,
+    "onnx": _onnx,
 }
 # For formats that their content does not give away.
 SUFFIXES = {
     ".json": "tfjs",
     ".cfg": "darknet",
+    ".onnx": "onnx",
 }
 HINTS = {
     ".weights": "give the .cfg, and this file with --weights",

@@ -26,14 +26,16 @@ LAYERS = {
     "values": [
         "__init__", "errors", "record", "heads", "anchors", "frame", "quant", "placement",
         "detections", "class_map", "manifest", "segmentation_spec", "model_spec", "observation",
-        "metrics", "payload", "config", "config_faults", "table", "command", "cores",
+        "metrics", "payload", "detection_payload", "segmentation_payload", "payload_schema",
+        "config", "config_faults", "table", "command", "cores",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",
     ],
     "pipeline": ["input_buffer", "detector", "segmenter", "pipeline"],
     "sinks": ["sinks", "sinks.*"],
-    "app": ["app", "check", "inspection", "annotate", "demo", "broker", "subscriber", "evaluate"],
+    "app": ["app", "check", "inspection", "annotate", "demo", "broker", "subscriber", "evaluation",
+        "evaluation.*"],
     "cli": ["cli", "__main__"],
 }  # fmt: skip
 # A sink knows what it is handed, and nothing of where that came from.
@@ -44,7 +46,7 @@ SEAMS = {
     "ai_edge_litert": ["edge.interpreter", "converter.*"],
     "tflite_runtime": ["edge.interpreter"],
     "cv2": [
-        "edge.preprocess", "edge.capture.*", "edge.annotate", "edge.demo", "calibration.*",
+        "edge.preprocess", "edge.capture.*", "edge.annotate", "edge.demo", "edge.evaluation.*", "calibration.*",
         "converter.*",
     ],
     "paho": ["edge.sinks.mqtt*", "edge.subscriber"],
@@ -52,6 +54,7 @@ SEAMS = {
     "tensorflow": ["converter.*"],
     "keras": ["converter.*"],
     "litert_quantizer": ["converter.*"],
+    "onnx": ["converter.importers.onnx*"],
 }  # fmt: skip
 
 
