@@ -12,7 +12,7 @@ BAR_COLUMNS = 30
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Progress | None]:
+def bar(label: str, *, unit: str = "images") -> Iterator[Progress | None]:
     """Give a callback that draws on stderr; `None` where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -20,7 +20,7 @@ def bar(label: str) -> Iterator[Progress | None]:
 
     def draw(done: int, total: int) -> None:
         filled = BAR_COLUMNS * done // total
-        sys.stderr.write(f"\r{label} [{'#' * filled:<{BAR_COLUMNS}}] {done}/{total} images")
+        sys.stderr.write(f"\r{label} [{'#' * filled:<{BAR_COLUMNS}}] {done}/{total} {unit}")
         sys.stderr.flush()
 
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.bill import SEGMENTATION, warnings
 
 if TYPE_CHECKING:
-    from converter.bill import Bill
+    from converter.bill import Bill, HeadRow
 
 MIN_AGREEMENT = 0.98
 # Most mAP50-95 or mean IoU lost, by kind of head, where labels were given: what int8 costs a sound
@@ -59,13 +60,18 @@ def faults(bill: Bill, budget: Budget) -> list[str]:
     ]
 
 
+def head_json(row: HeadRow) -> dict[str, Any]:
+    """Return one output's figures ready for JSON, which has no infinity: no noise is `null`."""
+    return {**asdict(row), "snr_db": row.snr_db if math.isfinite(row.snr_db) else None}
+
+
 def as_json(bill: Bill, budget: Budget) -> dict[str, Any]:
     """Return the bill and its verdict ready for JSON."""
     return {
         "head": bill.head,
         "float_bytes": bill.float_bytes,
         "quantized_bytes": bill.quantized_bytes,
-        "heads": [asdict(row) for row in bill.heads],
+        "heads": [head_json(row) for row in bill.heads],
         "images": len(bill.images),
         "matched": bill.matched,
         "expected": bill.expected,

@@ -1,0 +1,171 @@
+"""Take every figure and picture of a report."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calibration.progress import bar
+from converter import accuracy, export
+from converter.bill import warnings
+from converter.latency import measure
+from converter.quantization import quantize_file
+from converter.recipe import load_recipe
+from converter.report.contents import Features, Report, Variant
+from converter.report.features import choose_layers, observe_features
+from converter.report.sheets import draw_layer
+from converter.report.side_by_side import choose_images, draw_side_by_side
+from converter.verify import compare_all
+from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from calibration.progress import Progress
+    from converter.bill import Bill
+    from converter.report.contents import Subject
+    from converter.sensitivity import LayerError
+    from edge.manifest import ModelFile
+
+FLOAT = "float32"
+# Beside the model that was asked for: neither takes a calibration.
+OTHER_RECIPES = ("float16", "dynamic")
+# Each takes a run of the plain kernels with every tensor kept, 0.1 to 0.5 s.
+FEATURE_IMAGES = 8
+DRAWN_LAYERS = 4
+CPU_INFO = Path("/proc/cpuinfo")
+
+_log = logging.getLogger(__name__)
+
+
+def build(subject: Subject, *, layers: Sequence[LayerError] = ()) -> Report:
+    """Run the models for what the bill does not hold, and return the whole report.
+
+    Args:
+        subject: Two models and their bill.
+        layers: Errors of the quantised model layer by layer, where they were taken.
+
+    Raises:
+        ModelError: A model cannot be run.
+        SourceError: An image cannot be read.
+    """
+    elapsed_s: dict[str, float] = {}
+    with _timed(elapsed_s, "variants"):
+        others, missing = _other_variants(subject)
+    files = {FLOAT: subject.reference, **others, _own_name(subject): subject.quantized}
+    with _timed(elapsed_s, "agreement"):
+        bills = _bills(subject, others)
+    with _timed(elapsed_s, "latency"), bar("latency", unit="windows") as progress:
+        latencies = measure(files, progress=progress)
+    chosen = choose_images(subject.bill)
+    with _timed(elapsed_s, "pictures"), bar("pictures") as progress:
+        pictures = draw_side_by_side(subject, chosen, progress=progress)
+    typical_first = [row.path for _, row in reversed(chosen)]
+    with _timed(elapsed_s, "features"), bar("features") as progress:
+        features = _features(subject, typical_first, progress=progress)
+    return Report(
+        subject=subject,
+        variants=tuple(
+            Variant(
+                name=name,
+                recipe="" if name == FLOAT else file.manifest.provenance.recipe,
+                digest=file.manifest.digest,
+                size_bytes=len(file.flatbuffer),
+                latency=latencies[name],
+                bill=bills.get(name),
+            )
+            for name, file in files.items()
+        ),
+        layers=tuple(layers),
+        side_by_side=pictures,
+        features=features,
+        host=host(),
+        warnings=(*warnings(subject.bill), *missing),
+        elapsed_s=elapsed_s,
+    )
+
+
+def host() -> dict[str, str]:
+    """Return what the latency was measured on, by name."""
+    return {
+        "cpu": _cpu_name(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "threads": "1",
+        **export.tool_versions(export.QUANTIZE_TOOLS),
+    }
+
+
+def _cpu_name() -> str:
+    """Return the model of the processor; the machine's kind where the system does not tell."""
+    lines = CPU_INFO.read_text("utf-8").splitlines() if CPU_INFO.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+@contextmanager
+def _timed(elapsed_s: dict[str, float], part: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    elapsed_s[part] = round(time.monotonic() - started, 2)
+
+
+def _own_name(subject: Subject) -> str:
+    return subject.quantized.manifest.provenance.recipe
+
+
+def _other_variants(subject: Subject) -> tuple[dict[str, ModelFile], list[str]]:
+    """Return the model by the other recipes, and a sentence for each that cannot be made."""
+    made: dict[str, ModelFile] = {}
+    missing = []
+    for name in OTHER_RECIPES:
+        if name == _own_name(subject):
+            continue
+        try:
+            images = subject.images.calibration
+            made[name] = quantize_file(subject.reference, images, load_recipe(name))
+        except EdgeError as error:
+            missing.append(f"the table lacks {name}, which cannot be made: {error}")
+            _log.warning("%s", missing[-1])
+    return made, missing
+
+
+def _bills(subject: Subject, others: dict[str, ModelFile]) -> dict[str, Bill]:
+    """Return the bill of every model but the float one, all on the same held-back images."""
+    images = subject.images
+    with bar("compare others") as progress:
+        found = compare_all(
+            subject.reference, list(others.values()), images.held_back, progress=progress
+        )
+    bills = dict(zip(others, found, strict=True))
+    if images.annotations is not None:
+        for name, file in others.items():
+            with bar(f"accuracy {name}") as progress:
+                rows = accuracy.compare(
+                    subject.reference,
+                    file,
+                    images=images.held_back,
+                    annotations=images.annotations,
+                    dataset=images.dataset,
+                    seed=subject.quantized.manifest.provenance.seed,
+                    progress=progress,
+                )
+            bills[name] = replace(bills[name], accuracy=rows)
+    return {**bills, _own_name(subject): subject.bill}
+
+
+def _features(subject: Subject, first: Sequence[Path], *, progress: Progress | None) -> Features:
+    paths = list(dict.fromkeys((*first, *subject.images.held_back)))[:FEATURE_IMAGES]
+    layers = observe_features(subject.reference, paths, progress=progress)
+    drawn = choose_layers(layers, count=DRAWN_LAYERS)
+    pictures = tuple(
+        picture
+        for number, layer in enumerate(drawn, start=1)
+        for picture in draw_layer(layer, number)
+    )
+    return Features(layers, len(paths), tuple(layer.name for layer in drawn), pictures)

@@ -1,0 +1,94 @@
+"""The report's headings and sentences: what Markdown and HTML both say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from converter.bill import SEGMENTATION
+from converter.report.tables import dead_count
+
+if TYPE_CHECKING:
+    from converter.report.contents import LayerFeatures, Report
+
+COST = "What it costs"
+HEADS = "Raw outputs against the float model's"
+SIDE_BY_SIDE = "Side by side"
+LAYERS = "Error, layer by layer"
+FEATURES = "Filters and feature maps"
+TRIED = "What was tried"
+ORIGIN = "Origin"
+LAYERS_NOTE = (
+    "Signal to noise: of each layer's output against the float model's, with the errors of the "
+    "layers before it. Share: of the error at the outputs, where each layer alone is quantised."
+)
+DEAD_NOTE = (
+    "Dead: the channel's output spans at most a thousandth of what the median channel of its layer "
+    "spans, over all these images. Weak: the norm of its weights is at most a hundredth of the "
+    "median. Both are candidates for pruning; look at images of your own before you cut."
+)
+
+
+def verdict(report: Report) -> str:
+    """Return the result in one sentence."""
+    reference, own = report.variants[0], report.variants[-1]
+    speed = reference.latency.median_ms / own.latency.median_ms
+    word = "Accepted" if report.is_accepted else "Rejected"
+    what = "masks agree to an IoU of" if report.subject.bill.head == SEGMENTATION else "agreement"
+    ratio = own.size_bytes / reference.size_bytes
+    return (
+        f"{word}: {own.name} takes {ratio:.0%} of the float model's bytes, invokes {speed:.2f} "
+        f"times as fast here, {what} {report.subject.bill.agreement:.1%}"
+    )
+
+
+def cost_note(report: Report) -> str:
+    """Return what the columns of the table of costs are."""
+    bill = report.subject.bill
+    runs = report.variants[-1].latency.invokes
+    note = (
+        f"One run. Invoke: the bare model on {report.host['cpu']}, {report.host['threads']} "
+        f"thread, median and quartiles of interleaved windows, {runs} invokes of the last row. "
+    )
+    if bill.head == SEGMENTATION:
+        note += f"Mask IoU: with the float model's masks, mean of {len(bill.images)} images. "
+    else:
+        note += (
+            "Agreement: float detections of 0.5 or more that are found again with the same class "
+            f"and an IoU of 0.9, on {len(bill.images)} held-back images. "
+        )
+    if bill.accuracy:
+        row = bill.accuracy[0]
+        note += (
+            f"Accuracy against labels on {row.images} images of {row.dataset}; in brackets the "
+            "difference from float and its 95 % bootstrap interval over images."
+        )
+    return note
+
+
+def side_by_side_note(report: Report) -> str:
+    """Return what the pictures show."""
+    bill = report.subject.bill
+    shown = (
+        "class masks over the image"
+        if bill.head == SEGMENTATION
+        else "detections of 0.5 or more, and the partners of those that the other model has"
+    )
+    return f"Left the float model, right the quantised one: {shown}. The worst images come first."
+
+
+def features_note(report: Report) -> str:
+    """Return how many channels are dead."""
+    features = report.features
+    dead, channels = dead_count(features.layers)
+    return (
+        f"{dead} of {channels} channels of {len(features.layers)} convolutions are dead on "
+        f"{features.image_count} images."
+    )
+
+
+def layer_heading(layer: LayerFeatures) -> str:
+    """Return a layer's name, and how many of its channels are dead."""
+    return (
+        f"{layer.name} ({layer.op}): {len(layer.dead)} of {len(layer.spans)} channels dead, "
+        f"{len(layer.weak)} weak"
+    )
