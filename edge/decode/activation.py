@@ -39,7 +39,8 @@ class Activation:
         if self._is_sigmoid:
             sigmoid_inplace(real)
             return real
-        return np.minimum(real, np.float32(1))  # a quantised 1 may come back as the next float
+        np.minimum(real, 1, out=real)  # a quantised 1 may come back as the next float
+        return real
 
 
 def every_byte(dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -67,7 +67,9 @@ class Candidates:
         Returns:
             How many are left.
         """
-        is_number = ~np.isnan(self.boxes[: self.count]).any(axis=1)
+        is_number: NDArray[np.bool_] = np.logical_not(
+            np.isnan(self.boxes[: self.count]).any(axis=1)
+        )
         self.count = keep_inplace(is_number, (self.boxes, self.scores, self.class_ids))
         return self.count
 

@@ -6,39 +6,15 @@ Shares no code with `edge.decode.ssd`. Source: Liu et al. 2016, eq. 2.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from reference.float_heads import Candidate, real_values, sigmoid
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from edge.model_spec import ModelSpec, TensorSpec
-
-
-class Candidate(NamedTuple):
-    """One anchor's score for one class, with its box in input pixels."""
-
-    box_xyxy: tuple[float, float, float, float]
-    score: float
-    class_id: int
-
-
-def real_values(raw: NDArray[Any], spec: TensorSpec) -> NDArray[np.float32]:
-    """Return what a raw tensor stands for, in float32 as a DEQUANTIZE op gives it."""
-    wide = raw.astype(np.float64)
-    if spec.dtype.kind == "f":
-        return wide.astype(np.float32)
-    return ((wide - spec.quant.zero_point) * np.float64(np.float32(spec.quant.scale))).astype(
-        np.float32
-    )
-
-
-def sigmoid(value: float) -> float:
-    """Return 1 / (1 + e^-value) without overflow."""
-    if value >= 0:
-        return 1 / (1 + math.exp(-value))
-    return math.exp(value) / (1 + math.exp(value))
+    from edge.model_spec import ModelSpec
 
 
 def box_of(
