@@ -72,7 +72,7 @@ def _pictures(pictures: Iterable[Picture]) -> Iterator[str]:
 
 
 def _table(table: Table) -> str:
-    rules = ["---" if i < table.numbers_from else "---:" for i in range(len(table.headers))]
+    rules = ["---:" if i in table.numbers else "---" for i in range(len(table.headers))]
     rows = [[escape_markdown(cell) for cell in row] for row in (table.headers, *table.rows)]
     rows.insert(1, rules)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

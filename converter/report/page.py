@@ -103,20 +103,18 @@ def _add_features(body: ET.Element, report: Report) -> None:
 def _add_table(parent: ET.Element, table: Table, *, own: int | None = None) -> None:
     """Append a table in a frame that scrolls sideways; row `own` stands out."""
     element = _add(_add(parent, "div", class_="wide"), "table")
-    _add_row(_add(element, "thead"), "th", table.headers, numbers_from=table.numbers_from)
+    _add_row(_add(element, "thead"), "th", table.headers, numbers=table.numbers)
     body = _add(element, "tbody")
     for number, cells in enumerate(table.rows):
-        row = _add_row(body, "td", cells, numbers_from=table.numbers_from)
+        row = _add_row(body, "td", cells, numbers=table.numbers)
         if number == own:
             row.set("class", "own")
 
 
-def _add_row(
-    parent: ET.Element, tag: str, cells: Sequence[str], *, numbers_from: int
-) -> ET.Element:
+def _add_row(parent: ET.Element, tag: str, cells: Sequence[str], *, numbers: range) -> ET.Element:
     row = _add(parent, "tr")
     for column, text in enumerate(cells):
-        _add(row, tag, text, class_="number" if column >= numbers_from else "text")
+        _add(row, tag, text, class_="number" if column in numbers else "text")
     return row
 
 

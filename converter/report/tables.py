@@ -17,16 +17,21 @@ if TYPE_CHECKING:
 
 WORST_LAYERS = 10
 LISTED_CHANNELS = 12
+NAME_COLUMNS = 44
 NONE = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Headers and rows of as many cells; the columns from `numbers_from` on hold numbers."""
+    """Headers and rows of as many cells.
+
+    Attributes:
+        numbers: Columns that hold numbers.
+    """
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    numbers_from: int = 1
+    numbers: range
 
 
 def variants(report: Report) -> Table:
@@ -48,6 +53,7 @@ def variants(report: Report) -> Table:
             )
             for variant in report.variants
         ),
+        range(1, 6 + len(metrics)),
     )
 
 
@@ -59,6 +65,7 @@ def heads(report: Report) -> Table:
             (row.role, f"{row.cosine:.5f}", decibels(row.snr_db), f"{row.max_error:.3g}")
             for row in report.subject.bill.heads
         ),
+        range(1, 4),
     )
 
 
@@ -68,9 +75,10 @@ def worst_layers(report: Report) -> Table:
     return Table(
         ("layer", "op", "share of error", "SNR, dB"),
         tuple(
-            (layer.name, layer.op, f"{layer.share:.1%}", decibels(layer.snr_db)) for layer in worst
+            (short_name(layer.name), layer.op, f"{layer.share:.1%}", decibels(layer.snr_db))
+            for layer in worst
         ),
-        numbers_from=2,
+        range(2, 4),
     )
 
 
@@ -80,7 +88,7 @@ def dead_channels(report: Report) -> Table:
         ("layer", "op", "channels", "dead", "weak", "which are dead"),
         tuple(
             (
-                layer.name,
+                short_name(layer.name),
                 layer.op,
                 str(len(layer.spans)),
                 str(len(layer.dead)),
@@ -90,7 +98,7 @@ def dead_channels(report: Report) -> Table:
             for layer in report.features.layers
             if layer.dead or layer.weak
         ),
-        numbers_from=2,
+        range(2, 5),
     )
 
 
@@ -111,7 +119,7 @@ def attempts(report: Report) -> Table:
             )
             for number, attempt in enumerate(subject.attempts)
         ),
-        numbers_from=2,
+        range(2, 5),
     )
 
 
@@ -141,7 +149,16 @@ def origin(report: Report) -> Table:
         ]
     rows += [(f"made with {name}", version) for name, version in provenance.tools.items()]
     rows += [(f"measured on {name}", value) for name, value in report.host.items()]
-    return Table(("what", "which"), tuple(rows), numbers_from=2)
+    return Table(("what", "which"), tuple(rows), range(0))
+
+
+def short_name(tensor: str) -> str:
+    """Return what of a tensor's name a person needs; report.json has the whole.
+
+    TensorFlow's converter joins the names of fused ops with semicolons, the result's first.
+    """
+    first = tensor.partition(";")[0]
+    return first if len(first) <= NAME_COLUMNS else f"…{first[1 - NAME_COLUMNS :]}"
 
 
 def listed(channels: Iterable[int]) -> str:

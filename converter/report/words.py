@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from converter.bill import SEGMENTATION
-from converter.report.tables import dead_count
+from converter.report.tables import dead_count, short_name
 
 if TYPE_CHECKING:
     from converter.report.contents import LayerFeatures, Report
@@ -89,6 +89,6 @@ def features_note(report: Report) -> str:
 def layer_heading(layer: LayerFeatures) -> str:
     """Return a layer's name, and how many of its channels are dead."""
     return (
-        f"{layer.name} ({layer.op}): {len(layer.dead)} of {len(layer.spans)} channels dead, "
-        f"{len(layer.weak)} weak"
+        f"{short_name(layer.name)} ({layer.op}): {len(layer.dead)} of {len(layer.spans)} channels "
+        f"dead, {len(layer.weak)} weak"
     )
