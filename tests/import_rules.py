@@ -34,8 +34,10 @@ LAYERS = {
     ],
     "pipeline": ["input_buffer", "detector", "segmenter", "pipeline"],
     "sinks": ["sinks", "sinks.*"],
-    "app": ["app", "check", "inspection", "annotate", "demo", "broker", "subscriber", "evaluation",
-        "evaluation.*"],
+    "app": [
+        "app", "check", "inspection", "annotate", "demo", "broker", "subscriber", "evaluation",
+        "evaluation.*",
+    ],
     "cli": ["cli", "__main__"],
 }  # fmt: skip
 # A sink knows what it is handed, and nothing of where that came from.
@@ -46,8 +48,8 @@ SEAMS = {
     "ai_edge_litert": ["edge.interpreter", "converter.*"],
     "tflite_runtime": ["edge.interpreter"],
     "cv2": [
-        "edge.preprocess", "edge.capture.*", "edge.annotate", "edge.demo", "edge.evaluation.*", "calibration.*",
-        "converter.*",
+        "edge.preprocess", "edge.capture.*", "edge.annotate", "edge.demo", "edge.evaluation.*",
+        "calibration.*", "converter.*",
     ],
     "paho": ["edge.sinks.mqtt*", "edge.subscriber"],
     "amqtt": ["edge.broker"],

@@ -1,23 +1,19 @@
-"""The bootstrap judges what pycocotools judges, and says the same each time."""
+"""Two models on the same images: their figures, and the interval of the difference."""
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import io
 import logging
 
-import numpy as np
 import pytest
 from reference import coco_scenes
 
 from calibration.dataset import split
 from calibration.images import read_image
-from converter.accuracy import bootstrap, compare
-from converter.resampling import average_precision, collect
+from converter.accuracy import compare
 from edge import manifest
 from edge.errors import SourceError
-from edge.evaluate import coco_map, coco_results, judge, match_labels, open_detector, read_truth
+from edge.evaluation import reading
+from edge.evaluation.box_run import BoxRun
 from edge.manifest import ModelFile
 from edge.models import default_model_path
 
@@ -42,72 +38,6 @@ def labelled(file, tmp_path_factory):
     return coco_scenes.write_set(tmp_path_factory.mktemp("set"), file)
 
 
-@pytest.fixture(scope="module")
-def evaluation(file, labelled):
-    paths, annotations = labelled
-    truth = read_truth(annotations)
-    match = match_labels(file.manifest.labels, truth)
-    numbered = [(i, read_image(p)) for i, p in zip(truth.image_ids(paths), paths, strict=True)]
-    results = coco_results(open_detector(file), numbered, match)
-    return judge(
-        truth,
-        results,
-        image_ids=truth.image_ids(paths),
-        category_ids=match.known_ids(),
-        all_areas=False,
-    )
-
-
-def accumulated_by_pycocotools(evaluation, chosen):
-    """Return `(T,)`, pycocotools' own accumulation over images that may stand there twice."""
-    again = copy.copy(evaluation)
-    again.params = copy.deepcopy(evaluation.params)
-    count = len(evaluation.params.imgIds)
-    rows = [
-        evaluation.evalImgs[start : start + count]
-        for start in range(0, len(evaluation.evalImgs), count)
-    ]
-    again.evalImgs = [row[number] for row in rows for number in chosen]
-    again.params.imgIds = [evaluation.params.imgIds[number] for number in chosen]
-    again._paramsEval = copy.deepcopy(again.params)
-    with contextlib.redirect_stdout(io.StringIO()):
-        again.accumulate()
-    precision = again.eval["precision"][:, :, :, 0, -1]  # (T, R, K)
-    return np.array([row[row > -1].mean() for row in precision])
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_resample_has_the_precision_that_pycocotools_accumulates(evaluation, seed):
-    count = len(evaluation.params.imgIds)
-    chosen = np.sort(np.random.default_rng(seed).integers(0, count, count))
-
-    found = average_precision(collect(evaluation), chosen)
-
-    np.testing.assert_allclose(
-        found, accumulated_by_pycocotools(evaluation, chosen), rtol=0, atol=1e-12
-    )
-
-
-def test_images_without_an_object_have_no_precision(evaluation):
-    assert np.isnan(average_precision(collect(evaluation), [0])).all()
-
-
-def test_the_bootstrap_gives_the_same_numbers_for_the_same_seed(evaluation):
-    matches = [collect(evaluation)]
-
-    first, again, other = (bootstrap(matches, seed=seed, resamples=20) for seed in (1, 1, 2))
-
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-
-
-def test_both_models_are_judged_on_the_same_draw(evaluation):
-    drawn = bootstrap([collect(evaluation)] * 2, seed=3, resamples=20)
-
-    np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
-    assert len(np.unique(drawn[:, 0, 0])) > 1
-
-
 def test_a_model_loses_nothing_against_itself(file, labelled):
     paths, annotations = labelled
 
@@ -128,15 +58,15 @@ def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file
         file, worse, images=paths, annotations=annotations, dataset="scenes", seed=0, resamples=100
     )
 
-    truth = read_truth(annotations)
-    match, ids = match_labels(file.manifest.labels, truth), truth.image_ids(paths)
+    truth = reading.read(annotations, paths)
+    found = []
+    for each in (file, worse):
+        run = BoxRun(each, truth)
+        for number, path in truth.numbered(paths):
+            run.see(number, read_image(path))
+        found.append(run.evaluation(sorted(truth.files), run.known_ids()).metrics)
     for row in rows:
-        values = []
-        for each in (file, worse):
-            numbered = zip(ids, map(read_image, paths), strict=True)
-            results = coco_results(open_detector(each), numbered, match)
-            found = coco_map(truth, results, image_ids=ids, category_ids=match.known_ids())
-            values.append(found[row.metric])
+        values = [metrics[row.metric] for metrics in found]
         assert (row.float_value, row.quantized_value) == pytest.approx(values, abs=5e-6)
         assert row.difference < 0
         low, high = row.difference_interval
@@ -189,6 +119,7 @@ def test_labels_that_are_not_judged_are_logged(file, labelled, caplog):
 
     assert "not judged, as the annotations lack them: gnome" in caplog.text
     assert "not judged, as the model lacks them: person" in caplog.text
+    assert "not there" not in caplog.text
 
 
 @pytest.mark.assets

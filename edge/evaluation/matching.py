@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+METRICS = ("mAP50-95", "mAP50")
+IOU_50 = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class CategoryMatches:
     """One category's detections on all images, and whether they were right.
@@ -53,15 +57,23 @@ class Matches:
     recalls: NDArray[np.float64]
     image_count: int
 
+    def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return `(2,)`, `METRICS` on the chosen images; NaN where they show no object."""
+        found = average_precision(self, chosen)  # (T,)
+        at_50 = np.isclose(self.iou_thresholds, IOU_50)
+        return np.array([found.mean(), found[at_50].mean()])
+
 
 def collect(evaluation: Any) -> Matches:  # noqa: ANN401
-    """Take the matches out of a `COCOeval` that has evaluated one area range."""
+    """Take the matches out of a `COCOeval` that has evaluated; of its area ranges the first."""
     params = evaluation.params
     image_count, cap = len(params.imgIds), params.maxDets[-1]
     thresholds = np.asarray(params.iouThrs, np.float64)
+    # Category by category, in it area range by area range, in it image by image.
+    step = image_count * len(params.areaRng)
     rows = [
         evaluation.evalImgs[start : start + image_count]
-        for start in range(0, len(evaluation.evalImgs), image_count)
+        for start in range(0, len(evaluation.evalImgs), step)
     ]
     categories = tuple(_category(row, len(thresholds), cap) for row in rows)
     return Matches(categories, thresholds, np.asarray(params.recThrs, np.float64), image_count)

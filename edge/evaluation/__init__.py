@@ -1,0 +1,1 @@
+"""Measure models against labelled images, on the very path that the board runs."""

@@ -1,0 +1,253 @@
+"""Run one segmenter over images with masks, and count pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.errors import ModelError, SourceError
+from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes
+from edge.evaluation.mask_folder import VOID, read_mask
+from edge.evaluation.stage_times import TimedModel
+from edge.evaluation.truth import LabelMatch, match_labels
+from edge.heads import SegmentationHead
+from edge.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.evaluation.truth import MaskTruth
+    from edge.manifest import ModelFile
+
+METRICS = ("mIoU", "pixel accuracy")
+BINARY_CLASSES = 2
+NOTE = (
+    "judged at the masks' resolution, the model's cells stretched over it by the nearest; the "
+    "means are over the classes that the masks show"
+)
+# How far the sides of a mask may be off its image's aspect, pixels: a rounding.
+ASPECT_SLACK_PX = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSample:
+    """Pixels of each image by class.
+
+    Attributes:
+        counts: `(N, 3, C)` int64: rightly found, true, and said pixels.
+    """
+
+    counts: NDArray[np.int64]
+
+    @property
+    def image_count(self) -> int:
+        """N."""
+        return len(self.counts)
+
+    def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return `(2,)`, `METRICS` on the chosen images; NaN where they have no judged pixel."""
+        counts = self.counts[chosen].sum(axis=0)  # (3, C)
+        right, true, _ = counts
+        if not true.sum():
+            return np.full(len(METRICS), np.nan)
+        return np.array([class_ious(counts)[true > 0].mean(), right.sum() / true.sum()])
+
+
+def class_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return `(C,)`, intersection over union of `(3, C)` counts; 0 where there is no union."""
+    right, true, said = counts
+    ratios: NDArray[np.float64] = right / np.maximum(true + said - right, 1)
+    return ratios
+
+
+def class_dices(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return `(C,)`, twice the intersection over the sum of both."""
+    right, true, said = counts
+    ratios: NDArray[np.float64] = 2 * right / np.maximum(true + said, 1)
+    return ratios
+
+
+def pixel_confusion(
+    true: NDArray[np.uint8], said: NDArray[np.uint8], *, classes: int
+) -> NDArray[np.int64]:
+    """Return `(C, C)` int64 pixel counts, row: the truth, column: what was said.
+
+    Args:
+        true: `(H, W)` class ids; `VOID` is left out.
+        said: `(h, w)` class ids, stretched to the truth's size by the nearest cell.
+        classes: C; every class id but `VOID` is below it.
+    """
+    stretched = stretch(said, true.shape)
+    known = true != VOID
+    pairs = true[known].astype(np.int64) * classes + stretched[known]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def stretch(ids: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return `(h, w)` ids at another height and width: of each pixel, the cell at its centre."""
+    rows, columns = (
+        ((np.arange(count) + 0.5) * cells / count).astype(np.int64)
+        for count, cells in zip(shape, ids.shape, strict=True)
+    )
+    out: NDArray[np.uint8] = ids[rows[:, None], columns]
+    return out
+
+
+class MaskRun:
+    """One segmenter's pixels on a set of masks, counted image by image.
+
+    Args:
+        file: The model.
+        truth: The masks.
+        threads: Of the interpreter.
+
+    Raises:
+        ModelError: The runtime refuses the model, or its labels do not fit the masks.
+    """
+
+    def __init__(self, file: ModelFile, truth: MaskTruth, *, threads: int = 1) -> None:
+        self._file = file
+        self._truth = truth
+        self._labels = file.manifest.labels
+        head = file.manifest.head
+        background = head.background if isinstance(head, SegmentationHead) else None
+        self._match = _match(self._labels, truth)
+        self._true_ids, self._said_ids = _tables(self._match, background)
+        self._model = TimedModel(Segmenter(file, threads=threads))
+        self._confusions: dict[int, NDArray[np.int64]] = {}
+
+    def see(self, key: int, image: NDArray[np.uint8]) -> None:
+        """Run the stages on one image and count its pixels.
+
+        Raises:
+            SourceError: Its mask cannot be read, or has another shape.
+        """
+        mask = self.true_ids(key, image.shape)
+        said = self.said_ids(image)
+        self._confusions[key] = pixel_confusion(mask, said, classes=len(self._labels))
+
+    def said_ids(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return `(h, w)` class ids of the model, as they are judged."""
+        said: NDArray[np.uint8] = self._said_ids[self._model.run(image).class_ids]
+        return said
+
+    def true_ids(self, key: int, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return `(H, W)` class ids of the mask, as the model counts them; `VOID` is not judged.
+
+        Raises:
+            SourceError: It cannot be read, or its aspect is not the image's.
+        """
+        path = self._truth.files[key][1]
+        mask = read_mask(path, is_binary=self._truth.is_binary)
+        height, width = image_shape[:2]
+        if abs(mask.shape[1] - mask.shape[0] * width / height) > ASPECT_SLACK_PX:
+            raise SourceError(
+                f"{path}: expected the shape of its image, {width}x{height}, found "
+                f"{mask.shape[1]}x{mask.shape[0]}; make the mask of that image"
+            )
+        unnamed = np.setdiff1d(np.unique(mask[self._true_ids[mask] == VOID]), self._left_out())
+        for class_id in unnamed:
+            kind = "class ids that no label has, their pixels left out"
+            self._truth.faults.add(kind, f"{path.name} ({class_id})")
+        true: NDArray[np.uint8] = self._true_ids[mask]
+        return true
+
+    def known_ids(self) -> list[int]:
+        """Return the class ids that it can be judged by."""
+        return self._match.known_ids()
+
+    def evaluation(self, keys: Sequence[int], class_ids: Sequence[int]) -> Evaluation:
+        """Judge what was counted.
+
+        Args:
+            keys: Images that were seen.
+            class_ids: Of the masks; pixels of others are left out.
+        """
+        tables = np.stack([self._confusions[key] for key in keys])  # (N, C, C)
+        tables[:, [number not in class_ids for number in self._match.category_ids]] = 0
+        counts = np.stack(
+            [np.diagonal(tables, axis1=1, axis2=2), tables.sum(axis=2), tables.sum(axis=1)], axis=1
+        )  # (N, 3, C)
+        sample = PixelSample(counts)
+        whole = counts.sum(axis=0)  # (3, C)
+        true = whole[1]
+        if not true.sum():
+            raise SourceError(
+                f"{self._truth.path}: expected pixels of the model's classes, found none; give "
+                "the names of the masks' class ids with --names"
+            )
+        main = dict(zip(METRICS, sample.values(np.arange(len(keys))).tolist(), strict=True))
+        dices, ious = class_dices(whole), class_ious(whole)
+        return Evaluation(
+            file=self._file,
+            task="segmentation",
+            images=len(keys),
+            objects=int(true.sum()),
+            metrics=main | {"mean Dice": float(dices[true > 0].mean())},
+            classes={
+                label or f"class {class_id}": {
+                    "IoU": float(ious[class_id]),
+                    "Dice": float(dices[class_id]),
+                    "recall": float(whole[0, class_id] / max(1, true[class_id])),
+                    "precision": float(whole[0, class_id] / max(1, whole[2, class_id])),
+                    "objects": int(true[class_id]),
+                }
+                for class_id, label in enumerate(self._labels)
+                if true[class_id] or whole[2, class_id]
+            },
+            curves={},
+            confusion=Confusion(self._labels, tables.sum(axis=0), "pixels of the masks"),
+            stages=self._model.times(),
+            sample=sample,
+            mistakes=_worst(keys, counts),
+            notes=(*self._match.lines(), NOTE),
+        )
+
+    def _left_out(self) -> list[int]:
+        """Return the values of a mask that are no fault: void, and what the match lists."""
+        return [VOID, *range(len(self._truth.names or ()))]
+
+
+def _match(labels: tuple[str, ...], truth: MaskTruth) -> LabelMatch:
+    """Match labels with the masks' class ids: by name, or where there are none, by number."""
+    if truth.names is not None:
+        return match_labels(labels, dict(enumerate(truth.names)), truth.path)
+    if truth.is_binary and len(labels) != BINARY_CLASSES:
+        raise ModelError(
+            f"{truth.path}: the masks tell foreground from background, the model has "
+            f"{len(labels)} labels; name the masks' two in a file, one a line, and give it with "
+            "--names"
+        )
+    return LabelMatch(tuple(range(len(labels))), (), ())
+
+
+def _tables(
+    match: LabelMatch, background: int | None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return `(256,)` tables: the masks' class id to the model's, and the model's as judged.
+
+    A label that the masks lack is part of their background, where both sides have one.
+    """
+    true_ids = np.full(256, VOID, np.uint8)
+    said_ids = np.arange(256, dtype=np.uint8)
+    for class_id, mask_id in enumerate(match.category_ids):
+        if mask_id is not None:
+            true_ids[mask_id] = class_id
+        elif background is not None and match.category_ids[background] is not None:
+            said_ids[class_id] = background
+    return true_ids, said_ids
+
+
+def _worst(keys: Sequence[int], counts: NDArray[np.int64]) -> tuple[Mistakes, ...]:
+    wrong = (counts[:, 1] - counts[:, 0]).sum(axis=1)  # (N,)
+    pixels = np.maximum(counts[:, 1].sum(axis=1), 1)
+    rows = [
+        Mistakes(key, int(count), f"{count / total:.1%} of the pixels wrong")
+        for key, count, total in zip(keys, wrong, pixels, strict=True)
+        if count
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.count, row.key)))

@@ -1,0 +1,193 @@
+"""Measure one or two models on the same labelled images, each image decoded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.capture.files import load_image
+from edge.errors import ModelError, SourceError
+from edge.evaluation.bootstrap import bootstrap, interval
+from edge.evaluation.box_run import BoxRun
+from edge.evaluation.mask_run import MaskRun
+from edge.evaluation.truth import BoxTruth
+from edge.heads import SegmentationHead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge.evaluation.bootstrap import Interval
+    from edge.evaluation.evaluation import Evaluation
+    from edge.evaluation.progress import Progress
+    from edge.evaluation.truth import Truth
+    from edge.manifest import ModelFile
+
+    Run = BoxRun | MaskRun
+
+UNREADABLE = "images or masks that cannot be read, left out"
+OTHER_SIZE = "images of another size than their annotations say, left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How the second of two models differs from the first, in one metric, on the same images.
+
+    Attributes:
+        metric: Its name.
+        values: Of the first and the second.
+        interval: 95 % of the paired bootstrap of second minus first.
+    """
+
+    metric: str
+    values: tuple[float, float]
+    interval: Interval
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.interval[0] > 0 or self.interval[1] < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one or two models were measured to do.
+
+    Attributes:
+        truth: The annotations; what was left out of them stands there.
+        files: Key of each judged image to its file, by rising key.
+        runs: One for each model.
+        evaluations: Likewise.
+        differences: Of the second against the first, the main metric first; empty for one model.
+    """
+
+    truth: Truth
+    files: dict[int, Path]
+    runs: tuple[Run, ...]
+    evaluations: tuple[Evaluation, ...]
+    differences: tuple[Difference, ...]
+
+
+# Models, truth and images, and how to run and draw.
+def measure(  # noqa: PLR0913
+    files: Sequence[ModelFile],
+    truth: Truth,
+    images: Sequence[Path],
+    *,
+    seed: int,
+    resamples: int,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Measurement:
+    """Run every model on every image, judge, and draw the intervals.
+
+    The interval of a difference is a paired bootstrap: images are drawn with replacement, both
+    models are judged on the same draw, and the central 95 % of the differences is taken. The same
+    arguments give the same numbers.
+
+    Args:
+        files: One or two models.
+        truth: The annotations.
+        images: The images; those without annotation are left out and named.
+        seed: Of the draws.
+        resamples: Number of draws; 0 for no intervals.
+        threads: Of the interpreters.
+        progress: Called with (images run, images to run), those of all models counted.
+
+    Raises:
+        ModelError: A model cannot be run, or its head or labels do not fit the annotations.
+        SourceError: No image can be judged.
+        DependencyError: Boxes are to be judged and pycocotools is not installed.
+    """
+    runs = tuple(_run(file, truth, threads) for file in files)
+    numbered = truth.numbered(images)
+    seen: dict[int, Path] = {}
+    for key, path, image in _images(truth, numbered):
+        try:
+            for number, run in enumerate(runs, start=1):
+                run.see(key, image)
+                if progress:
+                    progress(len(seen) * len(runs) + number, len(numbered) * len(runs))
+        except SourceError as error:
+            truth.faults.add(UNREADABLE, str(error))
+            continue
+        seen[key] = path
+    if not seen:
+        raise SourceError(
+            f"{truth.path}: expected images to judge by, found none that can be read: "
+            f"{'; '.join(truth.faults.lines())}"
+        )
+    known = sorted(set.intersection(*(set(run.known_ids()) for run in runs)))
+    if not known:
+        raise ModelError(f"{files[1].path}: it knows no label that {files[0].path} knows too")
+    evaluations = [run.evaluation(list(seen), known) for run in runs]
+    return _with_intervals(
+        Measurement(truth, seen, runs, tuple(evaluations), ()), seed=seed, resamples=resamples
+    )
+
+
+def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
+    segments = isinstance(file.manifest.head, SegmentationHead)
+    if isinstance(truth, BoxTruth) and not segments:
+        return BoxRun(file, truth, threads=threads)
+    if not isinstance(truth, BoxTruth) and segments:
+        return MaskRun(file, truth, threads=threads)
+    kind, wanted = ("a segmenter", "masks") if segments else ("a detector", "boxes")
+    found = "boxes" if isinstance(truth, BoxTruth) else "masks"
+    raise ModelError(
+        f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {found}; "
+        f"give annotations that are {wanted}"
+    )
+
+
+def _images(
+    truth: Truth, numbered: Sequence[tuple[int, Path]]
+) -> Iterator[tuple[int, Path, NDArray[np.uint8]]]:
+    """Yield key, path and image of those that can be read and are as annotated."""
+    rows = truth.fields["images"] if isinstance(truth, BoxTruth) else []
+    sizes = {row["id"]: (row.get("width"), row.get("height")) for row in rows}
+    for key, path in numbered:
+        try:
+            image = load_image(path)
+        except SourceError as error:
+            truth.faults.add(UNREADABLE, str(error))
+            continue
+        found = (image.shape[1], image.shape[0])
+        said = sizes.get(key, found)
+        if None not in said and said != found:
+            text = f"{path.name} ({found[0]}x{found[1]}, said to be {said[0]}x{said[1]})"
+            truth.faults.add(OTHER_SIZE, text)
+            continue
+        yield key, path, image
+
+
+def _with_intervals(plain: Measurement, *, seed: int, resamples: int) -> Measurement:
+    samples = [result.sample for result in plain.evaluations]
+    every = np.arange(samples[0].image_count)
+    values = np.stack([sample.values(every) for sample in samples])  # (models, M)
+    if np.isnan(values).any():
+        raise SourceError(
+            f"{plain.truth.path}: expected objects that the model knows on the {len(every)} "
+            "images, found none; choose more images"
+        )
+    if not resamples:
+        return plain
+    drawn = bootstrap(samples, seed=seed, resamples=resamples)  # (B, models, M)
+    evaluations = tuple(
+        replace(result, interval=interval(drawn[:, number, 0]))
+        for number, result in enumerate(plain.evaluations)
+    )
+    differences = [
+        Difference(
+            metric=metric,
+            values=(float(values[0, column]), float(values[1, column])),
+            interval=interval(drawn[:, 1, column] - drawn[:, 0, column]),
+        )
+        for column, metric in enumerate(list(plain.evaluations[0].metrics)[: drawn.shape[2]])
+        if len(samples) > 1
+    ]
+    return replace(plain, evaluations=evaluations, differences=tuple(differences))

@@ -1,0 +1,58 @@
+"""One labelled set of the shipped scenes, and the shipped model's results on it."""
+
+from __future__ import annotations
+
+import pytest
+from reference import coco_scenes
+
+from edge import manifest
+from edge.capture.files import load_image
+from edge.evaluation import reading
+from edge.evaluation.box_run import BoxRun
+from edge.evaluation.judge import judge
+from edge.manifest import ModelFile
+from edge.models import default_model_path
+
+
+@pytest.fixture(scope="session")
+def file():
+    """Return the shipped model."""
+    return manifest.read(default_model_path())
+
+
+@pytest.fixture(scope="session")
+def worse(file):
+    """Return the same model as it would be if suppression let doubles live."""
+    changed = file.manifest.model_copy(update={"iou_threshold": 0.99})
+    return ModelFile(file.path, file.flatbuffer, changed, file.anchors)
+
+
+@pytest.fixture(scope="session")
+def labelled(file, tmp_path_factory):
+    """Return (image paths, annotations)."""
+    return coco_scenes.write_set(tmp_path_factory.mktemp("set"), file)
+
+
+@pytest.fixture(scope="session")
+def truth(labelled):
+    paths, annotations = labelled
+    return reading.read(annotations, paths)
+
+
+@pytest.fixture(scope="session")
+def box_run(file, truth, labelled):
+    """Return the shipped model's run over all images."""
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    run = BoxRun(file, truth)
+    for number, path in truth.numbered(labelled[0]):
+        run.see(number, load_image(path))
+    return run
+
+
+@pytest.fixture(scope="session")
+def judged(box_run, truth):
+    """Return pycocotools' evaluation of it, all areas together."""
+    return judge(
+        truth, box_run.results, image_ids=sorted(truth.files), category_ids=box_run.known_ids(),
+        all_areas=False,
+    )  # fmt: skip
