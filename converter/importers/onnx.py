@@ -8,6 +8,7 @@ operations of these nets are few; each import is compared with onnxruntime in th
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.draft import Draft
@@ -21,12 +22,36 @@ from edge.manifest import InputTransform
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from converter.graph import Graph
     from converter.importers.onnx_file import OnnxModel
+    from edge.heads import Head
 
 FEED = "image"
 FINDERS = {"yolo": find_yolo, "unet": find_segmentation}
 # Ultralytics and the YOLOv5 repository write both, and train on RGB over 255, letterboxed with 114.
 ULTRALYTICS_KEYS = {"stride", "names"}
+# What a graph of damaged bytes raises.
+MALFORMED = (
+    ModelError, KeyError, ValueError, TypeError, IndexError, ZeroDivisionError, AttributeError,
+    OverflowError, MemoryError, StopIteration, RecursionError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxCut:
+    """A model up to its raw heads.
+
+    Attributes:
+        model: The whole file.
+        graph: TensorFlow's, up to the heads; its input node is `FEED`.
+        fetches: Output role to node.
+        head: What they mean.
+    """
+
+    model: OnnxModel
+    graph: Graph
+    fetches: dict[str, str]
+    head: Head
 
 
 def import_onnx(path: Path, *, family: str) -> Draft:
@@ -41,36 +66,54 @@ def import_onnx(path: Path, *, family: str) -> Draft:
         ModelError: The file is damaged, foreign, or not of that family.
         DependencyError: The package onnx or TensorFlow is not installed.
     """
-    if family not in FINDERS:
-        raise ConfigError(
-            f"expected --family {' or '.join(FINDERS)} for an ONNX file, found {family!r}"
-        )
-    model = onnx_file.read(path)
-    found = FINDERS[family](model, path)
-    try:
-        graph, made = translate(model, tuple(found.fetches.values()), feed=FEED)
-    except (KeyError, ValueError, TypeError, IndexError, ZeroDivisionError) as error:
-        if isinstance(error, ModelError):
-            raise ModelError(f"{path}: {error}") from error
-        raise ModelError(
-            f"{path}: expected a graph whose nodes fit each other, found one that does not "
-            f"({type(error).__name__}: {error}); export the model again"
-        ) from error
+    cut = read_cut(path, family=family)
+    model = cut.model
     _, _, height, width = model.shapes[model.input]
     lowered = lower(
-        graph,
+        cut.graph,
         feed=FEED,
-        fetches={role: made[value] for role, value in found.fetches.items()},
+        fetches=cut.fetches,
         shape=(1, height, width, 3),
     )
     return Draft(
         flatbuffer=lowered.flatbuffer,
         size_wh=(width, height),
-        head=found.head,
-        outputs={role: role for role in found.fetches},
+        head=cut.head,
+        outputs={role: role for role in cut.fetches},
         transform=_transform(model, (width, height)) if family == "yolo" else None,
         labels=_labels(model),
         changes="cut at the raw heads; decode and suppression left to the runtime",
+    )
+
+
+def read_cut(path: Path, *, family: str) -> OnnxCut:
+    """Return a file's graph up to the raw heads; TensorFlow is not needed.
+
+    Raises:
+        ConfigError: No importer for that family.
+        ModelError: The file is damaged, foreign, or not of that family.
+        DependencyError: The package onnx is not installed.
+    """
+    if family not in FINDERS:
+        raise ConfigError(
+            f"expected --family {' or '.join(FINDERS)} for an ONNX file, found {family!r}"
+        )
+    model = onnx_file.read(path)
+    try:
+        found = FINDERS[family](model, path)
+        graph, made = translate(model, tuple(found.fetches.values()), feed=FEED)
+    except MALFORMED as error:
+        if isinstance(error, ModelError):
+            raise ModelError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+        raise ModelError(
+            f"{path}: expected a graph whose nodes fit each other, found one that does not "
+            f"({type(error).__name__}: {error}); export the model again"
+        ) from error
+    return OnnxCut(
+        model=model,
+        graph=graph,
+        fetches={role: made[value] for role, value in found.fetches.items()},
+        head=found.head,
     )
 
 
