@@ -55,7 +55,7 @@ class Sight:
         self._buffer.fill(image)
         self._model.invoke(self._buffer, out=self._heads)
         candidates = self._model.decode(self._heads)
-        seen = self._model.suppress(candidates, self._buffer.placement).copy()
+        seen = self._model.finish(candidates, self._buffer.placement).copy()
         outputs = self.spec.outputs
         heads = {role: outputs[role].quant.dequantize(q) for role, q in self._heads.items()}
         return Look(heads, seen)

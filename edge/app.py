@@ -15,12 +15,16 @@ from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.capture.source import SourceOptions
 from edge.cores import Cores, available_cores, confined
+from edge.detection_payload import DetectionsEncoder
 from edge.detector import Detector
 from edge.errors import SinkError
+from edge.heads import SegmentationHead
 from edge.models import default_model_path
-from edge.payload import Identity, PayloadEncoder
+from edge.payload import Identity
 from edge.pipeline import Pipeline
 from edge.preprocess import use_one_thread
+from edge.segmentation_payload import SegmentationEncoder
+from edge.segmenter import Segmenter
 from edge.sinks.jsonl import JsonlSink
 
 if TYPE_CHECKING:
@@ -28,8 +32,9 @@ if TYPE_CHECKING:
 
     from edge.config import Config, Mqtt
     from edge.input_buffer import InputBuffer
-    from edge.manifest import ModelFile
+    from edge.manifest import Manifest, ModelFile
     from edge.metrics import Summary
+    from edge.payload import PayloadEncoder
     from edge.pipeline import Sink
 
 log = logging.getLogger("edge")
@@ -39,11 +44,23 @@ log = logging.getLogger("edge")
 SWITCH_INTERVAL_S = 0.0005
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
+LARGEST_AREAS = 5
 
 
 def model_file(config: Config) -> ModelFile:
     """Read the configured model, or the built-in one."""
     return manifest.read(config.model.file or default_model_path())
+
+
+def open_model(config: Config, file: ModelFile) -> Detector | Segmenter:
+    """Load the model as what its head says it is."""
+    if isinstance(file.manifest.head, SegmentationHead):
+        return Segmenter(
+            file,
+            threads=interpreter_threads(config),
+            score_threshold=config.model.score_threshold,
+        )
+    return open_detector(config, file)
 
 
 def open_detector(config: Config, file: ModelFile) -> Detector:
@@ -77,14 +94,14 @@ def source_options(config: Config) -> SourceOptions:
 class Parts:
     """What a pipeline is made of, opened."""
 
-    detector: Detector
+    model: Detector | Segmenter
     capture: CaptureThread[InputBuffer]
     sinks: list[Sink]
     cores: Cores
 
     def pipeline(self) -> Pipeline:
         """Return a new pipeline of these parts."""
-        return Pipeline(self.capture, self.detector, self.sinks, cores=self.cores.interpreter)
+        return Pipeline(self.capture, self.model, self.sinks, cores=self.cores.interpreter)
 
 
 @contextmanager
@@ -101,16 +118,16 @@ def opened(config: Config) -> Iterator[Parts]:
     with ExitStack() as stack:
         file = model_file(config)
         with confined(cores.interpreter):
-            detector = open_detector(config, file)
+            model = open_model(config, file)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         source = stack.enter_context(open_source(config.camera.source, source_options(config)))
         sinks = open_sinks(config, file)
         stack.callback(lambda: undelivered.extend(sink.close(DRAIN_S) for sink in sinks))
-        capture = CaptureThread(source, detector.input_buffers())
+        capture = CaptureThread(source, model.input_buffers())
         stack.callback(capture.stop)
         capture.start()
-        yield Parts(detector, capture, sinks, cores)
+        yield Parts(model, capture, sinks, cores)
     if sum(undelivered):
         raise SinkError(
             f"{sum(undelivered)} results were not delivered within {DRAIN_S:g} s of the end; "
@@ -130,13 +147,25 @@ def run(config: Config, *, max_frames: int | None = None) -> Summary:
             pipeline.run(max_frames=max_frames)
         summary = pipeline.times.summary()
         log.info(
-            "%d frames in %.1f s (%.1f frames/s), %d detections",
+            "%d frames in %.1f s (%.1f frames/s), %s",
             summary.frames,
             summary.elapsed_s,
             summary.rate_hz,
-            summary.detections,
+            seen_text(summary, parts.model.spec.manifest),
         )
     return summary
+
+
+def seen_text(summary: Summary, manifest: Manifest) -> str:
+    """Return what a run saw in a few words: detections, or the classes with the largest areas."""
+    if not isinstance(manifest.head, SegmentationHead):
+        return f"{summary.detections} detections"
+    ratios = summary.area_ratios
+    covered = {class_id for class_id, ratio in enumerate(ratios) if ratio > 0}
+    seen = covered - {manifest.head.background}
+    largest = sorted(seen, key=lambda class_id: (-ratios[class_id], class_id))[:LARGEST_AREAS]
+    areas = [f"{manifest.labels[class_id]} {ratios[class_id]:.1%}" for class_id in largest]
+    return f"mean area: {', '.join(areas) or 'background only'}"
 
 
 def open_sinks(config: Config, file: ModelFile) -> list[Sink]:
@@ -147,13 +176,25 @@ def open_sinks(config: Config, file: ModelFile) -> list[Sink]:
         model_name=file.manifest.name,
         model_digest=file.manifest.digest,
     )
-    encoder = PayloadEncoder(identity, file.manifest.labels)
+    encoder = open_encoder(config, file.manifest, identity)
     sinks: list[Sink] = []
     if config.mqtt:
         sinks.append(_mqtt_sink(config, config.mqtt, encoder))
     if config.writes_jsonl:
         sinks.append(JsonlSink(sys.stdout.buffer, encoder))
     return sinks
+
+
+def open_encoder(config: Config, manifest: Manifest, identity: Identity) -> PayloadEncoder:
+    """Return what makes the messages of this kind of model."""
+    if isinstance(manifest.head, SegmentationHead):
+        return SegmentationEncoder(
+            identity,
+            manifest.labels,
+            background=manifest.head.background,
+            class_map=config.output.class_map,
+        )
+    return DetectionsEncoder(identity, manifest.labels)
 
 
 def _mqtt_sink(config: Config, mqtt: Mqtt, encoder: PayloadEncoder) -> Sink:

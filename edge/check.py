@@ -39,7 +39,7 @@ def _failure(check: Callable[[config.Config], None], settings: config.Config) ->
 
 
 def _check_model(settings: config.Config) -> None:
-    app.open_detector(settings, app.model_file(settings))
+    app.open_model(settings, app.model_file(settings))
 
 
 def _check_source(settings: config.Config) -> None:

@@ -12,6 +12,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """The cells of a map, row after row, those of one class in a row of neighbours taken together.
+
+    A run may go on in the next row; two neighbouring runs are never of one class.
+
+    Attributes:
+        class_ids: `(N,)` uint8.
+        lengths: `(N,)` int64, cells, >= 1; their sum is H * W.
+    """
+
+    class_ids: NDArray[np.uint8]
+    lengths: NDArray[np.int64]
+
+    def area_ratios(self, classes: int) -> NDArray[np.float64]:
+        """Return the share of the frame that each class covers, `(classes,)`, its sum 1."""
+        counts = np.bincount(self.class_ids, weights=self.lengths, minlength=classes)
+        ratios: NDArray[np.float64] = counts / self.lengths.sum()
+        return ratios
+
+
+@dataclass(frozen=True, slots=True)
 class ClassMap:
     """A class id for each cell of the part of the model's output that the frame covers.
 
@@ -29,10 +50,30 @@ class ClassMap:
 
     def area_ratios(self, classes: int) -> NDArray[np.float64]:
         """Return the share of the frame that each class covers, `(classes,)`, its sum 1."""
-        counts = np.bincount(self.class_ids.reshape(-1), minlength=classes)
-        ratios: NDArray[np.float64] = counts / self.class_ids.size
-        return ratios
+        return self.runs().area_ratios(classes)
+
+    def runs(self) -> Runs:
+        """Return the cells in runs."""
+        ids = self.class_ids
+        begins = np.empty(ids.shape, np.bool_)
+        np.not_equal(ids[:, 1:], ids[:, :-1], out=begins[:, 1:])
+        np.not_equal(ids[1:, 0], ids[:-1, -1], out=begins[1:, 0])
+        begins[0, 0] = True
+        starts = np.flatnonzero(begins)  # (N,)
+        rows, columns = np.divmod(starts, ids.shape[1])
+        return Runs(ids[rows, columns], np.diff(starts, append=ids.size))
+
+    def coarse(self, step: int) -> ClassMap:
+        """Return about every `step`-th row and column: of each new cell what lies at its centre."""
+        rows, columns = (_centers(cells, step) for cells in self.class_ids.shape)
+        return ClassMap(self.class_ids[np.ix_(rows, columns)], self.size_wh)
 
     def copy(self) -> ClassMap:
         """Return the same in an array of its own."""
         return ClassMap(self.class_ids.copy(), self.size_wh)
+
+
+def _centers(cells: int, step: int) -> NDArray[np.int64]:
+    coarse_cells = -(-cells // step)
+    centers: NDArray[np.int64] = (2 * np.arange(coarse_cells) + 1) * cells // (2 * coarse_cells)
+    return centers

@@ -154,9 +154,11 @@ class Output(_Section):
 
     Attributes:
         jsonl: Write one JSON object a frame to stdout; `None` does so where there is no broker.
+        class_map: A segmenter's messages hold the class map, not only the areas.
     """
 
     jsonl: bool | None = None
+    class_map: bool = True
 
 
 SECTIONS: dict[str, type[_Section]] = {

@@ -13,7 +13,6 @@ from edge.annotate import annotate_inplace
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
 from edge.errors import SinkError
-from edge.metrics import COLUMNS
 from edge.subscriber import Subscriber
 
 if TYPE_CHECKING:
@@ -65,7 +64,10 @@ def run(*, frames: int, output: Path) -> str:
 
 def figures(summary: Summary) -> str:
     """Return a run's figures as a table and a line."""
-    rows = [[name, *(f"{value:.2f}" for value in summary.percentiles_ms[name])] for name in COLUMNS]
+    rows = [
+        [name, *(f"{value:.2f}" for value in values)]
+        for name, values in summary.percentiles_ms.items()
+    ]
     return (
         f"{table.render(['stage', 'p50 ms', 'p95 ms', 'p99 ms'], rows)}\n\n"
         f"{summary.frames} frames in {summary.elapsed_s:.2f} s: {summary.rate_hz:.1f} frames/s, "

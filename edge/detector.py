@@ -31,7 +31,7 @@ MAX_DETECTIONS = 100
 class Detector:
     """A loaded model with the buffers of its stages.
 
-    Filling an input buffer, `invoke`, and `decode` with `suppress` may each have a thread of its
+    Filling an input buffer, `invoke`, and `decode` with `finish` may each have a thread of its
     own: they share nothing but the buffer, the heads and the placement that the caller passes on.
 
     Args:
@@ -42,9 +42,14 @@ class Detector:
         max_candidates: Best scores that meet each other in suppression.
         max_detections: Most that one frame can give.
 
+    Attributes:
+        finish_stage: The stage that `finish` is.
+
     Raises:
         ModelError: The runtime refuses the model, or the manifest does not fit it.
     """
+
+    finish_stage = "suppress"
 
     def __init__(  # noqa: PLR0913 - one model, and five choices by name
         self,
@@ -87,7 +92,7 @@ class Detector:
         """Decode the candidates above the score threshold; return their number."""
         return self._decoder.decode(heads)
 
-    def suppress(self, candidates: int, placement: Placement) -> Detections:
+    def finish(self, candidates: int, placement: Placement) -> Detections:
         """Suppress the decoded candidates; return what is left, in source pixels.
 
         The arrays are the decoder's, and hold until the next `decode`.
@@ -108,7 +113,7 @@ class Detector:
         """Run all four stages on one image; the result holds until the next call."""
         self._input.fill(image)
         self.invoke(self._input, out=self._heads)
-        return self.suppress(self.decode(self._heads), self._input.placement)
+        return self.finish(self.decode(self._heads), self._input.placement)
 
 
 def _drop_empty_inplace(count: int, decoder: SsdDecoder) -> int:

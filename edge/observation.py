@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edge.class_map import ClassMap
     from edge.detections import Detections
 
+# In their order; a segmenter has nothing to suppress.
 STAGES = ("capture", "preprocess", "invoke", "decode", "suppress")
 
 
@@ -19,16 +21,16 @@ class Observation:
         sequence: The frame's number within its source.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC, when the frame was complete.
         size_wh: Of the source frame, pixels.
-        detections: What was seen.
-        stage_ms: Milliseconds of each stage in `STAGES`.
-        age_ms: From the frame's capture to now, when its detections are ready.
+        result: What was seen, by a detector or a segmenter.
+        stage_ms: Milliseconds of each stage that the model has, of `STAGES`.
+        age_ms: From the frame's capture to now, when its result is ready.
         dropped_frames: Frames replaced unseen since the start.
     """
 
     sequence: int
     captured_utc_ns: int
     size_wh: tuple[int, int]
-    detections: Detections
+    result: Detections | ClassMap
     stage_ms: dict[str, float]
     age_ms: float
     dropped_frames: int

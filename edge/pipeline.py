@@ -1,4 +1,4 @@
-"""The frame loop: invoke on one thread; decode, suppress and sinks on another.
+"""The frame loop: invoke on one thread; what comes after it, and the sinks, on another.
 
 While frame n + 1 is invoked, frame n is decoded and published, and the source's thread reads and
 preprocesses frame n + 2; LiteRT and OpenCV let the GIL go meanwhile.
@@ -21,7 +21,8 @@ from edge.observation import Observation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.detector import Detector
+    from edge.class_map import ClassMap
+    from edge.detections import Detections
     from edge.frame import Frame
     from edge.input_buffer import InputBuffer
     from edge.interpreter import Heads
@@ -50,6 +51,29 @@ class FrameSource(Protocol):
         """Return the newest frame not yet taken, or `None` at the end or after the timeout."""
 
 
+class StagedModel(Protocol):
+    """A loaded model whose stages the loop calls and times: a `Detector` or a `Segmenter`.
+
+    `invoke` has one thread, `decode` and `finish` another; they share the heads alone.
+    """
+
+    @property
+    def finish_stage(self) -> str:
+        """The stage that `finish` belongs to, of `STAGES`."""
+
+    def heads(self) -> Heads:
+        """Return new buffers for the raw heads, owned by the caller."""
+
+    def invoke(self, buffer: InputBuffer, *, out: Heads) -> None:
+        """Run the model on a filled input and copy its raw heads out."""
+
+    def decode(self, heads: Heads) -> int:
+        """Decode the heads into buffers of its own; return how much there is."""
+
+    def finish(self, decoded: int, placement: Placement, /) -> Detections | ClassMap:
+        """Return what was decoded, on the source frame; borrowed until the next `decode`."""
+
+
 class Sink(Protocol):
     """Where observations go."""
 
@@ -72,7 +96,7 @@ class _Invoked:
 
 
 class Pipeline:
-    """Runs one detector on one source until it ends or `stop` is called.
+    """Runs one model on one source until it ends or `stop` is called.
 
     Two sets of heads circulate between the threads. When the sinks are slower than the interpreter,
     invoking waits for them: a frame that cost an invoke is never thrown away, the source's slot
@@ -80,7 +104,7 @@ class Pipeline:
 
     Args:
         source: Where frames come from; started by the caller.
-        detector: The model's stages.
+        model: Its stages.
         sinks: Told of each frame, in order.
         cores: Where the thread that invokes may run.
     """
@@ -88,14 +112,14 @@ class Pipeline:
     def __init__(
         self,
         source: FrameSource,
-        detector: Detector,
+        model: StagedModel,
         sinks: Sequence[Sink],
         *,
         cores: frozenset[int] | None = None,
     ) -> None:
         self.times = StageTimes()
         self._source = source
-        self._detector = detector
+        self._model = model
         self._sinks = tuple(sinks)
         self._cores = cores or available_cores()
         self._stopping = threading.Event()
@@ -103,7 +127,7 @@ class Pipeline:
         self._free: queue.SimpleQueue[Heads] = queue.SimpleQueue()
         self._invoked: queue.SimpleQueue[_Invoked | None] = queue.SimpleQueue()
         for _ in range(HEADS):
-            self._free.put(detector.heads())
+            self._free.put(model.heads())
 
     def run(self, *, max_frames: int | None = None) -> None:
         """Process frames until the source ends, `stop` is called, or so many frames are done.
@@ -157,7 +181,7 @@ class Pipeline:
     def _invoke(self, frame: Frame[InputBuffer], heads: Heads) -> None:
         placement = frame.buffer.placement
         started_ns = time.monotonic_ns()
-        self._detector.invoke(frame.buffer, out=heads)
+        self._model.invoke(frame.buffer, out=heads)
         invoke_ns = time.monotonic_ns() - started_ns
         self._invoked.put(_Invoked(heads, frame, placement, invoke_ns, self._source.dropped))
 
@@ -173,23 +197,25 @@ class Pipeline:
     def _finish(self, invoked: _Invoked) -> None:
         frame = invoked.frame
         started_ns = time.monotonic_ns()
-        candidates = self._detector.decode(invoked.heads)
+        decoded = self._model.decode(invoked.heads)
         decoded_ns = time.monotonic_ns()
-        detections = self._detector.suppress(candidates, invoked.placement)
-        suppressed_ns = time.monotonic_ns()
+        result = self._model.finish(decoded, invoked.placement)
+        finished_ns = time.monotonic_ns()
+        stage_ms = {
+            "capture": frame.capture_ns / NS_PER_MS,
+            "preprocess": frame.preprocess_ns / NS_PER_MS,
+            "invoke": invoked.invoke_ns / NS_PER_MS,
+            "decode": (decoded_ns - started_ns) / NS_PER_MS,
+        }
+        finish_ms = (finished_ns - decoded_ns) / NS_PER_MS
+        stage_ms[self._model.finish_stage] = stage_ms.get(self._model.finish_stage, 0) + finish_ms
         observation = Observation(
             sequence=frame.sequence,
             captured_utc_ns=frame.captured_utc_ns,
             size_wh=frame.size_wh,
-            detections=detections,
-            stage_ms={
-                "capture": frame.capture_ns / NS_PER_MS,
-                "preprocess": frame.preprocess_ns / NS_PER_MS,
-                "invoke": invoked.invoke_ns / NS_PER_MS,
-                "decode": (decoded_ns - started_ns) / NS_PER_MS,
-                "suppress": (suppressed_ns - decoded_ns) / NS_PER_MS,
-            },
-            age_ms=(suppressed_ns - frame.captured_ns) / NS_PER_MS,
+            result=result,
+            stage_ms=stage_ms,
+            age_ms=(finished_ns - frame.captured_ns) / NS_PER_MS,
             dropped_frames=invoked.dropped,
         )
         self.times.add(observation)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.class_map import ClassMap
+from edge.detection_payload import DetectionsEncoder
 from edge.detections import Detections
 from edge.heads import SegmentationHead, SsdHead
 from edge.manifest import InputTransform, Manifest, ModelFile, Provenance
 from edge.model_spec import ModelSpec, TensorSpec
 from edge.observation import STAGES, Observation
-from edge.payload import Identity, PayloadEncoder
+from edge.payload import Identity
 from edge.quant import Quant
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def observation(sequence: int = 0, **changes: Any) -> Observation:
     fields: dict[str, Any] = {
         "captured_utc_ns": 1_700_000_000_123_456_789,
         "size_wh": (1280, 720),
-        "detections": Detections.none(),
+        "result": Detections.none(),
         "stage_ms": dict.fromkeys(STAGES, 1.5),
         "age_ms": 9.87654,
         "dropped_frames": 3,
@@ -146,6 +147,6 @@ def observation(sequence: int = 0, **changes: Any) -> Observation:
     return Observation(sequence=sequence, **fields | changes)
 
 
-def encoder() -> PayloadEncoder:
+def encoder() -> DetectionsEncoder:
     """Return the encoder of the device `porch`, camera `front`, with `LABELS`."""
-    return PayloadEncoder(Identity("porch", "front", "tiny", "sha256:0"), LABELS)
+    return DetectionsEncoder(Identity("porch", "front", "tiny", "sha256:0"), LABELS)

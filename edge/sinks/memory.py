@@ -30,7 +30,7 @@ class MemorySink:
         self._kept.append(
             replace(
                 observation,
-                detections=observation.detections.copy(),
+                result=observation.result.copy(),
                 stage_ms=dict(observation.stage_ms),
             )
         )

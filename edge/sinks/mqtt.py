@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.payload import detections_topic, status_topic
+from edge.payload import status_topic
 from edge.sinks.mqtt_connection import (
     DIAL_S,
     OFFLINE,
@@ -102,7 +102,7 @@ class MqttSink:
         self._clock = clock
         identity = encoder.identity
         self._topics = Topics(
-            detections=detections_topic(identity.device, identity.camera),
+            results=encoder.topic,
             status=status_topic(identity.device, identity.camera),
         )
         self._credentials = Credentials(

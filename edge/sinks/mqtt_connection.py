@@ -61,7 +61,7 @@ class Credentials:
 class Topics:
     """Where this camera speaks."""
 
-    detections: str
+    results: str
     status: str
 
 
@@ -148,7 +148,7 @@ class Connection:
             message = self._outbox.take()
             if message is None:
                 return
-            self._send(self._topics.detections, message, qos=self._settings.qos, retain=False)
+            self._send(self._topics.results, message, qos=self._settings.qos, retain=False)
 
     def step(self, waker: Waker, *, timeout_s: float) -> None:
         """Wait for the broker, the waker or the time, and do what the network needs.
@@ -203,7 +203,7 @@ class Connection:
 
     def _send(self, topic: str, message: bytes, *, qos: int, retain: bool) -> None:
         info = self._client.publish(topic, message, qos=qos, retain=retain)
-        kept = message if topic == self._topics.detections else None
+        kept = message if topic == self._topics.results else None
         self._in_flight[info.mid] = (self._clock(), kept)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise BrokerError(lost_fault(self._settings))

@@ -53,7 +53,7 @@ def test_a_box_outside_the_frame_is_not_a_detection(detector):
     decoder.boxes[:3] = [[400, 10, 450, 90], [10, 10, 90, 90], [-50, 0, -1, 99]]
     decoder.scores[:3] = [0.9, 0.8, 0.7]
     decoder.class_ids[:3] = [0, 1, 2]
-    found = detector.suppress(3, Placement.fit((300, 300), (300, 300), resize="stretch"))
+    found = detector.finish(3, Placement.fit((300, 300), (300, 300), resize="stretch"))
     assert found.boxes.tolist() == [[10, 10, 90, 90]]
     assert found.scores.tolist() == pytest.approx([0.8])
     assert found.class_ids.tolist() == [1]

@@ -13,7 +13,7 @@ def observation(invoke_ms, *, age_ms=10.0, detections=None):
         sequence=0,
         captured_utc_ns=0,
         size_wh=(64, 48),
-        detections=detections or Detections.none(),
+        result=detections or Detections.none(),
         stage_ms=dict.fromkeys(STAGES, 1.0) | {"invoke": invoke_ms},
         age_ms=age_ms,
         dropped_frames=0,

@@ -25,7 +25,7 @@ class Recorder:
 
     def __init__(self, *, wait_s=0.0, fail_at=None, error=None):
         self.observations = []
-        self.detections = []
+        self.results = []
         self.threads = set()
         self._wait_s = wait_s
         self._fail_at = fail_at
@@ -36,7 +36,7 @@ class Recorder:
             raise self._error
         time.sleep(self._wait_s)
         self.observations.append(observation)
-        self.detections.append(observation.detections.copy())
+        self.results.append(observation.result.copy())
         self.threads.add(threading.current_thread().name)
 
     def close(self, timeout_s):
@@ -77,7 +77,7 @@ def test_overlapping_the_stages_changes_no_detection(detector):
     sink = Recorder()
     run(detector, [sink], frames=12)
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
-        for seen in sink.detections:
+        for seen in sink.results:
             alone = detector.detect(source.read(None))
             assert (seen.boxes == alone.boxes).all()
             assert (seen.scores == alone.scores).all()

@@ -19,13 +19,13 @@ def test_the_newest_are_kept_in_order():
 
 
 def test_what_is_kept_does_not_change_with_the_decoders_buffers():
-    sink, borrowed = MemorySink(), observation(detections=detections(2))
-    before = borrowed.detections.copy()
+    sink, borrowed = MemorySink(), observation(result=detections(2))
+    before = borrowed.result.copy()
     sink.publish(borrowed)
-    borrowed.detections.boxes[:] = 0
-    borrowed.detections.scores[:] = 0
+    borrowed.result.boxes[:] = 0
+    borrowed.result.scores[:] = 0
     borrowed.stage_ms["invoke"] = 0
     [kept] = sink.observations
-    assert (kept.detections.boxes == before.boxes).all()
-    assert (kept.detections.scores == before.scores).all()
+    assert (kept.result.boxes == before.boxes).all()
+    assert (kept.result.scores == before.scores).all()
     assert kept.stage_ms["invoke"] == 1.5
