@@ -32,29 +32,29 @@ def annotate_inplace(
         detections: In this image's pixels.
         labels: Text of each class id.
     """
-    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
     # The best last, so that nothing lies over it.
     for row in range(len(detections) - 1, -1, -1):
         class_id = int(detections.class_ids[row])
         text = f"{labels[class_id]} {detections.scores[row]:.2f}"
-        _draw(image, detections.boxes[row], text, color=_color(class_id), unit=unit)
+        draw_box_inplace(image, detections.boxes[row], text, color=_color(class_id))
 
 
-def _color(class_id: int) -> tuple[int, int, int]:
-    hue = int(class_id * HUE_STEP) % HUES
-    pixel = np.array([[[hue, 200, 255]]], np.uint8)  # (1, 1, 3) H S V
-    blue, green, red = cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0]
-    return int(blue), int(green), int(red)
-
-
-def _draw(
+def draw_box_inplace(
     image: NDArray[np.uint8],
-    box: NDArray[np.float32],
+    box: NDArray[np.float32] | tuple[float, float, float, float],
     text: str,
     *,
     color: tuple[int, int, int],
-    unit: float,
 ) -> None:
+    """Draw one box and a text over it, or inside it where there is no room.
+
+    Args:
+        image: `(H, W, 3)` uint8, B G R; drawn on.
+        box: x_min, y_min, x_max, y_max, pixels.
+        text: In ASCII, which is all that the font has.
+        color: B, G, R.
+    """
+    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
     x1, y1, x2, y2 = (round(float(side)) for side in box)
     thickness = round(2 * unit)
     scale = 0.5 * unit
@@ -65,3 +65,10 @@ def _draw(
     cv2.rectangle(image, (left, top - height - baseline), (left + width, top), color, cv2.FILLED)
     origin = (left, top - baseline // 2)
     cv2.putText(image, text, origin, FONT, scale, (0, 0, 0), max(1, thickness // 2), cv2.LINE_AA)
+
+
+def _color(class_id: int) -> tuple[int, int, int]:
+    hue = int(class_id * HUE_STEP) % HUES
+    pixel = np.array([[[hue, 200, 255]]], np.uint8)  # (1, 1, 3) H S V
+    blue, green, red = cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0]
+    return int(blue), int(green), int(red)
