@@ -13,8 +13,8 @@ from converter.bias_correction import rounding_error
 from converter.inspect_graph import GraphTables, OpRow, TensorRow
 from converter.islands import refuse_float, unwanted
 from converter.quantize import join_copies, saturate_scores
-from converter.recipe import load_recipe, recipe_names
-from edge.errors import ConfigError, ModelError
+from converter.recipe import load_recipe
+from edge.errors import ModelError
 
 
 def tables(*ops, count):
@@ -66,16 +66,6 @@ def test_a_float_op_is_refused_by_its_name_and_number():
 
     with pytest.raises(ModelError, match="float LEAKY_RELU x2"):
         refuse_float(unwanted(graph, load_recipe("int8")), Path("m.tflite"), quantizer="litert")
-
-
-def test_an_unknown_recipe_is_refused_with_the_list_of_those_there_are():
-    with pytest.raises(ConfigError, match="int8, int8_tflite_converter, found 'int4'"):
-        load_recipe("int4")
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_a_shipped_recipe_bears_the_name_of_its_file(name):
-    assert load_recipe(name).name == name
 
 
 def test_the_rounding_error_is_that_of_127_levels_a_channel():
