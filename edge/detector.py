@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from edge.decode.ssd import SsdDecoder
+from edge.decode.candidates import keep_inplace
+from edge.decode.registry import decoder_of
 from edge.detections import Detections
 from edge.input_buffer import InputBuffer
 from edge.interpreter import Interpreter
 from edge.nms import Suppressor
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+    from edge.decode.registry import Decoder
     from edge.interpreter import Heads
     from edge.manifest import ModelFile
     from edge.model_spec import ModelSpec
@@ -64,7 +65,7 @@ class Detector:
         manifest = file.manifest
         self._interpreter = Interpreter(file, threads=threads)
         score = manifest.score_threshold if score_threshold is None else score_threshold
-        self._decoder = SsdDecoder(self.spec, score_threshold=score, max_candidates=max_candidates)
+        self._decoder = decoder_of(self.spec, score_threshold=score, max_candidates=max_candidates)
         self._suppressor = Suppressor(max_candidates)
         self._iou_threshold = manifest.iou_threshold if iou_threshold is None else iou_threshold
         self._max_detections = max_detections
@@ -116,13 +117,8 @@ class Detector:
         return self.finish(self.decode(self._heads), self._input.placement)
 
 
-def _drop_empty_inplace(count: int, decoder: SsdDecoder) -> int:
+def _drop_empty_inplace(count: int, decoder: Decoder) -> int:
     """Drop what lay wholly outside the frame, and has no area once it is clipped."""
     boxes = decoder.boxes[:count]
-    visible = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # (count,)
-    if visible.all():
-        return count
-    rows = np.flatnonzero(visible)
-    for buffer in (decoder.boxes, decoder.scores, decoder.class_ids):
-        buffer[: len(rows)] = buffer[rows]
-    return len(rows)
+    visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # (count,)
+    return keep_inplace(visible, (decoder.boxes, decoder.scores, decoder.class_ids))

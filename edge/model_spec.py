@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge import segmentation_spec
+from edge import head_checks
 from edge.errors import ModelError
-from edge.heads import SegmentationHead, SsdHead
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
 
     from edge.manifest import Manifest, ModelFile
     from edge.quant import Quant
-
-BOX_SIDES = 4
-SSD_AXES = 3  # batch, anchor, and box side or class
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class ModelSpec:
         manifest: The description that travelled with the file.
         input: The only input, `(1, H, W, 3)`.
         outputs: Output role to tensor.
-        anchors: `(A, 4)` float32 normalised centre-size, or `None`.
+        anchors: `(A, 4)` float32 normalised centre-size, or `None` where the head has none.
     """
 
     manifest: Manifest
@@ -78,36 +74,5 @@ def join(file: ModelFile, inputs: list[TensorSpec], outputs: list[TensorSpec]) -
             f"{', '.join(map(repr, sorted(by_name)))}; convert the model again"
         )
     roles = {role: by_name[name] for role, name in manifest.outputs.items()}
-    if isinstance(manifest.head, SsdHead):
-        _check_ssd(file, manifest.head, roles)
-    elif isinstance(manifest.head, SegmentationHead):
-        segmentation_spec.check(file, manifest.head, roles)
+    head_checks.check(file, roles)
     return ModelSpec(manifest, inputs[0], roles, file.anchors)
-
-
-def _check_ssd(file: ModelFile, head: SsdHead, roles: dict[str, TensorSpec]) -> None:
-    if roles.keys() != {"boxes", "scores"}:
-        raise ModelError(
-            f"{file.path}: an SSD head has the output roles boxes and scores, the manifest names "
-            f"{', '.join(sorted(roles)) or 'none'}; convert the model again"
-        )
-    anchors = 0 if file.anchors is None else len(file.anchors)
-    columns = len(file.manifest.labels) + head.background
-    _expect_shape(file, "boxes", roles["boxes"], shape=(1, anchors, BOX_SIDES))
-    found = roles["scores"].shape
-    if len(found) == SSD_AXES and found[-1] != columns:
-        background = " and background" if head.background else ""
-        raise ModelError(
-            f"{file.path}: the manifest has {len(file.manifest.labels)} labels, but the scores "
-            f"have {found[-1]} columns, expected {columns} (labels{background}); "
-            "fix the labels and convert the model again"
-        )
-    _expect_shape(file, "scores", roles["scores"], shape=(1, anchors, columns))
-
-
-def _expect_shape(file: ModelFile, role: str, spec: TensorSpec, *, shape: tuple[int, ...]) -> None:
-    if spec.shape != shape:
-        raise ModelError(
-            f"{file.path}: output {role} is {spec.shape}, but the head and its anchors need "
-            f"{shape}; convert the model again"
-        )

@@ -55,9 +55,10 @@ def class_count(shape: tuple[int, ...]) -> int:
 
 
 def _fits(head: SegmentationHead, spec: TensorSpec) -> bool:
-    axes, channels = len(spec.shape), spec.shape[-1]
+    axes = len(spec.shape)
     if axes not in (MAP_AXES, SCORE_AXES) or spec.shape[0] != 1 or min(spec.shape) < 1:
         return False
+    channels = spec.shape[-1]
     if head.activation == "argmax":
         return spec.dtype.kind in "iu" and (axes == MAP_AXES or channels == 1)
     if axes != SCORE_AXES or spec.dtype.kind not in "iuf":

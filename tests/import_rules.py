@@ -25,9 +25,9 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 LAYERS = {
     "values": [
         "__init__", "errors", "record", "heads", "anchors", "frame", "quant", "placement",
-        "detections", "class_map", "manifest", "segmentation_spec", "model_spec", "observation",
-        "metrics", "payload", "detection_payload", "segmentation_payload", "payload_schema",
-        "config", "config_faults", "table", "command", "cores",
+        "detections", "class_map", "manifest", "segmentation_spec", "head_checks", "model_spec",
+        "observation", "metrics", "payload", "detection_payload", "segmentation_payload",
+        "payload_schema", "config", "config_faults", "table", "command", "cores",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",
