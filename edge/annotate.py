@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import cv2
-import numpy as np
+
+from edge.colors import class_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from edge.detections import Detections
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-# Golden angle: neighbouring class ids get hues far apart.
-HUE_STEP = 137.508
-HUES = 180  # OpenCV's hue circle for uint8
 # Thickness and text grow with the frame; 1 at this height.
 REFERENCE_HEIGHT_PX = 360
 
@@ -36,7 +35,7 @@ def annotate_inplace(
     for row in range(len(detections) - 1, -1, -1):
         class_id = int(detections.class_ids[row])
         text = f"{labels[class_id]} {detections.scores[row]:.2f}"
-        draw_box_inplace(image, detections.boxes[row], text, color=_color(class_id))
+        draw_box_inplace(image, detections.boxes[row], text, color=class_color(class_id))
 
 
 def draw_box_inplace(
@@ -65,10 +64,3 @@ def draw_box_inplace(
     cv2.rectangle(image, (left, top - height - baseline), (left + width, top), color, cv2.FILLED)
     origin = (left, top - baseline // 2)
     cv2.putText(image, text, origin, FONT, scale, (0, 0, 0), max(1, thickness // 2), cv2.LINE_AA)
-
-
-def _color(class_id: int) -> tuple[int, int, int]:
-    hue = int(class_id * HUE_STEP) % HUES
-    pixel = np.array([[[hue, 200, 255]]], np.uint8)  # (1, 1, 3) H S V
-    blue, green, red = cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0]
-    return int(blue), int(green), int(red)

@@ -27,7 +27,7 @@ LAYERS = {
         "__init__", "errors", "record", "heads", "anchors", "frame", "quant", "placement",
         "detections", "class_map", "manifest", "segmentation_spec", "head_checks", "model_spec",
         "observation", "metrics", "payload", "detection_payload", "segmentation_payload",
-        "payload_schema", "config", "config_faults", "table", "command", "cores",
+        "payload_schema", "config", "config_faults", "table", "command", "cores", "colors",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",
@@ -35,8 +35,8 @@ LAYERS = {
     "pipeline": ["input_buffer", "detector", "segmenter", "pipeline"],
     "sinks": ["sinks", "sinks.*"],
     "app": [
-        "app", "check", "inspection", "annotate", "demo", "broker", "subscriber", "evaluation",
-        "evaluation.*",
+        "app", "check", "inspection", "annotate", "overlay", "demo", "broker", "subscriber",
+        "evaluation", "evaluation.*",
     ],
     "cli": ["cli", "__main__"],
 }  # fmt: skip
@@ -48,8 +48,8 @@ SEAMS = {
     "ai_edge_litert": ["edge.interpreter", "converter.*"],
     "tflite_runtime": ["edge.interpreter"],
     "cv2": [
-        "edge.preprocess", "edge.capture.*", "edge.annotate", "edge.demo", "edge.evaluation.*",
-        "calibration.*", "converter.*",
+        "edge.preprocess", "edge.capture.*", "edge.annotate", "edge.overlay", "edge.demo",
+        "edge.evaluation.*", "calibration.*", "converter.*",
     ],
     "paho": ["edge.sinks.mqtt*", "edge.subscriber"],
     "amqtt": ["edge.broker"],
