@@ -115,14 +115,18 @@ def as_text(tables: GraphTables) -> str:
         for side, indices in (("input", tables.inputs), ("output", tables.outputs))
         for index in indices
     ]
-    made = [[op.kind, *_row(tables.tensors[index])] for op in tables.ops for index in op.outputs]
+    made = [
+        [number, op.kind, *_row(tables.tensors[index])]
+        for number, op in enumerate(tables.ops)
+        for index in op.outputs
+    ]
     columns = ["tensor", "shape", "type", "scales"]
     return "\n\n".join(
         [
             render(["op", "count", "version", "types"], kinds),
             f"ops that touch floats: {len(tables.float_ops())} of {len(tables.ops)}",
             render(["", *columns], ends),
-            render(["op", *columns], made),
+            render(["number", "op", *columns], made),
         ]
     )
 
