@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.command import DONE, FAILED, add_verb, new_parser, positive, run
+from edge.evaluation import verb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ EPILOG = """examples:
   edge run /etc/edge/door.toml
   edge check /etc/edge/door.toml
   edge inspect model.tflite
+  edge eval model.tflite --images photos --annotations instances.json
 """
 
 
@@ -30,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser(
-        "edge", "Run a detector on camera frames and publish what it sees.", epilog=EPILOG
+        "edge",
+        "Run a detector or segmenter on camera frames and publish what it sees.",
+        epilog=EPILOG,
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -38,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(verbs)
     _add_inspect(verbs)
     _add_demo(verbs)
+    verb.add(verbs)
     return parser
 
 
@@ -57,13 +62,13 @@ class _Version(argparse.Action):
 
 def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "run", "Detect on a source's frames until it ends or Ctrl-C.", run=_run
+        verbs, "run", "Run a model on a source's frames until it ends or Ctrl-C.", run=_run
     )
     parser.add_argument("config", metavar="CONFIG", nargs="?", type=Path, help="a TOML file")
     parser.add_argument(
         "--source",
         metavar="URI",
-        help="demo:, file:PATH (video, image or folder), or v4l2:/dev/video0",
+        help="demo:, file:PATH (video or image), images:FOLDER, or v4l2:/dev/video0",
     )
     parser.add_argument("--model", metavar="FILE", type=Path, help="a model of edge-convert")
     parser.add_argument(
@@ -102,10 +107,13 @@ def _add_demo(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
         verbs,
         "demo",
-        "Broker, detector and subscriber on this machine; writes an annotated image.",
+        "Broker, model and subscriber on this machine; writes an annotated image.",
         run=_demo,
     )
     parser.add_argument("--frames", metavar="N", type=positive, default=360, help="default: 360")
+    parser.add_argument(
+        "--model", metavar="FILE", type=Path, help="a model of edge-convert (default: built-in)"
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -169,5 +177,5 @@ def _inspect(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from edge import demo  # noqa: PLC0415
 
-    print(demo.run(frames=arguments.frames, output=arguments.output))
+    print(demo.run(frames=arguments.frames, output=arguments.output, model=arguments.model))
     return DONE

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.evaluation.progress import Progress
+
 RESAMPLES = 1000
 INTERVAL_PERCENT = (2.5, 97.5)
 # Draws without any object are drawn again, but not for ever.
@@ -30,10 +32,18 @@ class Sample(Protocol):
         """Return `(M,)`, the metrics on the chosen images; NaN where they show no object."""
 
 
-def bootstrap(samples: Sequence[Sample], *, seed: int, resamples: int) -> NDArray[np.float64]:
+def bootstrap(
+    samples: Sequence[Sample], *, seed: int, resamples: int, progress: Progress | None = None
+) -> NDArray[np.float64]:
     """Return each model's metrics on each draw of images, the draws shared.
 
     A draw without any object is drawn again.
+
+    Args:
+        samples: One for each model, of the same images.
+        seed: Of the draws.
+        resamples: Number of draws.
+        progress: Called with (draws done, draws wanted).
 
     Returns:
         `(resamples, models, M)` float64; NaN where there are next to no objects to draw.
@@ -49,6 +59,8 @@ def bootstrap(samples: Sequence[Sample], *, seed: int, resamples: int) -> NDArra
         row = [sample.values(chosen) for sample in samples]
         if not np.isnan(row).any() or spare <= 0:
             rows.append(row)
+            if progress:
+                progress(len(rows), resamples)
         spare -= 1
     return np.array(rows)
 

@@ -29,6 +29,10 @@ SCORE_THRESHOLD = 0.01
 MAX_CANDIDATES = 500
 # Most detections of an image that COCO counts. Source: pycocotools, `Params.maxDets`.
 MAX_DETECTIONS = 100
+NOTE = (
+    f"decode and suppress kept scores from {SCORE_THRESHOLD:g} on, as mAP counts them; at a "
+    "board's threshold they have less to do"
+)
 
 
 def open_detector(file: ModelFile, *, threads: int = 1) -> Detector:
@@ -110,7 +114,7 @@ class BoxRun:
             stages=self._model.times(),
             sample=sample,
             mistakes=box_mistakes.worst(matches),
-            notes=tuple(self.match.lines()),
+            notes=(*self.match.lines(), NOTE),
         )
 
     def matches(

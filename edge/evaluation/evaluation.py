@@ -76,10 +76,11 @@ class Evaluation:
         curves: Label to precision and recall; empty for masks.
         confusion: What was taken for what.
         stages: Stage to time, over the same images.
-        sample: What a bootstrap draws from; its first metric is the main one.
+        sample: What a bootstrap draws from; its metrics are the first of `metrics`.
         mistakes: Of each image that has any, the worst first.
         notes: Sentences on what was left out, or how something was counted.
-        interval: 95 % bootstrap interval of the main metric over images; `None` before it is drawn.
+        intervals: Metric of the sample to its 95 % bootstrap interval over images; empty before they
+            are drawn.
     """
 
     file: ModelFile
@@ -94,11 +95,11 @@ class Evaluation:
     sample: Sample
     mistakes: tuple[Mistakes, ...] = ()
     notes: tuple[str, ...] = field(default=())
-    interval: Interval | None = None
+    intervals: dict[str, Interval] = field(default_factory=dict)
 
     @property
     def main_metric(self) -> str:
-        """Name of the metric that the interval is of."""
+        """Name of the metric that models are chosen by."""
         return next(iter(self.metrics))
 
 
@@ -114,7 +115,7 @@ def to_fields(result: Evaluation) -> dict[str, Any]:
         "objects": result.objects,
         "main_metric": result.main_metric,
         "metrics": result.metrics,
-        "interval": None if result.interval is None else list(result.interval),
+        "intervals": {name: list(row) for name, row in result.intervals.items()},
         "classes": result.classes,
         "curves": {
             label: {"precision": list(curve.precision), "scores": list(curve.scores)}

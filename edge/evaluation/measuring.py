@@ -60,6 +60,7 @@ class Measurement:
     Attributes:
         truth: The annotations; what was left out of them stands there.
         files: Key of each judged image to its file, by rising key.
+        known_ids: Categories, or class ids of masks, that all models know.
         runs: One for each model.
         evaluations: Likewise.
         differences: Of the second against the first, the main metric first; empty for one model.
@@ -67,6 +68,7 @@ class Measurement:
 
     truth: Truth
     files: dict[int, Path]
+    known_ids: tuple[int, ...]
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...]
     differences: tuple[Difference, ...]
@@ -82,6 +84,7 @@ def measure(  # noqa: PLR0913
     resamples: int,
     threads: int = 1,
     progress: Progress | None = None,
+    drawing: Progress | None = None,
 ) -> Measurement:
     """Run every model on every image, judge, and draw the intervals.
 
@@ -97,6 +100,7 @@ def measure(  # noqa: PLR0913
         resamples: Number of draws; 0 for no intervals.
         threads: Of the interpreters.
         progress: Called with (images run, images to run), those of all models counted.
+        drawing: Called with (draws done, draws wanted).
 
     Raises:
         ModelError: A model cannot be run, or its head or labels do not fit the annotations.
@@ -124,10 +128,9 @@ def measure(  # noqa: PLR0913
     known = sorted(set.intersection(*(set(run.known_ids()) for run in runs)))
     if not known:
         raise ModelError(f"{files[1].path}: it knows no label that {files[0].path} knows too")
-    evaluations = [run.evaluation(list(seen), known) for run in runs]
-    return _with_intervals(
-        Measurement(truth, seen, runs, tuple(evaluations), ()), seed=seed, resamples=resamples
-    )
+    evaluations = tuple(run.evaluation(list(seen), known) for run in runs)
+    plain = Measurement(truth, seen, tuple(known), runs, evaluations, ())
+    return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
 
 
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
@@ -165,7 +168,9 @@ def _images(
         yield key, path, image
 
 
-def _with_intervals(plain: Measurement, *, seed: int, resamples: int) -> Measurement:
+def _with_intervals(
+    plain: Measurement, *, seed: int, resamples: int, drawing: Progress | None
+) -> Measurement:
     samples = [result.sample for result in plain.evaluations]
     every = np.arange(samples[0].image_count)
     values = np.stack([sample.values(every) for sample in samples])  # (models, M)
@@ -176,9 +181,16 @@ def _with_intervals(plain: Measurement, *, seed: int, resamples: int) -> Measure
         )
     if not resamples:
         return plain
-    drawn = bootstrap(samples, seed=seed, resamples=resamples)  # (B, models, M)
+    drawn = bootstrap(samples, seed=seed, resamples=resamples, progress=drawing)
+    # of shape (resamples, models, M)
+    metrics = list(plain.evaluations[0].metrics)[: drawn.shape[2]]
     evaluations = tuple(
-        replace(result, interval=interval(drawn[:, number, 0]))
+        replace(
+            result,
+            intervals={
+                metric: interval(drawn[:, number, column]) for column, metric in enumerate(metrics)
+            },
+        )
         for number, result in enumerate(plain.evaluations)
     )
     differences = [
@@ -187,7 +199,7 @@ def _with_intervals(plain: Measurement, *, seed: int, resamples: int) -> Measure
             values=(float(values[0, column]), float(values[1, column])),
             interval=interval(drawn[:, 1, column] - drawn[:, 0, column]),
         )
-        for column, metric in enumerate(list(plain.evaluations[0].metrics)[: drawn.shape[2]])
+        for column, metric in enumerate(metrics)
         if len(samples) > 1
     ]
     return replace(plain, evaluations=evaluations, differences=tuple(differences))

@@ -25,9 +25,11 @@ def bar(label: str, unit: str) -> Iterator[Progress | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    started_s = time.monotonic()
+    started_s = 0.0
 
     def draw(done: int, total: int) -> None:
+        nonlocal started_s
+        started_s = started_s or time.monotonic()
         if time.monotonic() - started_s < PATIENCE_S:
             return
         filled = BAR_COLUMNS * done // total

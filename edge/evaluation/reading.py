@@ -37,6 +37,21 @@ def find_images(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.name, str(path)))
 
 
+def chosen(images: Sequence[Path], names_path: Path) -> list[Path]:
+    """Return the images that a file names, one a line, with or without suffix.
+
+    Raises:
+        SourceError: It cannot be read, or names none of them.
+    """
+    wanted = set(names.read(names_path))
+    found = [path for path in images if path.name in wanted or path.stem in wanted]
+    if not found:
+        raise SourceError(
+            f"{names_path}: expected names of the images, found none of them; write one a line"
+        )
+    return found
+
+
 def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None = None) -> Truth:
     """Read annotations of these images, of whatever form.
 

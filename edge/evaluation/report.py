@@ -1,0 +1,157 @@
+"""A measurement as text for the terminal, and as fields for JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge import table
+from edge.evaluation.evaluation import to_fields
+
+if TYPE_CHECKING:
+    from edge.evaluation.evaluation import Evaluation
+    from edge.evaluation.measuring import Difference, Measurement
+
+SCHEMA_VERSION = 1
+# Of a terminal; JSON and HTML have them all.
+CLASSES_SHOWN = 20
+
+
+class Ratio(float):
+    """A number that is shown with four digits."""
+
+    def __str__(self) -> str:
+        """Return it with four digits."""
+        return f"{float(self):.4f}"
+
+
+class Milliseconds(float):
+    """A time that is shown with two digits."""
+
+    def __str__(self) -> str:
+        """Return it with two digits."""
+        return f"{float(self):.2f}"
+
+
+def fields(measured: Measurement) -> dict[str, Any]:
+    """Return a measurement as JSON has it."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "annotations": str(measured.truth.path),
+        "evaluations": [to_fields(result) for result in measured.evaluations],
+        "differences": [
+            {
+                "metric": row.metric,
+                "values": list(row.values),
+                "difference": row.values[1] - row.values[0],
+                "interval": list(row.interval),
+                "is_significant": row.is_significant,
+            }
+            for row in measured.differences
+        ],
+        "left_out": measured.truth.faults.lines(),
+    }
+
+
+def render(measured: Measurement) -> str:
+    """Return a measurement as text."""
+    sections = [_head(measured), _metrics(measured.evaluations)]
+    if measured.differences:
+        sections.append("\n".join(map(difference_line, measured.differences)))
+    sections.append(_classes(measured.evaluations))
+    sections.append(_stages(measured.evaluations))
+    sections += filter(None, map(_confused, measured.evaluations))
+    notes = [note for result in measured.evaluations for note in result.notes]
+    lines = dict.fromkeys([*notes, *measured.truth.faults.lines()])
+    sections.append("\n".join(f"note: {line}" for line in lines))
+    return "\n\n".join(filter(None, sections))
+
+
+def difference_line(row: Difference) -> str:
+    """Return a sentence on the difference of two models."""
+    low, high = row.interval
+    verdict = "significant" if row.is_significant else "not significant"
+    return (
+        f"{row.metric}: B - A = {row.values[1] - row.values[0]:+.4f} "
+        f"(95 % interval {low:+.4f} to {high:+.4f}, paired over the images): {verdict}"
+    )
+
+
+def letters(results: tuple[Evaluation, ...]) -> list[str]:
+    """Return what the columns of one or two models are called."""
+    return ["A", "B"] if len(results) > 1 else [""]
+
+
+def _head(measured: Measurement) -> str:
+    results = measured.evaluations
+    first = results[0]
+    what = "objects" if first.task == "detection" else "judged pixels"
+    names = [
+        f"{letter + ': ' if letter else ''}{result.file.manifest.name} ({result.file.path})"
+        for letter, result in zip(letters(results), results, strict=True)
+    ]
+    return "\n".join([*names, f"{first.task} on {first.images} images, {first.objects} {what}"])
+
+
+def _metrics(results: tuple[Evaluation, ...]) -> str:
+    headers, columns = ["metric"], []
+    for letter, result in zip(letters(results), results, strict=True):
+        headers += [f"{letter} value".strip(), f"{letter} 95 % interval".strip()]
+        columns.append(result)
+    rows: list[list[object]] = []
+    for metric in results[0].metrics:
+        row: list[object] = [metric]
+        for result in columns:
+            row += [Ratio(result.metrics[metric]), _interval(result, metric)]
+        rows.append(row)
+    return table.render(headers, rows)
+
+
+def _interval(result: Evaluation, metric: str) -> str:
+    if metric not in result.intervals:
+        return ""
+    low, high = result.intervals[metric]
+    return f"{low:.4f} to {high:.4f}"
+
+
+def _classes(results: tuple[Evaluation, ...]) -> str:
+    first = results[0]
+    metrics = [name for name in next(iter(first.classes.values()), {}) if name != "objects"]
+    by_objects = sorted(first.classes, key=lambda label: -first.classes[label]["objects"])
+    headers = ["class", *metrics, "objects"]
+    if len(results) > 1:
+        headers = ["class", *(f"{letter} {metrics[0]}" for letter in "AB"), "objects"]
+    rows: list[list[object]] = []
+    for label in by_objects[:CLASSES_SHOWN]:
+        row = first.classes[label]
+        if len(results) > 1:
+            other = results[1].classes.get(label, {})
+            values = [row[metrics[0]], other.get(metrics[0], 0.0)]
+        else:
+            values = [row[metric] for metric in metrics]
+        rows.append([label, *map(Ratio, values), int(row["objects"])])
+    more = len(by_objects) - CLASSES_SHOWN
+    tail = f"\n({more} classes with fewer objects: --json and --html show them)" if more > 0 else ""
+    return table.render(headers, rows) + tail
+
+
+def _stages(results: tuple[Evaluation, ...]) -> str:
+    headers, rows = ["stage"], []
+    for letter in letters(results):
+        headers += [f"{letter} {name} ms".strip() for name in ("p50", "p95", "mean")]
+    for stage in results[0].stages:
+        row: list[object] = [stage]
+        for result in results:
+            time = result.stages.get(stage)
+            values = (time.p50_ms, time.p95_ms, time.mean_ms) if time else (0.0, 0.0, 0.0)
+            row += map(Milliseconds, values)
+        rows.append(row)
+    return table.render(headers, rows)
+
+
+def _confused(result: Evaluation) -> str:
+    most = result.confusion.most()
+    if not most:
+        return ""
+    rows = [[truth, said, count] for truth, said, count in most]
+    lines = table.render(["it is", "taken for", "times"], rows)
+    return f"{lines}\n({result.file.manifest.name}; {result.confusion.note})"
