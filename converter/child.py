@@ -16,13 +16,22 @@ TIMEOUT_S = 900
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
-def run_child(module: str, folder: Path, *, purpose: str) -> None:
+def run_child(
+    module: str,
+    folder: Path,
+    *,
+    purpose: str,
+    program: str = "TensorFlow",
+    timeout_s: int = TIMEOUT_S,
+) -> None:
     """Run ``python -m MODULE FOLDER``; what it prints goes to a log that is kept if it fails.
 
     Args:
         module: Reads its job from the folder and writes its result there.
         folder: Of the job.
-        purpose: What TensorFlow cannot do if it fails, such as `convert this graph`.
+        purpose: What cannot be done if it fails, such as `convert this graph`.
+        program: What runs in the child, for messages.
+        timeout_s: After which it is ended.
 
     Raises:
         ModelError: It failed; the message holds the last line of the log, and names the log.
@@ -37,10 +46,10 @@ def run_child(module: str, folder: Path, *, purpose: str) -> None:
         try:
             done = subprocess.run(
                 [sys.executable, "-m", module, str(folder)],
-                stdout=sink, stderr=sink, env=environment, timeout=TIMEOUT_S, check=False,
+                stdout=sink, stderr=sink, env=environment, timeout=timeout_s, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise ModelError(f"TensorFlow took over {TIMEOUT_S} s; its log is {log}") from error
+            raise ModelError(f"{program} took over {timeout_s} s; its log is {log}") from error
     if done.returncode == 0:
         log.unlink()
         return
@@ -49,7 +58,7 @@ def run_child(module: str, folder: Path, *, purpose: str) -> None:
         raise DependencyError(
             "TensorFlow is needed to convert; type: pip install 'edge-vision[converter]'"
         )
-    raise ModelError(f"TensorFlow cannot {purpose}: {last}; its log is {log}")
+    raise ModelError(f"{program} cannot {purpose}: {last}; its log is {log}")
 
 
 def _last_words(log: Path, status: int) -> str:

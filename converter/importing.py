@@ -6,8 +6,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from converter.completion import complete
-from converter.cut import draft_of
-from converter.importers.graph_cuts import find_cut
+from converter.importers.graph_cuts import import_graph
 from edge import manifest as manifests
 from edge.errors import ConfigError, ModelError
 from edge.manifest import FLATBUFFER_IDENTIFIER
@@ -54,8 +53,10 @@ def import_draft(path: Path, *, family: str, choice: Choice) -> Draft:
 
 
 def is_ours(path: Path) -> bool:
-    """Return whether a file is a `.tflite` with anything behind it, as only ours have."""
-    return _head(path)[4:8] == FLATBUFFER_IDENTIFIER and zipfile.is_zipfile(path)
+    """Return whether a file is a `.tflite` with a manifest behind it, sound or damaged."""
+    if _head(path)[4:8] != FLATBUFFER_IDENTIFIER:
+        return False
+    return manifests.MANIFEST_MEMBER.encode() in path.read_bytes()
 
 
 def recognise(path: Path) -> str:
@@ -125,8 +126,25 @@ def _zip_format(path: Path) -> str:
 def _tfjs(path: Path, family: str, choice: Choice) -> Draft:
     from converter.importers import tfjs  # noqa: PLC0415
 
-    graph = tfjs.read(path)
-    return draft_of(graph, find_cut(graph, path, family=family, choice=choice))
+    return import_graph(tfjs.read(path), path, family=family, choice=choice)
+
+
+def _frozen(path: Path, family: str, choice: Choice) -> Draft:
+    from converter.importers import frozen_graph  # noqa: PLC0415
+
+    return import_graph(frozen_graph.read(path), path, family=family, choice=choice)
+
+
+def _tensorflow(path: Path, family: str, choice: Choice) -> Draft:
+    from converter.importers.freezing import freeze  # noqa: PLC0415
+
+    return import_graph(freeze(path), path, family=family, choice=choice)
+
+
+def _tflite(path: Path, family: str, choice: Choice) -> Draft:
+    from converter.importers.tflite import import_tflite  # noqa: PLC0415
+
+    return import_tflite(path, family=family, choice=choice)
 
 
 def _darknet(path: Path, _family: str, choice: Choice) -> Draft:
@@ -145,12 +163,22 @@ def _onnx(path: Path, family: str, _choice: Choice) -> Draft:
 READERS: dict[str, Callable[[Path, str, Choice], Draft]] = {
     "tfjs": _tfjs,
     "darknet": _darknet,
+    "frozen": _frozen,
+    "h5": _tensorflow,
+    "keras": _tensorflow,
+    "saved_model": _tensorflow,
+    "tflite": _tflite,
     "onnx": _onnx,
 }
 # For formats that their content does not give away.
 SUFFIXES = {
     ".json": "tfjs",
     ".cfg": "darknet",
+    ".pb": "frozen",
+    ".h5": "h5",
+    ".hdf5": "h5",
+    ".keras": "keras",
+    ".tflite": "tflite",
     ".onnx": "onnx",
 }
 HINTS = {

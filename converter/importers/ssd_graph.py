@@ -1,4 +1,4 @@
-"""Find the parts of an SSD graph as the TF1 Object Detection API exports it, by structure and name.
+"""Find the parts of an SSD graph as the Object Detection API exports it, by structure and name.
 
 Source: `ssd_meta_arch.py` and `faster_rcnn_box_coder.py` of the TensorFlow Object Detection API:
 resize, (x * m - s), feature maps, concatenated heads, then a float decode that is cut off here.
@@ -26,8 +26,43 @@ ANCHORS = f"{DECODE}/get_center_coordinates_and_sizes/transpose"
 BOX_SIDES = 4
 
 
+def detection_api_graph(graph: Graph) -> Graph | None:
+    """Return a graph of the Object Detection API with the names that its version 1 gives.
+
+    Version 2 exports the same graph as a function, whose name stands before those of all nodes.
+
+    Returns:
+        The graph; `None` if it holds no decode of the API.
+    """
+    marks = (SCORE_ACTIVATION, f"{DECODE}/transpose")
+    found = next((name for name in graph.nodes if name.endswith(marks)), None)
+    if found is None:
+        return None
+    prefix = found[: found.index("Postprocessor/")]
+    return _without_prefix(graph, prefix) if prefix else graph
+
+
+def _without_prefix(graph: Graph, prefix: str) -> Graph:
+    names = {
+        name: name.removeprefix(prefix)
+        for name in graph.nodes
+        if name.startswith(prefix) and name.removeprefix(prefix) not in graph.nodes
+    }
+
+    def rename(reference: str) -> str:
+        name = node_name(reference)
+        return reference.replace(name, names.get(name, name), 1)
+
+    nodes = [
+        Node(names.get(node.name, node.name), node.op, tuple(map(rename, node.inputs)), node.attrs)
+        for node in graph.nodes.values()
+    ]
+    constants = {names.get(name, name): value for name, value in graph.constants.items()}
+    return Graph({node.name: node for node in nodes}, constants)
+
+
 def find_ssd(graph: Graph) -> Cut:
-    """Recognise an SSD of the TF1 Object Detection API.
+    """Recognise an SSD of the Object Detection API.
 
     Raises:
         ModelError: A part is missing; the message names what was expected.
