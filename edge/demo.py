@@ -12,7 +12,10 @@ from edge import app, broker, config, payload, table
 from edge.annotate import annotate_inplace
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
+from edge.detector import Detector
 from edge.errors import SinkError
+from edge.heads import SegmentationHead
+from edge.overlay import overlay_inplace
 from edge.subscriber import Subscriber
 
 if TYPE_CHECKING:
@@ -20,20 +23,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.detector import Detector
+    from edge.manifest import Manifest
     from edge.metrics import Summary
+    from edge.segmenter import Segmenter
 
 ARRIVAL_TIMEOUT_S = 10.0
 # Of the annotated image: one panel a scene, side by side.
 PANEL_WH = (640, 360)
 
 
-def run(*, frames: int, output: Path) -> str:
-    """Detect on the built-in source, publish, print what a subscriber receives, and draw.
+def run(*, frames: int, output: Path, model: Path | None = None) -> str:
+    """Run a model on the built-in source, publish, print what a subscriber receives, and draw.
 
     Args:
         frames: How many to process.
         output: Where the annotated image goes.
+        model: Made by edge-convert; `None` is the built-in detector.
 
     Returns:
         The figures, as text for a terminal.
@@ -46,10 +51,12 @@ def run(*, frames: int, output: Path) -> str:
             {
                 "device": {"name": "demo"},
                 "camera": {"source": "demo:", "realtime": False},
+                "model": {"file": model},
                 "mqtt": {"url": f"mqtt://{broker.LOOPBACK}:{port}"},
             }
         )
-        topic = payload.detections_topic(settings.device.name, settings.camera.name)
+        manifest = app.model_file(settings).manifest
+        topic = _topic(manifest, settings.device.name, settings.camera.name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
         with Subscriber(broker.LOOPBACK, port, topic=topic, show=_show) as subscriber:
             summary = app.run(settings, max_frames=frames)
@@ -58,11 +65,17 @@ def run(*, frames: int, output: Path) -> str:
                     f"{summary.frames} messages were published, {subscriber.count} arrived within "
                     f"{ARRIVAL_TIMEOUT_S:g} s; try again on a machine with less to do"
                 )
-    write_image(output, draw())
-    return f"\n{figures(summary)}\n{subscriber.count} messages arrived; see {output}"
+    write_image(output, draw(model))
+    return f"\n{figures(summary, manifest)}\n{subscriber.count} messages arrived; see {output}"
 
 
-def figures(summary: Summary) -> str:
+def _topic(manifest: Manifest, device: str, camera: str) -> str:
+    if isinstance(manifest.head, SegmentationHead):
+        return payload.segmentation_topic(device, camera)
+    return payload.detections_topic(device, camera)
+
+
+def figures(summary: Summary, manifest: Manifest) -> str:
     """Return a run's figures as a table and a line."""
     rows = [
         [name, *(f"{value:.2f}" for value in values)]
@@ -71,24 +84,31 @@ def figures(summary: Summary) -> str:
     return (
         f"{table.render(['stage', 'p50 ms', 'p95 ms', 'p99 ms'], rows)}\n\n"
         f"{summary.frames} frames in {summary.elapsed_s:.2f} s: {summary.rate_hz:.1f} frames/s, "
-        f"invoke share {summary.invoke_ratio:.1%}, {summary.detections} detections"
+        f"invoke share {summary.invoke_ratio:.1%}, {app.seen_text(summary, manifest)}"
     )
 
 
-def draw() -> NDArray[np.uint8]:
+def draw(file: Path | None = None) -> NDArray[np.uint8]:
     """Return the middle frame of each scene, annotated, side by side: `(H, W, 3)` uint8."""
-    detector, frames = scene_frames()
+    settings = config.load(None, {"model": {"file": file}})
+    model = app.open_model(settings, app.model_file(settings))
     panels = []
-    for image in frames:
-        annotate_inplace(image, detector.detect(image), detector.spec.manifest.labels)
+    for image in scene_frames():
+        _annotate_inplace(image, model)
         panels.append(cv2.resize(image, PANEL_WH, interpolation=cv2.INTER_AREA))
     return np.hstack(panels)
 
 
-def scene_frames() -> tuple[Detector, list[NDArray[np.uint8]]]:
-    """Return the built-in detector and the middle frame of each built-in scene."""
-    settings = config.load(None, {})
-    detector = app.open_detector(settings, app.model_file(settings))
+def _annotate_inplace(image: NDArray[np.uint8], model: Detector | Segmenter) -> None:
+    labels = model.spec.manifest.labels
+    if isinstance(model, Detector):
+        annotate_inplace(image, model.detect(image), labels)
+    else:
+        overlay_inplace(image, model.segment(image), labels, background=model.background)
+
+
+def scene_frames() -> list[NDArray[np.uint8]]:
+    """Return the middle frame of each built-in scene."""
     width, height = DEFAULT_SIZE_WH
     frames = []
     with DemoSource("", SourceOptions(realtime=False)) as source:
@@ -96,7 +116,7 @@ def scene_frames() -> tuple[Detector, list[NDArray[np.uint8]]]:
             image = np.empty((height, width, 3), np.uint8)
             source.render(scene * FRAMES_PER_SCENE + FRAMES_PER_SCENE // 2, out=image)
             frames.append(image)
-    return detector, frames
+    return frames
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:

@@ -54,6 +54,11 @@ class Segmenter:
         """The model's contract."""
         return self._interpreter.spec
 
+    @property
+    def background(self) -> int | None:
+        """The class id that is nothing in particular, if there is one."""
+        return self._decoder.head.background
+
     def heads(self) -> Heads:
         """Return a new buffer for the raw output, by role, owned by the caller."""
         return self._interpreter.output_buffers()

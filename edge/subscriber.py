@@ -66,7 +66,7 @@ class Subscriber:
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         payload = json.loads(message.payload)
-        labels = sorted(detection["label"] for detection in payload["detections"])
+        labels = sorted(each["label"] for each in _seen(payload))
         if labels != self._labels or not self.count:
             self._labels = labels
             self._show(f"{message.topic}  {summarize(payload)}")
@@ -76,10 +76,18 @@ class Subscriber:
 
 
 def summarize(payload: dict[str, Any]) -> str:
-    """Return a payload's detections as one line."""
-    seen = ", ".join(
-        f"{detection['label']} {detection['score']:.2f} "
-        f"at ({', '.join(f'{side:.0f}' for side in detection['box_px'])}) px"
-        for detection in payload["detections"]
-    )
+    """Return a payload's detections or areas as one line."""
+    seen = ", ".join(_describe(each) for each in _seen(payload))
     return f"frame {payload['sequence']}: {seen or 'nothing'}"
+
+
+def _seen(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    seen: list[dict[str, Any]] = payload["detections" if "detections" in payload else "areas"]
+    return seen
+
+
+def _describe(seen: dict[str, Any]) -> str:
+    if "area_ratio" in seen:
+        return f"{seen['label']} {seen['area_ratio']:.1%}"
+    box = ", ".join(f"{side:.0f}" for side in seen["box_px"])
+    return f"{seen['label']} {seen['score']:.2f} at ({box}) px"

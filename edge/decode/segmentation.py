@@ -35,6 +35,7 @@ class SegmentationDecoder:
             [0, 1], compared in float32; of several channels the greatest wins, whatever its score.
 
     Attributes:
+        head: The spec's.
         class_ids: `(H, W)` uint8, of the output's resolution.
     """
 
@@ -42,6 +43,7 @@ class SegmentationDecoder:
         head, output = spec.manifest.head, spec.outputs["classes"]
         if not isinstance(head, SegmentationHead):
             raise TypeError(f"expected a segmentation head, got {head.kind}")
+        self.head = head
         self._input_wh = spec.manifest.input.size_wh
         self._labels = len(spec.manifest.labels)
         height, width = output.shape[1:3]

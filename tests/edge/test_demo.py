@@ -3,8 +3,10 @@ import socket
 import cv2
 import pytest
 
-from edge import broker, demo
+from edge import broker, demo, manifest
+from edge.detector import Detector
 from edge.errors import SinkError
+from edge.models import default_model_path
 from edge.subscriber import summarize
 
 pytest.importorskip("amqtt", reason="the demo extra is not installed")
@@ -23,9 +25,9 @@ def test_the_demo_publishes_receives_and_draws(tmp_path, capsys):
 
 
 def test_the_annotated_image_shows_the_right_thing_in_each_scene():
-    detector, frames = demo.scene_frames()
+    detector = Detector(manifest.read(default_model_path()))
     found = []
-    for image in frames:
+    for image in demo.scene_frames():
         detections = detector.detect(image)
         labels = [detector.spec.manifest.labels[class_id] for class_id in detections.class_ids]
         found.append(labels)
