@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from calibration.ranges import Range
 from converter import flatbuffer as fb
 from converter.inspect_graph import GraphTables, OpRow, read_tables
-from converter.islands import counted, islands, refuse_float, selected, unwanted
+from converter.islands import counted, islands, names_of, refuse_float, selected, unwanted
 from converter.quantize_litert import quantize_litert, rules_of
 from converter.quantize_tflite import quantize_tflite
 from edge.errors import ConfigError, ModelError
@@ -93,7 +93,7 @@ def quantize(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What either quantiser needs; kept are (kind, tensor) of the ops that rules keep.
+    """What either quantiser needs; kept are (kind, names of outputs) of the ops that rules keep.
 
     Attributes:
         outputs: Names of the float model's output tensors, in its order.
@@ -102,8 +102,8 @@ class _Job:
     flatbuffer: bytes
     ranges: dict[str, Range]
     recipe: Recipe
-    kept_float: list[tuple[str, str]]
-    kept_int16: list[tuple[str, str]]
+    kept_float: list[tuple[str, list[str]]]
+    kept_int16: list[tuple[str, list[str]]]
     outputs: list[str]
     path: Path
 
@@ -138,8 +138,8 @@ def _attempt(job: _Job, quantizer: Backend, *, reason: str) -> tuple[Quantized, 
 def _by_litert(job: _Job) -> bytes:
     rules = rules_of(
         job.recipe,
-        float_names=[name for _, name in job.kept_float],
-        int16_names=[name for _, name in job.kept_int16],
+        kept_float=[names for _, names in job.kept_float],
+        kept_int16=[names for _, names in job.kept_int16],
     )
     return quantize_litert(job.flatbuffer, job.ranges, rules, path=job.path)
 
@@ -150,9 +150,8 @@ def _by_tflite(job: _Job) -> bytes:
             f"recipe {job.recipe.name}: TensorFlow's quantiser has no int16 layers; "
             "keep them float, or choose --recipe int8"
         )
-    return quantize_tflite(
-        job.flatbuffer, job.ranges, float_names=[name for _, name in job.kept_float]
-    )
+    firsts = [names[0] for _, names in job.kept_float]
+    return quantize_tflite(job.flatbuffer, job.ranges, float_names=firsts)
 
 
 BACKENDS: dict[Backend, Callable[[_Job], bytes]] = {
@@ -161,8 +160,8 @@ BACKENDS: dict[Backend, Callable[[_Job], bytes]] = {
 }
 
 
-def _named(tables: GraphTables, ops: tuple[OpRow, ...]) -> list[tuple[str, str]]:
-    return [(op.kind, tables.tensors[op.outputs[0]].name) for op in ops if op.outputs]
+def _named(tables: GraphTables, ops: tuple[OpRow, ...]) -> list[tuple[str, list[str]]]:
+    return [(op.kind, names_of(tables, op)) for op in ops if op.outputs]
 
 
 def saturate_scores(ranges: dict[str, Range], tensor: str, *, floor: float) -> dict[str, Range]:

@@ -12,7 +12,7 @@ import numpy as np
 from edge.errors import DependencyError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from calibration.ranges import Range
@@ -59,28 +59,32 @@ def quantize_litert(
 
 
 def rules_of(
-    recipe: Recipe, *, float_names: Iterable[str] = (), int16_names: Iterable[str] = ()
+    recipe: Recipe,
+    *,
+    kept_float: Iterable[Sequence[str]] = (),
+    kept_int16: Iterable[Sequence[str]] = (),
 ) -> list[dict[str, Any]]:
     """Return the recipe in litert-quantizer's own words; of two that fit, the later one counts.
 
     Args:
         recipe: Its selections are not looked at.
-        float_names: Tensors whose ops stay float.
-        int16_names: Tensors whose ops take int16 activations.
+        kept_float: Ops that stay float, each by the names of the tensors that it writes.
+        kept_int16: Ops that take int16 activations, likewise.
     """
     body = _body(recipe.weights, recipe.activations)
     rules = [{"regex": ".*", "operation": "*"} | body]
-    rules += [_scope(name) | _body("int8", "int16") for name in int16_names]
-    rules += [_scope(name) | {"algorithm_key": "no_quantize"} for name in float_names]
+    rules += [_scope(names) | _body("int8", "int16") for names in kept_int16]
+    rules += [_scope(names) | {"algorithm_key": "no_quantize"} for names in kept_float]
     # Whatever writes an output: the model's ends stay as the recipe has them. Another expression
     # than the first rule's, as two rules with the same one are merged.
     rules += [{"regex": "^", "operation": end} | body for end in ENDS if len(rules) > 1]
     return rules
 
 
-def _scope(name: str) -> dict[str, Any]:
+def _scope(names: Sequence[str]) -> dict[str, Any]:
     # It matches against the names of all the tensors that an op writes, each followed by ";".
-    return {"regex": f"(^|;){re.escape(name)};", "operation": "*"}
+    # Names hold ";" themselves, where TensorFlow made several ops one: only the whole is exact.
+    return {"regex": f"^{re.escape(';'.join(names))};$", "operation": "*"}
 
 
 def _body(weights: Weights, activations: Activations) -> dict[str, Any]:
