@@ -96,10 +96,12 @@ def _loaded(file: ModelFile, *, threads: int) -> Interpreter:
 
 def _window(runner: Interpreter, *, window_ms: float) -> list[float]:
     times_ms: list[float] = []
-    while not times_ms or sum(times_ms) < window_ms:
+    total_ms = 0.0
+    while not times_ms or total_ms < window_ms:
         started_ns = time.perf_counter_ns()
         runner.invoke_bare()
         times_ms.append((time.perf_counter_ns() - started_ns) / NS_PER_MS)
+        total_ms += times_ms[-1]
     return times_ms
 
 

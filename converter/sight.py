@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from converter.agreement import QUANTIZED_SCORE
 from edge.detector import Detector
+from edge.heads import SegmentationHead
 from edge.input_buffer import InputBuffer
+from edge.segmenter import Segmenter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +47,11 @@ class Sight:
     """
 
     def __init__(self, file: ModelFile) -> None:
-        self._model = Detector(file, score_threshold=QUANTIZED_SCORE)
+        self._model: Detector | Segmenter
+        if isinstance(file.manifest.head, SegmentationHead):
+            self._model = Segmenter(file)
+        else:
+            self._model = Detector(file, score_threshold=QUANTIZED_SCORE)
         self.spec = self._model.spec
         self._buffer = InputBuffer(self.spec)
         self._heads = self._model.heads()

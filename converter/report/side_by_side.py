@@ -11,9 +11,11 @@ from calibration.images import read_image
 from converter.agreement import FLOAT_SCORE, MIN_IOU, box_ious
 from converter.bill import SEGMENTATION
 from converter.report.contents import Picture
+from converter.report.markup import clean
 from converter.sight import Sight
 from edge.annotate import annotate_inplace
 from edge.detections import Detections
+from edge.overlay import overlay_inplace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,14 +68,17 @@ def draw_side_by_side(
         SourceError: An image cannot be read.
     """
     sights = [Sight(subject.reference), Sight(subject.quantized)]
-    labels = subject.reference.manifest.labels
+    described = subject.reference.manifest
+    background = getattr(described.head, "background", None)
+    # OpenCV 5 reads address 0 for half a surrogate pair.
+    labels = [clean(label) for label in described.labels]
     titles = ("float", subject.quantized.manifest.provenance.recipe)
     pictures = []
     for number, (why, row) in enumerate(chosen, start=1):
         image = read_image(row.path)
         first, second = (sight.look(image).seen for sight in sights)
         panels = [
-            _panel(image, seen, labels, title=title)
+            _panel(image, seen, labels, background=background, title=title)
             for seen, title in zip(_sure(first, second), titles, strict=True)
         ]
         data = _jpeg(_joined(panels))
@@ -114,6 +119,7 @@ def _panel(
     seen: Detections | ClassMap,
     labels: Sequence[str],
     *,
+    background: int | None,
     title: str,
 ) -> NDArray[np.uint8]:
     """Return the image, at most `PANEL_SIDE_PX` long, with what was seen, below a strip of text.
@@ -126,6 +132,8 @@ def _panel(
     if isinstance(seen, Detections):
         scaled = Detections(seen.boxes * np.float32(ratio), seen.scores, seen.class_ids)
         annotate_inplace(drawn, scaled, labels)
+    else:
+        overlay_inplace(drawn, seen, labels, background=background)
     strip = np.full((STRIP_PX, drawn.shape[1], 3), PAPER, np.uint8)
     origin = (2, STRIP_PX - 8)
     cv2.putText(strip, title, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)

@@ -22,11 +22,11 @@ def accuracy(metric, difference):
     )  # fmt: skip
 
 
-def bill(*, matched=98, expected=100, difference=None, head="ssd"):
+def bill(*, matched=98, expected=100, extra=2, difference=None, head="ssd"):
     rows = () if difference is None else (accuracy("mAP50-95", difference),)
     images = [
         ImageRow(Path("a.jpg"), matched / expected if expected else 1.0, matched=matched,
-                 expected=expected, extra=2, is_blank=not expected)
+                 expected=expected, extra=extra, is_blank=not expected)
     ]  # fmt: skip
     images += [ImageRow(Path(f"{name}.jpg"), 1.0, is_blank=True) for name in range(8)]
     return Bill(head, 2**20, 2**19, HEADS, tuple(images), rows)
@@ -43,7 +43,11 @@ def masks(*ious, difference=None):
     [
         (bill(matched=98), True),
         (bill(matched=97), False),
-        (bill(matched=0, expected=0), True),
+        (bill(matched=0, expected=0, extra=1), True),
+        (bill(matched=0, expected=0, extra=2), False),
+        (bill(matched=100, extra=10), True),
+        (bill(matched=100, extra=11), False),
+        (bill(matched=100, extra=99, difference=0.0), True),
         (bill(matched=50, difference=-0.005), True),
         (bill(matched=100, difference=-0.006), False),
         (bill(matched=50, difference=0.006), True),
@@ -56,7 +60,9 @@ def masks(*ious, difference=None):
         (masks(0.99, difference=-0.006), False),
     ],
     ids=[
-        "at budget", "below", "nothing seen", "labels outweigh", "mAP falls", "mAP rises", "YOLO",
+        "at budget", "below", "nothing seen", "ghosts of nothing", "some new", "ghosts",
+        "labels outweigh ghosts",
+        "labels outweigh", "mAP falls", "mAP rises", "YOLO",
         "YOLO falls", "anchor-free", "masks agree", "masks differ", "mIoU outweighs", "mIoU falls",
     ],
 )  # fmt: skip

@@ -1,0 +1,71 @@
+"""A tiny detector of bright squares, converted and reported once for all tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from reference import bright_net
+
+from calibration.dataset import image_set
+from converter.conversion import Images, convert
+from converter.gate import Budget
+from converter.recipe import load_recipe
+from converter.report.build import build
+from converter.report.contents import Subject
+from converter.sensitivity import LayerError
+from edge.manifest import ModelFile
+
+# What a person may have put into a file of labels, or a stranger into a model's name.
+HOSTILE = "<script>alert('1')</script>\"&amp;\x00|](javascript:x) `#` \ud800"
+LAYERS = (
+    LayerError("stem", "CONV_2D", 31.5, 0.25),
+    LayerError(f"{HOSTILE};fused", "CONV_2D", 12.0, 0.75),
+)
+
+
+@pytest.fixture(scope="session")
+def bright_images(tmp_path_factory):
+    """Return the paths of twelve images, the first without a square."""
+    return bright_net.write_images(tmp_path_factory.mktemp("bright"), 12)
+
+
+@pytest.fixture(scope="session")
+def subject(bright_images):
+    """Return the conversion of the tiny detector."""
+    images = Images(
+        calibration=image_set(bright_images[0].parent, bright_images[:6], seed=0),
+        held_back=bright_images[6:],
+        annotations=None,
+        dataset="bright squares",
+    )
+    done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=Budget())
+    return Subject(
+        reference=done.reference,
+        quantized=done.quantized,
+        images=done.images,
+        bill=done.bill,
+        budget=Budget(),
+        faults=done.faults,
+        attempts=done.attempts,
+        chosen=done.chosen,
+    )
+
+
+@pytest.fixture(scope="session")
+def report(subject):
+    """Return the report of a model with a hostile name and hostile labels."""
+
+    def disguised(file):
+        changes = {"name": HOSTILE, "labels": (HOSTILE, "never")}
+        return ModelFile(
+            file.path, file.flatbuffer, file.manifest.model_copy(update=changes), file.anchors
+        )
+
+    hostile = replace(
+        subject,
+        reference=disguised(subject.reference),
+        quantized=disguised(subject.quantized),
+        faults=(f"a fault of {HOSTILE}",),
+    )
+    return build(hostile, layers=LAYERS)
