@@ -51,7 +51,7 @@ def observe_means(
     return {name: total / len(images.paths) for name, total in totals.items()}
 
 
-def correct_biases(flatbuffer: bytes, means: Means) -> bytes:
+def correct_biases(flatbuffer: bytes, means: Means, *, skip: frozenset[str] = frozenset()) -> bytes:
     """Return the float model whose biases make up for the int8 rounding of its weights.
 
     Only to be quantised with int8 weights per channel: as a float model it is off by the shift.
@@ -59,12 +59,15 @@ def correct_biases(flatbuffer: bytes, means: Means) -> bytes:
     Args:
         flatbuffer: The float model.
         means: Of the input of each convolution, by tensor name.
+        skip: Output tensors of the ops whose weights will not be rounded.
     """
     model = fb.unpack(flatbuffer)
     graph = model.subgraphs[0]
     for op in graph.operators:
         kind = model.operatorCodes[op.opcodeIndex].builtinCode
         if kind not in SHIFTS or len(op.inputs) != CONV_INPUTS:
+            continue
+        if graph.tensors[op.outputs[0]].name.decode() in skip:
             continue
         inputs = [graph.tensors[int(index)] for index in op.inputs]
         weights, bias = (_values(model, tensor) for tensor in inputs[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from converter.inspect_graph import FLOAT_TYPES
+from converter.inspect_graph import FLOAT_TYPES, read_tables
 from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -48,6 +48,20 @@ def selected(tables: GraphTables, selection: Selection, path: Path) -> tuple[OpR
             )
         found |= rows
     return tuple(tables.ops[number] for number in sorted(found))
+
+
+def kept_float_names(flatbuffer: bytes, recipe: Recipe, path: Path) -> frozenset[str]:
+    """Return the names of the tensors that the ops write which the recipe keeps float.
+
+    Their weights are not rounded, so nothing is to be made up for in them.
+
+    Raises:
+        ConfigError: As `selected`.
+        ModelError: The model is damaged.
+    """
+    tables = read_tables(flatbuffer, path)
+    kept = selected(tables, recipe.keep_float, path)
+    return frozenset(name for op in kept for name in names_of(tables, op))
 
 
 def names_of(tables: GraphTables, op: OpRow) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from calibration.observe import observe
 from converter import export
 from converter.bias_correction import correct_biases, observe_means
+from converter.islands import kept_float_names
 from converter.quantize import TOOLS, Quantized, quantize, saturate_scores
 from converter.recipe import recipe_names
 from edge.errors import ModelError
@@ -41,7 +42,8 @@ def quantize_file(
     corrected = file.flatbuffer
     if "bias_correction" in recipe.repairs:
         means = observe_means(file.flatbuffer, images, transform, progress=progress)
-        corrected = correct_biases(file.flatbuffer, means)
+        kept = kept_float_names(file.flatbuffer, recipe, file.path)
+        corrected = correct_biases(file.flatbuffer, means, skip=kept)
     made = quantize(corrected, _with_floor(file, ranges, recipe), recipe, path=file.path)
     return _described(file, made, images=images, recipe=recipe)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from reference import tiny_net
 
 from converter import flatbuffer as fb
 from converter.bias_correction import SHIFTS, correct_biases, rounding_error
@@ -52,3 +53,21 @@ def test_correction_subtracts_the_shift_from_the_bias(tiny_tfjs, tiny_weights):
     found = np.frombuffer(bytes(bias), np.float32)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert (found != tiny_weights["bias"]).any()
+
+
+def test_a_layer_that_stays_float_keeps_its_bias():
+    net = tiny_net.build("RELU")
+    means = {"image": np.ones(3), "active": np.ones(8), "joined": np.ones(24)}
+
+    def biases(flatbuffer):
+        model = fb.unpack(flatbuffer)
+        return {
+            tensor.name: bytes(model.buffers[tensor.buffer].data)
+            for tensor in model.subgraphs[0].tensors
+            if tensor.name.endswith(b"/bias")
+        }
+
+    before, after = biases(net), biases(correct_biases(net, means, skip=frozenset({"boxes"})))
+
+    changed = {name for name, values in before.items() if after[name] != values}
+    assert changed == {b"stem/bias", b"deep/bias", b"logits/bias"}
