@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge import app, config
+from edge.capture.location import FILE_SCHEMES, find
 from edge.capture.registry import split_uri
 from edge.errors import ConfigError, EdgeError
 from edge.sinks.mqtt_settings import read_password, tls_context
@@ -44,7 +45,9 @@ def _check_model(settings: config.Config) -> None:
 
 def _check_source(settings: config.Config) -> None:
     try:
-        split_uri(settings.camera.source)
+        scheme, location = split_uri(settings.camera.source)
+        if scheme in FILE_SCHEMES:
+            find(scheme, location)
     except EdgeError as error:
         raise ConfigError(f"[camera] source: {error}") from error
 

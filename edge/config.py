@@ -26,6 +26,8 @@ else:
 
 # IANA service names mqtt and secure-mqtt.
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+# Sources whose location is a path.
+ANCHORED_SCHEMES = ("file", "images")
 
 Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -52,7 +54,7 @@ class Camera(_Section):
 
     Attributes:
         name: A level of every topic.
-        source: `demo:`, `file:PATH` or `v4l2:DEVICE`.
+        source: `demo:`, `file:PATH`, `images:FOLDER` or `v4l2:DEVICE`.
         size_wh: Width and height to ask the source for, pixels; `None` takes its own.
         rate_hz: Frames a second to ask for; `None` takes the source's own.
         loop: Start a file again at its end.
@@ -261,9 +263,10 @@ def _anchor_paths(fields: dict[str, Any], folder: Path) -> None:
         if isinstance(values, dict) and isinstance(values.get(key), str):
             values[key] = folder / values[key]
     camera = fields.get("camera")
-    if isinstance(camera, dict) and str(camera.get("source", "")).startswith("file:"):
-        source = camera["source"].removeprefix("file:").removeprefix("//")
-        camera["source"] = f"file:{folder / source}"
+    if isinstance(camera, dict):
+        scheme, _, location = str(camera.get("source", "")).partition(":")
+        if scheme in ANCHORED_SCHEMES and location:
+            camera["source"] = f"{scheme}:{folder / location.removeprefix('//')}"
 
 
 def _split_url(url: str) -> SplitResult:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 SOURCES = {
     "demo": ("edge.capture.synthetic", "DemoSource", ""),
     "file": ("edge.capture.files", "open_file", ""),
+    "images": ("edge.capture.images", "open_images", ""),
     "v4l2": ("edge.capture.v4l2", "V4l2Source", ""),
 }
 
 
 def open_source(uri: str, options: SourceOptions) -> Source:
-    """Open the source that a URI names: `demo:`, `file:PATH`, `v4l2:/dev/video0`.
+    """Open the source that a URI names: `demo:`, `file:PATH`, `images:FOLDER`, `v4l2:/dev/video0`.
 
     Raises:
         SourceError: The URI is not understood, or the source cannot be opened.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.files import load_image
 from edge.capture.image_header import read_size
+from edge.capture.images import load_image
 from edge.evaluation.truth import BoxTruth
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.capture.files import load_image
+from edge.capture.images import load_image
 from edge.errors import ModelError, SourceError
 from edge.evaluation.bootstrap import bootstrap, interval
 from edge.evaluation.box_run import BoxRun

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.capture.files import IMAGE_SUFFIXES
+from edge.capture.images import IMAGE_SUFFIXES
 from edge.errors import SourceError
 from edge.evaluation import coco_file, mask_folder, names, voc_folder, yolo_folder
 

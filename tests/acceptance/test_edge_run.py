@@ -224,6 +224,15 @@ class TestCheck:
         assert any("gone.tflite: no such file" in fault for fault in faults)
         assert any("rstp" in fault for fault in faults)
 
+    @pytest.mark.parametrize("scheme", ["file", "images"])
+    def test_a_source_that_is_not_there_is_a_fault(self, tmp_path, scheme):
+        path = self.write(tmp_path, f"[camera]\nsource = '{scheme}:gone'\n")
+        [fault] = json.loads(edge("check", path, "--json").stdout)["faults"]
+        assert f"{tmp_path / 'gone'}: expected a" in fault
+        assert "found nothing" in fault
+        (tmp_path / "gone").mkdir()
+        assert edge("check", path).returncode == 0
+
     def test_what_run_would_refuse_of_password_and_certificates_is_a_fault_here(self, tmp_path):
         (tmp_path / "secret").write_text("s3cret\n")
         (tmp_path / "secret").chmod(0o644)

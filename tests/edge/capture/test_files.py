@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import struct
 import subprocess
 import sys
 import time
@@ -10,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.files import ImagesSource, VideoSource, load_image, open_file
+from edge.capture.files import VideoSource, open_file
+from edge.capture.images import ImagesSource
 from edge.capture.source import SourceOptions
 from edge.errors import SourceError
 
@@ -105,19 +105,6 @@ def test_a_folder_gives_its_images_by_name_and_passes_over_the_rest(folder):
     assert [level(image) for image in read_all(source)] == [0, 1, 2]
 
 
-def test_a_looping_folder_starts_again(folder):
-    source = open_file(str(folder), SourceOptions(loop=True))
-    assert [level(image) for image in read_all(source, limit=7)] == [0, 1, 2, 0, 1, 2, 0]
-
-
-def test_images_in_real_time_come_at_the_rate_asked_for(folder):
-    began_s = time.monotonic()
-    source = open_file(str(folder), SourceOptions(realtime=True, rate_hz=50.0))
-    assert source.live
-    assert len(read_all(source)) == 3
-    assert time.monotonic() - began_s >= 2 / 50
-
-
 def test_an_image_is_known_by_its_content_not_its_suffix(folder):
     path = folder / "video.mp4"
     (folder / "a.jpg").rename(path)
@@ -129,22 +116,6 @@ def test_an_image_is_copied_into_a_buffer_that_fits(folder):
     with open_file(str(folder / "a.jpg"), EVERY) as source:
         assert source.read(buffer) is buffer
     assert level(buffer) == 0
-
-
-def test_a_photograph_taken_sideways_is_turned_upright(tmp_path):
-    image = np.zeros((16, 32, 3), np.uint8)
-    image[:, 16:] = 255
-    data = cv2.imencode(".jpg", image)[1].tobytes()
-    # TIFF 6.0: one entry, tag 0x0112 Orientation, SHORT, 6 = turn clockwise by 90 degrees.
-    tiff = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
-    segment = b"Exif\0\0" + tiff
-    exif = b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment
-    path = tmp_path / "sideways.jpg"
-    path.write_bytes(data[:2] + exif + data[2:])
-    upright = load_image(path)
-    assert upright.shape == (32, 16, 3)
-    assert upright[4].mean() < 10
-    assert upright[-4].mean() > 245
 
 
 def test_a_file_url_means_its_path(folder):
@@ -171,27 +142,6 @@ def test_a_file_that_is_no_source_is_refused_in_one_sentence(tmp_path, name, con
         open_file(str(path), EVERY)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
-
-
-def test_a_folder_without_images_is_refused(tmp_path):
-    (tmp_path / "notes.txt").write_text("no image")
-    with pytest.raises(SourceError, match=r"a folder of images .*, found none in 1 entries"):
-        open_file(str(tmp_path), EVERY)
-
-
-def test_an_unreadable_image_of_a_folder_is_named_after_those_before_it(folder):
-    (folder / "b.BMP").write_bytes(b"BM but not a bitmap" * 9)
-    with open_file(str(folder), EVERY) as source:
-        assert level(source.read(None)) == 0
-        with pytest.raises(SourceError, match=r"b\.BMP: expected"):
-            source.read(None)
-
-
-def test_an_image_taken_away_after_opening_is_named(folder):
-    with open_file(str(folder), EVERY) as source:
-        (folder / "a.jpg").unlink()
-        with pytest.raises(SourceError, match=r"a\.jpg: cannot be read"):
-            source.read(None)
 
 
 def test_a_video_without_a_frame_is_an_error_not_an_end(video, tmp_path):

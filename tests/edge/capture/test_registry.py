@@ -15,6 +15,7 @@ pytestmark = pytest.mark.board
         pytest.param("demo:", ("demo", ""), id="nothing after the colon"),
         pytest.param("file:a.mp4", ("file", "a.mp4"), id="path"),
         pytest.param("file:a:b.mp4", ("file", "a:b.mp4"), id="colon in the path"),
+        pytest.param("images:photos", ("images", "photos"), id="folder"),
         pytest.param("v4l2:/dev/video0", ("v4l2", "/dev/video0"), id="device"),
     ],
 )
@@ -39,7 +40,7 @@ def test_another_uri_is_refused_with_the_known_schemes_and_advice(uri, advice):
         open_source(uri, SourceOptions())
     message = str(caught.value)
     assert advice in message
-    assert "demo:, file:, v4l2:" in message
+    assert "demo:, file:, images:, v4l2:" in message
     assert "\n" not in message
 
 

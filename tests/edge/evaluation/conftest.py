@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import factories
 import pytest
-from reference import coco_scenes
+from reference import coco_scenes, tiny_model
 
 from edge import manifest
-from edge.capture.files import load_image
+from edge.capture.images import load_image
 from edge.evaluation import reading
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.judge import judge
-from edge.manifest import ModelFile
+from edge.heads import SegmentationHead
+from edge.manifest import ModelFile, digest_of
 from edge.models import default_model_path
 
 
@@ -56,3 +58,18 @@ def judged(box_run, truth):
         truth, box_run.results, image_ids=sorted(truth.files), category_ids=box_run.known_ids(),
         all_areas=False,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def segmenter():
+    """Return a segmenter that says which of red, green and blue is the brightest of a pixel."""
+    flatbuffer = tiny_model.build()
+    described = factories.manifest(
+        name="brightest",
+        input=factories.input_transform(size_wh=tiny_model.INPUT_WH, resize="stretch"),
+        outputs={"classes": "sum"},
+        head=SegmentationHead(activation="softmax", background=0),
+        labels=("red", "green", "blue"),
+        digest=digest_of(flatbuffer),
+    )
+    return factories.model_file(flatbuffer=flatbuffer, manifest=described, anchors=None)

@@ -9,7 +9,7 @@ import json
 import factories
 import pytest
 
-from edge.capture.files import load_image
+from edge.capture.images import load_image
 from edge.evaluation import reading
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.evaluation import to_fields
