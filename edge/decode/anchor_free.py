@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.decode.activation import softmax
+from edge.decode.activation import clamp_inplace, softmax
 from edge.decode.grids import GridRoles, Grids
 from edge.heads import AnchorFreeHead
 
@@ -86,7 +86,8 @@ class AnchorFreeDecoder:
         if self._boxes_kind == "distribution":
             sides = softmax(raw.reshape(len(raw), BOX_SIDES, -1)) @ self._bins  # (n, 4)
         else:
-            sides = np.clip(raw.astype(np.float64), -MAX_CELLS, MAX_CELLS)
+            sides = raw.astype(np.float64)
+            clamp_inplace(sides, MAX_CELLS)
         self._fill_boxes(sides)
         return self._grids.drop_nan()
 
@@ -97,7 +98,8 @@ class AnchorFreeDecoder:
         origins_xy, stride_px = geometry[:, :2], geometry[:, 2:]
         if self._boxes_kind == "center_exp":
             origins_xy += sides[:, :2]
-            halves = np.exp(np.clip(sides[:, 2:], -MAX_EXPONENT, MAX_EXPONENT)) / 2
+            clamp_inplace(sides[:, 2:], MAX_EXPONENT)
+            halves = np.exp(sides[:, 2:]) / 2
             before, behind = halves, halves
         else:
             before, behind = sides[:, :2], sides[:, 2:]

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.decode.activation import Activation, least_raw, logit
 from edge.decode.cell_classes import SigmoidClasses, SoftmaxClasses
+from edge.decode.flags import Flags
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,15 +50,15 @@ class ClassScores:
         self._classes = tensor.shape[-1]
         self._least = least_raw(tensor, logit(score_threshold))
         self._activate = Activation(tensor, "sigmoid")
-        self._passes = np.zeros(math.prod(tensor.shape), np.bool_)
+        self._passes = Flags(math.prod(tensor.shape))
 
     def select(self, heads: dict[str, NDArray[Any]], *, first_cell: int, out: Candidates) -> None:
         """Add what reaches the threshold; the grid's first row has the number `first_cell`."""
         if self._least is None:
             return
         raw = heads[self._role].reshape(-1)  # (cells * C,)
-        np.greater_equal(raw, self._least, out=self._passes)
-        flat = self._passes.nonzero()[0]  # (n,)
+        np.greater_equal(raw, self._least, out=self._passes.each)
+        flat = self._passes.positions()  # (n,)
         if len(flat):
             cells = flat // self._classes
             class_ids = flat - cells * self._classes

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.decode.activation import Activation, least_raw, logit
+from edge.decode.activation import Activation, clamp_inplace, least_raw, logit
 from edge.decode.candidates import Candidates, best_rows
+from edge.decode.flags import Flags
 from edge.heads import SsdHead
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class SsdDecoder:
         real = logit(score_threshold) if head.activation == "sigmoid" else score_threshold
         self._threshold = least_raw(spec.outputs["scores"], real)
         self._activate = Activation(spec.outputs["scores"], head.activation)
-        self._passes = np.zeros(anchors * columns, np.bool_)
+        self._passes = Flags(anchors * columns)
         self._anchors_px = _anchors_px(spec)
         self._box_scales = np.array(head.box_scales)
         self._candidates = Candidates(max_candidates)
@@ -77,10 +78,10 @@ class SsdDecoder:
         if self._threshold is None:
             return 0
         raw_scores = heads["scores"].reshape(-1)  # (A * C,)
-        np.greater_equal(raw_scores, self._threshold, out=self._passes)
+        np.greater_equal(raw_scores, self._threshold, out=self._passes.each)
         if self._has_background:
-            self._passes[:: self._columns] = False
-        flat = self._passes.nonzero()[0]  # (n,)
+            self._passes.each[:: self._columns] = False
+        flat = self._passes.positions()  # (n,)
         raw = raw_scores[flat]
         if len(flat) > self._max_candidates:
             best = best_rows(raw, keep=self._max_candidates)
@@ -88,8 +89,9 @@ class SsdDecoder:
         count = len(flat)
         if count == 0:
             return 0
-        rows, columns = np.divmod(flat, self._columns)
-        np.subtract(columns, int(self._has_background), out=self.class_ids[:count])
+        rows = flat // self._columns  # and not `divmod`, which is three times as slow
+        np.subtract(flat, rows * self._columns, out=self.class_ids[:count])
+        self.class_ids[:count] -= self._has_background
         self.scores[:count] = self._activate(raw)
         self._fill_boxes(heads["boxes"][0].take(rows, axis=0), rows)
         self._candidates.count = count
@@ -101,7 +103,7 @@ class SsdDecoder:
         In float64, as TensorFlow Lite's own decoder computes; for so few it costs nothing.
         """
         offsets = self._boxes_quant.dequantize(raw) / self._box_scales  # (n, 4)
-        np.clip(offsets, -MAX_OFFSET, MAX_OFFSET, out=offsets)
+        clamp_inplace(offsets, MAX_OFFSET)
         anchors = self._anchors_px.take(rows, axis=0)
         sides_yx = anchors[:, 2:]  # (n, 2)
         centers_yx = offsets[:, :2] * sides_yx + anchors[:, :2]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.decode.activation import sigmoid_inplace
+from edge.decode.activation import clamp_inplace, sigmoid_inplace
 from edge.decode.grids import GridRoles, Grids
 from edge.heads import YoloHead
 
@@ -93,7 +93,8 @@ class YoloDecoder:
             sigmoid_inplace(offsets)
             sides_wh = np.square(offsets[:, 2:]) * 4
         else:
-            sides_wh = np.exp(np.clip(offsets[:, 2:], -MAX_EXPONENT, MAX_EXPONENT))
+            clamp_inplace(offsets[:, 2:], MAX_EXPONENT)
+            sides_wh = np.exp(offsets[:, 2:])
             sigmoid_inplace(offsets[:, :2])
         centers_xy = offsets[:, :2] * geometry[:, :2] + geometry[:, 2:4]
         halves_wh = sides_wh * geometry[:, 4:]
