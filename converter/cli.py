@@ -1,4 +1,4 @@
-"""The `edge-convert` command: make one proven int8 file of a float detector.
+"""The `edge-convert` command: make one proven int8 file of a float detector or segmenter.
 
 Exit status 0 is done, 1 failed or beyond the budget, 2 misused. Results go to stdout, logs to
 stderr.
@@ -6,35 +6,36 @@ stderr.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter import cli_options, export, inspect_graph
+from converter import cli_judgement, cli_options, export, foreign, inspect_graph
 from converter.bill import as_text, warnings
 from converter.flatbuffer import read_model_bytes
-from converter.gate import ACCURACY_LOSSES, MIN_AGREEMENT, Budget, as_json, faults
-from converter.importing import FAMILIES, import_model
-from converter.recipe import DEFAULT_RECIPE, load_recipe
+from converter.gate import as_json, faults
+from converter.importing import FAMILIES, import_model, is_tflite
+from converter.recipe import load_recipe
 from edge import manifest
-from edge.command import DONE, FAILED, add_verb, new_parser, positive, run
+from edge.command import DONE, FAILED, add_verb, new_parser, run
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from converter.bill import Bill
     from edge.manifest import ModelFile
 
-HELD_BACK_COUNT = 100
-
 EPILOG = """examples:
   edge-convert run model.json --family ssd --images photos -o my.tflite
   edge-convert run model.json --family ssd --images photos --annotations instances.json \\
       --float my-float.tflite -o my.tflite
+  edge-convert run unet.h5 --family unet --images photos --input bgr --range 0..255 \\
+      --resize stretch -o my.tflite
+  edge-convert inspect unet.h5 --family unet
   edge-convert quantize my-float.tflite --images photos -o my.tflite
   edge-convert verify my-float.tflite my.tflite --images photos
   edge-convert inspect my.tflite
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "edge-convert",
-        "Turn a float detector into one int8 .tflite that is proved good enough.",
+        "Turn a float detector or segmenter into one int8 .tflite that is proved good enough.",
         epilog=EPILOG,
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -72,8 +73,8 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--source", metavar="TEXT", help="where the weights come from")
     parser.add_argument("--license", metavar="TEXT", default="not stated", help="of the weights")
     parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
-    _add_quantization(parser)
-    _add_judgement(parser)
+    cli_judgement.add_quantization(parser)
+    cli_judgement.add_judgement(parser)
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
 
 
@@ -83,7 +84,7 @@ def _add_quantize(verbs: Any) -> None:  # noqa: ANN401
     )
     parser.add_argument("model", metavar="MODEL", type=Path)
     parser.add_argument("--images", metavar="DIR", type=Path, required=True)
-    _add_quantization(parser)
+    cli_judgement.add_quantization(parser)
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
 
 
@@ -94,65 +95,24 @@ def _add_verify(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("reference", metavar="FLOAT", type=Path)
     parser.add_argument("quantized", metavar="QUANTISED", type=Path)
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
-    _add_judgement(parser)
+    cli_judgement.add_judgement(parser)
 
 
 def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "inspect", "List the ops, tensors and types of a .tflite.", run=_inspect
+        verbs,
+        "inspect",
+        "List the ops of a .tflite; say what a foreign model is and what is missing.",
+        run=_inspect,
     )
-    parser.add_argument("model", metavar="FILE", type=Path)
+    parser.add_argument("model", metavar="MODEL", type=Path, help=cli_options.MODEL_HELP)
+    parser.add_argument("--family", choices=FAMILIES, help="what a foreign model shall become")
+    cli_options.add_model(parser)
     parser.add_argument("--json", action="store_true", help="the same as JSON")
 
 
-def _add_quantization(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recipe", default=DEFAULT_RECIPE, help="default: %(default)s")
-    parser.add_argument(
-        "--count",
-        metavar="N",
-        type=positive,
-        help="calibration images; default: 100, or what a small folder can spare",
-    )
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
-
-
-def _add_judgement(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--images", metavar="DIR", type=Path, required=True)
-    parser.add_argument(
-        "--annotations", metavar="FILE", type=Path, help="COCO instances.json: judge by mAP"
-    )
-    parser.add_argument(
-        "--held-back",
-        metavar="N",
-        type=positive,
-        default=HELD_BACK_COUNT,
-        help="images to judge on, none of them for calibration; default: %(default)s",
-    )
-    parser.add_argument(
-        "--min-agreement",
-        metavar="RATIO",
-        type=_ratio,
-        default=MIN_AGREEMENT,
-        help="float detections found again, or IoU of masks; default: %(default)s",
-    )
-    parser.add_argument(
-        "--max-loss",
-        metavar="RATIO",
-        type=_ratio,
-        help="mAP50-95 or mIoU that int8 may lose, with labels; default, by head: "
-        + ", ".join(f"{head} {loss}" for head, loss in ACCURACY_LOSSES.items()),
-    )
-    parser.add_argument("--json", action="store_true", help="the bill as JSON")
-
-
-def _ratio(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
-    return value
-
-
 def _run(arguments: argparse.Namespace) -> int:
+    from calibration.progress import waiting  # noqa: PLC0415 - inspect needs no OpenCV
     from converter.conversion import convert, draw_images  # noqa: PLC0415 - loads pycocotools
 
     choice = cli_options.choice_of(arguments)
@@ -165,15 +125,16 @@ def _run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         annotations=arguments.annotations,
     )
-    reference = import_model(
-        arguments.model,
-        family=arguments.family,
-        origin=cli_options.origin_of(arguments, name=arguments.output.stem),
-        choice=choice,
-    )
+    with waiting("import"):
+        reference = import_model(
+            arguments.model,
+            family=arguments.family,
+            origin=cli_options.origin_of(arguments, name=arguments.output.stem),
+            choice=choice,
+        )
     if arguments.float:
         export.write(reference, arguments.float)
-    done = convert(reference, images, recipe, budget=_budget(arguments))
+    done = convert(reference, images, recipe, budget=cli_judgement.budget_of(arguments))
     return _deliver(arguments, done.quantized, done.bill)
 
 
@@ -184,7 +145,7 @@ def _check_folder(output: Path) -> None:
 
 
 def _deliver(arguments: argparse.Namespace, quantized: ModelFile, bill: Bill) -> int:
-    budget = _budget(arguments)
+    budget = cli_judgement.budget_of(arguments)
     found = faults(bill, budget)
     output = arguments.output
     path = output.with_name(f"{output.name}.rejected") if found else output
@@ -232,19 +193,15 @@ def _verify(arguments: argparse.Namespace) -> int:
     )
     bill = judge(reference, quantized, images, seed=arguments.seed)
     _print_bill(arguments, bill)
-    found = faults(bill, _budget(arguments))
+    found = faults(bill, cli_judgement.budget_of(arguments))
     for fault in found:
         print(f"edge-convert: {arguments.quantized}: {fault}", file=sys.stderr)
     return FAILED if found else DONE
 
 
-def _budget(arguments: argparse.Namespace) -> Budget:
-    return Budget(agreement=arguments.min_agreement, accuracy_loss=arguments.max_loss)
-
-
 def _print_bill(arguments: argparse.Namespace, bill: Bill) -> None:
     if arguments.json:
-        print(json.dumps(as_json(bill, _budget(arguments)), indent=1))
+        print(json.dumps(as_json(bill, cli_judgement.budget_of(arguments)), indent=1))
     else:
         print(as_text(bill))
     for warning in warnings(bill):
@@ -252,11 +209,22 @@ def _print_bill(arguments: argparse.Namespace, bill: Bill) -> None:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    tables = inspect_graph.read_tables(read_model_bytes(arguments.model), arguments.model)
-    if arguments.json:
-        print(json.dumps(inspect_graph.as_json(tables), indent=1))
-    else:
-        print(inspect_graph.as_text(tables))
+    path, rows = arguments.model, []
+    fields: dict[str, Any] = {}
+    if is_tflite(path):
+        tables = inspect_graph.read_tables(read_model_bytes(path), path)
+        fields = inspect_graph.as_json(tables)
+        rows = [inspect_graph.as_text(tables)]
+    if arguments.family or not is_tflite(path):
+        found = foreign.describe(
+            path,
+            family=arguments.family,
+            choice=cli_options.choice_of(arguments),
+            labels=cli_options.read_labels(arguments.labels) if arguments.labels else None,
+        )
+        fields |= {"foreign": found}
+        rows.append(foreign.as_text(found))
+    print(json.dumps(fields, indent=1) if arguments.json else "\n\n".join(rows))
     return DONE
 
 

@@ -19,7 +19,7 @@ CHANNELS, BOX_SIDES = 3, 4
 SIGNED = ("--range", "--mean")
 MODEL_HELP = (
     "a Keras .keras or .h5, a SavedModel folder, a frozen graph .pb, a TF.js model.json, "
-    "a Darknet .cfg, or a float .tflite"
+    "a Darknet .cfg, an ONNX file, or a float .tflite"
 )
 
 

@@ -52,11 +52,14 @@ def import_draft(path: Path, *, family: str, choice: Choice) -> Draft:
     return READERS[recognise(path)](path, family, choice)
 
 
+def is_tflite(path: Path) -> bool:
+    """Return whether a file is a `.tflite`, whoever made it."""
+    return _head(path)[4:8] == FLATBUFFER_IDENTIFIER
+
+
 def is_ours(path: Path) -> bool:
     """Return whether a file is a `.tflite` with a manifest behind it, sound or damaged."""
-    if _head(path)[4:8] != FLATBUFFER_IDENTIFIER:
-        return False
-    return manifests.MANIFEST_MEMBER.encode() in path.read_bytes()
+    return is_tflite(path) and manifests.MANIFEST_MEMBER.encode() in path.read_bytes()
 
 
 def recognise(path: Path) -> str:

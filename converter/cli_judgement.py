@@ -1,0 +1,71 @@
+"""The options of `edge-convert` that say how to quantise and how to judge the result."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from converter.gate import ACCURACY_LOSSES, MIN_AGREEMENT, Budget
+from converter.recipe import DEFAULT_RECIPE, recipe_names
+from edge.command import positive
+
+HELD_BACK_COUNT = 100
+
+
+def add_quantization(parser: argparse.ArgumentParser) -> None:
+    """Add the options of calibration and quantisation."""
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        default=DEFAULT_RECIPE,
+        help=f"one of {', '.join(recipe_names())}; default: %(default)s",
+    )
+    parser.add_argument(
+        "--count",
+        metavar="N",
+        type=positive,
+        help="calibration images; default: 100, or what a small folder can spare",
+    )
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
+
+
+def add_judgement(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the comparison with the float model."""
+    parser.add_argument("--images", metavar="DIR", type=Path, required=True)
+    parser.add_argument(
+        "--annotations", metavar="FILE", type=Path, help="COCO instances.json: judge by mAP"
+    )
+    parser.add_argument(
+        "--held-back",
+        metavar="N",
+        type=positive,
+        default=HELD_BACK_COUNT,
+        help="images to judge on, none of them for calibration; default: %(default)s",
+    )
+    parser.add_argument(
+        "--min-agreement",
+        metavar="RATIO",
+        type=_ratio,
+        default=MIN_AGREEMENT,
+        help="float detections found again, or IoU of masks; default: %(default)s",
+    )
+    parser.add_argument(
+        "--max-loss",
+        metavar="RATIO",
+        type=_ratio,
+        help="mAP50-95 or mIoU that int8 may lose, with labels; default, by head: "
+        + ", ".join(f"{head} {loss}" for head, loss in ACCURACY_LOSSES.items()),
+    )
+    parser.add_argument("--json", action="store_true", help="the bill as JSON")
+
+
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
+    return value
+
+
+def budget_of(arguments: argparse.Namespace) -> Budget:
+    """Return how much a quantised model may lose."""
+    return Budget(agreement=arguments.min_agreement, accuracy_loss=arguments.max_loss)
