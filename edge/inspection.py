@@ -38,8 +38,8 @@ def render(facts: dict[str, Any]) -> str:
         f"{facts['name']}  ({facts['size_mib']} MiB, {facts['digest'][:19]}…)",
         table.render(["role", "tensor", "shape", "dtype", "scale", "zero point"], rows),
         _input_line(facts["input"]),
-        _head_line(facts),
-        f"thresholds  score {facts['score_threshold']}, IoU {facts['iou_threshold']}",
+        *_head_lines(facts),
+        _threshold_line(facts),
         f"labels      {len(labels)}: {', '.join(labels)}",
         *_accuracy_lines(facts["accuracy"]),
         *_provenance_lines(facts),
@@ -68,13 +68,73 @@ def _input_line(transform: dict[str, Any]) -> str:
     )
 
 
-def _head_line(facts: dict[str, Any]) -> str:
+def _head_lines(facts: dict[str, Any]) -> list[str]:
+    return HEAD_LINES[facts["head"]["kind"]](facts)
+
+
+def _ssd_lines(facts: dict[str, Any]) -> list[str]:
     head = facts["head"]
     background = ", column 0 is background" if head["background"] else ""
-    return (
+    return [
         f"head        {head['kind']}, {facts['anchors']} anchors, "
         f"score activation {head['activation']}{background}"
-    )
+    ]
+
+
+def _yolo_lines(facts: dict[str, Any]) -> list[str]:
+    head = facts["head"]
+    lines = [f"head        {head['kind']}, sides {head['sides']}, classes {head['classes']}"]
+    for grid in head["grids"]:
+        anchors = ", ".join(f"{width:g} x {height:g}" for width, height in grid["anchors_px"])
+        roles = dict.fromkeys([grid["boxes"], grid["objectness"], grid["scores"]])
+        lines.append(
+            f"grid        {_cells(facts, grid['boxes'])} cells in {', '.join(roles)}, "
+            f"centre times {grid['scale_xy']:g}, anchors {anchors} px"
+        )
+    return lines
+
+
+def _anchor_free_lines(facts: dict[str, Any]) -> list[str]:
+    head = facts["head"]
+    bins = f" over {head['bins']} bins" if head["bins"] > 1 else ""
+    lines = [f"head        {head['kind']}, boxes {head['boxes']}{bins}"]
+    for grid in head["grids"]:
+        roles = [role for role in (grid["boxes"], grid["scores"], grid["objectness"]) if role]
+        lines.append(
+            f"grid        {_cells(facts, grid['boxes'])} cells in {', '.join(roles)}, "
+            f"stride {grid['stride_px']} px"
+        )
+    return lines
+
+
+def _segmentation_lines(facts: dict[str, Any]) -> list[str]:
+    head = facts["head"]
+    background = head["background"]
+    named = "none" if background is None else f"{background} ({facts['labels'][background]})"
+    return [
+        f"head        {head['kind']}, {_cells(facts, 'classes')} cells, "
+        f"activation {head['activation']}, background class {named}"
+    ]
+
+
+HEAD_LINES = {
+    "ssd": _ssd_lines,
+    "yolo": _yolo_lines,
+    "anchor_free": _anchor_free_lines,
+    "segmentation": _segmentation_lines,
+}
+
+
+def _cells(facts: dict[str, Any], role: str) -> str:
+    """Return the width and height of a grid."""
+    shape = next(tensor["shape"] for tensor in facts["tensors"] if tensor["role"] == role)
+    return f"{shape[2]} x {shape[1]}"
+
+
+def _threshold_line(facts: dict[str, Any]) -> str:
+    """Return the thresholds; where nothing is suppressed, an IoU has no meaning."""
+    iou = "" if facts["head"]["kind"] == "segmentation" else f", IoU {facts['iou_threshold']}"
+    return f"thresholds  score {facts['score_threshold']}{iou}"
 
 
 def _accuracy_lines(rows: list[dict[str, Any]]) -> list[str]:
