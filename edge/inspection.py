@@ -75,10 +75,11 @@ def _head_lines(facts: dict[str, Any]) -> list[str]:
 def _ssd_lines(facts: dict[str, Any]) -> list[str]:
     head = facts["head"]
     background = ", column 0 is background" if head["background"] else ""
-    return [
+    line = (
         f"head        {head['kind']}, {facts['anchors']} anchors, "
         f"score activation {head['activation']}{background}"
-    ]
+    )
+    return [line]
 
 
 def _yolo_lines(facts: dict[str, Any]) -> list[str]:
@@ -111,10 +112,11 @@ def _segmentation_lines(facts: dict[str, Any]) -> list[str]:
     head = facts["head"]
     background = head["background"]
     named = "none" if background is None else f"{background} ({facts['labels'][background]})"
-    return [
+    line = (
         f"head        {head['kind']}, {_cells(facts, 'classes')} cells, "
         f"activation {head['activation']}, background class {named}"
-    ]
+    )
+    return [line]
 
 
 HEAD_LINES = {
