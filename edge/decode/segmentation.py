@@ -40,9 +40,10 @@ class SegmentationDecoder:
     """
 
     def __init__(self, spec: ModelSpec, *, score_threshold: float) -> None:
-        head, output = spec.manifest.head, spec.outputs["classes"]
+        head = spec.manifest.head
         if not isinstance(head, SegmentationHead):
             raise TypeError(f"expected a segmentation head, got {head.kind}")
+        output = spec.outputs["classes"]
         self.head = head
         self._input_wh = spec.manifest.input.size_wh
         self._labels = len(spec.manifest.labels)
