@@ -96,11 +96,13 @@ class Network:
 
     Attributes:
         size_wh: Of the input, pixels.
+        letterbox: Whether images keep their aspect; `None` where the cfg does not say.
         warnings: Keys that nothing here knows.
     """
 
     path: Path
     size_wh: tuple[int, int]
+    letterbox: bool | None
     layers: tuple[Layer, ...]
     warnings: tuple[str, ...]
 

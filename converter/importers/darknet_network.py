@@ -42,11 +42,23 @@ def read_network(path: Path) -> Network:
             )
         _check_size(section, layer)
         builder.layers.append(layer)
-    network = Network(path, builder.size_wh, tuple(builder.layers), tuple(warnings))
+    network = Network(
+        path=path,
+        size_wh=builder.size_wh,
+        letterbox=_letterbox(net),
+        layers=tuple(builder.layers),
+        warnings=tuple(warnings),
+    )
     weights = sum(convolution.weights() for convolution in network.convolutions().values())
     if weights > MAX_WEIGHTS:
         raise net.fault(f"at most {MAX_WEIGHTS} weights", f"{weights}")
     return network
+
+
+def _letterbox(net: Section) -> bool | None:
+    if "letter_box" not in net.options:
+        return None
+    return bool(net.integer("letter_box", 0, low=0, high=1))
 
 
 def _check_keys(section: Section, row: Row) -> list[str]:

@@ -43,15 +43,28 @@ class Filters:
     bias: NDArray[np.float32]
 
 
-def read_weights(path: Path, network: Network) -> dict[int, Filters]:
-    """Return the weights of each convolution, by the number of its layer.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A whole file.
+
+    Attributes:
+        version: Of the format: major, minor, revision.
+        filters: Of each convolution, by the number of its layer.
+    """
+
+    version: tuple[int, int, int]
+    filters: dict[int, Filters]
+
+
+def read_weights(path: Path, network: Network) -> Weights:
+    """Return the weights of a network.
 
     Raises:
         ModelError: The file is missing, damaged, or does not fit the network.
     """
     convolutions = network.convolutions()
     count = sum(convolution.weights() for convolution in convolutions.values())
-    numbers = _numbers(path, network, count)
+    version, numbers = _numbers(path, network, count)
     found = {}
     offset = 0
     for number, convolution in convolutions.items():
@@ -63,14 +76,17 @@ def read_weights(path: Path, network: Network) -> dict[int, Filters]:
                 f"{path}: expected finite weights with variances of at least 0, found others "
                 f"for {network.layers[number].where}; copy the weights again"
             )
-    return found
+    return Weights(version, found)
 
 
-def _numbers(path: Path, network: Network, count: int) -> NDArray[np.float32]:
-    """Return the file behind its header, `(count,)` float32."""
+def _numbers(
+    path: Path, network: Network, count: int
+) -> tuple[tuple[int, int, int], NDArray[np.float32]]:
+    """Return the version, and the file behind its header, `(count,)` float32."""
     try:
         with path.open("rb") as file:
-            header = _header_bytes(path, file.read(VERSION.size))
+            version = _version(path, file.read(VERSION.size))
+            header = VERSION.size + (8 if version[0] * 10 + version[1] >= WIDE_SEEN_SINCE else 4)
             expected = header + 4 * count
             size = file.seek(0, os.SEEK_END)
             if size != expected:
@@ -79,7 +95,7 @@ def _numbers(path: Path, network: Network, count: int) -> NDArray[np.float32]:
                     f"{size}; give the weights that belong to this cfg"
                 )
             file.seek(header)
-            return np.frombuffer(file.read(4 * count), "<f4")
+            return version, np.frombuffer(file.read(4 * count), "<f4")
     except FileNotFoundError as error:
         raise ModelError(
             f"{path}: no such file; put the weights of {network.path} there, or name them with: "
@@ -89,7 +105,7 @@ def _numbers(path: Path, network: Network, count: int) -> NDArray[np.float32]:
         raise ModelError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from error
 
 
-def _header_bytes(path: Path, data: bytes) -> int:
+def _version(path: Path, data: bytes) -> tuple[int, int, int]:
     if len(data) < VERSION.size:
         raise ModelError(
             f"{path}: expected the weights of a Darknet model, found {len(data)} bytes; "
@@ -101,7 +117,7 @@ def _header_bytes(path: Path, data: bytes) -> int:
             f"{path}: expected the weights of a Darknet model, found a file that begins with "
             f"{data!r}; give the .weights that belong to the cfg"
         )
-    return VERSION.size + (8 if major * 10 + minor >= WIDE_SEEN_SINCE else 4)
+    return major, minor, revision
 
 
 def _filters(convolution: Convolution, numbers: NDArray[np.float32]) -> Filters:

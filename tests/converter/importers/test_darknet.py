@@ -203,6 +203,26 @@ def test_eighty_classes_are_taken_for_those_of_coco(tmp_path, classes, labelled)
     assert labels == (tuple(filter(None, COCO_LABELS)) if labelled else None)
 
 
+@pytest.mark.parametrize(
+    ("version", "line", "resize"),
+    [
+        ((0, 2, 0), "", "letterbox"),
+        ((0, 2, 5), "", "stretch"),
+        ((0, 2, 5), "letter_box=1\n", "letterbox"),
+        ((0, 2, 0), "letter_box=0\n", "stretch"),
+    ],
+    ids=["pjreddie", "AlexeyAB", "letter_box", "no letter_box"],
+)
+def test_images_are_made_to_fit_as_in_training(tmp_path, version, line, resize):
+    path = write_darknet(tmp_path, "v3", version=version)
+    path.write_text(cfg_text("v3").replace("[net]\n", f"[net]\n{line}"))
+
+    transform = darknet.read(path).transform
+
+    assert (transform.resize, transform.size_wh, transform.color) == (resize, (64, 48), "rgb")
+    assert (transform.mean, transform.std) == ((0, 0, 0), (255, 255, 255))
+
+
 def test_missing_weights_are_asked_for_by_option(tmp_path):
     path = write_darknet(tmp_path, "v3")
     path.with_suffix(".weights").unlink()

@@ -34,7 +34,7 @@ def numbers_of_one_convolution():
 def test_normalisation_is_folded_with_darknets_epsilon_under_the_root(tmp_path):
     path, network = write(tmp_path, numbers_of_one_convolution())
 
-    filters = read_weights(path, network)[0]
+    filters = read_weights(path, network).filters[0]
 
     factors = np.array([3 / np.sqrt(0.25 + 1e-5), 4 / np.sqrt(1e-6 + 1e-5)])
     np.testing.assert_allclose(filters.bias, [1, 2] - np.array([5, 6]) * factors, rtol=1e-6)
@@ -53,7 +53,7 @@ def test_normalisation_is_folded_with_darknets_epsilon_under_the_root(tmp_path):
 def test_the_count_of_images_has_64_bits_since_version_0_2(tmp_path, version, seen):
     path, network = write(tmp_path, numbers_of_one_convolution(), version=version, seen=seen)
 
-    assert read_weights(path, network)[0].kernel[0, 0, 0, 0] == 0
+    assert read_weights(path, network).filters[0].kernel[0, 0, 0, 0] == 0
 
     path, network = write(tmp_path, numbers_of_one_convolution(), version=version, seen=12 - seen)
     with pytest.raises(ModelError, match="bytes of weights for"):
