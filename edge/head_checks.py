@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Roles = dict[str, TensorSpec]
 
 BOX_SIDES = 4
+MAX_ANCHOR_RATIO = 16.0  # of the input's sides; keeps the area of any decoded box finite
 SSD_AXES = 3  # batch, anchor, and box side or class
 GRID_AXES = 4  # batch, row, column, channel
 # What a decoder reads; a class map of `argmax` may have any integers.
@@ -67,6 +68,12 @@ def _check_ssd(file: ModelFile, head: SsdHead, roles: Roles) -> None:
             "fix the labels and convert the model again"
         )
     _expect_shape(file, roles, "scores", shape=(1, anchors, columns))
+    greatest = float(np.abs(file.anchors).max(initial=0)) if file.anchors is not None else 0.0
+    if greatest > MAX_ANCHOR_RATIO:
+        raise ModelError(
+            f"{file.path}: anchors are shares of the input, at most {MAX_ANCHOR_RATIO:g}, found "
+            f"{greatest:g}; convert the model again"
+        )
 
 
 def _check_yolo(file: ModelFile, head: YoloHead, roles: Roles) -> None:

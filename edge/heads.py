@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edge.record import PositiveFloat, PositiveInt, Record
+from edge.record import PositiveFloat, Record
 
 NonEmpty = Annotated[int, Field(ge=1)]
-SidePx = tuple[PositiveFloat, PositiveFloat]
+# Far over any input, and small enough that no area of a box overflows float32.
+MAX_SIDE_PX = 2**16
+SidePx = Annotated[float, Field(gt=0, le=MAX_SIDE_PX)]
 
 
 class SsdHead(Record):
@@ -25,7 +27,12 @@ class SsdHead(Record):
     """
 
     kind: Literal["ssd"] = "ssd"
-    box_scales: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    box_scales: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (
+        10.0,
+        10.0,
+        5.0,
+        5.0,
+    )
     activation: Literal["sigmoid", "none"] = "sigmoid"
     background: bool = True
 
@@ -49,8 +56,8 @@ class YoloGrid(Record):
     boxes: str
     objectness: str
     scores: str
-    anchors_px: Annotated[tuple[SidePx, ...], Field(min_length=1)]
-    scale_xy: Annotated[float, Field(ge=1)] = 1.0
+    anchors_px: Annotated[tuple[tuple[SidePx, SidePx], ...], Field(min_length=1)]
+    scale_xy: Annotated[float, Field(ge=1, le=16)] = 1.0
 
 
 class YoloHead(Record):
@@ -81,7 +88,7 @@ class AnchorFreeGrid(Record):
     boxes: str
     scores: str
     objectness: str | None = None
-    stride_px: PositiveInt
+    stride_px: Annotated[int, Field(ge=1, le=MAX_SIDE_PX)]
 
 
 class AnchorFreeHead(Record):

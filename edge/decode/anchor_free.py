@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.decode.activation import clamp_inplace
-from edge.decode.grids import GridRoles, Grids
+from edge.decode.grids import BOX_SIDES, MAX_EXPONENT, GridRoles, Grids
 from edge.heads import AnchorFreeHead
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from edge.model_spec import ModelSpec
 
-BOX_SIDES = 4
-# The logarithm of a side, in cells, as in `edge.decode.ssd`: e^32 leaves areas finite.
-MAX_EXPONENT = 32.0
 # No input is so many cells wide: only a damaged float head says more.
 MAX_CELLS = 2.0**16
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from edge.model_spec import ModelSpec
 
 
+BOX_SIDES = 4
+# The logarithm of a side's growth, as in `edge.decode.ssd`: e^32 leaves areas finite.
+MAX_EXPONENT = 32.0
+
+
 @dataclass(frozen=True, slots=True)
 class GridRoles:
     """The output roles of one grid; one and the same for all three in a combined YOLO head.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.decode.activation import clamp_inplace, sigmoid_inplace
-from edge.decode.grids import GridRoles, Grids
+from edge.decode.grids import BOX_SIDES, MAX_EXPONENT, GridRoles, Grids
 from edge.heads import YoloHead
 
 if TYPE_CHECKING:
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from edge.heads import YoloGrid
     from edge.model_spec import ModelSpec
-
-BOX_SIDES = 4
-# The logarithm of a side's growth, as in `edge.decode.ssd`: e^32 leaves areas finite.
-MAX_EXPONENT = 32.0
 
 
 class YoloDecoder:

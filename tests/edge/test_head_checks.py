@@ -5,6 +5,7 @@ from __future__ import annotations
 import factories
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from edge.errors import ModelError
 from edge.heads import AnchorFreeGrid, AnchorFreeHead, SegmentationHead, YoloGrid, YoloHead
@@ -97,6 +98,28 @@ def test_outputs_that_do_not_fit_a_yolo_head_are_named(changed, expected):
 def test_outputs_that_do_not_fit_an_anchor_free_head_are_named(changed, expected):
     with pytest.raises(ModelError, match=expected):
         joined(free(), FREE_SHAPES | changed)
+
+
+def test_anchors_in_pixels_are_refused_where_shares_are_expected():
+    shapes = {"raw_boxes": (1, 6, 4), "raw_scores": (1, 6, LABELS + 1)}
+    outputs = [factories.tensor(name, shape) for name, shape in shapes.items()]
+    file = factories.model_file(anchors=factories.anchors() * 300)
+    with pytest.raises(ModelError, match=r"anchors are shares of the input, at most 16, found 2"):
+        join(file, [INPUT], outputs)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"anchors_px": ((1.0, 65537.0),)}, id="too large"),
+        pytest.param({"anchors_px": ((0.0, 1.0),)}, id="no side"),
+        pytest.param({"anchors_px": ()}, id="no anchors"),
+        pytest.param({"scale_xy": 1e30}, id="scale"),
+    ],
+)
+def test_a_grid_whose_boxes_could_not_be_finite_does_not_exist(changes):
+    with pytest.raises(ValidationError):
+        YoloGrid(**SEPARATE.model_dump() | changes)
 
 
 @pytest.mark.parametrize(
