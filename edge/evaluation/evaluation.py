@@ -79,8 +79,8 @@ class Evaluation:
         sample: What a bootstrap draws from; its metrics are the first of `metrics`.
         mistakes: Of each image that has any, the worst first.
         notes: Sentences on what was left out, or how something was counted.
-        intervals: Metric of the sample to its 95 % bootstrap interval over images; empty before they
-            are drawn.
+        intervals: Metric of the sample to its 95 % bootstrap interval over images; empty before the
+            draws.
     """
 
     file: ModelFile

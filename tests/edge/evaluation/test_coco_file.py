@@ -1,0 +1,157 @@
+"""COCO annotations: what is sound stays as it is, what is not is named and left out."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.errors import SourceError
+from edge.evaluation import coco_file
+from edge.evaluation.faults import ABSENT
+
+pytestmark = pytest.mark.board
+
+WIDTH, HEIGHT = 40, 30
+
+
+@pytest.fixture
+def images(tmp_path):
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path in paths:
+        cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    return paths
+
+
+def fields(**changes):
+    sound = {
+        "images": [
+            {"id": 7, "file_name": "train/a.png", "width": WIDTH, "height": HEIGHT},
+            {"id": 8, "file_name": "b.png"},
+        ],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 3, "bbox": [1.5, 2, 10, 20.25], "area": 99.5,
+             "iscrowd": 0},
+        ],
+        "categories": [{"id": 3, "name": "cat"}],
+    }  # fmt: skip
+    return sound | changes
+
+
+def box(**changes):
+    row = {"id": 2, "image_id": 8, "category_id": 3, "bbox": [1, 2, 10, 20], "area": 200,
+           "iscrowd": 0}  # fmt: skip
+    return row | changes
+
+
+def read(folder, paths, **changes):
+    path = folder / "instances.json"
+    path.write_text(json.dumps(fields(**changes)))
+    return coco_file.read(path, paths)
+
+
+def test_sound_annotations_stay_as_they_are(tmp_path, images):
+    truth = read(tmp_path, images)
+
+    assert truth.fields == fields()
+    assert truth.faults.lines() == []
+    assert truth.files == {7: images[0], 8: images[1]}
+    assert truth.category_names() == {3: "cat"}
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (box(bbox=[5, 5, 0, 3]), "boxes without area inside their image, left out: id 2"),
+        (box(bbox=[50, 5, 3, 3]), "boxes without area inside their image, left out: id 2"),
+        (box(bbox=[5, 5, -4, 3]), "boxes without area inside their image, left out: id 2"),
+        (box(category_id=9), "boxes of a category that is not listed, left out: id 2 (category 9)"),
+        (box(image_id=5), "boxes of an image that is not listed, left out: id 2"),
+        (box(id=1), "annotations with an id that stands before, left out: id 1"),
+        (box(bbox=[1, 2, 3]), "annotations without the fields they need, left out: number 1"),
+        (box(bbox="1 2 3 4"), "annotations without the fields they need, left out: number 1"),
+        (box(iscrowd=None), "annotations without the fields they need, left out: number 1"),
+        (["no", "mapping"], "annotations without the fields they need, left out: number 1"),
+    ],
+    ids=["flat", "outside", "negative", "category", "image", "double", "three sides", "text",
+         "crowd", "list"],
+)  # fmt: skip
+def test_an_unsound_box_is_named_and_left_out(tmp_path, images, row, kind):
+    truth = read(tmp_path, images, annotations=[*fields()["annotations"], row])
+
+    assert truth.fields["annotations"] == fields()["annotations"]
+    assert truth.faults.lines() == [f"1 {kind}"]
+
+
+def test_a_box_that_sticks_out_is_clipped_and_named(tmp_path, images):
+    truth = read(tmp_path, images, annotations=[box(bbox=[30, -5, 20, 20])])
+
+    assert truth.fields["annotations"][0]["bbox"] == [30, 0, 10, 15]
+    assert truth.faults.lines() == ["1 boxes that stick out of their image, clipped: id 2"]
+
+
+def test_a_box_that_sticks_out_by_a_rounding_keeps_its_numbers(tmp_path, images):
+    row = box(bbox=[0, 0, WIDTH + 0.01, HEIGHT])
+
+    truth = read(tmp_path, images, annotations=[row])
+
+    assert truth.fields["annotations"] == [row]
+    assert truth.faults.lines() == []
+
+
+def test_images_that_are_not_there_are_named_and_their_boxes_go_with_them(tmp_path, images):
+    truth = read(tmp_path, images[:1], annotations=[*fields()["annotations"], box()])
+
+    assert [row["id"] for row in truth.fields["images"]] == [7]
+    assert [row["id"] for row in truth.fields["annotations"]] == [1]
+    assert truth.faults.lines() == [f"1 {ABSENT}: b.png"]
+
+
+def test_images_without_annotation_are_named_when_they_are_numbered(tmp_path, images):
+    truth = read(tmp_path, images)
+
+    assert truth.numbered([*images, tmp_path / "c.png"]) == [(7, images[0]), (8, images[1])]
+    assert truth.faults.lines() == ["1 images without annotation, left out: c.png"]
+
+
+def test_an_image_listed_twice_is_taken_once(tmp_path, images):
+    rows = [*fields()["images"], {"id": 9, "file_name": "a.png"}]
+
+    truth = read(tmp_path, images, images=rows)
+
+    assert truth.faults.lines() == ["1 images annotated twice, the second left out: a.png"]
+
+
+def test_annotations_numbered_from_0_are_renumbered_as_pycocotools_takes_0_for_none(
+    tmp_path, images
+):
+    truth = read(tmp_path, images, annotations=[box(id=0), box(id=4)])
+
+    assert [row["id"] for row in truth.fields["annotations"]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "found no JSON"),
+        ("[" * 100_000, "found no JSON"),
+        ("[]", "found no list of 'images'"),
+        ('{"images": [], "annotations": []}', "found no list of 'categories'"),
+        ('{"images": 3, "annotations": [], "categories": []}', "found no list of 'images'"),
+        ('{"images": [], "annotations": [], "categories": []}', "found none of their names"),
+    ],
+    ids=["cut", "nested", "list", "no categories", "images a number", "empty"],
+)
+def test_what_is_no_coco_file_is_refused(tmp_path, images, text, message):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+
+    with pytest.raises(SourceError, match=message):
+        coco_file.read(path, images)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path, images):
+    with pytest.raises(SourceError, match="No such file"):
+        coco_file.read(tmp_path / "none.json", images)
