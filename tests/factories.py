@@ -16,6 +16,7 @@ from edge.model_spec import ModelSpec, TensorSpec
 from edge.observation import STAGES, Observation
 from edge.payload import Identity
 from edge.quant import Quant
+from edge.segmentation_payload import SegmentationEncoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -145,6 +146,11 @@ def observation(sequence: int = 0, **changes: Any) -> Observation:
         "dropped_frames": 3,
     }
     return Observation(sequence=sequence, **fields | changes)
+
+
+def segmentation_encoder(**options: Any) -> SegmentationEncoder:
+    """Return the encoder of the device `porch`, camera `front`, with `LABELS`, for a segmenter."""
+    return SegmentationEncoder(Identity("porch", "front", "tiny", "sha256:0"), LABELS, **options)
 
 
 def encoder() -> DetectionsEncoder:

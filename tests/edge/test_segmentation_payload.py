@@ -9,7 +9,7 @@ from itertools import pairwise
 import jsonschema
 import numpy as np
 import pytest
-from factories import LABELS, class_map, observation
+from factories import LABELS, class_map, observation, segmentation_encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,10 +26,6 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
 IDENTITY = Identity("porch", "front", "tiny", "sha256:0")
 STAGE_MS = {stage: 1.5 for stage in STAGES if stage != "suppress"}
 CLASSES = len(LABELS)
-
-
-def encoder(**options):
-    return SegmentationEncoder(IDENTITY, LABELS, **options)
 
 
 def seen(result):
@@ -56,14 +52,14 @@ def class_maps(draw):
 
 @given(class_maps())
 def test_every_message_fits_the_schema_and_has_no_field_beside_it(result):
-    message = json.loads(encoder().encode(seen(result)))
+    message = json.loads(segmentation_encoder().encode(seen(result)))
     VALIDATOR.validate(message)
     assert list(message) == list(typing.get_type_hints(SegmentationPayload))
 
 
 @given(class_maps())
 def test_the_map_comes_back_from_its_runs(result):
-    grid = json.loads(encoder().encode(seen(result)))["class_map"]
+    grid = json.loads(segmentation_encoder().encode(seen(result)))["class_map"]
     assert (decoded(grid) == result.class_ids).all()
     class_ids = grid["runs"][::2]
     assert all(first != second for first, second in pairwise(class_ids))
@@ -71,7 +67,7 @@ def test_the_map_comes_back_from_its_runs(result):
 
 @given(class_maps(), st.sampled_from([None, 0, 2]))
 def test_areas_are_shares_of_all_cells_by_falling_area_without_the_background(result, background):
-    areas = json.loads(encoder(background=background).encode(seen(result)))["areas"]
+    areas = json.loads(segmentation_encoder(background=background).encode(seen(result)))["areas"]
     for area in areas:
         cells = int((result.class_ids == area["class_id"]).sum())
         assert cells > 0
@@ -84,7 +80,7 @@ def test_areas_are_shares_of_all_cells_by_falling_area_without_the_background(re
 
 
 def test_without_the_class_map_a_message_has_only_the_areas():
-    message = json.loads(encoder(class_map=False).encode(seen(class_map())))
+    message = json.loads(segmentation_encoder(class_map=False).encode(seen(class_map())))
     VALIDATOR.validate(message)
     assert "class_map" not in message
     assert message["areas"]
@@ -116,7 +112,7 @@ def test_a_map_of_noise_becomes_coarser_until_its_runs_are_few_enough(height, wi
 def test_a_coarse_map_keeps_large_shapes_where_they_are():
     ids = np.random.default_rng(4).integers(0, 2, (256, 256), np.uint8)
     ids[64:192, 32:128] = 2
-    grid = json.loads(encoder().encode(seen(ClassMap(ids, (640, 640)))))["class_map"]
+    grid = json.loads(segmentation_encoder().encode(seen(ClassMap(ids, (640, 640)))))["class_map"]
     rows, columns = (decoded(grid) == 2).nonzero()
     for found, cells, first, end in (
         (rows, grid["height"], 64, 192),
@@ -127,15 +123,17 @@ def test_a_coarse_map_keeps_large_shapes_where_they_are():
 
 
 def test_the_same_map_gives_the_same_bytes():
-    assert encoder().encode(seen(class_map())) == encoder().encode(seen(class_map()))
+    assert segmentation_encoder().encode(seen(class_map())) == segmentation_encoder().encode(
+        seen(class_map())
+    )
 
 
 def test_a_time_that_is_not_finite_is_an_error():
     broken = observation(result=class_map(), stage_ms=STAGE_MS | {"invoke": float("nan")})
     with pytest.raises(ValueError, match="invoke must take a finite time"):
-        encoder().encode(broken)
+        segmentation_encoder().encode(broken)
 
 
 def test_detections_are_refused():
     with pytest.raises(TypeError, match="expected a ClassMap, got Detections"):
-        encoder().encode(seen(Detections.none()))
+        segmentation_encoder().encode(seen(Detections.none()))

@@ -26,10 +26,10 @@ def open_sink():
     """Return a function that opens a sink to a loopback port; all are closed at the end."""
     opened = []
 
-    def open_sink(port, *, pace=QUICK, **changes):
+    def open_sink(port, *, pace=QUICK, encode=None, **changes):
         fields = {"host": "127.0.0.1", "port": port, "client_id": "edge-test"}
         settings = MqttSettings(**fields | changes)
-        opened.append(MqttSink(settings, encoder(), pace=pace, jitter=Random(3)))
+        opened.append(MqttSink(settings, encode or encoder(), pace=pace, jitter=Random(3)))
         return opened[-1]
 
     yield open_sink

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from broker import free_port
-from factories import observation
+from factories import class_map, observation, segmentation_encoder
 from scripted_broker import Script, ScriptedBroker
 from waiting import eventually
 
@@ -44,6 +44,17 @@ def test_everything_arrives_in_order_between_online_and_offline(open_sink):
     counters = sink.counters()
     assert (counters.published, counters.dropped, counters.waiting) == (200, 0, 0)
     assert not counters.connected
+
+
+def test_a_segmenter_speaks_on_a_topic_of_its_own(open_sink):
+    with ScriptedBroker() as broker:
+        sink = open_sink(broker.port, encode=segmentation_encoder())
+        for number in range(3):
+            sink.publish(observation(number, result=class_map()))
+        assert sink.close(10) == 0
+        assert eventually(lambda: broker.clean_ends == 1)
+        assert sequences(broker.payloads("edge/porch/front/segmentation")) == [0, 1, 2]
+        assert broker.payloads(DETECTIONS) == []
 
 
 def test_quality_of_service_0_counts_what_was_written(open_sink):
