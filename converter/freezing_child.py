@@ -14,11 +14,11 @@ from typing import Any
 
 from converter.importers.freezing import FROZEN, JOB, REFUSED
 from converter.importers.keras_config import check_config
+from converter.importers.ssd_graph import ANCHORS
 from edge.errors import ModelError
 
 SAVED_MODEL_SIGNATURE = "serving_default"
-# Grappler's own names: fold what hangs on no input, such as the anchors of a detector.
-OPTIMIZERS = ("function", "constfold", "dependency")
+DUMMY_SHAPE = (320, 320, 3)  # of an image; detectors of a fixed size resize it
 
 
 def main(argv: list[str]) -> int:
@@ -110,23 +110,46 @@ def _frozen(function: Any) -> bytes:  # noqa: ANN401
     from tensorflow.python.framework import convert_to_constants  # noqa: PLC0415
 
     made = convert_to_constants.convert_variables_to_constants_v2(function)
-    return bytes(_folded(made).SerializeToString())
+    graph_def = made.graph.as_graph_def()
+    _fold_anchors_inplace(graph_def)
+    return bytes(graph_def.SerializeToString())
 
 
-def _folded(function: Any) -> Any:  # noqa: ANN401
-    """Return the GraphDef with its constant parts computed."""
-    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2  # noqa: PLC0415
-    from tensorflow.python.grappler import tf_optimizer  # noqa: PLC0415
-    from tensorflow.python.training.saver import export_meta_graph  # noqa: PLC0415
+def _fold_anchors_inplace(graph_def: Any) -> None:  # noqa: ANN401
+    """Compute the anchors of a detector, which version 2 of its API makes in the graph.
 
-    meta = export_meta_graph(graph_def=function.graph.as_graph_def(), graph=function.graph)
-    fetches = meta_graph_pb2.CollectionDef()
-    for tensor in function.outputs:
-        fetches.node_list.value.append(tensor.name)
-    meta.collection_def["train_op"].CopyFrom(fetches)
-    config = config_pb2.ConfigProto()
-    config.graph_options.rewrite_options.optimizers.extend(OPTIMIZERS)
-    return tf_optimizer.OptimizeGraph(config, meta)
+    They hang on the shape of the image at most; so those of a black and of a white one are equal.
+    """
+    import numpy as np  # noqa: PLC0415
+    import tensorflow as tf  # noqa: PLC0415
+
+    found = [node for node in graph_def.node if node.name.endswith(f"/{ANCHORS}")]
+    inputs = [node for node in graph_def.node if node.op == "Placeholder"]
+    if len(found) != 1 or len(inputs) != 1:
+        return
+    dtype = tf.dtypes.as_dtype(inputs[0].attr["dtype"].type).as_numpy_dtype
+    image = np.zeros((1, *DUMMY_SHAPE), dtype)
+    reference = found[0].input[0]
+    tensor = reference if ":" in reference else f"{reference}:0"
+    with tf.compat.v1.Session(graph=_graph(graph_def)) as session:
+        black, white = (
+            session.run(tensor, {f"{inputs[0].name}:0": image + value}) for value in (0, 255)
+        )
+    if not np.array_equal(black, white):
+        raise ModelError("expected a detector with fixed anchors, found ones that follow the image")
+    constant = graph_def.node.add(name=f"{found[0].name}/folded", op="Const")
+    constant.attr["dtype"].type = tf.dtypes.as_dtype(black.dtype).as_datatype_enum
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(black))
+    found[0].input[0] = constant.name
+
+
+def _graph(graph_def: Any) -> Any:  # noqa: ANN401
+    import tensorflow as tf  # noqa: PLC0415
+
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(graph_def, name="")
+    return graph
 
 
 if __name__ == "__main__":

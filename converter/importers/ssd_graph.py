@@ -188,6 +188,6 @@ def _significant(value: float) -> float:
 
 def _missing(what: str, expected: str) -> ModelError:
     return ModelError(
-        f"expected an SSD graph of the TF1 Object Detection API: {what} should be {expected}, "
-        "found none; give the model.json of such a detector"
+        f"expected an SSD graph of the Object Detection API: {what} should be {expected}, "
+        "found none; export the detector again, with the API's own exporter"
     )
