@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from converter.bill import Bill
-    from edge.manifest import ModelFile
+    from converter.conversion import Conversion
+    from converter.report.contents import Subject
 
 EPILOG = """examples:
   edge-convert run model.json --family ssd --images photos -o my.tflite
@@ -37,7 +38,7 @@ EPILOG = """examples:
       --resize stretch -o my.tflite
   edge-convert inspect unet.h5 --family unet
   edge-convert quantize my-float.tflite --images photos -o my.tflite
-  edge-convert verify my-float.tflite my.tflite --images photos
+  edge-convert verify my-float.tflite my.tflite --images photos --report
   edge-convert inspect my.tflite
 """
 
@@ -75,6 +76,7 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
     cli_judgement.add_quantization(parser)
     cli_judgement.add_judgement(parser)
+    cli_judgement.add_report(parser, default=True)
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
 
 
@@ -96,6 +98,7 @@ def _add_verify(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("quantized", metavar="QUANTISED", type=Path)
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
     cli_judgement.add_judgement(parser)
+    cli_judgement.add_report(parser, default=False)
 
 
 def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
@@ -118,6 +121,7 @@ def _run(arguments: argparse.Namespace) -> int:
     choice = cli_options.choice_of(arguments)
     recipe = load_recipe(arguments.recipe)
     _check_folder(arguments.output)
+    _check_report(arguments, arguments.output)
     images = draw_images(
         arguments.images,
         calibration_count=arguments.count,
@@ -135,7 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.float:
         export.write(reference, arguments.float)
     done = convert(reference, images, recipe, budget=cli_judgement.budget_of(arguments))
-    return _deliver(arguments, done.quantized, done.bill)
+    return _deliver(arguments, done)
 
 
 def _check_folder(output: Path) -> None:
@@ -144,16 +148,31 @@ def _check_folder(output: Path) -> None:
         raise ConfigError(f"{output}: its folder is not there; make it, or choose another with -o")
 
 
-def _deliver(arguments: argparse.Namespace, quantized: ModelFile, bill: Bill) -> int:
-    budget = cli_judgement.budget_of(arguments)
-    found = faults(bill, budget)
+def _check_report(arguments: argparse.Namespace, model: Path) -> None:
+    from converter.report.folder import check_folder, folder_of  # noqa: PLC0415 - as above
+
+    if arguments.report:
+        check_folder(folder_of(model))
+
+
+def _deliver(arguments: argparse.Namespace, done: Conversion) -> int:
     output = arguments.output
-    path = output.with_name(f"{output.name}.rejected") if found else output
-    export.write(quantized, path)
-    _print_bill(arguments, bill)
-    for fault in found:
+    path = output.with_name(f"{output.name}.rejected") if done.faults else output
+    export.write(done.quantized, path)
+    _print_bill(arguments, done.bill)
+    for fault in done.faults:
         print(f"edge-convert: {path}: rejected: {fault}", file=sys.stderr)
-    return FAILED if found else DONE
+    if arguments.report:
+        from converter.report.delivery import subject_of  # noqa: PLC0415 - as above
+
+        _report(subject_of(done, cli_judgement.budget_of(arguments)), path)
+    return FAILED if done.faults else DONE
+
+
+def _report(subject: Subject, model: Path) -> None:
+    from converter.report.delivery import deliver  # noqa: PLC0415 - as above
+
+    print(f"edge-convert: report: {deliver(subject, model)}", file=sys.stderr)
 
 
 def _quantize(arguments: argparse.Namespace) -> int:
@@ -184,6 +203,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     from converter.conversion import Images, judge  # noqa: PLC0415
 
     reference, quantized = (manifest.read(p) for p in (arguments.reference, arguments.quantized))
+    _check_report(arguments, arguments.quantized)
     drawn = sample(arguments.images, count=arguments.held_back, seed=arguments.seed)
     images = Images(
         calibration=image_set(arguments.images, drawn.paths, seed=arguments.seed),
@@ -193,9 +213,17 @@ def _verify(arguments: argparse.Namespace) -> int:
     )
     bill = judge(reference, quantized, images, seed=arguments.seed)
     _print_bill(arguments, bill)
-    found = faults(bill, cli_judgement.budget_of(arguments))
+    budget = cli_judgement.budget_of(arguments)
+    found = tuple(faults(bill, budget))
     for fault in found:
         print(f"edge-convert: {arguments.quantized}: {fault}", file=sys.stderr)
+    if arguments.report:
+        from converter.report.contents import Subject  # noqa: PLC0415 - as above
+
+        _report(
+            Subject(reference, quantized, images, bill=bill, budget=budget, faults=found),
+            arguments.quantized,
+        )
     return FAILED if found else DONE
 
 

@@ -59,6 +59,17 @@ def add_judgement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the bill as JSON")
 
 
+def add_report(parser: argparse.ArgumentParser, *, default: bool) -> None:
+    """Add the switch of the report."""
+    parser.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        default=default,
+        help="tables and pictures in a folder beside the model, o.report beside o.tflite; "
+        f"default: {'yes' if default else 'no'}",
+    )
+
+
 def _ratio(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:

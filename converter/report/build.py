@@ -37,6 +37,8 @@ FLOAT = "float32"
 OTHER_RECIPES = ("float16", "dynamic")
 # Each takes a run of the plain kernels with every tensor kept, 0.1 to 0.5 s.
 FEATURE_IMAGES = 8
+# Of the float model's bytes: float16 takes half of them, dynamic a quarter.
+UNCHANGED_RATIO = 0.95
 DRAWN_LAYERS = 4
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -56,7 +58,7 @@ def build(subject: Subject, *, layers: Sequence[LayerError] = ()) -> Report:
     """
     elapsed_s: dict[str, float] = {}
     with _timed(elapsed_s, "variants"):
-        others, missing = _other_variants(subject)
+        others, notes = _other_variants(subject)
     files = {FLOAT: subject.reference, **others, _own_name(subject): subject.quantized}
     with _timed(elapsed_s, "agreement"):
         bills = _bills(subject, others)
@@ -85,7 +87,7 @@ def build(subject: Subject, *, layers: Sequence[LayerError] = ()) -> Report:
         side_by_side=pictures,
         features=features,
         host=host(),
-        warnings=(*warnings(subject.bill), *missing),
+        warnings=(*warnings(subject.bill), *notes),
         elapsed_s=elapsed_s,
     )
 
@@ -120,19 +122,22 @@ def _own_name(subject: Subject) -> str:
 
 
 def _other_variants(subject: Subject) -> tuple[dict[str, ModelFile], list[str]]:
-    """Return the model by the other recipes, and a sentence for each that cannot be made."""
+    """Return the model by the other recipes, and what is odd of them, a sentence each."""
     made: dict[str, ModelFile] = {}
-    missing = []
+    notes = []
     for name in OTHER_RECIPES:
         if name == _own_name(subject):
             continue
         try:
             images = subject.images.calibration
-            made[name] = quantize_file(subject.reference, images, load_recipe(name))
+            file = quantize_file(subject.reference, images, load_recipe(name))
+            made[name] = file
+            if len(file.flatbuffer) > UNCHANGED_RATIO * len(subject.reference.flatbuffer):
+                notes.append(f"{name} is no smaller than float: the quantiser found no weights")
         except EdgeError as error:
-            missing.append(f"the table lacks {name}, which cannot be made: {error}")
-            _log.warning("%s", missing[-1])
-    return made, missing
+            notes.append(f"the table lacks {name}, which cannot be made: {error}")
+            _log.warning("%s", notes[-1])
+    return made, notes
 
 
 def _bills(subject: Subject, others: dict[str, ModelFile]) -> dict[str, Bill]:

@@ -6,8 +6,10 @@ import re
 
 # What XML 1.0 cannot hold, lone surrogates among it.
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# What means something to Markdown, or to the HTML within it: anywhere, or at a line's start.
-SPECIAL = re.compile(r"[\\`*_{}\[\]!|~^$<>&]|^[#+=-]")
+# What means something to Markdown: anywhere, or at a line's start.
+SPECIAL = re.compile(r"[\\`*_{}\[\]!~^$]|^[#+=-]")
+# What means something to the HTML within Markdown, or ends a table's cell.
+MARKUP = re.compile(r"[<>&|]")
 REPLACEMENT = "\ufffd"
 
 
@@ -19,5 +21,5 @@ def clean(text: str) -> str:
 def escape_markdown(text: str) -> str:
     """Return a text that Markdown shows as it is, on one line."""
     line = " ".join(clean(text).split())
-    # An entity is text wherever it stands; a backslash before `<` is not, to every reader.
-    return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", line)
+    escaped = SPECIAL.sub(lambda found: f"\\{found[0]}", line)
+    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", escaped)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WORST_LAYERS = 10
 LISTED_CHANNELS = 12
 NAME_COLUMNS = 44
-NONE = "-"
+NONE = "n/a"
 
 
 @dataclass(frozen=True, slots=True)

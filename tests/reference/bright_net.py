@@ -30,7 +30,7 @@ SLOPE, OFFSET, NOTHING = 24.0, -12.0, -10.0
 IMAGE_CELL_PX = 2 * CELL
 
 
-def build() -> bytes:
+def build(offset: float = OFFSET) -> bytes:
     """Return the net: stem (CONV_2D with ReLU), then boxes and scores, each a CONV_2D, flattened.
 
     Input `image` `(1, 32, 32, 3)`, outputs `boxes` `(1, 16, 4)` and `scores` `(1, 16, 3)`.
@@ -48,7 +48,7 @@ def build() -> bytes:
     score_kernel[1, 0, 0, 0] = SLOPE
     # Not zero: litert-quantizer 0.11 loses the bias of a filter without weights.
     score_kernel[(0, 2), 0, 0, 1] = -0.1
-    score_bias = np.array([NOTHING, OFFSET, NOTHING], np.float32)
+    score_bias = np.array([NOTHING, offset, NOTHING], np.float32)
     raw_scores = _conv(net, "raw_scores", stem, score_kernel, score_bias)
     box_kernel = random.normal(0, 0.05, (4, 1, 1, CHANNELS)).astype(np.float32)
     raw_boxes = _conv(net, "raw_boxes", stem, box_kernel, np.zeros(4, np.float32))
@@ -57,9 +57,9 @@ def build() -> bytes:
     return net.finish(image, {"boxes": boxes, "scores": scores})
 
 
-def model_file(**changes: object) -> ModelFile:
+def model_file(*, offset: float = OFFSET, **changes: object) -> ModelFile:
     """Return the detector; `changes` are of its manifest."""
-    flatbuffer = build()
+    flatbuffer = build(offset)
     fields = {
         "name": "bright",
         "input": factories.input_transform(size_wh=(SIDE, SIDE)),
