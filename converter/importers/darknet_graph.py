@@ -195,12 +195,15 @@ def _activated(builder: GraphBuilder, node: str, activation: str) -> str:
 
 
 def _mish(builder: GraphBuilder, node: str) -> str:
-    """Write x tanh(softplus(x)), softplus(x) as -log(sigmoid(-x)), for which LiteRT has ops.
+    """Write x tanh(softplus(x)), softplus(x) as -log(sigmoid(-x)): ops that LiteRT has in int8.
 
-    Source: Misra 2019, "Mish". For large x the logarithm is -inf, and its tanh exactly 1.
+    The minus is a product, as NEG has no int8 kernel. For large x the logarithm is -inf, and its
+    tanh exactly 1.
+    Source: Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function".
     """
-    sigmoid = builder.op("Sigmoid", (builder.op("Neg", (node,)),))
-    softplus = builder.op("Neg", (builder.op("Log", (sigmoid,)),))
+    minus = builder.constant(np.array(-1, np.float32))
+    sigmoid = builder.op("Sigmoid", (builder.op("Mul", (node, minus)),))
+    softplus = builder.op("Mul", (builder.op("Log", (sigmoid,)), minus))
     return builder.op("Mul", (node, builder.op("Tanh", (softplus,))))
 
 

@@ -37,15 +37,14 @@ OPS = {
         "RESIZE_NEAREST_NEIGHBOR": 1,
         "CONCATENATION": 1,
     },
-    # A Mish is NEG, LOGISTIC, LOG, NEG, TANH, MUL; a Swish LOGISTIC, MUL.
+    # A Mish is MUL, LOGISTIC, LOG, MUL, TANH, MUL; a Swish LOGISTIC, MUL.
     "csp": {
         "CONV_2D": 6 + 3,
         "PAD": 2,
-        "NEG": 2 * 2,
         "LOGISTIC": 2 + 1 + 1,
         "LOG": 2,
         "TANH": 2 + 1,
-        "MUL": 2 + 1,
+        "MUL": 2 * 3 + 1,
         "LEAKY_RELU": 1,
         "SLICE": 1,
         "CONCATENATION": 2,
