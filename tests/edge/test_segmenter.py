@@ -4,6 +4,7 @@ import json
 import tracemalloc
 
 import cv2
+import factories
 import numpy as np
 import pytest
 from reference import tiny_segmenter
@@ -14,6 +15,7 @@ from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.detector import Detector
 from edge.errors import ModelError
+from edge.heads import SegmentationHead
 from edge.models import default_model_path
 from edge.observation import STAGES
 from edge.pipeline import Pipeline
@@ -167,3 +169,28 @@ def test_edge_run_writes_a_line_for_each_image(path, tmp_path, capfdbinary, clas
     assert {area["label"] for area in lines[0]["areas"]} == {"green", "blue"}
     areas = {area["label"]: area["area_ratio"] for area in lines[0]["areas"]}
     assert f"blue {areas['blue']:.1%}" in summarize(lines[0])
+
+
+@pytest.mark.assets
+def test_a_real_portrait_net_finds_the_same_person_as_float_and_as_int8(assets, tmp_path):
+    image = cv2.imread(str(assets / "images" / "skimage" / "astronaut.png"))
+    is_person = []
+    for name in ("mnv3_seg_float", "mnv3_post_quant"):
+        model = tmp_path / f"{name}.tflite"
+        described = factories.manifest(
+            input=factories.input_transform(
+                size_wh=(256, 256), mean=(127.5,) * 3, std=(127.5,) * 3, padding=0
+            ),
+            outputs={"classes": "Identity"},
+            head=SegmentationHead(activation="softmax"),
+            labels=("background", "person"),
+        )
+        flatbuffer = (assets / "models" / "portrait_unet" / f"{name}.tflite").read_bytes()
+        model.write_bytes(manifest.append(flatbuffer, described, None))
+        seen = Segmenter(manifest.read(model)).segment(image)
+        is_person.append(seen.class_ids == 1)
+    exact, quantized = is_person
+    iou = (exact & quantized).sum() / (exact | quantized).sum()
+    assert iou > 0.95  # 0.979 on x86
+    assert exact[64, 112]  # the face
+    assert not exact[20, 240]  # the wall
