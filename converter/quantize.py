@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from calibration.ranges import Range
 from converter import flatbuffer as fb
+from converter.dead_filters import with_live_filters
 from converter.inspect_graph import GraphTables, OpRow, read_tables
 from converter.islands import counted, islands, names_of, refuse_float, selected, unwanted
 from converter.quantize_litert import quantize_litert, rules_of
@@ -141,7 +142,8 @@ def _by_litert(job: _Job) -> bytes:
         kept_float=[names for _, names in job.kept_float],
         kept_int16=[names for _, names in job.kept_int16],
     )
-    return quantize_litert(job.flatbuffer, job.ranges, rules, path=job.path)
+    live = with_live_filters(job.flatbuffer, job.ranges, activations=job.recipe.activations)
+    return quantize_litert(live, job.ranges, rules, path=job.path)
 
 
 def _by_tflite(job: _Job) -> bytes:
