@@ -55,6 +55,7 @@ class BoxRun:
         threads: Of the interpreter.
 
     Attributes:
+        file: The model.
         match: Which of the model's labels is which category.
         results: What was found, in COCO's result format.
 
@@ -67,7 +68,7 @@ class BoxRun:
         require()
         self.match = match_labels(file.manifest.labels, truth.category_names(), truth.path)
         self.results: list[dict[str, Any]] = []
-        self._file = file
+        self.file = file
         self._truth = truth
         self._model = TimedModel(open_detector(file, threads=threads))
 
@@ -86,7 +87,7 @@ class BoxRun:
             image_ids: Images that were seen.
             category_ids: Such as `known_ids`, or what two models both know.
         """
-        truth, file = self._truth, self._file
+        truth, file = self._truth, self.file
         judged = judge(truth, self.results, image_ids=image_ids, category_ids=category_ids)
         metrics = summarize(judged)
         sample = collect(judged)
@@ -126,5 +127,5 @@ class BoxRun:
             self.results,
             image_ids=image_ids,
             category_ids=category_ids,
-            score_threshold=self._file.manifest.score_threshold,
+            score_threshold=self.file.manifest.score_threshold,
         )

@@ -119,6 +119,7 @@ class _Boxes:
         self._files = files
         self._categories = categories
         self._faults = faults
+        self._sizes_wh: dict[int, tuple[int, int] | None] = {}
 
     def sound(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """Return an annotation, clipped if it must be, or `None`."""
@@ -133,6 +134,8 @@ class _Boxes:
         x_min, y_min, width, height = row["bbox"]
         corners = (x_min, y_min, x_min + width, y_min + height)
         size_wh = self._size_wh(row["image_id"])
+        if size_wh is None:
+            return row
         box = clip(corners, size_wh=size_wh, name=name, faults=self._faults)
         if box is None:
             return None
@@ -141,11 +144,23 @@ class _Boxes:
         area = row.get("area", bbox[2] * bbox[3])
         return {**row, "bbox": bbox, "area": area, "iscrowd": row.get("iscrowd", 0)}
 
-    def _size_wh(self, image_id: int) -> tuple[int, int]:
-        row = self._images[image_id]
-        if _is_number(row.get("width")) and _is_number(row.get("height")):
-            return row["width"], row["height"]
-        return upright_size_wh(self._files[image_id])
+    def _size_wh(self, image_id: int) -> tuple[int, int] | None:
+        if image_id not in self._sizes_wh:
+            self._sizes_wh[image_id] = _size_wh(self._images[image_id], self._files[image_id])
+        return self._sizes_wh[image_id]
+
+
+def _size_wh(row: dict[str, Any], path: Path) -> tuple[int, int] | None:
+    """Return an image's size as the row says, or else as its file does; `None` for a damaged one.
+
+    That is named when it is to be judged.
+    """
+    if _is_number(row.get("width")) and _is_number(row.get("height")):
+        return row["width"], row["height"]
+    try:
+        return upright_size_wh(path)
+    except SourceError:
+        return None
 
 
 def _is_near(box: tuple[float, ...], corners: tuple[float, ...]) -> bool:

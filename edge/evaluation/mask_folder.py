@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from edge.capture.image_header import read_size
+from edge.capture.opencv import silence_opencv
 from edge.errors import SourceError
 from edge.evaluation import names as names_file
 from edge.evaluation.faults import ABSENT, Faults
@@ -29,6 +30,8 @@ VOID = 255
 LOOKED_AT = 16
 PNG_START = b"\x89PNG\r\n\x1a\n"
 COLOR_AXES = 3
+# Of a PNG chunk beside its body: length, kind, checksum.
+CHUNK_BYTES = 12
 
 
 def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None) -> MaskTruth:
@@ -42,6 +45,7 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
     Raises:
         SourceError: No mask fits an image, or those of the first images cannot be read.
     """
+    silence_opencv()
     by_stem = {path.stem: path for path in images}
     faults = Faults()
     masks: dict[Path, Path] = {}
@@ -116,7 +120,9 @@ def _levels(path: Path) -> set[int]:
 def _values(path: Path) -> NDArray[Any]:
     """Return `(H, W)` gray values or indices, of uint8 or uint16."""
     pixels: NDArray[Any] | None = None
+    palette = None
     if read_size(path) is not None:
+        palette = _palette(path)
         pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise SourceError(
@@ -125,14 +131,15 @@ def _values(path: Path) -> NDArray[Any]:
     if pixels.ndim < COLOR_AXES:
         return pixels
     colors = pixels[..., :3]  # (H, W, 3) B G R
-    if (colors == colors[..., :1]).all() and _palette(path) is None:
+    if (colors == colors[..., :1]).all() and palette is None:
         gray: NDArray[Any] = colors[..., 0]
         return gray
-    return _indices(path, colors)
+    return _indices(path, colors, palette)
 
 
-def _indices(path: Path, colors: NDArray[Any]) -> NDArray[np.uint8]:
-    palette = _palette(path)
+def _indices(
+    path: Path, colors: NDArray[Any], palette: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
     if palette is None or colors.dtype != np.uint8:
         raise SourceError(
             f"{path}: expected class ids as gray values or a palette's indices, found colours; "
@@ -156,18 +163,22 @@ def _packed(colors: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _palette(path: Path) -> NDArray[np.uint8] | None:
-    """Return `(P, 3)` R G B of a PNG file, or `None`. Source: PNG specification, 5.3, 11.2.2."""
+    """Return `(P, 3)` R G B of a PNG file, or `None`. Source: PNG specification, 5.3, 11.2.2.
+
+    Raises:
+        SourceError: A chunk claims more bytes than the file has: OpenCV would reserve them.
+    """
     data = path.read_bytes()
     if not data.startswith(PNG_START):
         return None
-    at = len(PNG_START)
-    while at + 8 <= len(data):
+    at, palette = len(PNG_START), None
+    while at + CHUNK_BYTES <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"PLTE":
-            body = data[at + 8 : at + 8 + length // 3 * 3]
-            colors = np.frombuffer(body[: len(body) // 3 * 3], np.uint8).reshape(-1, 3)
-            return colors if len(colors) else None
-        if kind == b"IDAT":
-            return None
-        at += 12 + length
-    return None
+        if at + CHUNK_BYTES + length > len(data):
+            raise SourceError(
+                f"{path}: expected a whole PNG, found one that is damaged; write it again"
+            )
+        if kind == b"PLTE" and length >= COLOR_AXES:
+            palette = np.frombuffer(data, np.uint8, length // 3 * 3, at + 8).reshape(-1, 3)
+        at += CHUNK_BYTES + length
+    return palette

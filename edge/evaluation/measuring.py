@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.capture.images import load_image
+from edge.capture.opencv import silence_opencv
 from edge.errors import ModelError, SourceError
 from edge.evaluation.bootstrap import bootstrap, interval
 from edge.evaluation.box_run import BoxRun
@@ -107,6 +108,7 @@ def measure(  # noqa: PLR0913
         SourceError: No image can be judged.
         DependencyError: Boxes are to be judged and pycocotools is not installed.
     """
+    silence_opencv()
     runs = tuple(_run(file, truth, threads) for file in files)
     numbered = truth.numbered(images)
     seen: dict[int, Path] = {}
