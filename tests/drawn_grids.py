@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DTYPES = ("int8", "uint8", "int16", "float16", "float32")
 DAMAGE = (np.nan, np.inf, -np.inf, 1e30, -1e30)
+# More than any drawn head gives, those included whose box is not a number.
 MAX_CANDIDATES = 5000
 # A score nearer to the threshold than this may fall on either side of it.
 TIE = 2e-6

@@ -67,8 +67,9 @@ class YoloDecoder:
         """Decode the candidates of one frame into rows ``[:n]`` of the buffers.
 
         They stand in the order of the heads: by grid, cell and anchor, then by class. Of equal
-        scores beyond the capacity the earlier stay. What is NaN never passes. Nothing made here
-        grows with cells times classes, only with the candidates.
+        scores beyond the capacity the earlier stay. A score that is NaN never passes, and of the
+        best those with a box that is NaN are dropped. Nothing made here grows with cells times
+        classes, only with the candidates.
 
         Args:
             heads: Output role to raw tensor, of the spec's shapes and dtypes; read only.

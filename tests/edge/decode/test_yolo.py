@@ -62,7 +62,7 @@ def test_decoding_equals_the_slow_float_reference(drawn, score_threshold):
     every = yolo_float.candidates(drawn.heads, drawn.spec, score_threshold=0)
     assume(not drawn_grids.is_tied(every, score_threshold))
     decoder = YoloDecoder(
-        drawn.spec, score_threshold=score_threshold, max_candidates=len(every) + 1
+        drawn.spec, score_threshold=score_threshold, max_candidates=drawn_grids.MAX_CANDIDATES
     )
     passing = [each for each in every if each.score >= score_threshold]
     drawn_grids.assert_finds(decoder, drawn.heads, passing)
