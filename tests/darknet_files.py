@@ -11,7 +11,7 @@ from converter.importers.darknet_network import read_network
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 # A layer on each line: `kind key=value ...`, of which the last of a key counts.
@@ -123,15 +123,17 @@ NETWORKS = {
 
 
 def cfg_text(name: str) -> str:
-    """Return the cfg of one of `NETWORKS`, one key a line."""
-    (width, height), text = NETWORKS[name]
-    sections = [
-        f"net width={width} height={height} channels=3",
-        *filter(str.strip, text.splitlines()),
-    ]
+    """Return the cfg of one of `NETWORKS`."""
+    size_wh, text = NETWORKS[name]
+    return cfg_of(text.splitlines(), size_wh=size_wh)
+
+
+def cfg_of(layers: Iterable[str], *, size_wh: tuple[int, int]) -> str:
+    """Return the cfg of layers, `kind key=value ...` each, one key a line."""
+    width, height = size_wh
     lines = []
-    for section in sections:
-        kind, *options = section.split()
+    for layer in [f"net width={width} height={height} channels=3", *filter(str.strip, layers)]:
+        kind, *options = layer.split()
         values = dict(option.split("=") for option in options)
         lines.extend([f"[{kind}]", *(f"{key}={value}" for key, value in values.items()), ""])
     return "\n".join(lines)

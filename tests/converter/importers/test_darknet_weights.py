@@ -7,7 +7,8 @@ import struct
 
 import numpy as np
 import pytest
-from darknet_files import NETWORKS, refusal, write_darknet
+from darknet_files import NETWORKS, cfg_of, refusal, write_darknet
+from darknet_official import OFFICIAL
 
 from converter.importers import darknet
 from converter.importers.darknet_network import read_network
@@ -16,6 +17,8 @@ from edge.errors import EdgeError, ModelError
 
 CFG = "[net]\nwidth=8\nheight=8\n[convolutional]\nbatch_normalize=1\nsize=2\nfilters=2\ngroups=1\n"
 CHANGES = 200
+# Bytes of the header of either format: version and the count of images.
+HEADER_0_1, HEADER_0_2 = 12 + 4, 12 + 8
 
 
 def write(folder, numbers, *, version=(0, 2, 5), seen=8):
@@ -58,6 +61,19 @@ def test_the_count_of_images_has_64_bits_since_version_0_2(tmp_path, version, se
     path, network = write(tmp_path, numbers_of_one_convolution(), version=version, seen=12 - seen)
     with pytest.raises(ModelError, match="bytes of weights for"):
         read_weights(path, network)
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_official_networks_have_as_many_weights_as_their_files(tmp_path, name):
+    layers, file_bytes = OFFICIAL[name]
+    path = tmp_path / "net.cfg"
+    path.write_text(cfg_of(layers, size_wh=(416, 416)))
+
+    network = read_network(path)
+
+    weights = sum(convolution.weights() for convolution in network.convolutions().values())
+    assert file_bytes - 4 * weights in (HEADER_0_1, HEADER_0_2)
+    assert network.warnings == ()
 
 
 @pytest.mark.parametrize("change", [-4, -1, 1, 4], ids=["-4", "-1", "+1", "+4"])
