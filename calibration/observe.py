@@ -7,7 +7,7 @@ the set of images and not on their sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,27 +66,53 @@ def observe(  # noqa: PLR0913
             finite.
         SourceError: An image cannot be read.
     """
-    if calibrator not in CALIBRATORS:
-        raise ConfigError(
-            f"expected a calibrator, one of {', '.join(CALIBRATORS)}, found {calibrator!r}"
-        )
+    found = observe_each(
+        flatbuffer, images, transform, calibrators=(calibrator,), threads=threads, progress=progress
+    )
+    return found[calibrator]
+
+
+def observe_each(  # noqa: PLR0913 - as `observe`
+    flatbuffer: bytes,
+    images: ImageSet,
+    transform: InputTransform,
+    *,
+    calibrators: Sequence[str],
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, Range]]:
+    """Return the ranges that each of several calibrators chooses from the same runs.
+
+    Returns:
+        Calibrator to what `observe` returns of it.
+    """
+    for name in calibrators:
+        if name not in CALIBRATORS:
+            raise ConfigError(
+                f"expected a calibrator, one of {', '.join(CALIBRATORS)}, found {name!r}"
+            )
     model = TappedModel(flatbuffer, transform, threads=threads)
-    choose = CALIBRATORS[calibrator]
-    passes = 1 if calibrator == "minmax" else 2
+    searching = [name for name in calibrators if name != "minmax"]
+    passes = 2 if searching else 1
     count = len(images.paths)
     ranges: dict[str, Range] = {}
     for done, path in enumerate(images.paths, start=1):
         _widen_inplace(ranges, model.run(read_image(path)), path=path)
         if progress:
             progress(done, passes * count)
-    if passes > 1:
-        histograms: dict[str, Histogram] = {}
-        for done, path in enumerate(images.paths, start=count + 1):
-            _count_inplace(histograms, model.run(read_image(path)), ranges=ranges)
-            if progress:
-                progress(done, passes * count)
-        ranges = {name: choose(histogram) for name, histogram in histograms.items()}
-    return {**ranges, model.input_name: pinned_input(transform)}
+    if not searching:
+        ranges[model.input_name] = pinned_input(transform)
+        return dict.fromkeys(calibrators, ranges)
+    pinned = {model.input_name: pinned_input(transform)}
+    histograms: dict[str, Histogram] = {}
+    for done, path in enumerate(images.paths, start=count + 1):
+        _count_inplace(histograms, model.run(read_image(path)), ranges=ranges)
+        if progress:
+            progress(done, passes * count)
+    return {
+        name: {tensor: CALIBRATORS[name](found) for tensor, found in histograms.items()} | pinned
+        for name in calibrators
+    }
 
 
 def input_size_wh(flatbuffer: bytes, path: Path) -> tuple[int, int]:

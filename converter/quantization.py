@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calibration.observe import observe
 from converter import export
-from converter.bias_correction import correct_biases, observe_means
 from converter.islands import kept_float_names
+from converter.observations import Observations
 from converter.quantize import TOOLS, Quantized, quantize, saturate_scores
 from converter.recipe import recipe_names
+from converter.repairs.adaptive_rounding import round_weights
+from converter.repairs.bias_correction import correct_biases
 from edge.errors import ModelError
 from edge.heads import SsdHead
 from edge.manifest import Calibration, ModelFile
@@ -33,19 +34,38 @@ def quantize_file(
         SourceError: An image cannot be read.
     """
     refuse_quantized(file)
-    transform = file.manifest.input
+    return quantize_observed(Observations(file, images, progress=progress), recipe)
+
+
+def quantize_observed(observations: Observations, recipe: Recipe) -> ModelFile:
+    """Return the quantised model file of what was observed; as `quantize_file`."""
+    file = observations.file
+    is_equalised = "equalisation" in recipe.repairs
     ranges = {}
     if recipe.needs_ranges:
-        ranges = observe(
-            file.flatbuffer, images, transform, calibrator=recipe.calibrator, progress=progress
-        )
-    corrected = file.flatbuffer
-    if "bias_correction" in recipe.repairs:
-        means = observe_means(file.flatbuffer, images, transform, progress=progress)
-        kept = kept_float_names(file.flatbuffer, recipe, file.path)
-        corrected = correct_biases(file.flatbuffer, means, skip=kept)
-    made = quantize(corrected, _with_floor(file, ranges, recipe), recipe, path=file.path)
-    return _described(file, made, images=images, recipe=recipe)
+        ranges = observations.ranges(recipe.calibrator, equalised=is_equalised)
+    repaired = _repaired(observations, recipe)
+    made = quantize(repaired, _with_floor(file, ranges, recipe), recipe, path=file.path)
+    return _described(file, made, images=observations.images, recipe=recipe)
+
+
+def _repaired(observations: Observations, recipe: Recipe) -> bytes:
+    """Return the float model after the recipe's repairs, in the only order that makes sense.
+
+    Equalisation changes what there is to round, and bias correction makes up for the rounding.
+    """
+    is_equalised = "equalisation" in recipe.repairs
+    before = observations.flatbuffer(equalised=is_equalised)
+    file = observations.file
+    kept = kept_float_names(file.flatbuffer, recipe, file.path)
+    rounded = before
+    if "adaptive_rounding" in recipe.repairs:
+        covariances = observations.covariances(equalised=is_equalised)
+        rounded = round_weights(before, covariances, skip=kept)
+    if "bias_correction" not in recipe.repairs:
+        return rounded
+    means = observations.means(equalised=is_equalised)
+    return correct_biases(before, means, rounded=rounded, skip=kept)
 
 
 def refuse_quantized(file: ModelFile) -> None:

@@ -8,19 +8,23 @@ from ai_edge_litert import schema_py_generated as schema
 from reference import tiny_net
 
 from converter import flatbuffer as fb
-from converter.bias_correction import SHIFTS, correct_biases, rounding_error
 from converter.importers import tfjs
 from converter.lowering import lower
+from converter.repairs.bias_correction import correct_biases, mean_shift
+from converter.repairs.weights import Convolution, rounding_error
 
 pytestmark = pytest.mark.converter
 
 
-def test_the_shift_of_a_convolution_is_what_it_adds_on_a_flat_image():
-    weights = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32)
-    mean = np.array([0.5, 1.0, 2.0, 4.0])
-    error = rounding_error(weights, (1, 2, 3))
+def layer(weights, kind):
+    return Convolution(None, int(kind), "x", "y", weights, np.zeros(2, np.float32))
 
-    shift = SHIFTS[schema.BuiltinOperator.CONV_2D](weights, mean)
+
+def test_the_shift_of_a_convolution_is_what_it_adds_on_a_flat_image():
+    error = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32)
+    mean = np.array([0.5, 1.0, 2.0, 4.0])
+
+    shift = mean_shift(layer(error, schema.BuiltinOperator.CONV_2D), error, mean)
 
     by_hand = [
         sum(error[o, y, x, i] * mean[i] for y in range(3) for x in range(3) for i in range(4))
@@ -29,14 +33,23 @@ def test_the_shift_of_a_convolution_is_what_it_adds_on_a_flat_image():
     np.testing.assert_allclose(shift, by_hand, rtol=1e-5)
 
 
+def test_each_group_of_a_grouped_convolution_has_its_own_means():
+    error = np.ones((2, 1, 1, 2), np.float32)
+
+    shift = mean_shift(
+        layer(error, schema.BuiltinOperator.CONV_2D), error, np.array([1.0, 2.0, 10.0, 20.0])
+    )
+
+    np.testing.assert_allclose(shift, [3, 30])
+
+
 def test_the_shift_of_a_depthwise_convolution_follows_its_own_channel():
-    weights = np.random.default_rng(1).normal(size=(1, 3, 3, 4)).astype(np.float32)
+    error = np.random.default_rng(1).normal(size=(1, 3, 3, 4)).astype(np.float32)
     mean = np.array([0.5, 2.0])  # a depth multiplier of two
-    error = rounding_error(weights, (0, 1, 2)).sum(axis=(0, 1, 2))
 
-    shift = SHIFTS[schema.BuiltinOperator.DEPTHWISE_CONV_2D](weights, mean)
+    shift = mean_shift(layer(error, schema.BuiltinOperator.DEPTHWISE_CONV_2D), error, mean)
 
-    np.testing.assert_allclose(shift, error * [0.5, 0.5, 2.0, 2.0], rtol=1e-6)
+    np.testing.assert_allclose(shift, error.sum((0, 1, 2)) * [0.5, 0.5, 2.0, 2.0], rtol=1e-6)
 
 
 def test_correction_subtracts_the_shift_from_the_bias(tiny_tfjs, tiny_weights):

@@ -1,0 +1,91 @@
+"""What a float model showed on its calibration set, each thing observed once for all attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from calibration.calibrators import CALIBRATORS
+from calibration.observe import observe_each
+from converter.repairs.adaptive_rounding import observe_covariances
+from converter.repairs.bias_correction import observe_means
+from converter.repairs.equalisation import equalise, observe_peaks
+
+if TYPE_CHECKING:
+    from calibration.dataset import ImageSet
+    from calibration.progress import Progress
+    from calibration.ranges import Range
+    from converter.repairs.adaptive_rounding import Covariances
+    from converter.repairs.bias_correction import Means
+    from edge.manifest import ModelFile
+
+
+class Observations:
+    """A float model and its equalised twin, and what their tensors held, as it is asked for.
+
+    Args:
+        file: The float model.
+        images: The calibration set.
+        progress: Called with (images run, images to run), from the start for each observation.
+    """
+
+    def __init__(
+        self, file: ModelFile, images: ImageSet, *, progress: Progress | None = None
+    ) -> None:
+        self.file = file
+        self.images = images
+        self.progress = progress
+        self._twin: bytes | None = None
+        # Of the float model, and of its twin.
+        self._ranges: dict[bool, dict[str, dict[str, Range]]] = {False: {}, True: {}}
+        self._means: dict[bool, Means] = {}
+        self._covariances: dict[bool, Covariances] = {}
+
+    def flatbuffer(self, *, equalised: bool) -> bytes:
+        """Return the float model, or its equalised twin."""
+        if not equalised:
+            return self.file.flatbuffer
+        if self._twin is None:
+            peaks = observe_peaks(
+                self.file.flatbuffer, self.images, self.file.manifest.input, progress=self.progress
+            )
+            self._twin = equalise(self.file.flatbuffer, peaks)
+        return self._twin
+
+    def ranges(self, calibrator: str, *, equalised: bool) -> dict[str, Range]:
+        """Return the range of each tensor.
+
+        Who asks for a second calibrator is likely to ask for all: they share the images' runs.
+        """
+        known = self._ranges[equalised]
+        if calibrator not in known:
+            others = [name for name in CALIBRATORS if name not in known] if known else []
+            known |= observe_each(
+                self.flatbuffer(equalised=equalised),
+                self.images,
+                self.file.manifest.input,
+                calibrators=others or [calibrator],
+                progress=self.progress,
+            )
+        return known[calibrator]
+
+    def means(self, *, equalised: bool) -> Means:
+        """Return the mean of each channel of each tensor."""
+        if equalised not in self._means:
+            self._means[equalised] = observe_means(
+                self.flatbuffer(equalised=equalised),
+                self.images,
+                self.file.manifest.input,
+                progress=self.progress,
+            )
+        return self._means[equalised]
+
+    def covariances(self, *, equalised: bool) -> Covariances:
+        """Return the covariance of what each convolution multiplies with its weights."""
+        if equalised not in self._covariances:
+            self._covariances[equalised] = observe_covariances(
+                self.flatbuffer(equalised=equalised),
+                self.images,
+                self.file.manifest.input,
+                progress=self.progress,
+            )
+        return self._covariances[equalised]
