@@ -27,8 +27,8 @@ class SegmentationDecoder:
     """Decodes the head of one model into a buffer of its own.
 
     Of equal scores the lowest class id wins, and NaN loses against every number. Of 256 x 256 cells
-    on x86: 4 µs for a threshold, 30 for two classes, 90 for four, 600 for 21, where `argmax` of NumPy
-    takes 2,900.
+    on x86: 4 µs for a threshold, 30 for two classes, 90 for four, 600 to 800 for 21; NumPy's
+    `argmax` takes 2,900.
 
     Args:
         spec: The model; its output is `classes`, laid out as `SegmentationHead` says.
