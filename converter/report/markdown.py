@@ -29,6 +29,9 @@ def _blocks(report: Report) -> Iterator[str]:
     yield f"## {words.COST}"
     yield _table(tables.variants(report))
     yield escape_markdown(words.cost_note(report))
+    if report.subject.bill.accuracy:
+        yield f"### {words.ACCURACIES}"
+        yield _table(tables.accuracies(report))
     yield f"### {words.HEADS}"
     yield _table(tables.heads(report))
     yield f"## {words.SIDE_BY_SIDE}"

@@ -62,6 +62,9 @@ def _add_cost(body: ET.Element, report: Report) -> None:
     _add(body, "h2", words.COST)
     _add_table(body, tables.variants(report), own=len(report.variants) - 1)
     _add(body, "p", words.cost_note(report), class_="dim")
+    if report.subject.bill.accuracy:
+        _add(body, "h3", words.ACCURACIES)
+        _add_table(body, tables.accuracies(report))
     _add(body, "h3", words.HEADS)
     _add_table(body, tables.heads(report))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.bill import MIB, SEGMENTATION
+from converter.gate import JUDGED_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +38,8 @@ class Table:
 def variants(report: Report) -> Table:
     """Return size, latency and accuracy of each kind of numbers, side by side."""
     reference = report.variants[0]
-    metrics = [row.metric for row in report.subject.bill.accuracy]
+    accuracy = report.subject.bill.accuracy
+    metrics = [row.metric for row in accuracy if row.metric in JUDGED_METRICS]
     agreement = "mask IoU" if report.subject.bill.head == SEGMENTATION else "agreement"
     return Table(
         ("model", "size, MiB", "of float", "invoke, ms", "speed", agreement, *metrics),
@@ -54,6 +56,28 @@ def variants(report: Report) -> Table:
             for variant in report.variants
         ),
         range(1, 6 + len(metrics)),
+    )
+
+
+def accuracies(report: Report) -> Table:
+    """Return every metric of each kind of numbers against labels, with its interval."""
+    return Table(
+        ("model", "metric", "float", "value", "difference", "95 % interval", "images"),
+        tuple(
+            (
+                variant.name,
+                row.metric,
+                f"{row.float_value:.4f}",
+                f"{row.quantized_value:.4f}",
+                f"{row.difference:+.4f}",
+                _interval(row),
+                str(row.images),
+            )
+            for variant in report.variants
+            if variant.bill
+            for row in variant.bill.accuracy
+        ),
+        range(2, 7),
     )
 
 
@@ -199,11 +223,12 @@ def _accuracy(report: Report, variant: Variant, metric: str) -> str:
     found = [row for row in variant.bill.accuracy if row.metric == metric]
     if not found:
         return NONE
-    low, high = found[0].difference_interval
-    return (
-        f"{found[0].quantized_value:.4f} ({found[0].difference:+.4f}, 95 %: {low:+.4f} to "
-        f"{high:+.4f})"
-    )
+    return f"{found[0].quantized_value:.4f} [{_interval(found[0])}]"
+
+
+def _interval(row: Accuracy) -> str:
+    low, high = row.difference_interval
+    return f"{low:+.4f} to {high:+.4f}"
 
 
 def _losses(rows: Iterable[Accuracy]) -> str:

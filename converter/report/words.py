@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from converter.report.contents import LayerFeatures, Report
 
 COST = "What it costs"
+ACCURACIES = "Against labels"
 HEADS = "Raw outputs against the float model's"
 SIDE_BY_SIDE = "Side by side"
 LAYERS = "Error, layer by layer"
@@ -33,11 +34,15 @@ def verdict(report: Report) -> str:
     reference, own = report.variants[0], report.variants[-1]
     speed = reference.latency.median_ms / own.latency.median_ms
     word = "Accepted" if report.is_accepted else "Rejected"
-    what = "masks agree to an IoU of" if report.subject.bill.head == SEGMENTATION else "agreement"
+    bill = report.subject.bill
+    what = "masks agree to an IoU of" if bill.head == SEGMENTATION else "agreement"
+    labelled = "".join(
+        f", {row.metric} {row.difference:+.4f} on {row.images} images" for row in bill.accuracy
+    )
     ratio = own.size_bytes / reference.size_bytes
     return (
         f"{word}: {own.name} takes {ratio:.0%} of the float model's bytes, invokes {speed:.2f} "
-        f"times as fast here, {what} {report.subject.bill.agreement:.1%}"
+        f"times as fast here, {what} {bill.agreement:.1%}{labelled}"
     )
 
 
@@ -60,7 +65,7 @@ def cost_note(report: Report) -> str:
         row = bill.accuracy[0]
         note += (
             f"Accuracy against labels on {row.images} images of {row.dataset}; in brackets the "
-            "difference from float and its 95 % bootstrap interval over images."
+            "95 % bootstrap interval, over images, of the difference from float."
         )
     return note
 

@@ -119,13 +119,14 @@ def test_run_makes_the_same_bytes_twice_and_rejects_what_is_beyond_the_budget(
     for name, source in (("a", model), ("b", tmp_path / "float.tflite")):
         made.append(tmp_path / f"{name}.tflite")
         status = main(["run", str(source), *choices, "--name", "same", "--min-agreement", "0.5",
-                       "--float", str(tmp_path / "float.tflite"), "-o", str(made[-1])])  # fmt: skip
+                       "--float", str(tmp_path / "float.tflite"), "-o", str(made[-1]),
+                       "--no-report"])  # fmt: skip
         assert status == DONE
     assert made[0].read_bytes() == made[1].read_bytes()
 
     status = main(["run", str(tmp_path / "float.tflite"), *choices, "--recipe", "int8",
                    "--annotations", str(images / "instances.json"), "--max-loss", "0", "--json",
-                   "-o", str(tmp_path / "c.tflite")])  # fmt: skip
+                   "--no-report", "-o", str(tmp_path / "c.tflite")])  # fmt: skip
     fields = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))
     assert (status == FAILED) == bool(fields["faults"])
     assert (tmp_path / "c.tflite.rejected").exists() == bool(fields["faults"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -17,6 +18,7 @@ from converter.report.markdown import as_markdown
 from converter.report.markup import clean, escape_markdown
 from converter.report.page import as_html
 from edge.errors import SinkError
+from edge.manifest import Accuracy
 
 VOID = {"meta", "img", "br"}
 
@@ -122,6 +124,30 @@ def test_the_tables_numbers_are_the_bills(report, fields):
         assert row[3].startswith(f"{variant['latency']['median_ms']:.2f} ")
     for document in (as_html(report), as_markdown(report)):
         assert table.rows[-1][5] in document
+
+
+def test_accuracy_against_labels_stands_in_the_table_with_its_interval(report):
+    rows = [
+        Accuracy(metric=metric, dataset="d", images=7, float_value=0.31, quantized_value=0.3,
+                 difference=-0.01, difference_interval=(-0.02, 0.005))
+        for metric in ("mAP50-95", "mAP50")
+    ]  # fmt: skip
+    labelled = replace(report.subject.bill, accuracy=tuple(rows))
+    variants = [replace(each, bill=labelled if each.bill else None) for each in report.variants]
+    subject = replace(report.subject, bill=labelled)
+    full = replace(report, subject=subject, variants=tuple(variants))
+
+    table = tables.variants(full)
+
+    assert table.headers[-1] == "mAP50-95"
+    assert table.rows[0][-1] == "0.3100"
+    assert table.rows[-1][-1] == "0.3000 [-0.0200 to +0.0050]"
+    assert len(tables.accuracies(full).rows) == 2 * 3
+    assert tables.accuracies(full).rows[-1] == (
+        "int8", "mAP50", "0.3100", "0.3000", "-0.0100", "-0.0200 to +0.0050", "7",
+    )  # fmt: skip
+    for text in (as_html(full), as_markdown(full)):
+        assert "mAP50-95 -0.0100 on 7 images" in text
 
 
 def test_the_json_has_every_part(fields, report):
