@@ -262,7 +262,7 @@ class TestInspect:
         assert facts["labels"][0] == "person"
 
 
-@pytest.mark.parametrize("verb", ["", "run", "check", "inspect", "demo"])
+@pytest.mark.parametrize("verb", ["", "run", "check", "inspect", "demo", "eval"])
 def test_help_fits_a_screen(verb):
     result = edge(*([verb] if verb else []), "--help")
     assert result.returncode == 0

@@ -40,7 +40,8 @@ def write_set(folder: Path, file: ModelFile) -> tuple[list[Path], Path]:
             images.append({"id": number, "file_name": path.name})
             if number > 1:
                 found = detector.detect(image)
-                annotations += _annotations(number, found, file.manifest.labels, ids)
+                annotations += _annotations(number, found, file.manifest.labels, ids=ids,
+                                            width=image.shape[1])  # fmt: skip
     for number, row in enumerate(annotations, start=1):
         row["id"] = number
     truth = {
@@ -54,16 +55,17 @@ def write_set(folder: Path, file: ModelFile) -> tuple[list[Path], Path]:
 
 
 def _annotations(
-    image_id: int, found: Any, labels: tuple[str, ...], ids: dict[str, int]
+    image_id: int, found: Any, labels: tuple[str, ...], *, ids: dict[str, int], width: int
 ) -> list[dict[str, Any]]:
     rows = []
     for number, (box, class_id) in enumerate(zip(found.boxes, found.class_ids, strict=True)):
         x_min, y_min, x_max, y_max = (float(side) for side in box)
-        shift = SHIFT_PX * (1 + number % 5)
-        width, height = x_max - x_min, y_max - y_min
+        # No box sticks out of its image.
+        shift = min(SHIFT_PX * (1 + number % 5), width - x_max)
+        box_width, box_height = x_max - x_min, y_max - y_min
         rows.append({
             "image_id": image_id, "category_id": ids[labels[class_id]],
-            "bbox": [x_min + shift, y_min, width, height], "area": width * height,
+            "bbox": [x_min + shift, y_min, box_width, box_height], "area": box_width * box_height,
             "iscrowd": int(number % 7 == 6),
         })  # fmt: skip
     return rows
