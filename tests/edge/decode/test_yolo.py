@@ -216,3 +216,21 @@ def test_another_head_is_a_fault_of_the_caller():
     spec = combined_spec(head=SsdHead())
     with pytest.raises(TypeError, match="expected a YOLO head, got ssd"):
         YoloDecoder(spec, score_threshold=0.5)
+
+
+def test_a_threshold_of_zero_lets_a_score_of_zero_pass():
+    spec = combined_spec()
+    heads = empty_heads(spec, -1000.0)
+    decoder = YoloDecoder(spec, score_threshold=0.0, max_candidates=100)
+    _, scores, _ = drawn_grids.result(decoder, heads)
+    assert scores.tolist() == [0.0] * (2 * 3 * 2 * CLASSES)
+
+
+def test_a_class_beyond_the_greatest_quantum_is_not_reached_by_it():
+    described = {"dtype": np.dtype(np.int16), "quant": Quant(2.0**-14, 0)}
+    spec = combined_spec(**described)
+    heads = empty_heads(spec, 32767)  # of a real value just below 2
+    reached = yolo_float.sigmoid(2 - 2.0**-14) ** 2
+    for threshold, expected in ((reached - 1e-6, 2 * 3 * 2 * CLASSES), (reached + 1e-6, 0)):
+        decoder = YoloDecoder(spec, score_threshold=threshold, max_candidates=100)
+        assert decoder.decode(heads) == expected
