@@ -87,7 +87,7 @@ def _unique(rows: list[Any], is_sound: Any, *, what: str, faults: Faults) -> lis
 def _files(
     rows: list[dict[str, Any]], images: Sequence[Path], faults: Faults
 ) -> tuple[dict[int, Path], list[dict[str, Any]]]:
-    by_name = {path.name: path for path in images}
+    by_name = {path.name: path for path in reversed(images)}
     files: dict[int, Path] = {}
     kept = []
     taken = set()

@@ -46,7 +46,7 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
         SourceError: No mask fits an image, or those of the first images cannot be read.
     """
     silence_opencv()
-    by_stem = {path.stem: path for path in images}
+    by_stem = {path.stem: path for path in reversed(images)}
     faults = Faults()
     masks: dict[Path, Path] = {}
     for path in sorted(folder.rglob("*")):

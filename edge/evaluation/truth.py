@@ -135,15 +135,18 @@ def match_labels(labels: Sequence[str], categories: dict[int, str], path: Path) 
 def _numbered(
     paths: Iterable[Path], ids: dict[str, int], *, source: Path, faults: Faults
 ) -> list[tuple[int, Path]]:
-    found = []
+    found: dict[int, Path] = {}
     for path in paths:
-        if path.name in ids:
-            found.append((ids[path.name], path))
-        else:
+        number = ids.get(path.name)
+        if number is None:
             faults.add("images without annotation, left out", path.name)
+        elif number in found:
+            faults.add("images of a name that stands before, left out", str(path))
+        else:
+            found[number] = path
     if not found:
         raise SourceError(
             f"{source}: expected annotations of the images, found none of their names; "
             "choose the folder that belongs to the annotations"
         )
-    return sorted(found)
+    return sorted(found.items())

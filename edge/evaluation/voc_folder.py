@@ -47,8 +47,8 @@ def read(folder: Path, images: Sequence[Path]) -> BoxTruth:
 
     Source: Everingham et al. 2010, "The PASCAL Visual Object Classes Challenge".
     """
-    by_name = {path.name: path for path in images}
-    by_stem = {path.stem: path for path in images}
+    by_name = {path.name: path for path in reversed(images)}
+    by_stem = {path.stem: path for path in reversed(images)}
     faults = Faults()
     gatherer = BoxGatherer(faults)
     names: dict[str, int] = {}

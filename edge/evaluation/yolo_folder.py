@@ -39,7 +39,7 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
     labels = names or _names(folder)
     faults = Faults()
     gatherer = BoxGatherer(faults)
-    by_stem = {path.stem: path for path in images}
+    by_stem = {path.stem: path for path in reversed(images)}
     found = False
     for path in sorted(folder.rglob("*.txt")):
         image = by_stem.get(path.stem)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 
+import cv2
+import factories
+import numpy as np
 import pytest
-from reference import coco_scenes
+from reference import coco_scenes, tiny_model
 
 from calibration.dataset import split
 from calibration.images import read_image
@@ -14,6 +17,7 @@ from edge import manifest
 from edge.errors import SourceError
 from edge.evaluation import reading
 from edge.evaluation.box_run import BoxRun
+from edge.heads import SegmentationHead
 from edge.manifest import ModelFile
 from edge.models import default_model_path
 
@@ -120,6 +124,37 @@ def test_labels_that_are_not_judged_are_logged(file, labelled, caplog):
     assert "not judged, as the annotations lack them: gnome" in caplog.text
     assert "not judged, as the model lacks them: person" in caplog.text
     assert "not there" not in caplog.text
+
+
+def test_segmenters_are_compared_by_masks(tmp_path):
+    flatbuffer = tiny_model.build()
+    described = factories.manifest(
+        input=factories.input_transform(size_wh=tiny_model.INPUT_WH, resize="stretch"),
+        outputs={"classes": "sum"}, head=SegmentationHead(activation="softmax", background=0),
+        labels=("red", "green", "blue"),
+    )  # fmt: skip
+    file = factories.model_file(flatbuffer=flatbuffer, manifest=described, anchors=None)
+    # Which takes green for red and red for green.
+    swapped = described.model_copy(update={"labels": ("green", "red", "blue")})
+    other = factories.model_file(flatbuffer=flatbuffer, manifest=swapped, anchors=None)
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "classes.txt").write_text("red\ngreen\nblue\n")
+    images = []
+    for number in range(4):
+        ids = np.random.default_rng(number).integers(0, 3, (12, 16))
+        images.append(tmp_path / f"{number}.png")
+        cv2.imwrite(str(images[-1]), np.eye(3, dtype=np.uint8)[2 - ids] * 200)
+        cv2.imwrite(str(tmp_path / "masks" / f"{number}.png"), ids.astype(np.uint8))
+
+    rows = compare(
+        file, other, images=images, annotations=tmp_path / "masks", dataset="colours", seed=0,
+        resamples=50,
+    )  # fmt: skip
+
+    assert [row.metric for row in rows] == ["mIoU", "pixel accuracy"]
+    assert [row.float_value for row in rows] == [1, 1]
+    assert rows[0].quantized_value == pytest.approx(1 / 3, abs=1e-5)
+    assert rows[0].difference_interval[1] < 0
 
 
 @pytest.mark.assets

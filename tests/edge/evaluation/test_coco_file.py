@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -114,6 +115,32 @@ def test_images_without_annotation_are_named_when_they_are_numbered(tmp_path, im
 
     assert truth.numbered([*images, tmp_path / "c.png"]) == [(7, images[0]), (8, images[1])]
     assert truth.faults.lines() == ["1 images without annotation, left out: c.png"]
+
+
+def test_of_two_images_of_a_name_the_first_is_taken_and_the_other_named(tmp_path, images):
+    (tmp_path / "deep").mkdir()
+    twin = tmp_path / "deep" / "a.png"
+    shutil.copy(images[0], twin)
+
+    truth = read(tmp_path, [*images, twin])
+
+    assert truth.numbered([*images, twin]) == [(7, images[0]), (8, images[1])]
+    assert truth.files[7] == images[0]
+    assert truth.faults.lines() == [f"1 images of a name that stands before, left out: {twin}"]
+
+
+def test_sizes_that_the_file_does_not_state_are_those_of_the_upright_image(tmp_path):
+    path = tmp_path / "b.jpg"
+    _, jpeg = cv2.imencode(".jpg", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    # One entry, orientation (0x0112): 6, turned by 90 degrees. Source: EXIF 2.3, 4.6.4.
+    tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    app1 = b"\xff\xe1" + (len(tiff) + 8).to_bytes(2, "big") + b"Exif\0\0" + tiff
+    path.write_bytes(jpeg.tobytes()[:2] + app1 + jpeg.tobytes()[2:])
+    rows = [{"id": 8, "file_name": "b.jpg"}]
+
+    truth = read(tmp_path, [path], images=rows, annotations=[box(bbox=[0, 0, WIDTH, WIDTH])])
+
+    assert truth.fields["annotations"][0]["bbox"] == [0, 0, HEIGHT, WIDTH]
 
 
 def test_an_image_listed_twice_is_taken_once(tmp_path, images):
