@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,14 +48,15 @@ def patches(
     Source: TensorFlow, "Convolution" (padding SAME: of an odd number of rows, one more below).
     """
     options = layer.op.builtinOptions
-    axes = [
-        _axis(side, kernel, stride, dilation, is_same=options.padding == schema.Padding.SAME)
-        for side, kernel, stride, dilation in zip(
-            image.shape, layer.weights.shape[1:3],
-            (options.strideH, options.strideW),
-            (options.dilationHFactor, options.dilationWFactor), strict=False,
-        )
-    ]  # fmt: skip
+    is_same = options.padding == schema.Padding.SAME
+    _, height, width, _ = layer.weights.shape
+    vertical = _Axis(height, options.strideH, options.dilationHFactor).reads(
+        image.shape[0], is_same=is_same
+    )
+    horizontal = _Axis(width, options.strideW, options.dilationWFactor).reads(
+        image.shape[1], is_same=is_same
+    )
+    axes = (vertical, horizontal)
     rows, columns = (reads for _, reads in axes)  # (oh, h), (ow, w)
     padded = np.pad(image, (*(margin for margin, _ in axes), (0, 0)))
     total = len(rows) * len(columns)
@@ -67,12 +69,20 @@ def patches(
     return taken.reshape(len(places), -1)
 
 
-def _axis(
-    side: int, kernel: int, stride: int, dilation: int, *, is_same: bool
-) -> tuple[tuple[int, int], NDArray[np.intp]]:
-    """Return the padding before and after, and `(outputs, kernel)` which padded rows each reads."""
-    reach = (kernel - 1) * dilation + 1
-    outputs = -(-side // stride) if is_same else (side - reach) // stride + 1
-    missing = max((outputs - 1) * stride + reach - side, 0) if is_same else 0
-    reads = np.arange(outputs)[:, None] * stride + np.arange(kernel) * dilation
-    return (missing // 2, missing - missing // 2), reads
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """A kernel's way along the rows, or the columns, of its input."""
+
+    kernel: int
+    stride: int
+    dilation: int
+
+    def reads(self, side: int, *, is_same: bool) -> tuple[tuple[int, int], NDArray[np.intp]]:
+        """Return the padding before and after, and the padded rows of each output, `(n, k)`."""
+        reach = (self.kernel - 1) * self.dilation + 1
+        outputs = -(-side // self.stride) if is_same else (side - reach) // self.stride + 1
+        missing = max((outputs - 1) * self.stride + reach - side, 0) if is_same else 0
+        first = np.arange(outputs)[:, None] * self.stride
+        return (missing // 2, missing - missing // 2), first + np.arange(
+            self.kernel
+        ) * self.dilation

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from calibration.ranges import Range
-from converter.repairs.weights import rounding_error
 from converter.inspect_graph import GraphTables, OpRow, TensorRow
 from converter.islands import refuse_float, unwanted
 from converter.quantize import join_copies, saturate_scores
 from converter.recipe import load_recipe
+from converter.repairs.weights import rounding_error
 from edge.errors import ModelError
 
 
