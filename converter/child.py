@@ -12,6 +12,7 @@ from pathlib import Path
 from edge.errors import DependencyError, ModelError
 
 TIMEOUT_S = 900
+MAX_WORDS = 300  # characters of a message: Keras prints whole configurations
 # Errors only, and no search for a GPU: what is left goes to the log.
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
 
@@ -66,4 +67,4 @@ def _last_words(log: Path, status: int) -> str:
     if status < 0:
         return f"it was ended by {signal.Signals(-status).name}"
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"exit status {status}"
+    return lines[-1][:MAX_WORDS] if lines else f"exit status {status}"

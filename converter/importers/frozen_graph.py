@@ -123,6 +123,9 @@ def refuse_unsafe_ops(rows: Iterable[tuple[str, str]], path: Path) -> None:
 
 
 def _node(fields: Any) -> Node:  # noqa: ANN401
+    # Text that is no UTF-8 comes as bytes.
+    if not all(isinstance(text, str) for text in (fields.name, fields.op, *fields.input)):
+        raise ValueError("a node whose name is no text")
     attrs = {} if fields.op == "Const" else _attrs(fields.attr)
     return Node(fields.name, fields.op, tuple(fields.input), attrs)
 

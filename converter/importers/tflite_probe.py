@@ -42,7 +42,8 @@ def main(argv: list[str]) -> int:
     try:
         open_interpreter(path.read_bytes(), path, threads=1).invoke()
     except (ModelError, RuntimeError, ValueError) as error:
-        sys.stderr.write(f"{str(error).splitlines()[0]}\n")
+        # LiteRT's own words: the sentence around them would name a file that is gone by then.
+        sys.stderr.write(f"{str(error.__cause__ or error).splitlines()[0]}\n")
         return 1
     return 0
 

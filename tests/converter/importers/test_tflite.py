@@ -1,0 +1,173 @@
+"""Foreign float `.tflite` files are cut at their raw outputs; what cannot be is refused by name."""
+
+from __future__ import annotations
+
+import zipfile
+from functools import partial
+
+import numpy as np
+import pytest
+from damaged_files import faults
+from tflite_files import ANCHORS, SIDE, Builder, detector, grid
+
+from converter.choice import Choice
+from converter.importers import tflite
+from converter.importers.tflite import import_tflite
+from converter.inspect_graph import read_tables
+from edge.errors import ConfigError, ModelError
+from edge.interpreter import open_interpreter
+
+pytestmark = pytest.mark.converter
+PORTRAIT = "models/portrait_unet"
+
+
+def run(flatbuffer, path, image):
+    runtime = open_interpreter(flatbuffer, path, threads=1)
+    runtime.set_tensor(runtime.get_input_details()[0]["index"], image)
+    runtime.invoke()
+    return {row["name"]: runtime.get_tensor(row["index"]) for row in runtime.get_output_details()}
+
+
+def sigmoid(values):
+    return 1 / (1 + np.exp(-values))
+
+
+def written(folder, data):
+    path = folder / "foreign.tflite"
+    path.write_bytes(data)
+    return path
+
+
+def test_a_detector_is_cut_before_its_postprocess_and_gives_anchors_and_scales(tmp_path):
+    path = written(tmp_path, detector(decoded=True))
+    image = np.random.default_rng(1).normal(size=(1, SIDE, SIDE, 3)).astype(np.float32)
+
+    draft = import_tflite(path, family="ssd", choice=Choice())
+
+    found = run(draft.flatbuffer, path, image)
+    assert draft.head.box_scales == (10, 10, 5, 5)
+    assert (draft.head.activation, draft.head.background) == ("sigmoid", True)
+    np.testing.assert_allclose(draft.anchors[-1], np.arange(44, 48) / 47, rtol=1e-6)
+    np.testing.assert_array_equal(found["boxes"], image.reshape(1, ANCHORS, 4))
+    np.testing.assert_array_equal(found["scores"], image.reshape(1, ANCHORS, 4))
+    assert read_tables(draft.flatbuffer, path).op_counts() == {"RESHAPE": 2}
+
+
+def test_labels_that_the_metadata_packs_behind_the_model_are_read(tmp_path):
+    path = written(tmp_path, detector(decoded=True))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labelmap.txt", "cat\ndog\nowl\n")
+
+    assert import_tflite(path, family="ssd", choice=Choice()).labels == ("cat", "dog", "owl")
+
+
+def test_a_detector_of_another_family_is_named(tmp_path):
+    path = written(tmp_path, detector(decoded=True))
+
+    with pytest.raises(ConfigError, match="--family ssd"):
+        import_tflite(path, family="unet", choice=Choice())
+
+
+def test_raw_outputs_that_are_no_heads_of_one_are_listed(tmp_path):
+    path = written(tmp_path, detector(decoded=False))
+    np.save(tmp_path / "anchors.npy", np.ones((ANCHORS, 4), np.float32))
+
+    with pytest.raises(ConfigError, match="--anchors FILE"):
+        import_tflite(path, family="ssd", choice=Choice())
+    with pytest.raises(ConfigError, match="--box-scales"):
+        import_tflite(path, family="ssd", choice=Choice(anchors=str(tmp_path / "anchors.npy")))
+    with pytest.raises(ModelError, match="without its box decoding"):
+        import_tflite(path, family="yolo", choice=Choice(anchors="1,1"))
+
+
+def test_a_model_without_an_image_is_refused(tmp_path):
+    path = written(tmp_path, grid(channels=4))
+
+    with pytest.raises(ModelError, match=r"one input \(1, height, width, 3\) float32"):
+        import_tflite(path, family="unet", choice=Choice())
+
+
+def test_a_custom_op_is_refused_by_name(tmp_path):
+    make = Builder()
+    image = make.tensor("image", (1, SIDE, SIDE, 3))
+    output = make.tensor("output", (1, SIDE, SIDE, 3))
+    make.op("Odd", (image,), (output,))
+
+    with pytest.raises(ModelError, match="'Odd' is a custom one"):
+        import_tflite(
+            written(tmp_path, make.packed((image,), (output,))), family="unet", choice=Choice()
+        )
+
+
+def test_what_litert_cannot_invoke_is_found_in_a_child_process(tmp_path):
+    make = Builder()
+    image = make.tensor("image", (1, SIDE, SIDE, 3))
+    output = make.tensor("output", (1, 5, 5, 3))
+    make.op("CONV_2D", (image,), (output,))
+
+    with pytest.raises(ModelError, match=r"LiteRT cannot invoke foreign\.tflite") as caught:
+        import_tflite(
+            written(tmp_path, make.packed((image,), (output,))), family="unet", choice=Choice()
+        )
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize("name", ["prisma-net.tflite", "prisma-net_fp16.tflite"])
+def test_a_real_segmenter_is_cut_before_its_sigmoid(assets, name):
+    path = assets / PORTRAIT / name
+    image = np.random.default_rng(2).random((1, 256, 256, 3)).astype(np.float32)
+    (expected,) = run(path.read_bytes(), path, image).values()
+
+    draft = import_tflite(path, family="unet", choice=Choice())
+
+    found = run(draft.flatbuffer, path, image)["classes"]
+    assert (found.shape, draft.head.activation) == ((1, 256, 256, 1), "sigmoid")
+    np.testing.assert_allclose(sigmoid(found).ravel(), expected.ravel(), atol=1e-5)
+    assert "DEQUANTIZE" not in read_tables(draft.flatbuffer, path).op_counts()
+
+
+@pytest.mark.assets
+def test_a_real_segmenter_without_activation_keeps_its_numbers(assets):
+    path = assets / PORTRAIT / "mnv3_seg_float.tflite"
+    image = np.random.default_rng(2).random((1, 256, 256, 3)).astype(np.float32)
+    (expected,) = run(path.read_bytes(), path, image).values()
+
+    draft = import_tflite(path, family="unet", choice=Choice())
+
+    assert draft.head.activation == "softmax"
+    np.testing.assert_array_equal(run(draft.flatbuffer, path, image)["classes"], expected)
+
+
+REFUSED = {
+    f"{PORTRAIT}/prisma_quant.tflite": "expected a float model.*int8",
+    f"{PORTRAIT}/prisma-net_uint8.tflite": "expected a float model.*CONV_2D with int8",
+    f"{PORTRAIT}/mnv3_post_quant.tflite": "expected a float model.*uint8",
+    "models/coral/deeplabv3_mnv2_pascal_quant.tflite": "expected a float model.*uint8",
+    "models/mediapipe/selfie_segmentation.tflite": "'Convolution2DTransposeBias'",
+    "models/refused/deeplabv3_mnv2_dm05_pascal_quant_edgetpu.tflite": "compiled for the Edge TPU",
+    "models/refused/bodypix_mobilenet_v1_075_512_512_16_quant_decoder.tflite": "'PosenetDecoderOp'",
+    "models/refused/model_invoking_error.tflite": "damaged",
+}
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize(
+    ("name", "words"), REFUSED.items(), ids=[n.split("/")[-1] for n in REFUSED]
+)
+def test_what_is_no_float_model_is_refused_with_its_reason(assets, name, words):
+    with pytest.raises(ModelError, match=words) as caught:
+        import_tflite(assets / name, family="unet", choice=Choice())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("decoded", [True, False], ids=["decoded", "raw"])
+def test_damaged_detectors_are_one_sentence_each(tmp_path, monkeypatch, decoded):
+    # Each probe takes half a second; that it finds what is left has its own test above.
+    monkeypatch.setattr(tflite, "probe", lambda *_: None)
+    read = partial(import_tflite, family="ssd", choice=Choice(anchors="gone.npy"))
+
+    found = faults(read, detector(decoded=decoded), tmp_path / "damaged.tflite")
+
+    assert len(found) > 100
+    assert not [text for text in found if "\n" in text]
