@@ -63,7 +63,10 @@ def complete(
         asked = "; ".join(ASK[name] for name in missing)
         raise ConfigError(f"{path}: the file does not say, so you must: {asked}")
     labels = _checked_labels(draft, path, origin.labels)
-    for sentence in (*draft.warnings, *_contradictions(draft, choice)):
+    said = _contradictions(draft, choice)
+    if labels in KNOWN_LABELS.values() and origin.labels is None and draft.labels is None:
+        said.append(f"no labels are given; its {len(labels)} classes are taken for COCO's")
+    for sentence in (*draft.warnings, *said):
         _log.warning("%s: %s", path.name, sentence)
     manifest = Manifest(
         name=origin.name,

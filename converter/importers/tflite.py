@@ -122,7 +122,7 @@ def _raw_ssd(file: TfliteFile, choice: Choice) -> Draft:
     anchors = ssd_anchors(file.path, choice, count=file.shape(boxes)[1])
     raw, activation = _before_sigmoid(file, scores)
     head = ssd_head(file.path, choice, activation=activation)
-    return _described(file, {"boxes": boxes, "scores": raw}, head, anchors)
+    return _described(file, {"boxes": boxes, "scores": raw}, head, anchors=anchors)
 
 
 def _before_sigmoid(file: TfliteFile, index: int) -> tuple[int, str]:
@@ -153,13 +153,16 @@ def _decoded_ssd(file: TfliteFile, op: Any) -> Draft:  # noqa: ANN401
             "background": columns == int(options["num_classes"]) + 1,
         }
     )
-    return _described(file, {"boxes": boxes, "scores": raw}, head, anchors.astype(np.float32))
+    return _described(
+        file, {"boxes": boxes, "scores": raw}, head, anchors=anchors.astype(np.float32)
+    )
 
 
 def _described(
     file: TfliteFile,
     outputs: dict[str, int],
     head: Head,
+    *,
     anchors: NDArray[np.float32] | None = None,
 ) -> Draft:
     whole = set(outputs.values()) == set(file.outputs)
