@@ -76,6 +76,9 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
     cli_judgement.add_quantization(parser)
     cli_judgement.add_judgement(parser)
+    parser.add_argument(
+        "--no-repair", action="store_true", help="refuse at once what is beyond the budget"
+    )
     cli_judgement.add_report(parser, default=True)
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
 
@@ -116,7 +119,9 @@ def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
 
 def _run(arguments: argparse.Namespace) -> int:
     from calibration.progress import waiting  # noqa: PLC0415 - inspect needs no OpenCV
-    from converter.conversion import convert, draw_images  # noqa: PLC0415 - loads pycocotools
+
+    # Loads pycocotools.
+    from converter.conversion import convert, describe_attempts, draw_images  # noqa: PLC0415
 
     choice = cli_options.choice_of(arguments)
     recipe = load_recipe(arguments.recipe)
@@ -138,7 +143,10 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     if arguments.float:
         export.write(reference, arguments.float)
-    done = convert(reference, images, recipe, budget=cli_judgement.budget_of(arguments))
+    budget = cli_judgement.budget_of(arguments)
+    done = convert(reference, images, recipe, budget=budget, repair=not arguments.no_repair)
+    for line in describe_attempts(done) if len(done.attempts) > 1 else ():
+        print(f"edge-convert: {line}", file=sys.stderr)
     return _deliver(arguments, done)
 
 

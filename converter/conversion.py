@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING
 from calibration.dataset import image_set, sample
 from calibration.progress import bar
 from converter import accuracy, export
-from converter.gate import faults
-from converter.quantization import quantize_file
+from converter.auto_repair import free_repairs, kept_layers
+from converter.gate import JUDGED_METRICS, faults
+from converter.inspect_graph import read_tables
+from converter.latency import measure
+from converter.observations import Observations
+from converter.quantization import quantize_observed
+from converter.sensitivity import layer_errors
 from converter.verify import compare
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from calibration.dataset import ImageSet
     from converter.bill import Bill
     from converter.gate import Budget
+    from converter.latency import Latency
     from converter.recipe import Recipe
     from edge.manifest import ModelFile
 
@@ -73,6 +80,10 @@ class Conversion:
         images: That it was calibrated and judged with.
         attempts: In the order in which they were tried; the first is the recipe asked for.
         chosen: Index of the attempt that made `quantized`.
+        twin: The float FlatBuffer that was quantised: the reference's, or its equalised twin, whose
+            tensors differ from it by a factor a channel.
+        latencies: Where layers were kept float: the invoke of the recipe's own result, `plain`, and
+            of this one, `kept`; else empty.
     """
 
     reference: ModelFile
@@ -80,6 +91,8 @@ class Conversion:
     images: Images
     attempts: tuple[Attempt, ...]
     chosen: int
+    twin: bytes
+    latencies: Mapping[str, Latency]
 
     @property
     def bill(self) -> Bill:
@@ -153,21 +166,120 @@ def judge(reference: ModelFile, quantized: ModelFile, images: Images, *, seed: i
     return replace(bill, accuracy=rows)
 
 
-def convert(reference: ModelFile, images: Images, recipe: Recipe, *, budget: Budget) -> Conversion:
-    """Quantise, judge against the budget, and return the result with all that was tried.
+def convert(
+    reference: ModelFile, images: Images, recipe: Recipe, *, budget: Budget, repair: bool = True
+) -> Conversion:
+    """Quantise, judge against the budget, repair where it fails, and return all that was tried.
 
-    The quantised file carries its accuracy in its manifest, whether it passes or not.
+    Repairs are tried in the order of what they cost on the board: other calibrators and repairs of
+    the weights, then the worst layers kept float, ever more of them. The first that passes is the
+    result; where none does, the best. The quantised file carries its accuracy in its manifest,
+    whether it passes or not.
     """
-    started = time.monotonic()
-    with bar("quantise") as progress:
-        quantized = quantize_file(reference, images.calibration, recipe, progress=progress)
-    bill = judge(reference, quantized, images, seed=images.calibration.seed)
-    manifest = quantized.manifest.model_copy(update={"accuracy": bill.accuracy})
-    attempt = Attempt(
-        what=f"recipe {recipe.name}",
-        recipe=recipe,
-        bill=bill,
-        faults=tuple(faults(bill, budget)),
-        elapsed_s=time.monotonic() - started,
-    )
-    return Conversion(reference, export.sealed(quantized, manifest), images, (attempt,), chosen=0)
+    trials = _Trials(Observations(reference, images.calibration), images, budget)
+    trials.run(f"recipe {recipe.name}", recipe)
+    if repair and not trials.passed:
+        _repair(trials, recipe)
+    return trials.conversion()
+
+
+def _repair(trials: _Trials, recipe: Recipe) -> None:
+    for what, other in free_repairs(recipe):
+        if trials.run(what, other):
+            return
+    file, best = trials.files[trials.best], trials.attempts[trials.best].recipe
+    reference = trials.observations.file
+    twin = trials.observations.flatbuffer(equalised="equalisation" in best.repairs)
+    with bar("layers", unit="layers") as progress:
+        errors = layer_errors(
+            reference, file, trials.images.calibration.paths, twin=twin, progress=progress
+        )
+    tables = read_tables(reference.flatbuffer, reference.path)
+    for what, other in kept_layers(best, tables, errors):
+        if trials.run(what, other):
+            return
+
+
+def describe_attempts(done: Conversion) -> list[str]:
+    """Return a line for each attempt, and one on the cost of what was kept float."""
+    lines = [
+        f"tried {attempt.what}: {_figure(attempt)} in {attempt.elapsed_s:.0f} s, "
+        f"{'refused' if attempt.faults else 'passes'}"
+        for attempt in done.attempts
+    ]
+    if done.latencies:
+        plain, kept = (done.latencies[name].median_ms for name in ("plain", "kept"))
+        lines.append(
+            f"an invoke takes {kept:.2f} ms here, {kept - plain:+.2f} ms beside plain int8"
+        )
+    return lines
+
+
+def _figure(attempt: Attempt) -> str:
+    judged = [row for row in attempt.bill.accuracy if row.metric in JUDGED_METRICS]
+    if judged:
+        return ", ".join(f"{row.metric} {row.difference:+.4f}" for row in judged)
+    return f"agreement {attempt.bill.agreement:.1%}"
+
+
+class _Trials:
+    """All attempts at one model, and what they made.
+
+    Attributes:
+        attempts: In the order in which they were run.
+        files: What each made.
+    """
+
+    def __init__(self, observations: Observations, images: Images, budget: Budget) -> None:
+        self.observations = observations
+        self.images = images
+        self.attempts: list[Attempt] = []
+        self.files: list[ModelFile] = []
+        self._budget = budget
+
+    @property
+    def passed(self) -> bool:
+        """Whether the last attempt passes."""
+        return not self.attempts[-1].faults
+
+    @property
+    def best(self) -> int:
+        """The index of the attempt to deliver: the one that passes, or comes nearest; the first."""
+        return max(range(len(self.attempts)), key=lambda index: _merit(self.attempts[index]))
+
+    def run(self, what: str, recipe: Recipe) -> bool:
+        """Quantise and judge once more; return whether that passes."""
+        started = time.monotonic()
+        with bar("observe") as self.observations.progress:
+            file = quantize_observed(self.observations, recipe)
+        bill = judge(self.observations.file, file, self.images, seed=self.images.calibration.seed)
+        manifest = file.manifest.model_copy(update={"accuracy": bill.accuracy})
+        elapsed_s = time.monotonic() - started
+        found = tuple(faults(bill, self._budget))
+        self.files.append(export.sealed(file, manifest))
+        self.attempts.append(Attempt(what, recipe, bill, found, elapsed_s))
+        return not found
+
+    def conversion(self) -> Conversion:
+        """Return the result, its invoke timed against the plain one where layers stay float."""
+        best = self.best
+        quantized, latencies = self.files[best], {}
+        if self.attempts[best].recipe.is_mixed and best > 0:
+            with bar("latency", unit="windows") as progress:
+                latencies = measure({"plain": self.files[0], "kept": quantized}, progress=progress)
+        return Conversion(
+            reference=self.observations.file,
+            quantized=quantized,
+            images=self.images,
+            attempts=tuple(self.attempts),
+            chosen=best,
+            twin=self.observations.flatbuffer(
+                equalised="equalisation" in self.attempts[best].recipe.repairs
+            ),
+            latencies=latencies,
+        )
+
+
+def _merit(attempt: Attempt) -> tuple[bool, float]:
+    judged = [row.difference for row in attempt.bill.accuracy if row.metric in JUDGED_METRICS]
+    return not attempt.faults, min(judged) if judged else attempt.bill.agreement
