@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edge.evaluation import reading
-from edge.evaluation.bootstrap import RESAMPLES
+from edge.evaluation.bootstrap import RESAMPLES, bootstrap, interval
 from edge.evaluation.faults import ABSENT
-from edge.evaluation.measuring import measure
+from edge.evaluation.measuring import Difference, measure
 from edge.manifest import Accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.evaluation.measuring import Difference
     from edge.evaluation.progress import Progress
     from edge.manifest import ModelFile
 
@@ -72,6 +73,53 @@ def compare(  # noqa: PLR0913
         _log.warning("%s: %s", annotations, line)
     count = measured.evaluations[0].images
     return tuple(_accuracy(row, dataset, count) for row in measured.differences)
+
+
+# As `compare`, which this is for several.
+def compare_all(  # noqa: PLR0913
+    float_file: ModelFile,
+    others: Sequence[ModelFile],
+    *,
+    images: Sequence[Path],
+    annotations: Path,
+    dataset: str,
+    seed: int,
+    resamples: int = RESAMPLES,
+    progress: Progress | None = None,
+) -> list[tuple[Accuracy, ...]]:
+    """Measure several models made of one float model; return the rows of `compare` for each.
+
+    The float model runs once an image, and all models are judged on the same draws.
+
+    Raises:
+        SourceError: The annotations cannot be read, or no image can be judged.
+        ModelError: A model cannot be run, or the annotations are none for its head or its labels.
+        DependencyError: pycocotools is not installed, and boxes are to be judged.
+    """
+    truth = reading.read(annotations, images, names_path=None)
+    measured = measure(
+        (float_file, *others), truth, images, seed=seed, resamples=0, progress=progress
+    )
+    samples = [each.sample for each in measured.evaluations]
+    drawn = bootstrap(samples, seed=seed, resamples=resamples)  # (resamples, models, M)
+    values = [each.values(np.arange(each.image_count)) for each in samples]
+    metrics = list(measured.evaluations[0].metrics)[: drawn.shape[2]]
+    count = measured.evaluations[0].images
+    return [
+        tuple(
+            _accuracy(
+                Difference(
+                    metric=metric,
+                    values=(float(values[0][column]), float(values[model][column])),
+                    interval=interval(drawn[:, model, column] - drawn[:, 0, column]),
+                ),
+                dataset,
+                count,
+            )
+            for column, metric in enumerate(metrics)
+        )
+        for model in range(1, len(samples))
+    ]
 
 
 def _accuracy(row: Difference, dataset: str, images: int) -> Accuracy:

@@ -19,8 +19,8 @@ FEATURES = "Filters and feature maps"
 TRIED = "What was tried"
 ORIGIN = "Origin"
 LAYERS_NOTE = (
-    "Signal to noise: of each layer's output against the float model's, with the errors of the "
-    "layers before it. Share: of the error at the outputs, where each layer alone is quantised."
+    "Each layer alone is quantised, all others stay float. Signal to noise: of that layer's own "
+    "output. Share: of the squared error that this makes at the model's outputs."
 )
 DEAD_NOTE = (
     "Dead: the channel's output spans at most a thousandth of what the median channel of its layer "

@@ -12,7 +12,7 @@ from reference import coco_scenes, tiny_model
 
 from calibration.dataset import split
 from calibration.images import read_image
-from converter.accuracy import compare
+from converter.accuracy import compare, compare_all
 from edge import manifest
 from edge.errors import SourceError
 from edge.evaluation import reading
@@ -86,6 +86,15 @@ def test_the_order_of_the_images_does_not_matter(file, worse, labelled):
     assert compare(file, worse, images=paths, **options) == compare(
         file, worse, images=paths[::-1], **options
     )
+
+
+def test_several_models_are_compared_as_each_alone(file, worse, labelled):
+    paths, annotations = labelled
+    options = {"images": paths, "annotations": annotations, "dataset": "scenes", "seed": 0}
+
+    rows = compare_all(file, [file, worse], resamples=5, **options)
+
+    assert rows == [compare(file, each, resamples=5, **options) for each in (file, worse)]
 
 
 def test_progress_counts_the_images_of_both_models(file, labelled):

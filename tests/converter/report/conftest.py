@@ -68,4 +68,4 @@ def report(subject):
         quantized=disguised(subject.quantized),
         faults=(f"a fault of {HOSTILE}",),
     )
-    return build(hostile, layers=LAYERS)
+    return replace(build(hostile), layers=LAYERS)

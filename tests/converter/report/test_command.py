@@ -37,6 +37,8 @@ def test_run_writes_a_report_beside_the_model_and_says_where(float_model, judged
     assert fields["bill"] == json.loads(said.out)
     assert fields["accepted"]
     assert fields["attempts"][0]["recipe"]["name"] == "int8"
+    assert fields["layers"][0]["name"] == "stem"
+    assert sum(layer["share"] for layer in fields["layers"]) == pytest.approx(1)
 
     output.unlink()
     assert main([*asked[:-1], str(tmp_path / "bare.tflite"), "--no-report"]) == DONE
