@@ -51,6 +51,7 @@ class TfliteFile:
         try:
             self._model = fb.unpack(data)
             self._graph = self._model.subgraphs[0]
+            self._modernise()
             self._unpack_float16()
             self._producers = {index: op for op in self._graph.operators for index in op.outputs}
             self._refuse_custom(self._graph.operators)
@@ -91,10 +92,9 @@ class TfliteFile:
     def kind(self, op: Any) -> str:  # noqa: ANN401
         """Return an op's builtin name, or a custom op's own."""
         code = self._model.operatorCodes[op.opcodeIndex]
-        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-        if builtin == schema.BuiltinOperator.CUSTOM:
+        if code.builtinCode == schema.BuiltinOperator.CUSTOM:
             return str(code.customCode.decode(errors="replace"))
-        return str(KINDS[builtin])
+        return str(KINDS[code.builtinCode])
 
     def producer(self, index: int) -> Any:  # noqa: ANN401
         """Return the op that makes a tensor; None for weights and inputs."""
@@ -182,6 +182,15 @@ class TfliteFile:
                 f"{self.path}: expected one input (1, height, width, 3) float32, found {found}; "
                 "export the model with a fixed size and one RGB image"
             )
+
+    def _modernise(self) -> None:
+        """Spell op codes as writers do since 2020: some readers know only the newer field."""
+        for code in self._model.operatorCodes:
+            code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
+        for tensor in self._graph.tensors:
+            if tensor.type == FLOAT32:
+                # Ranges that an old converter noted; ours are calibrated.
+                tensor.quantization = None
 
     def _unpack_float16(self) -> None:
         """Turn constants of half precision behind DEQUANTIZE into float32 ones."""

@@ -7,9 +7,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from damaged_files import faults
 from tflite_files import ANCHORS, SIDE, Builder, detector, grid
 
+from converter import flatbuffer as fb
 from converter.choice import Choice
 from converter.importers import tflite
 from converter.importers.tflite import import_tflite
@@ -59,6 +61,16 @@ def test_labels_that_the_metadata_packs_behind_the_model_are_read(tmp_path):
         archive.writestr("labelmap.txt", "cat\ndog\nowl\n")
 
     assert import_tflite(path, family="ssd", choice=Choice()).labels == ("cat", "dog", "owl")
+
+
+def test_op_codes_of_old_writers_are_spelt_as_new_ones(tmp_path):
+    model = fb.unpack(detector(decoded=True))
+    model.operatorCodes[0].builtinCode = 0
+    path = written(tmp_path, fb.pack(model))
+
+    made = fb.unpack(import_tflite(path, family="ssd", choice=Choice()).flatbuffer)
+
+    assert made.operatorCodes[0].builtinCode == schema.BuiltinOperator.RESHAPE
 
 
 def test_a_detector_of_another_family_is_named(tmp_path):
