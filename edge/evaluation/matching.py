@@ -137,9 +137,9 @@ def _precision(
     firsts, counts = category.starts[chosen], np.diff(category.starts)[chosen]
     ends = np.cumsum(counts)
     columns = np.arange(ends[-1]) + np.repeat(firsts - (ends - counts), counts)  # (D',)
-    # Stable, as pycocotools sorts: of equal scores the earlier image goes first. Weights in place of
-    # repeated images take 3.3 ms for 8.3, but int8 scores tie, and an image drawn twice must come
-    # whole before it comes again: they moved mAP of a draw by up to 0.0014.
+    # Stable, as pycocotools sorts: of equal scores the earlier image goes first. Weights in place
+    # of repeated images take 3.3 ms for 8.3, but int8 scores tie, and an image drawn twice must
+    # come whole before it comes again: they moved mAP of a draw by up to 0.0014.
     columns = columns[np.argsort(-category.scores[columns], kind="stable")]
     out = np.zeros((len(category.is_hit), len(recalls)))
     if not len(columns):
