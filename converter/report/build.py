@@ -63,8 +63,13 @@ def build(subject: Subject) -> Report:
     with _timed(elapsed_s, "latency"), bar("latency", unit="windows") as progress:
         latencies = measure(files, progress=progress)
     with _timed(elapsed_s, "layers"), bar("layers", unit="layers") as progress:
-        held_back = subject.images.held_back
-        layers = layer_errors(subject.reference, subject.quantized, held_back, progress=progress)
+        layers = layer_errors(
+            subject.reference,
+            subject.quantized,
+            subject.images.held_back,
+            twin=subject.twin,
+            progress=progress,
+        )
     chosen = choose_images(subject.bill)
     with _timed(elapsed_s, "pictures"), bar("pictures") as progress:
         pictures = draw_side_by_side(subject, chosen, progress=progress)

@@ -31,6 +31,8 @@ class Subject:
         faults: How the bill exceeds the budget; empty where the model passes.
         attempts: What was tried, in that order; none where the model was made elsewhere.
         chosen: Index of the attempt that made `quantized`.
+        twin: The float FlatBuffer that was quantised, where it may be another than the float
+            model's; `None` where that is not known.
     """
 
     reference: ModelFile
@@ -41,6 +43,7 @@ class Subject:
     faults: tuple[str, ...]
     attempts: tuple[Attempt, ...] = field(default=())
     chosen: int = 0
+    twin: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ def subject_of(conversion: Conversion, budget: Budget) -> Subject:
         faults=conversion.faults,
         attempts=conversion.attempts,
         chosen=conversion.chosen,
+        twin=conversion.twin,
     )
 
 
