@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,12 @@ from calibration.images import read_image
 from converter import flatbuffer as fb
 from converter.fake_quantization import Levels, round_tensor_inplace
 from converter.inspect_graph import read_tables
-from converter.repairs.weights import SHARED_AXES, convolutions, set_convolution_inplace
+from converter.repairs.weights import (
+    SHARED_AXES,
+    channel_scales,
+    convolutions,
+    set_convolution_inplace,
+)
 from edge.interpreter import open_interpreter
 from edge.preprocess import Preprocessor
 from edge.quant import Quant
@@ -30,6 +36,10 @@ if TYPE_CHECKING:
 # Runs of the whole float model for each layer: the ranking of a hundred layers settles with few.
 IMAGES = 4
 UNIT = Levels(1.0, 0)
+# Of how many levels half of the weights may be off: rounding moves them by half of one or so.
+MAX_MEDIAN_LEVELS = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +83,18 @@ def layer_errors(
         progress: Called with (layers done, layers).
 
     Returns:
-        The layers that the quantised model has in int8, in the order of the float model.
+        The layers that the quantised model has in int8, in the order of the float model. None, with
+        a warning, where the weights are another float model's: its equalised twin was quantised.
     """
     base = twin or reference.flatbuffer
     inputs = _inputs(reference, images[:IMAGES])
     levels, weights = _int8_of(quantized.flatbuffer)
+    if not _are_of(base, weights):
+        _log.warning(
+            "%s: its layers cannot be compared one by one: its channels were equalised before they "
+            "were quantised; edge-convert run reports them as it converts", quantized.path,
+        )  # fmt: skip
+        return ()
     tables = read_tables(base, reference.path)
     rows = [(tables.tensors[op.outputs[0]].name, op.kind) for op in tables.ops]
     rows = [(name, kind) for name, kind in rows if name in levels]
@@ -99,6 +116,18 @@ def layer_errors(
         LayerError(name, kind, snr, cost / total)
         for (name, kind), snr, cost in zip(rows, snrs, costs, strict=True)
     )
+
+
+def _are_of(flatbuffer: bytes, weights: dict[str, NDArray[np.float32]]) -> bool:
+    """Return whether int8 weights are those of the float model; most are, of any way to round."""
+    for layer in convolutions(fb.unpack(flatbuffer)):
+        found = weights.get(layer.name)
+        if found is None:
+            continue
+        scales = channel_scales(layer.weights, SHARED_AXES[layer.kind])
+        if float(np.median(np.abs(found - layer.weights) / scales)) > MAX_MEDIAN_LEVELS:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from converter import flatbuffer as fb
 from converter.fake_quantization import Levels, round_tensor_inplace
 from converter.quantize import quantize
 from converter.recipe import load_recipe
+from converter.repairs.weights import convolutions, set_convolution_inplace
 from converter.sensitivity import layer_errors
 from edge.manifest import ModelFile
 
@@ -58,6 +60,18 @@ def test_the_shares_add_up_to_one(image_paths):
 
     assert sum(row.share for row in rows) == pytest.approx(1)
     assert {"stem", "deep", "boxes", "logits"} <= {row.name for row in rows}
+
+
+def test_weights_of_another_float_model_are_not_blamed_on_layers(image_paths, caplog):
+    reference, quantized = files()
+    model = fb.unpack(reference.flatbuffer)
+    for layer in convolutions(model):
+        set_convolution_inplace(model, layer, weights=layer.weights * 2)
+    other = replace(reference, flatbuffer=fb.pack(model))
+
+    assert layer_errors(other, quantized, image_paths) == ()
+    assert layer_errors(other, quantized, image_paths, twin=reference.flatbuffer)
+    assert "equalised" in caplog.text
 
 
 def test_a_rounded_tensor_holds_levels_and_the_tensor_before_it_does_not():
