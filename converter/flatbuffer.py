@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edge.errors import ModelError
@@ -35,8 +36,22 @@ def read_model_bytes(path: Path) -> bytes:
 
 
 def unpack(flatbuffer: bytes) -> Any:  # noqa: ANN401
-    """Return the model as the schema's tree of objects (`ModelT`)."""
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer, 0))
+    """Return the model as the schema's tree of objects (`ModelT`), all weights in its buffers.
+
+    litert-quantizer, for one, writes larger weights behind the tables, and their places into these.
+
+    Raises:
+        ValueError: Such a place lies outside the file.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer, 0))
+    for buffer in model.buffers:
+        if buffer.offset <= 1:  # the schema: 0 and 1 are no offsets
+            continue
+        if buffer.offset + buffer.size > len(flatbuffer):
+            raise ValueError(f"weights at {buffer.offset} lie behind the end of the model")
+        found = flatbuffer[buffer.offset : buffer.offset + buffer.size]
+        buffer.data, buffer.offset, buffer.size = np.frombuffer(found, np.uint8), 0, 0
+    return model
 
 
 def pack(model: Any) -> bytes:  # noqa: ANN401
