@@ -44,6 +44,7 @@ def at_hand(command, folder):
 def test_every_block_has_a_tag_that_a_test_here_knows():
     known = {
         ("sh", ""), ("sh", "board"), ("sh", "subscriber"), ("sh", "converter"),
+        ("sh", "eval"),
         ("toml", "door.toml"), ("json", "payload"),
     }  # fmt: skip
     assert {(kind, tag) for kind, tag, _ in BLOCKS} <= known
@@ -123,6 +124,12 @@ def test_the_converter_block_makes_a_model_that_runs(tmp_path, assets):
         result = run(at_hand(command, ".venv/bin"), cwd=tmp_path, env=environment)
         assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     assert len(result.stdout.splitlines()) == len(photos)
+    (command,) = blocks("sh", "eval")
+    (tmp_path / "instances.json").symlink_to(assets / "data" / "coco_train178" / "instances.json")
+    result = run(at_hand(command, ".venv/bin"), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "mAP50-95" in result.stdout
+    assert (tmp_path / "eval.html").stat().st_size > 10_000
 
 
 def test_the_stated_accuracy_is_that_of_the_model_s_own_manifest():
