@@ -1,0 +1,1 @@
+"""Files for other accelerators than the CPU: Edge TPU, GPU, TensorRT."""
