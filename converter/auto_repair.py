@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 # The recipe's own comes first. Entropy is left out: measured on SSDLite it never was the best.
 CALIBRATORS = ("percentile", "mse", "minmax")
 REPAIRS: tuple[tuple[Repair, ...], ...] = (
-    ("adaptive_rounding", "bias_correction"),
     ("equalisation", "adaptive_rounding", "bias_correction"),
+    ("adaptive_rounding", "bias_correction"),
 )
 # Worst layers kept float: doubled until the gate opens. Half of a model in float is none in int8.
 KEPT_COUNTS = (1, 2, 4, 8, 16)

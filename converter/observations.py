@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from calibration.calibrators import CALIBRATORS
 from calibration.observe import observe_each
-from converter.repairs.adaptive_rounding import observe_covariances
+from converter.repairs.adaptive_rounding import observe_covariances, round_weights
 from converter.repairs.bias_correction import observe_means
 from converter.repairs.equalisation import equalise, observe_peaks
 
@@ -39,6 +39,7 @@ class Observations:
         self._ranges: dict[bool, dict[str, dict[str, Range]]] = {False: {}, True: {}}
         self._means: dict[bool, Means] = {}
         self._covariances: dict[bool, Covariances] = {}
+        self._rounded: dict[tuple[bool, frozenset[str]], bytes] = {}
 
     def flatbuffer(self, *, equalised: bool) -> bytes:
         """Return the float model, or its equalised twin."""
@@ -89,3 +90,12 @@ class Observations:
                 progress=self.progress,
             )
         return self._covariances[equalised]
+
+    def rounded(self, *, equalised: bool, skip: frozenset[str]) -> bytes:
+        """Return the model with its weights rounded together, but for those of the ops to skip."""
+        key = (equalised, skip)
+        if key not in self._rounded:
+            covariances = self.covariances(equalised=equalised)
+            before = self.flatbuffer(equalised=equalised)
+            self._rounded[key] = round_weights(before, covariances, skip=skip)
+        return self._rounded[key]

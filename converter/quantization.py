@@ -9,7 +9,6 @@ from converter.islands import kept_float_names
 from converter.observations import Observations
 from converter.quantize import TOOLS, Quantized, quantize, saturate_scores
 from converter.recipe import recipe_names
-from converter.repairs.adaptive_rounding import round_weights
 from converter.repairs.bias_correction import correct_biases
 from edge.errors import ModelError
 from edge.heads import SsdHead
@@ -60,8 +59,7 @@ def _repaired(observations: Observations, recipe: Recipe) -> bytes:
     kept = kept_float_names(file.flatbuffer, recipe, file.path)
     rounded = before
     if "adaptive_rounding" in recipe.repairs:
-        covariances = observations.covariances(equalised=is_equalised)
-        rounded = round_weights(before, covariances, skip=kept)
+        rounded = observations.rounded(equalised=is_equalised, skip=kept)
     if "bias_correction" not in recipe.repairs:
         return rounded
     means = observations.means(equalised=is_equalised)
