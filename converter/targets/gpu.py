@@ -1,0 +1,55 @@
+"""A file for the GPU delegate: float16 weights, shapes known beforehand, no custom ops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from converter import export
+from converter.quantization import refuse_quantized
+from converter.quantize import TOOLS, quantize
+from converter.recipe import load_recipe
+from converter.targets.graph_ops import OpGraph, read_graph
+from edge.errors import ModelError
+from edge.manifest import ModelFile
+
+if TYPE_CHECKING:
+    from edge.manifest import Manifest
+
+
+def make_float16(file: ModelFile) -> ModelFile:
+    """Return the float16 file of a float model.
+
+    Raises:
+        ModelError: The model is quantised already, has a custom op, or a shape that is only known
+            when it runs.
+    """
+    refuse_quantized(file)
+    _refuse_unfit(read_graph(file))
+    recipe = load_recipe("float16")
+    made = quantize(file.flatbuffer, {}, recipe, path=file.path)
+    before = file.manifest.provenance
+    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    provenance = before.model_copy(
+        update={
+            "recipe": recipe.name,
+            "tools": dict(sorted(tools.items())),
+            "changes": f"{before.changes}; {made.describe(recipe)}",
+        }
+    )
+    manifest: Manifest = file.manifest.model_copy(update={"provenance": provenance})
+    return export.sealed(ModelFile(file.path, made.flatbuffer, manifest, file.anchors), manifest)
+
+
+def _refuse_unfit(graph: OpGraph) -> None:
+    for op in graph.ops:
+        if not op.kind.isupper():
+            raise ModelError(
+                f"{graph.path}: op {op.kind!r} is a custom one, which a GPU delegate does not "
+                "have; export the model with builtin ops"
+            )
+    for tensor in graph.tensors:
+        if not tensor.is_static:
+            raise ModelError(
+                f"{graph.path}: the shape of {tensor.name!r} is only known when the model runs; "
+                "export it with a fixed batch and image size"
+            )
