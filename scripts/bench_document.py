@@ -1,0 +1,69 @@
+"""Tables of figures in Markdown, and the document that they are written into between markers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table, its columns aligned so that it can be read as it is."""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (headers, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
+        for row in cells
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def heading(arguments: Sequence[str]) -> str:
+    """Return the command, the date and the machine that figures came from."""
+    command = shlex.join(["scripts/bench", *arguments])
+    today = dt.datetime.now(tz=dt.timezone.utc).date()
+    return (
+        f"`{command}`, {today:%Y-%m-%d}, on {processor()}, {os.cpu_count()} cores, "
+        f"{platform.system()} {platform.machine()}, Python {sys.version.split()[0]}, "
+        f"load average {os.getloadavg()[0]:.1f} at the end."
+    )
+
+
+def processor() -> str:
+    """Return the processor's name, as Linux gives it."""
+    keys = ("model name", "Model", "Hardware")
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in keys and value.strip():
+            return value.strip()
+    return platform.processor() or "an unknown processor"
+
+
+def write_section(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the markers of one name.
+
+    Raises:
+        EdgeError: The file cannot be read, or has not both markers.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    try:
+        old = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise EdgeError(
+            f"{path}: cannot be read: {error.strerror}; create it with two lines: {begin} {end}"
+        ) from error
+    before, first, rest = old.partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        raise EdgeError(f"{path}: expected the lines {begin} and {end}, found not both; add them")
+    path.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
