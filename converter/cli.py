@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter import cli_judgement, cli_options, export, foreign, inspect_graph
+from converter import cli_judgement, cli_options, cli_targets, export, foreign, inspect_graph
 from converter.bill import as_text, warnings
 from converter.flatbuffer import read_model_bytes
 from converter.gate import as_json, faults
@@ -40,6 +40,7 @@ EPILOG = """examples:
   edge-convert quantize my-float.tflite --images photos -o my.tflite
   edge-convert verify my-float.tflite my.tflite --images photos --report
   edge-convert inspect my.tflite
+  edge-convert export my.tflite --edgetpu
 """
 
 
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_quantize(verbs)
     _add_verify(verbs)
     _add_inspect(verbs)
+    cli_targets.add_export(verbs)
     return parser
 
 
@@ -80,6 +82,7 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
         "--no-repair", action="store_true", help="refuse at once what is beyond the budget"
     )
     cli_judgement.add_report(parser, default=True)
+    cli_targets.add_targets(parser)
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
 
 
@@ -174,6 +177,7 @@ def _deliver(arguments: argparse.Namespace, done: Conversion) -> int:
         from converter.report.delivery import subject_of  # noqa: PLC0415 - as above
 
         _report(subject_of(done, cli_judgement.budget_of(arguments)), path)
+    cli_targets.deliver_conversion(arguments, done)
     return FAILED if done.faults else DONE
 
 

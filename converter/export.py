@@ -50,11 +50,16 @@ def write(file: ModelFile, path: Path) -> None:
     Raises:
         SinkError: The folder is missing, full or read-only.
     """
+    write_bytes(to_bytes(file), path)
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write a file whole or not at all; raises as `write`."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as sink:
-                sink.write(to_bytes(file))
+                sink.write(data)
             Path(name).chmod(0o644)
             Path(name).replace(path)
         except BaseException:

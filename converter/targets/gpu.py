@@ -42,7 +42,7 @@ def make_float16(file: ModelFile) -> ModelFile:
 
 def _refuse_unfit(graph: OpGraph) -> None:
     for op in graph.ops:
-        if not op.kind.isupper():
+        if op.is_custom:
             raise ModelError(
                 f"{graph.path}: op {op.kind!r} is a custom one, which a GPU delegate does not "
                 "have; export the model with builtin ops"

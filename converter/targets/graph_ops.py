@@ -69,6 +69,7 @@ class Op:
     """
 
     kind: str
+    is_custom: bool
     version: int
     options: Any
     inputs: tuple[int, ...]
@@ -168,6 +169,7 @@ def _ops(model: Any, graph: Any) -> Iterator[Op]:  # noqa: ANN401
         custom = builtin == schema.BuiltinOperator.CUSTOM
         yield Op(
             kind=code.customCode.decode() if custom else kinds[builtin],
+            is_custom=custom,
             version=int(code.version),
             options=op.builtinOptions,
             inputs=tuple(map(int, op.inputs)),

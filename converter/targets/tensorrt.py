@@ -126,15 +126,23 @@ def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> OnnxBill:
     return OnnxBill(rows, error)
 
 
+def onnxruntime_module() -> Any:  # noqa: ANN401
+    """Import and return `onnxruntime`.
+
+    Raises:
+        DependencyError: It is not installed.
+    """
+    try:
+        return importlib.import_module("onnxruntime")
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            "onnxruntime is needed to verify what --tensorrt makes; type: pip install onnxruntime"
+        ) from error
+
+
 class _Session:
     def __init__(self, file: ModelFile, model: bytes) -> None:
-        try:
-            runtime = importlib.import_module("onnxruntime")
-        except ModuleNotFoundError as error:
-            raise DependencyError(
-                "onnxruntime is needed to verify the ONNX file; "
-                "type: pip install 'edge-vision[onnx]'"
-            ) from error
+        runtime = onnxruntime_module()
         self._session: Any = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
         self._outputs = file.manifest.outputs
 
