@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.benchmark import verb as bench
 from edge.command import DONE, FAILED, add_verb, new_parser, positive, run
 from edge.evaluation import verb
 
@@ -22,6 +23,7 @@ EPILOG = """examples:
   edge check /etc/edge/door.toml
   edge inspect model.tflite
   edge eval model.tflite --images photos --annotations instances.json
+  edge bench model.tflite --source v4l2:/dev/video0 --json bench.json --html bench.html
 """
 
 
@@ -43,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(verbs)
     _add_demo(verbs)
     verb.add(verbs)
+    bench.add(verbs)
     return parser
 
 

@@ -71,6 +71,10 @@ class Segmenter:
         """Run the model on a filled input and copy its raw output out."""
         self._interpreter.invoke(buffer.tensor, out=out)
 
+    def invoke_bare(self) -> None:
+        """Run the model on whatever its input holds; what a benchmark compares a pipeline with."""
+        self._interpreter.invoke_bare()
+
     def decode(self, heads: Heads) -> int:
         """Decode the class of each cell; return their number."""
         return self._decoder.decode(heads)

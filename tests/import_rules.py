@@ -36,7 +36,7 @@ LAYERS = {
     "sinks": ["sinks", "sinks.*"],
     "app": [
         "app", "check", "inspection", "annotate", "overlay", "demo", "broker", "subscriber",
-        "evaluation", "evaluation.*",
+        "page", "plot", "evaluation", "evaluation.*", "benchmark", "benchmark.*",
     ],
     "cli": ["cli", "__main__"],
 }  # fmt: skip

@@ -5,35 +5,17 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from edge import page
 from edge.evaluation import plot
 from edge.evaluation.report import difference_line, letters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from edge.evaluation.evaluation import Confusion, Evaluation
     from edge.evaluation.measuring import Measurement
 
 # A larger matrix fits no screen; its most frequent mistakes do.
 MATRIX_NAMES = 25
 WORST_LISTED = 12
-
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --ink: #2563eb; --bad: #dc2626; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-p.sub { opacity: .75; margin-top: .25rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .75rem .2rem 0; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
-th { font-weight: 600; }
-.wide { overflow-x: auto; }
-.matrix td { padding: .2rem .4rem; } .matrix th { font-weight: 400; }
-table.bars td:last-child { text-align: left; } figure { margin: 0; }
-.bar { display: inline-block; height: .6em; background: var(--ink); opacity: .7; }
-.plots { display: flex; flex-wrap: wrap; gap: 1rem; }
-svg text { fill: currentColor; font: 11px system-ui, sans-serif; }
-"""
 
 
 def render(measured: Measurement) -> str:
@@ -60,17 +42,7 @@ def render(measured: Measurement) -> str:
     lines = dict.fromkeys([*notes, *measured.truth.faults.lines()])
     if lines:
         body += ["<h2>Notes</h2>", "<ul>", *(f"<li>{escape(line)}" for line in lines), "</ul>"]
-    title = f"edge eval: {names}"
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    view = '<meta name="viewport" content="width=device-width">'
-    return f'<!doctype html><html lang="en"><head>{view}{head}</head>\n' + "\n".join(body) + "\n"
-
-
-def _table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, kind: str = "") -> str:
-    """Return a table of cells that are HTML already."""
-    head = "".join(f"<th>{cell}" for cell in headers)
-    body = "".join("<tr>" + "".join(f"<td>{cell}" for cell in row) for row in rows)
-    return f"<div class=wide><table class='{kind}'><tr>{head}{body}</table></div>"
+    return page.document(f"edge eval: {names}", body)
 
 
 def _metrics(results: tuple[Evaluation, ...]) -> str:
@@ -84,7 +56,7 @@ def _metrics(results: tuple[Evaluation, ...]) -> str:
             ends = [f"{end:.4f}" for end in result.intervals.get(metric, ())]
             row += [f"{result.metrics[metric]:.4f}", " to ".join(ends)]
         rows.append(row)
-    return _table(headers, rows)
+    return page.table(headers, rows)
 
 
 def _plots(results: tuple[Evaluation, ...]) -> list[str]:
@@ -113,7 +85,7 @@ def _stages(results: tuple[Evaluation, ...]) -> str:
             values = (time.p50_ms, time.p95_ms, time.mean_ms) if time else ()
             row += [f"{value:.2f}" for value in values]
         rows.append(row)
-    return _table(headers, rows)
+    return page.table(headers, rows)
 
 
 def _details(result: Evaluation, letter: str) -> list[str]:
@@ -132,7 +104,7 @@ def _details(result: Evaluation, letter: str) -> list[str]:
     sub = f"<p class=sub>{escape(result.confusion.note)}</p>"
     return [
         f"<h2>{letter} Classes</h2>",
-        _table(["class", *metrics, "objects", ""], rows, kind="bars"),
+        page.table(["class", *metrics, "objects", ""], rows, kind="bars"),
         f"<h2>{letter} What is taken for what</h2>",
         sub,
         _confusion(result.confusion),
@@ -144,7 +116,7 @@ def _confusion(confusion: Confusion) -> str:
         rows = [
             [escape(truth), escape(said), str(count)] for truth, said, count in confusion.most()
         ]
-        return _table(["it is", "taken for", "times"], rows)
+        return page.table(["it is", "taken for", "times"], rows)
     totals = confusion.counts.sum(axis=1)
     rows = []
     for row, name in enumerate(confusion.names):
@@ -157,7 +129,7 @@ def _confusion(confusion: Confusion) -> str:
             )
         rows.append(cells)
     headers = ["it is \\ taken for", *map(escape, confusion.names)]
-    return _table(headers, rows, kind="matrix")
+    return page.table(headers, rows, kind="matrix")
 
 
 def _mistakes(measured: Measurement) -> list[str]:
@@ -168,5 +140,5 @@ def _mistakes(measured: Measurement) -> list[str]:
             for row in result.mistakes[:WORST_LISTED]
         ]
         if rows:
-            lines += [f"<h2>{letter} Worst images</h2>", _table(["image", "mistakes"], rows)]
+            lines += [f"<h2>{letter} Worst images</h2>", page.table(["image", "mistakes"], rows)]
     return lines

@@ -9,6 +9,7 @@ import factories
 import pytest
 
 from edge import cli, manifest
+from edge import plot as axes
 from edge.evaluation import plot
 from edge.evaluation.judge import Curve
 from edge.models import default_model_path
@@ -176,8 +177,8 @@ def test_a_curve_is_drawn_from_left_to_right():
 
     svg = plot.precision_recall({"cat": curve})
 
-    right = plot.LEFT_PX + plot.WIDTH_PX - plot.LEFT_PX - 12
-    bottom = plot.TOP_PX + plot.SIDE_PX
-    assert f"{plot.LEFT_PX}.0,{plot.TOP_PX}.0 " in svg
+    right = axes.LEFT_PX + 440 - axes.LEFT_PX - axes.RIGHT_PX
+    bottom = axes.TOP_PX + axes.HEIGHT_PX - axes.TOP_PX - 48
+    assert f"{axes.LEFT_PX}.0,{axes.TOP_PX}.0 " in svg
     assert f" {right}.0,{bottom}.0" in svg
     assert "<title>cat: AP50 0.500</title>" in svg

@@ -1,0 +1,159 @@
+"""Two runs of `edge bench` against each other: ratios with intervals, and what else differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge import table
+from edge.benchmark.spread import MAX_DISAGREEMENT, Ratio, Spread, ratio, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.benchmark.result import Host, Result, Row, Window
+
+SCHEMA_VERSION = 1
+# What is compared: its name, and where it stands in a window.
+FIGURES: dict[str, Callable[[Window], float]] = {
+    "bare invoke, ms": lambda window: window.bare_ms,
+    "frames/s": lambda window: window.rate_hz,
+    "end to end, ms": lambda window: window.end_to_end_ms,
+    "CPU, ms a frame": lambda window: window.cpu_ms,
+}
+HOST_FIELDS = ("board", "cpu", "cores", "os", "kernel", "python", "runtime", "version", "governor")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of one setting in both runs.
+
+    Attributes:
+        ratio: B over A; `None` where the windows of a run disagree too much.
+    """
+
+    setting: str
+    name: str
+    spreads: tuple[Spread, Spread]
+    ratio: Ratio | None
+
+    @property
+    def verdict(self) -> str:
+        """What the figure tells, in words."""
+        if self.ratio is None:
+            worst = max(found.disagreement_ratio for found in self.spreads)
+            if worst <= MAX_DISAGREEMENT:
+                return "no ratio: too few windows"
+            return f"no ratio: windows disagree by {worst:.0%}"
+        return "significant" if self.ratio.is_significant else "not significant"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs compared.
+
+    Attributes:
+        differences: What else is not the same, a line each.
+    """
+
+    figures: tuple[Figure, ...]
+    differences: tuple[str, ...]
+
+
+def compare(first: Result, second: Result) -> Comparison:
+    """Compare the settings that both runs have; if each has just one, these."""
+    pairs, differences = _pairs(first, second)
+    figures = []
+    for ours, theirs in pairs:
+        for name, value in FIGURES.items():
+            a, b = ([value(window) for window in row.windows] for row in (ours, theirs))
+            spreads = spread(a), spread(b)
+            told = all(found.agrees for found in spreads)
+            title = ours.setting.title
+            figures.append(Figure(title, name, spreads, ratio(b, a) if told else None))
+    return Comparison(
+        tuple(figures),
+        (
+            *_host_differences(first.host, second.host),
+            *_run_differences(first, second),
+            *differences,
+        ),
+    )
+
+
+def render(compared: Comparison) -> str:
+    """Return a comparison as text."""
+    rows = []
+    for figure in compared.figures:
+        found = figure.ratio
+        interval = f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})" if found else "-"
+        a, b = figure.spreads
+        rows.append(
+            [figure.setting, figure.name, f"{a.median:.2f}", f"{b.median:.2f}", interval,
+             figure.verdict]
+        )  # fmt: skip
+    headers = ("setting", "figure", "A", "B", "B / A (95 % interval)", "")
+    lines = [f"differs: {text}" for text in compared.differences]
+    lines.append(
+        "intervals: bootstrap over the windows; no ratio where the middle half of a run's windows "
+        f"spreads over {MAX_DISAGREEMENT:.0%}. The runs were not interleaved: what the machine did "
+        "besides, in one of them only, is in the ratio"
+    )
+    return f"{table.render(headers, rows)}\n\n" + "\n".join(lines)
+
+
+def fields(compared: Comparison) -> dict[str, Any]:
+    """Return a comparison as JSON has it."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "figures": [
+            {
+                "setting": figure.setting,
+                "figure": figure.name,
+                "a": figure.spreads[0].median,
+                "b": figure.spreads[1].median,
+                "ratio": figure.ratio.value if figure.ratio else None,
+                "interval": [figure.ratio.low, figure.ratio.high] if figure.ratio else None,
+                "verdict": figure.verdict,
+            }
+            for figure in compared.figures
+        ],
+        "differences": list(compared.differences),
+    }
+
+
+def _pairs(first: Result, second: Result) -> tuple[list[tuple[Row, Row]], list[str]]:
+    theirs = {row.setting.title: row for row in second.rows}
+    pairs = [(row, theirs[row.setting.title]) for row in first.rows if row.setting.title in theirs]
+    if not pairs and len(first.rows) == len(second.rows) == 1:
+        pairs = [(first.rows[0], second.rows[0])]
+    paired = {id(row) for pair in pairs for row in pair}
+    lines = [
+        f"only {letter} has {row.setting.title}"
+        for letter, result in (("A", first), ("B", second))
+        for row in result.rows
+        if id(row) not in paired
+    ]
+    for a, b in pairs:
+        if a.setting.title != b.setting.title:
+            lines.append(f"setting: {a.setting.title} in A, {b.setting.title} in B")
+        elif a.setting.digest != b.setting.digest:
+            lines.append(f"{a.setting.model} is not the same file in A and B")
+    return pairs, list(dict.fromkeys(lines))
+
+
+def _host_differences(a: Host, b: Host) -> list[str]:
+    return [
+        f"{name}: {getattr(a, name) or 'unknown'} in A, {getattr(b, name) or 'unknown'} in B"
+        for name in HOST_FIELDS
+        if getattr(a, name) != getattr(b, name)
+    ]
+
+
+def _run_differences(a: Result, b: Result) -> list[str]:
+    names = ("source", "live", "duration_s")
+    return [
+        f"{name}: {getattr(a, name)} in A, {getattr(b, name)} in B"
+        for name in names
+        if getattr(a, name) != getattr(b, name)
+    ]

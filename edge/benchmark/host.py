@@ -1,0 +1,65 @@
+"""What a figure was measured on, in the words of the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+from edge.benchmark.result import Host
+from edge.benchmark.sensors import governors
+from edge.cores import available_cores
+from edge.interpreter import runtime_name
+
+# What says which board this is: of boards with a device tree, then of PCs.
+BOARD_FILES = ("proc/device-tree/model", "sys/class/dmi/id/product_name")
+
+
+def describe(root: Path = Path("/")) -> Host:
+    """Return this machine's description.
+
+    Args:
+        root: Where `proc`, `sys` and `etc` lie.
+    """
+    cpu = _cpu(root)
+    cores = len(available_cores())
+    runtime = runtime_name().replace("_", "-")
+    return Host(
+        board=next(filter(None, (_line(root / name) for name in BOARD_FILES)), cpu),
+        os=_os(root),
+        kernel=platform.release(),
+        cpu=cpu,
+        cores=cores,
+        python=platform.python_version(),
+        runtime=f"{runtime} {version(runtime)}",
+        version=version("edge-vision"),
+        governor=", ".join(governors(root)),
+        load=round(os.getloadavg()[0], 2),
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def _cpu(root: Path) -> str:
+    text = _read(root / "proc/cpuinfo")
+    match = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", text, re.MULTILINE)
+    return f"{match[1].strip()} ({platform.machine()})" if match else platform.machine()
+
+
+def _os(root: Path) -> str:
+    match = re.search(r'^PRETTY_NAME="?([^"\n]+)"?$', _read(root / "etc/os-release"), re.MULTILINE)
+    return match[1] if match else platform.system()
+
+
+def _line(path: Path) -> str:
+    # A device tree's text ends with a NUL.
+    return _read(path).strip("\0 \n")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,195 @@
+"""How long each op of a model takes.
+
+LiteRT's Python interpreter gives no times of its ops, and a delegate makes one of many. So each op
+is cut out and invoked alone, with the kernel and the delegate it has in the whole model; several
+passes over all ops, so that a busy moment hits a few samples of many ops and not all of one.
+
+What that misses: alone, an op finds its input in the cache and shares no call with others. The
+whole model is timed in the same passes: `LayerTimes.sum_ratio` says how far the sum is off, and a
+call's own price, which each op pays here and the whole model once, is taken off.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge.benchmark.single_op import cut, empty
+from edge.errors import ModelError
+from edge.interpreter import list_ops, open_interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.evaluation.progress import Progress
+    from edge.interpreter import Op
+    from edge.manifest import ModelFile
+
+PASSES = 5
+WARM_UP_INVOKES = 2
+WINDOW_MS = 4.0
+MIN_INVOKES = 3
+NS_PER_US = 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTime:
+    """One op of a model.
+
+    Attributes:
+        number: Its place in the graph.
+        kind: LiteRT's name, such as `CONV_2D`.
+        output: Name of its first output tensor.
+        shape: Of that tensor.
+        time_us: Of the op alone: the median of the passes.
+        low_us: Least of the passes.
+        high_us: Greatest.
+        share_ratio: Of the sum over all ops.
+    """
+
+    number: int
+    kind: str
+    output: str
+    shape: tuple[int, ...]
+    time_us: float
+    low_us: float
+    high_us: float
+    share_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTimes:
+    """A model's ops.
+
+    Attributes:
+        model: Its name.
+        threads: Of the interpreter.
+        layers: In the graph's order.
+        whole_us: Of the whole model, median of the passes.
+        call_us: Price of one call of the interpreter, taken off each op.
+    """
+
+    model: str
+    threads: int
+    layers: tuple[LayerTime, ...]
+    whole_us: float
+    call_us: float
+
+    @property
+    def sum_ratio(self) -> float:
+        """Sum of the ops over the whole model; 1 if nothing were gained or lost by cutting."""
+        return sum(layer.time_us for layer in self.layers) / self.whole_us
+
+
+def layer_times(file: ModelFile, *, threads: int = 1) -> tuple[LayerTime, ...]:
+    """Return how long each op takes, in the graph's order: `measure` without the rest.
+
+    Raises:
+        ModelError: The runtime refuses the model, or an op of it alone.
+    """
+    return measure(file, threads=threads).layers
+
+
+def measure(
+    file: ModelFile,
+    *,
+    threads: int = 1,
+    passes: int = PASSES,
+    window_ms: float = WINDOW_MS,
+    progress: Progress | None = None,
+) -> LayerTimes:
+    """Time each op alone, and the whole model, in several passes.
+
+    Args:
+        file: The model.
+        threads: Of the interpreter.
+        passes: Over all ops.
+        window_ms: Of each op in each pass.
+        progress: Called with (ops timed, ops to time).
+
+    Raises:
+        ModelError: The runtime refuses the model, or an op of it alone.
+    """
+    ops = list_ops(file)
+    parts = [file.flatbuffer, empty(file.flatbuffer, ops[0].inputs[0])]
+    whole_us: list[float] = []
+    calls_us: list[float] = []
+    times_us: dict[int, list[float]] = {op.number: [] for op in ops}
+    for turn in range(passes):
+        for part, found in zip(parts, (whole_us, calls_us), strict=True):
+            found.append(_time_us(file, part, threads=threads, window_ms=window_ms))
+        for op in ops:
+            alone = cut(file.flatbuffer, op)
+            times_us[op.number].append(
+                _time_us(file, alone, threads=threads, window_ms=window_ms, op=op)
+            )
+            if progress:
+                progress(turn * len(ops) + op.number + 1, passes * len(ops))
+    call_us = statistics.median(calls_us)
+    return LayerTimes(
+        model=file.manifest.name,
+        threads=threads,
+        layers=_layers(ops, times_us, call_us=call_us),
+        whole_us=statistics.median(whole_us),
+        call_us=call_us,
+    )
+
+
+def _layers(
+    ops: Sequence[Op], times_us: dict[int, list[float]], *, call_us: float
+) -> tuple[LayerTime, ...]:
+    own_us = {key: [max(0.0, us - call_us) for us in found] for key, found in times_us.items()}
+    medians_us = {key: statistics.median(found) for key, found in own_us.items()}
+    total_us = sum(medians_us.values())
+    return tuple(
+        LayerTime(
+            number=op.number,
+            kind=op.kind,
+            output=op.output_name,
+            shape=op.output_shape,
+            time_us=medians_us[op.number],
+            low_us=min(own_us[op.number]),
+            high_us=max(own_us[op.number]),
+            share_ratio=medians_us[op.number] / total_us if total_us else 0.0,
+        )
+        for op in ops
+    )
+
+
+def _time_us(
+    file: ModelFile, flatbuffer: bytes, *, threads: int, window_ms: float, op: Op | None = None
+) -> float:
+    """Return the median of some invokes, microseconds."""
+    try:
+        runner = open_interpreter(flatbuffer, file.path, threads=threads)
+    except ModelError as error:
+        if op is None:
+            raise
+        raise ModelError(f"op {op.number} ({op.kind}) alone: {error}") from error
+    _fill(runner)
+    for _ in range(WARM_UP_INVOKES):
+        runner.invoke()
+    times_ns: list[int] = []
+    while len(times_ns) < MIN_INVOKES or sum(times_ns) < window_ms * 1e6:
+        started_ns = time.perf_counter_ns()
+        runner.invoke()
+        times_ns.append(time.perf_counter_ns() - started_ns)
+    return statistics.median(times_ns) / NS_PER_US
+
+
+def _fill(runner: Any) -> None:  # noqa: ANN401
+    """Write noise: zeros could meet faster kernels, and what lies in fresh memory slower ones."""
+    random = np.random.default_rng(0)
+    for detail in runner.get_input_details():
+        dtype, shape = np.dtype(detail["dtype"]), tuple(detail["shape"])
+        if dtype in (np.int8, np.uint8):
+            values = random.integers(0, 256, shape, np.uint8).view(dtype)
+        elif dtype.kind == "f":
+            values = random.random(shape, np.float32).astype(dtype)
+        else:
+            values = np.zeros(shape, dtype)
+        runner.set_tensor(detail["index"], values)

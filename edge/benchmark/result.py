@@ -1,0 +1,213 @@
+"""What a benchmark measured, as its JSON file holds it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ValidationError
+
+from edge.errors import SourceError
+from edge.record import Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class Host(Record):
+    """What was measured on.
+
+    Attributes:
+        board: What the board says it is.
+        governor: Of each group of cores, as Linux names them; empty where it does not say.
+        load: Mean number of runnable threads over the minute before the run.
+        date: UTC, ISO 8601.
+    """
+
+    board: str
+    os: str
+    kernel: str
+    cpu: str
+    cores: int
+    python: str
+    runtime: str
+    version: str
+    governor: str
+    load: float
+    date: str
+
+
+class Percentiles(Record):
+    """Of many times, milliseconds; each one is a time that was measured (nearest rank)."""
+
+    count: int
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+class Window(Record):
+    """One turn of one setting.
+
+    Attributes:
+        started_s: Seconds since the run began.
+        bare_ms: Median of the bare invokes beside it.
+        frames: Frames published.
+        elapsed_s: From the first frame taken to the last one published.
+        cpu_ms: CPU time of the whole process for a frame.
+        end_to_end_ms: Median from captured to published.
+        dropped: Frames replaced unseen.
+    """
+
+    started_s: float
+    bare_ms: float
+    frames: int
+    elapsed_s: float
+    cpu_ms: float
+    end_to_end_ms: float
+    dropped: int
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames a second."""
+        return self.frames / self.elapsed_s
+
+    @property
+    def frame_ms(self) -> float:
+        """Milliseconds from one published frame to the next."""
+        return self.elapsed_s * 1e3 / self.frames
+
+
+class Setting(Record):
+    """One way to run one model."""
+
+    model: str
+    file: str
+    digest: str
+    threads: int
+
+    @property
+    def title(self) -> str:
+        """The model's name with its threads."""
+        return f"{self.model}, {self.threads} thread{'s' * (self.threads > 1)}"
+
+
+class Start(Record):
+    """`edge run` started as a process of its own, the disk's cache warm.
+
+    Attributes:
+        first_result_s: From the start of the process to its first result, of each start.
+        resident_mib: Resident memory after some frames, the median of the starts.
+    """
+
+    first_result_s: tuple[float, ...]
+    resident_mib: float
+
+
+class Slice(Record):
+    """A part of a long run: when it began, its rate, and its 99th percentile end to end."""
+
+    at_s: float
+    rate_hz: float
+    end_to_end_p99_ms: float
+
+
+class Sample(Record):
+    """What the board's sensors said; `None` where there is no such sensor.
+
+    Attributes:
+        at_s: Seconds since the run began.
+        temperature_c: Of the hottest zone.
+        frequency_mhz: Of the fastest core.
+        power_w: Of all rails that are measured, together.
+        throttled: Bits as `vcgencmd get_throttled` has them.
+    """
+
+    at_s: float
+    temperature_c: float | None = None
+    frequency_mhz: float | None = None
+    power_w: float | None = None
+    throttled: int | None = None
+
+
+class Row(Record):
+    """Everything measured of one setting.
+
+    Attributes:
+        bare: Of all bare invokes.
+        stages: Stage, `publish`, `age` and `end to end` to its times, over all frames.
+        histogram_ms: Upper edges of the bins of `histogram`, end to end; the last bin has none.
+        histogram: Frames in each bin.
+        sustained: Of the long run, if one was asked for.
+    """
+
+    setting: Setting
+    windows: tuple[Window, ...]
+    bare: Percentiles
+    stages: dict[str, Percentiles]
+    histogram_ms: tuple[float, ...]
+    histogram: tuple[int, ...]
+    start: Start | None = None
+    sustained: tuple[Slice, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Instrumentation(Record):
+    """What measuring itself costs: microseconds a frame, and of one look at the sensors."""
+
+    frame_us: float
+    sensors_us: float
+
+
+class Result(Record):
+    """One run of `edge bench`.
+
+    Attributes:
+        source: URI of the frames.
+        live: The source keeps its own pace, and late frames are dropped.
+        duration_s: Asked for, of each setting, end to end.
+        samples: Of the sensors, in order.
+        absent: Sensors that this board does not have, in words.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    host: Host
+    source: str
+    live: bool
+    duration_s: float
+    rows: tuple[Row, ...]
+    samples: tuple[Sample, ...]
+    absent: tuple[str, ...]
+    instrumentation: Instrumentation
+    notes: tuple[str, ...] = ()
+
+
+def read(path: Path) -> Result:
+    """Read a file of `edge bench --json`.
+
+    Raises:
+        SourceError: It is missing, no such file, or of another version.
+    """
+    advice = "make one with: edge bench MODEL --json FILE"
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}; {advice}") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path}: expected JSON of edge bench: {error}; {advice}") from error
+    version = fields.get("schema_version") if isinstance(fields, dict) else None
+    if version != SCHEMA_VERSION:
+        raise SourceError(
+            f"{path}: expected schema version {SCHEMA_VERSION} of edge bench, found {version}; "
+            f"{advice}"
+        )
+    try:
+        return Result.model_validate(fields)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise SourceError(f"{path}: {where}: {fault['msg']}; {advice}") from error

@@ -1,0 +1,173 @@
+"""One setting, loaded: it invokes bare, or runs the whole pipeline for a while."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge import app
+from edge.benchmark.recorder import Recorder
+from edge.benchmark.result import Setting
+from edge.capture.latest import CaptureThread
+from edge.capture.registry import open_source
+from edge.cores import Cores, available_cores, confined
+from edge.errors import SourceError
+from edge.payload import Identity
+from edge.pipeline import Pipeline
+from edge.sinks.jsonl import JsonlSink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from edge.config import Config
+    from edge.manifest import ModelFile
+
+NS_PER_MS = 1e6
+# Bare invokes of a window, at least.
+MIN_INVOKES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the pipeline did for a while.
+
+    Attributes:
+        recorder: Its rows.
+        started_s: Monotonic clock, when the first frame was taken.
+        elapsed_s: From then to the last frame published.
+        cpu_s: Of the whole process meanwhile.
+        fault: Why it ended before its time; empty if it did not.
+    """
+
+    recorder: Recorder
+    started_s: float
+    elapsed_s: float
+    cpu_s: float
+    fault: str = ""
+
+
+class Rig:
+    """A model of a configuration with its buffers, on the cores that `edge run` would give it.
+
+    Args:
+        config: Its model, camera and device are used.
+        file: The model, read.
+
+    Raises:
+        ModelError: The runtime refuses the model.
+    """
+
+    def __init__(self, config: Config, file: ModelFile) -> None:
+        threads = app.interpreter_threads(config)
+        self.setting = Setting(
+            model=file.manifest.name,
+            file=file.path.name,
+            digest=file.manifest.digest,
+            threads=threads,
+        )
+        self._config = config
+        self._manifest = file.manifest
+        self._cores = Cores.divide(available_cores(), threads=threads)
+        with confined(self._cores.interpreter):
+            self._model = app.open_model(config, file)
+        self._buffers = self._model.input_buffers()
+
+    def bare_ms(self, duration_s: float) -> NDArray[np.float64]:
+        """Invoke for a while on what the input holds; return `(N,)` milliseconds an invoke."""
+        times_ns: list[int] = []
+        with confined(self._cores.interpreter):
+            end_ns = time.perf_counter_ns() + round(duration_s * 1e9)
+            while len(times_ns) < MIN_INVOKES or time.perf_counter_ns() < end_ns:
+                started_ns = time.perf_counter_ns()
+                self._model.invoke_bare()
+                times_ns.append(time.perf_counter_ns() - started_ns)
+        return np.array(times_ns) / NS_PER_MS
+
+    def run(self, duration_s: float) -> Run:
+        """Run the pipeline from the source's first frame, for a while or to the source's end.
+
+        Results are encoded as `edge run` does, and written to the null device.
+
+        Raises:
+            EdgeError: The source cannot be opened, or gave no frame.
+        """
+        with ExitStack() as stack:
+            # Every thread that is started from here on inherits this.
+            stack.enter_context(confined(self._cores.others))
+            null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
+            encoder = app.open_encoder(self._config, self._manifest, self._identity())
+            recorder = Recorder([JsonlSink(null, encoder)])
+            source = stack.enter_context(
+                open_source(self._config.camera.source, app.source_options(self._config))
+            )
+            capture = CaptureThread(source, self._buffers)
+            stack.callback(capture.stop)
+            pipeline = Pipeline(capture, self._model, [recorder], cores=self._cores.interpreter)
+            capture.start()
+            return _run_for(pipeline, recorder, duration_s)
+
+    def is_live(self) -> bool:
+        """Open the source for a moment and return whether it keeps its own pace."""
+        with open_source(self._config.camera.source, app.source_options(self._config)) as source:
+            return source.live
+
+    def _identity(self) -> Identity:
+        return Identity(
+            device=self._config.device.name,
+            camera=self._config.camera.name,
+            model_name=self._manifest.name,
+            model_digest=self._manifest.digest,
+        )
+
+
+def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
+    """Run until the time is up; a source that breaks after its first frame has given some."""
+    stopped = threading.Event()
+
+    def stop() -> None:
+        stopped.set()
+        pipeline.stop()
+
+    timer = threading.Timer(duration_s, stop)
+    timer.daemon = True
+    began_s = time.monotonic()
+    cpu_started_s = time.process_time()
+    fault = ""
+    timer.start()
+    try:
+        pipeline.run()
+    except SourceError as error:
+        if not recorder.frames:
+            raise
+        fault = f"the source broke after {recorder.frames} frames: {error}"
+    finally:
+        timer.cancel()
+    cpu_s = time.process_time() - cpu_started_s
+    if not recorder.frames:
+        raise SourceError(
+            f"the source gave no frame within {duration_s:g} s; check it with: edge run --source"
+        )
+    elapsed_s = float(recorder.published_s[-1]) - began_s
+    if not stopped.is_set() and not fault:
+        fault = f"the source ended after {recorder.frames} frames, {elapsed_s:.1f} s"
+    # Without the source's start: from the first frame that the loop took.
+    summary_s = pipeline.times.summary().elapsed_s
+    started_s = float(recorder.published_s[-1]) - summary_s
+    return Run(recorder, started_s, max(summary_s, 1e-9), cpu_s, fault)
+
+
+def rigs_of(configs: list[Config]) -> Iterator[Rig]:
+    """Load each configuration's model; files that several share are read once."""
+    files: dict[object, ModelFile] = {}
+    for config in configs:
+        if config.model.file not in files:
+            files[config.model.file] = app.model_file(config)
+        yield Rig(config, files[config.model.file])

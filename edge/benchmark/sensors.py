@@ -1,0 +1,172 @@
+"""What the board says of its heat, clocks and power: files of Linux, and a Pi's `vcgencmd`.
+
+A sensor that is missing, or silent for a moment, is left out; the rest goes on.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.benchmark.result import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Source: Documentation/ABI/testing/sysfs-class-thermal, m°C; zones that are off read as negative or
+# 0, or not at all (EAGAIN).
+MILLI = 1e-3
+# Source: Documentation/admin-guide/pm/cpufreq.rst, `scaling_cur_freq`, kHz.
+KHZ_PER_MHZ = 1e3
+# Source: Documentation/hwmon/sysfs-interface.rst, `power[1-*]_input`, µW; `in*` mV, `curr*` mA.
+UW_PER_W = 1e6
+# Source: drivers/firmware/raspberrypi.c of the Raspberry Pi kernel: the bits as hex without 0x.
+THROTTLED_FILE = "sys/devices/platform/soc/soc:firmware/get_throttled"
+COMMAND_TIMEOUT_S = 2.0
+# One line of `vcgencmd pmic_read_adc` on a Pi 5: ` VDD_CORE_A current(7)=1.41378000A`.
+PMIC_LINE = re.compile(r"\s*(\w+)_([AV])\s+\w+\(\d+\)=([\d.]+)[AV]")
+# Not a rail but the sum of the shunts' voltages. Source: Documentation/hwmon/ina3221.rst.
+SHUNT_SUM = 7
+
+
+@dataclass(frozen=True, slots=True)
+class _Rail:
+    """Files of one measured supply: its power, or else voltage and current."""
+
+    power: Path | None
+    voltage: Path | None = None
+    current: Path | None = None
+
+    def power_w(self) -> float | None:
+        if self.power is not None:
+            value = _number(self.power)
+            return None if value is None else value / UW_PER_W
+        voltage = _number(self.voltage) if self.voltage else None
+        current = _number(self.current) if self.current else None
+        if voltage is None or current is None:
+            return None
+        return voltage * MILLI * current * MILLI
+
+
+class Sensors:
+    """The sensors that this board has.
+
+    Args:
+        root: Where `sys` lies.
+        path: Folders to look for `vcgencmd` in, as PATH has them; `None` takes the environment's.
+    """
+
+    def __init__(self, root: Path = Path("/"), *, path: str | None = None) -> None:
+        self._zones = sorted(root.glob("sys/class/thermal/thermal_zone*/temp"))
+        cpu = root / "sys/devices/system/cpu"
+        self._clocks = sorted(cpu.glob("cpufreq/policy*/scaling_cur_freq")) or sorted(
+            cpu.glob("cpu*/cpufreq/scaling_cur_freq")
+        )
+        self._rails = list(_rails(root))
+        self._throttled = root / THROTTLED_FILE
+        self._vcgencmd = shutil.which("vcgencmd", path=path)
+        self._has_pmic = bool(self._pmic_w())
+
+    def read(self, at_s: float) -> Sample:
+        """Return what can be read from files; some 0.1 ms.
+
+        Args:
+            at_s: When, for the sample.
+        """
+        degrees = [value * MILLI for value in map(_number, self._zones) if value and value > 0]
+        clocks = [value / KHZ_PER_MHZ for value in map(_number, self._clocks) if value]
+        powers = [value for rail in self._rails if (value := rail.power_w()) is not None]
+        return Sample(
+            at_s=at_s,
+            temperature_c=max(degrees, default=None),
+            frequency_mhz=max(clocks, default=None),
+            power_w=sum(powers) if powers else None,
+            throttled=self._throttled_bits(),
+        )
+
+    def read_all(self, at_s: float) -> Sample:
+        """Return also what only `vcgencmd` knows: a process each, some 10 ms of CPU time."""
+        sample = self.read(at_s)
+        changes: dict[str, float | int | None] = {}
+        if sample.throttled is None:
+            changes["throttled"] = self._commanded_bits()
+        if sample.power_w is None and self._has_pmic:
+            changes["power_w"] = self._pmic_w()
+        return sample.model_copy(update=changes)
+
+    def absent(self) -> tuple[str, ...]:
+        """Return, in words, what this board does not tell."""
+        sample = self.read_all(0.0)
+        words = {
+            "no temperature sensor": sample.temperature_c,
+            "no clock frequency": sample.frequency_mhz,
+            "no power sensor": sample.power_w,
+            "no throttle flags": sample.throttled,
+        }
+        return tuple(text for text, value in words.items() if value is None)
+
+    def _throttled_bits(self) -> int | None:
+        text = _text(self._throttled)
+        return int(text, 16) if re.fullmatch("(0x)?[0-9a-f]{1,8}", text) else None
+
+    def _commanded_bits(self) -> int | None:
+        match = re.search(r"throttled=0x([0-9a-f]{1,8})", self._ask("get_throttled"))
+        return int(match[1], 16) if match else None
+
+    def _pmic_w(self) -> float | None:
+        rails: dict[str, dict[str, float]] = {}
+        for name, unit, value in PMIC_LINE.findall(self._ask("pmic_read_adc")):
+            rails.setdefault(name, {})[unit] = float(value)
+        powers = [rail["A"] * rail["V"] for rail in rails.values() if rail.keys() == {"A", "V"}]
+        return sum(powers) if powers else None
+
+    def _ask(self, question: str) -> str:
+        if self._vcgencmd is None:
+            return ""
+        try:
+            done = subprocess.run(
+                [self._vcgencmd, question],
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return done.stdout
+
+
+def governors(root: Path = Path("/")) -> tuple[str, ...]:
+    """Return the frequency governors of the cores, each once; empty where Linux names none."""
+    cpu = root / "sys/devices/system/cpu"
+    groups = ("cpufreq/policy*", "cpu*/cpufreq")
+    files = [path for group in groups for path in cpu.glob(f"{group}/scaling_governor")]
+    return tuple(sorted({text for text in map(_text, files) if text}))
+
+
+def _rails(root: Path) -> Iterable[_Rail]:
+    for device in sorted(root.glob("sys/class/hwmon/hwmon*")):
+        powers = sorted(device.glob("power*_input"))
+        yield from (_Rail(power) for power in powers)
+        for current in [] if powers else sorted(device.glob("curr*_input")):
+            channel = int(re.sub(r"\D", "", current.name) or 0)
+            voltage = device / f"in{channel}_input"
+            if voltage.exists() and channel != SHUNT_SUM:
+                yield _Rail(None, voltage, current)
+
+
+def _number(path: Path) -> float | None:
+    text = _text(path)
+    return float(text) if re.fullmatch(r"-?\d{1,15}", text) else None
+
+
+def _text(path: Path) -> str:
+    """Return what a file says; a sensor that is off answers with an error."""
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
