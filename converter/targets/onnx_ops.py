@@ -66,7 +66,7 @@ def _refuse_other_types(op: Op, graph: OpGraph) -> None:
         )
 
 
-def _activate(writer: OnnxWriter, op: Op, source: str, output: str) -> None:
+def _activate(writer: OnnxWriter, op: Op, *, source: str, output: str) -> None:
     """Write a source to an output behind the op's fused activation."""
     fused = getattr(op.options, "fusedActivationFunction", 0)
     kind, bounds = ACTIVATIONS[fused]
@@ -89,7 +89,7 @@ def _activated(emit: Callable[[OnnxWriter, Op, str], None]) -> Callable[[OnnxWri
             return
         before = writer.inner(op, "before_activation")
         emit(writer, op, before)
-        _activate(writer, op, before, output)
+        _activate(writer, op, source=before, output=output)
 
     return write
 

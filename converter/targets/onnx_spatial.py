@@ -121,15 +121,15 @@ def fully_connected(writer: OnnxWriter, op: Op, output: str) -> None:
 
 def max_pool(writer: OnnxWriter, op: Op, output: str) -> None:
     """Write MAX_POOL_2D."""
-    _pool(writer, op, "MaxPool", output)
+    _pool(writer, op, kind="MaxPool", output=output)
 
 
 def average_pool(writer: OnnxWriter, op: Op, output: str) -> None:
     """Write AVERAGE_POOL_2D; the padding does not count."""
-    _pool(writer, op, "AveragePool", output)
+    _pool(writer, op, kind="AveragePool", output=output)
 
 
-def _pool(writer: OnnxWriter, op: Op, /, kind: str, output: str) -> None:
+def _pool(writer: OnnxWriter, op: Op, *, kind: str, output: str) -> None:
     options = op.options
     kernel = (options.filterHeight, options.filterWidth)
     strides = (options.strideH, options.strideW)

@@ -99,13 +99,13 @@ class OnnxWriter:
 
     def plain(self, index: int) -> str:
         """Return the name of a tensor in the `.tflite`'s own layout."""
-        return self._form(index, "plain", "nchw", TO_NHWC)
+        return self._form(index, "plain", other="nchw", order=TO_NHWC)
 
     def nchw(self, index: int) -> str:
         """Return the name of a tensor of four axes as N C H W; of another as it is."""
         if not self.is_image(index):
             return self.plain(index)
-        return self._form(index, "nchw", "plain", TO_NCHW)
+        return self._form(index, "nchw", other="plain", order=TO_NCHW)
 
     def output(self, index: int, layout: str) -> str:
         """Return the name under which an op shall write a tensor in a layout."""
@@ -153,7 +153,7 @@ class OnnxWriter:
         quantized = self.node("QuantizeLinear", (name, *steps), f"{name}/q", **attributes)
         return self.node("DequantizeLinear", (quantized, *steps), f"{name}/dq", **attributes)
 
-    def _form(self, index: int, wanted: str, other: str, order: tuple[int, ...]) -> str:
+    def _form(self, index: int, wanted: str, *, other: str, order: tuple[int, ...]) -> str:
         found = self._forms.get((index, wanted))
         if found:
             return found
