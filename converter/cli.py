@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,11 +174,12 @@ def _deliver(arguments: argparse.Namespace, done: Conversion) -> int:
     _print_bill(arguments, done.bill)
     for fault in done.faults:
         print(f"edge-convert: {path}: rejected: {fault}", file=sys.stderr)
+    made = cli_targets.deliver_conversion(arguments, done)
     if arguments.report:
         from converter.report.delivery import subject_of  # noqa: PLC0415 - as above
 
-        _report(subject_of(done, cli_judgement.budget_of(arguments)), path)
-    cli_targets.deliver_conversion(arguments, done)
+        subject = subject_of(done, cli_judgement.budget_of(arguments))
+        _report(replace(subject, files=made), path)
     return FAILED if done.faults else DONE
 
 

@@ -99,8 +99,12 @@ def _export(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> tuple[Made, ...]:
-    """Make what is asked for beside a converted model, and say so; nothing of a rejected one."""
+def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> tuple[str, ...]:
+    """Make what is asked for beside a converted model; nothing of a rejected one.
+
+    Returns:
+        What each file is, a line for the report.
+    """
     targets = targets_of(arguments)
     if not targets:
         return ()
@@ -113,7 +117,8 @@ def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> tuple
         done.reference, done.quantized, done.images.calibration, done.images.held_back
     )
     stem = stem_of(arguments.output)
-    return _print(deliver(sources, targets, stem=stem), as_json=arguments.json)
+    made = _print(deliver(sources, targets, stem=stem), as_json=arguments.json)
+    return tuple(one.text.splitlines()[-1] for one in made if one.path)
 
 
 def _print(made: Iterable[Made], *, as_json: bool) -> tuple[Made, ...]:

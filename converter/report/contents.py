@@ -31,6 +31,7 @@ class Subject:
         faults: How the bill exceeds the budget; empty where the model passes.
         attempts: What was tried, in that order; none where the model was made elsewhere.
         chosen: Index of the attempt that made `quantized`.
+        files: Other files made beside the model, a line each.
         twin: The float FlatBuffer that was quantised, where it may be another than the float
             model's; `None` where that is not known.
     """
@@ -44,6 +45,7 @@ class Subject:
     attempts: tuple[Attempt, ...] = field(default=())
     chosen: int = 0
     twin: bytes | None = None
+    files: tuple[str, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)

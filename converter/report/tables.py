@@ -171,6 +171,7 @@ def origin(report: Report) -> Table:
                 f"{calibration.images} images, seed {calibration.seed}, {calibration.method}",
             ),
         ]
+    rows += [("made beside it", line) for line in subject.files]
     rows += [(f"made with {name}", version) for name, version in provenance.tools.items()]
     rows += [(f"measured on {name}", value) for name, value in report.host.items()]
     return Table(("what", "which"), tuple(rows), range(0))
