@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from converter.recipe import Recipe
     from edge.manifest import ModelFile
 
-# Each takes some 0.2 s: two passes for the ranges, one for the means of bias correction.
+# Each takes some 40 ms of CPU on SSDLite-MobileNetV2.
 CALIBRATION_COUNT = 100
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calibration.calibrators import CALIBRATORS
-from calibration.observe import observe_each
+from calibration.observe import Tallies, TappedModel, watch
 from converter.repairs.adaptive_rounding import observe_covariances, round_weights
-from converter.repairs.bias_correction import observe_means
+from converter.repairs.bias_correction import ChannelMeans
 from converter.repairs.equalisation import equalise, observe_peaks
 
 if TYPE_CHECKING:
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from converter.repairs.adaptive_rounding import Covariances
     from converter.repairs.bias_correction import Means
     from edge.manifest import ModelFile
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one run on each image shows: all that most recipes need."""
+
+    tallies: Tallies
+    means: Means
+    pinned: dict[str, Range]
 
 
 class Observations:
@@ -36,8 +45,8 @@ class Observations:
         self.progress = progress
         self._twin: bytes | None = None
         # Of the float model, and of its twin.
-        self._ranges: dict[bool, dict[str, dict[str, Range]]] = {False: {}, True: {}}
-        self._means: dict[bool, Means] = {}
+        self._seen: dict[bool, _Seen] = {}
+        self._ranges: dict[tuple[str, bool], dict[str, Range]] = {}
         self._covariances: dict[bool, Covariances] = {}
         self._rounded: dict[tuple[bool, frozenset[str]], bytes] = {}
 
@@ -53,32 +62,25 @@ class Observations:
         return self._twin
 
     def ranges(self, calibrator: str, *, equalised: bool) -> dict[str, Range]:
-        """Return the range of each tensor.
-
-        Who asks for a second calibrator is likely to ask for all: they share the images' runs.
-        """
-        known = self._ranges[equalised]
-        if calibrator not in known:
-            others = [name for name in CALIBRATORS if name not in known] if known else []
-            known |= observe_each(
-                self.flatbuffer(equalised=equalised),
-                self.images,
-                self.file.manifest.input,
-                calibrators=others or [calibrator],
-                progress=self.progress,
-            )
-        return known[calibrator]
+        """Return the range of each tensor."""
+        key = (calibrator, equalised)
+        if key not in self._ranges:
+            seen = self._watch(equalised=equalised)
+            self._ranges[key] = seen.tallies.ranges(calibrator, pinned=seen.pinned)
+        return self._ranges[key]
 
     def means(self, *, equalised: bool) -> Means:
         """Return the mean of each channel of each tensor."""
-        if equalised not in self._means:
-            self._means[equalised] = observe_means(
-                self.flatbuffer(equalised=equalised),
-                self.images,
-                self.file.manifest.input,
-                progress=self.progress,
-            )
-        return self._means[equalised]
+        return self._watch(equalised=equalised).means
+
+    def _watch(self, *, equalised: bool) -> _Seen:
+        """Return what every recipe needs, of one run on each image."""
+        if equalised not in self._seen:
+            model = TappedModel(self.flatbuffer(equalised=equalised), self.file.manifest.input)
+            tallies, means = Tallies(), ChannelMeans()
+            watch(model, self.images, (tallies, means), progress=self.progress)
+            self._seen[equalised] = _Seen(tallies, means.means(), model.pinned())
+        return self._seen[equalised]
 
     def covariances(self, *, equalised: bool) -> Covariances:
         """Return the covariance of what each convolution multiplies with its weights."""

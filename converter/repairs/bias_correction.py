@@ -11,12 +11,11 @@ section 4.2, with the means observed on the calibration set.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import read_image
-from calibration.observe import TappedModel
 from converter import flatbuffer as fb
 from converter.repairs.weights import (
     SHARED_AXES,
@@ -26,32 +25,36 @@ from converter.repairs.weights import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-    from calibration.dataset import ImageSet
-    from calibration.observe import Taps
-    from calibration.progress import Progress
     from converter.repairs.weights import Convolution
-    from edge.manifest import InputTransform
 
     Means = dict[str, NDArray[np.float64]]
 
 
-def observe_means(
-    flatbuffer: bytes,
-    images: ImageSet,
-    transform: InputTransform,
-    *,
-    progress: Progress | None = None,
-) -> Means:
-    """Return the mean of each channel (last axis) of each computed tensor over the images."""
-    model = TappedModel(flatbuffer, transform)
-    totals: Means = {}
-    for done, path in enumerate(images.paths, start=1):
-        _add_inplace(totals, model.run(read_image(path)))
-        if progress:
-            progress(done, len(images.paths))
-    return {name: total / len(images.paths) for name, total in totals.items()}
+class ChannelMeans:
+    """An observer of the mean of each channel (last axis) of each computed tensor."""
+
+    def __init__(self) -> None:
+        self._totals: Means = {}
+        self._counts: Counter[str] = Counter()
+
+    def see(self, name: str, values: NDArray[np.float32], *, path: Path) -> None:  # noqa: ARG002
+        """Add what a tensor held; a scalar or an empty one has no channels."""
+        if values.ndim == 0 or not values.size:
+            return
+        # One axis is added up in float32, which halves the time; the others in float64.
+        rows = values.reshape(-1, *values.shape[-2:]).sum(axis=-2)  # (N, C), or (C,)
+        mean = rows.reshape(-1, values.shape[-1]).sum(axis=0, dtype=np.float64)  # (C,)
+        mean *= values.shape[-1] / values.size
+        self._totals[name] = self._totals[name] + mean if name in self._totals else mean
+        self._counts[name] += 1
+
+    def means(self) -> Means:
+        """Return the `(C,)` float64 means over all images, by tensor name."""
+        return {name: total / self._counts[name] for name, total in self._totals.items()}
 
 
 def correct_biases(
@@ -100,12 +103,3 @@ def mean_shift(
         parts = mean.reshape(-1, taps.shape[1])  # (g, I)
         shift = (taps * np.repeat(parts, len(taps) // len(parts), axis=0)).sum(axis=1)
     return shift
-
-
-def _add_inplace(totals: Means, taps: Taps) -> None:
-    for name, values in taps:
-        # A scalar or an empty tensor has no channels.
-        if values.ndim == 0 or not values.size:
-            continue
-        mean = values.mean(axis=tuple(range(values.ndim - 1)), dtype=np.float64)  # (C,)
-        totals[name] = totals[name] + mean if name in totals else mean
