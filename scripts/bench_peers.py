@@ -26,6 +26,7 @@ from edge.models import default_model_path
 
 LITERT = f"ai-edge-litert=={version('ai-edge-litert')}"
 OPENCV = f"opencv-python-headless=={version('opencv-python-headless')}"
+ONNXRUNTIME = ("peers-onnxruntime", (f"onnxruntime=={version('onnxruntime')}", OPENCV))
 BARE, OURS = "bare invoke", "edge-vision pipeline"
 ROWS = (
     Row(BARE, "ours.py", "bare"),
@@ -59,6 +60,10 @@ ROWS = (
         "peers-supervision",
         ("supervision==0.31.2", LITERT, OPENCV),
     ),
+    Row("onnxruntime, int8 ONNX", "onnx_files.py", "onnxruntime:int8.onnx", *ONNXRUNTIME),
+    Row("OpenCV DNN, int8 .tflite", "onnx_files.py", "opencv:model.tflite", *ONNXRUNTIME),
+    Row("OpenCV DNN, float ONNX", "onnx_files.py", "opencv:float.onnx", *ONNXRUNTIME),
+    Row("OpenCV DNN, int8 ONNX", "onnx_files.py", "opencv:int8.onnx", *ONNXRUNTIME),
 )
 LEAD_FRAMES = 20
 LONGEST_S = 4.0  # of a window, for which a slow peer gets fewer frames
@@ -86,7 +91,7 @@ def main() -> int:
     """Print the table, and write it where that is asked for."""
     parser = argparse.ArgumentParser(prog="scripts/bench --peers", description=__doc__)
     parser.add_argument("--model", type=Path, default=default_model_path(), help="an SSD .tflite")
-    parser.add_argument("--rounds", type=int, default=7, help="windows of each peer (7)")
+    parser.add_argument("--rounds", type=int, default=6, help="windows of each peer (6)")
     parser.add_argument("--frames", type=int, help="frames of a window (the clip's period)")
     parser.add_argument("--starts", type=int, default=5, help="timed starts of each peer (5)")
     parser.add_argument("--only", help="peers whose name contains this, beside ours")
@@ -193,7 +198,7 @@ def report(measured: list[Measured], arguments: list[str]) -> str:
     rows = [
         [
             peer.row.name,
-            spread(peer.clip_ms, 2),
+            spread(peer.clip_ms, 2) if peer.clip_ms else "does not run, see below",
             spread([1e3 / ms for ms in peer.clip_ms], 1),
             spread(peer.share, 2),
             spread(peer.ram_ms, 2),
@@ -202,7 +207,6 @@ def report(measured: list[Measured], arguments: list[str]) -> str:
             spread(peer.start_s, 2),
         ]
         for peer in measured
-        if peer.clip_ms
     ]
     parts = [bench_document.heading(arguments), bench_document.table(headers, rows)]
     parts.append("\n".join([*remarks(measured), *missing(measured), *same_work(measured)]))

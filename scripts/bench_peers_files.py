@@ -1,8 +1,9 @@
 """What every peer reads: one clip, one network, and what it means, in one folder.
 
 `model.tflite` is the product's file without its manifest; `decoded.tflite` the same network with
-decoding and suppression appended, as other exporters do; `contract.json`, `anchors.npy` what a
-user of the raw file would have to type.
+decoding and suppression appended, as other exporters do; `float.onnx` and `int8.onnx` the same
+network in that format; `contract.json`, `anchors.npy` what a user of the raw file would have to
+type.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import flatbuffers
+import bench_peers_onnx
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
+from converter import flatbuffer
 from edge import manifest
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
@@ -69,6 +71,7 @@ def prepare(folder: Path, model: Path) -> None:
         )
     )
     make_clip(folder / "clip.mp4")
+    bench_peers_onnx.write_onnx(file, folder / "clip.mp4", folder)
 
 
 def make_clip(path: Path) -> None:
@@ -96,12 +99,7 @@ def decoded(file: ModelFile, head: SsdHead) -> bytes:
     MediaPipe and most loops want it so. Scores become probabilities in int8 (a table), and the
     cheaper of the op's two suppressions is chosen.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file.flatbuffer, 0))
-    for buffer in model.buffers:
-        if buffer.size:  # the constant lies behind the FlatBuffer, and would be left there
-            constant = file.flatbuffer[buffer.offset : buffer.offset + buffer.size]
-            buffer.data = np.frombuffer(constant, np.uint8)
-            buffer.offset = buffer.size = 0
+    model = flatbuffer.unpack(file.flatbuffer)
     graph = Appended(model)
     boxes, scores = (graph.output(file.manifest.outputs[role]) for role in ("boxes", "scores"))
     graph.take_uint8()
@@ -133,9 +131,7 @@ def decoded(file: ModelFile, head: SsdHead) -> bytes:
     graph.add("CUSTOM", [*inputs, anchors], outputs, custom=flexbuffers.Dumps(options))
     model.subgraphs[0].outputs = outputs
     model.signatureDefs = []  # they name the outputs that were
-    builder = flatbuffers.Builder(len(file.flatbuffer))
-    builder.Finish(model.Pack(builder), manifest.FLATBUFFER_IDENTIFIER)
-    return bytes(builder.Output())
+    return flatbuffer.pack(model)
 
 
 class Appended:

@@ -97,7 +97,7 @@ class Worker:
 
     def __init__(self, row: Row, folder: Path) -> None:
         command = [str(row.python()), str(PEERS / row.script), str(folder), row.variant]
-        log = folder / f"{row.environment or 'ours'}-{row.variant}.log"
+        log = folder / f"{row.environment or 'ours'}-{row.variant}.log".replace(":", "-")
         started_s = time.perf_counter()
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
