@@ -13,12 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter import cli_judgement, cli_options, cli_targets, export, foreign, inspect_graph
+from converter import (
+    cli_judgement,
+    cli_options,
+    cli_recipe,
+    cli_targets,
+    export,
+    foreign,
+    inspect_graph,
+)
 from converter.bill import as_text, warnings
 from converter.flatbuffer import read_model_bytes
 from converter.gate import as_json, faults
 from converter.importing import FAMILIES, import_model, is_tflite
-from converter.recipe import load_recipe
+from converter.islands import remarks
 from edge import manifest
 from edge.command import DONE, FAILED, add_verb, new_parser, run
 from edge.errors import ConfigError
@@ -29,7 +37,9 @@ if TYPE_CHECKING:
 
     from converter.bill import Bill
     from converter.conversion import Conversion
+    from converter.recipe import Recipe
     from converter.report.contents import Subject
+    from edge.manifest import ModelFile
 
 EPILOG = """examples:
   edge-convert run model.json --family ssd --images photos -o my.tflite
@@ -77,7 +87,7 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--source", metavar="TEXT", help="where the weights come from")
     parser.add_argument("--license", metavar="TEXT", default="not stated", help="of the weights")
     parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
-    cli_judgement.add_quantization(parser)
+    cli_recipe.add_quantization(parser)
     cli_judgement.add_judgement(parser)
     parser.add_argument(
         "--no-repair", action="store_true", help="refuse at once what is beyond the budget"
@@ -93,7 +103,7 @@ def _add_quantize(verbs: Any) -> None:  # noqa: ANN401
     )
     parser.add_argument("model", metavar="MODEL", type=Path)
     parser.add_argument("--images", metavar="DIR", type=Path, required=True)
-    cli_judgement.add_quantization(parser)
+    cli_recipe.add_quantization(parser)
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
 
 
@@ -128,7 +138,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from converter.conversion import convert, describe_attempts, draw_images  # noqa: PLC0415
 
     choice = cli_options.choice_of(arguments)
-    recipe = load_recipe(arguments.recipe)
+    recipe = cli_recipe.recipe_of(arguments)
     _check_folder(arguments.output)
     _check_report(arguments, arguments.output)
     images = draw_images(
@@ -151,6 +161,7 @@ def _run(arguments: argparse.Namespace) -> int:
     done = convert(reference, images, recipe, budget=budget, repair=not arguments.no_repair)
     for line in describe_attempts(done) if len(done.attempts) > 1 else ():
         print(f"edge-convert: {line}", file=sys.stderr)
+    _print_remarks(arguments.output, done.quantized, done.recipe)
     return _deliver(arguments, done)
 
 
@@ -195,7 +206,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
     from converter.conversion import CALIBRATION_COUNT  # noqa: PLC0415
     from converter.quantization import quantize_file  # noqa: PLC0415
 
-    recipe = load_recipe(arguments.recipe)
+    recipe = cli_recipe.recipe_of(arguments)
     _check_folder(arguments.output)
     reference = manifest.read(arguments.model)
     with bar("draw") as progress:
@@ -208,6 +219,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
     with bar("quantise") as progress:
         quantized = quantize_file(reference, images, recipe, progress=progress)
     export.write(quantized, arguments.output)
+    _print_remarks(arguments.output, quantized, recipe)
     print(f"{arguments.output}: {quantized.manifest.digest}")
     return DONE
 
@@ -239,6 +251,11 @@ def _verify(arguments: argparse.Namespace) -> int:
             arguments.quantized,
         )
     return FAILED if found else DONE
+
+
+def _print_remarks(output: Path, quantized: ModelFile, recipe: Recipe) -> None:
+    for clause in remarks(quantized, recipe):
+        print(f"edge-convert: {output}: {clause}", file=sys.stderr)
 
 
 def _print_bill(arguments: argparse.Namespace, bill: Bill) -> None:

@@ -1,4 +1,4 @@
-"""The options of `edge-convert` that say how to quantise and how to judge the result."""
+"""The options of `edge-convert` that say how to judge a quantised model."""
 
 from __future__ import annotations
 
@@ -6,27 +6,9 @@ import argparse
 from pathlib import Path
 
 from converter.gate import ACCURACY_LOSSES, MIN_AGREEMENT, Budget
-from converter.recipe import DEFAULT_RECIPE, recipe_names
 from edge.command import positive
 
 HELD_BACK_COUNT = 100
-
-
-def add_quantization(parser: argparse.ArgumentParser) -> None:
-    """Add the options of calibration and quantisation."""
-    parser.add_argument(
-        "--recipe",
-        metavar="NAME",
-        default=DEFAULT_RECIPE,
-        help=f"one of {', '.join(recipe_names())}; default: %(default)s",
-    )
-    parser.add_argument(
-        "--count",
-        metavar="N",
-        type=positive,
-        help="calibration images; default: 100, or what a small folder can spare",
-    )
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
 
 
 def add_judgement(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from converter.inspect_graph import GraphTables, OpRow
     from converter.recipe import Recipe, Selection
+    from edge.manifest import ModelFile
 
 # Between an island and the rest.
 BORDERS = ("QUANTIZE", "DEQUANTIZE")
@@ -81,6 +82,21 @@ def islands(tables: GraphTables, recipe: Recipe) -> dict[str, dict[str, int]]:
         for name, others in OTHERS[recipe.activations].items()
     }
     return {name: counts for name, counts in found.items() if counts}
+
+
+def described(found: dict[str, dict[str, int]]) -> list[str]:
+    """Return what `islands` found as clauses, such as `float32 inside: CONV_2D x2`."""
+    return [f"{dtype} inside: {counted(kinds)}" for dtype, kinds in found.items()]
+
+
+def islands_of(file: ModelFile, recipe: Recipe) -> dict[str, dict[str, int]]:
+    """Return the `islands` of a quantised model file."""
+    return islands(read_tables(file.flatbuffer, file.path), recipe)
+
+
+def remarks(file: ModelFile, recipe: Recipe) -> list[str]:
+    """Return what the person who converts should know of a quantised model, a clause each."""
+    return [*filter(None, [recipe.purpose]), *described(islands_of(file, recipe))]
 
 
 def unwanted(tables: GraphTables, recipe: Recipe, kept_float: Iterable[str] = ()) -> dict[str, int]:

@@ -11,7 +11,15 @@ from calibration.ranges import Range
 from converter import flatbuffer as fb
 from converter.dead_filters import with_live_filters
 from converter.inspect_graph import GraphTables, OpRow, read_tables
-from converter.islands import counted, islands, names_of, refuse_float, selected, unwanted
+from converter.islands import (
+    counted,
+    described,
+    islands,
+    names_of,
+    refuse_float,
+    selected,
+    unwanted,
+)
 from converter.quantize_litert import quantize_litert, rules_of
 from converter.quantize_tflite import quantize_tflite
 from edge.errors import ConfigError, ModelError
@@ -52,8 +60,10 @@ class Quantized:
     def describe(self, recipe: Recipe) -> str:
         """Return how it was made, for the manifest and the report."""
         words = f"quantised after training with recipe {recipe.name} by {NAMES[self.quantizer]}"
-        inside = [f"{dtype} inside: {counted(kinds)}" for dtype, kinds in self.islands.items()]
-        parts = [f"{words} ({self.reason})", *inside, *filter(None, [recipe.purpose])]
+        repairs = ", ".join(repair.replace("_", " ") for repair in recipe.repairs)
+        parts = [f"{words} ({self.reason})"]
+        parts += [f"repairs: {repairs}"] if repairs else []
+        parts += [*described(self.islands), *filter(None, [recipe.purpose])]
         return "; ".join(parts)
 
 

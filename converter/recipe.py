@@ -28,6 +28,18 @@ Kept = Literal["float32", "int16"]
 Repair = Literal["equalisation", "bias_correction", "adaptive_rounding"]
 
 
+def check_patterns(names: Iterable[str]) -> None:
+    """Refuse what is no regular expression.
+
+    Raises:
+        ValueError: One is none.
+    """
+    try:
+        _ = [re.compile(pattern) for pattern in names]
+    except re.error as error:
+        raise ValueError(f"{error.pattern!r} is no regular expression: {error}") from error
+
+
 class Selection(BaseModel):
     """Ops of the float model; one is selected if any of the three says so.
 
@@ -46,10 +58,7 @@ class Selection(BaseModel):
     @field_validator("names")
     @classmethod
     def _check_patterns(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            _ = [re.compile(pattern) for pattern in names]
-        except re.error as error:
-            raise ValueError(f"{error.pattern!r} is no regular expression: {error}") from error
+        check_patterns(names)
         return names
 
     def __bool__(self) -> bool:
@@ -118,6 +127,25 @@ class Recipe(BaseModel):
     def is_mixed(self) -> bool:
         """Return whether some ops are kept out of the recipe's own precision."""
         return bool(self.keep_float or self.keep_int16)
+
+
+def with_ranges(
+    recipe: Recipe, *, calibrator: str | None = None, repairs: tuple[Repair, ...] | None = None
+) -> Recipe:
+    """Return the recipe with another calibrator or other repairs; `None` leaves its own.
+
+    Raises:
+        ConfigError: It looks at no images, which both need.
+    """
+    if not recipe.needs_ranges:
+        raise ConfigError(
+            f"recipe {recipe.name}: expected one that looks at images, to calibrate or repair; "
+            f"leave --calibrator and --repairs out, or type: --recipe {DEFAULT_RECIPE}"
+        )
+    changes = {"calibrator": calibrator, "repairs": repairs}
+    return recipe.model_copy(
+        update={key: value for key, value in changes.items() if value is not None}
+    )
 
 
 def with_kept(recipe: Recipe, names: Iterable[str], *, precision: Kept = "float32") -> Recipe:

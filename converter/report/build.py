@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from calibration.progress import bar
 from converter import accuracy, export
 from converter.bill import warnings
+from converter.islands import remarks
 from converter.latency import measure
 from converter.quantization import quantize_file
 from converter.recipe import load_recipe
@@ -93,9 +94,13 @@ def build(subject: Subject) -> Report:
         side_by_side=pictures,
         features=features,
         host=host(),
-        warnings=(*warnings(subject.bill), *notes),
+        warnings=(*warnings(subject.bill), *_remarks(subject), *notes),
         elapsed_s=elapsed_s,
     )
+
+
+def _remarks(subject: Subject) -> list[str]:
+    return remarks(subject.quantized, subject.recipe) if subject.recipe else []
 
 
 def host() -> dict[str, str]:

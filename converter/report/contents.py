@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from converter.conversion import Attempt, Images
     from converter.gate import Budget
     from converter.latency import Latency
+    from converter.recipe import Recipe
     from converter.sensitivity import LayerError
     from edge.manifest import ModelFile
 
@@ -46,6 +47,11 @@ class Subject:
     chosen: int = 0
     twin: bytes | None = None
     files: tuple[str, ...] = field(default=())
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The recipe that made `quantized`; `None` where the model was made elsewhere."""
+        return self.attempts[self.chosen].recipe if self.attempts else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from converter.gate import as_json as bill_json
+from converter.islands import islands_of
 
 if TYPE_CHECKING:
     from converter.bill import ImageRow
@@ -36,6 +37,7 @@ def as_json(report: Report) -> dict[str, Any]:
             "accuracy_loss": subject.budget.loss(subject.bill.head),
         },
         "bill": bill_json(subject.bill, subject.budget),
+        "islands": islands_of(subject.quantized, subject.recipe) if subject.recipe else None,
         "variants": [_variant(variant) for variant in report.variants],
         "images": [_image(row) for row in subject.bill.images],
         "layers": [asdict(layer) for layer in report.layers],

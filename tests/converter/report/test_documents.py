@@ -153,9 +153,9 @@ def test_accuracy_against_labels_stands_in_the_table_with_its_interval(report):
 def test_the_json_has_every_part(fields, report):
     assert fields["schema_version"] == SCHEMA_VERSION
     assert fields.keys() == {
-        "schema_version", "model", "accepted", "faults", "warnings", "budget", "bill", "variants",
-        "images", "layers", "features", "pictures", "attempts", "calibration", "provenance",
-        "host", "elapsed_s",
+        "schema_version", "model", "accepted", "faults", "warnings", "budget", "bill", "islands",
+        "variants", "images", "layers", "features", "pictures", "attempts", "calibration",
+        "provenance", "host", "elapsed_s",
     }  # fmt: skip
     assert not fields["accepted"]
     assert len(fields["images"]) == len(report.subject.images.held_back)
