@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from float_tflite_models import FloatModel, conv
+from reference import bright_net
 
 from converter import export
 from converter.cli import main
@@ -152,3 +153,20 @@ def test_what_an_int8_model_cannot_become_is_said(options, words, capsys):
 def test_what_a_float_model_cannot_become_is_said(float_model, options, words, capsys):
     assert main(["export", str(float_model), *options]) == MISUSED
     assert words in capsys.readouterr().err
+
+
+def run_words(folder, images, *options):
+    export.write(bright_net.model_file(), folder / "float.tflite")
+    words = ["run", str(folder / "float.tflite"), "--family", "ssd", "--images", str(images)]
+    counts = ["--count", "2", "--held-back", "2", "--no-report", "--no-repair"]
+    return [*words, *counts, *options, "-o", str(folder / "my.tflite")]
+
+
+def test_run_makes_them_beside_the_model(tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    images = bright_net.write_images(tmp_path / "images", 8)[0].parent
+
+    assert main(run_words(tmp_path, images, "--gpu", "--edgetpu")) == DONE
+
+    assert "ops on the Edge TPU" in capsys.readouterr().out
+    assert manifest.read(tmp_path / "my.gpu.tflite").manifest.provenance.recipe == "float16"
