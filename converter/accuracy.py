@@ -12,6 +12,7 @@ from edge.evaluation.bootstrap import RESAMPLES, bootstrap, interval
 from edge.evaluation.faults import ABSENT
 from edge.evaluation.measuring import Difference, measure
 from edge.manifest import Accuracy
+from edge.record import storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +128,7 @@ def _accuracy(row: Difference, dataset: str, images: int) -> Accuracy:
     first, second = row.values
     return Accuracy(
         metric=row.metric,
-        dataset=dataset,
+        dataset=storable(dataset),
         images=images,
         float_value=round(first, DIGITS),
         quantized_value=round(second, DIGITS),

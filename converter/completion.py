@@ -15,6 +15,7 @@ from converter.inspect_graph import read_tables
 from edge.errors import ConfigError
 from edge.heads import AnchorFreeHead, SegmentationHead, SsdHead, YoloHead
 from edge.manifest import InputTransform, Manifest, ModelFile, Provenance
+from edge.record import storable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,14 +70,14 @@ def complete(
     for sentence in (*draft.warnings, *said):
         _log.warning("%s: %s", path.name, sentence)
     manifest = Manifest(
-        name=origin.name,
+        name=storable(origin.name),
         input=_transform(draft, choice),
         outputs=draft.outputs,
         head=draft.head,
-        labels=labels,
+        labels=tuple(map(storable, labels)),
         provenance=Provenance(
-            source=origin.source,
-            license=origin.license,
+            source=storable(origin.source),
+            license=storable(origin.license),
             changes=draft.changes,
             recipe=FLOAT_RECIPE,
             seed=0,

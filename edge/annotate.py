@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.colors import class_color
+from edge.lettering import REFERENCE_HEIGHT_PX, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from edge.detections import Detections
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-# Thickness and text grow with the frame; 1 at this height.
-REFERENCE_HEIGHT_PX = 360
 
 
 def annotate_inplace(
@@ -50,9 +49,10 @@ def draw_box_inplace(
     Args:
         image: `(H, W, 3)` uint8, B G R; drawn on.
         box: x_min, y_min, x_max, y_max, pixels.
-        text: In ASCII, which is all that the font has.
+        text: What of it can be drawn is; OpenCV below 5 has ASCII only.
         color: B, G, R.
     """
+    text = printable(text)
     unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
     x1, y1, x2, y2 = (round(float(side)) for side in box)
     thickness = round(2 * unit)

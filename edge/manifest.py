@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 import edge.anchors as npy
 from edge.errors import ModelError
 from edge.heads import Head
-from edge.record import PositiveFloat, PositiveInt, Ratio, Record
+from edge.record import PositiveFloat, PositiveInt, Ratio, Record, Text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,10 +66,10 @@ class InputTransform(Record):
 class Calibration(Record):
     """Which images the activation ranges came from."""
 
-    digest: str
+    digest: Text
     images: PositiveInt
     seed: int
-    method: str
+    method: Text
 
 
 class Accuracy(Record):
@@ -82,8 +82,8 @@ class Accuracy(Record):
         difference_interval: 95 % bootstrap interval of the difference over images.
     """
 
-    metric: str
-    dataset: str
+    metric: Text
+    dataset: Text
     images: PositiveInt
     float_value: Ratio
     quantized_value: Ratio
@@ -94,12 +94,12 @@ class Accuracy(Record):
 class Provenance(Record):
     """Where the weights come from and what was done to them."""
 
-    source: str
-    license: str
-    changes: str
-    recipe: str
+    source: Text
+    license: Text
+    changes: Text
+    recipe: Text
     seed: int
-    tools: dict[str, str]
+    tools: dict[Text, Text]
 
 
 class Manifest(Record):
@@ -114,12 +114,12 @@ class Manifest(Record):
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    name: str
-    digest: str = ""
+    name: Text
+    digest: Text = ""
     input: InputTransform
-    outputs: dict[str, str]
+    outputs: dict[Text, Text]
     head: Head
-    labels: tuple[str, ...]
+    labels: tuple[Text, ...]
     score_threshold: Ratio = 0.5
     iou_threshold: Ratio = 0.6
     calibration: Calibration | None = None

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from edge.colors import class_color, luma
+from edge.lettering import REFERENCE_HEIGHT_PX, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from edge.class_map import ClassMap
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-# Thickness and text grow with the image; 1 at this height.
-REFERENCE_HEIGHT_PX = 360
 TINT = 0.45
 MAX_CLASSES = 256
 INSIDE = BRIGHT = 128  # of 255: half of a pixel, and of white
@@ -50,7 +49,7 @@ def overlay_inplace(
     for class_id, cover in zip(shown, covers, strict=True):
         _outline_inplace(image, cover, class_color(class_id), unit=unit)
     for line, class_id in enumerate(shown):
-        text = f"{labels[class_id]} {ratios[class_id]:.1%}"
+        text = printable(f"{labels[class_id]} {ratios[class_id]:.1%}")
         _write_inplace(image, text, color=class_color(class_id), line=line)
 
 

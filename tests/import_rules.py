@@ -35,8 +35,8 @@ LAYERS = {
     "pipeline": ["input_buffer", "detector", "segmenter", "pipeline"],
     "sinks": ["sinks", "sinks.*"],
     "app": [
-        "app", "check", "inspection", "annotate", "overlay", "demo", "broker", "subscriber",
-        "page", "plot", "evaluation", "evaluation.*", "benchmark", "benchmark.*",
+        "app", "check", "inspection", "lettering", "annotate", "overlay", "demo", "broker",
+        "subscriber", "page", "plot", "evaluation", "evaluation.*", "benchmark", "benchmark.*",
     ],
     "cli": ["cli", "__main__"],
 }  # fmt: skip

@@ -11,10 +11,10 @@ from calibration.images import read_image
 from converter.agreement import FLOAT_SCORE, MIN_IOU, box_ious
 from converter.bill import SEGMENTATION
 from converter.report.contents import Picture
-from converter.report.markup import clean
 from converter.sight import Sight
 from edge.annotate import annotate_inplace
 from edge.detections import Detections
+from edge.lettering import printable
 from edge.overlay import overlay_inplace
 
 if TYPE_CHECKING:
@@ -70,15 +70,13 @@ def draw_side_by_side(
     sights = [Sight(subject.reference), Sight(subject.quantized)]
     described = subject.reference.manifest
     background = getattr(described.head, "background", None)
-    # OpenCV 5 reads address 0 for half a surrogate pair.
-    labels = [clean(label) for label in described.labels]
     titles = ("float", subject.quantized.manifest.provenance.recipe)
     pictures = []
     for number, (why, row) in enumerate(chosen, start=1):
         image = read_image(row.path)
         first, second = (sight.look(image).seen for sight in sights)
         panels = [
-            _panel(image, seen, labels, background=background, title=title)
+            _panel(image, seen, described.labels, background=background, title=title)
             for seen, title in zip(_sure(first, second), titles, strict=True)
         ]
         data = _jpeg(_joined(panels))
@@ -136,7 +134,7 @@ def _panel(
         overlay_inplace(drawn, seen, labels, background=background)
     strip = np.full((STRIP_PX, drawn.shape[1], 3), PAPER, np.uint8)
     origin = (2, STRIP_PX - 8)
-    cv2.putText(strip, title, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
+    cv2.putText(strip, printable(title), origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
     return np.vstack([strip, drawn])
 
 

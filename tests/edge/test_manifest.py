@@ -224,6 +224,7 @@ def test_a_manifest_that_is_no_json_object_is_refused(read, text):
     [
         pytest.param({"colour": 1}, "colour: Extra inputs", id="unknown key"),
         pytest.param({"labels": None}, "labels: ", id="no labels"),
+        pytest.param({"name": "half \ud800"}, "name: .*half a surrogate pair", id="no text"),
         pytest.param({"score_threshold": 1.5}, "score_threshold: ", id="ratio over 1"),
         pytest.param({"head": {"kind": "ssd", "box_scales": [1, 2]}}, "head.box_scales", id="head"),
     ],
