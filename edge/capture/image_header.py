@@ -1,7 +1,8 @@
 """The size that an image file claims, and whether all of it is there, before anything is decoded.
 
 A file of a few kilobytes can claim a gigapixel: OpenCV's own limit is 2**30 px, which is 3 GiB of
-B G R and more than a board has. A JPEG that was cut short decodes to an image that is half grey.
+B G R and more than a board has. A JPEG that was cut short decodes to an image that is half grey. A
+PNG chunk that claims 2 GiB has OpenCV reserve and clear them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MAX_IMAGE_PIXELS = 64_000_000
@@ -23,6 +25,10 @@ JPEG_FILL = 0xFF
 JPEG_BARE_MARKERS = frozenset({JPEG_FILL, 0x01, *range(0xD0, 0xD8)})
 # Some cameras and editors append data of their own behind the end marker.
 TAIL_BYTES = 64 * 1024
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+PNG_CHECKSUM_BYTES = 4
+# Encoders cut the pixels into chunks of 8 KiB or more: enough for `MAX_IMAGE_PIXELS` of 16 bits.
+MAX_PNG_CHUNKS = 2**17
 
 
 def read_size(path: Path) -> tuple[int, int] | None:
@@ -36,7 +42,7 @@ def read_size(path: Path) -> tuple[int, int] | None:
             size_wh = _read_header(file)
     except (EOFError, struct.error) as error:
         raise SourceError(
-            f"{path}: expected a whole image, found one that is cut short; copy the file again"
+            f"{path}: expected a whole image, found one that is cut short or damaged; copy it again"
         ) from error
     except OSError as error:
         reason = f"cannot be read ({error.strerror})"
@@ -74,7 +80,31 @@ def _png_size(file: BinaryIO) -> tuple[int, int]:
     """Source: PNG specification, 11.2.1: IHDR comes first, big-endian."""
     file.seek(16)
     width, height = struct.unpack(">II", file.read(8))
+    for _ in png_chunks(file):
+        pass
     return width, height
+
+
+def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Yield kind and bytes of each chunk of a PNG, the file placed at the chunk's body.
+
+    Raises:
+        EOFError: A chunk claims more than the file has, none ends it, or there are too many.
+    """
+    file_bytes = file.seek(0, os.SEEK_END)
+    at = len(PNG_MAGIC)
+    for _ in range(MAX_PNG_CHUNKS):
+        file.seek(at)
+        start = file.read(8)
+        at += len(start)
+        length, kind = struct.unpack(">I4s", start)
+        if at + length + PNG_CHECKSUM_BYTES > file_bytes:
+            raise EOFError(f"a chunk claims {length} bytes")
+        yield kind, length
+        if kind == b"IEND":
+            return
+        at += length + PNG_CHECKSUM_BYTES
+    raise EOFError("too many chunks")
 
 
 def _bmp_size(file: BinaryIO) -> tuple[int, int]:
@@ -113,9 +143,9 @@ def _check_end(file: BinaryIO, end: bytes) -> None:
         raise EOFError("no end marker")
 
 
-# Magic bytes: how to read the size, and what ends a whole file; a BMP has no end marker.
+# Magic bytes: how to read the size, and the marker that ends a whole file, where one does.
 FORMATS = {
-    b"\x89PNG\r\n\x1a\n": (_png_size, b"IEND"),
+    PNG_MAGIC: (_png_size, b""),
     b"\xff\xd8\xff": (_jpeg_size, b"\xff\xd9"),
     b"BM": (_bmp_size, b""),
 }

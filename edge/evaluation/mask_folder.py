@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from edge.capture.image_header import read_size
+from edge.capture.image_header import PNG_MAGIC, png_chunks, read_size
 from edge.capture.opencv import silence_opencv
 from edge.errors import SourceError
 from edge.evaluation import names as names_file
@@ -28,10 +27,7 @@ NAME_END = "_mask"
 VOID = 255
 # Whether a folder holds 0 and 255 only, is told by so many of its masks.
 LOOKED_AT = 16
-PNG_START = b"\x89PNG\r\n\x1a\n"
 COLOR_AXES = 3
-# Of a PNG chunk beside its body: length, kind, checksum.
-CHUNK_BYTES = 12
 
 
 def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None) -> MaskTruth:
@@ -163,22 +159,11 @@ def _packed(colors: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _palette(path: Path) -> NDArray[np.uint8] | None:
-    """Return `(P, 3)` R G B of a PNG file, or `None`. Source: PNG specification, 5.3, 11.2.2.
-
-    Raises:
-        SourceError: A chunk claims more bytes than the file has: OpenCV would reserve them.
-    """
-    data = path.read_bytes()
-    if not data.startswith(PNG_START):
-        return None
-    at, palette = len(PNG_START), None
-    while at + CHUNK_BYTES <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        if at + CHUNK_BYTES + length > len(data):
-            raise SourceError(
-                f"{path}: expected a whole PNG, found one that is damaged; write it again"
-            )
-        if kind == b"PLTE" and length >= COLOR_AXES:
-            palette = np.frombuffer(data, np.uint8, length // 3 * 3, at + 8).reshape(-1, 3)
-        at += CHUNK_BYTES + length
-    return palette
+    """Return `(P, 3)` R G B of a PNG file that is whole, or `None`. Source: PNG, 11.2.2."""
+    with path.open("rb") as file:
+        if file.read(len(PNG_MAGIC)) != PNG_MAGIC:
+            return None
+        for kind, length in png_chunks(file):
+            if kind == b"PLTE" and length >= COLOR_AXES:
+                return np.frombuffer(file.read(length // 3 * 3), np.uint8).reshape(-1, 3)
+    return None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.capture.image_header import MAX_IMAGE_PIXELS, check_pixels, read_size
+from edge.capture.image_header import MAX_IMAGE_PIXELS, MAX_PNG_CHUNKS, check_pixels, read_size
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -84,6 +84,31 @@ def test_a_header_that_claims_too_much_is_refused_unread(tmp_path, make, size_wh
 def test_exactly_the_limit_is_let_through(tmp_path):
     assert MAX_IMAGE_PIXELS == 8000 * 8000
     check_pixels(tmp_path, (8000, 8000))
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"IDAT"])
+def test_a_png_chunk_that_claims_more_than_the_file_has_is_refused(tmp_path, kind):
+    path = tmp_path / "image.png"
+    data = png((40, 30))
+    at = data.index(b"IDAT") - 4
+    path.write_bytes(data[:at] + struct.pack(">I4s", 2**31 - 1, kind) + data[at:])
+    with pytest.raises(SourceError, match="cut short or damaged"):
+        read_size(path)
+
+
+def test_a_png_of_endless_empty_chunks_is_refused(tmp_path):
+    path = tmp_path / "image.png"
+    data = png((40, 30))
+    empty = struct.pack(">I4sI", 0, b"tEXt", zlib.crc32(b"tEXt"))
+    path.write_bytes(data[:33] + empty * (MAX_PNG_CHUNKS + 1) + data[33:])
+    with pytest.raises(SourceError, match="cut short or damaged"):
+        read_size(path)
+
+
+def test_a_png_may_have_bytes_of_others_behind_its_end(tmp_path):
+    path = tmp_path / "image.png"
+    path.write_bytes(encode(".png", (40, 30)) + b"an editor's own" * 9000)
+    assert read_size(path) == (40, 30)
 
 
 def test_a_bmp_stored_top_down_has_a_positive_height(tmp_path):
