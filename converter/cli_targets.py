@@ -36,7 +36,7 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
         "--tensorrt",
         action="store_true",
         help="make STEM.qdq.onnx of the float model and the images, for a Jetson; "
-        "needs pip install 'edge-vision[onnx]' onnxruntime",
+        "needs pip install 'edge-vision[onnx]'",
     )
 
 

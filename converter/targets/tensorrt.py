@@ -136,7 +136,8 @@ def onnxruntime_module() -> Any:  # noqa: ANN401
         return importlib.import_module("onnxruntime")
     except ModuleNotFoundError as error:
         raise DependencyError(
-            "onnxruntime is needed to verify what --tensorrt makes; type: pip install onnxruntime"
+            "onnxruntime is needed to verify what --tensorrt makes; "
+            "type: pip install 'edge-vision[onnx]'"
         ) from error
 
 
