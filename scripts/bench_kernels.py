@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import time
 import timeit
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from edge.nms import Suppressor
 from edge.quant import Quant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -88,15 +89,23 @@ def cases() -> list[Case]:
     ]
 
 
-def measure() -> list[tuple[str, float, float]]:
-    """Return (name, median microseconds of a frame, limit) for each number of candidates."""
+def measure(
+    chosen: Sequence[Case] | None = None, *, timer: Callable[[], float] = time.perf_counter
+) -> list[tuple[str, float, float]]:
+    """Return (name, median microseconds of a frame, limit) for each number of candidates.
+
+    Args:
+        chosen: The kinds to time; by default all of them, and class maps.
+        timer: Seconds, such as `time.process_time`.
+    """
     rows = []
-    for case in cases():
+    for case in cases() if chosen is None else chosen:
         for candidates, limit_us in case.limits_us.items():
             heads = case.heads(case.spec, candidates)
             name = f"{case.name}decode + suppress, {candidates} candidates"
-            rows.append((name, _median_us(_frame(case.spec), heads), limit_us))
-    return rows + [_segmentation_row(channels) for channels in MAP_CHANNELS]
+            rows.append((name, _median_us(_frame(case.spec), heads, timer=timer), limit_us))
+    maps = MAP_CHANNELS if chosen is None else ()
+    return rows + [_segmentation_row(channels, timer=timer) for channels in maps]
 
 
 def main() -> int:
@@ -125,19 +134,19 @@ def _frame(spec: ModelSpec) -> Callable[[Heads], int]:
     return run
 
 
-def _segmentation_row(channels: int) -> tuple[str, float, float]:
+def _segmentation_row(channels: int, *, timer: Callable[[], float]) -> tuple[str, float, float]:
     shape = (1, MAP_SIDE, MAP_SIDE, channels)
     head = SegmentationHead(activation="sigmoid" if channels == 1 else "softmax")
     spec = _spec(head, {"classes": shape}, input_wh=(MAP_SIDE, MAP_SIDE))
     decoder = SegmentationDecoder(spec, score_threshold=0.5)
     scores = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
     name = f"decode, {MAP_SIDE} x {MAP_SIDE} x {channels}"
-    return name, _median_us(decoder.decode, {"classes": scores}), UNLIMITED
+    return name, _median_us(decoder.decode, {"classes": scores}, timer=timer), UNLIMITED
 
 
-def _median_us(run: Callable[[Heads], int], heads: Heads) -> float:
+def _median_us(run: Callable[[Heads], int], heads: Heads, *, timer: Callable[[], float]) -> float:
     run(heads)
-    times_s = timeit.repeat(lambda: run(heads), number=CALLS, repeat=REPEATS)
+    times_s = timeit.repeat(lambda: run(heads), number=CALLS, repeat=REPEATS, timer=timer)
     return float(np.median(times_s)) / CALLS * US_PER_S
 
 

@@ -33,6 +33,7 @@ def window(number=0, **changes):
     fields = {
         "started_s": float(number),
         "bare_ms": 8.0,
+        "bare_cpu_ms": 8.0,
         "frames": 100,
         "elapsed_s": 1.0,
         "cpu_ms": 12.0,

@@ -137,9 +137,10 @@ def _rounds(tracks: list[_Track], plan: Plan, *, since_s: float, progress: Progr
 
 def _turn(track: _Track, window_s: float, *, since_s: float) -> None:
     """Half of the bare invokes before the window and half behind it: a drift hits both alike."""
-    before = track.rig.bare_ms(window_s * BARE_RATIO / 2)
+    before = track.rig.bare(window_s * BARE_RATIO / 2)
     run = track.rig.run(window_s)
-    bare = np.concatenate([before, track.rig.bare_ms(window_s * BARE_RATIO / 2)])
+    behind = track.rig.bare(window_s * BARE_RATIO / 2)
+    bare = np.concatenate([before.times_ms, behind.times_ms])
     rows = run.recorder.rows_ms
     track.bare.append(bare)
     track.rows.append(rows)
@@ -147,6 +148,7 @@ def _turn(track: _Track, window_s: float, *, since_s: float) -> None:
         Window(
             started_s=run.started_s - since_s,
             bare_ms=float(np.median(bare)),
+            bare_cpu_ms=(before.cpu_ms + behind.cpu_ms) / 2,
             frames=run.recorder.frames,
             elapsed_s=run.elapsed_s,
             cpu_ms=run.cpu_s * 1e3 / run.recorder.frames,

@@ -56,6 +56,7 @@ class Window(Record):
     Attributes:
         started_s: Seconds since the run began.
         bare_ms: Median of the bare invokes beside it.
+        bare_cpu_ms: CPU time of the whole process for one of them.
         frames: Frames published.
         elapsed_s: From the first frame taken to the last one published.
         cpu_ms: CPU time of the whole process for a frame.
@@ -65,6 +66,7 @@ class Window(Record):
 
     started_s: float
     bare_ms: float
+    bare_cpu_ms: float
     frames: int
     elapsed_s: float
     cpu_ms: float

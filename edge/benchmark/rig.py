@@ -36,6 +36,19 @@ MIN_INVOKES = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Bare:
+    """Bare invokes of a while.
+
+    Attributes:
+        times_ms: `(N,)`, of each.
+        cpu_ms: CPU time of the whole process for one of them.
+    """
+
+    times_ms: NDArray[np.float64]
+    cpu_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What the pipeline did for a while.
 
@@ -80,16 +93,18 @@ class Rig:
             self._model = app.open_model(config, file)
         self._buffers = self._model.input_buffers()
 
-    def bare_ms(self, duration_s: float) -> NDArray[np.float64]:
-        """Invoke for a while on what the input holds; return `(N,)` milliseconds an invoke."""
+    def bare(self, duration_s: float) -> Bare:
+        """Invoke for a while on what the input holds."""
         times_ns: list[int] = []
         with confined(self._cores.interpreter):
+            cpu_started_s = time.process_time()
             end_ns = time.perf_counter_ns() + round(duration_s * 1e9)
             while len(times_ns) < MIN_INVOKES or time.perf_counter_ns() < end_ns:
                 started_ns = time.perf_counter_ns()
                 self._model.invoke_bare()
                 times_ns.append(time.perf_counter_ns() - started_ns)
-        return np.array(times_ns) / NS_PER_MS
+            cpu_s = time.process_time() - cpu_started_s
+        return Bare(np.array(times_ns) / NS_PER_MS, cpu_s * 1e3 / len(times_ns))
 
     def run(self, duration_s: float) -> Run:
         """Run the pipeline from the source's first frame, for a while or to the source's end.
