@@ -90,6 +90,7 @@ class Worker:
     Attributes:
         start_s: From starting the process to its first result, seconds.
         versions: What the peer says it is made of.
+        pid: Of the process.
 
     Raises:
         PeerError: It does not get that far.
@@ -114,6 +115,7 @@ class Worker:
             self.close()
             raise
         self.start_s = time.perf_counter() - started_s
+        self.pid = self._process.pid
 
     def run(self, source: str, *, lead: int, frames: int) -> dict[str, Any]:
         """Have so many frames processed; return the answer."""
