@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import bench_peers_onnx
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
@@ -40,7 +39,20 @@ SCORE_SCALE, SCORE_ZERO_POINT = 1 / 256, -128
 
 
 def prepare(folder: Path, model: Path) -> None:
-    """Write the clip and the network in each form that LiteRT's relatives take.
+    """Write everything.
+
+    Raises:
+        EdgeError: See `write_network`.
+    """
+    from bench_peers_onnx import write_onnx  # noqa: PLC0415 - needs the dev extra
+
+    file = write_network(folder, model)
+    make_clip(folder / "clip.mp4")
+    write_onnx(file, folder / "clip.mp4", folder)
+
+
+def write_network(folder: Path, model: Path) -> ModelFile:
+    """Write the network in each form that LiteRT's relatives take, and what it means; return it.
 
     Raises:
         EdgeError: The model is no int8 SSD: the peers' loops are written for that head.
@@ -70,8 +82,7 @@ def prepare(folder: Path, model: Path) -> None:
             }
         )
     )
-    make_clip(folder / "clip.mp4")
-    bench_peers_onnx.write_onnx(file, folder / "clip.mp4", folder)
+    return file
 
 
 def make_clip(path: Path) -> None:

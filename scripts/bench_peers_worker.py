@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -99,16 +100,20 @@ class Worker:
     def __init__(self, row: Row, folder: Path) -> None:
         command = [str(row.python()), str(PEERS / row.script), str(folder), row.variant]
         log = folder / f"{row.environment or 'ours'}-{row.variant}.log".replace(":", "-")
+        reading, writing = os.pipe()
+        self._answers = os.fdopen(reading, encoding="utf-8")
         started_s = time.perf_counter()
-        with log.open("wb") as errors:
+        with log.open("wb") as printed:
             self._process = subprocess.Popen(
-                command,
+                [*command, str(writing)],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
+                stdout=printed,
+                stderr=printed,
+                pass_fds=(writing,),
                 cwd=ROOT,
                 text=True,
             )
+        os.close(writing)
         try:
             self.versions: str = self._answer(START_TIMEOUT_S)["ready"]
         except PeerError:
@@ -136,12 +141,10 @@ class Worker:
         return self._answer(ANSWER_TIMEOUT_S)
 
     def _answer(self, timeout_s: float) -> dict[str, Any]:
-        stdout = self._process.stdout
-        assert stdout is not None  # noqa: S101
         # One line answers one request, so none waits in the buffer that `select` cannot see.
-        if not select.select([stdout], [], [], timeout_s)[0]:
+        if not select.select([self._answers], [], [], timeout_s)[0]:
             raise PeerError(f"gave no answer within {timeout_s:g} s")
-        line = stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise PeerError(f"died with exit code {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
@@ -153,6 +156,7 @@ class Worker:
         """End the process."""
         self._process.kill()
         self._process.communicate()
+        self._answers.close()
 
     def __enter__(self) -> Self:
         return self

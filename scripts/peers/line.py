@@ -116,17 +116,17 @@ class Loop:
 
 
 def serve(open_peer: Callable[[Path, str], Peer]) -> int:
-    """Answer requests until the line closes; the arguments are the folder and a variant.
+    """Answer requests from stdin until it closes.
 
-    What libraries print to stdout goes to stderr: stdout is the line.
+    The arguments are the folder, a variant and the file descriptor of the answers: stdout is what
+    libraries print to.
     """
-    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    os.dup2(2, 1)
+    folder, variant = Path(sys.argv[1]), sys.argv[2]
+    answers = os.fdopen(int(sys.argv[3]), "w", buffering=1, encoding="utf-8")
 
     def answer(content: dict[str, Any]) -> None:
         answers.write(json.dumps(content) + "\n")
 
-    folder, variant = Path(sys.argv[1]), "".join(sys.argv[2:])
     try:
         peer = open_peer(folder, variant)
         peer.run("clip", lead=0, frames=1)

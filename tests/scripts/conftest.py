@@ -1,0 +1,10 @@
+"""What the scripts are made of can be imported here, as the scripts themselves import it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+sys.path[:0] = [str(SCRIPTS), str(SCRIPTS / "peers")]
