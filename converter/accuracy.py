@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.evaluation.progress import Progress
+    from edge.evaluation.truth import Truth
     from edge.manifest import ModelFile
 
 # Of a mean average precision; a hundredth of a point is far below what an image set can tell.
@@ -27,17 +29,47 @@ DIGITS = 5
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What is on the images, for a model to be judged by.
+
+    Attributes:
+        path: Of any form that `edge.evaluation.reading.read` knows.
+        names: File of the names of the class ids in YOLO text files or masks; `None` looks for one
+            beside them.
+        said: What was logged of them: of several comparisons, the first says it for all.
+    """
+
+    path: Path
+    names: Path | None = None
+    said: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    def read(self, images: Sequence[Path]) -> Truth:
+        """Read what is on these images.
+
+        Raises:
+            SourceError: They are of no known form, or fit no image.
+        """
+        return reading.read(self.path, images, names_path=self.names)
+
+    def warn(self, lines: Sequence[str]) -> None:
+        """Log what was not logged before."""
+        for line in lines:
+            if line not in self.said:
+                _log.warning("%s: %s", self.path, line)
+        self.said.update(lines)
+
+
 # Two models, the labelled images, and how to draw: nine names, and none hides in a bundle.
 def compare(  # noqa: PLR0913
     float_file: ModelFile,
     quantized_file: ModelFile,
     *,
     images: Sequence[Path],
-    annotations: Path,
+    annotations: Annotations,
     dataset: str,
     seed: int,
     resamples: int = RESAMPLES,
-    names: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Accuracy, ...]:
     """Measure two models on the same images, and their difference: what `edge eval A B` does.
@@ -49,11 +81,10 @@ def compare(  # noqa: PLR0913
         float_file: The reference.
         quantized_file: What was made of it.
         images: The images; none should have served for calibration.
-        annotations: Of any form that `edge.evaluation.reading.read` knows.
+        annotations: Of them.
         dataset: Name of the set, for the manifest.
         seed: Of the draws.
         resamples: Number of draws.
-        names: File of the names of the class ids in YOLO text files or masks, or `None`.
         progress: Called with (images run, images to run), both models counted.
 
     Raises:
@@ -61,7 +92,7 @@ def compare(  # noqa: PLR0913
         ModelError: A model cannot be run, or the annotations are none for its head or its labels.
         DependencyError: pycocotools is not installed, and boxes are to be judged.
     """
-    truth = reading.read(annotations, images, names_path=names)
+    truth = annotations.read(images)
     measured = measure(
         (float_file, quantized_file),
         truth,
@@ -70,8 +101,7 @@ def compare(  # noqa: PLR0913
         resamples=resamples,
         progress=progress,
     )
-    for line in [*truth.faults.lines(without=ABSENT), *measured.evaluations[0].notes]:
-        _log.warning("%s: %s", annotations, line)
+    annotations.warn([*truth.faults.lines(without=ABSENT), *measured.evaluations[0].notes])
     count = measured.evaluations[0].images
     return tuple(_accuracy(row, dataset, count) for row in measured.differences)
 
@@ -82,7 +112,7 @@ def compare_all(  # noqa: PLR0913
     others: Sequence[ModelFile],
     *,
     images: Sequence[Path],
-    annotations: Path,
+    annotations: Annotations,
     dataset: str,
     seed: int,
     resamples: int = RESAMPLES,
@@ -97,7 +127,7 @@ def compare_all(  # noqa: PLR0913
         ModelError: A model cannot be run, or the annotations are none for its head or its labels.
         DependencyError: pycocotools is not installed, and boxes are to be judged.
     """
-    truth = reading.read(annotations, images, names_path=None)
+    truth = annotations.read(images)
     measured = measure(
         (float_file, *others), truth, images, seed=seed, resamples=0, progress=progress
     )

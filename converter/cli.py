@@ -146,7 +146,7 @@ def _run(arguments: argparse.Namespace) -> int:
         calibration_count=arguments.count,
         held_back_count=arguments.held_back,
         seed=arguments.seed,
-        annotations=arguments.annotations,
+        annotations=cli_judgement.annotations_of(arguments),
     )
     with waiting("import"):
         reference = import_model(
@@ -234,7 +234,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     images = Images(
         calibration=image_set(arguments.images, drawn.paths, seed=arguments.seed),
         held_back=drawn.paths,
-        annotations=arguments.annotations,
+        annotations=cli_judgement.annotations_of(arguments),
         dataset=arguments.images.resolve().name,
     )
     bill = judge(reference, quantized, images, seed=arguments.seed)

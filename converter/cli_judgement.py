@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converter.gate import ACCURACY_LOSSES, MIN_AGREEMENT, Budget
 from edge.command import positive
+from edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from converter.accuracy import Annotations
 
 HELD_BACK_COUNT = 100
 
@@ -15,7 +20,14 @@ def add_judgement(parser: argparse.ArgumentParser) -> None:
     """Add the options of the comparison with the float model."""
     parser.add_argument("--images", metavar="DIR", type=Path, required=True)
     parser.add_argument(
-        "--annotations", metavar="FILE", type=Path, help="COCO instances.json: judge by mAP"
+        "--annotations",
+        metavar="FILE|DIR",
+        type=Path,
+        help="judge by labels: a COCO instances file; or a folder of VOC XML, YOLO text, or PNG "
+        "masks",
+    )
+    parser.add_argument(
+        "--names", metavar="FILE", type=Path, help="names of YOLO's or the masks' class ids"
     )
     parser.add_argument(
         "--held-back",
@@ -57,6 +69,21 @@ def _ratio(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text}")
     return value
+
+
+def annotations_of(arguments: argparse.Namespace) -> Annotations | None:
+    """Return the labels to judge by, if any are given.
+
+    Raises:
+        ConfigError: Names are given without them.
+    """
+    from converter.accuracy import Annotations  # noqa: PLC0415 - inspect needs no OpenCV
+
+    if arguments.annotations is None:
+        if arguments.names is not None:
+            raise ConfigError("--names belongs to labels; give them with --annotations")
+        return None
+    return Annotations(arguments.annotations, arguments.names)
 
 
 def budget_of(arguments: argparse.Namespace) -> Budget:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.dataset import ImageSet
+    from converter.accuracy import Annotations
     from converter.bill import Bill
     from converter.gate import Budget
     from converter.latency import Latency
@@ -41,13 +42,13 @@ class Images:
     Attributes:
         calibration: What the ranges come from.
         held_back: What the result is judged on.
-        annotations: COCO `instances` of the held-back ones, or `None`.
+        annotations: Of the held-back ones, or `None`.
         dataset: Name of the set, for the manifest.
     """
 
     calibration: ImageSet
     held_back: tuple[Path, ...]
-    annotations: Path | None
+    annotations: Annotations | None
     dataset: str
 
 
@@ -116,7 +117,7 @@ def draw_images(
     calibration_count: int | None,
     held_back_count: int,
     seed: int,
-    annotations: Path | None,
+    annotations: Annotations | None,
 ) -> Images:
     """Draw both parts from one folder, by seed, duplicates and near-duplicates left out.
 
@@ -125,7 +126,7 @@ def draw_images(
         calibration_count: `None` takes half of what is drawn, at most `CALIBRATION_COUNT`.
         held_back_count: Most images to judge on.
         seed: Of the draw.
-        annotations: COCO `instances` of the images, or `None`.
+        annotations: Of the images, or `None`.
 
     Raises:
         SourceError: The folder has not more images than calibration takes.

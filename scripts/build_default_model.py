@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from converter import export  # noqa: E402
+from converter.accuracy import Annotations  # noqa: E402
 from converter.bill import as_text  # noqa: E402
 from converter.choice import Choice, Origin  # noqa: E402
 from converter.conversion import convert, draw_images  # noqa: E402
@@ -147,7 +148,7 @@ def _build_once(folder: Path, arguments: argparse.Namespace) -> tuple[bytes, str
         calibration_count=CALIBRATION_COUNT,
         held_back_count=HELD_BACK_COUNT,
         seed=arguments.seed,
-        annotations=arguments.annotations,
+        annotations=Annotations(arguments.annotations),
     )
     images = replace(images, dataset=DATASET)
     origin = Origin(

@@ -12,10 +12,9 @@ from reference import coco_scenes, tiny_model
 
 from calibration.dataset import split
 from calibration.images import read_image
-from converter.accuracy import compare, compare_all
+from converter.accuracy import Annotations, compare, compare_all
 from edge import manifest
 from edge.errors import SourceError
-from edge.evaluation import reading
 from edge.evaluation.box_run import BoxRun
 from edge.heads import SegmentationHead
 from edge.manifest import ModelFile
@@ -39,7 +38,8 @@ def worse(file):
 @pytest.fixture(scope="module")
 def labelled(file, tmp_path_factory):
     """Return (image paths, annotations)."""
-    return coco_scenes.write_set(tmp_path_factory.mktemp("set"), file)
+    paths, instances = coco_scenes.write_set(tmp_path_factory.mktemp("set"), file)
+    return paths, Annotations(instances)
 
 
 def test_a_model_loses_nothing_against_itself(file, labelled):
@@ -62,7 +62,7 @@ def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file
         file, worse, images=paths, annotations=annotations, dataset="scenes", seed=0, resamples=100
     )
 
-    truth = reading.read(annotations, paths)
+    truth = annotations.read(paths)
     found = []
     for each in (file, worse):
         run = BoxRun(each, truth)
@@ -118,19 +118,21 @@ def test_images_without_a_known_object_are_refused(file, labelled):
         )
 
 
-def test_labels_that_are_not_judged_are_logged(file, labelled, caplog):
+def test_labels_that_are_not_judged_are_logged_once_for_all_comparisons(file, labelled, caplog):
     paths, annotations = labelled
     labels = ("gnome", *file.manifest.labels[1:])
     changed = file.manifest.model_copy(update={"labels": labels})
     stranger = ModelFile(file.path, file.flatbuffer, changed, file.anchors)
 
+    fresh = Annotations(annotations.path)
     with caplog.at_level(logging.WARNING):
-        compare(
-            stranger, stranger, images=paths, annotations=annotations, dataset="x", seed=0,
-            resamples=1,
-        )  # fmt: skip
+        for _ in range(2):
+            compare(
+                stranger, stranger, images=paths, annotations=fresh, dataset="x", seed=0,
+                resamples=1,
+            )  # fmt: skip
 
-    assert "not judged, as the annotations lack them: gnome" in caplog.text
+    assert caplog.text.count("not judged, as the annotations lack them: gnome") == 1
     assert "not judged, as the model lacks them: person" in caplog.text
     assert "not there" not in caplog.text
 
@@ -147,7 +149,8 @@ def test_segmenters_are_compared_by_masks(tmp_path):
     swapped = described.model_copy(update={"labels": ("green", "red", "blue")})
     other = factories.model_file(flatbuffer=flatbuffer, manifest=swapped, anchors=None)
     (tmp_path / "masks").mkdir()
-    (tmp_path / "masks" / "classes.txt").write_text("red\ngreen\nblue\n")
+    (tmp_path / "colours.txt").write_text("red\ngreen\nblue\n")
+    annotations = Annotations(tmp_path / "masks", tmp_path / "colours.txt")
     images = []
     for number in range(4):
         ids = np.random.default_rng(number).integers(0, 3, (12, 16))
@@ -156,9 +159,8 @@ def test_segmenters_are_compared_by_masks(tmp_path):
         cv2.imwrite(str(tmp_path / "masks" / f"{number}.png"), ids.astype(np.uint8))
 
     rows = compare(
-        file, other, images=images, annotations=tmp_path / "masks", dataset="colours", seed=0,
-        resamples=50,
-    )  # fmt: skip
+        file, other, images=images, annotations=annotations, dataset="colours", seed=0, resamples=50
+    )
 
     assert [row.metric for row in rows] == ["mIoU", "pixel accuracy"]
     assert [row.float_value for row in rows] == [1, 1]
@@ -171,9 +173,9 @@ def test_the_shipped_model_finds_what_is_on_real_photographs(file, assets):
     folder = assets / "data" / "coco_train178"
     _, held_back = split(sorted((folder / "images").glob("*.jpg")), seed=0, calibration_count=138)
 
+    annotations = Annotations(folder / "instances.json")
     (strict, loose) = compare(
-        file, file, images=held_back, annotations=folder / "instances.json", dataset="coco",
-        seed=0, resamples=1,
-    )  # fmt: skip
+        file, file, images=held_back, annotations=annotations, dataset="coco", seed=0, resamples=1
+    )
 
     assert 0.2 < strict.quantized_value < loose.quantized_value < 0.8
