@@ -15,6 +15,7 @@ import line
 from edge import app, config
 from edge.capture.latest import CaptureThread
 from edge.cores import Cores, available_cores, confined
+from edge.detections import Detections
 from edge.interpreter import Interpreter
 from edge.pipeline import Pipeline
 
@@ -53,7 +54,8 @@ class Stopwatch:
                 self._start()
             return
         self._frames += 1
-        self._detections += len(observation.result)
+        if isinstance(observation.result, Detections):  # and no class map
+            self._detections += len(observation.result)
 
     def close(self, timeout_s: float) -> int:  # noqa: ARG002 - nothing is on its way
         """Return 0."""
