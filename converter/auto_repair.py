@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from converter.recipe import Repair, with_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from converter.inspect_graph import GraphTables
     from converter.recipe import Recipe
@@ -20,8 +20,8 @@ REPAIRS: tuple[tuple[Repair, ...], ...] = (
     ("equalisation", "adaptive_rounding", "bias_correction"),
     ("adaptive_rounding", "bias_correction"),
 )
-# Worst layers kept float: doubled until the gate opens. Half of a model in float is none in int8.
-KEPT_COUNTS = (1, 2, 4, 8, 16)
+# Worst layers kept float, at most. Half of a model in float is none in int8.
+MAX_KEPT = 16
 MAX_KEPT_RATIO = 0.5
 WORDS = dict(
     zip(get_args(Repair), ("equalisation", "bias correction", "adaptive rounding"), strict=True)
@@ -46,8 +46,8 @@ def free_repairs(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
 
 def kept_layers(
     recipe: Recipe, tables: GraphTables, errors: Sequence[LayerError]
-) -> Iterator[tuple[str, Recipe]]:
-    """Yield recipes that keep ever more of the worst layers float: (what it changes, recipe).
+) -> list[tuple[str, Recipe]]:
+    """Return recipes that keep ever more of the worst layers float: (what it changes, recipe).
 
     A layer is kept together with what reads it: alone, its output would be rounded at the door.
 
@@ -57,16 +57,42 @@ def kept_layers(
         errors: Of its layers.
     """
     if recipe.activations != "int8":
-        return
-    worst = sorted(errors, key=lambda row: (-row.share, row.name))
-    before: set[str] = set()
-    for count in KEPT_COUNTS:
-        names = _with_readers(tables, [row.name for row in worst[:count]])
-        if set(names) == before or len(names) > MAX_KEPT_RATIO * len(tables.ops):
-            return
-        before = set(names)
-        words = f"{_words(recipe.repairs, recipe.calibrator)}, {len(names)} layers float"
-        yield words, with_kept(recipe, names)
+        return []
+    worst = [row.name for row in sorted(errors, key=lambda row: (-row.share, row.name))]
+    steps = (
+        _with_readers(tables, worst[: count + 1]) for count in range(min(MAX_KEPT, len(worst)))
+    )
+    distinct = dict.fromkeys(tuple(names) for names in steps)
+    most = MAX_KEPT_RATIO * len(tables.ops)
+    words = _words(recipe.repairs, recipe.calibrator)
+    return [
+        (f"{words}, {len(names)} layers float", with_kept(recipe, names))
+        for names in distinct
+        if 0 < len(names) <= most
+    ]
+
+
+def search_fewest(count: int, passes: Callable[[int], bool]) -> int | None:
+    """Return how many of `count` steps it takes to pass, or `None` if all are not enough.
+
+    Doubled until it passes, then halved towards the last that did not: of 16, at most 8 tries.
+
+    Args:
+        count: Of steps.
+        passes: Tells whether so many are enough; called once for each number.
+    """
+    failed, tried = 0, 1
+    while tried <= count and not passes(tried):
+        failed, tried = tried, min(2 * tried, count) if tried < count else count + 1
+    if tried > count:
+        return None
+    while tried - failed > 1:
+        middle = (failed + tried) // 2
+        if passes(middle):
+            tried = middle
+        else:
+            failed = middle
+    return tried
 
 
 def _words(repairs: Sequence[Repair], calibrator: str) -> str:

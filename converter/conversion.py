@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from calibration.dataset import image_set, sample
 from calibration.progress import bar
 from converter import accuracy, export
-from converter.auto_repair import free_repairs, kept_layers
-from converter.gate import JUDGED_METRICS, faults
+from converter.attempts import Attempt, merit
+from converter.auto_repair import free_repairs, kept_layers, search_fewest
+from converter.gate import faults
 from converter.inspect_graph import read_tables
 from converter.latency import measure
 from converter.observations import Observations
 from converter.quantization import quantize_observed
 from converter.sensitivity import layer_errors
 from converter.verify import compare
-from edge.errors import SourceError
+from edge.errors import ModelError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,25 +54,6 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One way that was tried to quantise the model.
-
-    Attributes:
-        what: It differs in from the recipe asked for, a clause for people.
-        recipe: That made it.
-        bill: Of its result on the held-back images.
-        faults: Sentences on how that exceeds the budget; none where it passes.
-        elapsed_s: Of quantising and judging it.
-    """
-
-    what: str
-    recipe: Recipe
-    bill: Bill
-    faults: tuple[str, ...]
-    elapsed_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Conversion:
     """A quantised model, and how it came about.
 
@@ -98,7 +80,7 @@ class Conversion:
     @property
     def bill(self) -> Bill:
         """The bill of the result."""
-        return self.attempts[self.chosen].bill
+        return self.attempts[self.chosen].made
 
     @property
     def recipe(self) -> Recipe:
@@ -173,18 +155,18 @@ def convert(
     """Quantise, judge against the budget, repair where it fails, and return all that was tried.
 
     Repairs are tried in the order of what they cost on the board: other calibrators and repairs of
-    the weights, then the worst layers kept float, ever more of them. The first that passes is the
+    the weights, then the worst layers kept float, the fewest that do. The first that passes is the
     result; where none does, the best. The quantised file carries its accuracy in its manifest,
     whether it passes or not.
     """
-    trials = _Trials(Observations(reference, images.calibration), images, budget)
+    trials = Trials(Observations(reference, images.calibration), images, budget)
     trials.run(f"recipe {recipe.name}", recipe)
     if repair and not trials.passed:
         _repair(trials, recipe)
     return trials.conversion()
 
 
-def _repair(trials: _Trials, recipe: Recipe) -> None:
+def _repair(trials: Trials, recipe: Recipe) -> None:
     for what, other in free_repairs(recipe):
         if trials.run(what, other):
             return
@@ -196,15 +178,14 @@ def _repair(trials: _Trials, recipe: Recipe) -> None:
             reference, file, trials.images.calibration.paths, twin=twin, progress=progress
         )
     tables = read_tables(reference.flatbuffer, reference.path)
-    for what, other in kept_layers(best, tables, errors):
-        if trials.run(what, other):
-            return
+    steps = kept_layers(best, tables, errors)
+    search_fewest(len(steps), lambda count: trials.run(*steps[count - 1]))
 
 
 def describe_attempts(done: Conversion) -> list[str]:
     """Return a line for each attempt, and one on the cost of what was kept float."""
     lines = [
-        f"tried {attempt.what}: {_figure(attempt)} in {attempt.elapsed_s:.0f} s, "
+        f"tried {attempt.what}: {attempt.figure} in {attempt.elapsed_s:.0f} s, "
         f"{'refused' if attempt.faults else 'passes'}"
         for attempt in done.attempts
     ]
@@ -216,19 +197,12 @@ def describe_attempts(done: Conversion) -> list[str]:
     return lines
 
 
-def _figure(attempt: Attempt) -> str:
-    judged = [row for row in attempt.bill.accuracy if row.metric in JUDGED_METRICS]
-    if judged:
-        return ", ".join(f"{row.metric} {row.difference:+.4f}" for row in judged)
-    return f"agreement {attempt.bill.agreement:.1%}"
-
-
-class _Trials:
+class Trials:
     """All attempts at one model, and what they made.
 
     Attributes:
         attempts: In the order in which they were run.
-        files: What each made.
+        files: What each made; of one that failed, what the first made.
     """
 
     def __init__(self, observations: Observations, images: Images, budget: Budget) -> None:
@@ -246,20 +220,31 @@ class _Trials:
     @property
     def best(self) -> int:
         """The index of the attempt to deliver: the one that passes, or comes nearest; the first."""
-        return max(range(len(self.attempts)), key=lambda index: _merit(self.attempts[index]))
+        return max(range(len(self.attempts)), key=lambda index: merit(self.attempts[index]))
 
     def run(self, what: str, recipe: Recipe) -> bool:
         """Quantise and judge once more; return whether that passes."""
         started = time.monotonic()
-        with bar("observe") as self.observations.progress:
-            file = quantize_observed(self.observations, recipe)
+        try:
+            with bar("observe") as self.observations.progress:
+                file = quantize_observed(self.observations, recipe)
+        except ModelError as error:
+            # Without a first result there is nothing to deliver, and nothing to repair.
+            if not self.attempts:
+                raise
+            elapsed_s = time.monotonic() - started
+            self._add(Attempt(what, recipe, None, (str(error),), elapsed_s), self.files[0])
+            return False
         bill = judge(self.observations.file, file, self.images, seed=self.images.calibration.seed)
         manifest = file.manifest.model_copy(update={"accuracy": bill.accuracy})
         elapsed_s = time.monotonic() - started
         found = tuple(faults(bill, self._budget))
-        self.files.append(export.sealed(file, manifest))
-        self.attempts.append(Attempt(what, recipe, bill, found, elapsed_s))
+        self._add(Attempt(what, recipe, bill, found, elapsed_s), export.sealed(file, manifest))
         return not found
+
+    def _add(self, attempt: Attempt, file: ModelFile) -> None:
+        self.attempts.append(attempt)
+        self.files.append(file)
 
     def conversion(self) -> Conversion:
         """Return the result, its invoke timed against the plain one where layers stay float."""
@@ -279,8 +264,3 @@ class _Trials:
             ),
             latencies=latencies,
         )
-
-
-def _merit(attempt: Attempt) -> tuple[bool, float]:
-    judged = [row.difference for row in attempt.bill.accuracy if row.metric in JUDGED_METRICS]
-    return not attempt.faults, min(judged) if judged else attempt.bill.agreement

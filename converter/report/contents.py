@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from converter.attempts import Attempt
     from converter.bill import Bill
-    from converter.conversion import Attempt, Images
+    from converter.conversion import Images
     from converter.gate import Budget
     from converter.latency import Latency
     from converter.recipe import Recipe

@@ -96,7 +96,8 @@ def _attempts(report: Report) -> list[dict[str, Any]]:
             "what": attempt.what,
             "recipe": attempt.recipe.model_dump(mode="json"),
             "chosen": number == subject.chosen,
-            "bill": bill_json(attempt.bill, subject.budget),
+            "bill": attempt.bill and bill_json(attempt.bill, subject.budget),
+            "faults": list(attempt.faults),
             "elapsed_s": round(attempt.elapsed_s, 2),
         }
         for number, attempt in enumerate(subject.attempts)

@@ -136,7 +136,7 @@ def attempts(report: Report) -> Table:
                 attempt.what,
                 attempt.recipe.name,
                 _agreement(attempt.bill),
-                _losses(attempt.bill.accuracy),
+                _losses(attempt.bill.accuracy if attempt.bill else ()),
                 f"{attempt.elapsed_s:.1f}",
                 ("chosen, " if number == subject.chosen else "")
                 + ("; ".join(attempt.faults) or "passes"),

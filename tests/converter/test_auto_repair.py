@@ -6,9 +6,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from reference import tiny_net
 
-from converter.auto_repair import CALIBRATORS, MAX_KEPT_RATIO, REPAIRS, free_repairs, kept_layers
+from converter.auto_repair import (
+    CALIBRATORS,
+    MAX_KEPT_RATIO,
+    REPAIRS,
+    free_repairs,
+    kept_layers,
+    search_fewest,
+)
 from converter.inspect_graph import read_tables
 from converter.recipe import load_recipe
 from converter.sensitivity import LayerError
@@ -51,11 +60,11 @@ def test_there_is_nothing_to_repair_without_int8_activations(name, tables):
     recipe = load_recipe(name)
 
     assert list(free_repairs(recipe)) == []
-    assert list(kept_layers(recipe, tables, errors())) == []
+    assert kept_layers(recipe, tables, errors()) == []
 
 
 def test_the_worst_layer_is_kept_first_together_with_what_reads_it(tables):
-    what, recipe = next(kept_layers(load_recipe("int8"), tables, errors(deep=0.9)))
+    what, recipe = kept_layers(load_recipe("int8"), tables, errors(deep=0.9))[0]
 
     kept = {name.strip("^$") for name in recipe.keep_float.names}
     assert kept == {"deep", "near", "wide"}
@@ -75,3 +84,15 @@ def test_each_recipe_keeps_more_than_the_one_before(tables):
 
     assert kept
     assert all(before < after for before, after in pairwise(kept))
+
+
+@given(data=st.data(), count=st.integers(0, 16))
+def test_the_fewest_that_pass_are_found_and_none_is_tried_twice(data, count):
+    needed = data.draw(st.integers(1, count + 1))
+    tried = []
+
+    found = search_fewest(count, lambda number: tried.append(number) or number >= needed)
+
+    assert found == (needed if needed <= count else None)
+    assert len(tried) == len(set(tried)) <= 8
+    assert all(1 <= number <= count for number in tried)

@@ -6,9 +6,11 @@ import pytest
 from reference import bright_net
 
 from calibration.dataset import image_set
-from converter.conversion import Images, convert
+from converter.conversion import Images, Trials, convert, describe_attempts
 from converter.gate import Budget
-from converter.recipe import load_recipe
+from converter.observations import Observations
+from converter.recipe import load_recipe, with_kept
+from edge.errors import ModelError
 
 OUT_OF_REACH = Budget(agreement=1.01)
 
@@ -50,6 +52,41 @@ def test_where_nothing_passes_the_best_is_kept_with_all_that_was_tried(images):
     assert done.bill.agreement == max(attempt.bill.agreement for attempt in done.attempts)
     assert done.faults
     assert any(attempt.recipe.is_mixed for attempt in done.attempts)
+
+
+def test_of_what_passes_the_fewest_layers_are_kept_float(images):
+    trials = Trials(Observations(bright_net.model_file(), images.calibration), images, Budget(0.0))
+    recipe = load_recipe("int8")
+    for names in (["stem", "raw_boxes"], ["raw_boxes"], ["stem", "raw_scores"]):
+        trials.run(" and ".join(names), with_kept(recipe, names))
+
+    assert trials.attempts[trials.best].what == "raw_boxes"
+
+
+def test_an_attempt_that_cannot_be_made_is_told_and_the_search_goes_on(images):
+    file = bright_net.model_file(leaky=True)
+    trials = Trials(Observations(file, images.calibration), images, Budget(agreement=0.0))
+    whole = load_recipe("int8").model_copy(update={"quantizer": "litert"})
+    kept = with_kept(whole, ["active"])
+
+    assert trials.run("kept", kept)
+    assert not trials.run("whole", whole)
+    assert trials.run("kept again", kept)
+
+    done = trials.conversion()
+    assert [attempt.bill is None for attempt in done.attempts] == [False, True, False]
+    assert done.chosen != 1
+    told = describe_attempts(done)[1]
+    assert "tried whole: " in told
+    assert "LEAKY_RELU" in told
+    assert told.endswith("refused")
+
+
+def test_a_recipe_that_cannot_be_made_at_all_is_an_error(images):
+    recipe = load_recipe("int8").model_copy(update={"quantizer": "litert"})
+
+    with pytest.raises(ModelError, match="LEAKY_RELU"):
+        convert(bright_net.model_file(leaky=True), images, recipe, budget=Budget(agreement=0.0))
 
 
 def test_the_same_images_and_seed_give_the_same_bytes(images):

@@ -30,8 +30,10 @@ SLOPE, OFFSET, NOTHING = 24.0, -12.0, -10.0
 IMAGE_CELL_PX = 2 * CELL
 
 
-def build(offset: float = OFFSET) -> bytes:
+def build(offset: float = OFFSET, *, leaky: bool = False) -> bytes:
     """Return the net: stem (CONV_2D with ReLU), then boxes and scores, each a CONV_2D, flattened.
+
+    `leaky` puts a LEAKY_RELU behind the stem, which litert-quantizer leaves float.
 
     Input `image` `(1, 32, 32, 3)`, outputs `boxes` `(1, 16, 4)` and `scores` `(1, 16, 3)`.
     """
@@ -44,6 +46,12 @@ def build(offset: float = OFFSET) -> bytes:
     bias = np.zeros(CHANNELS, np.float32)
     bias[CUT_CHANNEL] = -100
     stem = _conv(net, "stem", image, kernel, bias, relu=True)
+    if leaky:
+        options = schema.LeakyReluOptionsT()
+        options.alpha = 0.1
+        active = net.tensor("active", (1, GRID, GRID, CHANNELS))
+        net.op("LEAKY_RELU", [stem], active, options)
+        stem = active
     score_kernel = np.zeros((3, 1, 1, CHANNELS), np.float32)
     score_kernel[1, 0, 0, 0] = SLOPE
     # Not zero: litert-quantizer 0.11 loses the bias of a filter without weights.
@@ -57,9 +65,9 @@ def build(offset: float = OFFSET) -> bytes:
     return net.finish(image, {"boxes": boxes, "scores": scores})
 
 
-def model_file(*, offset: float = OFFSET, **changes: object) -> ModelFile:
+def model_file(*, offset: float = OFFSET, leaky: bool = False, **changes: object) -> ModelFile:
     """Return the detector; `changes` are of its manifest."""
-    flatbuffer = build(offset)
+    flatbuffer = build(offset, leaky=leaky)
     fields = {
         "name": "bright",
         "input": factories.input_transform(size_wh=(SIDE, SIDE)),
