@@ -42,9 +42,21 @@ def import_tflite(path: Path, *, family: str, choice: Choice) -> Draft:
         ConfigError: It is of another family, or something is not said.
         ModelError: It is damaged or quantised, or its outputs are none of the family's.
     """
+    draft = find_draft(path, family=family, choice=choice)
+    probe(draft.flatbuffer, path)
+    return draft
+
+
+def find_draft(path: Path, *, family: str, choice: Choice) -> Draft:
+    """Return what the file's tables say, before its runtime is trusted with it; as `import_tflite`.
+
+    Raises:
+        ConfigError: It is of another family, or something is not said.
+        ModelError: It is damaged or quantised, or its outputs are none of the family's.
+    """
     file = TfliteFile(path)
     try:
-        draft = _draft(file, family=family, choice=choice)
+        return _draft(file, family=family, choice=choice)
     except DAMAGED as error:
         if isinstance(error, (ModelError, ConfigError)):
             raise
@@ -52,8 +64,6 @@ def import_tflite(path: Path, *, family: str, choice: Choice) -> Draft:
             f"{path}: expected a whole TensorFlow Lite model, found one that is damaged; "
             "copy the file again"
         ) from error
-    probe(draft.flatbuffer, path)
-    return draft
 
 
 def _draft(file: TfliteFile, *, family: str, choice: Choice) -> Draft:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from edge.capture.registry import SOURCES, open_source, split_uri
@@ -50,10 +52,11 @@ def test_the_demo_opens_by_its_uri():
 
 
 def test_a_row_whose_package_is_missing_says_what_to_install(monkeypatch):
-    row = ("no_such_package_of_any_kind", "Source", "python3-camera")
-    monkeypatch.setitem(SOURCES, "camera", row)
-    with pytest.raises(DependencyError, match="install python3-camera"):
-        open_source("camera:", SourceOptions())
+    module, _, _ = SOURCES["v4l2"]
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(DependencyError, match="cannot import cv2; install "):
+        open_source("v4l2:/dev/video0", SourceOptions())
 
 
 @pytest.mark.parametrize(
