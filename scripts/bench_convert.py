@@ -98,8 +98,11 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     )
     judged = "call, CPU s" if arguments.against == "litert" else "process, CPU s"
     rows = [
-        [key, round(ours[key], 2), round(bare[key], 2), round(ours[key] / bare[key], 2)]
-        + [GOAL if key == judged else ""]
+        [
+            key,
+            *(round(value, 2) for value in (ours[key], bare[key], ours[key] / bare[key])),
+            GOAL if key == judged else "",
+        ]
         for key in ours
     ]
     print(
