@@ -28,6 +28,7 @@ import bench_kernels
 import numpy as np
 
 from edge import app, broker, config, payload, table
+from edge.benchmark.cold_start import resident_mib
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
 from edge.cores import Cores, confined
@@ -241,14 +242,6 @@ def processes(clip: Path, port: int) -> list[Figure]:
         spread("process start → first result arrives", starts_s[1:], "s", "≤ 0.8"),
         spread("resident memory", rss_mib[1:], "MiB", f"≤ {130e6 / MIB:.0f}"),
     ]
-
-
-def resident_mib(pid: int) -> float:
-    """Return a process' resident set, MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"/proc/{pid}/status has no VmRSS")
 
 
 if __name__ == "__main__":

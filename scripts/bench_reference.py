@@ -1,9 +1,8 @@
 """Hold this machine to its reference figures: `scripts/bench --check`, or `--record` them.
 
-The built-in model on the built-in source, one interpreter thread. Judged are CPU times over that of
-a bare invoke, and memory: they hardly move with the machine's other work; and elapsed times over the
-bare invoke's where the machine is idle. The references lie in tests/reference/figures, a file a
-board.
+The built-in model on the built-in source, one interpreter thread. CPU times are judged over that of
+a bare invoke, and memory as it is: other work hardly moves them. Elapsed times, over that of a bare
+invoke, are judged where the machine is idle. The files lie in tests/reference/figures, one a board.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def notes(result: Result) -> list[str]:
     lines += [f"{row.setting.title}: {note}" for row in result.rows for note in row.notes]
     share = cost.share_of(result.instrumentation)
     lines.append(
-        f"measuring takes {result.instrumentation.frame_us:.0f} µs a frame and "
+        f"measuring takes, timed in a loop, {result.instrumentation.frame_us:.0f} µs a frame and "
         f"{result.instrumentation.sensors_us:.0f} µs a second for the sensors: {share:.2%} of a "
         f"{cost.FRAME_MS:g} ms frame"
     )

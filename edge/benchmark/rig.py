@@ -168,7 +168,8 @@ def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
     cpu_s = time.process_time() - cpu_started_s
     if not recorder.frames:
         raise SourceError(
-            f"the source gave no frame within {duration_s:g} s; check it with: edge run --source"
+            f"the source gave no frame within {duration_s:g} s; see whether it gives any with: "
+            "edge run --source URI --frames 1"
         )
     elapsed_s = float(recorder.published_s[-1]) - began_s
     if not stopped.is_set() and not fault:
