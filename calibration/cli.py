@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from calibration import image_list, store
 from calibration.calibrators import CALIBRATORS, LEVELS
 from calibration.dataset import sample
-from calibration.progress import bar
 from edge import manifest
 from edge.command import add_verb, new_parser, positive, run
 from edge.errors import ConfigError
 from edge.manifest import InputTransform
+from edge.progress import bar
 from edge.table import render
 
 if TYPE_CHECKING:

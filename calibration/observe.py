@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
-    from calibration.progress import Progress
     from edge.manifest import InputTransform
     from edge.model_spec import TensorSpec
+    from edge.progress import Progress
 
 # Of an input's shape: batch, height, width, channels.
 NHWC, CHANNELS = 4, 3

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from edge.evaluation.progress import Progress
     from edge.evaluation.truth import Truth
     from edge.manifest import ModelFile
+    from edge.progress import Progress
 
 # Of a mean average precision; a hundredth of a point is far below what an image set can tell.
 DIGITS = 5

@@ -132,10 +132,9 @@ def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from calibration.progress import waiting  # noqa: PLC0415 - inspect needs no OpenCV
-
     # Loads pycocotools.
     from converter.conversion import convert, describe_attempts, draw_images  # noqa: PLC0415
+    from edge.progress import waiting  # noqa: PLC0415 - inspect needs no OpenCV
 
     choice = cli_options.choice_of(arguments)
     recipe = cli_recipe.recipe_of(arguments)
@@ -202,9 +201,9 @@ def _report(subject: Subject, model: Path) -> None:
 
 def _quantize(arguments: argparse.Namespace) -> int:
     from calibration.dataset import sample  # noqa: PLC0415 - inspect needs no OpenCV
-    from calibration.progress import bar  # noqa: PLC0415
     from converter.conversion import CALIBRATION_COUNT  # noqa: PLC0415
     from converter.quantization import quantize_file  # noqa: PLC0415
+    from edge.progress import bar  # noqa: PLC0415
 
     recipe = cli_recipe.recipe_of(arguments)
     _check_folder(arguments.output)

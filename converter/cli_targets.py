@@ -74,13 +74,13 @@ def targets_of(arguments: argparse.Namespace) -> Targets:
 
 def _export(arguments: argparse.Namespace) -> int:
     from calibration.dataset import sample  # noqa: PLC0415 - loads OpenCV
-    from calibration.progress import bar  # noqa: PLC0415
     from converter.targets.delivery import (  # noqa: PLC0415
         check_sources,
         deliver,
         sources_of,
         stem_of,
     )
+    from edge.progress import bar  # noqa: PLC0415
 
     targets = targets_of(arguments)
     if not targets:

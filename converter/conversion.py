@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from calibration.dataset import image_set, sample
-from calibration.progress import bar
 from converter import accuracy, export
 from converter.attempts import Attempt, merit
 from converter.auto_repair import free_repairs, kept_layers, search_fewest
@@ -19,6 +18,7 @@ from converter.quantization import quantize_observed
 from converter.sensitivity import layer_errors
 from converter.verify import compare
 from edge.errors import ModelError, SourceError
+from edge.progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,8 @@ from edge.interpreter import Interpreter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calibration.progress import Progress
     from edge.manifest import ModelFile
+    from edge.progress import Progress
 
 WINDOWS = 12
 # Of one model, before the next one's turn: long enough to warm the caches, short enough that all

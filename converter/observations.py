@@ -12,11 +12,11 @@ from converter.repairs.equalisation import equalise, observe_peaks
 
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
-    from calibration.progress import Progress
     from calibration.ranges import Range
     from converter.repairs.adaptive_rounding import Covariances
     from converter.repairs.bias_correction import Means
     from edge.manifest import ModelFile
+    from edge.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from edge.manifest import Calibration, ModelFile
 
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
-    from calibration.progress import Progress
     from calibration.ranges import Range
     from converter.recipe import Recipe
+    from edge.progress import Progress
 
 
 def quantize_file(

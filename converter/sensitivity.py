@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.progress import Progress
     from edge.manifest import ModelFile
+    from edge.progress import Progress
 
 # Runs of the whole float model for each layer: the ranking of a hundred layers settles with few.
 IMAGES = 4

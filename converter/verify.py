@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.progress import Progress
     from converter.bill import ImageRow
     from converter.sight import Look
     from edge.heads import Head
     from edge.manifest import ModelFile
     from edge.model_spec import ModelSpec
+    from edge.progress import Progress
 
 
 def compare(

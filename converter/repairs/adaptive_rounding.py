@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
-    from calibration.progress import Progress
     from converter.repairs.weights import Convolution
     from edge.manifest import InputTransform
+    from edge.progress import Progress
 
     Covariances = dict[str, NDArray[np.float64]]
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
-    from calibration.progress import Progress
     from edge.manifest import InputTransform
+    from edge.progress import Progress
 
     Peaks = dict[str, NDArray[np.float64]]
 

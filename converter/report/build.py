@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calibration.progress import bar
 from converter import accuracy, export
 from converter.bill import warnings
 from converter.islands import remarks
@@ -24,14 +23,15 @@ from converter.report.side_by_side import choose_images, draw_side_by_side
 from converter.sensitivity import layer_errors
 from converter.verify import compare_all
 from edge.errors import EdgeError
+from edge.progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from calibration.progress import Progress
     from converter.bill import Bill
     from converter.report.contents import Subject
     from edge.manifest import ModelFile
+    from edge.progress import Progress
 
 FLOAT = "float32"
 # Beside the model that was asked for: neither takes a calibration.

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration.progress import Progress
     from converter.bill import Bill, ImageRow
     from converter.report.contents import Subject
     from edge.class_map import ClassMap
+    from edge.progress import Progress
 
 WORST_COUNT = 4
 TYPICAL_COUNT = 2

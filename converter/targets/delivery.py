@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calibration.progress import bar, waiting
 from converter import export
 from converter.observations import Observations
 from converter.targets import edgetpu_check
@@ -20,6 +19,7 @@ from converter.targets.tensorrt import (
     verify_qdq,
 )
 from edge.errors import ConfigError
+from edge.progress import bar, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

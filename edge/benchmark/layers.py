@@ -25,9 +25,9 @@ from edge.interpreter import list_ops, open_interpreter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.evaluation.progress import Progress
     from edge.interpreter import Op
     from edge.manifest import ModelFile
+    from edge.progress import Progress
 
 PASSES = 5
 WARM_UP_INVOKES = 2

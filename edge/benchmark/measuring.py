@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from edge.benchmark.rig import Rig, Run
     from edge.config import Config
-    from edge.evaluation.progress import Progress
+    from edge.progress import Progress
 
 # Long enough to settle in, short enough that all settings meet the same minutes of the machine.
 WINDOW_S = 5.0

@@ -84,12 +84,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measure(arguments: argparse.Namespace) -> Result:
     from edge.benchmark.measuring import Plan, measure  # noqa: PLC0415
-    from edge.evaluation.progress import bar  # noqa: PLC0415
+    from edge.progress import bar  # noqa: PLC0415
 
     plan = Plan(
         duration_s=arguments.duration, sustained_s=arguments.sustained, starts=arguments.starts
     )
-    with bar("bench", "windows") as progress:
+    with bar("bench", unit="windows") as progress:
         return measure(_configs(arguments), plan, progress=progress)
 
 
@@ -111,8 +111,8 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
 def _layers(arguments: argparse.Namespace) -> int:
     from edge import manifest  # noqa: PLC0415
     from edge.benchmark import layers, layers_report  # noqa: PLC0415
-    from edge.evaluation.progress import bar  # noqa: PLC0415
     from edge.models import default_model_path  # noqa: PLC0415
+    from edge.progress import bar  # noqa: PLC0415
 
     if arguments.html is not None:
         raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
@@ -120,7 +120,7 @@ def _layers(arguments: argparse.Namespace) -> int:
     timed = []
     for file in files:
         for threads in arguments.threads:
-            with bar("layers", "ops") as progress:
+            with bar("layers", unit="ops") as progress:
                 timed.append(layers.measure(file, threads=max(1, threads), progress=progress))
     print("\n\n".join(map(layers_report.render, timed)))
     if arguments.json is not None:

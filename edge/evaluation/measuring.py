@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from edge.evaluation.bootstrap import Interval
     from edge.evaluation.evaluation import Evaluation
-    from edge.evaluation.progress import Progress
     from edge.evaluation.truth import Truth
     from edge.manifest import ModelFile
+    from edge.progress import Progress
 
     Run = BoxRun | MaskRun
 

@@ -80,15 +80,15 @@ def _measure(arguments: argparse.Namespace) -> Measurement:
     from edge import manifest  # noqa: PLC0415
     from edge.evaluation import reading  # noqa: PLC0415
     from edge.evaluation.measuring import measure  # noqa: PLC0415
-    from edge.evaluation.progress import bar  # noqa: PLC0415
     from edge.preprocess import use_one_thread  # noqa: PLC0415
+    from edge.progress import bar  # noqa: PLC0415
 
     use_one_thread()
     files = [manifest.read(path) for path in arguments.models]
     found = reading.find_images(arguments.images)
     truth = reading.read(arguments.annotations, found, names_path=arguments.names)
     images = reading.chosen(found, arguments.only) if arguments.only else found
-    with bar("eval", "images") as progress, bar("interval", "draws") as drawing:
+    with bar("eval") as progress, bar("interval", unit="draws") as drawing:
         return measure(
             files,
             truth,

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, and nothing where there is none."""
+"""A progress bar for what takes over two seconds; on a terminal only."""
 
 from __future__ import annotations
 
@@ -12,16 +12,31 @@ from contextlib import contextmanager
 Progress = Callable[[int, int], None]
 BAR_COLUMNS = 30
 TICK_S = 0.5
+# What is done sooner needs no bar.
+PATIENCE_S = 2.0
 
 
 @contextmanager
-def bar(label: str, *, unit: str = "images") -> Iterator[Progress | None]:
-    """Give a callback that draws on stderr; `None` where stderr is no terminal."""
+def bar(
+    label: str, *, unit: str = "images", patience_s: float = PATIENCE_S
+) -> Iterator[Progress | None]:
+    """Give a callback that draws on stderr; `None` where stderr is no terminal.
+
+    Args:
+        label: What is done.
+        unit: What is counted, in the plural.
+        patience_s: From the first call on, in which nothing is drawn.
+    """
     if not sys.stderr.isatty():
         yield None
         return
+    started_s = 0.0
 
     def draw(done: int, total: int) -> None:
+        nonlocal started_s
+        started_s = started_s or time.monotonic()
+        if time.monotonic() - started_s < patience_s:
+            return
         filled = BAR_COLUMNS * done // total
         sys.stderr.write(f"\r{label} [{'#' * filled:<{BAR_COLUMNS}}] {done}/{total} {unit}")
         sys.stderr.flush()
