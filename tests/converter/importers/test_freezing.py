@@ -169,3 +169,15 @@ def test_a_damaged_hdf5_file_is_one_sentence(models, tmp_path, seed):
     with pytest.raises(ModelError, match=r"damaged|another format") as caught:
         import_draft(path, family="unet", choice=Choice())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [33, 91, 145], ids=["name", "address", "shape"])
+def test_a_damaged_weight_is_found_before_tensorflow_is_asked(models, tmp_path, seed):
+    path = tmp_path / "damaged.h5"
+    path.write_bytes(damaged((models / "unet.h5").read_bytes(), seed))
+
+    with pytest.raises(
+        ModelError, match=r"expected a Keras \.h5, found one that is damaged"
+    ) as caught:
+        import_draft(path, family="unet", choice=Choice())
+    assert "\n" not in str(caught.value)
