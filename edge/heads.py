@@ -124,7 +124,6 @@ class SegmentationHead(Record):
     background: int | None = 0
 
 
-DetectionHead = SsdHead | YoloHead | AnchorFreeHead
 Head = Annotated[
     SsdHead | YoloHead | AnchorFreeHead | SegmentationHead, Field(discriminator="kind")
 ]

@@ -34,7 +34,6 @@ DTYPES = {
     10: ("bool", "bool_val"),
     19: ("float16", "half_val"),
 }
-FLOAT_DTYPES = ("float64", "float16")
 TEXT = 7  # DT_STRING: of assertions' messages
 VARIABLES = ("VariableV2", "Variable", "VarHandleOp", "ReadVariableOp")
 # What reaches beyond the graph: files, the network, Python, other processes.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from converter.importers.onnx_values import Values
 
 Handler = Callable[["Values", "OnnxNode"], None]
-LINEAR = (b"half_pixel", b"pytorch_half_pixel", b"align_corners")
 
 
 def _conv(values: Values, node: OnnxNode) -> None:

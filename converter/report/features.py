@@ -28,7 +28,6 @@ DEAD_RATIO = 1e-3
 WEAK_RATIO = 1e-2
 # Op to the axis of its weights that counts output channels.
 CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0}
-FLOAT32_BYTES = 4
 KERNEL_AXES = 4
 
 

@@ -8,37 +8,27 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from edge.pipeline import StagedModel
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge.class_map import ClassMap
+    from edge.detections import Detections
     from edge.input_buffer import InputBuffer
-    from edge.interpreter import Heads
     from edge.placement import Placement
 
-Result_co = TypeVar("Result_co", covariant=True)
+Result_co = TypeVar("Result_co", bound="Detections | ClassMap", covariant=True)
 NS_PER_MS = 1e6
 
 
-class Model(Protocol[Result_co]):
-    """What an `edge.detector.Detector` and an `edge.segmenter.Segmenter` have in common."""
-
-    @property
-    def finish_stage(self) -> str:
-        """The stage that `finish` is."""
+class Model(StagedModel, Protocol[Result_co]):
+    """A `StagedModel` that makes its own input tensors; what it sees is of one kind."""
 
     def input_buffers(self) -> tuple[InputBuffer, InputBuffer, InputBuffer]:
         """Return input tensors."""
 
-    def heads(self) -> Heads:
-        """Return buffers for the raw heads."""
-
-    def invoke(self, buffer: InputBuffer, *, out: Heads) -> None:
-        """Run the model on a filled input."""
-
-    def decode(self, heads: Heads) -> int:
-        """Decode the heads."""
-
-    def finish(self, count: int, placement: Placement, /) -> Result_co:
+    def finish(self, decoded: int, placement: Placement, /) -> Result_co:
         """Return what was seen."""
 
 
