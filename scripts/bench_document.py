@@ -15,6 +15,8 @@ from edge.errors import EdgeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OWN_LOAD = 1  # what a benchmark keeps busy beyond a core, by itself
+
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a Markdown table, its columns aligned so that it can be read as it is."""
@@ -32,10 +34,17 @@ def heading(arguments: Sequence[str]) -> str:
     """Return the command, the date and the machine that figures came from."""
     command = shlex.join(["scripts/bench", *arguments])
     today = dt.datetime.now(tz=dt.timezone.utc).date()
+    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+    busy = (
+        " **The machine was busy with other work: of these figures only CPU, memory and what is"
+        " counted are firm.**"
+        if load > cores + OWN_LOAD
+        else ""
+    )
     return (
-        f"`{command}`, {today:%Y-%m-%d}, on {processor()}, {os.cpu_count()} cores, "
+        f"`{command}`, {today:%Y-%m-%d}, on {processor()}, {cores} cores, "
         f"{platform.system()} {platform.machine()}, Python {sys.version.split()[0]}, "
-        f"load average {os.getloadavg()[0]:.1f} at the end."
+        f"load average {load:.1f} at the end.{busy}"
     )
 
 

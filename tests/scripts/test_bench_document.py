@@ -51,3 +51,10 @@ def test_the_heading_has_the_command_as_it_is_typed():
     assert bench_document.heading(["--peers", "--only", "a b"]).startswith(
         "`scripts/bench --peers --only 'a b'`, 2"
     )
+
+
+@pytest.mark.parametrize(("load", "warns"), [(0.5, False), (64.0, True)], ids=["idle", "busy"])
+def test_figures_of_a_busy_machine_say_so(monkeypatch, load, warns):
+    monkeypatch.setattr(bench_document.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(bench_document.os, "getloadavg", lambda: (load, load, load))
+    assert ("was busy" in bench_document.heading(["--peers"])) is warns
