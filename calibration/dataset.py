@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 # Formats whose size `edge.capture.image_header` can read before anything is decoded.
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
+# Images too, which people expect to count; they are passed over, and that is said.
+OTHER_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".jp2", ".tif", ".tiff", ".webp")
+NAMED = 5
 # Bits of 64 in which the hashes of two images may differ. Measured on 178 COCO photographs: the
 # same one at half size and JPEG quality 60 differs in at most 5, two different ones in at least 12.
 NEAR_DUPLICATE_BITS = 5
@@ -177,17 +180,22 @@ def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _image_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise SourceError(f"{folder}: expected a folder of images, found none; check the path")
-    files = [
+    shown = [
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
+    files = [path for path in shown if path.suffix.lower() in SUFFIXES and path.is_file()]
+    others = sorted(path.name for path in shown if path.suffix.lower() in OTHER_SUFFIXES)
+    names = ", ".join(others[:NAMED]) + (" …" if len(others) > NAMED else "")
     if not files:
-        raise SourceError(
-            f"{folder}: expected images ({', '.join(SUFFIXES)}), found none; check the path"
-        )
+        found = f"only {names}; convert them" if others else "none; check the path"
+        raise SourceError(f"{folder}: expected images ({', '.join(SUFFIXES)}), found {found}")
+    if others:
+        _log.warning(
+            "%s: %d images of kinds that are not read are passed over: %s; convert them",
+            folder, len(others), names,
+        )  # fmt: skip
     return files
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-
 import cv2
 import numpy as np
 import pytest
+from image_files import exif_orientation, png_claiming
 
 from calibration.images import read_image
 from edge.errors import SourceError
@@ -15,14 +13,6 @@ from edge.errors import SourceError
 pytestmark = pytest.mark.board
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-def exif_orientation(jpeg, orientation):
-    """Return the JPEG with an EXIF segment that says how to turn it."""
-    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
-    tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + entry + struct.pack(">I", 0)
-    body = b"Exif\0\0" + tiff
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
 
 
 def test_an_image_is_turned_upright_by_its_exif_orientation(tmp_path):
@@ -65,12 +55,6 @@ def test_sixteen_bits_are_scaled_to_eight_and_rounded(tmp_path, sixteen, eight):
     cv2.imwrite(str(tmp_path / "deep.png"), np.full((2, 2, 3), sixteen, np.uint16))
 
     assert (read_image(tmp_path / "deep.png") == eight).all()
-
-
-def png_claiming(width, height):
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
-    return start + struct.pack(">I", zlib.crc32(header)) + b"\0\0\0\0IEND\xaeB`\x82"
 
 
 @pytest.mark.parametrize(
