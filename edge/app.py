@@ -14,7 +14,7 @@ from edge import manifest
 from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.capture.source import SourceOptions
-from edge.cores import Cores, available_cores, confined
+from edge.cores import Cores, available_cores, confined, divided
 from edge.detection_payload import DetectionsEncoder
 from edge.detector import Detector
 from edge.errors import SinkError
@@ -113,9 +113,9 @@ def opened(config: Config) -> Iterator[Parts]:
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()
-    cores = Cores.divide(available_cores(), threads=interpreter_threads(config))
     undelivered: list[int] = []
     with ExitStack() as stack:
+        cores = stack.enter_context(divided(available_cores(), threads=interpreter_threads(config)))
         file = model_file(config)
         with confined(cores.interpreter):
             model = open_model(config, file)

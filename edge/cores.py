@@ -8,13 +8,19 @@ busy. Confining only the others gave 0.927.
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# An abstract socket: gone with its process whatever ends that, and seen by services that have a
+# /tmp of their own. Source: unix(7), "Address format".
+CLAIM = "\0edge-vision-cores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,24 @@ class Cores:
             return cls(available, available)
         own = frozenset(sorted(available)[-threads:])
         return cls(own, available - own)
+
+
+@contextmanager
+def divided(available: frozenset[int], *, threads: int) -> Iterator[Cores]:
+    """Divide the cores for the length of the block, unless another process has done so.
+
+    Two that divide would both take the highest cores for their interpreters, and leave others
+    idle: then the second shares all of them, and the scheduler places it.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
+        try:
+            claim.bind(CLAIM)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            yield Cores(available, available)
+        else:
+            yield Cores.divide(available, threads=threads)
 
 
 def available_cores() -> frozenset[int]:

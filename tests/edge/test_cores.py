@@ -1,10 +1,12 @@
+import subprocess
+import sys
 import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.cores import Cores, available_cores, confined
+from edge.cores import CLAIM, Cores, available_cores, confined, divided
 
 pytestmark = pytest.mark.board
 
@@ -33,6 +35,29 @@ def test_both_sides_have_cores_and_no_core_is_invented(available, threads):
     assert cores.interpreter
     assert cores.others
     assert cores.interpreter | cores.others == available
+
+
+HOLDER = """
+import socket, sys
+claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+claim.bind(sys.argv[1].replace("@", chr(0)))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_cores_are_divided_by_one_process_alone_and_again_once_it_is_gone():
+    four = frozenset(range(4))
+    command = [sys.executable, "-c", HOLDER, CLAIM.replace("\0", "@")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with divided(four, threads=3) as cores:
+            assert cores == Cores(four, four)
+        other.kill()
+    with divided(four, threads=3) as cores:
+        assert cores == Cores.divide(four, threads=3)
 
 
 def test_a_thread_that_is_started_inside_stays_confined_and_the_caller_does_not():
