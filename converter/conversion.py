@@ -119,8 +119,8 @@ def draw_images(
     count = calibration_count or max(1, min(CALIBRATION_COUNT, len(drawn.paths) // 2))
     if len(drawn.paths) <= count:
         raise SourceError(
-            f"{folder}: expected more than the {count} images for calibration, to judge the result "
-            f"on others, found {len(drawn.paths)}; add images or lower --count"
+            f"{folder}: expected {count + 1} images or more, some to calibrate with and others to "
+            f"judge on, found {len(drawn.paths)}; add images{' or lower --count' * (count > 1)}"
         )
     return Images(
         calibration=image_set(folder, drawn.paths[:count], seed=seed),
