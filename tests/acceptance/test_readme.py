@@ -45,6 +45,7 @@ def test_every_block_has_a_tag_that_a_test_here_knows():
     known = {
         ("sh", ""), ("sh", "board"), ("sh", "subscriber"), ("sh", "converter"),
         ("sh", "eval"),
+        ("sh", "bench"),
         ("toml", "door.toml"), ("json", "payload"),
     }  # fmt: skip
     assert {(kind, tag) for kind, tag, _ in BLOCKS} <= known
@@ -130,6 +131,22 @@ def test_the_converter_block_makes_a_model_that_runs(tmp_path, assets):
     assert result.returncode == 0, result.stderr
     assert "mAP50-95" in result.stdout
     assert (tmp_path / "eval.html").stat().st_size > 10_000
+
+
+def test_the_bench_block_measures_and_compares(tmp_path):
+    measure, compare = (
+        at_hand(line, ".venv/bin") for line in blocks("sh", "bench")[0].splitlines()
+    )
+    (tmp_path / "my.tflite").symlink_to(default_model_path())
+    quick = ["--duration", "1s", "--starts", "1"]
+    for name in ("before.json", "after.json"):
+        words = [name if word == "bench.json" else word for word in measure]
+        result = run([*words, *quick], cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+    assert (tmp_path / "bench.html").read_text().count("<svg") >= 2
+    result = run(compare, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "significant" in result.stdout
 
 
 def test_the_stated_accuracy_is_that_of_the_model_s_own_manifest():
