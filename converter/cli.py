@@ -154,6 +154,7 @@ def _run(arguments: argparse.Namespace) -> int:
             origin=cli_options.origin_of(arguments, name=arguments.output.stem),
             choice=choice,
         )
+    print(f"edge-convert: imported: {reference.manifest.provenance.changes}", file=sys.stderr)
     if arguments.float:
         export.write(reference, arguments.float)
     budget = cli_judgement.budget_of(arguments)

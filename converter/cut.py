@@ -54,13 +54,14 @@ def lower_cut(graph: Graph, cut: Cut, *, inputs: NDArray[np.float32] | None = No
 
 def draft_of(graph: Graph, cut: Cut) -> Draft:
     """Lower what lies between the cuts, and hand on what is known of it."""
+    lowered = lower_cut(graph, cut)
     return Draft(
-        flatbuffer=lower_cut(graph, cut).flatbuffer,
+        flatbuffer=lowered.flatbuffer,
         size_wh=cut.size_wh,
         head=cut.head,
         outputs={role: role for role in cut.fetches},
         anchors=cut.anchors,
         transform=cut.transform,
-        changes=cut.changes,
+        changes=lowered.describe(cut.changes),
         warnings=cut.warnings,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converter import import_check
 from converter.child import run_child
 from converter.flatbuffer import with_role_names
 
@@ -26,10 +27,16 @@ class Lowered:
     Attributes:
         flatbuffer: The float `.tflite`; input `input`, outputs named by role.
         heads: Role to what the original graph gives for the inputs, `(N, ...)` float32.
+        error_ratio: Largest error of the `.tflite` beside it, as a share of a head's range.
     """
 
     flatbuffer: bytes
     heads: dict[str, NDArray[np.float32]]
+    error_ratio: float
+
+    def describe(self, changes: str) -> str:
+        """Return what the importer changed, and that it was checked, for the manifest."""
+        return f"{changes}; {import_check.in_words(self.error_ratio)}"
 
 
 def lower(
@@ -40,32 +47,32 @@ def lower(
     shape: tuple[int, ...],
     inputs: NDArray[np.float32] | None = None,
 ) -> Lowered:
-    """Cut the graph between feed and fetches and lower it to a float `.tflite`.
+    """Cut the graph between feed and fetches, lower it to a float `.tflite`, and compare the two.
 
     Args:
         graph: The whole graph.
         feed: Node that becomes the input.
         fetches: Output role to node.
         shape: Static, batch first.
-        inputs: `(N, ...)` to run the original graph on, for comparison.
+        inputs: `(N, ...)` to compare them on; `None` takes noise.
 
     Raises:
-        ModelError: TensorFlow refuses the graph; the message names the log.
+        ModelError: TensorFlow refuses the graph, and the message names the log; or what it makes
+            gives other numbers.
         DependencyError: TensorFlow is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
         folder = Path(name)
         part = graph.between(fetches.values(), feed=feed)
         _write_job(folder, part, feed=feed, fetches=fetches, shape=shape)
-        if inputs is not None:
-            np.save(folder / "inputs.npy", inputs)
+        compared = import_check.noise(shape) if inputs is None else inputs
+        np.save(folder / "inputs.npy", compared)
         run_child("converter.tensorflow_child", folder, purpose="convert this graph")
-        heads: dict[str, NDArray[np.float32]] = {}
-        if inputs is not None:
-            with np.load(folder / "heads.npz") as stored:
-                heads = dict(stored)
-        flatbuffer = (folder / "model.tflite").read_bytes()
-    return Lowered(with_role_names(flatbuffer), heads)
+        with np.load(folder / "heads.npz") as stored:
+            heads: dict[str, NDArray[np.float32]] = dict(stored)
+        flatbuffer = with_role_names((folder / "model.tflite").read_bytes())
+    ratio = import_check.error_ratio(flatbuffer, compared, heads, path=Path("the lowered model"))
+    return Lowered(flatbuffer, heads, ratio)
 
 
 def _write_job(

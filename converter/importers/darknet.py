@@ -82,7 +82,7 @@ def import_darknet(cfg: Path, *, weights: Path | None = None) -> Draft:
         outputs={role: role for role in model.fetches},
         transform=model.transform,
         labels=model.labels,
-        changes=CHANGES,
+        changes=lowered.describe(CHANGES),
         warnings=model.warnings,
     )
 

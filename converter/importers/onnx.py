@@ -82,7 +82,9 @@ def import_onnx(path: Path, *, family: str) -> Draft:
         outputs={role: role for role in cut.fetches},
         transform=_transform(model, (width, height)) if family == "yolo" else None,
         labels=_labels(model),
-        changes="cut at the raw heads; decode and suppression left to the runtime",
+        changes=lowered.describe(
+            "cut at the raw heads; decode and suppression left to the runtime"
+        ),
     )
 
 
