@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         help="keep the files here, and add the results of earlier runs that lie here",
     )  # fmt: skip
     parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/accuracy.md")
+    parser.add_argument(
+        "--stored", action="store_true", help="convert nothing, tabulate the results in --work"
+    )
     parser.add_argument("--once", action="store_true", help="leave out the second run")
     parser.add_argument(
         "--images", metavar="N", type=int, help="for calibration and judging each; default: all"
@@ -91,10 +94,10 @@ def _parser() -> argparse.ArgumentParser:
 def _results(arguments: argparse.Namespace, work: Path) -> dict[str, dict[str, object]]:
     """Return name to result, of this run and of earlier ones, in the order of the table."""
     assets = arguments.assets or _find_assets()
-    results = {}
+    results: dict[str, dict[str, object]] = {}
     for name, entry in ENTRIES.items():
         stored = work / f"{name}.json"
-        if name in (arguments.only or ENTRIES):
+        if not arguments.stored and name in (arguments.only or ENTRIES):
             print(f"accuracy_table: {name} …", file=sys.stderr)
             result = _result(name, entry, assets, work=work, arguments=arguments)
             stored.write_text(json.dumps(result, indent=1) + "\n")

@@ -41,6 +41,7 @@ def write_keras(folder, suffix):
 
 LABELS = ("--labels", "labels.txt")
 PIXELS = ("--input", "rgb", "--range", "0..1", "--resize", "stretch")
+SIGNED = ("--input", "rgb", "--range=-1..1", "--resize", "stretch")
 FORMATS = {
     "TF.js SSD": Format(bright_models.write_tfjs_ssd, "ssd", LABELS),
     "Darknet YOLO": Format(bright_models.write_darknet_yolo, "yolo", LABELS),
@@ -168,7 +169,7 @@ REAL = {
         "yolov3_tiny/yolov3-tiny.mask123.cfg", "yolo",
         ("--weights", "yolov3_tiny/yolov3-tiny.weights"),
     ),
-    "portrait net": ("portrait_unet/mnv3_seg_float.tflite", "unet", PIXELS),
+    "portrait net": ("portrait_unet/mnv3_seg_float.tflite", "unet", SIGNED),
 }  # fmt: skip
 
 
