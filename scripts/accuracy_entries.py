@@ -70,7 +70,7 @@ ENTRIES = {
     ),
     "portrait_prisma": Entry(
         "models/portrait_unet/prisma-net.tflite", (*MASK_OPTIONS, "--range", "0..1"),
-        PLAIN_GOAL, "plain convolutions", "portrait U-Net (Prisma-net), .tflite, 256x256",
+        SEPARABLE_GOAL, "separable convolutions", "portrait U-Net (Prisma-net), .tflite, 256x256",
         labelled=False, portraits=True,
     ),
     "portrait_deeplab": Entry(
