@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from edge.completion import SHELLS, script
 from edge.errors import ConfigError, EdgeError
 
 if TYPE_CHECKING:
@@ -21,12 +22,28 @@ DONE, FAILED, MISUSED = 0, 1, 2
 
 def new_parser(prog: str, description: str, *, epilog: str = "") -> argparse.ArgumentParser:
     """Return a command's parser; its verbs are added to what `add_subparsers` returns."""
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=prog,
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--completion",
+        action=_Completion,
+        choices=tuple(SHELLS),
+        help=f"print a script for this shell: source <({prog} --completion bash)",
+    )
+    return parser
+
+
+class _Completion(argparse.Action):
+    """Prints the script and ends the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: object, value: Any, *__: object) -> None:  # noqa: ANN401
+        """Print it."""
+        sys.stdout.write(script(parser, value))
+        parser.exit()
 
 
 def add_verb(

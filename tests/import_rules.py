@@ -27,8 +27,8 @@ LAYERS = {
         "__init__", "errors", "record", "heads", "anchors", "frame", "quant", "placement",
         "detections", "class_map", "manifest", "segmentation_spec", "head_checks", "model_spec",
         "observation", "metrics", "payload", "detection_payload", "segmentation_payload",
-        "payload_schema", "config", "config_faults", "table", "command", "progress", "cores",
-        "colors",
+        "payload_schema", "config", "config_faults", "table", "completion", "command",
+        "progress", "cores", "colors",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",
