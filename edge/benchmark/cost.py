@@ -19,7 +19,6 @@ FRAMES = 2000
 LOOKS = 20
 # What a frame takes on a fast board; an instrument may take 1 % of it.
 FRAME_MS = 7.0
-ALLOWED_RATIO = 0.01
 
 
 def measure(sensors: Sensors) -> Instrumentation:

@@ -85,15 +85,6 @@ class LayerTimes:
         return sum(layer.time_us for layer in self.layers) / self.whole_us
 
 
-def layer_times(file: ModelFile, *, threads: int = 1) -> tuple[LayerTime, ...]:
-    """Return how long each op takes, in the graph's order: `measure` without the rest.
-
-    Raises:
-        ModelError: The runtime refuses the model, or an op of it alone.
-    """
-    return measure(file, threads=threads).layers
-
-
 def measure(
     file: ModelFile,
     *,
