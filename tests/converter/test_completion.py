@@ -120,3 +120,12 @@ def test_the_completed_file_passes_the_runtimes_own_check():
     assert file.manifest.provenance.recipe == "float32"
     with pytest.raises(ValueError, match="input is"):
         join(file, [], [])
+
+
+def test_a_name_that_is_no_text_is_written_as_far_as_it_is():
+    # What Python makes of a byte that is no UTF-8 in the name of a file, or on the command line.
+    origin = Origin(name="caf\udce9", source="caf\udce9.h5", labels=("\ud800", *"bc"))
+
+    made = complete(draft(), PATH, family="unet", origin=origin, choice=WHOLE).manifest
+
+    assert (made.name, made.provenance.source, made.labels[0]) == ("caf?", "caf?.h5", "?")
