@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from calibration.ranges import Range
 from converter import flatbuffer as fb
 from converter.dead_filters import with_live_filters
+from converter.fast_relu import with_fast_relus
 from converter.inspect_graph import GraphTables, OpRow, read_tables
 from converter.islands import (
     counted,
@@ -140,7 +141,8 @@ def _choose(job: _Job) -> Quantized:
 
 def _attempt(job: _Job, quantizer: Backend, *, reason: str) -> tuple[Quantized, dict[str, int]]:
     """Return what a quantiser makes, and the float ops that no rule kept, by kind."""
-    flatbuffer = fb.with_output_names(BACKENDS[quantizer](job), job.outputs)
+    quantized = with_fast_relus(BACKENDS[quantizer](job))
+    flatbuffer = fb.with_output_names(quantized, job.outputs)
     tables = read_tables(flatbuffer, job.path)
     made = Quantized(flatbuffer, quantizer, reason, islands(tables, job.recipe))
     return made, unwanted(tables, job.recipe, [kind for kind, _ in job.kept_float])
