@@ -59,6 +59,7 @@ def open_model(config: Config, file: ModelFile) -> Detector | Segmenter:
             file,
             threads=interpreter_threads(config),
             score_threshold=config.model.score_threshold,
+            delegate=config.model.delegate,
         )
     return open_detector(config, file)
 
@@ -71,6 +72,7 @@ def open_detector(config: Config, file: ModelFile) -> Detector:
         score_threshold=config.model.score_threshold,
         iou_threshold=config.model.iou_threshold,
         max_detections=config.model.max_detections,
+        delegate=config.model.delegate,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge import app, config
+from edge import app, config, delegates, interpreter
 from edge.capture.location import FILE_SCHEMES, find
 from edge.capture.registry import split_uri
 from edge.errors import ConfigError, EdgeError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def faults(path: Path) -> list[str]:
     """Return one sentence for each fault; none means that `edge run` can start.
 
-    The model is read, matched with its manifest, and loaded.
+    The model is read, matched with its manifest, and, unless a delegate runs it, loaded.
     """
     found: list[str] = []
     try:
@@ -40,7 +40,15 @@ def _failure(check: Callable[[config.Config], None], settings: config.Config) ->
 
 
 def _check_model(settings: config.Config) -> None:
-    app.open_model(settings, app.model_file(settings))
+    file = app.model_file(settings)
+    delegate = delegates.parse(settings.model.delegate)
+    if not delegate:
+        app.open_model(settings, file)
+        return
+    # Loading the model would open the delegate's device.
+    interpreter.read_spec(file)
+    interpreter.check_delegate(file, delegate)
+    delegates.check_library(delegate)
 
 
 def _check_source(settings: config.Config) -> None:

@@ -74,6 +74,7 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
         help="demo:, file:PATH (video or image), images:FOLDER, or v4l2:/dev/video0",
     )
     parser.add_argument("--model", metavar="FILE", type=Path, help="a model of edge-convert")
+    parser.add_argument("--delegate", metavar="NAME", help="what runs the model: cpu or edgetpu")
     parser.add_argument(
         "--mqtt", metavar="URL", help="mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS"
     )
@@ -137,7 +138,9 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         camera["realtime"] = True
     overrides: dict[str, dict[str, Any]] = {"camera": camera}
     if arguments.model is not None:
-        overrides["model"] = {"file": arguments.model}
+        overrides.setdefault("model", {})["file"] = arguments.model
+    if arguments.delegate is not None:
+        overrides.setdefault("model", {})["delegate"] = arguments.delegate
     if arguments.mqtt is not None:
         overrides["mqtt"] = {"url": arguments.mqtt}
     if arguments.jsonl:
@@ -168,11 +171,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     from edge import inspection, manifest  # noqa: PLC0415
-    from edge.interpreter import Interpreter  # noqa: PLC0415
     from edge.models import default_model_path  # noqa: PLC0415
 
     file = manifest.read(arguments.model or default_model_path())
-    facts = inspection.describe(file, Interpreter(file).spec)
+    facts = inspection.inspect(file)
     print(json.dumps(facts, indent=1) if arguments.json else inspection.render(facts))
     return DONE
 

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from edge import delegates
 from edge.config_faults import sentence
 from edge.errors import ConfigError
 from edge.payload import NAME_PATTERN
@@ -75,6 +76,7 @@ class Model(_Section):
     Attributes:
         file: A model made by edge-convert; `None` is the built-in COCO detector.
         threads: Of the interpreter; 0 leaves one core to capture and publishing.
+        delegate: `cpu`, `edgetpu`, or `edgetpu:DEVICE`; nothing falls back to the CPU.
         score_threshold: In [0, 1]; `None` takes the model's own.
         iou_threshold: In [0, 1]; `None` takes the model's own.
         max_detections: Most detections of one frame.
@@ -85,6 +87,12 @@ class Model(_Section):
     score_threshold: Ratio | None = None
     iou_threshold: Ratio | None = None
     max_detections: Annotated[int, Field(gt=0, le=1000)] = 100
+    delegate: str = delegates.CPU
+
+    @field_validator("delegate")
+    @classmethod
+    def _check_delegate(cls, delegate: str) -> str:
+        return delegates.parse(delegate).name
 
 
 class Mqtt(_Section):

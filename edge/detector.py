@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge.decode.candidates import keep_inplace
 from edge.decode.registry import decoder_of
+from edge.delegates import CPU
 from edge.detections import Detections
 from edge.input_buffer import InputBuffer
 from edge.interpreter import Interpreter
@@ -42,17 +43,19 @@ class Detector:
         iou_threshold: In [0, 1]; `None` takes the manifest's.
         max_candidates: Best scores that meet each other in suppression.
         max_detections: Most that one frame can give.
+        delegate: What runs the model, as `edge.delegates.parse` takes it.
 
     Attributes:
         finish_stage: The stage that `finish` is.
 
     Raises:
         ModelError: The runtime refuses the model, or the manifest does not fit it.
+        DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
 
     finish_stage = "suppress"
 
-    def __init__(  # noqa: PLR0913 - one model, and five choices by name
+    def __init__(  # noqa: PLR0913 - one model, and six choices by name
         self,
         file: ModelFile,
         *,
@@ -61,9 +64,10 @@ class Detector:
         iou_threshold: float | None = None,
         max_candidates: int = MAX_CANDIDATES,
         max_detections: int = MAX_DETECTIONS,
+        delegate: str = CPU,
     ) -> None:
         manifest = file.manifest
-        self._interpreter = Interpreter(file, threads=threads)
+        self._interpreter = Interpreter(file, threads=threads, delegate=delegate)
         score = manifest.score_threshold if score_threshold is None else score_threshold
         self._decoder = decoder_of(self.spec, score_threshold=score, max_candidates=max_candidates)
         self._suppressor = Suppressor(max_candidates)

@@ -30,5 +30,9 @@ class SinkClosed(SinkError):  # noqa: N818 - no error of the user's: whoever rea
     """The reader of the results has gone, as `head` does: a clean end."""
 
 
+class DelegateError(EdgeError, RuntimeError):
+    """A delegate's library or device is missing or failed, or the model is not made for it."""
+
+
 class DependencyError(EdgeError, ImportError):
     """An optional package or program is needed and missing; the message says what to install."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edge import table
+from edge.delegates import CPU, EDGE_TPU
+from edge.interpreter import Interpreter, needs_edge_tpu, read_spec
 
 if TYPE_CHECKING:
     from edge.manifest import ModelFile
@@ -13,13 +15,31 @@ if TYPE_CHECKING:
 MIB = 2**20
 
 
-def describe(file: ModelFile, spec: ModelSpec) -> dict[str, Any]:
-    """Return everything `edge inspect` shows, ready for JSON."""
+def inspect(file: ModelFile) -> dict[str, Any]:
+    """Load a model, unless that needs a delegate, and return what `describe` does.
+
+    Raises:
+        ModelError: The runtime refuses the model, or the manifest does not fit it.
+    """
+    if needs_edge_tpu(file):
+        return describe(file, read_spec(file), delegate=EDGE_TPU)
+    return describe(file, Interpreter(file).spec)
+
+
+def describe(file: ModelFile, spec: ModelSpec, *, delegate: str = CPU) -> dict[str, Any]:
+    """Return everything `edge inspect` shows, ready for JSON.
+
+    Args:
+        file: The model.
+        spec: Its contract.
+        delegate: The least that can run it.
+    """
     tensors = [_tensor("input", spec.input)]
     tensors += [_tensor(role, output) for role, output in spec.outputs.items()]
     manifest = file.manifest.model_dump(mode="json")
     return {
         "file": str(file.path),
+        "delegate": delegate,
         "size_mib": round(len(file.flatbuffer) / MIB, 2),
         "tensors": tensors,
         "anchors": 0 if file.anchors is None else len(file.anchors),
@@ -36,6 +56,7 @@ def render(facts: dict[str, Any]) -> str:
     labels = [label for label in facts["labels"] if label]
     sections = [
         f"{facts['name']}  ({facts['size_mib']} MiB, {facts['digest'][:19]}…)",
+        *_delegate_lines(facts["delegate"]),
         table.render(["role", "tensor", "shape", "dtype", "scale", "zero point"], rows),
         _input_line(facts["input"]),
         *_head_lines(facts),
@@ -56,6 +77,12 @@ def _tensor(role: str, spec: TensorSpec) -> dict[str, Any]:
         "scale": float(f"{spec.quant.scale:.6g}"),
         "zero_point": spec.quant.zero_point,
     }
+
+
+def _delegate_lines(delegate: str) -> list[str]:
+    if delegate == CPU:
+        return []
+    return [f'compiled for an Edge TPU: runs only with [model] delegate = "{delegate}"']
 
 
 def _input_line(transform: dict[str, Any]) -> str:

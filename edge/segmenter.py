@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.decode.segmentation import SegmentationDecoder
+from edge.delegates import CPU
 from edge.input_buffer import InputBuffer
 from edge.interpreter import Interpreter
 
@@ -30,20 +31,27 @@ class Segmenter:
         threads: Of the interpreter, >= 1.
         score_threshold: Of the foreground, where one channel stands for two classes, in [0, 1];
             `None` takes the manifest's.
+        delegate: What runs the model, as `edge.delegates.parse` takes it.
 
     Attributes:
         finish_stage: The stage that `finish` is a part of: no candidate is suppressed.
 
     Raises:
         ModelError: The runtime refuses the model, or the manifest does not fit it.
+        DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
 
     finish_stage = "decode"
 
     def __init__(
-        self, file: ModelFile, *, threads: int = 1, score_threshold: float | None = None
+        self,
+        file: ModelFile,
+        *,
+        threads: int = 1,
+        score_threshold: float | None = None,
+        delegate: str = CPU,
     ) -> None:
-        self._interpreter = Interpreter(file, threads=threads)
+        self._interpreter = Interpreter(file, threads=threads, delegate=delegate)
         score = file.manifest.score_threshold if score_threshold is None else score_threshold
         self._decoder = SegmentationDecoder(self.spec, score_threshold=score)
         self._input = InputBuffer(self.spec)

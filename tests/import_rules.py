@@ -28,7 +28,7 @@ LAYERS = {
         "detections", "class_map", "manifest", "segmentation_spec", "head_checks", "model_spec",
         "observation", "metrics", "payload", "detection_payload", "segmentation_payload",
         "payload_schema", "config", "config_faults", "table", "completion", "command",
-        "progress", "cores", "colors",
+        "progress", "cores", "colors", "delegates",
     ],
     "stages": [
         "capture", "capture.*", "preprocess", "interpreter", "decode", "decode.*", "nms", "models",

@@ -134,7 +134,14 @@ def _pairs(first: Result, second: Result) -> tuple[list[tuple[Row, Row]], list[s
         for row in result.rows
         if id(row) not in paired
     ]
+    lines += [
+        f"not loaded in {letter}: {found.setting.title}"
+        for letter, result in (("A", first), ("B", second))
+        for found in result.missing
+    ]
     for a, b in pairs:
+        if a.setting.delegate != b.setting.delegate:
+            lines.append(f"delegate: {a.setting.delegate} in A, {b.setting.delegate} in B")
         if a.setting.title != b.setting.title:
             lines.append(f"setting: {a.setting.title} in A, {b.setting.title} in B")
         elif a.setting.digest != b.setting.digest:

@@ -14,10 +14,11 @@ from edge.benchmark import cost, host
 from edge.benchmark.cold_start import measure_start
 from edge.benchmark.recorder import COLUMNS, END_TO_END, column
 from edge.benchmark.result import Result, Row, Slice, Window
-from edge.benchmark.rig import rigs_of
+from edge.benchmark.rig import load_rigs
 from edge.benchmark.sampler import Sampler
 from edge.benchmark.sensors import Sensors
 from edge.benchmark.spread import MIN_WINDOWS, percentiles
+from edge.delegates import CPU
 from edge.preprocess import use_one_thread
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def measure(
     """Measure every setting: warm up, windows in turn, sustained runs, cold starts.
 
     Args:
-        configs: One a setting; they differ in model and threads only.
+        configs: One a setting; they differ in model, threads and delegate only.
         plan: How long.
         sensors: Of the board; by default this machine's.
         progress: Called with (turns done, turns).
@@ -102,12 +103,13 @@ def measure(
     use_one_thread()
     described = host.describe()
     sensors = sensors or Sensors()
-    tracks = [_Track(rig) for rig in rigs_of(list(configs))]
+    rigs, missing = load_rigs(configs)
+    tracks = [_Track(rig) for rig in rigs]
     with Sampler(sensors) as sampler:
         _rounds(tracks, plan, since_s=sampler.started_s, progress=progress)
         for track in tracks if plan.sustained_s else []:
             _sustain(track, plan.sustained_s, since_s=sampler.started_s)
-    rows = tuple(_row(track, config, plan) for track, config in zip(tracks, configs, strict=True))
+    rows = tuple(_row(track, plan) for track in tracks)
     return Result(
         host=described,
         source=configs[0].camera.source,
@@ -118,6 +120,7 @@ def measure(
         absent=sensors.absent(),
         instrumentation=cost.measure(sensors),
         notes=_notes(described.governor, rows, plan),
+        missing=tuple(missing),
     )
 
 
@@ -185,9 +188,13 @@ def slices(run: Run, *, since_s: float) -> list[Slice]:
     ]
 
 
-def _row(track: _Track, config: Config, plan: Plan) -> Row:
+def _row(track: _Track, plan: Plan) -> Row:
     rows_ms = np.concatenate(track.rows)
     edges_ms, counts = histogram(column(rows_ms, END_TO_END))
+    starts = plan.starts
+    if starts and track.rig.setting.delegate != CPU:
+        starts = 0
+        track.notes["no cold start: the device is held by this process"] = None
     names = [name for name in COLUMNS if not np.isnan(column(rows_ms, name)).any()]
     return Row(
         setting=track.rig.setting,
@@ -196,7 +203,7 @@ def _row(track: _Track, config: Config, plan: Plan) -> Row:
         stages={name: percentiles(column(rows_ms, name)) for name in names},
         histogram_ms=edges_ms,
         histogram=counts,
-        start=measure_start(config, starts=plan.starts) if plan.starts else None,
+        start=measure_start(track.rig.config, starts=starts) if starts else None,
         sustained=tuple(track.sustained),
         notes=tuple(track.notes),
     )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from edge.benchmark.spread import Spread
 
 STAGE_ORDER = ("bare invoke", *STAGES, PUBLISH, AGE, END_TO_END)
+OVERVIEW_HEADERS = ("setting", "invoke ms", "frames/s", "limit", "reached", "CPU ms", "age ms",
+                    "dropped", "RSS MiB", "start s")  # fmt: skip
 PERCENTILE_HEADERS = ("stage", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "max ms")
 
 
@@ -54,9 +56,7 @@ def measured_line(result: Result) -> str:
 
 def overview(result: Result) -> str:
     """Return one line a setting."""
-    headers = ("setting", "invoke ms", "frames/s", "limit", "reached", "CPU ms", "age ms",
-               "dropped", "RSS MiB", "start s")  # fmt: skip
-    return table.render(headers, overview_cells(result))
+    return table.render(OVERVIEW_HEADERS, overview_cells(result))
 
 
 def overview_cells(result: Result) -> list[list[str]]:
@@ -81,7 +81,8 @@ def overview_cells(result: Result) -> list[list[str]]:
                 f"{spread(start.first_result_s).median:.2f}" if start else "-",
             ]
         )
-    return rows
+    blank = ["-"] * (len(OVERVIEW_HEADERS) - 2)
+    return rows + [[found.setting.title, "not loaded", *blank] for found in result.missing]
 
 
 def ratio_text(found: Spread) -> str:
@@ -144,6 +145,7 @@ def notes(result: Result) -> list[str]:
     """Return everything that a reader of the figures must know."""
     lines = [*filter(None, map(sustained_line, result.rows)), *result.notes]
     lines += [f"{row.setting.title}: {note}" for row in result.rows for note in row.notes]
+    lines += [f"{found.setting.title}: not loaded: {found.reason}" for found in result.missing]
     share = cost.share_of(result.instrumentation)
     lines.append(
         f"measuring takes, timed in a loop, {result.instrumentation.frame_us:.0f} µs a frame and "

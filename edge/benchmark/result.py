@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
+from edge.delegates import CPU
 from edge.errors import SourceError
 from edge.record import Record
 
@@ -85,17 +86,30 @@ class Window(Record):
 
 
 class Setting(Record):
-    """One way to run one model."""
+    """One way to run one model.
+
+    Attributes:
+        delegate: As the configuration names it.
+    """
 
     model: str
     file: str
     digest: str
     threads: int
+    delegate: str = CPU
 
     @property
     def title(self) -> str:
-        """The model's name with its threads."""
-        return f"{self.model}, {self.threads} thread{'s' * (self.threads > 1)}"
+        """The model's name with its threads, and its delegate if that is not the CPU."""
+        delegate = "" if self.delegate == CPU else f", {self.delegate}"
+        return f"{self.model}, {self.threads} thread{'s' * (self.threads > 1)}{delegate}"
+
+
+class Missing(Record):
+    """A setting that could not be measured, and why."""
+
+    setting: Setting
+    reason: str
 
 
 class Start(Record):
@@ -172,6 +186,7 @@ class Result(Record):
         source: URI of the frames.
         live: The source keeps its own pace, and late frames are dropped.
         duration_s: Asked for, of each setting, end to end.
+        missing: Settings whose delegate could not be loaded.
         samples: Of the sensors, in order.
         absent: Sensors that this board does not have, in words.
     """
@@ -186,6 +201,7 @@ class Result(Record):
     absent: tuple[str, ...]
     instrumentation: Instrumentation
     notes: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
 
 
 def read(path: Path) -> Result:

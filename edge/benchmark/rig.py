@@ -13,17 +13,17 @@ import numpy as np
 
 from edge import app
 from edge.benchmark.recorder import Recorder
-from edge.benchmark.result import Setting
+from edge.benchmark.result import Missing, Setting
 from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
-from edge.errors import SourceError
+from edge.errors import DelegateError, SourceError
 from edge.payload import Identity
 from edge.pipeline import Pipeline
 from edge.sinks.jsonl import JsonlSink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -76,19 +76,14 @@ class Rig:
 
     Raises:
         ModelError: The runtime refuses the model.
+        DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
 
     def __init__(self, config: Config, file: ModelFile) -> None:
-        threads = app.interpreter_threads(config)
-        self.setting = Setting(
-            model=file.manifest.name,
-            file=file.path.name,
-            digest=file.manifest.digest,
-            threads=threads,
-        )
-        self._config = config
+        self.setting = setting_of(config, file)
+        self.config = config
         self._manifest = file.manifest
-        self._cores = Cores.divide(available_cores(), threads=threads)
+        self._cores = Cores.divide(available_cores(), threads=self.setting.threads)
         with confined(self._cores.interpreter):
             self._model = app.open_model(config, file)
         self._buffers = self._model.input_buffers()
@@ -118,10 +113,10 @@ class Rig:
             # Every thread that is started from here on inherits this.
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
-            encoder = app.open_encoder(self._config, self._manifest, self._identity())
+            encoder = app.open_encoder(self.config, self._manifest, self._identity())
             recorder = Recorder([JsonlSink(null, encoder)])
             source = stack.enter_context(
-                open_source(self._config.camera.source, app.source_options(self._config))
+                open_source(self.config.camera.source, app.source_options(self.config))
             )
             capture = CaptureThread(source, self._buffers)
             stack.callback(capture.stop)
@@ -131,13 +126,13 @@ class Rig:
 
     def is_live(self) -> bool:
         """Open the source for a moment and return whether it keeps its own pace."""
-        with open_source(self._config.camera.source, app.source_options(self._config)) as source:
+        with open_source(self.config.camera.source, app.source_options(self.config)) as source:
             return source.live
 
     def _identity(self) -> Identity:
         return Identity(
-            device=self._config.device.name,
-            camera=self._config.camera.name,
+            device=self.config.device.name,
+            camera=self.config.camera.name,
             model_name=self._manifest.name,
             model_digest=self._manifest.digest,
         )
@@ -180,10 +175,37 @@ def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
     return Run(recorder, started_s, max(summary_s, 1e-9), cpu_s, fault)
 
 
-def rigs_of(configs: list[Config]) -> Iterator[Rig]:
-    """Load each configuration's model; files that several share are read once."""
+def setting_of(config: Config, file: ModelFile) -> Setting:
+    """Return what a configuration makes of a model."""
+    return Setting(
+        model=file.manifest.name,
+        file=file.path.name,
+        digest=file.manifest.digest,
+        threads=app.interpreter_threads(config),
+        delegate=config.model.delegate,
+    )
+
+
+def load_rigs(configs: Iterable[Config]) -> tuple[list[Rig], list[Missing]]:
+    """Load each configuration's model; files that several share are read once.
+
+    Raises:
+        EdgeError: A model cannot be loaded.
+        DelegateError: No delegate of all can be loaded; where some can, the others are returned.
+    """
     files: dict[object, ModelFile] = {}
+    rigs: list[Rig] = []
+    missing: list[Missing] = []
+    last: DelegateError | None = None
     for config in configs:
         if config.model.file not in files:
             files[config.model.file] = app.model_file(config)
-        yield Rig(config, files[config.model.file])
+        file = files[config.model.file]
+        try:
+            rigs.append(Rig(config, file))
+        except DelegateError as error:
+            missing.append(Missing(setting=setting_of(config, file), reason=str(error)))
+            last = error
+    if last and not rigs:
+        raise DelegateError("\n".join(dict.fromkeys(found.reason for found in missing))) from last
+    return rigs, missing

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.benchmark import duration
 from edge.command import DONE, add_verb, positive
+from edge.delegates import CPU
 from edge.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "--threads", metavar="N,N", type=_threads, default=(0,),
         help="of the interpreter, such as 1,2,4 (default: as edge run chooses)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--delegate", metavar="NAME,NAME", dest="delegates", type=_names, default=(CPU,),
+        help=f"what runs the models, such as cpu,edgetpu (default: {CPU})",
     )  # fmt: skip
     parser.add_argument(
         "--starts", metavar="N", type=_count, default=STARTS,
@@ -102,9 +107,12 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
         camera["realtime"] = arguments.realtime
     models: list[Path | None] = [Path(name) for name in arguments.models]
     return [
-        config.parse({"camera": camera, "model": {"file": file, "threads": threads}})
+        config.parse(
+            {"camera": camera, "model": {"file": file, "threads": threads, "delegate": delegate}}
+        )
         for file in models or [None]
         for threads in arguments.threads
+        for delegate in arguments.delegates
     ]
 
 
@@ -116,6 +124,8 @@ def _layers(arguments: argparse.Namespace) -> int:
 
     if arguments.html is not None:
         raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
+    if arguments.delegates != (CPU,):
+        raise ConfigError("--layers times the ops on the CPU; leave --delegate out")
     files = [manifest.read(Path(name)) for name in arguments.models or [default_model_path()]]
     timed = []
     for file in files:
@@ -146,6 +156,11 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _threads(text: str) -> tuple[int, ...]:
     """Return an argument of numbers between commas, each once; for argparse's `type`."""
     return tuple(dict.fromkeys(positive(part.strip()) for part in text.split(",")))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return an argument of names between commas, each once; for argparse's `type`."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def _count(text: str) -> int:

@@ -25,8 +25,13 @@ LABELS = ("red", "green", "blue")
 BACKGROUND = 0
 
 
-def write(path: Path) -> ModelFile:
-    """Write the model with its manifest, and return it as read."""
+def write(path: Path, *, custom_op: str = "") -> ModelFile:
+    """Write the model with its manifest, and return it as read.
+
+    Args:
+        path: Of the file.
+        custom_op: Stands in the net's place, as a compiler for an accelerator leaves it.
+    """
     described = factories.manifest(
         name="strongest",
         input=factories.input_transform(size_wh=INPUT_WH),
@@ -34,11 +39,11 @@ def write(path: Path) -> ModelFile:
         head=SegmentationHead(activation="softmax", background=BACKGROUND),
         labels=LABELS,
     )
-    path.write_bytes(manifest.append(flatbuffer(), described, None))
+    path.write_bytes(manifest.append(flatbuffer(custom_op), described, None))
     return manifest.read(path)
 
 
-def flatbuffer() -> bytes:
+def flatbuffer(custom_op: str = "") -> bytes:
     """Return the bare model, `(1, 24, 32, 3)` to `(1, 12, 16, 3)`, x / 255."""
     width, height = INPUT_WH
     code = schema.OperatorCodeT()
@@ -49,7 +54,11 @@ def flatbuffer() -> bytes:
     pool.strideW = pool.strideH = pool.filterWidth = pool.filterHeight = CELL_PX
     op = schema.OperatorT()
     op.opcodeIndex, op.inputs, op.outputs = 0, [0], [1]
-    op.builtinOptionsType, op.builtinOptions = schema.BuiltinOptions.Pool2DOptions, pool
+    if custom_op:
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+        code.customCode = custom_op
+    else:
+        op.builtinOptionsType, op.builtinOptions = schema.BuiltinOptions.Pool2DOptions, pool
     graph = schema.SubGraphT()
     graph.tensors = [
         _tensor("image", [1, height, width, 3]),
