@@ -2,10 +2,11 @@
 
 XNNPACK takes no int8 RELU, but does take a change of scale: each RELU between two residual sums
 splits the graph, and LiteRT's own kernels run it with a copy on both sides. Where the output's zero
-point is the least level, saturating there is what the RELU does, so the two ops give the same.
+point is the least level, saturating there is what the RELU does; the two differ by rounding only.
 
 Measured on a portrait U-Net with 23 such RELUs, one thread of an x86: an invoke takes 14.2 ms, not
-50.9; the float model takes 46.3.
+50.9; the float model takes 46.3. On noise 4.5 % of its outputs differ, by 20 levels at most; the
+mean mask IoU with the float model is 0.9640, not 0.9643, on 20 photographs of people.
 """
 
 from __future__ import annotations
