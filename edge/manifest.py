@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 import edge.anchors as npy
+from edge.delegates import EDGE_TPU_OP
 from edge.errors import ModelError
 from edge.heads import Head
 from edge.record import PositiveFloat, PositiveInt, Ratio, Record, Text
@@ -190,7 +191,7 @@ def read(path: Path) -> ModelFile:
             raise
         raise ModelError(
             f"{path}: expected a manifest behind the model, found none that can be read "
-            f"({_reason(error)}); copy the file again, or make it with: edge-convert run"
+            f"({_reason(error)}); {_remedy(data)}"
         ) from error
     found = digest_of(flatbuffer)
     if found != manifest.digest:
@@ -230,6 +231,15 @@ def _zip_start(archive: zipfile.ZipFile) -> int:
     if sum(info.file_size for info in infos) > MAX_MEMBERS_BYTES:
         raise zipfile.BadZipFile(f"it unpacks to over {MAX_MEMBERS_BYTES} bytes")
     return min(info.header_offset for info in infos)
+
+
+def _remedy(data: bytes) -> str:
+    if EDGE_TPU_OP.encode() in data:
+        return (
+            "it was compiled for an Edge TPU by something else; "
+            "compile the model that it was made of with: edge-convert run --edgetpu"
+        )
+    return "copy the file again, or make it with: edge-convert run"
 
 
 def _parse_manifest(path: Path, text: bytes) -> Manifest:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import factories
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from edge import check, cli, delegates, inspection, manifest
 from edge.benchmark import result as result_file
 from edge.delegates import EDGE_TPU_OP, Delegate
 from edge.detector import Detector
-from edge.errors import ConfigError, DelegateError
+from edge.errors import ConfigError, DelegateError, ModelError
 from edge.interpreter import Interpreter, load_delegate, needs_edge_tpu
 from edge.models import default_model_path
 
@@ -266,3 +267,28 @@ def test_bench_fails_when_no_delegate_can_be_loaded(models, capsys):
 def test_layers_are_timed_on_the_cpu_only(capsys):
     assert cli.main(["bench", "--layers", "--delegate", "edgetpu"]) == 2
     assert "leave --delegate out" in capsys.readouterr().err
+
+
+def test_a_compiled_model_of_another_tool_says_what_to_do(tmp_path):
+    path = tmp_path / "other_edgetpu.tflite"
+    path.write_bytes(factories.FLATBUFFER + EDGE_TPU_OP.encode() + bytes(16))
+
+    with pytest.raises(ModelError, match="compiled for an Edge TPU by something else; compile"):
+        manifest.read(path)
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deeplabv3_mnv2_dm05_pascal_quant_edgetpu.tflite",
+        "ssd_mobilenet_v1_coco_quant_postprocess_segment_0_of_2_edgetpu.tflite",
+    ],
+)
+def test_what_the_real_compiler_made_is_known_as_that(name, assets, models):
+    flatbuffer = (assets / "models" / "refused" / name).read_bytes()
+    file = factories.model_file(flatbuffer=flatbuffer, manifest=models[0].manifest, anchors=None)
+
+    assert needs_edge_tpu(file)
+    with pytest.raises(DelegateError, match="compiled for an Edge TPU"):
+        Interpreter(file)

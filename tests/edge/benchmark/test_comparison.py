@@ -6,7 +6,7 @@ import pytest
 from benchmark_results import HOST, result, row, window
 
 from edge.benchmark import comparison
-from edge.benchmark.result import Setting
+from edge.benchmark.result import Missing, Setting
 
 pytestmark = pytest.mark.board
 
@@ -78,6 +78,18 @@ def test_single_settings_are_compared_and_their_difference_is_named():
 
     assert len(compared.figures) == len(comparison.FIGURES)
     assert "setting: tiny, 2 threads in A, tiny, 4 threads in B" in compared.differences
+
+
+def test_different_delegates_are_named():
+    cpu = Setting(model="tiny", file="tiny.tflite", digest="sha256:1", threads=2)
+    tpu = cpu.model_copy(update={"file": "tiny.edgetpu.tflite", "delegate": "edgetpu"})
+    refused = Missing(setting=tpu, reason="no device")
+
+    alone = comparison.compare(result(row(setting=cpu)), result(row(setting=tpu)))
+    unloaded = comparison.compare(result(row(setting=cpu), missing=(refused,)), result())
+
+    assert "delegate: cpu in A, edgetpu in B" in alone.differences
+    assert unloaded.differences == ("not loaded in A: tiny, 2 threads, edgetpu",)
 
 
 def test_settings_of_one_run_only_are_named_and_so_is_a_changed_file():
