@@ -192,7 +192,7 @@ def test_a_refused_device_of_the_configuration_ends_the_run(library, models, tmp
     path = tmp_path / "device.toml"
     path.write_text(f'[model]\nfile = "{models[1].path}"\ndelegate = "edgetpu:usb:9"\n')
 
-    done = python(library, "-m", "edge", "run", path)
+    done = python(library, "-m", "edge", "run", path, "--frames", 1)
 
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if line.startswith("edge: ")]
