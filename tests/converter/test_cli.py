@@ -69,7 +69,7 @@ def test_a_quantised_model_is_not_quantised_again(capsys, root, tmp_path):
                    "-o", str(output)])  # fmt: skip
 
     assert status == FAILED
-    assert "quantised already (int8_wpc_apt)" in capsys.readouterr().err
+    assert "quantised already (int8)" in capsys.readouterr().err
     assert not output.exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 # Obeys the command line of version 16: `edgetpu_compiler -s -o DIR FILE`, the result in DIR, its
 # name that of the input with `_edgetpu` behind. What it prints is what version 16 prints.
-STAND_IN = """#!{python}
+STAND_IN = """
 import os, pathlib, sys, time
 assert sys.argv[1:3] == ["-s", "-o"], sys.argv
 folder, source = map(pathlib.Path, sys.argv[3:])
@@ -22,7 +23,7 @@ if deed == "refuse":
     print("ERROR: Registration failed.\\n")
     print("Invalid model: model.tflite\\nModel could not be parsed")
     sys.exit(1)
-made = folder / f"{{source.stem}}_edgetpu.tflite"
+made = folder / f"{source.stem}_edgetpu.tflite"
 if deed == "garbage":
     made.write_bytes(bytes(range(256)) * 4)
 if deed in ("all", "some"):
@@ -41,7 +42,11 @@ def compiler(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "edgetpu_compiler"
-    program.write_text(STAND_IN.format(python=sys.executable))
+    script = tmp_path / "stand_in.py"
+    script.write_text(STAND_IN)
+    # By a shell, since the first line of a script can't name a Python in a folder with a space.
+    words = shlex.join([sys.executable, str(script)])
+    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
     def prepare(deed):
