@@ -6,10 +6,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edge.evaluation import reading
-from edge.evaluation.bootstrap import RESAMPLES, bootstrap, interval
+from edge.evaluation.bootstrap import RESAMPLES
 from edge.evaluation.faults import ABSENT
 from edge.evaluation.measuring import Difference, measure
 from edge.manifest import Accuracy
@@ -92,18 +90,17 @@ def compare(  # noqa: PLR0913
         ModelError: A model cannot be run, or the annotations are none for its head or its labels.
         DependencyError: pycocotools is not installed, and boxes are to be judged.
     """
-    truth = annotations.read(images)
-    measured = measure(
-        (float_file, quantized_file),
-        truth,
-        images,
+    (rows,) = compare_all(
+        float_file,
+        [quantized_file],
+        images=images,
+        annotations=annotations,
+        dataset=dataset,
         seed=seed,
         resamples=resamples,
         progress=progress,
     )
-    annotations.warn([*truth.faults.lines(without=ABSENT), *measured.evaluations[0].notes])
-    count = measured.evaluations[0].images
-    return tuple(_accuracy(row, dataset, count) for row in measured.differences)
+    return rows
 
 
 # As `compare`, which this is for several.
@@ -129,27 +126,13 @@ def compare_all(  # noqa: PLR0913
     """
     truth = annotations.read(images)
     measured = measure(
-        (float_file, *others), truth, images, seed=seed, resamples=0, progress=progress
+        (float_file, *others), truth, images, seed=seed, resamples=resamples, progress=progress
     )
-    samples = [each.sample for each in measured.evaluations]
-    drawn = bootstrap(samples, seed=seed, resamples=resamples)  # (resamples, models, M)
-    values = [each.values(np.arange(each.image_count)) for each in samples]
-    metrics = list(measured.evaluations[0].metrics)[: drawn.shape[2]]
+    annotations.warn([*truth.faults.lines(without=ABSENT), *measured.evaluations[0].notes])
     count = measured.evaluations[0].images
     return [
-        tuple(
-            _accuracy(
-                Difference(
-                    metric=metric,
-                    values=(float(values[0][column]), float(values[model][column])),
-                    interval=interval(drawn[:, model, column] - drawn[:, 0, column]),
-                ),
-                dataset,
-                count,
-            )
-            for column, metric in enumerate(metrics)
-        )
-        for model in range(1, len(samples))
+        tuple(_accuracy(row, dataset, count) for row in measured.differences if row.model == model)
+        for model in range(1, len(others) + 1)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Measure one or two models on the same labelled images, each image decoded once."""
+"""Measure models on the same labelled images, each image decoded once."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ OTHER_SIZE = "images of another size than their annotations say, left out"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How the second of two models differs from the first, in one metric, on the same images.
+    """How a further model differs from the first, in one metric, on the same images.
 
     Attributes:
+        model: Its index, from 1.
         metric: Its name.
-        values: Of the first and the second.
-        interval: 95 % of the paired bootstrap of second minus first.
+        values: Of the first and of this one.
+        interval: 95 % of the paired bootstrap of this one minus the first.
     """
 
+    model: int
     metric: str
     values: tuple[float, float]
     interval: Interval
@@ -56,7 +58,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one or two models were measured to do.
+    """What the models were measured to do.
 
     Attributes:
         truth: The annotations; what was left out of them stands there.
@@ -64,7 +66,7 @@ class Measurement:
         known_ids: Categories, or class ids of masks, that all models know.
         runs: One for each model.
         evaluations: Likewise.
-        differences: Of the second against the first, the main metric first; empty for one model.
+        differences: Of each further model against the first, the main metric first.
     """
 
     truth: Truth
@@ -89,12 +91,12 @@ def measure(  # noqa: PLR0913
 ) -> Measurement:
     """Run every model on every image, judge, and draw the intervals.
 
-    The interval of a difference is a paired bootstrap: images are drawn with replacement, both
+    The interval of a difference is a paired bootstrap: images are drawn with replacement, all
     models are judged on the same draw, and the central 95 % of the differences is taken. The same
     arguments give the same numbers.
 
     Args:
-        files: One or two models.
+        files: At least one model.
         truth: The annotations.
         images: The images; those without annotation are left out and named.
         seed: Of the draws.
@@ -197,11 +199,12 @@ def _with_intervals(
     )
     differences = [
         Difference(
+            model=number,
             metric=metric,
-            values=(float(values[0, column]), float(values[1, column])),
-            interval=interval(drawn[:, 1, column] - drawn[:, 0, column]),
+            values=(float(values[0, column]), float(values[number, column])),
+            interval=interval(drawn[:, number, column] - drawn[:, 0, column]),
         )
+        for number in range(1, len(samples))
         for column, metric in enumerate(metrics)
-        if len(samples) > 1
     ]
     return replace(plain, evaluations=evaluations, differences=tuple(differences))
