@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
 from boards.detect import Board, detect
-from edge.command import add_verb, new_parser, run
+from edge.terminal.command import add_verb, new_parser, run
 
 if TYPE_CHECKING:
     import argparse

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from calibration import image_list, store
 from calibration.calibrators import CALIBRATORS, LEVELS
 from calibration.dataset import sample
-from edge import manifest
-from edge.command import add_verb, new_parser, positive, run
 from edge.errors import ConfigError
-from edge.manifest import InputTransform
-from edge.progress import bar
-from edge.table import render
+from edge.model import manifest
+from edge.model.manifest import InputTransform
+from edge.terminal.command import add_verb, new_parser, positive, run
+from edge.terminal.progress import bar
+from edge.terminal.table import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,7 +218,7 @@ def _bare_model(
 
 
 def _tools() -> dict[str, str]:
-    from edge.interpreter import runtime_name  # noqa: PLC0415 - show and sample need no LiteRT
+    from edge.model.interpreter import runtime_name  # noqa: PLC0415 - show and sample need no LiteRT
 
     runtime = runtime_name().replace("_", "-")
     return {name: _version(name) for name in ("edge-vision", "numpy", runtime)}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.progress import Progress
+    from edge.terminal.progress import Progress
 
 # Formats whose size `edge.capture.image_header` can read before anything is decoded.
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")

@@ -18,9 +18,9 @@ from calibration.images import read_image
 from calibration.ranges import Range
 from calibration.tally import Tally, stride_of
 from edge.errors import ConfigError, ModelError
-from edge.interpreter import open_interpreter, tensor_spec
+from edge.model.interpreter import open_interpreter, tensor_spec
+from edge.model.quant import Quant
 from edge.preprocess import Preprocessor, pixel_table
-from edge.quant import Quant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
-    from edge.manifest import InputTransform
-    from edge.model_spec import TensorSpec
-    from edge.progress import Progress
+    from edge.model.manifest import InputTransform
+    from edge.model.spec import TensorSpec
+    from edge.terminal.progress import Progress
 
 # Of an input's shape: batch, height, width, channels.
 NHWC, CHANNELS = 4, 3

@@ -10,7 +10,7 @@ from edge.evaluation import reading
 from edge.evaluation.bootstrap import RESAMPLES
 from edge.evaluation.faults import ABSENT
 from edge.evaluation.measuring import Difference, measure
-from edge.manifest import Accuracy
+from edge.model.manifest import Accuracy
 from edge.record import storable
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.evaluation.truth import Truth
-    from edge.manifest import ModelFile
-    from edge.progress import Progress
+    from edge.model.manifest import ModelFile
+    from edge.terminal.progress import Progress
 
 # Of a mean average precision; a hundredth of a point is far below what an image set can tell.
 DIGITS = 5

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.bill import ImageRow
-from edge.detections import Detections
+from edge.results.detections import Detections
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from edge.class_map import ClassMap
+    from edge.results.class_map import ClassMap
 
 # A float detection at or above this score must be found again ...
 FLOAT_SCORE = 0.5

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge.table import render
+from edge.terminal.table import render
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.manifest import Accuracy
+    from edge.model.manifest import Accuracy
 
 MIB = 2**20
 SEGMENTATION = "segmentation"

@@ -27,9 +27,9 @@ from converter.flatbuffer import read_model_bytes
 from converter.gate import as_json, faults
 from converter.importing import FAMILIES, import_model, is_tflite
 from converter.islands import remarks
-from edge import manifest
-from edge.command import DONE, FAILED, add_verb, new_parser, run
 from edge.errors import ConfigError
+from edge.model import manifest
+from edge.terminal.command import DONE, FAILED, add_verb, new_parser, run
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from converter.conversion import Conversion
     from converter.recipe import Recipe
     from converter.report.contents import Subject
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
 EPILOG = """examples:
   edge-convert run model.json --family ssd --images photos -o my.tflite
@@ -134,7 +134,7 @@ def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
 def _run(arguments: argparse.Namespace) -> int:
     # Loads pycocotools.
     from converter.conversion import convert, describe_attempts, draw_images  # noqa: PLC0415
-    from edge.progress import waiting  # noqa: PLC0415 - inspect needs no OpenCV
+    from edge.terminal.progress import waiting  # noqa: PLC0415 - inspect needs no OpenCV
 
     choice = cli_options.choice_of(arguments)
     recipe = cli_recipe.recipe_of(arguments)
@@ -204,7 +204,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
     from calibration.dataset import sample  # noqa: PLC0415 - inspect needs no OpenCV
     from converter.conversion import CALIBRATION_COUNT  # noqa: PLC0415
     from converter.quantization import quantize_file  # noqa: PLC0415
-    from edge.progress import bar  # noqa: PLC0415
+    from edge.terminal.progress import bar  # noqa: PLC0415
 
     recipe = cli_recipe.recipe_of(arguments)
     _check_folder(arguments.output)

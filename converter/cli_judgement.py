@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.gate import ACCURACY_LOSSES, MIN_AGREEMENT, Budget
-from edge.command import positive
 from edge.errors import ConfigError
+from edge.terminal.command import positive
 
 if TYPE_CHECKING:
     from converter.accuracy import Annotations

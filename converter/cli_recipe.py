@@ -16,7 +16,7 @@ from converter.recipe import (
     with_kept_ops,
     with_ranges,
 )
-from edge.command import positive
+from edge.terminal.command import positive
 
 if TYPE_CHECKING:
     from converter.recipe import Kept, Recipe

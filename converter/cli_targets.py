@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge import manifest
-from edge.command import DONE, add_verb, positive
 from edge.errors import ConfigError
+from edge.model import manifest
+from edge.terminal.command import DONE, add_verb, positive
 
 if TYPE_CHECKING:
     import argparse
@@ -80,7 +80,7 @@ def _export(arguments: argparse.Namespace) -> int:
         sources_of,
         stem_of,
     )
-    from edge.progress import bar  # noqa: PLC0415
+    from edge.terminal.progress import bar  # noqa: PLC0415
 
     targets = targets_of(arguments)
     if not targets:

@@ -13,8 +13,8 @@ from converter import export
 from converter.coco_labels import COCO_LABELS
 from converter.inspect_graph import read_tables
 from edge.errors import ConfigError
-from edge.heads import AnchorFreeHead, SegmentationHead, SsdHead, YoloHead
-from edge.manifest import InputTransform, Manifest, ModelFile, Provenance
+from edge.model.heads import AnchorFreeHead, SegmentationHead, SsdHead, YoloHead
+from edge.model.manifest import InputTransform, Manifest, ModelFile, Provenance
 from edge.record import storable
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from converter.quantization import quantize_observed
 from converter.sensitivity import layer_errors
 from converter.verify import compare
 from edge.errors import ModelError, SourceError
-from edge.progress import bar
+from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from converter.gate import Budget
     from converter.latency import Latency
     from converter.recipe import Recipe
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
 # Each takes some 40 ms of CPU on SSDLite-MobileNetV2.
 CALIBRATION_COUNT = 100

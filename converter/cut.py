@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from converter.choice import InputChoice
     from converter.graph import Graph
-    from edge.heads import Head
-    from edge.manifest import InputTransform
+    from edge.model.heads import Head
+    from edge.model.manifest import InputTransform
 
 CHANGES = "cut at the raw heads; resize, decode and suppression left to the runtime"
 

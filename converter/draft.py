@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.choice import InputChoice
-    from edge.heads import Head
-    from edge.manifest import InputTransform
+    from edge.model.heads import Head
+    from edge.model.manifest import InputTransform
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import manifest as manifests
 from edge.errors import SinkError
-from edge.manifest import Manifest, ModelFile
+from edge.model import manifest as manifests
+from edge.model.manifest import Manifest, ModelFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ def sealed(file: ModelFile, manifest: Manifest) -> ModelFile:
 
 
 def to_bytes(file: ModelFile) -> bytes:
-    """Return the bytes of the file as `edge.manifest.read` reads them."""
+    """Return the bytes of the file as `edge.model.manifest.read` reads them."""
     return manifests.append(file.flatbuffer, file.manifest, file.anchors)
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from converter.completion import complete
 from converter.importers.graph_cuts import import_graph
 from converter.own_biases import with_own_biases
-from edge import manifest as manifests
 from edge.errors import ConfigError, ModelError
-from edge.manifest import FLATBUFFER_IDENTIFIER
+from edge.model import manifest as manifests
+from edge.model.manifest import FLATBUFFER_IDENTIFIER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from converter.choice import Choice, Origin
     from converter.draft import Draft
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
 FAMILIES = ("ssd", "yolo", "unet")
 # Of the file that a format is recognised by.

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from converter import flatbuffer as fb
 from edge.errors import ModelError
-from edge.table import render
+from edge.terminal.table import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

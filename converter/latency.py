@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.input_buffer import InputBuffer
-from edge.interpreter import Interpreter
+from edge.model.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge.manifest import ModelFile
-    from edge.progress import Progress
+    from edge.model.manifest import ModelFile
+    from edge.terminal.progress import Progress
 
 WINDOWS = 12
 # Of one model, before the next one's turn: long enough to warm the caches, short enough that all

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from calibration.ranges import Range
     from converter.repairs.adaptive_rounding import Covariances
     from converter.repairs.bias_correction import Means
-    from edge.manifest import ModelFile
-    from edge.progress import Progress
+    from edge.model.manifest import ModelFile
+    from edge.terminal.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

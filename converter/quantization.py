@@ -11,14 +11,14 @@ from converter.quantize import TOOLS, Quantized, quantize, saturate_scores
 from converter.recipe import recipe_names
 from converter.repairs.bias_correction import correct_biases
 from edge.errors import ModelError
-from edge.heads import SsdHead
-from edge.manifest import Calibration, ModelFile
+from edge.model.heads import SsdHead
+from edge.model.manifest import Calibration, ModelFile
 
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
     from converter.recipe import Recipe
-    from edge.progress import Progress
+    from edge.terminal.progress import Progress
 
 
 def quantize_file(

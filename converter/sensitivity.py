@@ -21,17 +21,17 @@ from converter.repairs.weights import (
     convolutions,
     set_convolution_inplace,
 )
-from edge.interpreter import open_interpreter
+from edge.model.interpreter import open_interpreter
+from edge.model.quant import Quant
 from edge.preprocess import Preprocessor
-from edge.quant import Quant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from edge.manifest import ModelFile
-    from edge.progress import Progress
+    from edge.model.manifest import ModelFile
+    from edge.terminal.progress import Progress
 
 # Runs of the whole float model for each layer: the ranking of a hundred layers settles with few.
 IMAGES = 4

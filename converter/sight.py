@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.agreement import QUANTIZED_SCORE
-from edge.detector import Detector
-from edge.heads import SegmentationHead
 from edge.input_buffer import InputBuffer
-from edge.segmenter import Segmenter
+from edge.model.detector import Detector
+from edge.model.heads import SegmentationHead
+from edge.model.segmenter import Segmenter
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.class_map import ClassMap
-    from edge.detections import Detections
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
+    from edge.results.class_map import ClassMap
+    from edge.results.detections import Detections
 
 
 @dataclass(frozen=True, slots=True)

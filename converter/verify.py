@@ -12,7 +12,7 @@ from converter.agreement import agree
 from converter.bill import Bill, HeadRow
 from converter.sight import Sight
 from edge.errors import ModelError
-from edge.heads import SegmentationHead, SsdHead, YoloHead
+from edge.model.heads import SegmentationHead, SsdHead, YoloHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from converter.bill import ImageRow
     from converter.sight import Look
-    from edge.heads import Head
-    from edge.manifest import ModelFile
-    from edge.model_spec import ModelSpec
-    from edge.progress import Progress
+    from edge.model.heads import Head
+    from edge.model.manifest import ModelFile
+    from edge.model.spec import ModelSpec
+    from edge.terminal.progress import Progress
 
 
 def compare(

@@ -10,31 +10,31 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge import manifest
 from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.capture.source import SourceOptions
 from edge.cores import Cores, available_cores, confined, divided
-from edge.detection_payload import DetectionsEncoder
-from edge.detector import Detector
 from edge.errors import SinkError
-from edge.heads import SegmentationHead
-from edge.models import default_model_path
-from edge.payload import Identity
+from edge.messages.detections import DetectionsEncoder
+from edge.messages.envelope import Identity
+from edge.messages.segmentation import SegmentationEncoder
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.detector import Detector
+from edge.model.heads import SegmentationHead
+from edge.model.segmenter import Segmenter
 from edge.pipeline import Pipeline
 from edge.preprocess import use_one_thread
-from edge.segmentation_payload import SegmentationEncoder
-from edge.segmenter import Segmenter
 from edge.sinks.jsonl import JsonlSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.config import Config, Mqtt
+    from edge.config.sections import Config, Mqtt
     from edge.input_buffer import InputBuffer
-    from edge.manifest import Manifest, ModelFile
+    from edge.messages.envelope import PayloadEncoder
     from edge.metrics import Summary
-    from edge.payload import PayloadEncoder
+    from edge.model.manifest import Manifest, ModelFile
     from edge.pipeline import Sink
 
 log = logging.getLogger("edge")

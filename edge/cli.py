@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.benchmark import verb as bench
-from edge.command import DONE, FAILED, add_verb, new_parser, positive, run
-from edge.evaluation import verb
+from edge.terminal.command import DONE, FAILED, add_verb, new_parser, positive, run
+from edge.verbs import bench
+from edge.verbs import eval as verb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +149,8 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from edge import app, config  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
+    from edge import app  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
+    from edge.config import sections as config  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
 
     settings = config.load(arguments.config, _overrides(arguments))
     app.run(settings, max_frames=arguments.frames)
@@ -157,7 +158,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from edge import check  # noqa: PLC0415
+    from edge.verbs import check  # noqa: PLC0415
 
     faults = check.faults(arguments.config)
     if arguments.json:
@@ -170,8 +171,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from edge import inspection, manifest  # noqa: PLC0415
-    from edge.models import default_model_path  # noqa: PLC0415
+    from edge.model import manifest  # noqa: PLC0415
+    from edge.model.default import default_model_path  # noqa: PLC0415
+    from edge.verbs import inspection  # noqa: PLC0415
 
     file = manifest.read(arguments.model or default_model_path())
     facts = inspection.inspect(file)
@@ -180,7 +182,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from edge import demo  # noqa: PLC0415
+    from edge.demo import demonstration as demo  # noqa: PLC0415
 
     print(demo.run(frames=arguments.frames, output=arguments.output, model=arguments.model))
     return DONE

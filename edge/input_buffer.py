@@ -12,7 +12,7 @@ from edge.preprocess import Preprocessor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
 
 
 class InputBuffer:

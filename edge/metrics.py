@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.detections import Detections
-from edge.observation import STAGES
+from edge.results.detections import Detections
+from edge.results.observation import STAGES
 
 if TYPE_CHECKING:
-    from edge.observation import Observation
+    from edge.results.observation import Observation
 
 # The window's last frames; 4,096 float32 of 6 columns are 96 KiB and 30 s at 136 frames/s.
 WINDOW_FRAMES = 4096

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Protocol
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.metrics import StageTimes
-from edge.observation import Observation
+from edge.results.observation import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.class_map import ClassMap
-    from edge.detections import Detections
     from edge.frame import Frame
     from edge.input_buffer import InputBuffer
-    from edge.interpreter import Heads
+    from edge.model.interpreter import Heads
     from edge.placement import Placement
+    from edge.results.class_map import ClassMap
+    from edge.results.detections import Detections
 
 # One set is decoded while the other is written. A third would only add to a frame's age.
 HEADS = 2

@@ -16,8 +16,8 @@ from edge.placement import Placement
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.manifest import InputTransform
-    from edge.quant import Quant
+    from edge.model.manifest import InputTransform
+    from edge.model.quant import Quant
 
 SIGN_BIT = 0x80
 

@@ -26,8 +26,8 @@ from accuracy_page import page, tables  # noqa: E402
 
 from converter.inspect_graph import read_tables  # noqa: E402
 from converter.latency import measure  # noqa: E402
-from edge import manifest  # noqa: E402
 from edge.errors import ConfigError, EdgeError, ModelError, SourceError  # noqa: E402
+from edge.model import manifest  # noqa: E402
 
 MISUSED = 2
 SAMPLE_S = 0.1

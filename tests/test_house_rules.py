@@ -161,25 +161,44 @@ def test_the_distribution_rule_can_tell(lengths, fault):
 @pytest.mark.parametrize(
     ("module", "source", "fault"),
     [
-        pytest.param("edge.nms", "import numpy", "", id="numpy"),
+        pytest.param("edge.decode.ssd", "import numpy", "", id="numpy"),
         pytest.param("edge.app", "from edge.pipeline import Pipeline", "", id="downwards"),
-        pytest.param("edge.nms", "from edge.app import run", "above stages", id="upwards"),
-        pytest.param("edge.nms", "def f():\n  import edge.cli", "above", id="inside a function"),
-        pytest.param("edge.pipeline", "from edge.sinks import mqtt", "above", id="module by from"),
+        pytest.param("edge.decode.ssd", "from edge.app import run", "above stages", id="upwards"),
         pytest.param(
-            "edge.nms", "from edge.preprocess import x", "each other", id="stage to stage"
+            "edge.decode.ssd", "def f():\n  import edge.cli", "above", id="inside a function"
+        ),
+        pytest.param("edge.pipeline", "from edge.app import run", "above", id="module by from"),
+        pytest.param(
+            "edge.decode.ssd",
+            "from edge.preprocess import x",
+            "each other",
+            id="stage to stage",
         ),
         pytest.param("edge.capture.v4l2", "from edge.capture.source import S", "", id="a family"),
-        pytest.param("edge.sinks.mqtt", "import edge.pipeline", "sinks import", id="sink too low"),
-        pytest.param("edge.sinks.mqtt", "from edge.payload import encode", "", id="sink"),
-        pytest.param("edge.strange", "import edge.nms", "no layer", id="no layer"),
-        pytest.param("edge.nms", "from . import app", "full name", id="relative"),
-        pytest.param("edge.nms", "import calibration.store", "nothing", id="edge to calibration"),
+        pytest.param(
+            "edge.sinks.mqtt", "import edge.model.spec", "sinks import", id="sink too low"
+        ),
+        pytest.param("edge.sinks.mqtt", "from edge.messages.envelope import encode", "", id="sink"),
+        pytest.param("edge.strange", "import edge.decode.ssd", "no layer", id="no layer"),
+        pytest.param("edge.decode.ssd", "from . import app", "full name", id="relative"),
+        pytest.param(
+            "edge.decode.ssd", "import calibration.store", "nothing", id="edge to calibration"
+        ),
         pytest.param("calibration.cli", "import converter", "may import", id="the wrong way"),
-        pytest.param("converter.cli", "import calibration.store, edge.nms", "", id="the right way"),
+        pytest.param(
+            "converter.cli",
+            "import calibration.store, edge.decode.ssd",
+            "",
+            id="the right way",
+        ),
         pytest.param("boards.cli", "from edge.errors import EdgeError", "", id="boards"),
-        pytest.param("boards.cli", "from edge.nms import x", "edge.config", id="boards too deep"),
-        pytest.param("edge.nms", "from tests import factories", "nobody", id="tests"),
+        pytest.param(
+            "boards.cli",
+            "from edge.decode.ssd import x",
+            "edge.config",
+            id="boards too deep",
+        ),
+        pytest.param("edge.decode.ssd", "from tests import factories", "nobody", id="tests"),
         pytest.param("edge.decode.ssd", "import cv2", "only edge.preprocess", id="OpenCV"),
         pytest.param("edge.capture.v4l2", "import cv2", "", id="OpenCV in its place"),
         pytest.param("edge.app", "import paho.mqtt.client", "edge.sinks.mqtt", id="MQTT client"),

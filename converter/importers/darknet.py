@@ -13,8 +13,8 @@ from converter.importers.darknet_network import read_network
 from converter.importers.darknet_weights import read_weights
 from converter.lowering import lower
 from edge.errors import ModelError
-from edge.heads import YoloGrid, YoloHead
-from edge.manifest import InputTransform
+from edge.model.heads import YoloGrid, YoloHead
+from edge.model.manifest import InputTransform
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,7 +24,7 @@ from converter.importers.segmentation_graph import (
 from converter.importers.ssd_graph import detection_api_graph, find_ssd
 from converter.inspect_graph import read_tables
 from edge.errors import ConfigError
-from edge.heads import SegmentationHead
+from edge.model.heads import SegmentationHead
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.errors import ModelError
-from edge.heads import AnchorFreeGrid, AnchorFreeHead, SegmentationHead, YoloGrid, YoloHead
+from edge.model.heads import AnchorFreeGrid, AnchorFreeHead, SegmentationHead, YoloGrid, YoloHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from converter.importers.onnx_file import OnnxModel, OnnxNode
-    from edge.heads import Head
+    from edge.model.heads import Head
 
 BOX_SIDES = 4
 BOX_AND_OBJECTNESS = 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.errors import ConfigError, ModelError
-from edge.heads import SegmentationHead, SsdHead, YoloGrid, YoloHead
+from edge.model.heads import SegmentationHead, SsdHead, YoloGrid, YoloHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,8 @@ import numpy as np
 from converter.cut import Cut
 from converter.graph import Graph, Node, node_name
 from edge.errors import ModelError
-from edge.heads import SsdHead
-from edge.manifest import InputTransform
+from edge.model.heads import SsdHead
+from edge.model.manifest import InputTransform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

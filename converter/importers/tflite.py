@@ -19,7 +19,7 @@ from converter.importers.raw_heads import (
 from converter.importers.tflite_file import DAMAGED, POSTPROCESS, TfliteFile
 from converter.importers.tflite_probe import probe
 from edge.errors import ConfigError, ModelError
-from edge.heads import Head, SsdHead
+from edge.model.heads import Head, SsdHead
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from calibration.dataset import ImageSet
     from converter.repairs.weights import Convolution
-    from edge.manifest import InputTransform
-    from edge.progress import Progress
+    from edge.model.manifest import InputTransform
+    from edge.terminal.progress import Progress
 
     Covariances = dict[str, NDArray[np.float64]]
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
-    from edge.manifest import InputTransform
-    from edge.progress import Progress
+    from edge.model.manifest import InputTransform
+    from edge.terminal.progress import Progress
 
     Peaks = dict[str, NDArray[np.float64]]
 

@@ -23,15 +23,15 @@ from converter.report.side_by_side import choose_images, draw_side_by_side
 from converter.sensitivity import layer_errors
 from converter.verify import compare_all
 from edge.errors import EdgeError
-from edge.progress import bar
+from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from converter.bill import Bill
     from converter.report.contents import Subject
-    from edge.manifest import ModelFile
-    from edge.progress import Progress
+    from edge.model.manifest import ModelFile
+    from edge.terminal.progress import Progress
 
 FLOAT = "float32"
 # Beside the model that was asked for: neither takes a calibration.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.manifest import ModelFile
-    from edge.progress import Progress
+    from edge.model.manifest import ModelFile
+    from edge.terminal.progress import Progress
 
 # What a channel's output spans, of the median of its layer's channels, at and below which it says
 # nothing; likewise the norm of its weights.

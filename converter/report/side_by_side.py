@@ -12,10 +12,10 @@ from converter.agreement import FLOAT_SCORE, MIN_IOU, box_ious
 from converter.bill import SEGMENTATION
 from converter.report.contents import Picture
 from converter.sight import Sight
-from edge.annotate import annotate_inplace
-from edge.detections import Detections
-from edge.lettering import printable
-from edge.overlay import overlay_inplace
+from edge.draw.boxes import annotate_inplace
+from edge.draw.lettering import printable
+from edge.draw.masks import overlay_inplace
+from edge.results.detections import Detections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from converter.bill import Bill, ImageRow
     from converter.report.contents import Subject
-    from edge.class_map import ClassMap
-    from edge.progress import Progress
+    from edge.results.class_map import ClassMap
+    from edge.terminal.progress import Progress
 
 WORST_COUNT = 4
 TYPICAL_COUNT = 2

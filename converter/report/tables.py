@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from converter.bill import Bill
     from converter.report.contents import LayerFeatures, Report, Variant
-    from edge.manifest import Accuracy
+    from edge.model.manifest import Accuracy
 
 WORST_LAYERS = 10
 LISTED_CHANNELS = 12

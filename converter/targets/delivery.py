@@ -19,14 +19,14 @@ from converter.targets.tensorrt import (
     verify_qdq,
 )
 from edge.errors import ConfigError
-from edge.progress import bar, waiting
+from edge.terminal.progress import bar, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from calibration.dataset import ImageSet
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
 EDGE_TPU_SUFFIX, GPU_SUFFIX, TENSORRT_SUFFIX = ".edgetpu.tflite", ".gpu.tflite", ".qdq.onnx"
 

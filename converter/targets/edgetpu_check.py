@@ -22,11 +22,11 @@ from converter.targets.edgetpu_ops import (
     SUPPORTED,
 )
 from converter.targets.graph_ops import read_graph
-from edge.table import render
+from edge.terminal.table import render
 
 if TYPE_CHECKING:
     from converter.targets.graph_ops import Op, OpGraph
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
 MIB = 2**20
 TPU, CPU, DOUBT = "Edge TPU", "CPU", "Edge TPU?"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from converter import export
 from converter.targets.graph_ops import inline_weights, read_graph
 from edge.errors import ModelError
-from edge.manifest import ModelFile
+from edge.model.manifest import ModelFile
 
 if TYPE_CHECKING:
     from converter.targets.graph_ops import OpGraph

@@ -10,10 +10,10 @@ from converter.quantize import TOOLS, quantize
 from converter.recipe import load_recipe
 from converter.targets.graph_ops import OpGraph, read_graph
 from edge.errors import ModelError
-from edge.manifest import ModelFile
+from edge.model.manifest import ModelFile
 
 if TYPE_CHECKING:
-    from edge.manifest import Manifest
+    from edge.model.manifest import Manifest
 
 
 def make_float16(file: ModelFile) -> ModelFile:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-import edge.anchors as npy
+import edge.model.anchors as npy
 from converter.targets.onnx_writer import onnx_module
 from edge.errors import ModelError
-from edge.manifest import ANCHORS_MEMBER, MANIFEST_MEMBER, Manifest, digest_of
+from edge.model.manifest import ANCHORS_MEMBER, MANIFEST_MEMBER, Manifest, digest_of
 
 if TYPE_CHECKING:
     from pathlib import Path

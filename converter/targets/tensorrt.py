@@ -26,8 +26,8 @@ from converter.targets.graph_ops import read_graph
 from converter.targets.onnx_manifest import with_manifest
 from converter.targets.onnx_ops import to_onnx
 from edge.errors import DependencyError, ModelError
-from edge.interpreter import Interpreter
-from edge.manifest import Calibration
+from edge.model.interpreter import Interpreter
+from edge.model.manifest import Calibration
 from edge.preprocess import Preprocessor
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
-    from edge.manifest import Manifest, ModelFile
+    from edge.model.manifest import Manifest, ModelFile
 
 RECIPE = "int8_qdq_symmetric"
 CALIBRATOR = "percentile"

@@ -16,7 +16,7 @@ from edge.benchmark.result import Start
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
-    from edge.config import Config
+    from edge.config.sections import Config
 
 # Enough for every buffer to have been used.
 FRAMES = 30

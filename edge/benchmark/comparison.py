@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge import table
 from edge.benchmark.spread import MAX_DISAGREEMENT, Ratio, Spread, ratio, spread
+from edge.terminal import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

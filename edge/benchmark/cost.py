@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from edge.benchmark.recorder import Recorder
 from edge.benchmark.result import Instrumentation
-from edge.detections import Detections
 from edge.metrics import StageTimes
-from edge.observation import STAGES, Observation
+from edge.results.detections import Detections
+from edge.results.observation import STAGES, Observation
 
 if TYPE_CHECKING:
     from edge.benchmark.sensors import Sensors

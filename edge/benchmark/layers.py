@@ -20,14 +20,14 @@ import numpy as np
 
 from edge.benchmark.single_op import cut, empty
 from edge.errors import ModelError
-from edge.interpreter import list_ops, open_interpreter
+from edge.model.interpreter import list_ops, open_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.interpreter import Op
-    from edge.manifest import ModelFile
-    from edge.progress import Progress
+    from edge.model.interpreter import Op
+    from edge.model.manifest import ModelFile
+    from edge.terminal.progress import Progress
 
 PASSES = 5
 WARM_UP_INVOKES = 2

@@ -18,7 +18,7 @@ from edge.benchmark.rig import load_rigs
 from edge.benchmark.sampler import Sampler
 from edge.benchmark.sensors import Sensors
 from edge.benchmark.spread import MIN_WINDOWS, percentiles
-from edge.delegates import CPU
+from edge.model.delegates import CPU
 from edge.preprocess import use_one_thread
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.benchmark.rig import Rig, Run
-    from edge.config import Config
-    from edge.progress import Progress
+    from edge.config.sections import Config
+    from edge.terminal.progress import Progress
 
 # Long enough to settle in, short enough that all settings meet the same minutes of the machine.
 WINDOW_S = 5.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from edge import page, plot
 from edge.benchmark import report
+from edge.pages import page, plot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

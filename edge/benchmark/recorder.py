@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.observation import STAGES
+from edge.results.observation import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from edge.observation import Observation
     from edge.pipeline import Sink
+    from edge.results.observation import Observation
 
 PUBLISH, AGE, END_TO_END = "publish", "age", "end to end"
 COLUMNS = (*STAGES, PUBLISH, AGE, END_TO_END)

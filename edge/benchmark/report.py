@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge import table
 from edge.benchmark import cost, throttling
 from edge.benchmark.duration import show
 from edge.benchmark.limit import limit
 from edge.benchmark.recorder import AGE, END_TO_END, PUBLISH
 from edge.benchmark.spread import MAX_DISAGREEMENT, spread
-from edge.observation import STAGES
+from edge.results.observation import STAGES
+from edge.terminal import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
-from edge.delegates import CPU
 from edge.errors import SourceError
+from edge.model.delegates import CPU
 from edge.record import Record
 
 if TYPE_CHECKING:

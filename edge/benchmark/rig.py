@@ -18,7 +18,7 @@ from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
-from edge.payload import Identity
+from edge.messages.envelope import Identity
 from edge.pipeline import Pipeline
 from edge.sinks.jsonl import JsonlSink
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.config import Config
-    from edge.manifest import ModelFile
+    from edge.config.sections import Config
+    from edge.model.manifest import ModelFile
 
 NS_PER_MS = 1e6
 # Bare invokes of a window, at least.

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model_spec import TensorSpec
+    from edge.model.spec import TensorSpec
 
 BYTE_VALUES = 256
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from edge.decode.activation import clamp_inplace
 from edge.decode.grids import BOX_SIDES, MAX_EXPONENT, GridRoles, Grids
-from edge.heads import AnchorFreeHead
+from edge.model.heads import AnchorFreeHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
 
 # No input is so many cells wide: only a damaged float head says more.
 MAX_CELLS = 2.0**16

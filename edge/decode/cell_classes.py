@@ -14,14 +14,14 @@ from edge.decode.activation import (
     sigmoid_inplace,
     softmax,
 )
-from edge.quant import TIE_TOLERANCE
+from edge.model.quant import TIE_TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from edge.model_spec import TensorSpec
+    from edge.model.spec import TensorSpec
 
     Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
     # From raw objectness `(m,)` to the least raw score of a class beside it, `(m,)`.

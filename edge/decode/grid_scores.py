@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.decode.candidates import Candidates
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
 
 # Of a combined row: tx, ty, tw, th, objectness, classes.
 COMBINED_OBJECTNESS, COMBINED_CLASSES = 4, 5

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.decode.grid_scores import GridScores
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
 
 
 BOX_SIDES = 4

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.class_map import ClassMap
 from edge.decode.activation import least_raw, logit
 from edge.errors import ModelError
-from edge.heads import SegmentationHead
+from edge.model.heads import SegmentationHead
+from edge.results.class_map import ClassMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
     from edge.placement import Placement
 
 BINARY_CLASSES = 2

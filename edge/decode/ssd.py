@@ -13,12 +13,12 @@ import numpy as np
 from edge.decode.activation import Activation, clamp_inplace, least_raw, logit
 from edge.decode.candidates import Candidates, best_rows
 from edge.decode.flags import Flags
-from edge.heads import SsdHead
+from edge.model.heads import SsdHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
 
 # In anchor sides, and as the logarithm of a side's growth. Only a damaged float head comes near:
 # real ones stay below 5, and e^32 still leaves the area of a box finite in float32.

@@ -13,13 +13,13 @@ import numpy as np
 
 from edge.decode.activation import clamp_inplace, sigmoid_inplace
 from edge.decode.grids import BOX_SIDES, MAX_EXPONENT, GridRoles, Grids
-from edge.heads import YoloHead
+from edge.model.heads import YoloHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.heads import YoloGrid
-    from edge.model_spec import ModelSpec
+    from edge.model.heads import YoloGrid
+    from edge.model.spec import ModelSpec
 
 
 class YoloDecoder:

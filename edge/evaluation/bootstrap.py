@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.progress import Progress
+    from edge.terminal.progress import Progress
 
 RESAMPLES = 1000
 INTERVAL_PERCENT = (2.5, 97.5)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge.detector import Detector
 from edge.evaluation import box_mistakes
 from edge.evaluation.evaluation import Evaluation
 from edge.evaluation.judge import curves, judge, require, result_rows, summarize
 from edge.evaluation.matching import collect
 from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import match_labels
+from edge.model.detector import Detector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edge.evaluation.box_mistakes import ImageMatches
     from edge.evaluation.truth import BoxTruth
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
 # Measured on 100 images of COCO with SSDLite-MobileNetV2, int8: mAP50-95 is 0.30378 at 0.001, 0.01
 # and 0.02 alike, 0.30278 at 0.05, 0.262 at 0.3; and with 256 candidates 0.30376, with 500 to 2000

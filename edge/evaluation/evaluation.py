@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge.evaluation.bootstrap import Interval, Sample
     from edge.evaluation.judge import Curve
     from edge.evaluation.stage_times import StageTime
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
 Task = Literal["detection", "segmentation"]
 # Of most use in a confusion matrix of many classes.

@@ -14,8 +14,8 @@ from edge.errors import DependencyError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from edge.detections import Detections
     from edge.evaluation.truth import BoxTruth, LabelMatch
+    from edge.results.detections import Detections
 
 # Index into `COCOeval.stats`. Source: pycocotools, `COCOeval.summarize`.
 METRICS = {

@@ -12,8 +12,8 @@ from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes
 from edge.evaluation.mask_folder import VOID, read_mask
 from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import LabelMatch, match_labels
-from edge.heads import SegmentationHead
-from edge.segmenter import Segmenter
+from edge.model.heads import SegmentationHead
+from edge.model.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.evaluation.truth import MaskTruth
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
 METRICS = ("mIoU", "pixel accuracy")
 BINARY_CLASSES = 2

@@ -14,7 +14,7 @@ from edge.evaluation.bootstrap import bootstrap, interval
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.mask_run import MaskRun
 from edge.evaluation.truth import BoxTruth
-from edge.heads import SegmentationHead
+from edge.model.heads import SegmentationHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from edge.evaluation.bootstrap import Interval
     from edge.evaluation.evaluation import Evaluation
     from edge.evaluation.truth import Truth
-    from edge.manifest import ModelFile
-    from edge.progress import Progress
+    from edge.model.manifest import ModelFile
+    from edge.terminal.progress import Progress
 
     Run = BoxRun | MaskRun
 

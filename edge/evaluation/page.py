@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from edge import page
 from edge.evaluation import plot
 from edge.evaluation.report import difference_line, letters
+from edge.pages import page
 
 if TYPE_CHECKING:
     from edge.evaluation.evaluation import Confusion, Evaluation

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.annotate import draw_box_inplace
 from edge.capture.images import load_image
+from edge.draw.boxes import draw_box_inplace
 from edge.errors import SinkError
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.mask_folder import VOID

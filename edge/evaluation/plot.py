@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.plot import GOLDEN_ANGLE_DEGREES, Axis, Line, chart
+from edge.pages.plot import GOLDEN_ANGLE_DEGREES, Axis, Line, chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge import table
 from edge.evaluation.evaluation import to_fields
+from edge.terminal import table
 
 if TYPE_CHECKING:
     from edge.evaluation.evaluation import Evaluation

@@ -13,10 +13,10 @@ from edge.pipeline import StagedModel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.class_map import ClassMap
-    from edge.detections import Detections
     from edge.input_buffer import InputBuffer
     from edge.placement import Placement
+    from edge.results.class_map import ClassMap
+    from edge.results.detections import Detections
 
 Result_co = TypeVar("Result_co", bound="Detections | ClassMap", covariant=True)
 NS_PER_MS = 1e6

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from edge.errors import SinkClosed, SinkError
 
 if TYPE_CHECKING:
-    from edge.observation import Observation
-    from edge.payload import PayloadEncoder
+    from edge.messages.envelope import PayloadEncoder
+    from edge.results.observation import Observation
 
 
 class JsonlSink:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.observation import Observation
+    from edge.results.observation import Observation
 
 
 class MemorySink:

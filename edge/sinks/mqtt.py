@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.payload import status_topic
+from edge.messages.envelope import status_topic
 from edge.sinks.mqtt_connection import (
     DIAL_S,
     OFFLINE,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from edge.observation import Observation
-    from edge.payload import PayloadEncoder
+    from edge.messages.envelope import PayloadEncoder
+    from edge.results.observation import Observation
 
 __all__ = ["MqttCounters", "MqttSettings", "MqttSink"]
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import manifest
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.board
 
@@ -180,9 +180,11 @@ def test_a_full_disk_at_the_annotated_image_is_one_sentence(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
     code = (
-        "import sys, pathlib, numpy as np; from edge import demo, errors\n"
+        "import sys, pathlib, numpy as np\n"
+        "from edge import errors\n"
+        "from edge.demo import demonstration\n"
         "noise = np.random.default_rng(0).integers(0, 255, (360, 640, 3), np.uint8)\n"
-        "try: demo.write_image(pathlib.Path(sys.argv[1]), noise)\n"
+        "try: demonstration.write_image(pathlib.Path(sys.argv[1]), noise)\n"
         "except errors.SinkError as error: print(error)\n"
     )
     path = tmp_path / "demo.jpg"

@@ -17,8 +17,8 @@ import pytest
 from broker import Listener, Mosquitto
 from waiting import eventually
 
-from edge import manifest
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -150,7 +150,7 @@ def test_the_bench_block_measures_and_compares(tmp_path):
 
 
 def test_the_stated_accuracy_is_that_of_the_model_s_own_manifest():
-    text = (ROOT / "edge" / "models" / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "edge" / "model" / "default" / "README.md").read_text(encoding="utf-8")
     for row in manifest.read(default_model_path()).manifest.accuracy:
         low, high = row.difference_interval
         numbers = f"{row.float_value:.4f} | {row.quantized_value:.4f} | {row.difference:+.4f} "

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.interpreter import Interpreter, open_interpreter, runtime_module, runtime_name
-from edge.manifest import read
-from edge.models import default_model_path
+from edge.model.default import default_model_path
+from edge.model.interpreter import Interpreter, open_interpreter, runtime_module, runtime_name
+from edge.model.manifest import read
 from edge.preprocess import Preprocessor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,8 +34,8 @@ INVOKE = """
 import sys
 import numpy as np
 from pathlib import Path
-from edge.interpreter import Interpreter, runtime_name
-from edge.manifest import read
+from edge.model.interpreter import Interpreter, runtime_name
+from edge.model.manifest import read
 
 interpreter = Interpreter(read(Path(sys.argv[1])))
 heads = interpreter.output_buffers()
@@ -45,7 +45,7 @@ print(runtime_name(), np.__version__)
 """
 LOAD = """
 from edge.errors import DependencyError
-from edge.interpreter import runtime_module
+from edge.model.interpreter import runtime_module
 try:
     runtime_module()
 except DependencyError as error:

@@ -13,12 +13,12 @@ from reference import coco_scenes, tiny_model
 from calibration.dataset import split
 from calibration.images import read_image
 from converter.accuracy import Annotations, compare, compare_all
-from edge import manifest
 from edge.errors import SourceError
 from edge.evaluation.box_run import BoxRun
-from edge.heads import SegmentationHead
-from edge.manifest import ModelFile
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.heads import SegmentationHead
+from edge.model.manifest import ModelFile
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from converter.agreement import agree, box_ious, count_matches, mask_iou
-from edge.class_map import ClassMap
-from edge.detections import Detections
+from edge.results.class_map import ClassMap
+from edge.results.detections import Detections
 
 pytestmark = pytest.mark.board
 

@@ -10,11 +10,11 @@ import pytest
 
 from converter.cli import main
 from converter.inspect_graph import read_tables
-from edge import manifest
-from edge.command import DONE, FAILED, MISUSED
-from edge.interpreter import Interpreter
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.interpreter import Interpreter
 from edge.preprocess import pixel_table
+from edge.terminal.command import DONE, FAILED, MISUSED
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from reference import bright_net
 
 from converter import export
 from converter.cli import main
-from edge.command import DONE, MISUSED
+from edge.terminal.command import DONE, MISUSED
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 pytestmark = pytest.mark.converter

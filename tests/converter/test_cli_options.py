@@ -8,8 +8,8 @@ import pytest
 
 from converter.cli import main
 from converter.cli_options import add_model, choice_of, join_signed, read_labels
-from edge.command import MISUSED
 from edge.errors import ConfigError, ModelError
+from edge.terminal.command import MISUSED
 
 pytestmark = pytest.mark.converter
 

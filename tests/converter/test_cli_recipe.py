@@ -13,9 +13,9 @@ from converter.cli import main
 from converter.cli_recipe import add_quantization, recipe_of
 from converter.inspect_graph import read_tables
 from converter.recipe import load_recipe
-from edge import manifest
-from edge.command import DONE, MISUSED
 from edge.errors import ConfigError
+from edge.model import manifest
+from edge.terminal.command import DONE, MISUSED
 
 pytestmark = pytest.mark.converter
 

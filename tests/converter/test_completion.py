@@ -12,9 +12,9 @@ from converter.choice import InputChoice, Origin
 from converter.completion import class_count, complete
 from converter.draft import Draft
 from edge.errors import ConfigError
-from edge.heads import SegmentationHead, YoloGrid, YoloHead
-from edge.manifest import InputTransform
-from edge.model_spec import join
+from edge.model.heads import SegmentationHead, YoloGrid, YoloHead
+from edge.model.manifest import InputTransform
+from edge.model.spec import join
 
 pytestmark = pytest.mark.converter
 PATH = Path("model.h5")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from converter import export
-from edge import manifest
 from edge.errors import SinkError
+from edge.model import manifest
 
 
 def test_what_is_written_reads_back(tmp_path):

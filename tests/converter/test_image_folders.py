@@ -12,7 +12,7 @@ from reference import bright_net
 
 from converter import export
 from converter.cli import main
-from edge.command import DONE, FAILED
+from edge.terminal.command import DONE, FAILED
 
 pytestmark = pytest.mark.converter
 

@@ -11,9 +11,9 @@ from tflite_files import grid
 from converter import flatbuffer as fb
 from converter.choice import Choice, Origin
 from converter.importing import READERS, SUFFIXES, import_model, is_ours, recognise
-from edge import manifest
 from edge.errors import ConfigError, ModelError
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.converter
 

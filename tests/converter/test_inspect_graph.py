@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from converter.inspect_graph import read_tables
 from edge.errors import ModelError
-from edge.models import default_model_path
+from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.converter
 

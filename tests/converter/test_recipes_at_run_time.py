@@ -13,7 +13,7 @@ from calibration.observe import TappedModel, pinned_input
 from calibration.ranges import Range
 from converter.quantize import quantize
 from converter.recipe import load_recipe
-from edge.detector import Detector
+from edge.model.detector import Detector
 
 pytestmark = pytest.mark.converter
 PATH = Path("bright.tflite")

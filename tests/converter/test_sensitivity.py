@@ -19,7 +19,7 @@ from converter.quantize import quantize
 from converter.recipe import load_recipe
 from converter.repairs.weights import convolutions, set_convolution_inplace
 from converter.sensitivity import layer_errors
-from edge.manifest import ModelFile
+from edge.model.manifest import ModelFile
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import pytest
 from factories import ssd_spec, tensor
 
 from converter.verify import _floor, _shared_roles, _Sums, compare, compare_all
-from edge import manifest
 from edge.errors import ModelError
-from edge.heads import SegmentationHead
-from edge.models import default_model_path
-from edge.quant import Quant
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.heads import SegmentationHead
+from edge.model.quant import Quant
 
 
 @pytest.fixture(scope="module")

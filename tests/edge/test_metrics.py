@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from edge.detections import Detections
 from edge.metrics import WINDOW_FRAMES, StageTimes
-from edge.observation import STAGES, Observation
+from edge.results.detections import Detections
+from edge.results.observation import STAGES, Observation
 
 pytestmark = pytest.mark.board
 

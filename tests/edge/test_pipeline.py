@@ -4,15 +4,15 @@ import tracemalloc
 
 import pytest
 
-from edge import manifest
 from edge.capture.latest import CaptureThread
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DemoSource
-from edge.detector import Detector
 from edge.errors import EdgeError, SinkClosed, SinkError
-from edge.models import default_model_path
-from edge.observation import STAGES
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.detector import Detector
 from edge.pipeline import Pipeline
+from edge.results.observation import STAGES
 
 pytestmark = pytest.mark.board
 

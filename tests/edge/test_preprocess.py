@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.model.quant import Quant
 from edge.placement import Placement
 from edge.preprocess import Preprocessor, pixel_table
-from edge.quant import Quant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from edge.manifest import InputTransform
+    from edge.model.manifest import InputTransform
 
 pytestmark = pytest.mark.board
 

@@ -23,8 +23,8 @@ from reference.float_heads import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.heads import AnchorFreeHead
-    from edge.model_spec import ModelSpec
+    from edge.model.heads import AnchorFreeHead
+    from edge.model.spec import ModelSpec
 
 
 def candidates(

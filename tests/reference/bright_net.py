@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from reference.tiny_net import Net
 
-from edge.manifest import ModelFile, digest_of
+from edge.model.manifest import ModelFile, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

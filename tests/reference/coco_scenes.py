@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from edge.detector import Detector
-from edge.models import default_model_path
+from edge.model.default import default_model_path
+from edge.model.detector import Detector
 
 if TYPE_CHECKING:
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
-SCENES = Path(default_model_path()).parents[1] / "capture" / "scenes"
+SCENES = Path(default_model_path()).parents[2] / "capture" / "scenes"
 CROPS = 6
 # So that few annotations equal a detection, as in life.
 SHIFT_PX = 6.0

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model_spec import TensorSpec
+    from edge.model.spec import TensorSpec
 
 # A runtime cuts what no sound head says: logarithms of sides at e^±32, cells at ±65536.
 MAX_EXPONENT = 32.0

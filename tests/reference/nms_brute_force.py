@@ -1,7 +1,8 @@
 """Greedy suppression by the book: two loops over boxes, every step one float32 operation.
 
-Shares no code with `edge.nms`. Source: TensorFlow Lite, `detection_postprocess.cc`, which computes
-areas, intersection and their quotient in float32; in another precision ties would fall otherwise.
+Shares no code with `edge.decode.suppress`. Source: TensorFlow Lite, `detection_postprocess.cc`,
+which computes areas, intersection and their quotient in float32; in another precision ties would
+fall otherwise.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from reference.ssd_float import real_values
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
 
 
 def class_ids(

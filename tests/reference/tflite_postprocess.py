@@ -13,7 +13,7 @@ from flatbuffers import flexbuffers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
 
 INPUTS, OUTPUTS = (0, 1, 2), (3, 4, 5, 6)  # tensors: boxes, scores, anchors; and the four results
 

@@ -11,13 +11,13 @@ import factories
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from edge import manifest
-from edge.heads import SegmentationHead
+from edge.model import manifest
+from edge.model.heads import SegmentationHead
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.manifest import ModelFile
+    from edge.model.manifest import ModelFile
 
 INPUT_WH = (32, 24)
 CELL_PX = 2

@@ -7,4 +7,6 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
-sys.path[:0] = [str(SCRIPTS), str(SCRIPTS / "peers")]
+BENCHMARKS = SCRIPTS / "benchmarks"
+
+sys.path[:0] = [str(SCRIPTS), str(BENCHMARKS), str(BENCHMARKS / "peers")]

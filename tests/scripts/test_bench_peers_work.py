@@ -11,7 +11,7 @@ from bench_peers_worker import Row, Worker
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import SCENES, SCENES_FOLDER, DemoSource
 from edge.errors import EdgeError
-from edge.models import default_model_path
+from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.board
 

@@ -14,7 +14,7 @@ from converter.recipe import load_recipe
 from converter.report.build import build
 from converter.report.contents import Subject
 from converter.sensitivity import LayerError
-from edge.manifest import ModelFile
+from edge.model.manifest import ModelFile
 
 # What a person may have put into a file of labels, or a stranger into a model's name.
 HOSTILE = "<script>alert('1')</script>\"&amp;\x00|](javascript:x) `#` \ud800"

@@ -18,7 +18,7 @@ from converter.report.markdown import as_markdown
 from converter.report.markup import clean, escape_markdown
 from converter.report.page import as_html
 from edge.errors import SinkError
-from edge.manifest import Accuracy
+from edge.model.manifest import Accuracy
 
 VOID = {"meta", "img", "br"}
 

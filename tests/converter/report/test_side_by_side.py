@@ -18,7 +18,7 @@ from converter.report.side_by_side import (
     choose_images,
     draw_side_by_side,
 )
-from edge.detections import Detections
+from edge.results.detections import Detections
 
 
 def row(name, *, matched, expected, extra=0):

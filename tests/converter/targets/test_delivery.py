@@ -11,13 +11,13 @@ from reference import bright_net
 from converter import export
 from converter.cli import main
 from converter.targets.onnx_manifest import read_onnx_manifest
-from edge import manifest
-from edge.command import DONE, FAILED, MISUSED
 from edge.errors import ModelError
-from edge.heads import SegmentationHead
-from edge.interpreter import Interpreter
-from edge.manifest import InputTransform, Manifest, ModelFile, Provenance
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.heads import SegmentationHead
+from edge.model.interpreter import Interpreter
+from edge.model.manifest import InputTransform, Manifest, ModelFile, Provenance
+from edge.terminal.command import DONE, FAILED, MISUSED
 
 SIDE = 16
 

@@ -17,9 +17,9 @@ from tflite_files import Builder
 from converter.targets.edgetpu_check import AFTER, CPU, DOUBT, TPU, as_text, check
 from converter.targets.edgetpu_ops import ON_CHIP_BYTES, SUPPORTED
 from converter.targets.graph_ops import inline_weights, read_graph
-from edge import manifest
-from edge.manifest import ModelFile
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.manifest import ModelFile
 
 INT8, INT16, INT32 = schema.TensorType.INT8, schema.TensorType.INT16, schema.TensorType.INT32
 KINDS = [name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)]

@@ -8,9 +8,9 @@ import pytest
 
 from converter import export
 from converter.targets.edgetpu_compiler import compile_model, find_compiler
-from edge import manifest
 from edge.errors import ModelError
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
 
 
 @pytest.fixture(scope="module")

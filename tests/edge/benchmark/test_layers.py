@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from edge import manifest
 from edge.benchmark import layers, layers_report
 from edge.benchmark.single_op import cut, empty
-from edge.interpreter import list_ops, open_interpreter, runtime_module
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.interpreter import list_ops, open_interpreter, runtime_module
 
 pytestmark = pytest.mark.board
 

@@ -12,9 +12,9 @@ from edge import cli
 from edge.benchmark import result as result_file
 from edge.benchmark.measuring import Plan, histogram, measure
 from edge.benchmark.sensors import Sensors
-from edge.config import parse
+from edge.config.sections import parse
 from edge.errors import SourceError
-from edge.models import default_model_path
+from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.board
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from benchmark_results import result, row, window
 
-from edge import plot
 from edge.benchmark import page, report
 from edge.benchmark.limit import limit
 from edge.benchmark.result import Slice, Start
+from edge.pages import plot
 
 pytestmark = pytest.mark.board
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from reference import anchor_free_float
 
 from edge.decode.anchor_free import AnchorFreeDecoder
-from edge.heads import AnchorFreeGrid, AnchorFreeHead, SsdHead
-from edge.quant import Quant
+from edge.model.heads import AnchorFreeGrid, AnchorFreeHead, SsdHead
+from edge.model.quant import Quant
 
 pytestmark = pytest.mark.board
 

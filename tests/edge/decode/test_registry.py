@@ -9,7 +9,7 @@ from edge.decode.registry import decoder_of
 from edge.decode.ssd import SsdDecoder
 from edge.decode.yolo import YoloDecoder
 from edge.errors import ModelError
-from edge.heads import (
+from edge.model.heads import (
     AnchorFreeGrid,
     AnchorFreeHead,
     SegmentationHead,

@@ -14,14 +14,14 @@ from reference import segmentation_float
 
 from edge.decode.segmentation import SegmentationDecoder
 from edge.errors import ModelError
-from edge.heads import SegmentationHead, SsdHead
+from edge.model.heads import SegmentationHead, SsdHead
+from edge.model.quant import Quant
 from edge.placement import Placement
-from edge.quant import Quant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
 
 pytestmark = pytest.mark.board
 

@@ -15,13 +15,13 @@ from reference import ssd_float
 
 from edge.decode.activation import logit
 from edge.decode.ssd import SsdDecoder
-from edge.heads import SsdHead
-from edge.quant import Quant
+from edge.model.heads import SsdHead
+from edge.model.quant import Quant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model_spec import ModelSpec
+    from edge.model.spec import ModelSpec
 
 pytestmark = pytest.mark.board
 

@@ -14,8 +14,8 @@ from reference import yolo_float
 
 from edge.decode.grid_scores import CHUNK_CELLS
 from edge.decode.yolo import YoloDecoder
-from edge.heads import SsdHead, YoloGrid, YoloHead
-from edge.quant import Quant
+from edge.model.heads import SsdHead, YoloGrid, YoloHead
+from edge.model.quant import Quant
 
 pytestmark = pytest.mark.board
 

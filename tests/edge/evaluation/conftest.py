@@ -6,14 +6,14 @@ import factories
 import pytest
 from reference import coco_scenes
 
-from edge import manifest
 from edge.capture.images import load_image
 from edge.evaluation import reading
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.judge import judge
-from edge.heads import SegmentationHead
-from edge.manifest import ModelFile, digest_of
-from edge.models import default_model_path
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.heads import SegmentationHead
+from edge.model.manifest import ModelFile, digest_of
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from edge.errors import DependencyError, ModelError, SourceError
 from edge.evaluation import reading
 from edge.evaluation.measuring import measure
-from edge.manifest import ModelFile
+from edge.model.manifest import ModelFile
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 

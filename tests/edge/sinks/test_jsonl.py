@@ -51,7 +51,7 @@ def test_a_reader_that_leaves_ends_the_program_quietly(root):
         [sys.executable, "-c", WRITE_FOREVER],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"PYTHONPATH": f"{root}:{root / 'tests'}"},
+        env={"PYTHONPATH": f"{root}:{root / 'tests' / 'support'}"},
     ) as program:
         assert program.stdout.readline().endswith(b"}\n")
         program.stdout.close()

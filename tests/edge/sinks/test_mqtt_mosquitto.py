@@ -105,7 +105,7 @@ def test_who_comes_later_finds_the_status_retained(broker, open_sink):
 def test_the_broker_says_offline_within_a_second_of_a_kill(broker, root):
     program = subprocess.Popen(
         [sys.executable, "-c", PUBLISH_AND_STAY, str(broker.port)],
-        env={"PYTHONPATH": f"{root}:{root / 'tests'}"},
+        env={"PYTHONPATH": f"{root}:{root / 'tests' / 'support'}"},
     )
     with Listener(broker.port) as listener:
         try:

@@ -1,0 +1,1 @@
+"""The configuration: its sections, and its faults as sentences."""

@@ -1,0 +1,1 @@
+"""The demonstration: a broker, a subscriber, and what it draws."""

@@ -1,0 +1,146 @@
+"""`edge demo`: the whole job on one machine, with a broker and a subscriber of its own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge import app
+from edge.capture.source import SourceOptions
+from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
+from edge.config import sections as config
+from edge.demo import broker
+from edge.demo.subscriber import Subscriber
+from edge.draw.boxes import annotate_inplace
+from edge.draw.masks import overlay_inplace
+from edge.errors import SinkError
+from edge.messages import envelope as payload
+from edge.model.detector import Detector
+from edge.model.heads import SegmentationHead
+from edge.terminal import table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge.metrics import Summary
+    from edge.model.manifest import Manifest
+    from edge.model.segmenter import Segmenter
+
+ARRIVAL_TIMEOUT_S = 10.0
+# Of the annotated image: one panel a scene, side by side.
+PANEL_WH = (640, 360)
+
+
+def run(*, frames: int, output: Path, model: Path | None = None) -> str:
+    """Run a model on the built-in source, publish, print what a subscriber receives, and draw.
+
+    Args:
+        frames: How many to process.
+        output: Where the annotated image goes.
+        model: Made by edge-convert; `None` is the built-in detector.
+
+    Returns:
+        The figures, as text for a terminal.
+
+    Raises:
+        EdgeError: A part failed, or not every message arrived.
+    """
+    with broker.running() as port:
+        settings = config.parse(
+            {
+                "device": {"name": "demo"},
+                "camera": {"source": "demo:", "realtime": False},
+                "model": {"file": model},
+                "mqtt": {"url": f"mqtt://{broker.LOOPBACK}:{port}"},
+            }
+        )
+        manifest = app.model_file(settings).manifest
+        topic = _topic(manifest, settings.device.name, settings.camera.name)
+        print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
+        with Subscriber(broker.LOOPBACK, port, topic=topic, show=_show) as subscriber:
+            summary = app.run(settings, max_frames=frames)
+            if not subscriber.wait(summary.frames, timeout_s=ARRIVAL_TIMEOUT_S):
+                raise SinkError(
+                    f"{summary.frames} messages were published, {subscriber.count} arrived within "
+                    f"{ARRIVAL_TIMEOUT_S:g} s; try again on a machine with less to do"
+                )
+    write_image(output, draw(model))
+    return f"\n{figures(summary, manifest)}\n{subscriber.count} messages arrived; see {output}"
+
+
+def _topic(manifest: Manifest, device: str, camera: str) -> str:
+    if isinstance(manifest.head, SegmentationHead):
+        return payload.segmentation_topic(device, camera)
+    return payload.detections_topic(device, camera)
+
+
+def figures(summary: Summary, manifest: Manifest) -> str:
+    """Return a run's figures as a table and a line."""
+    rows = [
+        [name, *(f"{value:.2f}" for value in values)]
+        for name, values in summary.percentiles_ms.items()
+    ]
+    return (
+        f"{table.render(['stage', 'p50 ms', 'p95 ms', 'p99 ms'], rows)}\n\n"
+        f"{summary.frames} frames in {summary.elapsed_s:.2f} s: {summary.rate_hz:.1f} frames/s, "
+        f"invoke share {summary.invoke_ratio:.1%}, {app.seen_text(summary, manifest)}"
+    )
+
+
+def draw(file: Path | None = None) -> NDArray[np.uint8]:
+    """Return the middle frame of each scene, annotated, side by side: `(H, W, 3)` uint8."""
+    settings = config.load(None, {"model": {"file": file}})
+    model = app.open_model(settings, app.model_file(settings))
+    panels = []
+    for image in scene_frames():
+        _annotate_inplace(image, model)
+        panels.append(cv2.resize(image, PANEL_WH, interpolation=cv2.INTER_AREA))
+    return np.hstack(panels)
+
+
+def _annotate_inplace(image: NDArray[np.uint8], model: Detector | Segmenter) -> None:
+    labels = model.spec.manifest.labels
+    if isinstance(model, Detector):
+        annotate_inplace(image, model.detect(image), labels)
+    else:
+        overlay_inplace(image, model.segment(image), labels, background=model.background)
+
+
+def scene_frames() -> list[NDArray[np.uint8]]:
+    """Return the middle frame of each built-in scene."""
+    width, height = DEFAULT_SIZE_WH
+    frames = []
+    with DemoSource("", SourceOptions(realtime=False)) as source:
+        for scene in range(len(SCENES)):
+            image = np.empty((height, width, 3), np.uint8)
+            source.render(scene * FRAMES_PER_SCENE + FRAMES_PER_SCENE // 2, out=image)
+            frames.append(image)
+    return frames
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a JPEG whole or not at all.
+
+    Raises:
+        SinkError: The disk is full, or the folder is missing or not writable.
+    """
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(encoded.tobytes())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise SinkError(
+            f"{path}: the annotated image cannot be written: {os.strerror(error.errno or 0)}; "
+            "make room, or name another place with: edge demo -o FILE"
+        ) from error
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)

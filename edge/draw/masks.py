@@ -1,0 +1,94 @@
+"""A class map laid over its image, for people: a tint and an outline a class, and a legend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge.draw.colors import class_color, luma
+from edge.draw.lettering import REFERENCE_HEIGHT_PX, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.results.class_map import ClassMap
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+TINT = 0.45
+MAX_CLASSES = 256
+INSIDE = BRIGHT = 128  # of 255: half of a pixel, and of white
+
+
+def overlay_inplace(
+    image: NDArray[np.uint8],
+    seen: ClassMap,
+    labels: Sequence[str],
+    *,
+    background: int | None = 0,
+) -> None:
+    """Tint what each class covers, and write its label and its share of the image.
+
+    Args:
+        image: `(H, W, 3)` uint8, B G R; drawn on.
+        seen: Of this image.
+        labels: Text of each class id.
+        background: Class id that is left as it is; `None` leaves none.
+    """
+    ratios = seen.area_ratios(MAX_CLASSES)
+    shown = [each for each in np.argsort(-ratios, kind="stable").tolist() if ratios[each] > 0]
+    if background in shown:
+        shown.remove(background)
+    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
+    covers = [_cover(seen, class_id, image) for class_id in shown]
+    for class_id, cover in zip(shown, covers, strict=True):
+        _tint_inplace(image, cover, class_color(class_id))
+    for class_id, cover in zip(shown, covers, strict=True):
+        _outline_inplace(image, cover, class_color(class_id), unit=unit)
+    for line, class_id in enumerate(shown):
+        text = printable(f"{labels[class_id]} {ratios[class_id]:.1%}")
+        _write_inplace(image, text, color=class_color(class_id), line=line)
+
+
+def _cover(seen: ClassMap, class_id: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return how much of each pixel a class covers, `(H, W)` uint8 to 255; no steps of cells."""
+    cells = np.where(seen.class_ids == class_id, np.uint8(255), np.uint8(0))
+    height, width = image.shape[:2]
+    return np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _tint_inplace(
+    image: NDArray[np.uint8], cover: NDArray[np.uint8], color: tuple[int, int, int]
+) -> None:
+    weight = cover[..., None] * np.float32(TINT / 255)  # (H, W, 1)
+    image[:] = (image + (np.array(color, np.float32) - image) * weight).round()
+
+
+def _outline_inplace(
+    image: NDArray[np.uint8],
+    cover: NDArray[np.uint8],
+    color: tuple[int, int, int],
+    *,
+    unit: float,
+) -> None:
+    inside = (cover >= INSIDE).astype(np.uint8)
+    outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(image, outlines, -1, color, round(unit), cv2.LINE_AA)
+
+
+def _write_inplace(
+    image: NDArray[np.uint8], text: str, *, color: tuple[int, int, int], line: int
+) -> None:
+    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
+    scale, thickness = 0.5 * unit, max(1, round(unit))
+    (width, height), baseline = cv2.getTextSize(text, FONT, scale, thickness)
+    margin = round(4 * unit)
+    top = margin + line * (height + baseline + margin)
+    corner = (margin + width + 2 * margin, top + height + baseline)
+    cv2.rectangle(image, (margin, top), corner, color, cv2.FILLED)
+    origin = (2 * margin, top + height + baseline // 2)
+    ink = (0, 0, 0) if luma(color) >= BRIGHT else (255, 255, 255)
+    cv2.putText(image, text, origin, FONT, scale, ink, thickness, cv2.LINE_AA)

@@ -1,0 +1,1 @@
+"""What leaves the board: one file a kind of message."""

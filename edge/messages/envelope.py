@@ -1,0 +1,174 @@
+"""What every message has in common: its envelope, its names, its topics.
+
+The kinds of messages stand in `detection_payload` and `segmentation_payload`: one typed dict each,
+the only description of such a message. pydantic writes the JSON from it and derives the schema from
+it, so that neither can drift from the other; docs/payload.md says it in prose.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge.results.observation import Observation
+
+SCHEMA_VERSION: Literal[1] = 1
+NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
+# Naive on purpose: UTC throughout, and the "Z" is written by hand.
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
+NS_PER_US = 1000
+
+# Decimals that leave the board. A ratio's five resolve 0.04 px of a 4,096 px frame.
+RATIO_DECIMALS = 5
+MS_DECIMALS = 3
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(gt=0)]
+Ms = Annotated[float, Field(ge=0)]
+AgeMs = Annotated[
+    float, Field(ge=0, description="From the frame's capture to its result, milliseconds.")
+]
+DroppedFrames = Annotated[int, Field(ge=0, description="Frames replaced unseen since the start.")]
+Label = Annotated[str, Field(description="Text of the class id.")]
+ClassId = Annotated[int, Field(ge=0, description="Index into the model's labels.")]
+
+
+class ModelPayload(TypedDict):
+    """Which model saw it."""
+
+    name: Annotated[str, Field(description="The manifest's name of the model.")]
+    digest: Annotated[str, Field(description="sha256: and the hex digest of the model's bytes.")]
+
+
+class FramePayload(TypedDict):
+    """Size of the source frame."""
+
+    width_px: Side
+    height_px: Side
+
+
+class Envelope(TypedDict):
+    """Who saw what and when; the first fields of every message."""
+
+    schema_version: Annotated[Literal[1], Field(description="Version of this description.")]
+    device: Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    camera: Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    model: ModelPayload
+    sequence: Annotated[
+        int, Field(ge=0, description="The frame's number within its source; dropped ones count.")
+    ]
+    captured_at: Annotated[
+        str,
+        Field(
+            pattern=TIME_PATTERN,
+            description="When the frame was complete: RFC 3339, UTC, microseconds.",
+            json_schema_extra={"format": "date-time"},
+        ),
+    ]
+    frame: FramePayload
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who speaks: a device's camera, and the model that looks through it.
+
+    Raises:
+        ConfigError: A name holds what a topic may not.
+    """
+
+    device: str
+    camera: str
+    model_name: str
+    model_digest: str
+
+    def __post_init__(self) -> None:
+        check_name("device", self.device)
+        check_name("camera", self.camera)
+
+    def envelope(self, observation: Observation) -> Envelope:
+        """Return what every message of an observation begins with."""
+        width, height = observation.size_wh
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "device": self.device,
+            "camera": self.camera,
+            "model": {"name": self.model_name, "digest": self.model_digest},
+            "sequence": observation.sequence,
+            "captured_at": utc_text(observation.captured_utc_ns),
+            "frame": {"width_px": width, "height_px": height},
+        }
+
+
+class PayloadEncoder(Protocol):
+    """Turns observations into the messages of one kind."""
+
+    @property
+    def identity(self) -> Identity:
+        """Written into every message."""
+
+    @property
+    def topic(self) -> str:
+        """Where the messages go."""
+
+    def encode(self, observation: Observation) -> bytes:
+        """Return the message of an observation: compact UTF-8 JSON."""
+
+
+def detections_topic(device: str, camera: str) -> str:
+    """Return where the messages of a camera with a detector go."""
+    return f"edge/{device}/{camera}/detections"
+
+
+def segmentation_topic(device: str, camera: str) -> str:
+    """Return where the messages of a camera with a segmenter go."""
+    return f"edge/{device}/{camera}/segmentation"
+
+
+def status_topic(device: str, camera: str) -> str:
+    """Return where `online` or `offline` stands, retained."""
+    return f"edge/{device}/{camera}/status"
+
+
+def check_name(what: str, name: str) -> str:
+    """Return a name that may be a level of a topic.
+
+    Args:
+        what: The thing that is named, for the message.
+        name: To check.
+
+    Raises:
+        ConfigError: It is empty, too long, or holds other characters than A-Z a-z 0-9 _ -.
+    """
+    if not NAME_PATTERN.fullmatch(name):
+        raise ConfigError(
+            f"{what} name must be 1 to 64 of the characters A-Z a-z 0-9 _ -, found {name!r}; "
+            "choose another name"
+        )
+    return name
+
+
+def utc_text(utc_ns: int) -> str:
+    """Return nanoseconds since the Unix epoch as RFC 3339 text in UTC, cut to microseconds."""
+    moment = EPOCH + timedelta(microseconds=utc_ns // NS_PER_US)
+    return moment.isoformat(timespec="microseconds") + "Z"
+
+
+def rounded_ms(what: str, value_ms: float) -> float:
+    """Return milliseconds as they leave the board.
+
+    Raises:
+        ValueError: They are not finite.
+    """
+    if not math.isfinite(value_ms):
+        raise ValueError(f"{what} must take a finite time, got {value_ms} ms")
+    return round(value_ms, MS_DECIMALS)

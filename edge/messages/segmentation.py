@@ -1,0 +1,175 @@
+"""The message of a frame that a segmenter saw: areas, and the class map in runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field, TypeAdapter
+from typing_extensions import NotRequired, TypedDict
+
+from edge.messages.envelope import (
+    RATIO_DECIMALS,
+    AgeMs,
+    ClassId,
+    DroppedFrames,
+    Envelope,
+    Label,
+    Ms,
+    Ratio,
+    Side,
+    rounded_ms,
+    segmentation_topic,
+)
+from edge.results.class_map import ClassMap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.messages.envelope import Identity
+    from edge.results.class_map import Runs
+    from edge.results.observation import Observation
+
+# Maps of photographs, of 256 x 256 cells, have 300 to 600 (median of three nets), at most 4,029.
+# What has more is noise; a run takes at most 14 bytes, so that no map takes over 56 KiB.
+MAX_RUNS = 4096
+
+
+class AreaPayload(TypedDict):
+    """How much of the frame one class covers."""
+
+    label: Label
+    class_id: ClassId
+    area_ratio: Annotated[
+        Ratio, Field(description="Share of the frame, five decimals; of the map as it was decoded.")
+    ]
+
+
+class ClassMapPayload(TypedDict):
+    """A class id for each cell of a grid that lies over the whole frame."""
+
+    width: Annotated[Side, Field(description="Columns of the grid, each of the same width.")]
+    height: Annotated[Side, Field(description="Rows of the grid, each of the same height.")]
+    runs: Annotated[
+        list[Annotated[int, Field(ge=0)]],
+        Field(
+            min_length=2,
+            max_length=2 * MAX_RUNS,
+            description="Row by row from the top left: class id, number of cells, class id, …",
+        ),
+    ]
+
+
+class SegmenterStagePayload(TypedDict):
+    """Milliseconds that each stage took for this frame, three decimals."""
+
+    capture: Ms
+    preprocess: Ms
+    invoke: Ms
+    decode: Ms
+
+
+class SegmentationPayload(Envelope):
+    """What one camera of one device saw on one frame, with a segmenter."""
+
+    areas: Annotated[
+        list[AreaPayload],
+        Field(description="Classes that were seen, without the background; by falling area."),
+    ]
+    class_map: NotRequired[ClassMapPayload]
+    stage_ms: SegmenterStagePayload
+    age_ms: AgeMs
+    dropped_frames: DroppedFrames
+
+
+ADAPTER = TypeAdapter(SegmentationPayload)
+
+
+class SegmentationEncoder:
+    """Turns observations into messages; on x86 in 30 to 90 µs, in 1.1 ms if the map is noise.
+
+    Args:
+        identity: Written into every message.
+        labels: Text of each class id.
+        background: Class id that is left out of the areas; `None` leaves none out.
+        class_map: Whether the map goes into the message.
+
+    Attributes:
+        identity: The same.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        labels: Sequence[str],
+        *,
+        background: int | None = 0,
+        class_map: bool = True,
+    ) -> None:
+        self.identity = identity
+        self._labels = tuple(labels)
+        self._background = background
+        self._class_map = class_map
+
+    @property
+    def topic(self) -> str:
+        """Where the messages go."""
+        return segmentation_topic(self.identity.device, self.identity.camera)
+
+    def encode(self, observation: Observation) -> bytes:
+        """Return the message of an observation: compact UTF-8 JSON of a `SegmentationPayload`.
+
+        Raises:
+            ValueError: A stage's time or the age is not finite.
+        """
+        seen = observation.result
+        if not isinstance(seen, ClassMap):
+            raise TypeError(f"expected a ClassMap, got {type(seen).__name__}")
+        runs = seen.runs()
+        payload: SegmentationPayload = {
+            **self.identity.envelope(observation),
+            "areas": self._areas(runs.area_ratios(len(self._labels))),
+            "class_map": _class_map(seen, runs),
+            "stage_ms": _stages(observation.stage_ms),
+            "age_ms": rounded_ms("age", observation.age_ms),
+            "dropped_frames": observation.dropped_frames,
+        }
+        if not self._class_map:
+            del payload["class_map"]
+        return ADAPTER.dump_json(payload)
+
+    def _areas(self, ratios: NDArray[np.float64]) -> list[AreaPayload]:
+        order = np.argsort(-ratios, kind="stable")
+        return [
+            {
+                "label": self._labels[class_id],
+                "class_id": class_id,
+                "area_ratio": round(float(ratios[class_id]), RATIO_DECIMALS),
+            }
+            for class_id in order.tolist()
+            if ratios[class_id] > 0 and class_id != self._background
+        ]
+
+
+def _class_map(seen: ClassMap, runs: Runs) -> ClassMapPayload:
+    """Return the map, of half as many rows and columns until its runs are few enough."""
+    step, sent = 1, seen
+    while len(runs.lengths) > MAX_RUNS:
+        step *= 2
+        sent = seen.coarse(step)
+        runs = sent.runs()
+    height, width = sent.class_ids.shape
+    pairs = np.empty((len(runs.lengths), 2), np.int64)
+    pairs[:, 0], pairs[:, 1] = runs.class_ids, runs.lengths
+    return {"width": width, "height": height, "runs": pairs.reshape(-1).tolist()}
+
+
+def _stages(stage_ms: dict[str, float]) -> SegmenterStagePayload:
+    return {
+        "capture": rounded_ms("capture", stage_ms["capture"]),
+        "preprocess": rounded_ms("preprocess", stage_ms["preprocess"]),
+        "invoke": rounded_ms("invoke", stage_ms["invoke"]),
+        "decode": rounded_ms("decode", stage_ms["decode"]),
+    }

@@ -1,0 +1,1 @@
+"""What a model is: its description, what invokes it, and the default one."""

@@ -1,0 +1,1 @@
+"""What the four commands share: parsers, completion, tables, progress."""

@@ -1,0 +1,1 @@
+"""The command `edge`: one file a verb."""

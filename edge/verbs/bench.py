@@ -1,0 +1,174 @@
+"""The verb `edge bench`: its options, and what it does with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.benchmark import duration
+from edge.errors import ConfigError, SinkError
+from edge.model.delegates import CPU
+from edge.terminal.command import DONE, add_verb, positive
+
+if TYPE_CHECKING:
+    import argparse
+
+    from edge.benchmark.result import Result
+    from edge.config.sections import Config
+
+COMPARE = "compare"
+COMPARED_FILES = 2
+STARTS = 3
+
+
+def add(verbs: Any) -> None:  # noqa: ANN401
+    """Add the verb to a command."""
+    parser = add_verb(
+        verbs,
+        "bench",
+        "Measure models on this machine: bare invoke, end to end, heat; or: bench compare A B.",
+        run=run,
+    )
+    parser.add_argument(
+        "models",
+        metavar="MODEL",
+        nargs="*",
+        help="models of edge-convert (default: the built-in one); or: compare A.json B.json",
+    )
+    parser.add_argument(
+        "--source", metavar="URI", default="demo:", help="as of edge run (default: demo:)"
+    )
+    parser.add_argument("--loop", action="store_true", help="start a file again at its end")
+    parser.add_argument(
+        "--realtime", action="store_true", help="let the source keep its pace, dropping late frames"
+    )
+    parser.add_argument(
+        "--duration", metavar="TIME", type=duration.parse, default=60.0,
+        help="of each setting (default: 60s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sustained", metavar="TIME", type=duration.parse, default=0.0,
+        help="then run each setting without a break, such as 10m",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", metavar="N,N", type=_threads, default=(0,),
+        help="of the interpreter, such as 1,2,4 (default: as edge run chooses)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--delegate", metavar="NAME,NAME", dest="delegates", type=_names, default=(CPU,),
+        help=f"what runs the models, such as cpu,edgetpu (default: {CPU})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--starts", metavar="N", type=_count, default=STARTS,
+        help=f"processes to start for the cold start; 0 for none (default: {STARTS})",
+    )  # fmt: skip
+    parser.add_argument("--layers", action="store_true", help="time each op of the models instead")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with plots")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure or compare, print, and write what was asked for."""
+    if arguments.models[:1] == [COMPARE]:
+        return _compare(arguments)
+    if arguments.layers:
+        return _layers(arguments)
+    from edge.benchmark import report  # noqa: PLC0415 - `edge --help` needs no OpenCV
+
+    result = _measure(arguments)
+    print(report.render(result))
+    if arguments.json is not None:
+        _write(arguments.json, result.model_dump_json(indent=1) + "\n")
+    if arguments.html is not None:
+        from edge.benchmark import page  # noqa: PLC0415
+
+        _write(arguments.html, page.render(result))
+    return DONE
+
+
+def _measure(arguments: argparse.Namespace) -> Result:
+    from edge.benchmark.measuring import Plan, measure  # noqa: PLC0415
+    from edge.terminal.progress import bar  # noqa: PLC0415
+
+    plan = Plan(
+        duration_s=arguments.duration, sustained_s=arguments.sustained, starts=arguments.starts
+    )
+    with bar("bench", unit="windows") as progress:
+        return measure(_configs(arguments), plan, progress=progress)
+
+
+def _configs(arguments: argparse.Namespace) -> list[Config]:
+    from edge.config import sections as config  # noqa: PLC0415
+
+    camera: dict[str, Any] = {"source": arguments.source, "loop": arguments.loop}
+    # Of these sources the fastest is asked for: a camera cannot be hurried.
+    if arguments.realtime or arguments.source.partition(":")[0] in {"demo", "file", "images"}:
+        camera["realtime"] = arguments.realtime
+    models: list[Path | None] = [Path(name) for name in arguments.models]
+    return [
+        config.parse(
+            {"camera": camera, "model": {"file": file, "threads": threads, "delegate": delegate}}
+        )
+        for file in models or [None]
+        for threads in arguments.threads
+        for delegate in arguments.delegates
+    ]
+
+
+def _layers(arguments: argparse.Namespace) -> int:
+    from edge.benchmark import layers, layers_report  # noqa: PLC0415
+    from edge.model import manifest  # noqa: PLC0415
+    from edge.model.default import default_model_path  # noqa: PLC0415
+    from edge.terminal.progress import bar  # noqa: PLC0415
+
+    if arguments.html is not None:
+        raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
+    if arguments.delegates != (CPU,):
+        raise ConfigError("--layers times the ops on the CPU; leave --delegate out")
+    files = [manifest.read(Path(name)) for name in arguments.models or [default_model_path()]]
+    timed = []
+    for file in files:
+        for threads in arguments.threads:
+            with bar("layers", unit="ops") as progress:
+                timed.append(layers.measure(file, threads=max(1, threads), progress=progress))
+    print("\n\n".join(map(layers_report.render, timed)))
+    if arguments.json is not None:
+        _write(arguments.json, json.dumps(layers_report.fields(timed), indent=1) + "\n")
+    return DONE
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from edge.benchmark import comparison, result  # noqa: PLC0415
+
+    paths = [Path(name) for name in arguments.models[1:]]
+    if len(paths) != COMPARED_FILES:
+        raise ConfigError(
+            f"expected: edge bench compare A.json B.json, found {len(paths)} files behind compare"
+        )
+    compared = comparison.compare(*map(result.read, paths))
+    print(comparison.render(compared))
+    if arguments.json is not None:
+        _write(arguments.json, json.dumps(comparison.fields(compared), indent=1) + "\n")
+    return DONE
+
+
+def _threads(text: str) -> tuple[int, ...]:
+    """Return an argument of numbers between commas, each once; for argparse's `type`."""
+    return tuple(dict.fromkeys(positive(part.strip()) for part in text.split(",")))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return an argument of names between commas, each once; for argparse's `type`."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else positive(text)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}; check the path") from error

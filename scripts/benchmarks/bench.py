@@ -1,0 +1,252 @@
+"""Measure the runtime on this machine: `scripts/bench [--pairs N] [--json]`.
+
+A (bare invoke) and B (pipeline: 720p H.264 file in, MQTT on) are interleaved in one run; a figure
+is the median of its windows, with the least and the greatest. Wall-clock figures of a busy machine
+are worth little: the table says how busy it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bench_kernels
+import numpy as np
+
+from edge import app
+from edge.benchmark.cold_start import resident_mib
+from edge.capture.source import SourceOptions
+from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
+from edge.config import sections as config
+from edge.cores import Cores, confined
+from edge.demo import broker
+from edge.demo.subscriber import Subscriber
+from edge.messages import envelope as payload
+from edge.model.interpreter import Interpreter
+from edge.terminal import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WINDOW_FRAMES = 300
+WARM_UP_FRAMES = 100
+GROWTH_FRAMES = 2000
+STARTS = 7
+CLIP_RATE_HZ = 30
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table; `goal` is a limit on the median, with its direction."""
+
+    name: str
+    median: float
+    least: float
+    greatest: float
+    unit: str
+    goal: str = ""
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=7, help="interleaved window pairs (7)")
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, running_broker() as port:
+        clip = make_clip(Path(folder) / "clip.mp4")
+        settings = bench_config(clip, port)
+        figures = [
+            *throughput(settings, pairs=arguments.pairs),
+            *kernels(),
+            growth(settings),
+            *processes(clip, port),
+        ]
+    show(figures, as_json=arguments.json)
+    return 0
+
+
+def show(figures: list[Figure], *, as_json: bool) -> None:
+    """Print the figures with what they were measured on."""
+    machine = (
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}"
+    )
+    if as_json:
+        print(json.dumps({"machine": machine, "figures": [asdict(f) for f in figures]}, indent=1))
+        return
+    rows = [
+        [f.name, round(f.median, 3), round(f.least, 3), round(f.greatest, 3), f.unit, f.goal]
+        for f in figures
+    ]
+    print(f"{machine}\n{table.render(['figure', 'median', 'min', 'max', 'unit', 'goal'], rows)}")
+
+
+@contextmanager
+def running_broker() -> Iterator[int]:
+    """Run mosquitto, or the demonstration's broker where it is missing; give its port.
+
+    The latter is Python and takes 20 times the CPU, from the cores that are measured.
+    """
+    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if program is None:
+        with broker.running() as port:
+            yield port
+        return
+    port = broker.free_port()
+    with subprocess.Popen([program, "-p", str(port)], stderr=subprocess.DEVNULL) as process:
+        try:
+            yield port
+        finally:
+            process.terminate()
+
+
+def make_clip(path: Path) -> Path:
+    """Write the demo source's scenes as a 1280x720 H.264 file."""
+    import av  # noqa: PLC0415 - the dev extra's encoder
+
+    width, height = DEFAULT_SIZE_WH
+    image = np.empty((height, width, 3), np.uint8)
+    with (
+        av.open(str(path), "w") as container,
+        DemoSource("", SourceOptions(realtime=False)) as source,
+    ):
+        stream = container.add_stream("libx264", rate=CLIP_RATE_HZ)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(FRAMES_PER_SCENE * len(SCENES)):
+            source.render(index, out=image)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def bench_config(clip: Path, port: int) -> config.Config:
+    """Return the configuration that is measured."""
+    return config.parse(
+        {
+            "device": {"name": "bench"},
+            "camera": {"source": f"file:{clip}", "loop": True},
+            "model": {"threads": 1},
+            "mqtt": {"url": f"mqtt://{broker.LOOPBACK}:{port}"},
+        }
+    )
+
+
+def throughput(settings: config.Config, *, pairs: int) -> list[Figure]:
+    """Measure bare invoke and pipeline in turn, A B, B A, A B, …, and their ratio pair by pair."""
+    bare = Interpreter(app.model_file(settings), threads=settings.model.threads)
+    a_ms: list[float] = []
+    b_ms: list[float] = []
+    cpu_ms: list[float] = []
+    with app.opened(settings) as parts:
+        run_pipeline(parts, WARM_UP_FRAMES)
+        bare_ms(bare, parts.cores)
+        for pair in range(pairs):
+            if pair % 2:
+                a_ms.append(bare_ms(bare, parts.cores))
+            cpu_started_s = time.process_time()
+            b_ms.append(run_pipeline(parts, WINDOW_FRAMES))
+            cpu_ms.append((time.process_time() - cpu_started_s) * 1e3 / WINDOW_FRAMES)
+            if not pair % 2:
+                a_ms.append(bare_ms(bare, parts.cores))
+    ratios = [a / b for a, b in zip(a_ms, b_ms, strict=True)]
+    return [
+        spread("bare invoke", a_ms, "ms"),
+        spread("pipeline, 720p H.264 in, MQTT on", b_ms, "ms/frame"),
+        spread("pipeline / (1 / bare invoke)", ratios, "ratio", "≥ 0.95"),
+        spread("CPU of the pipeline", cpu_ms, "ms/frame"),
+    ]
+
+
+def bare_ms(interpreter: Interpreter, cores: Cores) -> float:
+    """Return one window's milliseconds an invoke, on the cores that the pipeline's invoke has."""
+    with confined(cores.interpreter):
+        started_ns = time.perf_counter_ns()
+        for _ in range(WINDOW_FRAMES):
+            interpreter.invoke_bare()
+    return (time.perf_counter_ns() - started_ns) / 1e6 / WINDOW_FRAMES
+
+
+def run_pipeline(parts: app.Parts, frames: int) -> float:
+    """Run so many frames; return milliseconds a frame."""
+    pipeline = parts.pipeline()
+    pipeline.run(max_frames=frames)
+    summary = pipeline.times.summary()
+    return summary.elapsed_s * 1e3 / summary.frames
+
+
+def spread(name: str, values: list[float], unit: str, goal: str = "") -> Figure:
+    """Return the median of some windows with their extremes."""
+    return Figure(name, statistics.median(values), min(values), max(values), unit, goal)
+
+
+def kernels() -> list[Figure]:
+    """Measure decode and suppression of a 1917 x 91 head, and decoding of class maps."""
+    return [
+        Figure(name, us, us, us, "µs", f"≤ {limit:g}" if math.isfinite(limit) else "")
+        for name, us, limit in bench_kernels.measure()
+    ]
+
+
+def growth(settings: config.Config) -> Figure:
+    """Measure what tracemalloc sees grow over many frames after a warm-up."""
+    tracemalloc.start()
+    with app.opened(settings) as parts:
+        run_pipeline(parts, WARM_UP_FRAMES)
+        before = settled_bytes()
+        run_pipeline(parts, GROWTH_FRAMES)
+        per_frame = (settled_bytes() - before) / GROWTH_FRAMES
+    tracemalloc.stop()
+    return Figure("tracemalloc growth", per_frame, per_frame, per_frame, "bytes/frame", "≤ 1")
+
+
+def settled_bytes() -> int:
+    """Return the traced bytes once the broker has confirmed what was sent."""
+    time.sleep(1)
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+def processes(clip: Path, port: int) -> list[Figure]:
+    """Start `edge run` several times: time to its first message on the broker, and its memory."""
+    starts_s, rss_mib = [], []
+    for attempt in range(STARTS + 1):
+        topic = payload.detections_topic(f"start{attempt}", "camera")
+        path = clip.with_name("start.toml")
+        path.write_text(
+            f"[device]\nname = 'start{attempt}'\n[camera]\nsource = 'file:{clip}'\nloop = true\n"
+            f"[model]\nthreads = 1\n[mqtt]\nurl = 'mqtt://{broker.LOOPBACK}:{port}'\n"
+        )
+        with Subscriber(broker.LOOPBACK, port, topic=topic, show=lambda _: None) as subscriber:
+            started_s = time.perf_counter()
+            with subprocess.Popen(
+                [sys.executable, "-m", "edge", "run", str(path)], stderr=subprocess.DEVNULL
+            ) as process:
+                subscriber.wait(1, timeout_s=30)
+                starts_s.append(time.perf_counter() - started_s)
+                subscriber.wait(WINDOW_FRAMES, timeout_s=60)
+                rss_mib.append(resident_mib(process.pid))
+                process.terminate()
+    # The first start warms the disk cache.
+    return [
+        spread("process start → first result arrives", starts_s[1:], "s", "≤ 0.8"),
+        spread("resident memory", rss_mib[1:], "MiB", f"≤ {130e6 / MIB:.0f}"),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,275 @@
+"""Time decode (+ suppress) of one frame: SSD, YOLO and anchor-free heads, class maps.
+
+`measure()` is what `scripts/bench` calls; run alone, the module prints its table.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import timeit
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge.decode.registry import decoder_of
+from edge.decode.segmentation import SegmentationDecoder
+from edge.decode.suppress import Suppressor
+from edge.model.heads import (
+    AnchorFreeGrid,
+    AnchorFreeHead,
+    SegmentationHead,
+    SsdHead,
+    YoloGrid,
+    YoloHead,
+)
+from edge.model.manifest import InputTransform, Manifest, Provenance
+from edge.model.quant import Quant
+from edge.model.spec import ModelSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.model.heads import Head
+
+    Heads = dict[str, NDArray[Any]]
+
+ANCHORS, COLUMNS = 1917, 91
+SSD_WH, YOLO_WH, LARGE_WH = (300, 300), (416, 416), (640, 640)
+CLASSES = 80  # of COCO
+YOLO_ROW = 5 + CLASSES
+BINS = 16
+# Of YOLOv4-tiny, and of YOLOv5's first grids twice: only their number costs time.
+YOLO_ANCHORS_PX = ((23.0, 27.0), (37.0, 58.0), (81.0, 82.0))
+MAX_CANDIDATES = 256
+IOU_THRESHOLD = 0.6
+MAX_DETECTIONS = 100
+SCORE_QUANT, BOX_QUANT = Quant(0.09, 60), Quant(0.07, 3)
+CERTAIN = 127
+MAP_SIDE, MAP_CHANNELS = 256, (1, 2, 21)
+REPEATS, CALLS = 15, 100
+US_PER_S = 1e6
+UNLIMITED = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kind of heads.
+
+    Attributes:
+        name: Of the row; empty for the default model's.
+        spec: The contract.
+        heads: Makes raw heads in which so many scores reach the threshold.
+        limits_us: Number of candidates to the most microseconds, or infinity where it is only
+            watched.
+    """
+
+    name: str
+    spec: ModelSpec
+    heads: Callable[[ModelSpec, int], Heads]
+    limits_us: dict[int, float]
+
+
+def cases() -> list[Case]:
+    """Return every kind of heads that is timed."""
+    watched = dict.fromkeys((0, 20, 100, 1000), UNLIMITED)
+    return [
+        Case(
+            "",
+            _ssd_spec(),
+            _ssd_heads,
+            {0: 100.0, 25: 200.0, 100: 200.0, 400: UNLIMITED, 1000: UNLIMITED},
+        ),
+        Case("YOLO 2535 x 85, ", _yolo_spec(YOLO_WH, (32, 16)), _yolo_heads, watched),
+        Case("YOLO 25200 x 85, ", _yolo_spec(LARGE_WH, (8, 16, 32)), _yolo_heads, watched),
+        Case("anchor-free 8400 x 80, ", _anchor_free_spec(), _anchor_free_heads, watched),
+    ]
+
+
+def measure(
+    chosen: Sequence[Case] | None = None, *, timer: Callable[[], float] = time.perf_counter
+) -> list[tuple[str, float, float]]:
+    """Return (name, median microseconds of a frame, limit) for each number of candidates.
+
+    Args:
+        chosen: The kinds to time; by default all of them, and class maps.
+        timer: Seconds, such as `time.process_time`.
+    """
+    rows = []
+    for case in cases() if chosen is None else chosen:
+        for candidates, limit_us in case.limits_us.items():
+            heads = case.heads(case.spec, candidates)
+            name = f"{case.name}decode + suppress, {candidates} candidates"
+            rows.append((name, _median_us(_frame(case.spec), heads, timer=timer), limit_us))
+    maps = MAP_CHANNELS if chosen is None else ()
+    return rows + [_segmentation_row(channels, timer=timer) for channels in maps]
+
+
+def main() -> int:
+    """Print the table; return 0, whatever the figures: a busy machine is not a fault."""
+    for name, median_us, limit_us in measure():
+        limit = f"<= {limit_us:.0f}" if np.isfinite(limit_us) else ""
+        print(f"{name:<58} {median_us:8.1f} µs  {limit}")
+    return 0
+
+
+def _frame(spec: ModelSpec) -> Callable[[Heads], int]:
+    """Return what happens to the heads of one frame."""
+    decoder = decoder_of(spec, score_threshold=0.5, max_candidates=MAX_CANDIDATES)
+    suppressor = Suppressor(MAX_CANDIDATES)
+
+    def run(heads: Heads) -> int:
+        count = decoder.decode(heads)
+        return suppressor.suppress_inplace(
+            decoder.boxes[:count],
+            decoder.scores[:count],
+            decoder.class_ids[:count],
+            iou_threshold=IOU_THRESHOLD,
+            max_detections=MAX_DETECTIONS,
+        )
+
+    return run
+
+
+def _segmentation_row(channels: int, *, timer: Callable[[], float]) -> tuple[str, float, float]:
+    shape = (1, MAP_SIDE, MAP_SIDE, channels)
+    head = SegmentationHead(activation="sigmoid" if channels == 1 else "softmax")
+    spec = _spec(head, {"classes": shape}, input_wh=(MAP_SIDE, MAP_SIDE))
+    decoder = SegmentationDecoder(spec, score_threshold=0.5)
+    scores = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
+    name = f"decode, {MAP_SIDE} x {MAP_SIDE} x {channels}"
+    return name, _median_us(decoder.decode, {"classes": scores}, timer=timer), UNLIMITED
+
+
+def _median_us(run: Callable[[Heads], int], heads: Heads, *, timer: Callable[[], float]) -> float:
+    run(heads)
+    times_s = timeit.repeat(lambda: run(heads), number=CALLS, repeat=REPEATS, timer=timer)
+    return float(np.median(times_s)) / CALLS * US_PER_S
+
+
+def _spec(
+    head: Head,
+    shapes: dict[str, tuple[int, ...]],
+    *,
+    input_wh: tuple[int, int],
+    anchors: NDArray[np.float32] | None = None,
+) -> ModelSpec:
+    labels = COLUMNS - 1 if isinstance(head, SsdHead) else CLASSES
+    manifest = Manifest(
+        name="bench",
+        input=InputTransform(
+            size_wh=input_wh, color="rgb", mean=(0, 0, 0), std=(255, 255, 255), resize="stretch"
+        ),
+        outputs={role: role for role in shapes},
+        head=head,
+        labels=tuple(f"class {number}" for number in range(labels)),
+        provenance=Provenance(
+            source="scripts/bench_kernels.py",
+            license="Apache-2.0",
+            changes="none",
+            recipe="none",
+            seed=0,
+            tools={},
+        ),
+    )
+    int8 = np.dtype(np.int8)
+    outputs = {
+        role: TensorSpec(
+            role, 1, shape, int8, BOX_QUANT if role.startswith("boxes") else SCORE_QUANT
+        )
+        for role, shape in shapes.items()
+    }
+    image = TensorSpec("image", 0, (1, *reversed(input_wh), 3), int8, Quant(1 / 255, -128))
+    return ModelSpec(manifest, image, outputs, anchors)
+
+
+def _ssd_spec() -> ModelSpec:
+    rng = np.random.default_rng(0)
+    # Five sizes of anchors, as a net of several feature maps has them.
+    sides = rng.choice([0.1, 0.2, 0.35, 0.55, 0.8], (ANCHORS, 2))
+    anchors = np.concatenate([rng.random((ANCHORS, 2)), sides], axis=1).astype(np.float32)
+    shapes = {"boxes": (1, ANCHORS, 4), "scores": (1, ANCHORS, COLUMNS)}
+    return _spec(SsdHead(), shapes, input_wh=SSD_WH, anchors=anchors)
+
+
+def _yolo_spec(input_wh: tuple[int, int], strides_px: tuple[int, ...]) -> ModelSpec:
+    """Return a head with each grid's boxes, objectness and classes in one output."""
+    shapes = {
+        f"raw{stride}": (
+            1,
+            input_wh[1] // stride,
+            input_wh[0] // stride,
+            len(YOLO_ANCHORS_PX) * YOLO_ROW,
+        )
+        for stride in strides_px
+    }
+    grids = tuple(
+        YoloGrid(boxes=role, objectness=role, scores=role, anchors_px=YOLO_ANCHORS_PX)
+        for role in shapes
+    )
+    return _spec(YoloHead(grids=grids), shapes, input_wh=input_wh)
+
+
+def _anchor_free_spec() -> ModelSpec:
+    """Return a head as YOLOv8 has it."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    grids = []
+    for stride in (8, 16, 32):
+        cells = (1, LARGE_WH[1] // stride, LARGE_WH[0] // stride)
+        shapes |= {f"boxes{stride}": (*cells, 4 * BINS), f"scores{stride}": (*cells, CLASSES)}
+        grids.append(
+            AnchorFreeGrid(boxes=f"boxes{stride}", scores=f"scores{stride}", stride_px=stride)
+        )
+    head = AnchorFreeHead(grids=tuple(grids), boxes="distribution", bins=BINS)
+    return _spec(head, shapes, input_wh=LARGE_WH)
+
+
+def _ssd_heads(spec: ModelSpec, candidates: int) -> Heads:  # noqa: ARG001 - as the others
+    """Return random heads of which so many scores, in ten classes, reach the threshold."""
+    rng = np.random.default_rng(candidates)
+    scores = rng.integers(-128, 60, (1, ANCHORS, COLUMNS)).astype(np.int8)
+    spots = rng.choice(ANCHORS * 10, candidates, replace=False)
+    scores[0, spots // 10, 1 + spots % 10] = rng.integers(60, 128, candidates)
+    boxes = rng.integers(-20, 27, (1, ANCHORS, 4)).astype(np.int8)
+    return {"boxes": boxes, "scores": scores}
+
+
+def _yolo_heads(spec: ModelSpec, candidates: int) -> Heads:
+    """Return heads of which so many anchors have an objectness and one class that reach it."""
+    rng = np.random.default_rng(candidates)
+    rows = {
+        role: rng.integers(-128, 60, (math.prod(tensor.shape) // YOLO_ROW, YOLO_ROW)).astype(
+            np.int8
+        )
+        for role, tensor in spec.outputs.items()
+    }
+    for role, row in _spots(rng, rows, candidates):
+        rows[role][row, [4, 5 + rng.integers(10)]] = CERTAIN
+        rows[role][row, :4] = 60  # offsets that leave a box of about its anchor's size
+    return {role: rows[role].reshape(tensor.shape) for role, tensor in spec.outputs.items()}
+
+
+def _anchor_free_heads(spec: ModelSpec, candidates: int) -> Heads:
+    """Return heads of which so many cells have one class that reaches the threshold."""
+    rng = np.random.default_rng(candidates)
+    heads = {
+        role: rng.integers(-128, 60, (math.prod(tensor.shape[:3]), tensor.shape[3])).astype(np.int8)
+        for role, tensor in spec.outputs.items()
+    }
+    scores = {role: rows for role, rows in heads.items() if role.startswith("scores")}
+    for role, row in _spots(rng, scores, candidates):
+        scores[role][row, rng.integers(10)] = CERTAIN
+    return {role: heads[role].reshape(tensor.shape) for role, tensor in spec.outputs.items()}
+
+
+def _spots(rng: np.random.Generator, rows: Heads, count: int) -> list[tuple[str, int]]:
+    """Return so many different (role, row), evenly from all of them."""
+    every = [(role, row) for role, values in rows.items() for row in range(len(values))]
+    return [every[number] for number in rng.choice(len(every), count, replace=False)]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,168 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.config import sections as config
+from edge.errors import ConfigError
+
+pytestmark = pytest.mark.board
+
+
+def write(tmp_path, text):
+    path = tmp_path / "device.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def faults_of(tmp_path, text):
+    with pytest.raises(ConfigError) as caught:
+        config.load(write(tmp_path, text), {})
+    return str(caught.value).splitlines()
+
+
+def test_no_file_gives_the_demo_source_on_stdout():
+    settings = config.load(None, {})
+    assert settings.camera.source == "demo:"
+    assert settings.mqtt is None
+    assert settings.writes_jsonl
+
+
+def test_a_broker_takes_the_place_of_stdout_unless_both_are_asked_for(tmp_path):
+    path = write(tmp_path, "[mqtt]\nurl = 'mqtt://broker'")
+    assert not config.load(path, {}).writes_jsonl
+    assert config.load(path, {"output": {"jsonl": True}}).writes_jsonl
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param(
+            "[camera]\nsuorce = 'demo:'", "[camera] unknown key 'suorce'; did you mean 'source'?",
+            id="typo-in-a-key",
+        ),
+        pytest.param("[cmera]\nx = 1", "unknown section [cmera]; did you mean [camera]?",
+                     id="typo-in-a-section"),
+        pytest.param(
+            "[mqtt]\nurl = 'mqtt://b'\nkeepalive = 30",
+            "[mqtt] 'keepalive = 30' has no unit; write 'keepalive_s = 30'",
+            id="number-without-a-unit",
+        ),
+        pytest.param(
+            "[output]\njsonl = false",
+            "results go nowhere; add [mqtt] url, or leave [output] jsonl out",
+            id="no-sink-at-all",
+        ),
+        pytest.param("[mqtt]\nqos = 1", "[mqtt] url is needed and missing", id="missing-key"),
+        pytest.param(
+            "[device]\nname = 'a b'",
+            "[device] name: expected 1 to 64 of the characters A-Z a-z 0-9 _ -, found 'a b'",
+            id="name-that-no-topic-can-hold",
+        ),
+        pytest.param(
+            "[mqtt]\nurl = 'http://b'",
+            "[mqtt] url: expected mqtt://HOST or mqtts://HOST, found 'http://b'",
+            id="foreign-scheme",
+        ),
+        pytest.param(
+            "[mqtt]\nurl = 'mqtt://b:99999'",
+            "[mqtt] url: expected a port from 1 to 65535 in 'mqtt://b:99999'",
+            id="port-out-of-range",
+        ),
+        pytest.param(
+            "[mqtt]\nurl = 'mqtt://b'\npassword_file = 'p'",
+            "[mqtt]: password_file needs a user: write url = 'mqtt://USER@HOST'",
+            id="password-without-user",
+        ),
+        pytest.param(
+            "[mqtt]\nurl = 'mqtt://b'\nca_file = 'p'",
+            "[mqtt]: ca_file needs TLS: write url = 'mqtts://HOST'",
+            id="certificates-without-tls",
+        ),
+        pytest.param(
+            "model = 3", "[model]: expected a table of keys, found 3", id="section-that-is-a-number"
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_is_named_with_its_path_and_the_cure(tmp_path, text, sentence):
+    (fault,) = faults_of(tmp_path, text)
+    assert fault.endswith(f"device.toml: {sentence}")
+
+
+def test_all_faults_are_reported_at_once(tmp_path):
+    text = "[camera]\nrate_hz = -1\nsize_wh = [0, 5]\n[model]\nthreads = 'x'\n[nonsense]\n"
+    assert len(faults_of(tmp_path, text)) == 4
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated(tmp_path):
+    (fault,) = faults_of(tmp_path, "[mqtt]\nurl = 'mqtt://me:s3cret@b'")
+    assert "password_file" in fault
+    assert "s3cret" not in fault
+
+
+def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path):
+    (fault,) = faults_of(tmp_path, "[camera]\nsource = demo:\n")
+    assert "line 2" in fault
+
+
+def test_a_missing_file_is_one_sentence(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        config.load(tmp_path / "gone.toml", {})
+
+
+def test_paths_are_relative_to_the_configuration_file(tmp_path):
+    path = write(tmp_path, "[model]\nfile = 'm.tflite'\n[camera]\nsource = 'file:clip.mp4'")
+    settings = config.load(path, {})
+    assert settings.model.file == tmp_path / "m.tflite"
+    assert settings.camera.source == f"file:{tmp_path / 'clip.mp4'}"
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls"),
+    [("mqtt://b", 1883, False), ("mqtts://b", 8883, True), ("mqtts://u@b:1234", 1234, True)],
+)
+def test_a_broker_url_gives_port_and_encryption(url, port, tls):
+    broker = config.load(None, {"mqtt": {"url": url}}).mqtt
+    assert (broker.host, broker.port, broker.tls) == ("b", port, tls)
+
+
+def test_the_sound_sections_of_a_faulty_file_can_still_be_checked(tmp_path):
+    path = write(tmp_path, "[camera]\nsuorce = 1\n[model]\nthreads = 3\n")
+    settings = config.load_sound_sections(path)
+    assert settings.model.threads == 3
+    assert settings.camera.source == "demo:"
+
+
+@given(st.text(max_size=200))
+def test_no_text_at_all_escapes_as_anything_but_a_config_error(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("fuzz") / "device.toml"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    try:
+        config.load(path, {})
+    except ConfigError as error:
+        assert str(error)  # noqa: PT017 - a fault or none, both are right
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(list(config.SECTIONS)), VALUES, max_size=5))
+def test_no_values_escape_as_anything_but_a_config_error(fields):
+    try:
+        config.parse(fields)
+    except ConfigError as error:
+        assert str(error)  # noqa: PT017
+
+
+def test_the_document_lists_every_key_and_no_other(root):
+    text = (root / "docs" / "configuration.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `\[(\w+)\] (\w+)`", text, re.MULTILINE))
+    keys = {(name, key) for name, model in config.SECTIONS.items() for key in model.model_fields}
+    assert listed == keys

@@ -1,0 +1,199 @@
+"""The segmenter's stages on a net of plain arithmetic, alone and in the loop."""
+
+import json
+import tracemalloc
+
+import cv2
+import factories
+import numpy as np
+import pytest
+from reference import tiny_segmenter
+
+from edge import app
+from edge.capture.latest import CaptureThread
+from edge.capture.source import SourceOptions
+from edge.capture.synthetic import DemoSource
+from edge.config import sections as config
+from edge.demo.subscriber import summarize
+from edge.errors import ModelError
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.detector import Detector
+from edge.model.heads import SegmentationHead
+from edge.model.segmenter import Segmenter
+from edge.pipeline import Pipeline
+from edge.results.observation import STAGES
+from edge.sinks.memory import MemorySink
+from edge.verbs import check
+
+pytestmark = pytest.mark.board
+
+GREEN, BLUE = 1, 2
+SIZE_WH = (320, 240)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "strongest.tflite"
+    tiny_segmenter.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def segmenter(path):
+    return Segmenter(manifest.read(path))
+
+
+def striped(width, height):
+    """Return an image whose left half is blue and whose right half is green: B, G, R."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, : width // 2, 0] = 200
+    image[:, width // 2 :, 1] = 200
+    return image
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "shape"),
+    [
+        pytest.param((320, 240), (12, 16), id="of the input's aspect"),
+        pytest.param((640, 240), (6, 16), id="bars above and below"),
+        pytest.param((240, 240), (12, 12), id="bars at the sides"),
+    ],
+)
+def test_each_cell_of_the_frame_has_the_class_that_lies_there(segmenter, size_wh, shape):
+    seen = segmenter.segment(striped(*size_wh))
+    assert (seen.class_ids.shape, seen.size_wh) == (shape, size_wh)
+    half = shape[1] // 2
+    assert (seen.class_ids[:, : half - 1] == BLUE).all()
+    assert (seen.class_ids[:, half + 1 :] == GREEN).all()
+
+
+def run(model, *, frames):
+    sink = MemorySink()
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+        capture = CaptureThread(source, model.input_buffers())
+        capture.start()
+        try:
+            pipeline = Pipeline(capture, model, [sink])
+            pipeline.run(max_frames=frames)
+        finally:
+            capture.stop()
+    return sink.observations, pipeline.times.summary()
+
+
+def test_overlapping_the_stages_changes_no_map(segmenter):
+    observations, _ = run(segmenter, frames=12)
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+        for seen in observations:
+            alone = segmenter.segment(source.read(None))
+            assert (seen.result.class_ids == alone.class_ids).all()
+    assert len(observations) == 12
+
+
+def test_a_segmenter_has_no_time_for_a_stage_that_it_does_not_have(segmenter):
+    observations, summary = run(segmenter, frames=3)
+    stages = {*STAGES} - {"suppress"}
+    assert all(set(seen.stage_ms) == stages for seen in observations)
+    assert set(summary.percentiles_ms) == stages | {"age"}
+    assert all(0 <= low <= high for low, _, high in summary.percentiles_ms.values())
+
+
+def test_the_summary_has_the_mean_area_of_each_class(segmenter):
+    observations, summary = run(segmenter, frames=5)
+    areas = np.mean([seen.result.area_ratios(3) for seen in observations], axis=0)
+    assert summary.area_ratios[:3] == pytest.approx(areas)
+    assert sum(summary.area_ratios) == pytest.approx(1)
+    assert summary.detections == 0
+    text = app.seen_text(summary, segmenter.spec.manifest)
+    assert "red" not in text
+    assert f"blue {areas[BLUE]:.1%}" in text
+
+
+def test_a_run_that_saw_background_only_says_so(segmenter):
+    _, summary = run(segmenter, frames=0)
+    assert app.seen_text(summary, segmenter.spec.manifest) == "mean area: background only"
+
+
+def test_a_frame_leaves_nothing_behind(segmenter):
+    image = striped(320, 240)
+    segmenter.segment(image)
+    tracemalloc.start()
+    segmenter.segment(image)
+    before, _ = tracemalloc.get_traced_memory()
+    for _ in range(50):
+        segmenter.segment(image)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 1000
+
+
+def test_the_head_decides_what_a_model_is_opened_as(path):
+    settings = config.load(None, {"model": {"file": path}})
+    assert isinstance(app.open_model(settings, app.model_file(settings)), Segmenter)
+    settings = config.load(None, {})
+    assert isinstance(app.open_model(settings, app.model_file(settings)), Detector)
+
+
+def test_a_detector_s_file_is_no_segmenter():
+    with pytest.raises(TypeError, match="expected a segmentation head, got ssd"):
+        Segmenter(manifest.read(default_model_path()))
+
+
+def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path):
+    file = manifest.read(path)
+    wrong = file.manifest.model_copy(update={"labels": ("red", "green")})
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(manifest.append(file.flatbuffer, wrong, None))
+    with pytest.raises(ModelError, match=r"2 labels"):
+        Segmenter(manifest.read(broken))
+    settings = tmp_path / "door.toml"
+    settings.write_text("[model]\nfile = 'broken.tflite'\n")
+    [fault] = check.faults(settings)
+    assert "2 labels" in fault
+
+
+@pytest.mark.parametrize("class_map", [True, False], ids=["with map", "areas only"])
+def test_edge_run_writes_a_line_for_each_image(path, tmp_path, capfdbinary, class_map):
+    (tmp_path / "photos").mkdir()
+    for name, width in (("a.png", 320), ("b.png", 640)):
+        cv2.imwrite(str(tmp_path / "photos" / name), striped(width, 240))
+    settings = config.parse(
+        {
+            "model": {"file": path},
+            "camera": {"source": f"images:{tmp_path / 'photos'}"},
+            "output": {"class_map": class_map},
+        }
+    )
+    summary = app.run(settings)
+    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert summary.frames == len(lines) == 2
+    assert [line["frame"]["width_px"] for line in lines] == [320, 640]
+    assert all(("class_map" in line) is class_map for line in lines)
+    assert {area["label"] for area in lines[0]["areas"]} == {"green", "blue"}
+    areas = {area["label"]: area["area_ratio"] for area in lines[0]["areas"]}
+    assert f"blue {areas['blue']:.1%}" in summarize(lines[0])
+
+
+@pytest.mark.assets
+def test_a_real_portrait_net_finds_the_same_person_as_float_and_as_int8(assets, tmp_path):
+    image = cv2.imread(str(assets / "images" / "skimage" / "astronaut.png"))
+    is_person = []
+    for name in ("mnv3_seg_float", "mnv3_post_quant"):
+        model = tmp_path / f"{name}.tflite"
+        described = factories.manifest(
+            input=factories.input_transform(
+                size_wh=(256, 256), mean=(127.5,) * 3, std=(127.5,) * 3, padding=0
+            ),
+            outputs={"classes": "Identity"},
+            head=SegmentationHead(activation="softmax"),
+            labels=("background", "person"),
+        )
+        flatbuffer = (assets / "models" / "portrait_unet" / f"{name}.tflite").read_bytes()
+        model.write_bytes(manifest.append(flatbuffer, described, None))
+        seen = Segmenter(manifest.read(model)).segment(image)
+        is_person.append(seen.class_ids == 1)
+    exact, quantized = is_person
+    iou = (exact & quantized).sum() / (exact | quantized).sum()
+    assert iou > 0.95  # 0.979 on x86
+    assert exact[64, 112]  # the face
+    assert not exact[20, 240]  # the wall

@@ -1,0 +1,19 @@
+import pytest
+
+from edge.terminal import table
+
+pytestmark = pytest.mark.board
+
+
+def test_numbers_are_set_right_and_text_left():
+    text = table.render(["stage", "ms"], [["invoke", 7.25], ["decode", 12.5]])
+    assert text == "stage     ms\n------  ----\ninvoke  7.25\ndecode  12.5"
+
+
+def test_a_table_without_rows_keeps_its_headers():
+    assert table.render(["a", "bc"], []) == "a  bc\n-  --"
+
+
+def test_rows_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        table.render(["a"], [[1], [2, 3]])

@@ -1,0 +1,107 @@
+import drawn_grids
+import factories
+import pytest
+
+from edge.model import manifest
+from edge.model.default import default_model_path
+from edge.model.heads import AnchorFreeGrid, AnchorFreeHead, SegmentationHead, YoloGrid, YoloHead
+from edge.model.interpreter import Interpreter
+from edge.verbs import inspection
+
+pytestmark = pytest.mark.board
+
+
+@pytest.fixture(scope="module")
+def facts():
+    file = manifest.read(default_model_path())
+    return inspection.describe(file, Interpreter(file).spec)
+
+
+def test_each_tensor_is_described_with_its_role_and_scale(facts):
+    roles = [tensor["role"] for tensor in facts["tensors"]]
+    assert sorted(roles) == ["boxes", "input", "scores"]
+    for tensor in facts["tensors"]:
+        assert tensor["dtype"] == "int8"
+        assert tensor["scale"] > 0
+
+
+def test_the_facts_hold_the_whole_manifest(facts):
+    read_back = {key: facts[key] for key in manifest.Manifest.model_fields}
+    assert manifest.Manifest.model_validate(read_back).digest.startswith("sha256:")
+
+
+def test_the_text_names_accuracy_with_its_interval_and_images(facts):
+    text = inspection.render(facts)
+    row = facts["accuracy"][0]
+    assert row["metric"] in text
+    assert "95 % interval" in text
+    assert f"{row['images']} images" in text
+
+
+def test_a_model_without_calibration_or_accuracy_is_shown_all_the_same(facts):
+    bare = facts | {"calibration": None, "accuracy": []}
+    text = inspection.render(bare)
+    assert "calibrated" not in text
+    assert "accuracy" not in text
+
+
+@pytest.mark.parametrize(
+    ("head", "shapes", "expected"),
+    [
+        pytest.param(
+            YoloHead(
+                grids=(
+                    YoloGrid(
+                        boxes="raw",
+                        objectness="raw",
+                        scores="raw",
+                        anchors_px=((10, 14), (23.5, 27)),
+                        scale_xy=1.05,
+                    ),
+                )
+            ),
+            {"raw": (1, 2, 3, 16)},
+            [
+                "head        yolo, sides exp, classes sigmoid",
+                "grid        3 x 2 cells in raw, centre times 1.05, anchors 10 x 14, 23.5 x 27 px",
+                "thresholds  score 0.5, IoU 0.6",
+            ],
+            id="yolo",
+        ),
+        pytest.param(
+            AnchorFreeHead(
+                grids=(AnchorFreeGrid(boxes="b", scores="s", stride_px=8),),
+                boxes="distribution",
+                bins=16,
+            ),
+            {"b": (1, 2, 3, 64), "s": (1, 2, 3, 3)},
+            [
+                "head        anchor_free, boxes distribution over 16 bins",
+                "grid        3 x 2 cells in b, s, stride 8 px",
+            ],
+            id="anchor-free",
+        ),
+        pytest.param(
+            SegmentationHead(activation="softmax"),
+            {"classes": (1, 6, 10, 3)},
+            [
+                "head        segmentation, 10 x 6 cells, activation softmax",
+                ", background class 0 (class 0)",
+                "thresholds  score 0.5\n",
+            ],
+            id="segmentation",
+        ),
+        pytest.param(
+            SegmentationHead(activation="argmax", background=None),
+            {"classes": (1, 6, 10)},
+            ["activation argmax, background class none"],
+            id="segmentation without background",
+        ),
+    ],
+)
+def test_the_text_says_of_each_head_how_it_is_decoded(head, shapes, expected):
+    spec = drawn_grids.spec_of(head, shapes, classes=3, input_wh=(24, 16))
+    file = factories.model_file(manifest=spec.manifest, anchors=None)
+    text = inspection.render(inspection.describe(file, spec))
+    for line in expected:
+        assert line in text
