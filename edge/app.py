@@ -30,7 +30,8 @@ from edge.sinks.jsonl import JsonlSink
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.config.sections import Config, Mqtt
+    from edge.config.mqtt import Mqtt
+    from edge.config.sections import Config
     from edge.input_buffer import InputBuffer
     from edge.messages.envelope import PayloadEncoder
     from edge.metrics import Summary

@@ -150,7 +150,7 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def _run(arguments: argparse.Namespace) -> int:
     from edge import app  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
-    from edge.config import sections as config  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
+    from edge.config import reading as config  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
 
     settings = config.load(arguments.config, _overrides(arguments))
     app.run(settings, max_frames=arguments.frames)

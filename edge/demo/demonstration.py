@@ -11,7 +11,7 @@ import numpy as np
 from edge import app
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
-from edge.config import sections as config
+from edge.config import reading as config
 from edge.demo import broker
 from edge.demo.subscriber import Subscriber
 from edge.draw.boxes import annotate_inplace

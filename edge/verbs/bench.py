@@ -99,7 +99,7 @@ def _measure(arguments: argparse.Namespace) -> Result:
 
 
 def _configs(arguments: argparse.Namespace) -> list[Config]:
-    from edge.config import sections as config  # noqa: PLC0415
+    from edge.config import reading as config  # noqa: PLC0415
 
     camera: dict[str, Any] = {"source": arguments.source, "loop": arguments.loop}
     # Of these sources the fastest is asked for: a camera cannot be hurried.

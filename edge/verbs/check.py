@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edge import app
 from edge.capture.location import FILE_SCHEMES, find
 from edge.capture.registry import split_uri
-from edge.config import sections as config
+from edge.config import reading as config
 from edge.errors import ConfigError, EdgeError
 from edge.model import delegates, interpreter
 from edge.sinks.mqtt_settings import read_password, tls_context
@@ -15,6 +15,8 @@ from edge.sinks.mqtt_settings import read_password, tls_context
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from edge.config.sections import Config
 
 
 def faults(path: Path) -> list[str]:
@@ -33,7 +35,7 @@ def faults(path: Path) -> list[str]:
     return found
 
 
-def _failure(check: Callable[[config.Config], None], settings: config.Config) -> list[str]:
+def _failure(check: Callable[[Config], None], settings: Config) -> list[str]:
     try:
         check(settings)
     except EdgeError as error:
@@ -41,7 +43,7 @@ def _failure(check: Callable[[config.Config], None], settings: config.Config) ->
     return []
 
 
-def _check_model(settings: config.Config) -> None:
+def _check_model(settings: Config) -> None:
     file = app.model_file(settings)
     delegate = delegates.parse(settings.model.delegate)
     if not delegate:
@@ -53,7 +55,7 @@ def _check_model(settings: config.Config) -> None:
     delegates.check_library(delegate)
 
 
-def _check_source(settings: config.Config) -> None:
+def _check_source(settings: Config) -> None:
     try:
         scheme, location = split_uri(settings.camera.source)
         if scheme in FILE_SCHEMES:
@@ -62,11 +64,11 @@ def _check_source(settings: config.Config) -> None:
         raise ConfigError(f"[camera] source: {error}") from error
 
 
-def _check_password(settings: config.Config) -> None:
+def _check_password(settings: Config) -> None:
     if settings.mqtt and settings.mqtt.password_file:
         read_password(settings.mqtt.password_file)
 
 
-def _check_certificates(settings: config.Config) -> None:
+def _check_certificates(settings: Config) -> None:
     if settings.mqtt and settings.mqtt.ca_file:
         tls_context(settings.mqtt.ca_file)

@@ -22,7 +22,7 @@ from edge.benchmark.duration import parse as duration
 from edge.benchmark.measuring import Plan, measure
 from edge.benchmark.reference import Measured
 from edge.benchmark.spread import spread
-from edge.config.sections import parse
+from edge.config.reading import parse
 from edge.errors import EdgeError
 from edge.model.interpreter import Interpreter
 from edge.terminal import table

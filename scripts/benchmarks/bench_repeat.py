@@ -15,7 +15,7 @@ from edge.benchmark.comparison import FIGURES
 from edge.benchmark.duration import parse as duration
 from edge.benchmark.measuring import Plan, measure
 from edge.benchmark.spread import spread
-from edge.config.sections import parse
+from edge.config.reading import parse
 from edge.terminal import table
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import line
 
 from edge import app
 from edge.capture.latest import CaptureThread
-from edge.config import sections as config
+from edge.config import reading as config
 from edge.cores import Cores, available_cores, confined
 from edge.model.interpreter import Interpreter
 from edge.pipeline import Pipeline

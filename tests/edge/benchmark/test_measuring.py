@@ -12,7 +12,7 @@ from edge import cli
 from edge.benchmark import result as result_file
 from edge.benchmark.measuring import Plan, histogram, measure
 from edge.benchmark.sensors import Sensors
-from edge.config.sections import parse
+from edge.config.reading import parse
 from edge.errors import SourceError
 from edge.model.default import default_model_path
 

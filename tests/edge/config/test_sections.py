@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config import sections as config
+from edge.config import reading as config
 from edge.errors import ConfigError
 
 pytestmark = pytest.mark.board

@@ -13,7 +13,7 @@ from edge import app
 from edge.capture.latest import CaptureThread
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DemoSource
-from edge.config import sections as config
+from edge.config import reading as config
 from edge.demo.subscriber import summarize
 from edge.errors import ModelError
 from edge.model import manifest
