@@ -83,7 +83,7 @@ def _start(path: Path) -> tuple[float, float]:
 
 def _toml(config: Config) -> str:
     """Return the configuration as a file; JSON's strings and numbers are TOML's."""
-    camera = config.camera.model_dump(mode="json", exclude_none=True)
+    camera = config.cameras[0].model_dump(mode="json", exclude_none=True)
     camera["loop"] = True
     model = config.model.model_dump(mode="json", exclude_none=True)
     if config.model.file is not None:

@@ -112,7 +112,7 @@ def measure(
     rows = tuple(_row(track, plan) for track in tracks)
     return Result(
         host=described,
-        source=configs[0].camera.source,
+        source=configs[0].cameras[0].source,
         live=tracks[0].rig.is_live(),
         duration_s=plan.duration_s,
         rows=rows,

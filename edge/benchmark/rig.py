@@ -80,12 +80,14 @@ class Rig:
     """
 
     def __init__(self, config: Config, file: ModelFile) -> None:
-        self.setting = setting_of(config, file)
+        available = available_cores()
+        self.setting = setting_of(config, file, available)
         self.config = config
+        self._camera = config.cameras[0]
         self._manifest = file.manifest
-        self._cores = Cores.divide(available_cores(), threads=self.setting.threads)
+        self._cores = Cores.divide(available, threads=self.setting.threads)
         with confined(self._cores.interpreter):
-            self._model = app.open_model(config, file)
+            self._model = app.open_model(config, file, threads=self.setting.threads)
         self._buffers = self._model.input_buffers()
 
     def bare(self, duration_s: float) -> Bare:
@@ -116,7 +118,7 @@ class Rig:
             encoder = app.open_encoder(self.config, self._manifest, self._identity())
             recorder = Recorder([JsonlSink(null, encoder)])
             source = stack.enter_context(
-                open_source(self.config.camera.source, app.source_options(self.config))
+                open_source(self._camera.source, app.source_options(self._camera))
             )
             capture = CaptureThread(source, self._buffers)
             stack.callback(capture.stop)
@@ -126,13 +128,13 @@ class Rig:
 
     def is_live(self) -> bool:
         """Open the source for a moment and return whether it keeps its own pace."""
-        with open_source(self.config.camera.source, app.source_options(self.config)) as source:
+        with open_source(self._camera.source, app.source_options(self._camera)) as source:
             return source.live
 
     def _identity(self) -> Identity:
         return Identity(
             device=self.config.device.name,
-            camera=self.config.camera.name,
+            camera=self._camera.name,
             model_name=self._manifest.name,
             model_digest=self._manifest.digest,
         )
@@ -175,13 +177,13 @@ def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
     return Run(recorder, started_s, max(summary_s, 1e-9), cpu_s, fault)
 
 
-def setting_of(config: Config, file: ModelFile) -> Setting:
+def setting_of(config: Config, file: ModelFile, available: frozenset[int]) -> Setting:
     """Return what a configuration makes of a model."""
     return Setting(
         model=file.manifest.name,
         file=file.path.name,
         digest=file.manifest.digest,
-        threads=app.interpreter_threads(config),
+        threads=app.interpreter_threads(config, available),
         delegate=config.model.delegate,
     )
 
@@ -204,7 +206,9 @@ def load_rigs(configs: Iterable[Config]) -> tuple[list[Rig], list[Missing]]:
         try:
             rigs.append(Rig(config, file))
         except DelegateError as error:
-            missing.append(Missing(setting=setting_of(config, file), reason=str(error)))
+            missing.append(
+                Missing(setting=setting_of(config, file, available_cores()), reason=str(error))
+            )
             last = error
     if last and not rigs:
         raise DelegateError("\n".join(dict.fromkeys(found.reason for found in missing))) from last
