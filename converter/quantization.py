@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from calibration.image_sets import DIGITS
 from converter import export
 from converter.islands import kept_float_names
 from converter.observations import Observations
@@ -12,7 +13,7 @@ from converter.recipe import recipe_names
 from converter.repairs.bias_correction import correct_biases
 from edge.errors import ModelError
 from edge.model.heads import SsdHead
-from edge.model.manifest import Calibration, ModelFile
+from edge.model.manifest import Calibration, ImageDigests, ModelFile
 
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
@@ -87,15 +88,23 @@ def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> di
     return saturate_scores(ranges, file.manifest.outputs["scores"], floor=recipe.score_floor)
 
 
+def digests(images: ImageSet, *, named: bool = True) -> ImageDigests:
+    """Return what the manifest says of a set of images; of each one only where `named`."""
+    contents = tuple(content[:DIGITS] for content in images.contents) if named else ()
+    return ImageDigests(digest=images.digest, images=len(images.paths), contents=contents)
+
+
 def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
     before = file.manifest.provenance
     tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    steps = (*(before.steps or (before.changes,)), made.describe(recipe))
     provenance = before.model_copy(
         update={
             "recipe": recipe.name,
             "seed": images.seed,
             "tools": dict(sorted(tools.items())),
-            "changes": f"{before.changes}; {made.describe(recipe)}",
+            "changes": "; ".join(steps),
+            "steps": steps,
         }
     )
     calibration = Calibration(
@@ -108,6 +117,7 @@ def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Re
         update={
             "provenance": provenance,
             "calibration": calibration if recipe.needs_ranges else None,
+            "image_sets": {"calibrate": digests(images)} if recipe.needs_ranges else {},
         }
     )
     return export.sealed(ModelFile(file.path, made.flatbuffer, manifest, file.anchors), manifest)

@@ -5,19 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from converter.agreement import QUANTIZED_SCORE
+import cv2
+import numpy as np
+
 from edge.input_buffer import InputBuffer
 from edge.model.detector import Detector
 from edge.model.heads import SegmentationHead
 from edge.model.segmenter import Segmenter
+from edge.placement import Placement
+from edge.results.class_map import ClassMap
+from edge.results.detections import Detections
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edge.model.manifest import ModelFile
-    from edge.results.class_map import ClassMap
-    from edge.results.detections import Detections
+
+# Of the score from which a detection counts: what lies below moves the distance by 0.001 at most.
+LEAST_RATIO = 0.2
+MAX_CANDIDATES = 500
+# Of a pixel of the model's input: what a frame is off by when a camera moves, and nobody notices.
+SHIFT_PX = 0.25
+DIAGONALS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+
+Seen = Detections | ClassMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +37,12 @@ class Look:
 
     Attributes:
         heads: Output role to its real values, float32, of the output's shape.
-        seen: Detections down to `QUANTIZED_SCORE`, or a class map; owned by whoever looked.
+        seen: Detections down to `LEAST_RATIO` of the score threshold, or a class map; owned by
+            whoever looked.
     """
 
     heads: dict[str, NDArray[np.float32]]
-    seen: Detections | ClassMap
+    seen: Seen
 
 
 class Sight:
@@ -51,17 +63,45 @@ class Sight:
         if isinstance(file.manifest.head, SegmentationHead):
             self._model = Segmenter(file)
         else:
-            self._model = Detector(file, score_threshold=QUANTIZED_SCORE)
+            least = LEAST_RATIO * file.manifest.score_threshold
+            self._model = Detector(file, score_threshold=least, max_candidates=MAX_CANDIDATES)
         self.spec = self._model.spec
         self._buffer = InputBuffer(self.spec)
         self._heads = self._model.heads()
 
     def look(self, image: NDArray[np.uint8]) -> Look:
         """Run the model on `(H, W, 3)` uint8, B G R."""
-        self._buffer.fill(image)
-        self._model.invoke(self._buffer, out=self._heads)
-        candidates = self._model.decode(self._heads)
-        seen = self._model.finish(candidates, self._buffer.placement).copy()
+        seen = self._see(image)
         outputs = self.spec.outputs
         heads = {role: outputs[role].quant.dequantize(q) for role, q in self._heads.items()}
         return Look(heads, seen)
+
+    def look_shifted(self, image: NDArray[np.uint8]) -> tuple[Seen, ...]:
+        """Run the model on the image moved by `SHIFT_PX` along each diagonal.
+
+        Returns:
+            What is seen each time, boxes moved back; a class map stays, whose cells are as large as
+            a pixel of the input or larger.
+        """
+        size_wh = (image.shape[1], image.shape[0])
+        transform = self.spec.manifest.input
+        placement = Placement.fit(size_wh, transform.size_wh, resize=transform.resize)
+        step = SHIFT_PX * np.divide(size_wh, placement.region_wh)  # (x, y), source pixels
+        return tuple(self._see_moved(image, step * signs) for signs in DIAGONALS)
+
+    def _see_moved(self, image: NDArray[np.uint8], offset_xy: NDArray[np.float64]) -> Seen:
+        matrix = np.column_stack([np.eye(2), offset_xy])
+        moved = cv2.warpAffine(
+            image, matrix, (image.shape[1], image.shape[0]), borderMode=cv2.BORDER_REPLICATE
+        )
+        seen = self._see(np.asarray(moved, np.uint8))
+        if isinstance(seen, ClassMap):
+            return seen
+        back = np.tile(offset_xy, 2).astype(np.float32)  # x, y, x, y
+        return Detections(seen.boxes - back, seen.scores, seen.class_ids)
+
+    def _see(self, image: NDArray[np.uint8]) -> Seen:
+        self._buffer.fill(image)
+        self._model.invoke(self._buffer, out=self._heads)
+        candidates = self._model.decode(self._heads)
+        return self._model.finish(candidates, self._buffer.placement).copy()

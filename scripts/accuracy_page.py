@@ -18,7 +18,6 @@ BEGIN, END = "<!-- scripts/accuracy_table: begin -->", "<!-- scripts/accuracy_ta
 MIB = 2**20
 MAX_PEAK_MIB = 2048
 NO_VALUE = "—"
-MASK_HEAD = "segmentation"
 
 
 def tables(results: dict[str, dict[str, Any]]) -> str:
@@ -29,7 +28,7 @@ def tables(results: dict[str, dict[str, Any]]) -> str:
     parts = [
         _table(
             ["model", "judged on", "metric", "float32", "int8", "difference [95 %]",
-             "found again", "gate"], losses,
+             "distance", "gate"], losses,
         ),
         _table(
             ["model", "file, MiB", "float ops inside", "invoke float32, ms", "int8, ms",
@@ -57,15 +56,13 @@ def page(path: Path, results: dict[str, dict[str, Any]]) -> None:
 
 def _accuracy_rows(name: str, result: dict[str, Any]) -> list[list[str]]:
     images = f"{result['images']} images"
-    found = f"{result['matched']} of {result['expected']} ({result['agreement']:.1%})"
-    if result["head"] == MASK_HEAD:
-        found = f"mask IoU {result['agreement']:.4f}"
-    gate = "refused" if result["faults"] else "passes"
+    found = f"{result['distance']:.3f}, {result['limit']:.3f} allowed"
+    gate = result["verdict"]
     rows = []
     for row in result["accuracy"]:
-        low, high = row["difference_interval"]
+        low, high = row["interval"]
         change = f"{row['difference']:+.4f} [{low:+.4f}, {high:+.4f}]"
-        values = [f"{row[key]:.4f}" for key in ("float_value", "quantized_value")]
+        values = [f"{row[key]:.4f}" for key in ("reference", "candidate")]
         rows.append([name, f"{row['dataset']}, {row['images']} images", row["metric"], *values,
                      change, found, gate])  # fmt: skip
         # Said once.
@@ -77,7 +74,7 @@ def _cost_row(name: str, result: dict[str, Any]) -> list[str]:
     times = [result["latency"][key]["median_ms"] for key in ("float", "int8")]
     entry = ENTRIES[name]
     ratio = times[0] / times[1]
-    sizes = [result[key] / MIB for key in ("float_bytes", "quantized_bytes")]
+    sizes = [result[key] / MIB for key in ("reference_bytes", "candidate_bytes")]
     same = {True: "yes", False: "no", None: NO_VALUE}[result["is_same"]]
     return [
         name,
@@ -96,8 +93,8 @@ def _way_row(name: str, result: dict[str, Any]) -> list[str]:
     words = f"{result['recipe']}: {result['changes']}"
     if tried > 1:
         words += f" ({tried} ways tried)"
-    if result["faults"]:
-        words += f"; **refused**: {'; '.join(result['faults'])}"
+    if result["verdict"] != "passes":
+        words += f"; **{result['verdict']}**: {'; '.join(result['reasons'])}"
     return [name, f"{result['calibration_images']} images, {result['calibrator']}", words]
 
 

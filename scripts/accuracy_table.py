@@ -66,7 +66,7 @@ def main() -> int:
     print(tables(results))
     if arguments.write:
         page(arguments.write, results)
-    return int(any(result["faults"] for result in results.values()))
+    return int(any(result["verdict"] == "refused" for result in results.values()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,7 +139,6 @@ def _result(
     bill = json.loads(process.stdout)
     return {
         **bill,
-        "faults": bill["faults"],
         "digest": digest,
         "is_same": is_same,
         "cpu_s": process.cpu_s,

@@ -20,10 +20,11 @@ def subject_of(conversion: Conversion, budget: Budget) -> Subject:
     return Subject(
         reference=conversion.reference,
         quantized=conversion.quantized,
-        images=conversion.images,
+        judgement=conversion.images.judgement,
+        sets=conversion.images.sets,
         bill=conversion.bill,
         budget=budget,
-        faults=conversion.faults,
+        verdict=conversion.verdict,
         attempts=conversion.attempts,
         chosen=conversion.chosen,
         twin=conversion.twin,
