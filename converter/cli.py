@@ -60,22 +60,23 @@ EPILOG = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
     words = cli_options.join_signed(sys.argv[1:] if argv is None else argv)
-    return run(_parser(), words, log_level=logging.WARNING)
+    return run(parser(), words, log_level=logging.WARNING)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = new_parser(
+def parser() -> argparse.ArgumentParser:
+    """Return the command's arguments."""
+    command = new_parser(
         "edge-convert",
         "Turn a float detector or segmenter into one int8 .tflite that is proved good enough.",
         epilog=EPILOG,
     )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verbs = command.add_subparsers(required=True, metavar="VERB")
     _add_run(verbs)
     _add_quantize(verbs)
     _add_verify(verbs)
     _add_inspect(verbs)
     cli_targets.add_export(verbs)
-    return parser
+    return command
 
 
 def _add_run(verbs: Any) -> None:  # noqa: ANN401

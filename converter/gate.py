@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from converter.bill import Bill, HeadRow, Loss
 
 # Times the noise floor that the distance may be, of boxes and of masks.
-TOLERANCE, MASK_TOLERANCE = 3.0, 1.2
+TOLERANCE, MASK_TOLERANCE = 2.4, 1.2
 # A floor below it is taken for it: half of a network's noise is not less than nothing.
 LEAST_FLOOR = 0.02
 # What the reference must be sure of for a pass to be proven; of masks, images with some.
@@ -29,7 +29,7 @@ LEAST_MASKS = 20
 # mAP50-95 or mean IoU that may be lost where labels tell.
 ACCURACY_LOSS = 0.005
 # Of a distance: the share of its mAP50-95 that a detector loses with it.
-RELATIVE_LOSS = 1.0
+RELATIVE_LOSS = 0.7
 # More images than that will not be had for one more word of proof.
 MOST_IMAGES = 10_000
 

@@ -66,7 +66,7 @@ def cost_note(report: Report) -> str:
         what = "1 - mean IoU with the float model's masks, borders left out"
     else:
         what = (
-            "1 - average precision, IoU 0.5 to 0.75, with the float model's detections as the truth"
+            "1 - average precision, IoU 0.5 to 0.85, with the float model's detections as the truth"
         )
     note += (
         f"Distance: {what}, on {len(bill.images)} images; the float model is "

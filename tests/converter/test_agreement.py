@@ -64,11 +64,11 @@ def test_what_is_lost_and_what_is_new_sets_them_apart(found, distance):
     assert boxes_apart(wanted, found) == pytest.approx(distance, abs=0.02)
 
 
-def test_a_box_counts_by_how_much_it_has_moved_up_to_an_iou_of_075():
+def test_a_box_counts_by_how_much_it_has_moved_up_to_an_iou_of_085():
     wanted = detections((BOX, 0.9, 1))
-    apart = [boxes_apart(wanted, detections(((0, 0, 100, side), 0.9, 1))) for side in (80, 64, 40)]
+    apart = [boxes_apart(wanted, detections(((0, 0, 100, side), 0.9, 1))) for side in (90, 64, 40)]
 
-    assert apart == pytest.approx([0, 0.5, 1])
+    assert apart == pytest.approx([0, 5 / 8, 1])
 
 
 def test_an_unsure_detection_of_the_reference_may_be_found_or_not():
