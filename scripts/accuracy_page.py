@@ -14,7 +14,6 @@ from edge.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BEGIN, END = "<!-- scripts/accuracy_table: begin -->", "<!-- scripts/accuracy_table: end -->"
 MIB = 2**20
 MAX_PEAK_MIB = 2048
 NO_VALUE = "—"
@@ -45,13 +44,23 @@ def page(path: Path, results: dict[str, dict[str, Any]]) -> None:
     Raises:
         ConfigError: There is no such page, or it has no markers.
     """
-    text = path.read_text("utf-8") if path.is_file() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    parts = [tables(results), _circumstances(results), _commands(results)]
+    write_between(path, "\n\n".join(parts), script="accuracy_table")
+
+
+def write_between(path: Path, text: str, *, script: str) -> None:
+    """Write the text between a script's markers on a page.
+
+    Raises:
+        ConfigError: There is no such page, or it has no markers.
+    """
+    marks = [f"<!-- scripts/{script}: {place} -->" for place in ("begin", "end")]
+    page_text = path.read_text("utf-8") if path.is_file() else ""
+    before, begin, rest = page_text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not (begin and end):
-        raise ConfigError(f"{path}: expected a page with the line {BEGIN} and, below it, {END}")
-    parts = [begin, tables(results), _circumstances(results), _commands(results)]
-    path.write_text(before + "\n\n".join(parts) + f"\n\n{end}{after}", "utf-8")
+        raise ConfigError(f"{path}: expected a page with the lines {' and '.join(marks)}")
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", "utf-8")
 
 
 def _accuracy_rows(name: str, result: dict[str, Any]) -> list[list[str]]:

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from accuracy_entries import ENTRIES, INSTANCES, Entry, options_of  # noqa: E402
+from accuracy_page import write_between  # noqa: E402
 from accuracy_table import find_assets  # noqa: E402
 from gate_variants import Variant, variants  # noqa: E402
 
@@ -66,17 +67,22 @@ def main() -> int:
             kept.write_text(json.dumps(_measure(name, find_assets()), indent=1))
         if kept.is_file():
             rows += json.loads(kept.read_text())
-    print(_table(rows))
     refused, passed = _mistakes(rows)
-    print(f"\ngood ones refused: {len(refused)} {refused or ''}")
-    print(f"bad ones let through: {len(passed)} {passed or ''}")
-    print(_held_back(rows))
+    counts = [
+        f"{what}: {len(names)}{' (' * bool(names)}{'; '.join(names)}{')' * bool(names)}."
+        for what, names in (("Good ones refused", refused), ("Bad ones let through", passed))
+    ]
+    text = "\n".join([_table(rows), "", *counts, _slope(rows), _held_back(rows)])
+    print(text)
+    if arguments.write:
+        write_between(arguments.write, text, script="gate_table")
     return int(bool(refused or passed))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/gate_table", description=__doc__)
     parser.add_argument("--only", metavar="NAME", action="append", choices=tuple(ALL))
+    parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/accuracy.md")
     parser.add_argument("--stored", action="store_true", help="tabulate what was kept, no more")
     return parser
 
@@ -208,6 +214,19 @@ def _held_back(rows: list[dict[str, Any]]) -> str:
         ]
         lines.append(f"| {name} | {fitted:.2f} | {wrong[0]} | {wrong[1]} |")
     return "\n".join(lines)
+
+
+def _slope(rows: list[dict[str, Any]]) -> str:
+    """Return which share of its mAP50-95 a detector loses for its distance, by least squares."""
+    boxes = [row for row in rows if not row["is_mask"]]
+    far = np.array([row["distance"] for row in boxes])
+    lost = np.array([row["loss"] / 100 / row["value"] for row in boxes])
+    slope = float(far @ lost / (far @ far))
+    correlation = float(np.corrcoef(far, lost)[0, 1])
+    return (
+        f"A detector loses {slope:.2f} times its distance of its mAP50-95 (correlation "
+        f"{correlation:.2f}, of {len(boxes)} variants)."
+    )
 
 
 def _fit(rows: list[dict[str, Any]]) -> float:
