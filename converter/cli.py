@@ -192,7 +192,7 @@ def _deliver(arguments: argparse.Namespace, done: Conversion) -> int:
         print(f"edge-convert: {output}: left as an earlier run made it", file=sys.stderr)
     made = cli_targets.deliver_conversion(arguments, done)
     if arguments.report:
-        from converter.report.delivery import subject_of  # noqa: PLC0415 - as above
+        from converter.report.contents import subject_of  # noqa: PLC0415 - as above
 
         subject = subject_of(done, cli_judgement.budget_of(arguments))
         _report(replace(subject, files=made), path)
@@ -200,7 +200,7 @@ def _deliver(arguments: argparse.Namespace, done: Conversion) -> int:
 
 
 def _report(subject: Subject, model: Path) -> None:
-    from converter.report.delivery import deliver  # noqa: PLC0415 - as above
+    from converter.report.build import deliver  # noqa: PLC0415 - as above
 
     print(f"edge-convert: report: {deliver(subject, model)}", file=sys.stderr)
 

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 # Times the noise floor that the distance may be, of boxes and of masks.
 TOLERANCE, MASK_TOLERANCE = 2.4, 1.2
-# A floor below it is taken for it: half of a network's noise is not less than nothing.
-LEAST_FLOOR = 0.02
+# A floor below it is taken for it: measured on a few dozen objects it may be anything.
+LEAST_FLOOR = 0.04
+# Share of the draws of images that must lie beyond what is allowed for a refusal. At 89 images and
+# 230 objects the mildest damage that must be refused is beyond on 97 % of them.
+REFUSING_SHARE = 0.8
 # What the reference must be sure of for a pass to be proven; of masks, images with some.
 LEAST_OBJECTS = 50
 LEAST_MASKS = 20
@@ -139,17 +142,18 @@ def _by_floor(bill: Bill, budget: Budget) -> Verdict:
     floors = np.maximum(like.draws[:, 1], LEAST_FLOOR)
     drawn = like.draws[:, 0] - times * floors  # (B,)
     low, high = interval(drawn) if len(drawn) else (over, over)
+    share = float(np.mean(drawn > 0)) if len(drawn) else float(over > 0)
     said = (
         f"its distance from the float model is {like.distance:.3f}, "
         f"{'more than' if over > 0 else 'within'} the {limit:.3f} that are allowed, "
         f"{times:g} times the float model's own noise"
     )
-    if over > 0:
-        doubt = () if low > 0 else (_more(bill, over, over - low),)
-        return Verdict(REFUSED, (said, *doubt))
+    if over > 0 and share >= REFUSING_SHARE:
+        return Verdict(REFUSED, (said,))
     if high <= 0:
         return Verdict(PASSES, (said,))
-    return Verdict(UNPROVEN, (said, _more(bill, -over, high - over)))
+    half = (high - low) / 2
+    return Verdict(UNPROVEN, (f"{said}; {_more(len(bill.images), abs(over), half)}",))
 
 
 def _by_labels(row: Loss, budget: Budget) -> Verdict:
@@ -164,16 +168,12 @@ def _by_labels(row: Loss, budget: Budget) -> Verdict:
         return Verdict(REFUSED, (said,))
     if high <= 0:
         return Verdict(PASSES, (said,))
-    width = over - low if over > 0 else high - over
-    return Verdict(UNPROVEN, (said, _more_images(row.images, abs(over), width)))
+    more = _more(row.images, abs(over), (high - low) / 2)
+    return Verdict(UNPROVEN, (f"{said}; {more}",))
 
 
-def _more(bill: Bill, gap: float, width: float) -> str:
-    return _more_images(len(bill.images), gap, width)
-
-
-def _more_images(count: int, gap: float, width: float) -> str:
-    """Return how many images more would shrink an interval's half to what is missing."""
+def _more(count: int, gap: float, width: float) -> str:
+    """Return how many images more would shrink half an interval to what is missing."""
     wanted = count * (width / gap) ** 2 if gap > 0 else math.inf
     if wanted > MOST_IMAGES:
         return "it lies so near the limit that no number of images will decide"

@@ -33,8 +33,9 @@ from calibration.image_sets import draw_sets  # noqa: E402
 from calibration.images import read_image  # noqa: E402
 from converter import accuracy, cli_options, export  # noqa: E402
 from converter.accuracy import Annotations  # noqa: E402
+from converter.bill import SEGMENTATION, Bill, Likeness  # noqa: E402
 from converter.cli import parser as convert_parser  # noqa: E402
-from converter.gate import LEAST_FLOOR, MASK_TOLERANCE, TOLERANCE, Budget, judge  # noqa: E402
+from converter.gate import LEAST_FLOOR, REFUSED, Budget, judge  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.sight import Sight  # noqa: E402
 from converter.verify import compare, observe  # noqa: E402
@@ -114,11 +115,7 @@ def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
             "distance": bill.likeness.distance,
             "floor": bill.likeness.floor,
             "objects": bill.likeness.objects,
-            "verdict": judge(bill, Budget()).value,
-            "low_high": np.percentile(
-                bill.likeness.draws[:, 0] / np.maximum(bill.likeness.draws[:, 1], LEAST_FLOOR),
-                (2.5, 97.5),
-            ).tolist(),
+            "draws": bill.likeness.draws.round(4).tolist(),
             "value": value,
             "loss": loss,
         }
@@ -170,12 +167,11 @@ def _mean_iou(table: np.ndarray) -> float:
     return float(PixelSample(counts).values(np.array([0]))[0])
 
 
-def _ratio(row: dict[str, Any]) -> float:
-    return row["distance"] / max(row["floor"], LEAST_FLOOR)
-
-
-def _limit(row: dict[str, Any]) -> float:
-    return MASK_TOLERANCE if row["is_mask"] else TOLERANCE
+def _gate(row: dict[str, Any], tolerance: float | None = None) -> str:
+    """Return the verdict without labels on a row, with the gate's tolerance or another."""
+    head = SEGMENTATION if row["is_mask"] else "ssd"
+    like = Likeness(row["distance"], row["floor"], row["objects"], np.array(row["draws"]))
+    return judge(Bill(head, 0, 0, (), (), like), Budget(tolerance)).value
 
 
 def _kind(row: dict[str, Any]) -> str:
@@ -187,7 +183,7 @@ def _kind(row: dict[str, Any]) -> str:
 
 def _mistakes(rows: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     named = [
-        (f"{row['model']}: {row['variant']}", _kind(row), _ratio(row) > _limit(row)) for row in rows
+        (f"{row['model']}: {row['variant']}", _kind(row), _gate(row) == REFUSED) for row in rows
     ]
     return (
         [name for name, kind, is_refused in named if kind == "good" and is_refused],
@@ -209,7 +205,7 @@ def _held_back(rows: list[dict[str, Any]]) -> str:
         ]
         fitted = _fit(others)
         wrong = [
-            sum(_kind(row) == kind and (_ratio(row) > fitted) == is_refused for row in own)
+            sum(_kind(row) == kind and (_gate(row, fitted) == REFUSED) == is_refused for row in own)
             for kind, is_refused in (("good", True), ("bad", False))
         ]
         lines.append(f"| {name} | {fitted:.2f} | {wrong[0]} | {wrong[1]} |")
@@ -231,9 +227,12 @@ def _slope(rows: list[dict[str, Any]]) -> str:
 
 def _fit(rows: list[dict[str, Any]]) -> float:
     """Return the tolerance with the fewest mistakes, in the middle of where they are fewest."""
-    marks = [(_ratio(row), _kind(row)) for row in rows if _kind(row)]
-    tries = np.arange(0.5, 5.0, 0.05)
-    wrong = [sum((ratio > limit) == (kind == "good") for ratio, kind in marks) for limit in tries]
+    marked = [row for row in rows if _kind(row)]
+    tries = np.arange(0.6, 5.0, 0.1)
+    wrong = [
+        sum((_gate(row, limit) == REFUSED) == (_kind(row) == "good") for row in marked)
+        for limit in tries
+    ]
     return float(np.median(tries[np.array(wrong) == min(wrong)]))
 
 
@@ -243,18 +242,13 @@ def _table(rows: list[dict[str, Any]]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        low, high = row["low_high"]
-        ratio = _ratio(row)
-        gate = (
-            "refused"
-            if ratio > _limit(row)
-            else "passes"
-            if high <= _limit(row)
-            else "passes, not proven"
-        )
+        draws = np.array(row["draws"])
+        floors = np.maximum([row["floor"], *draws[:, 1]], LEAST_FLOOR)
+        ratios = np.array([row["distance"], *draws[:, 0]]) / floors
+        low, high = np.percentile(ratios[1:], (2.5, 97.5))
         lines.append(
             f"| {row['model']} | {row['variant']} | {row['distance']:.3f} | {row['floor']:.3f} | "
-            f"{ratio:.2f} [{low:.2f}, {high:.2f}] | {gate} | {row['loss']:+.2f} |"
+            f"{ratios[0]:.2f} [{low:.2f}, {high:.2f}] | {_gate(row)} | {row['loss']:+.2f} |"
         )
     return "\n".join(lines)
 

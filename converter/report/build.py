@@ -16,6 +16,7 @@ from converter.islands import remarks
 from converter.latency import measure
 from converter.quantization import quantize_file
 from converter.recipe import load_recipe
+from converter.report import folder
 from converter.report.contents import Features, Report, Variant
 from converter.report.features import choose_layers, observe_features
 from converter.report.sheets import draw_layer
@@ -45,6 +46,20 @@ DRAWN_LAYERS = 4
 CPU_INFO = Path("/proc/cpuinfo")
 
 _log = logging.getLogger(__name__)
+
+
+def deliver(subject: Subject, model: Path) -> Path:
+    """Take and write the report beside a model file; return the path of its page.
+
+    Raises:
+        ModelError: A model cannot be run.
+        SourceError: An image cannot be read.
+        SinkError: The report's place holds something else, or cannot be written.
+    """
+    place = folder.folder_of(model)
+    folder.check_folder(place)
+    folder.write(build(subject), place)
+    return place / folder.HTML_FILE
 
 
 def build(subject: Subject) -> Report:

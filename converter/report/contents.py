@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from calibration.image_sets import ImageSets
     from converter.attempts import Attempt
     from converter.bill import Bill
-    from converter.conversion import Judgement
+    from converter.conversion import Conversion, Judgement
     from converter.gate import Budget, Verdict
     from converter.latency import Latency
     from converter.recipe import Recipe
@@ -56,6 +56,22 @@ class Subject:
     def recipe(self) -> Recipe | None:
         """The recipe that made `quantized`; `None` where the model was made elsewhere."""
         return self.attempts[self.chosen].recipe if self.attempts else None
+
+
+def subject_of(conversion: Conversion, budget: Budget) -> Subject:
+    """Return what a conversion's report is about."""
+    return Subject(
+        reference=conversion.reference,
+        quantized=conversion.quantized,
+        judgement=conversion.images.judgement,
+        sets=conversion.images.sets,
+        bill=conversion.bill,
+        budget=budget,
+        verdict=conversion.verdict,
+        attempts=conversion.attempts,
+        chosen=conversion.chosen,
+        twin=conversion.twin,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from converter.conversion import Images, convert
 from converter.gate import REFUSED, Budget, Verdict
 from converter.recipe import load_recipe
 from converter.report.build import build
-from converter.report.delivery import subject_of
+from converter.report.contents import subject_of
 from converter.sensitivity import LayerError
 from edge.model.manifest import ModelFile
 
