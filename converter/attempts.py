@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.auto_repair import free_repairs, kept_layers, search_fewest
-from converter.gate import excess
+from converter.gate import is_good_enough
 from converter.inspect_graph import read_tables
 from converter.quantization import quantize_observed
 from converter.sensitivity import layer_errors
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from converter.verify import Reference
     from edge.model.manifest import ModelFile
 
-# Of the distance that the gate allows: it will be judged on other images, where it is another.
-AIM = 0.8
+# Of draws of the images to choose by; each takes 3 ms.
+RESAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Trials:
 
     Args:
         observations: Of the float model.
-        images: To choose by.
+        images: To choose by, the more the surer.
         budget: What is allowed.
 
     Attributes:
@@ -140,15 +140,14 @@ class Trials:
             with bar("noise") as progress:
                 self._reference = observe(self.observations.file, self._images, progress=progress)
         with bar("compare") as progress:
-            (bill,) = compare(self._reference, [file], progress=progress)
+            (bill,) = compare(self._reference, [file], resamples=RESAMPLES, progress=progress)
         return bill
 
     def _fault(self, bill: Bill) -> str:
-        # By images that show nothing, nothing can be chosen.
-        if not bill.likeness.objects or excess(bill, self._budget, aim=AIM) <= 0:
+        if is_good_enough(bill, self._budget):
             return ""
-        limit = AIM * self._budget.limit(bill)
-        return f"its distance is {bill.likeness.distance:.3f}, {limit:.3f} is aimed at"
+        limit = self._budget.limit(bill)
+        return f"its distance is {bill.likeness.distance:.3f}, surely below {limit:.3f} is wanted"
 
     def _add(self, attempt: Attempt, file: ModelFile) -> None:
         self.attempts.append(attempt)

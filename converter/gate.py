@@ -17,15 +17,17 @@ from converter.bill import SEGMENTATION
 from edge.evaluation.bootstrap import interval
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from converter.bill import Bill, HeadRow, Loss
 
 # Times the noise floor that the distance may be, of boxes and of masks.
 TOLERANCE, MASK_TOLERANCE = 2.4, 1.2
 # A floor below it is taken for it: measured on a few dozen objects it may be anything.
 LEAST_FLOOR = 0.04
-# Share of the draws of images that must lie beyond what is allowed for a refusal. At 89 images and
-# 230 objects the mildest damage that must be refused is beyond on 97 % of them.
-REFUSING_SHARE = 0.8
+# Share of the draws of images that must lie beyond what is allowed for a refusal, or within it for
+# an attempt to be taken.
+SURE_SHARE = 0.8
 # What the reference must be sure of for a pass to be proven; of masks, images with some.
 LEAST_OBJECTS = 50
 LEAST_MASKS = 20
@@ -115,13 +117,29 @@ def judge(bill: Bill, budget: Budget) -> Verdict:
     return found
 
 
-def excess(bill: Bill, budget: Budget, *, aim: float = 1.0) -> float:
-    """Return by how much the distance exceeds what is allowed, times `aim`; below 0 if it does not.
+def drawn_excess(bill: Bill, budget: Budget) -> NDArray[np.float64]:
+    """Return by how much each draw's distance exceeds what is allowed; the whole set's is first.
 
-    Infinite where the reference sees nothing.
+    Returns:
+        `(1 + B,)`, below 0 where it does not.
     """
-    distance = bill.likeness.distance
-    return math.inf if math.isnan(distance) else distance - aim * budget.limit(bill)
+    like = bill.likeness
+    rows = np.vstack([[like.distance, like.floor], like.draws])  # (1 + B, 2)
+    excess: NDArray[np.float64] = rows[:, 0] - budget.times(bill.head) * np.maximum(
+        rows[:, 1], LEAST_FLOOR
+    )
+    return excess
+
+
+def is_good_enough(bill: Bill, budget: Budget) -> bool:
+    """Return whether a model is likely to pass on other images, as far as these can tell.
+
+    By images that show nothing, nothing can be told.
+    """
+    if not bill.likeness.objects:
+        return True
+    excess = drawn_excess(bill, budget)
+    return bool(excess[0] <= 0 and np.mean(excess <= 0) >= SURE_SHARE)
 
 
 def estimate(bill: Bill) -> str:
@@ -138,17 +156,15 @@ def estimate(bill: Bill) -> str:
 
 def _by_floor(bill: Bill, budget: Budget) -> Verdict:
     like, limit, times = bill.likeness, budget.limit(bill), budget.times(bill.head)
-    over = excess(bill, budget)
-    floors = np.maximum(like.draws[:, 1], LEAST_FLOOR)
-    drawn = like.draws[:, 0] - times * floors  # (B,)
-    low, high = interval(drawn) if len(drawn) else (over, over)
-    share = float(np.mean(drawn > 0)) if len(drawn) else float(over > 0)
+    drawn = drawn_excess(bill, budget)
+    over = float(drawn[0])
+    low, high = interval(drawn)
     said = (
         f"its distance from the float model is {like.distance:.3f}, "
         f"{'more than' if over > 0 else 'within'} the {limit:.3f} that are allowed, "
         f"{times:g} times the float model's own noise"
     )
-    if over > 0 and share >= REFUSING_SHARE:
+    if over > 0 and np.mean(drawn > 0) >= SURE_SHARE:
         return Verdict(REFUSED, (said,))
     if high <= 0:
         return Verdict(PASSES, (said,))

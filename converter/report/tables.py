@@ -167,7 +167,12 @@ def origin(report: Report) -> Table:
             ),
         ]
     if subject.sets:
-        rows.append(("chosen by", f"{len(subject.sets.select.paths)} other images"))
+        rows.append(
+            (
+                "chosen by",
+                f"{len(subject.sets.select.paths)} others, at least",
+            )
+        )
     rows += [("made beside it", line) for line in subject.files]
     rows += [(f"made with {name}", version) for name, version in provenance.tools.items()]
     rows += [(f"measured on {name}", value) for name, value in report.host.items()]

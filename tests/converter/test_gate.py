@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from converter.bill import Bill, HeadRow, ImageRow, Likeness, Loss, as_text
-from converter.gate import PASSES, REFUSED, UNPROVEN, Budget, as_json, estimate, judge
+from converter.gate import (
+    PASSES,
+    REFUSED,
+    UNPROVEN,
+    Budget,
+    as_json,
+    estimate,
+    is_good_enough,
+    judge,
+)
 
 pytestmark = pytest.mark.board
 
@@ -121,3 +130,17 @@ def test_the_bill_reads_as_a_table_and_as_json():
     assert fields["limit"] == pytest.approx(0.096)
     assert fields["verdict"] == PASSES
     assert as_json(bill(math.nan, objects=0), Budget())["distance"] is None
+
+
+@pytest.mark.parametrize(
+    ("case", "is_fine"),
+    [
+        pytest.param(bill(0.09), True, id="within"),
+        pytest.param(bill(0.1), False, id="beyond"),
+        pytest.param(bill(0.09, spread=0.02), False, id="within on two draws of three"),
+        pytest.param(bill(0.08, spread=0.02), True, id="within on nine of ten"),
+        pytest.param(bill(math.nan, objects=0), True, id="nothing to choose by"),
+    ],
+)
+def test_an_attempt_is_taken_if_it_is_likely_to_pass_on_other_images(case, is_fine):
+    assert is_good_enough(case, Budget()) == is_fine
