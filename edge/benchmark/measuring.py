@@ -13,11 +13,12 @@ from edge.app import SWITCH_INTERVAL_S
 from edge.benchmark import cost, host
 from edge.benchmark.cold_start import measure_start
 from edge.benchmark.recorder import COLUMNS, END_TO_END, column
-from edge.benchmark.result import Result, Row, Slice, Window
+from edge.benchmark.result import Result, Row, Slice, Start, Window, shown_source
 from edge.benchmark.rig import load_rigs
 from edge.benchmark.sampler import Sampler
 from edge.benchmark.sensors import Sensors
 from edge.benchmark.spread import MIN_WINDOWS, percentiles
+from edge.errors import EdgeError
 from edge.model.delegates import CPU
 from edge.preprocess import use_one_thread
 
@@ -112,8 +113,8 @@ def measure(
     rows = tuple(_row(track, plan) for track in tracks)
     return Result(
         host=described,
-        source=configs[0].camera.source,
-        live=tracks[0].rig.is_live(),
+        source=shown_source(configs[0].camera.source),
+        live=tracks[0].rig.live,
         duration_s=plan.duration_s,
         rows=rows,
         samples=tuple(sampler.samples),
@@ -191,10 +192,7 @@ def slices(run: Run, *, since_s: float) -> list[Slice]:
 def _row(track: _Track, plan: Plan) -> Row:
     rows_ms = np.concatenate(track.rows)
     edges_ms, counts = histogram(column(rows_ms, END_TO_END))
-    starts = plan.starts
-    if starts and track.rig.setting.delegate != CPU:
-        starts = 0
-        track.notes["no cold start: the device is held by this process"] = None
+    start = _start(track, plan.starts)
     names = [name for name in COLUMNS if not np.isnan(column(rows_ms, name)).any()]
     return Row(
         setting=track.rig.setting,
@@ -203,10 +201,24 @@ def _row(track: _Track, plan: Plan) -> Row:
         stages={name: percentiles(column(rows_ms, name)) for name in names},
         histogram_ms=edges_ms,
         histogram=counts,
-        start=measure_start(track.rig.config, starts=starts) if starts else None,
+        start=start,
         sustained=tuple(track.sustained),
         notes=tuple(track.notes),
     )
+
+
+def _start(track: _Track, starts: int) -> Start | None:
+    """Measure the cold start; what prevents it is a note: the run that it follows is not lost."""
+    if not starts:
+        return None
+    if track.rig.setting.delegate != CPU:
+        track.notes["no cold start: the device is held by this process"] = None
+        return None
+    try:
+        return measure_start(track.rig.config, starts=starts)
+    except EdgeError as error:
+        track.notes[f"no cold start: {error}"] = None
+        return None
 
 
 def histogram(times_ms: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[int, ...]]:

@@ -71,19 +71,24 @@ class Rig:
     """A model of a configuration with its buffers, on the cores that `edge run` would give it.
 
     Args:
-        config: Its model, camera and device are used.
+        config: Its model, camera and device are used; the interpreter's threads are counted.
         file: The model, read.
+        available: Cores to divide between the interpreter and everything else.
+
+    Attributes:
+        live: The source of the last run kept its own pace.
 
     Raises:
         ModelError: The runtime refuses the model.
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
 
-    def __init__(self, config: Config, file: ModelFile) -> None:
+    def __init__(self, config: Config, file: ModelFile, *, available: frozenset[int]) -> None:
         self.setting = setting_of(config, file)
         self.config = config
+        self.live = False
         self._manifest = file.manifest
-        self._cores = Cores.divide(available_cores(), threads=self.setting.threads)
+        self._cores = Cores.divide(available, threads=self.setting.threads)
         with confined(self._cores.interpreter):
             self._model = app.open_model(config, file)
         self._buffers = self._model.input_buffers()
@@ -118,16 +123,12 @@ class Rig:
             source = stack.enter_context(
                 open_source(self.config.camera.source, app.source_options(self.config))
             )
+            self.live = source.live
             capture = CaptureThread(source, self._buffers)
             stack.callback(capture.stop)
             pipeline = Pipeline(capture, self._model, [recorder], cores=self._cores.interpreter)
             capture.start()
             return _run_for(pipeline, recorder, duration_s)
-
-    def is_live(self) -> bool:
-        """Open the source for a moment and return whether it keeps its own pace."""
-        with open_source(self.config.camera.source, app.source_options(self.config)) as source:
-            return source.live
 
     def _identity(self) -> Identity:
         return Identity(
@@ -175,13 +176,23 @@ def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
     return Run(recorder, started_s, max(summary_s, 1e-9), cpu_s, fault)
 
 
+def counted(config: Config) -> Config:
+    """Return the configuration with its interpreter's threads as a number.
+
+    They are counted before anything is confined to some of the cores, and handed down from here:
+    counted again from the interpreter's own cores they would be fewer than the row says.
+    """
+    model = config.model.model_copy(update={"threads": app.interpreter_threads(config)})
+    return config.model_copy(update={"model": model})
+
+
 def setting_of(config: Config, file: ModelFile) -> Setting:
     """Return what a configuration makes of a model."""
     return Setting(
         model=file.manifest.name,
         file=file.path.name,
         digest=file.manifest.digest,
-        threads=app.interpreter_threads(config),
+        threads=config.model.threads,
         delegate=config.model.delegate,
     )
 
@@ -197,12 +208,13 @@ def load_rigs(configs: Iterable[Config]) -> tuple[list[Rig], list[Missing]]:
     rigs: list[Rig] = []
     missing: list[Missing] = []
     last: DelegateError | None = None
-    for config in configs:
+    available = available_cores()
+    for config in map(counted, configs):
         if config.model.file not in files:
             files[config.model.file] = app.model_file(config)
         file = files[config.model.file]
         try:
-            rigs.append(Rig(config, file))
+            rigs.append(Rig(config, file, available=available))
         except DelegateError as error:
             missing.append(Missing(setting=setting_of(config, file), reason=str(error)))
             last = error
