@@ -76,6 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _layers(arguments)
     from edge.benchmark import report  # noqa: PLC0415 - `edge --help` needs no OpenCV
 
+    if arguments.html is not None:
+        from edge.pages.page import check_packages  # noqa: PLC0415
+
+        check_packages()
     result = _measure(arguments)
     print(report.render(result))
     if arguments.json is not None:

@@ -61,18 +61,22 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, and write what was asked for."""
     from edge.evaluation import page, report  # noqa: PLC0415 - `edge --help` needs no OpenCV
+    from edge.pages.page import check_packages  # noqa: PLC0415
 
+    if arguments.html is not None:
+        check_packages()
     if len(arguments.models) > MOST_MODELS:
         raise ConfigError(f"expected one model or two, found {len(arguments.models)}")
     measured = _measure(arguments)
-    if arguments.pictures is not None:
-        _write_pictures(measured, arguments.pictures)
-    if arguments.html is not None:
-        _write(arguments.html, page.render(measured))
     if arguments.json:
         print(json.dumps(report.fields(measured), indent=1))
     else:
         print(report.render(measured))
+    # Behind the figures: they are not lost with a file that cannot be written.
+    if arguments.pictures is not None:
+        _write_pictures(measured, arguments.pictures)
+    if arguments.html is not None:
+        _write(arguments.html, page.render(measured))
     return DONE
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 
+import cv2
 import factories
+import numpy as np
 import pytest
+from html_pages import read_page
 
 from edge import cli
-from edge.evaluation import plot
-from edge.evaluation.judge import Curve
 from edge.model import manifest
 from edge.model.default import default_model_path
-from edge.pages import plot as axes
+from edge.pages import page
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 
@@ -28,42 +28,6 @@ def eval_(*arguments):
 def options(labelled):
     paths, annotations = labelled
     return ["--images", paths[0].parent, "--annotations", annotations, "--resamples", 20]
-
-
-class Page(HTMLParser):
-    """Checks that what is opened is closed, and collects the text and what would be fetched."""
-
-    VOID = frozenset({"meta", "path"})
-    OPEN_ENDED = frozenset({"tr", "td", "th", "li", "p", "body", "html"})
-
-    def __init__(self):
-        super().__init__()
-        self.open = []
-        self.texts = []
-        self.fetched = []
-
-    def handle_starttag(self, tag, attrs):
-        self.fetched += [value for name, value in attrs if name in {"src", "href"}]
-        if tag not in self.VOID | self.OPEN_ENDED:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        if tag not in self.OPEN_ENDED:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
-def read_page(path):
-    page = Page()
-    page.feed(path.read_text(encoding="utf-8"))
-    page.close()
-    assert page.open == []
-    return page
 
 
 def test_one_model_is_a_table_of_accuracy_and_time(options, capsys):
@@ -110,12 +74,39 @@ def test_the_page_stands_alone_and_shows_what_the_table_shows(options, tmp_path,
     assert eval_(MODEL, *options, "--html", tmp_path / "x.html", "--json") == 0
 
     result = json.loads(capsys.readouterr().out)["evaluations"][0]
-    page = read_page(tmp_path / "x.html")
-    assert page.fetched == []
-    text = " ".join(page.texts)
+    shown = read_page(tmp_path / "x.html")
+    assert shown.fetched == []
+    text = " ".join(shown.texts)
     assert f"{result['metrics']['mAP50-95']:.4f}" in text
     for label in result["classes"]:
         assert label in text
+    assert result["model"]["digest"] in text
+    for said in ("UTC", "cores", "edge-vision ", "false alarm", "bold"):
+        assert said in text.lower() or said in text
+    # The worst images themselves, small.
+    sizes = [
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape for data in shown.images
+    ]
+    assert 1 <= len(sizes) <= 12
+    assert all(max(height, width) <= 480 for height, width, _ in sizes)
+    assert max(map(len, shown.images)) < 60_000
+
+
+def test_a_page_without_its_packages_is_refused_before_anything_is_measured(
+    options, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(page, "PACKAGES", ("no_such_package",))
+
+    assert eval_(MODEL, *options, "--html", tmp_path / "x.html") == 1
+
+    out = capsys.readouterr()
+    assert "type: pip install 'edge-vision[report]'" in out.err
+    assert out.out == ""
+
+
+def test_what_cannot_be_written_does_not_lose_the_figures(options, capsys):
+    assert eval_(MODEL, *options, "--html", "/dev/null/x.html") == 1
+    assert "mAP50-95" in capsys.readouterr().out
 
 
 def test_names_of_the_set_cannot_write_html(file, tmp_path, labelled):
@@ -171,15 +162,3 @@ def test_a_file_that_is_no_model_is_refused(options, tmp_path, capsys):
 
     assert eval_(path, *options) == 1
     assert "expected a TensorFlow Lite model" in capsys.readouterr().err
-
-
-def test_a_curve_is_drawn_from_left_to_right():
-    curve = Curve(0.5, 0.5, precision=(1.0, 0.5, 0.0), scores=(0.9, 0.5, 0.1))
-
-    svg = plot.precision_recall({"cat": curve})
-
-    right = axes.LEFT_PX + 440 - axes.LEFT_PX - axes.RIGHT_PX
-    bottom = axes.TOP_PX + axes.HEIGHT_PX - axes.TOP_PX - 48
-    assert f"{axes.LEFT_PX}.0,{axes.TOP_PX}.0 " in svg
-    assert f" {right}.0,{bottom}.0" in svg
-    assert "<title>cat: AP50 0.500</title>" in svg
