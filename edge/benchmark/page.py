@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.benchmark import report
-from edge.benchmark.recorder import END_TO_END
+from edge.benchmark.rig import END_TO_END
 from edge.pages import page, plot
 
 if TYPE_CHECKING:

@@ -121,7 +121,7 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
 
 
 def _layers(arguments: argparse.Namespace) -> int:
-    from edge.benchmark import layers, layers_report  # noqa: PLC0415
+    from edge.benchmark import layers  # noqa: PLC0415
     from edge.model import manifest  # noqa: PLC0415
     from edge.model.default import default_model_path  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
@@ -136,9 +136,9 @@ def _layers(arguments: argparse.Namespace) -> int:
         for threads in arguments.threads:
             with bar("layers", unit="ops") as progress:
                 timed.append(layers.measure(file, threads=max(1, threads), progress=progress))
-    print("\n\n".join(map(layers_report.render, timed)))
+    print("\n\n".join(map(layers.render, timed)))
     if arguments.json is not None:
-        _write(arguments.json, json.dumps(layers_report.fields(timed), indent=1) + "\n")
+        _write(arguments.json, json.dumps(layers.fields(timed), indent=1) + "\n")
     return DONE
 
 
