@@ -30,6 +30,7 @@ from edge.sinks.jsonl import JsonlSink
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge.config.camera import Camera
     from edge.config.mqtt import Mqtt
     from edge.config.sections import Config
     from edge.input_buffer import InputBuffer
@@ -53,23 +54,18 @@ def model_file(config: Config) -> ModelFile:
     return manifest.read(config.model.file or default_model_path())
 
 
-def open_model(config: Config, file: ModelFile) -> Detector | Segmenter:
-    """Load the model as what its head says it is."""
+def open_model(config: Config, file: ModelFile, *, threads: int) -> Detector | Segmenter:
+    """Load the model as what its head says it is, with so many interpreter threads."""
     if isinstance(file.manifest.head, SegmentationHead):
         return Segmenter(
             file,
-            threads=interpreter_threads(config),
+            threads=threads,
             score_threshold=config.model.score_threshold,
             delegate=config.model.delegate,
         )
-    return open_detector(config, file)
-
-
-def open_detector(config: Config, file: ModelFile) -> Detector:
-    """Load the model with the configuration's thresholds."""
     return Detector(
         file,
-        threads=interpreter_threads(config),
+        threads=threads,
         score_threshold=config.model.score_threshold,
         iou_threshold=config.model.iou_threshold,
         max_detections=config.model.max_detections,
@@ -77,14 +73,18 @@ def open_detector(config: Config, file: ModelFile) -> Detector:
     )
 
 
-def interpreter_threads(config: Config) -> int:
-    """Return the configured number, or one a core, less one for all that is not the interpreter."""
-    return config.model.threads or max(1, len(available_cores()) - 1)
+def interpreter_threads(config: Config, available: frozenset[int]) -> int:
+    """Return the configured number, or one a core, less one for all that is not the interpreter.
+
+    Args:
+        config: Of this run.
+        available: Cores of the process, counted before any of its threads was confined to some.
+    """
+    return config.model.threads or max(1, len(available) - 1)
 
 
-def source_options(config: Config) -> SourceOptions:
-    """Return what the configuration asks of its source."""
-    camera = config.camera
+def source_options(camera: Camera) -> SourceOptions:
+    """Return what a camera's section asks of its source."""
     return SourceOptions(
         size_wh=camera.size_wh,
         rate_hz=camera.rate_hz,
@@ -118,13 +118,16 @@ def opened(config: Config) -> Iterator[Parts]:
     use_one_thread()
     undelivered: list[int] = []
     with ExitStack() as stack:
-        cores = stack.enter_context(divided(available_cores(), threads=interpreter_threads(config)))
+        available = available_cores()
+        threads = interpreter_threads(config, available)
+        cores = stack.enter_context(divided(available, threads=threads))
         file = model_file(config)
         with confined(cores.interpreter):
-            model = open_model(config, file)
+            model = open_model(config, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        source = stack.enter_context(open_source(config.camera.source, source_options(config)))
+        camera = config.cameras[0]
+        source = stack.enter_context(open_source(camera.source, source_options(camera)))
         sinks = open_sinks(config, file)
         stack.callback(lambda: undelivered.extend(sink.close(DRAIN_S) for sink in sinks))
         capture = CaptureThread(source, model.input_buffers())
@@ -175,7 +178,7 @@ def open_sinks(config: Config, file: ModelFile) -> list[Sink]:
     """Return the sinks of a configuration; the broker is not waited for."""
     identity = Identity(
         device=config.device.name,
-        camera=config.camera.name,
+        camera=config.cameras[0].name,
         model_name=file.manifest.name,
         model_digest=file.manifest.digest,
     )
@@ -211,7 +214,7 @@ def _mqtt_sink(config: Config, mqtt: Mqtt, encoder: PayloadEncoder) -> Sink:
         password_file=mqtt.password_file,
         ca_file=mqtt.ca_file,
         # Two units with one client id throw each other off the broker for ever.
-        client_id=f"edge-{config.device.name}-{config.camera.name}-{secrets.token_hex(3)}",
+        client_id=f"edge-{config.device.name}-{config.cameras[0].name}-{secrets.token_hex(3)}",
         keepalive_s=mqtt.keepalive_s,
         qos=mqtt.qos,
         outbox_messages=mqtt.outbox_messages,

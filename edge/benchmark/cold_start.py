@@ -41,7 +41,7 @@ def measure_start(config: Config, *, starts: int) -> Start:
         path.write_text(_toml(config), encoding="utf-8")
         command = [sys.executable, "-m", "edge", "run", str(path)]
         # Paths in a file are relative to that file; on the command line they stay as they are.
-        command += ["--source", config.camera.source]
+        command += ["--source", config.cameras[0].source]
         if config.model.file is not None:
             command += ["--model", str(config.model.file)]
         for _ in range(starts + 1):
@@ -84,7 +84,7 @@ def _start(command: list[str]) -> tuple[float, float]:
 
 def _toml(config: Config) -> str:
     """Return the configuration as a file, without its paths; JSON's values are TOML's."""
-    camera = config.camera.model_dump(mode="json", exclude_none=True, exclude={"source"})
+    camera = config.cameras[0].model_dump(mode="json", exclude_none=True, exclude={"source"})
     camera["loop"] = True
     model = config.model.model_dump(mode="json", exclude_none=True, exclude={"file"})
     lines = []

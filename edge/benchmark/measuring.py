@@ -126,7 +126,7 @@ def measure(
     rows = tuple(_row(track, plan) for track in tracks)
     return Result(
         host=described,
-        source=shown_source(configs[0].camera.source),
+        source=shown_source(configs[0].cameras[0].source),
         live=tracks[0].rig.live,
         duration_s=plan.duration_s,
         rows=rows,

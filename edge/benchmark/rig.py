@@ -135,9 +135,9 @@ class Rig:
     """A model of a configuration with its buffers, on the cores that `edge run` would give it.
 
     Args:
-        config: Its model, camera and device are used; the interpreter's threads are counted.
+        config: Its model, camera and device are used.
         file: The model, read.
-        available: Cores to divide between the interpreter and everything else.
+        available: Cores of the process, counted before any of its threads was confined to some.
 
     Attributes:
         live: The source of the last run kept its own pace.
@@ -148,13 +148,14 @@ class Rig:
     """
 
     def __init__(self, config: Config, file: ModelFile, *, available: frozenset[int]) -> None:
-        self.setting = setting_of(config, file)
+        self.setting = setting_of(config, file, available)
         self.config = config
         self.live = False
+        self._camera = config.cameras[0]
         self._manifest = file.manifest
         self._cores = Cores.divide(available, threads=self.setting.threads)
         with confined(self._cores.interpreter):
-            self._model = app.open_model(config, file)
+            self._model = app.open_model(config, file, threads=self.setting.threads)
         self._buffers = self._model.input_buffers()
 
     def bare(self, duration_s: float) -> Bare:
@@ -185,7 +186,7 @@ class Rig:
             encoder = app.open_encoder(self.config, self._manifest, self._identity())
             recorder = Recorder([JsonlSink(null, encoder)])
             source = stack.enter_context(
-                open_source(self.config.camera.source, app.source_options(self.config))
+                open_source(self._camera.source, app.source_options(self._camera))
             )
             self.live = source.live
             capture = CaptureThread(source, self._buffers)
@@ -197,7 +198,7 @@ class Rig:
     def _identity(self) -> Identity:
         return Identity(
             device=self.config.device.name,
-            camera=self.config.camera.name,
+            camera=self._camera.name,
             model_name=self._manifest.name,
             model_digest=self._manifest.digest,
         )
@@ -240,23 +241,13 @@ def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
     return Run(recorder, started_s, max(summary_s, 1e-9), cpu_s, fault)
 
 
-def counted(config: Config) -> Config:
-    """Return the configuration with its interpreter's threads as a number.
-
-    They are counted before anything is confined to some of the cores, and handed down from here:
-    counted again from the interpreter's own cores they would be fewer than the row says.
-    """
-    model = config.model.model_copy(update={"threads": app.interpreter_threads(config)})
-    return config.model_copy(update={"model": model})
-
-
-def setting_of(config: Config, file: ModelFile) -> Setting:
+def setting_of(config: Config, file: ModelFile, available: frozenset[int]) -> Setting:
     """Return what a configuration makes of a model."""
     return Setting(
         model=file.manifest.name,
         file=file.path.name,
         digest=file.manifest.digest,
-        threads=config.model.threads,
+        threads=app.interpreter_threads(config, available),
         delegate=config.model.delegate,
     )
 
@@ -273,14 +264,14 @@ def load_rigs(configs: Iterable[Config]) -> tuple[list[Rig], list[Missing]]:
     missing: list[Missing] = []
     last: DelegateError | None = None
     available = available_cores()
-    for config in map(counted, configs):
+    for config in configs:
         if config.model.file not in files:
             files[config.model.file] = app.model_file(config)
         file = files[config.model.file]
         try:
             rigs.append(Rig(config, file, available=available))
         except DelegateError as error:
-            missing.append(Missing(setting=setting_of(config, file), reason=str(error)))
+            missing.append(Missing(setting=setting_of(config, file, available), reason=str(error)))
             last = error
     if last and not rigs:
         raise DelegateError("\n".join(dict.fromkeys(found.reason for found in missing))) from last

@@ -30,18 +30,22 @@ def sentence(fault: ErrorDetails, sections: Mapping[str, type[BaseModel]]) -> st
     if not fault["loc"]:
         return text
     section, *keys = [str(part) for part in fault["loc"]]
+    label = f"[{section}]"
+    if section == "camera" and keys:
+        number = int(keys.pop(0)) + 1
+        label = label if number == 1 else f"[{label}] {number}"
     key = ".".join(keys)
     if fault["type"] == "extra_forbidden":
         if not key:
             return _unknown_section(section, sections)
         known = list(sections[section].model_fields)
-        return _unknown_key(section, key, fault["input"], known=known)
+        return _unknown_key(label, key, fault["input"], known=known)
     if fault["type"] == "missing":
-        return f"[{section}] {key} is needed and missing"
+        return f"{label} {key} is needed and missing"
     text = PLAIN_TEXTS.get(fault["type"], text[:1].lower() + text[1:])
     # Our own validators say what they found; and what they keep to themselves is a secret.
     found = "" if fault["type"] == "value_error" else f", found {fault['input']!r}"
-    place = f"[{section}] {key}" if key else f"[{section}]"
+    place = f"{label} {key}" if key else label
     return f"{place}: {text}{found}"
 
 
@@ -51,10 +55,10 @@ def _unknown_section(section: str, sections: Iterable[str]) -> str:
     return f"unknown section [{section}]; {hint}"
 
 
-def _unknown_key(section: str, key: str, value: object, *, known: list[str]) -> str:
+def _unknown_key(label: str, key: str, value: object, *, known: list[str]) -> str:
     for suffix in UNIT_SUFFIXES:
         if key + suffix in known:
-            return f"[{section}] '{key} = {value}' has no unit; write '{key}{suffix} = {value}'"
+            return f"{label} '{key} = {value}' has no unit; write '{key}{suffix} = {value}'"
     guess = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {guess[0]!r}?" if guess else f"the keys are {', '.join(known)}"
-    return f"[{section}] unknown key {key!r}; {hint}"
+    return f"{label} unknown key {key!r}; {hint}"

@@ -18,8 +18,6 @@ from edge.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.config.section import Section
-
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -44,6 +42,11 @@ def load(path: Path | None, overrides: dict[str, dict[str, Any]]) -> Config:
     fields = _read(path) if path else {}
     for section, values in overrides.items():
         target = fields.setdefault(section, {})
+        if isinstance(target, list) and values:
+            raise ConfigError(
+                f"{path} has {len(target)} cameras of its own; leave out "
+                f"{', '.join(f'--{key}' for key in values)}, or give no configuration"
+            )
         if isinstance(target, dict):
             target.update(values)
     return parse(fields, where=f"{path}: " if path else "")
@@ -72,10 +75,12 @@ def load_sound_sections(path: Path) -> Config:
     Raises:
         ConfigError: It is not TOML at all.
     """
-    sound: dict[str, Section] = {}
+    sound: dict[str, Any] = {}
     for name, values in _read(path).items():
         with contextlib.suppress(ValidationError):
-            if name in SECTIONS:
+            if isinstance(values, list) and name == "camera":
+                sound[name] = [SECTIONS[name].model_validate(each) for each in values]
+            elif name in SECTIONS:
                 sound[name] = SECTIONS[name].model_validate(values)
     return Config.model_validate(sound)
 
@@ -98,8 +103,10 @@ def _anchor_paths(fields: dict[str, Any], folder: Path) -> None:
         values = fields.get(section)
         if isinstance(values, dict) and isinstance(values.get(key), str):
             values[key] = folder / values[key]
-    camera = fields.get("camera")
-    if isinstance(camera, dict):
+    cameras = fields.get("camera")
+    for camera in cameras if isinstance(cameras, list) else [cameras]:
+        if not isinstance(camera, dict):
+            continue
         scheme, _, location = str(camera.get("source", "")).partition(":")
         if scheme in ANCHORED_SCHEMES and location:
             camera["source"] = f"{scheme}:{folder / location.removeprefix('//')}"

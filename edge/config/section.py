@@ -16,4 +16,6 @@ Pixels = Annotated[int, Field(gt=0, le=16384)]
 class Section(BaseModel):
     """One table of the TOML file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=False
+    )

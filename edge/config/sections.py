@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from edge.config.camera import Camera
 from edge.config.mqtt import Mqtt
@@ -72,14 +72,33 @@ SECTIONS: dict[str, type[Section]] = {
 }
 
 
+def _as_list(cameras: object) -> object:
+    """Return one table `[camera]` as the only one of `[[camera]]`."""
+    return [cameras] if isinstance(cameras, (dict, Camera)) else cameras
+
+
 class Config(Section):
-    """Everything `edge run` needs to know."""
+    """Everything `edge run` needs to know; `cameras` are `[camera]`, or each `[[camera]]`."""
 
     device: Device = Field(default_factory=Device)
-    camera: Camera = Field(default_factory=Camera)
+    cameras: Annotated[tuple[Camera, ...], BeforeValidator(_as_list), Field(min_length=1)] = Field(
+        default=(Camera(),), alias="camera"
+    )
     model: Model = Field(default_factory=Model)
     mqtt: Mqtt | None = None
     output: Output = Field(default_factory=Output)
+
+    @field_validator("cameras")
+    @classmethod
+    def _check_cameras(cls, cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
+        names = [camera.name for camera in cameras]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(
+                f"two cameras are named {twice!r}, and their results would share a topic; "
+                "give each [[camera]] a name of its own"
+            )
+        return cameras
 
     @model_validator(mode="after")
     def _check_results(self) -> Config:

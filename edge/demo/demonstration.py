@@ -60,7 +60,7 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
             }
         )
         manifest = app.model_file(settings).manifest
-        topic = _topic(manifest, settings.device.name, settings.camera.name)
+        topic = _topic(manifest, settings.device.name, settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
         with Subscriber(broker.LOOPBACK, port, topic=topic, show=_show) as subscriber:
             summary = app.run(settings, max_frames=frames)
@@ -95,7 +95,7 @@ def figures(summary: Summary, manifest: Manifest) -> str:
 def draw(file: Path | None = None) -> NDArray[np.uint8]:
     """Return the middle frame of each scene, annotated, side by side: `(H, W, 3)` uint8."""
     settings = config.load(None, {"model": {"file": file}})
-    model = app.open_model(settings, app.model_file(settings))
+    model = app.open_model(settings, app.model_file(settings), threads=1)
     panels = []
     for image in scene_frames():
         _annotate_inplace(image, model)

@@ -47,7 +47,7 @@ def _check_model(settings: Config) -> None:
     file = app.model_file(settings)
     delegate = delegates.parse(settings.model.delegate)
     if not delegate:
-        app.open_model(settings, file)
+        app.open_model(settings, file, threads=1)
         return
     # Loading the model would open the delegate's device.
     interpreter.read_spec(file)
@@ -57,7 +57,7 @@ def _check_model(settings: Config) -> None:
 
 def _check_source(settings: Config) -> None:
     try:
-        scheme, location = split_uri(settings.camera.source)
+        scheme, location = split_uri(settings.cameras[0].source)
         if scheme in FILE_SCHEMES:
             find(scheme, location)
     except EdgeError as error:

@@ -24,7 +24,7 @@ def faults_of(tmp_path, text):
 
 def test_no_file_gives_the_demo_source_on_stdout():
     settings = config.load(None, {})
-    assert settings.camera.source == "demo:"
+    assert settings.cameras[0].source == "demo:"
     assert settings.mqtt is None
     assert settings.writes_jsonl
 
@@ -115,7 +115,7 @@ def test_paths_are_relative_to_the_configuration_file(tmp_path):
     path = write(tmp_path, "[model]\nfile = 'm.tflite'\n[camera]\nsource = 'file:clip.mp4'")
     settings = config.load(path, {})
     assert settings.model.file == tmp_path / "m.tflite"
-    assert settings.camera.source == f"file:{tmp_path / 'clip.mp4'}"
+    assert settings.cameras[0].source == f"file:{tmp_path / 'clip.mp4'}"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_the_sound_sections_of_a_faulty_file_can_still_be_checked(tmp_path):
     path = write(tmp_path, "[camera]\nsuorce = 1\n[model]\nthreads = 3\n")
     settings = config.load_sound_sections(path)
     assert settings.model.threads == 3
-    assert settings.camera.source == "demo:"
+    assert settings.cameras[0].source == "demo:"
 
 
 @given(st.text(max_size=200))
@@ -166,3 +166,33 @@ def test_the_document_lists_every_key_and_no_other(root):
     listed = set(re.findall(r"^\| `\[(\w+)\] (\w+)`", text, re.MULTILINE))
     keys = {(name, key) for name, model in config.SECTIONS.items() for key in model.model_fields}
     assert listed == keys
+
+
+def test_one_camera_is_a_table_and_several_are_an_array_of_tables(tmp_path):
+    one = write(tmp_path, "[camera]\nname = 'door'\n")
+    assert [camera.name for camera in config.load(one, {}).cameras] == ["door"]
+    two = write(tmp_path, "[[camera]]\nname = 'door'\n[[camera]]\nname = 'gate'\n")
+    assert [camera.name for camera in config.load(two, {}).cameras] == ["door", "gate"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param("[[camera]]\n[[camera]]\n", "two cameras are named 'camera'", id="names"),
+        pytest.param(
+            "[[camera]]\n[[camera]]\nname='b'\nsize=3\n",
+            "[[camera]] 2 'size = 3' has no unit",
+            id="second",
+        ),
+        pytest.param("camera = []\n", "[camera]", id="none"),
+    ],
+)
+def test_a_fault_among_several_cameras_says_which(tmp_path, text, sentence):
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        config.load(write(tmp_path, text), {})
+
+
+def test_the_command_line_changes_no_configuration_of_several_cameras(tmp_path):
+    path = write(tmp_path, "[[camera]]\n[[camera]]\nname = 'gate'\n")
+    with pytest.raises(ConfigError, match="leave out --source"):
+        config.load(path, {"camera": {"source": "demo:"}})

@@ -129,9 +129,9 @@ def test_a_frame_leaves_nothing_behind(segmenter):
 
 def test_the_head_decides_what_a_model_is_opened_as(path):
     settings = config.load(None, {"model": {"file": path}})
-    assert isinstance(app.open_model(settings, app.model_file(settings)), Segmenter)
+    assert isinstance(app.open_model(settings, app.model_file(settings), threads=1), Segmenter)
     settings = config.load(None, {})
-    assert isinstance(app.open_model(settings, app.model_file(settings)), Detector)
+    assert isinstance(app.open_model(settings, app.model_file(settings), threads=1), Detector)
 
 
 def test_a_detector_s_file_is_no_segmenter():
