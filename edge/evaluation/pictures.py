@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.capture.images import load_image
 from edge.draw.boxes import draw_box_inplace
 from edge.errors import SinkError
 from edge.evaluation.box_run import BoxRun
+from edge.evaluation.images import read_image
 from edge.evaluation.mask_folder import VOID
 from edge.evaluation.mask_run import stretch
 
@@ -56,7 +56,7 @@ def write_worst(
     paths = []
     for place, row in enumerate(result.mistakes[:count], start=1):
         source = measured.files[row.key]
-        image = load_image(source)
+        image = read_image(source)
         if isinstance(run, BoxRun):
             _draw_boxes_inplace(image, matches[row.key], names)
         else:
