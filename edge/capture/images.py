@@ -111,7 +111,10 @@ def load_image(path: Path) -> NDArray[np.uint8]:
     """
     # The PNG and JPEG decoders print warnings on stderr themselves, so a file that is cut short
     # is found out before they see it.
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if read_size(path) is not None else None
+    image = None
+    if read_size(path) is not None:
+        # OpenCV gets no name: one that is not UTF-8 ends the process in its `imread`.
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise SourceError(
             f"{path}: expected a JPEG, PNG or BMP image, found none that can be decoded; "

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.capture.images import load_image
 from edge.capture.opencv import silence_opencv
 from edge.errors import ModelError, SourceError
 from edge.evaluation.bootstrap import bootstrap, interval
 from edge.evaluation.box_run import BoxRun
+from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
-from edge.evaluation.truth import BoxTruth
+from edge.evaluation.truth import numbered
 from edge.model.heads import SegmentationHead
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 UNREADABLE = "images or masks that cannot be read, left out"
 OTHER_SIZE = "images of another size than their annotations say, left out"
+
+# What a model does, to what it is called, what it is judged by, and who judges it.
+JUDGED: dict[str, tuple[str, str, Any]] = {
+    "detection": ("a detector", "boxes", BoxRun),
+    "segmentation": ("a segmenter", "masks", MaskRun),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +118,22 @@ def measure(  # noqa: PLR0913
     """
     silence_opencv()
     runs = tuple(_run(file, truth, threads) for file in files)
-    numbered = truth.numbered(images)
+    annotated = numbered(truth, images)
     seen: dict[int, Path] = {}
-    for key, path, image in _images(truth, numbered):
+    for key, path, image in _images(truth, annotated):
         try:
             for number, run in enumerate(runs, start=1):
                 run.see(key, image)
                 if progress:
-                    progress(len(seen) * len(runs) + number, len(numbered) * len(runs))
+                    progress(len(seen) * len(runs) + number, len(annotated) * len(runs))
         except SourceError as error:
             truth.faults.add(UNREADABLE, str(error))
             continue
         seen[key] = path
     if not seen:
         raise SourceError(
-            f"{truth.path}: expected images to judge by, found none that can be read: "
-            f"{'; '.join(truth.faults.lines())}"
+            f"{truth.path}: expected images to judge by, found none that can be read"
+            f"{truth.faults.reason()}"
         )
     known = sorted(set.intersection(*(set(run.known_ids()) for run in runs)))
     if not known:
@@ -138,35 +144,36 @@ def measure(  # noqa: PLR0913
 
 
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
-    segments = isinstance(file.manifest.head, SegmentationHead)
-    if isinstance(truth, BoxTruth) and not segments:
-        return BoxRun(file, truth, threads=threads)
-    if not isinstance(truth, BoxTruth) and segments:
-        return MaskRun(file, truth, threads=threads)
-    kind, wanted = ("a segmenter", "masks") if segments else ("a detector", "boxes")
-    found = "boxes" if isinstance(truth, BoxTruth) else "masks"
-    raise ModelError(
-        f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {found}; "
-        f"give annotations that are {wanted}"
-    )
+    kind, wanted, run = JUDGED[task_of(file)]
+    if truth.holds != wanted:
+        raise ModelError(
+            f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {truth.holds}; "
+            f"give annotations that are {wanted}"
+        )
+    made: Run = run(file, truth, threads=threads)
+    return made
+
+
+def task_of(file: ModelFile) -> str:
+    """Return what a model does: a key of `JUDGED`."""
+    return "segmentation" if isinstance(file.manifest.head, SegmentationHead) else "detection"
 
 
 def _images(
-    truth: Truth, numbered: Sequence[tuple[int, Path]]
+    truth: Truth, annotated: Sequence[tuple[int, Path]]
 ) -> Iterator[tuple[int, Path, NDArray[np.uint8]]]:
     """Yield key, path and image of those that can be read and are as annotated."""
-    rows = truth.fields["images"] if isinstance(truth, BoxTruth) else []
-    sizes = {row["id"]: (row.get("width"), row.get("height")) for row in rows}
-    for key, path in numbered:
+    sizes_wh = truth.sizes_wh()
+    for key, path in annotated:
         try:
-            image = load_image(path)
+            image = read_image(path)
         except SourceError as error:
             truth.faults.add(UNREADABLE, str(error))
             continue
         found = (image.shape[1], image.shape[0])
-        said = sizes.get(key, found)
-        if None not in said and said != found:
-            text = f"{path.name} ({found[0]}x{found[1]}, said to be {said[0]}x{said[1]})"
+        said = sizes_wh.get(key, found)
+        if said != found:
+            text = f"{path.name} ({found[0]}x{found[1]}, said to be {said[0]:g}x{said[1]:g})"
             truth.faults.add(OTHER_SIZE, text)
             continue
         yield key, path, image
@@ -181,7 +188,7 @@ def _with_intervals(
     if np.isnan(values).any():
         raise SourceError(
             f"{plain.truth.path}: expected objects that the model knows on the {len(every)} "
-            "images, found none; choose more images"
+            f"images, found none; choose more images{plain.truth.faults.reason()}"
         )
     if not resamples:
         return plain

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.capture.images import load_image
 from edge.draw.boxes import draw_box_inplace
 from edge.errors import SinkError
 from edge.evaluation.box_run import BoxRun
+from edge.evaluation.images import read_image
 from edge.evaluation.mask_folder import VOID
 from edge.evaluation.mask_run import stretch
 
@@ -89,7 +89,7 @@ def worst(
     names = _names(measured)
     for row in result.mistakes[:count]:
         path = measured.files[row.key]
-        image = load_image(path)
+        image = read_image(path)
         if isinstance(run, BoxRun):
             # Reduced first, so that the letters stay large enough to be read.
             width = image.shape[1]

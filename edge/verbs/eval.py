@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import ConfigError, SinkError
+from edge.errors import SinkError
 from edge.terminal.command import DONE, add_verb, positive
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from edge.evaluation.measuring import Measurement
 
 RESAMPLES = 1000
-MOST_MODELS = 2
 
 _log = logging.getLogger(__name__)
 
@@ -26,11 +25,15 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
         verbs,
         "eval",
-        "Measure one model, or two against each other, on labelled images: accuracy and time.",
+        "Measure one model, or others against the first, on labelled images: accuracy and time.",
         run=run,
     )
     parser.add_argument(
-        "models", metavar="MODEL", nargs="+", type=Path, help="one .tflite, or two to compare"
+        "models",
+        metavar="MODEL",
+        nargs="+",
+        type=Path,
+        help="one .tflite, or several to compare with the first",
     )
     parser.add_argument("--images", metavar="DIR", type=Path, required=True, help="the images")
     parser.add_argument(
@@ -65,8 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.html is not None:
         check_packages()
-    if len(arguments.models) > MOST_MODELS:
-        raise ConfigError(f"expected one model or two, found {len(arguments.models)}")
     measured = _measure(arguments)
     if arguments.json:
         print(json.dumps(report.fields(measured), indent=1))
@@ -106,16 +107,18 @@ def _measure(arguments: argparse.Namespace) -> Measurement:
 
 
 def _write_pictures(measured: Measurement, folder: Path) -> None:
-    from edge.evaluation import pictures  # noqa: PLC0415
+    from edge.evaluation import pictures, report  # noqa: PLC0415
 
-    for model in range(len(measured.runs)):
-        target = folder if len(measured.runs) == 1 else folder / "AB"[model]
+    for model, letter in enumerate(report.letters(measured.evaluations)):
+        target = folder / letter
         written = pictures.write_worst(measured, target, model=model)
         _log.info("%s: the %d worst images; %s", target, len(written), pictures.LEGEND)
 
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(
+            text, encoding="utf-8", errors="replace"
+        )  # the name of a file may be no text
     except OSError as error:
         raise SinkError(f"{path}: cannot be written: {error.strerror}; check the path") from error

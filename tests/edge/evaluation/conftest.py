@@ -10,6 +10,7 @@ from edge.capture.images import load_image
 from edge.evaluation import reading
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.judge import judge
+from edge.evaluation.truth import numbered
 from edge.model import manifest
 from edge.model.default import default_model_path
 from edge.model.heads import SegmentationHead
@@ -46,7 +47,7 @@ def box_run(file, truth, labelled):
     """Return the shipped model's run over all images."""
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     run = BoxRun(file, truth)
-    for number, path in truth.numbered(labelled[0]):
+    for number, path in numbered(truth, labelled[0]):
         run.see(number, load_image(path))
     return run
 

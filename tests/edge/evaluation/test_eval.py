@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
 import cv2
 import factories
@@ -151,9 +153,61 @@ def test_a_mistake_is_one_sentence(options, extra, status, message, capsys):
     assert "Traceback" not in error
 
 
-def test_three_models_are_misuse(options, capsys):
-    assert eval_(MODEL, MODEL, MODEL, *options) == 2
-    assert "expected one model or two, found 3" in capsys.readouterr().err
+def test_each_further_model_is_compared_with_the_first(options, worse, tmp_path, capsys):
+    other = tmp_path / "worse.tflite"
+    other.write_bytes(manifest.append(worse.flatbuffer, worse.manifest, worse.anchors))
+
+    assert eval_(MODEL, MODEL, other, *options, "--html", tmp_path / "x.html") == 0
+
+    out = capsys.readouterr().out
+    assert "mAP50-95: B - A = +0.0000" in out
+    assert "mAP50-95: C - A = -0." in out
+    assert "C value" in out
+    read_page(tmp_path / "x.html")
+
+    assert eval_(MODEL, MODEL, other, *options, "--json", "--pictures", tmp_path / "worst") == 0
+
+    fields = json.loads(capsys.readouterr().out)
+    assert len(fields["evaluations"]) == 3
+    assert [row["model"] for row in fields["differences"]] == [1, 1, 2, 2]
+    assert {path.name for path in (tmp_path / "worst").iterdir()} == {"A", "B", "C"}
+
+
+def test_an_image_whose_name_is_no_text_is_judged_and_named(labelled, tmp_path, capsys):
+    paths, annotations = labelled
+    name = os.fsdecode(b"\xff-1.png")
+    fields = json.loads(annotations.read_text())
+    number = next(row["image_id"] for row in fields["annotations"])
+    row = next(row for row in fields["images"] if row["id"] == number)
+    shutil.copy(paths[0].parent / row["file_name"], tmp_path / name)
+    fields["images"] = [row | {"file_name": name}, {"id": 999, "file_name": "lost-" + name}]
+    fields["annotations"] = [kept for kept in fields["annotations"] if kept["image_id"] == number]
+    (tmp_path / "x.json").write_text(json.dumps(fields))
+
+    assert eval_(
+        MODEL, "--images", tmp_path, "--annotations", tmp_path / "x.json", "--resamples", 2,
+        "--html", tmp_path / "x.html", "--pictures", tmp_path / "worst",
+    ) == 0  # fmt: skip
+
+    assert "annotated images that are not there, left out: lost-?-1.png" in capsys.readouterr().out
+    assert (tmp_path / "x.html").read_text(encoding="utf-8")
+
+
+def test_where_nothing_can_be_judged_the_error_says_what_was_left_out(labelled, tmp_path, capsys):
+    paths, annotations = labelled
+    fields = json.loads(annotations.read_text())
+    for row in fields["annotations"]:
+        row["bbox"] = ["left", "top", "10", "10"]
+    (tmp_path / "x.json").write_text(json.dumps(fields))
+
+    status = eval_(
+        MODEL, "--images", paths[0].parent, "--annotations", tmp_path / "x.json"
+    )  # fmt: skip
+
+    assert status == 1
+    error = capsys.readouterr().err
+    assert "found none; choose more images (noted before: " in error
+    assert "annotations without the fields they need, left out: number 0 (bbox)" in error
 
 
 def test_a_file_that_is_no_model_is_refused(options, tmp_path, capsys):
