@@ -28,6 +28,10 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         "eval",
         "Measure one model, or two against each other, on labelled images: accuracy and time.",
         run=run,
+        examples=[
+            "edge eval my.tflite --images photos --annotations instances.json --html eval.html",
+            "edge eval a.tflite b.tflite --images photos --annotations labels --names names.txt",
+        ],
     )
     parser.add_argument(
         "models", metavar="MODEL", nargs="+", type=Path, help="one .tflite, or two to compare"
