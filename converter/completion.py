@@ -16,6 +16,7 @@ from edge.errors import ConfigError
 from edge.model.heads import AnchorFreeHead, SegmentationHead, SsdHead, YoloHead
 from edge.model.manifest import InputTransform, Manifest, ModelFile, Provenance
 from edge.record import storable
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,7 @@ def complete(
             changes=draft.changes,
             recipe=FLOAT_RECIPE,
             seed=0,
-            tools=export.tool_versions(export.IMPORT_TOOLS),
+            tools=versions(export.IMPORT_TOOLS),
         ),
     )
     return export.sealed(ModelFile(path, draft.flatbuffer, manifest, draft.anchors), manifest)

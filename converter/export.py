@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge.errors import SinkError
 from edge.model import manifest as manifests
 from edge.model.manifest import Manifest, ModelFile
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 IMPORT_TOOLS = ("tensorflow",)
 QUANTIZE_TOOLS = ("ai-edge-litert", "numpy", "opencv-python-headless")
-
-
-def tool_versions(names: Iterable[str]) -> dict[str, str]:
-    """Return the installed versions of distributions, by name; absent ones are left out."""
-    found = {name: _version(name) for name in sorted(names)}
-    return {name: version for name, version in found.items() if version}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def sealed(file: ModelFile, manifest: Manifest) -> ModelFile:

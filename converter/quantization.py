@@ -13,6 +13,7 @@ from converter.repairs.bias_correction import correct_biases
 from edge.errors import ModelError
 from edge.model.heads import SsdHead
 from edge.model.manifest import Calibration, ModelFile
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
@@ -89,7 +90,7 @@ def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> di
 
 def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
     before = file.manifest.provenance
-    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
     provenance = before.model_copy(
         update={
             "recipe": recipe.name,

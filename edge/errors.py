@@ -6,6 +6,14 @@ type.
 """
 
 
+def shown(text: str) -> str:
+    """Return what may be printed of a URL: what follows its last `@`; a password stands before it.
+
+    No parser is asked where a password ends: of one with `#`, `/` or `?` in it they keep a part.
+    """
+    return text.rpartition("@")[2]
+
+
 class EdgeError(Exception):
     """Something failed that the user can act on; `str(error)` is the sentence to show them."""
 

@@ -29,6 +29,7 @@ from edge.errors import DependencyError, ModelError
 from edge.model.interpreter import Interpreter
 from edge.model.manifest import Calibration
 from edge.preprocess import Preprocessor
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
 
 def _manifest(file: ModelFile, images: ImageSet) -> Manifest:
     before = file.manifest.provenance
-    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, "onnx"))
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, "onnx"))
     provenance = before.model_copy(
         update={
             "recipe": RECIPE,

@@ -29,6 +29,10 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         "bench",
         "Measure models on this machine: bare invoke, end to end, heat; or: bench compare A B.",
         run=run,
+        examples=[
+            "edge bench my.tflite --source v4l2:/dev/video0 --json before.json --html bench.html",
+            "edge bench compare before.json after.json",
+        ],
     )
     parser.add_argument(
         "models",

@@ -27,6 +27,10 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         "eval",
         "Measure one model, or others against the first, on labelled images: accuracy and time.",
         run=run,
+        examples=[
+            "edge eval my.tflite --images photos --annotations instances.json --html eval.html",
+            "edge eval a.tflite b.tflite --images photos --annotations labels --names names.txt",
+        ],
     )
     parser.add_argument(
         "models",
