@@ -116,9 +116,9 @@ class Rig:
             encoder = app.open_encoder(self.config, self._manifest, self._identity())
             recorder = Recorder([JsonlSink(null, encoder)])
             source = stack.enter_context(
-                open_source(self.config.camera.source, app.source_options(self.config))
+                open_source(self.config.camera.source, self.config.camera.options)
             )
-            capture = CaptureThread(source, self._buffers)
+            capture = CaptureThread(source, self._buffers, camera=self.config.camera.name)
             stack.callback(capture.stop)
             pipeline = Pipeline(capture, self._model, [recorder], cores=self._cores.interpreter)
             capture.start()
@@ -126,7 +126,7 @@ class Rig:
 
     def is_live(self) -> bool:
         """Open the source for a moment and return whether it keeps its own pace."""
-        with open_source(self.config.camera.source, app.source_options(self.config)) as source:
+        with open_source(self.config.camera.source, self.config.camera.options) as source:
             return source.live
 
     def _identity(self) -> Identity:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pydantic import BaseModel
     from pydantic_core import ErrorDetails
+
+    from edge.config.section import Section
 
 UNIT_SUFFIXES = ("_s", "_ms", "_hz", "_px", "_ratio", "_mib", "_wh", "_messages")
 # What pydantic says of these helps nobody who writes TOML.
@@ -19,7 +20,7 @@ PLAIN_TEXTS = {
 }
 
 
-def sentence(fault: ErrorDetails, sections: Mapping[str, type[BaseModel]]) -> str:
+def sentence(fault: ErrorDetails, sections: Mapping[str, type[Section]]) -> str:
     """Return one fault of pydantic's as ``[section] key: what was expected, found …``.
 
     Args:
@@ -29,12 +30,13 @@ def sentence(fault: ErrorDetails, sections: Mapping[str, type[BaseModel]]) -> st
     text = fault["msg"].removeprefix("Value error, ")
     if not fault["loc"]:
         return text
-    section, *keys = [str(part) for part in fault["loc"]]
+    # The options of a source stand in its section like any other key.
+    section, *keys = [str(part) for part in fault["loc"] if part != "options"]
     key = ".".join(keys)
     if fault["type"] == "extra_forbidden":
         if not key:
             return _unknown_section(section, sections)
-        known = list(sections[section].model_fields)
+        known = sections[section].known_keys()
         return _unknown_key(section, key, fault["input"], known=known)
     if fault["type"] == "missing":
         return f"[{section}] {key} is needed and missing"

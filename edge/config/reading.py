@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from edge.capture.location import anchored
 from edge.config.faults import sentence
 from edge.config.sections import SECTIONS, Config
 from edge.errors import ConfigError
@@ -24,9 +25,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-# Sources whose location is a path.
-ANCHORED_SCHEMES = ("file", "images")
 
 
 def load(path: Path | None, overrides: dict[str, dict[str, Any]]) -> Config:
@@ -99,7 +97,5 @@ def _anchor_paths(fields: dict[str, Any], folder: Path) -> None:
         if isinstance(values, dict) and isinstance(values.get(key), str):
             values[key] = folder / values[key]
     camera = fields.get("camera")
-    if isinstance(camera, dict):
-        scheme, _, location = str(camera.get("source", "")).partition(":")
-        if scheme in ANCHORED_SCHEMES and location:
-            camera["source"] = f"{scheme}:{folder / location.removeprefix('//')}"
+    if isinstance(camera, dict) and isinstance(camera.get("source"), str):
+        camera["source"] = anchored(camera["source"], folder)

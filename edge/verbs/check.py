@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge import app
-from edge.capture.location import FILE_SCHEMES, find
-from edge.capture.registry import split_uri
 from edge.config import reading as config
 from edge.errors import ConfigError, EdgeError
 from edge.model import delegates, interpreter
@@ -56,12 +54,7 @@ def _check_model(settings: Config) -> None:
 
 
 def _check_source(settings: Config) -> None:
-    try:
-        scheme, location = split_uri(settings.camera.source)
-        if scheme in FILE_SCHEMES:
-            find(scheme, location)
-    except EdgeError as error:
-        raise ConfigError(f"[camera] source: {error}") from error
+    settings.camera.check()
 
 
 def _check_password(settings: Config) -> None:
