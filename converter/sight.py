@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.agreement import QUANTIZED_SCORE
-from edge.input_buffer import InputBuffer
 from edge.model.detector import Detector
 from edge.model.heads import SegmentationHead
 from edge.model.segmenter import Segmenter
+from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
     import numpy as np

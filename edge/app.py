@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.capture.latest import CaptureThread
-from edge.capture.registry import open_source
-from edge.capture.source import SourceOptions
+from edge.capture.registry import open_lasting
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
 from edge.messages.detections import DetectionsEncoder
@@ -30,14 +29,13 @@ from edge.sinks.jsonl import JsonlSink
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.config.camera import Camera
     from edge.config.mqtt import Mqtt
     from edge.config.sections import Config
-    from edge.input_buffer import InputBuffer
     from edge.messages.envelope import PayloadEncoder
     from edge.metrics import Summary
     from edge.model.manifest import Manifest, ModelFile
     from edge.pipeline import Sink
+    from edge.preprocess import InputBuffer
 
 log = logging.getLogger("edge")
 
@@ -83,16 +81,6 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     return config.model.threads or max(1, len(available) - 1)
 
 
-def source_options(camera: Camera) -> SourceOptions:
-    """Return what a camera's section asks of its source."""
-    return SourceOptions(
-        size_wh=camera.size_wh,
-        rate_hz=camera.rate_hz,
-        loop=camera.loop,
-        realtime=camera.realtime,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a pipeline is made of, opened."""
@@ -112,8 +100,10 @@ def opened(config: Config) -> Iterator[Parts]:
     """Open model, sinks and source for the length of the block; the broker is not waited for.
 
     Raises:
+        ConfigError: The source cannot be what the configuration says.
         EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
+    config.camera.check()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()
     undelivered: list[int] = []
@@ -127,10 +117,10 @@ def opened(config: Config) -> Iterator[Parts]:
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         camera = config.cameras[0]
-        source = stack.enter_context(open_source(camera.source, source_options(camera)))
+        source = stack.enter_context(open_lasting(camera.source, camera.options))
         sinks = open_sinks(config, file)
         stack.callback(lambda: undelivered.extend(sink.close(DRAIN_S) for sink in sinks))
-        capture = CaptureThread(source, model.input_buffers())
+        capture = CaptureThread(source, model.input_buffers(), camera=camera.name)
         stack.callback(capture.stop)
         capture.start()
         yield Parts(model, capture, sinks, cores)

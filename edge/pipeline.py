@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.frame import Frame
-    from edge.input_buffer import InputBuffer
     from edge.model.interpreter import Heads
     from edge.placement import Placement
+    from edge.preprocess import InputBuffer
     from edge.results.class_map import ClassMap
     from edge.results.detections import Detections
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.images import read_image
 from converter import export
 from converter.bill import HeadRow
 from converter.quantization import refuse_quantized
 from converter.targets.graph_ops import read_graph
 from converter.targets.onnx_manifest import with_manifest
 from converter.targets.onnx_ops import to_onnx
+from edge.capture.images import load_image
 from edge.errors import DependencyError, ModelError
 from edge.model.interpreter import Interpreter
 from edge.model.manifest import Calibration
@@ -160,7 +160,7 @@ def _input(model: Interpreter, path: Path) -> NDArray[np.float32]:
     preprocessor = Preprocessor(
         spec.manifest.input, quant=spec.input.quant, dtype=np.dtype(np.float32)
     )
-    preprocessor.fill_input(read_image(path), buffer)
+    preprocessor.fill_input(load_image(path), buffer)
     return buffer
 
 

@@ -185,11 +185,9 @@ class Rig:
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
             encoder = app.open_encoder(self.config, self._manifest, self._identity())
             recorder = Recorder([JsonlSink(null, encoder)])
-            source = stack.enter_context(
-                open_source(self._camera.source, app.source_options(self._camera))
-            )
+            source = stack.enter_context(open_source(self._camera.source, self._camera.options))
             self.live = source.live
-            capture = CaptureThread(source, self._buffers)
+            capture = CaptureThread(source, self._buffers, camera=self._camera.name)
             stack.callback(capture.stop)
             pipeline = Pipeline(capture, self._model, [recorder], cores=self._cores.interpreter)
             capture.start()

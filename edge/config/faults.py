@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+
 UNIT_SUFFIXES = ("_s", "_ms", "_hz", "_px", "_ratio", "_mib", "_wh", "_messages")
 # What pydantic says of these helps nobody who writes TOML.
 PLAIN_TEXTS = {
@@ -31,7 +32,7 @@ def sentence(fault: ErrorDetails, fields: Mapping[str, Any]) -> str:
     text = fault["msg"].removeprefix("Value error, ")
     if not fault["loc"]:
         return text
-    section, *keys = [str(part) for part in fault["loc"]]
+    section, *keys = [str(part) for part in fault["loc"] if part != "options"]
     label = f"[{section}]"
     if section == "camera" and keys:
         label = camera_label(int(keys.pop(0)), _camera_names(fields))
@@ -39,7 +40,7 @@ def sentence(fault: ErrorDetails, fields: Mapping[str, Any]) -> str:
     if fault["type"] == "extra_forbidden":
         if not key:
             return _unknown_section(section)
-        return _unknown_key(label, key, fault["input"], known=list(SECTIONS[section].model_fields))
+        return _unknown_key(label, key, fault["input"], known=SECTIONS[section].known_keys())
     if fault["type"] == "missing":
         return f"{label} {key} is needed and missing"
     text = PLAIN_TEXTS.get(fault["type"], text[:1].lower() + text[1:])

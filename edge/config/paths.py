@@ -6,12 +6,12 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from edge.capture.location import anchored
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 PATH_KEYS = (("model", "file"), ("mqtt", "password_file"), ("mqtt", "ca_file"))
-# Sources whose location is a path.
-ANCHORED_SCHEMES = ("file", "images")
 
 
 def anchor_inplace(fields: dict[str, Any], folder: Path) -> None:
@@ -28,15 +28,7 @@ def anchor_inplace(fields: dict[str, Any], folder: Path) -> None:
     cameras = fields.get("camera")
     for camera in cameras if isinstance(cameras, list) else [cameras]:
         if isinstance(camera, dict) and isinstance(camera.get("source"), str):
-            camera["source"] = _anchored_source(camera["source"], folder)
-
-
-def _anchored_source(uri: str, folder: Path) -> str:
-    scheme, _, location = uri.partition(":")
-    # A URL such as file:///clip%201.mp4 is absolute, and read as one.
-    if scheme not in ANCHORED_SCHEMES or not location or location.startswith("//"):
-        return uri
-    return f"{scheme}:{folder / os.path.expanduser(location)}"  # noqa: PTH111 - as above
+            camera["source"] = anchored(camera["source"], folder)
 
 
 def lookalike(path: Path) -> str:

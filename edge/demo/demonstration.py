@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edge import app
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
 from edge.config import reading as config
 from edge.demo import broker

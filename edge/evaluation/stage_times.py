@@ -13,8 +13,8 @@ from edge.pipeline import StagedModel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.input_buffer import InputBuffer
     from edge.placement import Placement
+    from edge.preprocess import InputBuffer
     from edge.results.class_map import ClassMap
     from edge.results.detections import Detections
 

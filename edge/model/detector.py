@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from edge.decode.candidates import keep_inplace
 from edge.decode.registry import decoder_of
 from edge.decode.suppress import Suppressor
-from edge.input_buffer import InputBuffer
 from edge.model.delegates import CPU
 from edge.model.interpreter import Interpreter
+from edge.preprocess import InputBuffer
 from edge.results.detections import Detections
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.decode.segmentation import SegmentationDecoder
-from edge.input_buffer import InputBuffer
 from edge.model.delegates import CPU
 from edge.model.interpreter import Interpreter
+from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
     import numpy as np

@@ -81,6 +81,7 @@ def _failure(check: Callable[[], object]) -> list[str]:
 def _checks(config: Config) -> Iterator[tuple[str, Path | None, Callable[[], object]]]:
     """Yield what is checked: what stands before its fault, the file that it is about, the check."""
     from edge import app  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
+    from edge.capture.registry import check_source  # noqa: PLC0415
     from edge.config.faults import camera_label  # noqa: PLC0415
     from edge.sinks.mqtt_settings import read_password, tls_context  # noqa: PLC0415
 
@@ -89,7 +90,7 @@ def _checks(config: Config) -> Iterator[tuple[str, Path | None, Callable[[], obj
     names = [camera.name for camera in config.cameras]
     for index, camera in enumerate(config.cameras):
         place = f"{camera_label(index, names)} source: "
-        yield place, _source_path(camera), partial(_check_source, camera)
+        yield place, _source_path(camera), partial(check_source, camera.source, camera.options)
     password, certificates = (
         (config.mqtt.password_file, config.mqtt.ca_file) if config.mqtt else (None, None)
     )
@@ -113,15 +114,6 @@ def _source_path(camera: Camera) -> Path | None:
     if scheme not in FILE_SCHEMES or not location or location.startswith("//"):
         return None
     return Path(location)
-
-
-def _check_source(camera: Camera) -> None:
-    from edge.capture.location import FILE_SCHEMES, find  # noqa: PLC0415
-    from edge.capture.registry import split_uri  # noqa: PLC0415
-
-    scheme, location = split_uri(camera.source)
-    if scheme in FILE_SCHEMES:
-        find(scheme, location)
 
 
 def _load_model(config: Config) -> None:

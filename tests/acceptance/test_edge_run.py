@@ -150,7 +150,7 @@ class TestBadSources:
     def test_a_file_that_is_no_video(self, tmp_path):
         path = tmp_path / "clip.mp4"
         path.write_bytes(b"not a video" * 100)
-        assert_one_sentence(edge("run", "--source", f"file:{path}"), "clip.mp4")
+        assert_one_sentence(edge("run", "--source", f"file:{path}"), "clip.mp4", status=2)
 
     def test_a_scheme_that_nobody_knows(self):
         result = edge("run", "--source", "rstp://x")
@@ -236,6 +236,9 @@ class TestCheck:
         assert f"{tmp_path / 'gone'}: expected a" in fault
         assert "found nothing" in fault
         (tmp_path / "gone").mkdir()
+        [fault] = json.loads(edge("check", path, "--json").stdout)["faults"]
+        assert "found none in 0 entries" in fault
+        cv2.imwrite(str(tmp_path / "gone" / "a.png"), np.zeros((8, 8, 3), np.uint8))
         assert edge("check", path).returncode == 0
 
     def test_what_run_would_refuse_of_password_and_certificates_is_a_fault_here(self, tmp_path):

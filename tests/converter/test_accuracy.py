@@ -11,8 +11,8 @@ import pytest
 from reference import coco_scenes, tiny_model
 
 from calibration.dataset import split
-from calibration.images import read_image
 from converter.accuracy import Annotations, compare, compare_all
+from edge.capture.images import load_image
 from edge.errors import SourceError
 from edge.evaluation.box_run import BoxRun
 from edge.model import manifest
@@ -67,7 +67,7 @@ def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file
     for each in (file, worse):
         run = BoxRun(each, truth)
         for number, path in truth.numbered(paths):
-            run.see(number, read_image(path))
+            run.see(number, load_image(path))
         found.append(run.evaluation(sorted(truth.files), run.known_ids()).metrics)
     for row in rows:
         values = [metrics[row.metric] for metrics in found]

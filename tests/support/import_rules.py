@@ -25,11 +25,11 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 LAYERS = {
     "values": [
         "__init__", "errors", "record", "clock", "cores", "placement", "frame", "results",
-        "terminal", "messages.message",
+        "terminal", "messages.message", "backoff", "capture.picture", "capture.scaling",
         "model.spec", "model.quant", "model.heads", "model.manifest", "model.anchors",
         "model.head_checks", "model.segmentation_spec", "model.delegates",
     ],
-    "stages": ["capture", "preprocess", "input_buffer", "decode"],
+    "stages": ["capture", "preprocess", "decode"],
     "model": ["model"],
     "messages": ["messages", "draw", "metrics", "config"],
     "sinks": ["sinks"],
@@ -137,7 +137,7 @@ def _layer_fault(module: str, name: str) -> str:
     folder, other = importer.partition(".")[0], imported.partition(".")[0]
     if own == "sinks" and theirs != "sinks" and other not in SINKS_IMPORT:
         return f"sinks import {', '.join(sorted(SINKS_IMPORT))} only"
-    if own == theirs == "stages" and folder != other and "input_buffer" not in (folder, other):
+    if own == theirs == "stages" and folder != other:
         return "stages do not know each other"
     return ""
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, DemoSource
 from edge.model import manifest
 from edge.model.default import default_model_path

@@ -11,7 +11,7 @@ from reference import tiny_segmenter
 
 from edge import app
 from edge.capture.latest import CaptureThread
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.config import reading as config
 from edge.demo.subscriber import summarize
@@ -71,7 +71,7 @@ def test_each_cell_of_the_frame_has_the_class_that_lies_there(segmenter, size_wh
 def run(model, *, frames):
     sink = MemorySink()
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
-        capture = CaptureThread(source, model.input_buffers())
+        capture = CaptureThread(source, model.input_buffers(), camera="door")
         capture.start()
         try:
             pipeline = Pipeline(capture, model, [sink])
@@ -85,7 +85,7 @@ def test_overlapping_the_stages_changes_no_map(segmenter):
     observations, _ = run(segmenter, frames=12)
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         for seen in observations:
-            alone = segmenter.segment(source.read(None))
+            alone = segmenter.segment(source.read(None).pixels)
             assert (seen.result.class_ids == alone.class_ids).all()
     assert len(observations) == 12
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from image_files import exif_orientation, png_claiming
 
-from calibration.images import read_image
+from edge.capture.images import load_image
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -22,7 +22,7 @@ def test_an_image_is_turned_upright_by_its_exif_orientation(tmp_path):
     path = tmp_path / "turned.jpg"
     path.write_bytes(exif_orientation(jpeg, 6))  # to be turned clockwise
 
-    upright = read_image(path)
+    upright = load_image(path)
 
     assert upright.shape == (32, 16, 3)
     assert upright[4, 8, 2] > 200
@@ -33,7 +33,7 @@ def test_gray_is_repeated_in_all_channels(tmp_path):
     gray = np.arange(48, dtype=np.uint8).reshape(6, 8)
     cv2.imwrite(str(tmp_path / "gray.png"), gray)
 
-    np.testing.assert_array_equal(read_image(tmp_path / "gray.png"), gray[..., None].repeat(3, 2))
+    np.testing.assert_array_equal(load_image(tmp_path / "gray.png"), gray[..., None].repeat(3, 2))
 
 
 def test_alpha_is_dropped_and_colours_stay(tmp_path):
@@ -42,7 +42,7 @@ def test_alpha_is_dropped_and_colours_stay(tmp_path):
     rgba[..., 3] = 7
     cv2.imwrite(str(tmp_path / "alpha.png"), rgba)
 
-    image = read_image(tmp_path / "alpha.png")
+    image = load_image(tmp_path / "alpha.png")
 
     assert image.shape == (4, 4, 3)
     assert (image == BLUE).all()
@@ -54,16 +54,16 @@ def test_alpha_is_dropped_and_colours_stay(tmp_path):
 def test_sixteen_bits_are_scaled_to_eight_and_rounded(tmp_path, sixteen, eight):
     cv2.imwrite(str(tmp_path / "deep.png"), np.full((2, 2, 3), sixteen, np.uint16))
 
-    assert (read_image(tmp_path / "deep.png") == eight).all()
+    assert (load_image(tmp_path / "deep.png") == eight).all()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         pytest.param(b"", "found an empty file", id="empty"),
-        pytest.param(b"GIF89a" + bytes(20), "expected a PNG, JPEG or BMP image", id="another kind"),
+        pytest.param(b"GIF89a" + bytes(20), "expected a JPEG, PNG or BMP image", id="another kind"),
         pytest.param(png_claiming(60_000, 60_000), r"x\.png: ", id="header bomb"),
-        pytest.param(png_claiming(8, 8), "cannot decode", id="no pixels"),
+        pytest.param(png_claiming(8, 8), "cannot be decoded", id="no pixels"),
     ],
 )
 def test_what_is_no_image_is_refused_by_name(tmp_path, content, message):
@@ -71,7 +71,7 @@ def test_what_is_no_image_is_refused_by_name(tmp_path, content, message):
     path.write_bytes(content)
 
     with pytest.raises(SourceError, match=message) as caught:
-        read_image(path)
+        load_image(path)
 
     assert str(path) in str(caught.value)
 
@@ -82,9 +82,9 @@ def test_a_header_bomb_is_refused_before_its_pixels_are_asked_for(tmp_path, monk
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
 
     with pytest.raises(SourceError):
-        read_image(path)
+        load_image(path)
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(SourceError, match=r"gone\.jpg: cannot be read: No such file"):
-        read_image(tmp_path / "gone.jpg")
+        load_image(tmp_path / "gone.jpg")
