@@ -100,10 +100,8 @@ def opened(config: Config) -> Iterator[Parts]:
     """Open model, sinks and source for the length of the block; the broker is not waited for.
 
     Raises:
-        ConfigError: The source cannot be what the configuration says.
         EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
-    config.camera.check()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()
     undelivered: list[int] = []
