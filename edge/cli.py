@@ -171,11 +171,11 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from edge.model import manifest  # noqa: PLC0415
+    from edge.model import model_file  # noqa: PLC0415
     from edge.model.default import default_model_path  # noqa: PLC0415
     from edge.verbs import inspection  # noqa: PLC0415
 
-    file = manifest.read(arguments.model or default_model_path())
+    file = model_file.read(arguments.model or default_model_path())
     facts = inspection.inspect(file)
     print(json.dumps(facts, indent=1) if arguments.json else inspection.render(facts))
     return DONE

@@ -27,7 +27,7 @@ class InputBuffer:
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        transform = spec.manifest.input
+        transform = spec.description.input
         self._preprocessor = Preprocessor(transform, quant=spec.input.quant, dtype=spec.input.dtype)
         self.tensor = np.zeros(spec.input.shape, spec.input.dtype)
         self.placement = Placement.fit(

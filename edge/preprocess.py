@@ -16,7 +16,7 @@ from edge.placement import Placement
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model.manifest import InputTransform
+    from edge.model.description import InputTransform
     from edge.model.quant import Quant
 
 SIGN_BIT = 0x80

@@ -14,7 +14,7 @@ from edge.evaluation.bootstrap import bootstrap, interval
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.mask_run import MaskRun
 from edge.evaluation.truth import BoxTruth
-from edge.model.heads import SegmentationHead
+from edge.heads import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge.evaluation.bootstrap import Interval
     from edge.evaluation.evaluation import Evaluation
     from edge.evaluation.truth import Truth
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
     Run = BoxRun | MaskRun
@@ -138,7 +138,7 @@ def measure(  # noqa: PLR0913
 
 
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
-    segments = isinstance(file.manifest.head, SegmentationHead)
+    segments = task_of(file.description.head) == "segmentation"
     if isinstance(truth, BoxTruth) and not segments:
         return BoxRun(file, truth, threads=threads)
     if not isinstance(truth, BoxTruth) and segments:

@@ -23,7 +23,7 @@ def render(measured: Measurement) -> str:
     results = measured.evaluations
     first = results[0]
     what = "objects" if first.task == "detection" else "judged pixels"
-    names = " against ".join(escape(result.file.manifest.name) for result in results)
+    names = " against ".join(escape(result.file.description.name) for result in results)
     sub = f"{first.task} on {first.images} images, {first.objects} {what}; annotations: "
     body = [
         f"<h1>{names}</h1>",
@@ -62,7 +62,7 @@ def _metrics(results: tuple[Evaluation, ...]) -> str:
 def _plots(results: tuple[Evaluation, ...]) -> list[str]:
     plots = [
         f"<figure>{plot.precision_recall(result.curves)}"
-        f"<figcaption>{letter} {escape(result.file.manifest.name)}</figcaption></figure>"
+        f"<figcaption>{letter} {escape(result.file.description.name)}</figcaption></figure>"
         for letter, result in zip(letters(results), results, strict=True)
         if result.curves
     ]

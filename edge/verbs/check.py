@@ -9,7 +9,9 @@ from edge.capture.location import FILE_SCHEMES, find
 from edge.capture.registry import split_uri
 from edge.config import reading as config
 from edge.errors import ConfigError, EdgeError
-from edge.model import delegates, interpreter
+from edge.model import delegates
+from edge.model.backends import litert
+from edge.model.loaded import read_spec
 from edge.sinks.mqtt_settings import read_password, tls_context
 
 if TYPE_CHECKING:
@@ -50,8 +52,8 @@ def _check_model(settings: Config) -> None:
         app.open_model(settings, file, threads=1)
         return
     # Loading the model would open the delegate's device.
-    interpreter.read_spec(file)
-    interpreter.check_delegate(file, delegate)
+    read_spec(file)
+    litert.check_delegate(file, delegate)
     delegates.check_library(delegate)
 
 
