@@ -12,8 +12,9 @@ from calibration import image_list, store
 from calibration.calibrators import CALIBRATORS, LEVELS
 from calibration.dataset import sample
 from edge.errors import ConfigError
-from edge.model import manifest
-from edge.model.manifest import InputTransform
+from edge.model import model_file
+from edge.model.description import InputTransform
+from edge.model.readers import manifest
 from edge.terminal.command import add_verb, new_parser, positive, run
 from edge.terminal.progress import bar
 from edge.terminal.table import render
@@ -174,18 +175,18 @@ def _model(arguments: argparse.Namespace) -> tuple[bytes, InputTransform]:
         raise ConfigError(
             f"{path}: its manifest says how its input is made; leave out --{' --'.join(given)}"
         )
-    file = manifest.read(path)
-    return file.flatbuffer, file.manifest.input
+    file = model_file.read(path)
+    return file.flatbuffer, file.description.input
 
 
 def _is_bare(path: Path) -> bool:
-    """Return whether the file is a model without a manifest; any other is for `manifest.read`."""
+    """Return whether the file is a model without a manifest; any other is for `model_file.read`."""
     try:
         with path.open("rb") as file:
             identifier = file.read(8)[4:]
     except OSError:
         return False
-    return identifier == manifest.FLATBUFFER_IDENTIFIER and not _has_manifest(path)
+    return identifier == model_file.FLATBUFFER_IDENTIFIER and not _has_manifest(path)
 
 
 def _has_manifest(path: Path) -> bool:
@@ -223,7 +224,7 @@ def _bare_model(
 
 
 def _tools() -> dict[str, str]:
-    from edge.model.interpreter import runtime_name  # noqa: PLC0415 - show and sample need no LiteRT
+    from edge.model.backends.litert import runtime_name  # noqa: PLC0415 - show and sample need no LiteRT
 
     return versions(("edge-vision", "numpy", runtime_name().replace("_", "-")))
 

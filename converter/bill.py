@@ -10,7 +10,7 @@ from edge.terminal.table import render
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model.manifest import Accuracy
+    from edge.model.readers.manifest import Accuracy
 
 MIB = 2**20
 SEGMENTATION = "segmentation"

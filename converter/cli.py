@@ -24,7 +24,7 @@ from converter.gate import as_json, faults
 from converter.importing import FAMILIES, import_model, is_tflite
 from converter.islands import remarks
 from edge.errors import ConfigError
-from edge.model import manifest
+from edge.model import model_file
 from edge.terminal.command import DONE, FAILED, add_verb, new_parser, run
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from converter.conversion import Conversion
     from converter.recipe import Recipe
     from converter.report.contents import Subject
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -153,7 +153,7 @@ def _run(arguments: argparse.Namespace) -> int:
             origin=cli_options.origin_of(arguments, name=arguments.output.stem),
             choice=choice,
         )
-    print(f"edge-convert: imported: {reference.manifest.provenance.changes}", file=sys.stderr)
+    print(f"edge-convert: imported: {reference.own_manifest().provenance.changes}", file=sys.stderr)
     if arguments.float:
         export.write(reference, arguments.float)
     budget = cli_judgement.budget_of(arguments)
@@ -207,7 +207,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
 
     recipe = cli_recipe.recipe_of(arguments)
     _check_folder(arguments.output)
-    reference = manifest.read(arguments.model)
+    reference = model_file.read(arguments.model)
     with bar("draw") as progress:
         images = sample(
             arguments.images,
@@ -219,7 +219,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
         quantized = quantize_file(reference, images, recipe, progress=progress)
     export.write(quantized, arguments.output)
     _print_remarks(arguments.output, quantized, recipe)
-    print(f"{arguments.output}: {quantized.manifest.digest}")
+    print(f"{arguments.output}: {quantized.description.digest}")
     return DONE
 
 
@@ -227,7 +227,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     from calibration.dataset import image_set, sample  # noqa: PLC0415 - inspect needs no OpenCV
     from converter.conversion import Images, judge  # noqa: PLC0415
 
-    reference, quantized = (manifest.read(p) for p in (arguments.reference, arguments.quantized))
+    reference, quantized = (model_file.read(p) for p in (arguments.reference, arguments.quantized))
     _check_report(arguments, arguments.quantized)
     drawn = sample(arguments.images, count=arguments.held_back, seed=arguments.seed)
     images = Images(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError
-from edge.model import manifest
+from edge.model import model_file
 from edge.terminal.command import DONE, add_verb, positive
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _export(arguments: argparse.Namespace) -> int:
     targets = targets_of(arguments)
     if not targets:
         raise ConfigError("expected what to make, found nothing; add --edgetpu, --gpu, --tensorrt")
-    file = manifest.read(arguments.model)
+    file = model_file.read(arguments.model)
     images = None
     if targets.tensorrt and arguments.images:
         with bar("draw") as progress:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from converter.gate import Budget
     from converter.latency import Latency
     from converter.recipe import Recipe
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 # Each takes some 40 ms of CPU on SSDLite-MobileNetV2.
 CALIBRATION_COUNT = 100
@@ -236,7 +236,7 @@ class Trials:
             self._add(Attempt(what, recipe, None, (str(error),), elapsed_s), self.files[0])
             return False
         bill = judge(self.observations.file, file, self.images, seed=self.images.calibration.seed)
-        manifest = file.manifest.model_copy(update={"accuracy": bill.accuracy})
+        manifest = file.own_manifest().model_copy(update={"accuracy": bill.accuracy})
         elapsed_s = time.monotonic() - started
         found = tuple(faults(bill, self._budget))
         self._add(Attempt(what, recipe, bill, found, elapsed_s), export.sealed(file, manifest))

@@ -21,7 +21,7 @@ from converter.repairs.weights import (
     set_convolution_inplace,
 )
 from edge.capture.images import load_image
-from edge.model.interpreter import open_interpreter
+from edge.model.backends.litert import open_interpreter
 from edge.model.quant import Quant
 from edge.preprocess import Preprocessor
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 # Runs of the whole float model for each layer: the ranking of a hundred layers settles with few.
@@ -173,7 +173,7 @@ def _run(
 
 
 def _inputs(reference: ModelFile, images: Sequence[Path]) -> list[NDArray[np.float32]]:
-    transform = reference.manifest.input
+    transform = reference.description.input
     preprocessor = Preprocessor(transform, quant=Quant(), dtype=np.dtype(np.float32))
     width, height = transform.size_wh
     buffers = [np.zeros((1, height, width, 3), np.float32) for _ in images]

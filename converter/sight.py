@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from converter.agreement import QUANTIZED_SCORE
-from edge.model.detector import Detector
-from edge.model.heads import SegmentationHead
-from edge.model.segmenter import Segmenter
+from edge.clock import StageClock
+from edge.heads import task_of
+from edge.model.loaded import load_model
 from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.results.class_map import ClassMap
     from edge.results.detections import Detections
 
@@ -47,21 +47,19 @@ class Sight:
     """
 
     def __init__(self, file: ModelFile) -> None:
-        self._model: Detector | Segmenter
-        if isinstance(file.manifest.head, SegmentationHead):
-            self._model = Segmenter(file)
-        else:
-            self._model = Detector(file, score_threshold=QUANTIZED_SCORE)
+        # A segmenter keeps its own threshold: that of its foreground says which cells it covers.
+        is_detector = task_of(file.description.head) == "detection"
+        score = QUANTIZED_SCORE if is_detector else None
+        self._model = load_model(file, thresholds=file.description.thresholds(score=score))
         self.spec = self._model.spec
         self._buffer = InputBuffer(self.spec)
-        self._heads = self._model.heads()
+        self._tensors = self._model.output_buffers()
 
     def look(self, image: NDArray[np.uint8]) -> Look:
         """Run the model on `(H, W, 3)` uint8, B G R."""
         self._buffer.fill(image)
-        self._model.invoke(self._buffer, out=self._heads)
-        candidates = self._model.decode(self._heads)
-        seen = self._model.finish(candidates, self._buffer.placement).copy()
+        self._model.invoke(self._buffer, out=self._tensors)
+        seen = self._model.decode(self._tensors, self._buffer.placement, StageClock()).copy()
         outputs = self.spec.outputs
-        heads = {role: outputs[role].quant.dequantize(q) for role, q in self._heads.items()}
-        return Look(heads, seen)
+        heads = {role: outputs[role].quant.dequantize(q) for role, q in self._tensors.items()}
+        return Look(heads, cast("Detections | ClassMap", seen))

@@ -11,8 +11,10 @@ from converter.agreement import agree
 from converter.bill import Bill, HeadRow
 from converter.sight import Sight
 from edge.capture.images import load_image
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.ssd import SsdHead
+from edge.decode.yolo import YoloHead
 from edge.errors import ModelError
-from edge.model.heads import SegmentationHead, SsdHead, YoloHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
     from converter.bill import ImageRow
     from converter.sight import Look
-    from edge.model.heads import Head
-    from edge.model.manifest import ModelFile
+    from edge.model.description import HeadSchema
+    from edge.model.model_file import ModelFile
     from edge.model.spec import ModelSpec
     from edge.terminal.progress import Progress
 
@@ -71,7 +73,7 @@ def compare_all(
             progress(done, len(images))
     return [
         Bill(
-            head=reference.manifest.head.kind,
+            head=reference.description.head.kind,
             float_bytes=len(reference.flatbuffer),
             quantized_bytes=len(other.flatbuffer),
             heads=tuple(comparison.head_rows()),
@@ -144,7 +146,7 @@ def _shared_roles(first: ModelSpec, second: ModelSpec) -> list[str]:
             f"expected two models with the same outputs, found {shapes[0]} and {shapes[1]}; "
             "give a float model and the one that was made of it"
         )
-    head = first.manifest.head
+    head = first.description.head
     if isinstance(head, SegmentationHead) and head.activation == "argmax":
         return []
     return sorted(shapes[0])
@@ -156,18 +158,19 @@ def _floor(role: str, quantized: ModelSpec) -> float:
     A recipe saturates raw scores on purpose where no threshold will ever tell them apart.
     """
     spec = quantized.outputs[role]
-    if role not in _score_roles(quantized.manifest.head) or spec.dtype.kind == "f":
+    if role not in _score_roles(quantized.description.head) or spec.dtype.kind == "f":
         return -math.inf
     return (int(np.iinfo(spec.dtype).min) - spec.quant.zero_point) * spec.quant.scale
 
 
-def _score_roles(head: Head) -> set[str]:
+def _score_roles(head: HeadSchema) -> set[str]:
     """Return the roles that hold nothing but raw scores."""
     if isinstance(head, SegmentationHead):
         return set()
     if isinstance(head, SsdHead):
         return {"scores"}
-    found = {grid.scores for grid in head.grids}
+    grids = getattr(head, "grids", ())
+    found = {grid.scores for grid in grids}
     if isinstance(head, YoloHead):
-        found |= {grid.objectness for grid in head.grids}
-    return found - {grid.boxes for grid in head.grids}
+        found |= {grid.objectness for grid in grids}
+    return found - {grid.boxes for grid in grids}

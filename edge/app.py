@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_lasting
 from edge.cores import Cores, available_cores, confined, divided
+from edge.decode.segmentation import SegmentationHead
 from edge.errors import SinkError
 from edge.messages.detections import DetectionsEncoder
 from edge.messages.envelope import Identity
 from edge.messages.segmentation import SegmentationEncoder
-from edge.model import manifest
+from edge.model import model_file as models
 from edge.model.default import default_model_path
-from edge.model.detector import Detector
-from edge.model.heads import SegmentationHead
-from edge.model.segmenter import Segmenter
+from edge.model.loaded import load_model
 from edge.pipeline import Pipeline
 from edge.preprocess import use_one_thread
 from edge.sinks.jsonl import JsonlSink
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
     from edge.config.sections import Config
     from edge.messages.envelope import PayloadEncoder
     from edge.metrics import Summary
-    from edge.model.manifest import Manifest, ModelFile
+    from edge.model.description import Description
+    from edge.model.loaded import LoadedModel
+    from edge.model.model_file import ModelFile
     from edge.pipeline import Sink
     from edge.preprocess import InputBuffer
 
@@ -49,26 +50,16 @@ LARGEST_AREAS = 5
 
 def model_file(config: Config) -> ModelFile:
     """Read the configured model, or the built-in one."""
-    return manifest.read(config.model.file or default_model_path())
+    return models.read(config.model.file or default_model_path())
 
 
-def open_model(config: Config, file: ModelFile, *, threads: int) -> Detector | Segmenter:
-    """Load the model as what its head says it is, with so many interpreter threads."""
-    if isinstance(file.manifest.head, SegmentationHead):
-        return Segmenter(
-            file,
-            threads=threads,
-            score_threshold=config.model.score_threshold,
-            delegate=config.model.delegate,
-        )
-    return Detector(
-        file,
-        threads=threads,
-        score_threshold=config.model.score_threshold,
-        iou_threshold=config.model.iou_threshold,
-        max_detections=config.model.max_detections,
-        delegate=config.model.delegate,
+def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
+    """Load the model with so many interpreter threads, and the configuration's thresholds."""
+    model = config.model
+    thresholds = file.description.thresholds(
+        score=model.score_threshold, iou=model.iou_threshold, max_detections=model.max_detections
     )
+    return load_model(file, threads=threads, delegate=model.delegate, thresholds=thresholds)
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
@@ -85,7 +76,7 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
 class Parts:
     """What a pipeline is made of, opened."""
 
-    model: Detector | Segmenter
+    model: LoadedModel
     capture: CaptureThread[InputBuffer]
     sinks: list[Sink]
     cores: Cores
@@ -145,20 +136,21 @@ def run(config: Config, *, max_frames: int | None = None) -> Summary:
             summary.frames,
             summary.elapsed_s,
             summary.rate_hz,
-            seen_text(summary, parts.model.spec.manifest),
+            seen_text(summary, parts.model.description),
         )
     return summary
 
 
-def seen_text(summary: Summary, manifest: Manifest) -> str:
+def seen_text(summary: Summary, description: Description) -> str:
     """Return what a run saw in a few words: detections, or the classes with the largest areas."""
-    if not isinstance(manifest.head, SegmentationHead):
+    head = description.head
+    if not isinstance(head, SegmentationHead):
         return f"{summary.detections} detections"
     ratios = summary.area_ratios
     covered = {class_id for class_id, ratio in enumerate(ratios) if ratio > 0}
-    seen = covered - {manifest.head.background}
+    seen = covered - {head.background}
     largest = sorted(seen, key=lambda class_id: (-ratios[class_id], class_id))[:LARGEST_AREAS]
-    areas = [f"{manifest.labels[class_id]} {ratios[class_id]:.1%}" for class_id in largest]
+    areas = [f"{description.labels[class_id]} {ratios[class_id]:.1%}" for class_id in largest]
     return f"mean area: {', '.join(areas) or 'background only'}"
 
 
@@ -167,10 +159,10 @@ def open_sinks(config: Config, file: ModelFile) -> list[Sink]:
     identity = Identity(
         device=config.device.name,
         camera=config.cameras[0].name,
-        model_name=file.manifest.name,
-        model_digest=file.manifest.digest,
+        model_name=file.description.name,
+        model_digest=file.description.digest,
     )
-    encoder = open_encoder(config, file.manifest, identity)
+    encoder = open_encoder(config, file.description, identity)
     sinks: list[Sink] = []
     if config.mqtt:
         sinks.append(_mqtt_sink(config, config.mqtt, encoder))
@@ -179,16 +171,17 @@ def open_sinks(config: Config, file: ModelFile) -> list[Sink]:
     return sinks
 
 
-def open_encoder(config: Config, manifest: Manifest, identity: Identity) -> PayloadEncoder:
+def open_encoder(config: Config, description: Description, identity: Identity) -> PayloadEncoder:
     """Return what makes the messages of this kind of model."""
-    if isinstance(manifest.head, SegmentationHead):
+    head = description.head
+    if isinstance(head, SegmentationHead):
         return SegmentationEncoder(
             identity,
-            manifest.labels,
-            background=manifest.head.background,
+            description.labels,
+            background=head.background,
             class_map=config.output.class_map,
         )
-    return DetectionsEncoder(identity, manifest.labels)
+    return DetectionsEncoder(identity, description.labels)
 
 
 def _mqtt_sink(config: Config, mqtt: Mqtt, encoder: PayloadEncoder) -> Sink:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.results.class_map import ClassMap
 from edge.results.detections import Detections
 from edge.results.observation import STAGES
 
@@ -74,7 +75,7 @@ class StageTimes:
         self._frames += 1
         if isinstance(observation.result, Detections):
             self._detections += len(observation.result)
-        else:
+        elif isinstance(observation.result, ClassMap):
             self._areas += observation.result.area_ratios(MAX_CLASSES)
         self._ended_ns = time.monotonic_ns()
 

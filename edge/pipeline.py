@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from edge.clock import NS_PER_MS, StageClock
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.metrics import StageTimes
@@ -22,18 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.frame import Frame
-    from edge.model.interpreter import Heads
+    from edge.model.spec import Tensors
     from edge.placement import Placement
     from edge.preprocess import InputBuffer
-    from edge.results.class_map import ClassMap
-    from edge.results.detections import Detections
+    from edge.results.observation import Result
 
 # One set is decoded while the other is written. A third would only add to a frame's age.
-HEADS = 2
+TENSOR_SETS = 2
 # How soon a loop that waits sees a stop.
 TAKE_TIMEOUT_S = 0.5
 JOIN_TIMEOUT_S = 5.0
-NS_PER_MS = 1e6
 
 
 class FrameSource(Protocol):
@@ -51,27 +50,20 @@ class FrameSource(Protocol):
         """Return the newest frame not yet taken, or `None` at the end or after the timeout."""
 
 
-class StagedModel(Protocol):
-    """A loaded model whose stages the loop calls and times: a `Detector` or a `Segmenter`.
+class Model(Protocol):
+    """A loaded model whose stages the loop calls and times.
 
-    `invoke` has one thread, `decode` and `finish` another; they share the heads alone.
+    `invoke` has one thread, `decode` another; they share the tensors alone.
     """
 
-    @property
-    def finish_stage(self) -> str:
-        """The stage that `finish` belongs to, of `STAGES`."""
+    def output_buffers(self) -> Tensors:
+        """Return new buffers for the raw outputs, owned by the caller."""
 
-    def heads(self) -> Heads:
-        """Return new buffers for the raw heads, owned by the caller."""
+    def invoke(self, buffer: InputBuffer, *, out: Tensors) -> None:
+        """Run the model on a filled input and copy its raw outputs."""
 
-    def invoke(self, buffer: InputBuffer, *, out: Heads) -> None:
-        """Run the model on a filled input and copy its raw heads out."""
-
-    def decode(self, heads: Heads) -> int:
-        """Decode the heads into buffers of its own; return how much there is."""
-
-    def finish(self, decoded: int, placement: Placement, /) -> Detections | ClassMap:
-        """Return what was decoded, on the source frame; borrowed until the next `decode`."""
+    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Result:
+        """Return what was seen, on the source frame; borrowed until the next `decode`."""
 
 
 class Sink(Protocol):
@@ -86,9 +78,12 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Invoked:
-    """One frame between the two threads; its buffer is gone already, its numbers are not."""
+    """One frame between the two threads: its raw outputs, and the numbers that are still needed.
 
-    heads: Heads
+    By the time it is decoded, its buffer may hold another frame.
+    """
+
+    tensors: Tensors
     frame: Frame[InputBuffer]
     placement: Placement
     invoke_ns: int
@@ -98,9 +93,9 @@ class _Invoked:
 class Pipeline:
     """Runs one model on one source until it ends or `stop` is called.
 
-    Two sets of heads circulate between the threads. When the sinks are slower than the interpreter,
-    invoking waits for them: a frame that cost an invoke is never thrown away, the source's slot
-    drops instead.
+    Two sets of tensors circulate between the threads. When the sinks are slower than the
+    interpreter, invoking waits for them: a frame that cost an invoke is never thrown away, the
+    source's slot drops instead.
 
     Args:
         source: Where frames come from; started by the caller.
@@ -112,7 +107,7 @@ class Pipeline:
     def __init__(
         self,
         source: FrameSource,
-        model: StagedModel,
+        model: Model,
         sinks: Sequence[Sink],
         *,
         cores: frozenset[int] | None = None,
@@ -124,10 +119,10 @@ class Pipeline:
         self._cores = cores or available_cores()
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
-        self._free: queue.SimpleQueue[Heads] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[Tensors] = queue.SimpleQueue()
         self._invoked: queue.SimpleQueue[_Invoked | None] = queue.SimpleQueue()
-        for _ in range(HEADS):
-            self._free.put(model.heads())
+        for _ in range(TENSOR_SETS):
+            self._free.put(model.output_buffers())
 
     def run(self, *, max_frames: int | None = None) -> None:
         """Process frames until the source ends, `stop` is called, or so many frames are done.
@@ -155,17 +150,17 @@ class Pipeline:
     def _invoke_frames(self, max_frames: int | None) -> None:
         frames = 0
         while frames != max_frames:
-            # Heads first: a frame that waited for them would be an old one.
-            heads = self._next_heads()
+            # Tensors first: a frame that waited for them would be an old one.
+            tensors = self._next_tensors()
             frame = self._next_frame()
-            if heads is None or frame is None:
+            if tensors is None or frame is None:
                 return
             if not frames:
                 self.times.start()
-            self._invoke(frame, heads)
+            self._invoke(frame, tensors)
             frames += 1
 
-    def _next_heads(self) -> Heads | None:
+    def _next_tensors(self) -> Tensors | None:
         while not self._stopping.is_set():
             with contextlib.suppress(queue.Empty):
                 return self._free.get(timeout=TAKE_TIMEOUT_S)
@@ -178,44 +173,37 @@ class Pipeline:
                 return frame
         return None
 
-    def _invoke(self, frame: Frame[InputBuffer], heads: Heads) -> None:
+    def _invoke(self, frame: Frame[InputBuffer], tensors: Tensors) -> None:
         placement = frame.buffer.placement
         started_ns = time.monotonic_ns()
-        self._model.invoke(frame.buffer, out=heads)
+        self._model.invoke(frame.buffer, out=tensors)
         invoke_ns = time.monotonic_ns() - started_ns
-        self._invoked.put(_Invoked(heads, frame, placement, invoke_ns, self._source.dropped))
+        self._invoked.put(_Invoked(tensors, frame, placement, invoke_ns, self._source.dropped))
 
     def _finish_frames(self) -> None:
         try:
             while (invoked := self._invoked.get()) is not None:
                 self._finish(invoked)
-                self._free.put(invoked.heads)
+                self._free.put(invoked.tensors)
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread by `run`
             self._failure = error
             self._stopping.set()
 
     def _finish(self, invoked: _Invoked) -> None:
         frame = invoked.frame
-        started_ns = time.monotonic_ns()
-        decoded = self._model.decode(invoked.heads)
+        clock = StageClock()
+        clock.add("capture", frame.capture_ns)
+        clock.add("preprocess", frame.preprocess_ns)
+        clock.add("invoke", invoked.invoke_ns)
+        result = self._model.decode(invoked.tensors, invoked.placement, clock)
         decoded_ns = time.monotonic_ns()
-        result = self._model.finish(decoded, invoked.placement)
-        finished_ns = time.monotonic_ns()
-        stage_ms = {
-            "capture": frame.capture_ns / NS_PER_MS,
-            "preprocess": frame.preprocess_ns / NS_PER_MS,
-            "invoke": invoked.invoke_ns / NS_PER_MS,
-            "decode": (decoded_ns - started_ns) / NS_PER_MS,
-        }
-        finish_ms = (finished_ns - decoded_ns) / NS_PER_MS
-        stage_ms[self._model.finish_stage] = stage_ms.get(self._model.finish_stage, 0) + finish_ms
         observation = Observation(
             sequence=frame.sequence,
             captured_utc_ns=frame.captured_utc_ns,
             size_wh=frame.size_wh,
             result=result,
-            stage_ms=stage_ms,
-            age_ms=(finished_ns - frame.captured_ns) / NS_PER_MS,
+            stage_ms=clock.stage_ms(),
+            age_ms=(decoded_ns - frame.captured_ns) / NS_PER_MS,
             dropped_frames=invoked.dropped,
         )
         self.times.add(observation)

@@ -20,7 +20,7 @@ from edge.placement import Placement
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model.manifest import InputTransform
+    from edge.model.description import InputTransform
     from edge.model.quant import Quant
     from edge.model.spec import ModelSpec
 
@@ -119,7 +119,7 @@ class InputBuffer:
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        transform = spec.manifest.input
+        transform = spec.description.input
         self._preprocessor = Preprocessor(transform, quant=spec.input.quant, dtype=spec.input.dtype)
         self.tensor = np.zeros(spec.input.shape, spec.input.dtype)
         self.placement = Placement.fit(

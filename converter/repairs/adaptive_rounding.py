@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from calibration.dataset import ImageSet
     from converter.repairs.weights import Convolution
-    from edge.model.manifest import InputTransform
+    from edge.model.description import InputTransform
     from edge.terminal.progress import Progress
 
     Covariances = dict[str, NDArray[np.float64]]

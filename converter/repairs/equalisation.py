@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
-    from edge.model.manifest import InputTransform
+    from edge.model.description import InputTransform
     from edge.terminal.progress import Progress
 
     Peaks = dict[str, NDArray[np.float64]]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from converter.bill import Bill
     from converter.report.contents import Subject
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 FLOAT = "float32"
@@ -83,8 +83,8 @@ def build(subject: Subject) -> Report:
         variants=tuple(
             Variant(
                 name=name,
-                recipe="" if name == FLOAT else file.manifest.provenance.recipe,
-                digest=file.manifest.digest,
+                recipe="" if name == FLOAT else file.own_manifest().provenance.recipe,
+                digest=file.description.digest,
                 size_bytes=len(file.flatbuffer),
                 latency=latencies[name],
                 bill=bills.get(name),
@@ -130,7 +130,7 @@ def _timed(elapsed_s: dict[str, float], part: str) -> Iterator[None]:
 
 
 def _own_name(subject: Subject) -> str:
-    return subject.quantized.manifest.provenance.recipe
+    return subject.quantized.own_manifest().provenance.recipe
 
 
 def _other_variants(subject: Subject) -> tuple[dict[str, ModelFile], list[str]]:
@@ -168,7 +168,7 @@ def _bills(subject: Subject, others: dict[str, ModelFile]) -> dict[str, Bill]:
                 images=images.held_back,
                 annotations=images.annotations,
                 dataset=images.dataset,
-                seed=subject.quantized.manifest.provenance.seed,
+                seed=subject.quantized.own_manifest().provenance.seed,
                 resamples=RESAMPLES,
                 progress=progress,
             )

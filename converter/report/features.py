@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 # What a channel's output spans, of the median of its layer's channels, at and below which it says
@@ -50,7 +50,7 @@ def observe_features(
         SourceError: An image cannot be read.
     """
     filters = {layer.name: layer for layer in _filters(file)}
-    model = TappedModel(file.flatbuffer, file.manifest.input)
+    model = TappedModel(file.flatbuffer, file.description.input)
     maps: dict[str, NDArray[np.float32]] = {}
     lows: dict[str, NDArray[np.float32]] = {}
     highs: dict[str, NDArray[np.float32]] = {}

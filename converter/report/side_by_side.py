@@ -68,9 +68,9 @@ def draw_side_by_side(
         SourceError: An image cannot be read.
     """
     sights = [Sight(subject.reference), Sight(subject.quantized)]
-    described = subject.reference.manifest
+    described = subject.reference.own_manifest()
     background = getattr(described.head, "background", None)
-    titles = ("float", subject.quantized.manifest.provenance.recipe)
+    titles = ("float", subject.quantized.own_manifest().provenance.recipe)
     pictures = []
     for number, (why, row) in enumerate(chosen, start=1):
         image = load_image(row.path)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from converter.bill import Bill
     from converter.report.contents import LayerFeatures, Report, Variant
-    from edge.model.manifest import Accuracy
+    from edge.model.readers.manifest import Accuracy
 
 WORST_LAYERS = 10
 LISTED_CHANNELS = 12
@@ -150,7 +150,7 @@ def attempts(report: Report) -> Table:
 def origin(report: Report) -> Table:
     """Return where everything comes from: digests, seeds, versions."""
     subject = report.subject
-    described = subject.quantized.manifest
+    described = subject.quantized.own_manifest()
     provenance, calibration = described.provenance, described.calibration
     rows = [
         ("name", described.name),
@@ -159,7 +159,7 @@ def origin(report: Report) -> Table:
         ("changes", provenance.changes),
         ("recipe", provenance.recipe),
         ("seed", str(provenance.seed)),
-        ("float model", subject.reference.manifest.digest),
+        ("float model", subject.reference.description.digest),
         ("quantised model", described.digest),
         ("judged on", f"{len(subject.bill.images)} held-back images of {subject.images.dataset}"),
     ]

@@ -20,14 +20,14 @@ import numpy as np
 
 from edge.benchmark.single_op import cut, empty
 from edge.errors import ModelError
-from edge.model.interpreter import list_ops, open_interpreter
+from edge.model.backends.litert import list_ops, open_interpreter
 from edge.terminal import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.model.interpreter import Op
-    from edge.model.manifest import ModelFile
+    from edge.model.backends.litert import Op
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 PASSES = 5
@@ -129,7 +129,7 @@ def measure(
                 progress(turn * len(ops) + op.number + 1, passes * len(ops))
     call_us = statistics.median(calls_us)
     return LayerTimes(
-        model=file.manifest.name,
+        model=file.description.name,
         threads=threads,
         layers=_layers(ops, times_us, call_us=call_us),
         whole_us=statistics.median(whole_us),

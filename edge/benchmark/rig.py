@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.config.sections import Config
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.pipeline import Sink
     from edge.results.observation import Observation
 
@@ -152,7 +152,7 @@ class Rig:
         self.config = config
         self.live = False
         self._camera = config.cameras[0]
-        self._manifest = file.manifest
+        self._description = file.description
         self._cores = Cores.divide(available, threads=self.setting.threads)
         with confined(self._cores.interpreter):
             self._model = app.open_model(config, file, threads=self.setting.threads)
@@ -183,7 +183,7 @@ class Rig:
             # Every thread that is started from here on inherits this.
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
-            encoder = app.open_encoder(self.config, self._manifest, self._identity())
+            encoder = app.open_encoder(self.config, self._description, self._identity())
             recorder = Recorder([JsonlSink(null, encoder)])
             source = stack.enter_context(open_source(self._camera.source, self._camera.options))
             self.live = source.live
@@ -197,8 +197,8 @@ class Rig:
         return Identity(
             device=self.config.device.name,
             camera=self._camera.name,
-            model_name=self._manifest.name,
-            model_digest=self._manifest.digest,
+            model_name=self._description.name,
+            model_digest=self._description.digest,
         )
 
 
@@ -242,9 +242,9 @@ def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
 def setting_of(config: Config, file: ModelFile, available: frozenset[int]) -> Setting:
     """Return what a configuration makes of a model."""
     return Setting(
-        model=file.manifest.name,
+        model=file.description.name,
         file=file.path.name,
-        digest=file.manifest.digest,
+        digest=file.description.digest,
         threads=app.interpreter_threads(config, available),
         delegate=config.model.delegate,
     )

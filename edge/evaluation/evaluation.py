@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge.evaluation.bootstrap import Interval, Sample
     from edge.evaluation.judge import Curve
     from edge.evaluation.stage_times import StageTime
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 Task = Literal["detection", "segmentation"]
 # Of most use in a confusion matrix of many classes.
@@ -105,10 +105,10 @@ class Evaluation:
 
 def to_fields(result: Evaluation) -> dict[str, Any]:
     """Return an evaluation as JSON has it."""
-    manifest = result.file.manifest
+    described = result.file.description
     return {
         "model": {
-            "file": str(result.file.path), "name": manifest.name, "digest": manifest.digest,
+            "file": str(result.file.path), "name": described.name, "digest": described.digest,
         },
         "task": result.task,
         "images": result.images,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError, SourceError
 from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes
 from edge.evaluation.mask_folder import VOID, read_mask
 from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import LabelMatch, match_labels
-from edge.model.heads import SegmentationHead
-from edge.model.segmenter import Segmenter
+from edge.model.loaded import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.evaluation.truth import MaskTruth
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
+    from edge.results.class_map import ClassMap
 
 METRICS = ("mIoU", "pixel accuracy")
 BINARY_CLASSES = 2
@@ -112,12 +113,11 @@ class MaskRun:
     def __init__(self, file: ModelFile, truth: MaskTruth, *, threads: int = 1) -> None:
         self._file = file
         self._truth = truth
-        self._labels = file.manifest.labels
-        head = file.manifest.head
-        background = head.background if isinstance(head, SegmentationHead) else None
+        self._labels = file.description.labels
+        background = file.description.head_as(SegmentationHead).background
         self._match = _match(self._labels, truth)
         self._true_ids, self._said_ids = _tables(self._match, truth.merged, background)
-        self._model = TimedModel(Segmenter(file, threads=threads))
+        self._model = TimedModel(load_model(file, threads=threads))
         self._confusions: dict[int, NDArray[np.int64]] = {}
 
     def see(self, key: int, image: NDArray[np.uint8]) -> None:
@@ -132,7 +132,8 @@ class MaskRun:
 
     def said_ids(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return `(h, w)` class ids of the model, as they are judged."""
-        said: NDArray[np.uint8] = self._said_ids[self._model.run(image).class_ids]
+        seen = cast("ClassMap", self._model.run(image))
+        said: NDArray[np.uint8] = self._said_ids[seen.class_ids]
         return said
 
     def true_ids(self, key: int, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from edge.evaluation.box_run import BoxRun
 from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
 from edge.evaluation.truth import numbered
-from edge.model.heads import SegmentationHead
+from edge.heads import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge.evaluation.bootstrap import Interval
     from edge.evaluation.evaluation import Evaluation
     from edge.evaluation.truth import Truth
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
     Run = BoxRun | MaskRun
@@ -144,7 +144,7 @@ def measure(  # noqa: PLR0913
 
 
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
-    kind, wanted, run = JUDGED[task_of(file)]
+    kind, wanted, run = JUDGED[task_of(file.description.head)]
     if truth.holds != wanted:
         raise ModelError(
             f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {truth.holds}; "
@@ -152,11 +152,6 @@ def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
         )
     made: Run = run(file, truth, threads=threads)
     return made
-
-
-def task_of(file: ModelFile) -> str:
-    """Return what a model does: a key of `JUDGED`."""
-    return "segmentation" if isinstance(file.manifest.head, SegmentationHead) else "detection"
 
 
 def _images(

@@ -43,7 +43,7 @@ def render(measured: Measurement) -> str:
     notes = [note for result in results for note in result.notes]
     return page.render(
         "eval.html",
-        names=" against ".join(result.file.manifest.name for result in results),
+        names=" against ".join(result.file.description.name for result in results),
         subject=f"{results[0].task.capitalize()} on {results[0].images} labelled images",
         date=machine.date,
         facts=_facts(measured) + host_facts(machine),
@@ -51,7 +51,7 @@ def render(measured: Measurement) -> str:
         metrics=_metrics(results),
         differences=list(map(difference_line, measured.differences)),
         curves=[
-            (f"{letter} {result.file.manifest.name}".strip(), *_curves(result.curves))
+            (f"{letter} {result.file.description.name}".strip(), *_curves(result.curves))
             for letter, result in zip(marks, results, strict=True)
             if result.curves
         ],
@@ -69,7 +69,8 @@ def _facts(measured: Measurement) -> list[tuple[str, str]]:
         *(
             (
                 f"model {letter}".strip(),
-                f"{result.file.manifest.name}, {result.file.path}, {result.file.manifest.digest}",
+                f"{result.file.description.name}, {result.file.path}, "
+                f"{result.file.description.digest}",
             )
             for letter, result in zip(letters(results), results, strict=True)
         ),

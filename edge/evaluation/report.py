@@ -96,7 +96,7 @@ def _head(measured: Measurement) -> str:
     first = results[0]
     what = "objects" if first.task == "detection" else "judged pixels"
     names = [
-        f"{letter + ': ' if letter else ''}{result.file.manifest.name} ({result.file.path})"
+        f"{letter + ': ' if letter else ''}{result.file.description.name} ({result.file.path})"
         for letter, result in zip(letters(results), results, strict=True)
     ]
     return "\n".join([*names, f"{first.task} on {first.images} images, {first.objects} {what}"])
@@ -161,4 +161,4 @@ def _confused(result: Evaluation) -> str:
         return ""
     rows = [[truth, said, count] for truth, said, count in most]
     lines = table.render(["it is", "taken for", "times"], rows)
-    return f"{lines}\n({result.file.manifest.name}; {result.confusion.note})"
+    return f"{lines}\n({result.file.description.name}; {result.confusion.note})"

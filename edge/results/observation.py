@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from edge.results.class_map import ClassMap
-    from edge.results.detections import Detections
+    from typing_extensions import Self
 
-# In their order; a segmenter has nothing to suppress.
+# In their order; a model without boxes has nothing to suppress.
 STAGES = ("capture", "preprocess", "invoke", "decode", "suppress")
+
+
+class Result(Protocol):
+    """What a model saw on one frame; perhaps in views of a decoder's buffers."""
+
+    def copy(self) -> Self:
+        """Return the same in arrays of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +27,8 @@ class Observation:
         sequence: The frame's number within its source.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC, when the frame was complete.
         size_wh: Of the source frame, pixels.
-        result: What was seen, by a detector or a segmenter.
-        stage_ms: Milliseconds of each stage that the model has, of `STAGES`.
+        result: What was seen, of the kind that the model's task has.
+        stage_ms: Milliseconds of each stage that was timed, in their order.
         age_ms: From the frame's capture to now, when its result is ready.
         dropped_frames: Frames replaced unseen since the start.
     """
@@ -30,7 +36,7 @@ class Observation:
     sequence: int
     captured_utc_ns: int
     size_wh: tuple[int, int]
-    result: Detections | ClassMap
+    result: Result
     stage_ms: dict[str, float]
     age_ms: float
     dropped_frames: int

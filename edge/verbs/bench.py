@@ -126,7 +126,7 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
 
 def _layers(arguments: argparse.Namespace) -> int:
     from edge.benchmark import layers  # noqa: PLC0415
-    from edge.model import manifest  # noqa: PLC0415
+    from edge.model import model_file  # noqa: PLC0415
     from edge.model.default import default_model_path  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
@@ -134,7 +134,7 @@ def _layers(arguments: argparse.Namespace) -> int:
         raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
     if arguments.delegates != (CPU,):
         raise ConfigError("--layers times the ops on the CPU; leave --delegate out")
-    files = [manifest.read(Path(name)) for name in arguments.models or [default_model_path()]]
+    files = [model_file.read(Path(name)) for name in arguments.models or [default_model_path()]]
     timed = []
     for file in files:
         for threads in arguments.threads:

@@ -119,12 +119,14 @@ def _source_path(camera: Camera) -> Path | None:
 def _load_model(config: Config) -> None:
     """Load the model, unless a delegate runs it: that would open its device."""
     from edge import app  # noqa: PLC0415
-    from edge.model import delegates, interpreter  # noqa: PLC0415
+    from edge.model import delegates  # noqa: PLC0415
+    from edge.model.backends import litert  # noqa: PLC0415
+    from edge.model.loaded import read_spec  # noqa: PLC0415
 
     file = app.model_file(config)
     delegate = delegates.parse(config.model.delegate)
     if not delegate:
         app.open_model(config, file, threads=1)
         return
-    interpreter.read_spec(file)
-    interpreter.check_delegate(file, delegate)
+    read_spec(file)
+    litert.check_delegate(file, delegate)

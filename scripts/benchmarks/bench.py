@@ -36,7 +36,7 @@ from edge.cores import Cores, confined
 from edge.demo import broker
 from edge.demo.subscriber import Subscriber
 from edge.messages import envelope as payload
-from edge.model.interpreter import Interpreter
+from edge.model.loaded import LoadedModel, load_model
 from edge.terminal import table
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def bench_config(clip: Path, port: int) -> config.Config:
 
 def throughput(settings: config.Config, *, pairs: int) -> list[Figure]:
     """Measure bare invoke and pipeline in turn, A B, B A, A B, …, and their ratio pair by pair."""
-    bare = Interpreter(app.model_file(settings), threads=settings.model.threads)
+    bare = load_model(app.model_file(settings), threads=settings.model.threads)
     a_ms: list[float] = []
     b_ms: list[float] = []
     cpu_ms: list[float] = []
@@ -172,7 +172,7 @@ def throughput(settings: config.Config, *, pairs: int) -> list[Figure]:
     ]
 
 
-def bare_ms(interpreter: Interpreter, cores: Cores) -> float:
+def bare_ms(interpreter: LoadedModel, cores: Cores) -> float:
     """Return one window's milliseconds an invoke, on the cores that the pipeline's invoke has."""
     with confined(cores.interpreter):
         started_ns = time.perf_counter_ns()

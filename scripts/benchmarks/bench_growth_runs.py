@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from bench_growth import Growth, Outcome, listed
 from bench_peers_worker import Row, Worker
 
-from edge.model import manifest
-from edge.model.interpreter import Interpreter
+from edge.model import model_file
+from edge.model.loaded import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 LEAD_FRAMES = 20
 CAMERAS = (1, 2, 4)
@@ -43,12 +43,12 @@ def threads(file: ModelFile, *, frames: int) -> Growth:
 
 
 def _invoke_ms(file: ModelFile, *, threads: int, frames: int) -> Callable[[], float]:
-    interpreter = Interpreter(file, threads=threads)
+    model = load_model(file, threads=threads)
 
     def measure() -> float:
         started_ns = time.perf_counter_ns()
         for _ in range(frames):
-            interpreter.invoke_bare()
+            model.invoke_bare()
         return (time.perf_counter_ns() - started_ns) / NS_PER_MS / frames
 
     return measure
@@ -70,7 +70,7 @@ def networks(models: list[Path], clip: Path, *, rounds: int, frames: int) -> lis
         ratios = tuple(b / a for a, b in zip(costs["bare"], costs["pipeline"], strict=True))
         is_slow = statistics.median(costs["bare"]) >= SLOW_INVOKE_MS
         share = 0.99 if is_slow else 0.97
-        name = manifest.read(model).manifest.name
+        name = model_file.read(model).description.name
         outcomes.append(
             Outcome(
                 f"pipeline over bare invoke, {name}",

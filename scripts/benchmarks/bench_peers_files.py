@@ -18,14 +18,14 @@ from flatbuffers import flexbuffers
 from converter import flatbuffer
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
+from edge.decode.ssd import SsdHead
 from edge.errors import EdgeError
-from edge.model import manifest
-from edge.model.heads import SsdHead
+from edge.model import model_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 # Every third frame of the demo: 40 of each scene. After as many the clip repeats itself, so that a
 # window of that length holds the same pictures wherever it starts.
@@ -57,8 +57,8 @@ def write_network(folder: Path, model: Path) -> ModelFile:
     Raises:
         EdgeError: The model is no int8 SSD: the peers' loops are written for that head.
     """
-    file = manifest.read(model)
-    head = file.manifest.head
+    file = model_file.read(model)
+    head = file.description.head
     if not isinstance(head, SsdHead) or not head.background or head.activation != "sigmoid":
         raise EdgeError(
             f"{model}: expected raw SSD heads with a background column and sigmoid scores, found "
@@ -66,7 +66,7 @@ def write_network(folder: Path, model: Path) -> ModelFile:
         )
     (folder / "model.tflite").write_bytes(file.flatbuffer)
     (folder / "decoded.tflite").write_bytes(decoded(file, head))
-    np.save(folder / "anchors.npy", file.anchors)
+    np.save(folder / "anchors.npy", file.description.anchors)
     described = file.manifest
     (folder / "contract.json").write_text(
         json.dumps(
@@ -112,9 +112,9 @@ def decoded(file: ModelFile, head: SsdHead) -> bytes:
     """
     model = flatbuffer.unpack(file.flatbuffer)
     graph = Appended(model)
-    boxes, scores = (graph.output(file.manifest.outputs[role]) for role in ("boxes", "scores"))
+    boxes, scores = (graph.output(file.description.outputs[role]) for role in ("boxes", "scores"))
     graph.take_uint8()
-    anchors = graph.tensor("anchors", file.anchors.shape, data=file.anchors)
+    anchors = graph.tensor("anchors", file.description.anchors.shape, data=file.description.anchors)
     probabilities = graph.tensor("probabilities", graph.shape(scores), kind="INT8")
     graph.quantise(probabilities, SCORE_SCALE, SCORE_ZERO_POINT)
     graph.add("LOGISTIC", [scores], [probabilities])
@@ -131,9 +131,9 @@ def decoded(file: ModelFile, head: SsdHead) -> bytes:
         "max_classes_per_detection": 1,
         "detections_per_class": MAX_DETECTIONS,
         "use_regular_nms": False,
-        "nms_score_threshold": file.manifest.score_threshold,
-        "nms_iou_threshold": file.manifest.iou_threshold,
-        "num_classes": len(file.manifest.labels),
+        "nms_score_threshold": file.description.score_threshold,
+        "nms_iou_threshold": file.description.iou_threshold,
+        "num_classes": len(file.description.labels),
         "y_scale": y_scale,
         "x_scale": x_scale,
         "h_scale": h_scale,

@@ -24,7 +24,7 @@ from edge.benchmark.reference import Measured
 from edge.benchmark.spread import spread
 from edge.config.reading import parse
 from edge.errors import EdgeError
-from edge.model.interpreter import Interpreter
+from edge.model.loaded import load_model
 from edge.terminal import table
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def pipeline(result: Result) -> list[Measured]:
 
 def kernels(settings: Config) -> list[Measured]:
     """Return the CPU time of decode and suppression over that of a bare invoke."""
-    bare = Interpreter(app.model_file(settings), threads=THREADS)
+    bare = load_model(app.model_file(settings), threads=THREADS)
     shares: dict[str, list[float]] = {}
     for _ in range(KERNEL_WINDOWS):
         started_s = time.process_time()

@@ -20,7 +20,7 @@ from bench_growth_kernels import kernels, per_score
 from bench_peers_worker import PeerError
 
 from edge.errors import EdgeError
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def main() -> int:
 def measure(arguments: argparse.Namespace) -> list[Outcome]:
     """Measure every row."""
     models: list[Path] = arguments.model or [default_model_path()]
-    file = manifest.read(models[0])
+    file = model_file.read(models[0])
     rounds, frames = arguments.rounds, arguments.frames
     outcomes = [grown(growth, rounds=rounds * KERNEL_ROUNDS) for growth in kernels(file)]
     outcomes += per_score(file, rounds=rounds * KERNEL_ROUNDS)

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
+from edge.model.readers import manifest
 
 pytestmark = pytest.mark.board
 
@@ -131,14 +132,14 @@ class TestBadModels:
 
     def test_a_bare_model_without_a_manifest(self, tmp_path):
         path = tmp_path / "bare.tflite"
-        path.write_bytes(manifest.read(default_model_path()).flatbuffer)
+        path.write_bytes(model_file.read(default_model_path()).flatbuffer)
         assert_one_sentence(edge("run", "--model", path), "manifest", "edge-convert", status=2)
 
     def test_labels_that_do_not_fit_the_head(self, tmp_path):
-        file = manifest.read(default_model_path())
-        short = file.manifest.model_copy(update={"labels": file.manifest.labels[:80]})
+        file = model_file.read(default_model_path())
+        short = file.manifest.model_copy(update={"labels": file.description.labels[:80]})
         path = tmp_path / "labels.tflite"
-        path.write_bytes(manifest.append(file.flatbuffer, short, file.anchors))
+        path.write_bytes(manifest.append(file.flatbuffer, short, file.description.anchors))
         assert_one_sentence(edge("run", "--model", path), "80 labels", "91 columns")
 
 

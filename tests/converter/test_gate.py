@@ -8,7 +8,7 @@ import pytest
 
 from converter.bill import Bill, HeadRow, ImageRow, as_text, warnings
 from converter.gate import Budget, as_json, faults
-from edge.model.manifest import Accuracy
+from edge.model.readers.manifest import Accuracy
 
 pytestmark = pytest.mark.board
 

@@ -8,9 +8,9 @@ from edge.capture.latest import CaptureThread
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.errors import EdgeError, SinkClosed, SinkError
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.detector import Detector
+from edge.model.loaded import LoadedModel, load_model
 from edge.pipeline import Pipeline
 from edge.results.observation import STAGES
 
@@ -45,7 +45,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def detector():
-    return Detector(manifest.read(default_model_path()))
+    return load_model(model_file.read(default_model_path()))
 
 
 def run(detector, sinks, *, frames=None, realtime=False):
@@ -78,7 +78,7 @@ def test_overlapping_the_stages_changes_no_detection(detector):
     run(detector, [sink], frames=12)
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         for seen in sink.results:
-            alone = detector.detect(source.read(None).pixels)
+            alone = detector(source.read(None).pixels)
             assert (seen.boxes == alone.boxes).all()
             assert (seen.scores == alone.scores).all()
             assert (seen.class_ids == alone.class_ids).all()
@@ -87,10 +87,13 @@ def test_overlapping_the_stages_changes_no_detection(detector):
 def test_one_frame_is_published_while_the_next_is_invoked():
     invoked = threading.Semaphore(0)
 
-    class Counting(Detector):
+    class Counting(LoadedModel):
         def invoke(self, buffer, *, out):
             super().invoke(buffer, out=out)
             invoked.release()
+
+    plain = load_model(model_file.read(default_model_path()))
+    counting = Counting(plain.spec, plain._backend, plain.thresholds)
 
     class Patient(Recorder):
         def publish(self, observation):
@@ -101,7 +104,7 @@ def test_one_frame_is_published_while_the_next_is_invoked():
                 assert all(invoked.acquire(timeout=10) for _ in range(own_and_next))
 
     sink = Patient()
-    run(Counting(manifest.read(default_model_path())), [sink], frames=LAST + 1)
+    run(counting, [sink], frames=LAST + 1)
     assert len(sink.observations) == LAST + 1
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.model.manifest import InputTransform
+    from edge.model.description import InputTransform
 
 pytestmark = pytest.mark.board
 

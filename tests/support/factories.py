@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.ssd import SsdHead
 from edge.messages.detections import DetectionsEncoder
 from edge.messages.envelope import Identity
 from edge.messages.segmentation import SegmentationEncoder
-from edge.model.heads import SegmentationHead, SsdHead
-from edge.model.manifest import InputTransform, Manifest, ModelFile, Provenance
+from edge.model.description import InputTransform, Thresholds
+from edge.model.model_file import ModelFile
 from edge.model.quant import Quant
+from edge.model.readers.manifest import Manifest, Provenance
 from edge.model.spec import ModelSpec, TensorSpec
 from edge.results.class_map import ClassMap
 from edge.results.detections import Detections
@@ -69,7 +72,7 @@ def model_file(**changes: Any) -> ModelFile:
         "manifest": manifest(),
         "anchors": anchors(),
     }
-    return ModelFile(**fields | changes)
+    return ModelFile.of(**fields | changes)
 
 
 def tensor(name: str, shape: tuple[int, ...], **changes: Any) -> TensorSpec:
@@ -94,10 +97,9 @@ def ssd_spec(*, boxes: TensorSpec, scores: TensorSpec, **changes: Any) -> ModelS
     described = manifest(**{"labels": labels} | changes)
     width, height = described.input.size_wh
     return ModelSpec(
-        described,
+        described.description(anchors(anchor_count) if given is None else given),
         tensor("image", (1, height, width, 3)),
         {"boxes": boxes, "scores": scores},
-        anchors(anchor_count) if given is None else given,
     )
 
 
@@ -114,7 +116,8 @@ def segmentation_spec(output: TensorSpec, **changes: Any) -> ModelSpec:
     }
     described = manifest(**fields | changes)
     width, height = described.input.size_wh
-    return ModelSpec(described, tensor("image", (1, height, width, 3)), {"classes": output}, None)
+    image = tensor("image", (1, height, width, 3))
+    return ModelSpec(described.description(None), image, {"classes": output})
 
 
 def class_map(*, width: int = 8, height: int = 4, classes: int = len(LABELS)) -> ClassMap:
@@ -156,3 +159,8 @@ def segmentation_encoder(**options: Any) -> SegmentationEncoder:
 def encoder() -> DetectionsEncoder:
     """Return the encoder of the device `porch`, camera `front`, with `LABELS`."""
     return DetectionsEncoder(Identity("porch", "front", "tiny", "sha256:0"), LABELS)
+
+
+def thresholds(score: float, *, candidates: int = 256) -> Thresholds:
+    """Return thresholds of which only the score and the number of candidates matter."""
+    return Thresholds(score, 0.6, max_candidates=candidates)

@@ -26,11 +26,10 @@ LAYERS = {
     "values": [
         "__init__", "errors", "record", "clock", "cores", "placement", "frame", "results",
         "terminal", "messages.message", "backoff", "capture.picture", "capture.scaling",
-        "model.spec", "model.quant", "model.heads", "model.manifest", "model.anchors",
-        "model.head_checks", "model.segmentation_spec", "model.delegates",
+        "model.spec", "model.quant", "model.description", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
-    "model": ["model"],
+    "model": ["heads", "model"],
     "messages": ["messages", "draw", "metrics", "config"],
     "sinks": ["sinks"],
     "pipeline": ["pipeline"],
@@ -43,8 +42,8 @@ SINKS_IMPORT = {"errors", "results", "messages"}
 
 # Packages of others that stand behind a seam: where each may be imported.
 SEAMS = {
-    "ai_edge_litert": ["edge.model.interpreter", "converter.*"],
-    "tflite_runtime": ["edge.model.interpreter"],
+    "ai_edge_litert": ["edge.model.backends.litert", "converter.*"],
+    "tflite_runtime": ["edge.model.backends.litert"],
     "cv2": [
         "edge.preprocess", "edge.capture.*", "edge.draw.*", "edge.demo.*", "edge.evaluation.*",
         "calibration.*", "converter.*",

@@ -17,7 +17,7 @@ from edge.capture.latest import CaptureThread
 from edge.capture.picture import Picture
 from edge.config import reading as config
 from edge.cores import Cores, available_cores, confined
-from edge.model.interpreter import Interpreter
+from edge.model.loaded import load_model
 from edge.pipeline import Pipeline
 from edge.results.detections import Detections
 
@@ -139,8 +139,8 @@ class Ours:
     def labels(self, image: Array) -> list[str]:
         """See `line.Peer.labels`."""
         model = self._parts.model
-        texts = model.spec.manifest.labels
-        return [texts[class_id] for class_id in model.detect(image).class_ids]
+        texts = model.description.labels
+        return [texts[class_id] for class_id in model(image).class_ids]
 
 
 class Bare:
@@ -151,7 +151,7 @@ class Bare:
     def __init__(self, folder: Path) -> None:
         self._cores = Cores.divide(available_cores(), threads=1)
         with confined(self._cores.interpreter):
-            self._interpreter = Interpreter(app.model_file(settings(folder)), threads=1)
+            self._interpreter = load_model(app.model_file(settings(folder)), threads=1)
 
     def run(self, source: str, *, lead: int, frames: int) -> line.Window:  # noqa: ARG002 - no frames
         """See `line.Peer.run`."""

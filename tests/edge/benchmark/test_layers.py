@@ -9,16 +9,16 @@ import pytest
 
 from edge.benchmark import layers
 from edge.benchmark.single_op import cut, empty
-from edge.model import manifest
+from edge.model import model_file
+from edge.model.backends.litert import list_ops, open_interpreter, runtime_module
 from edge.model.default import default_model_path
-from edge.model.interpreter import list_ops, open_interpreter, runtime_module
 
 pytestmark = pytest.mark.board
 
 
 @pytest.fixture(scope="module")
 def file():
-    return manifest.read(default_model_path())
+    return model_file.read(default_model_path())
 
 
 @pytest.fixture(scope="module")

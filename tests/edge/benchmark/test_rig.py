@@ -11,7 +11,7 @@ from edge.benchmark.measuring import Plan, measure
 from edge.benchmark.sensors import Sensors
 from edge.capture.registry import open_source
 from edge.config.reading import parse
-from edge.model.interpreter import runtime_module
+from edge.model.backends.litert import runtime_module
 
 pytestmark = pytest.mark.board
 

@@ -13,8 +13,8 @@ import pytest
 from html_pages import read_page
 
 from edge import cli
-from edge.model import manifest
 from edge.model.default import default_model_path
+from edge.model.readers import manifest
 from edge.pages import page
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
@@ -59,7 +59,7 @@ def test_json_has_every_figure(options, capsys):
 
 def test_two_models_are_compared(options, worse, tmp_path, capsys):
     other = tmp_path / "worse.tflite"
-    other.write_bytes(manifest.append(worse.flatbuffer, worse.manifest, worse.anchors))
+    other.write_bytes(manifest.append(worse.flatbuffer, worse.manifest, worse.description.anchors))
 
     assert eval_(MODEL, other, *options, "--html", tmp_path / "x.html") == 0
 
@@ -115,7 +115,7 @@ def test_names_of_the_set_cannot_write_html(file, tmp_path, labelled):
     name = "<script>alert(1)</script>"
     changed = file.manifest.model_copy(update={"name": name})
     other = tmp_path / "m.tflite"
-    other.write_bytes(manifest.append(file.flatbuffer, changed, file.anchors))
+    other.write_bytes(manifest.append(file.flatbuffer, changed, file.description.anchors))
     paths, annotations = labelled
 
     eval_(

@@ -101,7 +101,7 @@ def test_judging_leaves_the_results_as_they_were(truth, box_run):
 
 
 def test_detections_of_labels_without_a_category_are_left_out(truth, file):
-    labels = ["unheard-of"] * len(file.manifest.labels)
+    labels = ["unheard-of"] * len(file.description.labels)
     labels[0] = "person"
     match = match_labels(labels, truth.category_names(), truth.path)
     found = factories.detections(9)

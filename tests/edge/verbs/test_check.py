@@ -53,12 +53,13 @@ def test_run_and_check_refuse_alike(name, tmp_path, capsys):
 def test_a_model_that_the_runtime_refuses_is_a_failure_of_both(tmp_path, capsys):
     import zipfile  # noqa: PLC0415
 
-    from edge.model import manifest  # noqa: PLC0415
+    from edge.model import model_file  # noqa: PLC0415
+    from edge.model.readers import manifest  # noqa: PLC0415
 
-    file = manifest.read(default_model_path())
+    file = model_file.read(default_model_path())
     cut = file.flatbuffer[: len(file.flatbuffer) // 2]
     sealed = file.manifest.model_copy(update={"digest": manifest.digest_of(cut)})
-    (tmp_path / "cut.tflite").write_bytes(manifest.append(cut, sealed, file.anchors))
+    (tmp_path / "cut.tflite").write_bytes(manifest.append(cut, sealed, file.description.anchors))
     assert zipfile.is_zipfile(tmp_path / "cut.tflite")
     path = write(tmp_path, "[model]\nfile = 'cut.tflite'")
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.decode.flags import Flags
+from edge.decode.candidates import Flags
 
 pytestmark = pytest.mark.board
 

@@ -12,21 +12,23 @@ import numpy as np
 import pytest
 
 from edge.errors import DependencyError, ModelError
-from edge.model import interpreter as seam
-from edge.model import manifest
+from edge.model import model_file
+from edge.model.backends import litert as seam
 from edge.model.default import default_model_path
+from edge.model.loaded import load_model
+from edge.preprocess import InputBuffer
 
 pytestmark = pytest.mark.board
 
 
 @pytest.fixture(scope="module")
 def file():
-    return manifest.read(default_model_path())
+    return model_file.read(default_model_path())
 
 
 @pytest.fixture
 def loaded(file):
-    return seam.Interpreter(file, threads=1)
+    return load_model(file, threads=1)
 
 
 def filled(loaded, seed):
@@ -36,7 +38,9 @@ def filled(loaded, seed):
 
 def heads_of(loaded, input_tensor):
     heads = loaded.output_buffers()
-    loaded.invoke(input_tensor, out=heads)
+    buffer = InputBuffer(loaded.spec)
+    buffer.tensor[:] = input_tensor
+    loaded.invoke(buffer, out=heads)
     return heads
 
 
@@ -69,7 +73,7 @@ def test_heads_that_were_handed_out_are_not_touched_by_the_next_invoke(loaded):
 
 
 def test_two_threads_of_the_runtime_give_the_heads_of_one(file, loaded):
-    two = seam.Interpreter(file, threads=2)
+    two = load_model(file, threads=2)
 
     for role, head in heads_of(loaded, filled(loaded, 1)).items():
         np.testing.assert_array_equal(heads_of(two, filled(loaded, 1))[role], head)
@@ -129,16 +133,16 @@ def test_bytes_that_are_no_model_are_refused_in_one_sentence(flatbuffer):
 
 
 def test_a_manifest_of_another_model_is_refused_at_load(file):
-    labels = (*file.manifest.labels, "one more")
+    labels = (*file.description.labels, "one more")
     foreign = factories.model_file(
         path=file.path,
         flatbuffer=file.flatbuffer,
         manifest=file.manifest.model_copy(update={"labels": labels}),
-        anchors=file.anchors,
+        anchors=file.description.anchors,
     )
 
     with pytest.raises(ModelError, match=f"has {len(labels)} labels"):
-        seam.Interpreter(foreign)
+        load_model(foreign)
 
 
 def test_the_runtime_names_itself():

@@ -1,32 +1,38 @@
-"""The only place that knows LiteRT: load a verified model file, invoke it, copy its heads out."""
+"""The only place that knows LiteRT: load a model file, invoke it, copy its outputs."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
-from edge.model.delegates import CPU, EDGE_TPU_OP, Delegate
+from edge.model.delegates import CPU, DELEGATES, Delegate
 from edge.model.quant import Quant
-from edge.model.spec import ModelSpec, TensorSpec, join
+from edge.model.spec import TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edge.model.manifest import ModelFile
+    from numpy.typing import NDArray
 
-Heads = dict[str, NDArray[Any]]
+    from edge.model.model_file import ModelFile
+    from edge.model.spec import ModelSpec, Tensors
 
 # First what a new board installs, then the package it succeeded (Python <= 3.11, numpy < 2).
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 NUMPY_2 = 2
+STDERR = 2
+# Of "Created TensorFlow Lite XNNPACK delegate for CPU.", which would stand before every result.
+NOTICE = b"INFO: "
+_stderr_lock = threading.Lock()
 
 
 def runtime_module() -> Any:  # noqa: ANN401
@@ -69,32 +75,57 @@ def open_interpreter(flatbuffer: bytes, path: Path, *, threads: int, **options: 
         ModelError: The runtime refuses the model.
         DelegateError: The model was compiled for an Edge TPU, and no delegate is among the options.
     """
+    interpreter = _unallocated(flatbuffer, path, num_threads=threads, **options)
     with _as_sentences(path, delegated=bool(options.get("experimental_delegates"))):
-        interpreter = runtime_module().Interpreter(
-            model_content=flatbuffer, num_threads=threads, **options
-        )
         interpreter.allocate_tensors()
     return interpreter
+
+
+def _unallocated(flatbuffer: bytes, path: Path, **options: Any) -> Any:  # noqa: ANN401
+    with _as_sentences(path):
+        return runtime_module().Interpreter(model_content=flatbuffer, **options)
+
+
+@contextlib.contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keep LiteRT's lines of level INFO from stderr; all others follow when the block ends.
+
+    Python has no switch for them. What other threads write meanwhile is passed on as well.
+    """
+    with _stderr_lock:
+        try:
+            stderr, caught = os.dup(STDERR), os.memfd_create("notices")
+        except (OSError, AttributeError):  # a closed stderr, or a system without such files
+            yield
+            return
+        os.dup2(caught, STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, STDERR)
+            os.close(stderr)
+            with os.fdopen(caught, "rb") as lines:
+                lines.seek(0)
+                kept = b"".join(line for line in lines if not line.startswith(NOTICE))
+            with contextlib.suppress(OSError):  # a full disk behind stderr
+                os.write(STDERR, kept)
 
 
 @contextlib.contextmanager
 def _as_sentences(path: Path, *, delegated: bool = False) -> Iterator[None]:
     try:
-        yield
+        with _without_notices():
+            yield
     except (ValueError, RuntimeError) as error:
-        if EDGE_TPU_OP in str(error) and not delegated:
-            raise DelegateError(
-                f'{path}: compiled for an Edge TPU: set [model] delegate = "edgetpu" or add '
-                "--delegate edgetpu, or take the .tflite that it was compiled from"
-            ) from error
-        raise ModelError(
-            f"{path}: {runtime_name()} cannot load this model: {_reason(error)}; convert it again"
-        ) from error
+        for kind in DELEGATES.values():
+            if kind.compiled_op and kind.compiled_op in str(error) and not delegated:
+                raise DelegateError(f"{path}: {kind.choose}") from error
+        text = f"{path}: {runtime_name()} cannot load this model: {_reason(error)}"
+        raise ModelError(f"{text}; convert it again") from error
 
 
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no reason given"
+    return next(iter(str(error).strip().splitlines()), "no reason given")
 
 
 def load_delegate(delegate: Delegate) -> Any:  # noqa: ANN401
@@ -111,26 +142,20 @@ def load_delegate(delegate: Delegate) -> Any:  # noqa: ANN401
         raise delegates.refused(delegate, " ".join(str(error).split("\n")[1:]).strip()) from error
 
 
-def needs_edge_tpu(file: ModelFile) -> bool:
-    """Return whether a model was compiled for an Edge TPU.
+def compiled_for(file: ModelFile) -> str:
+    """Return the delegate that a model was compiled for, a key of `DELEGATES`; `cpu` for none.
 
     Raises:
         ModelError: The runtime refuses the model.
     """
+    names = [kind.compiled_op for kind in DELEGATES.values() if kind.compiled_op]
     # Looking for the name takes 1 ms, and spares all other models the second interpreter.
-    if EDGE_TPU_OP.encode() not in file.flatbuffer:
-        return False
-    ops = _unallocated(file)._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
-    return any(op["op_name"] == EDGE_TPU_OP for op in ops)
-
-
-def read_spec(file: ModelFile) -> ModelSpec:
-    """Return a model's contract without loading it, which needs no delegate.
-
-    Raises:
-        ModelError: The runtime refuses the model, or the manifest does not fit it.
-    """
-    return _spec(file, _unallocated(file))
+    if not any(name.encode() in file.flatbuffer for name in names):
+        return CPU
+    runtime = _unallocated(file.flatbuffer, file.path)
+    ops = runtime._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
+    needed = {delegates.needed_for(op["op_name"]) for op in ops} - {CPU}
+    return needed.pop() if needed else CPU
 
 
 def check_delegate(file: ModelFile, delegate: Delegate) -> None:
@@ -139,25 +164,10 @@ def check_delegate(file: ModelFile, delegate: Delegate) -> None:
     Raises:
         DelegateError: It would.
     """
-    if delegate and not needs_edge_tpu(file):
-        raise DelegateError(
-            f'{file.path}: not compiled for an Edge TPU, so delegate "{delegate.name}" would leave '
-            "all of it to the CPU; type: edge-convert export MODEL --edgetpu, and take the "
-            'STEM.edgetpu.tflite that it makes, or set [model] delegate = "cpu"'
-        )
-
-
-def _unallocated(file: ModelFile) -> Any:  # noqa: ANN401
-    with _as_sentences(file.path):
-        return runtime_module().Interpreter(model_content=file.flatbuffer)
-
-
-def _spec(file: ModelFile, runtime: Any) -> ModelSpec:  # noqa: ANN401
-    return join(
-        file,
-        [tensor_spec(detail) for detail in runtime.get_input_details()],
-        [tensor_spec(detail) for detail in runtime.get_output_details()],
-    )
+    kind = delegate.kind
+    if kind.compiled_op and DELEGATES[compiled_for(file)] != kind:
+        advice = kind.compile.format(name=f'"{delegate.name}"')
+        raise DelegateError(f"{file.path}: {advice}")
 
 
 def tensor_spec(detail: dict[str, Any]) -> TensorSpec:
@@ -223,20 +233,17 @@ def list_ops(file: ModelFile) -> tuple[Op, ...]:
     return tuple(ops)
 
 
-class Interpreter:
-    """A loaded model whose heads are addressed by role; one thread at a time may use it.
+class LiteRt:
+    """A model in LiteRT; one thread at a time may use it.
 
     Args:
         file: A verified model file.
-        threads: Of the interpreter, >= 1.
+        threads: Of the XNNPACK delegate, >= 1.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
-
-    Attributes:
-        spec: The model's contract.
 
     Raises:
         ConfigError: There is no delegate of that name.
-        ModelError: The runtime refuses the model, or the manifest does not fit it.
+        ModelError: The runtime refuses the model.
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
 
@@ -244,34 +251,43 @@ class Interpreter:
         self._delegate = delegates.parse(delegate)
         check_delegate(file, self._delegate)
         loaded = [load_delegate(self._delegate)] if self._delegate else None
-        self._flatbuffer = file.flatbuffer
-        self._runtime = open_interpreter(
-            self._flatbuffer, file.path, threads=threads, experimental_delegates=loaded
+        self._path = file.path
+        self._flatbuffer = file.flatbuffer  # LiteRT borrows it
+        self._runtime = _unallocated(
+            file.flatbuffer, file.path, num_threads=threads, experimental_delegates=loaded
         )
-        self.spec: ModelSpec = _spec(file, self._runtime)
 
-    def output_buffers(self) -> Heads:
-        """Return new buffers for the raw heads, by role, owned by the caller."""
-        return {role: np.empty(spec.shape, spec.dtype) for role, spec in self.spec.outputs.items()}
+    def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
+        """Return the inputs and outputs, as the file declares them before `allocate`."""
+        return (
+            [tensor_spec(detail) for detail in self._runtime.get_input_details()],
+            [tensor_spec(detail) for detail in self._runtime.get_output_details()],
+        )
 
-    def invoke(self, input_tensor: NDArray[Any], *, out: Heads) -> None:
-        """Run the model on one input and copy its heads out; the GIL is free meanwhile.
+    def allocate(self) -> None:
+        """Take the memory that the tensors need.
 
-        Args:
-            input_tensor: Of the input's shape and dtype.
-            out: From `output_buffers`; overwritten.
+        Raises:
+            ModelError: The runtime refuses the model.
+            DelegateError: The model was compiled for a delegate, and none runs it.
+        """
+        with _as_sentences(self._path, delegated=bool(self._delegate)):
+            self._runtime.allocate_tensors()
+
+    def invoke(self, tensor: NDArray[Any], spec: ModelSpec, *, out: Tensors) -> None:
+        """Run the model on one input and copy its outputs by role; the GIL is free meanwhile.
 
         Raises:
             DelegateError: The delegate's device failed.
         """
-        self._runtime.set_tensor(self.spec.input.index, input_tensor)  # 6 µs for 270 kB
+        self._runtime.set_tensor(spec.input.index, tensor)  # 6 µs for 270 kB
         self.invoke_bare()
-        for role, spec in self.spec.outputs.items():
+        for role, output in spec.outputs.items():
             # The view lives for this line only: LiteRT refuses to invoke while one is held.
-            np.copyto(out[role], self._runtime.tensor(spec.index)())
+            np.copyto(out[role], self._runtime.tensor(output.index)())
 
     def invoke_bare(self) -> None:
-        """Run the model on whatever its input holds; what `bench` compares the pipeline with.
+        """Run the model on whatever its input holds.
 
         Raises:
             DelegateError: The delegate's device failed.

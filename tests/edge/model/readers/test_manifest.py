@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ModelError
-from edge.model import manifest as mf
+from edge.model import model_file
+from edge.model.readers import manifest as mf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,13 +30,13 @@ END_RECORD = WHOLE.index(b"PK\x05\x06")
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[[bytes], mf.ModelFile]:
-    """Return `edge.model.manifest.read` of bytes."""
+def read(tmp_path: Path) -> Callable[[bytes], model_file.ModelFile]:
+    """Return `edge.model.model_file.read` of bytes."""
     path = tmp_path / "model.tflite"
 
-    def read_bytes(data: bytes) -> mf.ModelFile:
+    def read_bytes(data: bytes) -> model_file.ModelFile:
         path.write_bytes(data)
-        return mf.read(path)
+        return model_file.read(path)
 
     return read_bytes
 
@@ -72,13 +73,16 @@ def test_what_was_appended_is_read_back(read):
     file = read(WHOLE)
 
     assert file.flatbuffer == factories.FLATBUFFER
-    np.testing.assert_array_equal(file.anchors, factories.anchors())
+    np.testing.assert_array_equal(file.description.anchors, factories.anchors())
     sealed = {"digest": mf.digest_of(factories.FLATBUFFER)}
     assert file.manifest == factories.manifest().model_copy(update=sealed)
 
 
 def test_a_model_without_anchors_has_none(read):
-    assert read(mf.append(factories.FLATBUFFER, factories.manifest(), None)).anchors is None
+    assert (
+        read(mf.append(factories.FLATBUFFER, factories.manifest(), None)).description.anchors
+        is None
+    )
 
 
 def test_the_same_model_gives_the_same_bytes():
@@ -138,7 +142,7 @@ def test_a_flipped_bit_of_the_zip_is_refused_or_changes_nothing(read):
             unchanged += 1
             assert file.flatbuffer == whole.flatbuffer
             assert file.manifest == whole.manifest
-            np.testing.assert_array_equal(file.anchors, whole.anchors)
+            np.testing.assert_array_equal(file.description.anchors, whole.description.anchors)
     # Dates, attributes and versions of the zip's headers: read by nobody.
     assert unchanged < 0.3 * 8 * (len(WHOLE) - len(factories.FLATBUFFER))
 
@@ -149,7 +153,7 @@ def test_random_bytes_behind_a_model_give_one_sentence(tmp_path_factory, data):
     path.write_bytes(factories.FLATBUFFER + data)
 
     with pytest.raises(ModelError):
-        mf.read(path)
+        model_file.read(path)
 
 
 @pytest.mark.parametrize(
@@ -173,12 +177,12 @@ def test_a_bare_model_says_how_to_make_one_with_a_manifest(read):
 
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(ModelError, match="no such file; give the path"):
-        mf.read(tmp_path / "gone.tflite")
+        model_file.read(tmp_path / "gone.tflite")
 
 
 def test_a_folder_is_no_model(tmp_path):
     with pytest.raises(ModelError, match="cannot be read: Is a directory"):
-        mf.read(tmp_path)
+        model_file.read(tmp_path)
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(read):
@@ -279,4 +283,4 @@ def test_random_anchors_give_one_sentence(tmp_path_factory, data, header):
     for anchors in (data, b"\x93NUMPY\x01\x00" + length + header + data):
         path.write_bytes(with_anchors(anchors))
         with pytest.raises(ModelError):
-            mf.read(path)
+            model_file.read(path)

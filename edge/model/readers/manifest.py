@@ -9,32 +9,29 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
+import re
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+import numpy as np
+from pydantic import ValidationError
 
-import edge.model.anchors as npy
 from edge.errors import ModelError
+from edge.heads import AnyHead
 from edge.model.delegates import EDGE_TPU_OP
-from edge.model.heads import Head
-from edge.record import PositiveFloat, PositiveInt, Ratio, Record, Text
+from edge.model.description import Description, InputTransform
+from edge.record import PositiveInt, Ratio, Record, Text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 SCHEMA_VERSION: Literal[1] = 1
 MANIFEST_MEMBER = "manifest.json"
 ANCHORS_MEMBER = "anchors.npy"
-# A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
-FLATBUFFER_IDENTIFIER = b"TFL3"
 # The oldest date a zip can hold: the same bytes on every day.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 # Of the members together, unpacked; the largest head known (25,200 anchors) needs 0.4 MiB.
@@ -42,26 +39,15 @@ MAX_MEMBERS_BYTES = 16 * 2**20
 # What damaged bytes raise; RuntimeError is an encrypted member, an unknown compression
 # (NotImplementedError) or JSON nested too deep (RecursionError).
 DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError)
-
-
-class InputTransform(Record):
-    """How a frame becomes the input tensor: resize, colour order, then ``(pixel - mean) / std``.
-
-    Attributes:
-        size_wh: Width and height of the input tensor, pixels.
-        color: Channel order that the model was trained on.
-        mean: Per channel, in pixel values 0..255, in the order of `color`.
-        std: Per channel, in pixel values, > 0.
-        resize: `stretch` fills the input; `letterbox` keeps the aspect, centred.
-        padding: Pixel value of the letterbox bars, before the normalisation.
-    """
-
-    size_wh: tuple[PositiveInt, PositiveInt]
-    color: Literal["rgb", "bgr"]
-    mean: tuple[float, float, float]
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
-    resize: Literal["letterbox", "stretch"]
-    padding: Annotated[int, Field(ge=0, le=255)] = 114
+ANCHOR_SIDES = 4
+# The one header that `anchors_to_bytes` writes. NumPy's own reader takes it for Python source, and
+# on damaged bytes raises whatever a tokenizer may. Source: numpy.lib.format, "Format Version 1.0".
+ANCHORS_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '<f4', 'fortran_order': False, "
+    rb"'shape': \((\d{1,7}), 4\), \} *\n",
+    re.DOTALL,
+)
+SHOWN_BYTES = 100
 
 
 class Calibration(Record):
@@ -119,7 +105,7 @@ class Manifest(Record):
     digest: Text = ""
     input: InputTransform
     outputs: dict[Text, Text]
-    head: Head
+    head: AnyHead
     labels: tuple[Text, ...]
     score_threshold: Ratio = 0.5
     iou_threshold: Ratio = 0.6
@@ -127,22 +113,19 @@ class Manifest(Record):
     accuracy: tuple[Accuracy, ...] = ()
     provenance: Provenance
 
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """A model file, read and verified.
-
-    Attributes:
-        path: Where it came from, for messages.
-        flatbuffer: The model itself, without the zip.
-        manifest: Its description.
-        anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w); `None` for heads without.
-    """
-
-    path: Path
-    flatbuffer: bytes
-    manifest: Manifest
-    anchors: NDArray[np.float32] | None
+    def description(self, anchors: NDArray[np.float32] | None) -> Description:
+        """Return what decode needs of it, with the anchors that stand beside it."""
+        return Description(
+            name=self.name,
+            digest=self.digest,
+            input=self.input,
+            outputs=self.outputs,
+            head=self.head,
+            labels=self.labels,
+            score_threshold=self.score_threshold,
+            iou_threshold=self.iou_threshold,
+            anchors=anchors,
+        )
 
 
 def digest_of(data: bytes) -> str:
@@ -165,22 +148,20 @@ def append(flatbuffer: bytes, manifest: Manifest, anchors: NDArray[np.float32] |
     with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
         _write_member(archive, MANIFEST_MEMBER, text.encode())
         if anchors is not None:
-            _write_member(archive, ANCHORS_MEMBER, npy.to_bytes(anchors))
+            _write_member(archive, ANCHORS_MEMBER, anchors_to_bytes(anchors))
     return out.getvalue()
 
 
-def read(path: Path) -> ModelFile:
-    """Read and verify a model file.
+def read(path: Path, data: bytes) -> tuple[bytes, Manifest, NDArray[np.float32] | None]:
+    """Read and verify a model's bytes; return its FlatBuffer, manifest and anchors.
+
+    Args:
+        path: Where they came from, for messages.
+        data: A FlatBuffer and what follows it.
 
     Raises:
-        ModelError: Missing, truncated, foreign or damaged, or without a manifest.
+        ModelError: Truncated or damaged, or without a manifest.
     """
-    data = _read_bytes(path)
-    if data[4:8] != FLATBUFFER_IDENTIFIER:
-        raise ModelError(
-            f"{path}: expected a TensorFlow Lite model, found {_describe(data)}; "
-            "make one with: edge-convert run"
-        )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             flatbuffer = data[: _zip_start(archive)]
@@ -199,23 +180,7 @@ def read(path: Path) -> ModelFile:
             f"{path}: the model is damaged: expected {manifest.digest[:19]}…, "
             f"found {found[:19]}…; copy the file again"
         )
-    return ModelFile(path, flatbuffer, manifest, anchors)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file; give the path of a .tflite model") from error
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from error
-
-
-def _describe(data: bytes) -> str:
-    if not data:
-        return "an empty file"
-    known = {b"PK\x03\x04": "a zip archive", b"\x89HDF": "an HDF5 (Keras) file"}
-    return known.get(data[:4], f"{len(data)} bytes that begin with {data[:8]!r}")
+    return flatbuffer, manifest, anchors
 
 
 def _zip_start(archive: zipfile.ZipFile) -> int:
@@ -253,22 +218,17 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
     try:
         return Manifest.model_validate(fields)
     except ValidationError as error:
-        faults = "; ".join(f"{_path_of(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
         raise ModelError(f"{path}: its manifest is wrong: {faults}; convert it again") from error
-
-
-def _path_of(location: tuple[int | str, ...]) -> str:
-    """Return where a fault stands in the JSON; pydantic writes a head's kind behind `head`."""
-    if location[0] == "head":
-        location = (location[0], *location[2:])
-    return ".".join(map(str, location))
 
 
 def _read_anchors(path: Path, archive: zipfile.ZipFile) -> NDArray[np.float32] | None:
     if ANCHORS_MEMBER not in archive.namelist():
         return None
     try:
-        return npy.from_bytes(archive.read(ANCHORS_MEMBER))
+        return anchors_from_bytes(archive.read(ANCHORS_MEMBER))
     except ValueError as error:
         raise ModelError(f"{path}: {error}; convert it again") from error
 
@@ -282,3 +242,33 @@ def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
+
+
+def anchors_to_bytes(anchors: NDArray[np.float32]) -> bytes:
+    """Return the `.npy` bytes of `(A, 4)` anchors, the same for the same values."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(anchors, "<f4"), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def anchors_from_bytes(data: bytes) -> NDArray[np.float32]:
+    """Return the anchors, a new `(A, 4)` float32 array of finite numbers.
+
+    Raises:
+        ValueError: The bytes are not what `anchors_to_bytes` writes.
+    """
+    header = ANCHORS_HEADER.match(data)
+    if header is None:
+        raise ValueError(
+            f"anchors must be (A, {ANCHOR_SIDES}) float32 as numpy.save writes them, "
+            f"found {data[:SHOWN_BYTES]!r}"
+        )
+    shape = (int(header[1]), ANCHOR_SIDES)
+    values = data[header.end() :]
+    # Checked before an array is made: a header may claim more than there is memory for.
+    if len(values) != shape[0] * ANCHOR_SIDES * np.dtype(np.float32).itemsize:
+        raise ValueError(f"anchors must fill {shape} float32, found {len(values)} bytes")
+    anchors: NDArray[np.float32] = np.frombuffer(values, "<f4").reshape(shape).astype(np.float32)
+    if not np.isfinite(anchors).all():
+        raise ValueError("anchors must be finite numbers, found infinite ones or NaN")
+    return anchors

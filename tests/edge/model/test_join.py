@@ -5,9 +5,9 @@ from __future__ import annotations
 import factories
 import pytest
 
+from edge.decode.ssd import SsdHead
 from edge.errors import ModelError
-from edge.model.heads import SsdHead
-from edge.model.spec import join
+from edge.model.loaded import join
 
 pytestmark = pytest.mark.board
 
@@ -53,12 +53,12 @@ def test_without_a_background_column_the_scores_have_as_many_columns_as_labels()
     ],
 )
 def test_another_input_than_the_manifests_is_refused(inputs):
-    with pytest.raises(ModelError, match=r"input is .*, but the manifest says \(1, 12, 20, 3\)"):
+    with pytest.raises(ModelError, match=r"input is .*, but the description says \(1, 12, 20, 3\)"):
         join(factories.model_file(), inputs, [BOXES, SCORES])
 
 
 def test_an_output_that_the_model_does_not_have_is_named_beside_those_it_has():
-    with pytest.raises(ModelError, match="names output 'raw_scores', the model has 'raw_boxes';"):
+    with pytest.raises(ModelError, match="names output 'raw_scores', the model has 'raw_boxes'"):
         join(factories.model_file(), [INPUT], [BOXES])
 
 
@@ -73,7 +73,7 @@ def test_an_output_that_the_model_does_not_have_is_named_beside_those_it_has():
 def test_roles_that_are_not_an_ssd_heads_are_refused(outputs, found):
     file = factories.model_file(manifest=factories.manifest(outputs=outputs))
 
-    with pytest.raises(ModelError, match=f"roles boxes and scores, the manifest names {found};"):
+    with pytest.raises(ModelError, match=f"roles boxes and scores, the description names {found}"):
         join(file, [INPUT], [BOXES, SCORES])
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ModelError
-from edge.model.heads import AnchorFreeGrid, AnchorFreeHead, SegmentationHead, YoloGrid, YoloHead
-from edge.model.spec import join
+from edge.model.loaded import join
 
 pytestmark = pytest.mark.board
 
@@ -132,7 +134,7 @@ def test_only_a_distribution_has_bins(head):
 
 def test_a_yolo_grid_has_three_roles_or_one():
     grid = YoloGrid(boxes="b", objectness="o", scores="o", anchors_px=ANCHORS_PX)
-    with pytest.raises(ModelError, match=r"three output roles or in one, .* names b, o, o;"):
+    with pytest.raises(ModelError, match=r"three output roles or in one, .* names b, o, o"):
         joined(YoloHead(grids=(grid,)), {"b": (1, 2, 3, 8), "o": (1, 2, 3, 8)})
 
 
