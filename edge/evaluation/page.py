@@ -69,8 +69,10 @@ def _facts(measured: Measurement) -> list[tuple[str, str]]:
         *(
             (
                 f"model {letter}".strip(),
-                f"{result.file.description.name}, {result.file.path}, "
-                f"{result.file.description.digest}",
+                (
+                    f"{result.file.description.name}, {result.file.path}, "
+                    f"{result.file.description.digest}"
+                ),
             )
             for letter, result in zip(letters(results), results, strict=True)
         ),
