@@ -137,14 +137,15 @@ def measure(  # noqa: PLR0913
         )
     known = sorted(set.intersection(*(set(run.known_ids()) for run in runs)))
     if not known:
-        raise ModelError(f"{files[1].path}: it knows no label that {files[0].path} knows too")
+        names = ", ".join(str(file.path) for file in files)
+        raise ModelError(f"{names}: expected a label that all know, found none; measure them apart")
     evaluations = tuple(run.evaluation(list(seen), known) for run in runs)
     plain = Measurement(truth, seen, tuple(known), runs, evaluations, ())
     return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
 
 
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
-    kind, wanted, run = JUDGED[task_of(file)]
+    kind, wanted, run = JUDGED[_task(file)]
     if truth.holds != wanted:
         raise ModelError(
             f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {truth.holds}; "
@@ -154,7 +155,7 @@ def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
     return made
 
 
-def task_of(file: ModelFile) -> str:
+def _task(file: ModelFile) -> str:
     """Return what a model does: a key of `JUDGED`."""
     return "segmentation" if isinstance(file.manifest.head, SegmentationHead) else "detection"
 

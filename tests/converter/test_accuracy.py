@@ -15,6 +15,7 @@ from calibration.images import read_image
 from converter.accuracy import Annotations, compare, compare_all
 from edge.errors import SourceError
 from edge.evaluation.box_run import BoxRun
+from edge.evaluation.truth import numbered
 from edge.model import manifest
 from edge.model.default import default_model_path
 from edge.model.heads import SegmentationHead
@@ -66,7 +67,7 @@ def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file
     found = []
     for each in (file, worse):
         run = BoxRun(each, truth)
-        for number, path in truth.numbered(paths):
+        for number, path in numbered(truth, paths):
             run.see(number, read_image(path))
         found.append(run.evaluation(sorted(truth.files), run.known_ids()).metrics)
     for row in rows:
