@@ -194,25 +194,23 @@ def _with_intervals(
     if not resamples:
         return plain
     drawn = bootstrap(samples, seed=seed, resamples=resamples, progress=drawing)
-    # of shape (resamples, models, M)
-    metrics = list(plain.evaluations[0].metrics)[: drawn.shape[2]]
+    metrics = list(plain.evaluations[0].metrics)[: values.shape[1]]
+
+    def intervals(values: NDArray[np.float64]) -> dict[str, Interval]:  # of (resamples, M)
+        return {metric: interval(values[:, column]) for column, metric in enumerate(metrics)}
+
     evaluations = tuple(
-        replace(
-            result,
-            intervals={
-                metric: interval(drawn[:, number, column]) for column, metric in enumerate(metrics)
-            },
-        )
+        replace(result, intervals=intervals(drawn[:, number]))
         for number, result in enumerate(plain.evaluations)
     )
-    differences = [
-        Difference(
-            model=number,
-            metric=metric,
-            values=(float(values[0, column]), float(values[number, column])),
-            interval=interval(drawn[:, number, column] - drawn[:, 0, column]),
-        )
+    differences = tuple(
+        Difference(number, metric, (float(first), float(other)), ends)
         for number in range(1, len(samples))
-        for column, metric in enumerate(metrics)
-    ]
-    return replace(plain, evaluations=evaluations, differences=tuple(differences))
+        for (metric, ends), first, other in zip(
+            intervals(drawn[:, number] - drawn[:, 0]).items(),
+            values[0],
+            values[number],
+            strict=True,
+        )
+    )
+    return replace(plain, evaluations=evaluations, differences=differences)
