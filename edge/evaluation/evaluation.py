@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from edge.evaluation.bootstrap import Interval, Sample
@@ -60,6 +62,11 @@ class Mistakes:
     key: int
     count: int
     text: str
+
+
+def worst_first(rows: Iterable[Mistakes]) -> tuple[Mistakes, ...]:
+    """Return those that count any, the most first."""
+    return tuple(sorted(filter(lambda row: row.count, rows), key=lambda row: (-row.count, row.key)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # A VOC file of 1,000 objects has 400 kB. Parsing may take a hundred times as much memory.
 MAX_FILE_BYTES = 4 * 2**20
+# What is installed under another name than it is imported by.
+PACKAGES = {"PIL": "Pillow", "yaml": "PyYAML"}
 # Notepad and PowerShell write these first.
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -32,7 +34,7 @@ def library(module: str) -> Any:  # noqa: ANN401
     except ImportError as error:
         name = module.partition(".")[0]
         raise DependencyError(
-            f"{name} is needed to measure a model, and is not installed; type: "
+            f"{PACKAGES.get(name, name)} is needed to measure a model, and is not installed; type: "
             "pip install 'edge-vision[eval]'"
         ) from error
 

@@ -10,7 +10,7 @@ from edge.errors import SourceError
 from edge.evaluation import names as names_file
 from edge.evaluation.faults import Faults
 from edge.evaluation.images import opened
-from edge.evaluation.pairing import Claim, ImageIndex
+from edge.evaluation.pairing import Claim, ImageIndex, absolute
 from edge.evaluation.truth import MaskTruth, merge_names
 
 if TYPE_CHECKING:
@@ -42,12 +42,14 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
         SourceError: No mask fits an image, or those of the first images cannot be read.
     """
     faults = Faults()
-    claims = [
-        Claim(path, path.name, stem=stem_of(path))
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-    ]
-    pairs = ImageIndex(images).pair(claims, folder, faults)
+    index = ImageIndex(images)
+    pairs = index.pair(claims(folder, index), folder, faults)
+    images_of = {absolute(claim.place): image for claim, image in pairs}
+    if any(absolute(image) in images_of for image in images_of.values()):
+        raise SourceError(
+            f"{folder}: expected masks, found images among them of the same names; give a folder "
+            "that holds masks only"
+        )
     files = sorted(((image, claim.place) for claim, image in pairs), key=lambda pair: pair[0].name)
     masks = [mask for _, mask in files]
     labels = names or names_file.beside(folder, faults)
@@ -62,9 +64,14 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
     )
 
 
-def stem_of(path: Path) -> str:
-    """Return the stem of the image that a mask belongs to."""
-    return path.stem.removesuffix(NAME_END)
+def claims(folder: Path, index: ImageIndex) -> list[Claim]:
+    """Return the files of a folder that may be masks; an image may lie beside its own."""
+    every = [
+        Claim(path, path.name, stem=path.stem.removesuffix(NAME_END))
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+    ]
+    return [claim for claim in every if index.candidates(claim) or not index.holds(claim.place)]
 
 
 def read_mask(path: Path, *, is_binary: bool) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError, SourceError
-from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes
+from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes, worst_first
 from edge.evaluation.mask_folder import VOID, read_mask
 from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import LabelMatch, match_labels
@@ -251,10 +251,8 @@ def _tables(
 
 def _worst(keys: Sequence[int], counts: NDArray[np.int64]) -> tuple[Mistakes, ...]:
     wrong = (counts[:, 1] - counts[:, 0]).sum(axis=1)  # (N,)
-    pixels = np.maximum(counts[:, 1].sum(axis=1), 1)
-    rows = [
-        Mistakes(key, int(count), f"{count / total:.1%} of the pixels wrong")
-        for key, count, total in zip(keys, wrong, pixels, strict=True)
-        if count
-    ]
-    return tuple(sorted(rows, key=lambda row: (-row.count, row.key)))
+    shares = wrong / np.maximum(counts[:, 1].sum(axis=1), 1)
+    return worst_first(
+        Mistakes(key, int(count), f"{share:.1%} of the pixels wrong")
+        for key, count, share in zip(keys, wrong, shares, strict=True)
+    )

@@ -137,7 +137,8 @@ def measure(  # noqa: PLR0913
         )
     known = sorted(set.intersection(*(set(run.known_ids()) for run in runs)))
     if not known:
-        raise ModelError(f"{files[1].path}: it knows no label that {files[0].path} knows too")
+        names = ", ".join(str(file.path) for file in files)
+        raise ModelError(f"{names}: expected a label that all know, found none; measure them apart")
     evaluations = tuple(run.evaluation(list(seen), known) for run in runs)
     plain = Measurement(truth, seen, tuple(known), runs, evaluations, ())
     return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
@@ -188,25 +189,23 @@ def _with_intervals(
     if not resamples:
         return plain
     drawn = bootstrap(samples, seed=seed, resamples=resamples, progress=drawing)
-    # of shape (resamples, models, M)
-    metrics = list(plain.evaluations[0].metrics)[: drawn.shape[2]]
+    metrics = list(plain.evaluations[0].metrics)[: values.shape[1]]
+
+    def intervals(values: NDArray[np.float64]) -> dict[str, Interval]:  # of (resamples, M)
+        return {metric: interval(values[:, column]) for column, metric in enumerate(metrics)}
+
     evaluations = tuple(
-        replace(
-            result,
-            intervals={
-                metric: interval(drawn[:, number, column]) for column, metric in enumerate(metrics)
-            },
-        )
+        replace(result, intervals=intervals(drawn[:, number]))
         for number, result in enumerate(plain.evaluations)
     )
-    differences = [
-        Difference(
-            model=number,
-            metric=metric,
-            values=(float(values[0, column]), float(values[number, column])),
-            interval=interval(drawn[:, number, column] - drawn[:, 0, column]),
-        )
+    differences = tuple(
+        Difference(number, metric, (float(first), float(other)), ends)
         for number in range(1, len(samples))
-        for column, metric in enumerate(metrics)
-    ]
-    return replace(plain, evaluations=evaluations, differences=tuple(differences))
+        for (metric, ends), first, other in zip(
+            intervals(drawn[:, number] - drawn[:, 0]).items(),
+            values[0],
+            values[number],
+            strict=True,
+        )
+    )
+    return replace(plain, evaluations=evaluations, differences=differences)

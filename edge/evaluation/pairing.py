@@ -66,12 +66,17 @@ class ImageIndex:
         images: Their paths.
     """
 
-    def __init__(self, images: Iterable[Path]) -> None:
+    def __init__(self, images: Sequence[Path]) -> None:
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
+        self._paths = set(map(absolute, images))
         for path in images:
             self._by_name[plain(path.name)].append(path)
             self._by_stem[plain(path.stem)].append(path)
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a file is one of the images."""
+        return absolute(path) in self._paths
 
     def candidates(self, claim: Claim) -> list[Path]:
         """Return the images of a claim's name, or else of its stem."""

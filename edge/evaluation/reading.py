@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edge.errors import SourceError
 from edge.evaluation import coco_file, mask_folder, names, voc_folder, yolo_folder
 from edge.evaluation.images import chosen, find_images
-from edge.evaluation.pairing import absolute, plain
+from edge.evaluation.pairing import Claim, ImageIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,25 +34,19 @@ def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None =
     labels = names.read(names_path) if names_path else None
     if not annotations.is_dir():
         return coco_file.read(annotations, images)
-    own = set(map(absolute, images))
-    files = [path for path in sorted(annotations.rglob("*")) if absolute(path) not in own]
-    stems = {plain(path.stem) for path in images}
+    index = ImageIndex(images)
+    files = sorted(annotations.rglob("*"))
 
-    def fitting(*suffixes: str) -> list[Path]:
-        return [
-            path
-            for path in files
-            if path.suffix.lower() in suffixes
-            and stems & {plain(path.stem), plain(mask_folder.stem_of(path))}
-        ]
+    def fits(path: Path) -> bool:
+        return bool(index.candidates(Claim(path, path.name, stem=path.stem)))
 
-    # What is named as the images are goes before what may lie there by chance.
-    if fitting(".xml"):
-        return voc_folder.read(annotations, images)
-    if fitting(".txt"):
-        return yolo_folder.read(annotations, images, names=labels)
-    masks = fitting(*mask_folder.SUFFIXES)
     documents = [path for path in files if path.suffix.lower() == ".xml"]
+    # What is named as the images are goes before what may lie there by chance.
+    if any(map(fits, documents)):
+        return voc_folder.read(annotations, images)
+    if any(fits(path) for path in files if path.suffix.lower() == ".txt"):
+        return yolo_folder.read(annotations, images, names=labels)
+    masks = any(map(index.candidates, mask_folder.claims(annotations, index)))
     jsons = [path for path in files if path.suffix.lower() == ".json"]
     jsons = [path for path in jsons if path.parent == annotations] or jsons
     if len(jsons) == 1:

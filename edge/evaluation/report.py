@@ -21,17 +21,17 @@ CLASSES_SHOWN = 20
 class Ratio(float):
     """A number that is shown with four digits."""
 
+    digits = 4
+
     def __str__(self) -> str:
-        """Return it with four digits."""
-        return f"{float(self):.4f}"
+        """Return it with its digits."""
+        return f"{float(self):.{self.digits}f}"
 
 
-class Milliseconds(float):
+class Milliseconds(Ratio):
     """A time that is shown with two digits."""
 
-    def __str__(self) -> str:
-        """Return it with two digits."""
-        return f"{float(self):.2f}"
+    digits = 2
 
 
 def fields(measured: Measurement) -> dict[str, Any]:

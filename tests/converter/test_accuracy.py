@@ -16,6 +16,7 @@ from edge.capture.images import load_image
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import SourceError
 from edge.evaluation.box_run import BoxRun
+from edge.evaluation.truth import numbered
 from edge.model import model_file
 from edge.model.default import default_model_path
 from edge.model.model_file import ModelFile
@@ -66,7 +67,7 @@ def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file
     found = []
     for each in (file, worse):
         run = BoxRun(each, truth)
-        for number, path in truth.numbered(paths):
+        for number, path in numbered(truth, paths):
             run.see(number, load_image(path))
         found.append(run.evaluation(sorted(truth.files), run.known_ids()).metrics)
     for row in rows:

@@ -160,6 +160,24 @@ def test_masks_may_lie_beside_their_images(tmp_path):
     assert mask_folder.read(tmp_path, [image, mask], names=None).masks == {0: mask}
 
 
+def test_masks_may_lie_below_the_folder_of_all_images(tmp_path):
+    image = write(tmp_path / "a.png", np.zeros((3, 4, 3), np.uint8))
+    (tmp_path / "masks").mkdir()
+    mask = write(tmp_path / "masks" / "a.png", IDS)
+
+    truth = reading.read(tmp_path / "masks", reading.find_images(tmp_path))
+
+    assert (truth.files, truth.masks) == ({0: image}, {0: mask})
+
+
+def test_images_and_masks_that_cannot_be_told_apart_are_refused(tmp_path):
+    (tmp_path / "masks").mkdir()
+    images = [write(tmp_path / "a.png", IDS), write(tmp_path / "masks" / "a.png", IDS)]
+
+    with pytest.raises(SourceError, match="give a folder that holds masks only"):
+        reading.read(tmp_path, images)
+
+
 def test_names_of_the_class_ids_are_read_from_beside_the_masks(folder, images):
     write(folder / "a.png", IDS)
     (folder / "classes.txt").write_text("nothing\ncat\n")
