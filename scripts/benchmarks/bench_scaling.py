@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import bench_document
 import bench_growth_runs
-import bench_peers_files
 from bench_growth import grown
 from bench_growth_kernels import kernels, per_score
 from bench_peers_worker import PeerError
+from edge_process import make_clip
 
 from edge.errors import EdgeError
 from edge.model import manifest
@@ -64,7 +64,7 @@ def measure(arguments: argparse.Namespace) -> list[Outcome]:
     outcomes += per_score(file, rounds=rounds * KERNEL_ROUNDS)
     with tempfile.TemporaryDirectory() as name:
         clip = Path(name) / "clip.mp4"
-        bench_peers_files.make_clip(clip)
+        make_clip(clip)
         outcomes.append(
             grown(bench_growth_runs.threads(file, frames=min(frames, INVOKES)), rounds=rounds)
         )
