@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -106,10 +107,12 @@ class Messages:
 
     Attributes:
         times_s: When each came, `time.perf_counter`.
+        cameras: Whose it was: the next level of the topic.
     """
 
     def __init__(self, port: int, device: str) -> None:
         self.times_s: list[float] = []
+        self.cameras: list[str] = []
         subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = lambda client, *_: client.subscribe(f"edge/{device}/#")
@@ -127,6 +130,7 @@ class Messages:
 
     def _count(self, topic: str) -> None:
         if topic.endswith("/detections"):
+            self.cameras.append(topic.split("/")[2])
             self.times_s.append(time.perf_counter())
 
     def __enter__(self) -> Self:
@@ -146,6 +150,7 @@ class Window:
         rate_hz: Results a second.
         cpu_ms: CPU time of the whole process for a frame.
         rss_mib: Resident memory at the end.
+        cameras: Results of each camera.
         growth_bytes: Of what Python allocates, for a frame; `None` where that was not traced.
     """
 
@@ -153,6 +158,7 @@ class Window:
     rate_hz: float
     cpu_ms: float
     rss_mib: float
+    cameras: dict[str, int]
     growth_bytes: float | None = None
 
 
@@ -164,37 +170,58 @@ class EdgeProcess:
         folder: For its configuration and its log; the working folder.
         port: Of the broker.
         traced: Python's allocations are counted.
+        model: A `.tflite`; the built-in one without.
     """
 
-    def __init__(self, tree: Path, folder: Path, *, port: int, traced: bool = False) -> None:
+    def __init__(
+        self,
+        tree: Path,
+        folder: Path,
+        *,
+        port: int,
+        traced: bool = False,
+        model: Path | None = None,
+    ) -> None:
         self._config = folder / "bench.toml"
         self._log = folder / "bench.log"
         self._port = port
         self._traced = traced
+        self._model = f"file = '{model.resolve()}'\n" if model else ""
         self._environment = {**os.environ, "PYTHONPATH": str(tree)}
         self._starts = 0
 
-    def run(self, clip: Path, *, lead: int, frames: int) -> Window:
+    def run(self, clip: Path, *, lead: int, frames: int, cameras: int = 1) -> Window:
         """Start it, let `lead` frames pass, measure so many, and end it.
 
+        Args:
+            clip: What each camera shows, again and again.
+            lead: Of all cameras together.
+            frames: Likewise.
+            cameras: How many; each is a `[[camera]]` of the one process.
+
         Raises:
-            EdgeError: It ended, or gave no more results.
+            EdgeError: It ended, or gave no more results, or not those of every camera.
         """
         self._starts += 1
         device = f"bench-{os.getpid()}-{id(self)}-{self._starts}"
         self._config.write_text(
-            f"[device]\nname = '{device}'\n[camera]\nsource = 'file:{clip}'\nloop = true\n"
-            f"[model]\nthreads = 1\n[mqtt]\nurl = 'mqtt://{broker.LOOPBACK}:{self._port}'\n",
+            f"[device]\nname = '{device}'\n"
+            + _cameras(cameras, clip)
+            + f"[model]\nthreads = 1\n{self._model}"
+            f"[mqtt]\nurl = 'mqtt://{broker.LOOPBACK}:{self._port}'\n",
             encoding="utf-8",
         )
         with Messages(self._port, device) as messages, self._log.open("w") as log:
             started_s = time.perf_counter()
             with self._started(log) as process:
                 try:
-                    return self._measured(process, messages, (lead, frames), started_s=started_s)
+                    window = self._measured(process, messages, (lead, frames), started_s=started_s)
                 finally:
                     process.terminate()
                     process.communicate(timeout=END_TIMEOUT_S)
+        if len(window.cameras) != cameras:
+            raise EdgeError(f"expected results of {cameras} cameras, found {window.cameras}")
+        return window
 
     def _started(self, log: object) -> subprocess.Popen[str]:
         program = ["-c", TRACED] if self._traced else ["-m", "edge"]
@@ -226,6 +253,7 @@ class EdgeProcess:
             rate_hz=done / (times_s[last[0] - 1] - times_s[first[0] - 1]),
             cpu_ms=(last[1] - first[1]) * 1e3 / done,
             rss_mib=kernel.memory_info().rss / MIB,
+            cameras=dict(Counter(messages.cameras[first[0] : last[0]])),
             growth_bytes=(last_bytes - first_bytes) / done if self._traced else None,
         )
 
@@ -253,3 +281,10 @@ class EdgeProcess:
                     f"{timeout_s:g} s: {said[-1] if said else 'it said nothing'}"
                 )
             time.sleep(POLL_S)
+
+
+def _cameras(count: int, clip: Path) -> str:
+    source = f"source = 'file:{clip}'\nloop = true\n"
+    if count == 1:  # as every revision knows it
+        return f"[camera]\n{source}"
+    return "".join(f"[[camera]]\nname = 'camera{n}'\n{source}" for n in range(count))
