@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,6 @@ from edge.model.delegates import CPU
 from edge.terminal.command import DONE, add_verb, positive
 
 if TYPE_CHECKING:
-    import argparse
-
     from edge.benchmark.result import Result
     from edge.config.sections import Config
 
@@ -36,6 +35,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     )
     parser.add_argument(
         "models",
+        action=_Models,
         metavar="MODEL",
         nargs="*",
         help="models of edge-convert (default: the built-in one); or: compare A.json B.json",
@@ -70,6 +70,39 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--layers", action="store_true", help="time each op of the models instead")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with plots")
+
+
+class _Models(argparse.Action):
+    """Keeps the words; behind `compare` the help is that of `edge bench compare`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401
+        _: object = None,
+    ) -> None:
+        """Keep them."""
+        setattr(namespace, self.dest, values)
+        if values[:1] == [COMPARE]:
+            parser.print_help = _compare_parser().print_help  # type: ignore[method-assign]
+
+
+def _compare_parser() -> argparse.ArgumentParser:
+    """Return what describes `edge bench compare`."""
+    parser = argparse.ArgumentParser(
+        prog="edge bench compare",
+        description="Compare two files of edge bench --json: each figure's ratio with its 95 %\n"
+        "interval, and what else differs. Compared are the settings that both have, or the\n"
+        "only one of each.",
+        epilog="example:\n  edge bench compare before.json after.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("A.json", help="the ratio is B over this")
+    parser.add_argument("B.json", help="the later run")
+    parser.add_argument("--json", metavar="FILE", help="write the comparison as JSON")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
+    return parser
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -168,6 +168,23 @@ def test_the_command_prints_and_writes_what_compare_reads(segmenter, tmp_path, c
     assert len(json.loads((tmp_path / "c.json").read_text())["figures"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(["compare", "--help"], "usage: edge bench compare", id="of compare"),
+        pytest.param(["compare", "a.json", "-h"], "usage: edge bench compare", id="behind a file"),
+        pytest.param(["--help"], "--duration TIME", id="of bench"),
+    ],
+)
+def test_bench_and_its_compare_have_helps_of_their_own(words, said, capsys):
+    with pytest.raises(SystemExit, match=r"^0$"):
+        bench(*words)
+
+    out = capsys.readouterr().out
+    assert said in out
+    assert ("--duration" in out) is (words == ["--help"])
+
+
 def test_threads_are_settings_of_their_own(segmenter, tmp_path, capsys):
     path = tmp_path / "a.json"
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from edge.benchmark.spread import MAX_DISAGREEMENT, Spread
 from edge.errors import SourceError
+from edge.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +30,6 @@ ELAPSED = "ratio, elapsed"
 JUDGED_UNITS = ("ratio", "MiB", ELAPSED)
 # Runnable threads per core before the run, up to which a machine is idle.
 IDLE_LOAD = 0.25
-NUMBERS = ("cores", "load", "median", "low", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,7 @@ class Measured:
     spread: Spread
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Record):
     """One line of the file: a figure, and what it was measured on.
 
     Attributes:
@@ -54,7 +55,7 @@ class Reference:
     """
 
     board: str
-    cores: float
+    cores: int
     load: float
     os: str
     python: str
@@ -117,11 +118,11 @@ def references(host: Host, found: Iterable[Measured], *, threads: int) -> list[R
 def write(path: Path, rows: Sequence[Reference]) -> None:
     """Write a board's file; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = [field.name for field in fields(Reference)]
+    names = list(Reference.model_fields)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([getattr(row, name) for name in names] for row in rows)
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row.model_dump() for row in rows)
 
 
 def read(path: Path) -> list[Reference]:
@@ -130,18 +131,18 @@ def read(path: Path) -> list[Reference]:
     Raises:
         SourceError: It is missing or damaged.
     """
-    names = [field.name for field in fields(Reference)]
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = [_row(path, row, names) for row in reader]
+            return [Reference.model_validate(row) for row in csv.DictReader(file, strict=True)]
     except FileNotFoundError as error:
         raise SourceError(
             f"{path}: this board has no reference figures; make them with: scripts/bench --record"
         ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path}: cannot be read: {error}; restore it with git") from error
-    return rows
+    except ValidationError as error:
+        names = ", ".join(Reference.model_fields)
+        raise SourceError(f"{path}: expected the columns {names}: {error}") from error
 
 
 def judge(host: Host, found: Iterable[Measured], known: Iterable[Reference]) -> list[Verdict]:
@@ -184,12 +185,3 @@ def _not_judged(host: Host, item: Measured, reference: Reference) -> str:
         if load > IDLE_LOAD * cores:
             return f"load {load:g} {when}"
     return ""
-
-
-def _row(path: Path, row: dict[str, str], names: list[str]) -> Reference:
-    try:
-        numbers = {name: float(row[name]) for name in NUMBERS}
-        texts = {name: str(row[name]) for name in names if name not in NUMBERS}
-    except (KeyError, TypeError, ValueError) as error:
-        raise SourceError(f"{path}: expected the columns {', '.join(names)}: {error!r}") from error
-    return Reference(**texts, **numbers)  # type: ignore[arg-type]

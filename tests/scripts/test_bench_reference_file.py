@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import bench_reference_file as reference
 import pytest
+from bench_reference_file import ELAPSED, Measured
 from benchmark_results import HOST
 
-from edge.benchmark import reference
-from edge.benchmark.reference import ELAPSED, Measured
 from edge.benchmark.spread import spread
 from edge.errors import SourceError
 
