@@ -30,8 +30,10 @@ def sentence(fault: ErrorDetails, sections: Mapping[str, type[Section]]) -> str:
     text = fault["msg"].removeprefix("Value error, ")
     if not fault["loc"]:
         return text
+    section, *keys = [str(part) for part in fault["loc"]]
     # The options of a source stand in its section like any other key.
-    section, *keys = [str(part) for part in fault["loc"] if part != "options"]
+    if "options" in keys and (keys[1:] or fault["type"] != "extra_forbidden"):
+        keys.remove("options")
     key = ".".join(keys)
     if fault["type"] == "extra_forbidden":
         if not key:
