@@ -27,7 +27,7 @@ from edge import app
 from edge.config import reading as config
 from edge.cores import Cores, confined
 from edge.demo import broker
-from edge.model.loaded import load_model
+from edge.model.loaded import LoadedModel, load_model
 from edge.terminal import table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import tracemalloc
@@ -241,3 +242,48 @@ def test_a_source_that_changes_its_size_is_followed():
         while (taken := capture.take(LONG_S)) is not None:
             sizes.append(taken.size_wh)
     assert sizes == [(8 + k // 3,) * 2 for k in range(12)]
+
+
+def test_polling_never_waits():
+    source = CountingSource(count=2, live=True, permits=0)
+    with CaptureThread(source, buffers(), camera="door") as capture:
+        assert capture.poll() is None
+        source.permit(1)
+        assert eventually(lambda: (frame := capture.poll()) and frame.sequence == 0)
+        assert capture.poll() is None
+        assert not capture.ended
+        source.permit(2)
+        assert eventually(lambda: (frame := capture.poll()) and frame.sequence == 1)
+        assert eventually(lambda: capture.poll() is None and capture.ended)
+
+
+def test_polling_raises_what_broke_the_source():
+    source = BreakingSource(SourceError("camera: unplugged"), count=0)
+    with CaptureThread(source, buffers(), camera="door") as capture:
+        assert eventually(lambda: not capture_threads())
+        with pytest.raises(SourceError, match="unplugged"):
+            capture.poll()
+
+
+def test_one_consumer_waits_for_several_captures_by_one_condition():
+    changed = threading.Condition()
+    sources = [CountingSource(count=300, live=True, permits=0) for _ in range(3)]
+    captures = [
+        CaptureThread(source, buffers(), camera=f"camera{number}", changed=changed)
+        for number, source in enumerate(sources)
+    ]
+
+    def poll_all():
+        return [frame for capture in captures if (frame := capture.poll())]
+
+    with contextlib.ExitStack() as stack:
+        for capture in captures:
+            stack.enter_context(capture)
+        for number in (2, 0, 1, 1, 2):
+            sources[number].permit(1)
+            found = []
+            with changed:
+                while not found:
+                    found = poll_all()
+                    assert found or changed.wait(LONG_S)
+            assert [frame.camera for frame in found] == [f"camera{number}"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from image_files import exif_orientation, png_claiming
 
-from edge.capture.images import load_image
+from edge.capture.files import open_file
+from edge.capture.images import load_image, open_images
+from edge.capture.options import SourceOptions
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -88,3 +93,26 @@ def test_a_header_bomb_is_refused_before_its_pixels_are_asked_for(tmp_path, monk
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(SourceError, match=r"gone\.jpg: cannot be read: No such file"):
         load_image(tmp_path / "gone.jpg")
+
+
+@pytest.mark.parametrize("name", [b"\xff.png", b"caf\xe9.png", "ü.png".encode()])
+def test_the_name_of_a_file_is_bytes(tmp_path, name):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    path.write_bytes(cv2.imencode(".png", np.full((4, 6, 3), 9, np.uint8))[1].tobytes())
+
+    assert load_image(path).shape == (4, 6, 3)
+    assert read_all(open_images(str(tmp_path), SourceOptions())) == [(6, 4)]
+    assert read_all(open_file(str(path), SourceOptions())) == [(6, 4)]
+
+
+def test_a_video_whose_name_is_no_text_is_refused_and_does_not_end_the_process(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4"))
+    path.write_bytes(b"no video")
+
+    with pytest.raises(SourceError, match="expected a name in UTF-8, found one with other bytes"):
+        open_file(str(path), SourceOptions())
+
+
+def read_all(source) -> list[tuple[int, int]]:
+    with source:
+        return [picture.size_wh for picture in iter(lambda: source.read(None), None)]

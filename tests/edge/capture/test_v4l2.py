@@ -5,16 +5,20 @@ import os
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
+from edge.capture.opencv import differences
 from edge.capture.options import V4l2Options
 from edge.capture.v4l2 import (
     BUFFERS,
     V4l2Source,
     check_device,
+    check_v4l2,
     device_path,
-    differences,
+    driver_ns,
     explain,
+    raw_pixels,
     requested,
 )
 from edge.errors import SourceError
@@ -122,6 +126,57 @@ def test_what_was_granted_otherwise_is_told():
         "asked for 30 Hz, it gives 15 Hz",
     ]
     assert differences(V4l2Options(), size_wh=(1, 1), rate_hz=0.0) == []
+
+
+def raw(*, rows: int, row_bytes: int, tail_bytes: int = 0) -> np.ndarray:
+    """Return the bytes of a frame, each of a row holding its number."""
+    lines = np.repeat(np.arange(rows, dtype=np.uint8)[:, None], row_bytes, axis=1)
+    return np.concatenate([lines.reshape(-1), np.full(tail_bytes, 99, np.uint8)])[None]
+
+
+@pytest.mark.parametrize("extra", [(0, 0), (16, 0), (0, 7)], ids=["", "padded rows", "a tail"])
+@pytest.mark.parametrize(
+    ("fourcc", "rows", "row_bytes", "shape"),
+    [("YUYV", 8, 32, (8, 16, 2)), ("NV12", 12, 16, (12, 16)), ("GREY", 8, 16, (8, 16))],
+)
+def test_raw_bytes_take_the_shape_of_their_format(fourcc, rows, row_bytes, shape, extra):
+    padding_bytes, tail_bytes = extra
+    data = raw(rows=rows, row_bytes=row_bytes + padding_bytes, tail_bytes=tail_bytes)
+    pixels = raw_pixels(data, fourcc, size_wh=(16, 8))
+    assert pixels.shape == shape
+    assert np.shares_memory(pixels, data)
+    for row in range(rows):
+        assert (pixels[row] == row).all()
+
+
+def test_a_raw_frame_that_is_cut_short_is_none():
+    assert raw_pixels(np.zeros((1, 255), np.uint8), "YUYV", size_wh=(16, 8)) is None
+
+
+@pytest.mark.parametrize(
+    ("position_ms", "expected_ns"),
+    [
+        pytest.param(4_990.123, 4_990_123_000, id="10 ms ago"),
+        pytest.param(0.0, None, id="no time"),
+        pytest.param(-1.0, None, id="not known"),
+        pytest.param(5_001.0, None, id="ahead"),
+        pytest.param(1.7e12, None, id="of the wall clock"),
+    ],
+)
+def test_a_drivers_time_counts_where_it_is_of_the_monotonic_clock(position_ms, expected_ns):
+    assert driver_ns(position_ms, 5_000_000_000) == expected_ns
+
+
+@pytest.mark.parametrize("location", ["cam0", "pipe", "", "/dev/null", "{folder}/pipe", "{folder}"])
+def test_what_can_be_no_camera_is_refused_without_opening_it(tmp_path, location):
+    os.mkfifo(tmp_path / "pipe")
+    location = location.format(folder=tmp_path)
+    with pytest.raises(SourceError, match=r"names no device|expected a camera, found something"):
+        check_v4l2(location, V4l2Options())
+
+
+def test_a_camera_that_may_be_plugged_in_later_is_no_fault():
+    check_v4l2("9876", V4l2Options())
 
 
 @pytest.mark.hardware
