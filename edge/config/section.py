@@ -19,3 +19,8 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=False
     )
+
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """Return the keys that may stand in it."""
+        return list(cls.model_fields)
