@@ -80,12 +80,10 @@ def _failure(check: Callable[[], object]) -> list[str]:
 
 def _checks(config: Config) -> Iterator[tuple[str, Path | None, Callable[[], object]]]:
     """Yield what is checked: what stands before its fault, the file that it is about, the check."""
-    from edge import app  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
     from edge.config.faults import camera_label  # noqa: PLC0415
     from edge.sinks.mqtt_settings import read_password, tls_context  # noqa: PLC0415
 
-    yield "", config.model.file, partial(app.model_file, config)
-    yield "", None, partial(_check_delegate, config)
+    yield "", config.model.file, partial(_check_model, config)
     names = [camera.name for camera in config.cameras]
     for index, camera in enumerate(config.cameras):
         place = f"{camera_label(index, names)} source: "
@@ -99,10 +97,13 @@ def _checks(config: Config) -> Iterator[tuple[str, Path | None, Callable[[], obj
         yield "", certificates, partial(tls_context, certificates)
 
 
-def _check_delegate(config: Config) -> None:
-    from edge.model import delegates  # noqa: PLC0415
+def _check_model(config: Config) -> None:
+    from edge import app  # noqa: PLC0415
+    from edge.model import delegates, interpreter  # noqa: PLC0415
 
+    file = app.model_file(config)
     if delegate := delegates.parse(config.model.delegate):
+        interpreter.check_delegate(file, delegate)
         delegates.check_library(delegate)
 
 
@@ -130,9 +131,7 @@ def _load_model(config: Config) -> None:
     from edge.model import delegates, interpreter  # noqa: PLC0415
 
     file = app.model_file(config)
-    delegate = delegates.parse(config.model.delegate)
-    if not delegate:
+    if delegates.parse(config.model.delegate):
+        interpreter.read_spec(file)
+    else:
         app.open_model(config, file, threads=1)
-        return
-    interpreter.read_spec(file)
-    interpreter.check_delegate(file, delegate)
