@@ -73,12 +73,8 @@ def _camera_names(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _found(key: str, value: object) -> str:
-    """Return what was found, as far as nobody may keep it secret."""
-    if "password" in key:
-        return ""
-    return (
-        f", found {shown(value)!r}" if isinstance(value, str) else f", found {shown(repr(value))}"
-    )
+    """Return what was found, as far as it cannot be a secret."""
+    return "" if "password" in key else f", found {shown(repr(value))}"
 
 
 def _unknown_section(section: str) -> str:
@@ -90,7 +86,8 @@ def _unknown_section(section: str) -> str:
 def _unknown_key(label: str, key: str, value: object, *, known: list[str]) -> str:
     for suffix in UNIT_SUFFIXES:
         if key + suffix in known:
-            found = shown(str(value))
+            # A number is no secret; of anything else nothing is repeated.
+            found = value if isinstance(value, (int, float)) else "…"
             return f"{label} '{key} = {found}' has no unit; write '{key}{suffix} = {found}'"
     guess = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {guess[0]!r}?" if guess else f"the keys are {', '.join(known)}"

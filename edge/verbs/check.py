@@ -80,13 +80,11 @@ def _failure(check: Callable[[], object]) -> list[str]:
 
 def _checks(config: Config) -> Iterator[tuple[str, Path | None, Callable[[], object]]]:
     """Yield what is checked: what stands before its fault, the file that it is about, the check."""
-    from edge import app  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
     from edge.capture.registry import check_source  # noqa: PLC0415
     from edge.config.faults import camera_label  # noqa: PLC0415
     from edge.sinks.mqtt_settings import read_password, tls_context  # noqa: PLC0415
 
-    yield "", config.model.file, partial(app.model_file, config)
-    yield "", None, partial(_check_delegate, config)
+    yield "", config.model.file, partial(_check_model, config)
     names = [camera.name for camera in config.cameras]
     for index, camera in enumerate(config.cameras):
         place = f"{camera_label(index, names)} source: "
@@ -100,10 +98,14 @@ def _checks(config: Config) -> Iterator[tuple[str, Path | None, Callable[[], obj
         yield "", certificates, partial(tls_context, certificates)
 
 
-def _check_delegate(config: Config) -> None:
+def _check_model(config: Config) -> None:
+    from edge import app  # noqa: PLC0415
     from edge.model import delegates  # noqa: PLC0415
+    from edge.model.backends import litert  # noqa: PLC0415
 
+    file = app.model_file(config)
     if delegate := delegates.parse(config.model.delegate):
+        litert.check_delegate(file, delegate)
         delegates.check_library(delegate)
 
 
@@ -120,13 +122,10 @@ def _load_model(config: Config) -> None:
     """Load the model, unless a delegate runs it: that would open its device."""
     from edge import app  # noqa: PLC0415
     from edge.model import delegates  # noqa: PLC0415
-    from edge.model.backends import litert  # noqa: PLC0415
     from edge.model.loaded import read_spec  # noqa: PLC0415
 
     file = app.model_file(config)
-    delegate = delegates.parse(config.model.delegate)
-    if not delegate:
+    if delegates.parse(config.model.delegate):
+        read_spec(file)
+    else:
         app.open_model(config, file, threads=1)
-        return
-    read_spec(file)
-    litert.check_delegate(file, delegate)
