@@ -106,6 +106,7 @@ class Pipeline:
         source: Where frames come from; started by the caller.
         model: Its stages.
         sinks: Told of each frame, in order.
+        camera: Name of the source.
         cores: Where the thread that invokes may run.
     """
 
@@ -115,8 +116,10 @@ class Pipeline:
         model: StagedModel,
         sinks: Sequence[Sink],
         *,
+        camera: str = "camera",
         cores: frozenset[int] | None = None,
     ) -> None:
+        self._camera = camera
         self.times = StageTimes()
         self._source = source
         self._model = model
@@ -210,6 +213,7 @@ class Pipeline:
         finish_ms = (finished_ns - decoded_ns) / NS_PER_MS
         stage_ms[self._model.finish_stage] = stage_ms.get(self._model.finish_stage, 0) + finish_ms
         observation = Observation(
+            camera=self._camera,
             sequence=frame.sequence,
             captured_utc_ns=frame.captured_utc_ns,
             size_wh=frame.size_wh,

@@ -10,7 +10,7 @@ from edge.capture.registry import split_uri
 from edge.config import reading as config
 from edge.errors import ConfigError, EdgeError
 from edge.model import delegates, interpreter
-from edge.sinks.mqtt_settings import read_password, tls_context
+from edge.sinks.mqtt_credentials import read_password, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
