@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import secrets
-import signal
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_lasting
+from edge.capture.turns import Turns
+from edge.config.state import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import SinkError
@@ -19,24 +20,30 @@ from edge.messages.detections import DetectionsEncoder
 from edge.messages.envelope import Identity
 from edge.messages.segmentation import SegmentationEncoder
 from edge.model import model_file as models
+from edge.model import trial
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.pipeline import Pipeline
+from edge.pipeline import Behaviour, Pipeline
 from edge.preprocess import use_one_thread
+from edge.publishing import Publisher
+from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
+from edge.sinks.mqtt_credentials import client_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from edge.config.mqtt import Mqtt
+    from edge.config.camera import Camera
     from edge.config.sections import Config
-    from edge.messages.envelope import PayloadEncoder
     from edge.metrics import Summary
     from edge.model.description import Description
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
-    from edge.pipeline import Sink
+    from edge.pipeline import Stage
     from edge.preprocess import InputBuffer
+    from edge.publishing import Encoder
+    from edge.results.observation import Observation
+    from edge.sinks.fanout import Sink
 
 log = logging.getLogger("edge")
 
@@ -54,11 +61,15 @@ def model_file(config: Config) -> ModelFile:
 
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
-    """Load the model with so many interpreter threads, and the configuration's thresholds."""
+    """Load the model with so many interpreter threads, and the configuration's thresholds.
+
+    A model that this user has never run before is first tried in a process of its own.
+    """
     model = config.model
     thresholds = file.description.thresholds(
         score=model.score_threshold, iou=model.iou_threshold, max_detections=model.max_detections
     )
+    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
     return load_model(file, threads=threads, delegate=model.delegate, thresholds=thresholds)
 
 
@@ -74,29 +85,55 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a pipeline is made of, opened."""
+    """What a pipeline is made of, opened.
+
+    Attributes:
+        model: Loaded.
+        captures: One a camera, started.
+        frames: All of them, in turn.
+        publisher: Tells the sinks; `None` where nothing is published.
+        cores: Who runs where.
+    """
 
     model: LoadedModel
-    capture: CaptureThread[InputBuffer]
-    sinks: list[Sink]
+    captures: tuple[CaptureThread[InputBuffer], ...]
+    frames: Turns[InputBuffer]
+    publisher: Publisher | None
     cores: Cores
 
-    def pipeline(self) -> Pipeline:
-        """Return a new pipeline of these parts."""
-        return Pipeline(self.capture, self.model, self.sinks, cores=self.cores.interpreter)
+    def pipeline(
+        self,
+        consumers: Sequence[Callable[[Observation], None]] = (),
+        *,
+        stages: tuple[Stage, ...] = (),
+    ) -> Pipeline:
+        """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
+        told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
+        return Pipeline(
+            self.frames,
+            Behaviour(self.model, stages),
+            [*told, *consumers],
+            cores=self.cores.interpreter,
+        )
 
 
 @contextmanager
-def opened(config: Config) -> Iterator[Parts]:
-    """Open model, sinks and source for the length of the block; the broker is not waited for.
+def opened(
+    config: Config, *, publish: bool = True, picture_px: int | None = None
+) -> Iterator[Parts]:
+    """Open model, sinks and cameras for the length of the block; the broker is not waited for.
+
+    Args:
+        config: What to open.
+        publish: Open the sinks as well.
+        picture_px: Longest side of the picture that each frame carries; `None` for none.
 
     Raises:
         EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()
-    undelivered: list[int] = []
     with ExitStack() as stack:
+        stack.enter_context(_switching_soon())
         available = available_cores()
         threads = interpreter_threads(config, available)
         cores = stack.enter_context(divided(available, threads=threads))
@@ -105,40 +142,117 @@ def opened(config: Config) -> Iterator[Parts]:
             model = open_model(config, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        camera = config.cameras[0]
-        source = stack.enter_context(open_lasting(camera.source, camera.options))
-        sinks = open_sinks(config, file)
-        stack.callback(lambda: undelivered.extend(sink.close(DRAIN_S) for sink in sinks))
-        capture = CaptureThread(source, model.input_buffers(), camera=camera.name)
-        stack.callback(capture.stop)
-        capture.start()
-        yield Parts(model, capture, sinks, cores)
-    if sum(undelivered):
+        publisher = stack.enter_context(_publishing(config, model)) if publish else None
+        changed = threading.Condition()
+        captures = tuple(
+            stack.enter_context(
+                _capturing(
+                    camera,
+                    model,
+                    changed=changed,
+                    publisher=publisher,
+                    # A camera that is away must not keep the others from being seen.
+                    begin_closed=len(config.cameras) > 1,
+                )
+            )
+            for camera in config.cameras
+        )
+        for capture in captures if picture_px else ():
+            stack.callback(capture.want_picture(picture_px or 0).close)
+        yield Parts(model, captures, Turns(captures, changed), publisher, cores)
+
+
+@contextmanager
+def _switching_soon() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
+def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
+    """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
+    sink = Fanout(open_sinks(config))
+    try:
+        yield Publisher(
+            config.device.name,
+            open_encoder(config, model),
+            sink,
+            qos=config.mqtt.qos if config.mqtt else 1,
+        )
+    finally:
+        undelivered = sink.close(DRAIN_S)
+    if sink.failure:
+        raise sink.failure
+    if undelivered:
         raise SinkError(
-            f"{sum(undelivered)} results were not delivered within {DRAIN_S:g} s of the end; "
+            f"{undelivered} results were not delivered within {DRAIN_S:g} s of the end; "
             "check the broker and run again"
         )
 
 
-def run(config: Config, *, max_frames: int | None = None) -> Summary:
-    """Run until the source ends, a signal comes, or so many frames are done.
+def open_sinks(config: Config) -> list[Sink]:
+    """Return the sinks of a configuration; the broker is not waited for."""
+    sinks: list[Sink] = []
+    if config.mqtt:
+        from edge.sinks.mqtt import MqttSink  # noqa: PLC0415 - paho costs 40 ms
 
-    Raises:
-        EdgeError: The model, the source or a sink failed; or results stayed undelivered.
-    """
-    with opened(config) as parts:
-        pipeline = parts.pipeline()
-        with _stop_on_signals(pipeline):
-            pipeline.run(max_frames=max_frames)
-        summary = pipeline.times.summary()
-        log.info(
-            "%d frames in %.1f s (%.1f frames/s), %s",
-            summary.frames,
-            summary.elapsed_s,
-            summary.rate_hz,
-            seen_text(summary, parts.model.description),
+        name = config.device.name
+        sinks.append(MqttSink(config.mqtt, name, client_id=client_id(name)))
+    if config.writes_jsonl:
+        sinks.append(JsonlSink(sys.stdout.buffer))
+    return sinks
+
+
+def open_encoder(config: Config, model: LoadedModel) -> Encoder:
+    """Return what makes the messages of this kind of model."""
+    description = model.description
+    identity = Identity(config.device.name, description.name, description.digest)
+    head = description.head
+    if isinstance(head, SegmentationHead):
+        return SegmentationEncoder(
+            identity,
+            description.labels,
+            background=head.background,
+            class_map=config.output.class_map,
         )
-    return summary
+    return DetectionsEncoder(identity, description.labels)
+
+
+@contextmanager
+def _capturing(
+    camera: Camera,
+    model: LoadedModel,
+    *,
+    changed: threading.Condition,
+    publisher: Publisher | None,
+    begin_closed: bool,
+) -> Iterator[CaptureThread[InputBuffer]]:
+    """Read a camera on a thread of its own for the length of the block."""
+
+    def tell(*, is_up: bool) -> None:
+        if publisher:
+            publisher.tell_camera(camera.name, is_up=is_up)
+
+    tell(is_up=True)
+    try:
+        with (
+            open_lasting(
+                camera.source,
+                camera.options,
+                begin_closed=begin_closed,
+                on_change=lambda is_up: tell(is_up=is_up),
+            ) as source,
+            CaptureThread(
+                source, model.input_buffers(), camera=camera.name, changed=changed
+            ) as capture,
+        ):
+            yield capture
+    finally:
+        tell(is_up=False)
 
 
 def seen_text(summary: Summary, description: Description) -> str:
@@ -152,65 +266,3 @@ def seen_text(summary: Summary, description: Description) -> str:
     largest = sorted(seen, key=lambda class_id: (-ratios[class_id], class_id))[:LARGEST_AREAS]
     areas = [f"{description.labels[class_id]} {ratios[class_id]:.1%}" for class_id in largest]
     return f"mean area: {', '.join(areas) or 'background only'}"
-
-
-def open_sinks(config: Config, file: ModelFile) -> list[Sink]:
-    """Return the sinks of a configuration; the broker is not waited for."""
-    identity = Identity(
-        device=config.device.name,
-        camera=config.cameras[0].name,
-        model_name=file.description.name,
-        model_digest=file.description.digest,
-    )
-    encoder = open_encoder(config, file.description, identity)
-    sinks: list[Sink] = []
-    if config.mqtt:
-        sinks.append(_mqtt_sink(config, config.mqtt, encoder))
-    if config.writes_jsonl:
-        sinks.append(JsonlSink(sys.stdout.buffer, encoder))
-    return sinks
-
-
-def open_encoder(config: Config, description: Description, identity: Identity) -> PayloadEncoder:
-    """Return what makes the messages of this kind of model."""
-    head = description.head
-    if isinstance(head, SegmentationHead):
-        return SegmentationEncoder(
-            identity,
-            description.labels,
-            background=head.background,
-            class_map=config.output.class_map,
-        )
-    return DetectionsEncoder(identity, description.labels)
-
-
-def _mqtt_sink(config: Config, mqtt: Mqtt, encoder: PayloadEncoder) -> Sink:
-    from edge.sinks.mqtt import MqttSettings, MqttSink  # noqa: PLC0415 - paho costs 40 ms
-
-    settings = MqttSettings(
-        host=mqtt.host,
-        port=mqtt.port,
-        tls=mqtt.tls,
-        username=mqtt.username,
-        password_file=mqtt.password_file,
-        ca_file=mqtt.ca_file,
-        # Two units with one client id throw each other off the broker for ever.
-        client_id=f"edge-{config.device.name}-{config.cameras[0].name}-{secrets.token_hex(3)}",
-        keepalive_s=mqtt.keepalive_s,
-        qos=mqtt.qos,
-        outbox_messages=mqtt.outbox_messages,
-    )
-    return MqttSink(settings, encoder)
-
-
-@contextmanager
-def _stop_on_signals(pipeline: Pipeline) -> Iterator[None]:
-    previous = {
-        number: signal.signal(number, lambda *_: pipeline.stop())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

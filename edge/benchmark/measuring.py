@@ -266,6 +266,7 @@ def _notes(governor: str, rows: Sequence[Row], plan: Plan) -> tuple[str, ...]:
 def instrumentation(sensors: Sensors) -> Instrumentation:
     """Time what measuring adds to each frame, and one look at the sensors' files."""
     observation = Observation(
+        camera="camera",
         sequence=0,
         captured_utc_ns=0,
         size_wh=(1280, 720),
@@ -282,7 +283,7 @@ def instrumentation(sensors: Sensors) -> Instrumentation:
         for _ in range(len(STAGES) + 1):
             time.monotonic_ns()
         times.add(observation)
-        recorder.publish(observation)
+        recorder(observation)
     frame_us = (time.perf_counter_ns() - started_ns) / 1e3 / TIMED_FRAMES
     started_ns = time.perf_counter_ns()
     for _ in range(TIMED_LOOKS):

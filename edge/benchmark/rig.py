@@ -17,19 +17,18 @@ from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
-from edge.messages.envelope import Identity
-from edge.pipeline import Pipeline
+from edge.pipeline import Behaviour, Pipeline
+from edge.publishing import Publisher
 from edge.results.observation import STAGES
 from edge.sinks.jsonl import JsonlSink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from edge.config.sections import Config
     from edge.model.model_file import ModelFile
-    from edge.pipeline import Sink
     from edge.results.observation import Observation
 
 PUBLISH, AGE, END_TO_END = "publish", "age", "end to end"
@@ -41,28 +40,28 @@ MIN_INVOKES = 3
 
 
 class Recorder:
-    """A sink that passes results on and notes when each was out; its rows double when full.
+    """A consumer that passes results on and notes when each was out; its rows double when full.
 
     Args:
-        sinks: Told of each frame, in order; what they take is the stage `publish`.
+        consumers: Told of each frame, in order; what they take is the stage `publish`.
 
     Attributes:
         frames: Published so far.
         dropped: Frames replaced unseen so far.
     """
 
-    def __init__(self, sinks: Sequence[Sink] = ()) -> None:
+    def __init__(self, *consumers: Callable[[Observation], None]) -> None:
         self.frames = 0
         self.dropped = 0
-        self._sinks = tuple(sinks)
+        self._consumers = consumers
         self._rows_ms = np.empty((INITIAL_FRAMES, len(COLUMNS)), np.float32)
         self._published_ns = np.empty(INITIAL_FRAMES, np.int64)
 
-    def publish(self, observation: Observation) -> None:
+    def __call__(self, observation: Observation) -> None:
         """Pass the frame on, and note its times."""
         started_ns = time.monotonic_ns()
-        for sink in self._sinks:
-            sink.publish(observation)
+        for consume in self._consumers:
+            consume(observation)
         ended_ns = time.monotonic_ns()
         if self.frames == len(self._rows_ms):
             self._rows_ms = np.concatenate([self._rows_ms, np.empty_like(self._rows_ms)])
@@ -78,10 +77,6 @@ class Recorder:
         self._published_ns[self.frames] = ended_ns
         self.dropped = observation.dropped_frames
         self.frames += 1
-
-    def close(self, timeout_s: float) -> int:
-        """Close the sinks; return how many results they could not deliver."""
-        return sum(sink.close(timeout_s) for sink in self._sinks)
 
     @property
     def rows_ms(self) -> NDArray[np.float32]:
@@ -152,7 +147,6 @@ class Rig:
         self.config = config
         self.live = False
         self._camera = config.cameras[0]
-        self._description = file.description
         self._cores = Cores.divide(available, threads=self.setting.threads)
         with confined(self._cores.interpreter):
             self._model = app.open_model(config, file, threads=self.setting.threads)
@@ -183,23 +177,17 @@ class Rig:
             # Every thread that is started from here on inherits this.
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
-            encoder = app.open_encoder(self.config, self._description, self._identity())
-            recorder = Recorder([JsonlSink(null, encoder)])
+            encoder = app.open_encoder(self.config, self._model)
+            recorder = Recorder(Publisher(self.config.device.name, encoder, JsonlSink(null)))
             source = stack.enter_context(open_source(self._camera.source, self._camera.options))
             self.live = source.live
             capture = CaptureThread(source, self._buffers, camera=self._camera.name)
             stack.callback(capture.stop)
-            pipeline = Pipeline(capture, self._model, [recorder], cores=self._cores.interpreter)
+            pipeline = Pipeline(
+                capture, Behaviour(self._model), [recorder], cores=self._cores.interpreter
+            )
             capture.start()
             return _run_for(pipeline, recorder, duration_s)
-
-    def _identity(self) -> Identity:
-        return Identity(
-            device=self.config.device.name,
-            camera=self._camera.name,
-            model_name=self._description.name,
-            model_digest=self._description.digest,
-        )
 
 
 def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:

@@ -178,6 +178,11 @@ class CaptureThread(Generic[BufferT]):
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     @property
+    def live(self) -> bool:
+        """Whether a new frame replaces one that was not taken, or waits for it."""
+        return self._source.live
+
+    @property
     def dropped(self) -> int:
         """Frames replaced untaken before the one that was taken last."""
         return self._latest.dropped

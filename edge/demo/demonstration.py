@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 
-from edge import app
+from edge import app, running
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
 from edge.config import reading as config
@@ -63,8 +63,8 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
         description = app.model_file(settings).description
         topic = _topic(description, settings.device.name, settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
-        with Subscriber(broker.LOOPBACK, port, topic=topic, show=_show) as subscriber:
-            summary = app.run(settings, max_frames=frames)
+        with Subscriber(broker.LOOPBACK, port, topics=[topic], show=_show) as subscriber:
+            summary = running.run(settings, max_frames=frames)
             if not subscriber.wait(summary.frames, timeout_s=ARRIVAL_TIMEOUT_S):
                 raise SinkError(
                     f"{summary.frames} messages were published, {subscriber.count} arrived within "

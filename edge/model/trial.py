@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from edge.errors import ModelError
 from edge.model import first_run
+from edge.model.backends.litert import runtime_module, runtime_name
 from edge.model.delegates import EDGE_TPU_OP
-from edge.model.interpreter import runtime_module, runtime_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

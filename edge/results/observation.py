@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
 # In their order; a model without boxes has nothing to suppress.
@@ -24,15 +26,19 @@ class Observation:
     """One frame's results. Everything in it is borrowed until the sink returns.
 
     Attributes:
+        camera: Name of the camera.
         sequence: The frame's number within its source.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC, when the frame was complete.
         size_wh: Of the source frame, pixels.
         result: What was seen, of the kind that the model's task has.
         stage_ms: Milliseconds of each stage that was timed, in their order.
         age_ms: From the frame's capture to now, when its result is ready.
-        dropped_frames: Frames replaced unseen since the start.
+        dropped_frames: Frames of this camera replaced unseen since the start.
+        picture: `(h, w, 3)` uint8, B G R, the frame reduced, the receiver's to keep; `None` unless
+            somebody has asked for pictures.
     """
 
+    camera: str
     sequence: int
     captured_utc_ns: int
     size_wh: tuple[int, int]
@@ -40,3 +46,4 @@ class Observation:
     stage_ms: dict[str, float]
     age_ms: float
     dropped_frames: int
+    picture: NDArray[np.uint8] | None = None

@@ -82,7 +82,7 @@ def _checks(config: Config) -> Iterator[tuple[str, Path | None, Callable[[], obj
     """Yield what is checked: what stands before its fault, the file that it is about, the check."""
     from edge.capture.registry import check_source  # noqa: PLC0415
     from edge.config.faults import camera_label  # noqa: PLC0415
-    from edge.sinks.mqtt_settings import read_password, tls_context  # noqa: PLC0415
+    from edge.sinks.mqtt_credentials import read_password, tls_context  # noqa: PLC0415
 
     yield "", config.model.file, partial(_check_model, config)
     names = [camera.name for camera in config.cameras]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from edge.terminal.command import add_verb, positive
 
 if TYPE_CHECKING:
     import argparse
+
+    from edge.config.sections import Config
 
 
 def add(verbs: Any) -> None:  # noqa: ANN401
@@ -45,14 +48,21 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 
 def run(arguments: argparse.Namespace) -> None:
     """Refuse what `edge check` refuses, then run."""
-    from edge import app  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
+    from edge import running  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
+
+    settings = _read(arguments)
+    reread = partial(_read, arguments) if arguments.config else None
+    running.run(settings, max_frames=arguments.frames, reread=reread)
+
+
+def _read(arguments: argparse.Namespace) -> Config:
     from edge.config import reading  # noqa: PLC0415
     from edge.verbs.check import faults  # noqa: PLC0415
 
     settings = reading.load(arguments.config, _overrides(arguments))
     if found := faults(settings):
         raise ConfigError("\n".join(found))
-    app.run(settings, max_frames=arguments.frames)
+    return settings
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

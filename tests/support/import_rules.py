@@ -32,13 +32,13 @@ LAYERS = {
     "model": ["heads", "model"],
     "messages": ["messages", "draw", "metrics", "config"],
     "sinks": ["sinks"],
-    "pipeline": ["pipeline"],
-    "app": ["app"],
+    "pipeline": ["pipeline", "publishing"],
+    "app": ["app", "running"],
     "tools": ["demo", "benchmark", "evaluation", "pages"],
-    "commands": ["verbs", "cli", "__main__"],
+    "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
-# A sink knows what it is handed, and nothing of where that came from.
-SINKS_IMPORT = {"errors", "results", "messages"}
+# A sink knows what it is handed (messages, its section of the configuration), not who made it.
+SINKS_IMPORT = {"errors", "backoff", "results", "messages", "config"}
 
 # Packages of others that stand behind a seam: where each may be imported.
 SEAMS = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from reference import tiny_segmenter
 
-from edge import app
+from edge import app, running
 from edge.capture.latest import CaptureThread
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
@@ -158,7 +158,7 @@ def test_edge_run_writes_a_line_for_each_image(path, tmp_path, capfdbinary, clas
             "output": {"class_map": class_map},
         }
     )
-    summary = app.run(settings)
+    summary = running.run(settings)
     lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert summary.frames == len(lines) == 2
     assert [line["frame"]["width_px"] for line in lines] == [320, 640]
