@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import secrets
 import socket
 import threading
@@ -123,9 +122,7 @@ class MqttSink:
             answer_s=self._pace.answer_s,
             log=self._log,
         )
-        # Jitter spreads clients over time; nobody gains by guessing it.
-        jitter = random.Random()  # noqa: S311
-        self._backoff = Backoff(self._pace.base_s, self._pace.cap_s, jitter)
+        self._backoff = Backoff(base_s=self._pace.base_s, cap_s=self._pace.cap_s)
         self._waker, self._alarm = socket.socketpair()
         self._alarm.settimeout(0)
         self._awake = False
