@@ -130,13 +130,12 @@ def _indices(model: Any, chance: random.Random) -> None:
     graph, op = model.subgraphs[0], _operator(model, chance)
     count = len(graph.tensors)
     index = chance.choice((chance.randrange(count), chance.randrange(count), -1, count, 2**31 - 1))
-    lists = (op.inputs, op.inputs, op.outputs, graph.inputs, graph.outputs)
-    number = chance.randrange(len(lists))
-    values = [int(value) for value in lists[number]]
-    values[chance.randrange(len(values))] = index
-    # The object tree has arrays, which are read-only.
-    owner, name = ((op, "inputs"), (op, "inputs"), (op, "outputs"), (graph, "inputs"),
-                   (graph, "outputs"))[number]  # fmt: skip
+    owner, name = chance.choice(
+        ((op, "inputs"), (op, "inputs"), (op, "outputs"), (graph, "inputs"), (graph, "outputs"))
+    )
+    values = [int(value) for value in getattr(owner, name)]
+    if values:
+        values[chance.randrange(len(values))] = index
     setattr(owner, name, np.array(values, np.int32))
 
 
