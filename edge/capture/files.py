@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.capture.image_header import check_pixels, read_size
-from edge.capture.images import ImagesSource, open_folder
+from edge.capture.images import ImagesSource, check_folder, open_folder
 from edge.capture.location import find
 from edge.capture.opencv import Capture, differences
+from edge.capture.options import SourceOptions
 from edge.capture.pacing import Pacer
 from edge.capture.picture import Picture
 from edge.capture.source import enter, leave
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.capture.options import SourceOptions
     from edge.capture.source import Source
 
 # For a video that does not say: PAL's rate, and what FFmpeg assumes of raw streams.
@@ -55,9 +55,13 @@ def open_file(location: str, options: SourceOptions) -> Source:
     return VideoSource(path, options)
 
 
-def check_file(location: str, options: SourceOptions) -> None:
+def check_file(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - all will do
     """Refuse a file without a frame that can be decoded."""
-    with open_file(location, options) as source:
+    path = find("file", location)
+    if path.is_dir():
+        check_folder(path)
+        return
+    with open_file(location, SourceOptions()) as source:
         source.read(None)
 
 

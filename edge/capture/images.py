@@ -51,10 +51,21 @@ def open_folder(folder: Path, options: SourceOptions) -> ImagesSource:
     return ImagesSource(_images(folder), options)
 
 
-def check_images(location: str, options: SourceOptions) -> None:
+def check_images(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - all will do
     """Refuse a folder without an image that can be decoded."""
-    with open_images(location, options) as source:
-        source.read(None)
+    check_folder(find("images", location))
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what `check_images` does, by its path."""
+    paths = _images(folder)
+    fault = None
+    for path in paths:
+        fault = _fault_of(path)
+        if fault is None:
+            return
+    if fault:
+        raise _none_readable(fault, len(paths))
 
 
 class ImagesSource:
@@ -116,8 +127,7 @@ class ImagesSource:
     def _pass_over(self, error: SourceError) -> None:
         self._unreadable += 1
         if len(self._paths) == 1:
-            count = self._unreadable
-            raise error if count == 1 else SourceError(f"{error} (the last of {count} like it)")
+            raise _none_readable(error, self._unreadable) from error
         logger.warning("%s; passed over, %d so far", error, self._unreadable)
         del self._paths[self._next]
 
@@ -186,6 +196,18 @@ def _decoded(data: bytes, path: Path) -> NDArray[Any] | None:
     except cv2.error as error:
         reason = str(error.err)
         raise SourceError(f"{path}: cannot be decoded: {reason}; remove or replace it") from error
+
+
+def _fault_of(path: Path) -> SourceError | None:
+    try:
+        load_image(path)
+    except SourceError as error:
+        return error
+    return None
+
+
+def _none_readable(error: SourceError, count: int) -> SourceError:
+    return error if count == 1 else SourceError(f"{error} (the last of {count} like it)")
 
 
 def _images(folder: Path) -> list[Path]:
