@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from reference import tiny_segmenter
 
-from edge import app
+from edge import app, cli
 from edge.capture.latest import CaptureThread
 from edge.capture.source import SourceOptions
 from edge.capture.synthetic import DemoSource
@@ -24,7 +24,7 @@ from edge.model.segmenter import Segmenter
 from edge.pipeline import Pipeline
 from edge.results.observation import STAGES
 from edge.sinks.memory import MemorySink
-from edge.verbs import check
+from edge.terminal.command import FAILED
 
 pytestmark = pytest.mark.board
 
@@ -139,7 +139,7 @@ def test_a_detector_s_file_is_no_segmenter():
         Segmenter(manifest.read(default_model_path()))
 
 
-def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path):
+def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path, capsys):
     file = manifest.read(path)
     wrong = file.manifest.model_copy(update={"labels": ("red", "green")})
     broken = tmp_path / "broken.tflite"
@@ -148,8 +148,8 @@ def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path):
         Segmenter(manifest.read(broken))
     settings = tmp_path / "door.toml"
     settings.write_text("[model]\nfile = 'broken.tflite'\n")
-    [fault] = check.faults(settings)
-    assert "2 labels" in fault
+    assert cli.main(["check", str(settings)]) == FAILED
+    assert "2 labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("class_map", [True, False], ids=["with map", "areas only"])
