@@ -43,10 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
         found += str(error).splitlines()
         settings = reading.load_sound_part(arguments.config)
     found += faults(settings)
-    status = MISUSED if found else DONE
-    if not found:
-        found += _failure(partial(_load_model, settings))
-        status = FAILED if found else DONE
+    refused = _failure(partial(_load_model, settings))
+    status = MISUSED if found else FAILED if refused else DONE
+    # Of a file that cannot be read, loading has nothing new to say.
+    found += [text for text in refused if not any(text in each for each in found)]
     if arguments.json:
         print(json.dumps({"config": str(arguments.config), "faults": found}, indent=1))
     elif not found:

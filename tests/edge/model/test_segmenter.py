@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from reference import tiny_segmenter
 
-from edge import app, running
+from edge import app, cli, running
 from edge.capture.latest import CaptureThread
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
@@ -23,7 +23,7 @@ from edge.model.readers import manifest
 from edge.pipeline import Pipeline
 from edge.results.observation import STAGES
 from edge.sinks.memory import MemorySink
-from edge.verbs import check
+from edge.terminal.command import FAILED
 
 pytestmark = pytest.mark.board
 
@@ -133,7 +133,7 @@ def test_the_head_decides_what_a_model_is_opened_as(path):
     assert app.open_model(settings, app.model_file(settings), threads=1).task == "detection"
 
 
-def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path):
+def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path, capsys):
     file = model_file.read(path)
     wrong = file.manifest.model_copy(update={"labels": ("red", "green")})
     broken = tmp_path / "broken.tflite"
@@ -142,8 +142,8 @@ def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path):
         load_model(model_file.read(broken))
     settings = tmp_path / "door.toml"
     settings.write_text("[model]\nfile = 'broken.tflite'\n")
-    [fault] = check.faults(settings)
-    assert "2 labels" in fault
+    assert cli.main(["check", str(settings)]) == FAILED
+    assert "2 labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("class_map", [True, False], ids=["with map", "areas only"])

@@ -68,6 +68,11 @@ def test_a_model_that_the_runtime_refuses_is_a_failure_of_both(tmp_path, capsys)
     assert checked == said(["run", path, "--frames", "1"], capsys)
     assert checked[0] == FAILED
 
+    path.write_text(f"{path.read_text()}\n[device]\nnmae = 'x'\n")
+    status, sentences = said(["check", path], capsys)
+    assert status == MISUSED
+    assert sentences[1:] == checked[1]
+
 
 def test_a_sound_configuration_is_said_to_be_so(tmp_path, capsys):
     path = write(tmp_path, "[camera]\nsource = 'v4l2:/dev/video0'\n[mqtt]\nurl = 'mqtt://x'\n")
