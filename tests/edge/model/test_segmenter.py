@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 
 import cv2
 import factories
@@ -20,9 +21,8 @@ from edge.errors import ModelError
 from edge.model import model_file
 from edge.model.loaded import load_model
 from edge.model.readers import manifest
-from edge.pipeline import Pipeline
+from edge.pipeline import Behaviour, Pipeline
 from edge.results.observation import STAGES
-from edge.sinks.memory import MemorySink
 from edge.terminal.command import FAILED
 
 pytestmark = pytest.mark.board
@@ -68,16 +68,20 @@ def test_each_cell_of_the_frame_has_the_class_that_lies_there(segmenter, size_wh
 
 
 def run(model, *, frames):
-    sink = MemorySink()
+    observations = []
+
+    def keep(seen):
+        observations.append(replace(seen, result=seen.result.copy()))
+
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         capture = CaptureThread(source, model.input_buffers(), camera="door")
         capture.start()
         try:
-            pipeline = Pipeline(capture, model, [sink])
+            pipeline = Pipeline(capture, Behaviour(model), [keep])
             pipeline.run(max_frames=frames)
         finally:
             capture.stop()
-    return sink.observations, pipeline.times.summary()
+    return observations, pipeline.times.summary()
 
 
 def test_overlapping_the_stages_changes_no_map(segmenter):
