@@ -14,14 +14,15 @@ import pytest
 from reference import tiny_model, tiny_net, tiny_segmenter
 
 from edge.errors import ModelError
-from edge.model import manifest, structure, trial
+from edge.model import model_file, structure, trial
 from edge.model.default import default_model_path
+from edge.model.readers import manifest
 
 pytestmark = pytest.mark.board
 
 PATH = Path("model.tflite")
 BASES = {
-    "shipped": lambda: manifest.read(default_model_path()).flatbuffer,
+    "shipped": lambda: model_file.read(default_model_path()).flatbuffer,
     "add": tiny_model.build,
     "net": tiny_net.build,
     "segmenter": tiny_segmenter.flatbuffer,
@@ -47,7 +48,7 @@ def sealed(flatbuffer, folder):
     """Return the bytes as a model file has them, its digest that of the damage."""
     path = folder / "hostile.tflite"
     path.write_bytes(manifest.append(flatbuffer, factories.manifest(), None))
-    return manifest.read(path).flatbuffer
+    return model_file.read(path).flatbuffer
 
 
 def figures(seeds, folder):

@@ -4,7 +4,7 @@ import factories
 import numpy as np
 import pytest
 
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, DemoSource
 from edge.clock import StageClock
 from edge.errors import ModelError
