@@ -14,14 +14,15 @@ import pytest
 from reference import tiny_model, tiny_net, tiny_segmenter
 
 from edge.errors import ModelError
-from edge.model import manifest, structure, trial
+from edge.model import model_file, structure, trial
 from edge.model.default import default_model_path
+from edge.model.readers import manifest
 
 pytestmark = pytest.mark.board
 
 PATH = Path("model.tflite")
 BASES = {
-    "shipped": lambda: manifest.read(default_model_path()).flatbuffer,
+    "shipped": lambda: model_file.read(default_model_path()).flatbuffer,
     "add": tiny_model.build,
     "net": tiny_net.build,
     "segmenter": tiny_segmenter.flatbuffer,
@@ -43,11 +44,9 @@ for path in sys.argv[1:]:
 """
 
 
-def sealed(flatbuffer, folder):
+def sealed(flatbuffer):
     """Return the bytes as a model file has them, its digest that of the damage."""
-    path = folder / "hostile.tflite"
-    path.write_bytes(manifest.append(flatbuffer, factories.manifest(), None))
-    return manifest.read(path).flatbuffer
+    return manifest.read(PATH, manifest.append(flatbuffer, factories.manifest(), None))[0]
 
 
 def figures(seeds, folder):
@@ -58,7 +57,7 @@ def figures(seeds, folder):
     words |= {"failed when": "failed", "needed more": "memory", "did not end": "time"}
     for base, seed in seeds:
         hostile = hostile_models.make(BASES[base](), seed)
-        flatbuffer = sealed(hostile.flatbuffer, folder)
+        flatbuffer = sealed(hostile.flatbuffer)
         before = time.perf_counter()
         try:
             structure.check(flatbuffer, PATH)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reference import tiny_model, tiny_net, tiny_segmenter
 
 from edge.errors import ModelError
-from edge.model import manifest, structure
+from edge.model import model_file, structure
 from edge.model.default import default_model_path
 from edge.model.flatbuffer import MAX_STEPS
 
@@ -31,7 +31,7 @@ EVERY_TYPE = [value for name, value in vars(schema.TensorType).items() if name.i
 
 
 def shipped():
-    return manifest.read(default_model_path()).flatbuffer
+    return model_file.read(default_model_path()).flatbuffer
 
 
 def fault(flatbuffer):

@@ -16,7 +16,7 @@ import pytest
 from reference import tiny_model, tiny_segmenter
 
 from edge.errors import ModelError
-from edge.model import manifest, trial
+from edge.model import model_file, trial
 from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.board
@@ -26,7 +26,7 @@ SMALL = tiny_segmenter.flatbuffer()
 
 
 def shipped():
-    return manifest.read(default_model_path()).flatbuffer
+    return model_file.read(default_model_path()).flatbuffer
 
 
 def crashing():
