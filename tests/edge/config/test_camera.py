@@ -126,3 +126,24 @@ def test_a_section_is_written_as_it_is_read():
 
     assert camera.model_dump(mode="json", exclude_none=True) == fields
     assert Camera.model_validate(camera.model_dump()) == camera
+
+
+def test_each_of_several_cameras_has_its_own_options_and_is_checked(folder):
+    path = folder / "doors.toml"
+    text = "[[camera]]\nname = 'a'\nsource = 'v4l2:0'\nformat = 'nv12'\n[[camera]]\nname = 'b'\n"
+    path.write_text(text + "source = 'file:clip.avi'\nloop = true\n", encoding="utf-8")
+    first, second = config.load(path, {}).cameras
+    assert (first.options.format, second.options.loop) == ("nv12", True)
+    assert check.faults(path) == []
+
+    path.write_text(text + "source = 'file:gone'\n", encoding="utf-8")
+    (fault,) = check.faults(path)
+    assert (
+        fault
+        == f"[camera] source: {folder / 'gone'}: expected a video, an image or a folder "
+        + ("of images, found nothing; check the path with ls")
+    )
+
+    path.write_text(text + "rate = 3\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"\[\[camera\]\] 2 'rate = 3' has no unit"):
+        config.load(path, {})
