@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import signal
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
@@ -18,19 +17,21 @@ from edge.decode.segmentation import SegmentationHead
 from edge.errors import SinkError
 from edge.messages.detections import DetectionsEncoder
 from edge.messages.envelope import Identity
+from edge.messages.message import Message
 from edge.messages.segmentation import SegmentationEncoder
 from edge.model import model_file as models
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.pipeline import Pipeline
 from edge.preprocess import use_one_thread
+from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
+from edge.sinks.mqtt_credentials import client_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge.config.camera import Camera
-    from edge.config.mqtt import Mqtt
     from edge.config.sections import Config
     from edge.input_buffer import InputBuffer
     from edge.messages.envelope import PayloadEncoder
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from edge.model.description import Description
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
-    from edge.pipeline import Sink
+    from edge.results.observation import Observation
+    from edge.sinks.fanout import Sink
 
 log = logging.getLogger("edge")
 
@@ -90,12 +92,19 @@ class Parts:
 
     model: LoadedModel
     capture: CaptureThread[InputBuffer]
-    sinks: list[Sink]
+    publisher: Publisher
+    camera: str
     cores: Cores
 
     def pipeline(self) -> Pipeline:
         """Return a new pipeline of these parts."""
-        return Pipeline(self.capture, self.model, self.sinks, cores=self.cores.interpreter)
+        return Pipeline(
+            self.capture,
+            self.model,
+            [self.publisher],
+            camera=self.camera,
+            cores=self.cores.interpreter,
+        )
 
 
 @contextmanager
@@ -119,12 +128,17 @@ def opened(config: Config) -> Iterator[Parts]:
         stack.enter_context(confined(cores.others))
         camera = config.cameras[0]
         source = stack.enter_context(open_source(camera.source, source_options(camera)))
-        sinks = open_sinks(config, file)
-        stack.callback(lambda: undelivered.extend(sink.close(DRAIN_S) for sink in sinks))
+        sink = Fanout(open_sinks(config))
+        stack.callback(lambda: undelivered.append(sink.close(DRAIN_S)))
         capture = CaptureThread(source, model.input_buffers())
         stack.callback(capture.stop)
         capture.start()
-        yield Parts(model, capture, sinks, cores)
+        publisher = Publisher(
+            open_encoder(config, file.description), sink, qos=config.mqtt.qos if config.mqtt else 1
+        )
+        yield Parts(model, capture, publisher, camera.name, cores)
+    if sink.failure:
+        raise sink.failure
     if sum(undelivered):
         raise SinkError(
             f"{sum(undelivered)} results were not delivered within {DRAIN_S:g} s of the end; "
@@ -166,25 +180,40 @@ def seen_text(summary: Summary, description: Description) -> str:
     return f"mean area: {', '.join(areas) or 'background only'}"
 
 
-def open_sinks(config: Config, file: ModelFile) -> list[Sink]:
+class Publisher:
+    """Makes one message of each observation, for all sinks."""
+
+    def __init__(self, encoder: PayloadEncoder, sink: Sink, *, qos: Literal[0, 1]) -> None:
+        self._encoder = encoder
+        self._sink = sink
+        self._qos = qos
+
+    def publish(self, observation: Observation) -> None:
+        """Encode an observation and send it."""
+        topic = self._encoder.topic(observation.camera)
+        self._sink.send(Message(topic, self._encoder.encode(observation), qos=self._qos))
+
+    def close(self, timeout_s: float) -> int:
+        """Close the sink; return how many messages were not delivered."""
+        return self._sink.close(timeout_s)
+
+
+def open_sinks(config: Config) -> list[Sink]:
     """Return the sinks of a configuration; the broker is not waited for."""
-    identity = Identity(
-        device=config.device.name,
-        camera=config.cameras[0].name,
-        model_name=file.description.name,
-        model_digest=file.description.digest,
-    )
-    encoder = open_encoder(config, file.description, identity)
     sinks: list[Sink] = []
     if config.mqtt:
-        sinks.append(_mqtt_sink(config, config.mqtt, encoder))
+        from edge.sinks.mqtt import MqttSink  # noqa: PLC0415 - paho costs 40 ms
+
+        name = config.device.name
+        sinks.append(MqttSink(config.mqtt, name, client_id=client_id(name)))
     if config.writes_jsonl:
-        sinks.append(JsonlSink(sys.stdout.buffer, encoder))
+        sinks.append(JsonlSink(sys.stdout.buffer))
     return sinks
 
 
-def open_encoder(config: Config, description: Description, identity: Identity) -> PayloadEncoder:
+def open_encoder(config: Config, description: Description) -> PayloadEncoder:
     """Return what makes the messages of this kind of model."""
+    identity = Identity(config.device.name, description.name, description.digest)
     head = description.head
     if isinstance(head, SegmentationHead):
         return SegmentationEncoder(
@@ -194,25 +223,6 @@ def open_encoder(config: Config, description: Description, identity: Identity) -
             class_map=config.output.class_map,
         )
     return DetectionsEncoder(identity, description.labels)
-
-
-def _mqtt_sink(config: Config, mqtt: Mqtt, encoder: PayloadEncoder) -> Sink:
-    from edge.sinks.mqtt import MqttSettings, MqttSink  # noqa: PLC0415 - paho costs 40 ms
-
-    settings = MqttSettings(
-        host=mqtt.host,
-        port=mqtt.port,
-        tls=mqtt.tls,
-        username=mqtt.username,
-        password_file=mqtt.password_file,
-        ca_file=mqtt.ca_file,
-        # Two units with one client id throw each other off the broker for ever.
-        client_id=f"edge-{config.device.name}-{config.cameras[0].name}-{secrets.token_hex(3)}",
-        keepalive_s=mqtt.keepalive_s,
-        qos=mqtt.qos,
-        outbox_messages=mqtt.outbox_messages,
-    )
-    return MqttSink(settings, encoder)
 
 
 @contextmanager

@@ -101,6 +101,7 @@ class Pipeline:
         source: Where frames come from; started by the caller.
         model: Its stages.
         sinks: Told of each frame, in order.
+        camera: Name of the source.
         cores: Where the thread that invokes may run.
     """
 
@@ -110,8 +111,10 @@ class Pipeline:
         model: Model,
         sinks: Sequence[Sink],
         *,
+        camera: str = "camera",
         cores: frozenset[int] | None = None,
     ) -> None:
+        self._camera = camera
         self.times = StageTimes()
         self._source = source
         self._model = model
@@ -198,6 +201,7 @@ class Pipeline:
         result = self._model.decode(invoked.tensors, invoked.placement, clock)
         decoded_ns = time.monotonic_ns()
         observation = Observation(
+            camera=self._camera,
             sequence=frame.sequence,
             captured_utc_ns=frame.captured_utc_ns,
             size_wh=frame.size_wh,

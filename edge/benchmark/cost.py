@@ -24,6 +24,7 @@ FRAME_MS = 7.0
 def measure(sensors: Sensors) -> Instrumentation:
     """Time what is added to each frame, and one look at the sensors' files, on this machine."""
     observation = Observation(
+        camera="camera",
         sequence=0,
         captured_utc_ns=0,
         size_wh=(1280, 720),

@@ -18,7 +18,6 @@ from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
-from edge.messages.envelope import Identity
 from edge.pipeline import Pipeline
 from edge.sinks.jsonl import JsonlSink
 
@@ -115,8 +114,8 @@ class Rig:
             # Every thread that is started from here on inherits this.
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
-            encoder = app.open_encoder(self.config, self._description, self._identity())
-            recorder = Recorder([JsonlSink(null, encoder)])
+            encoder = app.open_encoder(self.config, self._description)
+            recorder = Recorder([app.Publisher(encoder, JsonlSink(null), qos=1)])
             source = stack.enter_context(
                 open_source(self._camera.source, app.source_options(self._camera))
             )
@@ -130,14 +129,6 @@ class Rig:
         """Open the source for a moment and return whether it keeps its own pace."""
         with open_source(self._camera.source, app.source_options(self._camera)) as source:
             return source.live
-
-    def _identity(self) -> Identity:
-        return Identity(
-            device=self.config.device.name,
-            camera=self._camera.name,
-            model_name=self._description.name,
-            model_digest=self._description.digest,
-        )
 
 
 def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from edge.errors import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -44,7 +46,7 @@ def sentence(fault: ErrorDetails, sections: Mapping[str, type[BaseModel]]) -> st
         return f"{label} {key} is needed and missing"
     text = PLAIN_TEXTS.get(fault["type"], text[:1].lower() + text[1:])
     # Our own validators say what they found; and what they keep to themselves is a secret.
-    found = "" if fault["type"] == "value_error" else f", found {fault['input']!r}"
+    found = "" if fault["type"] == "value_error" else f", found {shown(repr(fault['input']))}"
     place = f"{label} {key}" if key else label
     return f"{place}: {text}{found}"
 
@@ -56,9 +58,11 @@ def _unknown_section(section: str, sections: Iterable[str]) -> str:
 
 
 def _unknown_key(label: str, key: str, value: object, *, known: list[str]) -> str:
+    # A number is no secret; of anything else nothing is repeated.
+    text = value if isinstance(value, (int, float)) else "…"
     for suffix in UNIT_SUFFIXES:
         if key + suffix in known:
-            return f"{label} '{key} = {value}' has no unit; write '{key}{suffix} = {value}'"
+            return f"{label} '{key} = {text}' has no unit; write '{key}{suffix} = {text}'"
     guess = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {guess[0]!r}?" if guess else f"the keys are {', '.join(known)}"
     return f"{label} unknown key {key!r}; {hint}"

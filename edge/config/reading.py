@@ -82,7 +82,11 @@ def load_sound_sections(path: Path) -> Config:
                 sound[name] = [SECTIONS[name].model_validate(each) for each in values]
             elif name in SECTIONS:
                 sound[name] = SECTIONS[name].model_validate(values)
-    return Config.model_validate(sound)
+    try:
+        return Config.model_validate(sound)
+    except ValidationError:  # sections that are sound alone and do not fit; `load` said so
+        fitting = {name: sound[name] for name in ("device", "model", "mqtt") if name in sound}
+        return Config.model_validate(fitting)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
         description = app.model_file(settings).description
         topic = _topic(description, settings.device.name, settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
-        with Subscriber(broker.LOOPBACK, port, topic=topic, show=_show) as subscriber:
+        with Subscriber(broker.LOOPBACK, port, topics=[topic], show=_show) as subscriber:
             summary = app.run(settings, max_frames=frames)
             if not subscriber.wait(summary.frames, timeout_s=ARRIVAL_TIMEOUT_S):
                 raise SinkError(

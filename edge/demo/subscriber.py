@@ -1,4 +1,4 @@
-"""A client of its own that prints what arrives on the detections topic; for demonstrations."""
+"""A client of its own that prints what arrives from each camera; for demonstrations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge.errors import SinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Self
 
@@ -20,27 +20,30 @@ CONNECT_TIMEOUT_S = 10.0
 
 
 class Subscriber:
-    """Counts a topic's messages, and shows one whenever the labels that were seen change.
+    """Counts the cameras' messages, and shows one whenever the labels that a camera saw change.
 
     Args:
         host: Of the broker.
         port: Of the broker.
-        topic: To subscribe to.
+        topics: To subscribe to, one a camera.
         show: Called with one line of text.
 
     Raises:
         SinkError: The broker gave no answer.
     """
 
-    def __init__(self, host: str, port: int, *, topic: str, show: Callable[[str], None]) -> None:
+    def __init__(
+        self, host: str, port: int, *, topics: Sequence[str], show: Callable[[str], None]
+    ) -> None:
         self.count = 0
-        self._topic = topic
         self._show = show
-        self._labels: list[str] = []
+        self._labels: dict[str, list[str]] = {}
         self._arrived = threading.Condition()
         self._subscribed = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self._client.on_connect = lambda client, *_: client.subscribe(
+            [(topic, 1) for topic in topics]
+        )
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
         self._client.connect(host, port)
@@ -67,8 +70,8 @@ class Subscriber:
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         payload = json.loads(message.payload)
         labels = sorted(each["label"] for each in _seen(payload))
-        if labels != self._labels or not self.count:
-            self._labels = labels
+        if labels != self._labels.get(message.topic):
+            self._labels[message.topic] = labels
             self._show(f"{message.topic}  {summarize(payload)}")
         with self._arrived:
             self.count += 1

@@ -92,10 +92,9 @@ class DetectionsEncoder:
         self.refused_detections = 0
         self._labels = tuple(labels)
 
-    @property
-    def topic(self) -> str:
-        """Where the messages go."""
-        return detections_topic(self.identity.device, self.identity.camera)
+    def topic(self, camera: str) -> str:
+        """Return where the messages of a camera go."""
+        return detections_topic(self.identity.device, camera)
 
     def encode(self, observation: Observation) -> bytes:
         """Return the message of an observation: compact UTF-8 JSON of a `DetectionsPayload`.

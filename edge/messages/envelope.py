@@ -1,7 +1,7 @@
 """What every message has in common: its envelope, its names, its topics.
 
-The kinds of messages stand in `detection_payload` and `segmentation_payload`: one typed dict each,
-the only description of such a message. pydantic writes the JSON from it and derives the schema from
+The kinds of messages stand in `detections` and `segmentation`: one typed dict each, the only
+description of such a message. pydantic writes the JSON from it and derives the schema from
 it, so that neither can drift from the other; docs/payload.md says it in prose.
 """
 
@@ -80,20 +80,18 @@ class Envelope(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who speaks: a device's camera, and the model that looks through it.
+    """Who speaks: a device, and the model that looks through its cameras.
 
     Raises:
-        ConfigError: A name holds what a topic may not.
+        ConfigError: The name holds what a topic may not.
     """
 
     device: str
-    camera: str
     model_name: str
     model_digest: str
 
     def __post_init__(self) -> None:
         check_name("device", self.device)
-        check_name("camera", self.camera)
 
     def envelope(self, observation: Observation) -> Envelope:
         """Return what every message of an observation begins with."""
@@ -101,7 +99,7 @@ class Identity:
         return {
             "schema_version": SCHEMA_VERSION,
             "device": self.device,
-            "camera": self.camera,
+            "camera": observation.camera,
             "model": {"name": self.model_name, "digest": self.model_digest},
             "sequence": observation.sequence,
             "captured_at": utc_text(observation.captured_utc_ns),
@@ -116,9 +114,8 @@ class PayloadEncoder(Protocol):
     def identity(self) -> Identity:
         """Written into every message."""
 
-    @property
-    def topic(self) -> str:
-        """Where the messages go."""
+    def topic(self, camera: str) -> str:
+        """Return where the messages of a camera go."""
 
     def encode(self, observation: Observation) -> bytes:
         """Return the message of an observation: compact UTF-8 JSON."""
@@ -134,9 +131,14 @@ def segmentation_topic(device: str, camera: str) -> str:
     return f"edge/{device}/{camera}/segmentation"
 
 
-def status_topic(device: str, camera: str) -> str:
-    """Return where `online` or `offline` stands, retained."""
-    return f"edge/{device}/{camera}/status"
+def status_topic(device: str) -> str:
+    """Return where `online` or `offline` stands, retained; one for all cameras of a device."""
+    return f"edge/{device}/status"
+
+
+def presence_topic(device: str) -> str:
+    """Return where each run of a device says who it is, so that two of one name notice it."""
+    return f"edge/{device}/presence"
 
 
 def check_name(what: str, name: str) -> str:

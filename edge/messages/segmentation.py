@@ -113,10 +113,9 @@ class SegmentationEncoder:
         self._background = background
         self._class_map = class_map
 
-    @property
-    def topic(self) -> str:
-        """Where the messages go."""
-        return segmentation_topic(self.identity.device, self.identity.camera)
+    def topic(self, camera: str) -> str:
+        """Return where the messages of a camera go."""
+        return segmentation_topic(self.identity.device, camera)
 
     def encode(self, observation: Observation) -> bytes:
         """Return the message of an observation: compact UTF-8 JSON of a `SegmentationPayload`.

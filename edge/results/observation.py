@@ -24,6 +24,7 @@ class Observation:
     """One frame's results. Everything in it is borrowed until the sink returns.
 
     Attributes:
+        camera: Name of the camera.
         sequence: The frame's number within its source.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC, when the frame was complete.
         size_wh: Of the source frame, pixels.
@@ -33,6 +34,7 @@ class Observation:
         dropped_frames: Frames replaced unseen since the start.
     """
 
+    camera: str
     sequence: int
     captured_utc_ns: int
     size_wh: tuple[int, int]

@@ -12,7 +12,7 @@ from edge.errors import ConfigError, EdgeError
 from edge.model import delegates
 from edge.model.backends import litert
 from edge.model.loaded import read_spec
-from edge.sinks.mqtt_settings import read_password, tls_context
+from edge.sinks.mqtt_credentials import read_password, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable

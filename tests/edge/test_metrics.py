@@ -10,6 +10,7 @@ pytestmark = pytest.mark.board
 
 def observation(invoke_ms, *, age_ms=10.0, detections=None):
     return Observation(
+        camera="front",
         sequence=0,
         captured_utc_ns=0,
         size_wh=(64, 48),

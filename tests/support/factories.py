@@ -11,6 +11,7 @@ from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
 from edge.messages.detections import DetectionsEncoder
 from edge.messages.envelope import Identity
+from edge.messages.message import Message
 from edge.messages.segmentation import SegmentationEncoder
 from edge.model.description import InputTransform, Thresholds
 from edge.model.model_file import ModelFile
@@ -141,6 +142,7 @@ def detections(count: int) -> Detections:
 def observation(sequence: int = 0, **changes: Any) -> Observation:
     """Return what was seen on one 1280 x 720 frame: nothing, unless told."""
     fields: dict[str, Any] = {
+        "camera": "front",
         "captured_utc_ns": 1_700_000_000_123_456_789,
         "size_wh": (1280, 720),
         "result": Detections.none(),
@@ -152,13 +154,19 @@ def observation(sequence: int = 0, **changes: Any) -> Observation:
 
 
 def segmentation_encoder(**options: Any) -> SegmentationEncoder:
-    """Return the encoder of the device `porch`, camera `front`, with `LABELS`, for a segmenter."""
-    return SegmentationEncoder(Identity("porch", "front", "tiny", "sha256:0"), LABELS, **options)
+    """Return the encoder of the device `porch` with `LABELS`, for a segmenter."""
+    return SegmentationEncoder(Identity("porch", "tiny", "sha256:0"), LABELS, **options)
 
 
 def encoder() -> DetectionsEncoder:
-    """Return the encoder of the device `porch`, camera `front`, with `LABELS`."""
-    return DetectionsEncoder(Identity("porch", "front", "tiny", "sha256:0"), LABELS)
+    """Return the encoder of the device `porch` with `LABELS`."""
+    return DetectionsEncoder(Identity("porch", "tiny", "sha256:0"), LABELS)
+
+
+def message(sequence: int = 0, **changes: Any) -> Message:
+    """Return the message of an observation without detections, as the pipeline sends it."""
+    payload = encoder().encode(observation(sequence))
+    return Message(**{"topic": "edge/porch/front/detections", "payload": payload} | changes)
 
 
 def thresholds(score: float, *, candidates: int = 256) -> Thresholds:

@@ -24,8 +24,8 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 # A module stands where its longest pattern does, so that a new file of a folder needs no row.
 LAYERS = {
     "values": [
-        "__init__", "errors", "record", "clock", "cores", "placement", "frame", "results",
-        "terminal", "messages.message",
+        "__init__", "errors", "record", "clock", "backoff", "cores", "placement", "frame",
+        "results", "terminal", "messages.message",
         "model.spec", "model.quant", "model.description", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "input_buffer", "decode"],
@@ -37,8 +37,8 @@ LAYERS = {
     "tools": ["demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "cli", "__main__"],
 }  # fmt: skip
-# A sink knows what it is handed, and nothing of where that came from.
-SINKS_IMPORT = {"errors", "results", "messages"}
+# A sink knows what it is handed (messages, its section of the configuration), not who made it.
+SINKS_IMPORT = {"errors", "backoff", "results", "messages", "config"}
 
 # Packages of others that stand behind a seam: where each may be imported.
 SEAMS = {

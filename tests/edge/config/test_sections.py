@@ -67,7 +67,7 @@ def test_a_broker_takes_the_place_of_stdout_unless_both_are_asked_for(tmp_path):
         ),
         pytest.param(
             "[mqtt]\nurl = 'mqtt://b:99999'",
-            "[mqtt] url: expected a port from 1 to 65535 in 'mqtt://b:99999'",
+            "[mqtt] url: expected a port from 1 to 65535 behind 'b'",
             id="port-out-of-range",
         ),
         pytest.param(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from edge.sinks.mqtt_faults import Fault
-from edge.sinks.mqtt_log import ConnectionLog
-from edge.sinks.mqtt_settings import MqttSettings
+from edge.config.mqtt import Mqtt
+from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
 from edge.sinks.outbox import Tally
 
 pytestmark = pytest.mark.board
 
-ABSENT = Fault(kind="absent", found="nothing answers", remedy="check the broker")
-LOST = Fault(kind="lost", found="the connection ended", remedy="look")
+ABSENT = BrokerError(kind="absent", found="nothing answers", remedy="check the broker")
+LOST = BrokerError(kind="lost", found="the connection ended", remedy="look")
 
 
 class Clock:
@@ -32,7 +31,7 @@ def clock():
 
 @pytest.fixture
 def connection_log(clock):
-    settings = MqttSettings("host", 1883, "edge-1", outbox_messages=7)
+    settings = Mqtt(url="mqtt://host", outbox_messages=7)
     return ConnectionLog(settings, repeat_s=600, clock=clock)
 
 
@@ -59,20 +58,19 @@ def test_another_fault_is_told_at_once(connection_log, log_lines):
 
 
 def test_a_recovery_is_told_with_what_waited_and_what_was_dropped(connection_log, log_lines):
-    connection_log.connected(Tally(0, 0, 3))
+    connection_log.connected("edge-1", Tally(0, 0, 3))
     connection_log.fault(LOST)
-    connection_log.connected(Tally(3, 5, 7))
+    connection_log.connected("edge-1", Tally(3, 5, 7))
     assert log_lines()[0] == (
-        "mqtt: connected to host:1883 as 'edge-1'; 3 results waited and go out now, "
-        "0 older ones were dropped"
+        "mqtt: connected to host:1883 as 'edge-1'; 3 results waited and go out now, 0 were dropped"
     )
-    assert "7 results waited and go out now, 5 older ones were dropped" in log_lines()[2]
+    assert "7 results waited and go out now, 5 were dropped" in log_lines()[2]
 
 
 def test_a_connection_that_flaps_is_no_flood(connection_log, clock, log_lines):
     for _ in range(100):
         connection_log.fault(LOST)
-        connection_log.connected(Tally(0, 0, 0))
+        connection_log.connected("edge-1", Tally(0, 0, 0))
         clock.now_s += 5
     assert len(log_lines()) == 2
 
@@ -80,8 +78,8 @@ def test_a_connection_that_flaps_is_no_flood(connection_log, clock, log_lines):
 def test_dropped_results_are_told_even_if_the_fault_was_not(connection_log, log_lines):
     for dropped in (0, 4):
         connection_log.fault(LOST)
-        connection_log.connected(Tally(0, dropped, 0))
-    assert "4 older ones were dropped" in log_lines()[-1]
+        connection_log.connected("edge-1", Tally(0, dropped, 0))
+    assert "4 were dropped" in log_lines()[-1]
     assert len(log_lines()) == 3
 
 
