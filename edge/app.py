@@ -13,12 +13,9 @@ from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.capture.source import SourceOptions
 from edge.cores import Cores, available_cores, confined, divided
-from edge.decode.segmentation import SegmentationHead
 from edge.errors import SinkError
-from edge.messages.detections import DetectionsEncoder
 from edge.messages.envelope import Identity
 from edge.messages.message import Message
-from edge.messages.segmentation import SegmentationEncoder
 from edge.model import model_file as models
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
@@ -27,6 +24,7 @@ from edge.preprocess import use_one_thread
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.mqtt_credentials import client_id
+from edge.tasks import TASKS, refuse_thresholds, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +47,7 @@ log = logging.getLogger("edge")
 SWITCH_INTERVAL_S = 0.0005
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
-LARGEST_AREAS = 5
+THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 
 def model_file(config: Config) -> ModelFile:
@@ -58,8 +56,17 @@ def model_file(config: Config) -> ModelFile:
 
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
-    """Load the model with so many interpreter threads, and the configuration's thresholds."""
+    """Load the model with so many interpreter threads, and the configuration's thresholds.
+
+    Raises:
+        ConfigError: A threshold is set that has no meaning for this model.
+        ModelError: The runtime refuses the model, or the description does not fit it.
+        DelegateError: The delegate cannot be loaded, or the model is not made for it.
+    """
     model = config.model
+    refuse_thresholds(
+        file.description, [key for key in THRESHOLDS if getattr(model, key) is not None]
+    )
     thresholds = file.description.thresholds(
         score=model.score_threshold, iou=model.iou_threshold, max_detections=model.max_detections
     )
@@ -104,6 +111,7 @@ class Parts:
             [self.publisher],
             camera=self.camera,
             cores=self.cores.interpreter,
+            tally=TASKS[self.model.task].tally(self.model.description),
         )
 
 
@@ -156,28 +164,15 @@ def run(config: Config, *, max_frames: int | None = None) -> Summary:
         pipeline = parts.pipeline()
         with _stop_on_signals(pipeline):
             pipeline.run(max_frames=max_frames)
-        summary = pipeline.times.summary()
+        summary = pipeline.summary()
         log.info(
             "%d frames in %.1f s (%.1f frames/s), %s",
             summary.frames,
             summary.elapsed_s,
             summary.rate_hz,
-            seen_text(summary, parts.model.description),
+            summary.seen,
         )
     return summary
-
-
-def seen_text(summary: Summary, description: Description) -> str:
-    """Return what a run saw in a few words: detections, or the classes with the largest areas."""
-    head = description.head
-    if not isinstance(head, SegmentationHead):
-        return f"{summary.detections} detections"
-    ratios = summary.area_ratios
-    covered = {class_id for class_id, ratio in enumerate(ratios) if ratio > 0}
-    seen = covered - {head.background}
-    largest = sorted(seen, key=lambda class_id: (-ratios[class_id], class_id))[:LARGEST_AREAS]
-    areas = [f"{description.labels[class_id]} {ratios[class_id]:.1%}" for class_id in largest]
-    return f"mean area: {', '.join(areas) or 'background only'}"
 
 
 class Publisher:
@@ -214,15 +209,8 @@ def open_sinks(config: Config) -> list[Sink]:
 def open_encoder(config: Config, description: Description) -> PayloadEncoder:
     """Return what makes the messages of this kind of model."""
     identity = Identity(config.device.name, description.name, description.digest)
-    head = description.head
-    if isinstance(head, SegmentationHead):
-        return SegmentationEncoder(
-            identity,
-            description.labels,
-            background=head.background,
-            class_map=config.output.class_map,
-        )
-    return DetectionsEncoder(identity, description.labels)
+    encoder = task_for(description).encoder
+    return encoder(identity, description, class_map=config.output.class_map)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from edge.clock import NS_PER_MS, StageClock
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from edge.frame import Frame
     from edge.input_buffer import InputBuffer
+    from edge.metrics import Summary
     from edge.model.spec import Tensors
     from edge.placement import Placement
     from edge.results.observation import Result
+    from edge.tasks import Tally
 
 # One set is decoded while the other is written. A third would only add to a frame's age.
 TENSOR_SETS = 2
@@ -103,9 +105,10 @@ class Pipeline:
         sinks: Told of each frame, in order.
         camera: Name of the source.
         cores: Where the thread that invokes may run.
+        tally: Counts what was seen.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one loop, and what it is told by name
         self,
         source: FrameSource,
         model: Model,
@@ -113,7 +116,9 @@ class Pipeline:
         *,
         camera: str = "camera",
         cores: frozenset[int] | None = None,
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = tally
         self._camera = camera
         self.times = StageTimes()
         self._source = source
@@ -145,6 +150,10 @@ class Pipeline:
             raise EdgeError(f"thread edge-decode did not end within {JOIN_TIMEOUT_S} s; restart")
         if self._failure is not None and not isinstance(self._failure, SinkClosed):
             raise self._failure
+
+    def summary(self) -> Summary:
+        """Return the figures so far, and what was seen."""
+        return replace(self.times.summary(), seen=self._tally.text() if self._tally else "")
 
     def stop(self) -> None:
         """Make `run` return after the frame at hand; safe from a signal handler."""
@@ -211,5 +220,7 @@ class Pipeline:
             dropped_frames=invoked.dropped,
         )
         self.times.add(observation)
+        if self._tally:
+            self._tally.add(result)
         for sink in self._sinks:
             sink.publish(observation)

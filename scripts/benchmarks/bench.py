@@ -225,7 +225,7 @@ def processes(clip: Path, port: int) -> list[Figure]:
     """Start `edge run` several times: time to its first message on the broker, and its memory."""
     starts_s, rss_mib = [], []
     for attempt in range(STARTS + 1):
-        topic = payload.detections_topic(f"start{attempt}", "camera")
+        topic = payload.result_topic(f"start{attempt}", "camera", "detections")
         path = clip.with_name("start.toml")
         path.write_text(
             f"[device]\nname = 'start{attempt}'\n[camera]\nsource = 'file:{clip}'\nloop = true\n"
