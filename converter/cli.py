@@ -1,8 +1,4 @@
-"""The `edge-convert` command: make one proven int8 file of a float detector or segmenter.
-
-Exit status 0 is done, 1 failed or beyond the budget, 2 misused. Results go to stdout, logs to
-stderr.
-"""
+"""The `edge-convert` command: make one proven int8 file of a float detector or segmenter."""
 
 from __future__ import annotations
 
@@ -41,31 +37,18 @@ if TYPE_CHECKING:
     from converter.report.contents import Subject
     from edge.model.model_file import ModelFile
 
-EPILOG = """examples:
-  edge-convert run model.json --family ssd --images photos -o my.tflite
-  edge-convert run model.json --family ssd --images photos --annotations instances.json \\
-      --float my-float.tflite -o my.tflite
-  edge-convert run unet.h5 --family unet --images photos --input bgr --range 0..255 \\
-      --resize stretch -o my.tflite
-  edge-convert inspect unet.h5 --family unet
-  edge-convert quantize my-float.tflite --images photos -o my.tflite
-  edge-convert verify my-float.tflite my.tflite --images photos --report
-  edge-convert inspect my.tflite
-  edge-convert export my.tflite --edgetpu
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
     words = cli_options.join_signed(sys.argv[1:] if argv is None else argv)
-    return run(_parser(), words, log_level=logging.WARNING)
+    return run(new_command(), words, log_level=logging.WARNING)
 
 
-def _parser() -> argparse.ArgumentParser:
+def new_command() -> argparse.ArgumentParser:
+    """Return the command's parser."""
     parser = new_parser(
         "edge-convert",
         "Turn a float detector or segmenter into one int8 .tflite that is proved good enough.",
-        epilog=EPILOG,
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     _add_run(verbs)
@@ -78,7 +61,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "run", "Import, calibrate, quantise, verify, and write one file.", run=_run
+        verbs,
+        "run",
+        "Import, calibrate, quantise, verify, and write one file.",
+        run=_run,
+        examples=[
+            "edge-convert run model.json --family ssd --images photos -o my.tflite",
+            "edge-convert run unet.h5 --family unet --images photos --input bgr -o my.tflite",
+        ],
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help=cli_options.MODEL_HELP)
     parser.add_argument("--family", choices=FAMILIES, default="ssd", help="default: %(default)s")
@@ -99,7 +89,11 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
 
 def _add_quantize(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "quantize", "Calibrate and quantise a float .tflite of ours.", run=_quantize
+        verbs,
+        "quantize",
+        "Calibrate and quantise a float .tflite of ours.",
+        run=_quantize,
+        examples=["edge-convert quantize my-float.tflite --images photos -o my.tflite"],
     )
     parser.add_argument("model", metavar="MODEL", type=Path)
     parser.add_argument("--images", metavar="DIR", type=Path, required=True)
@@ -109,7 +103,11 @@ def _add_quantize(verbs: Any) -> None:  # noqa: ANN401
 
 def _add_verify(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "verify", "Compare a quantised model with its float model.", run=_verify
+        verbs,
+        "verify",
+        "Compare a quantised model with its float model.",
+        run=_verify,
+        examples=["edge-convert verify my-float.tflite my.tflite --images photos --report"],
     )
     parser.add_argument("reference", metavar="FLOAT", type=Path)
     parser.add_argument("quantized", metavar="QUANTISED", type=Path)
@@ -124,6 +122,7 @@ def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
         "inspect",
         "List the ops of a .tflite; say what a foreign model is and what is missing.",
         run=_inspect,
+        examples=["edge-convert inspect my.tflite", "edge-convert inspect unet.h5 --family unet"],
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help=cli_options.MODEL_HELP)
     parser.add_argument("--family", choices=FAMILIES, help="what a foreign model shall become")
@@ -285,7 +284,3 @@ def _inspect(arguments: argparse.Namespace) -> int:
         rows.append(foreign.as_text(found))
     print(json.dumps(fields, indent=1) if arguments.json else "\n\n".join(rows))
     return DONE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -47,6 +47,10 @@ def add_export(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps its type to
         "export",
         "Make files for an Edge TPU, a GPU or TensorRT of a model of ours.",
         run=_export,
+        examples=[
+            "edge-convert export my.tflite --edgetpu",
+            "edge-convert export my-float.tflite --gpu --tensorrt --images photos",
+        ],
     )
     parser.add_argument(
         "model",

@@ -21,6 +21,7 @@ from edge.model.description import InputTransform
 from edge.model.model_file import ModelFile
 from edge.model.readers.manifest import Manifest, Provenance
 from edge.record import storable
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +87,7 @@ def complete(
             changes=draft.changes,
             recipe=FLOAT_RECIPE,
             seed=0,
-            tools=export.tool_versions(export.IMPORT_TOOLS),
+            tools=versions(export.IMPORT_TOOLS),
         ),
     )
     return export.sealed(

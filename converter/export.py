@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,25 +12,10 @@ from edge.model.model_file import ModelFile
 from edge.model.readers import manifest as manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from edge.model.readers.manifest import Manifest
 
 IMPORT_TOOLS = ("tensorflow",)
 QUANTIZE_TOOLS = ("ai-edge-litert", "numpy", "opencv-python-headless")
-
-
-def tool_versions(names: Iterable[str]) -> dict[str, str]:
-    """Return the installed versions of distributions, by name; absent ones are left out."""
-    found = {name: _version(name) for name in sorted(names)}
-    return {name: version for name, version in found.items() if version}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def sealed(file: ModelFile, manifest: Manifest) -> ModelFile:

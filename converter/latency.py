@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.input_buffer import InputBuffer
 from edge.model.loaded import load_model
+from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,6 +14,7 @@ from edge.decode.ssd import SsdHead
 from edge.errors import ModelError
 from edge.model.model_file import ModelFile
 from edge.model.readers.manifest import Calibration
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
@@ -90,7 +91,7 @@ def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> di
 
 def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
     before = file.own_manifest().provenance
-    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
     provenance = before.model_copy(
         update={
             "recipe": recipe.name,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from calibration.images import read_image
 from converter import flatbuffer as fb
 from converter.fake_quantization import Levels, round_tensor_inplace
 from converter.inspect_graph import read_tables
@@ -21,6 +20,7 @@ from converter.repairs.weights import (
     convolutions,
     set_convolution_inplace,
 )
+from edge.capture.images import load_image
 from edge.model.backends.litert import open_interpreter
 from edge.model.quant import Quant
 from edge.preprocess import Preprocessor
@@ -178,7 +178,7 @@ def _inputs(reference: ModelFile, images: Sequence[Path]) -> list[NDArray[np.flo
     width, height = transform.size_wh
     buffers = [np.zeros((1, height, width, 3), np.float32) for _ in images]
     for path, buffer in zip(images, buffers, strict=True):
-        preprocessor.fill_input(read_image(path), buffer)
+        preprocessor.fill_input(load_image(path), buffer)
     return buffers
 
 

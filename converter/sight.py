@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 from converter.agreement import QUANTIZED_SCORE
 from edge.clock import StageClock
 from edge.heads import task_of
-from edge.input_buffer import InputBuffer
 from edge.model.loaded import load_model
+from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
     import numpy as np

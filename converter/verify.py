@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import read_image
 from converter.agreement import agree
 from converter.bill import Bill, HeadRow
 from converter.sight import Sight
+from edge.capture.images import load_image
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
 from edge.decode.yolo import YoloHead
@@ -65,7 +65,7 @@ def compare_all(
     first = Sight(reference)
     comparisons = [_Comparison(first.spec, Sight(other)) for other in others]
     for done, path in enumerate(images, start=1):
-        image = read_image(path)
+        image = load_image(path)
         wanted = first.look(image)
         for comparison in comparisons:
             comparison.add(path, image, wanted)

@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from edge.capture.latest import CaptureThread
-from edge.capture.registry import open_source
-from edge.capture.source import SourceOptions
+from edge.capture.registry import open_lasting
+from edge.capture.turns import Turns
+from edge.config.state import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
 from edge.messages.envelope import Identity
-from edge.messages.message import Message
 from edge.model import model_file as models
+from edge.model import trial
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.pipeline import Pipeline
+from edge.pipeline import Behaviour, Pipeline
 from edge.preprocess import use_one_thread
+from edge.publishing import Publisher
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.mqtt_credentials import client_id
-from edge.tasks import TASKS, refuse_thresholds, task_for
+from edge.tasks import refuse_thresholds, task_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge.config.camera import Camera
     from edge.config.sections import Config
-    from edge.input_buffer import InputBuffer
-    from edge.messages.envelope import PayloadEncoder
-    from edge.metrics import Summary
-    from edge.model.description import Description
+    from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
+    from edge.pipeline import Stage
+    from edge.preprocess import InputBuffer
+    from edge.publishing import Encoder
     from edge.results.observation import Observation
     from edge.sinks.fanout import Sink
 
@@ -47,6 +49,7 @@ log = logging.getLogger("edge")
 SWITCH_INTERVAL_S = 0.0005
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
+# What of the configuration may change while frames run.
 THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 
@@ -58,19 +61,24 @@ def model_file(config: Config) -> ModelFile:
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
     """Load the model with so many interpreter threads, and the configuration's thresholds.
 
+    A model that this user has never run before is first tried in a process of its own.
+    """
+    wanted = thresholds(config, file.description)
+    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
+    return load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
+
+
+def thresholds(config: Config, description: Description) -> Thresholds:
+    """Return the configuration's thresholds, the model's own where it has none.
+
     Raises:
-        ConfigError: A threshold is set that has no meaning for this model.
-        ModelError: The runtime refuses the model, or the description does not fit it.
-        DelegateError: The delegate cannot be loaded, or the model is not made for it.
+        ConfigError: One is set that has no meaning for this model.
     """
     model = config.model
-    refuse_thresholds(
-        file.description, [key for key in THRESHOLDS if getattr(model, key) is not None]
-    )
-    thresholds = file.description.thresholds(
+    refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
+    return description.thresholds(
         score=model.score_threshold, iou=model.iou_threshold, max_detections=model.max_detections
     )
-    return load_model(file, threads=threads, delegate=model.delegate, thresholds=thresholds)
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
@@ -83,49 +91,57 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     return config.model.threads or max(1, len(available) - 1)
 
 
-def source_options(camera: Camera) -> SourceOptions:
-    """Return what a camera's section asks of its source."""
-    return SourceOptions(
-        size_wh=camera.size_wh,
-        rate_hz=camera.rate_hz,
-        loop=camera.loop,
-        realtime=camera.realtime,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a pipeline is made of, opened."""
+    """What a pipeline is made of, opened.
+
+    Attributes:
+        model: Loaded.
+        captures: One a camera, started.
+        frames: All of them, in turn.
+        publisher: Tells the sinks; `None` where nothing is published.
+        cores: Who runs where.
+    """
 
     model: LoadedModel
-    capture: CaptureThread[InputBuffer]
-    publisher: Publisher
-    camera: str
+    captures: tuple[CaptureThread[InputBuffer], ...]
+    frames: Turns[InputBuffer]
+    publisher: Publisher | None
     cores: Cores
 
-    def pipeline(self) -> Pipeline:
-        """Return a new pipeline of these parts."""
+    def pipeline(
+        self,
+        consumers: Sequence[Callable[[Observation], None]] = (),
+        *,
+        stages: tuple[Stage, ...] = (),
+    ) -> Pipeline:
+        """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
+        told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
         return Pipeline(
-            self.capture,
-            self.model,
-            [self.publisher],
-            camera=self.camera,
+            self.frames,
+            Behaviour(self.model, stages),
+            [*told, *consumers],
             cores=self.cores.interpreter,
-            tally=TASKS[self.model.task].tally(self.model.description),
         )
 
 
 @contextmanager
-def opened(config: Config) -> Iterator[Parts]:
-    """Open model, sinks and source for the length of the block; the broker is not waited for.
+def opened(
+    config: Config, *, publish: bool = True, picture_px: int | None = None
+) -> Iterator[Parts]:
+    """Open model, sinks and cameras for the length of the block; the broker is not waited for.
+
+    Args:
+        config: What to open.
+        publish: Open the sinks as well.
+        picture_px: Longest side of the picture that each frame carries; `None` for none.
 
     Raises:
         EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()
-    undelivered: list[int] = []
     with ExitStack() as stack:
+        stack.enter_context(_switching_soon())
         available = available_cores()
         threads = interpreter_threads(config, available)
         cores = stack.enter_context(divided(available, threads=threads))
@@ -134,63 +150,56 @@ def opened(config: Config) -> Iterator[Parts]:
             model = open_model(config, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        camera = config.cameras[0]
-        source = stack.enter_context(open_source(camera.source, source_options(camera)))
-        sink = Fanout(open_sinks(config))
-        stack.callback(lambda: undelivered.append(sink.close(DRAIN_S)))
-        capture = CaptureThread(source, model.input_buffers())
-        stack.callback(capture.stop)
-        capture.start()
-        publisher = Publisher(
-            open_encoder(config, file.description), sink, qos=config.mqtt.qos if config.mqtt else 1
+        publisher = stack.enter_context(_publishing(config, model)) if publish else None
+        changed = threading.Condition()
+        captures = tuple(
+            stack.enter_context(
+                _capturing(
+                    camera,
+                    model,
+                    changed=changed,
+                    publisher=publisher,
+                    # A camera that is away must not keep the others from being seen.
+                    begin_closed=len(config.cameras) > 1,
+                )
+            )
+            for camera in config.cameras
         )
-        yield Parts(model, capture, publisher, camera.name, cores)
+        for capture in captures if picture_px else ():
+            stack.callback(capture.want_picture(picture_px or 0).close)
+        yield Parts(model, captures, Turns(captures, changed), publisher, cores)
+
+
+@contextmanager
+def _switching_soon() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
+def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
+    """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
+    sink = Fanout(open_sinks(config))
+    try:
+        yield Publisher(
+            config.device.name,
+            open_encoder(config, model.description),
+            sink,
+            qos=config.mqtt.qos if config.mqtt else 1,
+        )
+    finally:
+        undelivered = sink.close(DRAIN_S)
     if sink.failure:
         raise sink.failure
-    if sum(undelivered):
+    if undelivered:
         raise SinkError(
-            f"{sum(undelivered)} results were not delivered within {DRAIN_S:g} s of the end; "
+            f"{undelivered} results were not delivered within {DRAIN_S:g} s of the end; "
             "check the broker and run again"
         )
-
-
-def run(config: Config, *, max_frames: int | None = None) -> Summary:
-    """Run until the source ends, a signal comes, or so many frames are done.
-
-    Raises:
-        EdgeError: The model, the source or a sink failed; or results stayed undelivered.
-    """
-    with opened(config) as parts:
-        pipeline = parts.pipeline()
-        with _stop_on_signals(pipeline):
-            pipeline.run(max_frames=max_frames)
-        summary = pipeline.summary()
-        log.info(
-            "%d frames in %.1f s (%.1f frames/s), %s",
-            summary.frames,
-            summary.elapsed_s,
-            summary.rate_hz,
-            summary.seen,
-        )
-    return summary
-
-
-class Publisher:
-    """Makes one message of each observation, for all sinks."""
-
-    def __init__(self, encoder: PayloadEncoder, sink: Sink, *, qos: Literal[0, 1]) -> None:
-        self._encoder = encoder
-        self._sink = sink
-        self._qos = qos
-
-    def publish(self, observation: Observation) -> None:
-        """Encode an observation and send it."""
-        topic = self._encoder.topic(observation.camera)
-        self._sink.send(Message(topic, self._encoder.encode(observation), qos=self._qos))
-
-    def close(self, timeout_s: float) -> int:
-        """Close the sink; return how many messages were not delivered."""
-        return self._sink.close(timeout_s)
 
 
 def open_sinks(config: Config) -> list[Sink]:
@@ -206,7 +215,7 @@ def open_sinks(config: Config) -> list[Sink]:
     return sinks
 
 
-def open_encoder(config: Config, description: Description) -> PayloadEncoder:
+def open_encoder(config: Config, description: Description) -> Encoder:
     """Return what makes the messages of this kind of model."""
     identity = Identity(config.device.name, description.name, description.digest)
     encoder = task_for(description).encoder
@@ -214,13 +223,33 @@ def open_encoder(config: Config, description: Description) -> PayloadEncoder:
 
 
 @contextmanager
-def _stop_on_signals(pipeline: Pipeline) -> Iterator[None]:
-    previous = {
-        number: signal.signal(number, lambda *_: pipeline.stop())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+def _capturing(
+    camera: Camera,
+    model: LoadedModel,
+    *,
+    changed: threading.Condition,
+    publisher: Publisher | None,
+    begin_closed: bool,
+) -> Iterator[CaptureThread[InputBuffer]]:
+    """Read a camera on a thread of its own for the length of the block."""
+
+    def tell(*, is_up: bool) -> None:
+        if publisher:
+            publisher.tell_camera(camera.name, is_up=is_up)
+
+    tell(is_up=True)
     try:
-        yield
+        with (
+            open_lasting(
+                camera.source,
+                camera.options,
+                begin_closed=begin_closed,
+                on_change=lambda is_up: tell(is_up=is_up),
+            ) as source,
+            CaptureThread(
+                source, model.input_buffers(), camera=camera.name, changed=changed
+            ) as capture,
+        ):
+            yield capture
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        tell(is_up=False)

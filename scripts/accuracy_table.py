@@ -175,7 +175,7 @@ def _convert(options: list[str], output: Path, reference: Path) -> Process:
     for path in (output, _rejected(output)):
         path.unlink(missing_ok=True)
     process = run_measured(
-        [sys.executable, "-m", "converter.cli", "run", *options, "--json", "--no-report",
+        [sys.executable, "-m", "converter", "run", *options, "--json", "--no-report",
          "--float", str(reference), "-o", str(output)]
     )  # fmt: skip
     last = process.stderr.strip().splitlines()[-1:] or ["no message"]

@@ -24,6 +24,7 @@ from converter.sensitivity import layer_errors
 from converter.verify import compare_all
 from edge.errors import EdgeError
 from edge.terminal.progress import bar
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,7 +111,7 @@ def host() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "threads": "1",
-        **export.tool_versions(export.QUANTIZE_TOOLS),
+        **versions(export.QUANTIZE_TOOLS),
     }
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import read_image
 from calibration.observe import TappedModel
 from converter import flatbuffer as fb
 from converter.inspect_graph import read_tables
 from converter.report.contents import LayerFeatures
+from edge.capture.images import load_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +55,7 @@ def observe_features(
     lows: dict[str, NDArray[np.float32]] = {}
     highs: dict[str, NDArray[np.float32]] = {}
     for done, path in enumerate(images, start=1):
-        for name, values in model.run(read_image(path)):
+        for name, values in model.run(load_image(path)):
             if name not in filters:
                 continue
             channels = values.reshape(-1, values.shape[-1])  # (H * W, C)

@@ -11,6 +11,7 @@ from converter.recipe import load_recipe
 from converter.targets.graph_ops import OpGraph, read_graph
 from edge.errors import ModelError
 from edge.model.model_file import ModelFile
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from edge.model.readers.manifest import Manifest
@@ -28,7 +29,7 @@ def make_float16(file: ModelFile) -> ModelFile:
     recipe = load_recipe("float16")
     made = quantize(file.flatbuffer, {}, recipe, path=file.path)
     before = file.own_manifest().provenance
-    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
     provenance = before.model_copy(
         update={
             "recipe": recipe.name,

@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.images import read_image
 from converter import export
 from converter.bill import HeadRow
 from converter.quantization import refuse_quantized
 from converter.targets.graph_ops import read_graph
 from converter.targets.onnx_manifest import with_manifest
 from converter.targets.onnx_ops import to_onnx
+from edge.capture.images import load_image
 from edge.errors import DependencyError, ModelError
-from edge.input_buffer import InputBuffer
 from edge.model.loaded import load_model
 from edge.model.readers.manifest import Calibration
+from edge.preprocess import InputBuffer
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +90,7 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
 
 def _manifest(file: ModelFile, images: ImageSet) -> Manifest:
     before = file.own_manifest().provenance
-    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, "onnx"))
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, "onnx"))
     provenance = before.model_copy(
         update={
             "recipe": RECIPE,
@@ -157,7 +158,7 @@ class _Session:
 
 def _input(model: LoadedModel, path: Path) -> InputBuffer:
     buffer = InputBuffer(model.spec)
-    buffer.fill(read_image(path))
+    buffer.fill(load_image(path))
     return buffer
 
 

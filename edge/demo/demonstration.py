@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge import app
-from edge.capture.source import SourceOptions
+from edge import app, running
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
 from edge.config import reading as config
 from edge.demo import broker
@@ -57,7 +57,7 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
         topic = app.open_encoder(settings, description).topic(settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
         with Subscriber(broker.LOOPBACK, port, topics=[topic], show=_show) as subscriber:
-            summary = app.run(settings, max_frames=frames)
+            summary = running.run(settings, max_frames=frames)
             if not subscriber.wait(summary.frames, timeout_s=ARRIVAL_TIMEOUT_S):
                 raise SinkError(
                     f"{summary.frames} messages were published, {subscriber.count} arrived within "

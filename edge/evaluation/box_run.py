@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edge.evaluation import box_mistakes
 from edge.evaluation.evaluation import Evaluation
-from edge.evaluation.judge import curves, judge, require, result_rows, summarize
+from edge.evaluation.judge import curves, judge, result_rows, summarize
+from edge.evaluation.label_files import library
 from edge.evaluation.matching import collect
 from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import match_labels
@@ -64,7 +65,7 @@ class BoxRun:
     """
 
     def __init__(self, file: ModelFile, truth: BoxTruth, *, threads: int = 1) -> None:
-        require()
+        library("pycocotools.cocoeval")  # before any image is run
         self.match = match_labels(file.description.labels, truth.category_names(), truth.path)
         self.results: list[dict[str, Any]] = []
         self.file = file
@@ -88,16 +89,15 @@ class BoxRun:
             image_ids: Images that were seen.
             category_ids: Such as `known_ids`, or what two models both know.
         """
-        truth, file = self._truth, self.file
+        truth, threshold = self._truth, self.file.description.score_threshold
         judged = judge(truth, self.results, image_ids=image_ids, category_ids=category_ids)
         metrics = summarize(judged)
         sample = collect(judged)
         names = {key: name for key, name in truth.category_names().items() if key in category_ids}
         matches = self.matches(image_ids, category_ids)
-        threshold = file.description.score_threshold
         per_category = curves(judged)
         return Evaluation(
-            file=file,
+            file=self.file,
             task="detection",
             images=len(image_ids),
             objects=sum(int(category.objects.sum()) for category in sample.categories),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from edge.evaluation.bootstrap import Interval, Sample
@@ -60,6 +62,11 @@ class Mistakes:
     key: int
     count: int
     text: str
+
+
+def worst_first(rows: Iterable[Mistakes]) -> tuple[Mistakes, ...]:
+    """Return those that count any, the most first."""
+    return tuple(sorted(filter(lambda row: row.count, rows), key=lambda row: (-row.count, row.key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +122,20 @@ def to_fields(result: Evaluation) -> dict[str, Any]:
         "objects": result.objects,
         "main_metric": result.main_metric,
         "metrics": result.metrics,
-        "intervals": {name: list(row) for name, row in result.intervals.items()},
+        "intervals": result.intervals,
         "classes": result.classes,
         "curves": {
-            label: {"precision": list(curve.precision), "scores": list(curve.scores)}
+            label: {"precision": curve.precision, "scores": curve.scores}
             for label, curve in result.curves.items()
         },
         "confusion": {
             "note": result.confusion.note,
-            "names": list(result.confusion.names),
+            "names": result.confusion.names,
             "counts": result.confusion.counts.tolist(),
         },
         "stages_ms": {
             name: {"p50": time.p50_ms, "p95": time.p95_ms, "mean": time.mean_ms}
             for name, time in result.stages.items()
         },
-        "notes": list(result.notes),
+        "notes": result.notes,
     }  # fmt: skip

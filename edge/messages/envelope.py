@@ -159,6 +159,11 @@ def status_topic(device: str) -> str:
     return f"edge/{device}/status"
 
 
+def camera_status_topic(device: str, camera: str) -> str:
+    """Return where `online` or `offline` stands, retained: whether a camera gives frames."""
+    return f"edge/{device}/{camera}/status"
+
+
 def presence_topic(device: str) -> str:
     """Return where each run of a device says who it is, so that two of one name notice it."""
     return f"edge/{device}/presence"

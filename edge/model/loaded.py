@@ -13,10 +13,10 @@ from edge.clock import StageClock
 from edge.decode.checks import Misfit
 from edge.errors import ModelError
 from edge.heads import HEADS
-from edge.input_buffer import InputBuffer
 from edge.model.backend import open_backend
 from edge.model.delegates import CPU
 from edge.model.spec import ModelSpec
+from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
+from edge.model import structure
 from edge.model.readers import manifest as manifests
 
 if TYPE_CHECKING:
@@ -113,7 +114,9 @@ def read(path: Path) -> ModelFile:
             "make one with: edge-convert run"
         )
     unread = Unread(path, data)
-    return next(reader for reader in READERS.values() if reader.claims(unread)).read(unread)
+    file = next(reader for reader in READERS.values() if reader.claims(unread)).read(unread)
+    structure.check(file.flatbuffer, path)
+    return file
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
 # In their order; a model without boxes has nothing to suppress.
@@ -31,7 +33,9 @@ class Observation:
         result: What was seen, of the kind that the model's task has.
         stage_ms: Milliseconds of each stage that was timed, in their order.
         age_ms: From the frame's capture to now, when its result is ready.
-        dropped_frames: Frames replaced unseen since the start.
+        dropped_frames: Frames of this camera replaced unseen since the start.
+        picture: `(h, w, 3)` uint8, B G R, the frame reduced, the receiver's to keep; `None` unless
+            somebody has asked for pictures.
     """
 
     camera: str
@@ -42,3 +46,4 @@ class Observation:
     stage_ms: dict[str, float]
     age_ms: float
     dropped_frames: int
+    picture: NDArray[np.uint8] | None = None

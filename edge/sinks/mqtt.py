@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import secrets
 import socket
 import threading
@@ -121,11 +120,9 @@ class MqttSink:
             password=read_password(settings.password_file) if settings.password_file else None,
             tls=tls_context(settings.ca_file) if settings.tls else None,
             answer_s=self._pace.answer_s,
-            unreadable=self._log.unreadable,
+            log=self._log,
         )
-        # Jitter spreads clients over time; nobody gains by guessing it.
-        jitter = random.Random()  # noqa: S311
-        self._backoff = Backoff(self._pace.base_s, self._pace.cap_s, jitter)
+        self._backoff = Backoff(base_s=self._pace.base_s, cap_s=self._pace.cap_s)
         self._waker, self._alarm = socket.socketpair()
         self._alarm.settimeout(0)
         self._awake = False
@@ -214,9 +211,7 @@ class MqttSink:
         except BrokerError as error:
             fault = error
         self.connected = False
-        given_up = connection.close(lost=fault is not None and fault.kind == "lost")
-        if given_up:
-            self._log.given_up(given_up)
+        connection.close(lost=fault is not None and fault.kind == "lost")
         return fault
 
     def _deliver(self, connection: Connection) -> None:

@@ -19,13 +19,7 @@ from typing import TYPE_CHECKING, Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from edge.sinks.mqtt_faults import (
-    dial_fault,
-    lost_fault,
-    refusal_fault,
-    silence_fault,
-    stranger_fault,
-)
+from edge.sinks.mqtt_faults import dial_fault, ended_fault, refusal_fault, stranger_fault
 
 if TYPE_CHECKING:
     import socket
@@ -35,6 +29,7 @@ if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode
 
     from edge.config.mqtt import Mqtt
+    from edge.sinks.mqtt_faults import ConnectionLog
     from edge.sinks.outbox import Entry, Outbox
 
     Handler = Callable[[str, bytes], None]
@@ -55,13 +50,11 @@ class Channel:
     """What the connections of one sink have in common.
 
     Attributes:
-        settings: Which broker.
         status_topic: Where `ONLINE` and `OFFLINE` stand.
         outbox: Where messages come from; settled once acknowledged (QoS 1) or sent (QoS 0).
-        password: None without one.
         tls: Verifies the broker's certificate; None for an open connection.
         answer_s: Longest wait for the acceptance, and for each acknowledgement.
-        unreadable: Called with each topic that the broker does not let us read.
+        log: Told of topics that the broker does not let us read.
         handlers: Topic and handler of each subscription; may grow at any time, on any thread.
     """
 
@@ -71,7 +64,7 @@ class Channel:
     password: str | None = field(repr=False)
     tls: ssl.SSLContext | None
     answer_s: float
-    unreadable: Callable[[str], None]
+    log: ConnectionLog
     handlers: list[tuple[str, Handler]] = field(default_factory=list)
 
 
@@ -79,7 +72,8 @@ class Connection:
     """Takes messages from the outbox to the broker; lives on one thread, and ends with `close`.
 
     A connection never comes back: its successor is a new one. What it had sent without an
-    acknowledgement returns to the outbox, and so paho's own resending never runs.
+    acknowledgement returns to the outbox, and so paho's own resending never runs. Each method but
+    `close` raises `BrokerError` once the connection failed or ended.
     """
 
     def __init__(self, channel: Channel, client_id: str) -> None:
@@ -129,11 +123,7 @@ class Connection:
         return str(sock.getsockname()[0]) if sock is not None else ""
 
     def open(self, timeout_s: float) -> None:
-        """Call the broker; its acceptance comes later, in `step`.
-
-        Raises:
-            BrokerError: It can't be reached.
-        """
+        """Call the broker; its acceptance comes later, in `step`."""
         settings = self._settings
         self._client.connect_timeout = timeout_s
         try:
@@ -142,15 +132,11 @@ class Connection:
             raise dial_fault(error, settings) from error
 
     def announce(self, status: bytes) -> None:
-        """Publish `ONLINE` or `OFFLINE`, retained; `BrokerError` if the connection ended."""
+        """Publish `ONLINE` or `OFFLINE`, retained."""
         self._track(self._client.publish(self._channel.status_topic, status, qos=1, retain=True))
 
     def feed(self) -> None:
-        """Subscribe where that is due, and send from the outbox while there is room in flight.
-
-        Raises:
-            BrokerError: The connection ended.
-        """
+        """Subscribe where that is due, and send from the outbox while there is room in flight."""
         for topic, _ in tuple(self._channel.handlers):
             if topic not in self._subscribed:
                 _, self._subscribed[topic] = self._client.subscribe(topic, qos=1)
@@ -169,11 +155,7 @@ class Connection:
                 self._settle(info.mid)
 
     def step(self, waker: socket.socket, *, timeout_s: float) -> None:
-        """Wait for the broker, the waker or the time, and do what the network needs.
-
-        Raises:
-            BrokerError: The broker refused us, is silent, or the connection ended.
-        """
+        """Wait for the broker, the waker or the time, and do what the network needs."""
         sock: Any = self._client.socket()
         if sock is not None:
             # TLS may hold bytes that it has read and decrypted: the socket is silent about those.
@@ -196,21 +178,24 @@ class Connection:
         """Tell the broker that the end is meant, so that it does not speak the last will."""
         self._client.disconnect()
 
-    def close(self, *, lost: bool) -> Entry | None:
+    def close(self, *, lost: bool) -> None:
         """Hang up, and return what is unacknowledged to the outbox.
 
         Args:
-            lost: The broker ended the connection.
-
-        Returns:
-            The message over which it did so, which the outbox has given up; None as a rule.
+            lost: The broker ended the connection, perhaps over a message.
         """
         sock = self._client.socket()
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.close()
         unsettled = [entry for _, entry in self._in_flight.values() if entry is not None]
-        return self._channel.outbox.put_back(unsettled, lost=lost)
+        if given_up := self._channel.outbox.put_back(unsettled, lost=lost):
+            self._channel.log.tell(
+                "given up",
+                f"ends the connection over a message of {len(given_up.message.payload)} bytes to "
+                f"{given_up.message.topic}, which is dropped; let it take more (mosquitto: "
+                "max_packet_size), or send less ([output] class_map, [model] max_detections)",
+            )
 
     def _exchange(self, *, reads: bool, writes: bool) -> None:
         self._heard |= reads
@@ -227,18 +212,18 @@ class Connection:
         if self._reply is not None and self._reply.is_failure:
             raise refusal_fault(self._reply.value, str(self._reply), self._settings)
         if self._client.socket() is None:
-            raise (lost_fault if self.is_accepted else stranger_fault)(self._settings)
+            raise (ended_fault if self.is_accepted else stranger_fault)(self._settings)
         answer_s, now = self._channel.answer_s, time.monotonic()
         awaited = [sent_at for sent_at, _ in self._in_flight.values()] or [now]
         if now - (awaited[0] if self.is_accepted else self._opened_at) > answer_s:
             if self._heard and not self.is_accepted:
                 raise stranger_fault(self._settings)
-            raise silence_fault(self._settings, answer_s, accepted=self.is_accepted)
+            raise ended_fault(self._settings, silent_s=answer_s, accepted=self.is_accepted)
 
     def _track(self, info: paho.MQTTMessageInfo, entry: Entry | None = None) -> None:
         self._in_flight[info.mid] = (time.monotonic(), entry)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise lost_fault(self._settings)
+            raise ended_fault(self._settings)
 
     def _settle(self, message_id: int) -> None:
         _, entry = self._in_flight.pop(message_id, (0.0, None))
@@ -255,7 +240,9 @@ class Connection:
     def _note_subscription(self, message_id: int, reasons: list[ReasonCode]) -> None:
         for topic, own_id in self._subscribed.items():
             if own_id == message_id and any(reason.is_failure for reason in reasons):
-                self._channel.unreadable(topic)
+                who = self._settings.username or "everybody"
+                text = f"does not let us read {topic}; let {who} read it in its access list"
+                self._channel.log.tell(f"unreadable {topic}", text)
 
     def _hand_over(self, message: paho.MQTTMessage) -> None:
         for topic, handler in tuple(self._channel.handlers):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config.mqtt import Mqtt
-    from edge.sinks.outbox import Entry, Tally
+    from edge.sinks.outbox import Tally
 
 log = logging.getLogger("edge.sinks.mqtt")
 
@@ -85,24 +85,21 @@ def refusal_fault(code: int, reason: str, settings: Mqtt) -> BrokerError:
 
 def stranger_fault(settings: Mqtt) -> BrokerError:
     """Return the fault of something that took our call and spoke, but not MQTT."""
-    remedy = "check the port"
-    if not settings.tls:
-        remedy += " (brokers use 1883), or write mqtts:// if the broker wants TLS"
     found = f"{settings.address} answers, but not as an MQTT broker"
+    port, otherwise = MQTT_PORTS["mqtts"], ""
+    if not settings.tls:
+        port, otherwise = MQTT_PORTS["mqtt"], ", or write mqtts:// if the broker wants TLS"
+    remedy = f"check the port (brokers use {port}){otherwise}"
     return BrokerError("stranger", found, remedy, refused=True)
 
 
-def lost_fault(settings: Mqtt) -> BrokerError:
-    """Return the fault of a connection that the other side ended."""
-    remedy = f"if this repeats, look at the broker's log, or check with: {_probe(settings)}"
-    return BrokerError("lost", f"the connection to {settings.address} ended", remedy)
-
-
-def silence_fault(settings: Mqtt, answer_s: float, *, accepted: bool) -> BrokerError:
-    """Return the fault of a broker that keeps the connection and answers nothing."""
+def ended_fault(settings: Mqtt, *, silent_s: float = 0.0, accepted: bool = True) -> BrokerError:
+    """Return the fault of a broker that ended the connection, or was silent for so long in it."""
     what = "has acknowledged nothing" if accepted else "takes the call, and has not answered"
-    remedy = f"restart the broker, or check it with: {_probe(settings)}"
-    return BrokerError("silence", f"{settings.address} {what} for {answer_s:g} s", remedy)
+    remedy = f"if this repeats, look at the broker's log, or check with: {_probe(settings)}"
+    if silent_s:
+        return BrokerError("silence", f"{settings.address} {what} for {silent_s:g} s", remedy)
+    return BrokerError("lost", f"the connection to {settings.address} ended", remedy)
 
 
 def _certificate_fault(error: ssl.SSLCertVerificationError, settings: Mqtt) -> BrokerError:
@@ -165,24 +162,11 @@ class ConnectionLog:
             *(fault.found, since, most, fault.remedy),
         )
 
-    def given_up(self, entry: Entry) -> None:
-        """Note that the broker ends the connection over a message, which is dropped."""
-        message = entry.message
-        if repeats := self._repeats("given up"):
-            log.warning(
-                "mqtt: %s ends the connection over %d message(s), the last of %d bytes to %s; "
-                "dropped; let the broker take more (mosquitto: max_packet_size), or send less "
-                "([output] class_map, [model] max_detections)",
-                *(self._settings.address, repeats, len(message.payload), message.topic),
-            )
-
-    def unreadable(self, topic: str) -> None:
-        """Note that the broker does not let us subscribe."""
-        if self._repeats(f"unreadable {topic}"):
-            log.warning(
-                "mqtt: %s does not let us read %s; let %s read it in the broker's access list",
-                *(self._settings.address, topic, self._settings.username or "everybody"),
-            )
+    def tell(self, kind: str, text: str) -> None:
+        """Warn of something that does not end the connection, and count its repeats."""
+        if repeats := self._repeats(kind):
+            times = f" ({repeats} times)" if repeats > 1 else ""
+            log.warning("mqtt: %s %s%s", self._settings.address, text, times)
 
     def connected(self, client_id: str, tally: Tally) -> None:
         """Note that the broker accepted us."""

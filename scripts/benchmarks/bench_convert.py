@@ -28,13 +28,13 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from calibration.dataset import image_set  # noqa: E402
-from calibration.images import read_image  # noqa: E402
 from converter import export  # noqa: E402
 from converter.choice import Choice, Origin  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.quantization import quantize_file  # noqa: E402
 from converter.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
-from edge.capture.source import SourceOptions  # noqa: E402
+from edge.capture.images import load_image  # noqa: E402
+from edge.capture.options import SourceOptions  # noqa: E402
 from edge.capture.synthetic import DemoSource  # noqa: E402
 from edge.errors import EdgeError, SourceError  # noqa: E402
 from edge.model import model_file  # noqa: E402
@@ -216,7 +216,7 @@ def filled(file: ModelFile, images: ImageSet) -> Iterator[np.ndarray[Any, np.dty
     width, height = transform.size_wh
     for path in images.paths:
         values = np.zeros((1, height, width, 3), np.float32)
-        preprocessor.fill_input(read_image(path), values)
+        preprocessor.fill_input(load_image(path), values)
         yield values
 
 

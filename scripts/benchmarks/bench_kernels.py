@@ -1,4 +1,4 @@
-"""Time decode (+ suppress) of one frame: SSD, YOLO and anchor-free heads, class maps.
+"""Time the kernels of one frame: preprocess by format; decode (+ suppress) by kind of head.
 
 `measure()` is what `scripts/bench` calls; run alone, the module prints its table.
 """
@@ -9,10 +9,12 @@ import math
 import time
 import timeit
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
+from edge.capture.picture import Picture
 from edge.clock import StageClock
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
@@ -23,6 +25,7 @@ from edge.model.description import Description, InputTransform, Thresholds
 from edge.model.quant import Quant
 from edge.model.spec import ModelSpec, Tensors, TensorSpec
 from edge.placement import Placement
+from edge.preprocess import InputBuffer, use_one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +47,14 @@ SCORE_QUANT, BOX_QUANT = Quant(0.09, 60), Quant(0.07, 3)
 CERTAIN = 127
 MAP_SIDE, MAP_CHANNELS = 256, (1, 2, 21)
 REPEATS, CALLS = 15, 100
+FRAME_WH = (1280, 720)
+# Format, shape of the pixels, and OpenCV's conversion of the whole frame.
+FORMATS = (
+    ("bgr", (720, 1280, 3), None),
+    ("nv12", (1080, 1280), cv2.COLOR_YUV2BGR_NV12),
+    ("yuyv", (720, 1280, 2), cv2.COLOR_YUV2BGR_YUYV),
+    ("grey", (720, 1280), cv2.COLOR_GRAY2BGR),
+)
 US_PER_S = 1e6
 UNLIMITED = float("inf")
 
@@ -97,12 +108,15 @@ def measure(
             heads = case.heads(case.spec, candidates)
             name = f"{case.name}decode + suppress, {candidates} candidates"
             rows.append((name, _median_us(_frame(case.spec), heads, timer=timer), limit_us))
-    maps = MAP_CHANNELS if chosen is None else ()
-    return rows + [_segmentation_row(channels, timer=timer) for channels in maps]
+    if chosen is not None:
+        return rows
+    rows += [_segmentation_row(channels, timer=timer) for channels in MAP_CHANNELS]
+    return [*_preprocess_rows(timer=timer), *rows]
 
 
 def main() -> int:
     """Print the table; return 0, whatever the figures: a busy machine is not a fault."""
+    use_one_thread()
     for name, median_us, limit_us in measure():
         limit = f"<= {limit_us:.0f}" if np.isfinite(limit_us) else ""
         print(f"{name:<58} {median_us:8.1f} µs  {limit}")
@@ -118,6 +132,29 @@ def _frame(spec: ModelSpec) -> Callable[[Tensors], object]:
     return lambda tensors: decoder.decode(tensors, placement, StageClock())
 
 
+def _preprocess_rows(*, timer: Callable[[], float]) -> list[tuple[str, float, float]]:
+    """Return 720p to the default model's input, of each format, and by way of the whole frame."""
+    width, height = FRAME_WH
+    whole = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    spec = _ssd_spec()
+    rows = []
+    for name, shape, code in FORMATS:
+        pixels = np.resize(whole, shape)
+        picture = Picture(pixels, 0, 0, 0, name)
+        buffer = InputBuffer(spec)
+        text = f"preprocess 720p to {SSD_WH[0]} x {SSD_WH[1]}, {name}"
+        rows.append((text, _median_us(buffer.fill, picture, timer=timer), UNLIMITED))
+        if code is None:
+            continue
+
+        def fill(pixels: NDArray[Any], *, code: int = code, buffer: InputBuffer = buffer) -> None:
+            buffer.fill(cv2.cvtColor(pixels, code, dst=whole))
+
+        text += ", converted whole first"
+        rows.append((text, _median_us(fill, pixels, timer=timer), UNLIMITED))
+    return rows
+
+
 def _segmentation_row(channels: int, *, timer: Callable[[], float]) -> tuple[str, float, float]:
     shape = (1, MAP_SIDE, MAP_SIDE, channels)
     head = SegmentationHead(activation="sigmoid" if channels == 1 else "softmax")
@@ -127,9 +164,7 @@ def _segmentation_row(channels: int, *, timer: Callable[[], float]) -> tuple[str
     return name, _median_us(_frame(spec), {"classes": scores}, timer=timer), UNLIMITED
 
 
-def _median_us(
-    run: Callable[[Tensors], object], heads: Tensors, *, timer: Callable[[], float]
-) -> float:
+def _median_us(run: Callable[[Any], object], heads: Any, *, timer: Callable[[], float]) -> float:  # noqa: ANN401
     run(heads)
     times_s = timeit.repeat(lambda: run(heads), number=CALLS, repeat=REPEATS, timer=timer)
     return float(np.median(times_s)) / CALLS * US_PER_S

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from edge_process import make_clip
 from flatbuffers import flexbuffers
 
 from converter import flatbuffer
-from edge.capture.source import SourceOptions
-from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
 from edge.decode.ssd import SsdHead
 from edge.errors import EdgeError
 from edge.model import model_file
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
 
     from edge.model.model_file import ModelFile
 
-# Every third frame of the demo: 40 of each scene. After as many the clip repeats itself, so that a
-# window of that length holds the same pictures wherever it starts.
-PERIOD_FRAMES = FRAMES_PER_SCENE // 3 * len(SCENES)
-CLIP_FRAMES = 4 * PERIOD_FRAMES
-CLIP_RATE_HZ = 30
 MAX_DETECTIONS = 100
 POSTPROCESS = b"TFLite_Detection_PostProcess"
 # Source: TensorFlow Lite, LOGISTIC's fixed output quantisation for int8.
@@ -83,25 +77,6 @@ def write_network(folder: Path, model: Path) -> ModelFile:
         )
     )
     return file
-
-
-def make_clip(path: Path) -> None:
-    """Write the demo's scenes as a 1280x720 H.264 file of `CLIP_FRAMES`."""
-    import av  # noqa: PLC0415 - the dev extra's encoder
-
-    width, height = DEFAULT_SIZE_WH
-    image = np.empty((height, width, 3), np.uint8)
-    with (
-        av.open(str(path), "w") as container,
-        DemoSource("", SourceOptions(realtime=False)) as source,
-    ):
-        stream = container.add_stream("libx264", rate=CLIP_RATE_HZ)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"preset": "veryfast"}
-        for index in range(CLIP_FRAMES):
-            source.render(index % PERIOD_FRAMES * 3, out=image)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
-        container.mux(stream.encode())
 
 
 def decoded(file: ModelFile, head: SsdHead) -> bytes:

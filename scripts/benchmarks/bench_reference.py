@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench_kernels
+import bench_reference_file as reference
+from bench_reference_file import Measured
 
 from edge import app
-from edge.benchmark import reference, report
+from edge.benchmark import report
 from edge.benchmark.cold_start import measure_start
 from edge.benchmark.duration import parse as duration
 from edge.benchmark.measuring import Plan, measure
-from edge.benchmark.reference import Measured
 from edge.benchmark.spread import spread
 from edge.config.reading import parse
 from edge.errors import EdgeError

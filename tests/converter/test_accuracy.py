@@ -11,11 +11,12 @@ import pytest
 from reference import coco_scenes, tiny_model
 
 from calibration.dataset import split
-from calibration.images import read_image
 from converter.accuracy import Annotations, compare, compare_all
+from edge.capture.images import load_image
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import SourceError
 from edge.evaluation.box_run import BoxRun
+from edge.evaluation.truth import numbered
 from edge.model import model_file
 from edge.model.default import default_model_path
 from edge.model.model_file import ModelFile
@@ -66,8 +67,8 @@ def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file
     found = []
     for each in (file, worse):
         run = BoxRun(each, truth)
-        for number, path in truth.numbered(paths):
-            run.see(number, read_image(path))
+        for number, path in numbered(truth, paths):
+            run.see(number, load_image(path))
         found.append(run.evaluation(sorted(truth.files), run.known_ids()).metrics)
     for row in rows:
         values = [metrics[row.metric] for metrics in found]

@@ -35,7 +35,3 @@ def test_a_missing_folder_is_a_sentence_and_a_failed_write_leaves_the_old_file(t
     with pytest.raises(SinkError):
         export.write(file, taken)
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.tflite"]
-
-
-def test_versions_of_tools_that_are_not_installed_are_left_out():
-    assert export.tool_versions(["numpy", "no-such-tool"]) == {"numpy": np.__version__}

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from edge.capture.latest import CaptureThread
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.errors import EdgeError, SinkClosed, SinkError
 from edge.model import model_file
@@ -50,7 +50,7 @@ def detector():
 
 def run(detector, sinks, *, frames=None, realtime=False):
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=realtime)) as source:
-        capture = CaptureThread(source, detector.input_buffers())
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         try:
             pipeline = Pipeline(capture, detector, sinks)
@@ -78,7 +78,7 @@ def test_overlapping_the_stages_changes_no_detection(detector):
     run(detector, [sink], frames=12)
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         for seen in sink.results:
-            alone = detector(source.read(None))
+            alone = detector(source.read(None).pixels)
             assert (seen.boxes == alone.boxes).all()
             assert (seen.scores == alone.scores).all()
             assert (seen.class_ids == alone.class_ids).all()
@@ -150,7 +150,7 @@ def test_a_sink_that_hangs_is_named_once_the_run_is_stopped(detector, monkeypatc
             released.wait()
 
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
-        capture = CaptureThread(source, detector.input_buffers())
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         pipeline = Pipeline(capture, detector, [Stuck()])
         threading.Timer(0.2, pipeline.stop).start()
@@ -162,7 +162,7 @@ def test_a_sink_that_hangs_is_named_once_the_run_is_stopped(detector, monkeypatc
 
 def test_stop_ends_a_run_from_another_thread(detector):
     with DemoSource("", SourceOptions(size_wh=SIZE_WH)) as source:
-        capture = CaptureThread(source, detector.input_buffers())
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         pipeline = Pipeline(capture, detector, [Recorder()])
         threading.Timer(0.2, pipeline.stop).start()
@@ -181,7 +181,7 @@ def test_the_frame_loop_keeps_nothing(detector):
             return 0
 
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
-        capture = CaptureThread(source, detector.input_buffers())
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         tracemalloc.start()
         try:

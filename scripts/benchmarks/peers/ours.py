@@ -14,6 +14,7 @@ import line
 
 from edge import app
 from edge.capture.latest import CaptureThread
+from edge.capture.picture import Picture
 from edge.config import reading as config
 from edge.cores import Cores, available_cores, confined
 from edge.model.loaded import load_model
@@ -82,10 +83,13 @@ class RamSource:
         self._next = 0
         self._stopped = False
 
-    def read(self, buffer: Array | None) -> Array | None:  # noqa: ARG002 - nothing is decoded
+    def read(self, buffer: Array | None) -> Picture | None:  # noqa: ARG002 - nothing is decoded
         """Return the next image: `edge.capture.source.Source.read`."""
+        if self._stopped:
+            return None
         self._next += 1
-        return None if self._stopped else self._images[self._next % len(self._images)]
+        began_ns = time.monotonic_ns()
+        return Picture.taken(self._images[self._next % len(self._images)], began_ns)
 
     def interrupt(self) -> None:
         """End."""
@@ -128,7 +132,7 @@ class Ours:
     def _ram_capture(self) -> CaptureThread[Any]:
         images = line.Frames(self._folder / "clip.mp4").kept()
         source = self._stack.enter_context(RamSource(images))
-        capture = CaptureThread(source, self._parts.model.input_buffers())
+        capture = CaptureThread(source, self._parts.model.input_buffers(), camera="clip")
         self._stack.enter_context(capture)
         return capture
 

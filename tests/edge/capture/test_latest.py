@@ -23,6 +23,7 @@ def frame(sequence: int, buffer: ImageBuffer | None = None) -> Frame[ImageBuffer
         captured_utc_ns=0,
         capture_ns=0,
         preprocess_ns=0,
+        camera="door",
     )
 
 

@@ -11,6 +11,7 @@ from edge.decode.segmentation import SegmentationHead
 from edge.evaluation import reading
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.judge import judge
+from edge.evaluation.truth import numbered
 from edge.model import model_file
 from edge.model.default import default_model_path
 from edge.model.model_file import ModelFile
@@ -47,7 +48,7 @@ def box_run(file, truth, labelled):
     """Return the shipped model's run over all images."""
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     run = BoxRun(file, truth)
-    for number, path in truth.numbered(labelled[0]):
+    for number, path in numbered(truth, labelled[0]):
         run.see(number, load_image(path))
     return run
 

@@ -17,6 +17,7 @@ import pytest
 
 from edge import cli
 from edge.benchmark import result as result_file
+from edge.config import reading
 from edge.errors import ConfigError, DelegateError, ModelError
 from edge.model import delegates, model_file
 from edge.model.backends.litert import LiteRt, compiled_for, load_delegate
@@ -217,13 +218,14 @@ def test_check_finds_the_library_and_opens_no_device(library, models, tmp_path):
 def test_check_names_what_a_delegate_lacks(models, tmp_path):
     path = tmp_path / "device.toml"
     path.write_text(f'[model]\nfile = "{models[1].path}"\ndelegate = "edgetpu"\n')
-    assert "sudo apt install" in " ".join(check.faults(path))
+    assert "sudo apt install" in " ".join(check.faults(reading.load(path, {})))
 
     path.write_text(f'[model]\nfile = "{models[0].path}"\ndelegate = "edgetpu"\n')
-    assert "not compiled for an Edge TPU" in " ".join(check.faults(path))
+    assert "not compiled for an Edge TPU" in " ".join(check.faults(reading.load(path, {})))
 
     path.write_text('[model]\ndelegate = "gpu"\n')
-    assert "[model] delegate: expected a delegate" in check.faults(path)[0]
+    with pytest.raises(ConfigError, match=r"\[model\] delegate: expected a delegate"):
+        reading.load(path, {})
 
 
 def test_inspect_shows_a_compiled_model_without_its_delegate(models):

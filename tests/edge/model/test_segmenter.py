@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from reference import tiny_segmenter
 
-from edge import app
+from edge import app, cli, running
 from edge.capture.latest import CaptureThread
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.config import reading as config
 from edge.decode.segmentation import SegmentationHead
@@ -20,10 +20,10 @@ from edge.errors import ModelError
 from edge.model import model_file
 from edge.model.loaded import load_model
 from edge.model.readers import manifest
-from edge.pipeline import Pipeline
+from edge.pipeline import Behaviour, Pipeline
 from edge.results.observation import STAGES
 from edge.tasks import TASKS, describe
-from edge.verbs import check
+from edge.terminal.command import FAILED
 
 pytestmark = pytest.mark.board
 
@@ -67,36 +67,30 @@ def test_each_cell_of_the_frame_has_the_class_that_lies_there(segmenter, size_wh
     assert (seen.class_ids[:, half + 1 :] == GREEN).all()
 
 
-class Recorder:
-    def __init__(self):
-        self.observations = []
-
-    def publish(self, observation):
-        self.observations.append(replace(observation, result=observation.result.copy()))
-
-    def close(self, timeout_s):
-        return 0
-
-
 def run(model, *, frames):
-    sink = Recorder()
+    observations = []
     tally = TASKS[model.task].tally(model.description)
+
+    def keep(seen):
+        observations.append(replace(seen, result=seen.result.copy()))
+        tally.add(seen.result)
+
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
-        capture = CaptureThread(source, model.input_buffers())
+        capture = CaptureThread(source, model.input_buffers(), camera="door")
         capture.start()
         try:
-            pipeline = Pipeline(capture, model, [sink], tally=tally)
+            pipeline = Pipeline(capture, Behaviour(model), [keep])
             pipeline.run(max_frames=frames)
         finally:
             capture.stop()
-    return sink.observations, pipeline.summary()
+    return observations, replace(pipeline.times.summary(), seen=tally.text())
 
 
 def test_overlapping_the_stages_changes_no_map(segmenter):
     observations, _ = run(segmenter, frames=12)
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         for seen in observations:
-            alone = segmenter(source.read(None))
+            alone = segmenter(source.read(None).pixels)
             assert (seen.result.class_ids == alone.class_ids).all()
     assert len(observations) == 12
 
@@ -142,7 +136,7 @@ def test_the_head_decides_what_a_model_is_opened_as(path):
     assert app.open_model(settings, app.model_file(settings), threads=1).task == "detection"
 
 
-def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path):
+def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path, capsys):
     file = model_file.read(path)
     wrong = file.manifest.model_copy(update={"labels": ("red", "green")})
     broken = tmp_path / "broken.tflite"
@@ -151,8 +145,8 @@ def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path):
         load_model(model_file.read(broken))
     settings = tmp_path / "door.toml"
     settings.write_text("[model]\nfile = 'broken.tflite'\n")
-    [fault] = check.faults(settings)
-    assert "2 labels" in fault
+    assert cli.main(["check", str(settings)]) == FAILED
+    assert "2 labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("class_map", [True, False], ids=["with map", "areas only"])
@@ -167,7 +161,7 @@ def test_edge_run_writes_a_line_for_each_image(path, tmp_path, capfdbinary, clas
             "output": {"class_map": class_map},
         }
     )
-    summary = app.run(settings)
+    summary = running.run(settings)
     lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert summary.frames == len(lines) == 2
     assert [line["frame"]["width_px"] for line in lines] == [320, 640]

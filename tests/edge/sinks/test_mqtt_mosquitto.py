@@ -174,7 +174,7 @@ def test_a_message_over_the_brokers_limit_keeps_no_other_back(open_broker, open_
             sink.send(message(number) if number != 40 else message(payload=b"x" * 1172))
         assert eventually(lambda: sink.tally() == Tally(89, 1, 0))
         assert sink.connects <= 4
-    assert any("the last of 1172 bytes to" in line for line in log_lines())
+    assert any("over a message of 1172 bytes to" in line for line in log_lines())
 
 
 def test_the_right_password_opens(guarded, open_sink, password_file):

@@ -113,8 +113,9 @@ def test_of_two_devices_with_one_name_either_may_stop(broker, open_sink, log_lin
     assert eventually(lambda: all(sink.connected for sink in sinks))
     assert eventually(lambda: len(voices(log_lines)) == 2)
     assert "127.0.0.1" in voices(log_lines)[0]
-    sinks[stops].close(5)
-    time.sleep(0.5)
+    with Listener(broker.port) as listener:
+        sinks[stops].close(5)
+        assert eventually(lambda: listener.payloads(STATUS)[-2:] == [b"offline", b"online"])
     assert retained_status(broker) == b"online"
     sinks[1 - stops].close(5)
     assert retained_status(broker) == b"offline"

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from edge.errors import DependencyError, ModelError
-from edge.input_buffer import InputBuffer
 from edge.model import model_file
 from edge.model.backends import litert as seam
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
+from edge.preprocess import InputBuffer
 
 pytestmark = pytest.mark.board
 
