@@ -1,6 +1,7 @@
 import threading
 import time
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from edge.errors import EdgeError, SinkClosed, SinkError
 from edge.model import model_file
 from edge.model.default import default_model_path
 from edge.model.loaded import LoadedModel, load_model
-from edge.pipeline import Pipeline
+from edge.pipeline import Behaviour, Pipeline
 from edge.results.observation import STAGES
 
 pytestmark = pytest.mark.board
@@ -21,7 +22,7 @@ LAST = 5
 
 
 class Recorder:
-    """A sink that keeps copies, may take its time, and may fail at a given frame."""
+    """A consumer that keeps copies, may take its time, and may fail at a given frame."""
 
     def __init__(self, *, wait_s=0.0, fail_at=None, error=None):
         self.observations = []
@@ -31,16 +32,13 @@ class Recorder:
         self._fail_at = fail_at
         self._error = error
 
-    def publish(self, observation):
+    def __call__(self, observation):
         if len(self.observations) == self._fail_at:
             raise self._error
         time.sleep(self._wait_s)
         self.observations.append(observation)
         self.results.append(observation.result.copy())
         self.threads.add(threading.current_thread().name)
-
-    def close(self, timeout_s):
-        return 0
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +51,7 @@ def run(detector, sinks, *, frames=None, realtime=False):
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         try:
-            pipeline = Pipeline(capture, detector, sinks)
+            pipeline = Pipeline(capture, Behaviour(detector), sinks)
             pipeline.run(max_frames=frames)
         finally:
             capture.stop()
@@ -96,8 +94,8 @@ def test_one_frame_is_published_while_the_next_is_invoked():
     counting = Counting(plain.spec, plain._backend, plain.thresholds)
 
     class Patient(Recorder):
-        def publish(self, observation):
-            super().publish(observation)
+        def __call__(self, observation):
+            super().__call__(observation)
             # One permit is this frame's own; the second comes while this call lasts, or never.
             own_and_next = 2 if observation.sequence == 0 else 1
             if observation.sequence < LAST:
@@ -146,13 +144,13 @@ def test_a_sink_that_hangs_is_named_once_the_run_is_stopped(detector, monkeypatc
     released = threading.Event()
 
     class Stuck(Recorder):
-        def publish(self, observation):
+        def __call__(self, observation):
             released.wait()
 
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
-        pipeline = Pipeline(capture, detector, [Stuck()])
+        pipeline = Pipeline(capture, Behaviour(detector), [Stuck()])
         threading.Timer(0.2, pipeline.stop).start()
         with pytest.raises(EdgeError, match="thread edge-decode did not end"):
             pipeline.run()
@@ -164,7 +162,7 @@ def test_stop_ends_a_run_from_another_thread(detector):
     with DemoSource("", SourceOptions(size_wh=SIZE_WH)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
-        pipeline = Pipeline(capture, detector, [Recorder()])
+        pipeline = Pipeline(capture, Behaviour(detector), [Recorder()])
         threading.Timer(0.2, pipeline.stop).start()
         started_s = time.perf_counter()
         pipeline.run()
@@ -174,21 +172,18 @@ def test_stop_ends_a_run_from_another_thread(detector):
 
 def test_the_frame_loop_keeps_nothing(detector):
     class Nowhere:
-        def publish(self, observation):
+        def __call__(self, observation):
             pass
-
-        def close(self, timeout_s):
-            return 0
 
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         tracemalloc.start()
         try:
-            Pipeline(capture, detector, [Nowhere()]).run(max_frames=50)
+            Pipeline(capture, Behaviour(detector), [Nowhere()]).run(max_frames=50)
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            Pipeline(capture, detector, [Nowhere()]).run(max_frames=300)
+            Pipeline(capture, Behaviour(detector), [Nowhere()]).run(max_frames=300)
             after, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -196,3 +191,46 @@ def test_the_frame_loop_keeps_nothing(detector):
     # One Pipeline's own buffers are 0.5 MiB; a frame of this size is 0.2 MiB, and 300 went by.
     assert after - before < 64 * 1024
     assert peak - before < 2 * 1024 * 1024
+
+
+class Marking:
+    """A stage that writes its name into the order of all stages, and may take its time."""
+
+    def __init__(self, name, order):
+        self.name = name
+        self._order = order
+
+    def process(self, observation):
+        self._order.append((observation.sequence, self.name))
+        return replace(observation, result=observation.result[:1])
+
+
+def test_stages_run_in_their_order_between_decode_and_the_consumers(detector):
+    order, sink = [], Recorder()
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
+        with capture:
+            behaviour = Behaviour(detector, (Marking("first", order), Marking("second", order)))
+            Pipeline(capture, behaviour, [sink]).run(max_frames=2)
+
+    assert order == [(0, "first"), (0, "second"), (1, "first"), (1, "second")]
+    assert list(sink.observations[0].stage_ms)[-2:] == ["first", "second"]
+    assert all(len(result) <= 1 for result in sink.results)
+
+
+def test_another_behaviour_is_followed_from_the_next_frame_on(detector):
+    counts = []
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
+
+        def change(observation):
+            counts.append(len(observation.result))
+            if observation.sequence == 2:
+                pipeline.behaviour = Behaviour(detector.with_thresholds(score=0.999))
+
+        pipeline = Pipeline(capture, Behaviour(detector), [change])
+        with capture:
+            pipeline.run(max_frames=6)
+
+    assert all(counts[:3])
+    assert counts[3:] == [0, 0, 0]

@@ -18,7 +18,7 @@ from edge.capture.picture import Picture
 from edge.config import reading as config
 from edge.cores import Cores, available_cores, confined
 from edge.model.loaded import load_model
-from edge.pipeline import Pipeline
+from edge.pipeline import Behaviour, Pipeline
 from edge.results.detections import Detections
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ VERSIONS = (
 
 
 class Stopwatch:
-    """A sink that starts its clock behind `lead` observations and reads it at the last."""
+    """A consumer that starts its clock behind `lead` observations and reads it at the last."""
 
     def __init__(self, lead: int) -> None:
         self._left = lead
@@ -48,7 +48,7 @@ class Stopwatch:
     def _start(self) -> None:
         self._started_s, self._cpu_s = time.perf_counter(), time.process_time()
 
-    def publish(self, observation: Observation) -> None:
+    def __call__(self, observation: Observation) -> None:
         """Count one frame."""
         if self._left:
             self._left -= 1
@@ -58,10 +58,6 @@ class Stopwatch:
         self._frames += 1
         if isinstance(observation.result, Detections):  # and no class map
             self._detections += len(observation.result)
-
-    def close(self, timeout_s: float) -> int:  # noqa: ARG002 - nothing is on its way
-        """Return 0."""
-        return 0
 
     def window(self) -> line.Window:
         """Return what was counted, until now."""
@@ -115,7 +111,7 @@ class Ours:
         self._folder = folder
         self._stack = ExitStack()
         self._parts = self._stack.enter_context(app.opened(settings(folder)))
-        self._captures = {"clip": self._parts.capture}
+        self._captures = {"clip": self._parts.captures[0]}
 
     def run(self, source: str, *, lead: int, frames: int) -> line.Window:
         """See `line.Peer.run`."""
@@ -124,7 +120,10 @@ class Ours:
         watch = Stopwatch(lead)
         cores = self._parts.cores
         pipeline = Pipeline(
-            self._captures[source], self._parts.model, [watch], cores=cores.interpreter
+            self._captures[source],
+            Behaviour(self._parts.model),
+            [watch],
+            cores=cores.interpreter,
         )
         pipeline.run(max_frames=lead + frames)
         return watch.window()
