@@ -14,11 +14,8 @@ from edge.capture.registry import open_lasting
 from edge.capture.turns import Turns
 from edge.config.state import state_folder
 from edge.cores import Cores, available_cores, confined, divided
-from edge.decode.segmentation import SegmentationHead
 from edge.errors import SinkError
-from edge.messages.detections import DetectionsEncoder
 from edge.messages.envelope import Identity
-from edge.messages.segmentation import SegmentationEncoder
 from edge.model import model_file as models
 from edge.model import trial
 from edge.model.default import default_model_path
@@ -29,14 +26,14 @@ from edge.publishing import Publisher
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.mqtt_credentials import client_id
+from edge.tasks import refuse_thresholds, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edge.config.camera import Camera
     from edge.config.sections import Config
-    from edge.metrics import Summary
-    from edge.model.description import Description
+    from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.pipeline import Stage
@@ -52,7 +49,8 @@ log = logging.getLogger("edge")
 SWITCH_INTERVAL_S = 0.0005
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
-LARGEST_AREAS = 5
+# What of the configuration may change while frames run.
+THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 
 def model_file(config: Config) -> ModelFile:
@@ -65,12 +63,22 @@ def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
 
     A model that this user has never run before is first tried in a process of its own.
     """
+    wanted = thresholds(config, file.description)
+    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
+    return load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
+
+
+def thresholds(config: Config, description: Description) -> Thresholds:
+    """Return the configuration's thresholds, the model's own where it has none.
+
+    Raises:
+        ConfigError: One is set that has no meaning for this model.
+    """
     model = config.model
-    thresholds = file.description.thresholds(
+    refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
+    return description.thresholds(
         score=model.score_threshold, iou=model.iou_threshold, max_detections=model.max_detections
     )
-    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
-    return load_model(file, threads=threads, delegate=model.delegate, thresholds=thresholds)
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
@@ -179,7 +187,7 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     try:
         yield Publisher(
             config.device.name,
-            open_encoder(config, model),
+            open_encoder(config, model.description),
             sink,
             qos=config.mqtt.qos if config.mqtt else 1,
         )
@@ -207,19 +215,11 @@ def open_sinks(config: Config) -> list[Sink]:
     return sinks
 
 
-def open_encoder(config: Config, model: LoadedModel) -> Encoder:
+def open_encoder(config: Config, description: Description) -> Encoder:
     """Return what makes the messages of this kind of model."""
-    description = model.description
     identity = Identity(config.device.name, description.name, description.digest)
-    head = description.head
-    if isinstance(head, SegmentationHead):
-        return SegmentationEncoder(
-            identity,
-            description.labels,
-            background=head.background,
-            class_map=config.output.class_map,
-        )
-    return DetectionsEncoder(identity, description.labels)
+    encoder = task_for(description).encoder
+    return encoder(identity, description, class_map=config.output.class_map)
 
 
 @contextmanager
@@ -253,16 +253,3 @@ def _capturing(
             yield capture
     finally:
         tell(is_up=False)
-
-
-def seen_text(summary: Summary, description: Description) -> str:
-    """Return what a run saw in a few words: detections, or the classes with the largest areas."""
-    head = description.head
-    if not isinstance(head, SegmentationHead):
-        return f"{summary.detections} detections"
-    ratios = summary.area_ratios
-    covered = {class_id for class_id, ratio in enumerate(ratios) if ratio > 0}
-    seen = covered - {head.background}
-    largest = sorted(seen, key=lambda class_id: (-ratios[class_id], class_id))[:LARGEST_AREAS]
-    areas = [f"{description.labels[class_id]} {ratios[class_id]:.1%}" for class_id in largest]
-    return f"mean area: {', '.join(areas) or 'background only'}"

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge.app import opened, seen_text
+from edge import app
 from edge.errors import ConfigError
+from edge.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from edge.pipeline import Pipeline
 
 log = logging.getLogger("edge")
-
-# What of the configuration a reload changes while frames run; the rest needs a new start.
-RELOADED = ("score_threshold", "iou_threshold", "max_detections")
 
 
 def run(
@@ -41,8 +39,9 @@ def run(
     Raises:
         EdgeError: The model, a camera or a sink failed; or results stayed undelivered.
     """
-    with opened(config) as parts:
-        pipeline = parts.pipeline()
+    with app.opened(config) as parts:
+        tally = TASKS[parts.model.task].tally(parts.model.description)
+        pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
         handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM), pipeline.stop)
         if reread:
             handlers[signal.SIGHUP] = lambda: _reload(
@@ -56,9 +55,9 @@ def run(
             summary.frames,
             summary.elapsed_s,
             summary.rate_hz,
-            seen_text(summary, parts.model.description),
+            tally.text(),
         )
-    return summary
+    return replace(summary, seen=tally.text())
 
 
 def _reload(
@@ -70,13 +69,9 @@ def _reload(
     except ConfigError as error:
         log.error("reload: nothing changed: %s", error)  # noqa: TRY400 - a user's fault, a sentence
         return
-    update = {key: getattr(wanted.model, key) for key in RELOADED}
+    update = {key: getattr(wanted.model, key) for key in app.THRESHOLDS}
     as_is = config.model_copy(update={"model": config.model.model_copy(update=update)})
-    thresholds = model.description.thresholds(
-        score=wanted.model.score_threshold,
-        iou=wanted.model.iou_threshold,
-        max_detections=wanted.model.max_detections,
-    )
+    thresholds = app.thresholds(wanted, model.description)
     pipeline.behaviour = replace(
         pipeline.behaviour,
         model=model.with_thresholds(

@@ -177,7 +177,7 @@ class Rig:
             # Every thread that is started from here on inherits this.
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
-            encoder = app.open_encoder(self.config, self._model)
+            encoder = app.open_encoder(self.config, self._model.description)
             recorder = Recorder(Publisher(self.config.device.name, encoder, JsonlSink(null)))
             source = stack.enter_context(open_source(self._camera.source, self._camera.options))
             self.live = source.live

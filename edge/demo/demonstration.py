@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -12,13 +12,10 @@ from edge import app, running
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
 from edge.config import reading as config
-from edge.decode.segmentation import SegmentationHead
 from edge.demo import broker
 from edge.demo.subscriber import Subscriber
-from edge.draw.boxes import annotate_inplace
-from edge.draw.masks import overlay_inplace
 from edge.errors import SinkError
-from edge.messages import envelope as payload
+from edge.tasks import TASKS
 from edge.terminal import table
 
 if TYPE_CHECKING:
@@ -27,10 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.metrics import Summary
-    from edge.model.description import Description
-    from edge.model.loaded import LoadedModel
-    from edge.results.class_map import ClassMap
-    from edge.results.detections import Detections
 
 ARRIVAL_TIMEOUT_S = 10.0
 # Of the annotated image: one panel a scene, side by side.
@@ -61,7 +54,7 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
             }
         )
         description = app.model_file(settings).description
-        topic = _topic(description, settings.device.name, settings.cameras[0].name)
+        topic = app.open_encoder(settings, description).topic(settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
         with Subscriber(broker.LOOPBACK, port, topics=[topic], show=_show) as subscriber:
             summary = running.run(settings, max_frames=frames)
@@ -71,16 +64,10 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
                     f"{ARRIVAL_TIMEOUT_S:g} s; try again on a machine with less to do"
                 )
     write_image(output, draw(model))
-    return f"\n{figures(summary, description)}\n{subscriber.count} messages arrived; see {output}"
+    return f"\n{figures(summary)}\n{subscriber.count} messages arrived; see {output}"
 
 
-def _topic(description: Description, device: str, camera: str) -> str:
-    if isinstance(description.head, SegmentationHead):
-        return payload.segmentation_topic(device, camera)
-    return payload.detections_topic(device, camera)
-
-
-def figures(summary: Summary, description: Description) -> str:
+def figures(summary: Summary) -> str:
     """Return a run's figures as a table and a line."""
     rows = [
         [name, *(f"{value:.2f}" for value in values)]
@@ -89,7 +76,7 @@ def figures(summary: Summary, description: Description) -> str:
     return (
         f"{table.render(['stage', 'p50 ms', 'p95 ms', 'p99 ms'], rows)}\n\n"
         f"{summary.frames} frames in {summary.elapsed_s:.2f} s: {summary.rate_hz:.1f} frames/s, "
-        f"invoke share {summary.invoke_ratio:.1%}, {app.seen_text(summary, description)}"
+        f"invoke share {summary.invoke_ratio:.1%}, {summary.seen}"
     )
 
 
@@ -99,18 +86,9 @@ def draw(file: Path | None = None) -> NDArray[np.uint8]:
     model = app.open_model(settings, app.model_file(settings), threads=1)
     panels = []
     for image in scene_frames():
-        _annotate_inplace(image, model)
+        TASKS[model.task].draw_inplace(image, model(image), model.description)
         panels.append(cv2.resize(image, PANEL_WH, interpolation=cv2.INTER_AREA))
     return np.hstack(panels)
-
-
-def _annotate_inplace(image: NDArray[np.uint8], model: LoadedModel) -> None:
-    labels, head = model.description.labels, model.description.head
-    seen = model(image)
-    if isinstance(head, SegmentationHead):
-        overlay_inplace(image, cast("ClassMap", seen), labels, background=head.background)
-    else:
-        annotate_inplace(image, cast("Detections", seen), labels)
 
 
 def scene_frames() -> list[NDArray[np.uint8]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import SinkError
+from edge.tasks import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,28 +70,16 @@ class Subscriber:
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         payload = json.loads(message.payload)
-        labels = sorted(each["label"] for each in _seen(payload))
+        seen = describe(message.topic, payload)
+        labels = sorted(label for label, _ in seen)
         if labels != self._labels.get(message.topic):
             self._labels[message.topic] = labels
-            self._show(f"{message.topic}  {summarize(payload)}")
+            self._show(f"{message.topic}  {summarize(payload['sequence'], seen)}")
         with self._arrived:
             self.count += 1
             self._arrived.notify_all()
 
 
-def summarize(payload: dict[str, Any]) -> str:
-    """Return a payload's detections or areas as one line."""
-    seen = ", ".join(_describe(each) for each in _seen(payload))
-    return f"frame {payload['sequence']}: {seen or 'nothing'}"
-
-
-def _seen(payload: dict[str, Any]) -> list[dict[str, Any]]:
-    seen: list[dict[str, Any]] = payload["detections" if "detections" in payload else "areas"]
-    return seen
-
-
-def _describe(seen: dict[str, Any]) -> str:
-    if "area_ratio" in seen:
-        return f"{seen['label']} {seen['area_ratio']:.1%}"
-    box = ", ".join(f"{side:.0f}" for side in seen["box_px"])
-    return f"{seen['label']} {seen['score']:.2f} at ({box}) px"
+def summarize(sequence: int, seen: Sequence[tuple[str, str]]) -> str:
+    """Return what was seen on a frame as one line."""
+    return f"frame {sequence}: {', '.join(text for _, text in seen) or 'nothing'}"

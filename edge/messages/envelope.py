@@ -1,7 +1,7 @@
 """What every message has in common: its envelope, its names, its topics.
 
-The kinds of messages stand in `detections` and `segmentation`: one typed dict each, the only
-description of such a message. pydantic writes the JSON from it and derives the schema from
+The kinds of messages stand beside this file: one typed dict each, the only description of such a
+message. pydantic writes the JSON from it and derives the schema from
 it, so that neither can drift from the other; docs/payload.md says it in prose.
 """
 
@@ -37,6 +37,13 @@ Side = Annotated[int, Field(gt=0)]
 Ms = Annotated[float, Field(ge=0)]
 AgeMs = Annotated[
     float, Field(ge=0, description="From the frame's capture to its result, milliseconds.")
+]
+StageMs = Annotated[
+    dict[str, Ms],
+    Field(
+        description="Milliseconds that each stage took for this frame, three decimals.",
+        json_schema_extra={"required": ["capture", "preprocess", "invoke", "decode"]},
+    ),
 ]
 DroppedFrames = Annotated[int, Field(ge=0, description="Frames replaced unseen since the start.")]
 Label = Annotated[str, Field(description="Text of the class id.")]
@@ -76,6 +83,14 @@ class Envelope(TypedDict):
         ),
     ]
     frame: FramePayload
+
+
+class Timing(TypedDict):
+    """How long it took; the last fields of every message."""
+
+    stage_ms: StageMs
+    age_ms: AgeMs
+    dropped_frames: DroppedFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +136,22 @@ class PayloadEncoder(Protocol):
         """Return the message of an observation: compact UTF-8 JSON."""
 
 
-def detections_topic(device: str, camera: str) -> str:
-    """Return where the messages of a camera with a detector go."""
-    return f"edge/{device}/{camera}/detections"
+def timing(observation: Observation) -> Timing:
+    """Return what every message of an observation ends with.
+
+    Raises:
+        ValueError: A time is not finite.
+    """
+    return {
+        "stage_ms": {name: rounded_ms(name, ms) for name, ms in observation.stage_ms.items()},
+        "age_ms": rounded_ms("age", observation.age_ms),
+        "dropped_frames": observation.dropped_frames,
+    }
 
 
-def segmentation_topic(device: str, camera: str) -> str:
-    """Return where the messages of a camera with a segmenter go."""
-    return f"edge/{device}/{camera}/segmentation"
+def result_topic(device: str, camera: str, level: str) -> str:
+    """Return where the results of a camera go; the last level says of which kind they are."""
+    return f"edge/{device}/{camera}/{level}"
 
 
 def status_topic(device: str) -> str:

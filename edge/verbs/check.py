@@ -104,6 +104,7 @@ def _check_model(config: Config) -> None:
     from edge.model.backends import litert  # noqa: PLC0415
 
     file = app.model_file(config)
+    app.thresholds(config, file.description)
     if delegate := delegates.parse(config.model.delegate):
         litert.check_delegate(file, delegate)
         delegates.check_library(delegate)

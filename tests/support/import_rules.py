@@ -30,7 +30,7 @@ LAYERS = {
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
-    "messages": ["messages", "draw", "metrics", "config"],
+    "messages": ["messages", "draw", "tasks", "metrics", "config"],
     "sinks": ["sinks"],
     "pipeline": ["pipeline", "publishing"],
     "app": ["app", "running"],

@@ -66,4 +66,4 @@ def test_an_image_that_cannot_be_written_leaves_nothing_behind(tmp_path):
 
 
 def test_an_empty_observation_is_said_to_show_nothing():
-    assert summarize({"sequence": 3, "detections": []}) == "frame 3: nothing"
+    assert summarize(3, []) == "frame 3: nothing"

@@ -26,8 +26,7 @@ def test_the_time_is_utc_cut_to_microseconds(utc_ns):
 
 
 def test_topics_name_the_device_and_the_camera():
-    assert payload.detections_topic("porch", "front") == "edge/porch/front/detections"
-    assert payload.segmentation_topic("porch", "front") == "edge/porch/front/segmentation"
+    assert payload.result_topic("porch", "front", "detections") == "edge/porch/front/detections"
     assert payload.status_topic("porch") == "edge/porch/status"
     assert payload.presence_topic("porch") == "edge/porch/presence"
 
