@@ -21,16 +21,27 @@ LABEL_WIDTH = 12
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    return run(_parser(), argv)
+    return run(new_command(), argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def new_command() -> argparse.ArgumentParser:
+    """Return the command's parser."""
     parser = new_parser("edge-board", "Say which boards there are, and which one this is.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    listing = add_verb(verbs, "list", "List the board profiles.", run=_list)
-    show = add_verb(verbs, "show", "Show one board profile.", run=_show)
+    listing = add_verb(
+        verbs, "list", "List the board profiles.", run=_list, examples=["edge-board list"]
+    )
+    show = add_verb(
+        verbs, "show", "Show one board profile.", run=_show, examples=["edge-board show pi5"]
+    )
     show.add_argument("name", metavar="NAME", help="as `edge-board list` prints it")
-    look = add_verb(verbs, "detect", "Tell from the device tree which board this is.", run=_detect)
+    look = add_verb(
+        verbs,
+        "detect",
+        "Tell from the device tree which board this is.",
+        run=_detect,
+        examples=["edge-board detect", "edge-board detect --root /mnt/card"],
+    )
     look.add_argument(
         "--root", type=Path, default=Path("/"), metavar="DIR", help="look at the system in DIR"
     )

@@ -39,7 +39,7 @@ class Profile(BaseModel):
         python: Python versions of that system, newest first.
         runtime: The package that invokes models there.
         threads: Default number of threads of an invoke.
-        cameras: Source kinds that work there.
+        cameras: Kinds of live source that work there, as `edge run --source` names them.
         unsupported: Why edge-vision does not run there; empty where it does.
         notes: What a user should know, a sentence each.
         sources: Where these facts come from.
@@ -59,7 +59,7 @@ class Profile(BaseModel):
     python: tuple[Annotated[str, Field(pattern=r"^3\.\d+$")], ...]
     runtime: Literal["ai-edge-litert", "tflite-runtime", "none"]
     threads: PositiveInt
-    cameras: tuple[Literal["picamera", "v4l2"], ...]
+    cameras: tuple[Text, ...]
     unsupported: str = ""
     notes: tuple[Text, ...] = ()
     sources: tuple[Text, ...]

@@ -1,15 +1,10 @@
-"""The `edge-calibrate` command: draw images, observe a model's ranges on them, show the result.
-
-Exit status 0 is done, 1 failed, 2 misused. Results go to stdout, logs to stderr.
-"""
+"""The `edge-calibrate` command: draw images, observe a model's ranges on them, show the result."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import zipfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +12,13 @@ from calibration import image_list, store
 from calibration.calibrators import CALIBRATORS, LEVELS
 from calibration.dataset import sample
 from edge.errors import ConfigError
-from edge.model import manifest
-from edge.model.manifest import InputTransform
+from edge.model import model_file
+from edge.model.description import InputTransform
+from edge.model.readers import manifest
 from edge.terminal.command import add_verb, new_parser, positive, run
 from edge.terminal.progress import bar
 from edge.terminal.table import render
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,25 +32,17 @@ NAME_COLUMNS = 60
 TRANSFORM_FLAGS = ("color", "mean", "std", "resize")
 DEFAULT_COUNT = 100
 
-EPILOG = """examples:
-  edge-calibrate sample photos/ --count 100 --seed 1 -o list.json
-  edge-calibrate observe float.tflite --list list.json --calibrator mse -o ranges.json
-  edge-calibrate observe bare.tflite --images photos/ --color rgb --mean 127.5 --std 127.5 \\
-      --resize stretch -o ranges.json
-  edge-calibrate show ranges.json
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    return run(_parser(), argv)
+    return run(new_command(), argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def new_command() -> argparse.ArgumentParser:
+    """Return the command's parser."""
     parser = new_parser(
         "edge-calibrate",
         "Find the range of values that each tensor of a float model takes on images.",
-        epilog=EPILOG,
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     _add_sample(verbs)
@@ -71,7 +60,11 @@ def _add_draw(parser: argparse.ArgumentParser) -> None:
 
 def _add_sample(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "sample", "Draw images from a folder, without duplicates.", run=_sample
+        verbs,
+        "sample",
+        "Draw images from a folder, without duplicates.",
+        run=_sample,
+        examples=["edge-calibrate sample photos/ --count 100 --seed 1 -o list.json"],
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="searched with its subfolders")
     _add_draw(parser)
@@ -82,7 +75,14 @@ def _add_sample(verbs: Any) -> None:  # noqa: ANN401
 
 def _add_observe(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "observe", "Run a float model on images and collect its ranges.", run=_observe
+        verbs,
+        "observe",
+        "Run a float model on images and collect its ranges.",
+        run=_observe,
+        examples=[
+            "edge-calibrate observe float.tflite --images photos -o ranges.json",
+            "edge-calibrate observe float.tflite --list list.json --calibrator mse -o ranges.json",
+        ],
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="a float .tflite")
     which = parser.add_mutually_exclusive_group(required=True)
@@ -100,7 +100,13 @@ def _add_observe(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _add_show(verbs: Any) -> None:  # noqa: ANN401
-    parser = add_verb(verbs, "show", "Show ranges, and the quantisation they lead to.", run=_show)
+    parser = add_verb(
+        verbs,
+        "show",
+        "Show ranges, and the quantisation they lead to.",
+        run=_show,
+        examples=["edge-calibrate show ranges.json"],
+    )
     parser.add_argument("ranges", metavar="RANGES", type=Path, help="of edge-calibrate observe")
     parser.add_argument("--json", action="store_true", help="the same as JSON")
 
@@ -169,18 +175,18 @@ def _model(arguments: argparse.Namespace) -> tuple[bytes, InputTransform]:
         raise ConfigError(
             f"{path}: its manifest says how its input is made; leave out --{' --'.join(given)}"
         )
-    file = manifest.read(path)
-    return file.flatbuffer, file.manifest.input
+    file = model_file.read(path)
+    return file.flatbuffer, file.description.input
 
 
 def _is_bare(path: Path) -> bool:
-    """Return whether the file is a model without a manifest; any other is for `manifest.read`."""
+    """Return whether the file is a model without a manifest; any other is for `model_file.read`."""
     try:
         with path.open("rb") as file:
             identifier = file.read(8)[4:]
     except OSError:
         return False
-    return identifier == manifest.FLATBUFFER_IDENTIFIER and not _has_manifest(path)
+    return identifier == model_file.FLATBUFFER_IDENTIFIER and not _has_manifest(path)
 
 
 def _has_manifest(path: Path) -> bool:
@@ -218,17 +224,9 @@ def _bare_model(
 
 
 def _tools() -> dict[str, str]:
-    from edge.model.interpreter import runtime_name  # noqa: PLC0415 - show and sample need no LiteRT
+    from edge.model.backends.litert import runtime_name  # noqa: PLC0415 - show and sample need no LiteRT
 
-    runtime = runtime_name().replace("_", "-")
-    return {name: _version(name) for name in ("edge-vision", "numpy", runtime)}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"  # run from a checkout
+    return versions(("edge-vision", "numpy", runtime_name().replace("_", "-")))
 
 
 def _show(arguments: argparse.Namespace) -> None:
@@ -254,7 +252,3 @@ def _row(name: str, found: Range) -> tuple[str, float, float, float, int]:
 def _shortened(name: str) -> str:
     # A converter joins the names of all the layers that it fused; the last says most.
     return name if len(name) <= NAME_COLUMNS else "…" + name[1 - NAME_COLUMNS :]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

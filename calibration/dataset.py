@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.images import decode_image, read_bytes
+from edge.capture.images import decode_image, read_bytes
 from edge.errors import SourceError
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from calibration.calibrators import CALIBRATORS
-from calibration.images import read_image
 from calibration.ranges import Range
 from calibration.tally import Tally, stride_of
+from edge.capture.images import load_image
 from edge.errors import ConfigError, ModelError
-from edge.model.interpreter import open_interpreter, tensor_spec
+from edge.model.backends.litert import open_interpreter, tensor_spec
 from edge.model.quant import Quant
 from edge.preprocess import Preprocessor, pixel_table
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
-    from edge.model.manifest import InputTransform
+    from edge.model.description import InputTransform
     from edge.model.spec import TensorSpec
     from edge.terminal.progress import Progress
 
@@ -96,7 +96,7 @@ def watch(
         SourceError: An image cannot be read.
     """
     for done, path in enumerate(images.paths, start=1):
-        for name, values in model.run(read_image(path)):
+        for name, values in model.run(load_image(path)):
             for observer in observers:
                 observer.see(name, values, path=path)
         if progress:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from calibration.ranges import Range
 from edge.errors import ModelError, SinkError
-from edge.model.manifest import InputTransform
+from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from pathlib import Path

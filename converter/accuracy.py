@@ -11,7 +11,7 @@ from edge.evaluation import box_run, mask_run, reading
 from edge.evaluation.bootstrap import RESAMPLES
 from edge.evaluation.faults import ABSENT
 from edge.evaluation.measuring import Difference, measure
-from edge.model.manifest import Accuracy
+from edge.model.readers.manifest import Accuracy
 from edge.record import storable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.evaluation.truth import Truth
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 # Of a mean average precision; a hundredth of a point is far below what an image set can tell.

@@ -84,7 +84,7 @@ class BoxAgreement:
         (found,) = self.matches.categories
         found_again = found.is_hit[AT_50] & (found.scores >= FOUND_RATIO * self.sure)
         is_new = found.is_miss[AT_50] & (found.scores >= self.sure)
-        matched, extra = (_sums(flags, found.starts) for flags in (found_again, is_new))
+        matched, extra = (_sums(flags, found.counts) for flags in (found_again, is_new))
         distances = [self.distance(np.array([index])) for index in range(len(paths))]
         return tuple(
             ImageRow(
@@ -194,7 +194,7 @@ def _pooled(matches: Matches, thresholds: NDArray[np.bool_]) -> CategoryMatches:
     """Return all categories' matches as those of one, at some of the IoU thresholds."""
     parts = matches.categories
     images = np.concatenate(
-        [np.repeat(np.arange(matches.image_count), np.diff(part.starts)) for part in parts]
+        [np.repeat(np.arange(matches.image_count), part.counts) for part in parts]
     )
     scores = np.concatenate([part.scores for part in parts])
     order = np.lexsort((-scores, images))
@@ -204,13 +204,10 @@ def _pooled(matches: Matches, thresholds: NDArray[np.bool_]) -> CategoryMatches:
         for columns in ([p.is_hit for p in parts], [p.is_miss for p in parts])
     )
     objects = np.sum([part.objects for part in parts], axis=0)
-    return CategoryMatches(
-        np.concatenate([[0], np.cumsum(counts)]), scores[order], hits, misses, objects
-    )
+    return CategoryMatches(counts, scores[order], hits, misses, objects)
 
 
-def _sums(flags: NDArray[np.bool_], starts: NDArray[np.int64]) -> list[int]:
-    """Return how many flags are set between each start and the next."""
-    before = np.concatenate([[0], np.cumsum(flags)])
-    sums: list[int] = np.diff(before[starts]).tolist()
-    return sums
+def _sums(flags: NDArray[np.bool_], counts: NDArray[np.int64]) -> list[int]:
+    """Return how many of each count of flags are set."""
+    parts = np.split(flags, np.cumsum(counts)[:-1])
+    return [int(part.sum()) for part in parts]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from converter.observations import Observations
     from converter.recipe import Recipe
     from converter.verify import Reference
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 # Of draws of the images to choose by; each takes 3 ms.
 RESAMPLES = 100

@@ -1,8 +1,4 @@
-"""The `edge-convert` command: make one proven int8 file of a float detector or segmenter.
-
-Exit status 0 is done, 1 failed or beyond the budget, 2 misused. Results go to stdout, logs to
-stderr.
-"""
+"""The `edge-convert` command: make one proven int8 file of a float detector or segmenter."""
 
 from __future__ import annotations
 
@@ -29,7 +25,7 @@ from converter.gate import judge as verdict_on
 from converter.importing import FAMILIES, import_model, is_tflite
 from converter.islands import remarks
 from edge.errors import ConfigError
-from edge.model import manifest
+from edge.model import model_file
 from edge.terminal.command import DONE, FAILED, add_verb, new_parser, run
 
 if TYPE_CHECKING:
@@ -41,34 +37,20 @@ if TYPE_CHECKING:
     from converter.gate import Verdict
     from converter.recipe import Recipe
     from converter.report.contents import Subject
-    from edge.model.manifest import ModelFile
-
-EPILOG = """examples:
-  edge-convert run model.json --family ssd --images photos -o my.tflite
-  edge-convert run model.json --family ssd --images photos --annotations instances.json \\
-      --float my-float.tflite -o my.tflite
-  edge-convert run unet.h5 --family unet --images photos --input bgr --range 0..255 \\
-      --resize stretch -o my.tflite
-  edge-convert inspect unet.h5 --family unet
-  edge-convert quantize my-float.tflite --images photos -o my.tflite
-  edge-convert verify my-float.tflite my.tflite --images photos --report
-  edge-convert inspect my.tflite
-  edge-convert export my.tflite --edgetpu
-"""
+    from edge.model.model_file import ModelFile
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status."""
     words = cli_options.join_signed(sys.argv[1:] if argv is None else argv)
-    return run(parser(), words, log_level=logging.WARNING)
+    return run(new_command(), words, log_level=logging.WARNING)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command's arguments."""
+def new_command() -> argparse.ArgumentParser:
+    """Return the command's parser."""
     command = new_parser(
         "edge-convert",
         "Turn a float detector or segmenter into one int8 .tflite that is proved good enough.",
-        epilog=EPILOG,
     )
     verbs = command.add_subparsers(required=True, metavar="VERB")
     _add_run(verbs)
@@ -81,7 +63,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "run", "Import, calibrate, quantise, verify, and write one file.", run=_run
+        verbs,
+        "run",
+        "Import, calibrate, quantise, verify, and write one file.",
+        run=_run,
+        examples=[
+            "edge-convert run model.json --family ssd --images photos -o my.tflite",
+            "edge-convert run unet.h5 --family unet --images photos --input bgr -o my.tflite",
+        ],
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help=cli_options.MODEL_HELP)
     parser.add_argument("--family", choices=FAMILIES, default="ssd", help="default: %(default)s")
@@ -102,7 +91,11 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
 
 def _add_quantize(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "quantize", "Calibrate and quantise a float .tflite of ours.", run=_quantize
+        verbs,
+        "quantize",
+        "Calibrate and quantise a float .tflite of ours.",
+        run=_quantize,
+        examples=["edge-convert quantize my-float.tflite --images photos -o my.tflite"],
     )
     parser.add_argument("model", metavar="MODEL", type=Path)
     parser.add_argument("--images", metavar="DIR", type=Path, required=True)
@@ -112,7 +105,11 @@ def _add_quantize(verbs: Any) -> None:  # noqa: ANN401
 
 def _add_verify(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
-        verbs, "verify", "Compare a quantised model with its float model.", run=_verify
+        verbs,
+        "verify",
+        "Compare a quantised model with its float model.",
+        run=_verify,
+        examples=["edge-convert verify my-float.tflite my.tflite --images photos --report"],
     )
     parser.add_argument("reference", metavar="FLOAT", type=Path)
     parser.add_argument("quantized", metavar="QUANTISED", type=Path)
@@ -127,6 +124,7 @@ def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
         "inspect",
         "List the ops of a .tflite; say what a foreign model is and what is missing.",
         run=_inspect,
+        examples=["edge-convert inspect my.tflite", "edge-convert inspect unet.h5 --family unet"],
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help=cli_options.MODEL_HELP)
     parser.add_argument("--family", choices=FAMILIES, help="what a foreign model shall become")
@@ -157,7 +155,7 @@ def _run(arguments: argparse.Namespace) -> int:
             origin=cli_options.origin_of(arguments, name=arguments.output.stem),
             choice=choice,
         )
-    print(f"edge-convert: imported: {reference.manifest.provenance.changes}", file=sys.stderr)
+    print(f"edge-convert: imported: {reference.own_manifest().provenance.changes}", file=sys.stderr)
     if arguments.float:
         export.write(reference, arguments.float)
     budget = cli_judgement.budget_of(arguments)
@@ -213,7 +211,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
 
     recipe = cli_recipe.recipe_of(arguments)
     _check_folder(arguments.output)
-    reference = manifest.read(arguments.model)
+    reference = model_file.read(arguments.model)
     with bar("draw") as progress:
         images = sample(
             arguments.images,
@@ -225,7 +223,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
         quantized = quantize_file(reference, images, recipe, progress=progress)
     export.write(quantized, arguments.output)
     _print_remarks(arguments.output, quantized, recipe)
-    print(f"{arguments.output}: {quantized.manifest.digest}")
+    print(f"{arguments.output}: {quantized.description.digest}")
     return DONE
 
 
@@ -233,11 +231,10 @@ def _verify(arguments: argparse.Namespace) -> int:
     from calibration.image_sets import without  # noqa: PLC0415 - inspect needs no OpenCV
     from converter.conversion import Judgement, judge  # noqa: PLC0415
 
-    reference, quantized = (manifest.read(p) for p in (arguments.reference, arguments.quantized))
+    reference, quantized = (model_file.read(p) for p in (arguments.reference, arguments.quantized))
     _check_report(arguments, arguments.quantized)
-    known = {
-        content for made in quantized.manifest.image_sets.values() for content in made.contents
-    }
+    sets = quantized.own_manifest().image_sets.values()
+    known = {content for made in sets for content in made.contents}
     drawn = without(arguments.images, count=arguments.held_back, seed=arguments.seed, known=known)
     judgement = Judgement(
         drawn.paths,
@@ -293,7 +290,3 @@ def _inspect(arguments: argparse.Namespace) -> int:
         rows.append(foreign.as_text(found))
     print(json.dumps(fields, indent=1) if arguments.json else "\n\n".join(rows))
     return DONE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError
-from edge.model import manifest
+from edge.model import model_file
 from edge.terminal.command import DONE, add_verb, positive
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def add_export(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps its type to
         "export",
         "Make files for an Edge TPU, a GPU or TensorRT of a model of ours.",
         run=_export,
+        examples=[
+            "edge-convert export my.tflite --edgetpu",
+            "edge-convert export my-float.tflite --gpu --tensorrt --images photos",
+        ],
     )
     parser.add_argument(
         "model",
@@ -85,7 +89,7 @@ def _export(arguments: argparse.Namespace) -> int:
     targets = targets_of(arguments)
     if not targets:
         raise ConfigError("expected what to make, found nothing; add --edgetpu, --gpu, --tensorrt")
-    file = manifest.read(arguments.model)
+    file = model_file.read(arguments.model)
     images = None
     if targets.tensorrt and arguments.images:
         with bar("draw") as progress:

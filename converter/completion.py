@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Any
 from converter import export
 from converter.coco_labels import COCO_LABELS
 from converter.inspect_graph import read_tables
+from edge.decode.anchor_free import AnchorFreeHead
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.ssd import SsdHead
+from edge.decode.yolo import YoloHead
 from edge.errors import ConfigError
-from edge.model.heads import AnchorFreeHead, SegmentationHead, SsdHead, YoloHead
-from edge.model.manifest import InputTransform, Manifest, ModelFile, Provenance
+from edge.model.description import InputTransform
+from edge.model.model_file import ModelFile
+from edge.model.readers.manifest import Manifest, Provenance
 from edge.record import storable
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,10 +87,12 @@ def complete(
             changes=draft.changes,
             recipe=FLOAT_RECIPE,
             seed=0,
-            tools=export.tool_versions(export.IMPORT_TOOLS),
+            tools=versions(export.IMPORT_TOOLS),
         ),
     )
-    return export.sealed(ModelFile(path, draft.flatbuffer, manifest, draft.anchors), manifest)
+    return export.sealed(
+        ModelFile.of(path, draft.flatbuffer, manifest, anchors=draft.anchors), manifest
+    )
 
 
 def check_family(draft: Draft, path: Path, *, family: str) -> None:

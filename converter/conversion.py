@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from converter.gate import Budget, Verdict
     from converter.latency import Latency
     from converter.recipe import Recipe
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +200,9 @@ def _described(file: ModelFile, images: Images, bill: Bill) -> ModelFile:
     named = {"select": digests(sets.select), "judge": digests(sets.judge, named=False)}
     changes = {
         "accuracy": accuracy.for_manifest(bill.accuracy),
-        "image_sets": {**file.manifest.image_sets, **named},
+        "image_sets": {**file.own_manifest().image_sets, **named},
     }
-    return export.sealed(file, file.manifest.model_copy(update=changes))
+    return export.sealed(file, file.own_manifest().model_copy(update=changes))
 
 
 def describe_attempts(done: Conversion) -> list[str]:

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from converter.choice import InputChoice
     from converter.graph import Graph
-    from edge.model.heads import Head
-    from edge.model.manifest import InputTransform
+    from edge.model.description import HeadSchema, InputTransform
 
 CHANGES = "cut at the raw heads; resize, decode and suppression left to the runtime"
 
@@ -38,7 +37,7 @@ class Cut:
     feed: str
     fetches: dict[str, str]
     size_wh: tuple[int, int]
-    head: Head
+    head: HeadSchema
     transform: InputTransform | InputChoice | None = None
     anchors: NDArray[np.float32] | None = None
     changes: str = CHANGES

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.choice import InputChoice
-    from edge.model.heads import Head
-    from edge.model.manifest import InputTransform
+    from edge.model.description import HeadSchema, InputTransform
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Draft:
 
     flatbuffer: bytes
     size_wh: tuple[int, int]
-    head: Head
+    head: HeadSchema
     outputs: dict[str, str]
     anchors: NDArray[np.float32] | None = None
     transform: InputTransform | InputChoice | None = None

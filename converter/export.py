@@ -4,44 +4,30 @@ from __future__ import annotations
 
 import os
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import SinkError
-from edge.model import manifest as manifests
-from edge.model.manifest import Manifest, ModelFile
+from edge.model.model_file import ModelFile
+from edge.model.readers import manifest as manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from edge.model.readers.manifest import Manifest
 
 IMPORT_TOOLS = ("tensorflow",)
 QUANTIZE_TOOLS = ("ai-edge-litert", "numpy", "opencv-python-headless")
-
-
-def tool_versions(names: Iterable[str]) -> dict[str, str]:
-    """Return the installed versions of distributions, by name; absent ones are left out."""
-    found = {name: _version(name) for name in sorted(names)}
-    return {name: version for name, version in found.items() if version}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def sealed(file: ModelFile, manifest: Manifest) -> ModelFile:
     """Return the model file with another manifest, its digest that of the FlatBuffer."""
     digest = manifests.digest_of(file.flatbuffer)
     updated = manifest.model_copy(update={"digest": digest})
-    return ModelFile(file.path, file.flatbuffer, updated, file.anchors)
+    return ModelFile.of(file.path, file.flatbuffer, updated, anchors=file.description.anchors)
 
 
 def to_bytes(file: ModelFile) -> bytes:
-    """Return the bytes of the file as `edge.model.manifest.read` reads them."""
-    return manifests.append(file.flatbuffer, file.manifest, file.anchors)
+    """Return the bytes of the file as `edge.model.model_file.read` reads them."""
+    return manifests.append(file.flatbuffer, file.own_manifest(), file.description.anchors)
 
 
 def write(file: ModelFile, path: Path) -> None:

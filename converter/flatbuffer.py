@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edge.errors import ModelError
-from edge.model.manifest import FLATBUFFER_IDENTIFIER
+from edge.model.model_file import FLATBUFFER_IDENTIFIER
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from converter.completion import ASK, check_family, class_count, missing_facts
 from converter.importing import FAMILIES, import_draft, is_ours, recognise
 from edge.errors import ConfigError
-from edge.model.manifest import InputTransform
+from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.errors import ModelError
-from edge.model.interpreter import open_interpreter, tensor_spec
+from edge.model.backends.litert import open_interpreter, tensor_spec
 
 if TYPE_CHECKING:
     from pathlib import Path

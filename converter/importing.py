@@ -10,8 +10,9 @@ from converter.completion import complete
 from converter.importers.graph_cuts import import_graph
 from converter.own_biases import with_own_biases
 from edge.errors import ConfigError, ModelError
-from edge.model import manifest as manifests
-from edge.model.manifest import FLATBUFFER_IDENTIFIER
+from edge.model import model_file
+from edge.model.model_file import FLATBUFFER_IDENTIFIER
+from edge.model.readers import manifest as manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from converter.choice import Choice, Origin
     from converter.draft import Draft
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 FAMILIES = ("ssd", "yolo", "unet")
 # Of the file that a format is recognised by.
@@ -44,7 +45,7 @@ def import_model(path: Path, *, family: str, origin: Origin, choice: Choice) -> 
     if family not in FAMILIES:
         raise ConfigError(f"expected a family, one of {', '.join(FAMILIES)}, found {family!r}")
     if is_ours(path):
-        return manifests.read(path)
+        return model_file.read(path)
     found = import_draft(path, family=family, choice=choice)
     draft = replace(found, flatbuffer=with_own_biases(found.flatbuffer))
     return complete(draft, path, family=family, origin=origin, choice=choice.input)

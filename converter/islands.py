@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from converter.inspect_graph import GraphTables, OpRow
     from converter.recipe import Recipe, Selection
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 # Between an island and the rest.
 BORDERS = ("QUANTIZE", "DEQUANTIZE")

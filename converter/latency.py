@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.input_buffer import InputBuffer
-from edge.model.interpreter import Interpreter
+from edge.model.loaded import load_model
+from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge.model.manifest import ModelFile
+    from edge.model.loaded import LoadedModel
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 WINDOWS = 12
@@ -82,19 +83,19 @@ def measure(
     return {name: _latency(medians[name], invokes[name]) for name in files}
 
 
-def _loaded(file: ModelFile, *, threads: int) -> Interpreter:
-    """Return an interpreter, warm, its input a noise image: zeros could meet faster kernels."""
-    runner = Interpreter(file, threads=threads)
-    width, height = runner.spec.manifest.input.size_wh
+def _loaded(file: ModelFile, *, threads: int) -> LoadedModel:
+    """Return a loaded model, warm, its input a noise image: zeros could meet faster kernels."""
+    runner = load_model(file, threads=threads)
+    width, height = runner.description.input.size_wh
     buffer = InputBuffer(runner.spec)
     buffer.fill(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
-    heads = runner.output_buffers()
+    tensors = runner.output_buffers()
     for _ in range(WARM_UP_INVOKES):
-        runner.invoke(buffer.tensor, out=heads)
+        runner.invoke(buffer, out=tensors)
     return runner
 
 
-def _window(runner: Interpreter, *, window_ms: float) -> list[float]:
+def _window(runner: LoadedModel, *, window_ms: float) -> list[float]:
     times_ms: list[float] = []
     total_ms = 0.0
     while not times_ms or total_ms < window_ms:

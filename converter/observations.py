@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from calibration.ranges import Range
     from converter.repairs.adaptive_rounding import Covariances
     from converter.repairs.bias_correction import Means
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 
@@ -56,7 +56,10 @@ class Observations:
             return self.file.flatbuffer
         if self._twin is None:
             peaks = observe_peaks(
-                self.file.flatbuffer, self.images, self.file.manifest.input, progress=self.progress
+                self.file.flatbuffer,
+                self.images,
+                self.file.description.input,
+                progress=self.progress,
             )
             self._twin = equalise(self.file.flatbuffer, peaks)
         return self._twin
@@ -76,7 +79,7 @@ class Observations:
     def _watch(self, *, equalised: bool) -> _Seen:
         """Return what every recipe needs, of one run on each image."""
         if equalised not in self._seen:
-            model = TappedModel(self.flatbuffer(equalised=equalised), self.file.manifest.input)
+            model = TappedModel(self.flatbuffer(equalised=equalised), self.file.description.input)
             tallies, means = Tallies(), ChannelMeans()
             watch(model, self.images, (tallies, means), progress=self.progress)
             self._seen[equalised] = _Seen(tallies, means.means(), model.pinned())
@@ -88,7 +91,7 @@ class Observations:
             self._covariances[equalised] = observe_covariances(
                 self.flatbuffer(equalised=equalised),
                 self.images,
-                self.file.manifest.input,
+                self.file.description.input,
                 progress=self.progress,
             )
         return self._covariances[equalised]

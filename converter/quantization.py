@@ -11,9 +11,11 @@ from converter.observations import Observations
 from converter.quantize import TOOLS, Quantized, quantize, saturate_scores
 from converter.recipe import recipe_names
 from converter.repairs.bias_correction import correct_biases
+from edge.decode.ssd import SsdHead
 from edge.errors import ModelError
-from edge.model.heads import SsdHead
-from edge.model.manifest import Calibration, ImageDigests, ModelFile
+from edge.model.model_file import ModelFile
+from edge.model.readers.manifest import Calibration, ImageDigests
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
@@ -73,8 +75,8 @@ def refuse_quantized(file: ModelFile) -> None:
     Raises:
         ModelError: It is.
     """
-    recipe = file.manifest.provenance.recipe
-    if file.manifest.calibration is not None or recipe in recipe_names():
+    recipe = file.own_manifest().provenance.recipe
+    if file.own_manifest().calibration is not None or recipe in recipe_names():
         raise ModelError(
             f"{file.path}: expected a float model, found one that is quantised already "
             f"({recipe}); give the float model that it was made of"
@@ -82,10 +84,10 @@ def refuse_quantized(file: ModelFile) -> None:
 
 
 def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> dict[str, Range]:
-    head = file.manifest.head
+    head = file.description.head
     if not recipe.needs_ranges or not isinstance(head, SsdHead) or head.activation != "sigmoid":
         return ranges
-    return saturate_scores(ranges, file.manifest.outputs["scores"], floor=recipe.score_floor)
+    return saturate_scores(ranges, file.description.outputs["scores"], floor=recipe.score_floor)
 
 
 def digests(images: ImageSet, *, named: bool = True) -> ImageDigests:
@@ -95,8 +97,8 @@ def digests(images: ImageSet, *, named: bool = True) -> ImageDigests:
 
 
 def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
-    before = file.manifest.provenance
-    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    before = file.own_manifest().provenance
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
     steps = (*(before.steps or (before.changes,)), made.describe(recipe))
     provenance = before.model_copy(
         update={
@@ -113,11 +115,14 @@ def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Re
         seed=images.seed,
         method=recipe.calibrator,
     )
-    manifest = file.manifest.model_copy(
+    manifest = file.own_manifest().model_copy(
         update={
             "provenance": provenance,
             "calibration": calibration if recipe.needs_ranges else None,
             "image_sets": {"calibrate": digests(images)} if recipe.needs_ranges else {},
         }
     )
-    return export.sealed(ModelFile(file.path, made.flatbuffer, manifest, file.anchors), manifest)
+    return export.sealed(
+        ModelFile.of(file.path, made.flatbuffer, manifest, anchors=file.description.anchors),
+        manifest,
+    )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from calibration.images import read_image
 from converter import flatbuffer as fb
 from converter.fake_quantization import Levels, round_tensor_inplace
 from converter.inspect_graph import read_tables
@@ -21,7 +20,8 @@ from converter.repairs.weights import (
     convolutions,
     set_convolution_inplace,
 )
-from edge.model.interpreter import open_interpreter
+from edge.capture.images import load_image
+from edge.model.backends.litert import open_interpreter
 from edge.model.quant import Quant
 from edge.preprocess import Preprocessor
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 # Runs of the whole float model for each layer: the ranking of a hundred layers settles with few.
@@ -173,12 +173,12 @@ def _run(
 
 
 def _inputs(reference: ModelFile, images: Sequence[Path]) -> list[NDArray[np.float32]]:
-    transform = reference.manifest.input
+    transform = reference.description.input
     preprocessor = Preprocessor(transform, quant=Quant(), dtype=np.dtype(np.float32))
     width, height = transform.size_wh
     buffers = [np.zeros((1, height, width, 3), np.float32) for _ in images]
     for path, buffer in zip(images, buffers, strict=True):
-        preprocessor.fill_input(read_image(path), buffer)
+        preprocessor.fill_input(load_image(path), buffer)
     return buffers
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
 
-from edge.input_buffer import InputBuffer
-from edge.model.detector import Detector
-from edge.model.heads import SegmentationHead
-from edge.model.segmenter import Segmenter
+from edge.clock import StageClock
+from edge.heads import task_of
+from edge.model.loaded import load_model
 from edge.placement import Placement
+from edge.preprocess import InputBuffer
 from edge.results.class_map import ClassMap
 from edge.results.detections import Detections
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 # Of the score from which a detection counts: what lies below moves the distance by 0.001 at most.
 LEAST_RATIO = 0.2
@@ -59,21 +59,22 @@ class Sight:
     """
 
     def __init__(self, file: ModelFile) -> None:
-        self._model: Detector | Segmenter
-        if isinstance(file.manifest.head, SegmentationHead):
-            self._model = Segmenter(file)
-        else:
-            least = LEAST_RATIO * file.manifest.score_threshold
-            self._model = Detector(file, score_threshold=least, max_candidates=MAX_CANDIDATES)
+        described = file.description
+        thresholds = described.thresholds()
+        # A segmenter keeps its own threshold: that of its foreground says which cells it covers.
+        if task_of(described.head) == "detection":
+            least = LEAST_RATIO * described.score_threshold
+            thresholds = described.thresholds(score=least, max_candidates=MAX_CANDIDATES)
+        self._model = load_model(file, thresholds=thresholds)
         self.spec = self._model.spec
         self._buffer = InputBuffer(self.spec)
-        self._heads = self._model.heads()
+        self._tensors = self._model.output_buffers()
 
     def look(self, image: NDArray[np.uint8]) -> Look:
         """Run the model on `(H, W, 3)` uint8, B G R."""
         seen = self._see(image)
         outputs = self.spec.outputs
-        heads = {role: outputs[role].quant.dequantize(q) for role, q in self._heads.items()}
+        heads = {role: outputs[role].quant.dequantize(q) for role, q in self._tensors.items()}
         return Look(heads, seen)
 
     def look_shifted(self, image: NDArray[np.uint8]) -> tuple[Seen, ...]:
@@ -84,7 +85,7 @@ class Sight:
             a pixel of the input or larger.
         """
         size_wh = (image.shape[1], image.shape[0])
-        transform = self.spec.manifest.input
+        transform = self.spec.description.input
         placement = Placement.fit(size_wh, transform.size_wh, resize=transform.resize)
         step = SHIFT_PX * np.divide(size_wh, placement.region_wh)  # (x, y), source pixels
         return tuple(self._see_moved(image, step * signs) for signs in DIAGONALS)
@@ -102,6 +103,6 @@ class Sight:
 
     def _see(self, image: NDArray[np.uint8]) -> Seen:
         self._buffer.fill(image)
-        self._model.invoke(self._buffer, out=self._heads)
-        candidates = self._model.decode(self._heads)
-        return self._model.finish(candidates, self._buffer.placement).copy()
+        self._model.invoke(self._buffer, out=self._tensors)
+        seen = self._model.decode(self._tensors, self._buffer.placement, StageClock())
+        return cast("Seen", seen.copy())

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import read_image
 from converter.agreement import match
 from converter.bill import Bill, HeadRow, Likeness
 from converter.sight import Sight
+from edge.capture.images import load_image
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.ssd import SsdHead
+from edge.decode.yolo import YoloHead
 from edge.errors import ModelError
-from edge.model.heads import SegmentationHead, SsdHead, YoloHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
     from converter.agreement import Agreement
     from converter.sight import Look, Seen
-    from edge.model.heads import Head
-    from edge.model.manifest import ModelFile
+    from edge.model.description import HeadSchema
+    from edge.model.model_file import ModelFile
     from edge.model.spec import ModelSpec
     from edge.terminal.progress import Progress
 
@@ -49,7 +51,7 @@ class Reference:
     @property
     def sure(self) -> float:
         """The score from which a detection counts."""
-        return self.file.manifest.score_threshold
+        return self.file.description.score_threshold
 
     def floor(self, chosen: NDArray[np.int64]) -> float:
         """Return how far it is from itself on the chosen images, the mean over the diagonals."""
@@ -68,12 +70,12 @@ def observe(
     sight = Sight(file)
     seen, moved = [], []
     for done, path in enumerate(paths, start=1):
-        image = read_image(path)
+        image = load_image(path)
         seen.append(sight.look(image).seen)
         moved.append(sight.look_shifted(image))
         if progress:
             progress(done, len(paths))
-    sure = file.manifest.score_threshold
+    sure = file.description.score_threshold
     shifted = tuple(match(seen, column, sure=sure) for column in zip(*moved, strict=True))
     return Reference(file, tuple(paths), tuple(seen), shifted)
 
@@ -102,7 +104,7 @@ def compare(
     first = Sight(reference.file)
     comparisons = [_Comparison(first.spec, Sight(other)) for other in candidates]
     for done, path in enumerate(reference.paths, start=1):
-        image = read_image(path)
+        image = load_image(path)
         wanted = first.look(image)
         for comparison in comparisons:
             comparison.add(image, wanted)
@@ -113,7 +115,7 @@ def compare(
     likes = _likenesses(reference, found, seed=seed, resamples=resamples)
     return [
         Bill(
-            head=reference.file.manifest.head.kind,
+            head=reference.file.description.head.kind,
             reference_bytes=len(reference.file.flatbuffer),
             candidate_bytes=len(other.flatbuffer),
             heads=tuple(comparison.head_rows()),
@@ -206,7 +208,7 @@ def _shared_roles(first: ModelSpec, second: ModelSpec) -> list[str]:
             f"expected two models with the same outputs, found {shapes[0]} and {shapes[1]}; "
             "give a float model and the one that was made of it"
         )
-    head = first.manifest.head
+    head = first.description.head
     if isinstance(head, SegmentationHead) and head.activation == "argmax":
         return []
     return sorted(shapes[0])
@@ -218,18 +220,19 @@ def _floor(role: str, candidate: ModelSpec) -> float:
     A recipe saturates raw scores on purpose where no threshold will ever tell them apart.
     """
     spec = candidate.outputs[role]
-    if role not in _score_roles(candidate.manifest.head) or spec.dtype.kind == "f":
+    if role not in _score_roles(candidate.description.head) or spec.dtype.kind == "f":
         return -math.inf
     return (int(np.iinfo(spec.dtype).min) - spec.quant.zero_point) * spec.quant.scale
 
 
-def _score_roles(head: Head) -> set[str]:
+def _score_roles(head: HeadSchema) -> set[str]:
     """Return the roles that hold nothing but raw scores."""
     if isinstance(head, SegmentationHead):
         return set()
     if isinstance(head, SsdHead):
         return {"scores"}
-    found = {grid.scores for grid in head.grids}
+    grids = getattr(head, "grids", ())
+    found = {grid.scores for grid in grids}
     if isinstance(head, YoloHead):
-        found |= {grid.objectness for grid in head.grids}
-    return found - {grid.boxes for grid in head.grids}
+        found |= {grid.objectness for grid in grids}
+    return found - {grid.boxes for grid in grids}

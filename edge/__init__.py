@@ -1,1 +1,44 @@
-"""The board's half of edge-vision: camera frames in, detections on MQTT out."""
+"""What a board sees: frames in, results out. `docs/python.md` shows how to use it from Python.
+
+The names in `__all__` may be imported from here, and stay what they are within a major version;
+everything else of the package is its own business.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge.errors import EdgeError
+    from edge.library import open_model, watch
+    from edge.model.loaded import LoadedModel
+    from edge.results.class_map import ClassMap
+    from edge.results.detections import Detections
+    from edge.results.observation import Observation
+
+# Name: the module that defines it, imported when the name is first used: `edge --help` needs none.
+_MODULES = {
+    "ClassMap": "edge.results.class_map",
+    "Detections": "edge.results.detections",
+    "EdgeError": "edge.errors",
+    "LoadedModel": "edge.model.loaded",
+    "Observation": "edge.results.observation",
+    "open_model": "edge.library",
+    "watch": "edge.library",
+}
+__all__ = [
+    "ClassMap",
+    "Detections",
+    "EdgeError",
+    "LoadedModel",
+    "Observation",
+    "open_model",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name not in _MODULES:
+        raise AttributeError(f"module 'edge' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,7 +1,14 @@
-"""`python -m edge` is `edge`."""
+"""Where `edge` and `python -m edge` begin."""
 
 import sys
 
-from edge.cli import main
+from edge.terminal.entry import start
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command and return its exit status."""
+    return start("edge", "edge.cli")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import logging
-import secrets
-import signal
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.capture.latest import CaptureThread
-from edge.capture.registry import open_source
-from edge.capture.source import SourceOptions
+from edge.capture.registry import open_lasting
+from edge.capture.turns import Turns
+from edge.config.state import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
-from edge.messages.detections import DetectionsEncoder
 from edge.messages.envelope import Identity
-from edge.messages.segmentation import SegmentationEncoder
-from edge.model import manifest
+from edge.model import model_file as models
+from edge.model import trial
 from edge.model.default import default_model_path
-from edge.model.detector import Detector
-from edge.model.heads import SegmentationHead
-from edge.model.segmenter import Segmenter
-from edge.pipeline import Pipeline
+from edge.model.loaded import load_model
+from edge.pipeline import Behaviour, Pipeline
 from edge.preprocess import use_one_thread
+from edge.publishing import Publisher
+from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
+from edge.sinks.mqtt_credentials import client_id
+from edge.tasks import refuse_thresholds, task_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge.config.camera import Camera
-    from edge.config.mqtt import Mqtt
     from edge.config.sections import Config
-    from edge.input_buffer import InputBuffer
-    from edge.messages.envelope import PayloadEncoder
-    from edge.metrics import Summary
-    from edge.model.manifest import Manifest, ModelFile
-    from edge.pipeline import Sink
+    from edge.model.description import Description, Thresholds
+    from edge.model.loaded import LoadedModel
+    from edge.model.model_file import ModelFile
+    from edge.pipeline import Stage
+    from edge.preprocess import InputBuffer
+    from edge.publishing import Encoder
+    from edge.results.observation import Observation
+    from edge.sinks.fanout import Sink
 
 log = logging.getLogger("edge")
 
@@ -46,30 +49,35 @@ log = logging.getLogger("edge")
 SWITCH_INTERVAL_S = 0.0005
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
-LARGEST_AREAS = 5
+# What of the configuration may change while frames run.
+THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 
 def model_file(config: Config) -> ModelFile:
     """Read the configured model, or the built-in one."""
-    return manifest.read(config.model.file or default_model_path())
+    return models.read(config.model.file or default_model_path())
 
 
-def open_model(config: Config, file: ModelFile, *, threads: int) -> Detector | Segmenter:
-    """Load the model as what its head says it is, with so many interpreter threads."""
-    if isinstance(file.manifest.head, SegmentationHead):
-        return Segmenter(
-            file,
-            threads=threads,
-            score_threshold=config.model.score_threshold,
-            delegate=config.model.delegate,
-        )
-    return Detector(
-        file,
-        threads=threads,
-        score_threshold=config.model.score_threshold,
-        iou_threshold=config.model.iou_threshold,
-        max_detections=config.model.max_detections,
-        delegate=config.model.delegate,
+def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
+    """Load the model with so many interpreter threads, and the configuration's thresholds.
+
+    A model that this user has never run before is first tried in a process of its own.
+    """
+    wanted = thresholds(config, file.description)
+    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
+    return load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
+
+
+def thresholds(config: Config, description: Description) -> Thresholds:
+    """Return the configuration's thresholds, the model's own where it has none.
+
+    Raises:
+        ConfigError: One is set that has no meaning for this model.
+    """
+    model = config.model
+    refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
+    return description.thresholds(
+        score=model.score_threshold, iou=model.iou_threshold, max_detections=model.max_detections
     )
 
 
@@ -83,41 +91,57 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     return config.model.threads or max(1, len(available) - 1)
 
 
-def source_options(camera: Camera) -> SourceOptions:
-    """Return what a camera's section asks of its source."""
-    return SourceOptions(
-        size_wh=camera.size_wh,
-        rate_hz=camera.rate_hz,
-        loop=camera.loop,
-        realtime=camera.realtime,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a pipeline is made of, opened."""
+    """What a pipeline is made of, opened.
 
-    model: Detector | Segmenter
-    capture: CaptureThread[InputBuffer]
-    sinks: list[Sink]
+    Attributes:
+        model: Loaded.
+        captures: One a camera, started.
+        frames: All of them, in turn.
+        publisher: Tells the sinks; `None` where nothing is published.
+        cores: Who runs where.
+    """
+
+    model: LoadedModel
+    captures: tuple[CaptureThread[InputBuffer], ...]
+    frames: Turns[InputBuffer]
+    publisher: Publisher | None
     cores: Cores
 
-    def pipeline(self) -> Pipeline:
-        """Return a new pipeline of these parts."""
-        return Pipeline(self.capture, self.model, self.sinks, cores=self.cores.interpreter)
+    def pipeline(
+        self,
+        consumers: Sequence[Callable[[Observation], None]] = (),
+        *,
+        stages: tuple[Stage, ...] = (),
+    ) -> Pipeline:
+        """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
+        told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
+        return Pipeline(
+            self.frames,
+            Behaviour(self.model, stages),
+            [*told, *consumers],
+            cores=self.cores.interpreter,
+        )
 
 
 @contextmanager
-def opened(config: Config) -> Iterator[Parts]:
-    """Open model, sinks and source for the length of the block; the broker is not waited for.
+def opened(
+    config: Config, *, publish: bool = True, picture_px: int | None = None
+) -> Iterator[Parts]:
+    """Open model, sinks and cameras for the length of the block; the broker is not waited for.
+
+    Args:
+        config: What to open.
+        publish: Open the sinks as well.
+        picture_px: Longest side of the picture that each frame carries; `None` for none.
 
     Raises:
         EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()
-    undelivered: list[int] = []
     with ExitStack() as stack:
+        stack.enter_context(_switching_soon())
         available = available_cores()
         threads = interpreter_threads(config, available)
         cores = stack.enter_context(divided(available, threads=threads))
@@ -126,110 +150,106 @@ def opened(config: Config) -> Iterator[Parts]:
             model = open_model(config, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        camera = config.cameras[0]
-        source = stack.enter_context(open_source(camera.source, source_options(camera)))
-        sinks = open_sinks(config, file)
-        stack.callback(lambda: undelivered.extend(sink.close(DRAIN_S) for sink in sinks))
-        capture = CaptureThread(source, model.input_buffers())
-        stack.callback(capture.stop)
-        capture.start()
-        yield Parts(model, capture, sinks, cores)
-    if sum(undelivered):
+        publisher = stack.enter_context(_publishing(config, model)) if publish else None
+        changed = threading.Condition()
+        captures = tuple(
+            stack.enter_context(
+                _capturing(
+                    camera,
+                    model,
+                    changed=changed,
+                    publisher=publisher,
+                    # A camera that is away must not keep the others from being seen.
+                    begin_closed=len(config.cameras) > 1,
+                )
+            )
+            for camera in config.cameras
+        )
+        for capture in captures if picture_px else ():
+            stack.callback(capture.want_picture(picture_px or 0).close)
+        yield Parts(model, captures, Turns(captures, changed), publisher, cores)
+
+
+@contextmanager
+def _switching_soon() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
+def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
+    """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
+    sink = Fanout(open_sinks(config))
+    try:
+        yield Publisher(
+            config.device.name,
+            open_encoder(config, model.description),
+            sink,
+            qos=config.mqtt.qos if config.mqtt else 1,
+        )
+    finally:
+        undelivered = sink.close(DRAIN_S)
+    if sink.failure:
+        raise sink.failure
+    if undelivered:
         raise SinkError(
-            f"{sum(undelivered)} results were not delivered within {DRAIN_S:g} s of the end; "
+            f"{undelivered} results were not delivered within {DRAIN_S:g} s of the end; "
             "check the broker and run again"
         )
 
 
-def run(config: Config, *, max_frames: int | None = None) -> Summary:
-    """Run until the source ends, a signal comes, or so many frames are done.
-
-    Raises:
-        EdgeError: The model, the source or a sink failed; or results stayed undelivered.
-    """
-    with opened(config) as parts:
-        pipeline = parts.pipeline()
-        with _stop_on_signals(pipeline):
-            pipeline.run(max_frames=max_frames)
-        summary = pipeline.times.summary()
-        log.info(
-            "%d frames in %.1f s (%.1f frames/s), %s",
-            summary.frames,
-            summary.elapsed_s,
-            summary.rate_hz,
-            seen_text(summary, parts.model.spec.manifest),
-        )
-    return summary
-
-
-def seen_text(summary: Summary, manifest: Manifest) -> str:
-    """Return what a run saw in a few words: detections, or the classes with the largest areas."""
-    if not isinstance(manifest.head, SegmentationHead):
-        return f"{summary.detections} detections"
-    ratios = summary.area_ratios
-    covered = {class_id for class_id, ratio in enumerate(ratios) if ratio > 0}
-    seen = covered - {manifest.head.background}
-    largest = sorted(seen, key=lambda class_id: (-ratios[class_id], class_id))[:LARGEST_AREAS]
-    areas = [f"{manifest.labels[class_id]} {ratios[class_id]:.1%}" for class_id in largest]
-    return f"mean area: {', '.join(areas) or 'background only'}"
-
-
-def open_sinks(config: Config, file: ModelFile) -> list[Sink]:
+def open_sinks(config: Config) -> list[Sink]:
     """Return the sinks of a configuration; the broker is not waited for."""
-    identity = Identity(
-        device=config.device.name,
-        camera=config.cameras[0].name,
-        model_name=file.manifest.name,
-        model_digest=file.manifest.digest,
-    )
-    encoder = open_encoder(config, file.manifest, identity)
     sinks: list[Sink] = []
     if config.mqtt:
-        sinks.append(_mqtt_sink(config, config.mqtt, encoder))
+        from edge.sinks.mqtt import MqttSink  # noqa: PLC0415 - paho costs 40 ms
+
+        name = config.device.name
+        sinks.append(MqttSink(config.mqtt, name, client_id=client_id(name)))
     if config.writes_jsonl:
-        sinks.append(JsonlSink(sys.stdout.buffer, encoder))
+        sinks.append(JsonlSink(sys.stdout.buffer))
     return sinks
 
 
-def open_encoder(config: Config, manifest: Manifest, identity: Identity) -> PayloadEncoder:
+def open_encoder(config: Config, description: Description) -> Encoder:
     """Return what makes the messages of this kind of model."""
-    if isinstance(manifest.head, SegmentationHead):
-        return SegmentationEncoder(
-            identity,
-            manifest.labels,
-            background=manifest.head.background,
-            class_map=config.output.class_map,
-        )
-    return DetectionsEncoder(identity, manifest.labels)
-
-
-def _mqtt_sink(config: Config, mqtt: Mqtt, encoder: PayloadEncoder) -> Sink:
-    from edge.sinks.mqtt import MqttSettings, MqttSink  # noqa: PLC0415 - paho costs 40 ms
-
-    settings = MqttSettings(
-        host=mqtt.host,
-        port=mqtt.port,
-        tls=mqtt.tls,
-        username=mqtt.username,
-        password_file=mqtt.password_file,
-        ca_file=mqtt.ca_file,
-        # Two units with one client id throw each other off the broker for ever.
-        client_id=f"edge-{config.device.name}-{config.cameras[0].name}-{secrets.token_hex(3)}",
-        keepalive_s=mqtt.keepalive_s,
-        qos=mqtt.qos,
-        outbox_messages=mqtt.outbox_messages,
-    )
-    return MqttSink(settings, encoder)
+    identity = Identity(config.device.name, description.name, description.digest)
+    encoder = task_for(description).encoder
+    return encoder(identity, description, class_map=config.output.class_map)
 
 
 @contextmanager
-def _stop_on_signals(pipeline: Pipeline) -> Iterator[None]:
-    previous = {
-        number: signal.signal(number, lambda *_: pipeline.stop())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+def _capturing(
+    camera: Camera,
+    model: LoadedModel,
+    *,
+    changed: threading.Condition,
+    publisher: Publisher | None,
+    begin_closed: bool,
+) -> Iterator[CaptureThread[InputBuffer]]:
+    """Read a camera on a thread of its own for the length of the block."""
+
+    def tell(*, is_up: bool) -> None:
+        if publisher:
+            publisher.tell_camera(camera.name, is_up=is_up)
+
+    tell(is_up=True)
     try:
-        yield
+        with (
+            open_lasting(
+                camera.source,
+                camera.options,
+                begin_closed=begin_closed,
+                on_change=lambda is_up: tell(is_up=is_up),
+            ) as source,
+            CaptureThread(
+                source, model.input_buffers(), camera=camera.name, changed=changed
+            ) as capture,
+        ):
+            yield capture
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        tell(is_up=False)

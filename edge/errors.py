@@ -2,8 +2,19 @@
 
 Each class is rooted twice, in the tree and in the built-in that describes its kind, so that a
 caller may catch whichever it knows. The sentence says what was expected, what was found and what to
-type.
+type. What it quotes may hold a secret: `shown` cuts that off.
 """
+
+from __future__ import annotations
+
+
+def shown(url: str) -> str:
+    """Return what may be printed of a URL, or of a text that holds one: what follows the last `@`.
+
+    A password may hold any character, so that nothing before that sign is known to be harmless.
+    """
+    _, at, place = url.rpartition("@")
+    return f"…@{place}" if at else url
 
 
 class EdgeError(Exception):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BufferT = TypeVar("BufferT")
 
@@ -17,10 +21,13 @@ class Frame(Generic[BufferT]):
             the consumer takes its next frame.
         size_wh: Width and height of the source's image, pixels.
         sequence: Number of the frame within the source, from 0, dropped frames counted.
-        captured_ns: Monotonic clock (`time.monotonic_ns`) when the source gave the image.
+        captured_ns: Monotonic clock (`time.monotonic_ns`): `Picture.captured_ns`.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC, at that moment; for messages only.
-        capture_ns: Nanoseconds that the source took to give it; a paced source's wait included.
+        capture_ns: Nanoseconds of work that giving it took the source; waiting not counted.
         preprocess_ns: Nanoseconds that filling the buffer took.
+        camera: Name of the camera.
+        picture: `(h, w, 3)` uint8, B G R, the receiver's to keep; `None` unless somebody has asked
+            the capture for pictures.
     """
 
     buffer: BufferT
@@ -30,3 +37,5 @@ class Frame(Generic[BufferT]):
     captured_utc_ns: int
     capture_ns: int
     preprocess_ns: int
+    camera: str
+    picture: NDArray[np.uint8] | None = None

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.results.detections import Detections
-from edge.results.observation import STAGES
-
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from edge.results.observation import Observation
 
 # The window's last frames; 4,096 float32 of 6 columns are 96 KiB and 30 s at 136 frames/s.
 WINDOW_FRAMES = 4096
-COLUMNS = (*STAGES, "age")
+AGE = "age"
 PERCENTILES = (50.0, 95.0, 99.0)
-MAX_CLASSES = 256  # a class map is uint8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +26,17 @@ class Summary:
     Attributes:
         frames: Frames decoded.
         elapsed_s: From the first frame taken to the last one decoded, seconds.
-        percentiles_ms: Column of `COLUMNS` that the model has to (p50, p95, p99), milliseconds,
-            over the last `WINDOW_FRAMES` frames.
+        percentiles_ms: Stage, and `age`, to (p50, p95, p99), milliseconds, over those of the last
+            `WINDOW_FRAMES` frames that had it.
         invoke_ratio: Share of the elapsed time that the interpreter was at work.
-        detections: Detections in all frames.
-        area_ratios: Mean share of the frame that each class id covers; of a segmenter only.
+        seen: What the results were, in a few words.
     """
 
     frames: int
     elapsed_s: float
     percentiles_ms: dict[str, tuple[float, float, float]]
     invoke_ratio: float
-    detections: int
-    area_ratios: tuple[float, ...] = ()
+    seen: str = ""
 
     @property
     def rate_hz(self) -> float:
@@ -49,13 +45,14 @@ class Summary:
 
 
 class StageTimes:
-    """Collects one row a frame in buffers made once; one thread writes."""
+    """Collects the times of each frame, of whatever stages it names; one thread writes.
+
+    A column is made when its stage is first named, and then kept.
+    """
 
     def __init__(self) -> None:
-        self._window_ms = np.zeros((WINDOW_FRAMES, len(COLUMNS)), np.float32)
+        self._columns_ms: dict[str, NDArray[np.float32]] = {}
         self._frames = 0
-        self._detections = 0
-        self._areas = np.zeros(MAX_CLASSES)
         self._invoke_ms = 0.0
         self._started_ns = 0
         self._ended_ns = 0
@@ -66,34 +63,30 @@ class StageTimes:
 
     def add(self, observation: Observation) -> None:
         """Count one frame."""
-        row = self._window_ms[self._frames % WINDOW_FRAMES]
-        for column, stage in enumerate(STAGES):
-            row[column] = observation.stage_ms.get(stage, np.nan)
-        row[-1] = observation.age_ms
-        self._invoke_ms += observation.stage_ms["invoke"]
+        times_ms = {**observation.stage_ms, AGE: observation.age_ms}
+        row = self._frames % WINDOW_FRAMES
+        for name in times_ms:
+            if name not in self._columns_ms:
+                self._columns_ms[name] = np.full(WINDOW_FRAMES, np.nan, np.float32)
+        for name, column in self._columns_ms.items():
+            column[row] = times_ms.get(name, np.nan)
+        self._invoke_ms += times_ms["invoke"]
         self._frames += 1
-        if isinstance(observation.result, Detections):
-            self._detections += len(observation.result)
-        else:
-            self._areas += observation.result.area_ratios(MAX_CLASSES)
         self._ended_ns = time.monotonic_ns()
 
     def summary(self) -> Summary:
-        """Return the figures so far."""
-        rows = self._window_ms[: min(self._frames, WINDOW_FRAMES)]
+        """Return the figures so far, the stages in the order in which they were first named."""
         elapsed_s = (self._ended_ns - self._started_ns) / 1e9
         percentiles: dict[str, tuple[float, float, float]] = {}
-        for column, name in enumerate(COLUMNS):
-            if np.isnan(rows[:, column]).any():
-                continue
-            values = np.percentile(rows[:, column], PERCENTILES) if len(rows) else (0.0, 0.0, 0.0)
-            p50, p95, p99 = (float(value) for value in values)
-            percentiles[name] = (p50, p95, p99)
+        # Stable, so that the age stands last.
+        for name, column in sorted(self._columns_ms.items(), key=lambda item: item[0] == AGE):
+            known = column[~np.isnan(column)]
+            if len(known):
+                p50, p95, p99 = np.percentile(known, PERCENTILES)
+                percentiles[name] = (float(p50), float(p95), float(p99))
         return Summary(
             frames=self._frames,
             elapsed_s=elapsed_s,
             percentiles_ms=percentiles,
             invoke_ratio=self._invoke_ms / 1e3 / elapsed_s if elapsed_s else 0.0,
-            detections=self._detections,
-            area_ratios=tuple((self._areas / self._frames).tolist()) if self._areas.any() else (),
         )

@@ -1,7 +1,7 @@
-"""The frame loop: invoke on one thread; what comes after it, and the sinks, on another.
+"""The frame loop: invoke on one thread; decode, stages and consumers on another.
 
-While frame n + 1 is invoked, frame n is decoded and published, and the source's thread reads and
-preprocesses frame n + 2; LiteRT and OpenCV let the GIL go meanwhile.
+While frame n + 1 is invoked, frame n is decoded and published, and the cameras' threads read and
+preprocess frame n + 2; LiteRT and OpenCV let the GIL go meanwhile.
 """
 
 from __future__ import annotations
@@ -10,34 +10,33 @@ import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from edge.clock import NS_PER_MS, StageClock
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.metrics import StageTimes
 from edge.results.observation import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge.frame import Frame
-    from edge.input_buffer import InputBuffer
-    from edge.model.interpreter import Heads
+    from edge.model.spec import Tensors
     from edge.placement import Placement
-    from edge.results.class_map import ClassMap
-    from edge.results.detections import Detections
+    from edge.preprocess import InputBuffer
+    from edge.results.observation import Result
 
 # One set is decoded while the other is written. A third would only add to a frame's age.
-HEADS = 2
+TENSOR_SETS = 2
 # How soon a loop that waits sees a stop.
 TAKE_TIMEOUT_S = 0.5
 JOIN_TIMEOUT_S = 5.0
-NS_PER_MS = 1e6
 
 
-class FrameSource(Protocol):
-    """Where the loop takes frames from; `edge.capture.latest.CaptureThread` is one."""
+class Frames(Protocol):
+    """Where the loop takes frames from: a `CaptureThread`, or `Turns` over several."""
 
     @property
     def ended(self) -> bool:
@@ -45,50 +44,59 @@ class FrameSource(Protocol):
 
     @property
     def dropped(self) -> int:
-        """Frames replaced unseen before the one that was taken last."""
+        """Frames of the same camera that were replaced unseen before the last one taken."""
 
     def take(self, timeout_s: float) -> Frame[InputBuffer] | None:
         """Return the newest frame not yet taken, or `None` at the end or after the timeout."""
 
 
-class StagedModel(Protocol):
-    """A loaded model whose stages the loop calls and times: a `Detector` or a `Segmenter`.
+class Model(Protocol):
+    """What the loop calls of a `LoadedModel`; `invoke` has one thread, `decode` another."""
 
-    `invoke` has one thread, `decode` and `finish` another; they share the heads alone.
+    def output_buffers(self) -> Tensors:
+        """Return new buffers for the raw outputs, owned by the caller."""
+
+    def invoke(self, buffer: InputBuffer, *, out: Tensors) -> None:
+        """Run the model on a filled input and copy its raw outputs out."""
+
+    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Result:
+        """Return what the outputs mean, on the source frame; borrowed until the next `decode`."""
+
+
+class Stage(Protocol):
+    """Something that happens to each observation between decode and the consumers.
+
+    Attributes:
+        name: Its key in `stage_ms`.
     """
 
-    @property
-    def finish_stage(self) -> str:
-        """The stage that `finish` belongs to, of `STAGES`."""
+    name: str
 
-    def heads(self) -> Heads:
-        """Return new buffers for the raw heads, owned by the caller."""
-
-    def invoke(self, buffer: InputBuffer, *, out: Heads) -> None:
-        """Run the model on a filled input and copy its raw heads out."""
-
-    def decode(self, heads: Heads) -> int:
-        """Decode the heads into buffers of its own; return how much there is."""
-
-    def finish(self, decoded: int, placement: Placement, /) -> Detections | ClassMap:
-        """Return what was decoded, on the source frame; borrowed until the next `decode`."""
+    def process(self, observation: Observation) -> Observation:
+        """Return the observation to go on with; frames of all cameras come in turn."""
 
 
-class Sink(Protocol):
-    """Where observations go."""
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What may change while frames run: replaced as a whole, between two frames.
 
-    def publish(self, observation: Observation) -> None:
-        """Take one frame's results; everything in them is borrowed until this returns."""
+    Attributes:
+        model: Of the same file as the one that the pipeline began with, by `with_thresholds`.
+        stages: In their order.
+    """
 
-    def close(self, timeout_s: float) -> int:
-        """Deliver what waits, for so long at most; return how many messages were not delivered."""
+    model: Model
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Invoked:
-    """One frame between the two threads; its buffer is gone already, its numbers are not."""
+    """One frame between the two threads.
 
-    heads: Heads
+    Its input buffer may hold the next frame by now; the placement of its own is kept apart.
+    """
+
+    tensors: Tensors
     frame: Frame[InputBuffer]
     placement: Placement
     invoke_ns: int
@@ -96,44 +104,49 @@ class _Invoked:
 
 
 class Pipeline:
-    """Runs one model on one source until it ends or `stop` is called.
+    """Runs one model on the frames of one or more cameras until they end or `stop` is called.
 
-    Two sets of heads circulate between the threads. When the sinks are slower than the interpreter,
-    invoking waits for them: a frame that cost an invoke is never thrown away, the source's slot
-    drops instead.
+    Two sets of output tensors circulate between the threads. When the consumers are slower than the
+    interpreter, invoking waits for them: a frame that cost an invoke is never thrown away, the
+    cameras' slots drop instead.
 
     Args:
-        source: Where frames come from; started by the caller.
-        model: Its stages.
-        sinks: Told of each frame, in order.
+        frames: Where frames come from; started by the caller.
+        behaviour: The model, and what comes after it.
+        consumers: Called with each observation, in order; it is borrowed until they return.
         cores: Where the thread that invokes may run.
+
+    Attributes:
+        times: What each stage took.
+        behaviour: Assign another one to change it; the next frame that is decoded follows it.
     """
 
     def __init__(
         self,
-        source: FrameSource,
-        model: StagedModel,
-        sinks: Sequence[Sink],
+        frames: Frames,
+        behaviour: Behaviour,
+        consumers: Sequence[Callable[[Observation], None]],
         *,
         cores: frozenset[int] | None = None,
     ) -> None:
         self.times = StageTimes()
-        self._source = source
-        self._model = model
-        self._sinks = tuple(sinks)
+        self.behaviour = behaviour
+        self._frames = frames
+        self._model = behaviour.model
+        self._consumers = tuple(consumers)
         self._cores = cores or available_cores()
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
-        self._free: queue.SimpleQueue[Heads] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[Tensors] = queue.SimpleQueue()
         self._invoked: queue.SimpleQueue[_Invoked | None] = queue.SimpleQueue()
-        for _ in range(HEADS):
-            self._free.put(model.heads())
+        for _ in range(TENSOR_SETS):
+            self._free.put(behaviour.model.output_buffers())
 
     def run(self, *, max_frames: int | None = None) -> None:
-        """Process frames until the source ends, `stop` is called, or so many frames are done.
+        """Process frames until the cameras end, `stop` is called, or so many frames are done.
 
         Raises:
-            EdgeError: The source or a sink failed; the first failure of either thread.
+            EdgeError: A camera or a consumer failed; the first failure of either thread.
         """
         worker = threading.Thread(target=self._finish_frames, name="edge-decode", daemon=True)
         worker.start()
@@ -153,19 +166,19 @@ class Pipeline:
         self._stopping.set()
 
     def _invoke_frames(self, max_frames: int | None) -> None:
-        frames = 0
-        while frames != max_frames:
-            # Heads first: a frame that waited for them would be an old one.
-            heads = self._next_heads()
+        count = 0
+        while count != max_frames:
+            # Tensors first: a frame that waited for them would be an old one.
+            tensors = self._next_tensors()
             frame = self._next_frame()
-            if heads is None or frame is None:
+            if tensors is None or frame is None:
                 return
-            if not frames:
+            if not count:
                 self.times.start()
-            self._invoke(frame, heads)
-            frames += 1
+            self._invoke(frame, tensors)
+            count += 1
 
-    def _next_heads(self) -> Heads | None:
+    def _next_tensors(self) -> Tensors | None:
         while not self._stopping.is_set():
             with contextlib.suppress(queue.Empty):
                 return self._free.get(timeout=TAKE_TIMEOUT_S)
@@ -173,51 +186,51 @@ class Pipeline:
 
     def _next_frame(self) -> Frame[InputBuffer] | None:
         while not self._stopping.is_set():
-            frame = self._source.take(TAKE_TIMEOUT_S)
-            if frame is not None or self._source.ended:
+            frame = self._frames.take(TAKE_TIMEOUT_S)
+            if frame is not None or self._frames.ended:
                 return frame
         return None
 
-    def _invoke(self, frame: Frame[InputBuffer], heads: Heads) -> None:
+    def _invoke(self, frame: Frame[InputBuffer], tensors: Tensors) -> None:
         placement = frame.buffer.placement
         started_ns = time.monotonic_ns()
-        self._model.invoke(frame.buffer, out=heads)
+        self._model.invoke(frame.buffer, out=tensors)
         invoke_ns = time.monotonic_ns() - started_ns
-        self._invoked.put(_Invoked(heads, frame, placement, invoke_ns, self._source.dropped))
+        self._invoked.put(_Invoked(tensors, frame, placement, invoke_ns, self._frames.dropped))
 
     def _finish_frames(self) -> None:
         try:
             while (invoked := self._invoked.get()) is not None:
-                self._finish(invoked)
-                self._free.put(invoked.heads)
+                observation = _observe(invoked, self.behaviour)
+                self.times.add(observation)
+                for consume in self._consumers:
+                    consume(observation)
+                self._free.put(invoked.tensors)
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread by `run`
             self._failure = error
             self._stopping.set()
 
-    def _finish(self, invoked: _Invoked) -> None:
-        frame = invoked.frame
-        started_ns = time.monotonic_ns()
-        decoded = self._model.decode(invoked.heads)
-        decoded_ns = time.monotonic_ns()
-        result = self._model.finish(decoded, invoked.placement)
-        finished_ns = time.monotonic_ns()
-        stage_ms = {
-            "capture": frame.capture_ns / NS_PER_MS,
-            "preprocess": frame.preprocess_ns / NS_PER_MS,
-            "invoke": invoked.invoke_ns / NS_PER_MS,
-            "decode": (decoded_ns - started_ns) / NS_PER_MS,
-        }
-        finish_ms = (finished_ns - decoded_ns) / NS_PER_MS
-        stage_ms[self._model.finish_stage] = stage_ms.get(self._model.finish_stage, 0) + finish_ms
-        observation = Observation(
-            sequence=frame.sequence,
-            captured_utc_ns=frame.captured_utc_ns,
-            size_wh=frame.size_wh,
-            result=result,
-            stage_ms=stage_ms,
-            age_ms=(finished_ns - frame.captured_ns) / NS_PER_MS,
-            dropped_frames=invoked.dropped,
-        )
-        self.times.add(observation)
-        for sink in self._sinks:
-            sink.publish(observation)
+
+def _observe(invoked: _Invoked, behaviour: Behaviour) -> Observation:
+    """Decode one frame and lead it through the stages."""
+    frame = invoked.frame
+    clock = StageClock()
+    clock.add("capture", frame.capture_ns)
+    clock.add("preprocess", frame.preprocess_ns)
+    clock.add("invoke", invoked.invoke_ns)
+    observation = Observation(
+        camera=frame.camera,
+        sequence=frame.sequence,
+        captured_utc_ns=frame.captured_utc_ns,
+        size_wh=frame.size_wh,
+        result=behaviour.model.decode(invoked.tensors, invoked.placement, clock),
+        stage_ms={},
+        age_ms=0.0,
+        dropped_frames=invoked.dropped,
+        picture=frame.picture,
+    )
+    for stage in behaviour.stages:
+        observation = stage.process(observation)
+        clock.lap(stage.name)
+    age_ms = (time.monotonic_ns() - frame.captured_ns) / NS_PER_MS
+    return replace(observation, stage_ms=clock.stage_ms(), age_ms=age_ms)

@@ -27,7 +27,7 @@ from accuracy_page import page, tables  # noqa: E402
 from converter.inspect_graph import read_tables  # noqa: E402
 from converter.latency import measure  # noqa: E402
 from edge.errors import ConfigError, EdgeError, ModelError, SourceError  # noqa: E402
-from edge.model import manifest  # noqa: E402
+from edge.model import model_file  # noqa: E402
 
 MISUSED = 2
 SAMPLE_S = 0.1
@@ -134,7 +134,7 @@ def _result(
         again.parent.mkdir(exist_ok=True)
         _convert(options, again, work / "again" / reference.name)
         is_same = hashlib.sha256(_delivered(again).read_bytes()).hexdigest() == digest
-    files = {"float": manifest.read(reference), "int8": manifest.read(delivered)}
+    files = {"float": model_file.read(reference), "int8": model_file.read(delivered)}
     described = files["int8"].manifest
     graph = read_tables(files["int8"].flatbuffer, delivered)
     bill = json.loads(process.stdout)
@@ -175,7 +175,7 @@ def _convert(options: list[str], output: Path, reference: Path) -> Process:
     for path in (output, _rejected(output)):
         path.unlink(missing_ok=True)
     process = run_measured(
-        [sys.executable, "-m", "converter.cli", "run", *options, "--json", "--no-report",
+        [sys.executable, "-m", "converter", "run", *options, "--json", "--no-report",
          "--float", str(reference), "-o", str(output)]
     )  # fmt: skip
     last = process.stderr.strip().splitlines()[-1:] or ["no message"]

@@ -4,7 +4,10 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 # shellcheck disable=SC2034  # read by the scripts
 ALL_EXTRAS=(demo converter dev)
-NEWEST_FIRST=(3.13 3.12 3.11 3.10)
+# TensorFlow, which the extra `converter` needs, has builds for these.
+WITH_TENSORFLOW=(3.13 3.12 3.11 3.10)
+# The last one comes last, so that an environment can get the converter later on.
+PYTHONS=("${WITH_TENSORFLOW[@]}" 3.14)
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 # Any Python, however old, can run this. The path comes last: it may hold spaces. A virtual environment
@@ -35,7 +38,7 @@ candidates() {
         return
     fi
     local version file
-    for version in "${NEWEST_FIRST[@]}"; do
+    for version in "${PYTHONS[@]}"; do
         type -ap "python$version" || true
     done
     type -ap python3 || true
@@ -53,10 +56,16 @@ probe_all() {
     done
 }
 
+# What matches the versions in PYTHONS: a dot in brackets is one to grep and to awk.
+version_pattern() {
+    local pattern="${PYTHONS[*]/./[.]}"
+    say "${pattern// /|}"
+}
+
 # "VERSION PATH" of each usable Python, the first of each version, in the order found.
 usable_pythons() {
-    probe_all | awk '
-        $1 ~ /^3\.1[0-3]$/ && $2 == "cpython" && $3 == 64 && $4 == "venv" && !seen[$1]++ {
+    probe_all | awk -v known="^($(version_pattern))\$" '
+        $1 ~ known && $2 == "cpython" && $3 == 64 && $4 == "venv" && !seen[$1]++ {
             version = $1; sub(/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ /, ""); print version, $0
         }'
 }
@@ -74,14 +83,21 @@ find_python() {
     return 1
 }
 
+wanted_python() {
+    local last=""
+    if [ "${PYTHONS[*]}" = "${WITH_TENSORFLOW[*]}" ]; then last=" (TensorFlow has no build for a later one)"; fi
+    say "a 64-bit CPython of $(printf '%s\n' "${PYTHONS[@]}" | sort -V | paste -sd '|' | sed 's/|/, /g')$last"
+}
+
 explain_no_python() {
-    local found wanted="a 64-bit CPython 3.10, 3.11, 3.12 or 3.13"
+    local found wanted
+    wanted="$(wanted_python)"
     found="$(probe_all | sort -u)"
     if [ -z "$found" ]; then
         fail "edge-vision needs $wanted, and found ${PYTHON:-none}${PYTHON:+, which does not run};" \
             "type: sudo apt install python3 python3-venv, or name one: PYTHON=/path/to/python $0"
     fi
-    if grep -Eq '^3\.1[0-3] cpython 64 bare ' <<<"$found"; then
+    if grep -Eq "^($(version_pattern)) cpython 64 bare " <<<"$found"; then
         fail "This Python lacks the venv module; type: sudo apt install python3-venv"
     fi
     if ! grep -q ' 64 ' <<<"$found"; then
@@ -105,7 +121,8 @@ make_environment() {
         if [ "$wanted" != "$existing" ]; then
             fail "$folder has Python $existing, but PYTHON=$PYTHON is $wanted; type: rm -r '$folder'"
         fi
-        return
+        case " ${PYTHONS[*]} " in *" $existing "*) return ;; esac
+        fail "$folder has Python $existing, and this needs $(wanted_python); type: rm -r '$folder'"
     fi
     find_python "$version" || explain_no_python
     # Scripts in an environment hold its path: in a folder that was moved or copied they would run the old one.
@@ -121,8 +138,9 @@ stamp_line() {
 # Installs the project with the extras $3... into environment $1 (Python $2, or nothing for any), if that is not done.
 # Extras add up: the demo does not take away what the tests have installed.
 ensure_environment() {
-    local folder="$1" version="$2" extra extras digest
+    local folder="$1" version="$2" extra extras digest PYTHONS=("${PYTHONS[@]}")
     shift 2
+    case " $* " in *" converter "*) PYTHONS=("${WITH_TENSORFLOW[@]}") ;; esac
     make_environment "$folder" "$version"
     digest="$("$folder/bin/python" -c \
         'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$ROOT/pyproject.toml")"

@@ -30,20 +30,20 @@ from accuracy_table import find_assets  # noqa: E402
 from gate_variants import Variant, variants  # noqa: E402
 
 from calibration.image_sets import draw_sets  # noqa: E402
-from calibration.images import read_image  # noqa: E402
 from converter import accuracy, cli_options, export  # noqa: E402
 from converter.accuracy import Annotations  # noqa: E402
 from converter.bill import SEGMENTATION, Bill, Likeness  # noqa: E402
-from converter.cli import parser as convert_parser  # noqa: E402
+from converter.cli import new_command  # noqa: E402
 from converter.gate import LEAST_FLOOR, REFUSED, Budget, judge  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.sight import Sight  # noqa: E402
 from converter.verify import compare, observe  # noqa: E402
+from edge.capture.images import load_image  # noqa: E402
 from edge.evaluation.mask_run import PixelSample, pixel_confusion  # noqa: E402
-from edge.model import manifest  # noqa: E402
+from edge.model import model_file  # noqa: E402
 
 if TYPE_CHECKING:
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 CACHE = ROOT / ".cache" / "gate"
 YOLOX = ("--family", "yolo", "--input", "bgr", "--range", "0..255", "--resize", "letterbox")
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
     """Return a row for each variant of one model."""
     options = ["run", *options_of(ALL[name], assets, CACHE), "-o", "unused.tflite"]
-    words = convert_parser().parse_args(cli_options.join_signed(options))
+    words = new_command().parse_args(cli_options.join_signed(options))
     path = CACHE / f"{name}.float.tflite"
     if not path.is_file():
         origin = cli_options.origin_of(words, name=name)
@@ -99,7 +99,7 @@ def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
         export.write(
             import_model(words.model, family=words.family, origin=origin, choice=choice), path
         )
-    reference = manifest.read(path)
+    reference = model_file.read(path)
     sets = draw_sets(words.images, seed=0)
     made = list(variants(reference, sets.calibrate, stem=CACHE / name))
     observed = observe(reference, sets.judge.paths)
@@ -133,8 +133,9 @@ def _losses(
 ) -> list[tuple[float, float]]:
     """Return the float model's figure and what each variant loses of it, points."""
     if is_mask:
-        teachers = [manifest.read(path) for path in sorted(CACHE.glob("portrait_*.float.tflite"))]
-        others = [each for each in teachers if each.manifest.digest != reference.manifest.digest]
+        teachers = [model_file.read(path) for path in sorted(CACHE.glob("portrait_*.float.tflite"))]
+        own = reference.description.digest
+        others = [each for each in teachers if each.description.digest != own]
         before, *after = _mask_values([reference, *(each.file for each in made)], others, images)
         return [(before, 100 * (before - value)) for value in after]
     rows = accuracy.compare(
@@ -153,7 +154,7 @@ def _mask_values(
     masters, pupils = ([Sight(file) for file in each] for each in (teachers, files))
     tables = np.zeros((len(files), len(teachers), 2, 2), np.int64)
     for path in images:
-        image = read_image(path)
+        image = load_image(path)
         said = [sight.look(image).seen.class_ids for sight in pupils]
         for number, sight in enumerate(masters):
             true = sight.look(image).seen.class_ids

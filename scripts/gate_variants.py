@@ -14,8 +14,9 @@ from converter.observations import Observations
 from converter.quantization import quantize_observed
 from converter.recipe import load_recipe
 from converter.repairs.weights import SHARED_AXES, convolutions, set_convolution_inplace
-from edge.model import manifest
-from edge.model.heads import SegmentationHead
+from edge.decode.segmentation import SegmentationHead
+from edge.model import model_file
+from edge.model.model_file import ModelFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from calibration.dataset import ImageSet
     from converter.recipe import Recipe
-    from edge.model.manifest import ModelFile
 
 ALL_REPAIRS = ("equalisation", "adaptive_rounding", "bias_correction")
 # Bits of the weights.
@@ -51,7 +51,7 @@ class OneScale(Observations):
     def ranges(self, calibrator: str, *, equalised: bool) -> dict[str, Range]:
         """Return the range of each tensor."""
         found = super().ranges(calibrator, equalised=equalised)
-        outputs = list(self.file.manifest.outputs.values())
+        outputs = list(self.file.description.outputs.values())
         ends = [found[name] for name in outputs]
         joint = Range(min(end.min for end in ends), max(end.max for end in ends))
         return {**found, **dict.fromkeys(outputs, joint)}
@@ -85,7 +85,7 @@ def variants(reference: ModelFile, images: ImageSet, *, stem: Path) -> Iterator[
             _kept(stem, name, lambda b=bits: _coarse(reference, images, b, plain)),
             is_damaged=True,
         )
-    if not isinstance(reference.manifest.head, SegmentationHead):
+    if not isinstance(reference.description.head, SegmentationHead):
         name = "one scale"
         file = _kept(stem, name, lambda: quantize_observed(OneScale(reference, images), unscaled))
         yield Variant(name, file, is_damaged=True)
@@ -96,7 +96,7 @@ def _kept(stem: Path, name: str, make: object) -> ModelFile:
     path = stem.with_name(f"{stem.name}.{name.replace(' ', '_').replace(',', '')}.tflite")
     if not path.is_file():
         export.write(make(), path)
-    return manifest.read(path)
+    return model_file.read(path)
 
 
 def _coarse(reference: ModelFile, images: ImageSet, bits: int, recipe: Recipe) -> ModelFile:
@@ -108,13 +108,13 @@ def _coarse(reference: ModelFile, images: ImageSet, bits: int, recipe: Recipe) -
         scales[scales == 0] = 1
         set_convolution_inplace(model, layer, weights=np.round(layer.weights / scales) * scales)
     coarse = replace(reference, flatbuffer=fb.pack(model))
-    sealed = export.sealed(coarse, reference.manifest)
+    sealed = export.sealed(coarse, reference.own_manifest())
     return quantize_observed(Observations(sealed, images), recipe)
 
 
 def _fed_otherwise(file: ModelFile) -> Iterator[Variant]:
     """Yield the model with swapped colours, and with the range of another one's training."""
-    transform = file.manifest.input
+    transform = file.description.input
     other = "bgr" if transform.color == "rgb" else "rgb"
     mean, std = RANGES["0..1" if transform.mean[0] or transform.std[0] == 1 else "-1..1"]
     changes = {
@@ -122,5 +122,6 @@ def _fed_otherwise(file: ModelFile) -> Iterator[Variant]:
         "another range": {"mean": (mean,) * 3, "std": (std,) * 3},
     }
     for name, change in changes.items():
-        fed = file.manifest.model_copy(update={"input": transform.model_copy(update=change)})
-        yield Variant(name, replace(file, manifest=fed), is_damaged=True)
+        fed = file.own_manifest().model_copy(update={"input": transform.model_copy(update=change)})
+        changed = ModelFile.of(file.path, file.flatbuffer, fed, anchors=file.description.anchors)
+        yield Variant(name, changed, is_damaged=True)

@@ -12,9 +12,9 @@ from converter.importers.darknet_graph import FEED, build_graph, roles
 from converter.importers.darknet_network import read_network
 from converter.importers.darknet_weights import read_weights
 from converter.lowering import lower
+from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ModelError
-from edge.model.heads import YoloGrid, YoloHead
-from edge.model.manifest import InputTransform
+from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from pathlib import Path

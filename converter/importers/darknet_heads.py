@@ -24,7 +24,7 @@ class Head:
     Attributes:
         anchors_px: Width and height of each anchor of this grid, input pixels.
         mask: Which of the `total` anchors these are.
-        sides: How a raw side becomes pixels, as `edge.model.heads.YoloHead` says it.
+        sides: How a raw side becomes pixels, as `edge.decode.yolo.YoloHead` says it.
         activation: Of the classes.
         scale_xy: Of the centre in its cell.
     """

@@ -23,8 +23,8 @@ from converter.importers.segmentation_graph import (
 )
 from converter.importers.ssd_graph import detection_api_graph, find_ssd
 from converter.inspect_graph import read_tables
+from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError
-from edge.model.heads import SegmentationHead
 
 if TYPE_CHECKING:
     from pathlib import Path

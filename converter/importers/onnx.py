@@ -17,14 +17,14 @@ from converter.importers.onnx_heads import find_segmentation, find_yolo
 from converter.importers.onnx_ops import translate
 from converter.lowering import lower
 from edge.errors import ConfigError, ModelError
-from edge.model.manifest import InputTransform
+from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.graph import Graph
     from converter.importers.onnx_file import OnnxModel
-    from edge.model.heads import Head
+    from edge.model.description import HeadSchema
 
 FEED = "image"
 FINDERS = {"yolo": find_yolo, "unet": find_segmentation}
@@ -51,7 +51,7 @@ class OnnxCut:
     model: OnnxModel
     graph: Graph
     fetches: dict[str, str]
-    head: Head
+    head: HeadSchema
 
 
 def import_onnx(path: Path, *, family: str) -> Draft:

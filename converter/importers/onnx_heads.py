@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ModelError
-from edge.model.heads import AnchorFreeGrid, AnchorFreeHead, SegmentationHead, YoloGrid, YoloHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from converter.importers.onnx_file import OnnxModel, OnnxNode
-    from edge.model.heads import Head
+    from edge.model.description import HeadSchema
 
 BOX_SIDES = 4
 BOX_AND_OBJECTNESS = 5
@@ -41,7 +43,7 @@ class OnnxHeads:
     """
 
     fetches: dict[str, str]
-    head: Head
+    head: HeadSchema
 
 
 def find_yolo(model: OnnxModel, path: Path) -> OnnxHeads:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.ssd import SsdHead
+from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ConfigError, ModelError
-from edge.model.heads import SegmentationHead, SsdHead, YoloGrid, YoloHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

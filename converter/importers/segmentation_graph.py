@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from converter.cut import Cut
 from converter.graph import Graph, Node, node_name
 from converter.importers.normalisation import find_entry, input_size
+from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError, ModelError
-from edge.model.heads import SegmentationHead
 
 if TYPE_CHECKING:
     from pathlib import Path

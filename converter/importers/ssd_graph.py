@@ -12,9 +12,9 @@ import numpy as np
 
 from converter.cut import Cut
 from converter.graph import Graph, Node, node_name
+from edge.decode.ssd import SsdHead
 from edge.errors import ModelError
-from edge.model.heads import SsdHead
-from edge.model.manifest import InputTransform
+from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,8 +18,8 @@ from converter.importers.raw_heads import (
 )
 from converter.importers.tflite_file import DAMAGED, POSTPROCESS, TfliteFile
 from converter.importers.tflite_probe import probe
+from edge.decode.ssd import SsdHead
 from edge.errors import ConfigError, ModelError
-from edge.model.heads import Head, SsdHead
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.choice import Choice
+    from edge.model.description import HeadSchema
 
 ACTIVATIONS = ("LOGISTIC", "SOFTMAX", "ARG_MAX")
 MOVERS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "CAST")
@@ -171,7 +172,7 @@ def _decoded_ssd(file: TfliteFile, op: Any) -> Draft:  # noqa: ANN401
 def _described(
     file: TfliteFile,
     outputs: dict[str, int],
-    head: Head,
+    head: HeadSchema,
     *,
     anchors: NDArray[np.float32] | None = None,
 ) -> Draft:

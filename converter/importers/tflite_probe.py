@@ -36,7 +36,7 @@ def probe(flatbuffer: bytes, path: Path) -> None:
 def main(argv: list[str]) -> int:
     """Load and invoke the model in a folder."""
     from edge.errors import ModelError  # noqa: PLC0415 - the parent imports this module too
-    from edge.model.interpreter import open_interpreter  # noqa: PLC0415
+    from edge.model.backends.litert import open_interpreter  # noqa: PLC0415
 
     path = Path(argv[0]) / MODEL
     try:

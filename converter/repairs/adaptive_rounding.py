@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import read_image
 from calibration.observe import TappedModel
 from converter import flatbuffer as fb
 from converter.repairs.patches import covariance_shape, patches
 from converter.repairs.weights import INT8_MAX, convolutions, set_convolution_inplace
+from edge.capture.images import load_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
     from converter.repairs.weights import Convolution
-    from edge.model.manifest import InputTransform
+    from edge.model.description import InputTransform
     from edge.terminal.progress import Progress
 
     Covariances = dict[str, NDArray[np.float64]]
@@ -68,7 +68,7 @@ def observe_covariances(
     random = np.random.default_rng(images.seed)
     paths = images.paths[:IMAGES]
     for done, path in enumerate(paths, start=1):
-        taps = dict(model.run(read_image(path)))
+        taps = dict(model.run(load_image(path)))
         for layer in layers:
             tensor = taps[layer.source][0]  # (H, W, C)
             if layer.name not in sums:

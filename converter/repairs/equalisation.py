@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import read_image
 from calibration.observe import TappedModel
 from converter import flatbuffer as fb
 from converter.repairs.channels import Channels, peaks_by_set
 from converter.repairs.weights import convolutions, set_convolution_inplace
+from edge.capture.images import load_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
-    from edge.model.manifest import InputTransform
+    from edge.model.description import InputTransform
     from edge.terminal.progress import Progress
 
     Peaks = dict[str, NDArray[np.float64]]
@@ -57,7 +57,7 @@ def observe_peaks(
     model = TappedModel(flatbuffer, transform)
     peaks: Peaks = {}
     for done, path in enumerate(images.paths, start=1):
-        for name, values in model.run(read_image(path)):
+        for name, values in model.run(load_image(path)):
             if values.ndim == 0 or not values.size:
                 continue
             rows = values.reshape(-1, values.shape[-1])

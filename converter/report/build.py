@@ -24,13 +24,14 @@ from converter.report.side_by_side import choose_images, draw_side_by_side
 from converter.sensitivity import layer_errors
 from edge.errors import EdgeError
 from edge.terminal.progress import bar
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from converter.bill import Bill
     from converter.report.contents import Subject
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 FLOAT = "float32"
@@ -96,8 +97,8 @@ def build(subject: Subject) -> Report:
         variants=tuple(
             Variant(
                 name=name,
-                recipe="" if name == FLOAT else file.manifest.provenance.recipe,
-                digest=file.manifest.digest,
+                recipe="" if name == FLOAT else file.own_manifest().provenance.recipe,
+                digest=file.description.digest,
                 size_bytes=len(file.flatbuffer),
                 latency=latencies[name],
                 bill=bills.get(name),
@@ -124,7 +125,7 @@ def host() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "threads": "1",
-        **export.tool_versions(export.QUANTIZE_TOOLS),
+        **versions(export.QUANTIZE_TOOLS),
     }
 
 
@@ -143,7 +144,7 @@ def _timed(elapsed_s: dict[str, float], part: str) -> Iterator[None]:
 
 
 def _own_name(subject: Subject) -> str:
-    return subject.quantized.manifest.provenance.recipe
+    return subject.quantized.own_manifest().provenance.recipe
 
 
 def _other_variants(subject: Subject) -> tuple[dict[str, ModelFile], list[str]]:

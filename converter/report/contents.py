@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from converter.latency import Latency
     from converter.recipe import Recipe
     from converter.sensitivity import LayerError
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,14 @@ SCHEMA_VERSION = 2
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report ready for JSON; a ratio without noise, infinite, is `null`."""
     subject = report.subject
-    quantized = subject.quantized.manifest
+    quantized = subject.quantized.own_manifest()
     fields = {
         "schema_version": SCHEMA_VERSION,
         "model": {
             "name": quantized.name,
             "head": quantized.head.kind,
             "input_wh": list(quantized.input.size_wh),
-            "float_digest": subject.reference.manifest.digest,
+            "float_digest": subject.reference.description.digest,
             "quantized_digest": quantized.digest,
         },
         "verdict": subject.verdict.value,

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.images import read_image
 from calibration.observe import TappedModel
 from converter import flatbuffer as fb
 from converter.inspect_graph import read_tables
 from converter.report.contents import LayerFeatures
+from edge.capture.images import load_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 # What a channel's output spans, of the median of its layer's channels, at and below which it says
@@ -50,12 +50,12 @@ def observe_features(
         SourceError: An image cannot be read.
     """
     filters = {layer.name: layer for layer in _filters(file)}
-    model = TappedModel(file.flatbuffer, file.manifest.input)
+    model = TappedModel(file.flatbuffer, file.description.input)
     maps: dict[str, NDArray[np.float32]] = {}
     lows: dict[str, NDArray[np.float32]] = {}
     highs: dict[str, NDArray[np.float32]] = {}
     for done, path in enumerate(images, start=1):
-        for name, values in model.run(read_image(path)):
+        for name, values in model.run(load_image(path)):
             if name not in filters:
                 continue
             channels = values.reshape(-1, values.shape[-1])  # (H * W, C)

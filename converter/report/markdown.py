@@ -22,7 +22,7 @@ def as_markdown(report: Report) -> str:
 
 
 def _blocks(report: Report) -> Iterator[str]:
-    yield f"# {escape_markdown(report.subject.quantized.manifest.name)}"
+    yield f"# {escape_markdown(report.subject.quantized.description.name)}"
     yield f"**{escape_markdown(words.verdict(report))}**"
     for sentence in words.sentences(report):
         yield f"> {escape_markdown(sentence)}"

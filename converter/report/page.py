@@ -26,7 +26,7 @@ def as_html(report: Report) -> str:
     head = _add(root, "head")
     _add(head, "meta", charset="utf-8")
     _add(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
-    _add(head, "title", f"{report.subject.quantized.manifest.name}: report")
+    _add(head, "title", f"{report.subject.quantized.description.name}: report")
     _add(head, "style", (resources.files("converter.report") / "report.css").read_text("utf-8"))
     body = _add(root, "body")
     _add_head(body, report)
@@ -52,7 +52,7 @@ def _add(parent: ET.Element, tag: str, text: str = "", **attributes: str) -> ET.
 
 
 def _add_head(body: ET.Element, report: Report) -> None:
-    _add(body, "h1", report.subject.quantized.manifest.name)
+    _add(body, "h1", report.subject.quantized.description.name)
     kind = {PASSES: "good", REFUSED: "bad"}.get(report.subject.verdict.value, "unsure")
     _add(body, "p", words.verdict(report), class_=f"verdict {kind}")
     for sentence in words.sentences(report):

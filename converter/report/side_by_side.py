@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from calibration.images import read_image
 from converter.agreement import FOUND_RATIO
 from converter.bill import SEGMENTATION
 from converter.report.contents import Picture
 from converter.sight import Sight
+from edge.capture.images import load_image
 from edge.draw.boxes import annotate_inplace
 from edge.draw.lettering import printable
 from edge.draw.masks import overlay_inplace
@@ -69,12 +69,12 @@ def draw_side_by_side(
         SourceError: An image cannot be read.
     """
     sights = [Sight(subject.reference), Sight(subject.quantized)]
-    described = subject.reference.manifest
+    described = subject.reference.own_manifest()
     background = getattr(described.head, "background", None)
-    titles = ("float", subject.quantized.manifest.provenance.recipe)
+    titles = ("float", subject.quantized.own_manifest().provenance.recipe)
     sure, pictures = described.score_threshold, []
     for number, (why, row) in enumerate(chosen, start=1):
-        image = read_image(row.path)
+        image = load_image(row.path)
         first, second = (sight.look(image).seen for sight in sights)
         panels = [
             _panel(image, seen, described.labels, background=background, title=title)

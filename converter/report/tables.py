@@ -145,7 +145,7 @@ def attempts(report: Report) -> Table:
 def origin(report: Report) -> Table:
     """Return where everything comes from: digests, seeds, versions."""
     subject = report.subject
-    described = subject.quantized.manifest
+    described = subject.quantized.own_manifest()
     provenance, calibration = described.provenance, described.calibration
     rows = [
         ("name", described.name),
@@ -154,7 +154,7 @@ def origin(report: Report) -> Table:
         *(("step", step) for step in provenance.steps or (provenance.changes,)),
         ("recipe", provenance.recipe),
         ("seed", str(provenance.seed)),
-        ("float model", subject.reference.manifest.digest),
+        ("float model", subject.reference.description.digest),
         ("quantised model", described.digest),
         ("judged on", f"{len(subject.bill.images)} images of {subject.judgement.dataset}"),
     ]

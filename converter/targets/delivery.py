@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.dataset import ImageSet
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 EDGE_TPU_SUFFIX, GPU_SUFFIX, TENSORRT_SUFFIX = ".edgetpu.tflite", ".gpu.tflite", ".qdq.onnx"
 
@@ -75,7 +75,7 @@ class Sources:
 
 def sources_of(file: ModelFile, images: ImageSet | None) -> Sources:
     """Return what a single model file can serve for: it is float or quantised."""
-    if file.manifest.calibration is not None:
+    if file.own_manifest().calibration is not None:
         return Sources(None, file, images)
     return Sources(file, None, images, () if images is None else images.paths)
 

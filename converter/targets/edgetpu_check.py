@@ -26,7 +26,7 @@ from edge.terminal.table import render
 
 if TYPE_CHECKING:
     from converter.targets.graph_ops import Op, OpGraph
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 MIB = 2**20
 TPU, CPU, DOUBT = "Edge TPU", "CPU", "Edge TPU?"

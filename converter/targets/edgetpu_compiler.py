@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from converter import export
 from converter.targets.graph_ops import inline_weights, read_graph
 from edge.errors import ModelError
-from edge.model.manifest import ModelFile
+from edge.model.model_file import ModelFile
 
 if TYPE_CHECKING:
     from converter.targets.graph_ops import OpGraph
@@ -140,19 +140,23 @@ def _counts(said: str) -> tuple[int | None, int | None]:
 
 
 def _sealed(file: ModelFile, flatbuffer: bytes, *, version: str) -> ModelFile:
-    before = file.manifest.provenance
+    before = file.own_manifest().provenance
     provenance = before.model_copy(
         update={
             "changes": f"{before.changes}; compiled for the Edge TPU",
             "tools": dict(sorted((before.tools | {PROGRAM: version}).items())),
         }
     )
-    manifest = file.manifest.model_copy(update={"provenance": provenance})
-    return export.sealed(ModelFile(file.path, flatbuffer, manifest, file.anchors), manifest)
+    manifest = file.own_manifest().model_copy(update={"provenance": provenance})
+    return export.sealed(
+        ModelFile.of(file.path, flatbuffer, manifest, anchors=file.description.anchors), manifest
+    )
 
 
 def _check_made(file: ModelFile, flatbuffer: bytes) -> None:
-    made = ModelFile(Path("compiled model"), flatbuffer, file.manifest, file.anchors)
+    made = ModelFile.of(
+        Path("compiled model"), flatbuffer, file.own_manifest(), anchors=file.description.anchors
+    )
     expected, found = _ends(read_graph(file)), _ends(read_graph(made))
     if found != expected:
         raise ModelError(

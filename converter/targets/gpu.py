@@ -10,10 +10,11 @@ from converter.quantize import TOOLS, quantize
 from converter.recipe import load_recipe
 from converter.targets.graph_ops import OpGraph, read_graph
 from edge.errors import ModelError
-from edge.model.manifest import ModelFile
+from edge.model.model_file import ModelFile
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
-    from edge.model.manifest import Manifest
+    from edge.model.readers.manifest import Manifest
 
 
 def make_float16(file: ModelFile) -> ModelFile:
@@ -27,8 +28,8 @@ def make_float16(file: ModelFile) -> ModelFile:
     _refuse_unfit(read_graph(file))
     recipe = load_recipe("float16")
     made = quantize(file.flatbuffer, {}, recipe, path=file.path)
-    before = file.manifest.provenance
-    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    before = file.own_manifest().provenance
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
     provenance = before.model_copy(
         update={
             "recipe": recipe.name,
@@ -36,8 +37,11 @@ def make_float16(file: ModelFile) -> ModelFile:
             "changes": f"{before.changes}; {made.describe(recipe)}",
         }
     )
-    manifest: Manifest = file.manifest.model_copy(update={"provenance": provenance})
-    return export.sealed(ModelFile(file.path, made.flatbuffer, manifest, file.anchors), manifest)
+    manifest: Manifest = file.own_manifest().model_copy(update={"provenance": provenance})
+    return export.sealed(
+        ModelFile.of(file.path, made.flatbuffer, manifest, anchors=file.description.anchors),
+        manifest,
+    )
 
 
 def _refuse_unfit(graph: OpGraph) -> None:

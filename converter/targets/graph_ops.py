@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 ABSENT = -1
 NUMPY_TYPES = {

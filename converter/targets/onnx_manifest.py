@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-import edge.model.anchors as npy
 from converter.targets.onnx_writer import onnx_module
 from edge.errors import ModelError
-from edge.model.manifest import ANCHORS_MEMBER, MANIFEST_MEMBER, Manifest, digest_of
+from edge.model.readers.manifest import (
+    ANCHORS_MEMBER,
+    MANIFEST_MEMBER,
+    Manifest,
+    anchors_from_bytes,
+    anchors_to_bytes,
+    digest_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +52,7 @@ def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] |
     described.CopyFrom(model)
     described.metadata_props.add(key=MANIFEST_MEMBER, value=text)
     if anchors is not None:
-        stored = base64.b64encode(npy.to_bytes(anchors)).decode()
+        stored = base64.b64encode(anchors_to_bytes(anchors)).decode()
         described.metadata_props.add(key=ANCHORS_MEMBER, value=stored)
     return bytes(described.SerializeToString(deterministic=True))
 
@@ -85,4 +91,4 @@ def read_onnx_manifest(path: Path) -> OnnxFile:
 
 def _anchors(found: dict[str, str]) -> NDArray[np.float32] | None:
     stored = found.get(ANCHORS_MEMBER)
-    return None if stored is None else npy.from_bytes(base64.b64decode(stored, validate=True))
+    return None if stored is None else anchors_from_bytes(base64.b64decode(stored, validate=True))

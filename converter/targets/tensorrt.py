@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.images import read_image
 from converter import export
 from converter.bill import HeadRow
 from converter.quantization import refuse_quantized
 from converter.targets.graph_ops import read_graph
 from converter.targets.onnx_manifest import with_manifest
 from converter.targets.onnx_ops import to_onnx
+from edge.capture.images import load_image
 from edge.errors import DependencyError, ModelError
-from edge.model.interpreter import Interpreter
-from edge.model.manifest import Calibration
-from edge.preprocess import Preprocessor
+from edge.model.loaded import load_model
+from edge.model.readers.manifest import Calibration
+from edge.preprocess import InputBuffer
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
-    from edge.model.manifest import Manifest, ModelFile
+    from edge.model.loaded import LoadedModel
+    from edge.model.model_file import ModelFile
+    from edge.model.readers.manifest import Manifest
 
 RECIPE = "int8_qdq_symmetric"
 CALIBRATOR = "percentile"
@@ -82,12 +85,12 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
     """
     refuse_quantized(file)
     model = to_onnx(read_graph(file), ranges)
-    return with_manifest(model, _manifest(file, images), file.anchors)
+    return with_manifest(model, _manifest(file, images), file.description.anchors)
 
 
 def _manifest(file: ModelFile, images: ImageSet) -> Manifest:
-    before = file.manifest.provenance
-    tools = before.tools | export.tool_versions((*export.QUANTIZE_TOOLS, "onnx"))
+    before = file.own_manifest().provenance
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, "onnx"))
     provenance = before.model_copy(
         update={
             "recipe": RECIPE,
@@ -100,7 +103,7 @@ def _manifest(file: ModelFile, images: ImageSet) -> Manifest:
         digest=images.digest, images=len(images.paths), seed=images.seed, method=CALIBRATOR
     )
     update = {"provenance": provenance, "calibration": calibration, "accuracy": ()}
-    return file.manifest.model_copy(update=update)
+    return file.own_manifest().model_copy(update=update)
 
 
 def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> OnnxBill:
@@ -112,10 +115,10 @@ def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> OnnxBill:
     """
     plain = to_onnx(read_graph(file)).SerializeToString()
     runs = [_Session(file, model) for model in (plain, data)]
-    reference = Interpreter(file)
+    reference = load_model(file)
     inputs = [_input(reference, path) for path in paths[:VERIFIED_IMAGES]]
-    wanted = _stacked([_heads(reference, image) for image in inputs])
-    found, rounded = (_stacked([run.heads(image) for image in inputs]) for run in runs)
+    wanted = _stacked([_heads(reference, buffer) for buffer in inputs])
+    found, rounded = (_stacked([run.heads(buffer.tensor) for buffer in inputs]) for run in runs)
     error = max(_relative_error(wanted[role], found[role]) for role in wanted)
     if error > MAX_FLOAT_ERROR:
         raise ModelError(
@@ -145,7 +148,7 @@ class _Session:
     def __init__(self, file: ModelFile, model: bytes) -> None:
         runtime = onnxruntime_module()
         self._session: Any = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
-        self._outputs = file.manifest.outputs
+        self._outputs = file.description.outputs
 
     def heads(self, image: NDArray[np.float32]) -> Heads:
         name = self._session.get_inputs()[0].name
@@ -153,19 +156,15 @@ class _Session:
         return dict(zip(self._outputs, found, strict=True))
 
 
-def _input(model: Interpreter, path: Path) -> NDArray[np.float32]:
-    spec = model.spec
-    buffer = np.zeros(spec.input.shape, np.float32)
-    preprocessor = Preprocessor(
-        spec.manifest.input, quant=spec.input.quant, dtype=np.dtype(np.float32)
-    )
-    preprocessor.fill_input(read_image(path), buffer)
+def _input(model: LoadedModel, path: Path) -> InputBuffer:
+    buffer = InputBuffer(model.spec)
+    buffer.fill(load_image(path))
     return buffer
 
 
-def _heads(model: Interpreter, image: NDArray[np.float32]) -> Heads:
+def _heads(model: LoadedModel, buffer: InputBuffer) -> Heads:
     out = model.output_buffers()
-    model.invoke(image, out=out)
+    model.invoke(buffer, out=out)
     return out
 
 

@@ -39,8 +39,13 @@ def measure_start(config: Config, *, starts: int) -> Start:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "start.toml"
         path.write_text(_toml(config), encoding="utf-8")
+        command = [sys.executable, "-m", "edge", "run", str(path)]
+        # Paths in a file are relative to that file; on the command line they stay as they are.
+        command += ["--source", config.cameras[0].source]
+        if config.model.file is not None:
+            command += ["--model", str(config.model.file)]
         for _ in range(starts + 1):
-            first_s, resident_mib = _start(path)
+            first_s, resident_mib = _start(command)
             times_s.append(first_s)
             memories_mib.append(resident_mib)
     return Start(
@@ -54,15 +59,11 @@ def resident_mib(pid: int | str = "self") -> float:
     return int(pages) * resource.getpagesize() / MIB
 
 
-def _start(path: Path) -> tuple[float, float]:
+def _start(command: list[str]) -> tuple[float, float]:
     started_s = time.perf_counter()
     with (
         tempfile.TemporaryFile() as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", "edge", "run", str(path)],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-        ) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
     ):
         lines = process.stdout
         assert lines is not None  # noqa: S101 - a pipe was asked for
@@ -82,12 +83,10 @@ def _start(path: Path) -> tuple[float, float]:
 
 
 def _toml(config: Config) -> str:
-    """Return the configuration as a file; JSON's strings and numbers are TOML's."""
-    camera = config.cameras[0].model_dump(mode="json", exclude_none=True)
+    """Return the configuration as a file, without its paths; JSON's values are TOML's."""
+    camera = config.cameras[0].model_dump(mode="json", exclude_none=True, exclude={"source"})
     camera["loop"] = True
-    model = config.model.model_dump(mode="json", exclude_none=True)
-    if config.model.file is not None:
-        model["file"] = str(config.model.file.resolve())
+    model = config.model.model_dump(mode="json", exclude_none=True, exclude={"file"})
     lines = []
     for section, values in (("camera", camera), ("model", model)):
         lines.append(f"[{section}]")

@@ -4,29 +4,30 @@ LiteRT's Python interpreter gives no times of its ops, and a delegate makes one 
 is cut out and invoked alone, with the kernel and the delegate it has in the whole model; several
 passes over all ops, so that a busy moment hits a few samples of many ops and not all of one.
 
-What that misses: alone, an op finds its input in the cache and shares no call with others. The
-whole model is timed in the same passes: `LayerTimes.sum_ratio` says how far the sum is off, and a
-call's own price, which each op pays here and the whole model once, is taken off.
+What that misses: alone, an op finds its input in the cache and shares no call with others. So the
+whole model is timed in the same passes, and `LayerTimes.sum_ratio` says how far the ops' sum is off
+it. A call's own price, which each op pays here and the whole model once, is taken off.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.benchmark.single_op import cut, empty
 from edge.errors import ModelError
-from edge.model.interpreter import list_ops, open_interpreter
+from edge.model.backends.litert import list_ops, open_interpreter
+from edge.terminal import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.model.interpreter import Op
-    from edge.model.manifest import ModelFile
+    from edge.model.backends.litert import Op
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 PASSES = 5
@@ -34,6 +35,12 @@ WARM_UP_INVOKES = 2
 WINDOW_MS = 4.0
 MIN_INVOKES = 3
 NS_PER_US = 1e3
+SCHEMA_VERSION = 1
+NAME_COLUMNS = 40
+METHOD = (
+    "each op was cut out and invoked alone, with the delegate it has in the whole model; "
+    "the price of an empty call is taken off"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,7 @@ def measure(
                 progress(turn * len(ops) + op.number + 1, passes * len(ops))
     call_us = statistics.median(calls_us)
     return LayerTimes(
-        model=file.manifest.name,
+        model=file.description.name,
         threads=threads,
         layers=_layers(ops, times_us, call_us=call_us),
         whole_us=statistics.median(whole_us),
@@ -184,3 +191,49 @@ def _fill(runner: Any) -> None:  # noqa: ANN401
         else:
             values = np.zeros(shape, dtype)
         runner.set_tensor(detail["index"], values)
+
+
+def fields(timed: Sequence[LayerTimes]) -> dict[str, Any]:
+    """Return models' ops as JSON has them."""
+    models = [asdict(model) | {"sum_ratio": model.sum_ratio} for model in timed]
+    return {"schema_version": SCHEMA_VERSION, "method": METHOD, "models": models}
+
+
+def render(timed: LayerTimes) -> str:
+    """Return one model's ops as text: each of them, then their kinds."""
+    rows = [
+        [
+            layer.number,
+            layer.kind,
+            "x".join(map(str, layer.shape)),
+            f"{layer.time_us:.1f}",
+            f"{layer.low_us:.1f} to {layer.high_us:.1f}",
+            f"{layer.share_ratio:.1%}",
+            _short(layer.output),
+        ]
+        for layer in timed.layers
+    ]
+    headers = ("op", "kind", "output shape", "µs", "least to greatest", "share", "output")
+    total_us = sum(layer.time_us for layer in timed.layers)
+    return (
+        f"{timed.model}, {timed.threads} thread{'s' * (timed.threads > 1)}\n"
+        f"{table.render(headers, rows)}\n\n{_kinds(timed)}\n\n"
+        f"note: {METHOD} ({timed.call_us:.1f} µs)\n"
+        f"note: the ops' sum is {total_us:.0f} µs, the whole model {timed.whole_us:.0f} µs: "
+        f"{timed.sum_ratio:.2f}; trust the shares more than the times"
+    )
+
+
+def _short(name: str) -> str:
+    """Return the end of a name's first part: a converter joins the names of what it fused."""
+    first = name.partition(";")[0]
+    return first if len(first) <= NAME_COLUMNS else f"…{first[-NAME_COLUMNS:]}"
+
+
+def _kinds(timed: LayerTimes) -> str:
+    found: dict[str, list[float]] = {}
+    for layer in timed.layers:
+        found.setdefault(layer.kind, []).append(layer.share_ratio)
+    ordered = sorted(found.items(), key=lambda item: -sum(item[1]))
+    rows = [[kind, len(shares), f"{sum(shares):.1%}"] for kind, shares in ordered]
+    return table.render(("kind", "ops", "share"), rows)

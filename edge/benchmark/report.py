@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.benchmark import cost, throttling
 from edge.benchmark.duration import show
-from edge.benchmark.limit import limit
-from edge.benchmark.recorder import AGE, END_TO_END, PUBLISH
+from edge.benchmark.rig import AGE, END_TO_END, PUBLISH
+from edge.benchmark.sensors import throttle_words, throttled_during
 from edge.benchmark.spread import MAX_DISAGREEMENT, spread
 from edge.results.observation import STAGES
 from edge.terminal import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from edge.benchmark.result import Host, Percentiles, Result, Row
     from edge.benchmark.spread import Spread
 
@@ -23,25 +21,61 @@ OVERVIEW_HEADERS = ("setting", "invoke ms", "frames/s", "limit", "reached", "CPU
                     "dropped", "RSS MiB", "start s")  # fmt: skip
 PERCENTILE_HEADERS = ("stage", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "max ms")
 
+# What a frame takes on a fast board; the instruments may take 1 % of it.
+FRAME_MS = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What one setting could reach on its machine at best.
+
+    No pipeline is faster than its interpreter alone, nor than all cores at work without a pause.
+
+    Attributes:
+        rate_hz: min(1 / bare invoke, cores / CPU time of a frame), the medians of the windows.
+        reached: Share of the limit, each window held to its own bare invokes.
+    """
+
+    rate_hz: float
+    reached: Spread
+
+
+def limit(row: Row, *, cores: int) -> Limit:
+    """Return what a setting could reach, and how much of it each window reached."""
+    limits = [min(1e3 / w.bare_ms, cores * 1e3 / w.cpu_ms) for w in row.windows]
+    invoke_hz = spread([1e3 / w.bare_ms for w in row.windows]).median
+    cpu_hz = spread([cores * 1e3 / w.cpu_ms for w in row.windows]).median
+    reached = [w.rate_hz / top for w, top in zip(row.windows, limits, strict=True)]
+    return Limit(min(invoke_hz, cpu_hz), spread(reached))
+
 
 def render(result: Result) -> str:
     """Return a run as text."""
-    sections = [host_lines(result.host), measured_line(result), overview(result)]
+    sections = [host_lines(result.host), measured_line(result)]
+    table_of_settings = table.render(OVERVIEW_HEADERS, overview_cells(result))
+    sections.append("\n".join([table_of_settings, *explanations(result)]))
     for row in result.rows:
-        title = f"{row.setting.title}: {row.bare.count} bare invokes, {frames_of(row)} frames"
-        sections.append(f"{title}\n{table.render(PERCENTILE_HEADERS, stage_cells(row))}")
+        rows = table.render(PERCENTILE_HEADERS, stage_cells(row))
+        sections.append(f"{frames_line(row)}\n{rows}")
     sections.append("\n".join(sensor_lines(result)))
     sections.append("\n".join(f"note: {line}" for line in notes(result)))
     return "\n\n".join(filter(None, sections))
 
 
+def host_facts(host: Host) -> list[tuple[str, str]]:
+    """Return what was measured on, as names and values."""
+    return [
+        ("machine", f"{host.board}, {host.cores} cores"),
+        ("system", f"{host.os}, Linux {host.kernel}"),
+        ("versions", f"edge-vision {host.version}, {host.runtime}, Python {host.python}"),
+        ("governor", f"{host.governor or 'unknown'}, load {host.load:g}"),
+    ]
+
+
 def host_lines(host: Host) -> str:
-    """Return what was measured on."""
-    return (
-        f"{host.board}, {host.cores} cores, {host.os}, Linux {host.kernel}\n"
-        f"Python {host.python}, {host.runtime}, edge-vision {host.version}, governor "
-        f"{host.governor or 'unknown'}, load {host.load:g}, {host.date}"
-    )
+    """Return what was measured on, for the terminal."""
+    machine, system, versions, governor = (text for _, text in host_facts(host))
+    return f"{machine}, {system}\n{versions}, governor {governor}, {host.date}"
 
 
 def measured_line(result: Result) -> str:
@@ -54,13 +88,31 @@ def measured_line(result: Result) -> str:
     )
 
 
-def overview(result: Result) -> str:
-    """Return one line a setting."""
-    return table.render(OVERVIEW_HEADERS, overview_cells(result))
+def explanations(result: Result) -> list[str]:
+    """Return what the columns of the overview mean."""
+    limit_text = (
+        "limit: frames/s of this machine at best: 1 / bare invoke, or cores / CPU of a frame where "
+        "that is less"
+    )
+    reached_text = (
+        "reached: frames/s over the limit of the same window, the median of all windows with its "
+        "95 % interval; so it is not the quotient of the two columns. No ratio where the middle "
+        f"half of the windows spreads over {MAX_DISAGREEMENT:.0%}"
+    )
+    lines = [limit_text, reached_text]
+    if not result.live:
+        lines.append("age: with the wait for the interpreter, for the source never idles")
+    return lines
+
+
+def frames_line(row: Row) -> str:
+    """Return what a setting's percentiles were taken over."""
+    frames = sum(window.frames for window in row.windows)
+    return f"{row.setting.title}: {row.bare.count} bare invokes, {frames} frames"
 
 
 def overview_cells(result: Result) -> list[list[str]]:
-    """Return the cells of `overview`."""
+    """Return one line a setting."""
     rows = []
     for row in result.rows:
         top = limit(row, cores=result.host.cores)
@@ -119,9 +171,9 @@ def sensor_lines(result: Result) -> list[str]:
             )
     bits = [sample.throttled for sample in result.samples if sample.throttled is not None]
     if bits:
-        happened = throttling.during(bits)
+        happened = throttled_during(bits)
         lines.append(f"throttling   in this run: {', '.join(happened) or 'none'}")
-        lines += [f"             {text}" for text in throttling.words(bits[-1])]
+        lines += [f"             {text}" for text in throttle_words(bits[-1])]
     return [*lines, *result.absent]
 
 
@@ -146,26 +198,10 @@ def notes(result: Result) -> list[str]:
     lines = [*filter(None, map(sustained_line, result.rows)), *result.notes]
     lines += [f"{row.setting.title}: {note}" for row in result.rows for note in row.notes]
     lines += [f"{found.setting.title}: not loaded: {found.reason}" for found in result.missing]
-    share = cost.share_of(result.instrumentation)
+    frame_us, sensors_us = result.instrumentation.frame_us, result.instrumentation.sensors_us
+    share = frame_us / 1e3 / FRAME_MS + sensors_us / 1e6
     lines.append(
-        f"measuring takes, timed in a loop, {result.instrumentation.frame_us:.0f} µs a frame and "
-        f"{result.instrumentation.sensors_us:.0f} µs a second for the sensors: {share:.2%} of a "
-        f"{cost.FRAME_MS:g} ms frame"
+        f"measuring takes, timed in a loop, {frame_us:.0f} µs a frame and {sensors_us:.0f} µs a "
+        f"second for the sensors: {share:.2%} of a {FRAME_MS:g} ms frame"
     )
-    lines.append(
-        "reached: frames/s over the limit, min(1 / invoke, cores / CPU), window by window, with "
-        f"95 % interval; not told where their middle half spreads over {MAX_DISAGREEMENT:.0%}"
-    )
-    if not result.live:
-        lines.append("age includes the wait for the interpreter: the source never idles")
     return lines
-
-
-def frames_of(row: Row) -> int:
-    """Return all frames of a setting's windows."""
-    return sum(window.frames for window in row.windows)
-
-
-def titles(rows: Sequence[Row]) -> list[str]:
-    """Return the settings' names."""
-    return [row.setting.title for row in rows]

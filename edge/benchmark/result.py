@@ -183,7 +183,7 @@ class Result(Record):
     """One run of `edge bench`.
 
     Attributes:
-        source: URI of the frames.
+        source: URI of the frames, without what may be a password.
         live: The source keeps its own pace, and late frames are dropped.
         duration_s: Asked for, of each setting, end to end.
         missing: Settings whose delegate could not be loaded.
@@ -202,6 +202,12 @@ class Result(Record):
     instrumentation: Instrumentation
     notes: tuple[str, ...] = ()
     missing: tuple[Missing, ...] = ()
+
+
+def shown_source(uri: str) -> str:
+    """Return a source's URI without what may be a password: of a URL what follows the last `@`."""
+    scheme, _, location = uri.partition(":")
+    return f"{scheme}:{location.rpartition('@')[2]}" if "//" in location else uri
 
 
 def read(path: Path) -> Result:

@@ -12,27 +12,86 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge import app
-from edge.benchmark.recorder import Recorder
 from edge.benchmark.result import Missing, Setting
 from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
-from edge.messages.envelope import Identity
-from edge.pipeline import Pipeline
+from edge.pipeline import Behaviour, Pipeline
+from edge.publishing import Publisher
+from edge.results.observation import STAGES
 from edge.sinks.jsonl import JsonlSink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from edge.config.sections import Config
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
+    from edge.results.observation import Observation
 
+PUBLISH, AGE, END_TO_END = "publish", "age", "end to end"
+COLUMNS = (*STAGES, PUBLISH, AGE, END_TO_END)
+INITIAL_FRAMES = 4096
 NS_PER_MS = 1e6
 # Bare invokes of a window, at least.
 MIN_INVOKES = 3
+
+
+class Recorder:
+    """A consumer that passes results on and notes when each was out; its rows double when full.
+
+    Args:
+        consumers: Told of each frame, in order; what they take is the stage `publish`.
+
+    Attributes:
+        frames: Published so far.
+        dropped: Frames replaced unseen so far.
+    """
+
+    def __init__(self, *consumers: Callable[[Observation], None]) -> None:
+        self.frames = 0
+        self.dropped = 0
+        self._consumers = consumers
+        self._rows_ms = np.empty((INITIAL_FRAMES, len(COLUMNS)), np.float32)
+        self._published_ns = np.empty(INITIAL_FRAMES, np.int64)
+
+    def __call__(self, observation: Observation) -> None:
+        """Pass the frame on, and note its times."""
+        started_ns = time.monotonic_ns()
+        for consume in self._consumers:
+            consume(observation)
+        ended_ns = time.monotonic_ns()
+        if self.frames == len(self._rows_ms):
+            self._rows_ms = np.concatenate([self._rows_ms, np.empty_like(self._rows_ms)])
+            self._published_ns = np.tile(self._published_ns, 2)
+        publish_ms = (ended_ns - started_ns) / NS_PER_MS
+        stage_ms = observation.stage_ms
+        self._rows_ms[self.frames] = (
+            *(stage_ms.get(stage, np.nan) for stage in STAGES),
+            publish_ms,
+            observation.age_ms,
+            observation.age_ms + publish_ms,
+        )
+        self._published_ns[self.frames] = ended_ns
+        self.dropped = observation.dropped_frames
+        self.frames += 1
+
+    @property
+    def rows_ms(self) -> NDArray[np.float32]:
+        """`(frames, len(COLUMNS))`, milliseconds; NaN for a stage that the model does not have."""
+        return self._rows_ms[: self.frames]
+
+    @property
+    def published_s(self) -> NDArray[np.float64]:
+        """`(frames,)`, monotonic clock, seconds."""
+        return self._published_ns[: self.frames] / 1e9
+
+
+def column(rows_ms: NDArray[np.float32], name: str) -> NDArray[np.float64]:
+    """Return one column of `(N, len(COLUMNS))` rows."""
+    return rows_ms[:, COLUMNS.index(name)].astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +132,21 @@ class Rig:
     Args:
         config: Its model, camera and device are used.
         file: The model, read.
+        available: Cores of the process, counted before any of its threads was confined to some.
+
+    Attributes:
+        live: The source of the last run kept its own pace.
 
     Raises:
         ModelError: The runtime refuses the model.
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
 
-    def __init__(self, config: Config, file: ModelFile) -> None:
-        available = available_cores()
+    def __init__(self, config: Config, file: ModelFile, *, available: frozenset[int]) -> None:
         self.setting = setting_of(config, file, available)
         self.config = config
+        self.live = False
         self._camera = config.cameras[0]
-        self._manifest = file.manifest
         self._cores = Cores.divide(available, threads=self.setting.threads)
         with confined(self._cores.interpreter):
             self._model = app.open_model(config, file, threads=self.setting.threads)
@@ -115,29 +177,17 @@ class Rig:
             # Every thread that is started from here on inherits this.
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
-            encoder = app.open_encoder(self.config, self._manifest, self._identity())
-            recorder = Recorder([JsonlSink(null, encoder)])
-            source = stack.enter_context(
-                open_source(self._camera.source, app.source_options(self._camera))
-            )
-            capture = CaptureThread(source, self._buffers)
+            encoder = app.open_encoder(self.config, self._model.description)
+            recorder = Recorder(Publisher(self.config.device.name, encoder, JsonlSink(null)))
+            source = stack.enter_context(open_source(self._camera.source, self._camera.options))
+            self.live = source.live
+            capture = CaptureThread(source, self._buffers, camera=self._camera.name)
             stack.callback(capture.stop)
-            pipeline = Pipeline(capture, self._model, [recorder], cores=self._cores.interpreter)
+            pipeline = Pipeline(
+                capture, Behaviour(self._model), [recorder], cores=self._cores.interpreter
+            )
             capture.start()
             return _run_for(pipeline, recorder, duration_s)
-
-    def is_live(self) -> bool:
-        """Open the source for a moment and return whether it keeps its own pace."""
-        with open_source(self._camera.source, app.source_options(self._camera)) as source:
-            return source.live
-
-    def _identity(self) -> Identity:
-        return Identity(
-            device=self.config.device.name,
-            camera=self._camera.name,
-            model_name=self._manifest.name,
-            model_digest=self._manifest.digest,
-        )
 
 
 def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
@@ -180,9 +230,9 @@ def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
 def setting_of(config: Config, file: ModelFile, available: frozenset[int]) -> Setting:
     """Return what a configuration makes of a model."""
     return Setting(
-        model=file.manifest.name,
+        model=file.description.name,
         file=file.path.name,
-        digest=file.manifest.digest,
+        digest=file.description.digest,
         threads=app.interpreter_threads(config, available),
         delegate=config.model.delegate,
     )
@@ -199,16 +249,15 @@ def load_rigs(configs: Iterable[Config]) -> tuple[list[Rig], list[Missing]]:
     rigs: list[Rig] = []
     missing: list[Missing] = []
     last: DelegateError | None = None
+    available = available_cores()
     for config in configs:
         if config.model.file not in files:
             files[config.model.file] = app.model_file(config)
         file = files[config.model.file]
         try:
-            rigs.append(Rig(config, file))
+            rigs.append(Rig(config, file, available=available))
         except DelegateError as error:
-            missing.append(
-                Missing(setting=setting_of(config, file, available_cores()), reason=str(error))
-            )
+            missing.append(Missing(setting=setting_of(config, file, available), reason=str(error)))
             last = error
     if last and not rigs:
         raise DelegateError("\n".join(dict.fromkeys(found.reason for found in missing))) from last

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.model.interpreter import Op
+    from edge.model.backends.litert import Op
 
 # Fields of the tables, in their order. Source: schema.fbs of TensorFlow Lite.
 MODEL_SUBGRAPHS, MODEL_SIGNATURES = 2, 7

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import cv2
 
 from edge.capture.image_header import check_pixels, read_size
-from edge.capture.images import ImagesSource, open_folder
+from edge.capture.images import ImagesSource, check_folder, open_folder
 from edge.capture.location import find
-from edge.capture.opencv import Capture
+from edge.capture.opencv import Capture, differences
+from edge.capture.options import SourceOptions
 from edge.capture.pacing import Pacer
+from edge.capture.picture import Picture
+from edge.capture.source import enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     import numpy as np
     from numpy.typing import NDArray
-    from typing_extensions import Self
 
-    from edge.capture.source import Source, SourceOptions
+    from edge.capture.source import Source
 
 # For a video that does not say: PAL's rate, and what FFmpeg assumes of raw streams.
 FALLBACK_VIDEO_RATE_HZ = 25.0
@@ -40,13 +42,11 @@ def open_file(location: str, options: SourceOptions) -> Source:
 
     Args:
         location: A path, as `location.find` takes it.
-        options: Frames have the size of the file; they are paced only if `realtime`.
+        options: `loop`, `realtime` and `rate_hz`; frames have the size of the file.
 
     Raises:
         SourceError: There is nothing, or nothing that can be read.
     """
-    if options.size_wh is not None:
-        raise SourceError(f"file:{location} keeps its own frame size; leave the frame size out")
     path = find("file", location)
     if path.is_dir():
         return open_folder(path, options)
@@ -55,13 +55,26 @@ def open_file(location: str, options: SourceOptions) -> Source:
     return VideoSource(path, options)
 
 
+def check_file(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - all will do
+    """Refuse a file without a frame that can be decoded."""
+    path = find("file", location)
+    if path.is_dir():
+        check_folder(path)
+        return
+    with open_file(location, SourceOptions()) as source:
+        source.read(None)
+
+
 class VideoSource:
     """The frames of one video, in order.
 
     Args:
         path: Of the video.
-        options: `realtime` paces at `rate_hz`, or else at the rate the file states (25 Hz if none).
+        options: `realtime` paces at `rate_hz`, or else at the rate the file states (25 Hz if none);
+            `rate_hz` alone paces too, and no frame is dropped.
     """
+
+    __enter__, __exit__ = enter, leave
 
     def __init__(self, path: Path, options: SourceOptions) -> None:
         self.live = bool(options.realtime)
@@ -69,13 +82,15 @@ class VideoSource:
         self._loop = options.loop
         self._capture = self._open()
         self._frames = 0
-        rate_hz = options.rate_hz or self._rate_hz()
-        self._pacer = Pacer(rate_hz if self.live else None)
+        self._pacer = Pacer(options.rate_hz or (self._rate_hz() if self.live else None))
+        for difference in differences(options, size_wh=self._capture.size_wh()):
+            logger.warning("%s: %s", path, difference)
 
-    def read(self, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the next frame once it is due: `Source.read`."""
         if not self._pacer.wait():
             return None
+        began_ns = time.monotonic_ns()
         image = self._capture.read(buffer)
         if image is None and self._frames and self._loop:
             self._capture.close()
@@ -87,7 +102,7 @@ class VideoSource:
                 f"try ffprobe {self._path}"
             )
         self._frames += image is not None
-        return image
+        return None if image is None else Picture.taken(image, began_ns)
 
     def interrupt(self) -> None:
         """End a wait for the next frame: `Source.interrupt`."""
@@ -98,17 +113,6 @@ class VideoSource:
         self._pacer.interrupt()
         self._capture.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _open(self) -> Capture:
         capture = Capture(str(self._path.resolve()), backend=cv2.CAP_FFMPEG, parameters=DECODER)
         if not capture.is_open():
@@ -116,9 +120,7 @@ class VideoSource:
                 f"{self._path}: expected a video or an image (JPEG, PNG, BMP), found neither; "
                 f"try ffprobe {self._path}"
             )
-        width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-        height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        check_pixels(self._path, (width, height))
+        check_pixels(self._path, capture.size_wh())
         return capture
 
     def _rate_hz(self) -> float:

@@ -1,13 +1,16 @@
 """The size that an image file claims, and whether all of it is there, before anything is decoded.
 
 A file of a few kilobytes can claim a gigapixel: OpenCV's own limit is 2**30 px, which is 3 GiB of
-B G R and more than a board has. A JPEG that was cut short decodes to an image that is half grey. A
-PNG chunk that claims 2 GiB has OpenCV reserve and clear them.
+B G R and more than a board has. A JPEG that was cut short decodes to an image that is half grey,
+and its decoder does not say so to Python: its segments and scans are walked to its end marker, past
+a thumbnail's, and what is appended behind it (as in motion photos) is not looked at. A PNG chunk
+that claims 2 GiB has OpenCV reserve and clear them.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,8 +26,9 @@ JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Markers that no length follows: a fill byte, TEM and RST0..RST7.
 JPEG_FILL = 0xFF
 JPEG_BARE_MARKERS = frozenset({JPEG_FILL, 0x01, *range(0xD0, 0xD8)})
-# Some cameras and editors append data of their own behind the end marker.
-TAIL_BYTES = 64 * 1024
+JPEG_END, JPEG_SCAN = 0xD9, 0xDA
+# In a scan, FF is followed by 00 or by a restart marker until the scan ends. Source: B.1.1.5.
+JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 PNG_CHECKSUM_BYTES = 4
 # Encoders cut the pixels into chunks of 8 KiB or more: enough for `MAX_IMAGE_PIXELS` of 16 bits.
@@ -39,16 +43,32 @@ def read_size(path: Path) -> tuple[int, int] | None:
     """
     try:
         with path.open("rb") as file:
-            size_wh = _read_header(file)
+            return size_of(file, path)
+    except OSError as error:
+        if isinstance(error, SourceError):
+            raise
+        reason = f"cannot be read ({error.strerror})"
+        raise SourceError(f"{path}: {reason}; check it with ls -l") from error
+
+
+def size_of(file: BinaryIO, path: Path) -> tuple[int, int] | None:
+    """Return what `read_size` does, of an open file or of bytes in memory.
+
+    Args:
+        file: At its beginning.
+        path: For the error.
+    """
+    start = file.read(8)
+    reader = next((read for magic, read in FORMATS.items() if start.startswith(magic)), None)
+    if reader is None:
+        return None
+    try:
+        size_wh = reader(file)
     except (EOFError, struct.error) as error:
         raise SourceError(
             f"{path}: expected a whole image, found one that is cut short or damaged; copy it again"
         ) from error
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror})"
-        raise SourceError(f"{path}: {reason}; check it with ls -l") from error
-    if size_wh is not None:
-        check_pixels(path, size_wh)
+    check_pixels(path, size_wh)
     return size_wh
 
 
@@ -64,16 +84,6 @@ def check_pixels(path: Path, size_wh: tuple[int, int]) -> None:
             f"{path}: expected at most {MAX_IMAGE_PIXELS // 10**6} megapixels, its header says "
             f"{width}x{height}; scale it down first"
         )
-
-
-def _read_header(file: BinaryIO) -> tuple[int, int] | None:
-    start = file.read(8)
-    for magic, (read, end) in FORMATS.items():
-        if start.startswith(magic):
-            size_wh = read(file)
-            _check_end(file, end)
-            return size_wh
-    return None
 
 
 def _png_size(file: BinaryIO) -> tuple[int, int]:
@@ -119,33 +129,42 @@ def _bmp_size(file: BinaryIO) -> tuple[int, int]:
 
 
 def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
-    """Walk the segments up to the frame header. Source: ITU-T T.81, B.1.1 and B.2.2."""
+    """Walk segments and scans to the end marker. Source: ITU-T T.81, B.1.1 and B.2.2."""
     file.seek(2)
+    size_wh = None
     while True:
         prefix, marker = struct.unpack("BB", file.read(2))
         if prefix != JPEG_FILL:
-            raise EOFError("no frame header before the image data")
+            raise EOFError("no marker where one must be")
         if marker == JPEG_FILL:
             file.seek(-1, os.SEEK_CUR)
         if marker in JPEG_BARE_MARKERS:
             continue
+        if marker == JPEG_END:
+            break
+        segment_at = file.tell()
         (segment_bytes,) = struct.unpack(">H", file.read(2))
-        if marker in JPEG_FRAME_MARKERS:
+        if marker in JPEG_FRAME_MARKERS and size_wh is None:
             _, height, width = struct.unpack(">BHH", file.read(5))
-            return width, height
-        file.seek(segment_bytes - 2, os.SEEK_CUR)
+            size_wh = width, height
+            if width * height > MAX_IMAGE_PIXELS:
+                break
+        file.seek(segment_at + segment_bytes)
+        if marker == JPEG_SCAN:
+            _skip_scan(file)
+    if size_wh is None:
+        raise EOFError("no frame header")
+    return size_wh
 
 
-def _check_end(file: BinaryIO, end: bytes) -> None:
-    file_bytes = file.seek(0, os.SEEK_END)
-    file.seek(max(0, file_bytes - TAIL_BYTES))
-    if end not in file.read():
-        raise EOFError("no end marker")
+def _skip_scan(file: BinaryIO) -> None:
+    """Place the file at the marker behind a scan's data."""
+    begin = file.tell()
+    end = JPEG_SCAN_END.search(file.read())
+    if end is None:
+        raise EOFError("a scan that does not end")
+    file.seek(begin + end.start())
 
 
-# Magic bytes: how to read the size, and the marker that ends a whole file, where one does.
-FORMATS = {
-    PNG_MAGIC: (_png_size, b""),
-    b"\xff\xd8\xff": (_jpeg_size, b"\xff\xd9"),
-    b"BM": (_bmp_size, b""),
-}
+# Magic bytes, and what walks the file to its end, where it has one, and returns its size.
+FORMATS = {PNG_MAGIC: _png_size, b"\xff\xd8\xff": _jpeg_size, b"BM": _bmp_size}

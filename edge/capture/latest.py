@@ -14,16 +14,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from edge.capture.scaling import Scaler
 from edge.errors import SourceError
 from edge.frame import Frame
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from edge.capture.picture import Picture
     from edge.capture.source import Source
 
 THREAD_NAME = "edge-capture"
@@ -31,10 +31,10 @@ JOIN_TIMEOUT_S = 2.0
 
 
 class FrameBuffer(Protocol):
-    """What an image is prepared into."""
+    """What a picture is prepared into."""
 
-    def fill(self, image: NDArray[np.uint8]) -> None:
-        """Take in `(H, W, 3)` uint8, B G R; the image is the caller's and changes afterwards."""
+    def fill(self, picture: Picture) -> None:
+        """Take in a picture; its pixels are the caller's and change afterwards."""
 
 
 BufferT = TypeVar("BufferT", bound=FrameBuffer)
@@ -46,20 +46,26 @@ class LatestFrame(Generic[BufferT]):
     Args:
         buffers: Three of a kind.
         live: A frame replaces an untaken one, which is counted (True), or waits for it to be taken.
+        changed: Notified of everything that a `take` may wait for; several slots may share it.
 
     Attributes:
         dropped: Frames replaced untaken before the one that was taken last.
     """
 
-    def __init__(self, buffers: tuple[BufferT, BufferT, BufferT], *, live: bool) -> None:
+    def __init__(
+        self,
+        buffers: tuple[BufferT, BufferT, BufferT],
+        *,
+        live: bool,
+        changed: threading.Condition | None = None,
+    ) -> None:
         self.dropped = 0
         self._replaced = 0
         self._live = live
-        self._changed = threading.Condition()
+        self._changed = changed or threading.Condition()
         self._writer, self._slot, self._reader = buffers
         self._waiting: Frame[BufferT] | None = None
         self._finished = False
-        self._woken = False
 
     def writer_buffer(self) -> BufferT:
         """Return the buffer that only the writer sees."""
@@ -82,25 +88,21 @@ class LatestFrame(Generic[BufferT]):
         """Wait for a frame and take it; its buffer holds until the next `take`.
 
         Returns:
-            `None` after `timeout_s`, a `wake`, or when no frame will come any more.
+            `None` after `timeout_s`, or when no frame will come any more.
         """
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._waiting is not None or self._woken or self._finished, timeout_s
-            )
-            self._woken = False
+            self._changed.wait_for(lambda: self._waiting is not None or self._finished, timeout_s)
+            return self.poll()
+
+    def poll(self) -> Frame[BufferT] | None:
+        """Take the frame that waits, if one does, as `take` would, without waiting."""
+        with self._changed:
             frame, self._waiting = self._waiting, None
             if frame is not None:
                 self.dropped = self._replaced
                 self._slot, self._reader = self._reader, self._slot
                 self._changed.notify_all()
             return frame
-
-    def wake(self) -> None:
-        """Let the `take` under way, or else the next one, return at once."""
-        with self._changed:
-            self._woken = True
-            self._changed.notify_all()
 
     def finish(self) -> None:
         """Take in no more frames; one that waits can still be taken."""
@@ -115,6 +117,19 @@ class LatestFrame(Generic[BufferT]):
             return self._finished and self._waiting is None
 
 
+class PictureLease:
+    """Keeps reduced pictures coming in `Frame.picture` until it is closed; safe from any thread."""
+
+    def __init__(self, leases: set[PictureLease], max_side_px: int) -> None:
+        self.max_side_px = max_side_px
+        self._leases = leases
+        leases.add(self)
+
+    def close(self) -> None:
+        """Ask for no more; a second call does nothing."""
+        self._leases.discard(self)
+
+
 class CaptureThread(Generic[BufferT]):
     """Reads a source on the thread `edge-capture`; the source stays the caller's to close.
 
@@ -123,6 +138,9 @@ class CaptureThread(Generic[BufferT]):
     Args:
         source: Read by this thread only, from `start` to `stop`.
         buffers: Three of a kind, filled by this thread in turn.
+        camera: Name of the camera, for its frames.
+        changed: Notified whenever a `poll` may give something new, so that one consumer can wait
+            for several captures; by default one of its own. Made of an `RLock`, as by default.
         join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
 
     Attributes:
@@ -134,15 +152,25 @@ class CaptureThread(Generic[BufferT]):
         source: Source,
         buffers: tuple[BufferT, BufferT, BufferT],
         *,
+        camera: str,
+        changed: threading.Condition | None = None,
         join_timeout_s: float = JOIN_TIMEOUT_S,
     ) -> None:
         self.ended = False
+        self.camera = camera
         self._source = source
         self._join_timeout_s = join_timeout_s
-        self._latest = LatestFrame(buffers, live=source.live)
+        self._latest = LatestFrame(buffers, live=source.live, changed=changed)
         self._stopping = threading.Event()
         self._failure: Exception | None = None
+        self._leases: set[PictureLease] = set()
+        self._scaler = Scaler("bgr")
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+
+    @property
+    def live(self) -> bool:
+        """Whether a new frame replaces one that was not taken, or waits for it."""
+        return self._source.live
 
     @property
     def dropped(self) -> int:
@@ -160,21 +188,36 @@ class CaptureThread(Generic[BufferT]):
             timeout_s: How long to wait, seconds; `None` for as long as it takes.
 
         Returns:
-            `None` when the time is up, after `wake` or `stop`, or, with `ended` set, at the end.
+            `None` when the time is up, after `stop`, or, with `ended` set, at the end.
 
         Raises:
             SourceError: The source broke; frames read before that have been taken.
         """
-        frame = self._latest.take(timeout_s)
+        return self._checked(self._latest.take(timeout_s))
+
+    def poll(self) -> Frame[BufferT] | None:
+        """Borrow the next frame if there is one, as `take` would, without waiting.
+
+        Raises:
+            SourceError: As `take`.
+        """
+        return self._checked(self._latest.poll())
+
+    def _checked(self, frame: Frame[BufferT] | None) -> Frame[BufferT] | None:
         if frame is None and self._latest.finished:
             self.ended = True
             if self._failure is not None:
                 raise _as_source_error(self._failure) from self._failure
         return frame
 
-    def wake(self) -> None:
-        """From any thread: let the `take` under way, or else the next one, return `None`."""
-        self._latest.wake()
+    def want_picture(self, max_side_px: int) -> PictureLease:
+        """Have each frame from now on bring a picture, until the lease is closed.
+
+        Args:
+            max_side_px: Of the picture's longer side; where several ask, the largest counts. An
+                image that is smaller keeps its size.
+        """
+        return PictureLease(self._leases, max_side_px)
 
     def stop(self) -> None:
         """Read no more; a second call does nothing.
@@ -198,12 +241,7 @@ class CaptureThread(Generic[BufferT]):
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _run(self) -> None:
@@ -215,31 +253,34 @@ class CaptureThread(Generic[BufferT]):
             self._latest.finish()
 
     def _pump(self) -> None:
-        image: NDArray[np.uint8] | None = None
+        pixels: NDArray[np.uint8] | None = None
         sequence = 0
         while not self._stopping.is_set():
-            began_ns = time.monotonic_ns()
-            image = self._source.read(image)
-            if image is None:
+            picture = self._source.read(pixels)
+            if picture is None or not self._latest.put(self._prepare(picture, sequence)):
                 return
-            frame = self._prepare(image, sequence=sequence, began_ns=began_ns)
-            if not self._latest.put(frame):
-                return
+            pixels = picture.pixels
             sequence += 1
 
-    def _prepare(self, image: NDArray[np.uint8], *, sequence: int, began_ns: int) -> Frame[BufferT]:
-        captured_ns, captured_utc_ns = time.monotonic_ns(), time.time_ns()
+    def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT]:
         buffer = self._latest.writer_buffer()
-        buffer.fill(image)
+        began_ns = time.monotonic_ns()
+        buffer.fill(picture)
         return Frame(
             buffer=buffer,
-            size_wh=(image.shape[1], image.shape[0]),
+            size_wh=picture.size_wh,
             sequence=sequence,
-            captured_ns=captured_ns,
-            captured_utc_ns=captured_utc_ns,
-            capture_ns=captured_ns - began_ns,
-            preprocess_ns=time.monotonic_ns() - captured_ns,
+            captured_ns=picture.captured_ns,
+            captured_utc_ns=picture.captured_utc_ns,
+            capture_ns=picture.work_ns,
+            preprocess_ns=time.monotonic_ns() - began_ns,
+            camera=self.camera,
+            picture=self._reduced(picture) if self._leases else None,
         )
+
+    def _reduced(self, picture: Picture) -> NDArray[np.uint8] | None:
+        sides_px = [lease.max_side_px for lease in tuple(self._leases)]
+        return self._scaler.reduced(picture, max_side_px=max(sides_px)) if sides_px else None
 
 
 def _as_source_error(failure: Exception) -> SourceError:

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, cast
 
 import cv2
 
+from edge.errors import SourceError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from edge.capture.options import SourceOptions
 
 # Source: FFmpeg, libavutil/log.h, AV_LOG_QUIET.
 FFMPEG_LOG_QUIET = "-8"
 # Source: OpenCV, core/utils/logger.defines.hpp, LOG_LEVEL_SILENT.
 OPENCV_LOG_SILENT = 0
 CLOSE_WAIT_S = 1.0
+RATE_TOLERANCE_HZ = 0.5
 
 
 def silence_opencv() -> None:
@@ -38,10 +43,20 @@ class Capture:
         name: File or device, an absolute path.
         backend: One of OpenCV's `CAP_*` backends.
         parameters: `cv2.CAP_PROP_*` to open it with, each followed by its value.
+
+    Raises:
+        SourceError: OpenCV cannot take the name, and would end the process over it.
     """
 
     def __init__(self, name: str, *, backend: int, parameters: tuple[int, ...] = ()) -> None:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise SourceError(
+                f"{name!r}: expected a name in UTF-8, found one with other bytes; rename the file"
+            ) from error
         silence_opencv()
+        self._name = name
         self._reading = threading.Lock()
         self._capture = cv2.VideoCapture(name, backend, parameters)
 
@@ -57,6 +72,26 @@ class Capture:
         """Ask for one `cv2.CAP_PROP_*`; only `get` tells what was granted."""
         self._capture.set(prop, value)
 
+    def size_wh(self) -> tuple[int, int]:
+        """Return width and height of the frames, pixels, as they are said to be."""
+        return int(self.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self.get(cv2.CAP_PROP_FRAME_HEIGHT))
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether a camera's next frame came within so long; V4L2 only.
+
+        The first call starts the camera, and may take the 10 s that OpenCV gives it for that.
+
+        Raises:
+            SourceError: The camera is gone.
+        """
+        with self._reading:
+            try:
+                return cv2.VideoCapture.waitAny([self._capture], round(timeout_s * 1e9))[0]
+            except cv2.error as error:
+                raise SourceError(
+                    f"{self._name}: the camera stopped giving frames; check its cable and dmesg"
+                ) from error
+
     def read(self, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
         """Return the next image, in `buffer` where its shape fits; `None` when none came."""
         with self._reading:
@@ -70,3 +105,22 @@ class Capture:
                 self._capture.release()
             finally:
                 self._reading.release()
+
+
+def differences(
+    options: SourceOptions, *, size_wh: tuple[int, int], rate_hz: float | None = None
+) -> list[str]:
+    """Return one sentence for each thing that a source gives otherwise than asked.
+
+    Args:
+        options: What was asked.
+        size_wh: What is given, pixels.
+        rate_hz: What is given; `None` leaves it out.
+    """
+    found = []
+    if options.size_wh is not None and options.size_wh != size_wh:
+        asked, given = ("x".join(map(str, size)) for size in (options.size_wh, size_wh))
+        found.append(f"asked for {asked}, it gives {given}")
+    if options.rate_hz and rate_hz and abs(options.rate_hz - rate_hz) > RATE_TOLERANCE_HZ:
+        found.append(f"asked for {options.rate_hz:g} Hz, it gives {rate_hz:g} Hz")
+    return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from typing_extensions import Self
 
 PixelFormat = Literal["bgr", "nv12", "yuyv", "grey"]
 
@@ -32,6 +34,29 @@ class Picture:
     captured_utc_ns: int
     work_ns: int
     format: PixelFormat = "bgr"
+
+    @classmethod
+    def taken(
+        cls,
+        pixels: NDArray[np.uint8],
+        began_ns: int,
+        *,
+        pixel_format: PixelFormat = "bgr",
+        captured_ns: int | None = None,
+    ) -> Self:
+        """Return a picture that is ready now.
+
+        Args:
+            pixels: As `Picture.pixels`.
+            began_ns: Monotonic clock when the work of giving it began.
+            pixel_format: As `Picture.format`.
+            captured_ns: Monotonic clock of the driver; `None` is now.
+        """
+        now_ns = time.monotonic_ns()
+        age_ns = 0 if captured_ns is None else now_ns - captured_ns
+        return cls(
+            pixels, now_ns - age_ns, time.time_ns() - age_ns, now_ns - began_ns, pixel_format
+        )
 
     @property
     def size_wh(self) -> tuple[int, int]:

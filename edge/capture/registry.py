@@ -4,50 +4,146 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from edge.capture.options import SourceOptions, V4l2Options
+from edge.capture.reopening import Reopening
 from edge.errors import DependencyError, SourceError
 
 if TYPE_CHECKING:
-    from edge.capture.source import Source, SourceOptions
+    from collections.abc import Callable
 
-# Scheme: module, callable(location, options), what to install where the import fails.
+    from edge.capture.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of source.
+
+    Attributes:
+        module: Imported when the first of its kind is opened.
+        opener: Of the module: `(location, options) -> Source`.
+        check: Of the module: `(location, options) -> None`; raises `SourceError` for what the
+            opener would refuse, and touches no device.
+        options: What may be asked of it.
+        install: What to install where the import fails.
+        returns: What breaks may come back, as a camera that is plugged in again.
+    """
+
+    module: str
+    opener: str
+    check: str
+    options: type[SourceOptions] = SourceOptions
+    install: str = ""
+    returns: bool = False
+
+
 SOURCES = {
-    "demo": ("edge.capture.synthetic", "DemoSource", ""),
-    "file": ("edge.capture.files", "open_file", ""),
-    "images": ("edge.capture.images", "open_images", ""),
-    "v4l2": ("edge.capture.v4l2", "V4l2Source", ""),
+    "demo": Row("edge.capture.synthetic", "DemoSource", "check_demo"),
+    "file": Row("edge.capture.files", "open_file", "check_file"),
+    "images": Row("edge.capture.images", "open_images", "check_images"),
+    "v4l2": Row("edge.capture.v4l2", "V4l2Source", "check_v4l2", V4l2Options, returns=True),
 }
+# What people try, and why it is no source here.
+NO_STREAMS = "this version reads no network streams; it reads cameras of this machine and files"
+NO_CSI = "this version reads no CSI camera; a USB camera is v4l2:/dev/video0"
+MISSING = dict.fromkeys(
+    ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp", "http", "https", "mjpeg"), NO_STREAMS
+) | dict.fromkeys(
+    ("csi", "libcamera", "picamera", "picamera2", "rpicam", "argus", "nvarguscamerasrc"), NO_CSI
+)
 
 
-def open_source(uri: str, options: SourceOptions) -> Source:
+def open_source(uri: str, options: SourceOptions | None = None) -> Source:
     """Open the source that a URI names: `demo:`, `file:PATH`, `images:FOLDER`, `v4l2:/dev/video0`.
+
+    Args:
+        uri: As above.
+        options: Of the row's own model; `None` asks for nothing.
 
     Raises:
         SourceError: The URI is not understood, or the source cannot be opened.
         DependencyError: The source needs a package that is not installed.
     """
     scheme, location = split_uri(uri)
-    module_name, opener_name, install = SOURCES[scheme]
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        advice = f"install {install}" if install else "install edge-vision again"
-        raise DependencyError(f"{uri}: cannot import {error.name}; {advice}") from error
-    return cast("Source", getattr(module, opener_name)(location, options))
+    row = SOURCES[scheme]
+    source: Source = _function(row, row.opener)(location, options or row.options())
+    return source
+
+
+def open_lasting(
+    uri: str,
+    options: SourceOptions | None = None,
+    *,
+    begin_closed: bool = False,
+    on_change: Callable[[bool], None] | None = None,
+) -> Source:
+    """Open a source that outlasts a camera's going away; one that cannot return is opened plainly.
+
+    Args:
+        uri: As `open_source` takes it.
+        options: Likewise.
+        begin_closed: See `Reopening`.
+        on_change: See `Reopening`; never called for a source that is opened plainly.
+
+    Raises:
+        SourceError: As `open_source`; with `begin_closed` only for a URI that no source has.
+    """
+    scheme, _ = split_uri(uri)
+    if not SOURCES[scheme].returns:
+        return open_source(uri, options)
+    return Reopening(
+        lambda: open_source(uri, options), name=uri, begin_closed=begin_closed, on_change=on_change
+    )
+
+
+def check_source(uri: str, options: SourceOptions | None = None) -> None:
+    """Refuse what `open_source` would refuse, as far as that shows without touching a device.
+
+    Raises:
+        SourceError: With the sentence that opening it would end with.
+        DependencyError: The source needs a package that is not installed.
+    """
+    scheme, location = split_uri(uri)
+    row = SOURCES[scheme]
+    _function(row, row.check)(location, options or row.options())
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return scheme and location of a source URI whose scheme is in `SOURCES`."""
+    """Return scheme and location of a source URI whose scheme is in `SOURCES`.
+
+    Raises:
+        SourceError: There is no such scheme; nothing before an `@` is repeated.
+    """
     scheme, colon, location = uri.partition(":")
     if colon and scheme in SOURCES:
         return scheme, location
+    shown = uri.rpartition("@")[2]
     known = ", ".join(f"{name}:" for name in SOURCES)
-    expected = f"{uri!r} is not a source; expected one of {known}"
+    expected = f"{shown!r} is not a source; expected one of {known}"
+    if colon and scheme.lower() in MISSING:
+        raise SourceError(f"{scheme.lower()}: is not a source: {MISSING[scheme.lower()]} ({known})")
+    raise SourceError(f"{expected}; {_advice(uri, shown)}")
+
+
+def _advice(uri: str, shown: str) -> str:
+    scheme, colon, location = uri.partition(":")
     if uri in SOURCES:
-        raise SourceError(f"{expected} with its colon: write {uri}:")
-    if not colon or "/" in scheme:
-        raise SourceError(f"{expected}; for a file write file:{uri}")
+        return f"write {uri}: with its colon"
+    if uri in MISSING:
+        return MISSING[uri]
+    if uri.isdigit() or uri.startswith("/dev/"):
+        return f"for a camera write v4l2:{uri}"
     close = difflib.get_close_matches(scheme.lower(), SOURCES, n=1)
-    advice = f"did you mean {close[0]}:{location}" if close else f"for a file write file:{uri}"
-    raise SourceError(f"{expected}; {advice}")
+    if colon and "/" not in scheme and close:
+        return f"did you mean {close[0]}:{location.rpartition('@')[2]}"
+    return f"for a file write file:{shown}"
+
+
+def _function(row: Row, name: str) -> Any:  # noqa: ANN401 - a row says what it is
+    try:
+        return getattr(importlib.import_module(row.module), name)
+    except ImportError as error:
+        advice = f"install {row.install}" if row.install else "install edge-vision again"
+        raise DependencyError(f"{row.module}: cannot import {error.name}; {advice}") from error

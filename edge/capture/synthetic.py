@@ -7,30 +7,79 @@ use OpenCV's bit-exact linear kernel. Measured on 2 x86 cores at 1280x720: 0.8 m
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from edge.capture.images import load_image
 from edge.capture.pacing import Pacer
-from edge.capture.view import View
+from edge.capture.picture import Picture
+from edge.capture.source import enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from numpy.typing import NDArray
-    from typing_extensions import Self
 
-    from edge.capture.source import SourceOptions
+    from edge.capture.options import SourceOptions
 
 DEFAULT_SIZE_WH = (1280, 720)
 DEFAULT_RATE_HZ = 30.0
 FRAMES_PER_SCENE = 120
 # The photographs are enlarged once, so that a view moves by less than two frame pixels at a time.
 ENLARGEMENT = 2
+PERMILLE = 1000
 SCENES_FOLDER = Path(__file__).with_name("scenes")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A part of a photograph, in thousandths, and in integers: the same on every machine.
+
+    Attributes:
+        x: Of the centre, from the photograph's left edge to its right.
+        y: Of the centre, from the top edge to the bottom.
+        zoom: Width, of the widest view with the frame's aspect that fits into the photograph.
+    """
+
+    x: int
+    y: int
+    zoom: int
+
+    def towards(self, end: View, *, step: int, steps: int) -> View:
+        """Return the view at `step` of `steps` of a move that starts and stops gently.
+
+        Source: the smoothstep polynomial t²(3 - 2t) of t = step / steps, with denominator steps³.
+        """
+        weight, whole = step * step * (3 * steps - 2 * step), steps**3
+
+        def mix(first: int, last: int) -> int:
+            return first + (last - first) * weight // whole
+
+        return View(mix(self.x, end.x), mix(self.y, end.y), mix(self.zoom, end.zoom))
+
+    def rectangle(
+        self, photo_wh: tuple[int, int], frame_wh: tuple[int, int]
+    ) -> tuple[int, int, int, int]:
+        """Return x, y, width and height of the view, pixels: in the photograph, at least 1x1."""
+        photo_width, photo_height = photo_wh
+        frame_width, frame_height = frame_wh
+        widest = min(photo_width, photo_height * frame_width // frame_height)
+        width = max(1, widest * self.zoom // PERMILLE)
+        height = min(photo_height, max(1, width * frame_height // frame_width))
+        x = photo_width * self.x // PERMILLE - width // 2
+        y = photo_height * self.y // PERMILLE - height // 2
+        return (
+            max(0, min(x, photo_width - width)),
+            max(0, min(y, photo_height - height)),
+            width,
+            height,
+        )
+
+
 # File, first view, last view: each keeps the person, the cat or the cup in sight.
 SCENES = (
     ("astronaut.jpg", View(500, 290, 1000), View(400, 280, 780)),
@@ -48,25 +97,27 @@ class DemoSource:
             The rate changes when frames come, never what is in them.
     """
 
+    __enter__, __exit__ = enter, leave
+
     def __init__(self, location: str, options: SourceOptions) -> None:
-        if location:
-            raise SourceError(f"demo: takes nothing after its colon, got {location!r}; write demo:")
+        check_demo(location, options)
         self.live = options.realtime is not False
         self._size_wh = options.size_wh or DEFAULT_SIZE_WH
         self._pacer = Pacer((options.rate_hz or DEFAULT_RATE_HZ) if self.live else None)
         self._photos = [_load_photo(SCENES_FOLDER / name) for name, _, _ in SCENES]
         self._next = 0
 
-    def read(self, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the next image once it is due: `Source.read`."""
         if not self._pacer.wait():
             return None
+        began_ns = time.monotonic_ns()
         width, height = self._size_wh
         if buffer is None or buffer.shape != (height, width, 3):
             buffer = np.empty((height, width, 3), np.uint8)
         self.render(self._next, out=buffer)
         self._next += 1
-        return buffer
+        return Picture.taken(buffer, began_ns)
 
     def render(self, index: int, *, out: NDArray[np.uint8]) -> None:
         """Draw frame `index`, from 0, into `out`, `(H, W, 3)` uint8 of any size."""
@@ -87,25 +138,15 @@ class DemoSource:
         """Stop; there is no device to let go of."""
         self._pacer.interrupt()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+def check_demo(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - all can be had
+    """Refuse what stands after `demo:`."""
+    if location:
+        raise SourceError(f"demo: takes nothing after its colon, got {location!r}; write demo:")
 
 
 def _load_photo(path: Path) -> NDArray[np.uint8]:
-    photo = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if photo is None:
-        raise SourceError(
-            f"{path}: expected a photograph of the built-in source, found none that can be read; "
-            "install edge-vision again"
-        )
+    photo = load_image(path)
     size_wh = (photo.shape[1] * ENLARGEMENT, photo.shape[0] * ENLARGEMENT)
     enlarged = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
     cv2.resize(photo, size_wh, dst=enlarged, interpolation=cv2.INTER_LINEAR_EXACT)

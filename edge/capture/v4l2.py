@@ -6,55 +6,66 @@ import errno
 import logging
 import os
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 
-from edge.capture.opencv import Capture
+from edge.capture.opencv import Capture, differences
+from edge.capture.picture import Picture
+from edge.capture.source import enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import numpy as np
     from numpy.typing import NDArray
-    from typing_extensions import Self
 
-    from edge.capture.source import SourceOptions
+    from edge.capture.options import V4l2Options
+    from edge.capture.picture import PixelFormat
 
 # Source: Linux Documentation/admin-guide/devices.txt, character device 81 "video4linux".
 VIDEO4LINUX_MAJOR = 81
 # USB 2 carries raw YUYV at 30 Hz up to about this size; above it a camera falls to a few frames a
 # second unless it compresses.
 MAX_RAW_SIZE_WH = (640, 480)
-RATE_TOLERANCE_HZ = 0.5
+# The driver fills one while the other is decoded; with one alone it would have nowhere to put the
+# frame that arrives meanwhile.
+BUFFERS = 2
+# A camera that gives nothing for so long has failed; and how soon a wait sees an interrupt.
+SILENCE_S, POLL_S = 10.0, 0.2
+# A driver's time that is older, or ahead, is of another clock than the monotonic one.
+MAX_AGE_NS = 2_000_000_000
+# FourCC of what is taken as the camera sends it: its name here, its rows for H, its bytes a pixel.
+RAW: dict[str, tuple[PixelFormat, float, int]] = {
+    "YUYV": ("yuyv", 1, 2),
+    "NV12": ("nv12", 1.5, 1),
+    "GREY": ("grey", 1, 1),
+}
+FOURCC = {"mjpg": "MJPG"} | {name: fourcc for fourcc, (name, _, _) in RAW.items()}
 
 logger = logging.getLogger(__name__)
 
 
 class V4l2Source:
-    """A camera: always live, one frame buffered in the driver.
+    """A camera: always live, two frames buffered in the driver.
 
-    A camera that goes silent holds `read` for the 10 s that OpenCV waits; nothing interrupts that.
+    Frames that the camera sends as YUYV, NV12 or grey are given as they are; others are decoded to
+    B G R. A camera that does not give its first frame holds `read` for the 10 s that OpenCV waits.
 
     Args:
         location: A device path, or its number.
-        options: Size and rate to ask for. The camera may grant others: that is logged, not refused.
+        options: Size, rate and format to ask for. The camera may grant others: that is logged.
 
     Raises:
         SourceError: There is no such camera, or it may not or cannot be used.
     """
 
     live = True
+    __enter__, __exit__ = enter, leave
 
-    def __init__(self, location: str, options: SourceOptions) -> None:
+    def __init__(self, location: str, options: V4l2Options) -> None:
         self._path = device_path(location)
-        if options.realtime is False or options.loop:
-            raise SourceError(
-                f"v4l2:{location} is a camera: it is always live and has no end to loop at; "
-                "leave out loop, and realtime = false"
-            )
         check_device(self._path)
         self._interrupted = False
         self._capture = Capture(str(self._path), backend=cv2.CAP_V4L2)
@@ -64,18 +75,25 @@ class V4l2Source:
                 f"{self._path}: expected a camera that gives frames, found one that is in use or "
                 f"gives none; see who uses it: fuser -v {self._path}"
             )
-        self._negotiate(options)
+        self._fourcc = self._negotiate(options)
+        self._size_wh = self._capture.size_wh()
+        self._raw: NDArray[np.uint8] | None = None
 
-    def read(self, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
-        """Return the camera's next frame: `Source.read`."""
+    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
+        """Return the camera's next frame: `Source.read`; raw ones lie in a buffer of its own."""
+        give_up_s = time.monotonic() + SILENCE_S
+        while not self._interrupted and time.monotonic() < give_up_s:
+            if not self._capture.wait(POLL_S):
+                continue
+            began_ns = time.monotonic_ns()
+            # A frame that was damaged on the wire is left out.
+            if picture := self._retrieve(buffer, began_ns):
+                return picture
         if self._interrupted:
             return None
-        image = self._capture.read(buffer)
-        if image is None and not self._interrupted:
-            raise SourceError(
-                f"{self._path}: the camera stopped giving frames; check its cable and dmesg"
-            )
-        return image
+        raise SourceError(
+            f"{self._path}: the camera gave no frame for {SILENCE_S:g} s; check its cable and dmesg"
+        )
 
     def interrupt(self) -> None:
         """Give no more frames: `Source.interrupt`."""
@@ -86,26 +104,47 @@ class V4l2Source:
         self._interrupted = True
         self._capture.close()
 
-    def __enter__(self) -> Self:
-        return self
+    def _retrieve(self, buffer: NDArray[np.uint8] | None, began_ns: int) -> Picture | None:
+        raw = self._fourcc in RAW
+        image = self._capture.read(self._raw if raw else buffer)
+        if image is None or not image.size:
+            return None
+        pixels: NDArray[np.uint8] | None = image
+        if raw:
+            self._raw = image
+            pixels = raw_pixels(image, self._fourcc, size_wh=self._size_wh)
+        if pixels is None:
+            return None
+        captured_ns = driver_ns(self._capture.get(cv2.CAP_PROP_POS_MSEC), time.monotonic_ns())
+        pixel_format: PixelFormat = RAW[self._fourcc][0] if raw else "bgr"
+        return Picture.taken(pixels, began_ns, pixel_format=pixel_format, captured_ns=captured_ns)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _negotiate(self, options: SourceOptions) -> None:
+    def _negotiate(self, options: V4l2Options) -> str:
+        """Ask for what is wanted, log what is given, and return the FourCC of the frames."""
         for prop, value in requested(options):
             self._capture.set(prop, value)
-        width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-        height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        fourcc = int(self._capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1")
+        if fourcc in RAW:
+            self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        width, height = self._capture.size_wh()
         rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
-        logger.info("%s: %dx%d at %g Hz", self._path, width, height, rate_hz)
-        for difference in differences(options, size_wh=(width, height), rate_hz=rate_hz):
+        logger.info("%s: %dx%d at %g Hz, %s", self._path, width, height, rate_hz, fourcc)
+        found = differences(options, size_wh=(width, height), rate_hz=rate_hz)
+        if options.format and fourcc != FOURCC[options.format]:
+            found.append(f"asked for {options.format}, it gives {fourcc}")
+        for difference in found:
             logger.warning("%s: %s", self._path, difference)
+        return fourcc
+
+
+def check_v4l2(location: str, options: V4l2Options) -> None:  # noqa: ARG001 - cameras are asked
+    """Refuse a location that can be no camera; one that is not there may be plugged in yet."""
+    path = device_path(location)
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return
+    _check_kind(path, status)
 
 
 def device_path(location: str) -> Path:
@@ -116,7 +155,7 @@ def device_path(location: str) -> Path:
     """
     if location.isascii() and location.isdigit():
         return Path(f"/dev/video{int(location)}")
-    if location.startswith("/"):
+    if location.startswith("/") and "\0" not in location:
         return Path(location)
     raise SourceError(
         f"v4l2:{location} names no device; write v4l2:/dev/video0, or v4l2:0 for the same"
@@ -137,6 +176,10 @@ def check_device(path: Path) -> None:
         status = os.fstat(descriptor)
     finally:
         os.close(descriptor)
+    _check_kind(path, status)
+
+
+def _check_kind(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) != VIDEO4LINUX_MAJOR:
         raise SourceError(
             f"{path}: expected a camera, found something else; list cameras: ls /dev/video*"
@@ -156,25 +199,49 @@ def explain(error: OSError, path: Path) -> str:
     )
 
 
-def requested(options: SourceOptions) -> list[tuple[int, float]]:
+def requested(options: V4l2Options) -> list[tuple[int, float]]:
     """Return the OpenCV properties to ask for, in the order in which drivers want them."""
     wanted: list[tuple[int, float]] = []
+    width, height = options.size_wh or (0, 0)
+    is_large = width > MAX_RAW_SIZE_WH[0] or height > MAX_RAW_SIZE_WH[1]
+    if options.format or is_large:
+        fourcc = FOURCC[options.format or "mjpg"]
+        wanted.append((cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*fourcc)))
     if options.size_wh is not None:
-        width, height = options.size_wh
-        if width > MAX_RAW_SIZE_WH[0] or height > MAX_RAW_SIZE_WH[1]:
-            wanted.append((cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG")))
         wanted += [(cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height)]
     if options.rate_hz is not None:
         wanted.append((cv2.CAP_PROP_FPS, options.rate_hz))
-    return [*wanted, (cv2.CAP_PROP_BUFFERSIZE, 1)]
+    return [*wanted, (cv2.CAP_PROP_BUFFERSIZE, BUFFERS)]
 
 
-def differences(options: SourceOptions, *, size_wh: tuple[int, int], rate_hz: float) -> list[str]:
-    """Return one sentence for each thing that the camera granted other than asked."""
-    found = []
-    if options.size_wh is not None and options.size_wh != size_wh:
-        asked, granted = ("x".join(map(str, size)) for size in (options.size_wh, size_wh))
-        found.append(f"asked for {asked}, the camera gives {granted}")
-    if options.rate_hz is not None and abs(options.rate_hz - rate_hz) > RATE_TOLERANCE_HZ:
-        found.append(f"asked for {options.rate_hz:g} Hz, the camera gives {rate_hz:g} Hz")
-    return found
+def raw_pixels(
+    image: NDArray[np.uint8], fourcc: str, *, size_wh: tuple[int, int]
+) -> NDArray[np.uint8] | None:
+    """Return a view of a raw frame, as `Picture.pixels` is; `None` when some of it is missing.
+
+    Args:
+        image: The bytes of the frame, in any shape: OpenCV 4 and 5 give different ones.
+        fourcc: Of `RAW`.
+        size_wh: Of the frame, pixels.
+    """
+    _, rows_ratio, pixel_bytes = RAW[fourcc]
+    width, height = size_wh
+    rows, row_bytes = int(height * rows_ratio), width * pixel_bytes
+    if image.size < rows * row_bytes:
+        return None
+    # Where a driver pads its rows, all of them are longer; else more bytes follow the last.
+    stride = image.size // rows if image.size % rows == 0 else row_bytes
+    lines = image.reshape(-1)[: rows * stride].reshape(rows, stride)[:, :row_bytes]
+    return lines.reshape(rows, width, 2) if pixel_bytes == 2 else lines  # noqa: PLR2004 - Y U Y V
+
+
+def driver_ns(position_ms: float, now_ns: int) -> int | None:
+    """Return when the driver saw a frame, monotonic clock; `None` where it does not say.
+
+    Args:
+        position_ms: Of OpenCV, which hands the driver's time of the buffer on as it is. Drivers of
+            cameras take it from the monotonic clock, but may be told otherwise.
+        now_ns: Monotonic clock.
+    """
+    captured_ns = round(position_ms * 1e6)
+    return captured_ns if 0 <= now_ns - captured_ns <= MAX_AGE_NS else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from edge.config.section import Section
+from edge.errors import shown
 
 # IANA service names mqtt and secure-mqtt.
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -18,12 +19,13 @@ class Mqtt(Section):
     """The broker.
 
     Attributes:
-        url: `mqtt://[USER@]HOST[:PORT]`, or `mqtts://` for TLS.
+        url: `mqtt://[USER@]HOST[:PORT]`, or `mqtts://` for TLS; USER is percent-encoded.
         password_file: Holds the password on its first line; readable by its owner only.
         ca_file: Certificates to trust instead of the system's.
-        qos: Quality of service of detections: 0 at most once, 1 at least once.
+        qos: Quality of service of results: 0 at most once, 1 at least once.
         keepalive_s: Longest silence before broker and device give each other up.
-        outbox_messages: Messages kept while the broker is away; the oldest are dropped beyond.
+        outbox_messages: Results kept while the broker is away; the oldest are dropped beyond.
+        outbox_mib: Most memory that everything kept takes, MiB.
     """
 
     url: str
@@ -32,20 +34,25 @@ class Mqtt(Section):
     qos: Literal[0, 1] = 1
     keepalive_s: Annotated[int, Field(ge=5, le=65535)] = 30
     outbox_messages: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    outbox_mib: Annotated[int, Field(ge=1, le=1024)] = 8
 
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        parts = _split_url(url)
-        if parts.scheme not in MQTT_PORTS or not parts.hostname:
-            raise ValueError(f"expected mqtt://HOST or mqtts://HOST, found {url!r}")
-        if parts.password is not None:
+        scheme, _, rest = url.partition("://")
+        user, _, _ = rest.rpartition("@")
+        if ":" in user:
             raise ValueError(
                 "a password in the URL can be read by everyone on this machine; "
                 "write it to a file, chmod 600 it, and set password_file"
             )
+        if any(character in user for character in "/?#"):
+            raise ValueError("in the name of the user, write / as %2F, ? as %3F and # as %23")
+        parts = _split_place(rest)
+        if scheme not in MQTT_PORTS or not parts.hostname:
+            raise ValueError(f"expected mqtt://HOST or mqtts://HOST, found {shown(url)!r}")
         if parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError(f"expected nothing behind the port, found {url!r}")
+            raise ValueError(f"expected nothing behind the port, found {shown(url)!r}")
         return url
 
     @model_validator(mode="after")
@@ -59,29 +66,40 @@ class Mqtt(Section):
     @property
     def host(self) -> str:
         """Name or address of the broker."""
-        return urlsplit(self.url).hostname or ""
+        return _split_place(self.url.partition("://")[2]).hostname or ""
 
     @property
     def port(self) -> int:
         """TCP port: the URL's, or the scheme's own."""
-        parts = urlsplit(self.url)
-        return parts.port or MQTT_PORTS[parts.scheme]
+        scheme, _, rest = self.url.partition("://")
+        return _split_place(rest).port or MQTT_PORTS[scheme]
+
+    @property
+    def address(self) -> str:
+        """Host and port, for messages."""
+        return f"{self.host}:{self.port}"
 
     @property
     def tls(self) -> bool:
         """Whether the connection is encrypted."""
-        return urlsplit(self.url).scheme == "mqtts"
+        return self.url.startswith("mqtts://")
 
     @property
     def username(self) -> str | None:
         """User of the broker, from the URL."""
-        return urlsplit(self.url).username
+        return unquote(self.url.partition("://")[2].rpartition("@")[0]) or None
 
 
-def _split_url(url: str) -> SplitResult:
-    parts = urlsplit(url)
+def _split_place(rest: str) -> SplitResult:
+    """Return host, port and what follows them; what stands before the last `@` is the user."""
+    place = rest.rpartition("@")[2]
+    # The port's text is not repeated: without its `@`, it may be a password.
+    fault = f"expected a port from 1 to 65535 behind {place.partition(':')[0]!r}"
     try:
-        _ = parts.port
+        parts = urlsplit(f"//{place}")
+        is_sound = parts.port != 0
     except ValueError as error:
-        raise ValueError(f"expected a port from 1 to 65535 in {url!r}") from error
+        raise ValueError(fault) from error
+    if not is_sound:
+        raise ValueError(fault)
     return parts

@@ -5,29 +5,25 @@ Checking touches no network and opens no device.
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from edge.config import toml
 from edge.config.faults import sentence
-from edge.config.sections import SECTIONS, Config
+from edge.config.paths import anchor_inplace
+from edge.config.sections import Config
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+    from pydantic_core import ErrorDetails
 
-# Sources whose location is a path.
-ANCHORED_SCHEMES = ("file", "images")
+Fields = dict[str, Any]
 
 
-def load(path: Path | None, overrides: dict[str, dict[str, Any]]) -> Config:
+def load(path: Path | None, overrides: dict[str, Fields]) -> Config:
     """Read a configuration and lay the command line's values over it.
 
     Paths in the file are relative to the file, those of the overrides to the working folder.
@@ -52,7 +48,7 @@ def load(path: Path | None, overrides: dict[str, dict[str, Any]]) -> Config:
     return parse(fields, where=f"{path}: " if path else "")
 
 
-def parse(fields: dict[str, Any], *, where: str = "") -> Config:
+def parse(fields: Fields, *, where: str = "") -> Config:
     """Check a configuration that was read already.
 
     Args:
@@ -65,48 +61,54 @@ def parse(fields: dict[str, Any], *, where: str = "") -> Config:
     try:
         return Config.model_validate(fields)
     except ValidationError as error:
-        faults = [where + sentence(fault, SECTIONS) for fault in error.errors()]
+        faults = [where + sentence(fault, fields) for fault in error.errors()]
         raise ConfigError("\n".join(faults)) from error
 
 
-def load_sound_sections(path: Path) -> Config:
-    """Read what is right of a faulty configuration; the rest keeps its defaults.
-
-    Raises:
-        ConfigError: It is not TOML at all.
-    """
-    sound: dict[str, Any] = {}
-    for name, values in _read(path).items():
-        with contextlib.suppress(ValidationError):
-            if isinstance(values, list) and name == "camera":
-                sound[name] = [SECTIONS[name].model_validate(each) for each in values]
-            elif name in SECTIONS:
-                sound[name] = SECTIONS[name].model_validate(values)
-    return Config.model_validate(sound)
-
-
-def _read(path: Path) -> dict[str, Any]:
+def load_sound_part(path: Path) -> Config:
+    """Read what is right of a faulty configuration; each key that is not keeps its default."""
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file; give the path of a TOML file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected a TOML file, cannot read it: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: expected TOML: {error}") from error
-    _anchor_paths(fields, path.resolve().parent)
+        fields = _read(path)
+    except ConfigError:
+        return Config()
+    if isinstance(fields.get("camera"), dict):
+        fields["camera"] = [fields["camera"]]
+    while fault := _first_fault(fields):
+        if not _dropped_inplace(fields, fault["loc"]):
+            return Config()
+    return Config.model_validate(fields)
+
+
+def _first_fault(fields: Fields) -> ErrorDetails | None:
+    try:
+        Config.model_validate(fields)
+    except ValidationError as error:
+        return error.errors()[0]
+    return None
+
+
+def _dropped_inplace(fields: Fields, place: tuple[int | str, ...]) -> bool:
+    """Take out the key that a fault is about, or its section; return whether something was there.
+
+    Args:
+        fields: Section to key to value.
+        place: Of the fault; empty where sections contradict each other.
+    """
+    section, *keys = place or ("output",)
+    values = fields.get(str(section))
+    if isinstance(values, list) and keys:
+        values, keys = values[int(keys[0])], keys[1:]
+    elif isinstance(values, list) and len(values) > 1:
+        # Cameras that contradict each other: the first ones stay.
+        values.pop()
+        return True
+    if isinstance(values, dict) and keys and keys[0] in values:
+        del values[keys[0]]
+        return True
+    return fields.pop(str(section), None) is not None
+
+
+def _read(path: Path) -> Fields:
+    fields = toml.read(path)
+    anchor_inplace(fields, path.resolve().parent)
     return fields
-
-
-def _anchor_paths(fields: dict[str, Any], folder: Path) -> None:
-    for section, key in (("model", "file"), ("mqtt", "password_file"), ("mqtt", "ca_file")):
-        values = fields.get(section)
-        if isinstance(values, dict) and isinstance(values.get(key), str):
-            values[key] = folder / values[key]
-    cameras = fields.get("camera")
-    for camera in cameras if isinstance(cameras, list) else [cameras]:
-        if not isinstance(camera, dict):
-            continue
-        scheme, _, location = str(camera.get("source", "")).partition(":")
-        if scheme in ANCHORED_SCHEMES and location:
-            camera["source"] = f"{scheme}:{folder / location.removeprefix('//')}"

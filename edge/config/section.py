@@ -10,7 +10,6 @@ from edge.messages.envelope import NAME_PATTERN
 
 Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
-Pixels = Annotated[int, Field(gt=0, le=16384)]
 
 
 class Section(BaseModel):
@@ -19,3 +18,8 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=False
     )
+
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """Return the keys that may stand in it."""
+        return list(cls.model_fields)

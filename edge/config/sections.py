@@ -35,14 +35,14 @@ class Model(Section):
         delegate: `cpu`, `edgetpu`, or `edgetpu:DEVICE`; nothing falls back to the CPU.
         score_threshold: In [0, 1]; `None` takes the model's own.
         iou_threshold: In [0, 1]; `None` takes the model's own.
-        max_detections: Most detections of one frame.
+        max_detections: Most detections of one frame; `None` takes 100.
     """
 
     file: Path | None = None
     threads: Annotated[int, Field(ge=0, le=64)] = 0
     score_threshold: Ratio | None = None
     iou_threshold: Ratio | None = None
-    max_detections: Annotated[int, Field(gt=0, le=1000)] = 100
+    max_detections: Annotated[int, Field(gt=0, le=1000)] | None = None
     delegate: str = delegates.CPU
 
     @field_validator("delegate")

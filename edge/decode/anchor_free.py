@@ -1,4 +1,4 @@
-"""Raw grids without anchors to candidate boxes.
+"""The head `anchor_free`: raw grids without anchors.
 
 Source: Ge et al. 2021, "YOLOX", section 2.1 (centre and logarithm of the sides); Tian et al. 2019,
 "FCOS", eq. 1 (distances); Li et al. 2020, "Generalized Focal Loss", eq. 3 (their distribution).
@@ -6,52 +6,137 @@ Source: Ge et al. 2021, "YOLOX", section 2.1 (centre and logarithm of the sides)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from edge.decode.activation import clamp_inplace
+from edge.decode.checks import (
+    Misfit,
+    cells_text,
+    expect_grid_roles,
+    expect_no_anchors,
+    expect_raw,
+    expect_shape,
+)
 from edge.decode.grids import BOX_SIDES, MAX_EXPONENT, GridRoles, Grids
-from edge.model.heads import AnchorFreeHead
+from edge.model.description import HeadSchema
+from edge.record import Record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model.spec import ModelSpec
+    from edge.clock import StageClock
+    from edge.model.description import Thresholds
+    from edge.model.spec import ModelSpec, Tensors
+    from edge.placement import Placement
+    from edge.results.detections import Detections
 
-# No input is so many cells wide: only a damaged float head says more.
+# Far over any input, and small enough that no area of a box overflows float32.
+MAX_STRIDE_PX = 2**16
+# No input is so many cells wide: only a damaged float output says more.
 MAX_CELLS = 2.0**16
 
 
+class AnchorFreeGrid(Record):
+    """One grid of H x W cells, each with one box.
+
+    Attributes:
+        boxes: Output role of the raw box, `(1, H, W, 4 * bins)`, side by side, then bin by bin.
+        scores: Output role of the raw class scores, `(1, H, W, C)`.
+        objectness: Output role of the raw objectness, `(1, H, W, 1)`; `None` where there is none.
+        stride_px: Input pixels of one cell, horizontally and vertically.
+    """
+
+    boxes: str
+    scores: str
+    objectness: str | None = None
+    stride_px: Annotated[int, Field(ge=1, le=MAX_STRIDE_PX)]
+
+
+class AnchorFreeHead(HeadSchema):
+    """Raw grids without anchors (YOLOX, YOLOv6, v8 to v11); scores are sigmoids.
+
+    Attributes:
+        boxes: What a raw box says, in strides. `center_exp`: centre from the cell's corner, and
+            the logarithm of width and height (YOLOX). `distances`: left, top, right, bottom from
+            the cell's centre (bins is 1; YOLOv6). `distribution`: each of these as the mean of a
+            softmax over bins 0, 1, 2 … (v8, v9, v11; Li et al. 2020, "Generalized Focal Loss").
+        bins: Of each side; 1 unless `distribution`.
+    """
+
+    kind: Literal["anchor_free"] = "anchor_free"
+    grids: Annotated[tuple[AnchorFreeGrid, ...], Field(min_length=1)]
+    boxes: Literal["center_exp", "distances", "distribution"]
+    bins: Annotated[int, Field(ge=1)] = 1
+
+
+def check(spec: ModelSpec) -> None:
+    """Compare the head with the outputs and the labels.
+
+    Raises:
+        Misfit: They disagree.
+    """
+    head = spec.description.head_as(AnchorFreeHead)
+    expect_raw(spec)
+    expect_no_anchors(spec.description)
+    if (head.boxes == "distribution") != (head.bins > 1):
+        raise Misfit(
+            "a distribution has 2 or more bins and other boxes 1, the description says "
+            f"{head.boxes} with bins = {head.bins}"
+        )
+    expect_grid_roles(spec, [_roles(grid) for grid in head.grids], head="an anchor-free head")
+    labels = len(spec.description.labels)
+    for grid in head.grids:
+        cells = _expected_cells(spec, grid)
+        widths = {grid.boxes: BOX_SIDES * head.bins, grid.scores: labels}
+        if grid.objectness is not None:
+            widths[grid.objectness] = 1
+        for role, width in widths.items():
+            reason = f"a stride of {grid.stride_px} px, {head.bins} bins and {labels} labels"
+            expect_shape(spec, role, (1, *cells, width), reason=reason)
+
+
+def _roles(grid: AnchorFreeGrid) -> list[str]:
+    return [role for role in (grid.boxes, grid.scores, grid.objectness) if role is not None]
+
+
+def _expected_cells(spec: ModelSpec, grid: AnchorFreeGrid) -> tuple[int, int]:
+    """Return the rows and columns that a stride makes of the input; the last may be a part."""
+    width, height = spec.description.input.size_wh
+    return math.ceil(height / grid.stride_px), math.ceil(width / grid.stride_px)
+
+
+def describe(spec: ModelSpec) -> list[tuple[str, str]]:
+    """Return what `edge inspect` says of the head."""
+    head = spec.description.head_as(AnchorFreeHead)
+    bins = f" over {head.bins} bins" if head.bins > 1 else ""
+    lines = [("head", f"anchor_free, boxes {head.boxes}{bins}")]
+    for grid in head.grids:
+        cells, roles = cells_text(spec.outputs[grid.boxes]), ", ".join(_roles(grid))
+        lines.append(("grid", f"{cells} cells in {roles}, stride {grid.stride_px} px"))
+    return lines
+
+
 class AnchorFreeDecoder:
-    """Decodes the heads of one model into buffers of its own.
+    """Decodes the tensors of one model into buffers of its own.
 
     Args:
         spec: The model; its head is an `AnchorFreeHead`.
-        score_threshold: Least score of a candidate, in [0, 1], compared in float32.
-        max_candidates: Most that `decode` gives, >= 1; the best ones stay.
+        thresholds: Of a candidate, and of the detections that are made of them.
 
     Attributes:
-        boxes: `(max_candidates, 4)` float32, xyxy, input pixels, not clipped, finite; of damaged
-            distances perhaps with its sides swapped.
-        scores: `(max_candidates,)` float32 in [0, 1].
-        class_ids: `(max_candidates,)` int32, indices into the labels.
+        candidates: Those of the last frame.
     """
 
-    def __init__(
-        self, spec: ModelSpec, *, score_threshold: float, max_candidates: int = 256
-    ) -> None:
-        head = spec.manifest.head
-        if not isinstance(head, AnchorFreeHead):
-            raise TypeError(f"expected an anchor-free head, got {head.kind}")
+    def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
+        head = spec.description.head_as(AnchorFreeHead)
         self._boxes_kind = head.boxes
         self._box_width = BOX_SIDES * head.bins
-        self._grids = Grids(
-            spec,
-            [GridRoles(grid.boxes, grid.objectness, grid.scores) for grid in head.grids],
-            score_threshold=score_threshold,
-            max_candidates=max_candidates,
-        )
+        roles = [GridRoles(grid.boxes, grid.objectness, grid.scores) for grid in head.grids]
+        self._grids = Grids(spec, roles, thresholds)
         # Of a box of distances the origin is the cell's centre, of others its corner.
         inset = 0.0 if head.boxes == "center_exp" else 0.5
         self._geometry = np.concatenate(
@@ -60,27 +145,27 @@ class AnchorFreeDecoder:
                 for grid, shape in zip(head.grids, self._grids.shapes, strict=True)
             ]
         )
-        self.boxes = self._grids.candidates.boxes
-        self.scores = self._grids.candidates.scores
-        self.class_ids = self._grids.candidates.class_ids
+        self.candidates = self._grids.candidates
 
-    def decode(self, heads: dict[str, NDArray[Any]]) -> int:
-        """Decode the candidates of one frame into rows ``[:n]`` of the buffers.
+    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
+        """Return what one frame shows, on the source frame; borrowed until the next call."""
+        self.find(tensors)
+        return self.candidates.detections(placement, clock)
 
-        They stand in the order of the heads: by grid and cell, then by class. Of equal
+    def find(self, tensors: Tensors) -> int:
+        """Find the candidates of one frame, and return their number.
+
+        They stand in the order of the tensors: by grid and cell, then by class. Of equal
         scores beyond the capacity the earlier stay. A score that is NaN never passes, and of the
         best those with a box that is NaN are dropped. Nothing made here grows with cells times
         classes, only with the candidates.
 
         Args:
-            heads: Output role to raw tensor, of the spec's shapes and dtypes; read only.
-
-        Returns:
-            `n`, the number of candidates.
+            tensors: Of the spec's shapes and dtypes; read only.
         """
-        if self._grids.select(heads) == 0:
+        if self._grids.select(tensors) == 0:
             return 0
-        raw = self._grids.raw_boxes(heads, width=self._box_width)
+        raw = self._grids.raw_boxes(tensors, width=self._box_width)
         if self._boxes_kind == "distribution":
             sides = _means(raw.reshape(len(raw) * BOX_SIDES, -1)).reshape(-1, BOX_SIDES)
         else:
@@ -92,7 +177,7 @@ class AnchorFreeDecoder:
     def _fill_boxes(self, sides: NDArray[np.float64]) -> None:
         """Turn `(n, 4)` sides, in cells, into the boxes of the candidates; overwrites them."""
         count = len(sides)
-        geometry = self._geometry.take(self._grids.candidates.cells[:count], axis=0)  # (n, 3)
+        geometry = self._geometry.take(self.candidates.cells[:count], axis=0)  # (n, 3)
         origins_xy, stride_px = geometry[:, :2], geometry[:, 2:]
         if self._boxes_kind == "center_exp":
             origins_xy += sides[:, :2]
@@ -101,7 +186,7 @@ class AnchorFreeDecoder:
             before, behind = halves, halves
         else:
             before, behind = sides[:, :2], sides[:, 2:]
-        boxes = self.boxes[:count]
+        boxes = self.candidates.boxes[:count]
         np.multiply(origins_xy - before, stride_px, out=boxes[:, :2])
         np.multiply(origins_xy + behind, stride_px, out=boxes[:, 2:])
 

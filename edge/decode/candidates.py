@@ -1,6 +1,7 @@
-"""Candidates: what passed the threshold, best first to stay, in buffers that hold no more.
+"""Candidates: what passed the threshold, best first to stay, and what suppression leaves of them.
 
-Every decoder fills these, in the order of its heads: by grid, cell and anchor, then by class.
+Every decoder of boxes fills these, in the order of its tensors: by grid, cell and anchor, then by
+class.
 """
 
 from __future__ import annotations
@@ -9,34 +10,46 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.decode.suppress import Suppressor
+from edge.results.detections import Detections
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from edge.clock import StageClock
+    from edge.model.description import Thresholds
+    from edge.placement import Placement
 
 POSITION_BITS = 32
 POSITION_MASK = (1 << POSITION_BITS) - 1
 SIGN_SHIFT, MAGNITUDE_MASK = 31, 0x7FFFFFFF
+WORD_BYTES, BYTE_BITS, BYTE_MASK = 8, 3, 7
 
 
 class Candidates:
     """The best candidates of one frame, and of equal ones the first.
 
     Args:
-        capacity: Most that stay, >= 1.
+        thresholds: How many stay, how many detections there may be, and how far they may overlap.
 
     Attributes:
-        boxes: `(capacity, 4)` float32, xyxy, input pixels, not clipped, finite.
+        boxes: `(capacity, 4)` float32, xyxy, input pixels, not clipped, finite; of damaged
+            distances perhaps with its sides swapped.
         scores: `(capacity,)` float32 in [0, 1].
         class_ids: `(capacity,)` int32, indices into the labels.
-        cells: `(capacity,)` int64, rising: in which row of the heads each stood.
+        cells: `(capacity,)` int64, rising: in which row of the tensors each stood.
         count: Rows in use.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, thresholds: Thresholds) -> None:
+        capacity = thresholds.candidates
         self.boxes = np.zeros((capacity, 4), np.float32)
         self.scores = np.zeros(capacity, np.float32)
         self.class_ids = np.zeros(capacity, np.int32)
         self.cells = np.zeros(capacity, np.int64)
         self.count = 0
+        self._thresholds = thresholds
+        self._suppressor = Suppressor(capacity)
 
     def add(
         self, cells: NDArray[np.int64], class_ids: NDArray[np.int64], scores: NDArray[np.float32]
@@ -62,26 +75,74 @@ class Candidates:
         self.count = end
 
     def drop_nan(self) -> int:
-        """Drop what has a box that is not a number, as damaged float heads give it.
+        """Drop what has a box that is not a number, as damaged float tensors give it.
 
         Returns:
             How many are left.
         """
-        is_number: NDArray[np.bool_] = np.logical_not(
-            np.isnan(self.boxes[: self.count]).any(axis=1)
+        boxes = self.boxes[: self.count]
+        is_number: NDArray[np.bool_] = np.logical_not(np.isnan(boxes).any(axis=1))
+        return self._keep(is_number)
+
+    def detections(self, placement: Placement, clock: StageClock) -> Detections:
+        """Suppress, and go back to source pixels; borrowed until the next frame.
+
+        What lay wholly outside the frame has no area once it is clipped, and is dropped. The time
+        so far goes to the stage `decode`, that of this to `suppress`.
+        """
+        clock.lap("decode")
+        self.count = self._suppressor.suppress_inplace(
+            self.boxes[: self.count],
+            self.scores[: self.count],
+            self.class_ids[: self.count],
+            iou_threshold=self._thresholds.iou,
+            max_detections=self._thresholds.max_detections,
         )
-        self.count = keep_inplace(is_number, (self.boxes, self.scores, self.class_ids))
+        boxes = self.boxes[: self.count]
+        placement.boxes_to_source_inplace(boxes)
+        count = self._keep((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        found = Detections(self.boxes[:count], self.scores[:count], self.class_ids[:count])
+        clock.lap("suppress")
+        return found
+
+    def _keep(self, keeps: NDArray[np.bool_]) -> int:
+        """Close up the rows in use that `keeps` `(count,)` marks; return their number."""
+        if not keeps.all():
+            rows = keeps.nonzero()[0]
+            for buffer in (self.boxes, self.scores, self.class_ids):
+                buffer[: len(rows)] = buffer[rows]
+            self.count = len(rows)
         return self.count
 
 
-def keep_inplace(keeps: NDArray[np.bool_], buffers: tuple[NDArray[Any], ...]) -> int:
-    """Close up the rows that `keeps` `(n,)` marks among the first n; return their number."""
-    if keeps.all():
-        return len(keeps)
-    rows = keeps.nonzero()[0]
-    for buffer in buffers:
-        buffer[: len(rows)] = buffer[rows]
-    return len(rows)
+class Flags:
+    """Flags, few of very many set, whose positions are found eight at a time; buffers made once.
+
+    Of 512,000 flags with 20 set, x86, NumPy 2.4: 17 µs, where `nonzero` of them all takes 46.
+
+    Args:
+        count: Number of flags.
+
+    Attributes:
+        each: `(count,)`, to be written.
+    """
+
+    def __init__(self, count: int) -> None:
+        words = -(-count // WORD_BYTES)
+        flags = np.zeros(words * WORD_BYTES, np.bool_)  # those past the count are never set
+        self.each = flags[:count]
+        self._words = flags.view(np.uint64)
+        self._is_word_set = np.zeros(words, np.bool_)
+
+    def positions(self) -> NDArray[np.int64]:
+        """Return where flags are set, `(n,)`, rising; a new array."""
+        words = np.not_equal(self._words, 0, out=self._is_word_set).nonzero()[0]
+        bytes_set = self._words.take(words).view(np.bool_).nonzero()[0]  # of those words
+        words <<= BYTE_BITS
+        positions = words.take(bytes_set >> BYTE_BITS)
+        bytes_set &= BYTE_MASK
+        positions += bytes_set
+        return positions
 
 
 def best_rows(values: NDArray[Any], *, keep: int) -> NDArray[np.int64]:

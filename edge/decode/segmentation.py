@@ -1,15 +1,16 @@
-"""The output of a segmentation head to a class id a cell, without dequantising anything."""
+"""The head `segmentation`: a class id a cell, without dequantising anything."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from edge.decode.activation import least_raw, logit
+from edge.decode.checks import Misfit, cells_text, expect_no_anchors, expect_raw, expect_roles
 from edge.errors import ModelError
-from edge.model.heads import SegmentationHead
+from edge.model.description import HeadSchema
 from edge.results.class_map import ClassMap
 
 if TYPE_CHECKING:
@@ -17,14 +18,100 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.model.spec import ModelSpec
+    from edge.clock import StageClock
+    from edge.model.description import Thresholds
+    from edge.model.spec import ModelSpec, Tensors, TensorSpec
     from edge.placement import Placement
 
+ROLE = "classes"
+MAX_CLASSES = 256  # a class map is uint8
 BINARY_CLASSES = 2
+MAP_AXES, SCORE_AXES = 3, 4  # (1, H, W) and (1, H, W, C)
+NEEDED = {
+    "argmax": "integers (1, H, W) or (1, H, W, 1)",
+    "sigmoid": "(1, H, W, 1)",
+    "softmax": "(1, H, W, C) with C >= 2",
+    "none": "(1, H, W, C)",
+}
+
+
+class SegmentationHead(HeadSchema):
+    """A class for each cell of the output role `classes`.
+
+    Attributes:
+        activation: What the output holds. `sigmoid`: raw scores `(1, H, W, 1)` of the foreground,
+            labels are (background, foreground); `softmax`: raw scores `(1, H, W, C)`; `none`:
+            probabilities of either shape, as the graph made them; `argmax`: class ids, integers,
+            `(1, H, W)` or `(1, H, W, 1)`.
+        background: Class id that is nothing in particular and is left out of results, or `None`.
+    """
+
+    kind: Literal["segmentation"] = "segmentation"
+    activation: Literal["sigmoid", "softmax", "none", "argmax"]
+    background: int | None = 0
+
+
+def check(spec: ModelSpec) -> None:
+    """Compare the head with the output and the labels.
+
+    Raises:
+        Misfit: They disagree.
+    """
+    head = spec.description.head_as(SegmentationHead)
+    if head.activation != "argmax":
+        expect_raw(spec)
+    expect_no_anchors(spec.description)
+    expect_roles(spec, {ROLE}, head="a segmentation head")
+    output = spec.outputs[ROLE]
+    if not _fits(head, output):
+        raise Misfit(
+            f"output {ROLE} is {output.shape} {output.dtype}, but a segmentation head "
+            f"with activation {head.activation} needs {NEEDED[head.activation]}"
+        )
+    labels = len(spec.description.labels)
+    # One channel tells two classes apart.
+    classes = labels if head.activation == "argmax" else max(BINARY_CLASSES, output.shape[-1])
+    if labels != classes or not BINARY_CLASSES <= labels <= MAX_CLASSES:
+        expected = f"{BINARY_CLASSES} to {MAX_CLASSES}" if labels == classes else str(classes)
+        raise Misfit(
+            f"the description has {labels} labels, but output {ROLE} {output.shape} needs "
+            f"{expected}"
+        )
+    if head.background is not None and not 0 <= head.background < labels:
+        raise Misfit(
+            f"the head's background is class {head.background}, but there are labels "
+            f"0 to {labels - 1}"
+        )
+
+
+def _fits(head: SegmentationHead, output: TensorSpec) -> bool:
+    axes = len(output.shape)
+    if axes not in (MAP_AXES, SCORE_AXES) or output.shape[0] != 1 or min(output.shape) < 1:
+        return False
+    channels = output.shape[-1]
+    if head.activation == "argmax":
+        return output.dtype.kind in "iu" and (axes == MAP_AXES or channels == 1)
+    if axes != SCORE_AXES or output.dtype.kind not in "iuf":
+        return False
+    if head.activation == "sigmoid":
+        return channels == 1
+    return head.activation == "none" or channels >= BINARY_CLASSES
+
+
+def describe(spec: ModelSpec) -> list[tuple[str, str]]:
+    """Return what `edge inspect` says of the head."""
+    head = spec.description.head_as(SegmentationHead)
+    number = head.background
+    background = "none" if number is None else f"{number} ({spec.description.labels[number]})"
+    text = (
+        f"segmentation, {cells_text(spec.outputs[ROLE])} cells, activation {head.activation}, "
+        f"background class {background}"
+    )
+    return [("head", text)]
 
 
 class SegmentationDecoder:
-    """Decodes the head of one model into a buffer of its own.
+    """Decodes the output of one model into a buffer of its own.
 
     Of equal scores the lowest class id wins, and NaN loses against every number. Of 256 x 256 cells
     on x86: 4 µs for a threshold, 30 for two classes, 90 for four, 600 to 800 for 21; NumPy's
@@ -32,27 +119,23 @@ class SegmentationDecoder:
 
     Args:
         spec: The model; its output is `classes`, laid out as `SegmentationHead` says.
-        score_threshold: Least score of the foreground where one channel stands for two classes, in
-            [0, 1], compared in float32; of several channels the greatest wins, whatever its score.
+        thresholds: `score` is the least of the foreground where one channel stands for two classes;
+            of several channels the greatest wins, whatever its score.
 
     Attributes:
-        head: The spec's.
         class_ids: `(H, W)` uint8, of the output's resolution.
     """
 
-    def __init__(self, spec: ModelSpec, *, score_threshold: float) -> None:
-        head = spec.manifest.head
-        if not isinstance(head, SegmentationHead):
-            raise TypeError(f"expected a segmentation head, got {head.kind}")
-        output = spec.outputs["classes"]
-        self.head = head
-        self._input_wh = spec.manifest.input.size_wh
-        self._labels = len(spec.manifest.labels)
+    def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
+        head = spec.description.head_as(SegmentationHead)
+        output = spec.outputs[ROLE]
+        self._input_wh = spec.description.input.size_wh
+        self._labels = len(spec.description.labels)
         height, width = output.shape[1:3]
         # Ids have one channel, whether the shape says so or not.
         self._channels = 1 if head.activation == "argmax" else output.shape[3]
         self.class_ids = np.zeros((height, width), np.uint8)
-        real = logit(score_threshold) if head.activation == "sigmoid" else score_threshold
+        real = logit(thresholds.score) if head.activation == "sigmoid" else thresholds.score
         self._threshold = least_raw(output, real)
         # One compare cannot pass NaN over, which only a float output can hold.
         self._is_pair = self._channels == BINARY_CLASSES and output.dtype.kind != "f"
@@ -63,24 +146,26 @@ class SegmentationDecoder:
         self._winner = np.empty(kept, np.uint8)
         self._fill = self._filler(head)
 
-    def decode(self, heads: dict[str, NDArray[Any]]) -> int:
-        """Decode one frame into `class_ids`; nothing made here grows with the image.
+    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> ClassMap:
+        """Return the cells that the frame covers; borrowed until the next call.
+
+        Nothing made here grows with the image.
 
         Args:
-            heads: Output role to raw tensor, of the spec's shapes and dtypes; read only.
-
-        Returns:
-            The number of cells.
+            tensors: Of the spec's shapes and dtypes; read only.
+            placement: Where the frame lies in the input.
+            clock: Told when the stage `decode` is over.
 
         Raises:
             ModelError: The graph gave a class id that has no label.
         """
-        output = heads["classes"].reshape(*self.class_ids.shape, self._channels)  # (H, W, C)
-        self._fill(output)
-        return self.class_ids.size
+        self._fill(tensors[ROLE].reshape(*self.class_ids.shape, self._channels))  # (H, W, C)
+        seen = self._within(placement)
+        clock.lap("decode")
+        return seen
 
-    def class_map(self, placement: Placement) -> ClassMap:
-        """Return the part of `class_ids` where the frame lies: a view, until the next `decode`."""
+    def _within(self, placement: Placement) -> ClassMap:
+        """Return the part of `class_ids` where the frame lies, a view."""
         height, width = self.class_ids.shape
         columns, rows = (
             _cells(

@@ -1,4 +1,4 @@
-"""Raw YOLO grids with anchors to candidate boxes.
+"""The head `yolo`: raw YOLO grids with anchors.
 
 Source: Redmon and Farhadi 2018, "YOLOv3: An Incremental Improvement", section 2.1; the factor of
 the centre: Bochkovskiy et al. 2020, "YOLOv4", section 3.4 (grid sensitivity); squared sides: the
@@ -7,85 +7,178 @@ public definition of YOLOv5, ``(2 sigmoid(t))^2 * anchor``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from edge.decode.activation import clamp_inplace, sigmoid_inplace
+from edge.decode.checks import (
+    Misfit,
+    cells_text,
+    expect_grid_roles,
+    expect_no_anchors,
+    expect_raw,
+    expect_shape,
+    grid_cells,
+)
 from edge.decode.grids import BOX_SIDES, MAX_EXPONENT, GridRoles, Grids
-from edge.model.heads import YoloHead
+from edge.model.description import HeadSchema
+from edge.record import Record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model.heads import YoloGrid
-    from edge.model.spec import ModelSpec
+    from edge.clock import StageClock
+    from edge.model.description import Thresholds
+    from edge.model.spec import ModelSpec, Tensors
+    from edge.placement import Placement
+    from edge.results.detections import Detections
+
+# Far over any input, and small enough that no area of a box overflows float32.
+MAX_SIDE_PX = 2**16
+SidePx = Annotated[float, Field(gt=0, le=MAX_SIDE_PX)]
+
+
+class YoloGrid(Record):
+    """One grid of H x W cells with B anchors each, over the whole input.
+
+    With three output roles, of shapes `(1, H, W, B * 4)` (tx, ty, tw, th), `(1, H, W, B)` and
+    `(1, H, W, B * C)`, anchor by anchor. The three may be one and the same role: then its
+    `(1, H, W, B * (5 + C))` channels are, anchor by anchor, tx, ty, tw, th, objectness, classes.
+
+    Attributes:
+        boxes: Output role of the raw box offsets.
+        objectness: Output role of the raw objectness.
+        scores: Output role of the raw class scores.
+        anchors_px: Width and height of each of the B anchors, input pixels.
+        scale_xy: Of the centre in its cell, `scale_x_y` of Darknet:
+            ``scale_xy * sigmoid(t) - (scale_xy - 1) / 2``.
+    """
+
+    boxes: str
+    objectness: str
+    scores: str
+    anchors_px: Annotated[tuple[tuple[SidePx, SidePx], ...], Field(min_length=1)]
+    scale_xy: Annotated[float, Field(ge=1, le=16)] = 1.0
+
+
+class YoloHead(HeadSchema):
+    """Raw YOLO grids with anchors (v2 to v7); a score is sigmoid(objectness) times the class's.
+
+    Attributes:
+        sides: How a raw side becomes pixels: `exp`, anchor times e^t (v2, v3, v4); `square`, anchor
+            times (2 sigmoid(t))^2 (v5, v7).
+        classes: Independent scores (`sigmoid`), or one among the classes (`softmax`, region of v2).
+    """
+
+    kind: Literal["yolo"] = "yolo"
+    grids: Annotated[tuple[YoloGrid, ...], Field(min_length=1)]
+    sides: Literal["exp", "square"] = "exp"
+    classes: Literal["sigmoid", "softmax"] = "sigmoid"
+
+
+def check(spec: ModelSpec) -> None:
+    """Compare the head with the outputs and the labels.
+
+    Raises:
+        Misfit: They disagree.
+    """
+    head = spec.description.head_as(YoloHead)
+    expect_raw(spec)
+    expect_no_anchors(spec.description)
+    named = [_roles(grid) for grid in head.grids]
+    expect_grid_roles(spec, named, head="a YOLO head")
+    labels = len(spec.description.labels)
+    for grid, names in zip(head.grids, named, strict=True):
+        anchors = len(grid.anchors_px)
+        widths = [anchors * BOX_SIDES, anchors, anchors * labels]
+        if len(names) == 1:
+            widths = [sum(widths)]
+        cells = grid_cells(grid.boxes, spec.outputs[grid.boxes])
+        for role, width in zip(names, widths, strict=True):
+            reason = f"{anchors} anchors and {labels} labels"
+            expect_shape(spec, role, (1, *cells, width), reason=reason)
+
+
+def _roles(grid: YoloGrid) -> list[str]:
+    """Return the roles of a grid, each once: three, or the one of a combined output."""
+    names = list(dict.fromkeys([grid.boxes, grid.objectness, grid.scores]))
+    if len(names) == 2:  # noqa: PLR2004 - neither each for itself nor all in one
+        raise Misfit(
+            "a YOLO grid has its boxes, objectness and scores in three output roles or in one, "
+            f"the description names {grid.boxes}, {grid.objectness}, {grid.scores}"
+        )
+    return names
+
+
+def describe(spec: ModelSpec) -> list[tuple[str, str]]:
+    """Return what `edge inspect` says of the head."""
+    head = spec.description.head_as(YoloHead)
+    lines = [("head", f"yolo, sides {head.sides}, classes {head.classes}")]
+    for grid in head.grids:
+        anchors = ", ".join(f"{width:g} x {height:g}" for width, height in grid.anchors_px)
+        cells = cells_text(spec.outputs[grid.boxes])
+        text = (
+            f"{cells} cells in {', '.join(_roles(grid))}, centre times {grid.scale_xy:g}, "
+            f"anchors {anchors} px"
+        )
+        lines.append(("grid", text))
+    return lines
 
 
 class YoloDecoder:
-    """Decodes the heads of one model into buffers of its own.
+    """Decodes the tensors of one model into buffers of its own.
 
     Args:
         spec: The model; its head is a `YoloHead`.
-        score_threshold: Least score of a candidate, in [0, 1], compared in float32.
-        max_candidates: Most that `decode` gives, >= 1; the best ones stay.
+        thresholds: Of a candidate, and of the detections that are made of them.
 
     Attributes:
-        boxes: `(max_candidates, 4)` float32, xyxy, input pixels, not clipped, finite.
-        scores: `(max_candidates,)` float32 in [0, 1].
-        class_ids: `(max_candidates,)` int32, indices into the labels.
+        candidates: Those of the last frame.
     """
 
-    def __init__(
-        self, spec: ModelSpec, *, score_threshold: float, max_candidates: int = 256
-    ) -> None:
-        head = spec.manifest.head
-        if not isinstance(head, YoloHead):
-            raise TypeError(f"expected a YOLO head, got {head.kind}")
+    def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
+        head = spec.description.head_as(YoloHead)
         self._has_square_sides = head.sides == "square"
-        self._grids = Grids(
-            spec,
-            [
-                GridRoles(grid.boxes, grid.objectness, grid.scores, anchors=len(grid.anchors_px))
-                for grid in head.grids
-            ],
-            classes=head.classes,
-            score_threshold=score_threshold,
-            max_candidates=max_candidates,
-        )
+        roles = [
+            GridRoles(grid.boxes, grid.objectness, grid.scores, anchors=len(grid.anchors_px))
+            for grid in head.grids
+        ]
+        self._grids = Grids(spec, roles, thresholds, classes=head.classes)
         self._geometry = np.concatenate(
             [
-                _geometry(grid, shape, input_wh=spec.manifest.input.size_wh)
+                _geometry(grid, shape, input_wh=spec.description.input.size_wh)
                 for grid, shape in zip(head.grids, self._grids.shapes, strict=True)
             ]
         )
-        self.boxes = self._grids.candidates.boxes
-        self.scores = self._grids.candidates.scores
-        self.class_ids = self._grids.candidates.class_ids
+        self.candidates = self._grids.candidates
 
-    def decode(self, heads: dict[str, NDArray[Any]]) -> int:
-        """Decode the candidates of one frame into rows ``[:n]`` of the buffers.
+    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
+        """Return what one frame shows, on the source frame; borrowed until the next call."""
+        self.find(tensors)
+        return self.candidates.detections(placement, clock)
 
-        They stand in the order of the heads: by grid, cell and anchor, then by class. Of equal
+    def find(self, tensors: Tensors) -> int:
+        """Find the candidates of one frame, and return their number.
+
+        They stand in the order of the tensors: by grid, cell and anchor, then by class. Of equal
         scores beyond the capacity the earlier stay. A score that is NaN never passes, and of the
         best those with a box that is NaN are dropped. Nothing made here grows with cells times
         classes, only with the candidates.
 
         Args:
-            heads: Output role to raw tensor, of the spec's shapes and dtypes; read only.
-
-        Returns:
-            `n`, the number of candidates.
+            tensors: Of the spec's shapes and dtypes; read only.
         """
-        if self._grids.select(heads) == 0:
+        if self._grids.select(tensors) == 0:
             return 0
-        self._fill_boxes(self._grids.raw_boxes(heads, width=BOX_SIDES).astype(np.float64))
+        self._fill_boxes(self._grids.raw_boxes(tensors, width=BOX_SIDES).astype(np.float64))
         return self._grids.drop_nan()
 
     def _fill_boxes(self, offsets: NDArray[np.float64]) -> None:
         """Decode `(n, 4)` offsets (tx, ty, tw, th) of the candidates; overwrites them."""
         count = len(offsets)
-        geometry = self._geometry.take(self._grids.candidates.cells[:count], axis=0)  # (n, 6)
+        geometry = self._geometry.take(self.candidates.cells[:count], axis=0)  # (n, 6)
         if self._has_square_sides:
             sigmoid_inplace(offsets)
             sides_wh = np.square(offsets[:, 2:]) * 4
@@ -95,7 +188,7 @@ class YoloDecoder:
             sigmoid_inplace(offsets[:, :2])
         centers_xy = offsets[:, :2] * geometry[:, :2] + geometry[:, 2:4]
         halves_wh = sides_wh * geometry[:, 4:]
-        boxes = self.boxes[:count]
+        boxes = self.candidates.boxes[:count]
         np.subtract(centers_xy, halves_wh, out=boxes[:, :2])
         np.add(centers_xy, halves_wh, out=boxes[:, 2:])
 

@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge import app
-from edge.capture.source import SourceOptions
+from edge import app, running
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
 from edge.config import reading as config
 from edge.demo import broker
 from edge.demo.subscriber import Subscriber
-from edge.draw.boxes import annotate_inplace
-from edge.draw.masks import overlay_inplace
 from edge.errors import SinkError
-from edge.messages import envelope as payload
-from edge.model.detector import Detector
-from edge.model.heads import SegmentationHead
+from edge.tasks import TASKS
 from edge.terminal import table
 
 if TYPE_CHECKING:
@@ -28,8 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.metrics import Summary
-    from edge.model.manifest import Manifest
-    from edge.model.segmenter import Segmenter
 
 ARRIVAL_TIMEOUT_S = 10.0
 # Of the annotated image: one panel a scene, side by side.
@@ -59,27 +53,21 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
                 "mqtt": {"url": f"mqtt://{broker.LOOPBACK}:{port}"},
             }
         )
-        manifest = app.model_file(settings).manifest
-        topic = _topic(manifest, settings.device.name, settings.cameras[0].name)
+        description = app.model_file(settings).description
+        topic = app.open_encoder(settings, description).topic(settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
-        with Subscriber(broker.LOOPBACK, port, topic=topic, show=_show) as subscriber:
-            summary = app.run(settings, max_frames=frames)
+        with Subscriber(broker.LOOPBACK, port, topics=[topic], show=_show) as subscriber:
+            summary = running.run(settings, max_frames=frames)
             if not subscriber.wait(summary.frames, timeout_s=ARRIVAL_TIMEOUT_S):
                 raise SinkError(
                     f"{summary.frames} messages were published, {subscriber.count} arrived within "
                     f"{ARRIVAL_TIMEOUT_S:g} s; try again on a machine with less to do"
                 )
     write_image(output, draw(model))
-    return f"\n{figures(summary, manifest)}\n{subscriber.count} messages arrived; see {output}"
+    return f"\n{figures(summary)}\n{subscriber.count} messages arrived; see {output}"
 
 
-def _topic(manifest: Manifest, device: str, camera: str) -> str:
-    if isinstance(manifest.head, SegmentationHead):
-        return payload.segmentation_topic(device, camera)
-    return payload.detections_topic(device, camera)
-
-
-def figures(summary: Summary, manifest: Manifest) -> str:
+def figures(summary: Summary) -> str:
     """Return a run's figures as a table and a line."""
     rows = [
         [name, *(f"{value:.2f}" for value in values)]
@@ -88,7 +76,7 @@ def figures(summary: Summary, manifest: Manifest) -> str:
     return (
         f"{table.render(['stage', 'p50 ms', 'p95 ms', 'p99 ms'], rows)}\n\n"
         f"{summary.frames} frames in {summary.elapsed_s:.2f} s: {summary.rate_hz:.1f} frames/s, "
-        f"invoke share {summary.invoke_ratio:.1%}, {app.seen_text(summary, manifest)}"
+        f"invoke share {summary.invoke_ratio:.1%}, {summary.seen}"
     )
 
 
@@ -98,17 +86,9 @@ def draw(file: Path | None = None) -> NDArray[np.uint8]:
     model = app.open_model(settings, app.model_file(settings), threads=1)
     panels = []
     for image in scene_frames():
-        _annotate_inplace(image, model)
+        TASKS[model.task].draw_inplace(image, model(image), model.description)
         panels.append(cv2.resize(image, PANEL_WH, interpolation=cv2.INTER_AREA))
     return np.hstack(panels)
-
-
-def _annotate_inplace(image: NDArray[np.uint8], model: Detector | Segmenter) -> None:
-    labels = model.spec.manifest.labels
-    if isinstance(model, Detector):
-        annotate_inplace(image, model.detect(image), labels)
-    else:
-        overlay_inplace(image, model.segment(image), labels, background=model.background)
 
 
 def scene_frames() -> list[NDArray[np.uint8]]:

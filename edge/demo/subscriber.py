@@ -1,18 +1,19 @@
-"""A client of its own that prints what arrives on the detections topic; for demonstrations."""
+"""A client of its own that prints what arrives from each camera; for demonstrations."""
 
 from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import SinkError
+from edge.tasks import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Self
 
@@ -20,27 +21,30 @@ CONNECT_TIMEOUT_S = 10.0
 
 
 class Subscriber:
-    """Counts a topic's messages, and shows one whenever the labels that were seen change.
+    """Counts the cameras' messages, and shows one whenever the labels that a camera saw change.
 
     Args:
         host: Of the broker.
         port: Of the broker.
-        topic: To subscribe to.
+        topics: To subscribe to, one a camera.
         show: Called with one line of text.
 
     Raises:
         SinkError: The broker gave no answer.
     """
 
-    def __init__(self, host: str, port: int, *, topic: str, show: Callable[[str], None]) -> None:
+    def __init__(
+        self, host: str, port: int, *, topics: Sequence[str], show: Callable[[str], None]
+    ) -> None:
         self.count = 0
-        self._topic = topic
         self._show = show
-        self._labels: list[str] = []
+        self._labels: dict[str, list[str]] = {}
         self._arrived = threading.Condition()
         self._subscribed = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self._client.on_connect = lambda client, *_: client.subscribe(
+            [(topic, 1) for topic in topics]
+        )
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
         self._client.connect(host, port)
@@ -66,28 +70,16 @@ class Subscriber:
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         payload = json.loads(message.payload)
-        labels = sorted(each["label"] for each in _seen(payload))
-        if labels != self._labels or not self.count:
-            self._labels = labels
-            self._show(f"{message.topic}  {summarize(payload)}")
+        seen = describe(message.topic, payload)
+        labels = sorted(label for label, _ in seen)
+        if labels != self._labels.get(message.topic):
+            self._labels[message.topic] = labels
+            self._show(f"{message.topic}  {summarize(payload['sequence'], seen)}")
         with self._arrived:
             self.count += 1
             self._arrived.notify_all()
 
 
-def summarize(payload: dict[str, Any]) -> str:
-    """Return a payload's detections or areas as one line."""
-    seen = ", ".join(_describe(each) for each in _seen(payload))
-    return f"frame {payload['sequence']}: {seen or 'nothing'}"
-
-
-def _seen(payload: dict[str, Any]) -> list[dict[str, Any]]:
-    seen: list[dict[str, Any]] = payload["detections" if "detections" in payload else "areas"]
-    return seen
-
-
-def _describe(seen: dict[str, Any]) -> str:
-    if "area_ratio" in seen:
-        return f"{seen['label']} {seen['area_ratio']:.1%}"
-    box = ", ".join(f"{side:.0f}" for side in seen["box_px"])
-    return f"{seen['label']} {seen['score']:.2f} at ({box}) px"
+def summarize(sequence: int, seen: Sequence[tuple[str, str]]) -> str:
+    """Return what was seen on a frame as one line."""
+    return f"frame {sequence}: {', '.join(text for _, text in seen) or 'nothing'}"

@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edge.model.description import Description
     from edge.results.detections import Detections
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_inplace(
+    image: NDArray[np.uint8], detections: Detections, description: Description
+) -> None:
+    """Draw what a detector saw on `(H, W, 3)` uint8, B G R."""
+    annotate_inplace(image, detections, description.labels)
 
 
 def annotate_inplace(

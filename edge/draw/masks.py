@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from edge.decode.segmentation import SegmentationHead
 from edge.draw.colors import class_color, luma
 from edge.draw.lettering import REFERENCE_HEIGHT_PX, printable
 
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.model.description import Description
     from edge.results.class_map import ClassMap
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 TINT = 0.45
 MAX_CLASSES = 256
 INSIDE = BRIGHT = 128  # of 255: half of a pixel, and of white
+
+
+def draw_inplace(image: NDArray[np.uint8], seen: ClassMap, description: Description) -> None:
+    """Draw what a segmenter saw on `(H, W, 3)` uint8, B G R."""
+    background = description.head_as(SegmentationHead).background
+    overlay_inplace(image, seen, description.labels, background=background)
 
 
 def overlay_inplace(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.evaluation.evaluation import Confusion, Mistakes
+from edge.evaluation.evaluation import Confusion, Mistakes, worst_first
 from edge.evaluation.judge import judge
 from edge.evaluation.truth import BoxTruth
 
@@ -67,18 +67,18 @@ def match_boxes(
     out = {number: ImageMatches() for number in image_ids}
     chosen = set(category_ids)
 
-    def is_judged(row: Row) -> bool:
-        return row["image_id"] in out and row["category_id"] in chosen
+    def judged(rows: Sequence[Row]) -> list[Row]:
+        return [row for row in rows if row["image_id"] in out and row["category_id"] in chosen]
 
-    left = [row for row in results if is_judged(row) and row["score"] >= score_threshold]
-    objects = [row for row in truth.fields["annotations"] if is_judged(row)]
+    left = [row for row in judged(results) if row["score"] >= score_threshold]
+    objects = judged(truth.fields["annotations"])
     for same_label in (True, False):
-        part = BoxTruth(truth.path, {**truth.fields, "annotations": objects}, truth.files)
-        judged = judge(
-            part, left, image_ids=image_ids, category_ids=category_ids, all_areas=False,
+        evaluated = judge(
+            BoxTruth(truth.path, {**truth.fields, "annotations": objects}, truth.files), left,
+            image_ids=image_ids, category_ids=category_ids, all_areas=False,
             iou_threshold=IOU_THRESHOLD, use_categories=same_label,
         )  # fmt: skip
-        pairs, ignored = _pairs(judged, left, objects)
+        pairs, ignored = _pairs(evaluated, left, objects)
         for found, detection in pairs:
             target = out[found["image_id"]]
             (target.found if same_label else target.confused).append((found, detection))
@@ -119,7 +119,7 @@ def confusion(
 
 def worst(matches: dict[int, ImageMatches]) -> tuple[Mistakes, ...]:
     """Return the images with mistakes, the most of them first."""
-    rows = [
+    return worst_first(
         Mistakes(
             key,
             image.mistakes,
@@ -127,9 +127,7 @@ def worst(matches: dict[int, ImageMatches]) -> tuple[Mistakes, ...]:
             f"{len(image.confused)} of another label",
         )
         for key, image in matches.items()
-        if image.mistakes
-    ]
-    return tuple(sorted(rows, key=lambda row: (-row.count, row.key)))
+    )
 
 
 def _pairs(
@@ -140,9 +138,7 @@ def _pairs(
     """Return (object, detection) pairs, and detections that lie on a crowd."""
     by_id = {row["id"]: row for row in annotations}
     pairs, ignored = [], []
-    for image in judged.evalImgs:
-        if image is None:
-            continue
+    for image in filter(None, judged.evalImgs):
         columns = zip(image["dtIds"], image["dtMatches"][0], image["dtIgnore"][0], strict=True)
         for result_id, annotation_id, is_ignored in columns:
             detection = results[int(result_id) - 1]  # loadRes numbers them from 1

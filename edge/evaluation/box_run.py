@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from edge.evaluation import box_mistakes
 from edge.evaluation.evaluation import Evaluation
-from edge.evaluation.judge import curves, judge, require, result_rows, summarize
+from edge.evaluation.judge import curves, judge, result_rows, summarize
+from edge.evaluation.label_files import library
 from edge.evaluation.matching import collect
 from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import match_labels
-from edge.model.detector import Detector
+from edge.model.loaded import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from edge.evaluation.box_mistakes import ImageMatches
     from edge.evaluation.truth import BoxTruth
-    from edge.model.manifest import ModelFile
+    from edge.model.loaded import LoadedModel
+    from edge.model.model_file import ModelFile
+    from edge.results.detections import Detections
 
 # Measured on 100 images of COCO with SSDLite-MobileNetV2, int8: mAP50-95 is 0.30378 at 0.001, 0.01
 # and 0.02 alike, 0.30278 at 0.05, 0.262 at 0.3; and with 256 candidates 0.30376, with 500 to 2000
@@ -35,15 +38,12 @@ NOTE = (
 )
 
 
-def open_detector(file: ModelFile, *, threads: int = 1) -> Detector:
+def open_detector(file: ModelFile, *, threads: int = 1) -> LoadedModel:
     """Return a detector that keeps what mAP counts, down to the low scores."""
-    return Detector(
-        file,
-        threads=threads,
-        score_threshold=SCORE_THRESHOLD,
-        max_candidates=MAX_CANDIDATES,
-        max_detections=MAX_DETECTIONS,
+    thresholds = file.description.thresholds(
+        score=SCORE_THRESHOLD, max_detections=MAX_DETECTIONS, max_candidates=MAX_CANDIDATES
     )
+    return load_model(file, threads=threads, thresholds=thresholds)
 
 
 class BoxRun:
@@ -65,8 +65,8 @@ class BoxRun:
     """
 
     def __init__(self, file: ModelFile, truth: BoxTruth, *, threads: int = 1) -> None:
-        require()
-        self.match = match_labels(file.manifest.labels, truth.category_names(), truth.path)
+        library("pycocotools.cocoeval")  # before any image is run
+        self.match = match_labels(file.description.labels, truth.category_names(), truth.path)
         self.results: list[dict[str, Any]] = []
         self.file = file
         self._truth = truth
@@ -74,7 +74,9 @@ class BoxRun:
 
     def see(self, image_id: int, image: NDArray[np.uint8]) -> None:
         """Run the four stages on one image and keep what it found."""
-        self.results.extend(result_rows(image_id, self._model.run(image), self.match))
+        self.results.extend(
+            result_rows(image_id, cast("Detections", self._model.run(image)), self.match)
+        )
 
     def known_ids(self) -> list[int]:
         """Return the ids of the categories that it can be judged by."""
@@ -87,16 +89,15 @@ class BoxRun:
             image_ids: Images that were seen.
             category_ids: Such as `known_ids`, or what two models both know.
         """
-        truth, file = self._truth, self.file
+        truth, threshold = self._truth, self.file.description.score_threshold
         judged = judge(truth, self.results, image_ids=image_ids, category_ids=category_ids)
         metrics = summarize(judged)
         sample = collect(judged)
         names = {key: name for key, name in truth.category_names().items() if key in category_ids}
         matches = self.matches(image_ids, category_ids)
-        threshold = file.manifest.score_threshold
         per_category = curves(judged)
         return Evaluation(
-            file=file,
+            file=self.file,
             task="detection",
             images=len(image_ids),
             objects=sum(int(category.objects.sum()) for category in sample.categories),
@@ -127,5 +128,5 @@ class BoxRun:
             self.results,
             image_ids=image_ids,
             category_ids=category_ids,
-            score_threshold=self.file.manifest.score_threshold,
+            score_threshold=self.file.description.score_threshold,
         )

@@ -3,98 +3,103 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.image_header import read_size
-from edge.capture.images import load_image
+from edge.errors import SourceError
+from edge.evaluation.images import upright_size_wh
+from edge.evaluation.pairing import plain
 from edge.evaluation.truth import BoxTruth
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from edge.evaluation.faults import Faults
+    from edge.evaluation.pairing import Claim
 
 # Annotation tools round outwards, or count the last pixel in: that much is no fault.
 SLACK_PX = 1.0
-EXIF_MARK = b"Exif\0\0"
-EXIF_BYTES = 64 * 1024
 
 OUTSIDE = "boxes that stick out of their image, clipped"
+NAMELESS = "objects without name or box, left out"
 EMPTY = "boxes without area inside their image, left out"
 
+Corners = tuple[float, float, float, float]
 
-class BoxGatherer:
-    """Takes images and boxes one by one.
 
-    Args:
-        faults: Told of what is clipped or left out.
+@dataclass(frozen=True, slots=True)
+class LabelledBox:
+    """One object.
+
+    Attributes:
+        label: What it shows; may be empty.
+        corners: x_min, y_min, x_max, y_max, pixels, half-open; `None` where they cannot be read.
+        text: What it is called in messages.
+        is_crowd: Finding it or not does not count.
     """
 
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
-        self._files: dict[int, Path] = {}
+    label: str
+    corners: Corners | None
+    text: str
+    is_crowd: bool = False
 
-    def add_image(self, path: Path, size_wh: tuple[int, int]) -> int:
-        """Take an image; return its id."""
-        number = len(self._images) + 1
-        width, height = size_wh
-        self._images.append(
-            {"id": number, "file_name": path.name, "width": width, "height": height}
-        )
-        self._files[number] = path
-        return number
 
-    # A box, whose it is, what it shows, and what it is called in a message.
-    def add_box(  # noqa: PLR0913
-        self,
-        image_id: int,
-        category_id: int,
-        corners: tuple[float, float, float, float],
-        *,
-        size_wh: tuple[int, int],
-        name: str,
-        is_crowd: bool = False,
-    ) -> None:
-        """Take a box.
+def gather(
+    source: Path,
+    pairs: Iterable[tuple[Claim, Path]],
+    boxes_of: Callable[[Claim, tuple[int, int]], Iterable[LabelledBox]],
+    *,
+    labels: Iterable[str] = (),
+    faults: Faults,
+) -> BoxTruth:
+    """Return the truth of images and the files that are about them.
 
-        Args:
-            image_id: Of `add_image`.
-            category_id: One of the categories given to `truth`.
-            corners: x_min, y_min, x_max, y_max, pixels, half-open.
-            size_wh: Of the image, pixels.
-            name: Of the box, for messages.
-            is_crowd: Finding it or not does not count.
-        """
-        box = clip(corners, size_wh=size_wh, name=name, faults=self._faults)
-        if box is None:
-            return
-        x_min, y_min, x_max, y_max = box
-        width, height = x_max - x_min, y_max - y_min
-        self._annotations.append({
-            "id": len(self._annotations) + 1, "image_id": image_id, "category_id": category_id,
-            "bbox": [x_min, y_min, width, height], "area": width * height,
-            "iscrowd": int(is_crowd),
-        })  # fmt: skip
-
-    def truth(self, path: Path, categories: dict[int, str]) -> BoxTruth:
-        """Return what was taken."""
-        fields = {
-            "images": self._images,
-            "annotations": self._annotations,
-            "categories": [{"id": number, "name": name} for number, name in categories.items()],
-        }
-        return BoxTruth(path, fields, self._files, self._faults)
+    Args:
+        source: The set.
+        pairs: Each file with its image.
+        boxes_of: Called with a file and the size of its image; raises a `SourceError` for a file
+            that cannot be read.
+        labels: Known before any box is met.
+        faults: Told of what is clipped or left out.
+    """
+    ids: dict[str, int] = {}
+    for label in labels:
+        ids.setdefault(plain(label), len(ids) + 1)
+    images: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    files: dict[int, Path] = {}
+    for claim, image in pairs:
+        try:
+            width, height = size_wh = upright_size_wh(image)
+            boxes = boxes_of(claim, size_wh)
+        except SourceError as error:
+            faults.add("files that cannot be read, left out", str(error))
+            continue
+        number = len(images) + 1
+        files[number] = image
+        images.append({"id": number, "file_name": image.name, "width": width, "height": height})
+        for box in boxes:
+            if not box.label or box.corners is None:
+                faults.add(NAMELESS, box.text)
+                continue
+            clipped = clip(box.corners, size_wh=size_wh, name=box.text, faults=faults)
+            if clipped is None:
+                continue
+            bbox = to_xywh(clipped)
+            rows.append({
+                "id": len(rows) + 1, "image_id": number,
+                "category_id": ids.setdefault(plain(box.label), len(ids) + 1),
+                "bbox": bbox, "area": bbox[2] * bbox[3], "iscrowd": int(box.is_crowd),
+            })  # fmt: skip
+    categories = [{"id": number, "name": label} for label, number in ids.items()]
+    fields = {"images": images, "annotations": rows, "categories": categories}
+    return BoxTruth(source, fields, files, faults)
 
 
 def clip(
-    corners: tuple[float, float, float, float],
-    *,
-    size_wh: tuple[int, int],
-    name: str,
-    faults: Faults,
-) -> tuple[float, float, float, float] | None:
+    corners: Corners, *, size_wh: tuple[int, int], name: str, faults: Faults
+) -> Corners | None:
     """Return the part of a box that lies in its image, or `None`; both are told to `faults`.
 
     A box that sticks out by less than `SLACK_PX` is clipped without a word.
@@ -110,24 +115,17 @@ def clip(
         faults.add(EMPTY, name)
         return None
     clipped = (x_min, y_min, x_max, y_max)
-    if max(abs(a - b) for a, b in zip(clipped, corners, strict=True)) > SLACK_PX:
+    if not is_near(clipped, corners):
         faults.add(OUTSIDE, name)
     return clipped
 
 
-def upright_size_wh(path: Path) -> tuple[int, int]:
-    """Return width and height of an image as the board sees it, turned by its EXIF orientation.
-
-    Raises:
-        SourceError: It cannot be read, or is no JPEG, PNG or BMP image.
-    """
-    size_wh = read_size(path)
-    if size_wh is not None and not _has_exif(path):
-        return size_wh
-    height, width = load_image(path).shape[:2]
-    return width, height
+def is_near(one: Corners, other: Corners) -> bool:
+    """Return whether no side of two boxes differs by more than `SLACK_PX`."""
+    return all(abs(a - b) <= SLACK_PX for a, b in zip(one, other, strict=True))
 
 
-def _has_exif(path: Path) -> bool:
-    with path.open("rb") as file:
-        return EXIF_MARK in file.read(EXIF_BYTES)
+def to_xywh(corners: Corners) -> list[float]:
+    """Return x_min, y_min, width, height."""
+    x_min, y_min, x_max, y_max = corners
+    return [x_min, y_min, x_max - x_min, y_max - y_min]

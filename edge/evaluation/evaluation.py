@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from edge.evaluation.bootstrap import Interval, Sample
     from edge.evaluation.judge import Curve
     from edge.evaluation.stage_times import StageTime
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 Task = Literal["detection", "segmentation"]
 # Of most use in a confusion matrix of many classes.
@@ -62,6 +64,11 @@ class Mistakes:
     text: str
 
 
+def worst_first(rows: Iterable[Mistakes]) -> tuple[Mistakes, ...]:
+    """Return those that count any, the most first."""
+    return tuple(sorted(filter(lambda row: row.count, rows), key=lambda row: (-row.count, row.key)))
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """One model's figures on one labelled set.
@@ -105,30 +112,30 @@ class Evaluation:
 
 def to_fields(result: Evaluation) -> dict[str, Any]:
     """Return an evaluation as JSON has it."""
-    manifest = result.file.manifest
+    described = result.file.description
     return {
         "model": {
-            "file": str(result.file.path), "name": manifest.name, "digest": manifest.digest,
+            "file": str(result.file.path), "name": described.name, "digest": described.digest,
         },
         "task": result.task,
         "images": result.images,
         "objects": result.objects,
         "main_metric": result.main_metric,
         "metrics": result.metrics,
-        "intervals": {name: list(row) for name, row in result.intervals.items()},
+        "intervals": result.intervals,
         "classes": result.classes,
         "curves": {
-            label: {"precision": list(curve.precision), "scores": list(curve.scores)}
+            label: {"precision": curve.precision, "scores": curve.scores}
             for label, curve in result.curves.items()
         },
         "confusion": {
             "note": result.confusion.note,
-            "names": list(result.confusion.names),
+            "names": result.confusion.names,
             "counts": result.confusion.counts.tolist(),
         },
         "stages_ms": {
             name: {"p50": time.p50_ms, "p95": time.p95_ms, "mean": time.mean_ms}
             for name, time in result.stages.items()
         },
-        "notes": list(result.notes),
+        "notes": result.notes,
     }  # fmt: skip

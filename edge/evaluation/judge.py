@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.errors import DependencyError
+from edge.evaluation.label_files import library
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,20 +63,6 @@ def result_rows(image_id: int, found: Detections, match: LabelMatch) -> Iterable
         }
 
 
-def require() -> None:
-    """Fail early where there is no judge.
-
-    Raises:
-        DependencyError: pycocotools is not installed.
-    """
-    try:
-        import pycocotools.cocoeval  # noqa: F401, PLC0415 - not a board's dependency
-    except ImportError as error:
-        raise DependencyError(
-            "pycocotools is needed to judge boxes; type: pip install 'pycocotools>=2.0.8'"
-        ) from error
-
-
 # The truth, the results, and four choices of what to judge by.
 def judge(  # noqa: PLR0913
     truth: BoxTruth,
@@ -102,12 +88,10 @@ def judge(  # noqa: PLR0913
     Raises:
         DependencyError: pycocotools is not installed.
     """
-    require()
-    from pycocotools.cocoeval import COCOeval  # noqa: PLC0415
-
+    judge_type = library("pycocotools.cocoeval").COCOeval
     with contextlib.redirect_stdout(io.StringIO()):
         coco = _indexed(truth.fields)
-        evaluation = COCOeval(coco, _loaded(coco, results), "bbox")
+        evaluation = judge_type(coco, _loaded(coco, results), "bbox")
         evaluation.params.imgIds = sorted(image_ids)
         evaluation.params.catIds = sorted(category_ids)
         evaluation.params.useCats = int(use_categories)
@@ -150,9 +134,7 @@ def curves(evaluation: Any) -> dict[int, Curve]:  # noqa: ANN401
 
 
 def _indexed(fields: dict[str, Any]) -> Any:  # noqa: ANN401
-    from pycocotools.coco import COCO  # noqa: PLC0415
-
-    coco = COCO()
+    coco = library("pycocotools.coco").COCO()
     coco.dataset = fields
     coco.createIndex()
     return coco

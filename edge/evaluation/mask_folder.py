@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
-from edge.capture.image_header import PNG_MAGIC, png_chunks, read_size
-from edge.capture.opencv import silence_opencv
 from edge.errors import SourceError
 from edge.evaluation import names as names_file
-from edge.evaluation.faults import ABSENT, Faults
-from edge.evaluation.truth import MaskTruth
+from edge.evaluation.faults import Faults
+from edge.evaluation.images import opened
+from edge.evaluation.pairing import Claim, ImageIndex, absolute
+from edge.evaluation.truth import MaskTruth, merge_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,60 +19,66 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SUFFIXES = (".bmp", ".png")
+SUFFIXES = (".bmp", ".gif", ".png", ".tif", ".tiff")
 # A mask may be called as its image is, or so.
 NAME_END = "_mask"
 # Pixels that nobody judges. Source: VOC's `SegmentationClass`, Cityscapes' train ids.
 VOID = 255
 # Whether a folder holds 0 and 255 only, is told by so many of its masks.
 LOOKED_AT = 16
-COLOR_AXES = 3
+# Pillow's modes of gray values and of a palette's indices; the latter are class ids as they are.
+GRAY_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
 
 
 def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None) -> MaskTruth:
     """Find the mask of each of these images.
 
     Args:
-        folder: Of PNG or BMP files named as the images are, or so with `NAME_END`.
+        folder: Of masks named as the images are, or so with `NAME_END`.
         images: The images.
         names: Text of each class id; `None` looks for a file of them.
 
     Raises:
         SourceError: No mask fits an image, or those of the first images cannot be read.
     """
-    silence_opencv()
-    by_stem = {path.stem: path for path in reversed(images)}
     faults = Faults()
-    masks: dict[Path, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES:
-            continue
-        image = by_stem.get(path.stem.removesuffix(NAME_END))
-        if image is None:
-            faults.add(ABSENT, path.name)
-        elif image.resolve() != path.resolve():
-            masks[image] = path
-    if not masks:
+    index = ImageIndex(images)
+    pairs = index.pair(claims(folder, index), folder, faults)
+    images_of = {absolute(claim.place): image for claim, image in pairs}
+    if any(absolute(image) in images_of for image in images_of.values()):
         raise SourceError(
-            f"{folder}: expected masks named as the images are, found none; choose the folder that "
-            "belongs to the images"
+            f"{folder}: expected masks, found images among them of the same names; give a folder "
+            "that holds masks only"
         )
-    files = sorted(masks.items(), key=lambda pair: pair[0].name)
-    names_path = None if names else names_file.find(folder)
+    files = sorted(((image, claim.place) for claim, image in pairs), key=lambda pair: pair[0].name)
+    masks = [mask for _, mask in files]
+    labels = names or names_file.beside(folder, faults)
     return MaskTruth(
         path=folder,
-        files=tuple(files),
-        names=names_file.read(names_path) if names_path else names,
-        is_binary=_is_binary([mask for _, mask in files[:LOOKED_AT]]),
+        files=dict(enumerate(image for image, _ in files)),
+        masks=dict(enumerate(masks)),
+        names=labels,
+        is_binary=_is_binary(masks[:LOOKED_AT]),
+        merged=merge_names(dict(enumerate(labels or ())), faults),
         faults=faults,
     )
+
+
+def claims(folder: Path, index: ImageIndex) -> list[Claim]:
+    """Return the files of a folder that may be masks; an image may lie beside its own."""
+    every = [
+        Claim(path, path.name, stem=path.stem.removesuffix(NAME_END))
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+    ]
+    return [claim for claim in every if index.candidates(claim) or not index.holds(claim.place)]
 
 
 def read_mask(path: Path, *, is_binary: bool) -> NDArray[np.uint8]:
     """Read one mask: gray values, or a palette's indices.
 
     Args:
-        path: A PNG or BMP file.
+        path: Of an image file.
         is_binary: It must hold 0 and 255 only, which become 0 and 1.
 
     Returns:
@@ -90,7 +95,7 @@ def read_mask(path: Path, *, is_binary: bool) -> NDArray[np.uint8]:
                 "write it again without interpolation"
             )
         return (values // 255).astype(np.uint8)
-    if values.max(initial=0) > VOID:
+    if values.max(initial=0) > VOID or values.min(initial=0) < 0:
         raise SourceError(
             f"{path}: expected class ids up to {VOID}, found {values.max()}; write 8-bit class ids"
         )
@@ -114,56 +119,15 @@ def _levels(path: Path) -> set[int]:
 
 
 def _values(path: Path) -> NDArray[Any]:
-    """Return `(H, W)` gray values or indices, of uint8 or uint16."""
-    pixels: NDArray[Any] | None = None
-    palette = None
-    if read_size(path) is not None:
-        palette = _palette(path)
-        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise SourceError(
-            f"{path}: expected a PNG or BMP mask, found none that can be decoded; write it again"
-        )
-    if pixels.ndim < COLOR_AXES:
-        return pixels
-    colors = pixels[..., :3]  # (H, W, 3) B G R
-    if (colors == colors[..., :1]).all() and palette is None:
-        gray: NDArray[Any] = colors[..., 0]
-        return gray
-    return _indices(path, colors, palette)
-
-
-def _indices(
-    path: Path, colors: NDArray[Any], palette: NDArray[np.uint8] | None
-) -> NDArray[np.uint8]:
-    if palette is None or colors.dtype != np.uint8:
-        raise SourceError(
-            f"{path}: expected class ids as gray values or a palette's indices, found colours; "
-            "save it as indexed PNG"
-        )
-    packed = _packed(colors)  # (H, W)
-    known = _packed(palette[:, ::-1])  # (P,), of B G R
-    # Of equal colours the first index counts: tools fill a palette up with black.
-    sorted_colors, first = np.unique(known, return_index=True)
-    where = np.searchsorted(sorted_colors, packed).clip(max=len(sorted_colors) - 1)
-    if (sorted_colors[where] != packed).any():
-        raise SourceError(f"{path}: its pixels are not of its palette; write it again")
-    indices: NDArray[np.uint8] = first[where].astype(np.uint8)
-    return indices
-
-
-def _packed(colors: NDArray[np.uint8]) -> NDArray[np.int64]:
-    widened = colors.astype(np.int64)
-    packed: NDArray[np.int64] = (widened[..., 0] << 16) | (widened[..., 1] << 8) | widened[..., 2]
-    return packed
-
-
-def _palette(path: Path) -> NDArray[np.uint8] | None:
-    """Return `(P, 3)` R G B of a PNG file that is whole, or `None`. Source: PNG, 11.2.2."""
-    with path.open("rb") as file:
-        if file.read(len(PNG_MAGIC)) != PNG_MAGIC:
-            return None
-        for kind, length in png_chunks(file):
-            if kind == b"PLTE" and length >= COLOR_AXES:
-                return np.frombuffer(file.read(length // 3 * 3), np.uint8).reshape(-1, 3)
-    return None
+    """Return `(H, W)` gray values or indices."""
+    with opened(path) as image:
+        if image.mode in GRAY_MODES:
+            values = np.asarray(image)
+            return values * np.uint8(255) if values.dtype == np.bool_ else values
+        colors = np.asarray(image.convert("RGB"))  # (H, W, 3)
+    if (colors == colors[..., :1]).all():
+        return colors[..., 0]
+    raise SourceError(
+        f"{path}: expected class ids as gray values or a palette's indices, found colours; "
+        "save it as indexed PNG"
+    )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError, SourceError
-from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes
+from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes, worst_first
 from edge.evaluation.mask_folder import VOID, read_mask
 from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import LabelMatch, match_labels
-from edge.model.heads import SegmentationHead
-from edge.model.segmenter import Segmenter
+from edge.model.loaded import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.evaluation.truth import MaskTruth
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
+    from edge.results.class_map import ClassMap
 
 METRICS = ("mIoU", "pixel accuracy")
 BINARY_CLASSES = 2
@@ -112,12 +113,11 @@ class MaskRun:
     def __init__(self, file: ModelFile, truth: MaskTruth, *, threads: int = 1) -> None:
         self._file = file
         self._truth = truth
-        self._labels = file.manifest.labels
-        head = file.manifest.head
-        background = head.background if isinstance(head, SegmentationHead) else None
+        self._labels = file.description.labels
+        background = file.description.head_as(SegmentationHead).background
         self._match = _match(self._labels, truth)
-        self._true_ids, self._said_ids = _tables(self._match, background)
-        self._model = TimedModel(Segmenter(file, threads=threads))
+        self._true_ids, self._said_ids = _tables(self._match, truth.merged, background)
+        self._model = TimedModel(load_model(file, threads=threads))
         self._confusions: dict[int, NDArray[np.int64]] = {}
 
     def see(self, key: int, image: NDArray[np.uint8]) -> None:
@@ -132,7 +132,8 @@ class MaskRun:
 
     def said_ids(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return `(h, w)` class ids of the model, as they are judged."""
-        said: NDArray[np.uint8] = self._said_ids[self._model.run(image).class_ids]
+        seen = cast("ClassMap", self._model.run(image))
+        said: NDArray[np.uint8] = self._said_ids[seen.class_ids]
         return said
 
     def true_ids(self, key: int, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -141,7 +142,7 @@ class MaskRun:
         Raises:
             SourceError: It cannot be read, or its aspect is not the image's.
         """
-        path = self._truth.files[key][1]
+        path = self._truth.masks[key]
         mask = read_mask(path, is_binary=self._truth.is_binary)
         height, width = image_shape[:2]
         if abs(mask.shape[1] - mask.shape[0] * width / height) > ASPECT_SLACK_PX:
@@ -152,7 +153,7 @@ class MaskRun:
         unnamed = np.setdiff1d(np.unique(mask[self._true_ids[mask] == VOID]), self._left_out())
         for class_id in unnamed:
             kind = "class ids that no label has, their pixels left out"
-            self._truth.faults.add(kind, f"{path.name} ({class_id})")
+            self._truth.faults.add_once(kind, f"{path.name} ({class_id})")
         true: NDArray[np.uint8] = self._true_ids[mask]
         return true
 
@@ -178,7 +179,7 @@ class MaskRun:
         if not true.sum():
             raise SourceError(
                 f"{self._truth.path}: expected pixels of the model's classes, found none; give "
-                "the names of the masks' class ids with --names"
+                f"the names of the masks' class ids with --names{self._truth.faults.reason()}"
             )
         main = dict(zip(METRICS, sample.values(np.arange(len(keys))).tolist(), strict=True))
         dices, ious = class_dices(whole), class_ious(whole)
@@ -222,32 +223,36 @@ def _match(labels: tuple[str, ...], truth: MaskTruth) -> LabelMatch:
             f"{len(labels)} labels; name the masks' two in a file, one a line, and give it with "
             "--names"
         )
-    return LabelMatch(tuple(range(len(labels))), (), ())
+    return LabelMatch(tuple(range(len(labels))))
 
 
 def _tables(
-    match: LabelMatch, background: int | None
+    match: LabelMatch, merged: dict[int, int], background: int | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return `(256,)` tables: the masks' class id to the model's, and the model's as judged.
 
-    A label that the masks lack is part of their background, where both sides have one.
+    Of equal names the first id stands for all. A label that the masks lack is part of their
+    background, where both sides have one.
     """
     true_ids = np.full(256, VOID, np.uint8)
     said_ids = np.arange(256, dtype=np.uint8)
     for class_id, mask_id in enumerate(match.category_ids):
         if mask_id is not None:
-            true_ids[mask_id] = class_id
+            said_ids[class_id] = match.category_ids.index(mask_id)
+            if mask_id <= VOID:
+                true_ids[mask_id] = said_ids[class_id]
         elif background is not None and match.category_ids[background] is not None:
             said_ids[class_id] = background
+    for mask_id, first in merged.items():
+        if mask_id < VOID:
+            true_ids[mask_id] = true_ids[first]
     return true_ids, said_ids
 
 
 def _worst(keys: Sequence[int], counts: NDArray[np.int64]) -> tuple[Mistakes, ...]:
     wrong = (counts[:, 1] - counts[:, 0]).sum(axis=1)  # (N,)
-    pixels = np.maximum(counts[:, 1].sum(axis=1), 1)
-    rows = [
-        Mistakes(key, int(count), f"{count / total:.1%} of the pixels wrong")
-        for key, count, total in zip(keys, wrong, pixels, strict=True)
-        if count
-    ]
-    return tuple(sorted(rows, key=lambda row: (-row.count, row.key)))
+    shares = wrong / np.maximum(counts[:, 1].sum(axis=1), 1)
+    return worst_first(
+        Mistakes(key, int(count), f"{share:.1%} of the pixels wrong")
+        for key, count, share in zip(keys, wrong, shares, strict=True)
+    )

@@ -27,14 +27,14 @@ class CategoryMatches:
     """One category's detections on all images, and whether they were right.
 
     Attributes:
-        starts: `(N + 1,)` int64; image n has the columns ``starts[n]:starts[n + 1]``.
+        counts: `(N,)` int64, detections of each image, which stand in this order below.
         scores: `(D,)` float64.
         is_hit: `(T, D)` bool, a match with a counted object, for each IoU threshold.
         is_miss: `(T, D)` bool; a detection that matched what does not count is neither.
         objects: `(N,)` int64, counted objects of each image.
     """
 
-    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
     scores: NDArray[np.float64]
     is_hit: NDArray[np.bool_]
     is_miss: NDArray[np.bool_]
@@ -60,23 +60,21 @@ class Matches:
     def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return `(2,)`, `METRICS` on the chosen images; NaN where they show no object."""
         found = average_precision(self, chosen)  # (T,)
-        at_50 = np.isclose(self.iou_thresholds, IOU_50)
-        return np.array([found.mean(), found[at_50].mean()])
+        return np.array([found.mean(), found[np.isclose(self.iou_thresholds, IOU_50)].mean()])
 
 
 def collect(evaluation: Any) -> Matches:  # noqa: ANN401
     """Take the matches out of a `COCOeval` that has evaluated; of its area ranges the first."""
-    params = evaluation.params
-    image_count, cap = len(params.imgIds), params.maxDets[-1]
-    thresholds = np.asarray(params.iouThrs, np.float64)
+    params, images = evaluation.params, evaluation.evalImgs
+    count = len(params.imgIds)
     # Category by category, in it area range by area range, in it image by image.
-    step = image_count * len(params.areaRng)
-    rows = [
-        evaluation.evalImgs[start : start + image_count]
-        for start in range(0, len(evaluation.evalImgs), step)
-    ]
-    categories = tuple(_category(row, len(thresholds), cap) for row in rows)
-    return Matches(categories, thresholds, np.asarray(params.recThrs, np.float64), image_count)
+    starts = range(0, len(images), count * len(params.areaRng))
+    return Matches(
+        tuple(_category(images[start : start + count], params) for start in starts),
+        np.asarray(params.iouThrs, np.float64),
+        np.asarray(params.recThrs, np.float64),
+        count,
+    )
 
 
 def average_precision(matches: Matches, chosen: Sequence[int] | NDArray[np.int64]) -> Any:  # noqa: ANN401
@@ -104,29 +102,26 @@ def average_precision(matches: Matches, chosen: Sequence[int] | NDArray[np.int64
     return np.mean(found, axis=0)  # (T,)
 
 
-def _category(
-    images: Sequence[dict[str, Any] | None], threshold_count: int, cap: int
-) -> CategoryMatches:
-    scores, hits, misses = [np.zeros(0)], [np.zeros((threshold_count, 0), bool)], []
-    misses.append(hits[0])
-    starts, objects = [0], []
-    for image in images:
-        objects.append(0 if image is None else int(np.sum(np.asarray(image["gtIgnore"]) == 0)))
-        count = 0 if image is None else min(cap, len(image["dtScores"]))
-        starts.append(starts[-1] + count)
-        if image is None or not count:
-            continue
-        matched = np.asarray(image["dtMatches"])[:, :count] > 0
-        counted = np.asarray(image["dtIgnore"])[:, :count] == 0
-        scores.append(np.asarray(image["dtScores"])[:count])
-        hits.append(matched & counted)
-        misses.append(~matched & counted)
+def _category(images: Sequence[dict[str, Any] | None], params: Any) -> CategoryMatches:  # noqa: ANN401
+    """Join what stands of each image, which is `None` without objects and detections."""
+    none: dict[str, Any] = {
+        "dtScores": [],
+        "dtMatches": np.zeros((len(params.iouThrs), 0)),
+        "gtIgnore": [],
+    }
+    rows = [image or none for image in images]
+
+    def joined(key: str) -> NDArray[Any]:
+        parts = [np.asarray(row.get(key, none["dtMatches"])) for row in rows]
+        return np.concatenate([part[..., : params.maxDets[-1]] for part in parts], axis=-1)
+
+    is_matched, is_counted = joined("dtMatches") > 0, joined("dtIgnore") == 0
     return CategoryMatches(
-        np.array(starts),
-        np.concatenate(scores),
-        np.concatenate(hits, axis=1),
-        np.concatenate(misses, axis=1),
-        np.array(objects),
+        np.array([min(params.maxDets[-1], len(row["dtScores"])) for row in rows]),
+        joined("dtScores"),
+        is_matched & is_counted,
+        ~is_matched & is_counted,
+        np.array([np.sum(np.asarray(row["gtIgnore"]) == 0) for row in rows]),
     )
 
 
@@ -134,8 +129,8 @@ def _precision(
     category: CategoryMatches, chosen: NDArray[np.int64], recalls: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return `(T, R)`, the precision at each recall."""
-    firsts, counts = category.starts[chosen], np.diff(category.starts)[chosen]
-    ends = np.cumsum(counts)
+    counts = category.counts[chosen]
+    firsts, ends = (np.cumsum(category.counts) - category.counts)[chosen], np.cumsum(counts)
     columns = np.arange(ends[-1]) + np.repeat(firsts - (ends - counts), counts)  # (D',)
     # Stable, as pycocotools sorts: of equal scores the earlier image goes first. Weights in place
     # of repeated images take 3.3 ms for 8.3, but int8 scores tie, and an image drawn twice must

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.capture.images import load_image
 from edge.capture.opencv import silence_opencv
 from edge.errors import ModelError, SourceError
 from edge.evaluation.bootstrap import bootstrap, interval
 from edge.evaluation.box_run import BoxRun
+from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
-from edge.evaluation.truth import BoxTruth
-from edge.model.heads import SegmentationHead
+from edge.evaluation.truth import numbered
+from edge.heads import task_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,13 +25,19 @@ if TYPE_CHECKING:
     from edge.evaluation.bootstrap import Interval
     from edge.evaluation.evaluation import Evaluation
     from edge.evaluation.truth import Truth
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
     Run = BoxRun | MaskRun
 
 UNREADABLE = "images or masks that cannot be read, left out"
 OTHER_SIZE = "images of another size than their annotations say, left out"
+
+# What a model does, to what it is called, what it is judged by, and who judges it.
+JUDGED: dict[str, tuple[str, str, Any]] = {
+    "detection": ("a detector", "boxes", BoxRun),
+    "segmentation": ("a segmenter", "masks", MaskRun),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,61 +118,58 @@ def measure(  # noqa: PLR0913
     """
     silence_opencv()
     runs = tuple(_run(file, truth, threads) for file in files)
-    numbered = truth.numbered(images)
+    annotated = numbered(truth, images)
     seen: dict[int, Path] = {}
-    for key, path, image in _images(truth, numbered):
+    for key, path, image in _images(truth, annotated):
         try:
             for number, run in enumerate(runs, start=1):
                 run.see(key, image)
                 if progress:
-                    progress(len(seen) * len(runs) + number, len(numbered) * len(runs))
+                    progress(len(seen) * len(runs) + number, len(annotated) * len(runs))
         except SourceError as error:
             truth.faults.add(UNREADABLE, str(error))
             continue
         seen[key] = path
     if not seen:
         raise SourceError(
-            f"{truth.path}: expected images to judge by, found none that can be read: "
-            f"{'; '.join(truth.faults.lines())}"
+            f"{truth.path}: expected images to judge by, found none that can be read"
+            f"{truth.faults.reason()}"
         )
     known = sorted(set.intersection(*(set(run.known_ids()) for run in runs)))
     if not known:
-        raise ModelError(f"{files[1].path}: it knows no label that {files[0].path} knows too")
+        names = ", ".join(str(file.path) for file in files)
+        raise ModelError(f"{names}: expected a label that all know, found none; measure them apart")
     evaluations = tuple(run.evaluation(list(seen), known) for run in runs)
     plain = Measurement(truth, seen, tuple(known), runs, evaluations, ())
     return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
 
 
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
-    segments = isinstance(file.manifest.head, SegmentationHead)
-    if isinstance(truth, BoxTruth) and not segments:
-        return BoxRun(file, truth, threads=threads)
-    if not isinstance(truth, BoxTruth) and segments:
-        return MaskRun(file, truth, threads=threads)
-    kind, wanted = ("a segmenter", "masks") if segments else ("a detector", "boxes")
-    found = "boxes" if isinstance(truth, BoxTruth) else "masks"
-    raise ModelError(
-        f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {found}; "
-        f"give annotations that are {wanted}"
-    )
+    kind, wanted, run = JUDGED[task_of(file.description.head)]
+    if truth.holds != wanted:
+        raise ModelError(
+            f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {truth.holds}; "
+            f"give annotations that are {wanted}"
+        )
+    made: Run = run(file, truth, threads=threads)
+    return made
 
 
 def _images(
-    truth: Truth, numbered: Sequence[tuple[int, Path]]
+    truth: Truth, annotated: Sequence[tuple[int, Path]]
 ) -> Iterator[tuple[int, Path, NDArray[np.uint8]]]:
     """Yield key, path and image of those that can be read and are as annotated."""
-    rows = truth.fields["images"] if isinstance(truth, BoxTruth) else []
-    sizes = {row["id"]: (row.get("width"), row.get("height")) for row in rows}
-    for key, path in numbered:
+    sizes_wh = truth.sizes_wh()
+    for key, path in annotated:
         try:
-            image = load_image(path)
+            image = read_image(path)
         except SourceError as error:
             truth.faults.add(UNREADABLE, str(error))
             continue
         found = (image.shape[1], image.shape[0])
-        said = sizes.get(key, found)
-        if None not in said and said != found:
-            text = f"{path.name} ({found[0]}x{found[1]}, said to be {said[0]}x{said[1]})"
+        said = sizes_wh.get(key, found)
+        if said != found:
+            text = f"{path.name} ({found[0]}x{found[1]}, said to be {said[0]:g}x{said[1]:g})"
             truth.faults.add(OTHER_SIZE, text)
             continue
         yield key, path, image
@@ -181,30 +184,28 @@ def _with_intervals(
     if np.isnan(values).any():
         raise SourceError(
             f"{plain.truth.path}: expected objects that the model knows on the {len(every)} "
-            "images, found none; choose more images"
+            f"images, found none; choose more images{plain.truth.faults.reason()}"
         )
     if not resamples:
         return plain
     drawn = bootstrap(samples, seed=seed, resamples=resamples, progress=drawing)
-    # of shape (resamples, models, M)
-    metrics = list(plain.evaluations[0].metrics)[: drawn.shape[2]]
+    metrics = list(plain.evaluations[0].metrics)[: values.shape[1]]
+
+    def intervals(values: NDArray[np.float64]) -> dict[str, Interval]:  # of (resamples, M)
+        return {metric: interval(values[:, column]) for column, metric in enumerate(metrics)}
+
     evaluations = tuple(
-        replace(
-            result,
-            intervals={
-                metric: interval(drawn[:, number, column]) for column, metric in enumerate(metrics)
-            },
-        )
+        replace(result, intervals=intervals(drawn[:, number]))
         for number, result in enumerate(plain.evaluations)
     )
-    differences = [
-        Difference(
-            model=number,
-            metric=metric,
-            values=(float(values[0, column]), float(values[number, column])),
-            interval=interval(drawn[:, number, column] - drawn[:, 0, column]),
-        )
+    differences = tuple(
+        Difference(number, metric, (float(first), float(other)), ends)
         for number in range(1, len(samples))
-        for column, metric in enumerate(metrics)
-    ]
-    return replace(plain, evaluations=evaluations, differences=tuple(differences))
+        for (metric, ends), first, other in zip(
+            intervals(drawn[:, number] - drawn[:, 0]).items(),
+            values[0],
+            values[number],
+            strict=True,
+        )
+    )
+    return replace(plain, evaluations=evaluations, differences=differences)

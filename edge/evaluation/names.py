@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.errors import SourceError
+from edge.evaluation.label_files import library, read_text
+from edge.record import storable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.evaluation.faults import Faults
+
 # Where YOLO's tools put them: LabelImg, CVAT and Darknet, and the YAML of the trainers in PyTorch.
 FILES = ("classes.txt", "labels.txt", "names.txt", "obj.names", "data.yaml", "data.yml")
+YAML_SUFFIXES = (".yaml", ".yml")
 MAX_CLASSES = 100_000
+# PyYAML takes 15 s for 1 MiB; the 1,203 names of LVIS have 24 kB.
+MAX_YAML_LETTERS = 2**18
 
 
-def find(folder: Path) -> Path | None:
-    """Return the file of names in a folder or in the one above it, or `None`."""
-    for place in (folder, folder.resolve().parent):
+def beside(folder: Path, faults: Faults) -> tuple[str, ...] | None:
+    """Return the names in a folder or in the one above it, or `None` without any.
+
+    Two folders above only YAML counts: that is where `labels/train` has its data.yaml.
+
+    Args:
+        folder: Of the annotations.
+        faults: Told of files that could have held names, and were passed over.
+    """
+    above = folder.resolve().parent
+    for place in (folder, above, above.parent):
         candidates = [place / name for name in FILES]
-        candidates += sorted(place.glob("*.names")) + sorted(place.glob("*.yaml"))
-        for path in candidates:
-            if path.is_file():
-                return path
+        for pattern in ("*.names", "*.yaml", "*.yml"):
+            candidates += sorted(place.glob(pattern))
+        is_far = place == above.parent
+        for path in dict.fromkeys(candidates):
+            if not path.is_file() or (is_far and path.suffix not in YAML_SUFFIXES):
+                continue
+            try:
+                return read(path)
+            except SourceError as error:
+                if not is_far or path.name in FILES:
+                    faults.add(
+                        "files beside the annotations without names, passed over", str(error)
+                    )
     return None
 
 
@@ -32,14 +55,11 @@ def read(path: Path) -> tuple[str, ...]:
     Raises:
         SourceError: It cannot be read, or has no names.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: expected names in UTF-8: {error}; save it as UTF-8") from error
-    is_yaml = path.suffix in {".yaml", ".yml"}
-    names = _of_yaml(text) if is_yaml else tuple(line.strip() for line in text.splitlines())
+    text = read_text(path)
+    if path.suffix in YAML_SUFFIXES:
+        names = _of_yaml(text, path)
+    else:
+        names = tuple(line.strip() for line in text.splitlines())
     while names and not names[-1]:
         names = names[:-1]
     if not names:
@@ -47,50 +67,29 @@ def read(path: Path) -> tuple[str, ...]:
             f"{path}: expected the names of the classes, found none; write a classes.txt with "
             "one name a line"
         )
-    return names
+    return tuple(map(storable, names))
 
 
-def _of_yaml(text: str) -> tuple[str, ...]:
-    """Return the entries of `names:`; the little of YAML that such files use, and no more.
-
-    A list on one line, a list of one a line, or a mapping of class id to name in either form.
-    """
-    start = re.search(r"^names[ \t]*:[ \t]*(.*)$", text, re.MULTILINE)
-    if start is None:
+def _of_yaml(text: str, path: Path) -> tuple[str, ...]:
+    """Return the entries of `names:`, a list, or a mapping of class id to name."""
+    yaml = library("yaml")
+    if len(text) > MAX_YAML_LETTERS:
+        raise SourceError(f"{path}: expected at most {MAX_YAML_LETTERS} letters; name another file")
+    try:
+        # This loader makes texts, lists and mappings only: a class `no` is no boolean.
+        found = yaml.load(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"{path}: expected YAML, found none: {reason}; mend the line") from error
+    rows: Any = found.get("names") if isinstance(found, dict) else None
+    if isinstance(rows, list):
+        rows = dict(enumerate(rows))
+    if not isinstance(rows, dict) or len(rows) > MAX_CLASSES:
         return ()
-    inline = _uncommented(start[1])
-    if inline[:1] in ("[", "{"):
-        closing = "]" if inline[0] == "[" else "}"
-        body = text[start.start(1) + 1 :].partition(closing)[0]
-        lines = [part for line in body.splitlines() for part in _split(_uncommented(line))]
-        return _entries(lines)
-    lines = []
-    for line in text[start.end() :].splitlines():
-        if line.strip() and line[0] not in " \t-#":
-            break
-        lines.append(_uncommented(line).removeprefix("-").strip())
-    return _entries(lines)
-
-
-def _entries(lines: list[str]) -> tuple[str, ...]:
-    entries = [line.strip() for line in lines if line.strip()]
-    pairs = [re.fullmatch(r"(\d{1,5})\s*:\s*(.*)", entry) for entry in entries]
-    if not all(pairs):
-        return tuple(_unquoted(entry) for entry in entries)
-    by_id = {int(pair[1]): _unquoted(pair[2]) for pair in pairs if pair}
-    return tuple(by_id.get(number, "") for number in range(max(by_id, default=-1) + 1))
-
-
-def _split(line: str) -> list[str]:
-    return re.findall(r"""(?:"[^"]*"|'[^']*'|[^,])+""", line)
-
-
-def _uncommented(line: str) -> str:
-    return re.sub(r"(^|\s)#.*", "", line).strip()
-
-
-def _unquoted(text: str) -> str:
-    text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1]
-    return text
+    by_id = {
+        int(number): name.strip()
+        for number, name in rows.items()
+        if str(number).isdecimal() and isinstance(name, str)
+    }
+    last = max(by_id, default=-1)
+    return tuple(by_id.get(number, "") for number in range(min(last + 1, MAX_CLASSES)))

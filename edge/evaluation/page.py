@@ -2,143 +2,164 @@
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING
+import base64
+from typing import TYPE_CHECKING, Any
 
-from edge.evaluation import plot
+import numpy as np
+
+from edge.benchmark import host
+from edge.benchmark.report import host_facts
+from edge.evaluation import pictures
 from edge.evaluation.report import difference_line, letters
-from edge.pages import page
+from edge.pages import page, plot
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markupsafe import Markup
+
     from edge.evaluation.evaluation import Confusion, Evaluation
+    from edge.evaluation.judge import Curve
     from edge.evaluation.measuring import Measurement
 
 # A larger matrix fits no screen; its most frequent mistakes do.
 MATRIX_NAMES = 25
-WORST_LISTED = 12
+# More curves than colours are told apart by nobody.
+NAMED_CURVES = len(plot.COLORS)
+# 12 images of 480 px are some 300 kB of page.
+PICTURE_SIDE_PX = 480
+PICTURE_QUALITY = 75
 
 
 def render(measured: Measurement) -> str:
-    """Return the page."""
+    """Return the page, with its date and the machine that it is made on.
+
+    Raises:
+        SourceError: One of the worst images is no longer there.
+    """
     results = measured.evaluations
-    first = results[0]
-    what = "objects" if first.task == "detection" else "judged pixels"
-    names = " against ".join(escape(result.file.manifest.name) for result in results)
-    sub = f"{first.task} on {first.images} images, {first.objects} {what}; annotations: "
-    body = [
-        f"<h1>{names}</h1>",
-        f"<p class=sub>{sub}{escape(str(measured.truth.path))}</p>",
-        "<h2>Accuracy</h2>",
-        _metrics(results),
-        *(f"<p>{escape(difference_line(row))}</p>" for row in measured.differences),
-        *_plots(results),
-        "<h2>Time of each stage</h2>",
-        _stages(results),
-    ]
-    for letter, result in zip(letters(results), results, strict=True):
-        body += _details(result, letter)
-    body += _mistakes(measured)
+    marks = letters(results)
+    machine = host.describe()
     notes = [note for result in results for note in result.notes]
-    lines = dict.fromkeys([*notes, *measured.truth.faults.lines()])
-    if lines:
-        body += ["<h2>Notes</h2>", "<ul>", *(f"<li>{escape(line)}" for line in lines), "</ul>"]
-    return page.document(f"edge eval: {names}", body)
+    return page.render(
+        "eval.html",
+        names=" against ".join(result.file.description.name for result in results),
+        subject=f"{results[0].task.capitalize()} on {results[0].images} labelled images",
+        date=machine.date,
+        facts=_facts(measured) + host_facts(machine),
+        metric_headers=["metric", *page.columns(marks, ("value", "95 % interval"))],
+        metrics=_metrics(results),
+        differences=list(map(difference_line, measured.differences)),
+        curves=[
+            (f"{letter} {result.file.description.name}".strip(), *_curves(result.curves))
+            for letter, result in zip(marks, results, strict=True)
+            if result.curves
+        ],
+        stage_headers=["stage", *page.columns(marks, ("p50 ms", "p95 ms", "mean ms"))],
+        stages=_stages(results),
+        models=[_details(measured, number, letter) for number, letter in enumerate(marks)],
+        notes=list(dict.fromkeys([*notes, *measured.truth.faults.lines()])),
+    )
 
 
-def _metrics(results: tuple[Evaluation, ...]) -> str:
-    headers = ["metric"]
-    for letter in letters(results):
-        headers += [f"{letter} value", "95 % interval"]
+def _facts(measured: Measurement) -> list[tuple[str, str]]:
+    results = measured.evaluations
+    what = "objects" if results[0].task == "detection" else "judged pixels"
+    return [
+        *(
+            (
+                f"model {letter}".strip(),
+                (
+                    f"{result.file.description.name}, {result.file.path}, "
+                    f"{result.file.description.digest}"
+                ),
+            )
+            for letter, result in zip(letters(results), results, strict=True)
+        ),
+        ("annotations", f"{measured.truth.path}: {results[0].objects} {what}"),
+    ]
+
+
+def _metrics(results: Sequence[Evaluation]) -> list[list[str]]:
     rows = []
     for metric in results[0].metrics:
-        row = [escape(metric)]
+        row = [metric]
         for result in results:
             ends = [f"{end:.4f}" for end in result.intervals.get(metric, ())]
-            row += [f"{result.metrics[metric]:.4f}", " to ".join(ends)]
+            row += [f"{result.metrics[metric]:.4f}", " to ".join(ends) or "-"]
         rows.append(row)
-    return page.table(headers, rows)
+    return rows
 
 
-def _plots(results: tuple[Evaluation, ...]) -> list[str]:
-    plots = [
-        f"<figure>{plot.precision_recall(result.curves)}"
-        f"<figcaption>{letter} {escape(result.file.manifest.name)}</figcaption></figure>"
-        for letter, result in zip(letters(results), results, strict=True)
-        if result.curves
-    ]
-    if not plots:
-        return []
-    text = "at an IoU of 0.5; bold: the mean over the classes, thin: each of them"
-    return [f"<h2>Precision over recall</h2><p class=sub>{text}</p>", "<div class=plots>",
-            *plots, "</div>"]  # fmt: skip
+def _curves(curves: dict[str, Curve]) -> tuple[Markup, list[tuple[str, str]]]:
+    """Return precision over recall: each class thin and their mean bold; and what is which."""
+    lines, keys = [], []
+    for number, (label, curve) in enumerate(curves.items()):
+        color = plot.color(number)
+        lines.append(plot.Line(_points(curve.precision), color, width_pt=1, opacity=0.6))
+        keys.append((color, f"{label} {curve.average_precision_50:.3f}"))
+    mean = np.mean([curve.precision for curve in curves.values()], axis=0)
+    lines.append(plot.Line(_points(mean), width_pt=2.5))
+    named = keys if len(keys) <= NAMED_CURVES else []
+    svg = plot.chart(lines, "recall", "precision", x_range=(0, 1), from_zero=True)
+    return svg, [(plot.INK_OF_PAGE, f"mean AP50 {mean.mean():.3f}"), *named]
 
 
-def _stages(results: tuple[Evaluation, ...]) -> str:
-    headers = ["stage"]
-    for letter in letters(results):
-        headers += [f"{letter} {name}, ms" for name in ("p50", "p95", "mean")]
+def _points(precision: Sequence[float]) -> list[tuple[float, float]]:
+    return list(zip(np.linspace(0, 1, len(precision)), precision, strict=True))
+
+
+def _stages(results: Sequence[Evaluation]) -> list[list[str]]:
     rows = []
     for stage in results[0].stages:
-        row = [stage]
-        for result in results:
-            time = result.stages.get(stage)
-            values = (time.p50_ms, time.p95_ms, time.mean_ms) if time else ()
-            row += [f"{value:.2f}" for value in values]
-        rows.append(row)
-    return page.table(headers, rows)
+        times = [result.stages.get(stage) for result in results]
+        values = [
+            f"{value:.2f}" if time else "-"
+            for time in times
+            for value in ((time.p50_ms, time.p95_ms, time.mean_ms) if time else (0.0, 0.0, 0.0))
+        ]
+        rows.append([stage, *values])
+    return rows
 
 
-def _details(result: Evaluation, letter: str) -> list[str]:
+def _details(measured: Measurement, number: int, letter: str) -> dict[str, Any]:
+    """Return what the page shows of one model: its classes, its confusion, its worst images."""
+    result = measured.evaluations[number]
     metrics = [name for name in next(iter(result.classes.values()), {}) if name != "objects"]
+    by_value = sorted(result.classes.items(), key=lambda item: -item[1].get(metrics[0], 0.0))
+    worst = pictures.worst(measured, model=number, side_px=PICTURE_SIDE_PX)
+    return {
+        "letter": letter,
+        "class_headers": ["class", *metrics, "objects"],
+        "classes": [
+            ([label, *(f"{row[name]:.4f}" for name in metrics), f"{int(row['objects'])}"],
+             row[metrics[0]])
+            for label, row in by_value
+        ],
+        "worst_keys": pictures.keys(result),
+        "worst": [(path.name, row.text, _base64(image)) for row, path, image in worst],
+        **_confusion(result.confusion),
+    }  # fmt: skip
+
+
+def _confusion(confusion: Confusion) -> dict[str, Any]:
+    """Return the matrix; of many classes the most frequent mistakes instead."""
+    fields: dict[str, Any] = {"confusion_note": confusion.note, "confused": [], "matrix": []}
+    if len(confusion.names) > MATRIX_NAMES:
+        return fields | {"confused": confusion.most()}
+    totals = confusion.counts.sum(axis=1)
     rows = [
         [
-            escape(label),
-            *(f"{row[metric]:.4f}" for metric in metrics),
-            f"{int(row['objects'])}",
-            f"<span class=bar style='width:{row[metrics[0]] * 8:.2f}rem'></span>",
+            (int(count), count / max(1, totals[row]), "right" if row == column else "wrong")
+            for column, count in enumerate(confusion.counts[row])
         ]
-        for label, row in sorted(
-            result.classes.items(), key=lambda item: -item[1].get(metrics[0], 0.0)
-        )
+        for row in range(len(confusion.names))
     ]
-    sub = f"<p class=sub>{escape(result.confusion.note)}</p>"
-    return [
-        f"<h2>{letter} Classes</h2>",
-        page.table(["class", *metrics, "objects", ""], rows, kind="bars"),
-        f"<h2>{letter} What is taken for what</h2>",
-        sub,
-        _confusion(result.confusion),
-    ]
+    return fields | {
+        "matrix_names": confusion.names,
+        "matrix": list(zip(confusion.names, rows, strict=True)),
+    }
 
 
-def _confusion(confusion: Confusion) -> str:
-    if len(confusion.names) > MATRIX_NAMES:
-        rows = [
-            [escape(truth), escape(said), str(count)] for truth, said, count in confusion.most()
-        ]
-        return page.table(["it is", "taken for", "times"], rows)
-    totals = confusion.counts.sum(axis=1)
-    rows = []
-    for row, name in enumerate(confusion.names):
-        cells = [escape(name)]
-        for column, count in enumerate(confusion.counts[row]):
-            color = "37,99,235" if row == column else "220,38,38"
-            share = count / max(1, totals[row])
-            cells.append(
-                f"<span style='display:block;background:rgba({color},{share:.2f})'>{count}</span>"
-            )
-        rows.append(cells)
-    headers = ["it is \\ taken for", *map(escape, confusion.names)]
-    return page.table(headers, rows, kind="matrix")
-
-
-def _mistakes(measured: Measurement) -> list[str]:
-    lines = []
-    for letter, result in zip(letters(measured.evaluations), measured.evaluations, strict=True):
-        rows = [
-            [escape(measured.files[row.key].name), escape(row.text)]
-            for row in result.mistakes[:WORST_LISTED]
-        ]
-        if rows:
-            lines += [f"<h2>{letter} Worst images</h2>", page.table(["image", "mistakes"], rows)]
-    return lines
+def _base64(image: Any) -> str:  # noqa: ANN401 - `(H, W, 3)` uint8
+    return base64.b64encode(pictures.jpeg(image, quality=PICTURE_QUALITY)).decode("ascii")

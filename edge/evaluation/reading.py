@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.capture.images import IMAGE_SUFFIXES
 from edge.errors import SourceError
 from edge.evaluation import coco_file, mask_folder, names, voc_folder, yolo_folder
+from edge.evaluation.images import chosen, find_images
+from edge.evaluation.pairing import Claim, ImageIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,42 +15,7 @@ if TYPE_CHECKING:
 
     from edge.evaluation.truth import Truth
 
-
-def find_images(folder: Path) -> list[Path]:
-    """Return the images of a folder and its subfolders, by name; hidden ones are left alone.
-
-    Raises:
-        SourceError: It is no folder, or holds none.
-    """
-    if not folder.is_dir():
-        raise SourceError(f"{folder}: expected a folder of images, found none; check it with ls")
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not found:
-        raise SourceError(
-            f"{folder}: expected images ({', '.join(IMAGE_SUFFIXES)}), found none; name a folder "
-            "that holds some"
-        )
-    return sorted(found, key=lambda path: (path.name, str(path)))
-
-
-def chosen(images: Sequence[Path], names_path: Path) -> list[Path]:
-    """Return the images that a file names, one a line, with or without suffix.
-
-    Raises:
-        SourceError: It cannot be read, or names none of them.
-    """
-    wanted = set(names.read(names_path))
-    found = [path for path in images if path.name in wanted or path.stem in wanted]
-    if not found:
-        raise SourceError(
-            f"{names_path}: expected names of the images, found none of them; write one a line"
-        )
-    return found
+__all__ = ["chosen", "find_images", "read"]
 
 
 def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None = None) -> Truth:
@@ -68,18 +34,41 @@ def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None =
     labels = names.read(names_path) if names_path else None
     if not annotations.is_dir():
         return coco_file.read(annotations, images)
-    # In this order, as the images may lie in the same folder.
-    if any(annotations.rglob("*.xml")):
+    index = ImageIndex(images)
+    files = sorted(annotations.rglob("*"))
+
+    def fits(path: Path) -> bool:
+        return bool(index.candidates(Claim(path, path.name, stem=path.stem)))
+
+    documents = [path for path in files if path.suffix.lower() == ".xml"]
+    # What is named as the images are goes before what may lie there by chance.
+    if any(map(fits, documents)):
         return voc_folder.read(annotations, images)
-    stems = {path.stem for path in images}
-    if any(path.stem in stems for path in annotations.rglob("*.txt")):
+    if any(fits(path) for path in files if path.suffix.lower() == ".txt"):
         return yolo_folder.read(annotations, images, names=labels)
-    files = sorted(annotations.glob("*.json"))
-    if len(files) == 1:
-        return coco_file.read(files[0], images)
-    if any(path.suffix.lower() in mask_folder.SUFFIXES for path in annotations.rglob("*")):
+    masks = any(map(index.candidates, mask_folder.claims(annotations, index)))
+    jsons = [path for path in files if path.suffix.lower() == ".json"]
+    jsons = [path for path in jsons if path.parent == annotations] or jsons
+    if len(jsons) == 1:
+        try:
+            return coco_file.read(jsons[0], images)
+        except coco_file.OtherForm:
+            if not (masks or documents):
+                raise
+    if masks:
         return mask_folder.read(annotations, images, names=labels)
-    raise SourceError(
+    if documents:
+        return voc_folder.read(annotations, images)
+    raise SourceError(_nothing_known(annotations, len(jsons)))
+
+
+def _nothing_known(annotations: Path, jsons: int) -> str:
+    if jsons:
+        return (
+            f"{annotations}: expected one COCO file, found {jsons} JSON files; give the one to "
+            "read by its name, or export the set as COCO, YOLO or VOC"
+        )
+    return (
         f"{annotations}: expected a COCO file, VOC XML files, YOLO text files or masks named as "
         "the images are, found none of them; choose another folder"
     )

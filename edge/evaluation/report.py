@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING, Any
 
 from edge.evaluation.evaluation import to_fields
+from edge.record import storable
 from edge.terminal import table
 
 if TYPE_CHECKING:
@@ -19,17 +21,17 @@ CLASSES_SHOWN = 20
 class Ratio(float):
     """A number that is shown with four digits."""
 
+    digits = 4
+
     def __str__(self) -> str:
-        """Return it with four digits."""
-        return f"{float(self):.4f}"
+        """Return it with its digits."""
+        return f"{float(self):.{self.digits}f}"
 
 
-class Milliseconds(float):
+class Milliseconds(Ratio):
     """A time that is shown with two digits."""
 
-    def __str__(self) -> str:
-        """Return it with two digits."""
-        return f"{float(self):.2f}"
+    digits = 2
 
 
 def fields(measured: Measurement) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def fields(measured: Measurement) -> dict[str, Any]:
         "evaluations": [to_fields(result) for result in measured.evaluations],
         "differences": [
             {
+                "model": row.model,
                 "metric": row.metric,
                 "values": list(row.values),
                 "difference": row.values[1] - row.values[0],
@@ -63,22 +66,29 @@ def render(measured: Measurement) -> str:
     notes = [note for result in measured.evaluations for note in result.notes]
     lines = dict.fromkeys([*notes, *measured.truth.faults.lines()])
     sections.append("\n".join(f"note: {line}" for line in lines))
-    return "\n\n".join(filter(None, sections))
+    # The name of a file may be no text.
+    return storable("\n\n".join(filter(None, sections)))
 
 
 def difference_line(row: Difference) -> str:
-    """Return a sentence on the difference of two models."""
+    """Return a sentence on the difference of a model and the first."""
     low, high = row.interval
     verdict = "significant" if row.is_significant else "not significant"
     return (
-        f"{row.metric}: B - A = {row.values[1] - row.values[0]:+.4f} "
+        f"{row.metric}: {letter(row.model)} - A = {row.values[1] - row.values[0]:+.4f} "
         f"(95 % interval {low:+.4f} to {high:+.4f}, paired over the images): {verdict}"
     )
 
 
 def letters(results: tuple[Evaluation, ...]) -> list[str]:
-    """Return what the columns of one or two models are called."""
-    return ["A", "B"] if len(results) > 1 else [""]
+    """Return what the columns of the models are called; of one alone, nothing."""
+    return [letter(number) for number in range(len(results))] if len(results) > 1 else [""]
+
+
+def letter(model: int) -> str:
+    """Return what a model is called, counted from 0: A to Z, then A1."""
+    alphabet = string.ascii_uppercase
+    return alphabet[model % len(alphabet)] + str(model // len(alphabet) or "")
 
 
 def _head(measured: Measurement) -> str:
@@ -86,21 +96,20 @@ def _head(measured: Measurement) -> str:
     first = results[0]
     what = "objects" if first.task == "detection" else "judged pixels"
     names = [
-        f"{letter + ': ' if letter else ''}{result.file.manifest.name} ({result.file.path})"
+        f"{letter + ': ' if letter else ''}{result.file.description.name} ({result.file.path})"
         for letter, result in zip(letters(results), results, strict=True)
     ]
     return "\n".join([*names, f"{first.task} on {first.images} images, {first.objects} {what}"])
 
 
 def _metrics(results: tuple[Evaluation, ...]) -> str:
-    headers, columns = ["metric"], []
-    for letter, result in zip(letters(results), results, strict=True):
-        headers += [f"{letter} value".strip(), f"{letter} 95 % interval".strip()]
-        columns.append(result)
+    headers = ["metric"]
+    for name in letters(results):
+        headers += [f"{name} value".strip(), f"{name} 95 % interval".strip()]
     rows: list[list[object]] = []
     for metric in results[0].metrics:
         row: list[object] = [metric]
-        for result in columns:
+        for result in results:
             row += [Ratio(result.metrics[metric]), _interval(result, metric)]
         rows.append(row)
     return table.render(headers, rows)
@@ -117,21 +126,19 @@ def _classes(results: tuple[Evaluation, ...]) -> str:
     first = results[0]
     metrics = [name for name in next(iter(first.classes.values()), {}) if name != "objects"]
     by_objects = sorted(first.classes, key=lambda label: -first.classes[label]["objects"])
-    headers = ["class", *metrics, "objects"]
+    headers = metrics
     if len(results) > 1:
-        headers = ["class", *(f"{letter} {metrics[0]}" for letter in "AB"), "objects"]
+        headers = [f"{name} {metrics[0]}" for name in letters(results)]
     rows: list[list[object]] = []
     for label in by_objects[:CLASSES_SHOWN]:
         row = first.classes[label]
+        values = [row[metric] for metric in metrics]
         if len(results) > 1:
-            other = results[1].classes.get(label, {})
-            values = [row[metrics[0]], other.get(metrics[0], 0.0)]
-        else:
-            values = [row[metric] for metric in metrics]
+            values = [result.classes.get(label, {}).get(metrics[0], 0.0) for result in results]
         rows.append([label, *map(Ratio, values), int(row["objects"])])
     more = len(by_objects) - CLASSES_SHOWN
     tail = f"\n({more} classes with fewer objects: --json and --html show them)" if more > 0 else ""
-    return table.render(headers, rows) + tail
+    return table.render(["class", *headers, "objects"], rows) + tail
 
 
 def _stages(results: tuple[Evaluation, ...]) -> str:
@@ -154,4 +161,4 @@ def _confused(result: Evaluation) -> str:
         return ""
     rows = [[truth, said, count] for truth, said, count in most]
     lines = table.render(["it is", "taken for", "times"], rows)
-    return f"{lines}\n({result.file.manifest.name}; {result.confusion.note})"
+    return f"{lines}\n({result.file.description.name}; {result.confusion.note})"

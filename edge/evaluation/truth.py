@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edge.errors import ModelError, SourceError
 from edge.evaluation.faults import Faults
+from edge.evaluation.pairing import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,23 +26,21 @@ class BoxTruth:
         faults: What was left out or changed.
     """
 
+    holds: ClassVar = "boxes"
     path: Path
     fields: dict[str, list[dict[str, Any]]]
     files: dict[int, Path]
     faults: Faults = field(default_factory=Faults)
 
-    def numbered(self, paths: Iterable[Path]) -> list[tuple[int, Path]]:
-        """Return (image id, path) of those paths that are annotated, by rising id.
-
-        Raises:
-            SourceError: None is.
-        """
-        ids = {path.name: number for number, path in self.files.items()}
-        return _numbered(paths, ids, source=self.path, faults=self.faults)
-
     def category_names(self) -> dict[int, str]:
         """Return category id to name."""
-        return {int(row["id"]): str(row["name"]) for row in self.fields["categories"]}
+        return {row["id"]: row["name"] for row in self.fields["categories"]}
+
+    def sizes_wh(self) -> dict[int, tuple[int, int]]:
+        """Return image id to the width and height that its row says, pixels, where it says both."""
+        rows = self.fields["images"]
+        both = [row for row in rows if row.get("width") and row.get("height")]
+        return {row["id"]: (row["width"], row["height"]) for row in both}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +49,51 @@ class MaskTruth:
 
     Attributes:
         path: The folder.
-        files: (image, mask), by the image's name.
+        files: Key to image, by the image's name.
+        masks: Key to mask.
         names: Text of each class id of the masks; `None` where nothing says: they are then the
             model's own class ids.
         is_binary: The masks hold only 0 and 255: background and foreground, class ids 0 and 1.
+        merged: Class id to the first one of the same name, by which it is judged.
         faults: What was left out.
     """
 
+    holds: ClassVar = "masks"
     path: Path
-    files: tuple[tuple[Path, Path], ...]
+    files: dict[int, Path]
+    masks: dict[int, Path]
     names: tuple[str, ...] | None
     is_binary: bool
-    faults: Faults = field(default_factory=Faults)
+    merged: dict[int, int]
+    faults: Faults
 
-    def numbered(self, paths: Iterable[Path]) -> list[tuple[int, Path]]:
-        """Return (position in `files`, path) of those paths that have a mask, by rising position.
-
-        Raises:
-            SourceError: None has.
-        """
-        ids = {image.name: number for number, (image, _) in enumerate(self.files)}
-        return _numbered(paths, ids, source=self.path, faults=self.faults)
+    def sizes_wh(self) -> dict[int, tuple[int, int]]:
+        """Return nothing: a mask's shape is held to its image when it is read."""
+        return {}
 
 
 Truth = BoxTruth | MaskTruth
+
+
+def numbered(truth: Truth, images: Iterable[Path]) -> list[tuple[int, Path]]:
+    """Return key and path of those images that are annotated, by rising key.
+
+    Raises:
+        SourceError: None is.
+    """
+    keys = {path: key for key, path in truth.files.items()}
+    found = {}
+    for path in images:
+        if path in keys:
+            found[keys[path]] = path
+        else:
+            truth.faults.add("images without annotation, left out", path.name)
+    if not found:
+        raise SourceError(
+            f"{truth.path}: expected annotations of the images, found none of their names; "
+            f"choose the folder that belongs to the annotations{truth.faults.reason()}"
+        )
+    return sorted(found.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +107,8 @@ class LabelMatch:
     """
 
     category_ids: tuple[int | None, ...]
-    labels_without_category: tuple[str, ...]
-    categories_without_label: tuple[str, ...]
+    labels_without_category: tuple[str, ...] = ()
+    categories_without_label: tuple[str, ...] = ()
 
     def known_ids(self) -> list[int]:
         """Return the ids of the categories that both sides know, ascending."""
@@ -111,42 +131,42 @@ def match_labels(labels: Sequence[str], categories: dict[int, str], path: Path) 
 
     Args:
         labels: Of the model; the empty string matches nothing.
-        categories: Category id to name.
+        categories: Category id to name; of equal names the first counts.
         path: Of the annotations, for messages.
 
     Raises:
         ModelError: None matches.
     """
-    by_name = {name: number for number, name in categories.items()}
+    by_name = {plain(name): number for number, name in reversed(categories.items()) if name}
+    known = {plain(label): label for label in labels if label}
     match = LabelMatch(
-        category_ids=tuple(by_name.get(label) if label else None for label in labels),
-        labels_without_category=tuple(label for label in labels if label and label not in by_name),
-        categories_without_label=tuple(sorted(by_name.keys() - set(labels))),
+        category_ids=tuple(by_name.get(plain(label)) for label in labels),
+        labels_without_category=tuple(known[label] for label in known if label not in by_name),
+        categories_without_label=tuple(sorted(by_name.keys() - known.keys())),
     )
     if not match.known_ids():
         raise ModelError(
             f"{path}: none of its categories ({', '.join(sorted(by_name)[:5])} …) is a label "
-            f"of the model ({', '.join([label for label in labels if label][:5])} …); give "
+            f"of the model ({', '.join(list(known.values())[:5])} …); give "
             "annotations with the model's own names"
         )
     return match
 
 
-def _numbered(
-    paths: Iterable[Path], ids: dict[str, int], *, source: Path, faults: Faults
-) -> list[tuple[int, Path]]:
-    found: dict[int, Path] = {}
-    for path in paths:
-        number = ids.get(path.name)
-        if number is None:
-            faults.add("images without annotation, left out", path.name)
-        elif number in found:
-            faults.add("images of a name that stands before, left out", str(path))
-        else:
-            found[number] = path
-    if not found:
-        raise SourceError(
-            f"{source}: expected annotations of the images, found none of their names; "
-            "choose the folder that belongs to the annotations"
-        )
-    return sorted(found.items())
+def merge_names(names: dict[int, str], faults: Faults) -> dict[int, int]:
+    """Return each id's own id, or that of the first one of the same name; these are told.
+
+    Exporters write such pairs: a group and the one class in it, both of one name.
+
+    Args:
+        names: Id to name; empty names are all different.
+        faults: Told of what was merged.
+    """
+    first: dict[str, int] = {}
+    merged = {}
+    for number, name in names.items():
+        merged[number] = first.setdefault(plain(name), number) if name else number
+        if merged[number] != number:
+            kind = "categories of a name that stands before, merged with it"
+            faults.add(kind, f"{name} ({number} with {merged[number]})")
+    return merged

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from edge.errors import SourceError
 from edge.evaluation import names as names_file
-from edge.evaluation.boxes import BoxGatherer, upright_size_wh
-from edge.evaluation.faults import ABSENT, Faults
+from edge.evaluation.boxes import LabelledBox, gather
+from edge.evaluation.faults import Faults
+from edge.evaluation.label_files import read_text
+from edge.evaluation.pairing import Claim, ImageIndex
+from edge.evaluation.truth import merge_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edge.evaluation.truth import BoxTruth
@@ -36,34 +39,26 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
     Raises:
         SourceError: No file fits an image, or nothing says the names.
     """
-    labels = names or _names(folder)
     faults = Faults()
-    gatherer = BoxGatherer(faults)
-    by_stem = {path.stem: path for path in reversed(images)}
-    found = False
-    for path in sorted(folder.rglob("*.txt")):
-        image = by_stem.get(path.stem)
-        if image is None:
-            if path.name not in names_file.FILES:
-                faults.add(ABSENT, path.name)
-            continue
-        try:
-            size_wh = upright_size_wh(image)
-            lines = _lines(path)
-        except SourceError as error:
-            faults.add("files that cannot be read, left out", str(error))
-            continue
-        found = True
-        number = gatherer.add_image(image, size_wh)
-        for row, line in enumerate(lines, start=1):
-            _add(gatherer, line, labels, place=(number, size_wh, f"{path.name} line {row}"),
-                 faults=faults)  # fmt: skip
-    if not found:
+    labels = names or names_file.beside(folder, faults)
+    if not labels:
         raise SourceError(
-            f"{folder}: expected annotations of the images, found none of their names; "
-            "choose the folder that belongs to the images"
+            f"{folder}: expected a file with the names of the classes, found none; write a "
+            f"classes.txt with one name a line, or give one with --names{faults.reason()}"
         )
-    return gatherer.truth(folder, dict(enumerate(labels)))
+    merge_names(dict(enumerate(labels)), faults)
+    claims = [
+        Claim(path, path.name, stem=path.stem)
+        for path in sorted(folder.rglob("*.txt"))
+        if path.name not in names_file.FILES
+    ]
+
+    def boxes_of(claim: Claim, size_wh: tuple[int, int]) -> list[LabelledBox]:
+        lines = [line for line in read_text(claim.place).splitlines() if line.strip()]
+        return list(_boxes(lines, labels, claim.text, size_wh=size_wh, faults=faults))
+
+    pairs = ImageIndex(images).pair(claims, folder, faults)
+    return gather(folder, pairs, boxes_of, labels=filter(None, labels), faults=faults)
 
 
 def parse(line: str) -> tuple[int, Ratios]:
@@ -73,54 +68,37 @@ def parse(line: str) -> tuple[int, Ratios]:
         ValueError: It is neither a box nor a polygon.
     """
     columns = line.split()
-    class_id, values = int(columns[0]), [float(column) for column in columns[1:]]
+    class_id, *values = (float(column) for column in columns)
+    if not class_id.is_integer():
+        raise ValueError(f"class {class_id}")
     if len(columns) == BOX_COLUMNS:
         x, y, width, height = values
-        return class_id, (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        return int(class_id), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     if len(columns) >= POLYGON_COLUMNS and len(values) % 2 == 0:
         xs, ys = values[::2], values[1::2]
-        return class_id, (min(xs), min(ys), max(xs), max(ys))
+        return int(class_id), (min(xs), min(ys), max(xs), max(ys))
     raise ValueError(f"{len(columns)} columns")
 
 
-def _names(folder: Path) -> tuple[str, ...]:
-    path = names_file.find(folder)
-    if path is None:
-        raise SourceError(
-            f"{folder}: expected a file with the names of the classes, found none; write a "
-            "classes.txt with one name a line, or give one with --names"
-        )
-    return names_file.read(path)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: expected text: {error}; write it again") from error
-    return [line for line in text.splitlines() if line.strip()]
-
-
-def _add(
-    gatherer: BoxGatherer,
-    line: str,
+def _boxes(
+    lines: list[str],
     labels: tuple[str, ...],
+    name: str,
     *,
-    place: tuple[int, tuple[int, int], str],
+    size_wh: tuple[int, int],
     faults: Faults,
-) -> None:
-    number, size_wh, where = place
-    try:
-        class_id, ratios = parse(line)
-    except ValueError:
-        faults.add("lines that are neither box nor polygon, left out", where)
-        return
-    if not 0 <= class_id < len(labels):
-        faults.add("boxes of a class id without a name, left out", f"{where} (class {class_id})")
-        return
+) -> Iterator[LabelledBox]:
     width, height = size_wh
-    x_min, y_min, x_max, y_max = ratios
-    corners = (x_min * width, y_min * height, x_max * width, y_max * height)
-    gatherer.add_box(number, class_id, corners, size_wh=size_wh, name=where)
+    for number, line in enumerate(lines, start=1):
+        text = f"{name} line {number}"
+        try:
+            class_id, (x_min, y_min, x_max, y_max) = parse(line)
+        except ValueError:
+            faults.add("lines that are neither box nor polygon, left out", text)
+            continue
+        if not 0 <= class_id < len(labels) or not labels[class_id]:
+            kind = "boxes of a class id without a name, left out"
+            faults.add(kind, f"{text} (class {class_id})")
+            continue
+        corners = (x_min * width, y_min * height, x_max * width, y_max * height)
+        yield LabelledBox(labels[class_id], corners, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, TypeAdapter
@@ -15,10 +15,10 @@ from edge.messages.envelope import (
     DroppedFrames,
     Envelope,
     Label,
-    Ms,
     Ratio,
-    detections_topic,
-    rounded_ms,
+    StageMs,
+    result_topic,
+    timing,
 )
 from edge.results.detections import Detections
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edge.messages.envelope import Identity
     from edge.results.observation import Observation
 
+TOPIC = "detections"
 # Decimals that leave the board.
 SCORE_DECIMALS = 4
 PX_DECIMALS = 1
@@ -53,21 +54,11 @@ class DetectionPayload(TypedDict):
     ]
 
 
-class DetectorStagePayload(TypedDict):
-    """Milliseconds that each stage took for this frame, three decimals."""
-
-    capture: Ms
-    preprocess: Ms
-    invoke: Ms
-    decode: Ms
-    suppress: Ms
-
-
 class DetectionsPayload(Envelope):
     """What one camera of one device saw on one frame, with a detector."""
 
     detections: Annotated[list[DetectionPayload], Field(description="By falling score.")]
-    stage_ms: DetectorStagePayload
+    stage_ms: StageMs
     age_ms: AgeMs
     dropped_frames: DroppedFrames
 
@@ -92,10 +83,9 @@ class DetectionsEncoder:
         self.refused_detections = 0
         self._labels = tuple(labels)
 
-    @property
-    def topic(self) -> str:
-        """Where the messages go."""
-        return detections_topic(self.identity.device, self.identity.camera)
+    def topic(self, camera: str) -> str:
+        """Return where the messages of a camera go."""
+        return result_topic(self.identity.device, camera, TOPIC)
 
     def encode(self, observation: Observation) -> bytes:
         """Return the message of an observation: compact UTF-8 JSON of a `DetectionsPayload`.
@@ -108,9 +98,7 @@ class DetectionsEncoder:
         payload: DetectionsPayload = {
             **self.identity.envelope(observation),
             "detections": self._detections(observation.result, observation.size_wh),
-            "stage_ms": _stages(observation.stage_ms),
-            "age_ms": rounded_ms("age", observation.age_ms),
-            "dropped_frames": observation.dropped_frames,
+            **timing(observation),
         }
         return ADAPTER.dump_json(payload)
 
@@ -145,11 +133,10 @@ class DetectionsEncoder:
         ]
 
 
-def _stages(stage_ms: dict[str, float]) -> DetectorStagePayload:
-    return {
-        "capture": rounded_ms("capture", stage_ms["capture"]),
-        "preprocess": rounded_ms("preprocess", stage_ms["preprocess"]),
-        "invoke": rounded_ms("invoke", stage_ms["invoke"]),
-        "decode": rounded_ms("decode", stage_ms["decode"]),
-        "suppress": rounded_ms("suppress", stage_ms["suppress"]),
-    }
+def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the label and a few words for each detection of a message."""
+    rows = []
+    for found in payload["detections"]:
+        box = ", ".join(f"{side:.0f}" for side in found["box_px"])
+        rows.append((found["label"], f"{found['label']} {found['score']:.2f} at ({box}) px"))
+    return rows

@@ -1,7 +1,7 @@
 """What every message has in common: its envelope, its names, its topics.
 
-The kinds of messages stand in `detection_payload` and `segmentation_payload`: one typed dict each,
-the only description of such a message. pydantic writes the JSON from it and derives the schema from
+The kinds of messages stand beside this file: one typed dict each, the only description of such a
+message. pydantic writes the JSON from it and derives the schema from
 it, so that neither can drift from the other; docs/payload.md says it in prose.
 """
 
@@ -37,6 +37,13 @@ Side = Annotated[int, Field(gt=0)]
 Ms = Annotated[float, Field(ge=0)]
 AgeMs = Annotated[
     float, Field(ge=0, description="From the frame's capture to its result, milliseconds.")
+]
+StageMs = Annotated[
+    dict[str, Ms],
+    Field(
+        description="Milliseconds that each stage took for this frame, three decimals.",
+        json_schema_extra={"required": ["capture", "preprocess", "invoke", "decode"]},
+    ),
 ]
 DroppedFrames = Annotated[int, Field(ge=0, description="Frames replaced unseen since the start.")]
 Label = Annotated[str, Field(description="Text of the class id.")]
@@ -78,22 +85,28 @@ class Envelope(TypedDict):
     frame: FramePayload
 
 
+class Timing(TypedDict):
+    """How long it took; the last fields of every message."""
+
+    stage_ms: StageMs
+    age_ms: AgeMs
+    dropped_frames: DroppedFrames
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who speaks: a device's camera, and the model that looks through it.
+    """Who speaks: a device, and the model that looks through its cameras.
 
     Raises:
-        ConfigError: A name holds what a topic may not.
+        ConfigError: The name holds what a topic may not.
     """
 
     device: str
-    camera: str
     model_name: str
     model_digest: str
 
     def __post_init__(self) -> None:
         check_name("device", self.device)
-        check_name("camera", self.camera)
 
     def envelope(self, observation: Observation) -> Envelope:
         """Return what every message of an observation begins with."""
@@ -101,7 +114,7 @@ class Identity:
         return {
             "schema_version": SCHEMA_VERSION,
             "device": self.device,
-            "camera": self.camera,
+            "camera": observation.camera,
             "model": {"name": self.model_name, "digest": self.model_digest},
             "sequence": observation.sequence,
             "captured_at": utc_text(observation.captured_utc_ns),
@@ -116,27 +129,44 @@ class PayloadEncoder(Protocol):
     def identity(self) -> Identity:
         """Written into every message."""
 
-    @property
-    def topic(self) -> str:
-        """Where the messages go."""
+    def topic(self, camera: str) -> str:
+        """Return where the messages of a camera go."""
 
     def encode(self, observation: Observation) -> bytes:
         """Return the message of an observation: compact UTF-8 JSON."""
 
 
-def detections_topic(device: str, camera: str) -> str:
-    """Return where the messages of a camera with a detector go."""
-    return f"edge/{device}/{camera}/detections"
+def timing(observation: Observation) -> Timing:
+    """Return what every message of an observation ends with.
+
+    Raises:
+        ValueError: A time is not finite.
+    """
+    return {
+        "stage_ms": {name: rounded_ms(name, ms) for name, ms in observation.stage_ms.items()},
+        "age_ms": rounded_ms("age", observation.age_ms),
+        "dropped_frames": observation.dropped_frames,
+    }
 
 
-def segmentation_topic(device: str, camera: str) -> str:
-    """Return where the messages of a camera with a segmenter go."""
-    return f"edge/{device}/{camera}/segmentation"
+def result_topic(device: str, camera: str, level: str) -> str:
+    """Return where the results of a camera go; the last level says of which kind they are."""
+    return f"edge/{device}/{camera}/{level}"
 
 
-def status_topic(device: str, camera: str) -> str:
-    """Return where `online` or `offline` stands, retained."""
+def status_topic(device: str) -> str:
+    """Return where `online` or `offline` stands, retained; one for all cameras of a device."""
+    return f"edge/{device}/status"
+
+
+def camera_status_topic(device: str, camera: str) -> str:
+    """Return where `online` or `offline` stands, retained: whether a camera gives frames."""
     return f"edge/{device}/{camera}/status"
+
+
+def presence_topic(device: str) -> str:
+    """Return where each run of a device says who it is, so that two of one name notice it."""
+    return f"edge/{device}/presence"
 
 
 def check_name(what: str, name: str) -> str:

@@ -21,6 +21,9 @@ class Message:
             newest of a key counts, and it is sent again on every connect. `event`: kept in order,
             each delivered.
         key: Of a state: what it is the state of; its topic where empty.
+
+    Raises:
+        ValueError: No message can go to this topic.
     """
 
     topic: str
@@ -29,3 +32,7 @@ class Message:
     retain: bool = False
     policy: Policy = "stream"
     key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.topic or "+" in self.topic or "#" in self.topic:
+            raise ValueError(f"expected a topic without + and #, got {self.topic!r}")

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Union
 
 from pydantic import TypeAdapter
 
-from edge.messages.detections import DetectionsPayload
 from edge.messages.envelope import SCHEMA_VERSION
-from edge.messages.segmentation import SegmentationPayload
+from edge.tasks import TASKS
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> dict[str, Any]:
     """Return the schema, derived from the types that encode the messages."""
-    adapter: TypeAdapter[DetectionsPayload | SegmentationPayload] = TypeAdapter(
-        DetectionsPayload | SegmentationPayload
-    )
+    any_message: Any = Union[tuple(task.payload for task in TASKS.values())]  # noqa: UP007
+    adapter: TypeAdapter[Any] = TypeAdapter(any_message)
     return {
         "$schema": SCHEMA_DIALECT,
         **adapter.json_schema(mode="serialization"),

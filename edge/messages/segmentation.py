@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, TypeAdapter
@@ -15,11 +15,11 @@ from edge.messages.envelope import (
     DroppedFrames,
     Envelope,
     Label,
-    Ms,
     Ratio,
     Side,
-    rounded_ms,
-    segmentation_topic,
+    StageMs,
+    result_topic,
+    timing,
 )
 from edge.results.class_map import ClassMap
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edge.results.class_map import Runs
     from edge.results.observation import Observation
 
+TOPIC = "segmentation"
 # Maps of photographs, of 256 x 256 cells, have 300 to 600 (median of three nets), at most 4,029.
 # What has more is noise; a run takes at most 14 bytes, so that no map takes over 56 KiB.
 MAX_RUNS = 4096
@@ -62,15 +63,6 @@ class ClassMapPayload(TypedDict):
     ]
 
 
-class SegmenterStagePayload(TypedDict):
-    """Milliseconds that each stage took for this frame, three decimals."""
-
-    capture: Ms
-    preprocess: Ms
-    invoke: Ms
-    decode: Ms
-
-
 class SegmentationPayload(Envelope):
     """What one camera of one device saw on one frame, with a segmenter."""
 
@@ -79,7 +71,7 @@ class SegmentationPayload(Envelope):
         Field(description="Classes that were seen, without the background; by falling area."),
     ]
     class_map: NotRequired[ClassMapPayload]
-    stage_ms: SegmenterStagePayload
+    stage_ms: StageMs
     age_ms: AgeMs
     dropped_frames: DroppedFrames
 
@@ -113,10 +105,9 @@ class SegmentationEncoder:
         self._background = background
         self._class_map = class_map
 
-    @property
-    def topic(self) -> str:
-        """Where the messages go."""
-        return segmentation_topic(self.identity.device, self.identity.camera)
+    def topic(self, camera: str) -> str:
+        """Return where the messages of a camera go."""
+        return result_topic(self.identity.device, camera, TOPIC)
 
     def encode(self, observation: Observation) -> bytes:
         """Return the message of an observation: compact UTF-8 JSON of a `SegmentationPayload`.
@@ -132,9 +123,7 @@ class SegmentationEncoder:
             **self.identity.envelope(observation),
             "areas": self._areas(runs.area_ratios(len(self._labels))),
             "class_map": _class_map(seen, runs),
-            "stage_ms": _stages(observation.stage_ms),
-            "age_ms": rounded_ms("age", observation.age_ms),
-            "dropped_frames": observation.dropped_frames,
+            **timing(observation),
         }
         if not self._class_map:
             del payload["class_map"]
@@ -166,10 +155,8 @@ def _class_map(seen: ClassMap, runs: Runs) -> ClassMapPayload:
     return {"width": width, "height": height, "runs": pairs.reshape(-1).tolist()}
 
 
-def _stages(stage_ms: dict[str, float]) -> SegmenterStagePayload:
-    return {
-        "capture": rounded_ms("capture", stage_ms["capture"]),
-        "preprocess": rounded_ms("preprocess", stage_ms["preprocess"]),
-        "invoke": rounded_ms("invoke", stage_ms["invoke"]),
-        "decode": rounded_ms("decode", stage_ms["decode"]),
-    }
+def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the label and a few words for each class of a message."""
+    return [
+        (area["label"], f"{area['label']} {area['area_ratio']:.1%}") for area in payload["areas"]
+    ]

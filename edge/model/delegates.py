@@ -1,6 +1,6 @@
 """What can run a model besides the CPU: its name, its library, and what to do where it is missing.
 
-Nothing here knows LiteRT: `edge.model.interpreter` hands the library to it.
+Nothing here knows a runtime: a backend hands the library to its own.
 """
 
 from __future__ import annotations
@@ -16,13 +16,57 @@ CPU, EDGE_TPU = "cpu", "edgetpu"
 EDGE_TPU_OP = "edgetpu-custom-op"
 # Source: external_delegate_interface.h of TensorFlow Lite.
 ENTRY_POINT = "tflite_plugin_create_delegate"
-# What libedgetpu's option `device` takes: the bus, the number on it, or both.
-EDGE_TPU_DEVICE = re.compile(r"(usb|pci)(:\d{1,2})?|:\d{1,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of delegate.
+
+    Attributes:
+        library: As the dynamic linker finds it; empty for the CPU, which needs none.
+        device: Pattern of the library's option `device`, written behind the kind and a colon;
+            empty where there is none.
+        compiled_op: The op that its compiler leaves in a file; empty where it takes any file.
+        package: What holds the library, for apt.
+        install: What to do first, so that apt knows the package.
+        plug: What to do when the library finds no device.
+        compile: How a file for it is made.
+        choose: How it is chosen for a file that needs it.
+    """
+
+    library: str = ""
+    device: str = ""
+    compiled_op: str = ""
+    package: str = ""
+    install: str = ""
+    plug: str = ""
+    compile: str = ""
+    choose: str = ""
+
+
+DELEGATES = {
+    CPU: Kind(),
+    EDGE_TPU: Kind(
+        library="libedgetpu.so.1",
+        device=r"(usb|pci)(:\d{1,2})?|:\d{1,2}",  # the bus, the number on it, or both
+        compiled_op=EDGE_TPU_OP,
+        package="libedgetpu1-std",
+        install="for an Edge TPU add Coral's apt repository "
+        "(coral.ai/docs/accelerator/get-started)",
+        plug="plug the Edge TPU in: lsusb must name 1a6e:089a or 18d1:9302, or on PCIe "
+        "ls /dev/apex_0 the file, and this user must be in its group (plugdev, apex)",
+        compile="not compiled for an Edge TPU, so delegate {name} would leave all of it to the "
+        "CPU; type: edge-convert export MODEL --edgetpu, and take the STEM.edgetpu.tflite that it "
+        'makes, or set [model] delegate = "cpu"',
+        choose='compiled for an Edge TPU: set [model] delegate = "edgetpu" or add '
+        "--delegate edgetpu, or take the .tflite that it was compiled from",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Delegate:
-    """A library that LiteRT hands ops to.
+    """A library that a runtime hands ops to.
 
     Attributes:
         name: As the configuration has it.
@@ -37,6 +81,11 @@ class Delegate:
     def __bool__(self) -> bool:
         return bool(self.library)
 
+    @property
+    def kind(self) -> Kind:
+        """Its row of `DELEGATES`."""
+        return DELEGATES[self.name.partition(":")[0]]
+
 
 def parse(text: str) -> Delegate:
     """Return the delegate of a name: `cpu`, `edgetpu`, or `edgetpu:DEVICE` such as `edgetpu:usb:1`.
@@ -45,14 +94,18 @@ def parse(text: str) -> Delegate:
         ConfigError: There is none of that name.
     """
     name, _, device = text.partition(":")
-    if text == CPU:
-        return Delegate(CPU)
-    if name == EDGE_TPU and (text == name or EDGE_TPU_DEVICE.fullmatch(device)):
-        return Delegate(text, "libedgetpu.so.1", {"device": device} if device else {})
+    kind = DELEGATES.get(name)
+    if kind and (text == name or (kind.device and re.fullmatch(kind.device, device))):
+        return Delegate(text, kind.library, {"device": device} if device else {})
     raise ConfigError(
         f'expected a delegate: "{CPU}", "{EDGE_TPU}", or one of several Edge TPUs such as '
         f'"{EDGE_TPU}:usb:1", found {text!r}'
     )
+
+
+def needed_for(op: str) -> str:
+    """Return which delegate a file with this op needs; the CPU where no compiler left it."""
+    return next((name for name, kind in DELEGATES.items() if kind.compiled_op == op), CPU)
 
 
 def check_library(delegate: Delegate) -> None:
@@ -63,18 +116,18 @@ def check_library(delegate: Delegate) -> None:
     Raises:
         DelegateError: It cannot be loaded, or is not a delegate's.
     """
+    kind = delegate.kind
     try:
         library = ctypes.PyDLL(delegate.library)
     except OSError as error:
         raise DelegateError(
-            f'delegate "{delegate.name}" needs a library that cannot be loaded: {error}; for an '
-            "Edge TPU add Coral's apt repository (coral.ai/docs/accelerator/get-started) and type: "
-            "sudo apt install libedgetpu1-std"
+            f'delegate "{delegate.name}" needs a library that cannot be loaded: {error}; '
+            f"{kind.install} and type: sudo apt install {kind.package}"
         ) from error
     if not hasattr(library, ENTRY_POINT):
         raise DelegateError(
             f'delegate "{delegate.name}": {delegate.library} has no {ENTRY_POINT}, so it is not '
-            "the library of a delegate; type: sudo apt install --reinstall libedgetpu1-std"
+            f"the library of a delegate; type: sudo apt install --reinstall {kind.package}"
         )
 
 
@@ -83,8 +136,7 @@ def refused(delegate: Delegate, reason: str) -> DelegateError:
     said = f" ({reason})" if reason else ""
     return DelegateError(
         f'delegate "{delegate.name}": {delegate.library} found no device that it can use{said}; '
-        "plug the Edge TPU in: lsusb must name 1a6e:089a or 18d1:9302, or on PCIe ls /dev/apex_0 "
-        "the file, and this user must be in its group (plugdev, apex)"
+        f"{delegate.kind.plug}"
     )
 
 

@@ -1,50 +1,57 @@
-"""One page of HTML that needs nothing but itself: its style, and tables."""
+"""Pages of HTML that need nothing but themselves: no network, no script, one file.
+
+Templates and plots come from the extra `report`: a board without it writes JSON, and a workstation
+makes the page.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.errors import DependencyError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --ink: #2563eb; --bad: #dc2626; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-p.sub { opacity: .75; margin-top: .25rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .75rem .2rem 0; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
-th { font-weight: 600; }
-.wide { overflow-x: auto; }
-.matrix td { padding: .2rem .4rem; } .matrix th { font-weight: 400; }
-table.bars td:last-child { text-align: left; } figure { margin: 0; }
-.bar { display: inline-block; height: .6em; background: var(--ink); opacity: .7; }
-.plots { display: flex; flex-wrap: wrap; gap: 1rem; }
-svg text { fill: currentColor; font: 11px system-ui, sans-serif; }
-"""
+PACKAGES = ("jinja2", "matplotlib")
 
 
-def document(title: str, body: Iterable[str]) -> str:
-    """Return a whole page.
+def check_packages() -> None:
+    """Refuse before a long measurement what could not be written behind it.
+
+    Raises:
+        DependencyError: The extra is not installed.
+    """
+    from importlib.util import find_spec  # noqa: PLC0415 - of no use without a page
+
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise DependencyError(
+            f"a page needs {' and '.join(missing)}; type: pip install 'edge-vision[report]', "
+            "or take the figures as JSON: --json"
+        )
+
+
+def render(template: str, **values: object) -> str:
+    """Return a page.
 
     Args:
-        title: Escaped already.
-        body: Lines of HTML.
+        template: Name of a file in `templates`.
+        values: What it shows; dates are UTC, ISO 8601; a text is escaped unless it is `Markup`.
     """
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    view = '<meta name="viewport" content="width=device-width">'
-    return f'<!doctype html><html lang="en"><head>{view}{head}</head>\n' + "\n".join(body) + "\n"
+    import jinja2  # noqa: PLC0415 - a board may lack it
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("edge.pages"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["utc"] = lambda date: f"{date[:16].replace('T', ' ')} UTC"
+    return environment.get_template(template).render(values)
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, kind: str = "") -> str:
-    """Return a table of cells that are HTML already.
-
-    Args:
-        headers: One a column.
-        rows: As many cells each.
-        kind: Class of the table in the style.
-    """
-    head = "".join(f"<th>{cell}" for cell in headers)
-    body = "".join("<tr>" + "".join(f"<td>{cell}" for cell in row) for row in rows)
-    return f"<div class=wide><table class='{kind}'><tr>{head}{body}</table></div>"
+def columns(letters: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the headers of one group of columns a letter; without letters just the names."""
+    return [f"{letter} {name}".strip() for letter in letters for name in names]

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+LARGEST_AREAS = 5  # that the summary of a run names
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,8 @@ class ClassMap:
     """A class id for each cell of the part of the model's output that the frame covers.
 
     Attributes:
-        class_ids: `(H, W)` uint8, indices into the manifest's labels. Of the output's resolution,
-            without the letterbox's bars; stretched over the source frame, it lies on it.
+        class_ids: `(H, W)` uint8, indices into the description's labels. Of the output's
+            resolution, without the letterbox's bars; stretched over the frame, it lies on it.
         size_wh: Of the source frame, pixels.
 
     The array may be a view into a decoder's buffer; it then holds until its next frame, and `copy`
@@ -77,3 +81,35 @@ def _centers(cells: int, step: int) -> NDArray[np.int64]:
     coarse_cells = -(-cells // step)
     centers: NDArray[np.int64] = (2 * np.arange(coarse_cells) + 1) * cells // (2 * coarse_cells)
     return centers
+
+
+class AreaTally:
+    """Takes the mean of the areas of a run.
+
+    Args:
+        labels: Text of each class id.
+        background: Class id that is left out of the text; `None` leaves none out.
+    """
+
+    def __init__(self, labels: Sequence[str], *, background: int | None) -> None:
+        self._labels = labels
+        self._background = background
+        self._frames = 0
+        self._areas = np.zeros(len(labels))
+
+    def add(self, result: ClassMap) -> None:
+        """Add the areas of one frame."""
+        self._frames += 1
+        self._areas += result.area_ratios(len(self._labels))
+
+    def area_ratios(self) -> NDArray[np.float64]:
+        """Return the mean share of the frame that each class covers, `(classes,)`."""
+        return self._areas / max(1, self._frames)
+
+    def text(self) -> str:
+        """Return the classes with the largest areas in words."""
+        ratios = self.area_ratios()
+        order = np.argsort(-ratios, kind="stable").tolist()
+        seen = [each for each in order if ratios[each] > 0 and each != self._background]
+        areas = [f"{self._labels[each]} {ratios[each]:.1%}" for each in seen[:LARGEST_AREAS]]
+        return f"mean area: {', '.join(areas) or 'background only'}"

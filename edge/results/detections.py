@@ -8,7 +8,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One detection, in numbers of its own.
+
+    Attributes:
+        box: x1, y1, x2, y2 in source-frame pixels, half-open.
+        score: In [0, 1].
+        class_id: Index into the description's labels.
+        track_id: The same for the same object from frame to frame; `None` where nobody tracks.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    class_id: int
+    track_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +37,9 @@ class Detections:
     Attributes:
         boxes: `(N, 4)` float32, xyxy, source-frame pixels, half-open, clipped to the frame.
         scores: `(N,)` float32 in [0, 1].
-        class_ids: `(N,)` int32, indices into the manifest's labels.
+        class_ids: `(N,)` int32, indices into the description's labels.
+        track_ids: `(N,)` int64, the same for the same object from frame to frame; `None` where
+            nobody tracks.
 
     The arrays may be views into a decoder's buffers; they then hold until its next frame, and
     `copy` keeps them.
@@ -30,6 +51,7 @@ class Detections:
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int32]
+    track_ids: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -41,9 +63,29 @@ class Detections:
             raise ValueError(
                 f"class_ids must have shape ({count},) to match scores, got {self.class_ids.shape}"
             )
+        if self.track_ids is not None and self.track_ids.shape != (count,):
+            raise ValueError(
+                f"track_ids must have shape ({count},) to match scores, got {self.track_ids.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __getitem__(self, rows: slice | NDArray[np.bool_] | NDArray[np.integer]) -> Detections:
+        """Return some of them: those of a mask `(N,)`, a slice (a view), or row numbers `(M,)`."""
+        return Detections(
+            self.boxes[rows],
+            self.scores[rows],
+            self.class_ids[rows],
+            None if self.track_ids is None else self.track_ids[rows],
+        )
+
+    def __iter__(self) -> Iterator[Detection]:
+        """Give each in turn; for people and for few, since a row is made of Python's numbers."""
+        tracks = [None] * len(self) if self.track_ids is None else self.track_ids.tolist()
+        columns = (self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), tracks)
+        for box, score, class_id, track_id in zip(*columns, strict=True):
+            yield Detection(tuple(box), score, class_id, track_id)
 
     @classmethod
     def none(cls) -> Detections:
@@ -52,4 +94,20 @@ class Detections:
 
     def copy(self) -> Detections:
         """Return the same detections in arrays of their own."""
-        return Detections(self.boxes.copy(), self.scores.copy(), self.class_ids.copy())
+        tracks = None if self.track_ids is None else self.track_ids.copy()
+        return Detections(self.boxes.copy(), self.scores.copy(), self.class_ids.copy(), tracks)
+
+
+class DetectionTally:
+    """Counts the detections of a run."""
+
+    def __init__(self) -> None:
+        self.detections = 0
+
+    def add(self, result: Detections) -> None:
+        """Count those of one frame."""
+        self.detections += len(result)
+
+    def text(self) -> str:
+        """Return the count in words."""
+        return f"{self.detections} detections"

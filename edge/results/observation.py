@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from edge.results.class_map import ClassMap
-    from edge.results.detections import Detections
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Self
 
-# In their order; a segmenter has nothing to suppress.
+# In their order; a model without boxes has nothing to suppress.
 STAGES = ("capture", "preprocess", "invoke", "decode", "suppress")
+
+
+class Result(Protocol):
+    """What a model saw on one frame; perhaps in views of a decoder's buffers."""
+
+    def copy(self) -> Self:
+        """Return the same in arrays of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +26,24 @@ class Observation:
     """One frame's results. Everything in it is borrowed until the sink returns.
 
     Attributes:
+        camera: Name of the camera.
         sequence: The frame's number within its source.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC, when the frame was complete.
         size_wh: Of the source frame, pixels.
-        result: What was seen, by a detector or a segmenter.
-        stage_ms: Milliseconds of each stage that the model has, of `STAGES`.
+        result: What was seen, of the kind that the model's task has.
+        stage_ms: Milliseconds of each stage that was timed, in their order.
         age_ms: From the frame's capture to now, when its result is ready.
-        dropped_frames: Frames replaced unseen since the start.
+        dropped_frames: Frames of this camera replaced unseen since the start.
+        picture: `(h, w, 3)` uint8, B G R, the frame reduced, the receiver's to keep; `None` unless
+            somebody has asked for pictures.
     """
 
+    camera: str
     sequence: int
     captured_utc_ns: int
     size_wh: tuple[int, int]
-    result: Detections | ClassMap
+    result: Result
     stage_ms: dict[str, float]
     age_ms: float
     dropped_frames: int
+    picture: NDArray[np.uint8] | None = None

@@ -1,4 +1,4 @@
-"""Observations as JSON lines: the same message that MQTT carries, one a line."""
+"""Messages as JSON lines: the same payload that MQTT carries, one a line."""
 
 from __future__ import annotations
 
@@ -8,50 +8,48 @@ from typing import TYPE_CHECKING, BinaryIO
 from edge.errors import SinkClosed, SinkError
 
 if TYPE_CHECKING:
-    from edge.messages.envelope import PayloadEncoder
-    from edge.results.observation import Observation
+    from edge.messages.message import Message
 
 
 class JsonlSink:
-    """Writes each observation at once, so that a reader sees it while the next frame is taken.
+    """Writes each payload at once, so that a reader sees it while the next frame is taken.
+
+    States are left out: they are plain words that mean something under their topic only.
+
+    It writes to the file's descriptor and leaves the stream's buffer empty: a thread that a reader
+    holds up would keep the buffer's lock, and Python dies at its end of a lock that it cannot have.
 
     Args:
-        stream: Open for writing; its owner closes it.
-        encoder: Makes the messages.
+        stream: An open file or pipe; its owner closes it.
     """
 
-    def __init__(self, stream: BinaryIO, encoder: PayloadEncoder) -> None:
-        self._stream = stream
-        self._encoder = encoder
+    may_wait = True
 
-    def publish(self, observation: Observation) -> None:
-        """Write one line.
+    def __init__(self, stream: BinaryIO) -> None:
+        self._name = stream.name
+        self._descriptor = stream.fileno()
+
+    def send(self, message: Message) -> None:
+        """Write one line; wait for a reader that is slow.
 
         Raises:
             SinkClosed: The reader has gone.
             SinkError: The line can't be written; the disk may be full.
         """
-        line = self._encoder.encode(observation) + b"\n"
+        if message.policy == "state":
+            return
+        line = memoryview(message.payload + b"\n")
         try:
-            self._stream.write(line)
-            self._stream.flush()
+            while line:
+                line = line[os.write(self._descriptor, line) :]
         except BrokenPipeError as error:
-            self._discard_rest()
-            raise SinkClosed("jsonl: the reader of the results has gone; nothing to do") from error
+            raise SinkClosed("jsonl: the reader of the results has gone; start it again") from error
         except OSError as error:
-            self._discard_rest()
             raise SinkError(
-                f"jsonl: expected room for {len(line)} bytes in {self._stream.name}, found: "
+                f"jsonl: expected room for {len(line)} bytes in {self._name}, found: "
                 f"{error.strerror}; check with df -h, or write elsewhere"
             ) from error
 
-    def close(self, timeout_s: float) -> int:  # noqa: ARG002 - every line was flushed already
+    def close(self, timeout_s: float) -> int:  # noqa: ARG002 - every line was written already
         """Return 0: a line is either written or reported."""
         return 0
-
-    def _discard_rest(self) -> None:
-        # Python flushes its streams once more at exit; what is stuck in this one would fail again,
-        # with a traceback behind the sentence that the user has read.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)

@@ -1,39 +1,34 @@
-"""The newest observations, kept in memory: for tests and for showing what a pipeline saw."""
+"""The newest messages, kept in memory: for tests and for showing what was published."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.results.observation import Observation
+    from edge.messages.message import Message
 
 
 class MemorySink:
-    """Keeps copies, for an observation is borrowed; the oldest makes room for the newest.
+    """Keeps messages; the oldest makes room for the newest.
 
     Args:
-        capacity: Most observations kept.
+        capacity: Most messages kept.
     """
 
+    may_wait = False
+
     def __init__(self, capacity: int = 100) -> None:
-        self._kept: deque[Observation] = deque(maxlen=capacity)
+        self._kept: deque[Message] = deque(maxlen=capacity)
 
     @property
-    def observations(self) -> list[Observation]:
+    def messages(self) -> list[Message]:
         """What is kept, oldest first."""
         return list(self._kept)
 
-    def publish(self, observation: Observation) -> None:
-        """Keep a copy."""
-        self._kept.append(
-            replace(
-                observation,
-                result=observation.result.copy(),
-                stage_ms=dict(observation.stage_ms),
-            )
-        )
+    def send(self, message: Message) -> None:
+        """Keep it."""
+        self._kept.append(message)
 
     def close(self, timeout_s: float) -> int:  # noqa: ARG002 - nothing is on its way
         """Return 0; what is kept stays."""

@@ -1,253 +1,293 @@
-"""Observations to an MQTT broker that comes and goes: `publish` never waits for it.
+"""Messages to an MQTT broker that comes and goes: `send` never waits for it.
 
-It encodes, stores and wakes; a thread of its own, `edge-mqtt`, does all that takes time.
+It stores and wakes; a thread of its own, `edge-mqtt`, does all that takes time. One sink is one
+connection and one status for a device, whatever its cameras.
 """
 
 from __future__ import annotations
 
-import random
+import contextlib
+import logging
+import os
+import secrets
+import socket
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.messages.envelope import status_topic
-from edge.sinks.mqtt_connection import (
-    DIAL_S,
-    OFFLINE,
-    ONLINE,
-    Connection,
-    Credentials,
-    Topics,
-)
-from edge.sinks.mqtt_faults import BrokerError, Fault
-from edge.sinks.mqtt_log import ConnectionLog, log
-from edge.sinks.mqtt_settings import MqttSettings, read_password, tls_context
+from edge.backoff import Backoff
+from edge.messages.envelope import presence_topic, status_topic
+from edge.messages.message import Message
+from edge.sinks.mqtt_connection import OFFLINE, ONLINE, Channel, Connection
+from edge.sinks.mqtt_credentials import read_password, tls_context
+from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
 from edge.sinks.outbox import Outbox
-from edge.sinks.pace import Backoff, Pace
-from edge.sinks.waker import Waker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from edge.config.mqtt import Mqtt
+    from edge.sinks.mqtt_connection import Handler
+    from edge.sinks.outbox import Tally
 
-    from typing_extensions import Self
+log = logging.getLogger("edge.sinks.mqtt")
 
-    from edge.messages.envelope import PayloadEncoder
-    from edge.results.observation import Observation
-
-__all__ = ["MqttCounters", "MqttSettings", "MqttSink"]
-
-# The network thread wakes up so often with nothing to do: paho's keepalive needs it.
-TICK_S = 1.0
-# After the last message, the time that `offline` has to be acknowledged.
-FAREWELL_S = 0.5
-# `with` leaves so much time.
-EXIT_S = 2.0
-# A silent broker is noticed within a quarter of its time to answer.
-TICKS_PER_ANSWER = 4
-# A closing sink still makes its call, however little time it has.
-SHORTEST_DIAL_S = 0.1
-# Beyond its time, what a closing sink waits for its thread; a call to a silent host takes DIAL_S.
-JOIN_MARGIN_S = 1.0
+MIB = 1024 * 1024
+# A call that hangs longer is given up; a closing sink must sit it out, and still makes a short one.
+DIAL_S, SHORTEST_DIAL_S = 5.0, 0.1
+# The thread wakes up so often with nothing to do: paho's keepalive needs it, and a silent broker is
+# noticed within a quarter of its time to answer.
+TICK_S, TICKS_PER_ANSWER = 1.0, 4
+# Behind the last message, the time of `offline` to be acknowledged, and of the thread to end.
+FAREWELL_S, JOIN_MARGIN_S = 0.5, 1.0
+# So often in a row a new connection is lost before the client id is suspected.
+YOUNG_LOSSES = 2
+# Of the client id's 23 characters, those that stay in the id of one run: "edge-" and the name.
+KEPT_ID_CHARACTERS = 14
+# What is kept of others: anybody may write to the presence topic.
+MAX_PEERS, MAX_PRESENCE_CHARACTERS = 16, 160
 
 
 @dataclass(frozen=True, slots=True)
-class MqttCounters:
-    """One moment of a sink; published + dropped + waiting is what `publish` was given.
+class Pace:
+    """Every waiting time of the MQTT sink, seconds.
 
     Attributes:
-        published: Acknowledged by the broker (QoS 1), or written to it (QoS 0).
-        dropped: Given up, the oldest first, because the outbox was full.
-        waiting: In memory, those on their way included.
-        connects: Times that the broker accepted us.
-        connected: Whether it has us now.
+        base_s: Longest wait before the second try; it doubles with every further one.
+        cap_s: Longest wait of all, and so the silence behind an outage.
+        refused_s: Shortest wait after a refusal: at most six tries a minute.
+        young_s: A connection that is lost sooner may have been thrown off by another client.
+        answer_s: Longest wait for the broker to accept, and for it to acknowledge a message.
+        repeat_log_s: The same fault is logged again no sooner.
+        correct_s: `online` is said against somebody else's `offline` no more often.
     """
 
-    published: int
-    dropped: int
-    waiting: int
-    connects: int
-    connected: bool
+    base_s: float = 0.5
+    cap_s: float = 8.0
+    refused_s: float = 10.0
+    young_s: float = 30.0
+    answer_s: float = 10.0
+    repeat_log_s: float = 600.0
+    correct_s: float = 1.0
 
 
 class MqttSink:
-    """Publishes observations; broker up or down, `publish` costs the encoding and some 10 µs.
+    """Delivers messages; broker up or down, `send` costs some 10 µs.
 
-    At most `outbox_messages` wait, and twenty more are on the wire. When a connection ends, those
-    twenty go back to the front and are sent again: with QoS 1 some arrive twice, none is lost.
+    What the outbox holds is bounded, and twenty more messages are on the wire. When a connection
+    ends, those twenty go back to the front and are sent again: with QoS 1 some arrive twice.
+
+    The status is `online`, retained, while the sink has a connection; the last will is `offline`. A
+    session that a power cut left behind, or a second device of the same name, may write `offline`
+    while this one lives, and so the sink watches its status and says `online` again. Each run tells
+    on the presence topic who it is, once a connection and to everybody new. Two clients with one id
+    throw each other off; who is lost young twice in a row goes on with an id of this run alone.
 
     Args:
-        settings: Which broker, and as whom.
-        encoder: Makes the messages; its identity makes the topics.
+        settings: Which broker, and as which user.
+        device: Its name; a level of the status topic.
+        client_id: The same after each start, and nobody else's.
         pace: The waiting times.
-        jitter: Random source of the backoff.
-        clock: Monotonic, seconds.
+
+    Attributes:
+        connects: Times that the broker accepted us.
+        connected: Whether it has us now.
 
     Raises:
         ConfigError: The password file or the certificates can't be used.
     """
 
+    may_wait = False
+
     def __init__(
-        self,
-        settings: MqttSettings,
-        encoder: PayloadEncoder,
-        *,
-        pace: Pace | None = None,
-        jitter: random.Random | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, settings: Mqtt, device: str, *, client_id: str, pace: Pace | None = None
     ) -> None:
-        self._settings = settings
-        self._encoder = encoder
+        self._device = device
+        self._ids = (client_id, f"{client_id[:KEPT_ID_CHARACTERS]}-{secrets.token_hex(4)}")
+        self._client_id = client_id
+        self._young_losses = 0
+        self._run_token = secrets.token_hex(4)
+        self._presence = self._presence_at("")
+        self._peers: set[str] = set()
         self._pace = pace or Pace()
-        self._clock = clock
-        identity = encoder.identity
-        self._topics = Topics(
-            results=encoder.topic,
-            status=status_topic(identity.device, identity.camera),
+        self._log = ConnectionLog(settings, repeat_s=self._pace.repeat_log_s)
+        self._outbox = Outbox(
+            messages=settings.outbox_messages, size_bytes=settings.outbox_mib * MIB
         )
-        self._credentials = Credentials(
+        self._channel = Channel(
+            settings=settings,
+            status_topic=status_topic(device),
+            outbox=self._outbox,
             password=read_password(settings.password_file) if settings.password_file else None,
             tls=tls_context(settings.ca_file) if settings.tls else None,
+            answer_s=self._pace.answer_s,
+            log=self._log,
         )
-        self._outbox = Outbox(settings.outbox_messages)
-        self._waker = Waker()
-        # Jitter spreads clients over time; nobody gains by guessing it.
-        self._backoff = Backoff(self._pace, jitter or random.Random())  # noqa: S311
-        self._log = ConnectionLog(settings, repeat_s=self._pace.repeat_log_s, clock=clock)
+        self._backoff = Backoff(base_s=self._pace.base_s, cap_s=self._pace.cap_s)
+        self._waker, self._alarm = socket.socketpair()
+        self._alarm.settimeout(0)
+        self._awake = False
         self._closing = threading.Event()
         self._deadline = 0.0
-        self._connects = 0
-        self._connected = False
+        self.connects = 0
+        self.connected = False
+        self._contradicted = False
+        self.subscribe(status_topic(device), self._on_status)
+        self.subscribe(presence_topic(device), self._on_presence)
         self._thread = threading.Thread(target=self._run, name="edge-mqtt", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close(EXIT_S)
-
-    def publish(self, observation: Observation) -> None:
-        """Hand an observation over; never waits.
+    def send(self, message: Message) -> None:
+        """Hand a message over; never waits.
 
         Raises:
             ValueError: The sink is closed.
         """
         if self._closing.is_set():
-            raise ValueError("publish must come before close, got an observation after it")
-        self._outbox.put(self._encoder.encode(observation))
-        self._waker.wake()
+            raise ValueError("send must come before close, got a message after it")
+        self._outbox.put(message)
+        self._wake()
 
-    def counters(self) -> MqttCounters:
+    def subscribe(self, topic: str, handler: Handler) -> None:
+        """Have messages handed over from now on, through every reconnect.
+
+        Args:
+            topic: May hold the wildcards + and #.
+            handler: Called with topic and payload on the thread `edge-mqtt`, which waits for it.
+        """
+        self._channel.handlers.append((topic, handler))
+        self._wake()
+
+    def tally(self) -> Tally:
         """Return the counts of this moment."""
-        tally = self._outbox.tally()
-        return MqttCounters(
-            published=tally.settled,
-            dropped=tally.dropped,
-            waiting=tally.waiting,
-            connects=self._connects,
-            connected=self._connected,
-        )
+        return self._outbox.tally()
 
     def close(self, timeout_s: float) -> int:
         """Deliver what waits for at most so long, say `offline`, and hang up; idempotent.
 
         Without a connection it keeps trying for that long, unless nothing waits or the broker
-        refuses us.
-
-        Returns:
-            Messages that were not delivered.
+        refuses us. Returns the number of messages that were not delivered.
         """
         if not self._closing.is_set():
-            self._deadline = self._clock() + timeout_s
+            self._deadline = time.monotonic() + timeout_s
             self._closing.set()
-            self._waker.wake()
+            self._wake()
             self._thread.join(timeout_s + FAREWELL_S + JOIN_MARGIN_S)
             if self._thread.is_alive():
-                log.error("mqtt: thread edge-mqtt still calls %s; left alone", self._settings.host)
+                log.error("mqtt: thread edge-mqtt still calls the broker; left alone")
             else:
                 self._waker.close()
+                self._alarm.close()
             self._log.closed(self._outbox.tally())
         return self._outbox.tally().waiting
 
+    def _wake(self) -> None:
+        # News is stored before, and looked for once `_awake` is false again: none is missed.
+        if not self._awake:
+            self._awake = True
+            with contextlib.suppress(BlockingIOError):  # full of bytes that will wake it as well
+                self._alarm.send(b"\0")
+
     def _run(self) -> None:
         while not self._is_done():
-            fault = self._attempt()
+            connection = Connection(self._channel, self._client_id)
+            fault = self._attempt(connection)
             if fault is None:
                 return
             self._log.fault(fault)
+            self._choose_id(connection, fault)
             if self._closing.is_set() and fault.refused:
                 return
-            self._pause(fault)
+            self._pause(connection, fault)
 
-    def _attempt(self) -> Fault | None:
-        """Hold one connection until it ends; return why, or None for a clean end."""
-        try:
-            self._serve()
-        except BrokerError as error:
-            return error.fault
-        return None
-
-    def _is_done(self) -> bool:
-        """Whether the sink is closing with nothing left, or with no time left."""
-        if not self._closing.is_set():
-            return False
-        return not self._outbox.tally().waiting or self._remaining_s() <= 0
-
-    def _remaining_s(self) -> float:
-        """Return what is left of a closing sink's time."""
-        return max(0.0, self._deadline - self._clock())
-
-    def _patience_s(self, longest_s: float) -> float:
-        """Return how long to wait in one go, which the deadline of a closing sink cuts short."""
-        return min(longest_s, self._remaining_s()) if self._closing.is_set() else longest_s
-
-    def _pause(self, fault: Fault) -> None:
-        delay_s = self._backoff.next_s(refused=fault.refused)
-        if self._closing.wait(delay_s) and not self._is_done():
-            # The end is near: a broker that restarts just now still gets the rest.
-            time.sleep(self._patience_s(min(delay_s, self._pace.base_s)))
-
-    def _serve(self) -> None:
-        """Hold one connection, from the call to a clean end.
-
-        Raises:
-            BrokerError: It ended in another way.
-        """
-        connection = Connection(
-            self._settings,
-            self._topics,
-            outbox=self._outbox,
-            credentials=self._credentials,
-            answer_s=self._pace.answer_s,
-            clock=self._clock,
-        )
+    def _attempt(self, connection: Connection) -> BrokerError | None:
+        """Hold one connection; return why it ended, or None for a clean end."""
+        fault: BrokerError | None = None
         try:
             connection.open(max(SHORTEST_DIAL_S, self._patience_s(DIAL_S)))
             while not connection.is_accepted and not self._is_done():
                 self._step(connection)
             if connection.is_accepted:
                 self._deliver(connection)
-        finally:
-            self._connected = False
-            connection.close()
-            if connection.is_accepted and connection.age_s >= self._pace.steady_s:
-                self._backoff.reset()
+        except BrokerError as error:
+            fault = error
+        self.connected = False
+        connection.close(lost=fault is not None and fault.kind == "lost")
+        return fault
 
     def _deliver(self, connection: Connection) -> None:
-        self._connects += 1
-        self._connected = True
-        self._log.connected(self._outbox.tally())
+        self.connects += 1
+        self.connected = True
+        self._log.connected(self._client_id, self._outbox.tally())
+        self._contradicted, contradict_at = False, 0.0
         connection.announce(ONLINE)
+        self._outbox.renew()
+        self._presence = self._presence_at(connection.own_address)
+        self._outbox.put(self._presence)
         while not self._is_done():
+            if self._contradicted and time.monotonic() >= contradict_at:
+                self._contradicted, contradict_at = False, time.monotonic() + self._pace.correct_s
+                connection.announce(ONLINE)
             connection.feed()
             self._step(connection)
+        connection.feed()
         connection.announce(OFFLINE)
-        farewell_at = self._clock() + FAREWELL_S
-        while not connection.is_idle and self._clock() < farewell_at:
+        farewell_at = time.monotonic() + FAREWELL_S
+        while not connection.is_idle and time.monotonic() < farewell_at:
             connection.step(self._waker, timeout_s=FAREWELL_S)
         connection.leave()
 
     def _step(self, connection: Connection) -> None:
         longest_s = min(TICK_S, self._pace.answer_s / TICKS_PER_ANSWER)
         connection.step(self._waker, timeout_s=self._patience_s(longest_s))
+        self._awake = False
+
+    def _choose_id(self, connection: Connection, fault: BrokerError) -> None:
+        """Give up an id that another client seems to have, and one that the broker refuses."""
+        if fault.refused:
+            self._client_id, _ = self._ids
+        elif connection.is_accepted:
+            is_young = fault.kind == "lost" and connection.age_s < self._pace.young_s
+            self._young_losses = self._young_losses + 1 if is_young else 0
+            if self._young_losses >= YOUNG_LOSSES:
+                _, self._client_id = self._ids
+
+    def _pause(self, connection: Connection, fault: BrokerError) -> None:
+        if connection.has_acknowledged:
+            self._backoff.reset()
+        delay_s = self._backoff.next_s() + (self._pace.refused_s if fault.refused else 0)
+        if self._closing.wait(delay_s) and not self._is_done():
+            # The end is near: a broker that restarts just now still gets the rest.
+            time.sleep(self._patience_s(min(delay_s, self._pace.base_s)))
+
+    def _is_done(self) -> bool:
+        """Whether the sink is closing with nothing left, or with no time left."""
+        if not self._closing.is_set():
+            return False
+        return not self._outbox.tally().waiting or self._patience_s(1) <= 0
+
+    def _patience_s(self, longest_s: float) -> float:
+        """Return how long to wait in one go, which the deadline of a closing sink cuts short."""
+        if not self._closing.is_set():
+            return longest_s
+        return min(longest_s, max(0.0, self._deadline - time.monotonic()))
+
+    def _presence_at(self, address: str) -> Message:
+        who = f"{socket.gethostname()} ({address}), process {os.getpid()}, run {self._run_token}"
+        return Message(presence_topic(self._device), who.encode(), policy="state")
+
+    def _on_status(self, _topic: str, payload: bytes) -> None:
+        self._contradicted = payload != ONLINE
+
+    def _on_presence(self, _topic: str, payload: bytes) -> None:
+        who = payload.decode(errors="replace")[:MAX_PRESENCE_CHARACTERS]
+        run = who.rpartition(" ")[2]
+        if run == self._run_token or run in self._peers or len(self._peers) >= MAX_PEERS:
+            return
+        self._peers.add(run)
+        log.warning(
+            "mqtt: somebody else speaks as device %r too: %r; give one of the two another "
+            "[device] name",
+            self._device,
+            who,
+        )
+        self._outbox.put(self._presence)  # that one has not heard who this is

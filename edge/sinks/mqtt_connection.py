@@ -1,105 +1,105 @@
-"""One connection to the broker, from the call to its end: the only place that knows paho."""
+"""One connection to the broker, from the call to its end: the only place that knows paho.
+
+Of paho this uses the protocol and the socket. Its own loop, queue and reconnecting are left alone:
+the queue refuses the newest message instead of dropping the oldest and knows no bytes, the loop's
+thread dies of an answer that is not MQTT and hides why a call failed, and nothing in it notices
+acknowledgements that never come.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import select
 import struct
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from edge.sinks.mqtt_faults import (
-    BrokerError,
-    dial_fault,
-    lost_fault,
-    refusal_fault,
-    silence_fault,
-    stranger_fault,
-)
+from edge.sinks.mqtt_faults import dial_fault, ended_fault, refusal_fault, stranger_fault
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable
 
     from paho.mqtt.reasoncodes import ReasonCode
 
-    from edge.sinks.mqtt_settings import MqttSettings
-    from edge.sinks.outbox import Outbox
-    from edge.sinks.waker import Waker
+    from edge.config.mqtt import Mqtt
+    from edge.sinks.mqtt_faults import ConnectionLog
+    from edge.sinks.outbox import Entry, Outbox
+
+    Handler = Callable[[str, bytes], None]
+
+log = logging.getLogger("edge.sinks.mqtt")
 
 ONLINE = b"online"
 OFFLINE = b"offline"
 # Messages on the wire without an acknowledgement; the others stay where the oldest can be dropped.
 MAX_IN_FLIGHT = 20
-# A call that hangs longer is given up; it is the one thing here that a closing sink must sit out.
-DIAL_S = 5.0
 # paho 2.1 parses what arrives unguarded, so that an answer in another protocol raises these.
 PARSE_ERRORS = (ValueError, IndexError, KeyError, TypeError, struct.error)
+WAKE_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What opens the connection and is never shown.
+@dataclass(slots=True)
+class Channel:
+    """What the connections of one sink have in common.
 
     Attributes:
-        password: None without one.
+        status_topic: Where `ONLINE` and `OFFLINE` stand.
+        outbox: Where messages come from; settled once acknowledged (QoS 1) or sent (QoS 0).
         tls: Verifies the broker's certificate; None for an open connection.
+        answer_s: Longest wait for the acceptance, and for each acknowledgement.
+        log: Told of topics that the broker does not let us read.
+        handlers: Topic and handler of each subscription; may grow at any time, on any thread.
     """
 
-    password: str | None
+    settings: Mqtt
+    status_topic: str
+    outbox: Outbox
+    password: str | None = field(repr=False)
     tls: ssl.SSLContext | None
-
-    def __repr__(self) -> str:
-        return "Credentials(...)"
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """Where this camera speaks."""
-
-    results: str
-    status: str
+    answer_s: float
+    log: ConnectionLog
+    handlers: list[tuple[str, Handler]] = field(default_factory=list)
 
 
 class Connection:
-    """Takes messages from an outbox to the broker; lives on one thread, and ends with `close`.
+    """Takes messages from the outbox to the broker; lives on one thread, and ends with `close`.
 
     A connection never comes back: its successor is a new one. What it had sent without an
-    acknowledgement returns to the outbox, and so paho's own resending never runs.
-
-    Args:
-        settings: Which broker.
-        topics: Where to publish.
-        outbox: Where messages come from; settled once acknowledged (QoS 1) or sent (QoS 0).
-        credentials: The password and the trust.
-        answer_s: Longest wait for the acceptance, and for each acknowledgement.
-        clock: Monotonic, seconds.
+    acknowledgement returns to the outbox, and so paho's own resending never runs. Each method but
+    `close` raises `BrokerError` once the connection failed or ended.
     """
 
-    def __init__(  # noqa: PLR0913 - all but two by name, each needed once
-        self,
-        settings: MqttSettings,
-        topics: Topics,
-        *,
-        outbox: Outbox,
-        credentials: Credentials,
-        answer_s: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._settings = settings
-        self._topics = topics
-        self._outbox = outbox
-        self._answer_s = answer_s
-        self._clock = clock
+    def __init__(self, channel: Channel, client_id: str) -> None:
+        self.has_acknowledged = False
+        self._channel = channel
+        self._settings = channel.settings
+        self._opened_at = time.monotonic()
         self._reply: ReasonCode | None = None
-        # Message id to when it was sent and the bytes from the outbox, if so; oldest first.
-        self._in_flight: dict[int, tuple[float, bytes | None]] = {}
-        self._opened_at = clock()
-        self._client = self._make_client(credentials)
+        self._heard = False
+        self._sends_alone = False
+        # Message id to when it was sent and the entry of the outbox, if so; oldest first.
+        self._in_flight: dict[int, tuple[float, Entry | None]] = {}
+        self._subscribed: dict[str, int | None] = {}
+        self._client = client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False
+        )
+        client.max_inflight_messages_set(0)  # MAX_IN_FLIGHT is kept here
+        client.will_set(channel.status_topic, OFFLINE, qos=1, retain=True)
+        if channel.settings.username:
+            client.username_pw_set(channel.settings.username, channel.password)
+        if channel.tls:
+            client.tls_set_context(channel.tls)
+        client.on_connect = lambda _client, _data, _flags, reason, *_: self._accept(reason)
+        client.on_publish = lambda _client, _data, message_id, *_: self._acknowledge(message_id)
+        client.on_subscribe = lambda _client, _data, *reply: self._note_subscription(*reply[:2])
+        client.on_message = lambda _client, _data, message: self._hand_over(message)
 
     @property
     def is_accepted(self) -> bool:
@@ -114,138 +114,140 @@ class Connection:
     @property
     def age_s(self) -> float:
         """Seconds since the call."""
-        return self._clock() - self._opened_at
+        return time.monotonic() - self._opened_at
+
+    @property
+    def own_address(self) -> str:
+        """This machine's address on the way to the broker; empty without a connection."""
+        sock: Any = self._client.socket()
+        return str(sock.getsockname()[0]) if sock is not None else ""
 
     def open(self, timeout_s: float) -> None:
-        """Call the broker; its acceptance comes later, in `step`.
-
-        Raises:
-            BrokerError: It can't be reached.
-        """
+        """Call the broker; its acceptance comes later, in `step`."""
+        settings = self._settings
         self._client.connect_timeout = timeout_s
         try:
-            self._client.connect(
-                self._settings.host, self._settings.port, keepalive=self._settings.keepalive_s
-            )
+            self._client.connect(settings.host, settings.port, keepalive=settings.keepalive_s)
         except (OSError, UnicodeError) as error:
-            raise BrokerError(dial_fault(error, self._settings)) from error
+            raise dial_fault(error, settings) from error
 
     def announce(self, status: bytes) -> None:
-        """Publish `ONLINE` or `OFFLINE`, retained.
-
-        Raises:
-            BrokerError: The connection ended.
-        """
-        self._send(self._topics.status, status, qos=1, retain=True)
+        """Publish `ONLINE` or `OFFLINE`, retained."""
+        self._track(self._client.publish(self._channel.status_topic, status, qos=1, retain=True))
 
     def feed(self) -> None:
-        """Send from the outbox while there is room in flight.
-
-        Raises:
-            BrokerError: The connection ended.
-        """
-        while len(self._in_flight) < MAX_IN_FLIGHT:
-            message = self._outbox.take()
-            if message is None:
+        """Subscribe where that is due, and send from the outbox while there is room in flight."""
+        for topic, _ in tuple(self._channel.handlers):
+            if topic not in self._subscribed:
+                _, self._subscribed[topic] = self._client.subscribe(topic, qos=1)
+        while len(self._in_flight) < (1 if self._sends_alone else MAX_IN_FLIGHT):
+            entry = self._channel.outbox.take(suspects=not self._in_flight)
+            if entry is None:
                 return
-            self._send(self._topics.results, message, qos=self._settings.qos, retain=False)
+            self._sends_alone = entry.is_suspect
+            message = entry.message
+            info = self._client.publish(
+                message.topic, message.payload, message.qos, retain=message.retain
+            )
+            self._track(info, entry)
+            # With QoS 0 paho reports what it could write at once before it returns the id.
+            if message.qos == 0 and info.is_published():
+                self._settle(info.mid)
 
-    def step(self, waker: Waker, *, timeout_s: float) -> None:
-        """Wait for the broker, the waker or the time, and do what the network needs.
-
-        Raises:
-            BrokerError: The broker refused us, is silent, or the connection ended.
-        """
+    def step(self, waker: socket.socket, *, timeout_s: float) -> None:
+        """Wait for the broker, the waker or the time, and do what the network needs."""
         sock: Any = self._client.socket()
         if sock is not None:
-            readable, writable = self._wait(sock, waker, timeout_s=timeout_s)
-            try:
-                if readable:
-                    self._client.loop_read()
-                if writable:
-                    self._client.loop_write()
-                self._client.loop_misc()
-            except PARSE_ERRORS as error:
-                raise BrokerError(stranger_fault(self._settings)) from error
+            # TLS may hold bytes that it has read and decrypted: the socket is silent about those.
+            has_pending = self._settings.tls and sock.pending() > 0
+            poll = select.poll()
+            writes = select.POLLOUT if self._client.want_write() else 0
+            poll.register(sock, select.POLLIN | writes)
+            poll.register(waker, select.POLLIN)
+            events = dict(poll.poll(0 if has_pending else timeout_s * 1000))
+            if waker.fileno() in events:
+                waker.recv(WAKE_BYTES)
+            seen = events.get(sock.fileno(), 0)
+            self._exchange(
+                reads=has_pending or bool(seen & ~select.POLLOUT),
+                writes=bool(seen & select.POLLOUT),
+            )
         self._check()
 
     def leave(self) -> None:
         """Tell the broker that the end is meant, so that it does not speak the last will."""
         self._client.disconnect()
 
-    def close(self) -> None:
-        """Hang up, and return what is unacknowledged to the outbox; idempotent."""
+    def close(self, *, lost: bool) -> None:
+        """Hang up, and return what is unacknowledged to the outbox.
+
+        Args:
+            lost: The broker ended the connection, perhaps over a message.
+        """
         sock = self._client.socket()
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.close()
-        unsettled = [message for _, message in self._in_flight.values() if message is not None]
-        self._in_flight.clear()
-        self._outbox.put_back(unsettled)
+        unsettled = [entry for _, entry in self._in_flight.values() if entry is not None]
+        if given_up := self._channel.outbox.put_back(unsettled, lost=lost):
+            self._channel.log.tell(
+                "given up",
+                f"ends the connection over a message of {len(given_up.message.payload)} bytes to "
+                f"{given_up.message.topic}, which is dropped; let it take more (mosquitto: "
+                "max_packet_size), or send less ([output] class_map, [model] max_detections)",
+            )
 
-    def _make_client(self, credentials: Credentials) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._settings.client_id,
-            clean_session=True,
-            protocol=MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.max_inflight_messages_set(0)  # MAX_IN_FLIGHT is kept here
-        client.will_set(self._topics.status, OFFLINE, qos=1, retain=True)
-        if self._settings.username:
-            client.username_pw_set(self._settings.username, credentials.password)
-        if credentials.tls:
-            client.tls_set_context(credentials.tls)
-        client.on_connect = self._on_connect
-        client.on_publish = self._on_publish
-        return client
-
-    def _send(self, topic: str, message: bytes, *, qos: int, retain: bool) -> None:
-        info = self._client.publish(topic, message, qos=qos, retain=retain)
-        kept = message if topic == self._topics.results else None
-        self._in_flight[info.mid] = (self._clock(), kept)
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise BrokerError(lost_fault(self._settings))
-        # With QoS 0 paho reports what it could write at once before it returns the message's id.
-        if qos == 0 and info.is_published():
-            self._settle(info.mid)
-
-    def _settle(self, message_id: int) -> None:
-        _, message = self._in_flight.pop(message_id, (0.0, None))
-        if message is not None:
-            self._outbox.settle()
-
-    def _wait(self, sock: Any, waker: Waker, *, timeout_s: float) -> tuple[bool, bool]:  # noqa: ANN401 - a socket, plain or TLS
-        # TLS may hold bytes that it has read and decrypted: the socket is silent about those.
-        has_pending = self._settings.tls and sock.pending() > 0
-        poll = select.poll()
-        poll.register(sock, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
-        poll.register(waker, select.POLLIN)
-        events = dict(poll.poll(0 if has_pending else timeout_s * 1000))
-        if waker.fileno() in events:
-            waker.drain()
-        seen = events.get(sock.fileno(), 0)
-        return has_pending or bool(seen & ~select.POLLOUT), bool(seen & select.POLLOUT)
+    def _exchange(self, *, reads: bool, writes: bool) -> None:
+        self._heard |= reads
+        try:
+            if reads:
+                self._client.loop_read()
+            if writes:
+                self._client.loop_write()
+            self._client.loop_misc()
+        except PARSE_ERRORS as error:
+            raise stranger_fault(self._settings) from error
 
     def _check(self) -> None:
         if self._reply is not None and self._reply.is_failure:
-            raise BrokerError(refusal_fault(self._reply.value, str(self._reply), self._settings))
+            raise refusal_fault(self._reply.value, str(self._reply), self._settings)
         if self._client.socket() is None:
-            fault = lost_fault if self.is_accepted else stranger_fault
-            raise BrokerError(fault(self._settings))
-        if not self.is_accepted:
-            if self.age_s > self._answer_s:
-                raise BrokerError(stranger_fault(self._settings))
-            return
-        oldest_at = next((sent_at for sent_at, _ in self._in_flight.values()), None)
-        if oldest_at is not None and self._clock() - oldest_at > self._answer_s:
-            raise BrokerError(silence_fault(self._answer_s, self._settings))
+            raise (ended_fault if self.is_accepted else stranger_fault)(self._settings)
+        answer_s, now = self._channel.answer_s, time.monotonic()
+        awaited = [sent_at for sent_at, _ in self._in_flight.values()] or [now]
+        if now - (awaited[0] if self.is_accepted else self._opened_at) > answer_s:
+            if self._heard and not self.is_accepted:
+                raise stranger_fault(self._settings)
+            raise ended_fault(self._settings, silent_s=answer_s, accepted=self.is_accepted)
 
-    def _on_connect(
-        self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, *_: object
-    ) -> None:
+    def _track(self, info: paho.MQTTMessageInfo, entry: Entry | None = None) -> None:
+        self._in_flight[info.mid] = (time.monotonic(), entry)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise ended_fault(self._settings)
+
+    def _settle(self, message_id: int) -> None:
+        _, entry = self._in_flight.pop(message_id, (0.0, None))
+        if entry is not None:
+            self._channel.outbox.settle(entry)
+
+    def _accept(self, reason: ReasonCode) -> None:
         self._reply = reason
 
-    def _on_publish(self, _client: paho.Client, _data: object, message_id: int, *_: object) -> None:
+    def _acknowledge(self, message_id: int) -> None:
+        self.has_acknowledged = True
         self._settle(message_id)
+
+    def _note_subscription(self, message_id: int, reasons: list[ReasonCode]) -> None:
+        for topic, own_id in self._subscribed.items():
+            if own_id == message_id and any(reason.is_failure for reason in reasons):
+                who = self._settings.username or "everybody"
+                text = f"does not let us read {topic}; let {who} read it in its access list"
+                self._channel.log.tell(f"unreadable {topic}", text)
+
+    def _hand_over(self, message: paho.MQTTMessage) -> None:
+        for topic, handler in tuple(self._channel.handlers):
+            if paho.topic_matches_sub(topic, message.topic):
+                try:
+                    handler(message.topic, bytes(message.payload))
+                except Exception:  # it is a stranger's, and the connection serves others too
+                    log.exception("mqtt: the handler of %s failed", topic)

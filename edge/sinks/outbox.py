@@ -1,7 +1,8 @@
-"""Messages on their way out: bounded, first in first out, the oldest dropped and counted."""
+"""Messages on their way out: bounded in number and in bytes, and what gives way first."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -10,14 +11,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.messages.message import Message
+
+# What Python keeps for a message beside its payload: 177 bytes and its topic, on CPython 3.11.
+OVERHEAD_BYTES = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Where every message that was ever put is now; the three add up to all of them.
+    """Where every streamed message and every event is now; the three add up to all of them.
 
     Attributes:
         settled: Delivered.
-        dropped: Thrown away, the oldest first, because the outbox was full.
+        dropped: Thrown away: the oldest where there was no room, or what the receiver refuses.
         waiting: Still here, or taken and not settled yet.
     """
 
@@ -26,62 +32,166 @@ class Tally:
     waiting: int
 
 
-class Outbox:
-    """A queue between the thread that makes messages and the one that delivers them.
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A message in the outbox.
 
-    A taken message is still the outbox's business until it is settled or put back. Every method is
-    O(1) in the number of messages, except `put_back`, which is linear in those it is given.
-
-    Args:
-        capacity: Most messages that wait, those taken apart.
+    Attributes:
+        message: The same.
+        losses: Connections that ended while it was on its way.
+        is_suspect: Whether it may be what ended one; then it is sent alone.
     """
 
-    def __init__(self, capacity: int) -> None:
-        if capacity < 1:
-            raise ValueError(f"capacity must be 1 or more, got {capacity}")
-        self._capacity = capacity
-        self._messages: deque[bytes] = deque()
-        self._taken = 0
-        self._settled = 0
-        self._dropped = 0
+    message: Message
+    losses: int = 0
+    is_suspect: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory."""
+        return len(self.message.payload) + OVERHEAD_BYTES
+
+    @property
+    def key(self) -> str:
+        """Of a state: what it is the state of."""
+        return self.message.key or self.message.topic
+
+
+class Outbox:
+    """A store between the threads that make messages and the one that delivers them.
+
+    States go out first, then events, then the stream. There is room for so many messages of each
+    policy, and for so many bytes of all: the oldest of the stream give way first, then the oldest
+    events, then the states that changed longest ago. What is taken is the outbox's business until
+    it is settled or put back.
+
+    A message that the receiver cannot stand ends the connection, and would end the next ones too.
+    So those that were on their way when a connection was lost are suspects and go out one by one;
+    one that is alone on its way at the next loss is given up. Whatever is as large as one that was
+    given up is a suspect from the start, until one of its size is delivered.
+
+    Args:
+        messages: Most that wait, of each policy; those taken apart.
+        size_bytes: Most memory for all that wait.
+    """
+
+    def __init__(self, *, messages: int, size_bytes: int) -> None:
+        if messages < 1:
+            raise ValueError(f"messages must be 1 or more, got {messages}")
+        self._most = messages
+        self._most_bytes = size_bytes
+        self._bytes = 0
+        self._states: dict[str, Entry] = {}
+        self._due: dict[str, None] = {}
+        self._lanes: dict[str, deque[Entry]] = {"event": deque(), "stream": deque()}
+        self._settled = self._dropped = self._waiting = 0
+        self._refused_bytes = math.inf
         self._lock = threading.Lock()
 
-    def put(self, message: bytes) -> None:
-        """Append a message; the oldest waiting one makes room where there is none."""
+    def put(self, message: Message) -> None:
+        """Store a message; older ones make room where there is none."""
+        entry = Entry(message)
         with self._lock:
-            if len(self._messages) >= self._capacity:
-                self._messages.popleft()
-                self._dropped += 1
-            self._messages.append(message)
+            if message.policy != "state":
+                self._waiting += 1
+            if entry.size_bytes > self._most_bytes:
+                self._drop(entry)
+                return
+            if message.policy == "state":
+                self._forget(entry.key)
+                self._states[entry.key] = entry
+                self._due[entry.key] = None
+            else:
+                self._lanes[message.policy].append(entry)
+            self._bytes += entry.size_bytes
+            self._make_room()
 
-    def take(self) -> bytes | None:
-        """Return the oldest message to deliver, or None; settle it or put it back later."""
-        with self._lock:
-            if not self._messages:
-                return None
-            self._taken += 1
-            return self._messages.popleft()
-
-    def settle(self) -> None:
-        """Count one taken message as delivered."""
-        with self._lock:
-            self._taken -= 1
-            self._settled += 1
-
-    def put_back(self, messages: Sequence[bytes]) -> None:
-        """Return taken messages to the front; the oldest beyond capacity are dropped.
+    def take(self, *, suspects: bool = True) -> Entry | None:
+        """Return the next message to deliver, or None; settle it or put it back later.
 
         Args:
-            messages: In the order in which they were taken.
+            suspects: Whether a suspect may be taken; while others are on their way it must not.
         """
         with self._lock:
-            self._taken -= len(messages)
-            room = self._capacity - len(self._messages)
-            kept = messages[max(0, len(messages) - room) :]
-            self._dropped += len(messages) - len(kept)
-            self._messages.extendleft(reversed(kept))
+            key = next(iter(self._due), None)
+            lane = self._lanes["event"] or self._lanes["stream"]
+            if key is None and not lane:
+                return None
+            entry = lane[0] if key is None else self._states[key]
+            entry.is_suspect = entry.losses > 0 or entry.size_bytes >= self._refused_bytes
+            if entry.is_suspect and not suspects:
+                return None
+            if key is None:
+                self._bytes -= lane.popleft().size_bytes
+            else:
+                del self._due[key]
+            return entry
+
+    def settle(self, entry: Entry) -> None:
+        """Note that a taken message was delivered."""
+        with self._lock:
+            entry.losses = 0
+            if entry.size_bytes >= self._refused_bytes:
+                self._refused_bytes = math.inf
+            if entry.message.policy != "state":
+                self._waiting -= 1
+                self._settled += 1
+
+    def put_back(self, entries: Sequence[Entry], *, lost: bool) -> Entry | None:
+        """Return taken messages to the front; the oldest are dropped where there is no room.
+
+        Args:
+            entries: In the order in which they were taken.
+            lost: The receiver ended the connection, perhaps because of one of them.
+
+        Returns:
+            The message that was given up, because it alone can have ended the connection.
+        """
+        with self._lock:
+            if lost and len(entries) == 1 and entries[0].is_suspect:
+                self._refused_bytes = min(self._refused_bytes, entries[0].size_bytes)
+                self._drop(entries[0])
+                return entries[0]
+            for entry in reversed(entries):
+                entry.losses += lost
+                if entry.message.policy == "state":
+                    if self._states.get(entry.key) is entry:
+                        self._due = {entry.key: None, **self._due}
+                else:
+                    self._lanes[entry.message.policy].appendleft(entry)
+                    self._bytes += entry.size_bytes
+            self._make_room()
+            return None
+
+    def renew(self) -> None:
+        """Make every state due again, for a receiver that may know none."""
+        with self._lock:
+            self._due = dict.fromkeys(self._states)
 
     def tally(self) -> Tally:
         """Return the counts of one moment."""
         with self._lock:
-            return Tally(self._settled, self._dropped, len(self._messages) + self._taken)
+            return Tally(self._settled, self._dropped, self._waiting)
+
+    def _make_room(self) -> None:
+        for lane in (self._lanes["stream"], self._lanes["event"]):
+            while lane and (len(lane) > self._most or self._bytes > self._most_bytes):
+                entry = lane.popleft()
+                self._bytes -= entry.size_bytes
+                self._drop(entry)
+        while len(self._states) > self._most or self._bytes > self._most_bytes:
+            self._forget(next(iter(self._states)))
+
+    def _drop(self, entry: Entry) -> None:
+        """Give up an entry that lies in no lane."""
+        if entry.message.policy != "state":
+            self._waiting -= 1
+            self._dropped += 1
+        elif self._states.get(entry.key) is entry:
+            self._forget(entry.key)
+
+    def _forget(self, key: str) -> None:
+        entry = self._states.pop(key, None)
+        self._due.pop(key, None)
+        if entry is not None:
+            self._bytes -= entry.size_bytes

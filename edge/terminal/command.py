@@ -1,4 +1,4 @@
-"""What the four commands share: verbs, errors as sentences, exit statuses.
+"""What the four commands share: verbs, versions, completion, errors as sentences, exit statuses.
 
 Results go to stdout, logs to stderr. Exit status 0 is done, 1 failed, 2 misused.
 """
@@ -7,34 +7,51 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError, EdgeError
-from edge.terminal.completion import SHELLS, script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 DONE, FAILED, MISUSED = 0, 1, 2
+SHELLS = ("bash", "zsh", "fish")
 
 
-def new_parser(prog: str, description: str, *, epilog: str = "") -> argparse.ArgumentParser:
+def new_parser(
+    prog: str, description: str, *, examples: Sequence[str] = ()
+) -> argparse.ArgumentParser:
     """Return a command's parser; its verbs are added to what `add_subparsers` returns."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description=description,
-        epilog=epilog,
+        epilog=_epilog([*examples, f"{prog} VERB --help"]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", nargs=0, action=_Version, help="show the version and exit")
     parser.add_argument(
         "--completion",
         action=_Completion,
-        choices=tuple(SHELLS),
+        choices=SHELLS,
         help=f"print a script for this shell: source <({prog} --completion bash)",
     )
     return parser
+
+
+def _epilog(examples: Sequence[str]) -> str:
+    return "\n  ".join(("examples:" if len(examples) > 1 else "example:", *examples))
+
+
+class _Version(argparse.Action):
+    """Prints the version and ends the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print it."""
+        from edge.terminal.version import own_version  # noqa: PLC0415 - 20 ms
+
+        sys.stdout.write(f"{own_version()}\n")
+        parser.exit()
 
 
 class _Completion(argparse.Action):
@@ -42,8 +59,22 @@ class _Completion(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, _: object, value: Any, *__: object) -> None:  # noqa: ANN401
         """Print it."""
-        sys.stdout.write(script(parser, value))
+        import shtab  # noqa: PLC0415 - 10 ms
+
+        for action in _actions(parser):
+            if action.nargs != 0 and action.choices is None:
+                action.complete = shtab.FILE  # type: ignore[attr-defined] # how shtab is told
+        sys.stdout.write(shtab.complete(parser, shell=value))
         parser.exit()
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield every option and argument of every verb; argparse has no public way to ask for them."""
+    for action in parser._actions:  # noqa: SLF001
+        yield action
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for verb in action.choices.values():
+                yield from _actions(verb)
 
 
 def add_verb(
@@ -52,9 +83,24 @@ def add_verb(
     text: str,
     *,
     run: Callable[[argparse.Namespace], int | None],
+    examples: Sequence[str],
 ) -> argparse.ArgumentParser:
-    """Add one verb, its help, and what runs it: that returns the exit status, `None` for done."""
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    """Add one verb, its help, and what runs it.
+
+    Args:
+        verbs: Of a parser.
+        name: Of the verb.
+        text: What it does, a sentence.
+        run: Returns the exit status, `None` for done.
+        examples: Command lines that work, one or two.
+    """
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=_epilog(examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
     parser.set_defaults(verb=run)
     return parser
@@ -78,12 +124,6 @@ def run(
         for line in str(error).splitlines():
             sys.stderr.write(f"{parser.prog}: {line}\n")
         return MISUSED if isinstance(error, ConfigError) else FAILED
-    except BrokenPipeError:
-        # Whoever read stdout has gone, as in `edge inspect | head`: nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except KeyboardInterrupt:
-        return FAILED
 
 
 def positive(text: str) -> int:

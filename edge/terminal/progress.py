@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 # Called with (done, total).
 Progress = Callable[[int, int], None]
-BAR_COLUMNS = 30
 TICK_S = 0.5
 # What is done sooner needs no bar.
 PATIENCE_S = 2.0
@@ -20,33 +18,25 @@ PATIENCE_S = 2.0
 def bar(
     label: str, *, unit: str = "images", patience_s: float = PATIENCE_S
 ) -> Iterator[Progress | None]:
-    """Give a callback that draws on stderr; `None` where stderr is no terminal.
+    """Give a callback that draws on stderr, and wipe that at the end; `None` without a terminal.
 
     Args:
         label: What is done.
         unit: What is counted, in the plural.
-        patience_s: From the first call on, in which nothing is drawn.
+        patience_s: In which nothing is drawn.
     """
     if not sys.stderr.isatty():
         yield None
         return
-    started_s = 0.0
+    from tqdm import tqdm  # noqa: PLC0415 - 20 ms
 
-    def draw(done: int, total: int) -> None:
-        nonlocal started_s
-        started_s = started_s or time.monotonic()
-        if time.monotonic() - started_s < patience_s:
-            return
-        filled = BAR_COLUMNS * done // total
-        sys.stderr.write(f"\r{label} [{'#' * filled:<{BAR_COLUMNS}}] {done}/{total} {unit}")
-        sys.stderr.flush()
+    with tqdm(desc=label, unit=f" {unit}", delay=patience_s, leave=False) as shown:
 
-    try:
+        def draw(done: int, total: int) -> None:
+            shown.total = total
+            shown.update(done - shown.n)
+
         yield draw
-    finally:
-        # Wiped, so that the next line of the log starts in column 0.
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
 
 
 @contextmanager
@@ -55,20 +45,19 @@ def waiting(label: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
+    from tqdm import tqdm  # noqa: PLC0415 - 20 ms
+
     stopped = threading.Event()
-    started = time.monotonic()
+    with tqdm(desc=label, bar_format="{desc} … {elapsed}", delay=TICK_S, leave=False) as shown:
 
-    def draw() -> None:
-        while not stopped.wait(TICK_S):
-            sys.stderr.write(f"\r{label} … {time.monotonic() - started:.0f} s")
-            sys.stderr.flush()
+        def draw() -> None:
+            while not stopped.wait(TICK_S):
+                shown.update(0)
 
-    thread = threading.Thread(target=draw, name="edge-waiting", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+        thread = threading.Thread(target=draw, name="edge-waiting", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join()

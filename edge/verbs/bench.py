@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,6 @@ from edge.model.delegates import CPU
 from edge.terminal.command import DONE, add_verb, positive
 
 if TYPE_CHECKING:
-    import argparse
-
     from edge.benchmark.result import Result
     from edge.config.sections import Config
 
@@ -29,9 +28,14 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         "bench",
         "Measure models on this machine: bare invoke, end to end, heat; or: bench compare A B.",
         run=run,
+        examples=[
+            "edge bench my.tflite --source v4l2:/dev/video0 --json before.json --html bench.html",
+            "edge bench compare before.json after.json",
+        ],
     )
     parser.add_argument(
         "models",
+        action=_Models,
         metavar="MODEL",
         nargs="*",
         help="models of edge-convert (default: the built-in one); or: compare A.json B.json",
@@ -68,6 +72,39 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with plots")
 
 
+class _Models(argparse.Action):
+    """Keeps the words; behind `compare` the help is that of `edge bench compare`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401
+        _: object = None,
+    ) -> None:
+        """Keep them."""
+        setattr(namespace, self.dest, values)
+        if values[:1] == [COMPARE]:
+            parser.print_help = _compare_parser().print_help  # type: ignore[method-assign]
+
+
+def _compare_parser() -> argparse.ArgumentParser:
+    """Return what describes `edge bench compare`."""
+    parser = argparse.ArgumentParser(
+        prog="edge bench compare",
+        description="Compare two files of edge bench --json: each figure's ratio with its 95 %\n"
+        "interval, and what else differs. Compared are the settings that both have, or the\n"
+        "only one of each.",
+        epilog="example:\n  edge bench compare before.json after.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("A.json", help="the ratio is B over this")
+    parser.add_argument("B.json", help="the later run")
+    parser.add_argument("--json", metavar="FILE", help="write the comparison as JSON")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
+    return parser
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Measure or compare, print, and write what was asked for."""
     if arguments.models[:1] == [COMPARE]:
@@ -76,6 +113,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _layers(arguments)
     from edge.benchmark import report  # noqa: PLC0415 - `edge --help` needs no OpenCV
 
+    if arguments.html is not None:
+        from edge.pages.page import check_packages  # noqa: PLC0415
+
+        check_packages()
     result = _measure(arguments)
     print(report.render(result))
     if arguments.json is not None:
@@ -117,8 +158,8 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
 
 
 def _layers(arguments: argparse.Namespace) -> int:
-    from edge.benchmark import layers, layers_report  # noqa: PLC0415
-    from edge.model import manifest  # noqa: PLC0415
+    from edge.benchmark import layers  # noqa: PLC0415
+    from edge.model import model_file  # noqa: PLC0415
     from edge.model.default import default_model_path  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
@@ -126,15 +167,15 @@ def _layers(arguments: argparse.Namespace) -> int:
         raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
     if arguments.delegates != (CPU,):
         raise ConfigError("--layers times the ops on the CPU; leave --delegate out")
-    files = [manifest.read(Path(name)) for name in arguments.models or [default_model_path()]]
+    files = [model_file.read(Path(name)) for name in arguments.models or [default_model_path()]]
     timed = []
     for file in files:
         for threads in arguments.threads:
             with bar("layers", unit="ops") as progress:
                 timed.append(layers.measure(file, threads=max(1, threads), progress=progress))
-    print("\n\n".join(map(layers_report.render, timed)))
+    print("\n\n".join(map(layers.render, timed)))
     if arguments.json is not None:
-        _write(arguments.json, json.dumps(layers_report.fields(timed), indent=1) + "\n")
+        _write(arguments.json, json.dumps(layers.fields(timed), indent=1) + "\n")
     return DONE
 
 

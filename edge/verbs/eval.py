@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import ConfigError, SinkError
+from edge.errors import SinkError
 from edge.terminal.command import DONE, add_verb, positive
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from edge.evaluation.measuring import Measurement
 
 RESAMPLES = 1000
-MOST_MODELS = 2
 
 _log = logging.getLogger(__name__)
 
@@ -26,11 +25,19 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
         verbs,
         "eval",
-        "Measure one model, or two against each other, on labelled images: accuracy and time.",
+        "Measure one model, or others against the first, on labelled images: accuracy and time.",
         run=run,
+        examples=[
+            "edge eval my.tflite --images photos --annotations instances.json --html eval.html",
+            "edge eval a.tflite b.tflite --images photos --annotations labels --names names.txt",
+        ],
     )
     parser.add_argument(
-        "models", metavar="MODEL", nargs="+", type=Path, help="one .tflite, or two to compare"
+        "models",
+        metavar="MODEL",
+        nargs="+",
+        type=Path,
+        help="one .tflite, or several to compare with the first",
     )
     parser.add_argument("--images", metavar="DIR", type=Path, required=True, help="the images")
     parser.add_argument(
@@ -61,30 +68,32 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, and write what was asked for."""
     from edge.evaluation import page, report  # noqa: PLC0415 - `edge --help` needs no OpenCV
+    from edge.pages.page import check_packages  # noqa: PLC0415
 
-    if len(arguments.models) > MOST_MODELS:
-        raise ConfigError(f"expected one model or two, found {len(arguments.models)}")
-    measured = _measure(arguments)
-    if arguments.pictures is not None:
-        _write_pictures(measured, arguments.pictures)
     if arguments.html is not None:
-        _write(arguments.html, page.render(measured))
+        check_packages()
+    measured = _measure(arguments)
     if arguments.json:
         print(json.dumps(report.fields(measured), indent=1))
     else:
         print(report.render(measured))
+    # Behind the figures: they are not lost with a file that cannot be written.
+    if arguments.pictures is not None:
+        _write_pictures(measured, arguments.pictures)
+    if arguments.html is not None:
+        _write(arguments.html, page.render(measured))
     return DONE
 
 
 def _measure(arguments: argparse.Namespace) -> Measurement:
     from edge.evaluation import reading  # noqa: PLC0415
     from edge.evaluation.measuring import measure  # noqa: PLC0415
-    from edge.model import manifest  # noqa: PLC0415
+    from edge.model import model_file  # noqa: PLC0415
     from edge.preprocess import use_one_thread  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     use_one_thread()
-    files = [manifest.read(path) for path in arguments.models]
+    files = [model_file.read(path) for path in arguments.models]
     found = reading.find_images(arguments.images)
     truth = reading.read(arguments.annotations, found, names_path=arguments.names)
     images = reading.chosen(found, arguments.only) if arguments.only else found
@@ -102,16 +111,18 @@ def _measure(arguments: argparse.Namespace) -> Measurement:
 
 
 def _write_pictures(measured: Measurement, folder: Path) -> None:
-    from edge.evaluation import pictures  # noqa: PLC0415
+    from edge.evaluation import pictures, report  # noqa: PLC0415
 
-    for model in range(len(measured.runs)):
-        target = folder if len(measured.runs) == 1 else folder / "AB"[model]
+    for model, letter in enumerate(report.letters(measured.evaluations)):
+        target = folder / letter
         written = pictures.write_worst(measured, target, model=model)
         _log.info("%s: the %d worst images; %s", target, len(written), pictures.LEGEND)
 
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(
+            text, encoding="utf-8", errors="replace"
+        )  # the name of a file may be no text
     except OSError as error:
         raise SinkError(f"{path}: cannot be written: {error.strerror}; check the path") from error

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge.model.delegates import CPU, EDGE_TPU
-from edge.model.interpreter import Interpreter, needs_edge_tpu, read_spec
+from edge.model.backends.litert import compiled_for
+from edge.model.delegates import CPU
+from edge.model.loaded import load_model, read_spec
 from edge.terminal import table
 
 if TYPE_CHECKING:
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.model.spec import ModelSpec, TensorSpec
 
 MIB = 2**20
@@ -21,9 +22,9 @@ def inspect(file: ModelFile) -> dict[str, Any]:
     Raises:
         ModelError: The runtime refuses the model, or the manifest does not fit it.
     """
-    if needs_edge_tpu(file):
-        return describe(file, read_spec(file), delegate=EDGE_TPU)
-    return describe(file, Interpreter(file).spec)
+    delegate = compiled_for(file)
+    spec = load_model(file).spec if delegate == CPU else read_spec(file)
+    return describe(file, spec, delegate=delegate)
 
 
 def describe(file: ModelFile, spec: ModelSpec, *, delegate: str = CPU) -> dict[str, Any]:
@@ -36,13 +37,13 @@ def describe(file: ModelFile, spec: ModelSpec, *, delegate: str = CPU) -> dict[s
     """
     tensors = [_tensor("input", spec.input)]
     tensors += [_tensor(role, output) for role, output in spec.outputs.items()]
-    manifest = file.manifest.model_dump(mode="json")
+    manifest = file.own_manifest().model_dump(mode="json")
     return {
         "file": str(file.path),
         "delegate": delegate,
         "size_mib": round(len(file.flatbuffer) / MIB, 2),
         "tensors": tensors,
-        "anchors": 0 if file.anchors is None else len(file.anchors),
+        "anchors": 0 if file.description.anchors is None else len(file.description.anchors),
         **manifest,
     }
 

@@ -12,42 +12,29 @@ import gc
 import json
 import math
 import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import bench_kernels
-import numpy as np
+from edge_process import EdgeProcess, make_clip, running_broker
 
 from edge import app
-from edge.benchmark.cold_start import resident_mib
-from edge.capture.source import SourceOptions
-from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
 from edge.config import reading as config
 from edge.cores import Cores, confined
 from edge.demo import broker
-from edge.demo.subscriber import Subscriber
-from edge.messages import envelope as payload
-from edge.model.interpreter import Interpreter
+from edge.model.loaded import LoadedModel, load_model
 from edge.terminal import table
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+ROOT = Path(__file__).resolve().parents[2]
 WINDOW_FRAMES = 300
 WARM_UP_FRAMES = 100
 GROWTH_FRAMES = 2000
 STARTS = 7
-CLIP_RATE_HZ = 30
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -96,44 +83,6 @@ def show(figures: list[Figure], *, as_json: bool) -> None:
     print(f"{machine}\n{table.render(['figure', 'median', 'min', 'max', 'unit', 'goal'], rows)}")
 
 
-@contextmanager
-def running_broker() -> Iterator[int]:
-    """Run mosquitto, or the demonstration's broker where it is missing; give its port.
-
-    The latter is Python and takes 20 times the CPU, from the cores that are measured.
-    """
-    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    if program is None:
-        with broker.running() as port:
-            yield port
-        return
-    port = broker.free_port()
-    with subprocess.Popen([program, "-p", str(port)], stderr=subprocess.DEVNULL) as process:
-        try:
-            yield port
-        finally:
-            process.terminate()
-
-
-def make_clip(path: Path) -> Path:
-    """Write the demo source's scenes as a 1280x720 H.264 file."""
-    import av  # noqa: PLC0415 - the dev extra's encoder
-
-    width, height = DEFAULT_SIZE_WH
-    image = np.empty((height, width, 3), np.uint8)
-    with (
-        av.open(str(path), "w") as container,
-        DemoSource("", SourceOptions(realtime=False)) as source,
-    ):
-        stream = container.add_stream("libx264", rate=CLIP_RATE_HZ)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for index in range(FRAMES_PER_SCENE * len(SCENES)):
-            source.render(index, out=image)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
-        container.mux(stream.encode())
-    return path
-
-
 def bench_config(clip: Path, port: int) -> config.Config:
     """Return the configuration that is measured."""
     return config.parse(
@@ -148,7 +97,7 @@ def bench_config(clip: Path, port: int) -> config.Config:
 
 def throughput(settings: config.Config, *, pairs: int) -> list[Figure]:
     """Measure bare invoke and pipeline in turn, A B, B A, A B, …, and their ratio pair by pair."""
-    bare = Interpreter(app.model_file(settings), threads=settings.model.threads)
+    bare = load_model(app.model_file(settings), threads=settings.model.threads)
     a_ms: list[float] = []
     b_ms: list[float] = []
     cpu_ms: list[float] = []
@@ -172,7 +121,7 @@ def throughput(settings: config.Config, *, pairs: int) -> list[Figure]:
     ]
 
 
-def bare_ms(interpreter: Interpreter, cores: Cores) -> float:
+def bare_ms(interpreter: LoadedModel, cores: Cores) -> float:
     """Return one window's milliseconds an invoke, on the cores that the pipeline's invoke has."""
     with confined(cores.interpreter):
         started_ns = time.perf_counter_ns()
@@ -223,28 +172,13 @@ def settled_bytes() -> int:
 
 def processes(clip: Path, port: int) -> list[Figure]:
     """Start `edge run` several times: time to its first message on the broker, and its memory."""
-    starts_s, rss_mib = [], []
-    for attempt in range(STARTS + 1):
-        topic = payload.detections_topic(f"start{attempt}", "camera")
-        path = clip.with_name("start.toml")
-        path.write_text(
-            f"[device]\nname = 'start{attempt}'\n[camera]\nsource = 'file:{clip}'\nloop = true\n"
-            f"[model]\nthreads = 1\n[mqtt]\nurl = 'mqtt://{broker.LOOPBACK}:{port}'\n"
-        )
-        with Subscriber(broker.LOOPBACK, port, topic=topic, show=lambda _: None) as subscriber:
-            started_s = time.perf_counter()
-            with subprocess.Popen(
-                [sys.executable, "-m", "edge", "run", str(path)], stderr=subprocess.DEVNULL
-            ) as process:
-                subscriber.wait(1, timeout_s=30)
-                starts_s.append(time.perf_counter() - started_s)
-                subscriber.wait(WINDOW_FRAMES, timeout_s=60)
-                rss_mib.append(resident_mib(process.pid))
-                process.terminate()
-    # The first start warms the disk cache.
+    process = EdgeProcess(ROOT, clip.parent, port=port)
+    process.run(clip, lead=1, frames=1)  # warms the disk cache
+    found = [process.run(clip, lead=1, frames=WINDOW_FRAMES) for _ in range(STARTS)]
+    starts_s, rss_mib = ([w.first_result_s for w in found], [w.rss_mib for w in found])
     return [
-        spread("process start → first result arrives", starts_s[1:], "s", "≤ 0.8"),
-        spread("resident memory", rss_mib[1:], "MiB", f"≤ {130e6 / MIB:.0f}"),
+        spread("process start → first result arrives", starts_s, "s", "≤ 0.45"),
+        spread("resident memory", rss_mib, "MiB", "≤ 118"),
     ]
 
 

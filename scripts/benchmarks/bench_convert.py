@@ -28,17 +28,17 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from calibration.dataset import image_set  # noqa: E402
-from calibration.images import read_image  # noqa: E402
 from converter import export  # noqa: E402
 from converter.choice import Choice, Origin  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.quantization import quantize_file  # noqa: E402
 from converter.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
-from edge.capture.source import SourceOptions  # noqa: E402
+from edge.capture.images import load_image  # noqa: E402
+from edge.capture.options import SourceOptions  # noqa: E402
 from edge.capture.synthetic import DemoSource  # noqa: E402
 from edge.errors import EdgeError, SourceError  # noqa: E402
-from edge.model import manifest  # noqa: E402
-from edge.model.interpreter import runtime_module  # noqa: E402
+from edge.model import model_file  # noqa: E402
+from edge.model.backends.litert import runtime_module  # noqa: E402
 from edge.model.quant import Quant  # noqa: E402
 from edge.preprocess import Preprocessor  # noqa: E402
 from edge.terminal import table  # noqa: E402
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from calibration.dataset import ImageSet
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
     Inputs = dict[str, np.ndarray[Any, np.dtype[np.float32]]]
 
@@ -145,7 +145,7 @@ def draw_scenes(folder: Path, count: int) -> Path:
 
 def run_once(kind: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Quantise once, and return what it cost this process and its children."""
-    file = manifest.read(arguments.model)
+    file = model_file.read(arguments.model)
     paths = sorted(path for path in arguments.images.iterdir() if path.suffix in (".jpg", ".png"))
     images = image_set(arguments.images, paths[: arguments.count], seed=0)
     call = _ours(file, images) if kind == "ours" else BARE[kind](file, images)
@@ -211,12 +211,12 @@ BARE = {"litert": _litert, "tflite_converter": _tflite_converter}
 
 def filled(file: ModelFile, images: ImageSet) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
     """Yield each image as the input tensor, by the same reader and `fill_input` as ours."""
-    transform = file.manifest.input
+    transform = file.description.input
     preprocessor = Preprocessor(transform, quant=Quant(), dtype=np.dtype(np.float32))
     width, height = transform.size_wh
     for path in images.paths:
         values = np.zeros((1, height, width, 3), np.float32)
-        preprocessor.fill_input(read_image(path), values)
+        preprocessor.fill_input(load_image(path), values)
         yield values
 
 

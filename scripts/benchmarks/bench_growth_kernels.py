@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bench_growth import Growth, Outcome
 
-from edge.decode.ssd import SsdDecoder
-from edge.decode.suppress import Suppressor
-from edge.model.heads import SsdHead
-from edge.model.interpreter import Interpreter
+from edge.clock import StageClock
+from edge.decode.ssd import SsdDecoder, SsdHead
+from edge.model.description import Thresholds
+from edge.model.loaded import load_model
+from edge.placement import Placement
 from edge.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
     from edge.model.spec import ModelSpec
 
 MAX_CANDIDATES, MAX_DETECTIONS = 256, 100
@@ -32,8 +33,8 @@ US_PER_S, NS_PER_US = 1e6, 1e3
 
 def kernels(file: ModelFile) -> list[Growth]:
     """Return what is timed on heads like those of an SSD model, quantised as its own are."""
-    spec = Interpreter(file).spec
-    if not isinstance(spec.manifest.head, SsdHead):
+    spec = load_model(file).spec
+    if not isinstance(spec.description.head, SsdHead):
         return []
 
     def head(anchors: int, columns: int, candidates: int) -> Callable[[], float]:
@@ -83,8 +84,8 @@ def kernels(file: ModelFile) -> list[Growth]:
 
 def per_score(file: ModelFile, *, rounds: int) -> list[Outcome]:
     """Return the nanoseconds that each score of a large head costs."""
-    spec = Interpreter(file).spec
-    if not isinstance(spec.manifest.head, SsdHead):
+    spec = load_model(file).spec
+    if not isinstance(spec.description.head, SsdHead):
         return []
     measure = _head_us(_sized(spec, LARGE_ANCHORS, LARGE_COLUMNS), 25)
     scores = LARGE_ANCHORS * LARGE_COLUMNS
@@ -103,7 +104,8 @@ def _sized(spec: ModelSpec, anchors: int, columns: int) -> ModelSpec:
         "boxes": replace(spec.outputs["boxes"], shape=(1, anchors, 4)),
         "scores": replace(spec.outputs["scores"], shape=(1, anchors, columns)),
     }
-    return replace(spec, outputs=outputs, anchors=placed)
+    described = replace(spec.description, anchors=placed)
+    return replace(spec, outputs=outputs, description=described)
 
 
 def _head_us(spec: ModelSpec, candidates: int) -> Callable[[], float]:
@@ -116,21 +118,15 @@ def _head_us(spec: ModelSpec, candidates: int) -> Callable[[], float]:
     scores[0, spots // classes, 1 + spots % classes] = CERTAIN
     boxes = rng.integers(-20, 27, (1, anchors, 4)).astype(np.int8)
     heads: dict[str, Any] = {"boxes": boxes, "scores": scores}
-    decoder = SsdDecoder(spec, score_threshold=SCORE_THRESHOLD, max_candidates=MAX_CANDIDATES)
-    suppressor = Suppressor(MAX_CANDIDATES)
+    decoder = SsdDecoder(spec, Thresholds(SCORE_THRESHOLD, IOU_THRESHOLD, MAX_DETECTIONS))
+    size_wh = spec.description.input.size_wh
+    placement = Placement.fit(size_wh, size_wh, resize="stretch")
 
     def frame() -> None:
-        count = decoder.decode(heads)
-        suppressor.suppress_inplace(
-            decoder.boxes[:count],
-            decoder.scores[:count],
-            decoder.class_ids[:count],
-            iou_threshold=IOU_THRESHOLD,
-            max_detections=MAX_DETECTIONS,
-        )
+        decoder.decode(heads, placement, StageClock())
 
-    if decoder.decode(heads) != min(candidates, MAX_CANDIDATES):
-        raise ValueError(f"expected {candidates} scores to pass, found {decoder.decode(heads)}")
+    if decoder.find(heads) != min(candidates, MAX_CANDIDATES):
+        raise ValueError(f"expected {candidates} scores to pass, found {decoder.find(heads)}")
     return lambda: timeit.timeit(frame, number=CALLS) / CALLS * US_PER_S
 
 
@@ -138,7 +134,9 @@ def _fill_us(spec: ModelSpec, size_wh: tuple[int, int]) -> Callable[[], float]:
     width, height = size_wh
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
     out = np.zeros(spec.input.shape, spec.input.dtype)
-    preprocessor = Preprocessor(spec.manifest.input, quant=spec.input.quant, dtype=spec.input.dtype)
+    preprocessor = Preprocessor(
+        spec.description.input, quant=spec.input.quant, dtype=spec.input.dtype
+    )
     return lambda: (
         timeit.timeit(lambda: preprocessor.fill_input(image, out), number=CALLS) / CALLS * US_PER_S
     )

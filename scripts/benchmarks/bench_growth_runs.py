@@ -1,7 +1,4 @@
-"""What frames cost as cameras, threads and networks grow: whole pipelines in their own processes.
-
-Several cameras are several processes, as several `edge run` are.
-"""
+"""What frames cost as cameras, threads and networks grow: whole pipelines, each a process."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import json
 import statistics
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from bench_growth import Growth, Outcome, listed
 from bench_peers_worker import Row, Worker
 
-from edge.model import manifest
-from edge.model.interpreter import Interpreter
+from edge.model import model_file
+from edge.model.loaded import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge.model.manifest import ModelFile
+    from edge_process import EdgeProcess, Window
+
+    from edge.model.model_file import ModelFile
 
 LEAD_FRAMES = 20
 CAMERAS = (1, 2, 4)
@@ -43,12 +41,12 @@ def threads(file: ModelFile, *, frames: int) -> Growth:
 
 
 def _invoke_ms(file: ModelFile, *, threads: int, frames: int) -> Callable[[], float]:
-    interpreter = Interpreter(file, threads=threads)
+    model = load_model(file, threads=threads)
 
     def measure() -> float:
         started_ns = time.perf_counter_ns()
         for _ in range(frames):
-            interpreter.invoke_bare()
+            model.invoke_bare()
         return (time.perf_counter_ns() - started_ns) / NS_PER_MS / frames
 
     return measure
@@ -70,7 +68,7 @@ def networks(models: list[Path], clip: Path, *, rounds: int, frames: int) -> lis
         ratios = tuple(b / a for a, b in zip(costs["bare"], costs["pipeline"], strict=True))
         is_slow = statistics.median(costs["bare"]) >= SLOW_INVOKE_MS
         share = 0.99 if is_slow else 0.97
-        name = manifest.read(model).manifest.name
+        name = model_file.read(model).description.name
         outcomes.append(
             Outcome(
                 f"pipeline over bare invoke, {name}",
@@ -83,33 +81,36 @@ def networks(models: list[Path], clip: Path, *, rounds: int, frames: int) -> lis
     return outcomes
 
 
-def cameras(model: Path, clip: Path, *, rounds: int, frames: int) -> list[Outcome]:
-    """Return what 1, 2 and 4 cameras cost together: time, fairness and memory."""
-    total_ms: dict[str, list[float]] = {str(count): [] for count in CAMERAS}
-    unfairness: list[float] = []
-    with _folder(model, clip) as folder, ExitStack() as stack:
-        row = Row("camera", "ours.py", "pipeline")
-        workers = [stack.enter_context(Worker(row, folder)) for _ in range(max(CAMERAS))]
-        pool = stack.enter_context(ThreadPoolExecutor(max(CAMERAS)))
-        for number in range(rounds):
-            for count in CAMERAS if number % 2 else reversed(CAMERAS):
-                windows = list(pool.map(lambda w: _run(w, frames), workers[:count]))
-                rates = [1 / _frame_ms(window) for window in windows]
-                total_ms[str(count)].append(1 / sum(rates))
-                if count == max(CAMERAS):
-                    unfairness.append(max(rates) / min(rates))
-        memory_mib = [_pss_mib(worker.pid) for worker in workers]
-    first, last = total_ms[str(CAMERAS[0])], total_ms[str(CAMERAS[-1])]
-    ratios = tuple(b / a for a, b in zip(first, last, strict=True))
-    costs = listed(total_ms, "ms/frame")
-    shares = f"{max(CAMERAS)} cameras"
+def cameras(process: EdgeProcess, clip: Path, *, rounds: int, frames: int) -> list[Outcome]:
+    """Return what 1, 2 and 4 cameras of one process cost together: time, fairness and memory."""
+    windows: dict[int, list[Window]] = {count: [] for count in CAMERAS}
+    for number in range(rounds):
+        for count in CAMERAS if number % 2 else reversed(CAMERAS):
+            lead, timed = LEAD_FRAMES * count, frames * count
+            windows[count].append(process.run(clip, lead=lead, frames=timed, cameras=count))
+    total_ms = {str(n): [1e3 / window.rate_hz for window in found] for n, found in windows.items()}
+    most = max(CAMERAS)
+    pairs = list(zip(windows[1], windows[most], strict=True))
+    shares = [list(window.cameras.values()) for window in windows[most]]
     return [
-        Outcome("time of all cameras' frames, by cameras", costs, ratios, 1.03, "as of one"),
-        Outcome("fastest camera over slowest", shares, tuple(unfairness), 1.1, "equal shares"),
+        Outcome(
+            "time of all cameras' frames, by cameras",
+            listed(total_ms, "ms/frame"),
+            tuple(one.rate_hz / many.rate_hz for one, many in pairs),
+            1.03,
+            "as of one",
+        ),
+        Outcome(
+            "fastest camera over slowest",
+            f"{most} cameras",
+            tuple(max(share) / min(share) for share in shares),
+            1.1,
+            "equal shares",
+        ),
         Outcome(
             "memory of a further camera",
-            "a process each, shared pages divided",
-            tuple(memory_mib),
+            f"{most} cameras of one process",
+            tuple((many.rss_mib - one.rss_mib) / (most - 1) for one, many in pairs),
             35.0,
             "a capture thread and its buffers",
             unit="MiB",
@@ -134,11 +135,3 @@ def _folder(model: Path, clip: Path) -> Iterator[Path]:
         (folder / "contract.json").write_text(json.dumps({"file": str(model.resolve())}))
         (folder / "clip.mp4").symlink_to(clip)
         yield folder
-
-
-def _pss_mib(pid: int) -> float:
-    """Return a process' memory, its shared pages divided among those that share them, MiB."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise OSError(f"/proc/{pid}/smaps_rollup has no Pss")

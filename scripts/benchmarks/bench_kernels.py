@@ -1,4 +1,4 @@
-"""Time decode (+ suppress) of one frame: SSD, YOLO and anchor-free heads, class maps.
+"""Time the kernels of one frame: preprocess by format; decode (+ suppress) by kind of head.
 
 `measure()` is what `scripts/bench` calls; run alone, the module prints its table.
 """
@@ -11,31 +11,29 @@ import timeit
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
-from edge.decode.registry import decoder_of
-from edge.decode.segmentation import SegmentationDecoder
-from edge.decode.suppress import Suppressor
-from edge.model.heads import (
-    AnchorFreeGrid,
-    AnchorFreeHead,
-    SegmentationHead,
-    SsdHead,
-    YoloGrid,
-    YoloHead,
-)
-from edge.model.manifest import InputTransform, Manifest, Provenance
+from edge.capture.picture import Picture
+from edge.clock import StageClock
+from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.ssd import SsdHead
+from edge.decode.yolo import YoloGrid, YoloHead
+from edge.heads import HEADS
+from edge.model.description import Description, InputTransform, Thresholds
 from edge.model.quant import Quant
-from edge.model.spec import ModelSpec, TensorSpec
+from edge.model.spec import ModelSpec, Tensors, TensorSpec
+from edge.placement import Placement
+from edge.preprocess import InputBuffer, use_one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from edge.model.heads import Head
+    from edge.model.description import HeadSchema
 
-    Heads = dict[str, NDArray[Any]]
 
 ANCHORS, COLUMNS = 1917, 91
 SSD_WH, YOLO_WH, LARGE_WH = (300, 300), (416, 416), (640, 640)
@@ -44,13 +42,19 @@ YOLO_ROW = 5 + CLASSES
 BINS = 16
 # Of YOLOv4-tiny, and of YOLOv5's first grids twice: only their number costs time.
 YOLO_ANCHORS_PX = ((23.0, 27.0), (37.0, 58.0), (81.0, 82.0))
-MAX_CANDIDATES = 256
 IOU_THRESHOLD = 0.6
-MAX_DETECTIONS = 100
 SCORE_QUANT, BOX_QUANT = Quant(0.09, 60), Quant(0.07, 3)
 CERTAIN = 127
 MAP_SIDE, MAP_CHANNELS = 256, (1, 2, 21)
 REPEATS, CALLS = 15, 100
+FRAME_WH = (1280, 720)
+# Format, shape of the pixels, and OpenCV's conversion of the whole frame.
+FORMATS = (
+    ("bgr", (720, 1280, 3), None),
+    ("nv12", (1080, 1280), cv2.COLOR_YUV2BGR_NV12),
+    ("yuyv", (720, 1280, 2), cv2.COLOR_YUV2BGR_YUYV),
+    ("grey", (720, 1280), cv2.COLOR_GRAY2BGR),
+)
 US_PER_S = 1e6
 UNLIMITED = float("inf")
 
@@ -69,7 +73,7 @@ class Case:
 
     name: str
     spec: ModelSpec
-    heads: Callable[[ModelSpec, int], Heads]
+    heads: Callable[[ModelSpec, int], Tensors]
     limits_us: dict[int, float]
 
 
@@ -104,76 +108,86 @@ def measure(
             heads = case.heads(case.spec, candidates)
             name = f"{case.name}decode + suppress, {candidates} candidates"
             rows.append((name, _median_us(_frame(case.spec), heads, timer=timer), limit_us))
-    maps = MAP_CHANNELS if chosen is None else ()
-    return rows + [_segmentation_row(channels, timer=timer) for channels in maps]
+    if chosen is not None:
+        return rows
+    rows += [_segmentation_row(channels, timer=timer) for channels in MAP_CHANNELS]
+    return [*_preprocess_rows(timer=timer), *rows]
 
 
 def main() -> int:
     """Print the table; return 0, whatever the figures: a busy machine is not a fault."""
+    use_one_thread()
     for name, median_us, limit_us in measure():
         limit = f"<= {limit_us:.0f}" if np.isfinite(limit_us) else ""
         print(f"{name:<58} {median_us:8.1f} µs  {limit}")
     return 0
 
 
-def _frame(spec: ModelSpec) -> Callable[[Heads], int]:
-    """Return what happens to the heads of one frame."""
-    decoder = decoder_of(spec, score_threshold=0.5, max_candidates=MAX_CANDIDATES)
-    suppressor = Suppressor(MAX_CANDIDATES)
+def _frame(spec: ModelSpec) -> Callable[[Tensors], object]:
+    """Return what happens to the tensors of one frame that fills the input."""
+    thresholds = Thresholds(score=0.5, iou=IOU_THRESHOLD)
+    decoder = HEADS[spec.description.head.kind].decoder(spec, thresholds)
+    size_wh = spec.description.input.size_wh
+    placement = Placement.fit(size_wh, size_wh, resize="stretch")
+    return lambda tensors: decoder.decode(tensors, placement, StageClock())
 
-    def run(heads: Heads) -> int:
-        count = decoder.decode(heads)
-        return suppressor.suppress_inplace(
-            decoder.boxes[:count],
-            decoder.scores[:count],
-            decoder.class_ids[:count],
-            iou_threshold=IOU_THRESHOLD,
-            max_detections=MAX_DETECTIONS,
-        )
 
-    return run
+def _preprocess_rows(*, timer: Callable[[], float]) -> list[tuple[str, float, float]]:
+    """Return 720p to the default model's input, of each format, and by way of the whole frame."""
+    width, height = FRAME_WH
+    whole = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    spec = _ssd_spec()
+    rows = []
+    for name, shape, code in FORMATS:
+        pixels = np.resize(whole, shape)
+        picture = Picture(pixels, 0, 0, 0, name)
+        buffer = InputBuffer(spec)
+        text = f"preprocess 720p to {SSD_WH[0]} x {SSD_WH[1]}, {name}"
+        rows.append((text, _median_us(buffer.fill, picture, timer=timer), UNLIMITED))
+        if code is None:
+            continue
+
+        def fill(pixels: NDArray[Any], *, code: int = code, buffer: InputBuffer = buffer) -> None:
+            buffer.fill(cv2.cvtColor(pixels, code, dst=whole))
+
+        text += ", converted whole first"
+        rows.append((text, _median_us(fill, pixels, timer=timer), UNLIMITED))
+    return rows
 
 
 def _segmentation_row(channels: int, *, timer: Callable[[], float]) -> tuple[str, float, float]:
     shape = (1, MAP_SIDE, MAP_SIDE, channels)
     head = SegmentationHead(activation="sigmoid" if channels == 1 else "softmax")
     spec = _spec(head, {"classes": shape}, input_wh=(MAP_SIDE, MAP_SIDE))
-    decoder = SegmentationDecoder(spec, score_threshold=0.5)
     scores = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
     name = f"decode, {MAP_SIDE} x {MAP_SIDE} x {channels}"
-    return name, _median_us(decoder.decode, {"classes": scores}, timer=timer), UNLIMITED
+    return name, _median_us(_frame(spec), {"classes": scores}, timer=timer), UNLIMITED
 
 
-def _median_us(run: Callable[[Heads], int], heads: Heads, *, timer: Callable[[], float]) -> float:
+def _median_us(run: Callable[[Any], object], heads: Any, *, timer: Callable[[], float]) -> float:  # noqa: ANN401
     run(heads)
     times_s = timeit.repeat(lambda: run(heads), number=CALLS, repeat=REPEATS, timer=timer)
     return float(np.median(times_s)) / CALLS * US_PER_S
 
 
 def _spec(
-    head: Head,
+    head: HeadSchema,
     shapes: dict[str, tuple[int, ...]],
     *,
     input_wh: tuple[int, int],
     anchors: NDArray[np.float32] | None = None,
 ) -> ModelSpec:
     labels = COLUMNS - 1 if isinstance(head, SsdHead) else CLASSES
-    manifest = Manifest(
+    description = Description(
         name="bench",
+        digest="",
         input=InputTransform(
             size_wh=input_wh, color="rgb", mean=(0, 0, 0), std=(255, 255, 255), resize="stretch"
         ),
         outputs={role: role for role in shapes},
         head=head,
         labels=tuple(f"class {number}" for number in range(labels)),
-        provenance=Provenance(
-            source="scripts/bench_kernels.py",
-            license="Apache-2.0",
-            changes="none",
-            recipe="none",
-            seed=0,
-            tools={},
-        ),
+        anchors=anchors,
     )
     int8 = np.dtype(np.int8)
     outputs = {
@@ -183,7 +197,7 @@ def _spec(
         for role, shape in shapes.items()
     }
     image = TensorSpec("image", 0, (1, *reversed(input_wh), 3), int8, Quant(1 / 255, -128))
-    return ModelSpec(manifest, image, outputs, anchors)
+    return ModelSpec(description, image, outputs)
 
 
 def _ssd_spec() -> ModelSpec:
@@ -227,7 +241,7 @@ def _anchor_free_spec() -> ModelSpec:
     return _spec(head, shapes, input_wh=LARGE_WH)
 
 
-def _ssd_heads(spec: ModelSpec, candidates: int) -> Heads:  # noqa: ARG001 - as the others
+def _ssd_heads(spec: ModelSpec, candidates: int) -> Tensors:  # noqa: ARG001 - as the others
     """Return random heads of which so many scores, in ten classes, reach the threshold."""
     rng = np.random.default_rng(candidates)
     scores = rng.integers(-128, 60, (1, ANCHORS, COLUMNS)).astype(np.int8)
@@ -237,7 +251,7 @@ def _ssd_heads(spec: ModelSpec, candidates: int) -> Heads:  # noqa: ARG001 - as 
     return {"boxes": boxes, "scores": scores}
 
 
-def _yolo_heads(spec: ModelSpec, candidates: int) -> Heads:
+def _yolo_heads(spec: ModelSpec, candidates: int) -> Tensors:
     """Return heads of which so many anchors have an objectness and one class that reach it."""
     rng = np.random.default_rng(candidates)
     rows = {
@@ -252,7 +266,7 @@ def _yolo_heads(spec: ModelSpec, candidates: int) -> Heads:
     return {role: rows[role].reshape(tensor.shape) for role, tensor in spec.outputs.items()}
 
 
-def _anchor_free_heads(spec: ModelSpec, candidates: int) -> Heads:
+def _anchor_free_heads(spec: ModelSpec, candidates: int) -> Tensors:
     """Return heads of which so many cells have one class that reaches the threshold."""
     rng = np.random.default_rng(candidates)
     heads = {
@@ -265,7 +279,7 @@ def _anchor_free_heads(spec: ModelSpec, candidates: int) -> Heads:
     return {role: heads[role].reshape(tensor.shape) for role, tensor in spec.outputs.items()}
 
 
-def _spots(rng: np.random.Generator, rows: Heads, count: int) -> list[tuple[str, int]]:
+def _spots(rng: np.random.Generator, rows: Tensors, count: int) -> list[tuple[str, int]]:
     """Return so many different (role, row), evenly from all of them."""
     every = [(role, row) for role, values in rows.items() for row in range(len(values))]
     return [every[number] for number in rng.choice(len(every), count, replace=False)]

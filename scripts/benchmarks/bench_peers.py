@@ -19,6 +19,7 @@ from pathlib import Path
 import bench_document
 import bench_peers_files
 from bench_peers_worker import PeerError, Row, Worker
+from edge_process import PERIOD_FRAMES
 
 from edge.capture.synthetic import SCENES, SCENES_FOLDER
 from edge.errors import EdgeError
@@ -76,7 +77,7 @@ class Measured:
 
     row: Row
     worker: Worker | None = None
-    frames: int = bench_peers_files.PERIOD_FRAMES
+    frames: int = PERIOD_FRAMES
     reason: str = ""
     start_s: list[float] = field(default_factory=list)
     clip_ms: list[float] = field(default_factory=list)

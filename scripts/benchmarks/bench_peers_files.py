@@ -13,25 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from edge_process import make_clip
 from flatbuffers import flexbuffers
 
 from converter import flatbuffer
-from edge.capture.source import SourceOptions
-from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
+from edge.decode.ssd import SsdHead
 from edge.errors import EdgeError
-from edge.model import manifest
-from edge.model.heads import SsdHead
+from edge.model import model_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
-# Every third frame of the demo: 40 of each scene. After as many the clip repeats itself, so that a
-# window of that length holds the same pictures wherever it starts.
-PERIOD_FRAMES = FRAMES_PER_SCENE // 3 * len(SCENES)
-CLIP_FRAMES = 4 * PERIOD_FRAMES
-CLIP_RATE_HZ = 30
 MAX_DETECTIONS = 100
 POSTPROCESS = b"TFLite_Detection_PostProcess"
 # Source: TensorFlow Lite, LOGISTIC's fixed output quantisation for int8.
@@ -57,8 +51,8 @@ def write_network(folder: Path, model: Path) -> ModelFile:
     Raises:
         EdgeError: The model is no int8 SSD: the peers' loops are written for that head.
     """
-    file = manifest.read(model)
-    head = file.manifest.head
+    file = model_file.read(model)
+    head = file.description.head
     if not isinstance(head, SsdHead) or not head.background or head.activation != "sigmoid":
         raise EdgeError(
             f"{model}: expected raw SSD heads with a background column and sigmoid scores, found "
@@ -66,7 +60,7 @@ def write_network(folder: Path, model: Path) -> ModelFile:
         )
     (folder / "model.tflite").write_bytes(file.flatbuffer)
     (folder / "decoded.tflite").write_bytes(decoded(file, head))
-    np.save(folder / "anchors.npy", file.anchors)
+    np.save(folder / "anchors.npy", file.description.anchors)
     described = file.manifest
     (folder / "contract.json").write_text(
         json.dumps(
@@ -85,25 +79,6 @@ def write_network(folder: Path, model: Path) -> ModelFile:
     return file
 
 
-def make_clip(path: Path) -> None:
-    """Write the demo's scenes as a 1280x720 H.264 file of `CLIP_FRAMES`."""
-    import av  # noqa: PLC0415 - the dev extra's encoder
-
-    width, height = DEFAULT_SIZE_WH
-    image = np.empty((height, width, 3), np.uint8)
-    with (
-        av.open(str(path), "w") as container,
-        DemoSource("", SourceOptions(realtime=False)) as source,
-    ):
-        stream = container.add_stream("libx264", rate=CLIP_RATE_HZ)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"preset": "veryfast"}
-        for index in range(CLIP_FRAMES):
-            source.render(index % PERIOD_FRAMES * 3, out=image)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
-        container.mux(stream.encode())
-
-
 def decoded(file: ModelFile, head: SsdHead) -> bytes:
     """Return the network with uint8 pixels in, and boxes, classes, scores and their number out.
 
@@ -112,9 +87,9 @@ def decoded(file: ModelFile, head: SsdHead) -> bytes:
     """
     model = flatbuffer.unpack(file.flatbuffer)
     graph = Appended(model)
-    boxes, scores = (graph.output(file.manifest.outputs[role]) for role in ("boxes", "scores"))
+    boxes, scores = (graph.output(file.description.outputs[role]) for role in ("boxes", "scores"))
     graph.take_uint8()
-    anchors = graph.tensor("anchors", file.anchors.shape, data=file.anchors)
+    anchors = graph.tensor("anchors", file.description.anchors.shape, data=file.description.anchors)
     probabilities = graph.tensor("probabilities", graph.shape(scores), kind="INT8")
     graph.quantise(probabilities, SCORE_SCALE, SCORE_ZERO_POINT)
     graph.add("LOGISTIC", [scores], [probabilities])
@@ -131,9 +106,9 @@ def decoded(file: ModelFile, head: SsdHead) -> bytes:
         "max_classes_per_detection": 1,
         "detections_per_class": MAX_DETECTIONS,
         "use_regular_nms": False,
-        "nms_score_threshold": file.manifest.score_threshold,
-        "nms_iou_threshold": file.manifest.iou_threshold,
-        "num_classes": len(file.manifest.labels),
+        "nms_score_threshold": file.description.score_threshold,
+        "nms_iou_threshold": file.description.iou_threshold,
+        "num_classes": len(file.description.labels),
         "y_scale": y_scale,
         "x_scale": x_scale,
         "h_scale": h_scale,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.targets.graph_ops import OpGraph
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 CALIBRATION_FRAMES, CALIBRATION_STEP = 32, 3
 
@@ -55,7 +55,7 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
     """Frames of the clip as the float network takes them; the interface is onnxruntime's."""
 
     def __init__(self, file: ModelFile, clip: Path, name: str) -> None:
-        transform = file.manifest.input
+        transform = file.description.input
         self._name = name
         self._preprocessor = Preprocessor(transform, quant=Quant(), dtype=np.dtype(np.float32))
         self._shape = (1, *transform.size_wh[::-1], 3)

@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench_kernels
+import bench_reference_file as reference
+from bench_reference_file import Measured
 
 from edge import app
-from edge.benchmark import reference, report
+from edge.benchmark import report
 from edge.benchmark.cold_start import measure_start
 from edge.benchmark.duration import parse as duration
 from edge.benchmark.measuring import Plan, measure
-from edge.benchmark.reference import Measured
 from edge.benchmark.spread import spread
 from edge.config.reading import parse
 from edge.errors import EdgeError
-from edge.model.interpreter import Interpreter
+from edge.model.loaded import load_model
 from edge.terminal import table
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def pipeline(result: Result) -> list[Measured]:
 
 def kernels(settings: Config) -> list[Measured]:
     """Return the CPU time of decode and suppression over that of a bare invoke."""
-    bare = Interpreter(app.model_file(settings), threads=THREADS)
+    bare = load_model(app.model_file(settings), threads=THREADS)
     shares: dict[str, list[float]] = {}
     for _ in range(KERNEL_WINDOWS):
         started_s = time.process_time()

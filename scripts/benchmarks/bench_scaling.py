@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING
 
 import bench_document
 import bench_growth_runs
-import bench_peers_files
 from bench_growth import grown
 from bench_growth_kernels import kernels, per_score
 from bench_peers_worker import PeerError
+from edge_process import EdgeProcess, make_clip, running_broker
 
 from edge.errors import EdgeError
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
 
 if TYPE_CHECKING:
     from bench_growth import Outcome
 
+ROOT = Path(__file__).resolve().parents[2]
 KERNEL_ROUNDS = 3  # for each round of processes: they take milliseconds
 INVOKES = 60
 HEADERS = ("cost", "median at each size", "growth (least to greatest)", "allowed", "verdict")
@@ -58,18 +59,18 @@ def main() -> int:
 def measure(arguments: argparse.Namespace) -> list[Outcome]:
     """Measure every row."""
     models: list[Path] = arguments.model or [default_model_path()]
-    file = manifest.read(models[0])
+    file = model_file.read(models[0])
     rounds, frames = arguments.rounds, arguments.frames
     outcomes = [grown(growth, rounds=rounds * KERNEL_ROUNDS) for growth in kernels(file)]
     outcomes += per_score(file, rounds=rounds * KERNEL_ROUNDS)
-    with tempfile.TemporaryDirectory() as name:
-        clip = Path(name) / "clip.mp4"
-        bench_peers_files.make_clip(clip)
+    with tempfile.TemporaryDirectory() as name, running_broker() as port:
+        clip = make_clip(Path(name) / "clip.mp4")
+        process = EdgeProcess(ROOT, Path(name), port=port, model=models[0])
         outcomes.append(
             grown(bench_growth_runs.threads(file, frames=min(frames, INVOKES)), rounds=rounds)
         )
         outcomes += bench_growth_runs.networks(models, clip, rounds=rounds, frames=frames)
-        outcomes += bench_growth_runs.cameras(models[0], clip, rounds=rounds, frames=frames)
+        outcomes += bench_growth_runs.cameras(process, clip, rounds=rounds, frames=frames)
     return outcomes
 
 

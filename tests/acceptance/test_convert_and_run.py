@@ -106,7 +106,7 @@ def made(request, conversions):
 def convert(folder, *words):
     """Convert quickly, with what is common to all models."""
     return command(
-        "converter.cli", "run", *words, "--images", "images", "--no-repair", "--json",
+        "converter", "run", *words, "--images", "images", "--no-repair", "--json",
         "--no-report", "--float", "float.tflite", "-o", "my.tflite", cwd=folder,
     )  # fmt: skip
 

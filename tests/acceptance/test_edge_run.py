@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
+from edge.model.readers import manifest
 
 pytestmark = pytest.mark.board
 
@@ -107,14 +108,14 @@ def test_a_stop_signal_ends_a_run_with_success():
 class TestBadModels:
     def test_a_missing_model(self, tmp_path):
         path = tmp_path / "gone.tflite"
-        assert_one_sentence(edge("run", "--model", path), str(path), "no such file")
+        assert_one_sentence(edge("run", "--model", path), str(path), "no such file", status=2)
 
     @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
     def test_a_truncated_model(self, tmp_path, share):
         path = tmp_path / "short.tflite"
         data = default_model_path().read_bytes()
         path.write_bytes(data[: int(len(data) * share)])
-        assert_one_sentence(edge("run", "--model", path), str(path), "expected")
+        assert_one_sentence(edge("run", "--model", path), str(path), "expected", status=2)
 
     def test_a_damaged_model(self, tmp_path):
         path = tmp_path / "flipped.tflite"
@@ -122,36 +123,39 @@ class TestBadModels:
         data[len(data) // 3] ^= 0x10
         path.write_bytes(data)
         assert_one_sentence(
-            edge("run", "--model", path), str(path), "damaged", "copy the file again"
+            edge("run", "--model", path), str(path), "damaged", "copy the file again", status=2
         )
 
     def test_a_foreign_file(self, tmp_path, image_file):
-        assert_one_sentence(edge("run", "--model", image_file), "expected a TensorFlow Lite model")
+        result = edge("run", "--model", image_file)
+        assert_one_sentence(result, "expected a TensorFlow Lite model", status=2)
 
     def test_a_bare_model_without_a_manifest(self, tmp_path):
         path = tmp_path / "bare.tflite"
-        path.write_bytes(manifest.read(default_model_path()).flatbuffer)
-        assert_one_sentence(edge("run", "--model", path), "manifest", "edge-convert")
+        path.write_bytes(model_file.read(default_model_path()).flatbuffer)
+        assert_one_sentence(edge("run", "--model", path), "manifest", "edge-convert", status=2)
 
     def test_labels_that_do_not_fit_the_head(self, tmp_path):
-        file = manifest.read(default_model_path())
-        short = file.manifest.model_copy(update={"labels": file.manifest.labels[:80]})
+        file = model_file.read(default_model_path())
+        short = file.manifest.model_copy(update={"labels": file.description.labels[:80]})
         path = tmp_path / "labels.tflite"
-        path.write_bytes(manifest.append(file.flatbuffer, short, file.anchors))
+        path.write_bytes(manifest.append(file.flatbuffer, short, file.description.anchors))
         assert_one_sentence(edge("run", "--model", path), "80 labels", "91 columns")
 
 
 class TestBadSources:
     def test_a_file_that_is_not_there(self, tmp_path):
-        assert_one_sentence(edge("run", "--source", f"file:{tmp_path}/gone.mp4"), "gone.mp4")
+        result = edge("run", "--source", f"file:{tmp_path}/gone.mp4")
+        assert_one_sentence(result, "gone.mp4", status=2)
 
     def test_a_file_that_is_no_video(self, tmp_path):
         path = tmp_path / "clip.mp4"
         path.write_bytes(b"not a video" * 100)
-        assert_one_sentence(edge("run", "--source", f"file:{path}"), "clip.mp4")
+        assert_one_sentence(edge("run", "--source", f"file:{path}"), "clip.mp4", status=2)
 
     def test_a_scheme_that_nobody_knows(self):
-        assert_one_sentence(edge("run", "--source", "rstp://x"), "demo:", "file:", "v4l2:")
+        result = edge("run", "--source", "rstp://x")
+        assert_one_sentence(result, "demo:", "file:", "v4l2:", status=2)
 
     def test_a_camera_that_is_not_there(self):
         assert_one_sentence(edge("run", "--source", "v4l2:/dev/video987"), "/dev/video987")
@@ -219,7 +223,7 @@ class TestCheck:
             "[camera]\nsource = 'rstp://x'\n[model]\nfile = 'gone.tflite'\n[device]\nnmae = 'x'\n",
         )
         result = edge("check", path, "--json")
-        assert result.returncode == 1
+        assert result.returncode == 2
         faults = json.loads(result.stdout)["faults"]
         assert len(faults) == 3
         assert any("did you mean 'name'?" in fault for fault in faults)
@@ -233,6 +237,9 @@ class TestCheck:
         assert f"{tmp_path / 'gone'}: expected a" in fault
         assert "found nothing" in fault
         (tmp_path / "gone").mkdir()
+        [fault] = json.loads(edge("check", path, "--json").stdout)["faults"]
+        assert "found none in 0 entries" in fault
+        cv2.imwrite(str(tmp_path / "gone" / "a.png"), np.zeros((8, 8, 3), np.uint8))
         assert edge("check", path).returncode == 0
 
     def test_what_run_would_refuse_of_password_and_certificates_is_a_fault_here(self, tmp_path):

@@ -57,12 +57,13 @@ def metadata_file(wheel, name):
         return archive.read(member).decode()
 
 
-def test_a_board_is_asked_for_five_packages_and_no_more(wheel):
+def test_a_board_is_asked_for_seven_packages_and_no_more(wheel):
     asked = email.message_from_string(metadata_file(wheel, "METADATA")).get_all("Requires-Dist")
     base = {re.split("[<>=;]", line)[0] for line in asked if "extra ==" not in line}
 
     assert base == {
-        "ai-edge-litert", "numpy", "opencv-python-headless", "paho-mqtt", "pydantic", "tomli",
+        "ai-edge-litert", "numpy", "opencv-python-headless", "paho-mqtt", "pydantic", "shtab",
+        "tomli", "tqdm",
     }  # fmt: skip
     (tomli,) = (line for line in asked if line.startswith("tomli"))
     assert 'python_version < "3.11"' in tomli
@@ -71,7 +72,7 @@ def test_a_board_is_asked_for_five_packages_and_no_more(wheel):
 def test_it_says_which_pythons_and_which_licence(wheel):
     headers = email.message_from_string(metadata_file(wheel, "METADATA"))
 
-    assert headers["Requires-Python"] == "<3.14,>=3.10"
+    assert headers["Requires-Python"] == "<3.15,>=3.10"
     assert headers["License-Expression"] == "Apache-2.0"
     assert set(headers.get_all("License-File")) == {"LICENSE", "NOTICE"}
 
@@ -81,10 +82,10 @@ def test_the_four_commands_are_there(wheel):
     parser.read_string(metadata_file(wheel, "entry_points.txt"))
 
     assert dict(parser["console_scripts"]) == {
-        "edge": "edge.cli:main",
-        "edge-convert": "converter.cli:main",
-        "edge-calibrate": "calibration.cli:main",
-        "edge-board": "boards.cli:main",
+        "edge": "edge.__main__:main",
+        "edge-convert": "converter.__main__:main",
+        "edge-calibrate": "calibration.__main__:main",
+        "edge-board": "boards.__main__:main",
     }
 
 

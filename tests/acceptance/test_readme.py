@@ -17,7 +17,7 @@ import pytest
 from broker import Listener, Mosquitto
 from waiting import eventually
 
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +151,7 @@ def test_the_bench_block_measures_and_compares(tmp_path):
 
 def test_the_stated_accuracy_is_that_of_the_model_s_own_manifest():
     text = (ROOT / "edge" / "model" / "default" / "README.md").read_text(encoding="utf-8")
-    for row in manifest.read(default_model_path()).manifest.accuracy:
+    for row in model_file.read(default_model_path()).manifest.accuracy:
         low, high = row.difference_interval
         numbers = f"{row.float_value:.4f} | {row.quantized_value:.4f} | {row.difference:+.4f} "
         stated = f"| {row.metric} | {numbers}[{low:+.4f}, {high:+.4f}] |".replace(

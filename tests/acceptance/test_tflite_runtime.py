@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.model.backends.litert import open_interpreter, runtime_module, runtime_name
 from edge.model.default import default_model_path
-from edge.model.interpreter import Interpreter, open_interpreter, runtime_module, runtime_name
-from edge.model.manifest import read
+from edge.model.loaded import load_model
+from edge.model.model_file import read
 from edge.preprocess import Preprocessor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +26,7 @@ PYTHON = FOLDER / "bin" / "python"
 # The lines of docs/boards.md; a test there holds the two together.
 REQUIREMENTS = (
     "tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless<4.12", "paho-mqtt>=2.1,<3",
-    "pydantic>=2.7,<3", "tomli>=2",
+    "pydantic>=2.7,<3", "shtab>=1.13,<2", "tomli>=2", "tqdm>=4.66",
 )  # fmt: skip
 NUMPY_2 = "numpy>=2,<2.3"
 UNREACHABLE = ("NewConnectionError", "Temporary failure", "Name or service not known", "timed out")
@@ -34,10 +35,11 @@ INVOKE = """
 import sys
 import numpy as np
 from pathlib import Path
-from edge.model.interpreter import Interpreter, runtime_name
-from edge.model.manifest import read
+from edge.model.backends.litert import runtime_name
+from edge.model.loaded import load_model
+from edge.model.model_file import read
 
-interpreter = Interpreter(read(Path(sys.argv[1])))
+interpreter = load_model(read(Path(sys.argv[1])))
 heads = interpreter.output_buffers()
 interpreter.invoke(np.load(sys.argv[2]), out=heads)
 np.savez(sys.argv[3], **heads)
@@ -45,7 +47,7 @@ print(runtime_name(), np.__version__)
 """
 LOAD = """
 from edge.errors import DependencyError
-from edge.model.interpreter import runtime_module
+from edge.model.backends.litert import runtime_module
 try:
     runtime_module()
 except DependencyError as error:
@@ -100,10 +102,10 @@ def environment():
 @pytest.fixture(scope="module")
 def photo_input(tmp_path_factory):
     """Return a demo photo as the default model's input, and the file that holds it."""
-    spec = Interpreter(read(default_model_path())).spec
+    spec = load_model(read(default_model_path())).spec
     tensor = np.zeros(spec.input.shape, spec.input.dtype)
     photo = cv2.imread(str(ROOT / "edge" / "capture" / "scenes" / "astronaut.jpg"))
-    transform = spec.manifest.input
+    transform = spec.description.input
     Preprocessor(transform, quant=spec.input.quant, dtype=spec.input.dtype).fill_input(
         photo, tensor
     )
@@ -130,7 +132,7 @@ def test_its_heads_are_those_of_the_same_kernels_in_ai_edge_litert_bit_for_bit(h
     reference = open_interpreter(
         file.flatbuffer, file.path, threads=1, experimental_op_resolver_type=plain
     )
-    spec = Interpreter(file).spec
+    spec = load_model(file).spec
     reference.set_tensor(spec.input.index, photo_input[0])
     reference.invoke()
 
@@ -141,7 +143,7 @@ def test_its_heads_are_those_of_the_same_kernels_in_ai_edge_litert_bit_for_bit(h
 
 def test_its_heads_are_near_those_that_xnnpack_gives(heads, photo_input):
     """XNNPACK rounds every layer in its own way: a box side is off by 0.9 quantum in the mean."""
-    interpreter = Interpreter(read(default_model_path()))
+    interpreter = load_model(read(default_model_path()))
     expected = interpreter.output_buffers()
     interpreter.invoke(photo_input[0], out=expected)
 

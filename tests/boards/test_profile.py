@@ -7,11 +7,12 @@ from collections import Counter
 import pytest
 
 from boards import profile as profiles
+from edge.capture.registry import SOURCES
 from edge.errors import ConfigError
 
 pytestmark = pytest.mark.board
 
-SUPPORTED_PYTHONS = {"3.10", "3.11", "3.12", "3.13"}
+SUPPORTED_PYTHONS = {"3.10", "3.11", "3.12", "3.13", "3.14"}
 ALL = profiles.load_all()
 SOUND = """
 title = "A board"
@@ -48,6 +49,11 @@ def test_a_profile_is_consistent(profile):
         assert SUPPORTED_PYTHONS.issuperset(profile.python)
         assert profile.runtime == "ai-edge-litert"
         assert profile.cameras
+
+
+@pytest.mark.parametrize("profile", ALL, ids=lambda profile: profile.name)
+def test_every_camera_of_a_profile_is_a_source_that_this_version_has(profile):
+    assert set(profile.cameras) <= set(SOURCES)
 
 
 def test_a_device_tree_string_belongs_to_one_profile():

@@ -12,8 +12,8 @@ from reference import tiny_model
 
 from calibration import store
 from calibration.cli import main
-from edge.model import manifest
-from edge.model.manifest import digest_of
+from edge.model.readers import manifest
+from edge.model.readers.manifest import digest_of
 
 pytestmark = pytest.mark.board
 

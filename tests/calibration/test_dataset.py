@@ -104,7 +104,7 @@ def test_an_unreadable_file_is_skipped_by_name_and_replaced_by_the_next(folder):
 
     assert images.paths == full.paths[1:6]
     assert images.skipped[0].path == full.paths[0]
-    assert "expected a PNG, JPEG or BMP image" in images.skipped[0].reason
+    assert "expected a JPEG, PNG or BMP image" in images.skipped[0].reason
 
 
 def test_hidden_files_and_other_kinds_are_left_alone(folder):

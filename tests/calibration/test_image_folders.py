@@ -11,7 +11,7 @@ from reference import tiny_model
 
 from calibration import store
 from calibration.cli import main
-from edge.model import manifest
+from edge.model.readers import manifest
 
 pytestmark = pytest.mark.board
 

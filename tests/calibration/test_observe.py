@@ -11,11 +11,11 @@ from reference import tiny_model
 
 from calibration.calibrators import CALIBRATORS
 from calibration.dataset import image_set
-from calibration.images import read_image
 from calibration.observe import TappedModel, input_size_wh, observe
 from calibration.ranges import Range
+from edge.capture.images import load_image
 from edge.errors import ConfigError, ModelError
-from edge.model.manifest import InputTransform
+from edge.model.description import InputTransform
 from edge.placement import Placement
 
 pytestmark = pytest.mark.board
@@ -46,7 +46,7 @@ def images(tmp_path_factory):
 def inputs_of(images):
     """Return what the model sees, by arithmetic: the images have the input's size already."""
     return [
-        ((read_image(path)[None, ..., ::-1].astype(np.float64) - 127.5) / 127.5).astype(np.float32)
+        ((load_image(path)[None, ..., ::-1].astype(np.float64) - 127.5) / 127.5).astype(np.float32)
         for path in images.paths
     ]
 
@@ -67,7 +67,7 @@ def test_a_tensor_whose_memory_is_used_again_is_still_read_right(images, transfo
 
     for x, path in zip(inputs_of(images), images.paths, strict=True):
         expected = tiny_model.expected(x)
-        for name, values in model.run(read_image(path)):
+        for name, values in model.run(load_image(path)):
             np.testing.assert_allclose(values, expected[name], atol=1e-6, err_msg=name)
 
 

@@ -11,28 +11,29 @@ import pytest
 from reference import coco_scenes, tiny_model
 
 from calibration.dataset import rank
-from calibration.images import read_image
 from converter.accuracy import Annotations, compare, for_manifest
+from edge.capture.images import load_image
+from edge.decode.segmentation import SegmentationHead
 from edge.errors import SourceError
 from edge.evaluation.box_run import BoxRun
-from edge.model import manifest
+from edge.evaluation.truth import numbered
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.heads import SegmentationHead
-from edge.model.manifest import ModelFile
+from edge.model.model_file import ModelFile
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 
 
 @pytest.fixture(scope="module")
 def file():
-    return manifest.read(default_model_path())
+    return model_file.read(default_model_path())
 
 
 @pytest.fixture(scope="module")
 def worse(file):
     """Return the same model as it would be if suppression let doubles live."""
-    changed = file.manifest.model_copy(update={"iou_threshold": 0.99})
-    return ModelFile(file.path, file.flatbuffer, changed, file.anchors)
+    changed = file.own_manifest().model_copy(update={"iou_threshold": 0.99})
+    return ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +74,8 @@ def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file
     found = []
     for each in (file, worse):
         run = BoxRun(each, truth)
-        for number, path in truth.numbered(paths):
-            run.see(number, read_image(path))
+        for number, path in numbered(truth, paths):
+            run.see(number, load_image(path))
         found.append(run.evaluation(sorted(truth.files), run.known_ids()).metrics)
     for row in rows:
         values = [metrics[row.metric] for metrics in found]
@@ -135,9 +136,9 @@ def test_images_without_a_known_object_are_refused(file, labelled):
 
 def test_labels_that_are_not_judged_are_logged_once_for_all_comparisons(file, labelled, caplog):
     paths, annotations = labelled
-    labels = ("gnome", *file.manifest.labels[1:])
-    changed = file.manifest.model_copy(update={"labels": labels})
-    stranger = ModelFile(file.path, file.flatbuffer, changed, file.anchors)
+    labels = ("gnome", *file.description.labels[1:])
+    changed = file.own_manifest().model_copy(update={"labels": labels})
+    stranger = ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
     fresh = Annotations(annotations.path)
     with caplog.at_level(logging.WARNING):

@@ -10,9 +10,9 @@ import pytest
 
 from converter.cli import main
 from converter.inspect_graph import read_tables
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.interpreter import Interpreter
+from edge.model.loaded import load_model
 from edge.preprocess import pixel_table
 from edge.terminal.command import DONE, FAILED, MISUSED
 
@@ -75,8 +75,8 @@ def test_a_quantised_model_is_not_quantised_again(capsys, root, tmp_path):
 
 def test_the_shipped_model_is_int8_throughout_and_small_enough():
     path = default_model_path()
-    file = manifest.read(path)
-    spec = Interpreter(file).spec
+    file = model_file.read(path)
+    spec = load_model(file).spec
 
     assert path.stat().st_size <= 6 * 10**6
     assert not read_tables(file.flatbuffer, path).float_ops()
@@ -88,15 +88,15 @@ def test_the_shipped_model_is_int8_throughout_and_small_enough():
 
 
 def test_the_shipped_models_input_is_the_exact_image_of_the_pixel_values():
-    spec = Interpreter(manifest.read(default_model_path())).spec
+    spec = load_model(model_file.read(default_model_path())).spec
 
-    table = pixel_table(spec.manifest.input, quant=spec.input.quant, dtype=spec.input.dtype)
+    table = pixel_table(spec.description.input, quant=spec.input.quant, dtype=spec.input.dtype)
 
     np.testing.assert_array_equal(table, np.arange(-128, 128).reshape(256, 1).repeat(3, axis=1))
 
 
 def test_the_shipped_models_manifest_says_what_was_measured_and_on_what():
-    described = manifest.read(default_model_path()).manifest
+    described = model_file.read(default_model_path()).manifest
 
     by_metric = {row.metric: row for row in described.accuracy}
     assert by_metric.keys() == {"mAP50-95", "mAP50"}

@@ -11,7 +11,7 @@ from reference import bright_net
 
 from converter import export
 from converter.cli import main
-from edge.model.manifest import ImageDigests
+from edge.model.readers.manifest import ImageDigests
 from edge.terminal.command import DONE, MISUSED
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")

@@ -14,7 +14,7 @@ from converter.cli_recipe import add_quantization, recipe_of
 from converter.inspect_graph import read_tables
 from converter.recipe import load_recipe
 from edge.errors import ConfigError
-from edge.model import manifest
+from edge.model import model_file
 from edge.terminal.command import DONE, MISUSED
 
 pytestmark = pytest.mark.converter
@@ -101,7 +101,7 @@ def test_quantize_keeps_what_it_is_told_to_and_says_so(float_model, images, tmp_
                    "--repairs", "none", "-o", str(output)])  # fmt: skip
 
     said = capsys.readouterr().err
-    file = manifest.read(output)
+    file = model_file.read(output)
     assert status == DONE
     assert f"edge-convert: {output}: float32 inside: CONV_2D x1" in said
     assert [op.kind for op in read_tables(file.flatbuffer, output).float_ops()].count(

@@ -11,10 +11,11 @@ from tflite_files import grid
 from converter.choice import InputChoice, Origin
 from converter.completion import class_count, complete
 from converter.draft import Draft
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ConfigError
-from edge.model.heads import SegmentationHead, YoloGrid, YoloHead
-from edge.model.manifest import InputTransform
-from edge.model.spec import join
+from edge.model.description import InputTransform
+from edge.model.loaded import join
 
 pytestmark = pytest.mark.converter
 PATH = Path("model.h5")
@@ -66,7 +67,7 @@ def test_one_thing_that_is_missing_is_asked_for_alone(field, option):
 def test_what_the_file_says_needs_no_option(caplog):
     file = completed(draft(transform=SAYS), InputChoice())
 
-    assert file.manifest.input == SAYS
+    assert file.description.input == SAYS
     assert not caplog.records
 
 
@@ -74,7 +75,7 @@ def test_what_file_and_person_say_in_parts_is_joined():
     stated = InputChoice(mean=(1.0, 2.0, 3.0), std=(4.0,) * 3)
     choice = InputChoice(color="rgb", resize="stretch")
 
-    found = completed(draft(transform=stated), choice).manifest.input
+    found = completed(draft(transform=stated), choice).description.input
 
     assert (found.color, found.mean, found.resize) == ("rgb", (1, 2, 3), "stretch")
 
@@ -82,8 +83,8 @@ def test_what_file_and_person_say_in_parts_is_joined():
 def test_the_person_wins_over_the_file_with_a_warning_for_each(caplog):
     file = completed(draft(transform=SAYS))
 
-    assert (file.manifest.input.color, file.manifest.input.mean) == ("bgr", (0, 0, 0))
-    assert file.manifest.input.padding == SAYS.padding
+    assert (file.description.input.color, file.description.input.mean) == ("bgr", (0, 0, 0))
+    assert file.description.input.padding == SAYS.padding
     assert [record.args[1].split(",")[0] for record in caplog.records] == [
         "the file says color rgb",
         "the file says mean 127.5",
@@ -98,7 +99,7 @@ def test_another_family_is_named():
 
 
 def test_the_persons_labels_win_and_must_fit():
-    assert completed(draft(), labels=("a", "b", "c")).manifest.labels == ("a", "b", "c")
+    assert completed(draft(), labels=("a", "b", "c")).description.labels == ("a", "b", "c")
     with pytest.raises(ConfigError, match="expected 3 labels, one for each class, found 2"):
         completed(draft(), labels=("a", "b"))
 
@@ -116,7 +117,7 @@ def test_a_grid_has_the_classes_of_one_anchor(anchors):
 def test_the_completed_file_passes_the_runtimes_own_check():
     file = completed(draft())
 
-    assert file.manifest.digest.startswith("sha256:")
+    assert file.description.digest.startswith("sha256:")
     assert file.manifest.provenance.recipe == "float32"
     with pytest.raises(ValueError, match="input is"):
         join(file, [], [])

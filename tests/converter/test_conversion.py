@@ -44,7 +44,7 @@ def test_the_verdict_rests_on_images_that_nothing_was_chosen_by(images):
     for attempt in done.attempts:
         seen = [row.path for row in attempt.bill.images]
         assert seen == [*sets.select.paths, *sets.calibrate.paths]
-    named = done.quantized.manifest.image_sets
+    named = done.quantized.own_manifest().image_sets
     assert {name: one.digest for name, one in named.items()} == {
         name: getattr(sets, name).digest for name in ("calibrate", "select", "judge")
     }
@@ -54,7 +54,7 @@ def test_the_verdict_rests_on_images_that_nothing_was_chosen_by(images):
 
 def test_each_step_stands_in_the_manifest(images):
     done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=ANYTHING)
-    before, after = (file.manifest.provenance for file in (done.reference, done.quantized))
+    before, after = (file.own_manifest().provenance for file in (done.reference, done.quantized))
 
     assert after.steps[0] == before.changes
     assert after.steps[1].startswith("quantised after training with recipe int8")

@@ -13,7 +13,7 @@ from converter import flatbuffer as fb
 from converter.dead_filters import with_live_filters
 from converter.quantize import quantize
 from converter.recipe import load_recipe
-from edge.model.interpreter import open_interpreter
+from edge.model.backends.litert import open_interpreter
 
 pytestmark = pytest.mark.converter
 BIAS = 3.0

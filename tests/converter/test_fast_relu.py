@@ -13,7 +13,7 @@ from converter.inspect_graph import read_tables
 from converter.quantize import quantize
 from converter.quantize_litert import quantize_litert, rules_of
 from converter.recipe import load_recipe
-from edge.model.interpreter import open_interpreter
+from edge.model.backends.litert import open_interpreter
 
 PATH = Path("tiny.tflite")
 INT8 = load_recipe("int8")

@@ -10,7 +10,7 @@ from reference import bright_net
 
 from converter.import_check import MAX_ERROR_RATIO, error_ratio, in_words, noise
 from edge.errors import ModelError
-from edge.model.interpreter import open_interpreter, tensor_spec
+from edge.model.backends.litert import open_interpreter, tensor_spec
 
 PATH = Path("lowered")
 SHAPE = (1, bright_net.SIDE, bright_net.SIDE, 3)

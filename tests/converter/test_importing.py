@@ -12,7 +12,7 @@ from converter import flatbuffer as fb
 from converter.choice import Choice, Origin
 from converter.importing import READERS, SUFFIXES, import_model, is_ours, recognise
 from edge.errors import ConfigError, ModelError
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.converter
@@ -82,7 +82,7 @@ def test_a_model_of_ours_is_read_as_it_is():
     file = import_model(path, family="ssd", origin=Origin("a", "b"), choice=Choice())
 
     assert is_ours(path)
-    assert file.manifest.name != "a"
+    assert file.description.name != "a"
 
 
 def test_a_family_that_there_is_not_is_refused_with_the_list(tmp_path):
@@ -91,7 +91,7 @@ def test_a_family_that_there_is_not_is_refused_with_the_list(tmp_path):
 
 
 def test_weights_that_stand_behind_the_tables_are_found_by_their_place():
-    flatbuffer = manifest.read(default_model_path()).flatbuffer
+    flatbuffer = model_file.read(default_model_path()).flatbuffer
 
     model = fb.unpack(flatbuffer)
 

@@ -14,7 +14,7 @@ from converter.importers.ssd_graph import find_ssd
 from converter.inspect_graph import read_tables
 from converter.lowering import lower
 from edge.errors import ModelError
-from edge.model.interpreter import open_interpreter, tensor_spec
+from edge.model.backends.litert import open_interpreter, tensor_spec
 
 pytestmark = pytest.mark.converter
 

@@ -14,7 +14,7 @@ from converter.inspect_graph import read_tables
 from converter.quantize import quantize
 from converter.recipe import Selection, load_recipe, with_kept, with_kept_ops
 from edge.errors import ConfigError, ModelError
-from edge.model.interpreter import open_interpreter
+from edge.model.backends.litert import open_interpreter
 
 pytestmark = pytest.mark.converter
 PATH = Path("tiny.tflite")

@@ -13,7 +13,7 @@ from calibration.observe import TappedModel, pinned_input
 from calibration.ranges import Range
 from converter.quantize import quantize
 from converter.recipe import load_recipe
-from edge.model.detector import Detector
+from edge.model.loaded import load_model
 
 pytestmark = pytest.mark.converter
 PATH = Path("bright.tflite")
@@ -23,8 +23,8 @@ PATH = Path("bright.tflite")
 def test_the_runtime_detects_with_the_file_of_every_recipe(name):
     reference = bright_net.model_file()
     recipe = load_recipe(name)
-    ranges = {"image": pinned_input(reference.manifest.input)}
-    model = TappedModel(reference.flatbuffer, reference.manifest.input)
+    ranges = {"image": pinned_input(reference.description.input)}
+    model = TappedModel(reference.flatbuffer, reference.description.input)
     for seed, cells in enumerate([(), (1, 6), (5, 11, 14)]):
         for tensor, values in model.run(bright_net.image(cells, seed)):
             seen = Range(float(values.min()), float(values.max()))
@@ -32,7 +32,7 @@ def test_the_runtime_detects_with_the_file_of_every_recipe(name):
 
     made = quantize(reference.flatbuffer, ranges if recipe.needs_ranges else {}, recipe, path=PATH)
     found, wanted = (
-        Detector(file, score_threshold=0.5).detect(bright_net.image((1, 6), 0))
+        load_model(file).with_thresholds(score=0.5)(bright_net.image((1, 6), 0))
         for file in (replace(reference, flatbuffer=made.flatbuffer), reference)
     )
 

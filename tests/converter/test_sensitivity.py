@@ -19,7 +19,7 @@ from converter.quantize import quantize
 from converter.recipe import load_recipe
 from converter.repairs.weights import convolutions, set_convolution_inplace
 from converter.sensitivity import layer_errors
-from edge.model.manifest import ModelFile
+from edge.model.model_file import ModelFile
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def files(**wider):
         ranges[name] = Range(found.min * factor, found.max * factor)
     described = manifest(input=tiny_net.TRANSFORM)
     made = quantize(net, ranges, load_recipe("int8"), path=Path("net")).flatbuffer
-    return (ModelFile(Path("m"), data, described, None) for data in (net, made))
+    return (ModelFile.of(Path("m"), data, described, anchors=None) for data in (net, made))
 
 
 def test_the_layer_with_far_too_wide_a_range_takes_most_of_the_blame(image_paths):

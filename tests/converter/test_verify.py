@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,17 +11,17 @@ from factories import ssd_spec, tensor
 
 from converter.sight import Sight
 from converter.verify import _floor, _shared_roles, _Sums, compare, observe
+from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.heads import SegmentationHead
 from edge.model.quant import Quant
 from edge.results.detections import Detections
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return manifest.read(default_model_path())
+    return model_file.read(default_model_path())
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +45,12 @@ def test_a_model_agrees_with_itself(shipped, scenes):
 
 
 def test_the_wrong_input_transform_makes_the_float_model_blind(shipped, scenes):
-    wrong = shipped.manifest.input.model_copy(update={"std": (1e6, 1e6, 1e6)})
-    blind = manifest.ModelFile(
+    wrong = shipped.description.input.model_copy(update={"std": (1e6, 1e6, 1e6)})
+    blind = model_file.ModelFile.of(
         shipped.path,
         shipped.flatbuffer,
-        shipped.manifest.model_copy(update={"input": wrong}),
-        shipped.anchors,
+        shipped.own_manifest().model_copy(update={"input": wrong}),
+        anchors=shipped.description.anchors,
     )
 
     (bill,) = compare(observe(blind, scenes), [blind], resamples=5)
@@ -92,12 +93,12 @@ def test_what_is_seen_on_a_moved_image_is_moved_back(shipped, monkeypatch):
 
 
 def test_a_model_that_reads_other_colours_is_told_from_itself(shipped, scenes):
-    swapped = shipped.manifest.input.model_copy(update={"color": "bgr"})
-    other = manifest.ModelFile(
+    swapped = shipped.description.input.model_copy(update={"color": "bgr"})
+    other = model_file.ModelFile.of(
         shipped.path,
         shipped.flatbuffer,
-        shipped.manifest.model_copy(update={"input": swapped}),
-        shipped.anchors,
+        shipped.own_manifest().model_copy(update={"input": swapped}),
+        anchors=shipped.description.anchors,
     )
 
     (bill,) = compare(observe(shipped, scenes), [other])
@@ -118,8 +119,8 @@ def test_models_with_different_outputs_are_not_compared():
 
 def test_class_ids_have_no_head_row():
     spec = ssd_spec(boxes=tensor("b", (1, 6, 4)), scores=tensor("s", (1, 6, 4)))
-    argmax = spec.manifest.model_copy(update={"head": SegmentationHead(activation="argmax")})
-    segmenter = type(spec)(argmax, spec.input, spec.outputs, None)
+    argmax = replace(spec.description, head=SegmentationHead(activation="argmax"))
+    segmenter = replace(spec, description=argmax)
 
     assert _shared_roles(spec, spec) == ["boxes", "scores"]
     assert _shared_roles(segmenter, segmenter) == []

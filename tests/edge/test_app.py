@@ -46,4 +46,7 @@ def test_the_rows_of_a_benchmark_say_how_many_threads_ran(four_cores, configured
 
     config = parse({"model": {"threads": configured}})
 
-    assert Rig(config, app.model_file(config)).setting.threads == expected
+    assert (
+        Rig(config, app.model_file(config), available=cores.available_cores()).setting.threads
+        == expected
+    )

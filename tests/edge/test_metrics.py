@@ -8,13 +8,14 @@ from edge.results.observation import STAGES, Observation
 pytestmark = pytest.mark.board
 
 
-def observation(invoke_ms, *, age_ms=10.0, detections=None):
+def observation(invoke_ms, *, age_ms=10.0, **stages):
     return Observation(
+        camera="front",
         sequence=0,
         captured_utc_ns=0,
         size_wh=(64, 48),
-        result=detections or Detections.none(),
-        stage_ms=dict.fromkeys(STAGES, 1.0) | {"invoke": invoke_ms},
+        result=Detections.none(),
+        stage_ms=dict.fromkeys(STAGES, 1.0) | {"invoke": invoke_ms} | stages,
         age_ms=age_ms,
         dropped_frames=0,
     )
@@ -37,17 +38,26 @@ def test_percentiles_are_those_of_all_frames():
 def test_only_the_window_counts_for_percentiles_and_everything_for_sums():
     times = StageTimes()
     times.start()
-    three = Detections(np.zeros((3, 4), np.float32), np.zeros(3, np.float32), np.zeros(3, np.int32))
     for _ in range(WINDOW_FRAMES):
         times.add(observation(1000.0))
     for _ in range(WINDOW_FRAMES):
-        times.add(observation(1.0, detections=three))
+        times.add(observation(1.0))
     summary = times.summary()
     assert summary.frames == 2 * WINDOW_FRAMES
     assert summary.percentiles_ms["invoke"] == (1.0, 1.0, 1.0)
-    assert summary.detections == 3 * WINDOW_FRAMES
 
 
 def test_a_run_without_frames_has_figures_of_zero():
     summary = StageTimes().summary()
     assert (summary.frames, summary.rate_hz, summary.invoke_ratio) == (0, 0.0, 0.0)
+
+
+def test_a_stage_has_figures_of_the_frames_that_named_it():
+    times = StageTimes()
+    times.start()
+    times.add(observation(1.0))
+    times.add(observation(1.0, track=2.0))
+    times.add(observation(1.0, track=4.0))
+    summary = times.summary()
+    assert summary.percentiles_ms["track"][0] == pytest.approx(3.0)
+    assert list(summary.percentiles_ms) == [*STAGES, "track", "age"]

@@ -1,17 +1,18 @@
 import threading
 import time
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
 from edge.capture.latest import CaptureThread
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.errors import EdgeError, SinkClosed, SinkError
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.detector import Detector
-from edge.pipeline import Pipeline
+from edge.model.loaded import LoadedModel, load_model
+from edge.pipeline import Behaviour, Pipeline
 from edge.results.observation import STAGES
 
 pytestmark = pytest.mark.board
@@ -21,7 +22,7 @@ LAST = 5
 
 
 class Recorder:
-    """A sink that keeps copies, may take its time, and may fail at a given frame."""
+    """A consumer that keeps copies, may take its time, and may fail at a given frame."""
 
     def __init__(self, *, wait_s=0.0, fail_at=None, error=None):
         self.observations = []
@@ -31,7 +32,7 @@ class Recorder:
         self._fail_at = fail_at
         self._error = error
 
-    def publish(self, observation):
+    def __call__(self, observation):
         if len(self.observations) == self._fail_at:
             raise self._error
         time.sleep(self._wait_s)
@@ -39,21 +40,18 @@ class Recorder:
         self.results.append(observation.result.copy())
         self.threads.add(threading.current_thread().name)
 
-    def close(self, timeout_s):
-        return 0
-
 
 @pytest.fixture(scope="module")
 def detector():
-    return Detector(manifest.read(default_model_path()))
+    return load_model(model_file.read(default_model_path()))
 
 
 def run(detector, sinks, *, frames=None, realtime=False):
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=realtime)) as source:
-        capture = CaptureThread(source, detector.input_buffers())
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         try:
-            pipeline = Pipeline(capture, detector, sinks)
+            pipeline = Pipeline(capture, Behaviour(detector), sinks)
             pipeline.run(max_frames=frames)
         finally:
             capture.stop()
@@ -78,7 +76,7 @@ def test_overlapping_the_stages_changes_no_detection(detector):
     run(detector, [sink], frames=12)
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         for seen in sink.results:
-            alone = detector.detect(source.read(None))
+            alone = detector(source.read(None).pixels)
             assert (seen.boxes == alone.boxes).all()
             assert (seen.scores == alone.scores).all()
             assert (seen.class_ids == alone.class_ids).all()
@@ -87,21 +85,24 @@ def test_overlapping_the_stages_changes_no_detection(detector):
 def test_one_frame_is_published_while_the_next_is_invoked():
     invoked = threading.Semaphore(0)
 
-    class Counting(Detector):
+    class Counting(LoadedModel):
         def invoke(self, buffer, *, out):
             super().invoke(buffer, out=out)
             invoked.release()
 
+    plain = load_model(model_file.read(default_model_path()))
+    counting = Counting(plain.spec, plain._backend, plain.thresholds)
+
     class Patient(Recorder):
-        def publish(self, observation):
-            super().publish(observation)
+        def __call__(self, observation):
+            super().__call__(observation)
             # One permit is this frame's own; the second comes while this call lasts, or never.
             own_and_next = 2 if observation.sequence == 0 else 1
             if observation.sequence < LAST:
                 assert all(invoked.acquire(timeout=10) for _ in range(own_and_next))
 
     sink = Patient()
-    run(Counting(manifest.read(default_model_path())), [sink], frames=LAST + 1)
+    run(counting, [sink], frames=LAST + 1)
     assert len(sink.observations) == LAST + 1
 
 
@@ -143,13 +144,13 @@ def test_a_sink_that_hangs_is_named_once_the_run_is_stopped(detector, monkeypatc
     released = threading.Event()
 
     class Stuck(Recorder):
-        def publish(self, observation):
+        def __call__(self, observation):
             released.wait()
 
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
-        capture = CaptureThread(source, detector.input_buffers())
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
-        pipeline = Pipeline(capture, detector, [Stuck()])
+        pipeline = Pipeline(capture, Behaviour(detector), [Stuck()])
         threading.Timer(0.2, pipeline.stop).start()
         with pytest.raises(EdgeError, match="thread edge-decode did not end"):
             pipeline.run()
@@ -159,9 +160,9 @@ def test_a_sink_that_hangs_is_named_once_the_run_is_stopped(detector, monkeypatc
 
 def test_stop_ends_a_run_from_another_thread(detector):
     with DemoSource("", SourceOptions(size_wh=SIZE_WH)) as source:
-        capture = CaptureThread(source, detector.input_buffers())
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
-        pipeline = Pipeline(capture, detector, [Recorder()])
+        pipeline = Pipeline(capture, Behaviour(detector), [Recorder()])
         threading.Timer(0.2, pipeline.stop).start()
         started_s = time.perf_counter()
         pipeline.run()
@@ -171,21 +172,18 @@ def test_stop_ends_a_run_from_another_thread(detector):
 
 def test_the_frame_loop_keeps_nothing(detector):
     class Nowhere:
-        def publish(self, observation):
+        def __call__(self, observation):
             pass
 
-        def close(self, timeout_s):
-            return 0
-
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
-        capture = CaptureThread(source, detector.input_buffers())
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         tracemalloc.start()
         try:
-            Pipeline(capture, detector, [Nowhere()]).run(max_frames=50)
+            Pipeline(capture, Behaviour(detector), [Nowhere()]).run(max_frames=50)
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            Pipeline(capture, detector, [Nowhere()]).run(max_frames=300)
+            Pipeline(capture, Behaviour(detector), [Nowhere()]).run(max_frames=300)
             after, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -193,3 +191,46 @@ def test_the_frame_loop_keeps_nothing(detector):
     # One Pipeline's own buffers are 0.5 MiB; a frame of this size is 0.2 MiB, and 300 went by.
     assert after - before < 64 * 1024
     assert peak - before < 2 * 1024 * 1024
+
+
+class Marking:
+    """A stage that writes its name into the order of all stages, and may take its time."""
+
+    def __init__(self, name, order):
+        self.name = name
+        self._order = order
+
+    def process(self, observation):
+        self._order.append((observation.sequence, self.name))
+        return replace(observation, result=observation.result[:1])
+
+
+def test_stages_run_in_their_order_between_decode_and_the_consumers(detector):
+    order, sink = [], Recorder()
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
+        with capture:
+            behaviour = Behaviour(detector, (Marking("first", order), Marking("second", order)))
+            Pipeline(capture, behaviour, [sink]).run(max_frames=2)
+
+    assert order == [(0, "first"), (0, "second"), (1, "first"), (1, "second")]
+    assert list(sink.observations[0].stage_ms)[-2:] == ["first", "second"]
+    assert all(len(result) <= 1 for result in sink.results)
+
+
+def test_another_behaviour_is_followed_from_the_next_frame_on(detector):
+    counts = []
+    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+        capture = CaptureThread(source, detector.input_buffers(), camera="door")
+
+        def change(observation):
+            counts.append(len(observation.result))
+            if observation.sequence == 2:
+                pipeline.behaviour = Behaviour(detector.with_thresholds(score=0.999))
+
+        pipeline = Pipeline(capture, Behaviour(detector), [change])
+        with capture:
+            pipeline.run(max_frames=6)
+
+    assert all(counts[:3])
+    assert counts[3:] == [0, 0, 0]

@@ -9,6 +9,7 @@ import cv2
 import factories
 import numpy as np
 import pytest
+import yuv_pictures
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.model.manifest import InputTransform
+    from edge.model.description import InputTransform
 
 pytestmark = pytest.mark.board
 
@@ -176,6 +177,49 @@ def test_frames_of_one_size_make_no_array(case: str, resize: str) -> None:
     peak_bytes = tracemalloc.get_traced_memory()[1] - before_bytes
     tracemalloc.stop()
     assert peak_bytes < 4096  # one row of the input has 900
+
+
+# Quanta of an int8 input whose range is that of pixels: a level of 255 each.
+MEAN_QUANTA, MOST_QUANTA = 0.75, 20
+
+
+@pytest.mark.parametrize("size_wh", [(64, 36), (640, 360), (1280, 720)])
+@pytest.mark.parametrize("resize", ["letterbox", "stretch"])
+@pytest.mark.parametrize("kind", ["nv12", "yuyv", "grey"])
+@pytest.mark.parametrize("case", ["int8 xor", "int8 table", "float32"])
+def test_a_picture_in_a_cameras_format_fills_as_the_whole_of_it_converted_would(
+    case: str, kind: str, resize: str, size_wh: tuple[int, int]
+) -> None:
+    transform = transform_of(case, resize=resize)
+    _, _, quant, dtype = INPUTS[case]
+    # Neighbouring pixels of a camera are alike.
+    image = cv2.resize(random_image((9, 5)), size_wh, interpolation=cv2.INTER_CUBIC)
+    picture = yuv_pictures.picture(image, kind)
+    out, expected = buffer_of(case), buffer_of(case)
+
+    placement = preprocessor_of(case, transform).fill_input(picture, out)
+
+    preprocessor = preprocessor_of(case, transform)
+    assert placement == preprocessor.fill_input(yuv_pictures.whole(picture), expected)
+    difference = np.abs(out.astype(float) - expected)
+    level = 1 if case == "int8 xor" else 1 / 57 / (quant.scale if dtype == "int8" else 1)
+    assert difference.mean() <= MEAN_QUANTA * level
+    assert difference.max() <= MOST_QUANTA * level
+
+
+@pytest.mark.parametrize("kind", ["bgr", "nv12", "yuyv", "grey"])
+def test_pictures_of_one_size_and_format_make_no_array(kind: str) -> None:
+    transform = transform_of("int8 xor", size_wh=(300, 300))
+    preprocessor = preprocessor_of("int8 xor", transform)
+    out = np.empty((1, 300, 300, 3), np.int8)
+    picture = yuv_pictures.picture(random_image((1280, 720)), kind)
+    preprocessor.fill_input(picture, out)
+    tracemalloc.start()
+    before_bytes = tracemalloc.get_traced_memory()[0]
+    preprocessor.fill_input(picture, out)
+    peak_bytes = tracemalloc.get_traced_memory()[1] - before_bytes
+    tracemalloc.stop()
+    assert peak_bytes < 4096
 
 
 channels = st.tuples(*[st.floats(0, 255)] * 3), st.tuples(*[st.floats(0.5, 255)] * 3)

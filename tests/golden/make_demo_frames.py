@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import FRAMES_PER_SCENE, SCENES, DemoSource
 
 GOLDEN = Path(__file__).with_name("demo_frames.json")

@@ -23,7 +23,7 @@ from reference.float_heads import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model.heads import AnchorFreeHead
+    from edge.decode.anchor_free import AnchorFreeHead
     from edge.model.spec import ModelSpec
 
 
@@ -32,7 +32,7 @@ def candidates(
 ) -> list[Candidate]:
     """Return every candidate that reaches the threshold, by grid and cell, then by class."""
     found = []
-    for grid in spec.manifest.head.grids:
+    for grid in spec.description.head.grids:
         boxes = real_values(heads[grid.boxes], spec.outputs[grid.boxes])[0]
         scores = real_values(heads[grid.scores], spec.outputs[grid.scores])[0]
         objectness = None
@@ -42,7 +42,7 @@ def candidates(
             for column in range(scores.shape[1]):
                 share = 1.0 if objectness is None else sigmoid(float(objectness[row, column, 0]))
                 sides = [float(value) for value in boxes[row, column]]
-                cells = _box(sides, spec.manifest.head, corner_xy=(column, row))
+                cells = _box(sides, spec.description.head, corner_xy=(column, row))
                 box = tuple(side * grid.stride_px for side in cells)
                 for class_id, value in enumerate(scores[row, column]):
                     score = share * sigmoid(float(value))

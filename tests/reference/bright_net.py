@@ -11,7 +11,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from reference.tiny_net import Net
 
-from edge.model.manifest import ModelFile, digest_of
+from edge.model.model_file import ModelFile
+from edge.model.readers.manifest import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def model_file(*, offset: float = OFFSET, leaky: bool = False, **changes: object
         "digest": digest_of(flatbuffer),
     }
     described = factories.manifest(**fields | changes)
-    return ModelFile(Path("bright.tflite"), flatbuffer, described, anchors())
+    return ModelFile.of(Path("bright.tflite"), flatbuffer, described, anchors=anchors())
 
 
 def anchors() -> NDArray[np.float32]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from edge.model.default import default_model_path
-from edge.model.detector import Detector
+from edge.model.loaded import load_model
 
 if TYPE_CHECKING:
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 SCENES = Path(default_model_path()).parents[2] / "capture" / "scenes"
 CROPS = 6
@@ -25,8 +25,8 @@ def write_set(folder: Path, file: ModelFile) -> tuple[list[Path], Path]:
 
     The first image is left without an annotation.
     """
-    detector = Detector(file, score_threshold=0.2)
-    names = sorted({label for label in file.manifest.labels if label})
+    detector = load_model(file).with_thresholds(score=0.2)
+    names = sorted({label for label in file.description.labels if label})
     ids = {name: number for number, name in enumerate(names, start=1)}
     paths, images, annotations = [], [], []
     for scene in sorted(SCENES.glob("*.jpg")):
@@ -39,8 +39,8 @@ def write_set(folder: Path, file: ModelFile) -> tuple[list[Path], Path]:
             paths.append(path)
             images.append({"id": number, "file_name": path.name})
             if number > 1:
-                found = detector.detect(image)
-                annotations += _annotations(number, found, file.manifest.labels, ids=ids,
+                found = detector(image)
+                annotations += _annotations(number, found, file.description.labels, ids=ids,
                                             width=image.shape[1])  # fmt: skip
     for number, row in enumerate(annotations, start=1):
         row["id"] = number

@@ -21,7 +21,7 @@ def class_ids(
     heads: dict[str, NDArray[Any]], spec: ModelSpec, *, score_threshold: float
 ) -> list[list[int]]:
     """Return the class id of each cell, row by row."""
-    head, output = spec.manifest.head, spec.outputs["classes"]
+    head, output = spec.description.head, spec.outputs["classes"]
     height, width = output.shape[1:3]
     if head.activation == "argmax":
         ids = heads["classes"].reshape(height, width)

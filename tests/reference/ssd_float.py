@@ -21,10 +21,10 @@ def box_of(
     offsets: NDArray[np.float32], anchor: NDArray[np.float32], spec: ModelSpec
 ) -> tuple[float, float, float, float]:
     """Return the xyxy box, input pixels, of one anchor and its offsets (ty, tx, th, tw)."""
-    width, height = spec.manifest.input.size_wh
+    width, height = spec.description.input.size_wh
     ty, tx, th, tw = (
         float(offset) / scale
-        for offset, scale in zip(offsets, spec.manifest.head.box_scales, strict=True)
+        for offset, scale in zip(offsets, spec.description.head.box_scales, strict=True)
     )
     anchor_cy, anchor_cx, anchor_h, anchor_w = (float(side) for side in anchor)
     cy, cx = ty * anchor_h + anchor_cy, tx * anchor_w + anchor_cx
@@ -41,7 +41,7 @@ def candidates(
     heads: dict[str, NDArray[Any]], spec: ModelSpec, *, score_threshold: float
 ) -> list[Candidate]:
     """Return every candidate that reaches the threshold, by anchor, then by class."""
-    head = spec.manifest.head
+    head = spec.description.head
     offsets = real_values(heads["boxes"], spec.outputs["boxes"])[0]
     values = real_values(heads["scores"], spec.outputs["scores"])[0]
     found = []
@@ -49,6 +49,6 @@ def candidates(
         for column, value in enumerate(columns):
             score = sigmoid(float(value)) if head.activation == "sigmoid" else float(value)
             if score >= score_threshold and not (head.background and column == 0):
-                box = box_of(offsets[row], spec.anchors[row], spec)
+                box = box_of(offsets[row], spec.description.anchors[row], spec)
                 found.append(Candidate(box, score, column - head.background))
     return found

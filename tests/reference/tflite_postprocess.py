@@ -32,7 +32,7 @@ class TflitePostprocess:
         self, spec: ModelSpec, *, score_threshold: float, iou_threshold: float, max_detections: int
     ) -> None:
         anchors, columns = spec.outputs["scores"].shape[1:]
-        y_scale, x_scale, h_scale, w_scale = spec.manifest.head.box_scales
+        y_scale, x_scale, h_scale, w_scale = spec.description.head.box_scales
         options = {
             "max_detections": max_detections,
             "max_classes_per_detection": 1,
@@ -49,7 +49,7 @@ class TflitePostprocess:
         shapes = [(1, anchors, 4), (1, anchors, columns), (anchors, 4)]
         self._interpreter = Interpreter(model_content=_model_of_one_op(shapes, options))
         self._interpreter.allocate_tensors()
-        self._anchors = spec.anchors
+        self._anchors = spec.description.anchors
 
     def __call__(
         self, heads: dict[str, NDArray[Any]]

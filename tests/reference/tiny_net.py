@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from calibration.observe import TappedModel, pinned_input
 from calibration.ranges import Range
-from edge.model.manifest import InputTransform
+from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

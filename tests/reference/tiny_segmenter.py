@@ -11,13 +11,14 @@ import factories
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from edge.model import manifest
-from edge.model.heads import SegmentationHead
+from edge.decode.segmentation import SegmentationHead
+from edge.model import model_file
+from edge.model.readers import manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model.manifest import ModelFile
+    from edge.model.model_file import ModelFile
 
 INPUT_WH = (32, 24)
 CELL_PX = 2
@@ -40,7 +41,7 @@ def write(path: Path, *, custom_op: str = "") -> ModelFile:
         labels=LABELS,
     )
     path.write_bytes(manifest.append(flatbuffer(custom_op), described, None))
-    return manifest.read(path)
+    return model_file.read(path)
 
 
 def flatbuffer(custom_op: str = "") -> bytes:

@@ -23,7 +23,7 @@ from reference.float_heads import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.model.heads import YoloGrid
+    from edge.decode.yolo import YoloGrid
     from edge.model.spec import ModelSpec
 
 
@@ -46,7 +46,7 @@ def candidates(
 ) -> list[Candidate]:
     """Return every candidate that reaches the threshold, by grid, cell, anchor, then class."""
     found = []
-    for grid in spec.manifest.head.grids:
+    for grid in spec.description.head.grids:
         numbers = numbers_of(heads, spec, grid=grid)
         for row in range(numbers.shape[0]):
             for column in range(numbers.shape[1]):
@@ -65,7 +65,7 @@ def candidates(
 
 def _scores(values: list[float], spec: ModelSpec) -> list[float]:
     objectness, *classes = values
-    if spec.manifest.head.classes == "softmax":
+    if spec.description.head.classes == "softmax":
         shares = softmax(classes)
     else:
         shares = [sigmoid(value) for value in classes]
@@ -81,12 +81,12 @@ def _box(
     size: tuple[int, ...],
 ) -> tuple[float, float, float, float]:
     row, column, anchor = place
-    width, height = spec.manifest.input.size_wh
+    width, height = spec.description.input.size_wh
     tx, ty, tw, th = values
     shift = (grid.scale_xy - 1) / 2
     cx = (grid.scale_xy * sigmoid(tx) - shift + column) * width / size[1]
     cy = (grid.scale_xy * sigmoid(ty) - shift + row) * height / size[0]
-    if spec.manifest.head.sides == "square":
+    if spec.description.head.sides == "square":
         growth_w, growth_h = (2 * sigmoid(tw)) ** 2, (2 * sigmoid(th)) ** 2
     else:
         growth_w, growth_h = (math.exp(clamp(value, MAX_EXPONENT)) for value in (tw, th))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bench_peers_worker import Row, Worker
 
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import SCENES, SCENES_FOLDER, DemoSource
 from edge.errors import EdgeError
 from edge.model.default import default_model_path

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import shutil
+import signal
 import socket
 import subprocess
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from typing_extensions import Self
@@ -35,24 +38,53 @@ class Certificate:
     key: Path
 
     @classmethod
-    def make(cls, folder: Path, *, names: str = "IP:127.0.0.1,DNS:localhost") -> Certificate:
-        """Let openssl make one, for the loopback unless told."""
+    def make(
+        cls,
+        folder: Path,
+        *,
+        names: str = "IP:127.0.0.1,DNS:localhost",
+        dates: tuple[str, str] | None = None,
+    ) -> Certificate:
+        """Let openssl make one, for the loopback and of today unless told."""
         if shutil.which("openssl") is None:
             pytest.skip("no openssl")
         folder.mkdir()
         made = cls(folder / "certificate.pem", folder / "key.pem")
+        usage = "keyUsage=critical,digitalSignature,keyCertSign"
+        (folder / "extensions").write_text(f"subjectAltName={names}\n{usage}\n")
         subprocess.run(
             [
                 *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
                 *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
                 *("-addext", f"subjectAltName={names}"),
-                *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
+                *("-addext", usage),
                 *("-keyout", str(made.key), "-out", str(made.certificate)),
             ],
             check=True,
             capture_output=True,
         )
-        return made
+        return made._dated(*dates) if dates else made
+
+    def _dated(self, begins: str, ends: str) -> Certificate:
+        """Sign the certificate anew, for these dates alone."""
+        folder = self.certificate.parent
+        (folder / "index").touch()
+        (folder / "ca.cnf").write_text(
+            f"[ca]\ndefault_ca = own\n[own]\ndatabase = {folder}/index\nnew_certs_dir = {folder}\n"
+            "default_md = sha256\npolicy = any\nrand_serial = yes\n[any]\ncommonName = supplied\n"
+        )
+        subprocess.run(
+            [
+                *("openssl", "ca", "-batch", "-notext", "-config", str(folder / "ca.cnf")),
+                *("-startdate", begins, "-enddate", ends, "-ss_cert", str(self.certificate)),
+                *("-cert", str(self.certificate), "-keyfile", str(self.key)),
+                *("-extfile", str(folder / "extensions")),
+                *("-out", str(folder / "dated.pem")),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        return Certificate(folder / "dated.pem", self.key)
 
 
 class Mosquitto:
@@ -113,6 +145,16 @@ class Mosquitto:
             self._process.kill()
             self._process.wait(10)
             self._process = None
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let the broker do nothing for the length of the block; the system takes its calls."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

@@ -8,7 +8,8 @@ import factories
 import numpy as np
 from hypothesis import strategies as st
 
-from edge.model.heads import AnchorFreeGrid, AnchorFreeHead, YoloGrid, YoloHead
+from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.yolo import YoloGrid, YoloHead
 from edge.model.quant import Quant
 from edge.model.spec import ModelSpec
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from reference.float_heads import Candidate
 
-    from edge.decode.registry import Decoder
-    from edge.model.heads import Head
+    from edge.decode.anchor_free import AnchorFreeDecoder
+    from edge.decode.yolo import YoloDecoder
+    from edge.model.description import HeadSchema
+
+    Decoder = AnchorFreeDecoder | YoloDecoder
 
 DTYPES = ("int8", "uint8", "int16", "float16", "float32")
 DAMAGE = (np.nan, np.inf, -np.inf, 1e30, -1e30)
@@ -35,7 +39,7 @@ class Drawn(NamedTuple):
 
 
 def spec_of(
-    head: Head,
+    head: HeadSchema,
     shapes: dict[str, tuple[int, ...]],
     *,
     classes: int,
@@ -49,10 +53,9 @@ def spec_of(
             outputs={role: role for role in shapes},
             labels=tuple(f"class {number}" for number in range(classes)),
             input=factories.input_transform(size_wh=input_wh),
-        ),
+        ).description(None),
         factories.tensor("image", (1, input_wh[1], input_wh[0], 3)),
         {role: factories.tensor(role, shape, **described) for role, shape in shapes.items()},
-        None,
     )
 
 
@@ -132,7 +135,7 @@ def anchor_free(draw: st.DrawFn) -> Drawn:
 
 def _drawn(
     draw: st.DrawFn,
-    head: Head,
+    head: HeadSchema,
     shapes: dict[str, tuple[int, ...]],
     *,
     classes: int,
@@ -158,12 +161,9 @@ def result(
     decoder: Decoder, heads: dict[str, NDArray[Any]]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
     """Return copies of what a decoder finds: boxes, scores, class ids."""
-    count = decoder.decode(heads)
-    return (
-        decoder.boxes[:count].copy(),
-        decoder.scores[:count].copy(),
-        decoder.class_ids[:count].copy(),
-    )
+    count = decoder.find(heads)
+    found = decoder.candidates
+    return found.boxes[:count].copy(), found.scores[:count].copy(), found.class_ids[:count].copy()
 
 
 def is_tied(every: list[Candidate], score_threshold: float) -> bool:
@@ -207,4 +207,4 @@ def assert_sound(
     assert np.isfinite(boxes).all()
     assert np.isfinite((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).all()
     assert ((scores >= 0) & (scores <= 1)).all()
-    assert ((class_ids >= 0) & (class_ids < len(spec.manifest.labels))).all()
+    assert ((class_ids >= 0) & (class_ids < len(spec.description.labels))).all()

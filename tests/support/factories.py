@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.ssd import SsdHead
 from edge.messages.detections import DetectionsEncoder
 from edge.messages.envelope import Identity
+from edge.messages.message import Message
 from edge.messages.segmentation import SegmentationEncoder
-from edge.model.heads import SegmentationHead, SsdHead
-from edge.model.manifest import InputTransform, Manifest, ModelFile, Provenance
+from edge.model.description import InputTransform, Thresholds
+from edge.model.model_file import ModelFile
 from edge.model.quant import Quant
+from edge.model.readers.manifest import Manifest, Provenance
 from edge.model.spec import ModelSpec, TensorSpec
 from edge.results.class_map import ClassMap
 from edge.results.detections import Detections
@@ -69,7 +73,7 @@ def model_file(**changes: Any) -> ModelFile:
         "manifest": manifest(),
         "anchors": anchors(),
     }
-    return ModelFile(**fields | changes)
+    return ModelFile.of(**fields | changes)
 
 
 def tensor(name: str, shape: tuple[int, ...], **changes: Any) -> TensorSpec:
@@ -94,10 +98,9 @@ def ssd_spec(*, boxes: TensorSpec, scores: TensorSpec, **changes: Any) -> ModelS
     described = manifest(**{"labels": labels} | changes)
     width, height = described.input.size_wh
     return ModelSpec(
-        described,
+        described.description(anchors(anchor_count) if given is None else given),
         tensor("image", (1, height, width, 3)),
         {"boxes": boxes, "scores": scores},
-        anchors(anchor_count) if given is None else given,
     )
 
 
@@ -114,7 +117,8 @@ def segmentation_spec(output: TensorSpec, **changes: Any) -> ModelSpec:
     }
     described = manifest(**fields | changes)
     width, height = described.input.size_wh
-    return ModelSpec(described, tensor("image", (1, height, width, 3)), {"classes": output}, None)
+    image = tensor("image", (1, height, width, 3))
+    return ModelSpec(described.description(None), image, {"classes": output})
 
 
 def class_map(*, width: int = 8, height: int = 4, classes: int = len(LABELS)) -> ClassMap:
@@ -138,6 +142,7 @@ def detections(count: int) -> Detections:
 def observation(sequence: int = 0, **changes: Any) -> Observation:
     """Return what was seen on one 1280 x 720 frame: nothing, unless told."""
     fields: dict[str, Any] = {
+        "camera": "front",
         "captured_utc_ns": 1_700_000_000_123_456_789,
         "size_wh": (1280, 720),
         "result": Detections.none(),
@@ -149,10 +154,21 @@ def observation(sequence: int = 0, **changes: Any) -> Observation:
 
 
 def segmentation_encoder(**options: Any) -> SegmentationEncoder:
-    """Return the encoder of the device `porch`, camera `front`, with `LABELS`, for a segmenter."""
-    return SegmentationEncoder(Identity("porch", "front", "tiny", "sha256:0"), LABELS, **options)
+    """Return the encoder of the device `porch` with `LABELS`, for a segmenter."""
+    return SegmentationEncoder(Identity("porch", "tiny", "sha256:0"), LABELS, **options)
 
 
 def encoder() -> DetectionsEncoder:
-    """Return the encoder of the device `porch`, camera `front`, with `LABELS`."""
-    return DetectionsEncoder(Identity("porch", "front", "tiny", "sha256:0"), LABELS)
+    """Return the encoder of the device `porch` with `LABELS`."""
+    return DetectionsEncoder(Identity("porch", "tiny", "sha256:0"), LABELS)
+
+
+def message(sequence: int = 0, **changes: Any) -> Message:
+    """Return the message of an observation without detections, as the pipeline sends it."""
+    payload = encoder().encode(observation(sequence))
+    return Message(**{"topic": "edge/porch/front/detections", "payload": payload} | changes)
+
+
+def thresholds(score: float, *, candidates: int = 256) -> Thresholds:
+    """Return thresholds of which only the score and the number of candidates matter."""
+    return Thresholds(score, 0.6, max_candidates=candidates)

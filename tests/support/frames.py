@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
+
+from edge.capture.picture import Picture
 
 
 class CountingSource:
@@ -28,11 +31,12 @@ class CountingSource:
             self._permits.acquire()
         if self._interrupted or self.reads == self._count:
             return None
+        began_ns = time.monotonic_ns()
         image = np.empty((8, 16, 3), np.uint8) if buffer is None else buffer
         for row in image:  # row by row, so that a reader of a shared buffer would see it torn
             row[:] = self.reads % 251
         self.reads += 1
-        return image
+        return Picture.taken(image, began_ns)
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -55,7 +59,8 @@ class ImageBuffer:
     def __init__(self) -> None:
         self.image = np.zeros((0, 0, 3), np.uint8)
 
-    def fill(self, image):
+    def fill(self, picture):
+        image = picture.pixels
         if self.image.shape != image.shape:
             self.image = np.empty_like(image)
         for row, source_row in zip(self.image, image, strict=True):  # so that a race would show

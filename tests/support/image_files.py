@@ -47,7 +47,7 @@ def _jpeg(image: np.ndarray) -> bytes:
 # Name to contents, and a part of the sentence that refuses it.
 REFUSED: dict[str, tuple[bytes, str]] = {
     "empty.png": (b"", "found an empty file"),
-    "text.jpg": (b"no image at all", "expected a PNG, JPEG or BMP image"),
+    "text.jpg": (b"no image at all", "expected a JPEG, PNG or BMP image"),
     "cut.png": (_png(noise(90))[:300], "found one that is cut short"),
     "cut.jpg": (_jpeg(noise(91))[:300], "found one that is cut short"),
     "bomb.png": (png_claiming(60_000, 60_000), "its header says 60000x60000"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-CONNECT, CONNACK, PUBLISH, PUBACK, PINGREQ, DISCONNECT = 1, 2, 3, 4, 12, 14
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 2, 3, 4, 8, 12, 14
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -29,12 +29,16 @@ class Script:
         acknowledges: Whether it sends PUBACK.
         reset_after: Messages of one connection after which it resets that; None never.
         greeting: Sent to each caller at once.
+        suback: Return code of each subscription.
+        largest_bytes: A message of more resets the connection; None lets all pass.
     """
 
     connack: int | None = 0
     acknowledges: bool = True
     reset_after: int | None = None
     greeting: bytes = b""
+    suback: int = 1
+    largest_bytes: int | None = None
 
 
 @dataclass
@@ -46,6 +50,7 @@ class ScriptedBroker:
 
     def __post_init__(self) -> None:
         self.messages: list[tuple[str, bytes, bool]] = []
+        self.subscriptions: list[str] = []
         self.calls = 0
         self.clean_ends = 0
         self._listener = socket.create_server(("127.0.0.1", self.port))
@@ -70,6 +75,14 @@ class ScriptedBroker:
             with contextlib.suppress(OSError):
                 self._call.shutdown(socket.SHUT_RDWR)
 
+    def say(self, topic: str, payload: bytes) -> None:
+        """Send a message to the present client, subscribed or not."""
+        assert self._call is not None
+        name = topic.encode()
+        body = len(name).to_bytes(2, "big") + name + payload
+        assert len(body) < 128
+        self._call.sendall(bytes([PUBLISH << 4, len(body)]) + body)
+
     def payloads(self, topic: str) -> list[bytes]:
         """Return what arrived on a topic."""
         return [payload for name, payload, _ in self.messages if name == topic]
@@ -92,6 +105,10 @@ class ScriptedBroker:
             kind = header >> 4
             if kind == CONNECT and self.script.connack is not None:
                 call.sendall(bytes([CONNACK << 4, 2, 0, self.script.connack]))
+            elif kind == SUBSCRIBE:
+                self._subscribe(call, body)
+            elif kind == PUBLISH and len(body) > (self.script.largest_bytes or len(body)):
+                return
             elif kind == PUBLISH:
                 self._record(call, header, body)
                 received += 1
@@ -102,6 +119,11 @@ class ScriptedBroker:
                 call.sendall(bytes([(PINGREQ + 1) << 4, 0]))
             elif kind == DISCONNECT:
                 self.clean_ends += 1
+
+    def _subscribe(self, call: socket.socket, body: bytes) -> None:
+        end = 4 + int.from_bytes(body[2:4], "big")
+        self.subscriptions.append(body[4:end].decode())
+        call.sendall(bytes([(SUBSCRIBE + 1) << 4, 3]) + body[:2] + bytes([self.script.suback]))
 
     def _record(self, call: socket.socket, header: int, body: bytes) -> None:
         length = int.from_bytes(body[:2], "big")

@@ -14,10 +14,11 @@ import line
 
 from edge import app
 from edge.capture.latest import CaptureThread
+from edge.capture.picture import Picture
 from edge.config import reading as config
 from edge.cores import Cores, available_cores, confined
-from edge.model.interpreter import Interpreter
-from edge.pipeline import Pipeline
+from edge.model.loaded import load_model
+from edge.pipeline import Behaviour, Pipeline
 from edge.results.detections import Detections
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ VERSIONS = (
 
 
 class Stopwatch:
-    """A sink that starts its clock behind `lead` observations and reads it at the last."""
+    """A consumer that starts its clock behind `lead` observations and reads it at the last."""
 
     def __init__(self, lead: int) -> None:
         self._left = lead
@@ -47,7 +48,7 @@ class Stopwatch:
     def _start(self) -> None:
         self._started_s, self._cpu_s = time.perf_counter(), time.process_time()
 
-    def publish(self, observation: Observation) -> None:
+    def __call__(self, observation: Observation) -> None:
         """Count one frame."""
         if self._left:
             self._left -= 1
@@ -57,10 +58,6 @@ class Stopwatch:
         self._frames += 1
         if isinstance(observation.result, Detections):  # and no class map
             self._detections += len(observation.result)
-
-    def close(self, timeout_s: float) -> int:  # noqa: ARG002 - nothing is on its way
-        """Return 0."""
-        return 0
 
     def window(self) -> line.Window:
         """Return what was counted, until now."""
@@ -82,10 +79,13 @@ class RamSource:
         self._next = 0
         self._stopped = False
 
-    def read(self, buffer: Array | None) -> Array | None:  # noqa: ARG002 - nothing is decoded
+    def read(self, buffer: Array | None) -> Picture | None:  # noqa: ARG002 - nothing is decoded
         """Return the next image: `edge.capture.source.Source.read`."""
+        if self._stopped:
+            return None
         self._next += 1
-        return None if self._stopped else self._images[self._next % len(self._images)]
+        began_ns = time.monotonic_ns()
+        return Picture.taken(self._images[self._next % len(self._images)], began_ns)
 
     def interrupt(self) -> None:
         """End."""
@@ -111,7 +111,7 @@ class Ours:
         self._folder = folder
         self._stack = ExitStack()
         self._parts = self._stack.enter_context(app.opened(settings(folder)))
-        self._captures = {"clip": self._parts.capture}
+        self._captures = {"clip": self._parts.captures[0]}
 
     def run(self, source: str, *, lead: int, frames: int) -> line.Window:
         """See `line.Peer.run`."""
@@ -120,7 +120,10 @@ class Ours:
         watch = Stopwatch(lead)
         cores = self._parts.cores
         pipeline = Pipeline(
-            self._captures[source], self._parts.model, [watch], cores=cores.interpreter
+            self._captures[source],
+            Behaviour(self._parts.model),
+            [watch],
+            cores=cores.interpreter,
         )
         pipeline.run(max_frames=lead + frames)
         return watch.window()
@@ -128,15 +131,15 @@ class Ours:
     def _ram_capture(self) -> CaptureThread[Any]:
         images = line.Frames(self._folder / "clip.mp4").kept()
         source = self._stack.enter_context(RamSource(images))
-        capture = CaptureThread(source, self._parts.model.input_buffers())
+        capture = CaptureThread(source, self._parts.model.input_buffers(), camera="clip")
         self._stack.enter_context(capture)
         return capture
 
     def labels(self, image: Array) -> list[str]:
         """See `line.Peer.labels`."""
         model = self._parts.model
-        texts = model.spec.manifest.labels
-        return [texts[class_id] for class_id in model.detect(image).class_ids]
+        texts = model.description.labels
+        return [texts[class_id] for class_id in model(image).class_ids]
 
 
 class Bare:
@@ -147,7 +150,7 @@ class Bare:
     def __init__(self, folder: Path) -> None:
         self._cores = Cores.divide(available_cores(), threads=1)
         with confined(self._cores.interpreter):
-            self._interpreter = Interpreter(app.model_file(settings(folder)), threads=1)
+            self._interpreter = load_model(app.model_file(settings(folder)), threads=1)
 
     def run(self, source: str, *, lead: int, frames: int) -> line.Window:  # noqa: ARG002 - no frames
         """See `line.Peer.run`."""

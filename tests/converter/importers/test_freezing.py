@@ -17,7 +17,7 @@ from converter.graphdef_schema import message_class
 from converter.importers import freezing
 from converter.importing import import_draft
 from edge.errors import ModelError
-from edge.model.interpreter import open_interpreter, tensor_spec
+from edge.model.backends.litert import open_interpreter, tensor_spec
 
 pytestmark = pytest.mark.converter
 TOLERANCE = 1e-3  # of the head's range; found 2e-7

@@ -14,7 +14,7 @@ from converter.importers import onnx_file
 from converter.importers.onnx import import_onnx, read_cut
 from converter.importers.onnx_heads import find_segmentation, find_yolo
 from edge.errors import ConfigError, EdgeError, ModelError
-from edge.model.interpreter import open_interpreter
+from edge.model.backends.litert import open_interpreter
 
 pytestmark = pytest.mark.converter
 

@@ -16,7 +16,7 @@ from converter.choice import Choice
 from converter.importers.tflite import find_draft, import_tflite
 from converter.inspect_graph import read_tables
 from edge.errors import ConfigError, ModelError
-from edge.model.interpreter import open_interpreter
+from edge.model.backends.litert import open_interpreter
 
 pytestmark = pytest.mark.converter
 PORTRAIT = "models/portrait_unet"

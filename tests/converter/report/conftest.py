@@ -15,7 +15,7 @@ from converter.recipe import load_recipe
 from converter.report.build import build
 from converter.report.contents import subject_of
 from converter.sensitivity import LayerError
-from edge.model.manifest import ModelFile
+from edge.model.model_file import ModelFile
 
 # What a person may have put into a file of labels, or a stranger into a model's name.
 HOSTILE = "<script>alert('1')</script>\"&amp;\x00|](javascript:x) `#` \ud800"
@@ -49,8 +49,11 @@ def report(subject):
 
     def disguised(file):
         changes = {"name": HOSTILE, "labels": (HOSTILE, "never")}
-        return ModelFile(
-            file.path, file.flatbuffer, file.manifest.model_copy(update=changes), file.anchors
+        return ModelFile.of(
+            file.path,
+            file.flatbuffer,
+            file.own_manifest().model_copy(update=changes),
+            anchors=file.description.anchors,
         )
 
     hostile = replace(

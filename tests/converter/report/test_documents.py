@@ -75,7 +75,7 @@ def test_the_page_is_well_formed_and_loads_nothing(page):
 def test_hostile_labels_and_names_are_shown_as_text(page, report):
     read = Page(page)
 
-    name = clean(report.subject.quantized.manifest.name)
+    name = clean(report.subject.quantized.description.name)
     assert name in read.texts
     assert f"a fault of {name}" in read.texts
     assert "<script>alert" not in page

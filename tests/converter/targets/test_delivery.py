@@ -11,12 +11,14 @@ from reference import bright_net
 from converter import export
 from converter.cli import main
 from converter.targets.onnx_manifest import read_onnx_manifest
+from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.heads import SegmentationHead
-from edge.model.interpreter import Interpreter
-from edge.model.manifest import InputTransform, Manifest, ModelFile, Provenance
+from edge.model.description import InputTransform
+from edge.model.loaded import load_model
+from edge.model.model_file import ModelFile
+from edge.model.readers.manifest import Manifest, Provenance
 from edge.terminal.command import DONE, FAILED, MISUSED
 
 SIDE = 16
@@ -56,7 +58,7 @@ def float_model(tmp_path_factory):
         ),
     )
     path = tmp_path_factory.mktemp("float") / "tiny.tflite"
-    file = ModelFile(path, model.flatbuffer(), described, None)
+    file = ModelFile.of(path, model.flatbuffer(), described, anchors=None)
     export.write(export.sealed(file, described), path)
     return path
 
@@ -69,11 +71,11 @@ def test_files_for_gpu_and_tensorrt_carry_the_manifest(float_model, images, tmp_
     assert main([*words, "-o", str(stem)]) == DONE
 
     out = capsys.readouterr().out
-    gpu = manifest.read(tmp_path / "my.gpu.tflite")
+    gpu = model_file.read(tmp_path / "my.gpu.tflite")
     assert gpu.manifest.provenance.recipe == "float16"
-    assert Interpreter(gpu).spec.input.dtype == np.float32
+    assert load_model(gpu).spec.input.dtype == np.float32
     onnx_file = read_onnx_manifest(tmp_path / "my.qdq.onnx")
-    assert onnx_file.manifest.labels == gpu.manifest.labels == ("sky", "sea", "land")
+    assert onnx_file.manifest.labels == gpu.description.labels == ("sky", "sea", "land")
     assert onnx_file.manifest.calibration.images == 4
     assert "classes cosine 0.99" in out
     first = (tmp_path / "my.qdq.onnx").read_bytes()
@@ -97,13 +99,13 @@ def test_anchors_travel_and_a_flipped_weight_is_noticed(tmp_path):
     onnx = pytest.importorskip("onnx")
     from converter.targets.onnx_manifest import with_manifest  # noqa: PLC0415
 
-    file = manifest.read(default_model_path())
+    file = model_file.read(default_model_path())
     weights = onnx.numpy_helper.from_array(np.arange(4, dtype=np.float32), "w")
     model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], [weights]))
     path = tmp_path / "m.onnx"
-    data = with_manifest(model, file.manifest, file.anchors)
+    data = with_manifest(model, file.manifest, file.description.anchors)
     path.write_bytes(data)
-    assert np.array_equal(read_onnx_manifest(path).anchors, file.anchors)
+    assert np.array_equal(read_onnx_manifest(path).anchors, file.description.anchors)
 
     three = np.float32(3).tobytes()
     path.write_bytes(data.replace(three, np.float32(5).tobytes(), 1))
@@ -124,7 +126,7 @@ def test_the_edge_tpu_is_checked_with_and_without_its_compiler(
     compiler("all")
     assert main(words) == DONE
     assert "compiled by edgetpu_compiler 16.0.384591198" in capsys.readouterr().out
-    assert manifest.read(tmp_path / "my.edgetpu.tflite").manifest.labels
+    assert model_file.read(tmp_path / "my.edgetpu.tflite").description.labels
 
     compiler("refuse")
     assert main(words) == FAILED
@@ -169,4 +171,4 @@ def test_run_makes_them_beside_the_model(tmp_path, capsys):
     assert main(run_words(tmp_path, images, "--gpu", "--edgetpu")) == DONE
 
     assert "ops on the Edge TPU" in capsys.readouterr().out
-    assert manifest.read(tmp_path / "my.gpu.tflite").manifest.provenance.recipe == "float16"
+    assert model_file.read(tmp_path / "my.gpu.tflite").manifest.provenance.recipe == "float16"

@@ -17,9 +17,9 @@ from tflite_files import Builder
 from converter.targets.edgetpu_check import AFTER, CPU, DOUBT, TPU, as_text, check
 from converter.targets.edgetpu_ops import ON_CHIP_BYTES, SUPPORTED
 from converter.targets.graph_ops import inline_weights, read_graph
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.manifest import ModelFile
+from edge.model.model_file import ModelFile
 
 INT8, INT16, INT32 = schema.TensorType.INT8, schema.TensorType.INT16, schema.TensorType.INT32
 KINDS = [name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)]
@@ -51,7 +51,7 @@ class Chain(Builder):
 
     def checked(self):
         flatbuffer = self.packed((self.first,), (self.last,))
-        return check(ModelFile(Path("m.tflite"), flatbuffer, factories.manifest(), None))
+        return check(ModelFile.of(Path("m.tflite"), flatbuffer, factories.manifest(), anchors=None))
 
 
 def places(found):
@@ -205,7 +205,7 @@ def test_the_table_names_only_ops_that_exist():
 
 
 def test_the_default_model_is_mapped_whole_but_its_versions_are_doubtful():
-    found = check(manifest.read(default_model_path()))
+    found = check(model_file.read(default_model_path()))
 
     assert not found.on_cpu
     assert {row.place for row in found.verdicts} == {DOUBT}
@@ -213,7 +213,7 @@ def test_the_default_model_is_mapped_whole_but_its_versions_are_doubtful():
 
 
 def test_weights_behind_the_flatbuffer_are_put_into_it():
-    file = manifest.read(default_model_path())
+    file = model_file.read(default_model_path())
     inlined = SimpleNamespace(flatbuffer=inline_weights(file.flatbuffer), path=file.path)
 
     before, after = read_graph(file), read_graph(inlined)

@@ -9,13 +9,13 @@ import pytest
 from converter import export
 from converter.targets.edgetpu_compiler import compile_model, find_compiler
 from edge.errors import ModelError
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
 
 
 @pytest.fixture(scope="module")
 def model():
-    return manifest.read(default_model_path())
+    return model_file.read(default_model_path())
 
 
 @pytest.mark.parametrize(
@@ -26,17 +26,17 @@ def test_what_it_makes_is_sealed_with_our_manifest(compiler, model, deed, counts
 
     done = compile_model(model, find_compiler())
     export.write(done.file, tmp_path / "c.tflite")
-    written = manifest.read(tmp_path / "c.tflite")
+    written = model_file.read(tmp_path / "c.tflite")
 
     assert (done.on_tpu, done.on_cpu) == counts
     assert done.version == "16.0.384591198"
     assert "1.70MiB of weights streamed" in done.describe()
     # The stand-in gives back what it got: all weights inside the FlatBuffer.
-    assert written.manifest.digest != model.manifest.digest
+    assert written.description.digest != model.description.digest
     assert written.manifest.provenance.tools["edgetpu_compiler"] == "16.0.384591198"
     assert written.manifest.provenance.changes.endswith("compiled for the Edge TPU")
-    assert written.manifest.labels == model.manifest.labels
-    assert (written.anchors == model.anchors).all()
+    assert written.description.labels == model.description.labels
+    assert (written.description.anchors == model.description.anchors).all()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from converter.targets.graph_ops import read_graph
 from converter.targets.onnx_ops import to_onnx
 from converter.targets.onnx_writer import symmetric_scale
 from edge.errors import ModelError
-from edge.model.manifest import ModelFile
+from edge.model.model_file import ModelFile
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

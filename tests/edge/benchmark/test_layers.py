@@ -7,18 +7,18 @@ import json
 import numpy as np
 import pytest
 
-from edge.benchmark import layers, layers_report
+from edge.benchmark import layers
 from edge.benchmark.single_op import cut, empty
-from edge.model import manifest
+from edge.model import model_file
+from edge.model.backends.litert import list_ops, open_interpreter, runtime_module
 from edge.model.default import default_model_path
-from edge.model.interpreter import list_ops, open_interpreter, runtime_module
 
 pytestmark = pytest.mark.board
 
 
 @pytest.fixture(scope="module")
 def file():
-    return manifest.read(default_model_path())
+    return model_file.read(default_model_path())
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +93,8 @@ def test_shares_add_up_and_the_sum_is_near_the_whole(file, capsys):
 def test_a_table_and_json_tell_the_method(file):
     timed = layers.measure(file, passes=1, window_ms=0.01)
 
-    text = layers_report.render(timed)
+    text = layers.render(timed)
     assert "cut out and invoked alone" in text
     assert "the whole model" in text
-    fields = json.loads(json.dumps(layers_report.fields([timed])))
+    fields = json.loads(json.dumps(layers.fields([timed])))
     assert fields["models"][0]["layers"][0]["kind"] == "CONV_2D"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 
 import cv2
 import numpy as np
@@ -165,6 +168,23 @@ def test_the_command_prints_and_writes_what_compare_reads(segmenter, tmp_path, c
     assert len(json.loads((tmp_path / "c.json").read_text())["figures"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(["compare", "--help"], "usage: edge bench compare", id="of compare"),
+        pytest.param(["compare", "a.json", "-h"], "usage: edge bench compare", id="behind a file"),
+        pytest.param(["--help"], "--duration TIME", id="of bench"),
+    ],
+)
+def test_bench_and_its_compare_have_helps_of_their_own(words, said, capsys):
+    with pytest.raises(SystemExit, match=r"^0$"):
+        bench(*words)
+
+    out = capsys.readouterr().out
+    assert said in out
+    assert ("--duration" in out) is (words == ["--help"])
+
+
 def test_threads_are_settings_of_their_own(segmenter, tmp_path, capsys):
     path = tmp_path / "a.json"
 
@@ -188,30 +208,37 @@ def test_misuse_is_told(arguments, said, capsys):
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        pytest.param(None, "cannot be read", id="missing"),
-        pytest.param("{", "expected JSON of edge bench", id="no JSON"),
-        pytest.param("[]", "found None", id="a list"),
-        pytest.param('{"schema_version": 2}', "expected schema version 1", id="later version"),
-        pytest.param('{"schema_version": 1}', "host: Field required", id="without fields"),
-    ],
-)
-def test_a_file_that_is_no_result_is_refused(text, said, tmp_path, capsys):
-    path = tmp_path / "a.json"
-    if text is not None:
-        path.write_text(text)
-
-    assert bench("compare", path, path) == 1
-    assert said in capsys.readouterr().err
-
-
 def test_a_place_that_cannot_be_written_is_told(segmenter, tmp_path, capsys):
     path = tmp_path / "missing" / "a.json"
 
     assert bench(segmenter, "--duration", "250ms", "--starts", 0, "--json", path) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scheme", ["images", "file"])
+def test_a_relative_path_is_the_same_for_the_run_and_for_the_cold_start(
+    scheme, segmenter, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    path = tmp_path / "a.json"
+    source = f"{scheme}:{'.' if scheme == 'images' else '0.png'}"
+
+    assert bench(os.path.relpath(segmenter), "--source", source, "--loop", "--duration", "250ms",
+                 "--starts", 1, "--json", path) == 0  # fmt: skip
+
+    assert result_file.read(path).rows[0].start.first_result_s[0] > 0.05
+
+
+def test_what_prevents_a_cold_start_is_a_note_and_the_run_is_kept(segmenter, folder, monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    plan = Plan(duration_s=0.25, starts=1)
+
+    found = measure([config(segmenter)], plan, sensors=Sensors(folder, path=""))
+
+    row = found.rows[0]
+    assert len(row.windows) == 5
+    assert row.start is None
+    assert row.notes == ("no cold start: edge run gave no result: it said nothing",)
 
 
 def test_the_built_in_model_is_measured_by_default(tmp_path):

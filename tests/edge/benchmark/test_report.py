@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from benchmark_results import result, row, window
+from html_pages import read_page
 
 from edge.benchmark import page, report
-from edge.benchmark.limit import limit
+from edge.benchmark.report import limit
 from edge.benchmark.result import Slice, Start
-from edge.pages import plot
 
 pytestmark = pytest.mark.board
 
@@ -77,34 +77,32 @@ def test_cold_starts_and_memory_stand_in_the_table():
     assert report.overview_cells(result(row(start=start)))[0][-2:] == ["108", "0.50"]
 
 
-def test_the_page_needs_nothing_but_itself():
+def test_the_page_needs_nothing_but_itself(tmp_path):
+    pytest.importorskip("matplotlib", reason="pages need the extra `report`")
     parts = tuple(Slice(at_s=n, rate_hz=90, end_to_end_p99_ms=20) for n in range(3))
+    path = tmp_path / "x.html"
 
-    html = page.render(result(row(sustained=parts)))
+    path.write_text(page.render(result(row(sustained=parts))), encoding="utf-8")
 
+    shown = read_page(path)
+    html = path.read_text(encoding="utf-8")
+    assert shown.fetched == []
     assert html.count("<svg") == html.count("</svg>") == 3  # latency, rate, temperature
     assert "http" not in html
-    assert "tiny, 2 threads: p99 8.00 ms, max 9.00 ms" in html
-    assert "soft temperature limit" in html
+    text = " ".join(shown.texts)
+    assert "soft temperature limit" in text
+    assert "sha256:1" in text
+    # Beside the columns that they explain, not behind everything.
+    assert text.index("limit: frames/s") < text.index("reached: frames/s") < text.index("p50 ms")
+
+
+def test_the_same_figures_give_the_same_page():
+    pytest.importorskip("matplotlib", reason="pages need the extra `report`")
+    assert page.render(result()) == page.render(result())
 
 
 def test_a_models_name_cannot_write_html():
+    pytest.importorskip("matplotlib", reason="pages need the extra `report`")
     evil = row().setting.model_copy(update={"model": "<script>"})
 
     assert "<script>" not in page.render(result(row(setting=evil)))
-
-
-@pytest.mark.parametrize(
-    ("values", "ticks"),
-    [
-        pytest.param([0, 10], (0, 2, 4, 6, 8, 10), id="whole"),
-        pytest.param([3.1, 3.3], (3.1, 3.15, 3.2, 3.25, 3.3), id="small"),
-        pytest.param([5, 5], (4, 4.5, 5, 5.5, 6), id="one value"),
-    ],
-)
-def test_an_axis_has_round_ticks_around_its_values(values, ticks):
-    found = plot.axis("x", values)
-
-    assert found.ticks == pytest.approx(ticks)
-    assert found.low <= min(values)
-    assert max(values) <= found.high

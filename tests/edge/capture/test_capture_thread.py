@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import tracemalloc
@@ -10,7 +11,8 @@ from frames import CountingSource, buffers
 from waiting import eventually
 
 from edge.capture.latest import THREAD_NAME, CaptureThread
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
+from edge.capture.picture import Picture
 from edge.capture.synthetic import DemoSource
 from edge.errors import SourceError
 
@@ -50,7 +52,7 @@ def capture_threads() -> list[threading.Thread]:
 
 def test_a_slow_consumer_of_a_live_source_sees_the_newest_and_an_exact_drop_count():
     source = CountingSource(count=1000, live=True, permits=0)
-    with CaptureThread(source, buffers()) as capture:
+    with CaptureThread(source, buffers(), camera="door") as capture:
         for burst, last, dropped in ((1, 0, 0), (5, 5, 4), (2, 7, 5), (9, 16, 13)):
             source.permit(burst)
             # The thread asks for the next frame only once it has put the last one into the slot.
@@ -60,7 +62,7 @@ def test_a_slow_consumer_of_a_live_source_sees_the_newest_and_an_exact_drop_coun
 
 
 def test_every_frame_of_a_source_that_is_not_live_arrives_in_order():
-    with CaptureThread(CountingSource(count=500, live=False), buffers()) as capture:
+    with CaptureThread(CountingSource(count=500, live=False), buffers(), camera="door") as capture:
         sequences, values = [], []
         while (taken := capture.take(LONG_S)) is not None:
             sequences.append(taken.sequence)
@@ -73,7 +75,7 @@ def test_every_frame_of_a_source_that_is_not_live_arrives_in_order():
 
 def test_taken_and_dropped_frames_add_up_to_what_the_source_gave():
     source = CountingSource(count=5000, live=True)
-    with CaptureThread(source, buffers()) as capture:
+    with CaptureThread(source, buffers(), camera="door") as capture:
         taken = 0
         while capture.take(LONG_S) is not None:
             taken += 1
@@ -81,7 +83,9 @@ def test_taken_and_dropped_frames_add_up_to_what_the_source_gave():
 
 
 def test_a_borrowed_image_never_changes_until_the_next_take():
-    with CaptureThread(CountingSource(count=20_000, live=True), buffers()) as capture:
+    with CaptureThread(
+        CountingSource(count=20_000, live=True), buffers(), camera="door"
+    ) as capture:
         while (taken := capture.take(LONG_S)) is not None:
             before = taken.buffer.image.copy()
             assert (before == taken.sequence % 251).all()
@@ -93,7 +97,10 @@ def test_a_borrowed_image_never_changes_until_the_next_take():
 def test_the_built_in_source_is_captured_without_a_torn_frame():
     options = SourceOptions(size_wh=(160, 90), rate_hz=500.0)
     reference = np.empty((90, 160, 3), np.uint8)
-    with DemoSource("", options) as source, CaptureThread(source, buffers()) as capture:
+    with (
+        DemoSource("", options) as source,
+        CaptureThread(source, buffers(), camera="door") as capture,
+    ):
         for _ in range(40):
             taken = capture.take(LONG_S)
             time.sleep(0.003)
@@ -104,17 +111,22 @@ def test_the_built_in_source_is_captured_without_a_torn_frame():
 def test_a_frame_says_when_it_came_and_how_long_the_source_took():
     before_ns, before_utc_ns = time.monotonic_ns(), time.time_ns()
     options = SourceOptions(size_wh=(32, 18), rate_hz=50.0)
-    with DemoSource("", options) as source, CaptureThread(source, buffers()) as capture:
+    with (
+        DemoSource("", options) as source,
+        CaptureThread(source, buffers(), camera="door") as capture,
+    ):
         first, second = capture.take(LONG_S), capture.take(LONG_S)
         after_ns, after_utc_ns = time.monotonic_ns(), time.time_ns()
     assert before_ns <= first.captured_ns < second.captured_ns <= after_ns
     assert before_utc_ns <= second.captured_utc_ns <= after_utc_ns
     assert 0 < first.capture_ns <= first.captured_ns - before_ns
-    assert second.capture_ns > 5_000_000
+    # The second waited 20 ms for its time, and that is no work.
+    assert 0 < second.capture_ns < 10_000_000
+    assert first.camera == "door"
 
 
 def test_the_end_shows_only_after_the_last_frame_was_taken():
-    with CaptureThread(CountingSource(count=1, live=True), buffers()) as capture:
+    with CaptureThread(CountingSource(count=1, live=True), buffers(), camera="door") as capture:
         assert eventually(lambda: not capture_threads())
         assert not capture.ended
         assert capture.take(LONG_S).sequence == 0
@@ -135,7 +147,7 @@ def test_the_end_shows_only_after_the_last_frame_was_taken():
     ],
 )
 def test_an_error_of_the_source_is_raised_at_take_after_the_frames_before_it(error, message):
-    with CaptureThread(BreakingSource(error), buffers()) as capture:
+    with CaptureThread(BreakingSource(error), buffers(), camera="door") as capture:
         assert [capture.take(LONG_S).sequence for _ in range(2)] == [0, 1]
         with pytest.raises(SourceError, match=message) as caught:
             capture.take(LONG_S)
@@ -145,7 +157,7 @@ def test_an_error_of_the_source_is_raised_at_take_after_the_frames_before_it(err
 
 def test_an_error_is_not_missed_by_a_consumer_that_looks_at_ended_after_a_timeout():
     source = BreakingSource(SourceError("camera: unplugged"), count=0)
-    with CaptureThread(source, buffers()) as capture:
+    with CaptureThread(source, buffers(), camera="door") as capture:
         assert eventually(lambda: not capture_threads())
         assert not capture.ended
         with pytest.raises(SourceError, match="unplugged"):
@@ -155,7 +167,7 @@ def test_an_error_is_not_missed_by_a_consumer_that_looks_at_ended_after_a_timeou
 @pytest.mark.parametrize("live", [True, False], ids=["live", "every frame"])
 def test_stopping_ends_the_thread_and_a_take_that_waits(live):
     source = CountingSource(count=1000, live=live, permits=0)
-    capture = CaptureThread(source, buffers())
+    capture = CaptureThread(source, buffers(), camera="door")
     capture.start()
     results = []
     consumer = threading.Thread(target=lambda: results.append(capture.take(LONG_S)))
@@ -169,7 +181,7 @@ def test_stopping_ends_the_thread_and_a_take_that_waits(live):
 
 def test_stopping_frees_a_writer_that_waits_for_the_slot():
     source = CountingSource(count=1000, live=False)
-    capture = CaptureThread(source, buffers())
+    capture = CaptureThread(source, buffers(), camera="door")
     capture.start()
     assert eventually(lambda: source.reads == 2)
     capture.stop()
@@ -180,14 +192,14 @@ def test_stopping_a_slow_camera_does_not_wait_for_its_next_frame():
     options = SourceOptions(size_wh=(32, 18), rate_hz=0.01)
     with DemoSource("", options) as source:
         began_s = time.monotonic()
-        with CaptureThread(source, buffers()) as capture:
+        with CaptureThread(source, buffers(), camera="door") as capture:
             assert capture.take(LONG_S).sequence == 0
         assert time.monotonic() - began_s < LONG_S
 
 
 def test_a_thread_that_stays_in_its_read_is_named():
     source = StuckSource()
-    capture = CaptureThread(source, buffers(), join_timeout_s=0.05)
+    capture = CaptureThread(source, buffers(), camera="door", join_timeout_s=0.05)
     capture.start()
     with pytest.raises(SourceError, match=rf"thread {THREAD_NAME} did not stop within 0\.05 s"):
         capture.stop()
@@ -198,11 +210,11 @@ def test_a_thread_that_stays_in_its_read_is_named():
 
 
 def test_a_thread_that_was_never_started_can_be_stopped():
-    CaptureThread(CountingSource(count=1, live=True), buffers()).stop()
+    CaptureThread(CountingSource(count=1, live=True), buffers(), camera="door").stop()
 
 
 def test_a_long_run_keeps_no_memory_for_its_frames():
-    with CaptureThread(CountingSource(count=6000, live=False), buffers()) as capture:
+    with CaptureThread(CountingSource(count=6000, live=False), buffers(), camera="door") as capture:
         for _ in range(1000):
             capture.take(LONG_S)
         tracemalloc.start()
@@ -222,10 +234,56 @@ def test_a_source_that_changes_its_size_is_followed():
             side = 8 + self.reads // 3
             fits = buffer is not None and buffer.shape == (side, side, 3)
             self.reads += 1
-            return (buffer if fits else np.zeros((side, side, 3), np.uint8)) if side < 12 else None
+            pixels = buffer if fits else np.zeros((side, side, 3), np.uint8)
+            return Picture.taken(pixels, 0) if side < 12 else None
 
-    with CaptureThread(Growing(count=0, live=False), buffers()) as capture:
+    with CaptureThread(Growing(count=0, live=False), buffers(), camera="door") as capture:
         sizes = []
         while (taken := capture.take(LONG_S)) is not None:
             sizes.append(taken.size_wh)
     assert sizes == [(8 + k // 3,) * 2 for k in range(12)]
+
+
+def test_polling_never_waits():
+    source = CountingSource(count=2, live=True, permits=0)
+    with CaptureThread(source, buffers(), camera="door") as capture:
+        assert capture.poll() is None
+        source.permit(1)
+        assert eventually(lambda: (frame := capture.poll()) and frame.sequence == 0)
+        assert capture.poll() is None
+        assert not capture.ended
+        source.permit(2)
+        assert eventually(lambda: (frame := capture.poll()) and frame.sequence == 1)
+        assert eventually(lambda: capture.poll() is None and capture.ended)
+
+
+def test_polling_raises_what_broke_the_source():
+    source = BreakingSource(SourceError("camera: unplugged"), count=0)
+    with CaptureThread(source, buffers(), camera="door") as capture:
+        assert eventually(lambda: not capture_threads())
+        with pytest.raises(SourceError, match="unplugged"):
+            capture.poll()
+
+
+def test_one_consumer_waits_for_several_captures_by_one_condition():
+    changed = threading.Condition()
+    sources = [CountingSource(count=300, live=True, permits=0) for _ in range(3)]
+    captures = [
+        CaptureThread(source, buffers(), camera=f"camera{number}", changed=changed)
+        for number, source in enumerate(sources)
+    ]
+
+    def poll_all():
+        return [frame for capture in captures if (frame := capture.poll())]
+
+    with contextlib.ExitStack() as stack:
+        for capture in captures:
+            stack.enter_context(capture)
+        for number in (2, 0, 1, 1, 2):
+            sources[number].permit(1)
+            found = []
+            with changed:
+                while not found:
+                    found = poll_all()
+                    assert found or changed.wait(LONG_S)
+            assert [frame.camera for frame in found] == [f"camera{number}"]

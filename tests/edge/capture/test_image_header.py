@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 
 import cv2
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.capture.image_header import MAX_IMAGE_PIXELS, MAX_PNG_CHUNKS, check_pixels, read_size
+from edge.capture.images import load_image
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -109,6 +111,47 @@ def test_a_png_may_have_bytes_of_others_behind_its_end(tmp_path):
     path = tmp_path / "image.png"
     path.write_bytes(encode(".png", (40, 30)) + b"an editor's own" * 9000)
     assert read_size(path) == (40, 30)
+
+
+def with_thumbnail(data: bytes) -> bytes:
+    """Return a JPEG with another, whole one in its EXIF segment, as cameras write them."""
+    body = b"Exif\0\0" + encode(".jpg", (160, 120))
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
+
+
+@given(kept_ratio=st.floats(0.01, 0.99))
+def test_a_jpeg_that_is_cut_short_is_not_taken_for_whole_by_its_thumbnail(
+    tmp_path_factory, kept_ratio
+):
+    path = tmp_path_factory.mktemp("cut") / "image"
+    # Small, so that the thumbnail's end is near the file's.
+    data = with_thumbnail(encode(".jpg", (40, 30)))
+    path.write_bytes(data)
+    assert read_size(path) == (40, 30)
+    path.write_bytes(data[: max(8, int(len(data) * kept_ratio))])
+    with pytest.raises(SourceError, match="cut short"):
+        read_size(path)
+
+
+@pytest.mark.parametrize(
+    "options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)], ids=["", "progressive"]
+)
+def test_a_jpeg_may_have_a_film_behind_its_end(tmp_path, options):
+    path = tmp_path / "motion.jpg"
+    film = b"\0\0\0\x18ftypmp42" + b"\xff\xd8\xff\xda" * 500_000
+    path.write_bytes(encode(".jpg", (40, 30), options) + film)
+    assert read_size(path) == (40, 30)
+    assert load_image(path).shape == (30, 40, 3)
+
+
+def test_a_jpeg_of_endless_fill_bytes_is_soon_refused(tmp_path):
+    path = tmp_path / "image.jpg"
+    scan = encode(".jpg", (40, 30))[:-2]
+    path.write_bytes(scan + b"\xff" * 3_000_000 + b"\0")
+    began_s = time.monotonic()
+    with pytest.raises(SourceError, match="cut short"):
+        read_size(path)
+    assert time.monotonic() - began_s < 2
 
 
 def test_a_bmp_stored_top_down_has_a_positive_height(tmp_path):

@@ -6,14 +6,17 @@ import platform
 import threading
 import time
 import tracemalloc
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edge.capture.source import SourceOptions
-from edge.capture.synthetic import FRAMES_PER_SCENE, SCENES, SCENES_FOLDER, DemoSource
+from edge.capture.options import SourceOptions
+from edge.capture.synthetic import FRAMES_PER_SCENE, SCENES, SCENES_FOLDER, DemoSource, View
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -64,15 +67,15 @@ def test_a_frame_shows_what_it_ever_showed(demo, name):
 
 
 def test_frames_are_1280x720_unless_another_size_is_asked_for(demo):
-    assert demo.read(None).shape == (720, 1280, 3)
+    assert demo.read(None).pixels.shape == (720, 1280, 3)
     with DemoSource("", SourceOptions(realtime=False, size_wh=(300, 400))) as source:
-        assert source.read(None).shape == (400, 300, 3)
+        assert source.read(None).pixels.shape == (400, 300, 3)
 
 
 def test_reading_gives_frame_after_frame_from_the_first(demo):
     with DemoSource("", SourceOptions(realtime=False, size_wh=(64, 36))) as source:
         for index in range(2 * FRAMES_PER_SCENE):
-            assert (source.read(None) == rendered(demo, index, (64, 36))).all()
+            assert (source.read(None).pixels == rendered(demo, index, (64, 36))).all()
 
 
 def test_the_scenes_come_round_again(demo):
@@ -92,14 +95,14 @@ def test_the_view_moves_a_little_from_frame_to_frame_and_cuts_between_scenes(dem
 def test_a_buffer_that_fits_is_used_and_another_is_left_alone(demo):
     fitting = np.zeros((720, 1280, 3), np.uint8)
     other = np.zeros((72, 128, 3), np.uint8)
-    assert demo.read(fitting) is fitting
-    assert demo.read(other) is not other
+    assert demo.read(fitting).pixels is fitting
+    assert demo.read(other).pixels is not other
     assert not other.any()
 
 
 def test_reading_into_a_buffer_allocates_nothing_that_grows_with_the_image():
     with DemoSource("", FAST) as source:
-        buffer = source.read(None)
+        buffer = source.read(None).pixels
         source.read(buffer)
         tracemalloc.start()
         before_bytes, _ = tracemalloc.get_traced_memory()
@@ -125,7 +128,7 @@ def test_the_demo_is_live_and_paced_by_default():
 def test_the_rate_never_changes_what_a_frame_holds(demo):
     with DemoSource("", SourceOptions(rate_hz=500.0, size_wh=(32, 18))) as source:
         for index in range(5):
-            assert (source.read(None) == rendered(demo, index, (32, 18))).all()
+            assert (source.read(None).pixels == rendered(demo, index, (32, 18))).all()
 
 
 def test_interrupting_ends_a_wait_for_the_next_frame():
@@ -156,3 +159,59 @@ def test_each_photograph_is_shipped_and_its_rights_are_stated():
     for name, _, _ in SCENES:
         assert (SCENES_FOLDER / name).is_file()
         assert name in licence
+
+
+sides_px = st.integers(1, 8192)
+sizes_wh = st.tuples(sides_px, sides_px)
+permille = st.integers(0, 1000)
+views = st.builds(View, permille, permille, st.integers(1, 1000))
+
+
+@given(view=views, photo_wh=sizes_wh, frame_wh=sizes_wh)
+def test_a_view_lies_inside_the_photograph(view, photo_wh, frame_wh):
+    x, y, width, height = view.rectangle(photo_wh, frame_wh)
+    assert width >= 1
+    assert height >= 1
+    assert 0 <= x <= x + width <= photo_wh[0]
+    assert 0 <= y <= y + height <= photo_wh[1]
+
+
+@given(view=views, photo_wh=sizes_wh, frame_wh=sizes_wh)
+def test_a_view_has_the_frames_aspect_to_the_pixel(view, photo_wh, frame_wh):
+    _, _, width, height = view.rectangle(photo_wh, frame_wh)
+    exact = Fraction(width * frame_wh[1], frame_wh[0])
+    assert height == 1 or exact - 1 < height <= exact or height == photo_wh[1]
+
+
+@given(first=views, last=views, steps=st.integers(1, 300), data=st.data())
+def test_a_move_stays_between_its_ends_and_never_turns_back(first, last, steps, data):
+    step = data.draw(st.integers(0, steps - 1))
+    here = first.towards(last, step=step, steps=steps)
+    there = first.towards(last, step=step + 1, steps=steps)
+    for name in ("x", "y", "zoom"):
+        begin, a, b, end = (getattr(view, name) for view in (first, here, there, last))
+        ordered = [begin, a, b, end] if begin <= end else [end, b, a, begin]
+        assert ordered == sorted(ordered)
+
+
+@given(first=views, last=views, steps=st.integers(1, 300))
+def test_a_move_starts_and_ends_where_it_says(first, last, steps):
+    assert first.towards(last, step=0, steps=steps) == first
+    assert first.towards(last, step=steps, steps=steps) == last
+
+
+@given(first=views, last=views, steps=st.integers(1, 300), data=st.data())
+def test_a_move_follows_smoothstep_to_the_permille(first, last, steps, data):
+    step = data.draw(st.integers(0, steps))
+    t = Fraction(step, steps)
+    exact = first.x + (last.x - first.x) * t * t * (3 - 2 * t)
+    assert abs(first.towards(last, step=step, steps=steps).x - exact) < 1
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=[name for name, _, _ in SCENES])
+def test_no_scene_jumps_by_more_than_two_percent_of_the_photograph(scene):
+    _, first, last = scene
+    steps = FRAMES_PER_SCENE - 1
+    moves = [first.towards(last, step=step, steps=steps) for step in range(steps + 1)]
+    for a, b in pairwise(moves):
+        assert max(abs(a.x - b.x), abs(a.y - b.y), abs(a.zoom - b.zoom)) <= 20

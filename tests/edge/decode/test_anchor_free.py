@@ -6,14 +6,14 @@ import tracemalloc
 import warnings
 
 import drawn_grids
+import factories
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import anchor_free_float
 
-from edge.decode.anchor_free import AnchorFreeDecoder
-from edge.model.heads import AnchorFreeGrid, AnchorFreeHead, SsdHead
+from edge.decode.anchor_free import AnchorFreeDecoder, AnchorFreeGrid, AnchorFreeHead
 from edge.model.quant import Quant
 
 pytestmark = pytest.mark.board
@@ -55,7 +55,7 @@ def test_decoding_equals_the_slow_float_reference(drawn, score_threshold):
     every = anchor_free_float.candidates(drawn.heads, drawn.spec, score_threshold=0)
     assume(not drawn_grids.is_tied(every, score_threshold))
     decoder = AnchorFreeDecoder(
-        drawn.spec, score_threshold=score_threshold, max_candidates=drawn_grids.MAX_CANDIDATES
+        drawn.spec, factories.thresholds(score_threshold, candidates=drawn_grids.MAX_CANDIDATES)
     )
     passing = [each for each in every if each.score >= score_threshold]
     drawn_grids.assert_finds(decoder, drawn.heads, passing)
@@ -64,7 +64,7 @@ def test_decoding_equals_the_slow_float_reference(drawn, score_threshold):
 @given(drawn_grids.anchor_free(), st.binary(min_size=1, max_size=4096), st.floats(0, 1))
 def test_random_bytes_never_raise_or_warn_and_give_finite_boxes(drawn, data, score_threshold):
     heads = drawn_grids.heads_of_bytes(drawn.spec, data)
-    decoder = AnchorFreeDecoder(drawn.spec, score_threshold=score_threshold, max_candidates=64)
+    decoder = AnchorFreeDecoder(drawn.spec, factories.thresholds(score_threshold, candidates=64))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         boxes, scores, class_ids = drawn_grids.result(decoder, heads)
@@ -90,7 +90,7 @@ def test_random_bytes_never_raise_or_warn_and_give_finite_boxes(drawn, data, sco
 @pytest.mark.parametrize("objectness", [False, True], ids=["classes alone", "objectness"])
 def test_a_box_is_measured_in_strides_from_its_cell(boxes, raw, bins, expected_px, objectness):
     spec = spec_of(boxes, bins=bins, objectness=objectness, **FLOAT)
-    decoder = AnchorFreeDecoder(spec, score_threshold=0.5)
+    decoder = AnchorFreeDecoder(spec, factories.thresholds(0.5))
     found, scores, class_ids = drawn_grids.result(decoder, one_candidate(spec, raw))
     assert class_ids.tolist() == [1]
     sure = anchor_free_float.sigmoid(9)
@@ -104,11 +104,13 @@ def test_a_score_on_the_threshold_passes_and_the_quantum_below_does_not(dtype):
     heads = {role: np.zeros(tensor.shape, tensor.dtype) for role, tensor in spec.outputs.items()}
     for raw in range(1, 100):
         real = anchor_free_float.real_values(np.array(raw), spec.outputs["s"])
-        decoder = AnchorFreeDecoder(spec, score_threshold=anchor_free_float.sigmoid(float(real)))
+        decoder = AnchorFreeDecoder(
+            spec, factories.thresholds(anchor_free_float.sigmoid(float(real)))
+        )
         heads["s"][:] = raw
-        assert decoder.decode(heads) == 4 * 4 * CLASSES
+        assert decoder.find(heads) == 4 * 4 * CLASSES
         heads["s"][:] = raw - 1
-        assert decoder.decode(heads) == 0
+        assert decoder.find(heads) == 0
 
 
 def test_of_equal_scores_in_several_grids_the_first_stay():
@@ -126,7 +128,7 @@ def test_of_equal_scores_in_several_grids_the_first_stay():
     )
     heads = {role: np.ones(shape, np.float32) for role, shape in shapes.items()}
     heads["s16"][..., 1] = 2
-    decoder = AnchorFreeDecoder(spec, score_threshold=0.5, max_candidates=4)
+    decoder = AnchorFreeDecoder(spec, factories.thresholds(0.5, candidates=4))
     boxes, _, class_ids = drawn_grids.result(decoder, heads)
     assert class_ids.tolist() == [0, 1, 0, 1]
     assert boxes[:, 2].tolist() == [
@@ -143,8 +145,8 @@ def test_what_is_not_a_number_never_passes():
     heads["s"][0, 0, 0] = np.nan
     heads["b"][0, 1, 1, 5] = np.nan
     heads["b"][0, 2, 2, 5] = np.inf
-    decoder = AnchorFreeDecoder(spec, score_threshold=0.0)
-    assert decoder.decode(heads) == (4 * 4 - 3) * CLASSES
+    decoder = AnchorFreeDecoder(spec, factories.thresholds(0.0))
+    assert decoder.find(heads) == (4 * 4 - 3) * CLASSES
 
 
 @pytest.mark.parametrize("objectness", [False, True], ids=["classes alone", "objectness"])
@@ -153,10 +155,10 @@ def test_decoding_takes_no_memory_that_grows_with_cells_times_classes(objectness
     for side in (16, 80):
         spec = spec_of("distribution", side=side, bins=16, classes=80, objectness=objectness)
         spec = drawn_grids.spec_of(
-            spec.manifest.head,
+            spec.description.head,
             {role: tensor.shape for role, tensor in spec.outputs.items()},
             classes=80,
-            input_wh=spec.manifest.input.size_wh,
+            input_wh=spec.description.input.size_wh,
             quant=Quant(0.1, 0),
         )
         heads = {
@@ -165,17 +167,11 @@ def test_decoding_takes_no_memory_that_grows_with_cells_times_classes(objectness
         heads["s"].reshape(-1, 80)[:100, 7] = 120
         if objectness:
             heads["o"].reshape(-1)[:100] = 120
-        decoder = AnchorFreeDecoder(spec, score_threshold=0.5)
-        decoder.decode(heads)
+        decoder = AnchorFreeDecoder(spec, factories.thresholds(0.5))
+        decoder.find(heads)
         tracemalloc.start()
         before_bytes = tracemalloc.get_traced_memory()[0]
-        assert decoder.decode(heads) == 100
+        assert decoder.find(heads) == 100
         peaks_bytes.append(tracemalloc.get_traced_memory()[1] - before_bytes)
         tracemalloc.stop()
     assert peaks_bytes[1] < peaks_bytes[0] + 1000
-
-
-def test_another_head_is_a_fault_of_the_caller():
-    spec = drawn_grids.spec_of(SsdHead(), {"b": (1, 1, 4)}, classes=1, input_wh=(8, 8))
-    with pytest.raises(TypeError, match="expected an anchor-free head, got ssd"):
-        AnchorFreeDecoder(spec, score_threshold=0.5)

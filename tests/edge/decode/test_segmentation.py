@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import segmentation_float
 
-from edge.decode.segmentation import SegmentationDecoder
+from edge.clock import StageClock
+from edge.decode.segmentation import SegmentationDecoder, SegmentationHead
 from edge.errors import ModelError
-from edge.model.heads import SegmentationHead, SsdHead
 from edge.model.quant import Quant
 from edge.placement import Placement
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.board
 
 HEIGHT, WIDTH = 6, 10  # half of the factories' input
+WHOLE = Placement.fit(factories.INPUT_WH, factories.INPUT_WH, resize="stretch")
 QUANTS = {
     "int8": Quant(float(np.float32(0.07)), 5),
     "uint8": Quant(float(np.float32(0.07)), 130),
@@ -58,7 +59,7 @@ def random_heads(spec: ModelSpec, rng: np.random.Generator, *, levels: int) -> d
     output = spec.outputs["classes"]
     if output.dtype.kind == "f":
         values = rng.choice(np.linspace(-3, 3, levels), output.shape)
-        if spec.manifest.head.activation == "none":
+        if spec.description.head.activation == "none":
             values = (values + 3) / 6
     else:
         info = np.iinfo(output.dtype)
@@ -69,10 +70,11 @@ def random_heads(spec: ModelSpec, rng: np.random.Generator, *, levels: int) -> d
 def decoded(
     spec: ModelSpec, heads: dict[str, NDArray[Any]], *, score_threshold: float = 0.5
 ) -> list[list[int]]:
-    decoder = SegmentationDecoder(spec, score_threshold=score_threshold)
+    decoder = SegmentationDecoder(spec, factories.thresholds(score_threshold))
     decoder.class_ids.fill(255)  # what an earlier frame left there
-    assert decoder.decode(heads) == HEIGHT * WIDTH
-    return decoder.class_ids.tolist()
+    seen = decoder.decode(heads, WHOLE, StageClock())
+    assert seen.class_ids.shape == (HEIGHT, WIDTH)
+    return seen.class_ids.tolist()
 
 
 @pytest.mark.parametrize("dtype", QUANTS)
@@ -152,11 +154,11 @@ def test_a_frame_leaves_nothing_behind_and_makes_nothing_of_its_size(channels: i
     spec = factories.segmentation_spec(
         factories.tensor("output", shape), head=SegmentationHead(activation=activation)
     )
-    decoder = SegmentationDecoder(spec, score_threshold=0.5)
+    decoder = SegmentationDecoder(spec, factories.thresholds(0.5))
     heads = {"classes": np.zeros(shape, np.int8)}
-    decoder.decode(heads)
+    decoder.decode(heads, WHOLE, StageClock())
     tracemalloc.start()
-    decoder.decode(heads)
+    decoder.decode(heads, WHOLE, StageClock())
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 256 * 256 / 4
@@ -175,20 +177,32 @@ def test_a_frame_leaves_nothing_behind_and_makes_nothing_of_its_size(channels: i
 def test_a_class_map_covers_the_frame_without_the_bars(
     source_wh: tuple[int, int], shape: tuple[int, int]
 ) -> None:
-    decoder = SegmentationDecoder(spec_of("int8", "softmax", 2), score_threshold=0.5)
+    spec = spec_of("int8", "softmax", 2)
+    decoder = SegmentationDecoder(spec, factories.thresholds(0.5))
     placement = Placement.fit(source_wh, factories.INPUT_WH, resize="letterbox")
-    seen = decoder.class_map(placement)
+    scores = np.zeros(spec.outputs["classes"].shape, np.int8)
+    seen = decoder.decode({"classes": scores}, placement, StageClock())
     assert seen.class_ids.shape == shape
     assert seen.size_wh == source_wh
     assert np.shares_memory(seen.class_ids, decoder.class_ids)
 
 
+# Each cell has a class of its own.
+NUMBERS = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(1, HEIGHT, WIDTH)
+NUMBERED = SegmentationDecoder(
+    factories.segmentation_spec(
+        factories.tensor("output", NUMBERS.shape, dtype=NUMBERS.dtype),
+        head=SegmentationHead(activation="argmax"),
+        labels=tuple(map(str, range(NUMBERS.size))),
+    ),
+    factories.thresholds(0.5),
+)
+
+
 @given(st.integers(1, 3000), st.integers(1, 3000))
 def test_a_cropped_map_lies_within_half_a_cell_of_the_frame(width: int, height: int) -> None:
-    decoder = SegmentationDecoder(spec_of("int8", "softmax", 2), score_threshold=0.5)
-    decoder.class_ids[:] = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
     placement = Placement.fit((width, height), factories.INPUT_WH, resize="letterbox")
-    ids = decoder.class_map(placement).class_ids
+    ids = NUMBERED.decode({"classes": NUMBERS}, placement, StageClock()).class_ids
     row, column = divmod(int(ids[0, 0]), WIDTH)
     (x, y), (region_width, region_height) = placement.offset_xy, placement.region_wh
     # A cell is two input pixels wide; a region of less than one cell may be off by most of one.
@@ -197,10 +211,3 @@ def test_a_cropped_map_lies_within_half_a_cell_of_the_frame(width: int, height: 
     assert abs(row * 2 - y) <= tolerance
     assert abs((column + ids.shape[1]) * 2 - (x + region_width)) <= tolerance
     assert abs((row + ids.shape[0]) * 2 - (y + region_height)) <= tolerance
-
-
-def test_another_head_is_refused() -> None:
-    spec = spec_of("int8", "softmax", 2)
-    other = factories.segmentation_spec(spec.outputs["classes"], head=SsdHead())
-    with pytest.raises(TypeError, match="expected a segmentation head, got ssd"):
-        SegmentationDecoder(other, score_threshold=0.5)

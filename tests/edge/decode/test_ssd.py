@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from reference import ssd_float
 
 from edge.decode.activation import logit
-from edge.decode.ssd import SsdDecoder
-from edge.model.heads import SsdHead
+from edge.decode.ssd import SsdDecoder, SsdHead
 from edge.model.quant import Quant
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def random_heads(spec: ModelSpec, rng: np.random.Generator) -> dict[str, NDArray
 
 
 def flat_heads(spec: ModelSpec, *, score: float) -> dict[str, NDArray[Any]]:
-    """Return heads of which every score is this raw value, and every offset raw 0."""
+    """Return heads of which every score is this raw value, every offset 0."""
     return {
         role: np.full(tensor.shape, score if role == "scores" else 0, tensor.dtype)
         for role, tensor in spec.outputs.items()
@@ -78,10 +77,11 @@ def decoded(
     spec: ModelSpec, heads: dict[str, NDArray[Any]], *, max_candidates: int = 1000, **options: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
     decoder = SsdDecoder(
-        spec, score_threshold=options.get("score_threshold", 0.5), max_candidates=max_candidates
+        spec, factories.thresholds(options.get("score_threshold", 0.5), candidates=max_candidates)
     )
-    count = decoder.decode(heads)
-    return decoder.boxes[:count], decoder.scores[:count], decoder.class_ids[:count]
+    count = decoder.find(heads)
+    found = decoder.candidates
+    return found.boxes[:count], found.scores[:count], found.class_ids[:count]
 
 
 @pytest.mark.parametrize("dtype", QUANTS)
@@ -257,17 +257,16 @@ def test_a_box_that_is_not_a_number_is_dropped_and_the_others_close_up() -> None
 
 def test_a_decoder_forgets_its_last_frame() -> None:
     spec = spec_of("int8")
-    decoder = SsdDecoder(spec, score_threshold=0.5, max_candidates=50)
+    decoder = SsdDecoder(spec, factories.thresholds(0.5, candidates=50))
     rng = np.random.default_rng(5)
-    decoder.decode(random_heads(spec, rng))
+    decoder.find(random_heads(spec, rng))
     heads = random_heads(spec, rng)
-    count = decoder.decode(heads)
+    count = decoder.find(heads)
     fresh = decoded(spec, heads, max_candidates=50)
-    for buffer, expected in zip(
-        (decoder.boxes, decoder.scores, decoder.class_ids), fresh, strict=True
-    ):
+    found = decoder.candidates
+    for buffer, expected in zip((found.boxes, found.scores, found.class_ids), fresh, strict=True):
         np.testing.assert_array_equal(buffer[:count], expected)
-    assert decoder.decode(flat_heads(spec, score=-128)) == 0
+    assert decoder.find(flat_heads(spec, score=-128)) == 0
 
 
 def test_decoding_takes_no_memory_that_grows_with_anchors_times_classes() -> None:
@@ -278,11 +277,11 @@ def test_decoding_takes_no_memory_that_grows_with_anchors_times_classes() -> Non
     )
     heads = flat_heads(spec, score=-128)
     heads["scores"][0, ::20, 1] = 127
-    decoder = SsdDecoder(spec, score_threshold=0.5)
-    decoder.decode(heads)
+    decoder = SsdDecoder(spec, factories.thresholds(0.5))
+    decoder.find(heads)
     tracemalloc.start()
     before_bytes = tracemalloc.get_traced_memory()[0]
-    assert decoder.decode(heads) == 96
+    assert decoder.find(heads) == 96
     peak_bytes = tracemalloc.get_traced_memory()[1] - before_bytes
     tracemalloc.stop()
     assert peak_bytes < 40_000 < anchors * columns  # a single flag for each score would be more

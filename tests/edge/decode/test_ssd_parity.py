@@ -8,9 +8,8 @@ import factories
 import numpy as np
 import pytest
 
-from edge.decode.ssd import SsdDecoder
+from edge.decode.ssd import SsdDecoder, SsdHead
 from edge.decode.suppress import Suppressor
-from edge.model.heads import SsdHead
 from edge.model.quant import Quant
 
 if TYPE_CHECKING:
@@ -46,17 +45,17 @@ def ours(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
     """Return boxes yxyx normalised, scores and class ids, as the op gives them."""
     capacity = ANCHORS * COLUMNS
-    decoder = SsdDecoder(spec, score_threshold=SCORE_THRESHOLD, max_candidates=capacity)
-    candidates = decoder.decode(heads)
+    decoder = SsdDecoder(spec, factories.thresholds(SCORE_THRESHOLD, candidates=capacity))
+    candidates = decoder.find(heads)
     count = Suppressor(capacity).suppress_inplace(
-        decoder.boxes[:candidates],
-        decoder.scores[:candidates],
-        decoder.class_ids[:candidates],
+        decoder.candidates.boxes[:candidates],
+        decoder.candidates.scores[:candidates],
+        decoder.candidates.class_ids[:candidates],
         iou_threshold=iou_threshold,
         max_detections=max_detections,
     )
-    boxes_yxyx = decoder.boxes[:count, (1, 0, 3, 2)] / np.float32(INPUT_WH[::-1] * 2)
-    return boxes_yxyx, decoder.scores[:count], decoder.class_ids[:count]
+    boxes_yxyx = decoder.candidates.boxes[:count, (1, 0, 3, 2)] / np.float32(INPUT_WH[::-1] * 2)
+    return boxes_yxyx, decoder.candidates.scores[:count], decoder.candidates.class_ids[:count]
 
 
 def op(spec: ModelSpec, *, iou_threshold: float, max_detections: int) -> TflitePostprocess:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import nms_brute_force
 
-from edge.decode.suppress import Suppressor
+from edge.decode.suppress import BLOCK, Suppressor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,6 +106,23 @@ def test_suppression_equals_brute_force_on_ten_thousand_random_cases() -> None:
         survived += count
     # The cases are worth something: a good part is suppressed, and a good part is not.
     assert 0.1 < survived / candidates < 0.7
+
+
+@pytest.mark.parametrize("max_detections", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+@pytest.mark.parametrize("spread_px", [100, 3000], ids=["crowded", "sparse"])
+def test_many_blocks_suppress_as_brute_force_does(max_detections: int, spread_px: int) -> None:
+    rng = np.random.default_rng(spread_px)
+    count = 3 * BLOCK + 7
+    lower = rng.integers(0, spread_px, (count, 2))
+    boxes = np.concatenate([lower, lower + rng.integers(1, 60, (count, 2))], axis=1)
+    case = arrays(boxes, rng.integers(0, 50, count) / 50, rng.integers(0, 3, count))
+    options = {"iou_threshold": 0.3, "max_detections": max_detections}
+    expected = nms_brute_force.survivors(*case, **options)
+    rows = tuple(array.copy() for array in case)
+    kept = Suppressor(count).suppress_inplace(*rows, **options)
+    assert kept == len(expected)
+    for found, given_rows in zip(rows, case, strict=True):
+        np.testing.assert_array_equal(found[:kept], given_rows[expected])
 
 
 coordinates = st.one_of(st.integers(0, 6), st.floats(-1e4, 1e4, width=32))

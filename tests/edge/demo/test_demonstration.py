@@ -7,9 +7,9 @@ from edge.demo import broker
 from edge.demo import demonstration as demo
 from edge.demo.subscriber import summarize
 from edge.errors import SinkError
-from edge.model import manifest
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.detector import Detector
+from edge.model.loaded import load_model
 
 pytest.importorskip("amqtt", reason="the demo extra is not installed")
 
@@ -27,11 +27,11 @@ def test_the_demo_publishes_receives_and_draws(tmp_path, capsys):
 
 
 def test_the_annotated_image_shows_the_right_thing_in_each_scene():
-    detector = Detector(manifest.read(default_model_path()))
+    detector = load_model(model_file.read(default_model_path()))
     found = []
     for image in demo.scene_frames():
-        detections = detector.detect(image)
-        labels = [detector.spec.manifest.labels[class_id] for class_id in detections.class_ids]
+        detections = detector(image)
+        labels = [detector.spec.description.labels[class_id] for class_id in detections.class_ids]
         found.append(labels)
     assert "person" in found[0]
     assert "cat" in found[1]
@@ -66,4 +66,4 @@ def test_an_image_that_cannot_be_written_leaves_nothing_behind(tmp_path):
 
 
 def test_an_empty_observation_is_said_to_show_nothing():
-    assert summarize({"sequence": 3, "detections": []}) == "frame 3: nothing"
+    assert summarize(3, []) == "frame 3: nothing"

@@ -7,26 +7,28 @@ import pytest
 from reference import coco_scenes
 
 from edge.capture.images import load_image
+from edge.decode.segmentation import SegmentationHead
 from edge.evaluation import reading
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.judge import judge
-from edge.model import manifest
+from edge.evaluation.truth import numbered
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.heads import SegmentationHead
-from edge.model.manifest import ModelFile, digest_of
+from edge.model.model_file import ModelFile
+from edge.model.readers.manifest import digest_of
 
 
 @pytest.fixture(scope="session")
 def file():
     """Return the shipped model."""
-    return manifest.read(default_model_path())
+    return model_file.read(default_model_path())
 
 
 @pytest.fixture(scope="session")
 def worse(file):
     """Return the same model as it would be if suppression let doubles live."""
     changed = file.manifest.model_copy(update={"iou_threshold": 0.99})
-    return ModelFile(file.path, file.flatbuffer, changed, file.anchors)
+    return ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,7 @@ def box_run(file, truth, labelled):
     """Return the shipped model's run over all images."""
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     run = BoxRun(file, truth)
-    for number, path in truth.numbered(labelled[0]):
+    for number, path in numbered(truth, labelled[0]):
         run.see(number, load_image(path))
     return run
 

@@ -106,7 +106,10 @@ def test_the_most_frequent_mistakes_are_listed_by_name():
 
 def test_every_object_and_detection_of_a_real_run_is_counted_once(truth_and_run):
     whole, run = truth_and_run
-    matches = run.matches(sorted(whole.files), run.known_ids())
+    matches = match_boxes(
+        whole, run.results, image_ids=sorted(whole.files), category_ids=run.known_ids(),
+        score_threshold=0.5,
+    )  # fmt: skip
     table = confusion(matches, whole.category_names(), score_threshold=0.5)
 
     objects = [row for row in whole.fields["annotations"] if not row["iscrowd"]]

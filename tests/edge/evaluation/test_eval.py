@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
+import os
+import shutil
 
+import cv2
 import factories
+import numpy as np
 import pytest
+from html_pages import read_page
 
 from edge import cli
-from edge.evaluation import plot
-from edge.evaluation.judge import Curve
-from edge.model import manifest
 from edge.model.default import default_model_path
-from edge.pages import plot as axes
+from edge.model.readers import manifest
+from edge.pages import page
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 
@@ -28,42 +30,6 @@ def eval_(*arguments):
 def options(labelled):
     paths, annotations = labelled
     return ["--images", paths[0].parent, "--annotations", annotations, "--resamples", 20]
-
-
-class Page(HTMLParser):
-    """Checks that what is opened is closed, and collects the text and what would be fetched."""
-
-    VOID = frozenset({"meta", "path"})
-    OPEN_ENDED = frozenset({"tr", "td", "th", "li", "p", "body", "html"})
-
-    def __init__(self):
-        super().__init__()
-        self.open = []
-        self.texts = []
-        self.fetched = []
-
-    def handle_starttag(self, tag, attrs):
-        self.fetched += [value for name, value in attrs if name in {"src", "href"}]
-        if tag not in self.VOID | self.OPEN_ENDED:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        if tag not in self.OPEN_ENDED:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
-def read_page(path):
-    page = Page()
-    page.feed(path.read_text(encoding="utf-8"))
-    page.close()
-    assert page.open == []
-    return page
 
 
 def test_one_model_is_a_table_of_accuracy_and_time(options, capsys):
@@ -93,7 +59,7 @@ def test_json_has_every_figure(options, capsys):
 
 def test_two_models_are_compared(options, worse, tmp_path, capsys):
     other = tmp_path / "worse.tflite"
-    other.write_bytes(manifest.append(worse.flatbuffer, worse.manifest, worse.anchors))
+    other.write_bytes(manifest.append(worse.flatbuffer, worse.manifest, worse.description.anchors))
 
     assert eval_(MODEL, other, *options, "--html", tmp_path / "x.html") == 0
 
@@ -110,19 +76,46 @@ def test_the_page_stands_alone_and_shows_what_the_table_shows(options, tmp_path,
     assert eval_(MODEL, *options, "--html", tmp_path / "x.html", "--json") == 0
 
     result = json.loads(capsys.readouterr().out)["evaluations"][0]
-    page = read_page(tmp_path / "x.html")
-    assert page.fetched == []
-    text = " ".join(page.texts)
+    shown = read_page(tmp_path / "x.html")
+    assert shown.fetched == []
+    text = " ".join(shown.texts)
     assert f"{result['metrics']['mAP50-95']:.4f}" in text
     for label in result["classes"]:
         assert label in text
+    assert result["model"]["digest"] in text
+    for said in ("UTC", "cores", "edge-vision ", "false alarm", "bold"):
+        assert said in text.lower() or said in text
+    # The worst images themselves, small.
+    sizes = [
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape for data in shown.images
+    ]
+    assert 1 <= len(sizes) <= 12
+    assert all(max(height, width) <= 480 for height, width, _ in sizes)
+    assert max(map(len, shown.images)) < 60_000
+
+
+def test_a_page_without_its_packages_is_refused_before_anything_is_measured(
+    options, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(page, "PACKAGES", ("no_such_package",))
+
+    assert eval_(MODEL, *options, "--html", tmp_path / "x.html") == 1
+
+    out = capsys.readouterr()
+    assert "type: pip install 'edge-vision[report]'" in out.err
+    assert out.out == ""
+
+
+def test_what_cannot_be_written_does_not_lose_the_figures(options, capsys):
+    assert eval_(MODEL, *options, "--html", "/dev/null/x.html") == 1
+    assert "mAP50-95" in capsys.readouterr().out
 
 
 def test_names_of_the_set_cannot_write_html(file, tmp_path, labelled):
     name = "<script>alert(1)</script>"
     changed = file.manifest.model_copy(update={"name": name})
     other = tmp_path / "m.tflite"
-    other.write_bytes(manifest.append(file.flatbuffer, changed, file.anchors))
+    other.write_bytes(manifest.append(file.flatbuffer, changed, file.description.anchors))
     paths, annotations = labelled
 
     eval_(
@@ -160,9 +153,61 @@ def test_a_mistake_is_one_sentence(options, extra, status, message, capsys):
     assert "Traceback" not in error
 
 
-def test_three_models_are_misuse(options, capsys):
-    assert eval_(MODEL, MODEL, MODEL, *options) == 2
-    assert "expected one model or two, found 3" in capsys.readouterr().err
+def test_each_further_model_is_compared_with_the_first(options, worse, tmp_path, capsys):
+    other = tmp_path / "worse.tflite"
+    other.write_bytes(manifest.append(worse.flatbuffer, worse.manifest, worse.anchors))
+
+    assert eval_(MODEL, MODEL, other, *options, "--html", tmp_path / "x.html") == 0
+
+    out = capsys.readouterr().out
+    assert "mAP50-95: B - A = +0.0000" in out
+    assert "mAP50-95: C - A = -0." in out
+    assert "C value" in out
+    read_page(tmp_path / "x.html")
+
+    assert eval_(MODEL, MODEL, other, *options, "--json", "--pictures", tmp_path / "worst") == 0
+
+    fields = json.loads(capsys.readouterr().out)
+    assert len(fields["evaluations"]) == 3
+    assert [row["model"] for row in fields["differences"]] == [1, 1, 2, 2]
+    assert {path.name for path in (tmp_path / "worst").iterdir()} == {"A", "B", "C"}
+
+
+def test_an_image_whose_name_is_no_text_is_judged_and_named(labelled, tmp_path, capsys):
+    paths, annotations = labelled
+    name = os.fsdecode(b"\xff-1.png")
+    fields = json.loads(annotations.read_text())
+    number = next(row["image_id"] for row in fields["annotations"])
+    row = next(row for row in fields["images"] if row["id"] == number)
+    shutil.copy(paths[0].parent / row["file_name"], tmp_path / name)
+    fields["images"] = [row | {"file_name": name}, {"id": 999, "file_name": "lost-" + name}]
+    fields["annotations"] = [kept for kept in fields["annotations"] if kept["image_id"] == number]
+    (tmp_path / "x.json").write_text(json.dumps(fields))
+
+    assert eval_(
+        MODEL, "--images", tmp_path, "--annotations", tmp_path / "x.json", "--resamples", 2,
+        "--html", tmp_path / "x.html", "--pictures", tmp_path / "worst",
+    ) == 0  # fmt: skip
+
+    assert "annotated images that are not there, left out: lost-?-1.png" in capsys.readouterr().out
+    assert (tmp_path / "x.html").read_text(encoding="utf-8")
+
+
+def test_where_nothing_can_be_judged_the_error_says_what_was_left_out(labelled, tmp_path, capsys):
+    paths, annotations = labelled
+    fields = json.loads(annotations.read_text())
+    for row in fields["annotations"]:
+        row["bbox"] = ["left", "top", "10", "10"]
+    (tmp_path / "x.json").write_text(json.dumps(fields))
+
+    status = eval_(
+        MODEL, "--images", paths[0].parent, "--annotations", tmp_path / "x.json"
+    )  # fmt: skip
+
+    assert status == 1
+    error = capsys.readouterr().err
+    assert "found none; choose more images (noted before: " in error
+    assert "annotations without the fields they need, left out: number 0 (bbox)" in error
 
 
 def test_a_file_that_is_no_model_is_refused(options, tmp_path, capsys):
@@ -171,15 +216,3 @@ def test_a_file_that_is_no_model_is_refused(options, tmp_path, capsys):
 
     assert eval_(path, *options) == 1
     assert "expected a TensorFlow Lite model" in capsys.readouterr().err
-
-
-def test_a_curve_is_drawn_from_left_to_right():
-    curve = Curve(0.5, 0.5, precision=(1.0, 0.5, 0.0), scores=(0.9, 0.5, 0.1))
-
-    svg = plot.precision_recall({"cat": curve})
-
-    right = axes.LEFT_PX + 440 - axes.LEFT_PX - axes.RIGHT_PX
-    bottom = axes.TOP_PX + axes.HEIGHT_PX - axes.TOP_PX - 48
-    assert f"{axes.LEFT_PX}.0,{axes.TOP_PX}.0 " in svg
-    assert f" {right}.0,{bottom}.0" in svg
-    assert "<title>cat: AP50 0.500</title>" in svg

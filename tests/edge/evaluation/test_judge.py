@@ -14,7 +14,7 @@ from edge.evaluation import reading
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.evaluation import to_fields
 from edge.evaluation.judge import METRICS, curves, judge, result_rows, summarize
-from edge.evaluation.truth import match_labels
+from edge.evaluation.truth import match_labels, numbered
 
 coco = pytest.importorskip("pycocotools.coco")
 cocoeval = pytest.importorskip("pycocotools.cocoeval")
@@ -47,12 +47,12 @@ def test_map_of_coco_photographs_equals_pycocotools_to_the_last_digit(file, asse
     images = reading.find_images(folder / "images")
     truth = reading.read(folder / "instances.json", images)
     run = BoxRun(file, truth)
-    for number, path in truth.numbered(images):
+    for number, path in numbered(truth, images):
         run.see(number, load_image(path))
 
     evaluation = run.evaluation(sorted(truth.files), run.known_ids())
 
-    assert truth.faults.kinds() == ()
+    assert truth.faults.lines() == []
     assert evaluation.metrics == by_hand(folder / "instances.json", run.results, tmp_path)
     assert evaluation.metrics["mAP50-95"] == pytest.approx(0.304, abs=0.01)
     mean = sum(row["AP50-95"] for row in evaluation.classes.values()) / len(evaluation.classes)
@@ -101,7 +101,7 @@ def test_judging_leaves_the_results_as_they_were(truth, box_run):
 
 
 def test_detections_of_labels_without_a_category_are_left_out(truth, file):
-    labels = ["unheard-of"] * len(file.manifest.labels)
+    labels = ["unheard-of"] * len(file.description.labels)
     labels[0] = "person"
     match = match_labels(labels, truth.category_names(), truth.path)
     found = factories.detections(9)

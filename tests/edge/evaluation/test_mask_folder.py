@@ -16,7 +16,7 @@ from edge.errors import SourceError
 from edge.evaluation import mask_folder, reading
 from edge.evaluation.faults import ABSENT
 
-pytestmark = pytest.mark.board
+Image = pytest.importorskip("PIL.Image", reason="the extra eval is not installed")
 
 IDS = np.arange(12, dtype=np.uint8).reshape(3, 4) % 5
 PALETTE = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)]
@@ -41,6 +41,10 @@ def palette_png(ids, palette):
 def write(path, pixels):
     cv2.imwrite(str(path), pixels)
     return path
+
+
+def named_pairs(truth):
+    return [(image.name, truth.masks[key].name) for key, image in truth.files.items()]
 
 
 @pytest.fixture
@@ -103,7 +107,7 @@ def test_0_and_255_become_0_and_1(folder, images):
 
     assert truth.is_binary
     np.testing.assert_array_equal(
-        mask_folder.read_mask(truth.files[0][1], is_binary=True), [[0, 1], [1, 1]]
+        mask_folder.read_mask(truth.masks[0], is_binary=True), [[0, 1], [1, 1]]
     )
 
 
@@ -145,9 +149,7 @@ def test_a_mask_is_named_as_its_image_or_with_mask_behind(folder, images):
 
     truth = mask_folder.read(folder, images, names=None)
 
-    assert [(image.name, mask.name) for image, mask in truth.files] == [
-        ("a.png", "a_mask.png"), ("b.png", "b.bmp"),
-    ]  # fmt: skip
+    assert named_pairs(truth) == [("a.png", "a_mask.png"), ("b.png", "b.bmp")]
     assert truth.faults.lines() == [f"1 {ABSENT}: c.png"]
 
 
@@ -155,7 +157,25 @@ def test_masks_may_lie_beside_their_images(tmp_path):
     image = write(tmp_path / "a.png", np.zeros((3, 4, 3), np.uint8))
     mask = write(tmp_path / "a_mask.png", IDS)
 
-    assert mask_folder.read(tmp_path, [image, mask], names=None).files == ((image, mask),)
+    assert mask_folder.read(tmp_path, [image, mask], names=None).masks == {0: mask}
+
+
+def test_masks_may_lie_below_the_folder_of_all_images(tmp_path):
+    image = write(tmp_path / "a.png", np.zeros((3, 4, 3), np.uint8))
+    (tmp_path / "masks").mkdir()
+    mask = write(tmp_path / "masks" / "a.png", IDS)
+
+    truth = reading.read(tmp_path / "masks", reading.find_images(tmp_path))
+
+    assert (truth.files, truth.masks) == ({0: image}, {0: mask})
+
+
+def test_images_and_masks_that_cannot_be_told_apart_are_refused(tmp_path):
+    (tmp_path / "masks").mkdir()
+    images = [write(tmp_path / "a.png", IDS), write(tmp_path / "masks" / "a.png", IDS)]
+
+    with pytest.raises(SourceError, match="give a folder that holds masks only"):
+        reading.read(tmp_path, images)
 
 
 def test_names_of_the_class_ids_are_read_from_beside_the_masks(folder, images):
@@ -165,10 +185,47 @@ def test_names_of_the_class_ids_are_read_from_beside_the_masks(folder, images):
     assert mask_folder.read(folder, images, names=None).names == ("nothing", "cat")
 
 
+def test_yaml_beside_the_masks_that_holds_no_names_is_named_and_ends_nothing(folder, images):
+    write(folder / "a.png", IDS)
+    (folder / "compose.yaml").write_text("services: {}\n")
+
+    truth = mask_folder.read(folder, images, names=None)
+
+    assert truth.names is None
+    (line,) = truth.faults.lines()
+    assert line.startswith("1 files beside the annotations without names, passed over: ")
+    assert "compose.yaml: expected the names of the classes" in line
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "I;16"])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_however_a_mask_is_stored_its_class_ids_come_back(tmp_path, mode, suffix):
+    ids = (IDS > 2).astype(np.uint8) * 255 if mode == "1" else IDS
+    image = Image.fromarray(ids.astype(np.uint16) if mode == "I;16" else ids)
+    if mode == "P":
+        image = Image.new("P", ids.shape[::-1])
+        image.putpalette([value for color in PALETTE for value in color])
+        image.putdata(ids.ravel().tolist())
+    path = tmp_path / f"m{suffix}"
+    (image if mode in ("P", "I;16") else image.convert(mode)).save(path)
+
+    np.testing.assert_array_equal(mask_folder.read_mask(path, is_binary=False), ids)
+
+
+def test_a_mask_that_claims_100_megapixels_is_refused(tmp_path):
+    path = tmp_path / "m.png"
+    whole = palette_png(IDS, PALETTE)
+    header = whole[12:16] + struct.pack(">II", 10_000, 10_000) + whole[24:29]
+    path.write_bytes(whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:])
+
+    with pytest.raises(SourceError, match="expected at most 64 megapixels"):
+        mask_folder.read_mask(path, is_binary=False)
+
+
 def test_a_folder_without_a_fitting_mask_is_refused(folder, images):
     write(folder / "z.png", IDS)
 
-    with pytest.raises(SourceError, match="expected masks named as the images are"):
+    with pytest.raises(SourceError, match="found none of their names"):
         mask_folder.read(folder, images, names=None)
 
 
@@ -200,8 +257,8 @@ def test_masks_of_photographs_are_class_ids(assets):
     truth = mask_folder.read(folder, reading.find_images(folder), names=None)
 
     found = {
-        image.name: set(np.unique(mask_folder.read_mask(mask, is_binary=False)))
-        for image, mask in truth.files
+        image.name: set(np.unique(mask_folder.read_mask(truth.masks[key], is_binary=False)))
+        for key, image in truth.files.items()
     }
     assert found["bird_segmentation.bmp"] == {0, 1, 2, 3}
     assert found["cityscapes_segmentation.bmp"] == {0, 1, 2, 4, 5, 8, 9, 13}

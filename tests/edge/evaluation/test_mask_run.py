@@ -172,6 +172,32 @@ def test_names_map_the_masks_class_ids_and_the_rest_is_listed(segmenter, ids, tm
     assert "1 categories not judged, as the model lacks them: purple" in result.notes
 
 
+def test_of_two_class_ids_with_one_name_both_count_and_it_is_said(segmenter, ids, tmp_path):
+    mask = np.array([3, 1, 2], np.uint8)[ids]
+    mask[0] = np.array([0, 1, 2], np.uint8)[ids[0]]
+    images, truth = masks(tmp_path, (paint(ids), mask), names=("red", "green", "blue", "red"))
+
+    _, result = evaluate(segmenter, images, truth)
+
+    assert (result.metrics["mIoU"], result.objects) == (1, ids.size)
+    assert truth.faults.lines() == [
+        "1 categories of a name that stands before, merged with it: red (3 with 0)"
+    ]
+
+
+def test_a_fault_of_a_mask_is_counted_once_however_many_models_meet_it(segmenter, ids, tmp_path):
+    mask = ids.copy()
+    mask[0] = 9
+    images, truth = masks(tmp_path, (paint(ids), mask), (paint(ids), ids[::-1]))
+
+    measured = measure([segmenter, segmenter], truth, images, seed=0, resamples=0)
+    pictures.write_worst(measured, tmp_path / "worst")
+
+    assert truth.faults.lines() == [
+        "1 class ids that no label has, their pixels left out: 0.png (9)"
+    ]
+
+
 def test_what_only_the_model_knows_is_background_to_the_masks(segmenter, ids, tmp_path):
     # To these masks blue is background, which the model calls red.
     mask = np.array([0, 1, 0], np.uint8)[ids]
@@ -193,7 +219,7 @@ def test_masks_of_another_shape_and_unreadable_ones_are_named(segmenter, ids, tm
     images, truth = masks(
         tmp_path, (paint(ids), ids), (paint(ids), ids[:6]), (paint(ids), ids), (paint(ids), ids)
     )
-    truth.files[2][1].write_bytes(b"no mask")
+    truth.masks[2].write_bytes(b"no mask")
     images[3].write_bytes(b"no image")
 
     _, result = evaluate(segmenter, images, truth)
@@ -202,7 +228,7 @@ def test_masks_of_another_shape_and_unreadable_ones_are_named(segmenter, ids, tm
     (line,) = truth.faults.lines()
     assert line.startswith("3 images or masks that cannot be read, left out: ")
     assert "1.png: expected the shape of its image, 16x12, found 16x6" in line
-    assert "2.png: expected a PNG or BMP mask" in line
+    assert "2.png: expected an image" in line
     assert "3.png: expected a JPEG, PNG or BMP image" in line
 
 

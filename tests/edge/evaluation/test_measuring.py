@@ -12,7 +12,7 @@ import pytest
 from edge.errors import DependencyError, ModelError, SourceError
 from edge.evaluation import reading
 from edge.evaluation.measuring import measure
-from edge.model.manifest import ModelFile
+from edge.model.model_file import ModelFile
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 
@@ -47,9 +47,9 @@ def test_a_model_against_itself_is_not_significant(file, labelled):
 
 def test_two_models_are_judged_by_the_categories_that_both_know(file, labelled):
     paths, annotations = labelled
-    labels = ("gnome", *file.manifest.labels[1:])
+    labels = ("gnome", *file.description.labels[1:])
     changed = file.manifest.model_copy(update={"labels": labels})
-    stranger = ModelFile(file.path, file.flatbuffer, changed, file.anchors)
+    stranger = ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
     measured = measure(
         [file, stranger], reading.read(annotations, paths), paths, seed=0, resamples=1
@@ -64,10 +64,10 @@ def test_two_models_are_judged_by_the_categories_that_both_know(file, labelled):
 
 def test_labels_without_any_category_are_refused(file, labelled):
     paths, annotations = labelled
-    changed = file.manifest.model_copy(update={"labels": ("gnome",) * len(file.manifest.labels)})
-    stranger = ModelFile(file.path, file.flatbuffer, changed, file.anchors)
+    changed = file.manifest.model_copy(update={"labels": ("gnome",) * len(file.description.labels)})
+    stranger = ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
-    with pytest.raises(ModelError, match=r"none of its categories \(airplane, .* \(gnome, "):
+    with pytest.raises(ModelError, match=r"none of its categories \(airplane, .* \(gnome "):
         measure([stranger], reading.read(annotations, paths), paths, seed=0, resamples=1)
 
 
@@ -104,7 +104,7 @@ def test_no_known_object_on_the_images_is_refused(file, labelled):
 def test_without_pycocotools_the_error_says_what_to_type(file, truth, labelled, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pycocotools.cocoeval", None)
 
-    with pytest.raises(DependencyError, match="type: pip install 'pycocotools"):
+    with pytest.raises(DependencyError, match=r"type: pip install 'edge-vision\[eval\]'"):
         measure([file], truth, labelled[0], seed=0, resamples=1)
 
 

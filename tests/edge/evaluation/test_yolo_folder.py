@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from edge.errors import SourceError
 from edge.evaluation import names, yolo_folder
+from edge.evaluation.faults import Faults
+from edge.evaluation.truth import numbered
 
-pytestmark = pytest.mark.board
+pytest.importorskip("yaml", reason="the extra eval is not installed")
 
 WIDTH, HEIGHT = 40, 30
 RATIOS = st.floats(0, 1)
@@ -60,7 +62,7 @@ def test_an_empty_file_is_an_image_without_objects_and_none_is_no_annotation(fol
     truth = read(folder, images)
 
     assert truth.files == {1: images[0]}
-    assert truth.numbered(images) == [(1, images[0])]
+    assert numbered(truth, images) == [(1, images[0])]
     assert truth.faults.lines() == ["1 images without annotation, left out: b.png"]
 
 
@@ -138,9 +140,89 @@ def test_names_are_needed(folder, images):
 def test_names_are_found_beside_the_labels_or_above(folder, file, text):
     (folder.parent / file).write_text(text)
 
-    path = names.find(folder)
+    assert names.beside(folder, Faults()) == ("cat", "dog")
 
-    assert names.read(path) == ("cat", "dog")
+
+def test_a_data_yaml_two_folders_up_is_found(tmp_path, images):
+    (tmp_path / "labels" / "train").mkdir(parents=True)
+    (tmp_path / "labels" / "train" / "a.txt").write_text("1 0.5 0.5 0.25 0.2\n")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]\n")
+
+    truth = yolo_folder.read(tmp_path / "labels" / "train", images, names=None)
+
+    assert truth.category_names() == {1: "cat", 2: "dog"}
+
+
+def test_names_that_yaml_would_take_for_something_else_stay_text(tmp_path):
+    path = tmp_path / "data.yaml"
+    path.write_text("names: [no, 1.10, null, 2024-01-01]\n")
+
+    assert names.read(path) == ("no", "1.10", "null", "2024-01-01")
+
+
+def test_yaml_that_expands_a_billionfold_names_nothing(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 20)
+    ]
+    path = tmp_path / "data.yaml"
+    path.write_text("\n".join([*lines, "names: *a19"]))
+
+    with pytest.raises(SourceError, match="expected the names of the classes, found none"):
+        names.read(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 10_000, "a: [", "a: b: c"])
+def test_broken_yaml_is_refused(tmp_path, text):
+    path = tmp_path / "data.yaml"
+    path.write_text(text)
+
+    with pytest.raises(SourceError, match="expected YAML, found none"):
+        names.read(path)
+
+
+def test_yaml_too_long_to_be_names_is_refused(tmp_path):
+    path = tmp_path / "data.yaml"
+    path.write_text("names: [" + "a," * names.MAX_YAML_LETTERS)
+
+    with pytest.raises(SourceError, match="expected at most 262144 letters"):
+        names.read(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_text_from_windows_is_read(folder, images, encoding):
+    (folder / "a.txt").write_text("1 0.5 0.5 0.25 0.2\r\n", encoding=encoding)
+    (folder / "classes.txt").write_text("cat\r\nKäfer\r\n", encoding=encoding)
+
+    truth = yolo_folder.read(folder, images, names=None)
+
+    (row,) = truth.fields["annotations"]
+    assert truth.category_names()[row["category_id"]] == "Käfer"
+    assert truth.faults.lines() == []
+
+
+def test_text_in_another_encoding_is_named(folder, images):
+    (folder / "a.txt").write_text("1 0.5 0.5 0.25 0.2\n")
+    (folder / "classes.txt").write_text("cat\nKäfer\n", encoding="latin-1")
+
+    with pytest.raises(SourceError, match=r"classes.txt: expected text in UTF-8: .* save it as"):
+        yolo_folder.read(folder, images, names=None)
+
+
+def test_of_two_class_ids_with_one_name_both_count(folder, images):
+    (folder / "a.txt").write_text("0 0.5 0.5 0.25 0.2\n2 0.3 0.5 0.25 0.2\n")
+
+    truth = yolo_folder.read(folder, images, names=("cat", "dog", "cat"))
+
+    assert truth.category_names() == {1: "cat", 2: "dog"}
+    assert [row["category_id"] for row in truth.fields["annotations"]] == [1, 1]
+    assert truth.faults.lines() == [
+        "1 categories of a name that stands before, merged with it: cat (2 with 0)"
+    ]
+
+
+def test_a_class_id_as_a_float_is_a_class_id():
+    assert yolo_folder.parse("3.0 0.5 0.5 1 1") == (3, (0, 0, 1, 1))
 
 
 @pytest.mark.parametrize("text", ["", "\n\n"], ids=["empty", "blank"])

@@ -70,7 +70,7 @@ def test_numbers_come_back_within_their_decimals(seen):
 
 
 def test_a_message_is_compact_utf8_json():
-    identity = Identity("porch", "front", "tiny", "sha256:0")
+    identity = Identity("porch", "tiny", "sha256:0")
     message = DetectionsEncoder(identity, ("Straße", "", "猫")).encode(
         observation(result=detections(3))
     )

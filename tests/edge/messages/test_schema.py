@@ -8,6 +8,7 @@ import typing
 
 import jsonschema
 import pytest
+from factories import encoder, observation
 
 from edge.messages import detections as detection_payload
 from edge.messages import envelope as payload
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.board
 PARTS = (
     detection_payload.DetectionsPayload,
     detection_payload.DetectionPayload,
-    detection_payload.DetectorStagePayload,
     segmentation_payload.SegmentationPayload,
     segmentation_payload.AreaPayload,
     segmentation_payload.ClassMapPayload,
@@ -55,3 +55,13 @@ def test_a_message_is_of_one_kind():
     both = {"detections": [], "areas": []}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(both, schema())
+
+
+def test_stages_may_have_any_name_but_the_four_that_every_frame_has():
+    stages = dict.fromkeys(("capture", "preprocess", "invoke", "decode"), 1.5)
+    message = json.loads(encoder().encode(observation(stage_ms=stages | {"track": 0.25})))
+    jsonschema.validate(message, schema())
+    assert message["stage_ms"]["track"] == 0.25
+    del message["stage_ms"]["invoke"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(message, schema())

@@ -23,7 +23,7 @@ from edge.results.observation import STAGES
 pytestmark = pytest.mark.board
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
-IDENTITY = Identity("porch", "front", "tiny", "sha256:0")
+IDENTITY = Identity("porch", "tiny", "sha256:0")
 STAGE_MS = {stage: 1.5 for stage in STAGES if stage != "suppress"}
 CLASSES = len(LABELS)
 

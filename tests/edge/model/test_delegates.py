@@ -17,12 +17,13 @@ import pytest
 
 from edge import cli
 from edge.benchmark import result as result_file
+from edge.config import reading
 from edge.errors import ConfigError, DelegateError, ModelError
-from edge.model import delegates, manifest
+from edge.model import delegates, model_file
+from edge.model.backends.litert import LiteRt, compiled_for, load_delegate
 from edge.model.default import default_model_path
 from edge.model.delegates import EDGE_TPU_OP, Delegate
-from edge.model.detector import Detector
-from edge.model.interpreter import Interpreter, load_delegate, needs_edge_tpu
+from edge.model.loaded import load_model
 from edge.verbs import check, inspection
 
 pytestmark = pytest.mark.board
@@ -34,12 +35,13 @@ TELL_HEADS = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from edge.model import manifest
-from edge.model.interpreter import Interpreter
-loaded = Interpreter(manifest.read(Path(sys.argv[1])), delegate="edgetpu:usb:1")
+from edge.model import model_file
+from edge.model.loaded import load_model
+loaded = load_model(model_file.read(Path(sys.argv[1])), delegate="edgetpu:usb:1")
 heads = loaded.output_buffers()
-pixels = np.arange(np.prod(loaded.spec.input.shape)).astype(np.int8)
-loaded.invoke(pixels.reshape(loaded.spec.input.shape), out=heads)
+buffer = loaded.input_buffers()[0]
+buffer.tensor.flat = np.arange(buffer.tensor.size).astype(np.int8)
+loaded.invoke(buffer, out=heads)
 print(json.dumps(heads["classes"].ravel().tolist()))
 """
 
@@ -144,9 +146,9 @@ def test_options_reach_the_library_and_its_refusal_is_told(library, capfd):
 def test_a_compiled_model_is_told_from_others(models):
     plain, compiled = models
 
-    assert not needs_edge_tpu(plain)
-    assert needs_edge_tpu(compiled)
-    assert not needs_edge_tpu(manifest.read(default_model_path()))
+    assert compiled_for(plain) == "cpu"
+    assert compiled_for(compiled) == "edgetpu"
+    assert compiled_for(model_file.read(default_model_path())) == "cpu"
 
 
 def test_the_library_runs_the_compiled_op(library, models):
@@ -159,14 +161,14 @@ def test_the_library_runs_the_compiled_op(library, models):
 
 def test_a_compiled_model_on_the_cpu_says_which_delegate_to_set(models):
     with pytest.raises(DelegateError, match=r'compiled for an Edge TPU: .* delegate = "edgetpu"'):
-        Interpreter(models[1])
+        load_model(models[1])
 
 
 def test_a_model_that_was_not_compiled_is_not_left_to_the_cpu():
-    file = manifest.read(default_model_path())
+    file = model_file.read(default_model_path())
 
     with pytest.raises(DelegateError, match="not compiled for an Edge TPU"):
-        Detector(file, delegate="edgetpu")
+        load_model(file, delegate="edgetpu")
 
 
 def test_a_delegate_of_the_command_line_runs_the_model(library, models, red):
@@ -216,13 +218,14 @@ def test_check_finds_the_library_and_opens_no_device(library, models, tmp_path):
 def test_check_names_what_a_delegate_lacks(models, tmp_path):
     path = tmp_path / "device.toml"
     path.write_text(f'[model]\nfile = "{models[1].path}"\ndelegate = "edgetpu"\n')
-    assert "sudo apt install" in " ".join(check.faults(path))
+    assert "sudo apt install" in " ".join(check.faults(reading.load(path, {})))
 
     path.write_text(f'[model]\nfile = "{models[0].path}"\ndelegate = "edgetpu"\n')
-    assert "not compiled for an Edge TPU" in " ".join(check.faults(path))
+    assert "not compiled for an Edge TPU" in " ".join(check.faults(reading.load(path, {})))
 
     path.write_text('[model]\ndelegate = "gpu"\n')
-    assert "[model] delegate: expected a delegate" in check.faults(path)[0]
+    with pytest.raises(ConfigError, match=r"\[model\] delegate: expected a delegate"):
+        reading.load(path, {})
 
 
 def test_inspect_shows_a_compiled_model_without_its_delegate(models):
@@ -276,7 +279,7 @@ def test_a_compiled_model_of_another_tool_says_what_to_do(tmp_path):
     path.write_bytes(factories.FLATBUFFER + EDGE_TPU_OP.encode() + bytes(16))
 
     with pytest.raises(ModelError, match="compiled for an Edge TPU by something else; compile"):
-        manifest.read(path)
+        model_file.read(path)
 
 
 @pytest.mark.assets
@@ -291,6 +294,6 @@ def test_what_the_real_compiler_made_is_known_as_that(name, assets, models):
     flatbuffer = (assets / "models" / "refused" / name).read_bytes()
     file = factories.model_file(flatbuffer=flatbuffer, manifest=models[0].manifest, anchors=None)
 
-    assert needs_edge_tpu(file)
+    assert compiled_for(file) == "edgetpu"
     with pytest.raises(DelegateError, match="compiled for an Edge TPU"):
-        Interpreter(file)
+        LiteRt(file).allocate()

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 
 import cv2
 import factories
@@ -9,22 +10,20 @@ import numpy as np
 import pytest
 from reference import tiny_segmenter
 
-from edge import app
+from edge import app, cli, running
 from edge.capture.latest import CaptureThread
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.config import reading as config
-from edge.demo.subscriber import summarize
+from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError
-from edge.model import manifest
-from edge.model.default import default_model_path
-from edge.model.detector import Detector
-from edge.model.heads import SegmentationHead
-from edge.model.segmenter import Segmenter
-from edge.pipeline import Pipeline
+from edge.model import model_file
+from edge.model.loaded import load_model
+from edge.model.readers import manifest
+from edge.pipeline import Behaviour, Pipeline
 from edge.results.observation import STAGES
-from edge.sinks.memory import MemorySink
-from edge.verbs import check
+from edge.tasks import TASKS, describe
+from edge.terminal.command import FAILED
 
 pytestmark = pytest.mark.board
 
@@ -41,7 +40,7 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def segmenter(path):
-    return Segmenter(manifest.read(path))
+    return load_model(model_file.read(path))
 
 
 def striped(width, height):
@@ -61,7 +60,7 @@ def striped(width, height):
     ],
 )
 def test_each_cell_of_the_frame_has_the_class_that_lies_there(segmenter, size_wh, shape):
-    seen = segmenter.segment(striped(*size_wh))
+    seen = segmenter(striped(*size_wh))
     assert (seen.class_ids.shape, seen.size_wh) == (shape, size_wh)
     half = shape[1] // 2
     assert (seen.class_ids[:, : half - 1] == BLUE).all()
@@ -69,23 +68,29 @@ def test_each_cell_of_the_frame_has_the_class_that_lies_there(segmenter, size_wh
 
 
 def run(model, *, frames):
-    sink = MemorySink()
+    observations = []
+    tally = TASKS[model.task].tally(model.description)
+
+    def keep(seen):
+        observations.append(replace(seen, result=seen.result.copy()))
+        tally.add(seen.result)
+
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
-        capture = CaptureThread(source, model.input_buffers())
+        capture = CaptureThread(source, model.input_buffers(), camera="door")
         capture.start()
         try:
-            pipeline = Pipeline(capture, model, [sink])
+            pipeline = Pipeline(capture, Behaviour(model), [keep])
             pipeline.run(max_frames=frames)
         finally:
             capture.stop()
-    return sink.observations, pipeline.times.summary()
+    return observations, replace(pipeline.times.summary(), seen=tally.text())
 
 
 def test_overlapping_the_stages_changes_no_map(segmenter):
     observations, _ = run(segmenter, frames=12)
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         for seen in observations:
-            alone = segmenter.segment(source.read(None))
+            alone = segmenter(source.read(None).pixels)
             assert (seen.result.class_ids == alone.class_ids).all()
     assert len(observations) == 12
 
@@ -101,27 +106,24 @@ def test_a_segmenter_has_no_time_for_a_stage_that_it_does_not_have(segmenter):
 def test_the_summary_has_the_mean_area_of_each_class(segmenter):
     observations, summary = run(segmenter, frames=5)
     areas = np.mean([seen.result.area_ratios(3) for seen in observations], axis=0)
-    assert summary.area_ratios[:3] == pytest.approx(areas)
-    assert sum(summary.area_ratios) == pytest.approx(1)
-    assert summary.detections == 0
-    text = app.seen_text(summary, segmenter.spec.manifest)
-    assert "red" not in text
-    assert f"blue {areas[BLUE]:.1%}" in text
+    assert areas.sum() == pytest.approx(1)
+    assert "red" not in summary.seen
+    assert f"blue {areas[BLUE]:.1%}" in summary.seen
 
 
 def test_a_run_that_saw_background_only_says_so(segmenter):
     _, summary = run(segmenter, frames=0)
-    assert app.seen_text(summary, segmenter.spec.manifest) == "mean area: background only"
+    assert summary.seen == "mean area: background only"
 
 
 def test_a_frame_leaves_nothing_behind(segmenter):
     image = striped(320, 240)
-    segmenter.segment(image)
+    segmenter(image)
     tracemalloc.start()
-    segmenter.segment(image)
+    segmenter(image)
     before, _ = tracemalloc.get_traced_memory()
     for _ in range(50):
-        segmenter.segment(image)
+        segmenter(image)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 1000
@@ -129,27 +131,22 @@ def test_a_frame_leaves_nothing_behind(segmenter):
 
 def test_the_head_decides_what_a_model_is_opened_as(path):
     settings = config.load(None, {"model": {"file": path}})
-    assert isinstance(app.open_model(settings, app.model_file(settings), threads=1), Segmenter)
+    assert app.open_model(settings, app.model_file(settings), threads=1).task == "segmentation"
     settings = config.load(None, {})
-    assert isinstance(app.open_model(settings, app.model_file(settings), threads=1), Detector)
+    assert app.open_model(settings, app.model_file(settings), threads=1).task == "detection"
 
 
-def test_a_detector_s_file_is_no_segmenter():
-    with pytest.raises(TypeError, match="expected a segmentation head, got ssd"):
-        Segmenter(manifest.read(default_model_path()))
-
-
-def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path):
-    file = manifest.read(path)
+def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path, capsys):
+    file = model_file.read(path)
     wrong = file.manifest.model_copy(update={"labels": ("red", "green")})
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(manifest.append(file.flatbuffer, wrong, None))
     with pytest.raises(ModelError, match=r"2 labels"):
-        Segmenter(manifest.read(broken))
+        load_model(model_file.read(broken))
     settings = tmp_path / "door.toml"
     settings.write_text("[model]\nfile = 'broken.tflite'\n")
-    [fault] = check.faults(settings)
-    assert "2 labels" in fault
+    assert cli.main(["check", str(settings)]) == FAILED
+    assert "2 labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("class_map", [True, False], ids=["with map", "areas only"])
@@ -164,14 +161,14 @@ def test_edge_run_writes_a_line_for_each_image(path, tmp_path, capfdbinary, clas
             "output": {"class_map": class_map},
         }
     )
-    summary = app.run(settings)
+    summary = running.run(settings)
     lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert summary.frames == len(lines) == 2
     assert [line["frame"]["width_px"] for line in lines] == [320, 640]
     assert all(("class_map" in line) is class_map for line in lines)
     assert {area["label"] for area in lines[0]["areas"]} == {"green", "blue"}
     areas = {area["label"]: area["area_ratio"] for area in lines[0]["areas"]}
-    assert f"blue {areas['blue']:.1%}" in summarize(lines[0])
+    assert f"blue {areas['blue']:.1%}" in dict(describe("edge/a/b/segmentation", lines[0])).values()
 
 
 @pytest.mark.assets
@@ -190,7 +187,7 @@ def test_a_real_portrait_net_finds_the_same_person_as_float_and_as_int8(assets, 
         )
         flatbuffer = (assets / "models" / "portrait_unet" / f"{name}.tflite").read_bytes()
         model.write_bytes(manifest.append(flatbuffer, described, None))
-        seen = Segmenter(manifest.read(model)).segment(image)
+        seen = load_model(model_file.read(model))(image)
         is_person.append(seen.class_ids == 1)
     exact, quantized = is_person
     iou = (exact & quantized).sum() / (exact | quantized).sum()

@@ -10,27 +10,32 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 from broker import Certificate, Listener, Mosquitto
-from factories import observation
+from factories import message
 from waiting import eventually
 
-from edge.sinks.pace import Pace
+from edge.sinks.mqtt import Pace
+from edge.sinks.outbox import Tally
 
 pytestmark = pytest.mark.broker
 
 DETECTIONS = "edge/porch/front/detections"
-STATUS = "edge/porch/front/status"
-PUBLISH_AND_STAY = """
+STATUS = "edge/porch/status"
+SEND_AND_STAY = """
 import sys, time
-from factories import encoder, observation
-from edge.sinks.mqtt import MqttSettings, MqttSink
+from factories import message
+from edge.config.mqtt import Mqtt
+from edge.sinks.mqtt import MqttSink
 
-sink = MqttSink(MqttSettings("127.0.0.1", int(sys.argv[1]), "edge-killed"), encoder())
-sink.publish(observation())
+sink = MqttSink(Mqtt(url="mqtt://127.0.0.1:" + sys.argv[1]), "porch", client_id="edge-killed")
+sink.send(message())
 time.sleep(60)
 """
+# OpenSSL's spelling of 2020, and of a year that no certificate here is of age in.
+LONG_AGO, FAR_AHEAD = ("200101000000Z", "200102000000Z"), ("400101000000Z", "400102000000Z")
 
 
 @pytest.fixture
@@ -78,22 +83,22 @@ def encrypted(open_broker, own):
         yield broker, own.certificate
 
 
-def test_observations_arrive_at_another_client_between_online_and_offline(broker, open_sink):
+def test_messages_arrive_at_another_client_between_online_and_offline(broker, open_sink):
     with Listener(broker.port) as listener:
         sink = open_sink(broker.port)
         for number in range(500):
-            sink.publish(observation(number))
+            sink.send(message(number))
         assert sink.close(10) == 0
         assert eventually(lambda: listener.payloads(STATUS) == [b"online", b"offline"])
         assert sequences(listener.payloads(DETECTIONS)) == list(range(500))
-    assert sink.counters().published == 500
+    assert sink.tally().settled == 500
 
 
 def test_who_comes_later_finds_the_status_retained(broker, open_sink):
     sink = open_sink(broker.port)
-    assert eventually(lambda: sink.counters().connected)
-    sink.publish(observation())
-    assert eventually(lambda: sink.counters().published)
+    assert eventually(lambda: sink.connected)
+    sink.send(message())
+    assert eventually(lambda: sink.tally().settled)
     with Listener(broker.port) as listener:
         assert eventually(lambda: (STATUS, b"online", True) in listener.messages)
         assert not listener.payloads(DETECTIONS)
@@ -104,7 +109,7 @@ def test_who_comes_later_finds_the_status_retained(broker, open_sink):
 
 def test_the_broker_says_offline_within_a_second_of_a_kill(broker, root):
     program = subprocess.Popen(
-        [sys.executable, "-c", PUBLISH_AND_STAY, str(broker.port)],
+        [sys.executable, "-c", SEND_AND_STAY, str(broker.port)],
         env={"PYTHONPATH": f"{root}:{root / 'tests' / 'support'}"},
     )
     with Listener(broker.port) as listener:
@@ -122,28 +127,27 @@ def test_the_broker_says_offline_within_a_second_of_a_kill(broker, root):
 def test_five_restarts_leave_nothing_unacknowledged(broker, open_sink, end):
     sink, number = open_sink(broker.port), 0
     for restart in range(5):
-        assert eventually(lambda before=restart: sink.counters().connects > before)
+        assert eventually(lambda before=restart: sink.connects > before)
         for _ in range(100):
-            sink.publish(observation(number))
+            sink.send(message(number))
             number += 1
             time.sleep(0.001)
         getattr(broker, end)()
         for _ in range(50):
-            sink.publish(observation(number))
+            sink.send(message(number))
             number += 1
         broker.start()
     assert sink.close(10) == 0
-    counters = sink.counters()
-    assert (counters.published, counters.dropped) == (number, 0)
-    assert counters.connects == 6
+    assert sink.tally() == Tally(number, 0, 0)
+    assert sink.connects == 6
 
 
 def test_online_is_said_again_to_a_broker_that_forgot_it(broker, open_sink):
     sink = open_sink(broker.port)
-    assert eventually(lambda: sink.counters().connected)
+    assert eventually(lambda: sink.connected)
     broker.kill()
     broker.start()
-    assert eventually(lambda: sink.counters().connects == 2)
+    assert eventually(lambda: sink.connects == 2)
     with Listener(broker.port) as listener:
         assert eventually(lambda: listener.payloads(STATUS) == [b"online"])
 
@@ -152,35 +156,39 @@ def test_the_newest_that_fit_arrive_when_the_broker_appears(open_broker, open_si
     broker = open_broker()
     sink = open_sink(broker.port, outbox_messages=200, pace=Pace(base_s=1.5, cap_s=1.5))
     for number in range(1000):
-        sink.publish(observation(number))
+        sink.send(message(number))
     with broker, Listener(broker.port) as listener:
-        assert eventually(lambda: sink.counters().published == 200)
+        assert eventually(lambda: sink.tally().settled == 200)
         assert eventually(lambda: len(listener.payloads(DETECTIONS)) == 200)
         assert sequences(listener.payloads(DETECTIONS)) == list(range(800, 1000))
-        assert sink.counters().dropped == 800
-    assert any("200 results waited and go out now, 800 older ones" in line for line in log_lines())
+        assert sink.tally().dropped == 800
+    assert any(
+        "200 results waited and go out now, 800 were dropped" in line for line in log_lines()
+    )
 
 
-def test_a_second_client_with_the_same_id_ends_in_patience(broker, open_sink):
-    slow_down = Pace(base_s=0.2, cap_s=30)
-    first, second = (open_sink(broker.port, pace=slow_down) for _ in range(2))
-    time.sleep(4)
-    # With ceilings of 0.2, 0.4, 0.8, ... s the waits of two soon exceed the four seconds.
-    assert first.counters().connects + second.counters().connects <= 24
+def test_a_message_over_the_brokers_limit_keeps_no_other_back(open_broker, open_sink, log_lines):
+    with open_broker("max_packet_size 1000") as broker:
+        sink = open_sink(broker.port)
+        for number in range(90):
+            sink.send(message(number) if number != 40 else message(payload=b"x" * 1172))
+        assert eventually(lambda: sink.tally() == Tally(89, 1, 0))
+        assert sink.connects <= 4
+    assert any("over a message of 1172 bytes to" in line for line in log_lines())
 
 
 def test_the_right_password_opens(guarded, open_sink, password_file):
     password_file.write_text("s3cret\n")
-    sink = open_sink(guarded.port, username="edge", password_file=password_file)
-    sink.publish(observation())
+    sink = open_sink(guarded.port, user="edge", password_file=password_file)
+    sink.send(message())
     assert sink.close(10) == 0
 
 
 def test_a_wrong_password_is_tried_seldom_and_told_to_nobody(
     guarded, open_sink, password_file, log_lines
 ):
-    sink = open_sink(guarded.port, pace=Pace(), username="edge", password_file=password_file)
-    sink.publish(observation())
+    sink = open_sink(guarded.port, pace=Pace(), user="edge", password_file=password_file)
+    sink.send(message())
     time.sleep(2.5)
     # The next try is due ten seconds after the first.
     assert guarded.log.count("not authorised") == 1
@@ -198,19 +206,19 @@ def test_a_trusted_certificate_opens(open_broker, open_sink, tmp_path):
     with encrypted(open_broker, Certificate.make(tmp_path / "own")) as (broker, ca_file):
         sink = open_sink(broker.port, tls=True, ca_file=ca_file)
         for number in range(300):
-            sink.publish(observation(number))
+            sink.send(message(number))
         assert sink.close(10) == 0
-        assert sink.counters().published == 300
+        assert sink.tally().settled == 300
 
 
 def test_a_foreign_certificate_is_refused(open_broker, open_sink, tmp_path, log_lines):
     foreign = Certificate.make(tmp_path / "foreign")
     with encrypted(open_broker, Certificate.make(tmp_path / "own")) as (broker, _):
         sink = open_sink(broker.port, tls=True, ca_file=foreign.certificate)
-        sink.publish(observation())
+        sink.send(message())
         assert eventually(log_lines)
         assert sink.close(0.2) == 1
-        assert sink.counters().connects == 0
+        assert sink.connects == 0
     assert f"the certificate of 127.0.0.1:{broker.port} is not trusted" in log_lines()[0]
     assert "signed it and that it names 127.0.0.1" in log_lines()[0]
 
@@ -220,13 +228,13 @@ def test_a_certificate_for_another_name_is_refused(open_broker, open_sink, tmp_p
     with encrypted(open_broker, own) as (broker, ca_file):
         sink = open_sink(broker.port, tls=True, ca_file=ca_file)
         assert eventually(log_lines)
-        assert sink.counters().connects == 0
+        assert sink.connects == 0
     assert "is not trusted (IP address mismatch" in log_lines()[0]
 
 
 def test_tls_with_a_broker_that_has_none_does_not_fall_back(broker, open_sink, log_lines):
     sink = open_sink(broker.port, tls=True)
-    sink.publish(observation())
+    sink.send(message())
     assert eventually(log_lines)
     assert sink.close(0.2) == 1
     assert f"127.0.0.1:{broker.port} answers, but not in TLS" in log_lines()[0]
@@ -240,3 +248,33 @@ def test_no_tls_with_a_broker_that_wants_it_is_told_apart(
         assert eventually(log_lines)
     assert "answers, but not as an MQTT broker" in log_lines()[0]
     assert "mqtts://" in log_lines()[0]
+
+
+@pytest.mark.parametrize(
+    ("dates", "found"),
+    [
+        (LONG_AGO, "(certificate has expired); it holds from Jan  1 00:00:00 2020 GMT to Jan  2"),
+        (FAR_AHEAD, "(certificate is not yet valid); it holds from Jan  1 00:00:00 2040 GMT to"),
+    ],
+    ids=["expired", "not yet valid"],
+)
+def test_a_certificate_out_of_its_time_is_named_with_its_dates_and_the_clock(
+    open_broker, open_sink, tmp_path, log_lines, *, dates, found
+):
+    own = Certificate.make(tmp_path / "own", dates=dates)
+    with encrypted(open_broker, own) as (broker, ca_file):
+        sink = open_sink(broker.port, tls=True, ca_file=ca_file)
+        assert eventually(log_lines)
+        assert sink.connects == 0
+    assert found in log_lines()[0]
+    assert f"this machine's clock says {datetime.now(timezone.utc):%b %d %H}" in log_lines()[0]
+    assert "set the clock (check with: timedatectl), or renew the certificate" in log_lines()[0]
+
+
+def test_a_broker_that_stands_still_is_said_to_give_no_answer(broker, open_sink, quick, log_lines):
+    with broker.standing_still():
+        sink = open_sink(broker.port, pace=replace(quick, answer_s=0.5))
+        sink.send(message())
+        assert eventually(log_lines)
+    assert "takes the call, and has not answered for 0.5 s" in log_lines()[0]
+    assert sink.close(5) == 0

@@ -2,10 +2,13 @@ import drawn_grids
 import factories
 import pytest
 
-from edge.model import manifest
+from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.yolo import YoloGrid, YoloHead
+from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.heads import AnchorFreeGrid, AnchorFreeHead, SegmentationHead, YoloGrid, YoloHead
-from edge.model.interpreter import Interpreter
+from edge.model.loaded import load_model
+from edge.model.readers import manifest
 from edge.verbs import inspection
 
 pytestmark = pytest.mark.board
@@ -13,8 +16,8 @@ pytestmark = pytest.mark.board
 
 @pytest.fixture(scope="module")
 def facts():
-    file = manifest.read(default_model_path())
-    return inspection.describe(file, Interpreter(file).spec)
+    file = model_file.read(default_model_path())
+    return inspection.describe(file, load_model(file).spec)
 
 
 def test_each_tensor_is_described_with_its_role_and_scale(facts):
@@ -101,7 +104,12 @@ def test_a_model_without_calibration_or_accuracy_is_shown_all_the_same(facts):
 )
 def test_the_text_says_of_each_head_how_it_is_decoded(head, shapes, expected):
     spec = drawn_grids.spec_of(head, shapes, classes=3, input_wh=(24, 16))
-    file = factories.model_file(manifest=spec.manifest, anchors=None)
+    file = factories.model_file(
+        manifest=factories.manifest(
+            head=head, outputs=spec.description.outputs, labels=spec.description.labels
+        ),
+        anchors=None,
+    )
     text = inspection.render(inspection.describe(file, spec))
     for line in expected:
         assert line in text

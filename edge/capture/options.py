@@ -1,0 +1,49 @@
+"""What the user asks of a source; each row of the table of sources has its own model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from edge.record import Record
+
+Pixels = Annotated[int, Field(gt=0, le=16384)]
+
+
+def _check_live(realtime: bool | None) -> bool | None:  # noqa: FBT001 - pydantic calls it
+    if realtime is False:
+        raise ValueError("a camera is always live; take realtime = false out")
+    return realtime
+
+
+class SourceOptions(Record):
+    """What is asked of any source, so that one may take another's place in a configuration.
+
+    What a source gives otherwise than asked is logged, as with a camera that has no such size.
+
+    Attributes:
+        size_wh: Width and height to ask for, pixels; `None` takes the source's own, as a file
+            always does.
+        rate_hz: Frames a second to ask a camera for, or at which to give a file's; `None` takes
+            the source's own, and of a file that is not `realtime` as many as are taken.
+        loop: Start a file again at its end; a source without an end has no use for it.
+        realtime: Give frames at their own pace and let late ones drop, or give each one as it is
+            taken; `None` is the source's own way.
+    """
+
+    size_wh: tuple[Pixels, Pixels] | None = None
+    rate_hz: Annotated[float, Field(gt=0, le=1000)] | None = None
+    loop: bool = False
+    realtime: bool | None = None
+
+
+class V4l2Options(SourceOptions):
+    """What may be asked of a camera of the Linux video subsystem.
+
+    Attributes:
+        format: How frames come over the wire; `None` lets the size decide.
+    """
+
+    realtime: Annotated[bool | None, AfterValidator(_check_live)] = None
+    format: Literal["mjpg", "yuyv", "nv12", "grey"] | None = None

@@ -1,0 +1,59 @@
+"""Paths in a configuration: from where they count, and what lies where nothing was found."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from edge.capture.location import anchored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATH_KEYS = (("model", "file"), ("mqtt", "password_file"), ("mqtt", "ca_file"))
+
+
+def anchor_inplace(fields: dict[str, Any], folder: Path) -> None:
+    """Let each path in a configuration count from the folder, and `~` from the user's home.
+
+    Args:
+        fields: Section to key to value, as read.
+        folder: Of the configuration file, absolute.
+    """
+    for section, key in PATH_KEYS:
+        values = fields.get(section)
+        if isinstance(values, dict) and isinstance(values.get(key), str):
+            values[key] = folder / os.path.expanduser(values[key])  # noqa: PTH111 - never raises
+    cameras = fields.get("camera")
+    for camera in cameras if isinstance(cameras, list) else [cameras]:
+        if isinstance(camera, dict) and isinstance(camera.get("source"), str):
+            camera["source"] = anchored(camera["source"], folder)
+
+
+def lookalike(path: Path) -> str:
+    """Return, of a path that is not there, a sentence on a name that looks the same; or nothing.
+
+    An accented letter has two spellings in Unicode, macOS and Linux differ in which they write, and
+    a no-break space looks as any other.
+    """
+    if "\0" in str(path):
+        return ""
+    missing = next((each for each in (*reversed(path.parents), path) if not each.exists()), None)
+    if missing is None:
+        return ""
+    try:
+        names = os.listdir(missing.parent)  # noqa: PTH208 - names are enough
+    except OSError:
+        return ""
+    same = [name for name in names if _plain(name) == _plain(missing.name)]
+    if not same:
+        return ""
+    return (
+        f"; {missing.parent} has {same[0]!r}, spelled {same[0]!a} and not "
+        f"{missing.name!a}: copy its name from there"
+    )
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).strip().casefold()

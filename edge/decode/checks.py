@@ -1,0 +1,80 @@
+"""Whether a described head fits the outputs of its model: what the kinds of heads share.
+
+What is refused would fail on the first frame, or lie on every one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edge.model.description import Description
+    from edge.model.spec import ModelSpec, TensorSpec
+
+GRID_AXES = 4  # batch, row, column, channel
+# What a decoder reads; a class map of `argmax` may have any integers.
+RAW_DTYPES = tuple(map(np.dtype, (np.int8, np.uint8, np.int16, np.float16, np.float32)))
+
+
+class Misfit(ValueError):  # noqa: N818 - what does not fit; whoever knows the file makes an error of it
+    """The description and the tensors disagree; the text names both sides, but no file."""
+
+
+def expect_roles(spec: ModelSpec, wanted: set[str], *, head: str) -> None:
+    """Refuse other output roles than a head has."""
+    if spec.outputs.keys() != wanted:
+        raise Misfit(
+            f"{head} has the output roles {' and '.join(sorted(wanted))}, the description names "
+            f"{', '.join(sorted(spec.outputs)) or 'none'}"
+        )
+
+
+def expect_grid_roles(spec: ModelSpec, named: list[list[str]], *, head: str) -> None:
+    """Refuse roles that two outputs of the grids share, and those that do not match the outputs."""
+    flat = [role for names in named for role in names]
+    shared = sorted(role for role in set(flat) if flat.count(role) > 1)
+    if shared:
+        raise Misfit(
+            f"{head} has output roles of their own for each grid, the description names "
+            f"{shared[0]} twice"
+        )
+    expect_roles(spec, set(flat), head=f"{head} with these grids")
+
+
+def expect_raw(spec: ModelSpec) -> None:
+    """Refuse outputs of a dtype that no decoder reads."""
+    for role, output in spec.outputs.items():
+        if output.dtype not in RAW_DTYPES:
+            raise Misfit(
+                f"output {role} is {output.dtype}, but a decoder reads "
+                f"{', '.join(map(str, RAW_DTYPES))}"
+            )
+
+
+def expect_no_anchors(description: Description) -> None:
+    """Refuse anchors of their own beside a head that has none, or has them in its schema."""
+    if description.anchors is not None:
+        raise Misfit(
+            "only an SSD head has anchors in a file of their own, the head is "
+            f"{description.head.kind}"
+        )
+
+
+def expect_shape(spec: ModelSpec, role: str, shape: tuple[int, ...], *, reason: str) -> None:
+    """Refuse an output of another shape than the head needs."""
+    if spec.outputs[role].shape != shape:
+        raise Misfit(f"output {role} is {spec.outputs[role].shape}, but {reason} need {shape}")
+
+
+def grid_cells(role: str, output: TensorSpec) -> tuple[int, int]:
+    """Return the rows and columns of a grid."""
+    if len(output.shape) != GRID_AXES or min(output.shape) < 1:
+        raise Misfit(f"output {role} is {output.shape}, but a grid is (1, rows, columns, channels)")
+    return output.shape[1], output.shape[2]
+
+
+def cells_text(output: TensorSpec) -> str:
+    """Return the width and height of a grid for people."""
+    return f"{output.shape[2]} x {output.shape[1]}"

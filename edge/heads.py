@@ -1,0 +1,101 @@
+"""The kinds of heads: what a model's outputs may mean, and who knows it. A new kind is a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from pydantic import BeforeValidator, SerializeAsAny
+from pydantic_core import PydanticCustomError, PydanticKnownError
+
+from edge.decode import anchor_free, segmentation, ssd, yolo
+from edge.model.description import HeadSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.clock import StageClock
+    from edge.model.description import Thresholds
+    from edge.model.spec import ModelSpec, Tensors
+    from edge.placement import Placement
+    from edge.results.observation import Result
+
+
+class Decoder(Protocol):
+    """Turns the raw outputs of one frame into what they mean."""
+
+    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Result:
+        """Return what was seen, on the source frame; borrowed until the next call.
+
+        Args:
+            tensors: Output role to raw tensor, of the spec's shapes and dtypes; read only.
+            placement: Where the frame lies in the input.
+            clock: Told when each stage is over, `decode` at least.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One kind of head.
+
+    Attributes:
+        schema: What a description says of it.
+        check: Compares it with the model's tensors, labels and anchors; raises `Misfit`.
+        decoder: Makes what decodes it, with buffers of its own.
+        task: What it is for, a key of `edge.tasks.TASKS`.
+        describe: What `edge inspect` says of it, rows of a word and a text.
+        reads_input: The decoder's tensors hold the input tensor too, under `input`.
+    """
+
+    schema: type[HeadSchema]
+    check: Callable[[ModelSpec], None]
+    decoder: Callable[[ModelSpec, Thresholds], Decoder]
+    task: str
+    describe: Callable[[ModelSpec], list[tuple[str, str]]]
+    reads_input: bool = False
+
+
+HEADS = {
+    "ssd": Head(ssd.SsdHead, ssd.check, ssd.SsdDecoder, "detection", ssd.describe),
+    "yolo": Head(yolo.YoloHead, yolo.check, yolo.YoloDecoder, "detection", yolo.describe),
+    "anchor_free": Head(
+        anchor_free.AnchorFreeHead,
+        anchor_free.check,
+        anchor_free.AnchorFreeDecoder,
+        "detection",
+        anchor_free.describe,
+    ),
+    "segmentation": Head(
+        segmentation.SegmentationHead,
+        segmentation.check,
+        segmentation.SegmentationDecoder,
+        "segmentation",
+        segmentation.describe,
+    ),
+}
+
+
+def task_of(head: HeadSchema) -> str:
+    """Return what a head is for, a key of `edge.tasks.TASKS`."""
+    return HEADS[head.kind].task
+
+
+def _validated(value: Any) -> Any:  # noqa: ANN401 - what stands in a file
+    """Return a head of the schema that its kind names."""
+    if isinstance(value, HeadSchema):
+        return value
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind is None:
+        raise PydanticKnownError("union_tag_not_found", {"discriminator": "'kind'"})
+    row = HEADS.get(kind) if isinstance(kind, str) else None
+    if row is None:
+        raise PydanticCustomError(
+            "unknown_head",
+            "expected a head of kind {known}, found {kind}; update edge-vision",
+            {"known": ", ".join(HEADS), "kind": repr(kind)},
+        )
+    return row.schema.model_validate(value)
+
+
+# The field of a record that holds a head of any kind.
+AnyHead = Annotated[SerializeAsAny[HeadSchema], BeforeValidator(_validated)]

@@ -1,0 +1,1 @@
+"""What invokes models: one module a runtime."""

@@ -1,0 +1,300 @@
+"""The only place that knows LiteRT: load a model file, invoke it, copy its outputs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge.errors import DelegateError, DependencyError, ModelError
+from edge.model import delegates
+from edge.model.delegates import CPU, DELEGATES, Delegate
+from edge.model.quant import Quant
+from edge.model.spec import TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge.model.model_file import ModelFile
+    from edge.model.spec import ModelSpec, Tensors
+
+# First what a new board installs, then the package it succeeded (Python <= 3.11, numpy < 2).
+RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
+NUMPY_2 = 2
+STDERR = 2
+# Of "Created TensorFlow Lite XNNPACK delegate for CPU.", which would stand before every result.
+NOTICE = b"INFO: "
+_stderr_lock = threading.Lock()
+
+
+def runtime_module() -> Any:  # noqa: ANN401
+    """Import and return the interpreter module of whichever runtime is installed.
+
+    Raises:
+        DependencyError: None is, or tflite-runtime stands beside numpy 2, where it cannot work.
+    """
+    for name in RUNTIMES:
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name.partition(".")[0]:
+                raise
+            continue
+        if name.startswith("tflite_runtime") and int(np.__version__.split(".")[0]) >= NUMPY_2:
+            raise DependencyError(
+                f"tflite-runtime needs numpy < 2, found {np.__version__}; "
+                "type: pip install 'numpy<2' 'opencv-python-headless<4.12'"
+            )
+        return module
+    raise DependencyError("no LiteRT runtime is installed; type: pip install ai-edge-litert")
+
+
+def runtime_name() -> str:
+    """Return the package that invokes models here, such as `ai_edge_litert`."""
+    return str(runtime_module().__name__.partition(".")[0])
+
+
+def open_interpreter(flatbuffer: bytes, path: Path, *, threads: int, **options: Any) -> Any:  # noqa: ANN401
+    """Return a bare runtime interpreter with its tensors allocated.
+
+    Args:
+        flatbuffer: The model; LiteRT borrows it, so the caller must keep it alive.
+        path: For messages.
+        threads: Of the XNNPACK delegate, >= 1.
+        options: Passed on, such as `experimental_preserve_all_tensors`.
+
+    Raises:
+        ModelError: The runtime refuses the model.
+        DelegateError: The model was compiled for an Edge TPU, and no delegate is among the options.
+    """
+    interpreter = _unallocated(flatbuffer, path, num_threads=threads, **options)
+    with _as_sentences(path, delegated=bool(options.get("experimental_delegates"))):
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def _unallocated(flatbuffer: bytes, path: Path, **options: Any) -> Any:  # noqa: ANN401
+    with _as_sentences(path):
+        return runtime_module().Interpreter(model_content=flatbuffer, **options)
+
+
+@contextlib.contextmanager
+def _without_notices() -> Iterator[None]:
+    """Keep LiteRT's lines of level INFO from stderr; all others follow when the block ends.
+
+    Python has no switch for them. What other threads write meanwhile is passed on as well.
+    """
+    with _stderr_lock:
+        try:
+            stderr, caught = os.dup(STDERR), os.memfd_create("notices")
+        except (OSError, AttributeError):  # a closed stderr, or a system without such files
+            yield
+            return
+        os.dup2(caught, STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, STDERR)
+            os.close(stderr)
+            with os.fdopen(caught, "rb") as lines:
+                lines.seek(0)
+                kept = b"".join(line for line in lines if not line.startswith(NOTICE))
+            with contextlib.suppress(OSError):  # a full disk behind stderr
+                os.write(STDERR, kept)
+
+
+@contextlib.contextmanager
+def _as_sentences(path: Path, *, delegated: bool = False) -> Iterator[None]:
+    try:
+        with _without_notices():
+            yield
+    except (ValueError, RuntimeError) as error:
+        for kind in DELEGATES.values():
+            if kind.compiled_op and kind.compiled_op in str(error) and not delegated:
+                raise DelegateError(f"{path}: {kind.choose}") from error
+        text = f"{path}: {runtime_name()} cannot load this model: {_reason(error)}"
+        raise ModelError(f"{text}; convert it again") from error
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "no reason given")
+
+
+def load_delegate(delegate: Delegate) -> Any:  # noqa: ANN401
+    """Return a delegate as the runtime has it, its device opened.
+
+    Raises:
+        DelegateError: The library is missing, or found no device that it can use.
+    """
+    delegates.check_library(delegate)
+    try:
+        return runtime_module().load_delegate(delegate.library, delegate.options)
+    except ValueError as error:
+        # LiteRT's own line is the first, the library's are behind it.
+        raise delegates.refused(delegate, " ".join(str(error).split("\n")[1:]).strip()) from error
+
+
+def compiled_for(file: ModelFile) -> str:
+    """Return the delegate that a model was compiled for, a key of `DELEGATES`; `cpu` for none.
+
+    Raises:
+        ModelError: The runtime refuses the model.
+    """
+    names = [kind.compiled_op for kind in DELEGATES.values() if kind.compiled_op]
+    # Looking for the name takes 1 ms, and spares all other models the second interpreter.
+    if not any(name.encode() in file.flatbuffer for name in names):
+        return CPU
+    runtime = _unallocated(file.flatbuffer, file.path)
+    ops = runtime._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
+    needed = {delegates.needed_for(op["op_name"]) for op in ops} - {CPU}
+    return needed.pop() if needed else CPU
+
+
+def check_delegate(file: ModelFile, delegate: Delegate) -> None:
+    """Refuse a model that a delegate would leave to the CPU without a word.
+
+    Raises:
+        DelegateError: It would.
+    """
+    kind = delegate.kind
+    if kind.compiled_op and DELEGATES[compiled_for(file)] != kind:
+        advice = kind.compile.format(name=f'"{delegate.name}"')
+        raise DelegateError(f"{file.path}: {advice}")
+
+
+def tensor_spec(detail: dict[str, Any]) -> TensorSpec:
+    """Return one row of `get_input_details` or `get_output_details` as a `TensorSpec`."""
+    scale, zero_point = detail["quantization"]
+    return TensorSpec(
+        name=detail["name"],
+        index=detail["index"],
+        shape=tuple(int(side) for side in detail["shape"]),
+        dtype=np.dtype(detail["dtype"]),
+        quant=Quant(float(scale), int(zero_point)) if scale else Quant(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One op of a model's main graph.
+
+    Attributes:
+        number: Its place in the graph.
+        kind: LiteRT's name, such as `CONV_2D`.
+        inputs: Numbers of the tensors that an earlier op or the caller fills, each once.
+        outputs: Tensor numbers.
+        output_name: Of its first output.
+        output_shape: Of that.
+    """
+
+    number: int
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    output_name: str
+    output_shape: tuple[int, ...]
+
+
+def list_ops(file: ModelFile) -> tuple[Op, ...]:
+    """Return the ops of a model in their order, as they are before a delegate takes them over.
+
+    Raises:
+        ModelError: The runtime refuses the model.
+    """
+    plain = runtime_module().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    runtime = open_interpreter(
+        file.flatbuffer, file.path, threads=1, experimental_op_resolver_type=plain
+    )
+    tensors = {detail["index"]: detail for detail in runtime.get_tensor_details()}
+    filled = {detail["index"] for detail in runtime.get_input_details()}
+    ops = []
+    for detail in runtime._get_ops_details():  # noqa: SLF001 - what LiteRT's own analyzer calls
+        outputs = tuple(int(index) for index in detail["outputs"])
+        first = tensors[outputs[0]]
+        ops.append(
+            Op(
+                number=int(detail["index"]),
+                kind=str(detail["op_name"]),
+                inputs=tuple(dict.fromkeys(int(i) for i in detail["inputs"] if i in filled)),
+                outputs=outputs,
+                output_name=first["name"],
+                output_shape=tuple(int(side) for side in first["shape"]),
+            )
+        )
+        filled.update(outputs)
+    return tuple(ops)
+
+
+class LiteRt:
+    """A model in LiteRT; one thread at a time may use it.
+
+    Args:
+        file: A verified model file.
+        threads: Of the XNNPACK delegate, >= 1.
+        delegate: What runs the model, as `edge.model.delegates.parse` takes it.
+
+    Raises:
+        ConfigError: There is no delegate of that name.
+        ModelError: The runtime refuses the model.
+        DelegateError: The delegate cannot be loaded, or the model is not made for it.
+    """
+
+    def __init__(self, file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> None:
+        self._delegate = delegates.parse(delegate)
+        check_delegate(file, self._delegate)
+        loaded = [load_delegate(self._delegate)] if self._delegate else None
+        self._path = file.path
+        self._flatbuffer = file.flatbuffer  # LiteRT borrows it
+        self._runtime = _unallocated(
+            file.flatbuffer, file.path, num_threads=threads, experimental_delegates=loaded
+        )
+
+    def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
+        """Return the inputs and outputs, as the file declares them before `allocate`."""
+        return (
+            [tensor_spec(detail) for detail in self._runtime.get_input_details()],
+            [tensor_spec(detail) for detail in self._runtime.get_output_details()],
+        )
+
+    def allocate(self) -> None:
+        """Take the memory that the tensors need.
+
+        Raises:
+            ModelError: The runtime refuses the model.
+            DelegateError: The model was compiled for a delegate, and none runs it.
+        """
+        with _as_sentences(self._path, delegated=bool(self._delegate)):
+            self._runtime.allocate_tensors()
+
+    def invoke(self, tensor: NDArray[Any], spec: ModelSpec, *, out: Tensors) -> None:
+        """Run the model on one input and copy its outputs by role; the GIL is free meanwhile.
+
+        Raises:
+            DelegateError: The delegate's device failed.
+        """
+        self._runtime.set_tensor(spec.input.index, tensor)  # 6 µs for 270 kB
+        self.invoke_bare()
+        for role, output in spec.outputs.items():
+            # The view lives for this line only: LiteRT refuses to invoke while one is held.
+            np.copyto(out[role], self._runtime.tensor(output.index)())
+
+    def invoke_bare(self) -> None:
+        """Run the model on whatever its input holds.
+
+        Raises:
+            DelegateError: The delegate's device failed.
+        """
+        try:
+            self._runtime.invoke()
+        except RuntimeError as error:
+            if not self._delegate:
+                raise
+            raise delegates.lost(self._delegate, _reason(error)) from error

@@ -1,0 +1,132 @@
+"""Who a model is: what preprocess and decode must know of it, whoever wrote that down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from pydantic import Field
+
+from edge.record import PositiveFloat, PositiveInt, Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+HeadT = TypeVar("HeadT", bound="HeadSchema")
+
+MAX_DETECTIONS = 100
+# Of a COCO scene with some 7 objects, 20-30 candidates pass a score of 0.5; of random weights, 130.
+MIN_CANDIDATES = 256
+# So that overlapping candidates leave room for as many detections as were asked for.
+CANDIDATES_PER_DETECTION = 2
+
+
+class InputTransform(Record):
+    """How a frame becomes the input tensor: resize, colour order, then ``(pixel - mean) / std``.
+
+    Attributes:
+        size_wh: Width and height of the input tensor, pixels.
+        color: Channel order that the model was trained on.
+        mean: Per channel, in pixel values 0..255, in the order of `color`.
+        std: Per channel, in pixel values, > 0.
+        resize: `stretch` fills the input; `letterbox` keeps the aspect, centred.
+        padding: Pixel value of the letterbox bars, before the normalisation.
+    """
+
+    size_wh: tuple[PositiveInt, PositiveInt]
+    color: Literal["rgb", "bgr"]
+    mean: tuple[float, float, float]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    resize: Literal["letterbox", "stretch"]
+    padding: Annotated[int, Field(ge=0, le=255)] = 114
+
+
+class HeadSchema(Record):
+    """What the raw outputs of a model mean; each kind stands beside its decoder.
+
+    Every spatial output is laid out as LiteRT has it: batch, row, column, channel.
+
+    Attributes:
+        kind: A key of `edge.heads.HEADS`.
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What may change between two frames of one loaded model.
+
+    Attributes:
+        score: Least score, in [0, 1], compared in float32.
+        iou: Greatest IoU of two detections of a class, in [0, 1].
+        max_detections: Most of one frame, >= 1.
+        max_candidates: Best scores that meet each other in suppression; by default as many as
+            `max_detections` needs.
+    """
+
+    score: float
+    iou: float
+    max_detections: int = MAX_DETECTIONS
+    max_candidates: int | None = None
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates of a frame stay, the best ones."""
+        wanted = max(MIN_CANDIDATES, CANDIDATES_PER_DETECTION * self.max_detections)
+        return wanted if self.max_candidates is None else self.max_candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What preprocess and decode need to know of a model.
+
+    Attributes:
+        name: Of the model, as messages tell it.
+        digest: `sha256:` and the hex digest of the FlatBuffer.
+        input: How a frame becomes the input tensor.
+        outputs: Output role to tensor name, as the interpreter spells it.
+        head: What the outputs mean.
+        labels: Text of each class id; the empty string marks an id that the data set never used.
+        score_threshold: Default of the runtime; a configuration may say otherwise.
+        iou_threshold: Likewise, for suppression.
+        anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w); `None` for heads without.
+    """
+
+    name: str
+    digest: str
+    input: InputTransform
+    outputs: dict[str, str]
+    head: HeadSchema
+    labels: tuple[str, ...]
+    score_threshold: float = 0.5
+    iou_threshold: float = 0.6
+    anchors: NDArray[np.float32] | None = field(default=None, compare=False)
+
+    def head_as(self, schema: type[HeadT]) -> HeadT:
+        """Return the head as what a decoder of its kind takes.
+
+        Raises:
+            TypeError: It is of another kind.
+        """
+        if not isinstance(self.head, schema):
+            wanted = schema.model_fields["kind"].default
+            raise TypeError(f"expected a head of kind {wanted}, got {self.head.kind}")
+        return self.head
+
+    def thresholds(
+        self,
+        *,
+        score: float | None = None,
+        iou: float | None = None,
+        max_detections: int | None = None,
+        max_candidates: int | None = None,
+    ) -> Thresholds:
+        """Return the description's own thresholds where none is given."""
+        return Thresholds(
+            score=self.score_threshold if score is None else score,
+            iou=self.iou_threshold if iou is None else iou,
+            max_detections=MAX_DETECTIONS if max_detections is None else max_detections,
+            max_candidates=max_candidates,
+        )

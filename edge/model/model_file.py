@@ -1,0 +1,135 @@
+"""A model file: its bytes, and who the model is, as one of several readers found it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.errors import ModelError
+from edge.model import structure
+from edge.model.readers import manifest as manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge.model.description import Description
+    from edge.model.readers.manifest import Manifest
+
+# A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
+FLATBUFFER_IDENTIFIER = b"TFL3"
+MANIFEST = "manifest"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file, read and verified.
+
+    Attributes:
+        path: Where it came from, for messages.
+        flatbuffer: The model itself, without what was appended.
+        description: Who the model is.
+        manifest: What else our own manifest says; `None` where another reader described it.
+        read_by: That reader, a key of `READERS`.
+    """
+
+    path: Path
+    flatbuffer: bytes
+    description: Description
+    manifest: Manifest | None = None
+    read_by: str = MANIFEST
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        flatbuffer: bytes,
+        manifest: Manifest,
+        *,
+        anchors: NDArray[np.float32] | None = None,
+    ) -> ModelFile:
+        """Return a file that our own manifest describes."""
+        return cls(path, flatbuffer, manifest.description(anchors), manifest)
+
+    def own_manifest(self) -> Manifest:
+        """Return the manifest.
+
+        Raises:
+            ModelError: It has none, so that nothing says how it was made.
+        """
+        if self.manifest is None:
+            raise ModelError(
+                f"{self.path}: expected a model with a manifest, found one described by "
+                f"{self.read_by}; make it with: edge-convert run"
+            )
+        return self.manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A model's bytes before anybody said who it is."""
+
+    path: Path
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One source of descriptions.
+
+    Attributes:
+        claims: Whether the description is to be found there.
+        read: Returns the file; raises `EdgeError` where it claimed too much.
+    """
+
+    claims: Callable[[Unread], bool]
+    read: Callable[[Unread], ModelFile]
+
+
+def _by_manifest(unread: Unread) -> ModelFile:
+    flatbuffer, manifest, anchors = manifests.read(unread.path, unread.data)
+    return ModelFile.of(unread.path, flatbuffer, manifest, anchors=anchors)
+
+
+# Asked in turn; the last one says what is missing.
+READERS = {
+    MANIFEST: Reader(lambda _: True, _by_manifest),
+}
+
+
+def read(path: Path) -> ModelFile:
+    """Read and verify a model file.
+
+    Raises:
+        ModelError: Missing, truncated, foreign or damaged, or without a description.
+    """
+    data = _read_bytes(path)
+    if data[4:8] != FLATBUFFER_IDENTIFIER:
+        raise ModelError(
+            f"{path}: expected a TensorFlow Lite model, found {_describe(data)}; "
+            "make one with: edge-convert run"
+        )
+    unread = Unread(path, data)
+    file = next(reader for reader in READERS.values() if reader.claims(unread)).read(unread)
+    structure.check(file.flatbuffer, path)
+    return file
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such file; give the path of a .tflite model") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from error
+
+
+def _describe(data: bytes) -> str:
+    if not data:
+        return "an empty file"
+    known = {b"PK\x03\x04": "a zip archive", b"\x89HDF": "an HDF5 (Keras) file"}
+    return known.get(data[:4], f"{len(data)} bytes that begin with {data[:8]!r}")

@@ -1,0 +1,1 @@
+"""Where a model's description comes from: one module a source of it."""

@@ -1,0 +1,285 @@
+"""The manifest: everything the runtime must know of a model, appended to its `.tflite` as a zip.
+
+A FlatBuffer is read from its start and a zip from its end, so one file is both: LiteRT ignores the
+zip, and `zipfile` the FlatBuffer. Reading costs 0.6 ms, and the description can't get lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import struct
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from edge.errors import ModelError
+from edge.heads import AnyHead
+from edge.model.delegates import EDGE_TPU_OP
+from edge.model.description import Description, InputTransform
+from edge.record import PositiveInt, Ratio, Record, Text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SCHEMA_VERSION: Literal[1] = 1
+MANIFEST_MEMBER = "manifest.json"
+ANCHORS_MEMBER = "anchors.npy"
+# The oldest date a zip can hold: the same bytes on every day.
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+# Of the members together, unpacked; the largest head known (25,200 anchors) needs 0.4 MiB.
+MAX_MEMBERS_BYTES = 16 * 2**20
+# What damaged bytes raise; RuntimeError is an encrypted member, an unknown compression
+# (NotImplementedError) or JSON nested too deep (RecursionError).
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError)
+ANCHOR_SIDES = 4
+# The one header that `anchors_to_bytes` writes. NumPy's own reader takes it for Python source, and
+# on damaged bytes raises whatever a tokenizer may. Source: numpy.lib.format, "Format Version 1.0".
+ANCHORS_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '<f4', 'fortran_order': False, "
+    rb"'shape': \((\d{1,7}), 4\), \} *\n",
+    re.DOTALL,
+)
+SHOWN_BYTES = 100
+
+
+class Calibration(Record):
+    """Which images the activation ranges came from."""
+
+    digest: Text
+    images: PositiveInt
+    seed: int
+    method: Text
+
+
+class ImageDigests(Record):
+    """A set of images; `contents` are 16 hex digits of each, where others must keep off them."""
+
+    digest: Text
+    images: PositiveInt
+    contents: tuple[Text, ...] = ()
+
+
+class Accuracy(Record):
+    """One metric of the float and the quantised model, on images not used for calibration.
+
+    Attributes:
+        metric: Such as `mAP50-95`, in [0, 1].
+        images: Number of images, N.
+        difference: quantised minus float.
+        difference_interval: 95 % bootstrap interval of the difference over images.
+    """
+
+    metric: Text
+    dataset: Text
+    images: PositiveInt
+    float_value: Ratio
+    quantized_value: Ratio
+    difference: float
+    difference_interval: tuple[float, float]
+
+
+class Provenance(Record):
+    """Where the weights come from and what was done: `changes` is all `steps`, if any, in one."""
+
+    source: Text
+    license: Text
+    changes: Text
+    recipe: Text
+    seed: int
+    tools: dict[Text, Text]
+    steps: tuple[Text, ...] = ()
+
+
+class Manifest(Record):
+    """The JSON half of the manifest.
+
+    Attributes:
+        digest: `sha256:` and the hex digest of the FlatBuffer before the zip; set by `append`.
+        outputs: Output role to tensor name, as the interpreter spells it.
+        labels: Text of each class id; the empty string marks an id that the data set never used.
+        score_threshold: Default of the runtime; a configuration may say otherwise.
+        iou_threshold: Likewise, for suppression.
+        image_sets: Of `train`, `calibrate`, `select` and `judge`, those that are known.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Text
+    digest: Text = ""
+    input: InputTransform
+    outputs: dict[Text, Text]
+    head: AnyHead
+    labels: tuple[Text, ...]
+    score_threshold: Ratio = 0.5
+    iou_threshold: Ratio = 0.6
+    calibration: Calibration | None = None
+    accuracy: tuple[Accuracy, ...] = ()
+    image_sets: dict[Text, ImageDigests] = Field(default_factory=dict)
+    provenance: Provenance
+
+    def description(self, anchors: NDArray[np.float32] | None) -> Description:
+        """Return what decode needs of it, with the anchors that stand beside it."""
+        return Description(
+            name=self.name,
+            digest=self.digest,
+            input=self.input,
+            outputs=self.outputs,
+            head=self.head,
+            labels=self.labels,
+            score_threshold=self.score_threshold,
+            iou_threshold=self.iou_threshold,
+            anchors=anchors,
+        )
+
+
+def digest_of(data: bytes) -> str:
+    """Return `sha256:` and the hex digest."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def append(flatbuffer: bytes, manifest: Manifest, anchors: NDArray[np.float32] | None) -> bytes:
+    """Return the bytes of a self-describing model file: the FlatBuffer, then a deterministic zip.
+
+    Args:
+        flatbuffer: The bare model.
+        manifest: Its `digest` is replaced by the FlatBuffer's.
+        anchors: `(A, 4)` float32, or `None`.
+    """
+    sealed = manifest.model_copy(update={"digest": digest_of(flatbuffer)})
+    text = json.dumps(sealed.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    out = io.BytesIO()
+    out.write(flatbuffer)
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
+        _write_member(archive, MANIFEST_MEMBER, text.encode())
+        if anchors is not None:
+            _write_member(archive, ANCHORS_MEMBER, anchors_to_bytes(anchors))
+    return out.getvalue()
+
+
+def read(path: Path, data: bytes) -> tuple[bytes, Manifest, NDArray[np.float32] | None]:
+    """Read and verify a model's bytes; return its FlatBuffer, manifest and anchors.
+
+    Args:
+        path: Where they came from, for messages.
+        data: A FlatBuffer and what follows it.
+
+    Raises:
+        ModelError: Truncated or damaged, or without a manifest.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            flatbuffer = data[: _zip_start(archive)]
+            manifest = _parse_manifest(path, archive.read(MANIFEST_MEMBER))
+            anchors = _read_anchors(path, archive)
+    except (*DAMAGED, ValueError, RuntimeError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"{path}: expected a manifest behind the model, found none that can be read "
+            f"({_reason(error)}); {_remedy(data)}"
+        ) from error
+    found = digest_of(flatbuffer)
+    if found != manifest.digest:
+        raise ModelError(
+            f"{path}: the model is damaged: expected {manifest.digest[:19]}…, "
+            f"found {found[:19]}…; copy the file again"
+        )
+    return flatbuffer, manifest, anchors
+
+
+def _zip_start(archive: zipfile.ZipFile) -> int:
+    """Return where the FlatBuffer ends, once the zip is just what `append` writes."""
+    infos = archive.infolist()
+    names = [info.filename for info in infos]
+    # One flipped bit in the directory renames the anchors, or hides them in a comment: without this
+    # the model would pass for one that has none.
+    if names not in ([MANIFEST_MEMBER], [MANIFEST_MEMBER, ANCHORS_MEMBER]):
+        raise zipfile.BadZipFile(f"its members are {names}")
+    if any(info.comment or info.extra for info in infos):
+        raise zipfile.BadZipFile("its directory is damaged")
+    if sum(info.file_size for info in infos) > MAX_MEMBERS_BYTES:
+        raise zipfile.BadZipFile(f"it unpacks to over {MAX_MEMBERS_BYTES} bytes")
+    return min(info.header_offset for info in infos)
+
+
+def _remedy(data: bytes) -> str:
+    if EDGE_TPU_OP.encode() in data:
+        return (
+            "it was compiled for an Edge TPU by something else; "
+            "compile the model that it was made of with: edge-convert run --edgetpu"
+        )
+    return "copy the file again, or make it with: edge-convert run"
+
+
+def _parse_manifest(path: Path, text: bytes) -> Manifest:
+    fields: Any = json.loads(text)
+    version = fields.get("schema_version") if isinstance(fields, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ModelError(
+            f"{path}: its manifest has schema version {version}, this edge-vision reads "
+            f"{SCHEMA_VERSION}; update edge-vision, or convert the model again"
+        )
+    try:
+        return Manifest.model_validate(fields)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ModelError(f"{path}: its manifest is wrong: {faults}; convert it again") from error
+
+
+def _read_anchors(path: Path, archive: zipfile.ZipFile) -> NDArray[np.float32] | None:
+    if ANCHORS_MEMBER not in archive.namelist():
+        return None
+    try:
+        return anchors_from_bytes(archive.read(ANCHORS_MEMBER))
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}; convert it again") from error
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, ZIP_EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    archive.writestr(info, data)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def anchors_to_bytes(anchors: NDArray[np.float32]) -> bytes:
+    """Return the `.npy` bytes of `(A, 4)` anchors, the same for the same values."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(anchors, "<f4"), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def anchors_from_bytes(data: bytes) -> NDArray[np.float32]:
+    """Return the anchors, a new `(A, 4)` float32 array of finite numbers.
+
+    Raises:
+        ValueError: The bytes are not what `anchors_to_bytes` writes.
+    """
+    header = ANCHORS_HEADER.match(data)
+    if header is None:
+        raise ValueError(
+            f"anchors must be (A, {ANCHOR_SIDES}) float32 as numpy.save writes them, "
+            f"found {data[:SHOWN_BYTES]!r}"
+        )
+    shape = (int(header[1]), ANCHOR_SIDES)
+    values = data[header.end() :]
+    # Checked before an array is made: a header may claim more than there is memory for.
+    if len(values) != shape[0] * ANCHOR_SIDES * np.dtype(np.float32).itemsize:
+        raise ValueError(f"anchors must fill {shape} float32, found {len(values)} bytes")
+    anchors: NDArray[np.float32] = np.frombuffer(values, "<f4").reshape(shape).astype(np.float32)
+    if not np.isfinite(anchors).all():
+        raise ValueError("anchors must be finite numbers, found infinite ones or NaN")
+    return anchors

@@ -1,0 +1,97 @@
+"""One run, from its start to its end: signals stop it, or have its configuration read again."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edge import app
+from edge.errors import ConfigError
+from edge.tasks import TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge.config.sections import Config
+    from edge.metrics import Summary
+    from edge.model.loaded import LoadedModel
+    from edge.pipeline import Pipeline
+
+log = logging.getLogger("edge")
+
+
+def run(
+    config: Config,
+    *,
+    max_frames: int | None = None,
+    reread: Callable[[], Config] | None = None,
+) -> Summary:
+    """Run until the cameras end, a signal comes, or so many frames are done.
+
+    Args:
+        config: What to run.
+        max_frames: Of all cameras together.
+        reread: Reads the configuration again; called on SIGHUP.
+
+    Raises:
+        EdgeError: The model, a camera or a sink failed; or results stayed undelivered.
+    """
+    with app.opened(config) as parts:
+        tally = TASKS[parts.model.task].tally(parts.model.description)
+        pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
+        handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM), pipeline.stop)
+        if reread:
+            handlers[signal.SIGHUP] = lambda: _reload(
+                config, reread, pipeline=pipeline, model=parts.model
+            )
+        with _handling(handlers):
+            pipeline.run(max_frames=max_frames)
+        summary = pipeline.times.summary()
+        log.info(
+            "%d frames in %.1f s (%.1f frames/s), %s",
+            summary.frames,
+            summary.elapsed_s,
+            summary.rate_hz,
+            tally.text(),
+        )
+    return replace(summary, seen=tally.text())
+
+
+def _reload(
+    config: Config, reread: Callable[[], Config], *, pipeline: Pipeline, model: LoadedModel
+) -> None:
+    """Take over what a changed configuration may change while frames run."""
+    try:
+        wanted = reread()
+    except ConfigError as error:
+        log.error("reload: nothing changed: %s", error)  # noqa: TRY400 - a user's fault, a sentence
+        return
+    update = {key: getattr(wanted.model, key) for key in app.THRESHOLDS}
+    as_is = config.model_copy(update={"model": config.model.model_copy(update=update)})
+    thresholds = app.thresholds(wanted, model.description)
+    pipeline.behaviour = replace(
+        pipeline.behaviour,
+        model=model.with_thresholds(
+            score=thresholds.score, iou=thresholds.iou, max_detections=thresholds.max_detections
+        ),
+    )
+    log.info("reload: thresholds are %s", thresholds)
+    if as_is != wanted:
+        log.warning("reload: the rest of the configuration has changed too; restart to follow it")
+
+
+@contextmanager
+def _handling(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    """Call these on signals, for the length of the block."""
+    before = {
+        number: signal.signal(number, lambda *_, handle=handle: handle())
+        for number, handle in handlers.items()
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

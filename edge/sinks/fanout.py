@@ -1,0 +1,144 @@
+"""Each message to every sink, so that none of them can hold up or end another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from edge.errors import SinkError
+from edge.sinks.outbox import Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.messages.message import Message
+
+log = logging.getLogger("edge.sinks")
+
+# What waits for a sink that is slower than the others.
+BUFFER_MESSAGES = 1000
+BUFFER_BYTES = 8 * 1024 * 1024
+
+
+class Sink(Protocol):
+    """Where messages go."""
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether `send` may wait for whoever takes the messages."""
+
+    def send(self, message: Message) -> None:
+        """Take one message; raises `SinkError` when no further one can be taken."""
+
+    def close(self, timeout_s: float) -> int:
+        """Deliver what waits, for so long at most; return how many messages were not delivered."""
+
+
+class Fanout:
+    """Sends each message to every sink; it is a sink itself.
+
+    A sink that is alone is called directly: it may wait, so that a file or a slow reader gets every
+    message, and its error is the caller's. Beside others, one that may wait is called on a thread
+    of its own, behind a buffer whose oldest messages are dropped; and one that fails is left, said
+    once, while the others go on.
+
+    Args:
+        sinks: One or more.
+
+    Attributes:
+        failure: Why the first of several sinks ended before its time, to be raised at the end.
+    """
+
+    may_wait = True
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self.failure: SinkError | None = None
+        alone = len(sinks) == 1
+        self._sinks = [_Buffered(sink) if sink.may_wait and not alone else sink for sink in sinks]
+        self._going = list(self._sinks)
+
+    def send(self, message: Message) -> None:
+        """Hand a message to every sink.
+
+        Raises:
+            SinkError: The only sink failed, or the last that was left of several.
+        """
+        if len(self._sinks) == 1:
+            self._sinks[0].send(message)
+            return
+        for sink in tuple(self._going):
+            try:
+                sink.send(message)
+            except SinkError as error:  # noqa: PERF203 - each sink fails alone
+                self._leave(sink, error)
+
+    def close(self, timeout_s: float) -> int:
+        """Close every sink, each with so long; return how many messages were not delivered."""
+        undelivered = sum(sink.close(timeout_s) for sink in self._sinks)
+        late = [sink.failure for sink in self._sinks if isinstance(sink, _Buffered)]
+        self.failure = next(filter(None, (self.failure, *late)), None)
+        return undelivered
+
+    def _leave(self, sink: Sink, error: SinkError) -> None:
+        self.failure = self.failure or error
+        self._going.remove(sink)
+        if not self._going:
+            raise error
+        log.error("%s; the other sinks go on", error)
+
+
+class _Buffered:
+    """A sink on a thread of its own, behind an outbox.
+
+    Its failure is raised by the next `send`, and the messages that it did not take are undelivered.
+    """
+
+    may_wait = False
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._name = type(sink).__name__.removesuffix("Sink").lower()
+        self._outbox = Outbox(messages=BUFFER_MESSAGES, size_bytes=BUFFER_BYTES)
+        self._news = threading.Event()
+        self._closing = threading.Event()
+        self.failure: SinkError | None = None
+        self._has_told = False
+        self._thread = threading.Thread(target=self._run, name=f"edge-{self._name}", daemon=True)
+        self._thread.start()
+
+    def send(self, message: Message) -> None:
+        if self.failure:
+            raise self.failure
+        self._outbox.put(message)
+        self._news.set()
+        if not self._has_told and self._outbox.tally().dropped:
+            self._has_told = True
+            log.warning(
+                "%s: its reader takes less than there is; the oldest results are dropped for it",
+                self._name,
+            )
+
+    def close(self, timeout_s: float) -> int:
+        self._closing.set()
+        self._news.set()
+        self._thread.join(timeout_s)
+        tally = self._outbox.tally()
+        if tally.dropped:
+            log.warning("%s: %d results were dropped in all", self._name, tally.dropped)
+        return tally.waiting + self._sink.close(0)
+
+    def _run(self) -> None:
+        while True:
+            self._news.clear()
+            while (entry := self._outbox.take()) is not None:
+                try:
+                    self._sink.send(entry.message)
+                except SinkError as error:
+                    self._outbox.put_back([entry], lost=False)
+                    self.failure = error
+                    return
+                self._outbox.settle(entry)
+            if self._closing.is_set():
+                return
+            self._news.wait()

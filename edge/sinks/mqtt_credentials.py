@@ -1,0 +1,133 @@
+"""As whom a device calls its broker, and whom it trusts: client id, password, certificates."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import socket
+import ssl
+import stat
+from pathlib import Path
+
+from edge.errors import ConfigError
+
+log = logging.getLogger("edge.sinks.mqtt")
+
+MACHINE_ID = Path("/etc/machine-id")
+# MQTT 3.1.1, section 3.1.3: any broker takes 23 characters; "edge-", 9, "-" and 8 are 23.
+NAME_CHARACTERS, DIGEST_CHARACTERS = 9, 8
+# Section 3.1.3.5: a password is at most this long.
+MAX_PASSWORD_BYTES = 65535
+ROOT = 0
+READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+# Where Docker, Kubernetes and systemd lay secrets for one container or service alone. The modes
+# there are theirs: 0444, or 0440 for an access list.
+SECRET_FOLDERS = (Path("/run/secrets"), Path("/run/credentials"))
+# X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED, and X509_V_FLAG_NO_CHECK_TIME, of OpenSSL.
+WRONG_TIME_CODES = (9, 10)
+NO_CHECK_TIME = 0x200000
+
+
+def client_id(device: str, *, machine_id: Path = MACHINE_ID) -> str:
+    """Return the id of a device on this machine, the same after each start, of 23 characters.
+
+    A broker ends the session that a rebooted device left behind when its id comes again.
+    """
+    try:
+        machine = machine_id.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        machine = ""
+    if not re.fullmatch("[0-9a-f]{32}", machine):
+        machine = socket.gethostname()
+        log.info("mqtt: %s holds no id; the client id is of the host name", machine_id)
+    digest = hashlib.sha256(f"{machine}{device}".encode()).hexdigest()
+    return f"edge-{device[:NAME_CHARACTERS]}-{digest[:DIGEST_CHARACTERS]}"
+
+
+def read_password(path: Path) -> str:
+    """Return the first line of a password file; blanks count, a byte order mark does not.
+
+    Raises:
+        ConfigError: It can't be read, others can read it, or its first line is no password.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            mode = stat.S_IMODE(status.st_mode)
+            if mode & READABLE_BY_OTHERS and not _is_laid_by_the_system(path, status):
+                raise ConfigError(
+                    f"{path}: a password file must be readable by its owner only (0600), "
+                    f"found {mode:04o}; type: chmod 600 {path}"
+                )
+            line = file.readline(MAX_PASSWORD_BYTES + 5).rstrip(b"\r\n")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: expected a password file, cannot read it: {error.strerror}; "
+            "give its path in password_file"
+        ) from error
+    try:
+        password = line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: expected UTF-8 text on the first line; write it anew"
+        ) from error
+    if not 1 <= len(password.encode()) <= MAX_PASSWORD_BYTES:
+        raise ConfigError(
+            f"{path}: expected a password of 1 to {MAX_PASSWORD_BYTES} bytes on the first line, "
+            f"found {'a longer one' if password else 'none'}; write it anew"
+        )
+    return password
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context that verifies the broker's certificate and its name.
+
+    Raises:
+        ConfigError: `ca_file` is missing or holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"{ca_file}: expected certificates in PEM form, found none that is readable; "
+            f"check with: openssl x509 -in {ca_file} -noout -subject"
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"{ca_file}: expected a file of certificates, cannot read it: {error.strerror}; "
+            "give its path in ca_file"
+        ) from error
+
+
+def certificate_dates(place: tuple[str, int], ca_file: Path | None, *, timeout_s: float) -> str:
+    """Return from when to when a broker's certificate holds; empty if it is not to be trusted.
+
+    Nothing is said to the broker: it is called, its certificate verified in all but time, and left.
+    """
+    context = tls_context(ca_file)
+    context.verify_flags |= ssl.VerifyFlags(NO_CHECK_TIME)
+    try:
+        with (
+            socket.create_connection(place, timeout_s) as plain,
+            context.wrap_socket(plain, server_hostname=place[0]) as encrypted,
+        ):
+            shown = encrypted.getpeercert() or {}
+    except OSError:
+        return ""
+    return f"from {shown.get('notBefore')} to {shown.get('notAfter')}"
+
+
+def _is_laid_by_the_system(path: Path, status: os.stat_result) -> bool:
+    """Whether a file stands where a container or service finds its secrets, and root alone put it.
+
+    A file that somebody wrote at home and left readable (0644) is none of those.
+    """
+    real = path.resolve()
+    return (
+        any(real.is_relative_to(folder) for folder in SECRET_FOLDERS)
+        and status.st_uid == ROOT
+        and not status.st_mode & WRITABLE_BY_OTHERS
+    )

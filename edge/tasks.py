@@ -1,0 +1,137 @@
+"""What models are for: how their results are told, counted and drawn. A new task is a row."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edge.decode.segmentation import SegmentationHead
+from edge.errors import ConfigError
+from edge.heads import task_of
+from edge.messages import detections, segmentation
+from edge.results.class_map import AreaTally
+from edge.results.detections import DetectionTally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge.messages.envelope import Identity, PayloadEncoder
+    from edge.model.description import Description
+    from edge.results.observation import Result
+
+
+class Tally(Protocol):
+    """Counts what a run saw."""
+
+    def add(self, result: Any) -> None:  # noqa: ANN401 - of the task's kind
+        """Count one frame's result."""
+
+    def text(self) -> str:
+        """Return the counts in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing that models are for.
+
+    Attributes:
+        topic: Last level of the topic of its messages.
+        encoder: Makes what turns observations into messages; the keyword `class_map` says whether a
+            message may hold what grows with the model's output.
+        payload: The typed dict that a message is.
+        describe: Of a message, the label and a few words for each thing that was seen.
+        tally: Makes what counts the results of a run.
+        draw: Module and function that draws a result on its image; imported when it is asked for.
+        thresholds: Which keys of `[model]` have a meaning.
+    """
+
+    topic: str
+    encoder: Callable[..., PayloadEncoder]  # (identity, description, *, class_map)
+    payload: Any
+    describe: Callable[[dict[str, Any]], list[tuple[str, str]]]
+    tally: Callable[[Description], Tally]
+    draw: tuple[str, str]
+    thresholds: frozenset[str]
+
+    def draw_inplace(
+        self, image: NDArray[np.uint8], result: Result, description: Description
+    ) -> None:
+        """Draw what was seen on `(H, W, 3)` uint8, B G R."""
+        module, name = self.draw
+        getattr(importlib.import_module(module), name)(image, result, description)
+
+
+def _segmentation_encoder(
+    identity: Identity, described: Description, *, class_map: bool
+) -> PayloadEncoder:
+    return segmentation.SegmentationEncoder(
+        identity, described.labels, background=_background(described), class_map=class_map
+    )
+
+
+def _background(described: Description) -> int | None:
+    return described.head_as(SegmentationHead).background
+
+
+TASKS = {
+    "detection": Task(
+        topic=detections.TOPIC,
+        encoder=lambda identity, described, **_: detections.DetectionsEncoder(
+            identity, described.labels
+        ),
+        payload=detections.DetectionsPayload,
+        describe=detections.describe,
+        tally=lambda _: DetectionTally(),
+        draw=("edge.draw.boxes", "draw_inplace"),
+        thresholds=frozenset({"score_threshold", "iou_threshold", "max_detections"}),
+    ),
+    "segmentation": Task(
+        topic=segmentation.TOPIC,
+        encoder=_segmentation_encoder,
+        payload=segmentation.SegmentationPayload,
+        describe=segmentation.describe,
+        tally=lambda described: AreaTally(described.labels, background=_background(described)),
+        draw=("edge.draw.masks", "draw_inplace"),
+        thresholds=frozenset({"score_threshold"}),
+    ),
+}
+
+
+def task_for(description: Description) -> Task:
+    """Return what a model is for."""
+    return TASKS[task_of(description.head)]
+
+
+def describe(topic: str, payload: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the label and a few words for each thing that a message tells of.
+
+    Args:
+        topic: Where the message came from.
+        payload: The message, read.
+    """
+    level = topic.rpartition("/")[2]
+    task = next(task for task in TASKS.values() if task.topic == level)
+    return task.describe(payload)
+
+
+def refuse_thresholds(description: Description, given: Collection[str]) -> None:
+    """Refuse a threshold that would change nothing.
+
+    Args:
+        description: Of the model.
+        given: Keys of `[model]` that a person wrote.
+
+    Raises:
+        ConfigError: One of them has no meaning for the model's task.
+    """
+    known = task_for(description).thresholds
+    for key in sorted(set(given) - known):
+        raise ConfigError(
+            f"[model] {key} has no meaning for {description.name}, a model for "
+            f"{task_of(description.head)}, which has {' and '.join(sorted(known)) or 'none'}; "
+            "leave it out"
+        )

@@ -1,0 +1,37 @@
+"""The verb `edge inspect`; what it shows is `edge.verbs.inspection`'s."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.terminal.command import add_verb
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(verbs: Any) -> None:  # noqa: ANN401
+    """Add the verb to a command."""
+    parser = add_verb(
+        verbs,
+        "inspect",
+        "Show a model's tensors, head, labels and origin.",
+        run=run,
+        examples=["edge inspect my.tflite", "edge inspect --json"],
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", type=Path, help="a .tflite (default: the built-in one)"
+    )
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Load the model and print what it is."""
+    from edge.model import model_file  # noqa: PLC0415 - `edge --help` needs neither NumPy nor LiteRT
+    from edge.model.default import default_model_path  # noqa: PLC0415
+    from edge.verbs import inspection  # noqa: PLC0415
+
+    facts = inspection.inspect(model_file.read(arguments.model or default_model_path()))
+    print(json.dumps(facts, indent=1) if arguments.json else inspection.render(facts))

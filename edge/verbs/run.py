@@ -1,0 +1,83 @@
+"""The verb `edge run`: its options, and what they change of a configuration."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import ConfigError
+from edge.terminal.command import add_verb, positive
+
+if TYPE_CHECKING:
+    import argparse
+
+    from edge.config.sections import Config
+
+
+def add(verbs: Any) -> None:  # noqa: ANN401
+    """Add the verb to a command."""
+    parser = add_verb(
+        verbs,
+        "run",
+        "Run a model on a source's frames until it ends or Ctrl-C.",
+        run=run,
+        examples=[
+            "edge run --source file:street.mp4 --mqtt mqtt://localhost",
+            "edge run /etc/edge/door.toml --frames 100 --jsonl",
+        ],
+    )
+    parser.add_argument("config", metavar="CONFIG", nargs="?", type=Path, help="a TOML file")
+    parser.add_argument(
+        "--source",
+        metavar="URI",
+        help="demo:, file:PATH (video or image), images:FOLDER, or v4l2:/dev/video0",
+    )
+    parser.add_argument("--model", metavar="FILE", type=Path, help="a model of edge-convert")
+    parser.add_argument("--delegate", metavar="NAME", help="what runs the model: cpu or edgetpu")
+    parser.add_argument(
+        "--mqtt", metavar="URL", help="mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS"
+    )
+    parser.add_argument("--loop", action="store_true", help="start a file again at its end")
+    parser.add_argument(
+        "--realtime", action="store_true", help="play a file at its own pace, dropping late frames"
+    )
+    parser.add_argument("--jsonl", action="store_true", help="JSON lines on stdout beside MQTT")
+    parser.add_argument("--frames", metavar="N", type=positive, help="stop after N frames")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Refuse what `edge check` refuses, then run."""
+    from edge import running  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
+
+    settings = _read(arguments)
+    reread = partial(_read, arguments) if arguments.config else None
+    running.run(settings, max_frames=arguments.frames, reread=reread)
+
+
+def _read(arguments: argparse.Namespace) -> Config:
+    from edge.config import reading  # noqa: PLC0415
+    from edge.verbs.check import faults  # noqa: PLC0415
+
+    settings = reading.load(arguments.config, _overrides(arguments))
+    if found := faults(settings):
+        raise ConfigError("\n".join(found))
+    return settings
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    given: dict[str, dict[str, Any]] = {
+        "camera": {
+            "source": arguments.source,
+            "loop": arguments.loop or None,
+            "realtime": arguments.realtime or None,
+        },
+        "model": {"file": arguments.model, "delegate": arguments.delegate},
+        "mqtt": {"url": arguments.mqtt},
+        "output": {"jsonl": arguments.jsonl or None},
+    }
+    chosen = {
+        section: {key: value for key, value in keys.items() if value is not None}
+        for section, keys in given.items()
+    }
+    return {section: keys for section, keys in chosen.items() if keys}

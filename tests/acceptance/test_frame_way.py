@@ -1,0 +1,58 @@
+"""A frame's way through the house can be read in an evening: so many files, and no more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MOST_FILES = 15
+# Files whose lines run once the loop is under way, on any thread: what a frame passes.
+TRACED = """
+import sys, threading, pathlib
+from edge import app
+from edge.config.reading import parse
+
+seen = set()
+steady = threading.Event()
+
+def trace(frame, event, argument):
+    name = frame.f_code.co_filename
+    if steady.is_set() and "/edge/" in name and "<" not in name:
+        seen.add(name)
+
+threading.setprofile(trace)
+config = parse({"camera": {"source": "file:" + sys.argv[1]}, "mqtt": {"url": sys.argv[2]}})
+with app.opened(config) as parts:
+    sys.setprofile(trace)
+    count = 0
+    def counted(observation):
+        global count
+        count += 1
+        if count == 20:
+            steady.set()
+        if count == 60:
+            steady.clear()
+    parts.pipeline([counted]).run(max_frames=80)
+    sys.setprofile(None)
+root = pathlib.Path(app.__file__).parent
+print("\\n".join(sorted(str(pathlib.Path(name).relative_to(root)) for name in seen)))
+"""
+
+
+@pytest.mark.broker
+def test_a_frame_passes_fifteen_files_at_most(tmp_path, mosquitto, clip):
+    from broker import Mosquitto  # noqa: PLC0415
+
+    with Mosquitto(mosquitto, tmp_path) as broker:
+        url = f"mqtt://localhost:{broker.port}"
+        result = subprocess.run(
+            [sys.executable, "-c", TRACED, str(clip), url],
+            check=True, capture_output=True, text=True, timeout=120, cwd=ROOT,
+        )  # fmt: skip
+
+    files = result.stdout.split()
+    assert len(files) <= MOST_FILES, files

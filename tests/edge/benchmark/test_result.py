@@ -1,0 +1,42 @@
+"""The file of a result: read again, refused where it is none, and silent about passwords."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.benchmark import result
+from edge.errors import SourceError
+
+pytestmark = pytest.mark.board
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(None, "cannot be read", id="missing"),
+        pytest.param("{", "expected JSON of edge bench", id="no JSON"),
+        pytest.param("[]", "found None", id="a list"),
+        pytest.param('{"schema_version": 2}', "expected schema version 1", id="later version"),
+        pytest.param('{"schema_version": 1}', "host: Field required", id="without fields"),
+    ],
+)
+def test_a_file_that_is_no_result_is_refused(text, said, tmp_path):
+    path = tmp_path / "a.json"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(SourceError, match=said):
+        result.read(path)
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        pytest.param("rtsp://me:p#s@s/?@cam.lan/live", "rtsp:cam.lan/live", id="password"),
+        pytest.param("file:rtsp://me:pass@cam.lan", "file:cam.lan", id="mistaken for a file"),
+        pytest.param("file:clips/me@home.mp4", "file:clips/me@home.mp4", id="a file's name"),
+        pytest.param("demo:", "demo:", id="built in"),
+    ],
+)
+def test_a_password_does_not_stand_in_a_result(uri, shown):
+    assert result.shown_source(uri) == shown

@@ -1,0 +1,189 @@
+"""The four commands as processes: what becomes of Ctrl-C, and of streams that fail."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from edge.terminal.command import DONE, FAILED, MISUSED
+
+pytestmark = pytest.mark.board
+
+MODULES = ("edge", "boards", "calibration", "converter")
+# Ctrl-C comes at the import of this number, counted from the start of the command.
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+from edge.terminal.entry import start
+
+class Interrupting:
+    left = int(os.environ["IMPORTS"])
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        cls.left -= 1
+        if cls.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting)
+status = start(sys.argv[0], os.environ["MODULE"])
+print(Interrupting.left)
+sys.exit(status)
+"""
+
+
+def in_shell(line, **environment):
+    """Run a line of bash in which `edge` and the others are the commands of this tree."""
+    functions = "".join(f'{name}() {{ "$PYTHON" -m {name} "$@"; }}; ' for name in MODULES)
+    return subprocess.run(
+        ["bash", "-c", functions + line],
+        env=os.environ | {"PYTHON": sys.executable} | environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "edge inspect >/dev/full",
+        "edge inspect --json >/dev/full",
+        "edge inspect >&-",
+        "edge --help >/dev/full",
+        "edge --version >&-",
+        "edge --completion bash >/dev/full",
+        "edge run --frames 2 >/dev/full",
+        "edge run --frames 2 >&-",
+        "boards list >/dev/full",
+        "boards show pi5 --json >&-",
+        "calibration sample --help >/dev/full",
+    ],
+)
+def test_results_that_cannot_be_written_are_one_sentence_and_a_failure(line, unbuffered):
+    done = in_shell(line, PYTHONUNBUFFERED=unbuffered)
+
+    assert done.returncode == FAILED, done.stderr
+    (sentence,) = (text for text in done.stderr.splitlines() if not text.startswith("INFO"))
+    assert "<stdout>" in sentence or "stdout cannot be written" in sentence
+    assert "No space left" in sentence or "Bad file descriptor" in sentence
+
+
+def test_a_check_whose_answer_cannot_be_written_fails_too(tmp_path):
+    (tmp_path / "door.toml").write_text("")
+
+    done = in_shell(f"edge check {tmp_path}/door.toml >/dev/full")
+
+    assert done.returncode == FAILED
+    assert "stdout cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", "<&- 2>&-"])
+def test_a_log_that_cannot_be_written_stops_nothing(streams):
+    done = in_shell(f"edge run --frames 3 {streams}")
+
+    assert (done.returncode, done.stderr) == (DONE, "")
+    assert len(done.stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("edge inspect gone.tflite 2>&-", FAILED),
+        ("edge nothing 2>/dev/full", MISUSED),
+        ("edge inspect <&- >&- 2>&-", FAILED),
+        ("boards show nothing 2>&-", MISUSED),
+    ],
+)
+def test_the_status_tells_what_the_streams_cannot(line, status):
+    assert in_shell(line).returncode == status
+
+
+@pytest.mark.parametrize("line", ["edge inspect --json", "boards list --json"])
+def test_a_reader_that_has_enough_is_no_failure(line):
+    done = in_shell(f"{line} | head -n 1; exit ${{PIPESTATUS[0]}}")
+
+    assert done.returncode == DONE
+    assert "Traceback" not in done.stderr
+
+
+def test_no_file_takes_the_number_of_a_closed_stream():
+    code = (
+        "import sys, types, edge.terminal.entry as entry\n"
+        "module = types.ModuleType('tried'); sys.modules['tried'] = module\n"
+        "module.main = lambda: open('/dev/zero').fileno()\n"
+        "sys.exit(entry.start('tried', 'tried'))"
+    )
+    done = in_shell(f'"$PYTHON" -c "{code}" <&- >&- 2>&-')
+
+    assert done.returncode > 2
+
+
+def test_names_that_are_no_text_can_be_printed(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/m\xff.tflite")
+    done = in_shell(
+        'cp "$MODEL" "$COPY"; edge inspect "$COPY" --json; edge inspect "$COPY.gone"',
+        MODEL=default_model(),
+        COPY=path,
+    )
+
+    assert "m\\udcff.tflite" in done.stdout
+    assert "m\\udcff.tflite.gone: no such file" in done.stderr
+
+
+def default_model():
+    from edge.model.default import default_model_path  # noqa: PLC0415
+
+    return str(default_model_path())
+
+
+def with_ctrl_c(module, *words, imports):
+    return subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT, *words],
+        env=os.environ | {"IMPORTS": str(imports), "MODULE": module},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@functools.cache
+def imports_of(module, *words):
+    never = 10**6
+    return never - int(with_ctrl_c(module, *words, imports=never).stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.8])
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        pytest.param("edge.cli", ["inspect"], id="edge inspect"),
+        pytest.param("edge.cli", ["run", "--frames", "1"], id="edge run"),
+        pytest.param("boards.cli", ["list"], id="edge-board"),
+        pytest.param("calibration.cli", ["show", "gone"], id="edge-calibrate"),
+    ],
+)
+def test_ctrl_c_ends_a_command_at_once_and_without_a_word_while_it_still_imports(
+    module, words, share
+):
+    last = imports_of(module, *words)
+
+    done = with_ctrl_c(module, *words, imports=1 + int(share * last))
+
+    assert done.returncode == -signal.SIGINT
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_nothing_that_takes_long_is_imported_before_ctrl_c_is_minded():
+    code = "import sys; import edge.terminal.entry; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert not {"argparse", "logging", "pydantic", "numpy"} & set(done.stdout.split())

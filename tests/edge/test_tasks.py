@@ -1,0 +1,70 @@
+"""A task is a row: what is sent, counted and drawn follows from the head alone."""
+
+from __future__ import annotations
+
+import json
+
+import factories
+import numpy as np
+import pytest
+from reference import tiny_segmenter
+
+from edge import cli
+from edge.decode.segmentation import SegmentationHead
+from edge.errors import ConfigError
+from edge.heads import HEADS
+from edge.messages.envelope import Identity
+from edge.tasks import TASKS, describe, refuse_thresholds, task_for
+
+pytestmark = pytest.mark.board
+
+SEGMENTER = factories.manifest(
+    head=SegmentationHead(activation="softmax"), outputs={"classes": "c"}
+).description(None)
+DETECTOR = factories.manifest().description(factories.anchors())
+RESULTS = {
+    "detection": (DETECTOR, factories.detections(2)),
+    "segmentation": (SEGMENTER, factories.class_map()),
+}
+
+
+def test_every_head_has_a_task_and_every_task_a_topic_of_its_own():
+    assert {head.task for head in HEADS.values()} == set(TASKS)
+    assert len({task.topic for task in TASKS.values()}) == len(TASKS)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_is_sent_described_counted_and_drawn_by_its_row(name):
+    description, result = RESULTS[name]
+    task = task_for(description)
+    assert task is TASKS[name]
+    encoder = task.encoder(Identity("porch", "tiny", "sha256:0"), description, class_map=True)
+    assert encoder.topic("front") == f"edge/porch/front/{task.topic}"
+    payload = json.loads(encoder.encode(factories.observation(result=result)))
+    seen = describe(encoder.topic("front"), payload)
+    assert seen
+    assert all(label in text for label, text in seen)
+    tally = task.tally(description)
+    tally.add(result)
+    assert tally.text()
+    image = np.zeros((720, 1280, 3), np.uint8)
+    task.draw_inplace(image, result, description)
+    assert image.any()
+
+
+@pytest.mark.parametrize("key", ["iou_threshold", "max_detections"])
+def test_a_threshold_without_meaning_is_refused_in_one_sentence(key):
+    refuse_thresholds(SEGMENTER, ["score_threshold"])
+    refuse_thresholds(DETECTOR, ["score_threshold", key])
+    with pytest.raises(ConfigError, match=rf"\[model\] {key} has no meaning .* score_threshold; "):
+        refuse_thresholds(SEGMENTER, ["score_threshold", key])
+
+
+def test_edge_run_refuses_an_iou_threshold_for_a_segmenter_with_status_2(tmp_path, capsys):
+    tiny_segmenter.write(tmp_path / "s.tflite")
+    config = tmp_path / "door.toml"
+    config.write_text("[model]\nfile = 's.tflite'\niou_threshold = 0.4\n")
+    assert cli.main(["run", str(config), "--frames", "1"]) == 2
+    assert "[model] iou_threshold has no meaning" in capsys.readouterr().err
+    assert cli.main(["check", str(config)]) != 0
+    assert "[model] iou_threshold has no meaning" in capsys.readouterr().err

@@ -1,0 +1,106 @@
+"""What `edge run` refuses before it starts, `edge check` refuses: one sentence, one status."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge import cli
+from edge.config import reading
+from edge.model.default import default_model_path
+from edge.terminal.command import DONE, FAILED, MISUSED
+from edge.verbs.check import faults
+
+pytestmark = pytest.mark.board
+
+BROKEN = {
+    "a key that nobody knows": "[camera]\nsuorce = 'demo:'",
+    "a source that nobody knows": "[camera]\nsource = 'rstp://x'",
+    "a source that is not there": "[camera]\nsource = 'file:gone.mp4'",
+    "no folder": "[camera]\nsource = 'images:door.toml'",
+    "one of several sources": "[[camera]]\n\n[[camera]]\nname = 'b'\nsource = 'file:gone'",
+    "a model that is not there": "[model]\nfile = 'gone.tflite'",
+    "a model that is none": "[model]\nfile = 'door.toml'",
+    "a delegate that is not installed": "[model]\ndelegate = 'edgetpu'",
+    "a password file that is not there": "[mqtt]\nurl = 'mqtt://me@x'\npassword_file = 'gone'",
+    "certificates that are none": "[mqtt]\nurl = 'mqtts://x'\nca_file = 'door.toml'",
+    "results that go nowhere": "[output]\njsonl = false",
+    "no TOML": "[camera",
+}
+
+
+def write(tmp_path, text):
+    path = tmp_path / "door.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def said(words, capsys):
+    status = cli.main([str(word) for word in words])
+    return status, capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_run_and_check_refuse_alike(name, tmp_path, capsys):
+    path = write(tmp_path, BROKEN[name])
+
+    checked = said(["check", path], capsys)
+
+    assert checked == said(["run", path, "--frames", "1"], capsys)
+    assert checked[0] == MISUSED
+    assert len(checked[1]) == 1
+
+
+def test_a_model_that_the_runtime_refuses_is_a_failure_of_both(tmp_path, capsys):
+    import zipfile  # noqa: PLC0415
+
+    from edge.model import model_file  # noqa: PLC0415
+    from edge.model.readers import manifest  # noqa: PLC0415
+
+    file = model_file.read(default_model_path())
+    cut = file.flatbuffer[: len(file.flatbuffer) // 2]
+    sealed = file.manifest.model_copy(update={"digest": manifest.digest_of(cut)})
+    (tmp_path / "cut.tflite").write_bytes(manifest.append(cut, sealed, file.description.anchors))
+    assert zipfile.is_zipfile(tmp_path / "cut.tflite")
+    path = write(tmp_path, "[model]\nfile = 'cut.tflite'")
+
+    checked = said(["check", path], capsys)
+
+    assert checked == said(["run", path, "--frames", "1"], capsys)
+    assert checked[0] == FAILED
+
+    path.write_text(f"{path.read_text()}\n[device]\nnmae = 'x'\n")
+    status, sentences = said(["check", path], capsys)
+    assert status == MISUSED
+    assert sentences[1:] == checked[1]
+
+
+def test_a_sound_configuration_is_said_to_be_so(tmp_path, capsys):
+    path = write(tmp_path, "[camera]\nsource = 'v4l2:/dev/video0'\n[mqtt]\nurl = 'mqtt://x'\n")
+
+    assert said(["check", path], capsys) == (DONE, [])
+
+
+def test_every_fault_is_named_at_once_and_none_hides_another(tmp_path, capsys):
+    path = write(
+        tmp_path,
+        "[[camera]]\nname = 'a b'\nsource = 'file:one'\n"
+        "[[camera]]\nname = 'c'\nsource = 'file:two'\n"
+        "[model]\nfile = 'three.tflite'\nthreads = 'x'\n[output]\njsonl = 1.5\n",
+    )
+
+    status, sentences = said(["check", path], capsys)
+
+    assert status == MISUSED
+    assert len(sentences) == 6
+    for part in ("'a b'", "[[camera]] 1", "one", "two", "three", "threads", "jsonl"):
+        assert any(part in sentence for sentence in sentences)
+
+
+def test_a_path_that_only_looks_right_is_explained(tmp_path):
+    (tmp_path / "Tu\u0308r.tflite").write_text("")
+    path = write(tmp_path, "[model]\nfile = 'T\u00fcr.tflite'")
+
+    (fault,) = faults(reading.load(path, {}))
+
+    assert "no such file" in fault
+    assert "'Tu\\u0308r.tflite'" in fault

@@ -1,0 +1,59 @@
+"""Pictures in the formats of cameras, made from an image, and the way back by OpenCV."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edge.capture.picture import Picture
+
+
+def picture(bgr: np.ndarray, kind: str) -> Picture:
+    """Return an image, `(H, W, 3)` uint8 with even sides, as a camera would send it."""
+    if kind == "bgr":
+        return Picture(bgr, 0, 0, 0)
+    if kind == "grey":
+        return Picture(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), 0, 0, 0, "grey")
+    return _packed(_video_range(bgr), kind)
+
+
+def flat(kind: str, yuv: tuple[int, int, int], *, size_wh: tuple[int, int]) -> Picture:
+    """Return a picture of one colour."""
+    return _packed(np.full((size_wh[1], size_wh[0], 3), yuv, np.uint8), kind)
+
+
+def whole(source: Picture) -> np.ndarray:
+    """Return all of a picture in B G R, `(H, W, 3)` uint8, by OpenCV's own conversion."""
+    codes = {
+        "nv12": cv2.COLOR_YUV2BGR_NV12,
+        "yuyv": cv2.COLOR_YUV2BGR_YUYV,
+        "grey": cv2.COLOR_GRAY2BGR,
+    }
+    if source.format == "bgr":
+        return source.pixels
+    return cv2.cvtColor(source.pixels, codes[source.format])
+
+
+def _video_range(bgr: np.ndarray) -> np.ndarray:
+    """Return `(H, W, 3)` uint8, Y U V by ITU-R BT.601-7, 2.5."""
+    blue, green, red = np.moveaxis(bgr.astype(float), -1, 0)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    planes = (
+        16 + 219 / 255 * luma,
+        128 + 112 / 255 * (blue - luma) / 0.886,
+        128 + 112 / 255 * (red - luma) / 0.701,
+    )
+    return np.stack(planes, axis=-1).round().clip(0, 255).astype(np.uint8)
+
+
+def _packed(yuv: np.ndarray, kind: str) -> Picture:
+    height, width, _ = yuv.shape
+    if kind == "yuyv":
+        pixels = np.empty((height, width, 2), np.uint8)
+        pixels[..., 0] = yuv[..., 0]
+        pairs = yuv.reshape(height, width // 2, 2, 3).mean(axis=2)
+        pixels[:, 0::2, 1], pixels[:, 1::2, 1] = pairs[..., 1], pairs[..., 2]
+        return Picture(pixels, 0, 0, 0, "yuyv")
+    blocks = yuv.reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3)).astype(np.uint8)
+    chroma = blocks[..., 1:].reshape(height // 2, width)
+    return Picture(np.vstack([yuv[..., 0], chroma]), 0, 0, 0, "nv12")
