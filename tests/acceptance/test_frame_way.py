@@ -20,12 +20,13 @@ import sys, threading, pathlib
 from edge import app
 from edge.config.reading import parse
 
+root = str(pathlib.Path(app.__file__).parent) + "/"
 seen = set()
 steady = threading.Event()
 
 def trace(frame, event, argument):
     name = frame.f_code.co_filename
-    if steady.is_set() and "/edge/" in name and "<" not in name:
+    if steady.is_set() and name.startswith(root):
         seen.add(name)
 
 threading.setprofile(trace)
@@ -42,8 +43,7 @@ with app.opened(config) as parts:
             steady.clear()
     parts.pipeline([counted]).run(max_frames=80)
     sys.setprofile(None)
-root = pathlib.Path(app.__file__).parent
-print(*(sorted(str(pathlib.Path(name).relative_to(root)) for name in seen), sep="\\n")
+print(*sorted(name.removeprefix(root) for name in seen), sep="\\n")
 """
 
 
