@@ -66,7 +66,6 @@ class LatestFrame(Generic[BufferT]):
         self._writer, self._slot, self._reader = buffers
         self._waiting: Frame[BufferT] | None = None
         self._finished = False
-        self._woken = False
 
     def writer_buffer(self) -> BufferT:
         """Return the buffer that only the writer sees."""
@@ -89,13 +88,10 @@ class LatestFrame(Generic[BufferT]):
         """Wait for a frame and take it; its buffer holds until the next `take`.
 
         Returns:
-            `None` after `timeout_s`, a `wake`, or when no frame will come any more.
+            `None` after `timeout_s`, or when no frame will come any more.
         """
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._waiting is not None or self._woken or self._finished, timeout_s
-            )
-            self._woken = False
+            self._changed.wait_for(lambda: self._waiting is not None or self._finished, timeout_s)
             return self.poll()
 
     def poll(self) -> Frame[BufferT] | None:
@@ -107,12 +103,6 @@ class LatestFrame(Generic[BufferT]):
                 self._slot, self._reader = self._reader, self._slot
                 self._changed.notify_all()
             return frame
-
-    def wake(self) -> None:
-        """Let the `take` under way, or else the next one, return at once."""
-        with self._changed:
-            self._woken = True
-            self._changed.notify_all()
 
     def finish(self) -> None:
         """Take in no more frames; one that waits can still be taken."""
@@ -198,7 +188,7 @@ class CaptureThread(Generic[BufferT]):
             timeout_s: How long to wait, seconds; `None` for as long as it takes.
 
         Returns:
-            `None` when the time is up, after `wake` or `stop`, or, with `ended` set, at the end.
+            `None` when the time is up, after `stop`, or, with `ended` set, at the end.
 
         Raises:
             SourceError: The source broke; frames read before that have been taken.
@@ -228,10 +218,6 @@ class CaptureThread(Generic[BufferT]):
                 image that is smaller keeps its size.
         """
         return PictureLease(self._leases, max_side_px)
-
-    def wake(self) -> None:
-        """From any thread: let the `take` under way, or else the next one, return `None`."""
-        self._latest.wake()
 
     def stop(self) -> None:
         """Read no more; a second call does nothing.

@@ -50,14 +50,19 @@ def find(scheme: str, location: str) -> Path:
 
 
 def anchored(uri: str, folder: Path) -> str:
-    """Return a source's URI with a relative path of a file made relative to a folder.
+    """Return a source's URI with the path of a file absolute: `~`, or else from a folder.
 
-    `~`, URLs such as `file:///a%20b`, and what is no file stay as they are.
+    URLs such as `file:///a%20b`, and what is no file, stay as they are.
     """
-    scheme, colon, location = uri.partition(":")
-    if scheme not in FILE_SCHEMES or not location or location.startswith(("/", "~")):
+    scheme, _, location = uri.partition(":")
+    if scheme not in FILE_SCHEMES or not location or "://" in location or location[:2] == "//":
         return uri
-    return f"{scheme}{colon}{folder / location}" if "://" not in location else uri
+    return f"{scheme}:{folder / _expanded(location)}"
+
+
+def _expanded(location: str) -> Path:
+    # `Path.expanduser` raises where there is no such user; that is then a file's own name.
+    return Path(os.path.expanduser(location))  # noqa: PTH111
 
 
 def _path(scheme: str, location: str) -> Path:
@@ -69,8 +74,7 @@ def _path(scheme: str, location: str) -> Path:
             f"{location.partition(':')[0]} stream; write {scheme}:PATH"
         )
     if not location.startswith("//"):
-        # `Path.expanduser` raises where there is no such user; that is then a file's own name.
-        return Path(os.path.expanduser(location))  # noqa: PTH111
+        return _expanded(location)
     try:
         url = urlsplit(f"{scheme}:{location}")
     except ValueError as error:

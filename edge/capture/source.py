@@ -48,18 +48,14 @@ class Source(Protocol):
     ) -> None: ...
 
 
-class _Closing(Protocol):
-    def close(self) -> None: ...
+SourceT = TypeVar("SourceT")
 
 
-ClosingT = TypeVar("ClosingT", bound=_Closing)
-
-
-def enter(source: ClosingT) -> ClosingT:
+def enter(source: SourceT) -> SourceT:
     """Be the `__enter__` of a source."""
     return source
 
 
-def leave(source: _Closing, *_: object) -> None:
+def leave(source: Source, *_: object) -> None:
     """Be the `__exit__` of a source."""
     source.close()

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     AfterValidator,
+    ModelWrapValidatorHandler,
     SerializeAsAny,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from edge.capture.options import SourceOptions
 from edge.capture.registry import SOURCES, split_uri
 from edge.config.section import Name, Section
 from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 OWN_KEYS = ("name", "source")
 
@@ -44,13 +50,23 @@ class Camera(Section):
     source: Annotated[str, AfterValidator(_check_uri)] = "demo:"
     options: SerializeAsAny[SourceOptions] = SourceOptions()
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _gather_options(cls, fields: object) -> object:
+    def _take_flat_keys(cls, fields: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(fields, dict):
-            return fields
+            return handler(fields)
         own = {key: fields[key] for key in OWN_KEYS if key in fields}
-        return own | {"options": {key: fields[key] for key in fields if key not in OWN_KEYS}}
+        options = {key: fields[key] for key in fields if key not in OWN_KEYS}
+        try:
+            return handler(own | {"options": options})
+        except ValidationError as error:
+            # A fault of an option is one of its key in the section.
+            found = [
+                _fault(each["type"], each["msg"], key=each["loc"][each["loc"][0] == "options" :])
+                | {"input": each["input"]}
+                for each in error.errors()
+            ]
+            raise ValidationError.from_exception_data(error.title, found) from error
 
     @field_validator("options", mode="before")
     @classmethod
@@ -58,11 +74,10 @@ class Camera(Section):
         # A source that was refused leaves its options to those that all have.
         scheme = info.data.get("source", "demo:").partition(":")[0]
         model = SOURCES[scheme].options
-        foreign = [key for key in options if key not in model.model_fields]
-        if foreign := [key for key in foreign if key in cls.known_keys()]:
-            raise ValueError(
-                f"{scheme}: has no {', '.join(foreign)}; take it out, or choose another source"
-            )
+        text = f"{scheme}: has no such key; take it out, or choose another source"
+        others = set(cls.known_keys()) - set(model.model_fields)
+        if foreign := [_fault("value_error", text, key=(key,)) for key in options if key in others]:
+            raise ValidationError.from_exception_data("options", foreign)
         return model.model_validate(options)
 
     @model_serializer
@@ -74,6 +89,11 @@ class Camera(Section):
     def known_keys(cls) -> list[str]:
         """Return every key that some source has."""
         return list(dict.fromkeys([*OWN_KEYS, *_option_keys()]))
+
+
+def _fault(kind: str, text: str, *, key: tuple[int | str, ...]) -> InitErrorDetails:
+    error = PydanticCustomError(kind, "{text}", {"text": text})
+    return InitErrorDetails(type=error, loc=key, input=None)
 
 
 def _option_keys() -> list[str]:

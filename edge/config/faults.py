@@ -36,9 +36,6 @@ def sentence(fault: ErrorDetails, fields: Mapping[str, Any]) -> str:
     label = f"[{section}]"
     if section == "camera" and keys:
         label = camera_label(int(keys.pop(0)), _camera_names(fields))
-    # The options of a source stand in its section like any other key.
-    if "options" in keys and (keys[1:] or fault["type"] != "extra_forbidden"):
-        keys.remove("options")
     key = ".".join(keys)
     if fault["type"] == "extra_forbidden":
         if not key:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 class JsonlSink:
     """Writes each payload at once, so that a reader sees it while the next frame is taken.
 
+    States are left out: they are plain words that mean something under their topic only.
+
     It writes to the file's descriptor and leaves the stream's buffer empty: a thread that a reader
     holds up would keep the buffer's lock, and Python dies at its end of a lock that it cannot have.
 
@@ -34,6 +36,8 @@ class JsonlSink:
             SinkClosed: The reader has gone.
             SinkError: The line can't be written; the disk may be full.
         """
+        if message.policy == "state":
+            return
         line = memoryview(message.payload + b"\n")
         try:
             while line:

@@ -14,7 +14,7 @@ import bench_against
 import edge_process
 from bench_against import Figure
 
-from edge.capture.source import SourceOptions
+from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.errors import ConfigError, EdgeError
 

@@ -76,22 +76,6 @@ def test_take_gives_up_when_its_time_is_up():
     assert time.monotonic() - began_s >= 0.049
 
 
-def test_a_wake_before_a_take_is_not_lost_and_counts_once():
-    latest = LatestFrame(buffers(), live=True)
-    latest.wake()
-    assert latest.take(LONG_S) is None
-    assert latest.take(0.01) is None
-
-
-def test_a_wake_ends_the_take_that_waits():
-    latest = LatestFrame(buffers(), live=True)
-    threading.Timer(0.05, latest.wake).start()
-    began_s = time.monotonic()
-    assert latest.take(LONG_S) is None
-    assert time.monotonic() - began_s < LONG_S / 2
-    assert not latest.finished
-
-
 def test_after_the_finish_the_waiting_frame_can_be_taken_and_no_other_put():
     latest = LatestFrame(buffers(), live=True)
     latest.put(frame(0))

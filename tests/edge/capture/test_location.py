@@ -79,7 +79,8 @@ def test_a_url_may_hold_bytes_that_are_no_text(tmp_path):
         ("file:a b%20c.mp4", "file:/etc/edge/a b%20c.mp4"),
         ("file:/data/clip.mp4", "file:/data/clip.mp4"),
         ("file:///data/a%20b", "file:///data/a%20b"),
-        ("file:~/clip.mp4", "file:~/clip.mp4"),
+        ("file:~/clip.mp4", "file:/at-home/clip.mp4"),
+        ("file:~nobody-here/clip.mp4", "file:/etc/edge/~nobody-here/clip.mp4"),
         ("file:", "file:"),
         ("demo:", "demo:"),
         ("v4l2:0", "v4l2:0"),
@@ -87,5 +88,6 @@ def test_a_url_may_hold_bytes_that_are_no_text(tmp_path):
         ("clip.mp4", "clip.mp4"),
     ],
 )
-def test_a_relative_path_is_that_of_the_folder(uri, expected):
+def test_a_relative_path_is_that_of_the_folder(uri, expected, monkeypatch):
+    monkeypatch.setenv("HOME", "/at-home")
     assert anchored(uri, Path("/etc/edge")) == expected

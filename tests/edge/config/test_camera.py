@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.capture.registry import check_source
 from edge.config import reading as config
 from edge.config.camera import Camera
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SourceError
 from edge.verbs import check
 
 pytestmark = pytest.mark.board
@@ -62,9 +63,9 @@ def test_a_configuration_stays_right_when_its_camera_is_replaced(folder, source,
     monkeypatch.setenv("HOME", str(folder))
     path = door(folder, source.format(folder=str(folder).lstrip("/")))
 
-    assert check.faults(path) == []
-    camera = config.load(path, {}).camera
-    camera.check()
+    settings = config.load(path, {})
+    assert check.faults(settings) == []
+    (camera,) = settings.cameras
     assert camera.options.size_wh == (1280, 720)
     assert camera.options.rate_hz == 15
 
@@ -87,20 +88,26 @@ def test_a_configuration_stays_right_when_its_camera_is_replaced(folder, source,
     ],
 )
 def test_what_run_refuses_of_a_source_check_refuses_with_the_same_sentence(folder, source, fault):
-    path = door(folder, source)
+    settings = config.load(door(folder, source), {})
+    (camera,) = settings.cameras
 
-    with pytest.raises(ConfigError, match=fault) as caught:
-        config.load(path, {}).camera.check()
+    (found,) = check.faults(settings)
 
-    assert check.faults(path) == [str(caught.value)]
-    assert str(caught.value).startswith("[camera] source: ")
+    assert found.startswith("[camera] source: ")
+    assert fault in found
+    with pytest.raises(SourceError) as caught:
+        check_source(camera.source, camera.options)
+    assert str(caught.value) in found
 
 
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
         ("source = 'rtsp://me:s3cret@cam'", "[camera] source: rtsp: is not a source: this version"),
-        ("source = 'demo:'\nformat = 'yuyv'", "[camera]: demo: has no format; take it out"),
+        (
+            "source = 'demo:'\nformat = 'yuyv'",
+            "[camera] format: demo: has no such key; take",
+        ),
         ("source = 'v4l2:0'\nrealtime = false", "[camera] realtime: a camera is always live"),
         ("source = 'v4l2:0'\nformat = 'h264'", "[camera] format: input should be 'mjpg', 'yuyv'"),
         ("source = 'v4l2:0'\nsise_wh = [1, 1]", "unknown key 'sise_wh'; did you mean 'size_wh'?"),
@@ -126,3 +133,21 @@ def test_a_section_is_written_as_it_is_read():
 
     assert camera.model_dump(mode="json", exclude_none=True) == fields
     assert Camera.model_validate(camera.model_dump()) == camera
+
+
+def test_each_of_several_cameras_has_its_own_options_and_is_checked(folder):
+    path = folder / "doors.toml"
+    text = "[[camera]]\nname = 'a'\nsource = 'v4l2:0'\nformat = 'nv12'\n[[camera]]\nname = 'b'\n"
+    path.write_text(text + "source = 'file:clip.avi'\nloop = true\n", encoding="utf-8")
+    first, second = config.load(path, {}).cameras
+    assert (first.options.format, second.options.loop) == ("nv12", True)
+    assert check.faults(config.load(path, {})) == []
+
+    path.write_text(text + "source = 'file:gone'\n", encoding="utf-8")
+    (fault,) = check.faults(config.load(path, {}))
+    gone = f"{folder / 'gone'}: expected a video, an image or a folder of images, found nothing"
+    assert fault == f"[[camera]] 2 (b) source: {gone}; check the path with ls"
+
+    path.write_text(text + "rate = 3\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"\[\[camera\]\] 2 \(b\) 'rate = 3' has no unit"):
+        config.load(path, {})

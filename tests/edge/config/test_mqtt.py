@@ -88,4 +88,4 @@ def test_of_a_text_with_a_secret_the_rest_is_shown(text, rest):
 def test_sections_that_do_not_fit_together_leave_the_others_to_be_checked(tmp_path):
     path = tmp_path / "device.toml"
     path.write_text("[output]\njsonl = false\n[model]\nthreads = 3\n")
-    assert config.load_sound_sections(path).model.threads == 3
+    assert config.load_sound_part(path).model.threads == 3

@@ -39,6 +39,12 @@ def test_each_message_is_one_line_of_the_same_payload(tmp_path):
     assert (tmp_path / "out").read_bytes().splitlines() == expected
 
 
+def test_states_are_no_lines(tmp_path):
+    with (tmp_path / "out").open("wb") as stream:
+        JsonlSink(stream).send(message(payload=b"online", retain=True, policy="state"))
+    assert (tmp_path / "out").read_bytes() == b""
+
+
 def test_a_line_is_seen_before_the_next_frame(tmp_path):
     with (tmp_path / "out").open("wb") as stream:
         JsonlSink(stream).send(message())
