@@ -55,7 +55,8 @@ THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 def model_file(config: Config) -> ModelFile:
     """Read the configured model, or the built-in one."""
-    return models.read(config.model.file or default_model_path())
+    path = config.model.file or default_model_path()
+    return models.read(path, description=config.model.description)
 
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:

@@ -24,6 +24,9 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", type=Path, help="a .tflite (default: the built-in one)"
     )
+    parser.add_argument(
+        "--description", metavar="FILE", type=Path, help="a TOML that describes the model"
+    )
     parser.add_argument("--json", action="store_true", help="the same as JSON")
 
 
@@ -33,5 +36,6 @@ def run(arguments: argparse.Namespace) -> None:
     from edge.model.default import default_model_path  # noqa: PLC0415
     from edge.verbs import inspection  # noqa: PLC0415
 
-    facts = inspection.inspect(model_file.read(arguments.model or default_model_path()))
-    print(json.dumps(facts, indent=1) if arguments.json else inspection.render(facts))
+    path = arguments.model or default_model_path()
+    seen = inspection.inspect(model_file.read(path, description=arguments.description))
+    print(json.dumps(seen.facts(), indent=1) if arguments.json else seen.text())
