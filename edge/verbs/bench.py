@@ -80,7 +80,7 @@ class _Models(argparse.Action):
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
         values: Any,  # noqa: ANN401
-        _: object = None,
+        *_: object,
     ) -> None:
         """Keep them."""
         setattr(namespace, self.dest, values)
