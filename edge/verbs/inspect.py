@@ -29,9 +29,8 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 
 def run(arguments: argparse.Namespace) -> None:
     """Load the model and print what it is."""
-    from edge.model import model_file  # noqa: PLC0415 - `edge --help` needs neither NumPy nor LiteRT
-    from edge.model.default import default_model_path  # noqa: PLC0415
+    from edge import app  # noqa: PLC0415 - `edge --help` needs neither NumPy nor LiteRT
     from edge.verbs import inspection  # noqa: PLC0415
 
-    facts = inspection.inspect(model_file.read(arguments.model or default_model_path()))
+    facts = inspection.inspect(app.read_model(arguments.model))
     print(json.dumps(facts, indent=1) if arguments.json else inspection.render(facts))

@@ -6,6 +6,9 @@ import pytest
 
 from edge import cli
 from edge.config import reading
+from edge.errors import ModelError
+from edge.model import trial
+from edge.model.backends import litert
 from edge.model.default import default_model_path
 from edge.terminal.command import DONE, FAILED, MISUSED
 from edge.verbs.check import faults
@@ -50,7 +53,7 @@ def test_run_and_check_refuse_alike(name, tmp_path, capsys):
     assert len(checked[1]) == 1
 
 
-def test_a_model_that_the_runtime_refuses_is_a_failure_of_both(tmp_path, capsys):
+def test_a_model_that_the_runtime_refuses_is_refused_by_both(tmp_path, capsys):
     import zipfile  # noqa: PLC0415
 
     from edge.model import model_file  # noqa: PLC0415
@@ -66,12 +69,37 @@ def test_a_model_that_the_runtime_refuses_is_a_failure_of_both(tmp_path, capsys)
     checked = said(["check", path], capsys)
 
     assert checked == said(["run", path, "--frames", "1"], capsys)
-    assert checked[0] == FAILED
+    assert checked[0] == MISUSED
 
     path.write_text(f"{path.read_text()}\n[device]\nnmae = 'x'\n")
     status, sentences = said(["check", path], capsys)
     assert status == MISUSED
     assert sentences[1:] == checked[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["run door.toml", "check door.toml", "inspect MODEL", "bench MODEL", "bench MODEL --layers",
+     "eval MODEL --images . --annotations x.json"],
+)  # fmt: skip
+def test_no_verb_hands_the_runtime_a_model_that_failed_its_trial(
+    words, tmp_path, capsys, monkeypatch
+):
+    def refuse(_, path, **__):
+        raise ModelError(f"{path}: ended by SIGSEGV when it was first run")
+
+    monkeypatch.setattr(trial, "try_once", refuse)
+    monkeypatch.setattr(litert, "_unallocated", lambda *_, **__: pytest.fail("it was loaded"))
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.chdir(write(tmp_path, "[model]\n").parent)
+    given = [str(default_model_path()) if word == "MODEL" else word for word in words.split()]
+
+    status, sentences = said(given, capsys)
+
+    assert status == (MISUSED if "door.toml" in words else FAILED)
+    assert [line for line in sentences if line.startswith("edge: ")] == [
+        f"edge: {default_model_path()}: ended by SIGSEGV when it was first run"
+    ]
 
 
 def test_a_sound_configuration_is_said_to_be_so(tmp_path, capsys):
