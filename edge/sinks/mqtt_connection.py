@@ -159,7 +159,7 @@ class Connection:
         sock: Any = self._client.socket()
         if sock is not None:
             # TLS may hold bytes that it has read and decrypted: the socket is silent about those.
-            has_pending = self._settings.tls and sock.pending() > 0
+            has_pending = self._channel.tls is not None and sock.pending() > 0
             poll = select.poll()
             writes = select.POLLOUT if self._client.want_write() else 0
             poll.register(sock, select.POLLIN | writes)
