@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError
 from edge.heads import task_of
-from edge.messages import detections, segmentation
+from edge.messages import classes, detections, segmentation
 from edge.results.class_map import AreaTally
+from edge.results.classes import ClassTally
 from edge.results.detections import DetectionTally
 
 if TYPE_CHECKING:
@@ -96,6 +97,15 @@ TASKS = {
         describe=segmentation.describe,
         tally=lambda described: AreaTally(described.labels, background=_background(described)),
         draw=("edge.draw.masks", "draw_inplace"),
+        thresholds=frozenset({"score_threshold"}),
+    ),
+    "classification": Task(
+        topic=classes.TOPIC,
+        encoder=lambda identity, described, **_: classes.ClassesEncoder(identity, described.labels),
+        payload=classes.ClassesPayload,
+        describe=classes.describe,
+        tally=lambda described: ClassTally(described.labels),
+        draw=("edge.draw.classes", "draw_inplace"),
         thresholds=frozenset({"score_threshold"}),
     ),
 }
