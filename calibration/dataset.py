@@ -15,7 +15,7 @@ from edge.capture.images import decode_image, read_bytes
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -53,6 +53,7 @@ class ImageSet:
         digest: `sha256:` over the chosen files' contents, whatever their names and order.
         seed: Of the draw.
         skipped: Files that the draw met and refused: unreadable ones and duplicates.
+        contents: Hex digest of each chosen file's contents.
     """
 
     root: Path
@@ -60,6 +61,7 @@ class ImageSet:
     digest: str
     seed: int
     skipped: tuple[Skipped, ...] = ()
+    contents: tuple[str, ...] = ()
 
 
 def sample(folder: Path, *, count: int, seed: int, progress: Progress | None = None) -> ImageSet:
@@ -79,11 +81,22 @@ def sample(folder: Path, *, count: int, seed: int, progress: Progress | None = N
     Raises:
         SourceError: The folder is not there or holds no readable image.
     """
-    draw = rank(_image_files(folder), seed=seed, root=folder)
+    drawn = draw(folder, count=count, seed=seed, progress=progress)
+    if len(drawn.paths) < count:
+        _log.warning(
+            "%s: expected %d distinct images, found %d (%d skipped); all of them are used",
+            folder, count, len(drawn.paths), len(drawn.skipped),
+        )  # fmt: skip
+    return drawn
+
+
+def draw(folder: Path, *, count: int, seed: int, progress: Progress | None = None) -> ImageSet:
+    """Draw at most so many images: `sample` without its warning."""
+    ranked = rank(_image_files(folder), seed=seed, root=folder)
     chosen: list[tuple[Path, str]] = []
     hashes: list[NDArray[np.bool_]] = []
     skipped: list[Skipped] = []
-    for path in draw:
+    for path in ranked:
         if len(chosen) == count:
             break
         try:
@@ -101,13 +114,18 @@ def sample(folder: Path, *, count: int, seed: int, progress: Progress | None = N
         hashes.append(perceptual)
         if progress:
             progress(len(chosen), count)
-    _check_count(folder, len(chosen), wanted=count, skipped=skipped)
+    if not chosen:
+        raise SourceError(
+            f"{folder}: none of its {len(skipped)} image files can be read, "
+            f"the first because {skipped[0].reason}"
+        )
     paths, contents = zip(*chosen, strict=True)
-    return ImageSet(folder, tuple(paths), digest_of_contents(contents), seed, tuple(skipped))
+    digest = digest_of_contents(contents)
+    return ImageSet(folder, tuple(paths), digest, seed, tuple(skipped), contents)
 
 
 def image_set(root: Path, paths: Iterable[Path], *, seed: int) -> ImageSet:
-    """Return an `ImageSet` of exactly these files, such as one half of a `split`.
+    """Return an `ImageSet` of exactly these files, such as those of a list.
 
     Raises:
         SourceError: There are none, or one cannot be read.
@@ -115,25 +133,8 @@ def image_set(root: Path, paths: Iterable[Path], *, seed: int) -> ImageSet:
     chosen = tuple(paths)
     if not chosen:
         raise SourceError(f"{root}: expected at least one image, found an empty list; name some")
-    contents = [hashlib.sha256(read_bytes(path)).hexdigest() for path in chosen]
-    return ImageSet(root, chosen, digest_of_contents(contents), seed)
-
-
-def split(
-    paths: Sequence[Path], *, seed: int, calibration_count: int
-) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Split images into a calibration part and the held-back rest, by seed and file name.
-
-    Raises:
-        SourceError: Either part would be empty.
-    """
-    if not 0 < calibration_count < len(paths):
-        raise SourceError(
-            f"expected between 1 and {len(paths) - 1} calibration images of {len(paths)}, so that "
-            f"some are held back, found {calibration_count}; choose another count"
-        )
-    draw = rank(paths, seed=seed)
-    return tuple(draw[:calibration_count]), tuple(draw[calibration_count:])
+    contents = tuple(hashlib.sha256(read_bytes(path)).hexdigest() for path in chosen)
+    return ImageSet(root, chosen, digest_of_contents(contents), seed, contents=contents)
 
 
 def rank(paths: Iterable[Path], *, seed: int, root: Path | None = None) -> list[Path]:
@@ -221,16 +222,3 @@ def _twin(
 def _skip(path: Path, reason: str) -> Skipped:
     _log.warning("skipped %s", reason)
     return Skipped(path, reason)
-
-
-def _check_count(folder: Path, found: int, *, wanted: int, skipped: list[Skipped]) -> None:
-    if not found:
-        raise SourceError(
-            f"{folder}: none of its {len(skipped)} image files can be read, "
-            f"the first because {skipped[0].reason}"
-        )
-    if found < wanted:
-        _log.warning(
-            "%s: expected %d distinct images, found %d (%d skipped); all of them are used",
-            folder, wanted, found, len(skipped),
-        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How much accuracy quantisation cost: both models on the same images, with an interval."""
+"""How much accuracy models lose against labels: all on the same images, with intervals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge.evaluation import reading
+from converter.bill import Loss
+from edge.evaluation import box_run, mask_run, reading
 from edge.evaluation.bootstrap import RESAMPLES
 from edge.evaluation.faults import ABSENT
 from edge.evaluation.measuring import Difference, measure
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Of a mean average precision; a hundredth of a point is far below what an image set can tell.
 DIGITS = 5
+# How the figures are counted, on every run alike: the report says it, no warning.
+FACTS = (box_run.NOTE, mask_run.NOTE)
 
 _log = logging.getLogger(__name__)
 
@@ -58,10 +61,10 @@ class Annotations:
         self.said.update(lines)
 
 
-# Two models, the labelled images, and how to draw: nine names, and none hides in a bundle.
+# The models, the labelled images, and how to draw: none hides in a bundle.
 def compare(  # noqa: PLR0913
-    float_file: ModelFile,
-    quantized_file: ModelFile,
+    reference: ModelFile,
+    candidates: Sequence[ModelFile],
     *,
     images: Sequence[Path],
     annotations: Annotations,
@@ -69,55 +72,25 @@ def compare(  # noqa: PLR0913
     seed: int,
     resamples: int = RESAMPLES,
     progress: Progress | None = None,
-) -> tuple[Accuracy, ...]:
-    """Measure two models on the same images, and their difference: what `edge eval A B` does.
+) -> list[tuple[Loss, ...]]:
+    """Measure models on the same images, and their differences from the first: `edge eval A B`.
 
-    Detectors by mAP50-95 and mAP50, segmenters by mIoU and pixel accuracy, the main one first. What
-    is left out of the set is logged.
+    Detectors by mAP50-95 and mAP50, segmenters by mIoU and pixel accuracy, the main one first. The
+    reference runs once an image, and all are judged on the same draws. What is left out of the set
+    is logged.
 
     Args:
-        float_file: The reference.
-        quantized_file: What was made of it.
-        images: The images; none should have served for calibration.
+        reference: What the others were made of.
+        candidates: The others.
+        images: The images; none should have served to make or choose a model.
         annotations: Of them.
         dataset: Name of the set, for the manifest.
         seed: Of the draws.
         resamples: Number of draws.
-        progress: Called with (images run, images to run), both models counted.
+        progress: Called with (images run, images to run), those of all models counted.
 
-    Raises:
-        SourceError: The annotations cannot be read, or no image can be judged.
-        ModelError: A model cannot be run, or the annotations are none for its head or its labels.
-        DependencyError: pycocotools is not installed, and boxes are to be judged.
-    """
-    (rows,) = compare_all(
-        float_file,
-        [quantized_file],
-        images=images,
-        annotations=annotations,
-        dataset=dataset,
-        seed=seed,
-        resamples=resamples,
-        progress=progress,
-    )
-    return rows
-
-
-# As `compare`, which this is for several.
-def compare_all(  # noqa: PLR0913
-    float_file: ModelFile,
-    others: Sequence[ModelFile],
-    *,
-    images: Sequence[Path],
-    annotations: Annotations,
-    dataset: str,
-    seed: int,
-    resamples: int = RESAMPLES,
-    progress: Progress | None = None,
-) -> list[tuple[Accuracy, ...]]:
-    """Measure several models made of one float model; return the rows of `compare` for each.
-
-    The float model runs once an image, and all models are judged on the same draws.
+    Returns:
+        The rows of each candidate.
 
     Raises:
         SourceError: The annotations cannot be read, or no image can be judged.
@@ -126,25 +99,42 @@ def compare_all(  # noqa: PLR0913
     """
     truth = annotations.read(images)
     measured = measure(
-        (float_file, *others), truth, images, seed=seed, resamples=resamples, progress=progress
+        (reference, *candidates), truth, images, seed=seed, resamples=resamples, progress=progress
     )
-    annotations.warn([*truth.faults.lines(without=ABSENT), *measured.evaluations[0].notes])
+    notes = [note for note in measured.evaluations[0].notes if note not in FACTS]
+    annotations.warn([*truth.faults.lines(without=ABSENT), *notes])
     count = measured.evaluations[0].images
     return [
-        tuple(_accuracy(row, dataset, count) for row in measured.differences if row.model == model)
-        for model in range(1, len(others) + 1)
+        tuple(_loss(row, dataset, count) for row in measured.differences if row.model == model)
+        for model in range(1, len(candidates) + 1)
     ]
 
 
-def _accuracy(row: Difference, dataset: str, images: int) -> Accuracy:
+def _loss(row: Difference, dataset: str, images: int) -> Loss:
     low, high = row.interval
     first, second = row.values
-    return Accuracy(
+    return Loss(
         metric=row.metric,
         dataset=storable(dataset),
         images=images,
-        float_value=round(first, DIGITS),
-        quantized_value=round(second, DIGITS),
+        reference=round(first, DIGITS),
+        candidate=round(second, DIGITS),
         difference=round(second - first, DIGITS),
-        difference_interval=(round(low, DIGITS), round(high, DIGITS)),
+        interval=(round(low, DIGITS), round(high, DIGITS)),
+    )
+
+
+def for_manifest(rows: Sequence[Loss]) -> tuple[Accuracy, ...]:
+    """Return the rows as a quantised model's manifest has them."""
+    return tuple(
+        Accuracy(
+            metric=row.metric,
+            dataset=row.dataset,
+            images=row.images,
+            float_value=row.reference,
+            quantized_value=row.candidate,
+            difference=row.difference,
+            difference_interval=row.interval,
+        )
+        for row in rows
     )

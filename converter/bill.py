@@ -1,4 +1,4 @@
-"""What a quantised model costs against its float model: the bill, and how it reads."""
+"""What a model made of another costs against it: the bill, and how it reads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from edge.terminal.table import render
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.model.readers.manifest import Accuracy
+    import numpy as np
+    from numpy.typing import NDArray
 
 MIB = 2**20
 SEGMENTATION = "segmentation"
+JUDGED_METRICS = ("mAP50-95", "mIoU")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class HeadRow:
 
     Attributes:
         cosine: Of the two heads as vectors.
-        snr_db: Power of the float head over that of the difference.
+        snr_db: Power of the reference's head over that of the difference.
         max_error: Greatest absolute difference, in the head's own unit.
     """
 
@@ -37,16 +39,15 @@ class ImageRow:
     """Both models on one image.
 
     Attributes:
-        agreement: In [0, 1]: share of sure float detections found again, 1 where there are none;
-            or mean IoU of the masks over the classes that either shows.
-        matched: Sure float detections that the quantised model found again.
+        distance: As `Likeness.distance`, on this image alone; 0 where the reference sees nothing.
+        matched: Sure detections of the reference that the other model found again, IoU 0.5.
         expected: All of them.
-        extra: Sure detections of the quantised model that the float model has not.
-        is_blank: The float model saw nothing here: no sure detection, or a mask of one class.
+        extra: Sure detections of the other model that the reference has not, sure or unsure.
+        is_blank: The reference saw nothing here: no sure detection, or a mask of one class.
     """
 
     path: Path
-    agreement: float
+    distance: float
     matched: int = 0
     expected: int = 0
     extra: int = 0
@@ -54,8 +55,48 @@ class ImageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """How far a model sees otherwise than its reference, without labels.
+
+    Attributes:
+        distance: `converter.agreement` of the model with the reference, in [0, 1]; NaN where the
+            reference sees nothing.
+        floor: The same of the reference with itself, the image moved by a quarter of a pixel of the
+            input: the mean of four directions.
+        objects: What the reference is sure of, on all images; of masks, the images on which it
+            shows more than one class.
+        draws: `(B, 2)` float64, both on as many draws of images; B may be 0.
+    """
+
+    distance: float
+    floor: float
+    objects: int
+    draws: NDArray[np.float64] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One metric of both models against labels, on the same images.
+
+    Attributes:
+        metric: Such as `mAP50-95`, in [0, 1].
+        images: Their number, N.
+        difference: The model's minus the reference's.
+        interval: 95 % of the paired bootstrap of the difference over images.
+    """
+
+    metric: str
+    dataset: str
+    images: int
+    reference: float
+    candidate: float
+    difference: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Bill:
-    """What quantisation cost.
+    """What a model costs against its reference.
 
     Attributes:
         head: Kind of the models' head, as in the manifest.
@@ -64,53 +105,32 @@ class Bill:
     """
 
     head: str
-    float_bytes: int
-    quantized_bytes: int
+    reference_bytes: int
+    candidate_bytes: int
     heads: tuple[HeadRow, ...]
     images: tuple[ImageRow, ...]
-    accuracy: tuple[Accuracy, ...] = field(default=())
+    likeness: Likeness
+    accuracy: tuple[Loss, ...] = field(default=())
 
     @property
     def matched(self) -> int:
-        """Return the sure float detections found again, of all images."""
+        """Return the sure detections found again, of all images."""
         return sum(row.matched for row in self.images)
 
     @property
     def expected(self) -> int:
-        """Return the sure float detections of all images."""
+        """Return the sure detections of the reference, of all images."""
         return sum(row.expected for row in self.images)
 
     @property
     def extra(self) -> int:
-        """Return the sure detections that only the quantised model has, of all images."""
+        """Return the sure detections that only the other model has, of all images."""
         return sum(row.extra for row in self.images)
 
     @property
-    def agreement(self) -> float:
-        """Return the share of float detections found again, or the images' mean IoU of masks.
-
-        1 where nothing was to be found.
-        """
-        if self.head == SEGMENTATION:
-            ious = [row.agreement for row in self.images]
-            return sum(ious) / len(ious) if ious else 1.0
-        return self.matched / self.expected if self.expected else 1.0
-
-
-def warnings(bill: Bill) -> list[str]:
-    """Return what makes the bill worth little, a sentence each.
-
-    Two models that are fed the wrong pixels agree perfectly.
-    """
-    if not all(row.is_blank for row in bill.images):
-        return []
-    seen = "a mask of one class" if bill.head == SEGMENTATION else "no detection of 0.5 or more"
-    sentence = (
-        f"the float model sees nothing: expected objects, found {seen} on each of the "
-        f"{len(bill.images)} images; check --input, --mean/--std, and that the images show what "
-        "it knows"
-    )
-    return [sentence]
+    def judged(self) -> tuple[Loss, ...]:
+        """Return the metrics that a verdict rests on."""
+        return tuple(row for row in self.accuracy if row.metric in JUDGED_METRICS)
 
 
 def as_text(bill: Bill) -> str:
@@ -119,29 +139,28 @@ def as_text(bill: Bill) -> str:
         [head.role, f"{head.cosine:.5f}", f"{head.snr_db:.1f}", f"{head.max_error:.3g}"]
         for head in bill.heads
     ]
+    like = bill.likeness
     lines = [
         (
-            f"size        {bill.float_bytes / MIB:.2f} MiB float, "
-            f"{bill.quantized_bytes / MIB:.2f} MiB quantised"
+            f"size        {bill.reference_bytes / MIB:.2f} MiB before, "
+            f"{bill.candidate_bytes / MIB:.2f} MiB now"
         ),
         render(["output", "cosine", "SNR dB", "max error"], rows),
-        _agreement_line(bill),
+        (
+            f"distance    {like.distance:.3f} from the float model; of that from itself, "
+            f"a quarter of a pixel on: {like.floor:.3f}"
+        ),
     ]
-    for row in bill.accuracy:
-        low, high = row.difference_interval
+    if bill.head != SEGMENTATION:
+        share = bill.matched / bill.expected if bill.expected else 1.0
         lines.append(
-            f"{row.metric:<11} {row.float_value:.4f} float, {row.quantized_value:.4f} quantised, "
+            f"detections  {bill.matched} of {bill.expected} found again ({share:.1%}), "
+            f"{bill.extra} new on {len(bill.images)} images"
+        )
+    for row in bill.accuracy:
+        low, high = row.interval
+        lines.append(
+            f"{row.metric:<11} {row.reference:.4f} before, {row.candidate:.4f} now, "
             f"difference {row.difference:+.4f} [{low:+.4f}, {high:+.4f}] on {row.images} images"
         )
     return "\n".join(lines)
-
-
-def _agreement_line(bill: Bill) -> str:
-    count = len(bill.images)
-    if bill.head == SEGMENTATION:
-        worst = min((row.agreement for row in bill.images), default=1.0)
-        return f"masks       mean IoU {bill.agreement:.4f}, worst {worst:.4f} on {count} images"
-    return (
-        f"detections  {bill.matched} of {bill.expected} found again ({bill.agreement:.1%}), "
-        f"{bill.extra} new on {count} images"
-    )

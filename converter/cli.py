@@ -18,9 +18,10 @@ from converter import (
     foreign,
     inspect_graph,
 )
-from converter.bill import as_text, warnings
+from converter.bill import as_text
 from converter.flatbuffer import read_model_bytes
-from converter.gate import as_json, faults
+from converter.gate import as_json, estimate
+from converter.gate import judge as verdict_on
 from converter.importing import FAMILIES, import_model, is_tflite
 from converter.islands import remarks
 from edge.errors import ConfigError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from converter.bill import Bill
     from converter.conversion import Conversion
+    from converter.gate import Verdict
     from converter.recipe import Recipe
     from converter.report.contents import Subject
     from edge.model.model_file import ModelFile
@@ -46,17 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def new_command() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = new_parser(
+    command = new_parser(
         "edge-convert",
         "Turn a float detector or segmenter into one int8 .tflite that is proved good enough.",
     )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verbs = command.add_subparsers(required=True, metavar="VERB")
     _add_run(verbs)
     _add_quantize(verbs)
     _add_verify(verbs)
     _add_inspect(verbs)
     cli_targets.add_export(verbs)
-    return parser
+    return command
 
 
 def _add_run(verbs: Any) -> None:  # noqa: ANN401
@@ -142,7 +144,7 @@ def _run(arguments: argparse.Namespace) -> int:
     images = draw_images(
         arguments.images,
         calibration_count=arguments.count,
-        held_back_count=arguments.held_back,
+        judge_count=arguments.held_back,
         seed=arguments.seed,
         annotations=cli_judgement.annotations_of(arguments),
     )
@@ -179,29 +181,31 @@ def _check_report(arguments: argparse.Namespace, model: Path) -> None:
 
 def _deliver(arguments: argparse.Namespace, done: Conversion) -> int:
     output = arguments.output
-    path = output.with_name(f"{output.name}.rejected") if done.faults else output
+    rejected = output.with_name(f"{output.name}.rejected")
+    path = rejected if done.verdict.is_refused else output
     export.write(done.quantized, path)
-    _print_bill(arguments, done.bill)
-    for fault in done.faults:
-        print(f"edge-convert: {path}: rejected: {fault}", file=sys.stderr)
+    _print_bill(arguments, done.bill, done.verdict)
+    print(f"edge-convert: {path}: {done.verdict}", file=sys.stderr)
+    if path is rejected and output.exists():
+        print(f"edge-convert: {output}: left as an earlier run made it", file=sys.stderr)
     made = cli_targets.deliver_conversion(arguments, done)
     if arguments.report:
-        from converter.report.delivery import subject_of  # noqa: PLC0415 - as above
+        from converter.report.contents import subject_of  # noqa: PLC0415 - as above
 
         subject = subject_of(done, cli_judgement.budget_of(arguments))
         _report(replace(subject, files=made), path)
-    return FAILED if done.faults else DONE
+    return FAILED if done.verdict.is_refused else DONE
 
 
 def _report(subject: Subject, model: Path) -> None:
-    from converter.report.delivery import deliver  # noqa: PLC0415 - as above
+    from converter.report.build import deliver  # noqa: PLC0415 - as above
 
     print(f"edge-convert: report: {deliver(subject, model)}", file=sys.stderr)
 
 
 def _quantize(arguments: argparse.Namespace) -> int:
     from calibration.dataset import sample  # noqa: PLC0415 - inspect needs no OpenCV
-    from converter.conversion import CALIBRATION_COUNT  # noqa: PLC0415
+    from calibration.image_sets import MOST_CALIBRATE  # noqa: PLC0415
     from converter.quantization import quantize_file  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
@@ -211,7 +215,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
     with bar("draw") as progress:
         images = sample(
             arguments.images,
-            count=arguments.count or CALIBRATION_COUNT,
+            count=arguments.count or MOST_CALIBRATE,
             seed=arguments.seed,
             progress=progress,
         )
@@ -224,32 +228,33 @@ def _quantize(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from calibration.dataset import image_set, sample  # noqa: PLC0415 - inspect needs no OpenCV
-    from converter.conversion import Images, judge  # noqa: PLC0415
+    from calibration.image_sets import without  # noqa: PLC0415 - inspect needs no OpenCV
+    from converter.conversion import Judgement, judge  # noqa: PLC0415
 
     reference, quantized = (model_file.read(p) for p in (arguments.reference, arguments.quantized))
     _check_report(arguments, arguments.quantized)
-    drawn = sample(arguments.images, count=arguments.held_back, seed=arguments.seed)
-    images = Images(
-        calibration=image_set(arguments.images, drawn.paths, seed=arguments.seed),
-        held_back=drawn.paths,
-        annotations=cli_judgement.annotations_of(arguments),
-        dataset=arguments.images.resolve().name,
+    sets = quantized.own_manifest().image_sets.values()
+    known = {content for made in sets for content in made.contents}
+    drawn = without(arguments.images, count=arguments.held_back, seed=arguments.seed, known=known)
+    judgement = Judgement(
+        drawn.paths,
+        cli_judgement.annotations_of(arguments),
+        arguments.images.resolve().name,
+        arguments.seed,
     )
-    bill = judge(reference, quantized, images, seed=arguments.seed)
-    _print_bill(arguments, bill)
+    (bill,) = judge(reference, [quantized], judgement)
     budget = cli_judgement.budget_of(arguments)
-    found = tuple(faults(bill, budget))
-    for fault in found:
-        print(f"edge-convert: {arguments.quantized}: {fault}", file=sys.stderr)
+    found = verdict_on(bill, budget)
+    _print_bill(arguments, bill, found)
+    print(f"edge-convert: {arguments.quantized}: {found}", file=sys.stderr)
     if arguments.report:
         from converter.report.contents import Subject  # noqa: PLC0415 - as above
 
         _report(
-            Subject(reference, quantized, images, bill=bill, budget=budget, faults=found),
+            Subject(reference, quantized, judgement, bill=bill, budget=budget, verdict=found),
             arguments.quantized,
         )
-    return FAILED if found else DONE
+    return FAILED if found.is_refused else DONE
 
 
 def _print_remarks(output: Path, quantized: ModelFile, recipe: Recipe) -> None:
@@ -257,13 +262,14 @@ def _print_remarks(output: Path, quantized: ModelFile, recipe: Recipe) -> None:
         print(f"edge-convert: {output}: {clause}", file=sys.stderr)
 
 
-def _print_bill(arguments: argparse.Namespace, bill: Bill) -> None:
+def _print_bill(arguments: argparse.Namespace, bill: Bill, verdict: Verdict) -> None:
     if arguments.json:
         print(json.dumps(as_json(bill, cli_judgement.budget_of(arguments)), indent=1))
-    else:
-        print(as_text(bill))
-    for warning in warnings(bill):
-        print(f"edge-convert: warning: {warning}", file=sys.stderr)
+        return
+    print(as_text(bill))
+    if said := estimate(bill):
+        print(f"estimate    {said}")
+    print(f"verdict     {verdict.value}")
 
 
 def _inspect(arguments: argparse.Namespace) -> int:

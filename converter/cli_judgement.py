@@ -1,4 +1,4 @@
-"""The options of `edge-convert` that say how to judge a quantised model."""
+"""The options of `edge-convert` that say how to judge a model made of another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.gate import ACCURACY_LOSSES, MIN_AGREEMENT, Budget
+from converter.gate import ACCURACY_LOSS, MASK_TOLERANCE, TOLERANCE, Budget
 from edge.errors import ConfigError
 from edge.terminal.command import positive
 
@@ -34,21 +34,21 @@ def add_judgement(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive,
         default=HELD_BACK_COUNT,
-        help="images to judge on, none of them for calibration; default: %(default)s",
+        help="images to judge on, none of which made or chose the model; default: %(default)s",
     )
     parser.add_argument(
-        "--min-agreement",
-        metavar="RATIO",
-        type=_ratio,
-        default=MIN_AGREEMENT,
-        help="float detections found again, or IoU of masks; default: %(default)s",
+        "--tolerance",
+        metavar="TIMES",
+        type=_times,
+        help="how far int8 may see otherwise than float, times what a quarter of a pixel makes of "
+        f"the float model; default: {TOLERANCE:g} for detectors, {MASK_TOLERANCE:g} for masks",
     )
     parser.add_argument(
         "--max-loss",
         metavar="RATIO",
         type=_ratio,
-        help="mAP50-95 or mIoU that int8 may lose, with labels; default, by head: "
-        + ", ".join(f"{head} {loss}" for head, loss in ACCURACY_LOSSES.items()),
+        default=ACCURACY_LOSS,
+        help="mAP50-95 or mIoU that int8 may lose, with labels; default: %(default)s",
     )
     parser.add_argument("--json", action="store_true", help="the bill as JSON")
 
@@ -71,6 +71,13 @@ def _ratio(text: str) -> float:
     return value
 
 
+def _times(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+    return value
+
+
 def annotations_of(arguments: argparse.Namespace) -> Annotations | None:
     """Return the labels to judge by, if any are given.
 
@@ -87,5 +94,5 @@ def annotations_of(arguments: argparse.Namespace) -> Annotations | None:
 
 
 def budget_of(arguments: argparse.Namespace) -> Budget:
-    """Return how much a quantised model may lose."""
-    return Budget(agreement=arguments.min_agreement, accuracy_loss=arguments.max_loss)
+    """Return what a model may lose."""
+    return Budget(tolerance=arguments.tolerance, accuracy_loss=arguments.max_loss)

@@ -112,14 +112,13 @@ def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> tuple
     targets = targets_of(arguments)
     if not targets:
         return ()
-    if done.faults:
+    if done.verdict.is_refused:
         sys.stderr.write("edge-convert: no other files are made of a model that is rejected\n")
         return ()
     from converter.targets.delivery import Sources, deliver, stem_of  # noqa: PLC0415 - as above
 
-    sources = Sources(
-        done.reference, done.quantized, done.images.calibration, done.images.held_back
-    )
+    sets = done.images.sets
+    sources = Sources(done.reference, done.quantized, sets.calibrate, sets.judge.paths)
     stem = stem_of(arguments.output)
     made = _print(deliver(sources, targets, stem=stem), as_json=arguments.json)
     return tuple(one.text.splitlines()[-1] for one in made if one.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from calibration.image_sets import DIGITS
 from converter import export
 from converter.islands import kept_float_names
 from converter.observations import Observations
@@ -13,7 +14,7 @@ from converter.repairs.bias_correction import correct_biases
 from edge.decode.ssd import SsdHead
 from edge.errors import ModelError
 from edge.model.model_file import ModelFile
-from edge.model.readers.manifest import Calibration
+from edge.model.readers.manifest import Calibration, ImageDigests
 from edge.terminal.version import versions
 
 if TYPE_CHECKING:
@@ -89,15 +90,23 @@ def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> di
     return saturate_scores(ranges, file.description.outputs["scores"], floor=recipe.score_floor)
 
 
+def digests(images: ImageSet, *, named: bool = True) -> ImageDigests:
+    """Return what the manifest says of a set of images; of each one only where `named`."""
+    contents = tuple(content[:DIGITS] for content in images.contents) if named else ()
+    return ImageDigests(digest=images.digest, images=len(images.paths), contents=contents)
+
+
 def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
     before = file.own_manifest().provenance
     tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    steps = (*(before.steps or (before.changes,)), made.describe(recipe))
     provenance = before.model_copy(
         update={
             "recipe": recipe.name,
             "seed": images.seed,
             "tools": dict(sorted(tools.items())),
-            "changes": f"{before.changes}; {made.describe(recipe)}",
+            "changes": "; ".join(steps),
+            "steps": steps,
         }
     )
     calibration = Calibration(
@@ -110,6 +119,7 @@ def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Re
         update={
             "provenance": provenance,
             "calibration": calibration if recipe.needs_ranges else None,
+            "image_sets": {"calibrate": digests(images)} if recipe.needs_ranges else {},
         }
     )
     return export.sealed(

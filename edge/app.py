@@ -30,6 +30,7 @@ from edge.tasks import refuse_thresholds, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from edge.config.camera import Camera
     from edge.config.sections import Config
@@ -53,19 +54,26 @@ DRAIN_S = 5.0
 THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 
+def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:
+    """Read a model, or the built-in one; one that this user never ran is first run in a child.
+
+    Args:
+        path: `None` for the built-in one.
+        description: A TOML file that says who the model is; `None` asks the file itself.
+    """
+    file = models.read(path or default_model_path(), description=description)
+    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
+    return file
+
+
 def model_file(config: Config) -> ModelFile:
-    """Read the configured model, or the built-in one."""
-    path = config.model.file or default_model_path()
-    return models.read(path, description=config.model.description)
+    """Read the configured model, or the built-in one, as `read_model` does."""
+    return read_model(config.model.file, description=config.model.description)
 
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
-    """Load the model with so many interpreter threads, and the configuration's thresholds.
-
-    A model that this user has never run before is first tried in a process of its own.
-    """
+    """Load the model with so many interpreter threads, and the configuration's thresholds."""
     wanted = thresholds(config, file.description)
-    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
     return load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
 
 

@@ -14,11 +14,9 @@ from edge.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BEGIN, END = "<!-- scripts/accuracy_table: begin -->", "<!-- scripts/accuracy_table: end -->"
 MIB = 2**20
 MAX_PEAK_MIB = 2048
 NO_VALUE = "—"
-MASK_HEAD = "segmentation"
 
 
 def tables(results: dict[str, dict[str, Any]]) -> str:
@@ -29,7 +27,7 @@ def tables(results: dict[str, dict[str, Any]]) -> str:
     parts = [
         _table(
             ["model", "judged on", "metric", "float32", "int8", "difference [95 %]",
-             "found again", "gate"], losses,
+             "distance", "gate"], losses,
         ),
         _table(
             ["model", "file, MiB", "float ops inside", "invoke float32, ms", "int8, ms",
@@ -46,26 +44,34 @@ def page(path: Path, results: dict[str, dict[str, Any]]) -> None:
     Raises:
         ConfigError: There is no such page, or it has no markers.
     """
-    text = path.read_text("utf-8") if path.is_file() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    parts = [tables(results), _circumstances(results), _commands(results)]
+    write_between(path, "\n\n".join(parts), script="accuracy_table")
+
+
+def write_between(path: Path, text: str, *, script: str) -> None:
+    """Write the text between a script's markers on a page.
+
+    Raises:
+        ConfigError: There is no such page, or it has no markers.
+    """
+    marks = [f"<!-- scripts/{script}: {place} -->" for place in ("begin", "end")]
+    page_text = path.read_text("utf-8") if path.is_file() else ""
+    before, begin, rest = page_text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not (begin and end):
-        raise ConfigError(f"{path}: expected a page with the line {BEGIN} and, below it, {END}")
-    parts = [begin, tables(results), _circumstances(results), _commands(results)]
-    path.write_text(before + "\n\n".join(parts) + f"\n\n{end}{after}", "utf-8")
+        raise ConfigError(f"{path}: expected a page with the lines {' and '.join(marks)}")
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", "utf-8")
 
 
 def _accuracy_rows(name: str, result: dict[str, Any]) -> list[list[str]]:
     images = f"{result['images']} images"
-    found = f"{result['matched']} of {result['expected']} ({result['agreement']:.1%})"
-    if result["head"] == MASK_HEAD:
-        found = f"mask IoU {result['agreement']:.4f}"
-    gate = "refused" if result["faults"] else "passes"
+    found = f"{result['distance']:.3f}, {result['limit']:.3f} allowed"
+    gate = result["verdict"]
     rows = []
     for row in result["accuracy"]:
-        low, high = row["difference_interval"]
+        low, high = row["interval"]
         change = f"{row['difference']:+.4f} [{low:+.4f}, {high:+.4f}]"
-        values = [f"{row[key]:.4f}" for key in ("float_value", "quantized_value")]
+        values = [f"{row[key]:.4f}" for key in ("reference", "candidate")]
         rows.append([name, f"{row['dataset']}, {row['images']} images", row["metric"], *values,
                      change, found, gate])  # fmt: skip
         # Said once.
@@ -77,7 +83,7 @@ def _cost_row(name: str, result: dict[str, Any]) -> list[str]:
     times = [result["latency"][key]["median_ms"] for key in ("float", "int8")]
     entry = ENTRIES[name]
     ratio = times[0] / times[1]
-    sizes = [result[key] / MIB for key in ("float_bytes", "quantized_bytes")]
+    sizes = [result[key] / MIB for key in ("reference_bytes", "candidate_bytes")]
     same = {True: "yes", False: "no", None: NO_VALUE}[result["is_same"]]
     return [
         name,
@@ -96,8 +102,8 @@ def _way_row(name: str, result: dict[str, Any]) -> list[str]:
     words = f"{result['recipe']}: {result['changes']}"
     if tried > 1:
         words += f" ({tried} ways tried)"
-    if result["faults"]:
-        words += f"; **refused**: {'; '.join(result['faults'])}"
+    if result["verdict"] != "passes":
+        words += f"; **{result['verdict']}**: {'; '.join(result['reasons'])}"
     return [name, f"{result['calibration_images']} images, {result['calibrator']}", words]
 
 

@@ -66,7 +66,7 @@ def main() -> int:
     print(tables(results))
     if arguments.write:
         page(arguments.write, results)
-    return int(any(result["faults"] for result in results.values()))
+    return int(any(result["verdict"] == "refused" for result in results.values()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _results(arguments: argparse.Namespace, work: Path) -> dict[str, dict[str, object]]:
     """Return name to result, of this run and of earlier ones, in the order of the table."""
-    assets = arguments.assets or _find_assets()
+    assets = arguments.assets or find_assets()
     results: dict[str, dict[str, object]] = {}
     for name, entry in ENTRIES.items():
         stored = work / f"{name}.json"
@@ -106,7 +106,8 @@ def _results(arguments: argparse.Namespace, work: Path) -> dict[str, dict[str, o
     return results
 
 
-def _find_assets() -> Path:
+def find_assets() -> Path:
+    """Return the folder of the development assets."""
     named = os.environ.get("EDGE_ASSETS")
     folder = Path(named) if named else ROOT.parent / "shared" / "assets"
     if not folder.is_dir():
@@ -139,7 +140,6 @@ def _result(
     bill = json.loads(process.stdout)
     return {
         **bill,
-        "faults": bill["faults"],
         "digest": digest,
         "is_same": is_same,
         "cpu_s": process.cpu_s,

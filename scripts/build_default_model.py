@@ -146,7 +146,7 @@ def _build_once(folder: Path, arguments: argparse.Namespace) -> tuple[bytes, str
     images = draw_images(
         arguments.images,
         calibration_count=CALIBRATION_COUNT,
-        held_back_count=HELD_BACK_COUNT,
+        judge_count=HELD_BACK_COUNT,
         seed=arguments.seed,
         annotations=Annotations(arguments.annotations),
     )
@@ -159,8 +159,8 @@ def _build_once(folder: Path, arguments: argparse.Namespace) -> tuple[bytes, str
     model = folder / "model.json"
     reference = import_model(model, family="ssd", origin=origin, choice=Choice())
     done = convert(reference, images, load_recipe(arguments.recipe), budget=Budget())
-    if done.faults:
-        raise ModelError("; ".join(done.faults))
+    if done.verdict.is_refused:
+        raise ModelError(str(done.verdict))
     return export.to_bytes(done.quantized), as_text(done.bill)
 
 

@@ -6,22 +6,22 @@ import logging
 import platform
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter import accuracy, export
-from converter.bill import warnings
+from calibration.dataset import image_set
+from converter import export
+from converter.conversion import judge
 from converter.islands import remarks
 from converter.latency import measure
 from converter.quantization import quantize_file
 from converter.recipe import load_recipe
+from converter.report import folder
 from converter.report.contents import Features, Report, Variant
 from converter.report.features import choose_layers, observe_features
 from converter.report.sheets import draw_layer
 from converter.report.side_by_side import choose_images, draw_side_by_side
 from converter.sensitivity import layer_errors
-from converter.verify import compare_all
 from edge.errors import EdgeError
 from edge.terminal.progress import bar
 from edge.terminal.version import versions
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edge.terminal.progress import Progress
 
 FLOAT = "float32"
-# Beside the model that was asked for: neither takes a calibration.
+# Beside the model that was asked for: neither takes a calibration, whatever the images.
 OTHER_RECIPES = ("float16", "dynamic")
 # Each takes a run of the plain kernels with every tensor kept, 0.1 to 0.5 s.
 FEATURE_IMAGES = 8
@@ -47,6 +47,20 @@ DRAWN_LAYERS = 4
 CPU_INFO = Path("/proc/cpuinfo")
 
 _log = logging.getLogger(__name__)
+
+
+def deliver(subject: Subject, model: Path) -> Path:
+    """Take and write the report beside a model file; return the path of its page.
+
+    Raises:
+        ModelError: A model cannot be run.
+        SourceError: An image cannot be read.
+        SinkError: The report's place holds something else, or cannot be written.
+    """
+    place = folder.folder_of(model)
+    folder.check_folder(place)
+    folder.write(build(subject), place)
+    return place / folder.HTML_FILE
 
 
 def build(subject: Subject) -> Report:
@@ -68,7 +82,7 @@ def build(subject: Subject) -> Report:
         layers = layer_errors(
             subject.reference,
             subject.quantized,
-            subject.images.held_back,
+            subject.judgement.images,
             twin=subject.twin,
             progress=progress,
         )
@@ -95,7 +109,7 @@ def build(subject: Subject) -> Report:
         side_by_side=pictures,
         features=features,
         host=host(),
-        warnings=(*warnings(subject.bill), *_remarks(subject), *notes),
+        warnings=(*_remarks(subject), *notes),
         elapsed_s=elapsed_s,
     )
 
@@ -141,7 +155,7 @@ def _other_variants(subject: Subject) -> tuple[dict[str, ModelFile], list[str]]:
         if name == _own_name(subject):
             continue
         try:
-            images = subject.images.calibration
+            images = image_set(Path(), subject.judgement.images, seed=subject.judgement.seed)
             file = quantize_file(subject.reference, images, load_recipe(name))
             made[name] = file
             if len(file.flatbuffer) > UNCHANGED_RATIO * len(subject.reference.flatbuffer):
@@ -153,32 +167,13 @@ def _other_variants(subject: Subject) -> tuple[dict[str, ModelFile], list[str]]:
 
 
 def _bills(subject: Subject, others: dict[str, ModelFile]) -> dict[str, Bill]:
-    """Return the bill of every model but the float one, all on the same held-back images."""
-    images = subject.images
-    with bar("compare others") as progress:
-        found = compare_all(
-            subject.reference, list(others.values()), images.held_back, progress=progress
-        )
-    bills = dict(zip(others, found, strict=True))
-    if images.annotations is not None:
-        with bar("accuracy of others") as progress:
-            rows = accuracy.compare_all(
-                subject.reference,
-                list(others.values()),
-                images=images.held_back,
-                annotations=images.annotations,
-                dataset=images.dataset,
-                seed=subject.quantized.own_manifest().provenance.seed,
-                resamples=RESAMPLES,
-                progress=progress,
-            )
-        for name, found_rows in zip(others, rows, strict=True):
-            bills[name] = replace(bills[name], accuracy=found_rows)
-    return {**bills, _own_name(subject): subject.bill}
+    """Return the bill of every model but the float one, all on the same images."""
+    found = judge(subject.reference, list(others.values()), subject.judgement, resamples=RESAMPLES)
+    return {**dict(zip(others, found, strict=True)), _own_name(subject): subject.bill}
 
 
 def _features(subject: Subject, first: Sequence[Path], *, progress: Progress | None) -> Features:
-    paths = list(dict.fromkeys((*first, *subject.images.held_back)))[:FEATURE_IMAGES]
+    paths = list(dict.fromkeys((*first, *subject.judgement.images)))[:FEATURE_IMAGES]
     layers = observe_features(subject.reference, paths, progress=progress)
     drawn = choose_layers(layers, count=DRAWN_LAYERS)
     pictures = tuple(

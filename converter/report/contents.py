@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from calibration.image_sets import ImageSets
     from converter.attempts import Attempt
     from converter.bill import Bill
-    from converter.conversion import Images
-    from converter.gate import Budget
+    from converter.conversion import Conversion, Judgement
+    from converter.gate import Budget, Verdict
     from converter.latency import Latency
     from converter.recipe import Recipe
     from converter.sensitivity import LayerError
@@ -28,9 +29,10 @@ class Subject:
     Attributes:
         reference: The float model.
         quantized: Made of it.
-        images: Its `held_back` ones judged.
+        judgement: On which images.
         bill: Of the quantised model on them.
-        faults: How the bill exceeds the budget; empty where the model passes.
+        verdict: On the bill.
+        sets: Of all images; `None` where the model was made elsewhere.
         attempts: What was tried, in that order; none where the model was made elsewhere.
         chosen: Index of the attempt that made `quantized`.
         files: Other files made beside the model, a line each.
@@ -40,10 +42,11 @@ class Subject:
 
     reference: ModelFile
     quantized: ModelFile
-    images: Images
+    judgement: Judgement
     bill: Bill
     budget: Budget
-    faults: tuple[str, ...]
+    verdict: Verdict
+    sets: ImageSets | None = None
     attempts: tuple[Attempt, ...] = field(default=())
     chosen: int = 0
     twin: bytes | None = None
@@ -53,6 +56,22 @@ class Subject:
     def recipe(self) -> Recipe | None:
         """The recipe that made `quantized`; `None` where the model was made elsewhere."""
         return self.attempts[self.chosen].recipe if self.attempts else None
+
+
+def subject_of(conversion: Conversion, budget: Budget) -> Subject:
+    """Return what a conversion's report is about."""
+    return Subject(
+        reference=conversion.reference,
+        quantized=conversion.quantized,
+        judgement=conversion.images.judgement,
+        sets=conversion.images.sets,
+        bill=conversion.bill,
+        budget=budget,
+        verdict=conversion.verdict,
+        attempts=conversion.attempts,
+        chosen=conversion.chosen,
+        twin=conversion.twin,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +168,6 @@ class Report:
     host: dict[str, str]
     warnings: tuple[str, ...]
     elapsed_s: dict[str, float]
-
-    @property
-    def is_accepted(self) -> bool:
-        """Return whether the quantised model passes its budget."""
-        return not self.subject.faults
 
     def pictures(self) -> Sequence[Picture]:
         """Return every picture that stands in a file of its own."""

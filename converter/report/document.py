@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from converter.bill import ImageRow
     from converter.report.contents import LayerFeatures, Report, Variant
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -29,12 +29,12 @@ def as_json(report: Report) -> dict[str, Any]:
             "float_digest": subject.reference.description.digest,
             "quantized_digest": quantized.digest,
         },
-        "accepted": report.is_accepted,
-        "faults": list(subject.faults),
+        "verdict": subject.verdict.value,
+        "reasons": list(subject.verdict.reasons),
         "warnings": list(report.warnings),
         "budget": {
-            "agreement": subject.budget.agreement,
-            "accuracy_loss": subject.budget.loss(subject.bill.head),
+            "tolerance": subject.budget.times(subject.bill.head),
+            "accuracy_loss": subject.budget.accuracy_loss,
         },
         "bill": bill_json(subject.bill, subject.budget),
         "islands": islands_of(subject.quantized, subject.recipe) if subject.recipe else None,
@@ -51,6 +51,10 @@ def as_json(report: Report) -> dict[str, Any]:
         ],
         "attempts": _attempts(report),
         "calibration": quantized.calibration and quantized.calibration.model_dump(mode="json"),
+        "image_sets": {
+            name: {"digest": one.digest, "images": one.images}
+            for name, one in quantized.image_sets.items()
+        },
         "provenance": quantized.provenance.model_dump(mode="json"),
         "host": report.host,
         "elapsed_s": report.elapsed_s,
@@ -66,12 +70,12 @@ def _variant(variant: Variant) -> dict[str, Any]:
         "digest": variant.digest,
         "size_bytes": variant.size_bytes,
         "latency": asdict(variant.latency),
-        "agreement": bill and bill.agreement,
+        "distance": bill and bill.likeness.distance,
         "matched": bill and bill.matched,
         "expected": bill and bill.expected,
         "extra": bill and bill.extra,
         "heads": [asdict(row) for row in bill.heads] if bill else [],
-        "accuracy": [row.model_dump(mode="json") for row in bill.accuracy] if bill else [],
+        "accuracy": [asdict(row) for row in bill.accuracy] if bill else [],
     }
 
 
@@ -97,7 +101,7 @@ def _attempts(report: Report) -> list[dict[str, Any]]:
             "recipe": attempt.recipe.model_dump(mode="json"),
             "chosen": number == subject.chosen,
             "bill": attempt.bill and bill_json(attempt.bill, subject.budget),
-            "faults": list(attempt.faults),
+            "fault": attempt.fault,
             "elapsed_s": round(attempt.elapsed_s, 2),
         }
         for number, attempt in enumerate(subject.attempts)

@@ -22,8 +22,11 @@ JSON_FILE, MARKDOWN_FILE, HTML_FILE = "report.json", "report.md", "report.html"
 
 
 def folder_of(model: Path) -> Path:
-    """Return where the report of a model file belongs: `m.report` beside `m.tflite`."""
-    return model.with_name(f"{model.name.partition('.tflite')[0]}.report")
+    """Return where the report of a model file belongs: `m.report` beside `m.tflite`.
+
+    That of `m.tflite.rejected` is `m.rejected.report`: an earlier `m.tflite` keeps its own.
+    """
+    return model.with_name(f"{''.join(model.name.split('.tflite'))}.report")
 
 
 def check_folder(folder: Path) -> None:

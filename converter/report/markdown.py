@@ -24,7 +24,7 @@ def as_markdown(report: Report) -> str:
 def _blocks(report: Report) -> Iterator[str]:
     yield f"# {escape_markdown(report.subject.quantized.description.name)}"
     yield f"**{escape_markdown(words.verdict(report))}**"
-    for sentence in (*report.subject.faults, *report.warnings):
+    for sentence in words.sentences(report):
         yield f"> {escape_markdown(sentence)}"
     yield f"## {words.COST}"
     yield _table(tables.variants(report))

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from converter.gate import PASSES, REFUSED
 from converter.report import plots, tables, words
 from converter.report.markup import clean
 
@@ -52,9 +53,9 @@ def _add(parent: ET.Element, tag: str, text: str = "", **attributes: str) -> ET.
 
 def _add_head(body: ET.Element, report: Report) -> None:
     _add(body, "h1", report.subject.quantized.description.name)
-    kind = "good" if report.is_accepted else "bad"
+    kind = {PASSES: "good", REFUSED: "bad"}.get(report.subject.verdict.value, "unsure")
     _add(body, "p", words.verdict(report), class_=f"verdict {kind}")
-    for sentence in (*report.subject.faults, *report.warnings):
+    for sentence in words.sentences(report):
         _add(body, "p", sentence, class_="note")
 
 

@@ -1,4 +1,4 @@
-"""Float and quantised model side by side on the same held-back images, the worst first."""
+"""Float and quantised model side by side on the same judged images, the worst first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from converter.agreement import FLOAT_SCORE, MIN_IOU, box_ious
+from converter.agreement import FOUND_RATIO
 from converter.bill import SEGMENTATION
 from converter.report.contents import Picture
 from converter.sight import Sight
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
     from converter.bill import Bill, ImageRow
     from converter.report.contents import Subject
-    from edge.results.class_map import ClassMap
+    from converter.sight import Seen
     from edge.terminal.progress import Progress
 
 WORST_COUNT = 4
 TYPICAL_COUNT = 2
+PARTNER_IOU = 0.5
 PANEL_SIDE_PX = 440
 GAP_PX = 8
 STRIP_PX = 24
@@ -53,10 +54,10 @@ def choose_images(bill: Bill) -> list[tuple[str, ImageRow]]:
 
 
 def _disagreement(row: ImageRow) -> float:
-    """Return detections lost and new; of masks, what their IoU lacks to 1."""
+    """Return detections lost and new; of masks, their distance."""
     if row.expected or row.extra:
         return row.expected - row.matched + row.extra
-    return 1 - row.agreement
+    return row.distance
 
 
 def draw_side_by_side(
@@ -71,13 +72,13 @@ def draw_side_by_side(
     described = subject.reference.own_manifest()
     background = getattr(described.head, "background", None)
     titles = ("float", subject.quantized.own_manifest().provenance.recipe)
-    pictures = []
+    sure, pictures = described.score_threshold, []
     for number, (why, row) in enumerate(chosen, start=1):
         image = load_image(row.path)
         first, second = (sight.look(image).seen for sight in sights)
         panels = [
             _panel(image, seen, described.labels, background=background, title=title)
-            for seen, title in zip(_sure(first, second), titles, strict=True)
+            for seen, title in zip(_sure(first, second, sure), titles, strict=True)
         ]
         data = _jpeg(_joined(panels))
         caption = f"{why}: {_describe(subject.bill, row)}"
@@ -89,32 +90,44 @@ def draw_side_by_side(
 
 def _describe(bill: Bill, row: ImageRow) -> str:
     if bill.head == SEGMENTATION:
-        return f"mask IoU {row.agreement:.4f}"
+        return f"distance {row.distance:.4f}"
     if row.is_blank:
         return f"the float model sees nothing, {row.extra} new"
     return f"{row.matched} of {row.expected} detections found again, {row.extra} new"
 
 
-def _sure(
-    first: Detections | ClassMap, second: Detections | ClassMap
-) -> tuple[Detections | ClassMap, Detections | ClassMap]:
+def _sure(first: Seen, second: Seen, sure: float) -> tuple[Seen, Seen]:
     """Leave out the unsure detections, but for the partners of sure ones of the other model."""
     if not isinstance(first, Detections) or not isinstance(second, Detections):
         return first, second
-    return _selected(first, second), _selected(second, first)
+    return _selected(first, second, sure), _selected(second, first, sure)
 
 
-def _selected(own: Detections, other: Detections) -> Detections:
-    keep = own.scores >= FLOAT_SCORE  # (N,)
-    for index in np.flatnonzero(other.scores >= FLOAT_SCORE):
+def _selected(own: Detections, other: Detections, sure: float) -> Detections:
+    keep = own.scores >= sure  # (N,)
+    partners = own.scores >= FOUND_RATIO * sure
+    for index in np.flatnonzero(other.scores >= sure):
         ious = box_ious(other.boxes[index], own.boxes)  # (N,)
-        keep |= (ious >= MIN_IOU) & (own.class_ids == other.class_ids[index])
+        is_same = own.class_ids == other.class_ids[index]
+        keep |= partners & (ious >= PARTNER_IOU) & is_same
     return Detections(own.boxes[keep], own.scores[keep], own.class_ids[keep])
+
+
+def box_ious(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the IoU of one xyxy box with each of `(N, 4)`; 0 where both are empty."""
+    low = np.maximum(box[:2], boxes[:, :2])
+    high = np.minimum(box[2:], boxes[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=1, dtype=np.float64)  # (N,)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1, dtype=np.float64)
+    united = areas + float((box[2:] - box[:2]).prod(dtype=np.float64)) - shared
+    ious: NDArray[np.float64] = np.zeros(len(boxes))
+    np.divide(shared, united, out=ious, where=united > 0)
+    return ious
 
 
 def _panel(
     image: NDArray[np.uint8],
-    seen: Detections | ClassMap,
+    seen: Seen,
     labels: Sequence[str],
     *,
     background: int | None,

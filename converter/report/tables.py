@@ -6,15 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from converter.bill import MIB, SEGMENTATION
-from converter.gate import JUDGED_METRICS
+from converter.bill import JUDGED_METRICS, MIB, SEGMENTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from converter.bill import Bill
+    from converter.bill import Bill, Loss
     from converter.report.contents import LayerFeatures, Report, Variant
-    from edge.model.readers.manifest import Accuracy
 
 WORST_LAYERS = 10
 LISTED_CHANNELS = 12
@@ -40,9 +38,8 @@ def variants(report: Report) -> Table:
     reference = report.variants[0]
     accuracy = report.subject.bill.accuracy
     metrics = [row.metric for row in accuracy if row.metric in JUDGED_METRICS]
-    agreement = "mask IoU" if report.subject.bill.head == SEGMENTATION else "agreement"
     return Table(
-        ("model", "size, MiB", "of float", "invoke, ms", "speed", agreement, *metrics),
+        ("model", "size, MiB", "of float", "invoke, ms", "speed", "distance", *metrics),
         tuple(
             (
                 variant.name,
@@ -50,7 +47,7 @@ def variants(report: Report) -> Table:
                 f"{variant.size_bytes / reference.size_bytes:.0%}",
                 _latency(variant),
                 f"{reference.latency.median_ms / variant.latency.median_ms:.2f}x",
-                _agreement(variant.bill),
+                _distance(variant.bill),
                 *(_accuracy(report, variant, metric) for metric in metrics),
             )
             for variant in report.variants
@@ -67,8 +64,8 @@ def accuracies(report: Report) -> Table:
             (
                 variant.name,
                 row.metric,
-                f"{row.float_value:.4f}",
-                f"{row.quantized_value:.4f}",
+                f"{row.reference:.4f}",
+                f"{row.candidate:.4f}",
                 f"{row.difference:+.4f}",
                 _interval(row),
                 str(row.images),
@@ -130,20 +127,18 @@ def attempts(report: Report) -> Table:
     """Return what was tried, in that order."""
     subject = report.subject
     return Table(
-        ("tried", "recipe", "agreement", "accuracy lost", "time, s", "verdict"),
+        ("tried", "recipe", "distance", "time, s", "good enough"),
         tuple(
             (
                 attempt.what,
                 attempt.recipe.name,
-                _agreement(attempt.bill),
-                _losses(attempt.bill.accuracy if attempt.bill else ()),
+                _distance(attempt.bill),
                 f"{attempt.elapsed_s:.1f}",
-                ("chosen, " if number == subject.chosen else "")
-                + ("; ".join(attempt.faults) or "passes"),
+                ("chosen, " if number == subject.chosen else "") + (attempt.fault or "yes"),
             )
             for number, attempt in enumerate(subject.attempts)
         ),
-        range(2, 5),
+        range(2, 4),
     )
 
 
@@ -156,12 +151,12 @@ def origin(report: Report) -> Table:
         ("name", described.name),
         ("source", provenance.source),
         ("licence", provenance.license),
-        ("changes", provenance.changes),
+        *(("step", step) for step in provenance.steps or (provenance.changes,)),
         ("recipe", provenance.recipe),
         ("seed", str(provenance.seed)),
         ("float model", subject.reference.description.digest),
         ("quantised model", described.digest),
-        ("judged on", f"{len(subject.bill.images)} held-back images of {subject.images.dataset}"),
+        ("judged on", f"{len(subject.bill.images)} images of {subject.judgement.dataset}"),
     ]
     if calibration:
         rows += [
@@ -171,6 +166,13 @@ def origin(report: Report) -> Table:
                 f"{calibration.images} images, seed {calibration.seed}, {calibration.method}",
             ),
         ]
+    if subject.sets:
+        rows.append(
+            (
+                "chosen by",
+                f"{len(subject.sets.select.paths)} others, at least",
+            )
+        )
     rows += [("made beside it", line) for line in subject.files]
     rows += [(f"made with {name}", version) for name, version in provenance.tools.items()]
     rows += [(f"measured on {name}", value) for name, value in report.host.items()]
@@ -209,28 +211,25 @@ def _latency(variant: Variant) -> str:
     return f"{latency.median_ms:.2f} ({latency.low_ms:.2f} to {latency.high_ms:.2f})"
 
 
-def _agreement(bill: Bill | None) -> str:
+def _distance(bill: Bill | None) -> str:
     if bill is None:
         return NONE
+    found = f"{bill.likeness.distance:.3f}"
     if bill.head == SEGMENTATION:
-        return f"{bill.agreement:.4f}"
-    return f"{bill.agreement:.1%} ({bill.matched}/{bill.expected})"
+        return found
+    return f"{found} ({bill.matched} of {bill.expected} found again)"
 
 
 def _accuracy(report: Report, variant: Variant, metric: str) -> str:
     if variant.bill is None:
         rows = report.subject.bill.accuracy
-        return next(f"{row.float_value:.4f}" for row in rows if row.metric == metric)
+        return next(f"{row.reference:.4f}" for row in rows if row.metric == metric)
     found = [row for row in variant.bill.accuracy if row.metric == metric]
     if not found:
         return NONE
-    return f"{found[0].quantized_value:.4f} [{_interval(found[0])}]"
+    return f"{found[0].candidate:.4f} [{_interval(found[0])}]"
 
 
-def _interval(row: Accuracy) -> str:
-    low, high = row.difference_interval
+def _interval(row: Loss) -> str:
+    low, high = row.interval
     return f"{low:+.4f} to {high:+.4f}"
-
-
-def _losses(rows: Iterable[Accuracy]) -> str:
-    return ", ".join(f"{row.metric} {row.difference:+.4f}" for row in rows) or NONE

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from converter.bill import SEGMENTATION
+from converter.gate import estimate
 from converter.report.tables import dead_count, short_name
+from edge.evaluation import box_run, mask_run
 
 if TYPE_CHECKING:
     from converter.report.contents import LayerFeatures, Report
@@ -33,17 +35,23 @@ def verdict(report: Report) -> str:
     """Return the result in one sentence."""
     reference, own = report.variants[0], report.variants[-1]
     speed = reference.latency.median_ms / own.latency.median_ms
-    word = "Accepted" if report.is_accepted else "Rejected"
     bill = report.subject.bill
-    what = "masks agree to an IoU of" if bill.head == SEGMENTATION else "agreement"
+    word = report.subject.verdict.value.capitalize()
     labelled = "".join(
         f", {row.metric} {row.difference:+.4f} on {row.images} images" for row in bill.accuracy
     )
     ratio = own.size_bytes / reference.size_bytes
     return (
         f"{word}: {own.name} takes {ratio:.0%} of the float model's bytes, invokes {speed:.2f} "
-        f"times as fast here, {what} {bill.agreement:.1%}{labelled}"
+        f"times as fast here, distance {bill.likeness.distance:.3f}{labelled}"
     )
+
+
+def sentences(report: Report) -> list[str]:
+    """Return why the verdict is what it is, what that means, and what is odd, a sentence each."""
+    subject = report.subject
+    said = [*subject.verdict.reasons, estimate(subject.bill), *report.warnings]
+    return [sentence for sentence in said if sentence]
 
 
 def cost_note(report: Report) -> str:
@@ -55,17 +63,21 @@ def cost_note(report: Report) -> str:
         f"thread, median and quartiles of interleaved windows, {runs} invokes of the last row. "
     )
     if bill.head == SEGMENTATION:
-        note += f"Mask IoU: with the float model's masks, mean of {len(bill.images)} images. "
+        what = "1 - mean IoU with the float model's masks, borders left out"
     else:
-        note += (
-            "Agreement: float detections of 0.5 or more that are found again with the same class "
-            f"and an IoU of 0.9, on {len(bill.images)} held-back images. "
+        what = (
+            "1 - average precision, IoU 0.5 to 0.85, with the float model's detections as the truth"
         )
+    note += (
+        f"Distance: {what}, on {len(bill.images)} images; the float model is "
+        f"{bill.likeness.floor:.3f} from itself when they move by a quarter of a pixel. "
+    )
     if bill.accuracy:
         row = bill.accuracy[0]
         note += (
             f"Accuracy against labels on {row.images} images of {row.dataset}; in brackets the "
-            "95 % bootstrap interval, over images, of the difference from float."
+            "95 % bootstrap interval, over images, of the difference from float. "
+            f"{box_run.NOTE if bill.head != SEGMENTATION else mask_run.NOTE}."
         )
     return note
 
@@ -76,7 +88,7 @@ def side_by_side_note(report: Report) -> str:
     shown = (
         "class masks over the image"
         if bill.head == SEGMENTATION
-        else "detections of 0.5 or more, and the partners of those that the other model has"
+        else "detections from the score threshold on, and the partners of those that the other has"
     )
     return f"Left the float model, right the quantised one: {shown}. The worst images come first."
 

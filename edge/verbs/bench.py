@@ -80,7 +80,7 @@ class _Models(argparse.Action):
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
         values: Any,  # noqa: ANN401
-        _: object = None,
+        *_: object,
     ) -> None:
         """Keep them."""
         setattr(namespace, self.dest, values)
@@ -158,16 +158,15 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
 
 
 def _layers(arguments: argparse.Namespace) -> int:
+    from edge import app  # noqa: PLC0415
     from edge.benchmark import layers  # noqa: PLC0415
-    from edge.model import model_file  # noqa: PLC0415
-    from edge.model.default import default_model_path  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     if arguments.html is not None:
         raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
     if arguments.delegates != (CPU,):
         raise ConfigError("--layers times the ops on the CPU; leave --delegate out")
-    files = [model_file.read(Path(name)) for name in arguments.models or [default_model_path()]]
+    files = [app.read_model(Path(name)) for name in arguments.models] or [app.read_model(None)]
     timed = []
     for file in files:
         for threads in arguments.threads:

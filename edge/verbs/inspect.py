@@ -32,10 +32,9 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 
 def run(arguments: argparse.Namespace) -> None:
     """Load the model and print what it is."""
-    from edge.model import model_file  # noqa: PLC0415 - `edge --help` needs neither NumPy nor LiteRT
-    from edge.model.default import default_model_path  # noqa: PLC0415
+    from edge import app  # noqa: PLC0415 - `edge --help` needs neither NumPy nor LiteRT
     from edge.verbs import inspection  # noqa: PLC0415
 
-    path = arguments.model or default_model_path()
-    seen = inspection.inspect(model_file.read(path, description=arguments.description))
+    file = app.read_model(arguments.model, description=arguments.description)
+    seen = inspection.inspect(file)
     print(json.dumps(seen.facts(), indent=1) if arguments.json else seen.text())

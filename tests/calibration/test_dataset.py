@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.dataset import image_set, rank, sample, split
+from calibration.dataset import image_set, rank, sample
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -139,22 +139,6 @@ def test_a_folder_without_a_readable_image_is_refused(tmp_path, prepare, message
 
     with pytest.raises(SourceError, match=message):
         sample(tmp_path / "x", count=3, seed=0)
-
-
-def test_a_split_keeps_every_image_in_one_part(folder):
-    paths = sorted(folder.rglob("*.png"))
-
-    calibration, held_back = split(paths, seed=3, calibration_count=4)
-
-    assert len(calibration) == 4
-    assert sorted(calibration + held_back) == paths
-    assert split(paths[::-1], seed=3, calibration_count=4) == (calibration, held_back)
-
-
-@pytest.mark.parametrize("count", [0, 12, 13])
-def test_a_split_with_an_empty_part_is_refused(folder, count):
-    with pytest.raises(SourceError, match="expected between 1 and 11 calibration images of 12"):
-        split(sorted(folder.rglob("*.png")), seed=0, calibration_count=count)
 
 
 def test_a_set_of_no_images_is_refused(tmp_path):

@@ -118,7 +118,7 @@ def test_run_makes_the_same_bytes_twice_and_rejects_what_is_beyond_the_budget(
     made: list[Path] = []
     for name, source in (("a", model), ("b", tmp_path / "float.tflite")):
         made.append(tmp_path / f"{name}.tflite")
-        status = main(["run", str(source), *choices, "--name", "same", "--min-agreement", "0.5",
+        status = main(["run", str(source), *choices, "--name", "same", "--tolerance", "99",
                        "--float", str(tmp_path / "float.tflite"), "-o", str(made[-1]),
                        "--no-report"])  # fmt: skip
         assert status == DONE
@@ -128,5 +128,5 @@ def test_run_makes_the_same_bytes_twice_and_rejects_what_is_beyond_the_budget(
                    "--annotations", str(images / "instances.json"), "--max-loss", "0", "--json",
                    "--no-report", "-o", str(tmp_path / "c.tflite")])  # fmt: skip
     fields = json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))
-    assert (status == FAILED) == bool(fields["faults"])
-    assert (tmp_path / "c.tflite.rejected").exists() == bool(fields["faults"])
+    assert (status == FAILED) == (fields["verdict"] == "refused")
+    assert (tmp_path / "c.tflite.rejected").exists() == (status == FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from reference import bright_net
 
 from converter import export
 from converter.cli import main
+from edge.model.readers.manifest import ImageDigests
 from edge.terminal.command import DONE, MISUSED
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
@@ -55,9 +57,22 @@ def test_a_folder_of_labels_and_a_file_of_names_judge_by_map(judged, squares, tm
     rows = json.loads(capsys.readouterr().out)["accuracy"]
     assert status == DONE
     assert [row["metric"] for row in rows] == ["mAP50-95", "mAP50"]
-    assert rows[1]["float_value"] > 0.9
+    assert rows[1]["reference"] > 0.9
 
 
 def test_names_without_labels_are_a_misuse(judged, tmp_path, capsys):
     assert main([*judged, "--names", str(tmp_path / "names.txt")]) == MISUSED
     assert "give them with --annotations" in capsys.readouterr().err
+
+
+def test_verify_keeps_off_the_images_that_made_the_model(judged, tmp_path, capsys):
+    folder = tmp_path / "images"
+    used = [hashlib.sha256((folder / f"{n:02}.png").read_bytes()).hexdigest()[:16] for n in (1, 2)]
+    file = bright_net.model_file(
+        image_sets={"calibrate": ImageDigests(digest="sha256:x", images=2, contents=tuple(used))}
+    )
+    export.write(file, tmp_path / "made.tflite")
+
+    assert main([*judged[:2], str(tmp_path / "made.tflite"), *judged[3:]]) == DONE
+
+    assert json.loads(capsys.readouterr().out)["images"] == COUNT - 2

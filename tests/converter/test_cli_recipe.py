@@ -113,7 +113,7 @@ def test_quantize_keeps_what_it_is_told_to_and_says_so(float_model, images, tmp_
 
 def test_run_says_what_a_recipe_is_for_and_reports_it(float_model, images, tmp_path, capsys):
     status = main(["run", str(float_model), *images, "--held-back", "4", "--recipe", "int16x8",
-                   "--min-agreement", "0", "-o", str(tmp_path / "slow.tflite")])  # fmt: skip
+                   "--tolerance", "99", "-o", str(tmp_path / "slow.tflite")])  # fmt: skip
 
     said = capsys.readouterr().err
     report = json.loads((tmp_path / "slow.report" / "report.json").read_text("utf-8"))

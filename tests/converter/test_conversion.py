@@ -5,32 +5,61 @@ from __future__ import annotations
 import pytest
 from reference import bright_net
 
-from calibration.dataset import image_set
-from converter.conversion import Images, Trials, convert, describe_attempts
+from calibration.image_sets import draw_sets
+from converter.attempts import Trials
+from converter.conversion import Images, convert, describe_attempts
 from converter.gate import Budget
 from converter.observations import Observations
 from converter.recipe import load_recipe, with_kept
 from edge.errors import ModelError
 
-OUT_OF_REACH = Budget(agreement=1.01)
+ANYTHING, OUT_OF_REACH = Budget(tolerance=99), Budget(tolerance=-1)
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
-    paths = bright_net.write_images(folder, 6)
-    calibration = image_set(folder, paths[:3], seed=0)
-    return Images(calibration, tuple(paths[3:]), annotations=None, dataset="bright")
+    bright_net.write_images(folder, 10)
+    return Images(draw_sets(folder, seed=0), annotations=None, dataset="bright")
+
+
+def trials_of(file, images):
+    sets = images.sets
+    return Trials(Observations(file, sets.calibrate), sets.select.paths, ANYTHING)
 
 
 def test_what_passes_at_once_is_tried_once(images):
-    done = convert(
-        bright_net.model_file(), images, load_recipe("int8"), budget=Budget(agreement=0.0)
-    )
+    done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=ANYTHING)
 
     assert len(done.attempts) == 1
-    assert not done.faults
+    assert not done.verdict.is_refused
     assert done.latencies == {}
+
+
+def test_the_verdict_rests_on_images_that_nothing_was_chosen_by(images):
+    done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=OUT_OF_REACH)
+
+    sets = images.sets
+    assert [row.path for row in done.bill.images] == list(sets.judge.paths)
+    for attempt in done.attempts:
+        seen = [row.path for row in attempt.bill.images]
+        assert seen == [*sets.select.paths, *sets.calibrate.paths]
+    named = done.quantized.own_manifest().image_sets
+    assert {name: one.digest for name, one in named.items()} == {
+        name: getattr(sets, name).digest for name in ("calibrate", "select", "judge")
+    }
+    assert len(named["calibrate"].contents) == len(sets.calibrate.paths)
+    assert named["judge"].contents == ()
+
+
+def test_each_step_stands_in_the_manifest(images):
+    done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=ANYTHING)
+    before, after = (file.own_manifest().provenance for file in (done.reference, done.quantized))
+
+    assert after.steps[0] == before.changes
+    assert after.steps[1].startswith("quantised after training with recipe int8")
+    assert after.changes == "; ".join(after.steps)
+    assert describe_attempts(done)[0].endswith(" s, good enough")
 
 
 def test_repair_can_be_switched_off(images):
@@ -39,7 +68,7 @@ def test_repair_can_be_switched_off(images):
     )
 
     assert len(done.attempts) == 1
-    assert done.faults
+    assert done.verdict.is_refused
 
 
 def test_where_nothing_passes_the_best_is_kept_with_all_that_was_tried(images):
@@ -49,13 +78,14 @@ def test_where_nothing_passes_the_best_is_kept_with_all_that_was_tried(images):
     tried = [(a.recipe.repairs, a.recipe.calibrator, a.recipe.keep_float) for a in done.attempts]
     assert len(tried) == len(set(map(str, tried))) > 5
     assert done.attempts[0].recipe == recipe
-    assert done.bill.agreement == max(attempt.bill.agreement for attempt in done.attempts)
-    assert done.faults
+    distances = [attempt.bill.likeness.distance for attempt in done.attempts]
+    assert distances[done.chosen] == min(distances)
+    assert done.verdict.is_refused
     assert any(attempt.recipe.is_mixed for attempt in done.attempts)
 
 
 def test_of_what_passes_the_fewest_layers_are_kept_float(images):
-    trials = Trials(Observations(bright_net.model_file(), images.calibration), images, Budget(0.0))
+    trials = trials_of(bright_net.model_file(), images)
     recipe = load_recipe("int8")
     for names in (["stem", "raw_boxes"], ["raw_boxes"], ["stem", "raw_scores"]):
         trials.run(" and ".join(names), with_kept(recipe, names))
@@ -65,7 +95,7 @@ def test_of_what_passes_the_fewest_layers_are_kept_float(images):
 
 def test_an_attempt_that_cannot_be_made_is_told_and_the_search_goes_on(images):
     file = bright_net.model_file(leaky=True)
-    trials = Trials(Observations(file, images.calibration), images, Budget(agreement=0.0))
+    trials = trials_of(file, images)
     whole = load_recipe("int8").model_copy(update={"quantizer": "litert"})
     kept = with_kept(whole, ["active"])
 
@@ -73,20 +103,16 @@ def test_an_attempt_that_cannot_be_made_is_told_and_the_search_goes_on(images):
     assert not trials.run("whole", whole)
     assert trials.run("kept again", kept)
 
-    done = trials.conversion()
-    assert [attempt.bill is None for attempt in done.attempts] == [False, True, False]
-    assert done.chosen != 1
-    told = describe_attempts(done)[1]
-    assert "tried whole: " in told
-    assert "LEAKY_RELU" in told
-    assert told.endswith("refused")
+    assert [attempt.bill is None for attempt in trials.attempts] == [False, True, False]
+    assert trials.best != 1
+    assert "LEAKY_RELU" in trials.attempts[1].figure
 
 
 def test_a_recipe_that_cannot_be_made_at_all_is_an_error(images):
     recipe = load_recipe("int8").model_copy(update={"quantizer": "litert"})
 
     with pytest.raises(ModelError, match="LEAKY_RELU"):
-        convert(bright_net.model_file(leaky=True), images, recipe, budget=Budget(agreement=0.0))
+        convert(bright_net.model_file(leaky=True), images, recipe, budget=ANYTHING)
 
 
 def test_the_same_images_and_seed_give_the_same_bytes(images):

@@ -72,8 +72,8 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_used(float_model, tmp_path
         pytest.param({}, "photos: expected images", id="no image"),
         pytest.param(
             {"only.png": image_files.READ["gray.png"]},
-            "photos: expected 2 images or more, some to calibrate with and others to judge on, "
-            "found 1",
+            "photos: expected 3 images or more, some to calibrate with, some to choose by and "
+            "others to judge on, found 1",
             id="one image",
         ),
         pytest.param(

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from factories import ssd_spec, tensor
 
-from converter.verify import _floor, _shared_roles, _Sums, compare, compare_all
+from converter.sight import Sight
+from converter.verify import _floor, _shared_roles, _Sums, compare, observe
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError
 from edge.model import model_file
 from edge.model.default import default_model_path
 from edge.model.quant import Quant
+from edge.results.detections import Detections
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +26,17 @@ def shipped():
 
 @pytest.fixture(scope="module")
 def scenes(root):
-    return sorted((root / "edge" / "capture" / "scenes").glob("*.jpg"))[:2]
+    return sorted((root / "edge" / "capture" / "scenes").glob("*.jpg"))[:6]
 
 
 def test_a_model_agrees_with_itself(shipped, scenes):
-    first, second = compare_all(shipped, [shipped, shipped], scenes)
+    reference = observe(shipped, scenes)
+    first, second = compare(reference, [shipped, shipped], resamples=20)
 
-    assert first == second == compare(shipped, shipped, scenes)
-    assert first.agreement == 1
+    assert [first] == [second] == compare(reference, [shipped])
+    assert first.likeness.distance == pytest.approx(0, abs=1e-9)
+    assert first.likeness.objects == first.expected
+    assert first.likeness.draws.shape == (20, 2)
     assert first.expected == first.matched > 0
     assert [(row.role, row.snr_db, row.max_error) for row in first.heads] == [
         ("boxes", math.inf, 0.0), ("scores", math.inf, 0.0),
@@ -44,14 +49,62 @@ def test_the_wrong_input_transform_makes_the_float_model_blind(shipped, scenes):
     blind = model_file.ModelFile.of(
         shipped.path,
         shipped.flatbuffer,
-        shipped.manifest.model_copy(update={"input": wrong}),
+        shipped.own_manifest().model_copy(update={"input": wrong}),
         anchors=shipped.description.anchors,
     )
 
-    bill = compare(blind, blind, scenes)
+    (bill,) = compare(observe(blind, scenes), [blind], resamples=5)
 
-    assert bill.agreement == 1
+    assert bill.likeness.objects == 0
+    assert math.isnan(bill.likeness.distance)
+    assert not bill.likeness.draws.size
     assert all(row.is_blank for row in bill.images)
+
+
+def test_the_noise_floor_is_that_of_moved_images_whose_boxes_are_moved_back(shipped, scenes):
+    reference = observe(shipped, scenes)
+    (bill,) = compare(reference, [shipped])
+
+    assert len(reference.shifted) == 4
+    assert bill.likeness.floor == reference.floor(np.arange(len(scenes))) < 0.2
+
+
+def test_what_is_seen_on_a_moved_image_is_moved_back(shipped, monkeypatch):
+    sight, centres = Sight(shipped), []
+    image = np.zeros((600, 900, 3), np.uint8)
+    image[200:260, 300:420] = 255
+
+    def centre_of_light(_, moved):
+        rows, columns = np.mgrid[: moved.shape[0], : moved.shape[1]]
+        light = moved[..., 0].astype(float)
+        centres.append([(grid * light).sum() / light.sum() for grid in (columns, rows)])
+        box = np.float32([[*centres[-1], *centres[-1]]])
+        return Detections(box, np.ones(1, np.float32), np.ones(1, np.int32))
+
+    monkeypatch.setattr(Sight, "_see", centre_of_light)
+    seen = [found.boxes[0, :2] for found in sight.look_shifted(image)]
+
+    # The input is 300x300: a quarter of a pixel is 0.75 of the image across and 0.5 down.
+    moves = np.array(centres) - [359.5, 229.5]
+    np.testing.assert_allclose(
+        moves, [[0.75, 0.5], [0.75, -0.5], [-0.75, 0.5], [-0.75, -0.5]], atol=0.05
+    )
+    np.testing.assert_allclose(seen, [[359.5, 229.5]] * 4, atol=0.05)
+
+
+def test_a_model_that_reads_other_colours_is_told_from_itself(shipped, scenes):
+    swapped = shipped.description.input.model_copy(update={"color": "bgr"})
+    other = model_file.ModelFile.of(
+        shipped.path,
+        shipped.flatbuffer,
+        shipped.own_manifest().model_copy(update={"input": swapped}),
+        anchors=shipped.description.anchors,
+    )
+
+    (bill,) = compare(observe(shipped, scenes), [other])
+
+    assert bill.heads[1].snr_db < 30
+    assert bill.images[0].expected > 0
 
 
 def test_models_with_different_outputs_are_not_compared():

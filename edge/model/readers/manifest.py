@@ -16,7 +16,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from edge.errors import ModelError
 from edge.heads import AnyHead
@@ -59,6 +59,14 @@ class Calibration(Record):
     method: Text
 
 
+class ImageDigests(Record):
+    """A set of images; `contents` are 16 hex digits of each, where others must keep off them."""
+
+    digest: Text
+    images: PositiveInt
+    contents: tuple[Text, ...] = ()
+
+
 class Accuracy(Record):
     """One metric of the float and the quantised model, on images not used for calibration.
 
@@ -79,7 +87,7 @@ class Accuracy(Record):
 
 
 class Provenance(Record):
-    """Where the weights come from and what was done to them."""
+    """Where the weights come from and what was done: `changes` is all `steps`, if any, in one."""
 
     source: Text
     license: Text
@@ -87,6 +95,7 @@ class Provenance(Record):
     recipe: Text
     seed: int
     tools: dict[Text, Text]
+    steps: tuple[Text, ...] = ()
 
 
 class Manifest(Record):
@@ -98,6 +107,7 @@ class Manifest(Record):
         labels: Text of each class id; the empty string marks an id that the data set never used.
         score_threshold: Default of the runtime; a configuration may say otherwise.
         iou_threshold: Likewise, for suppression.
+        image_sets: Of `train`, `calibrate`, `select` and `judge`, those that are known.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -111,6 +121,7 @@ class Manifest(Record):
     iou_threshold: Ratio = 0.6
     calibration: Calibration | None = None
     accuracy: tuple[Accuracy, ...] = ()
+    image_sets: dict[Text, ImageDigests] = Field(default_factory=dict)
     provenance: Provenance
 
     def description(self, anchors: NDArray[np.float32] | None) -> Description:

@@ -8,11 +8,12 @@ import pytest
 from reference import bright_net
 
 from calibration.dataset import image_set
+from calibration.image_sets import ImageSets
 from converter.conversion import Images, convert
-from converter.gate import Budget
+from converter.gate import REFUSED, Budget, Verdict
 from converter.recipe import load_recipe
 from converter.report.build import build
-from converter.report.contents import Subject
+from converter.report.contents import subject_of
 from converter.sensitivity import LayerError
 from edge.model.model_file import ModelFile
 
@@ -33,23 +34,13 @@ def bright_images(tmp_path_factory):
 @pytest.fixture(scope="session")
 def subject(bright_images):
     """Return the conversion of the tiny detector."""
-    images = Images(
-        calibration=image_set(bright_images[0].parent, bright_images[:6], seed=0),
-        held_back=bright_images[6:],
-        annotations=None,
-        dataset="bright squares",
-    )
+    parts = [
+        image_set(bright_images[0].parent, paths, seed=0)
+        for paths in (bright_images[:5], bright_images[5:7], bright_images[7:])
+    ]
+    images = Images(ImageSets(*parts, train=None), annotations=None, dataset="bright squares")
     done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=Budget())
-    return Subject(
-        reference=done.reference,
-        quantized=done.quantized,
-        images=done.images,
-        bill=done.bill,
-        budget=Budget(),
-        faults=done.faults,
-        attempts=done.attempts,
-        chosen=done.chosen,
-    )
+    return subject_of(done, Budget())
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +52,7 @@ def report(subject):
         return ModelFile.of(
             file.path,
             file.flatbuffer,
-            file.manifest.model_copy(update=changes),
+            file.own_manifest().model_copy(update=changes),
             anchors=file.description.anchors,
         )
 
@@ -69,6 +60,6 @@ def report(subject):
         subject,
         reference=disguised(subject.reference),
         quantized=disguised(subject.quantized),
-        faults=(f"a fault of {HOSTILE}",),
+        verdict=Verdict(REFUSED, (f"a fault of {HOSTILE}",)),
     )
     return replace(build(hostile), layers=LAYERS)

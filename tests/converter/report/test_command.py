@@ -35,7 +35,7 @@ def test_run_writes_a_report_beside_the_model_and_says_where(float_model, judged
     assert said.err.splitlines()[-1] == f"edge-convert: report: {tmp_path}/out.report/report.html"
     fields = json.loads((tmp_path / "out.report" / "report.json").read_text("utf-8"))
     assert fields["bill"] == json.loads(said.out)
-    assert fields["accepted"]
+    assert fields["verdict"] == "passes, not proven", "5 images prove nothing"
     assert fields["attempts"][0]["recipe"]["name"] == "int8"
     assert fields["layers"][0]["name"] == "stem"
     assert sum(layer["share"] for layer in fields["layers"]) == pytest.approx(1)
@@ -50,9 +50,9 @@ def test_verify_reports_when_asked_and_says_what_is_lost(float_model, judged, tm
     export.write(bright_net.model_file(offset=-40.0), model)
 
     assert main(["verify", str(float_model), str(model), *judged, "--report"]) == FAILED
-    assert "0 of " in capsys.readouterr().err
+    assert "refused: its distance from the float model is 1.000" in capsys.readouterr().err
     fields = json.loads((tmp_path / "blind.report" / "report.json").read_text("utf-8"))
-    assert not fields["accepted"]
+    assert fields["verdict"] == "refused"
     assert fields["bill"]["matched"] == 0 < fields["bill"]["expected"]
     assert fields["attempts"] == []
     assert fields["calibration"] is None
@@ -67,3 +67,23 @@ def test_a_place_that_is_taken_is_refused_before_the_work(float_model, judged, t
     assert status == FAILED
     assert "move it away, or type --no-report" in capsys.readouterr().err
     assert not (tmp_path / "out.tflite").exists()
+
+
+def test_a_rejected_run_leaves_an_earlier_model_and_its_report_alone(
+    float_model, judged, tmp_path, capsys
+):
+    output = tmp_path / "out.tflite"
+    asked = ["run", str(float_model), *judged, "--count", "5", "--no-repair", "-o", str(output)]
+    assert main(asked) == DONE
+    before = output.read_bytes(), (tmp_path / "out.report" / "report.json").read_bytes()
+
+    dark = bright_net.model_file(offset=-40.0)
+    export.write(dark, tmp_path / "dark.tflite")
+    assert main(["run", str(tmp_path / "dark.tflite"), *asked[2:]]) == FAILED
+    said = capsys.readouterr().err
+    assert f"{output}: left as an earlier run made it" in said
+    assert (tmp_path / "out.tflite.rejected").is_file()
+    fields = json.loads((tmp_path / "out.rejected.report" / "report.json").read_text("utf-8"))
+    assert fields["verdict"] == "refused"
+    assert "sees nothing" in fields["reasons"][0]
+    assert before == (output.read_bytes(), (tmp_path / "out.report" / "report.json").read_bytes())

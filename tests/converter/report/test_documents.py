@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from converter.bill import Loss
 from converter.report import folder, plots, tables
 from converter.report.document import SCHEMA_VERSION, as_json
 from converter.report.markdown import as_markdown
 from converter.report.markup import clean, escape_markdown
 from converter.report.page import as_html
 from edge.errors import SinkError
-from edge.model.readers.manifest import Accuracy
 
 VOID = {"meta", "img", "br"}
 
@@ -116,10 +116,11 @@ def test_the_tables_numbers_are_the_bills(report, fields):
     table = tables.variants(report)
 
     assert [row[0] for row in table.rows] == ["float32", "float16", "dynamic", "int8"]
-    assert table.rows[-1][1] == f"{bill.quantized_bytes / 2**20:.2f}"
-    assert table.rows[-1][5] == f"{bill.agreement:.1%} ({bill.matched}/{bill.expected})"
-    assert fields["variants"][-1]["agreement"] == bill.agreement == fields["bill"]["agreement"]
-    assert [row["size_bytes"] for row in fields["variants"]][-1] == bill.quantized_bytes
+    distance = bill.likeness.distance
+    assert table.rows[-1][1] == f"{bill.candidate_bytes / 2**20:.2f}"
+    assert table.rows[-1][5] == (f"{distance:.3f} ({bill.matched} of {bill.expected} found again)")
+    assert fields["variants"][-1]["distance"] == distance == fields["bill"]["distance"]
+    assert [row["size_bytes"] for row in fields["variants"]][-1] == bill.candidate_bytes
     for row, variant in zip(table.rows, fields["variants"], strict=True):
         assert row[3].startswith(f"{variant['latency']['median_ms']:.2f} ")
     for document in (as_html(report), as_markdown(report)):
@@ -128,8 +129,8 @@ def test_the_tables_numbers_are_the_bills(report, fields):
 
 def test_accuracy_against_labels_stands_in_the_table_with_its_interval(report):
     rows = [
-        Accuracy(metric=metric, dataset="d", images=7, float_value=0.31, quantized_value=0.3,
-                 difference=-0.01, difference_interval=(-0.02, 0.005))
+        Loss(metric=metric, dataset="d", images=7, reference=0.31, candidate=0.3,
+             difference=-0.01, interval=(-0.02, 0.005))
         for metric in ("mAP50-95", "mAP50")
     ]  # fmt: skip
     labelled = replace(report.subject.bill, accuracy=tuple(rows))
@@ -153,12 +154,13 @@ def test_accuracy_against_labels_stands_in_the_table_with_its_interval(report):
 def test_the_json_has_every_part(fields, report):
     assert fields["schema_version"] == SCHEMA_VERSION
     assert fields.keys() == {
-        "schema_version", "model", "accepted", "faults", "warnings", "budget", "bill", "islands",
+        "schema_version", "model", "verdict", "reasons", "warnings", "budget", "bill", "islands",
         "variants", "images", "layers", "features", "pictures", "attempts", "calibration",
-        "provenance", "host", "elapsed_s",
+        "image_sets", "provenance", "host", "elapsed_s",
     }  # fmt: skip
-    assert not fields["accepted"]
-    assert len(fields["images"]) == len(report.subject.images.held_back)
+    assert fields["verdict"] == "refused"
+    assert len(fields["images"]) == len(report.subject.judgement.images)
+    assert fields["image_sets"]["select"]["images"] == 2
     assert fields["features"]["layers"][0]["dead"] == [3, 5]
     assert fields["attempts"][0]["chosen"]
     assert fields["attempts"][0]["recipe"]["name"] == "int8"
@@ -175,7 +177,7 @@ def test_the_written_folder_holds_what_the_documents_link_to(report, tmp_path):
     first = {path.name for path in place.iterdir()}
     folder.write(report, place)
 
-    assert place.name == "m.report"
+    assert place.name == "m.rejected.report", "an earlier m.tflite keeps its own"
     assert {path.name for path in place.iterdir()} == first
     linked = set(re.findall(r"(?<!\\)\]\(([^)]+)\)", (place / "report.md").read_text("utf-8")))
     assert linked == first - {"report.md", "report.html", "report.json"}
@@ -183,7 +185,9 @@ def test_the_written_folder_holds_what_the_documents_link_to(report, tmp_path):
         picture["file"] for picture in json.loads((place / "report.json").read_text())["pictures"]
     }
     assert named == linked - {"layers.svg"}
-    assert [path.name for path in tmp_path.iterdir()] == ["m.report"], "nothing else is left"
+    assert [path.name for path in tmp_path.iterdir()] == ["m.rejected.report"], (
+        "nothing else is left"
+    )
 
 
 def test_a_folder_of_something_else_is_never_replaced(report, tmp_path):

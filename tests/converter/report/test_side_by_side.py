@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from converter.bill import Bill, ImageRow
+from converter.bill import Bill, ImageRow, Likeness
 from converter.report.side_by_side import (
     GAP_PX,
     PANEL_SIDE_PX,
@@ -22,12 +22,12 @@ from edge.results.detections import Detections
 
 
 def row(name, *, matched, expected, extra=0):
-    agreement = matched / expected if expected else 1.0
-    return ImageRow(Path(name), agreement, matched, expected, extra, is_blank=not expected)
+    distance = 1 - matched / expected if expected else 0.0
+    return ImageRow(Path(name), distance, matched, expected, extra, is_blank=not expected)
 
 
 def bill(*rows, head="ssd"):
-    return Bill(head, 2, 1, (), rows)
+    return Bill(head, 2, 1, (), rows, Likeness(0.1, 0.1, 9, np.zeros((0, 2))))
 
 
 def test_the_images_with_most_lost_and_new_detections_come_first():
@@ -47,12 +47,12 @@ def test_the_images_with_most_lost_and_new_detections_come_first():
     ]  # fmt: skip
 
 
-def test_masks_are_ranked_by_their_overlap():
-    rows = tuple(ImageRow(Path(str(iou)), iou) for iou in (0.9, 0.5, 1.0, 0.99, 0.8, 0.7, 0.97))
+def test_masks_are_ranked_by_their_distance():
+    rows = tuple(ImageRow(Path(str(far)), far) for far in (0.1, 0.5, 0.0, 0.01, 0.2, 0.3, 0.03))
 
-    chosen = [found.agreement for _, found in choose_images(bill(*rows, head="segmentation"))]
+    chosen = [found.distance for _, found in choose_images(bill(*rows, head="segmentation"))]
 
-    assert chosen[:4] == [0.5, 0.7, 0.8, 0.9]
+    assert chosen[:4] == [0.5, 0.3, 0.2, 0.1]
     assert len(chosen) == 6
 
 
@@ -96,5 +96,5 @@ def test_an_unsure_detection_is_drawn_only_as_the_partner_of_a_sure_one():
     sure = Detections(boxes[:1], np.array([0.9], np.float32), ids[:1])
     unsure = Detections(boxes, np.array([0.4, 0.3], np.float32), ids)
 
-    assert _selected(unsure, sure).scores.tolist() == [np.float32(0.4)]
-    assert len(_selected(sure, unsure)) == 1
+    assert _selected(unsure, sure, 0.5).scores.tolist() == [np.float32(0.4)]
+    assert len(_selected(sure, unsure, 0.5)) == 1
