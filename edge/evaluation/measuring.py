@@ -148,9 +148,8 @@ def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
     task = task_of(file.description.head)
     if task not in JUDGED:
         raise ModelError(
-            f"{file.path}: a model for {task} cannot be judged, only one for "
-            f"{' or '.join(JUDGED)}; see what it says of an image with: "
-            "edge run --source file:IMAGE"
+            f"{file.path}: a model for {task} cannot be judged, only for {' or '.join(JUDGED)}; "
+            "see what it says of an image with: edge run --source file:IMAGE"
         )
     kind, wanted, run = JUDGED[task]
     if truth.holds != wanted:
