@@ -6,10 +6,11 @@ everything else of the package is its own business.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+# Until the command has begun, Ctrl-C ends in a traceback, and `typing` alone takes 5 ms to import.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from edge.errors import EdgeError
     from edge.library import open_model, watch
     from edge.model.loaded import LoadedModel
@@ -41,4 +42,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     if name not in _MODULES:
         raise AttributeError(f"module 'edge' has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    from importlib import import_module  # noqa: PLC0415 - see above
+
+    return getattr(import_module(_MODULES[name]), name)
