@@ -30,6 +30,7 @@ from edge.tasks import refuse_thresholds, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from edge.config.camera import Camera
     from edge.config.sections import Config
@@ -49,22 +50,32 @@ log = logging.getLogger("edge")
 SWITCH_INTERVAL_S = 0.0005
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
+# Of each sink, who takes its messages.
+RECEIVERS = {"mqtt": "the broker", "jsonl": "what reads the results"}
 # What of the configuration may change while frames run.
 THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
 
+def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:
+    """Read a model, or the built-in one; one that this user never ran is first run in a child.
+
+    Args:
+        path: `None` for the built-in one.
+        description: A TOML file that says who the model is; `None` asks the file itself.
+    """
+    file = models.read(path or default_model_path(), description=description)
+    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
+    return file
+
+
 def model_file(config: Config) -> ModelFile:
-    """Read the configured model, or the built-in one."""
-    return models.read(config.model.file or default_model_path())
+    """Read the configured model, or the built-in one, as `read_model` does."""
+    return read_model(config.model.file, description=config.model.description)
 
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
-    """Load the model with so many interpreter threads, and the configuration's thresholds.
-
-    A model that this user has never run before is first tried in a process of its own.
-    """
+    """Load the model with so many interpreter threads, and the configuration's thresholds."""
     wanted = thresholds(config, file.description)
-    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
     return load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
 
 
@@ -192,14 +203,16 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
             qos=config.mqtt.qos if config.mqtt else 1,
         )
     finally:
-        undelivered = sink.close(DRAIN_S)
+        sink.close(DRAIN_S)
     if sink.failure:
         raise sink.failure
-    if undelivered:
-        raise SinkError(
-            f"{undelivered} results were not delivered within {DRAIN_S:g} s of the end; "
-            "check the broker and run again"
-        )
+    if sink.undelivered:
+        faults = [
+            f"{name}: {number} results were not delivered within {DRAIN_S:g} s of the end; "
+            f"check {RECEIVERS[name]} and run again"
+            for name, number in sink.undelivered.items()
+        ]
+        raise SinkError("\n".join(faults))
 
 
 def open_sinks(config: Config) -> list[Sink]:

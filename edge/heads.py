@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from pydantic import BeforeValidator, SerializeAsAny
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from edge.decode import anchor_free, segmentation, ssd, yolo
+from edge.decode import anchor_free, anomaly, classes, segmentation, ssd, yolo
 from edge.model.description import HeadSchema
 
 if TYPE_CHECKING:
@@ -71,6 +71,21 @@ HEADS = {
         segmentation.SegmentationDecoder,
         "segmentation",
         segmentation.describe,
+    ),
+    "classes": Head(
+        classes.ClassesHead,
+        classes.check,
+        classes.ClassesDecoder,
+        "classification",
+        classes.describe,
+    ),
+    "anomaly": Head(
+        anomaly.AnomalyHead,
+        anomaly.check,
+        anomaly.AnomalyDecoder,
+        "anomaly",
+        anomaly.describe,
+        reads_input=True,
     ),
 }
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError
 from edge.heads import task_of
-from edge.messages import detections, segmentation
+from edge.messages import anomaly, classes, detections, segmentation
+from edge.results.anomaly import AnomalyTally
 from edge.results.class_map import AreaTally
+from edge.results.classes import ClassTally
 from edge.results.detections import DetectionTally
 
 if TYPE_CHECKING:
@@ -97,6 +99,24 @@ TASKS = {
         tally=lambda described: AreaTally(described.labels, background=_background(described)),
         draw=("edge.draw.masks", "draw_inplace"),
         thresholds=frozenset({"score_threshold"}),
+    ),
+    "classification": Task(
+        topic=classes.TOPIC,
+        encoder=lambda identity, described, **_: classes.ClassesEncoder(identity, described.labels),
+        payload=classes.ClassesPayload,
+        describe=classes.describe,
+        tally=lambda described: ClassTally(described.labels),
+        draw=("edge.draw.classes", "draw_inplace"),
+        thresholds=frozenset({"score_threshold"}),
+    ),
+    "anomaly": Task(
+        topic=anomaly.TOPIC,
+        encoder=lambda identity, *_, **__: anomaly.AnomalyEncoder(identity),
+        payload=anomaly.AnomalyPayload,
+        describe=anomaly.describe,
+        tally=lambda _: AnomalyTally(),
+        draw=("edge.draw.anomaly", "draw_inplace"),
+        thresholds=frozenset(),
     ),
 }
 

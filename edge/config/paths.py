@@ -11,7 +11,9 @@ from edge.capture.location import anchored
 if TYPE_CHECKING:
     from pathlib import Path
 
-PATH_KEYS = (("model", "file"), ("mqtt", "password_file"), ("mqtt", "ca_file"))
+PATH_KEYS = (
+    ("model", "file"), ("model", "description"), ("mqtt", "password_file"), ("mqtt", "ca_file"),
+)  # fmt: skip
 
 
 def anchor_inplace(fields: dict[str, Any], folder: Path) -> None:

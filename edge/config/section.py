@@ -16,7 +16,11 @@ class Section(BaseModel):
     """One table of the TOML file."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=False
+        frozen=True,
+        extra="forbid",
+        protected_namespaces=(),
+        populate_by_name=False,
+        hide_input_in_errors=True,  # a URL may hold a password, and --debug shows the traceback
     )
 
     @classmethod

@@ -31,6 +31,7 @@ class Model(Section):
 
     Attributes:
         file: A model made by edge-convert; `None` is the built-in COCO detector.
+        description: A TOML that describes `file`, which may then come from anywhere.
         threads: Of the interpreter; 0 leaves one core to capture and publishing.
         delegate: `cpu`, `edgetpu`, or `edgetpu:DEVICE`; nothing falls back to the CPU.
         score_threshold: In [0, 1]; `None` takes the model's own.
@@ -39,11 +40,18 @@ class Model(Section):
     """
 
     file: Path | None = None
+    description: Path | None = None
     threads: Annotated[int, Field(ge=0, le=64)] = 0
     score_threshold: Ratio | None = None
     iou_threshold: Ratio | None = None
     max_detections: Annotated[int, Field(gt=0, le=1000)] | None = None
     delegate: str = delegates.CPU
+
+    @model_validator(mode="after")
+    def _check_description(self) -> Model:
+        if self.description and not self.file:
+            raise ValueError("description needs a model: write file = 'MODEL.tflite' beside it")
+        return self
 
     @field_validator("delegate")
     @classmethod

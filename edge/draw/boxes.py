@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.draw.colors import class_color
-from edge.draw.lettering import REFERENCE_HEIGHT_PX, printable
+from edge.draw.lettering import FONT, REFERENCE_HEIGHT_PX, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from edge.model.description import Description
     from edge.results.detections import Detections
-
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_inplace(

@@ -1,10 +1,22 @@
-"""Text on images: what the font needs, and what may be handed to it."""
+"""Text on images: what the font needs, what may be handed to it, and lines in the corner."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import cv2
+
+from edge.draw.colors import luma
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Thickness and text grow with the image; 1 at this height.
 REFERENCE_HEIGHT_PX = 360
 REPLACEMENT = "?"
+BRIGHT = 128  # of 255: half of white
 
 
 def printable(text: str) -> str:
@@ -13,3 +25,27 @@ def printable(text: str) -> str:
     OpenCV 5.0 reads address 0 for half a surrogate pair, which ends the process.
     """
     return "".join(letter if letter.isprintable() else REPLACEMENT for letter in text)
+
+
+def write_line_inplace(
+    image: NDArray[np.uint8], text: str, *, color: tuple[int, int, int], line: int = 0
+) -> None:
+    """Write a line of a legend in the upper left corner.
+
+    Args:
+        image: `(H, W, 3)` uint8, B G R; drawn on.
+        text: What of it can be drawn is.
+        color: B, G, R behind the text.
+        line: From 0, downwards.
+    """
+    text = printable(text)
+    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
+    scale, thickness = 0.5 * unit, max(1, round(unit))
+    (width, height), baseline = cv2.getTextSize(text, FONT, scale, thickness)
+    margin = round(4 * unit)
+    top = margin + line * (height + baseline + margin)
+    corner = (margin + width + 2 * margin, top + height + baseline)
+    cv2.rectangle(image, (margin, top), corner, color, cv2.FILLED)
+    origin = (2 * margin, top + height + baseline // 2)
+    ink = (0, 0, 0) if luma(color) >= BRIGHT else (255, 255, 255)
+    cv2.putText(image, text, origin, FONT, scale, ink, thickness, cv2.LINE_AA)

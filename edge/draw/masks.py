@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from edge.decode.segmentation import SegmentationHead
-from edge.draw.colors import class_color, luma
-from edge.draw.lettering import REFERENCE_HEIGHT_PX, printable
+from edge.draw.colors import class_color
+from edge.draw.lettering import REFERENCE_HEIGHT_PX, write_line_inplace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from edge.model.description import Description
     from edge.results.class_map import ClassMap
 
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 TINT = 0.45
 MAX_CLASSES = 256
-INSIDE = BRIGHT = 128  # of 255: half of a pixel, and of white
+INSIDE = 128  # of 255: half of a pixel
 
 
 def draw_inplace(image: NDArray[np.uint8], seen: ClassMap, description: Description) -> None:
@@ -57,8 +56,8 @@ def overlay_inplace(
     for class_id, cover in zip(shown, covers, strict=True):
         _outline_inplace(image, cover, class_color(class_id), unit=unit)
     for line, class_id in enumerate(shown):
-        text = printable(f"{labels[class_id]} {ratios[class_id]:.1%}")
-        _write_inplace(image, text, color=class_color(class_id), line=line)
+        text = f"{labels[class_id]} {ratios[class_id]:.1%}"
+        write_line_inplace(image, text, color=class_color(class_id), line=line)
 
 
 def _cover(seen: ClassMap, class_id: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -85,18 +84,3 @@ def _outline_inplace(
     inside = (cover >= INSIDE).astype(np.uint8)
     outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(image, outlines, -1, color, round(unit), cv2.LINE_AA)
-
-
-def _write_inplace(
-    image: NDArray[np.uint8], text: str, *, color: tuple[int, int, int], line: int
-) -> None:
-    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
-    scale, thickness = 0.5 * unit, max(1, round(unit))
-    (width, height), baseline = cv2.getTextSize(text, FONT, scale, thickness)
-    margin = round(4 * unit)
-    top = margin + line * (height + baseline + margin)
-    corner = (margin + width + 2 * margin, top + height + baseline)
-    cv2.rectangle(image, (margin, top), corner, color, cv2.FILLED)
-    origin = (2 * margin, top + height + baseline // 2)
-    ink = (0, 0, 0) if luma(color) >= BRIGHT else (255, 255, 255)
-    cv2.putText(image, text, origin, FONT, scale, ink, thickness, cv2.LINE_AA)

@@ -145,7 +145,13 @@ def measure(  # noqa: PLR0913
 
 
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
-    kind, wanted, run = JUDGED[task_of(file.description.head)]
+    task = task_of(file.description.head)
+    if task not in JUDGED:
+        raise ModelError(
+            f"{file.path}: a model for {task} cannot be judged, only for {' or '.join(JUDGED)}; "
+            "see what it says of an image with: edge run --source file:IMAGE"
+        )
+    kind, wanted, run = JUDGED[task]
     if truth.holds != wanted:
         raise ModelError(
             f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {truth.holds}; "

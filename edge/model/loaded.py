@@ -182,7 +182,8 @@ def join(file: ModelFile, inputs: list[TensorSpec], outputs: list[TensorSpec]) -
         spec = ModelSpec(description, _only(inputs, description), _by_role(outputs, description))
         HEADS[description.head.kind].check(spec)
     except Misfit as error:
-        raise ModelError(f"{file.path}: {error}; convert the model again") from error
+        remedy = "convert the model again" if file.manifest else f"correct its {file.read_by}"
+        raise ModelError(f"{file.path}: {error}; {remedy}") from error
     return spec
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edge.errors import ModelError
 from edge.model import structure
 from edge.model.readers import manifest as manifests
+from edge.model.readers import toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
 FLATBUFFER_IDENTIFIER = b"TFL3"
-MANIFEST = "manifest"
+MANIFEST, TOML = "manifest", "toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,17 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A model's bytes before anybody said who it is."""
+    """A model's bytes before anybody said who it is.
+
+    Attributes:
+        path: Where they came from.
+        data: All of the file.
+        written: A TOML that a person wrote of it, if there is one.
+    """
 
     path: Path
     data: bytes
+    written: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +103,30 @@ def _by_manifest(unread: Unread) -> ModelFile:
     return ModelFile.of(unread.path, flatbuffer, manifest, anchors=anchors)
 
 
+def _by_toml(unread: Unread) -> ModelFile:
+    if unread.written is None:
+        raise TypeError("a description by toml needs the path of one")
+    description = toml.read(unread.written, unread.data)
+    return ModelFile(unread.path, unread.data, description, read_by=TOML)
+
+
 # Asked in turn; the last one says what is missing.
 READERS = {
+    TOML: Reader(lambda unread: unread.written is not None, _by_toml),
     MANIFEST: Reader(lambda _: True, _by_manifest),
 }
 
 
-def read(path: Path) -> ModelFile:
+def read(path: Path, *, description: Path | None = None) -> ModelFile:
     """Read and verify a model file.
+
+    Args:
+        path: A `.tflite`.
+        description: A TOML of its description, which then counts instead of what the file says.
 
     Raises:
         ModelError: Missing, truncated, foreign or damaged, or without a description.
+        ConfigError: The TOML cannot be read, or has faults.
     """
     data = _read_bytes(path)
     if data[4:8] != FLATBUFFER_IDENTIFIER:
@@ -113,7 +134,7 @@ def read(path: Path) -> ModelFile:
             f"{path}: expected a TensorFlow Lite model, found {_describe(data)}; "
             "make one with: edge-convert run"
         )
-    unread = Unread(path, data)
+    unread = Unread(path, data, description)
     file = next(reader for reader in READERS.values() if reader.claims(unread)).read(unread)
     structure.check(file.flatbuffer, path)
     return file

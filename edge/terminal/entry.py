@@ -12,6 +12,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any
 
 DONE, FAILED = 0, 1
@@ -46,6 +47,7 @@ def start(prog: str, module: str) -> int:
         module: Imported only here, since that may take long.
     """
     try:
+        _own_interrupts()
         stdout = _own_streams()
         status = _status(module)
         sys.stdout.flush()
@@ -77,11 +79,35 @@ def _status(module: str) -> int:
         return int(end.code or DONE)
 
 
+def _own_interrupts() -> None:
+    """Let Ctrl-C during an import end the process at once.
+
+    Raised there, `KeyboardInterrupt` may come out as something else: NumPy makes an `ImportError`
+    of it that tells of a broken installation.
+    """
+    import signal  # noqa: PLC0415 - 5 ms, in which `start` catches it
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                _interrupted()
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    # A shell starts what runs in the background with the signal ignored, and it stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
 def _interrupted() -> int:
     """End as a program does that knows nothing of Ctrl-C: a shell's loop then ends as well."""
-    import signal  # noqa: PLC0415 - see above
+    import contextlib  # noqa: PLC0415 - see above
+    import signal  # noqa: PLC0415
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
     signal.raise_signal(signal.SIGINT)
     return INTERRUPTED
 

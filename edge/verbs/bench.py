@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 COMPARE = "compare"
 COMPARED_FILES = 2
+# Options that mean nothing to `edge bench compare`.
+BENCH_ONLY = (
+    "source", "loop", "realtime", "duration", "sustained", "threads", "delegate", "starts",
+    "layers", "html",
+)  # fmt: skip
 STARTS = 3
 
 
@@ -60,7 +65,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         help="of the interpreter, such as 1,2,4 (default: as edge run chooses)",
     )  # fmt: skip
     parser.add_argument(
-        "--delegate", metavar="NAME,NAME", dest="delegates", type=_names, default=(CPU,),
+        "--delegate", metavar="NAME,NAME", type=_names, default=(CPU,),
         help=f"what runs the models, such as cpu,edgetpu (default: {CPU})",
     )  # fmt: skip
     parser.add_argument(
@@ -70,6 +75,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--layers", action="store_true", help="time each op of the models instead")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with plots")
+    parser.set_defaults(default_of=parser.get_default)
 
 
 class _Models(argparse.Action):
@@ -80,7 +86,7 @@ class _Models(argparse.Action):
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
         values: Any,  # noqa: ANN401
-        _: object = None,
+        *_: object,
     ) -> None:
         """Keep them."""
         setattr(namespace, self.dest, values)
@@ -153,21 +159,20 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
         )
         for file in models or [None]
         for threads in arguments.threads
-        for delegate in arguments.delegates
+        for delegate in arguments.delegate
     ]
 
 
 def _layers(arguments: argparse.Namespace) -> int:
+    from edge import app  # noqa: PLC0415
     from edge.benchmark import layers  # noqa: PLC0415
-    from edge.model import model_file  # noqa: PLC0415
-    from edge.model.default import default_model_path  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     if arguments.html is not None:
         raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
-    if arguments.delegates != (CPU,):
+    if arguments.delegate != (CPU,):
         raise ConfigError("--layers times the ops on the CPU; leave --delegate out")
-    files = [model_file.read(Path(name)) for name in arguments.models or [default_model_path()]]
+    files = [app.read_model(Path(name)) for name in arguments.models] or [app.read_model(None)]
     timed = []
     for file in files:
         for threads in arguments.threads:
@@ -183,6 +188,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     from edge.benchmark import comparison, result  # noqa: PLC0415
 
     paths = [Path(name) for name in arguments.models[1:]]
+    if given := [key for key in BENCH_ONLY if vars(arguments)[key] != arguments.default_of(key)]:
+        raise ConfigError(f"edge bench compare takes no --{' or --'.join(given)}; leave it out")
     if len(paths) != COMPARED_FILES:
         raise ConfigError(
             f"expected: edge bench compare A.json B.json, found {len(paths)} files behind compare"

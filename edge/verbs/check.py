@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
 def faults(config: Config) -> list[str]:
     """Return one sentence for each fault of a configuration; none means that `edge run` may start.
 
-    Files are read; the model is not loaded, no network and no device is touched.
+    Files are read; a model that this user never ran is run in a child; no network and no device is
+    touched.
     """
     from edge.config.paths import lookalike  # noqa: PLC0415 - `edge --help` needs neither
 

@@ -86,14 +86,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace) -> Measurement:
+    from edge import app  # noqa: PLC0415
     from edge.evaluation import reading  # noqa: PLC0415
     from edge.evaluation.measuring import measure  # noqa: PLC0415
-    from edge.model import model_file  # noqa: PLC0415
     from edge.preprocess import use_one_thread  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     use_one_thread()
-    files = [model_file.read(path) for path in arguments.models]
+    files = [app.read_model(path) for path in arguments.models]
     found = reading.find_images(arguments.images)
     truth = reading.read(arguments.annotations, found, names_path=arguments.names)
     images = reading.chosen(found, arguments.only) if arguments.only else found

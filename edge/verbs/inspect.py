@@ -24,14 +24,17 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", type=Path, help="a .tflite (default: the built-in one)"
     )
+    parser.add_argument(
+        "--description", metavar="FILE", type=Path, help="a TOML that describes the model"
+    )
     parser.add_argument("--json", action="store_true", help="the same as JSON")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Load the model and print what it is."""
-    from edge.model import model_file  # noqa: PLC0415 - `edge --help` needs neither NumPy nor LiteRT
-    from edge.model.default import default_model_path  # noqa: PLC0415
+    from edge import app  # noqa: PLC0415 - `edge --help` needs neither NumPy nor LiteRT
     from edge.verbs import inspection  # noqa: PLC0415
 
-    facts = inspection.inspect(model_file.read(arguments.model or default_model_path()))
-    print(json.dumps(facts, indent=1) if arguments.json else inspection.render(facts))
+    file = app.read_model(arguments.model, description=arguments.description)
+    seen = inspection.inspect(file)
+    print(json.dumps(seen.facts(), indent=1) if arguments.json else seen.text())

@@ -34,6 +34,9 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         help="demo:, file:PATH (video or image), images:FOLDER, or v4l2:/dev/video0",
     )
     parser.add_argument("--model", metavar="FILE", type=Path, help="a model of edge-convert")
+    parser.add_argument(
+        "--description", metavar="FILE", type=Path, help="a TOML that describes the model"
+    )
     parser.add_argument("--delegate", metavar="NAME", help="what runs the model: cpu or edgetpu")
     parser.add_argument(
         "--mqtt", metavar="URL", help="mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS"
@@ -72,7 +75,11 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
             "loop": arguments.loop or None,
             "realtime": arguments.realtime or None,
         },
-        "model": {"file": arguments.model, "delegate": arguments.delegate},
+        "model": {
+            "file": arguments.model,
+            "description": arguments.description,
+            "delegate": arguments.delegate,
+        },
         "mqtt": {"url": arguments.mqtt},
         "output": {"jsonl": arguments.jsonl or None},
     }

@@ -25,8 +25,8 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 LAYERS = {
     "values": [
         "__init__", "errors", "record", "clock", "cores", "placement", "frame", "results",
-        "terminal", "messages.message", "backoff", "capture.picture", "capture.scaling",
-        "model.spec", "model.quant", "model.description", "model.delegates",
+        "terminal", "messages.message", "backoff", "config.toml", "capture.picture",
+        "capture.scaling", "model.spec", "model.quant", "model.description", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],

@@ -279,7 +279,18 @@ def anchors_from_bytes(data: bytes) -> NDArray[np.float32]:
     # Checked before an array is made: a header may claim more than there is memory for.
     if len(values) != shape[0] * ANCHOR_SIDES * np.dtype(np.float32).itemsize:
         raise ValueError(f"anchors must fill {shape} float32, found {len(values)} bytes")
-    anchors: NDArray[np.float32] = np.frombuffer(values, "<f4").reshape(shape).astype(np.float32)
+    return anchors_from_rows(np.frombuffer(values, "<f4").reshape(shape))
+
+
+def anchors_from_rows(rows: Any) -> NDArray[np.float32]:  # noqa: ANN401 - what stands in a file
+    """Return rows of numbers as anchors, a new `(A, 4)` float32 array of finite numbers.
+
+    Raises:
+        ValueError: They are something else.
+    """
+    anchors: NDArray[np.float32] = np.array(rows, np.float32)
+    if anchors.shape != (len(anchors), ANCHOR_SIDES):
+        raise ValueError(f"anchors must be (A, {ANCHOR_SIDES}), found {anchors.shape}")
     if not np.isfinite(anchors).all():
         raise ValueError("anchors must be finite numbers, found infinite ones or NaN")
     return anchors

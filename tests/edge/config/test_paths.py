@@ -43,7 +43,7 @@ def test_every_key_that_is_a_path_counts_from_the_file_or_from_home(section, key
     [
         ("file:clip.mp4", "file:/etc/edge/clip.mp4"),
         ("images:photos", "images:/etc/edge/photos"),
-        ("file:~/clip.mp4", "file:~/clip.mp4"),
+        ("file:~/clip.mp4", "file:/home-of-me/clip.mp4"),
         ("file:///clips/a%20b.mp4", "file:///clips/a%20b.mp4"),
         ("file:/clips/a%20b.mp4", "file:/clips/a%20b.mp4"),
         ("file:", "file:"),

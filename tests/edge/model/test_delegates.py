@@ -229,15 +229,14 @@ def test_check_names_what_a_delegate_lacks(models, tmp_path):
 
 
 def test_inspect_shows_a_compiled_model_without_its_delegate(models):
-    facts = inspection.inspect(models[1])
+    shown = inspection.inspect(models[1])
+    facts = shown.facts()
 
     assert facts["delegate"] == "edgetpu"
     assert facts["labels"] == ["red", "green", "blue"]
     assert [tensor["shape"] for tensor in facts["tensors"]] == [[1, 24, 32, 3], [1, 12, 16, 3]]
-    assert 'compiled for an Edge TPU: runs only with [model] delegate = "edgetpu"' in (
-        inspection.render(facts)
-    )
-    assert inspection.inspect(models[0])["delegate"] == "cpu"
+    assert 'compiled for an Edge TPU: runs only with [model] delegate = "edgetpu"' in (shown.text())
+    assert inspection.inspect(models[0]).delegate == "cpu"
 
 
 def test_bench_measures_what_it_can_and_names_the_rest(library, models, tmp_path):

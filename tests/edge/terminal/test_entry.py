@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from edge.terminal.command import DONE, FAILED, MISUSED
 
 pytestmark = pytest.mark.board
 
+ROOT = Path(__file__).parents[3]
 MODULES = ("edge", "boards", "calibration", "converter")
 # Ctrl-C comes at the import of this number, counted from the start of the command.
 INTERRUPTED_IMPORT = """
@@ -143,6 +146,19 @@ def default_model():
     return str(default_model_path())
 
 
+def test_nothing_is_imported_before_ctrl_c_is_minded(root):
+    code = (
+        "import site, sys; old = {*sys.modules}; import edge.__main__; print({*sys.modules} - old)"
+    )
+    # With what `site` itself imports, and without what it does for this environment.
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, cwd=root, text=True, check=True
+    )
+
+    own = {"__future__", "edge", "edge.__main__", "edge.terminal", "edge.terminal.entry"}
+    assert ast.literal_eval(done.stdout) == own
+
+
 def with_ctrl_c(module, *words, imports):
     return subprocess.run(
         [sys.executable, "-c", INTERRUPTED_IMPORT, *words],
@@ -182,8 +198,57 @@ def test_ctrl_c_ends_a_command_at_once_and_without_a_word_while_it_still_imports
     assert done.stdout == ""
 
 
-def test_nothing_that_takes_long_is_imported_before_ctrl_c_is_minded():
-    code = "import sys; import edge.terminal.entry; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def test_an_import_that_makes_something_else_of_ctrl_c_is_ended_all_the_same(tmp_path):
+    (tmp_path / "tried.py").write_text(
+        "import os, signal\n"
+        "try: os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException: raise ImportError('a broken installation')\n"
+    )
+    code = "from edge.terminal.entry import start; start('tried', 'tried')"
 
-    assert not {"argparse", "logging", "pydantic", "numpy"} & set(done.stdout.split())
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_ctrl_c_lets_a_command_tidy_up_once_it_works(tmp_path):
+    (tmp_path / "tried.py").write_text(
+        "import os, signal, sys\n"
+        "def main():\n"
+        "    try: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    finally: sys.stderr.write('tidy')\n"
+    )
+    code = "from edge.terminal.entry import start; start('tried', 'tried')"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "tidy")
+
+
+def test_nothing_that_takes_long_is_imported_before_ctrl_c_is_minded():
+    code = (
+        "import sys; before = set(sys.modules); import {}.__main__; "
+        "print(*(set(sys.modules) - before))"
+    )
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", code.format(module)], capture_output=True, text=True, check=True
+        )
+        for module in MODULES
+    ]
+
+    loaded = {name for each in done for name in each.stdout.split()}
+    own = {name for name in loaded if name.partition(".")[0] in MODULES}
+    assert loaded - own <= {"__future__"}

@@ -6,7 +6,11 @@ import pytest
 
 from edge import cli
 from edge.config import reading
+from edge.errors import ModelError
+from edge.model import model_file, trial
+from edge.model.backends import litert
 from edge.model.default import default_model_path
+from edge.model.readers import manifest
 from edge.terminal.command import DONE, FAILED, MISUSED
 from edge.verbs.check import faults
 
@@ -50,18 +54,12 @@ def test_run_and_check_refuse_alike(name, tmp_path, capsys):
     assert len(checked[1]) == 1
 
 
-def test_a_model_that_the_runtime_refuses_is_a_failure_of_both(tmp_path, capsys):
-    import zipfile  # noqa: PLC0415
-
-    from edge.model import model_file  # noqa: PLC0415
-    from edge.model.readers import manifest  # noqa: PLC0415
-
+def test_a_model_that_shows_its_fault_once_it_is_loaded_is_a_failure_of_both(tmp_path, capsys):
     file = model_file.read(default_model_path())
-    cut = file.flatbuffer[: len(file.flatbuffer) // 2]
-    sealed = file.manifest.model_copy(update={"digest": manifest.digest_of(cut)})
-    (tmp_path / "cut.tflite").write_bytes(manifest.append(cut, sealed, file.description.anchors))
-    assert zipfile.is_zipfile(tmp_path / "cut.tflite")
-    path = write(tmp_path, "[model]\nfile = 'cut.tflite'")
+    short = file.manifest.model_copy(update={"labels": file.manifest.labels[:80]})
+    data = manifest.append(file.flatbuffer, short, file.description.anchors)
+    (tmp_path / "short.tflite").write_bytes(data)
+    path = write(tmp_path, "[model]\nfile = 'short.tflite'")
 
     checked = said(["check", path], capsys)
 
@@ -72,6 +70,31 @@ def test_a_model_that_the_runtime_refuses_is_a_failure_of_both(tmp_path, capsys)
     status, sentences = said(["check", path], capsys)
     assert status == MISUSED
     assert sentences[1:] == checked[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["run door.toml", "check door.toml", "inspect MODEL", "bench MODEL", "bench MODEL --layers",
+     "eval MODEL --images . --annotations x.json"],
+)  # fmt: skip
+def test_no_verb_hands_the_runtime_a_model_that_failed_its_trial(
+    words, tmp_path, capsys, monkeypatch
+):
+    def refuse(_, path, **__):
+        raise ModelError(f"{path}: ended by SIGSEGV when it was first run")
+
+    monkeypatch.setattr(trial, "try_once", refuse)
+    monkeypatch.setattr(litert, "_unallocated", lambda *_, **__: pytest.fail("it was loaded"))
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.chdir(write(tmp_path, "[model]\n").parent)
+    given = [str(default_model_path()) if word == "MODEL" else word for word in words.split()]
+
+    status, sentences = said(given, capsys)
+
+    assert status == (MISUSED if "door.toml" in words else FAILED)
+    assert [line for line in sentences if line.startswith("edge: ")] == [
+        f"edge: {default_model_path()}: ended by SIGSEGV when it was first run"
+    ]
 
 
 def test_a_sound_configuration_is_said_to_be_so(tmp_path, capsys):

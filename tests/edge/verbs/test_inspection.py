@@ -1,5 +1,7 @@
+from dataclasses import replace
+from pathlib import Path
+
 import drawn_grids
-import factories
 import pytest
 
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
@@ -7,7 +9,7 @@ from edge.decode.segmentation import SegmentationHead
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.model import model_file
 from edge.model.default import default_model_path
-from edge.model.loaded import load_model
+from edge.model.model_file import ModelFile
 from edge.model.readers import manifest
 from edge.verbs import inspection
 
@@ -15,9 +17,13 @@ pytestmark = pytest.mark.board
 
 
 @pytest.fixture(scope="module")
-def facts():
-    file = model_file.read(default_model_path())
-    return inspection.describe(file, load_model(file).spec)
+def shown():
+    return inspection.inspect(model_file.read(default_model_path()))
+
+
+@pytest.fixture(scope="module")
+def facts(shown):
+    return shown.facts()
 
 
 def test_each_tensor_is_described_with_its_role_and_scale(facts):
@@ -33,17 +39,19 @@ def test_the_facts_hold_the_whole_manifest(facts):
     assert manifest.Manifest.model_validate(read_back).digest.startswith("sha256:")
 
 
-def test_the_text_names_accuracy_with_its_interval_and_images(facts):
-    text = inspection.render(facts)
+def test_the_text_names_accuracy_with_its_interval_and_images(shown, facts):
+    text = shown.text()
     row = facts["accuracy"][0]
     assert row["metric"] in text
     assert "95 % interval" in text
     assert f"{row['images']} images" in text
+    assert "described   by manifest" in text
 
 
-def test_a_model_without_calibration_or_accuracy_is_shown_all_the_same(facts):
-    bare = facts | {"calibration": None, "accuracy": []}
-    text = inspection.render(bare)
+def test_a_model_without_calibration_or_accuracy_is_shown_all_the_same(shown):
+    file = shown.file
+    bare = file.manifest.model_copy(update={"calibration": None, "accuracy": ()})
+    text = replace(shown, file=replace(file, manifest=bare)).text()
     assert "calibrated" not in text
     assert "accuracy" not in text
 
@@ -104,12 +112,9 @@ def test_a_model_without_calibration_or_accuracy_is_shown_all_the_same(facts):
 )
 def test_the_text_says_of_each_head_how_it_is_decoded(head, shapes, expected):
     spec = drawn_grids.spec_of(head, shapes, classes=3, input_wh=(24, 16))
-    file = factories.model_file(
-        manifest=factories.manifest(
-            head=head, outputs=spec.description.outputs, labels=spec.description.labels
-        ),
-        anchors=None,
-    )
-    text = inspection.render(inspection.describe(file, spec))
+    file = ModelFile(Path("m.tflite"), b"", spec.description, read_by="toml")
+    shown = inspection.Inspection(file, spec)
+    assert shown.facts()["head"] == head.model_dump(mode="json")
+    text = shown.text()
     for line in expected:
         assert line in text
