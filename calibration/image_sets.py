@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Calibration takes some 40 ms of CPU an image on SSDLite-MobileNetV2, and the ranges of 50 do as
 # well as those of 100; a choice between attempts needs less than a verdict.
-MOST_CALIBRATE, MOST_SELECT, MOST_JUDGE = 100, 50, 100
+MOST_CALIBRATE, MOST_SELECT, MOST_JUDGE = 100, 40, 100
 # Of a content's digest that tell one image of a folder from all others.
 DIGITS = 16
 

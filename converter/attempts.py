@@ -138,7 +138,9 @@ class Trials:
     def _compare(self, file: ModelFile) -> Bill:
         if self._reference is None:
             with bar("noise") as progress:
-                self._reference = observe(self.observations.file, self._images, progress=progress)
+                self._reference = observe(
+                    self.observations.file, self._images, moves=1, progress=progress
+                )
         with bar("compare") as progress:
             (bill,) = compare(self._reference, [file], resamples=RESAMPLES, progress=progress)
         return bill

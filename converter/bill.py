@@ -20,7 +20,7 @@ JUDGED_METRICS = ("mAP50-95", "mIoU")
 
 @dataclass(frozen=True, slots=True)
 class HeadRow:
-    """One output of both models over all images.
+    """One output of both models over the first images.
 
     Attributes:
         cosine: Of the two heads as vectors.

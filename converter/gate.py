@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 # Times the noise floor that the distance may be, of boxes and of masks.
 TOLERANCE, MASK_TOLERANCE = 2.4, 1.2
 # A floor below it is taken for it: measured on a few dozen objects it may be anything.
-LEAST_FLOOR = 0.04
-# Share of the draws of images that must lie beyond what is allowed for a refusal, or within it for
-# an attempt to be taken.
-SURE_SHARE = 0.8
+LEAST_FLOOR = 0.02
+# Share of the draws of images that must lie beyond what is allowed for a refusal.
+REFUSING_SHARE = 0.5
+# Share that must lie within for an attempt to be taken: it will be judged on other images.
+SURE_SHARE = 0.95
 # What the reference must be sure of for a pass to be proven; of masks, images with some.
 LEAST_OBJECTS = 50
 LEAST_MASKS = 20
@@ -164,7 +165,7 @@ def _by_floor(bill: Bill, budget: Budget) -> Verdict:
         f"{'more than' if over > 0 else 'within'} the {limit:.3f} that are allowed, "
         f"{times:g} times the float model's own noise"
     )
-    if over > 0 and np.mean(drawn > 0) >= SURE_SHARE:
+    if over > 0 and np.mean(drawn > 0) >= REFUSING_SHARE:
         return Verdict(REFUSED, (said,))
     if high <= 0:
         return Verdict(PASSES, (said,))

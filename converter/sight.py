@@ -17,6 +17,8 @@ from edge.results.class_map import ClassMap
 from edge.results.detections import Detections
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from edge.model.model_file import ModelFile
@@ -77,8 +79,10 @@ class Sight:
         heads = {role: outputs[role].quant.dequantize(q) for role, q in self._tensors.items()}
         return Look(heads, seen)
 
-    def look_shifted(self, image: NDArray[np.uint8]) -> tuple[Seen, ...]:
-        """Run the model on the image moved by `SHIFT_PX` along each diagonal.
+    def look_shifted(
+        self, image: NDArray[np.uint8], diagonals: Sequence[tuple[int, int]] = DIAGONALS
+    ) -> tuple[Seen, ...]:
+        """Run the model on the image moved by `SHIFT_PX` along some diagonals.
 
         Returns:
             What is seen each time, boxes moved back; a class map stays, whose cells are as large as
@@ -88,7 +92,7 @@ class Sight:
         transform = self.spec.description.input
         placement = Placement.fit(size_wh, transform.size_wh, resize=transform.resize)
         step = SHIFT_PX * np.divide(size_wh, placement.region_wh)  # (x, y), source pixels
-        return tuple(self._see_moved(image, step * signs) for signs in DIAGONALS)
+        return tuple(self._see_moved(image, step * signs) for signs in diagonals)
 
     def _see_moved(self, image: NDArray[np.uint8], offset_xy: NDArray[np.float64]) -> Seen:
         matrix = np.column_stack([np.eye(2), offset_xy])

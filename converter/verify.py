@@ -10,7 +10,7 @@ import numpy as np
 
 from converter.agreement import match
 from converter.bill import Bill, HeadRow, Likeness
-from converter.sight import Sight
+from converter.sight import DIAGONALS, Sight
 from edge.capture.images import load_image
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from edge.terminal.progress import Progress
 
 
+# Of the images on which raw heads are compared: they settle with few, and are run once more for it.
+HEAD_IMAGES = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A model on a set of images, and how far it is from itself when they move.
@@ -39,8 +43,8 @@ class Reference:
         file: The model.
         paths: Of the images.
         seen: What it sees on each.
-        shifted: Its agreement with itself, the images moved by a quarter of a pixel of the input,
-            once for each diagonal.
+        shifted: Its agreement with itself, the images moved by a quarter of a pixel of the input:
+            one for each diagonal, or fewer.
     """
 
     file: ModelFile
@@ -59,9 +63,20 @@ class Reference:
 
 
 def observe(
-    file: ModelFile, paths: Sequence[Path], *, progress: Progress | None = None
+    file: ModelFile,
+    paths: Sequence[Path],
+    *,
+    moves: int = len(DIAGONALS),
+    progress: Progress | None = None,
 ) -> Reference:
     """Run a model on the images as they are and moved: what others are then compared with.
+
+    Args:
+        file: The model.
+        paths: Of the images.
+        moves: Along how many diagonals each image is moved; of fewer than all, the next image
+            begins with the next one.
+        progress: Called with (images run, images to run).
 
     Raises:
         ModelError: It cannot be run.
@@ -72,7 +87,8 @@ def observe(
     for done, path in enumerate(paths, start=1):
         image = load_image(path)
         seen.append(sight.look(image).seen)
-        moved.append(sight.look_shifted(image))
+        first = done % len(DIAGONALS)
+        moved.append(sight.look_shifted(image, (DIAGONALS[first:] + DIAGONALS)[:moves]))
         if progress:
             progress(done, len(paths))
     sure = file.description.score_threshold
@@ -105,7 +121,7 @@ def compare(
     comparisons = [_Comparison(first.spec, Sight(other)) for other in candidates]
     for done, path in enumerate(reference.paths, start=1):
         image = load_image(path)
-        wanted = first.look(image)
+        wanted = first.look(image) if done <= HEAD_IMAGES else None
         for comparison in comparisons:
             comparison.add(image, wanted)
         if progress:
@@ -157,10 +173,11 @@ class _Comparison:
         }
         self.seen: list[Seen] = []
 
-    def add(self, image: NDArray[np.uint8], wanted: Look) -> None:
+    def add(self, image: NDArray[np.uint8], wanted: Look | None) -> None:
         found = self._candidate.look(image)
-        for role, total in self._sums.items():
-            total.add(wanted.heads[role], found.heads[role])
+        if wanted is not None:
+            for role, total in self._sums.items():
+                total.add(wanted.heads[role], found.heads[role])
         self.seen.append(found.seen)
 
     def head_rows(self) -> Iterator[HeadRow]:

@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from edge.errors import EdgeError
     from edge.library import open_model, watch
     from edge.model.loaded import LoadedModel
+    from edge.results.anomaly import Anomaly
     from edge.results.class_map import ClassMap
+    from edge.results.classes import Classes
     from edge.results.detections import Detections
     from edge.results.observation import Observation
 
 # Name: the module that defines it, imported when the name is first used: `edge --help` needs none.
 _MODULES = {
+    "Anomaly": "edge.results.anomaly",
     "ClassMap": "edge.results.class_map",
+    "Classes": "edge.results.classes",
     "Detections": "edge.results.detections",
     "EdgeError": "edge.errors",
     "LoadedModel": "edge.model.loaded",
@@ -29,7 +33,9 @@ _MODULES = {
     "watch": "edge.library",
 }
 __all__ = [
+    "Anomaly",
     "ClassMap",
+    "Classes",
     "Detections",
     "EdgeError",
     "LoadedModel",

@@ -50,6 +50,8 @@ log = logging.getLogger("edge")
 SWITCH_INTERVAL_S = 0.0005
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
+# Of each sink, who takes its messages.
+RECEIVERS = {"mqtt": "the broker", "jsonl": "what reads the results"}
 # What of the configuration may change while frames run.
 THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
 
@@ -201,14 +203,16 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
             qos=config.mqtt.qos if config.mqtt else 1,
         )
     finally:
-        undelivered = sink.close(DRAIN_S)
+        sink.close(DRAIN_S)
     if sink.failure:
         raise sink.failure
-    if undelivered:
-        raise SinkError(
-            f"{undelivered} results were not delivered within {DRAIN_S:g} s of the end; "
-            "check the broker and run again"
-        )
+    if sink.undelivered:
+        faults = [
+            f"{name}: {number} results were not delivered within {DRAIN_S:g} s of the end; "
+            f"check {RECEIVERS[name]} and run again"
+            for name, number in sink.undelivered.items()
+        ]
+        raise SinkError("\n".join(faults))
 
 
 def open_sinks(config: Config) -> list[Sink]:

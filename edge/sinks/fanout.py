@@ -47,13 +47,16 @@ class Fanout:
         sinks: One or more.
 
     Attributes:
-        failure: Why the first of several sinks ended before its time, to be raised at the end.
+        failure: Why the first of several sinks ended before its time, to be raised at the end; of
+            what was logged already it says only where.
+        undelivered: After `close`, by the name of the sink, how many messages it could not deliver.
     """
 
     may_wait = True
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self.failure: SinkError | None = None
+        self.undelivered: dict[str, int] = {}
         alone = len(sinks) == 1
         self._sinks = [_Buffered(sink) if sink.may_wait and not alone else sink for sink in sinks]
         self._going = list(self._sinks)
@@ -75,17 +78,29 @@ class Fanout:
 
     def close(self, timeout_s: float) -> int:
         """Close every sink, each with so long; return how many messages were not delivered."""
-        undelivered = sum(sink.close(timeout_s) for sink in self._sinks)
+        left = {_name(sink): sink.close(timeout_s) for sink in self._sinks}
+        self.undelivered = {name: number for name, number in left.items() if number}
         late = [sink.failure for sink in self._sinks if isinstance(sink, _Buffered)]
         self.failure = next(filter(None, (self.failure, *late)), None)
-        return undelivered
+        return sum(left.values())
 
     def _leave(self, sink: Sink, error: SinkError) -> None:
-        self.failure = self.failure or error
+        if self.failure is None:
+            self.failure = type(error)(
+                f"{_name(sink)}: ended while the other sinks went on; the log above says why"
+            )
         self._going.remove(sink)
         if not self._going:
             raise error
         log.error("%s; the other sinks go on", error)
+
+
+def _name(sink: Sink) -> str:
+    return sink.name if isinstance(sink, _Buffered) else _named_by_type(sink)
+
+
+def _named_by_type(sink: Sink) -> str:
+    return type(sink).__name__.removesuffix("Sink").lower()
 
 
 class _Buffered:
@@ -98,13 +113,13 @@ class _Buffered:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._name = type(sink).__name__.removesuffix("Sink").lower()
+        self.name = _named_by_type(sink)
         self._outbox = Outbox(messages=BUFFER_MESSAGES, size_bytes=BUFFER_BYTES)
         self._news = threading.Event()
         self._closing = threading.Event()
         self.failure: SinkError | None = None
         self._has_told = False
-        self._thread = threading.Thread(target=self._run, name=f"edge-{self._name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"edge-{self.name}", daemon=True)
         self._thread.start()
 
     def send(self, message: Message) -> None:
@@ -116,7 +131,7 @@ class _Buffered:
             self._has_told = True
             log.warning(
                 "%s: its reader takes less than there is; the oldest results are dropped for it",
-                self._name,
+                self.name,
             )
 
     def close(self, timeout_s: float) -> int:
@@ -125,7 +140,7 @@ class _Buffered:
         self._thread.join(timeout_s)
         tally = self._outbox.tally()
         if tally.dropped:
-            log.warning("%s: %d results were dropped in all", self._name, tally.dropped)
+            log.warning("%s: %d results were dropped in all", self.name, tally.dropped)
         return tally.waiting + self._sink.close(0)
 
     def _run(self) -> None:

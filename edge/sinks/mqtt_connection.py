@@ -159,7 +159,7 @@ class Connection:
         sock: Any = self._client.socket()
         if sock is not None:
             # TLS may hold bytes that it has read and decrypted: the socket is silent about those.
-            has_pending = self._settings.tls and sock.pending() > 0
+            has_pending = self._channel.tls is not None and sock.pending() > 0
             poll = select.poll()
             writes = select.POLLOUT if self._client.want_write() else 0
             poll.register(sock, select.POLLIN | writes)
@@ -212,7 +212,12 @@ class Connection:
         if self._reply is not None and self._reply.is_failure:
             raise refusal_fault(self._reply.value, str(self._reply), self._settings)
         if self._client.socket() is None:
-            raise (ended_fault if self.is_accepted else stranger_fault)(self._settings)
+            if self.is_accepted:
+                raise ended_fault(self._settings)
+            if self._heard:
+                raise stranger_fault(self._settings)
+            # paho hangs up after a silence of keepalive_s, which may be less than answer_s.
+            raise ended_fault(self._settings, silent_s=round(self.age_s), accepted=False)
         answer_s, now = self._channel.answer_s, time.monotonic()
         awaited = [sent_at for sent_at, _ in self._in_flight.values()] or [now]
         if now - (awaited[0] if self.is_accepted else self._opened_at) > answer_s:

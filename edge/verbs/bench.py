@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.benchmark import duration
-from edge.errors import ConfigError, SinkError
+from edge.errors import ConfigError
 from edge.model.delegates import CPU
-from edge.terminal.command import DONE, add_verb, positive
+from edge.terminal.command import DONE, add_verb, positive, write_text
 
 if TYPE_CHECKING:
     from edge.benchmark.result import Result
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 COMPARE = "compare"
 COMPARED_FILES = 2
+# Options that mean nothing to `edge bench compare`.
+BENCH_ONLY = (
+    "source", "loop", "realtime", "duration", "sustained", "threads", "delegate", "starts",
+    "layers", "html",
+)  # fmt: skip
 STARTS = 3
 
 
@@ -60,7 +65,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         help="of the interpreter, such as 1,2,4 (default: as edge run chooses)",
     )  # fmt: skip
     parser.add_argument(
-        "--delegate", metavar="NAME,NAME", dest="delegates", type=_names, default=(CPU,),
+        "--delegate", metavar="NAME,NAME", type=_names, default=(CPU,),
         help=f"what runs the models, such as cpu,edgetpu (default: {CPU})",
     )  # fmt: skip
     parser.add_argument(
@@ -70,6 +75,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--layers", action="store_true", help="time each op of the models instead")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with plots")
+    parser.set_defaults(default_of=parser.get_default)
 
 
 class _Models(argparse.Action):
@@ -120,11 +126,11 @@ def run(arguments: argparse.Namespace) -> int:
     result = _measure(arguments)
     print(report.render(result))
     if arguments.json is not None:
-        _write(arguments.json, result.model_dump_json(indent=1) + "\n")
+        write_text(arguments.json, result.model_dump_json(indent=1) + "\n")
     if arguments.html is not None:
         from edge.benchmark import page  # noqa: PLC0415
 
-        _write(arguments.html, page.render(result))
+        write_text(arguments.html, page.render(result))
     return DONE
 
 
@@ -153,7 +159,7 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
         )
         for file in models or [None]
         for threads in arguments.threads
-        for delegate in arguments.delegates
+        for delegate in arguments.delegate
     ]
 
 
@@ -164,7 +170,7 @@ def _layers(arguments: argparse.Namespace) -> int:
 
     if arguments.html is not None:
         raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
-    if arguments.delegates != (CPU,):
+    if arguments.delegate != (CPU,):
         raise ConfigError("--layers times the ops on the CPU; leave --delegate out")
     files = [app.read_model(Path(name)) for name in arguments.models] or [app.read_model(None)]
     timed = []
@@ -174,7 +180,7 @@ def _layers(arguments: argparse.Namespace) -> int:
                 timed.append(layers.measure(file, threads=max(1, threads), progress=progress))
     print("\n\n".join(map(layers.render, timed)))
     if arguments.json is not None:
-        _write(arguments.json, json.dumps(layers.fields(timed), indent=1) + "\n")
+        write_text(arguments.json, json.dumps(layers.fields(timed), indent=1) + "\n")
     return DONE
 
 
@@ -182,6 +188,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     from edge.benchmark import comparison, result  # noqa: PLC0415
 
     paths = [Path(name) for name in arguments.models[1:]]
+    if given := [key for key in BENCH_ONLY if vars(arguments)[key] != arguments.default_of(key)]:
+        raise ConfigError(f"edge bench compare takes no --{' or --'.join(given)}; leave it out")
     if len(paths) != COMPARED_FILES:
         raise ConfigError(
             f"expected: edge bench compare A.json B.json, found {len(paths)} files behind compare"
@@ -189,7 +197,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     compared = comparison.compare(*map(result.read, paths))
     print(comparison.render(compared))
     if arguments.json is not None:
-        _write(arguments.json, json.dumps(comparison.fields(compared), indent=1) + "\n")
+        write_text(arguments.json, json.dumps(comparison.fields(compared), indent=1) + "\n")
     return DONE
 
 
@@ -205,10 +213,3 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _count(text: str) -> int:
     return 0 if text == "0" else positive(text)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}; check the path") from error

@@ -27,7 +27,7 @@ def folder(tmp_path):
     ("images", "counts"),
     [
         (3, (1, 1, 1)), (20, (6, 4, 10)), (48, (14, 10, 24)), (100, (30, 20, 50)),
-        (200, (60, 40, 100)), (1000, (100, 50, 100)),
+        (200, (60, 40, 100)), (1000, (100, 40, 100)),
     ],
 )  # fmt: skip
 def test_images_are_shared_out_by_a_stated_rule(images, counts):

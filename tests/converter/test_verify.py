@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from factories import ssd_spec, tensor
 
-from converter.sight import Sight
+from converter.sight import DIAGONALS, Sight
 from converter.verify import _floor, _shared_roles, _Sums, compare, observe
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError
@@ -67,6 +67,20 @@ def test_the_noise_floor_is_that_of_moved_images_whose_boxes_are_moved_back(ship
 
     assert len(reference.shifted) == 4
     assert bill.likeness.floor == reference.floor(np.arange(len(scenes))) < 0.2
+
+
+def test_fewer_moves_an_image_go_along_all_diagonals_in_turn(shipped, scenes, monkeypatch):
+    asked = []
+
+    def look_shifted(self, image, diagonals):
+        asked.append(tuple(diagonals))
+        return (self.look(image).seen,) * len(diagonals)
+
+    monkeypatch.setattr(Sight, "look_shifted", look_shifted)
+    reference = observe(shipped, [*scenes, *scenes], moves=1)
+
+    assert {len(each) for each in asked} == {len(reference.shifted)} == {1}
+    assert set(asked) == {(diagonal,) for diagonal in DIAGONALS}
 
 
 def test_what_is_seen_on_a_moved_image_is_moved_back(shipped, monkeypatch):

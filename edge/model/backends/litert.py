@@ -275,11 +275,7 @@ class LiteRt:
             self._runtime.allocate_tensors()
 
     def invoke(self, tensor: NDArray[Any], spec: ModelSpec, *, out: Tensors) -> None:
-        """Run the model on one input and copy its outputs by role; the GIL is free meanwhile.
-
-        Raises:
-            DelegateError: The delegate's device failed.
-        """
+        """Run the model on one input and copy its outputs by role; raises as `invoke_bare`."""
         self._runtime.set_tensor(spec.input.index, tensor)  # 6 µs for 270 kB
         self.invoke_bare()
         for role, output in spec.outputs.items():
@@ -287,14 +283,18 @@ class LiteRt:
             np.copyto(out[role], self._runtime.tensor(output.index)())
 
     def invoke_bare(self) -> None:
-        """Run the model on whatever its input holds.
+        """Run the model on whatever its input holds; the GIL is free meanwhile.
 
         Raises:
+            ModelError: An op failed, such as one that takes its indices out of the image.
             DelegateError: The delegate's device failed.
         """
         try:
             self._runtime.invoke()
         except RuntimeError as error:
-            if not self._delegate:
-                raise
-            raise delegates.lost(self._delegate, _reason(error)) from error
+            if self._delegate:
+                raise delegates.lost(self._delegate, _reason(error)) from error
+            raise ModelError(
+                f"{self._path}: {runtime_name()} failed while it ran this model: {_reason(error)}; "
+                "convert it again"
+            ) from error

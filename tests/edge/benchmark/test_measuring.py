@@ -200,6 +200,11 @@ def test_threads_are_settings_of_their_own(segmenter, tmp_path, capsys):
     ("arguments", "said"),
     [
         pytest.param(["compare", "a.json"], "expected: edge bench compare A.json B.json", id="one"),
+        pytest.param(
+            ["compare", "a.json", "b.json", "--html", "c.html", "--threads", "2", "--layers"],
+            "edge bench compare takes no --threads or --layers or --html; leave it out",
+            id="compare options",
+        ),
         pytest.param(["--layers", "--html", "x"], "--layers writes no page", id="layers page"),
     ],
 )

@@ -98,6 +98,7 @@ def test_what_a_reader_never_took_is_undelivered_at_the_end():
             sink.send(message(payload=b"x" * 60_000))
         began = time.monotonic()
         assert sink.close(0.3) >= 3
+        assert list(sink.undelivered) == ["jsonl"]
         assert time.monotonic() - began < 2
 
 
@@ -115,6 +116,9 @@ def test_a_sink_that_fails_ends_alone_is_told_once_and_raised_at_the_end(
     assert log_lines() == [f"{FULL}; the other sinks go on"]
     sink.close(1)
     assert isinstance(sink.failure, error)
+    # The log has the sentence: it is not said twice.
+    assert FULL not in str(sink.failure)
+    assert str(sink.failure).startswith("failing: ")
 
 
 def test_a_failure_at_the_very_end_is_raised_as_well():

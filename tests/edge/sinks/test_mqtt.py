@@ -128,6 +128,13 @@ def test_whatever_answers_is_described_and_called_again(
     assert sink.connects == 0
 
 
+def test_a_silence_that_the_keepalive_ends_is_no_stranger(open_sink, quick, log_lines):
+    with ScriptedBroker(Script(connack=None)) as broker:
+        open_sink(broker.port, pace=replace(quick, answer_s=30.0), keepalive_s=5)
+        assert eventually(log_lines, timeout_s=15)
+        assert "takes the call, and has not answered for 5 s" in log_lines()[0]
+
+
 def test_random_answers_never_end_the_thread(open_sink, quick):
     noise = Random(5)
     accepted = b"\x20\x02\x00\x00"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import os
 import signal
@@ -143,6 +144,19 @@ def default_model():
     from edge.model.default import default_model_path  # noqa: PLC0415
 
     return str(default_model_path())
+
+
+def test_nothing_is_imported_before_ctrl_c_is_minded(root):
+    code = (
+        "import site, sys; old = {*sys.modules}; import edge.__main__; print({*sys.modules} - old)"
+    )
+    # With what `site` itself imports, and without what it does for this environment.
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, cwd=root, text=True, check=True
+    )
+
+    own = {"__future__", "edge", "edge.__main__", "edge.terminal", "edge.terminal.entry"}
+    assert ast.literal_eval(done.stdout) == own
 
 
 def with_ctrl_c(module, *words, imports):

@@ -145,6 +145,17 @@ def test_a_manifest_of_another_model_is_refused_at_load(file):
         load_model(foreign)
 
 
+def test_a_model_that_fails_while_it_runs_is_told_in_one_sentence(file, monkeypatch):
+    def fail():
+        raise RuntimeError("gather index out of bounds\nNode number 3 (GATHER) failed to invoke.")
+
+    backend = seam.LiteRt(file)
+    monkeypatch.setattr(backend, "_runtime", types.SimpleNamespace(invoke=fail))
+
+    with pytest.raises(ModelError, match=r"failed while it ran this model: gather .* bounds; conv"):
+        backend.invoke_bare()
+
+
 def test_the_runtime_names_itself():
     assert seam.runtime_name() in {"ai_edge_litert", "tflite_runtime"}
 
