@@ -83,6 +83,7 @@ def test_the_board_block_is_made_of_commands_that_work(tmp_path):
     assert run_line == "~/edge/bin/edge run door.toml"
 
 
+PYTHON_BLOCK = r"^```python ([^\n]*)\n(.*?)^```$"
 PYTHON_PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 
 
