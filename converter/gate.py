@@ -28,7 +28,7 @@ LEAST_FLOOR = 0.02
 # Share of the draws of images that must lie beyond what is allowed for a refusal.
 REFUSING_SHARE = 0.5
 # Share that must lie within for an attempt to be taken: it will be judged on other images.
-SURE_SHARE = 0.95
+SURE_SHARE = 0.75
 # What the reference must be sure of for a pass to be proven; of masks, images with some.
 LEAST_OBJECTS = 50
 LEAST_MASKS = 20

@@ -170,7 +170,7 @@ def origin(report: Report) -> Table:
         rows.append(
             (
                 "chosen by",
-                f"{len(subject.sets.select.paths)} others, at least",
+                f"{len(subject.sets.select.paths)} others, and those that calibrated",
             )
         )
     rows += [("made beside it", line) for line in subject.files]
