@@ -1,1 +1,1 @@
-"""From raw quantised heads to boxes."""
+"""What the raw outputs of a model mean: one module a kind of head."""

@@ -89,3 +89,9 @@ def clamp_inplace(values: NDArray[Any], limit: float) -> None:
     """Cut floats to ±limit, NaN left as it is; `np.clip` takes 5 µs longer for so few."""
     np.minimum(values, limit, out=values)
     np.maximum(values, -limit, out=values)
+
+
+def make_quiet_inplace(values: NDArray[np.float32]) -> None:
+    """Turn signalling NaN, which damaged outputs may hold, into a kind that nothing warns of."""
+    with np.errstate(invalid="ignore"):
+        values += np.float32(0)

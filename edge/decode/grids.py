@@ -19,6 +19,7 @@ from edge.decode.activation import (
     every_byte,
     least_raw,
     logit,
+    make_quiet_inplace,
     sigmoid_inplace,
     softmax,
 )
@@ -128,8 +129,7 @@ class Grids:
                 raw = rows.take(cells[start:end] - self._first_cells[number], axis=0)[:, :width]
                 real[start:end] = self._quants[number].dequantize(raw)
         if self._may_be_nan:
-            with np.errstate(invalid="ignore"):
-                real += np.float32(0)
+            make_quiet_inplace(real)
         return real
 
     def drop_nan(self) -> int:

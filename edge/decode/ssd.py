@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edge.decode.activation import Activation, clamp_inplace, least_raw, logit
+from edge.decode.activation import Activation, clamp_inplace, least_raw, logit, make_quiet_inplace
 from edge.decode.candidates import Candidates, Flags, best_rows
 from edge.decode.checks import Misfit, expect_raw, expect_roles, expect_shape
 from edge.model.description import HeadSchema
@@ -161,8 +161,10 @@ class SsdDecoder:
 
         In float64, as TensorFlow Lite's own decoder computes; for so few it costs nothing.
         """
-        with np.errstate(invalid="ignore"):  # a damaged output may hold signalling NaN
-            offsets = self._boxes_quant.dequantize(raw) / self._box_scales  # (n, 4)
+        real = self._boxes_quant.dequantize(raw)  # (n, 4)
+        if self._may_be_nan:
+            make_quiet_inplace(real)
+        offsets = real / self._box_scales
         clamp_inplace(offsets, MAX_OFFSET)
         anchors = self._anchors_px.take(rows, axis=0)
         sides_yx = anchors[:, 2:]  # (n, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -45,9 +46,10 @@ class JsonlSink:
         except BrokenPipeError as error:
             raise SinkClosed("jsonl: the reader of the results has gone; start it again") from error
         except OSError as error:
+            remedy = "check with df -h, or " if error.errno == errno.ENOSPC else ""
             raise SinkError(
-                f"jsonl: expected room for {len(line)} bytes in {self._name}, found: "
-                f"{error.strerror}; check with df -h, or write elsewhere"
+                f"jsonl: expected to write {len(line)} bytes to {self._name}, found: "
+                f"{error.strerror}; {remedy}write elsewhere"
             ) from error
 
     def close(self, timeout_s: float) -> int:  # noqa: ARG002 - every line was written already

@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import ConfigError, EdgeError
+from edge.errors import ConfigError, EdgeError, SinkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 DONE, FAILED, MISUSED = 0, 1, 2
 SHELLS = ("bash", "zsh", "fish")
@@ -120,8 +122,8 @@ def run(
         return int(arguments.verb(arguments) or DONE)
     except EdgeError as error:
         if arguments.debug:
-            raise
-        for line in str(error).splitlines():
+            traceback.print_exc()
+        for line in [] if arguments.debug else str(error).splitlines():
             sys.stderr.write(f"{parser.prog}: {line}\n")
         return MISUSED if isinstance(error, ConfigError) else FAILED
 
@@ -132,3 +134,15 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
     return value
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write what a verb was asked to write; bytes of a file's name that are no text become `?`.
+
+    Raises:
+        SinkError: It cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror}; check the path") from error

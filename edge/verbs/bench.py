@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.benchmark import duration
-from edge.errors import ConfigError, SinkError
+from edge.errors import ConfigError
 from edge.model.delegates import CPU
-from edge.terminal.command import DONE, add_verb, positive
+from edge.terminal.command import DONE, add_verb, positive, write_text
 
 if TYPE_CHECKING:
     from edge.benchmark.result import Result
@@ -126,11 +126,11 @@ def run(arguments: argparse.Namespace) -> int:
     result = _measure(arguments)
     print(report.render(result))
     if arguments.json is not None:
-        _write(arguments.json, result.model_dump_json(indent=1) + "\n")
+        write_text(arguments.json, result.model_dump_json(indent=1) + "\n")
     if arguments.html is not None:
         from edge.benchmark import page  # noqa: PLC0415
 
-        _write(arguments.html, page.render(result))
+        write_text(arguments.html, page.render(result))
     return DONE
 
 
@@ -180,7 +180,7 @@ def _layers(arguments: argparse.Namespace) -> int:
                 timed.append(layers.measure(file, threads=max(1, threads), progress=progress))
     print("\n\n".join(map(layers.render, timed)))
     if arguments.json is not None:
-        _write(arguments.json, json.dumps(layers.fields(timed), indent=1) + "\n")
+        write_text(arguments.json, json.dumps(layers.fields(timed), indent=1) + "\n")
     return DONE
 
 
@@ -197,7 +197,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     compared = comparison.compare(*map(result.read, paths))
     print(comparison.render(compared))
     if arguments.json is not None:
-        _write(arguments.json, json.dumps(comparison.fields(compared), indent=1) + "\n")
+        write_text(arguments.json, json.dumps(comparison.fields(compared), indent=1) + "\n")
     return DONE
 
 
@@ -213,10 +213,3 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _count(text: str) -> int:
     return 0 if text == "0" else positive(text)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}; check the path") from error

@@ -7,8 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import SinkError
-from edge.terminal.command import DONE, add_verb, positive
+from edge.terminal.command import DONE, add_verb, positive, write_text
 
 if TYPE_CHECKING:
     import argparse
@@ -81,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.pictures is not None:
         _write_pictures(measured, arguments.pictures)
     if arguments.html is not None:
-        _write(arguments.html, page.render(measured))
+        write_text(arguments.html, page.render(measured))
     return DONE
 
 
@@ -117,12 +116,3 @@ def _write_pictures(measured: Measurement, folder: Path) -> None:
         target = folder / letter
         written = pictures.write_worst(measured, target, model=model)
         _log.info("%s: the %d worst images; %s", target, len(written), pictures.LEGEND)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(
-            text, encoding="utf-8", errors="replace"
-        )  # the name of a file may be no text
-    except OSError as error:
-        raise SinkError(f"{path}: cannot be written: {error.strerror}; check the path") from error

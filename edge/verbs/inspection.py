@@ -70,7 +70,7 @@ class Inspection:
             ("frame", _input_text(described.input)),
             *HEADS[described.head.kind].describe(self.spec),
             *_threshold_lines(self.spec),
-            ("labels", f"{len(labels)}: {', '.join(labels)}"),
+            *([("labels", f"{len(labels)}: {', '.join(labels)}")] if labels else []),
             ("described", f"by {self.file.read_by}"),
             *(_manifest_lines(manifest) if manifest else []),
         ]

@@ -46,7 +46,7 @@ def test_every_block_has_a_tag_that_a_test_here_knows():
         ("sh", ""), ("sh", "board"), ("sh", "subscriber"), ("sh", "converter"),
         ("sh", "eval"),
         ("sh", "bench"),
-        ("toml", "door.toml"), ("json", "payload"),
+        ("toml", "door.toml"), ("json", "payload"), ("python", "watch"),
     }  # fmt: skip
     assert {(kind, tag) for kind, tag, _ in BLOCKS} <= known
 
@@ -83,6 +83,32 @@ def test_the_board_block_is_made_of_commands_that_work(tmp_path):
     assert run_line == "~/edge/bin/edge run door.toml"
 
 
+PYTHON_BLOCK = r"^```python ([^\n]*)\n(.*?)^```$"
+PYTHON_PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(text, id=f"{name}-{tag}")
+        for name, page in (("README", README), ("python.md", PYTHON_PAGE))
+        for tag, text in re.findall(
+            r"^```python ([^\n]*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+        )
+    ],
+)
+def test_the_python_blocks_run_as_they_stand(block, tmp_path):
+    scenes = ROOT / "edge" / "capture" / "scenes"
+    code = block.replace("v4l2:/dev/video0", f"images:{scenes}").replace("photos", str(scenes))
+    code = code.replace('"door.tflite"', repr(str(default_model_path())))
+    image = f"import cv2\nimage = cv2.imread({str(scenes / 'chelsea.jpg')!r})\n"
+
+    result = run([sys.executable, "-c", image + code], cwd=tmp_path)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout
+
+
 @pytest.mark.broker
 def test_the_board_s_configuration_reaches_the_subscriber(tmp_path, mosquitto):
     (line,) = blocks("sh", "subscriber")
@@ -96,6 +122,9 @@ def test_the_board_s_configuration_reaches_the_subscriber(tmp_path, mosquitto):
         result = run([BIN / "edge", "run", "door.toml", "--frames", "5"], cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         assert eventually(lambda: len(listener.payloads("edge/garage/door/detections")) == 5)
+        assert eventually(
+            lambda: listener.payloads("edge/garage/status") == [b"online", b"offline"]
+        )
         assert eventually(
             lambda: listener.payloads("edge/garage/door/status") == [b"online", b"offline"]
         )
@@ -146,7 +175,8 @@ def test_the_bench_block_measures_and_compares(tmp_path):
     assert (tmp_path / "bench.html").read_text().count("<svg") >= 2
     result = run(compare, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "significant" in result.stdout
+    # Windows that disagree, as on a busy machine, are compared with no such word.
+    assert "significant" in result.stdout or "spreads over" in result.stdout
 
 
 def test_the_stated_accuracy_is_that_of_the_model_s_own_manifest():

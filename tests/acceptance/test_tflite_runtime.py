@@ -39,9 +39,10 @@ from edge.model.backends.litert import runtime_name
 from edge.model.loaded import load_model
 from edge.model.model_file import read
 
-interpreter = load_model(read(Path(sys.argv[1])))
-heads = interpreter.output_buffers()
-interpreter.invoke(np.load(sys.argv[2]), out=heads)
+model = load_model(read(Path(sys.argv[1])))
+heads, buffer = model.output_buffers(), model.input_buffers()[0]
+buffer.tensor[:] = np.load(sys.argv[2])
+model.invoke(buffer, out=heads)
 np.savez(sys.argv[3], **heads)
 print(runtime_name(), np.__version__)
 """
@@ -143,9 +144,10 @@ def test_its_heads_are_those_of_the_same_kernels_in_ai_edge_litert_bit_for_bit(h
 
 def test_its_heads_are_near_those_that_xnnpack_gives(heads, photo_input):
     """XNNPACK rounds every layer in its own way: a box side is off by 0.9 quantum in the mean."""
-    interpreter = load_model(read(default_model_path()))
-    expected = interpreter.output_buffers()
-    interpreter.invoke(photo_input[0], out=expected)
+    model = load_model(read(default_model_path()))
+    expected, buffer = model.output_buffers(), model.input_buffers()[0]
+    buffer.tensor[:] = photo_input[0]
+    model.invoke(buffer, out=expected)
 
     mean_quanta = {
         role: np.abs(head.astype(int) - expected[role].astype(int)).mean()

@@ -9,10 +9,11 @@ import pytest
 from converter import export
 from edge.errors import SinkError
 from edge.model import model_file
+from edge.model.default import default_model_path
 
 
 def test_what_is_written_reads_back(tmp_path):
-    file = factories.model_file()
+    file = model_file.read(default_model_path())
     sealed = export.sealed(file, file.manifest)
     path = tmp_path / "m.tflite"
 

@@ -155,7 +155,7 @@ def test_a_mistake_is_one_sentence(options, extra, status, message, capsys):
 
 def test_each_further_model_is_compared_with_the_first(options, worse, tmp_path, capsys):
     other = tmp_path / "worse.tflite"
-    other.write_bytes(manifest.append(worse.flatbuffer, worse.manifest, worse.anchors))
+    other.write_bytes(manifest.append(worse.flatbuffer, worse.manifest, worse.description.anchors))
 
     assert eval_(MODEL, MODEL, other, *options, "--html", tmp_path / "x.html") == 0
 

@@ -78,10 +78,18 @@ def test_a_reader_that_left_is_a_sink_error_of_its_own():
             JsonlSink(program.stdin).send(message())
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_one_sentence():
-    with (
-        Path("/dev/full").open("wb") as stream,
-        pytest.raises(SinkError, match=r"/dev/full, found: No space left on device; check with df"),
-    ):
+@pytest.mark.parametrize(
+    ("target", "mode", "said"),
+    [
+        (
+            "/dev/full",
+            "wb",
+            "/dev/full, found: No space left on device; check with df -h, or write elsewhere",
+        ),
+        ("/dev/null", "rb", "Bad file descriptor; write elsewhere"),
+    ],
+    ids=["full", "not open for writing"],
+)
+def test_a_line_that_cannot_be_written_is_told_with_what_helps(target, mode, said):
+    with Path(target).open(mode) as stream, pytest.raises(SinkError, match=said):
         JsonlSink(stream).send(message())

@@ -58,9 +58,10 @@ def test_each_line_of_an_error_is_one_line_of_stderr(capsys):
     assert capsys.readouterr().err == "tool: first\ntool: second\n"
 
 
-def test_debug_lets_the_traceback_through():
-    with pytest.raises(ModelError):
-        run(parser_of(raising(ModelError("m"))), ["go", "--debug"])
+@pytest.mark.parametrize(("error", "status"), [(ModelError, FAILED), (ConfigError, MISUSED)])
+def test_debug_shows_the_traceback_and_changes_no_status(error, status, capsys):
+    assert run(parser_of(raising(error("m"))), ["go", "--debug"]) == status
+    assert capsys.readouterr().err.startswith("Traceback")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "1.5", ""])

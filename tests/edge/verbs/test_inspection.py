@@ -3,6 +3,7 @@ from pathlib import Path
 
 import drawn_grids
 import pytest
+from reference import tiny_autoencoder
 
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
@@ -46,6 +47,12 @@ def test_the_text_names_accuracy_with_its_interval_and_images(shown, facts):
     assert "95 % interval" in text
     assert f"{row['images']} images" in text
     assert "described   by manifest" in text
+
+
+def test_a_model_without_labels_has_no_line_of_them(tmp_path):
+    text = inspection.inspect(tiny_autoencoder.write(tmp_path / "m.tflite")).text()
+
+    assert "labels" not in text
 
 
 def test_a_model_without_calibration_or_accuracy_is_shown_all_the_same(shown):
