@@ -46,7 +46,8 @@ def run_child(
     with log.open("wb") as sink:
         try:
             done = subprocess.run(
-                [sys.executable, "-m", module, str(folder)],
+                # Unbuffered: what it printed before its error stands before that in the log.
+                [sys.executable, "-u", "-m", module, str(folder)],
                 stdout=sink, stderr=sink, env=environment, timeout=timeout_s, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 # Debian puts the broker where an ordinary user's PATH does not look.
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
+
+# A shell starts what it sends to the background with Ctrl-C ignored, and every process of the tests
+# would inherit that; what is handled here is at its default there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run, and no deadline: a busy machine is not a fault.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

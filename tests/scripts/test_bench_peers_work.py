@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import bench_peers_files
 import cv2
 import numpy as np
 import pytest
+
+pytest.importorskip("psutil", reason="the benchmarks need the extra `dev`")
+
+import bench_peers_files
 from bench_peers_worker import Row, Worker
 
 from edge.capture.options import SourceOptions
