@@ -37,6 +37,8 @@ INITIAL_FRAMES = 4096
 NS_PER_MS = 1e6
 # Bare invokes of a window, at least.
 MIN_INVOKES = 3
+# A window that is shorter than a source takes to start still waits for its first frame.
+FIRST_FRAME_S, LOOK_S = 5.0, 0.01
 
 
 class Recorder:
@@ -192,9 +194,12 @@ class Rig:
 
 def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
     """Run until the time is up; a source that breaks after its first frame has given some."""
-    stopped = threading.Event()
+    stopped, ended = threading.Event(), threading.Event()
+    patient_until_s = time.monotonic() + FIRST_FRAME_S
 
     def stop() -> None:
+        while not recorder.frames and not ended.wait(LOOK_S) and time.monotonic() < patient_until_s:
+            pass
         stopped.set()
         pipeline.stop()
 
@@ -212,11 +217,12 @@ def _run_for(pipeline: Pipeline, recorder: Recorder, duration_s: float) -> Run:
         fault = f"the source broke after {recorder.frames} frames: {error}"
     finally:
         timer.cancel()
+        ended.set()
     cpu_s = time.process_time() - cpu_started_s
     if not recorder.frames:
         raise SourceError(
-            f"the source gave no frame within {duration_s:g} s; see whether it gives any with: "
-            "edge run --source URI --frames 1"
+            f"the source gave no frame within {max(duration_s, FIRST_FRAME_S):g} s; see whether it "
+            "gives any with: edge run --source URI --frames 1"
         )
     elapsed_s = float(recorder.published_s[-1]) - began_s
     if not stopped.is_set() and not fault:
