@@ -9,9 +9,10 @@ from edge.benchmark.spread import MAX_DISAGREEMENT, Ratio, Spread, ratio, spread
 from edge.terminal import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from edge.benchmark.result import Host, Result, Row, Window
+    from edge.benchmark.result import Result, Row, Window
+    from edge.record import Record
 
 SCHEMA_VERSION = 1
 # What is compared: its name, and where it stands in a window.
@@ -22,6 +23,7 @@ FIGURES: dict[str, Callable[[Window], float]] = {
     "CPU, ms a frame": lambda window: window.cpu_ms,
 }
 HOST_FIELDS = ("board", "cpu", "cores", "os", "kernel", "python", "runtime", "version", "governor")
+RUN_FIELDS = ("source", "live", "duration_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ def compare(first: Result, second: Result) -> Comparison:
     return Comparison(
         tuple(figures),
         (
-            *_host_differences(first.host, second.host),
-            *_run_differences(first, second),
+            *_differences(first.host, second.host, HOST_FIELDS),
+            *_differences(first, second, RUN_FIELDS),
             *differences,
         ),
     )
@@ -149,18 +151,9 @@ def _pairs(first: Result, second: Result) -> tuple[list[tuple[Row, Row]], list[s
     return pairs, list(dict.fromkeys(lines))
 
 
-def _host_differences(a: Host, b: Host) -> list[str]:
+def _differences(a: Record, b: Record, names: Iterable[str]) -> list[str]:
+    """Return a line for each field that is not the same; what is not said is unknown."""
+    said = {name: [str(getattr(run, name)) or "unknown" for run in (a, b)] for name in names}
     return [
-        f"{name}: {getattr(a, name) or 'unknown'} in A, {getattr(b, name) or 'unknown'} in B"
-        for name in HOST_FIELDS
-        if getattr(a, name) != getattr(b, name)
-    ]
-
-
-def _run_differences(a: Result, b: Result) -> list[str]:
-    names = ("source", "live", "duration_s")
-    return [
-        f"{name}: {getattr(a, name)} in A, {getattr(b, name)} in B"
-        for name in names
-        if getattr(a, name) != getattr(b, name)
+        f"{name}: {one} in A, {other} in B" for name, (one, other) in said.items() if one != other
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
@@ -218,20 +217,16 @@ def read(path: Path) -> Result:
     """
     advice = "make one with: edge bench MODEL --json FILE"
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        return Result.model_validate_json(path.read_bytes())
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}; {advice}") from error
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path}: expected JSON of edge bench: {error}; {advice}") from error
-    version = fields.get("schema_version") if isinstance(fields, dict) else None
-    if version != SCHEMA_VERSION:
-        raise SourceError(
-            f"{path}: expected schema version {SCHEMA_VERSION} of edge bench, found {version}; "
-            f"{advice}"
-        )
-    try:
-        return Result.model_validate(fields)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise SourceError(f"{path}: {where}: {fault['msg']}; {advice}") from error
+        faults = {".".join(map(str, fault["loc"])): fault for fault in error.errors()}
+        # A later version has other fields too; what it is comes first.
+        where = "schema_version" if "schema_version" in faults else next(iter(faults))
+        text = faults[where]["msg"]
+        if where == "schema_version":
+            text += f", found {faults[where]['input']!r}"
+        raise SourceError(
+            f"{path}: expected JSON of edge bench: {where}: {text}; {advice}"
+        ) from error

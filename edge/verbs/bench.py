@@ -85,12 +85,12 @@ class _Models(argparse.Action):
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: Any,  # noqa: ANN401
-        *_: object,
+        *rest: Any,  # noqa: ANN401 - the words, and an option's name
     ) -> None:
         """Keep them."""
-        setattr(namespace, self.dest, values)
-        if values[:1] == [COMPARE]:
+        words = rest[0]
+        setattr(namespace, self.dest, words)
+        if words[:1] == [COMPARE]:
             parser.print_help = _compare_parser().print_help  # type: ignore[method-assign]
 
 

@@ -7,13 +7,14 @@ import os
 import platform
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.benchmark import host
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 OWN_LOAD = 1  # what a benchmark keeps busy beyond a core, by itself
 
@@ -42,20 +43,10 @@ def heading(arguments: Sequence[str]) -> str:
         else ""
     )
     return (
-        f"`{command}`, {today:%Y-%m-%d}, on {processor()}, {cores} cores, "
-        f"{platform.system()} {platform.machine()}, Python {sys.version.split()[0]}, "
+        f"`{command}`, {today:%Y-%m-%d}, on {host.describe().cpu}, {cores} cores, "
+        f"{platform.system()}, Python {sys.version.split()[0]}, "
         f"load average {load:.1f} at the end.{busy}"
     )
-
-
-def processor() -> str:
-    """Return the processor's name, as Linux gives it."""
-    keys = ("model name", "Model", "Hardware")
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() in keys and value.strip():
-            return value.strip()
-    return platform.processor() or "an unknown processor"
 
 
 def write_section(path: Path, name: str, text: str) -> None:

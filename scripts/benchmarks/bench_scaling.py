@@ -70,7 +70,10 @@ def measure(arguments: argparse.Namespace) -> list[Outcome]:
             grown(bench_growth_runs.threads(file, frames=min(frames, INVOKES)), rounds=rounds)
         )
         outcomes += bench_growth_runs.networks(models, clip, rounds=rounds, frames=frames)
-        outcomes += bench_growth_runs.cameras(process, clip, rounds=rounds, frames=frames)
+        try:
+            outcomes += bench_growth_runs.cameras(process, clip, rounds=rounds, frames=frames)
+        except EdgeError as error:  # the rows so far took minutes
+            print(f"cameras: not measured: {error}", file=sys.stderr)
     return outcomes
 
 

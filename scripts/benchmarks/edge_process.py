@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import psutil
     from typing_extensions import Self
 
 # Every third frame of the demo: 40 of each scene. After as many the clip repeats itself, so that a
@@ -239,6 +239,8 @@ class EdgeProcess:
         *,
         started_s: float,
     ) -> Window:
+        import psutil  # noqa: PLC0415 - of the extra dev
+
         lead, frames = lead_and_frames
         kernel = psutil.Process(process.pid)
         self._wait(process, messages, 1)

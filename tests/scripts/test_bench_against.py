@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import subprocess
 
+import bench_against
 import cv2
+import edge_process
 import numpy as np
 import pytest
-
-pytest.importorskip("psutil", reason="the benchmarks need the extra `dev`")
-
-import bench_against
-import edge_process
 from bench_against import Figure
 
 from edge.capture.options import SourceOptions
@@ -36,6 +33,7 @@ def clip(tmp_path):
 
 @pytest.fixture(scope="module")
 def port():
+    pytest.importorskip("psutil", reason="processes are measured with the extra `dev`")
     pytest.importorskip("amqtt", reason="a broker is needed")
     with edge_process.running_broker() as port:
         yield port

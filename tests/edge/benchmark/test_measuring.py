@@ -148,16 +148,11 @@ def bench(*arguments):
 
 def test_the_command_prints_and_writes_what_compare_reads(segmenter, tmp_path, capsys):
     files = [tmp_path / "a.json", tmp_path / "b.json"]
-    page = tmp_path / "bench.html"
     for path in files:
-        assert (
-            bench(segmenter, "--duration", "250ms", "--starts", 1, "--json", path, "--html", page)
-            == 0
-        )
+        assert bench(segmenter, "--duration", "250ms", "--starts", 1, "--json", path) == 0
     out = capsys.readouterr().out
     assert "end to end" in out
     assert "strongest, 1 thread" in out
-    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     start = result_file.read(files[0]).rows[0].start
     assert start.first_result_s[0] > 0.05
     assert start.resident_mib > 20
@@ -166,6 +161,15 @@ def test_the_command_prints_and_writes_what_compare_reads(segmenter, tmp_path, c
 
     assert "B / A (95 % interval)" in capsys.readouterr().out
     assert len(json.loads((tmp_path / "c.json").read_text())["figures"]) == 4
+
+
+def test_a_page_is_written_beside_the_table(segmenter, tmp_path):
+    pytest.importorskip("matplotlib", reason="pages need the extra `report`")
+    page = tmp_path / "bench.html"
+
+    assert bench(segmenter, "--duration", "250ms", "--starts", 0, "--html", page) == 0
+
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize(

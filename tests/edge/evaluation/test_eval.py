@@ -58,6 +58,7 @@ def test_json_has_every_figure(options, capsys):
 
 
 def test_two_models_are_compared(options, worse, tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="pages need the extra `report`")
     other = tmp_path / "worse.tflite"
     other.write_bytes(manifest.append(worse.flatbuffer, worse.manifest, worse.description.anchors))
 
@@ -73,6 +74,7 @@ def test_two_models_are_compared(options, worse, tmp_path, capsys):
 
 
 def test_the_page_stands_alone_and_shows_what_the_table_shows(options, tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="pages need the extra `report`")
     assert eval_(MODEL, *options, "--html", tmp_path / "x.html", "--json") == 0
 
     result = json.loads(capsys.readouterr().out)["evaluations"][0]
@@ -107,11 +109,13 @@ def test_a_page_without_its_packages_is_refused_before_anything_is_measured(
 
 
 def test_what_cannot_be_written_does_not_lose_the_figures(options, capsys):
+    pytest.importorskip("matplotlib", reason="pages need the extra `report`")
     assert eval_(MODEL, *options, "--html", "/dev/null/x.html") == 1
     assert "mAP50-95" in capsys.readouterr().out
 
 
 def test_names_of_the_set_cannot_write_html(file, tmp_path, labelled):
+    pytest.importorskip("matplotlib", reason="pages need the extra `report`")
     name = "<script>alert(1)</script>"
     changed = file.manifest.model_copy(update={"name": name})
     other = tmp_path / "m.tflite"
