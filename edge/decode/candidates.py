@@ -98,9 +98,11 @@ class Candidates:
             iou_threshold=self._thresholds.iou,
             max_detections=self._thresholds.max_detections,
         )
-        boxes = self.boxes[: self.count]
-        placement.boxes_to_source_inplace(boxes)
-        count = self._keep((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        if self.count:
+            boxes = self.boxes[: self.count]
+            placement.boxes_to_source_inplace(boxes)
+            self._keep((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        count = self.count
         found = Detections(self.boxes[:count], self.scores[:count], self.class_ids[:count])
         clock.lap("suppress")
         return found
