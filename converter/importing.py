@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.importers.completion import complete
-from converter.importers.graph_cuts import import_graph
 from converter.own_biases import with_own_biases
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
@@ -130,22 +129,13 @@ def _zip_format(path: Path) -> str:
     )
 
 
-def _tfjs(path: Path, family: str, choice: Choice) -> Draft:
-    from converter.importers import tfjs  # noqa: PLC0415
+def _tensorflow(form: str) -> Callable[[Path, str, Choice], Draft]:
+    def read(path: Path, family: str, choice: Choice) -> Draft:
+        from converter.importers.tensorflow import import_tensorflow  # noqa: PLC0415
 
-    return import_graph(tfjs.read(path), path, family=family, choice=choice)
+        return import_tensorflow(path, form, family=family, choice=choice)
 
-
-def _frozen(path: Path, family: str, choice: Choice) -> Draft:
-    from converter.importers import frozen_graph  # noqa: PLC0415
-
-    return import_graph(frozen_graph.read(path), path, family=family, choice=choice)
-
-
-def _tensorflow(path: Path, family: str, choice: Choice) -> Draft:
-    from converter.importers.freezing import freeze  # noqa: PLC0415
-
-    return import_graph(freeze(path), path, family=family, choice=choice)
+    return read
 
 
 def _tflite(path: Path, family: str, choice: Choice) -> Draft:
@@ -168,12 +158,12 @@ def _onnx(path: Path, family: str, _choice: Choice) -> Draft:
 
 # Format to what reads it: path, family and choice in, draft out.
 READERS: dict[str, Callable[[Path, str, Choice], Draft]] = {
-    "tfjs": _tfjs,
+    "tfjs": _tensorflow("tfjs"),
     "darknet": _darknet,
-    "frozen": _frozen,
-    "h5": _tensorflow,
-    "keras": _tensorflow,
-    "saved_model": _tensorflow,
+    "frozen": _tensorflow("frozen"),
+    "h5": _tensorflow("h5"),
+    "keras": _tensorflow("keras"),
+    "saved_model": _tensorflow("saved_model"),
     "tflite": _tflite,
     "onnx": _onnx,
 }

@@ -48,14 +48,16 @@ def import_tflite(path: Path, *, family: str, choice: Choice) -> Draft:
     return draft
 
 
-def find_draft(path: Path, *, family: str, choice: Choice) -> Draft:
+def find_draft(path: Path, *, family: str, choice: Choice, data: bytes | None = None) -> Draft:
     """Return what the file's tables say, before its runtime is trusted with it; as `import_tflite`.
+
+    `data` is a bare model that was made of the file.
 
     Raises:
         ConfigError: It is of another family, or something is not said.
         ModelError: It is damaged or quantised, or its outputs are none of the family's.
     """
-    file = TfliteFile(path)
+    file = TfliteFile(path, data)
     try:
         return _draft(file, family=family, choice=choice)
     except DAMAGED as error:
@@ -81,21 +83,22 @@ def _draft(file: TfliteFile, *, family: str, choice: Choice) -> Draft:
 
 
 def _segmentation(file: TfliteFile, choice: Choice) -> Draft:
-    index = _raw_scores(file, _chosen(file, choice.output))
+    index = _scores_of(file, choice.output)
     head = segmentation_head(file.shape(index), file.path)
     return _described(file, {"classes": index}, head)
 
 
-def _chosen(file: TfliteFile, name: str | None) -> int:
-    named = {file.name(index): index for index in file.outputs}
-    if name is None and len(named) == 1:
-        return file.outputs[0]
-    if name not in named:
+def _scores_of(file: TfliteFile, name: str | None) -> int:
+    """Return the raw scores behind the output of that name, or the ones behind all of them."""
+    raw = {file.name(index): _raw_scores(file, index) for index in file.outputs}
+    if name is None and len(set(raw.values())) == 1:
+        return raw.popitem()[1]
+    if name not in raw:
         raise ConfigError(
-            f"{file.path}: expected a segmenter with one output, found {', '.join(named)}; "
+            f"{file.path}: expected a segmenter with one output, found {', '.join(raw)}; "
             "name the one to keep with --output-name"
         )
-    return named[name]
+    return raw[name]
 
 
 def _raw_scores(file: TfliteFile, index: int) -> int:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 2**30
-INPUT_AXES, CHANNELS = 4, 3
+INPUT_AXES, CHANNELS = 4, (1, 3)
+MIN_SIDE = 4
 # What the generated reader of a damaged FlatBuffer raises: it checks nothing.
 DAMAGED = (TypeError, ValueError, IndexError, AttributeError, KeyError, struct.error, OverflowError)
 POSTPROCESS, EDGE_TPU_OP = "TFLite_Detection_PostProcess", "edgetpu-custom-op"
@@ -38,14 +39,15 @@ class TfliteFile:
 
     Args:
         path: A `.tflite`.
+        data: What it holds; `None` reads it.
 
     Raises:
         ModelError: It is missing, damaged, quantised, or has not one image as input.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, data: bytes | None = None) -> None:
         self.path = path
-        data = fb.read_model_bytes(path)
+        data = fb.read_model_bytes(path) if data is None else data
         if len(data) > MAX_BYTES:
             raise ModelError(f"{path}: expected at most {MAX_BYTES} bytes, found {len(data)}")
         try:
@@ -175,12 +177,12 @@ class TfliteFile:
             self._refuse_quantized(inputs[0], "an input")
         shape = self.shape(inputs[0]) if len(inputs) == 1 else ()
         dtype = self._graph.tensors[inputs[0]].type if inputs else None
-        sound = len(shape) == INPUT_AXES and shape[0] == 1 and shape[3] == CHANNELS
-        if not sound or min(shape[1:3]) < 1 + CHANNELS or dtype != FLOAT32:
+        sound = len(shape) == INPUT_AXES and shape[0] == 1 and shape[3] in CHANNELS
+        if not sound or min(shape[1:3]) < MIN_SIDE or dtype != FLOAT32:
             found = ", ".join(str(self.shape(index)) for index in inputs) or "none"
             raise ModelError(
                 f"{self.path}: expected one input (1, height, width, 3) float32, found {found}; "
-                "export the model with a fixed size and one RGB image"
+                "export the model with a fixed size and one image of 1 or 3 channels"
             )
 
     def _modernise(self) -> None:

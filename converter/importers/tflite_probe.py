@@ -1,18 +1,18 @@
-"""Load and invoke a foreign `.tflite` in a child process first: a damaged one crashes its runtime.
-
-Run as ``python -m converter.importers.tflite_probe FOLDER``.
-"""
+"""Load and invoke a foreign `.tflite` in a child process first: a damaged one crashes its runtime."""
 
 from __future__ import annotations
 
-import sys
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from converter.child import run_child
+from converter.jobs.child import Child, job_folder, run_child
+from edge.errors import ModelError
+from edge.model.backends.litert import open_interpreter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODEL = "model.tflite"
-TIMEOUT_S = 60
+LITERT = Child(program="LiteRT", time_s=60)
 
 
 def probe(flatbuffer: bytes, path: Path) -> None:
@@ -21,32 +21,22 @@ def probe(flatbuffer: bytes, path: Path) -> None:
     Raises:
         ModelError: It is; the message holds the reason.
     """
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
-        folder = Path(name)
+    with job_folder() as folder:
         (folder / MODEL).write_bytes(flatbuffer)
-        run_child(
-            "converter.importers.tflite_probe",
-            folder,
-            purpose=f"invoke {path.name}",
-            program="LiteRT",
-            timeout_s=TIMEOUT_S,
-        )
+        job = {"name": path.name}
+        run_child(__name__, folder, job=job, purpose=f"invoke {path.name}", child=LITERT)
 
 
-def main(argv: list[str]) -> int:
-    """Load and invoke the model in a folder."""
-    from edge.errors import ModelError  # noqa: PLC0415 - the parent imports this module too
-    from edge.model.backends.litert import open_interpreter  # noqa: PLC0415
+def main(folder: Path, job: dict[str, Any]) -> None:
+    """Load and invoke the model in a folder.
 
-    path = Path(argv[0]) / MODEL
+    Raises:
+        ModelError: LiteRT refuses it.
+    """
+    path = folder / MODEL
     try:
         open_interpreter(path.read_bytes(), path, threads=1).invoke()
     except (ModelError, RuntimeError, ValueError) as error:
         # LiteRT's own words: the sentence around them would name a file that is gone by then.
-        sys.stderr.write(f"{str(error.__cause__ or error).splitlines()[0]}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ModelError(f"LiteRT cannot invoke {job['name']}: {reason}") from error

@@ -9,16 +9,13 @@ must share a scale (into a CONCATENATION, out of a MAX_POOL_2D) it chooses one o
 
 from __future__ import annotations
 
-import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converter import flatbuffer as fb
-from converter.child import run_child
+from converter.jobs.child import job_folder, run_child
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -40,11 +37,10 @@ def quantize_tflite(
         ModelError: TensorFlow refuses the model; the message names the log.
         DependencyError: TensorFlow is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
-        folder = Path(name)
+    with job_folder() as folder:
         (folder / "float.tflite").write_bytes(with_ranges(flatbuffer, ranges))
-        (folder / "job.json").write_text(json.dumps({"float_names": sorted(float_names)}))
-        run_child("converter.quantize_child", folder, purpose="quantise this model")
+        job = {"float_names": sorted(float_names)}
+        run_child("converter.jobs.quantize_job", folder, job=job, purpose="quantise this model")
         return (folder / "quantized.tflite").read_bytes()
 
 
