@@ -66,10 +66,10 @@ class Builder:
         shape: Shape,
         *,
         version: int = 1,
-        dtype: str = "float32",
+        dtype: str | None = None,
         **options: Any,  # noqa: ANN401
     ) -> str:
-        """Add an op with one output of this shape."""
+        """Add an op with one output of this shape, of the first input's type if none is named."""
         return self.add_many(kind, inputs, [shape], version=version, dtype=dtype, **options)[0]
 
     # Likewise.
@@ -80,12 +80,13 @@ class Builder:
         shapes: Sequence[Shape],
         *,
         version: int = 1,
-        dtype: str = "float32",
+        dtype: str | None = None,
         custom: bytes | None = None,
         **options: Any,  # noqa: ANN401
     ) -> list[str]:
         """Add an op with an output of each of these shapes."""
         number = len(self._tensors)
+        dtype = dtype or self._tensors[inputs[0]].dtype
         names = [f"{kind.lower()}_{number + place}" for place in range(len(shapes))]
         for name, shape in zip(names, shapes, strict=True):
             self._tensors[name] = Tensor(name, tuple(map(int, shape)), dtype)

@@ -174,7 +174,7 @@ def transposed_convolution(  # noqa: PLR0913
         builder.constant(np.zeros(channels, np.float32) if bias is None else bias),
     ]
     made = builder.add(
-        "TRANSPOSE_CONV", inputs, (1, *made_hw, channels), version=BIASED_VERSION,
+        "TRANSPOSE_CONV", inputs, (1, *made_hw, channels), version=BIASED_VERSION, dtype="float32",
         padding="SAME" if same and any(cut) else "VALID",
         strideH=window.strides[0], strideW=window.strides[1], fusedActivationFunction="NONE",
     )  # fmt: skip

@@ -109,8 +109,7 @@ def run(draft, image):
 
 @pytest.mark.converter
 def test_the_manifest_says_what_the_import_was_checked_against(imported):
-    _, draft = imported
-    clause = draft.changes.rpartition("; ")[2]
+    clause = imported[1].changes.rpartition("; ")[2]
 
     if hasattr(cv2.dnn, "readNetFromDarknet"):
         assert clause.startswith(f"import checked against OpenCV {cv2.__version__}: within 1e-")
@@ -138,9 +137,8 @@ def test_raw_heads_are_those_of_opencv(imported, golden):
 @pytest.mark.converter
 def test_every_layer_becomes_its_own_op_and_no_other(imported):
     name, draft = imported
-    ops = read_tables(draft.flatbuffer, Path(name)).ops
 
-    assert Counter(op.kind for op in ops) == OPS[name]
+    assert Counter(op.kind for op in read_tables(draft.flatbuffer, Path(name)).ops) == OPS[name]
 
 
 @pytest.mark.assets
