@@ -104,17 +104,6 @@ def with_reads(graph: Graph, names: Mapping[str, str]) -> Graph:
     return tidied(replace(graph, ops=ops, outputs=outputs))
 
 
-def with_batch(graph: Graph, batch: int = 1) -> Graph:
-    """Return the graph whose open first axes have this size."""
-    tensors = {
-        name: replace(tensor, shape=(batch, *tensor.shape[1:]), open_axes=())
-        if tensor.open_axes == (0,)
-        else tensor
-        for name, tensor in graph.tensors.items()
-    }
-    return replace(graph, tensors=tensors)
-
-
 def free_name(graph: Graph, name: str) -> str:
     """Return a name that no tensor bears: this one, or it with a number behind."""
     number, found = 1, name
