@@ -6,9 +6,11 @@ import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from converter.graph.own_biases import with_own_biases
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.importers.completion import complete
 from converter.importers.graph_cuts import import_graph
-from converter.own_biases import with_own_biases
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
 from edge.model.model_file import FLATBUFFER_IDENTIFIER
@@ -47,7 +49,8 @@ def import_model(path: Path, *, family: str, origin: Origin, choice: Choice) -> 
     if is_ours(path):
         return model_file.read(path)
     found = import_draft(path, family=family, choice=choice)
-    draft = replace(found, flatbuffer=with_own_biases(found.flatbuffer))
+    graph = with_own_biases(read(found.flatbuffer, path))
+    draft = replace(found, flatbuffer=write(graph))
     return complete(draft, path, family=family, origin=origin, choice=choice.input)
 
 

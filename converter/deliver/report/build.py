@@ -83,7 +83,7 @@ def build(subject: Subject) -> Report:
             subject.reference,
             subject.quantized,
             subject.judgement.images,
-            twin=subject.twin,
+            base=subject.base,
             progress=progress,
         )
     chosen = choose_images(subject.bill)

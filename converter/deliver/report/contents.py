@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from calibration.image_sets import ImageSets
     from converter.conversion import Conversion, Judgement
+    from converter.graph.values import Graph
     from converter.judge.bill import Bill
     from converter.judge.gate import Budget, Verdict
     from converter.judge.latency import Latency
@@ -36,8 +37,8 @@ class Subject:
         attempts: What was tried, in that order; none where the model was made elsewhere.
         chosen: Index of the attempt that made `quantized`.
         files: Other files made beside the model, a line each.
-        twin: The float FlatBuffer that was quantised, where it may be another than the float
-            model's; `None` where that is not known.
+        base: The float graph that was quantised, where it may be another than the float model's;
+            `None` where that is not known.
     """
 
     reference: ModelFile
@@ -49,7 +50,7 @@ class Subject:
     sets: ImageSets | None = None
     attempts: tuple[Attempt, ...] = field(default=())
     chosen: int = 0
-    twin: bytes | None = None
+    base: Graph | None = None
     files: tuple[str, ...] = field(default=())
 
     @property
@@ -70,7 +71,7 @@ def subject_of(conversion: Conversion, budget: Budget) -> Subject:
         verdict=conversion.verdict,
         attempts=conversion.attempts,
         chosen=conversion.chosen,
-        twin=conversion.twin,
+        base=conversion.base,
     )
 
 
