@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from damaged_files import faults
+from float_tflite_models import FloatModel
 from tflite_files import ANCHORS, SIDE, Builder, detector, grid
 
 from converter import flatbuffer as fb
 from converter.choice import Choice
+from converter.graph.reading import read
 from converter.importers.tflite import find_draft, import_tflite
 from converter.inspect_graph import read_tables
 from edge.errors import ConfigError, ModelError
@@ -87,15 +89,33 @@ def test_raw_outputs_that_are_no_heads_of_one_are_listed(tmp_path):
         import_tflite(path, family="ssd", choice=Choice())
     with pytest.raises(ConfigError, match="--box-scales"):
         import_tflite(path, family="ssd", choice=Choice(anchors=str(tmp_path / "anchors.npy")))
-    with pytest.raises(ModelError, match="without its box decoding"):
+    with pytest.raises(ModelError, match="expected a YOLO head"):
         import_tflite(path, family="yolo", choice=Choice(anchors="1,1"))
 
 
-def test_a_model_without_an_image_is_refused(tmp_path):
-    path = written(tmp_path, grid(channels=4))
+@pytest.mark.parametrize(
+    ("channels", "words"),
+    [(5, r"one input \(1, height, width, 3\) float32"), (4, "of which no source gives the last")],
+)
+def test_an_image_that_no_source_gives_is_refused(tmp_path, channels, words):
+    path = written(tmp_path, grid(channels=channels))
 
-    with pytest.raises(ModelError, match=r"one input \(1, height, width, 3\) float32"):
+    with pytest.raises(ModelError, match=words):
         import_tflite(path, family="unet", choice=Choice())
+
+
+def test_a_grey_image_has_one_channel(tmp_path):
+    model = FloatModel((1, 8, 8, 1))
+    model.then("TANH", (model.last,), (1, 8, 8, 1))
+
+    draft = import_tflite(written(tmp_path, model.flatbuffer()), family=None, choice=Choice())
+
+    assert read(draft.flatbuffer, tmp_path).shape("input") == (1, 8, 8, 1)
+
+
+def test_a_model_that_computes_nothing_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="its own image"):
+        import_tflite(written(tmp_path, grid()), family="unet", choice=Choice())
 
 
 def test_a_custom_op_is_refused_by_name(tmp_path):
