@@ -191,7 +191,7 @@ def _deliver(arguments: argparse.Namespace, done: Conversion) -> int:
 
 
 def _report(subject: Subject, model: Path) -> None:
-    from converter.deliver.report.build import deliver  # noqa: PLC0415 - as above
+    from converter.deliver.report.folder import deliver  # noqa: PLC0415 - as above
 
     print(f"edge-convert: report: {deliver(subject, model)}", file=sys.stderr)
 
