@@ -110,6 +110,7 @@ def dead_channels(layers: Iterable[LayerFeatures]) -> Table:
             for layer in layers
             if layer.dead or layer.weak
         ],
+        kind="",
     )
 
 
