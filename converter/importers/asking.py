@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from converter.importers.facts import ASK, FORMATS, KNOWN_LABELS
 from converter.importers.ssd_graph import DECODE
-from converter.importers.tflite_file import POSTPROCESS
+from converter.importers.tflite import told_family
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ API_MARKS = {
     "tfjs": DECODE.encode(),
     "frozen": DECODE.encode(),
     "saved_model": DECODE.encode(),
-    "tflite": POSTPROCESS.encode(),
 }
 ULTRALYTICS_TASKS = {"detect": "yolo"}
 
@@ -48,6 +47,8 @@ def tell_family(path: Path, form: str) -> str | None:
     """
     if form == "darknet":
         return "yolo"
+    if form == "tflite":
+        return told_family(path)
     if form == "onnx":
         return ULTRALYTICS_TASKS.get(_onnx_metadata(path).get("task", ""))
     return "ssd" if _is_api_detector(path, form) else None
@@ -60,6 +61,11 @@ def ask_family(path: Path, form: str, *, said: str | None) -> str:
         ConfigError: Neither does.
     """
     found = said or tell_family(path, form)
+    if found == "classes":
+        raise ConfigError(
+            f"{path}: expected a detector or a segmenter, found a classifier, whose int8 file "
+            "nothing here can judge; give another model"
+        )
     if found is None:
         ways = ", ".join(f"--family {name} ({text})" for name, text in FAMILIES.items())
         raise ConfigError(

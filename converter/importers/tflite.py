@@ -9,7 +9,7 @@ from converter.draft import Draft
 from converter.graph.foreign import read_foreign, refuse_unfit
 from converter.graph.reading import DAMAGED
 from converter.graph.writing import write
-from converter.importers.heads.finder import find
+from converter.importers.heads.finder import family_of, find
 from converter.importers.tflite_probe import probe, shapes_of
 from edge.errors import EdgeError, ModelError
 
@@ -34,6 +34,15 @@ def import_tflite(path: Path, *, family: str | None, choice: Choice) -> Draft:
     draft = find_draft(path, family=family, choice=choice)
     probe(draft.flatbuffer, path)
     return draft
+
+
+def told_family(path: Path) -> str | None:
+    """Return the family that a file's structure tells, or `None`.
+
+    Raises:
+        ModelError: It is damaged, or no float model.
+    """
+    return family_of(read_foreign(path, shapes_of=lambda data: shapes_of(data, path)))[0]
 
 
 def find_draft(

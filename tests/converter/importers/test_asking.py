@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tflite_files import grid
+from tflite_files import detector, grid
 
 from converter.choice import Choice, InputChoice, Origin
 from converter.importers.ssd_graph import DECODE
-from converter.importers.tflite_file import POSTPROCESS
 from converter.importing import ask
 from edge.errors import ConfigError
 from edge.model.default import default_model_path
@@ -46,7 +45,8 @@ def written(path, data):
     [
         ("model.json", f'{{"name": "{DECODE}/x"}}', "ssd"),
         ("graph.pb", DECODE, "ssd"),
-        ("model.tflite", grid() + POSTPROCESS.encode(), "ssd"),
+        ("model.tflite", detector(decoded=True), "ssd"),
+        ("map.tflite", grid(), "unet"),
         ("net.cfg", CFG.format(filters=85, classes=80), "yolo"),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_saved_model_of_the_object_detection_api_is_an_ssd(tmp_path):
 
 @pytest.mark.parametrize("name", ["m.h5", "m.json", "m.pb", "m.tflite"])
 def test_a_family_that_nobody_says_is_asked_for_and_never_guessed(tmp_path, name):
-    path = written(tmp_path / name, grid() if name.endswith("tflite") else b"{}")
+    path = written(tmp_path / name, detector(decoded=False) if name.endswith("tflite") else b"{}")
 
     with pytest.raises(ConfigError, match=r"--family ssd .*--family yolo .*--family unet"):
         asked(path)
