@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from calibration.ranges import Range
 from converter.graph.edits import renamed
 from converter.graph.reading import read
 from converter.graph.writing import write
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from calibration.ranges import Range
     from converter.graph.values import Graph, Op
     from converter.quantize.recipe import Recipe
 
@@ -163,19 +162,6 @@ BACKENDS: dict[Backend, Callable[[_Job], bytes]] = {
     "litert": _by_litert,
     "tflite_converter": _by_tflite,
 }
-
-
-def saturate_scores(ranges: dict[str, Range], tensor: str, *, floor: float) -> dict[str, Range]:
-    """Return the ranges with the raw scores' low end raised to ``logit(floor)``.
-
-    Raw scores of SSDLite reach -35, where the sigmoid is 1e-15: levels spent on scores that no
-    threshold will ever tell apart.
-    """
-    found = ranges[tensor]
-    if floor <= 0:
-        return ranges
-    low = max(found.min, math.log(floor / (1 - floor)))
-    return {**ranges, tensor: Range(min(low, found.max), found.max)}
 
 
 def join_copies(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:

@@ -186,11 +186,42 @@ def test_weights_are_aligned_as_the_schema_asks(flatbuffer):
         assert (data.__array_interface__["data"][0] - base) % 16 == 0
 
 
-def test_ends_bear_the_names_of_the_signature_where_they_are_asked_for(flatbuffer):
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(write(read(flatbuffer, PATH)), 0))
-    model.signatureDefs[0].outputs[0].name = "scores"
+def rewritten(flatbuffer, change):
+    """Return a model after a change to the schema's own tree of it."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer, 0))
+    change(model)
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
-    assert read(bytes(builder.Output()), PATH, is_signed=True).outputs == ("scores",)
-    assert read(bytes(builder.Output()), PATH).outputs != ("scores",)
+
+def test_op_codes_of_old_writers_are_spelt_as_new_ones(flatbuffer):
+    def age(model):
+        for code in model.operatorCodes:
+            code.builtinCode = 0
+
+    graph = read(rewritten(flatbuffer, age), PATH)
+
+    assert [op.kind for op in graph.ops] == ["CONV_2D", "LOGISTIC"]
+    assert write(graph) == write(read(flatbuffer, PATH))
+
+
+def test_names_that_two_tensors_bear_are_told_apart_and_the_ends_keep_theirs(flatbuffer):
+    def confuse(model):
+        for tensor in model.subgraphs[0].tensors:
+            tensor.name = b"same"
+
+    graph = read(rewritten(flatbuffer, confuse), PATH)
+
+    assert len(graph.tensors) == 5
+    assert graph.inputs == ("same",)
+
+
+def test_ends_bear_the_names_of_the_signature_where_they_are_asked_for(flatbuffer):
+    def rename(model):
+        model.signatureDefs[0].outputs[0].name = "scores"
+
+    found = rewritten(write(read(flatbuffer, PATH)), rename)
+
+    assert read(found, PATH, is_signed=True).outputs == ("scores",)
+    assert read(found, PATH).outputs != ("scores",)
