@@ -1,4 +1,4 @@
-"""Complete an importer's draft with what the person says: a whole model file, or what is missing.
+"""The facts that a model file needs: its own, or what the person says, or they are asked for.
 
 Preprocessing is part of a model: a segmenter fed x / 255 that wanted raw pixels finds nothing, and
 no error says so. So nothing here is guessed; what neither file nor person says is asked for.
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from converter import export
 from converter.coco_labels import COCO_LABELS
-from converter.inspect_graph import read_tables
+from converter.draft import Draft
+from converter.graph.reading import read
 from edge.decode.anchor_free import AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
@@ -26,10 +27,20 @@ from edge.terminal.version import versions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.choice import InputChoice, Origin
-    from converter.draft import Draft
+    from converter.choice import Choice, InputChoice, Origin
 
 FLOAT_RECIPE = "float32"
+# Of a foreign file, by the key of the reader.
+FORMATS = {
+    "tfjs": "TF.js graph model",
+    "darknet": "Darknet .cfg",
+    "frozen": "frozen TensorFlow graph",
+    "h5": "Keras HDF5 file",
+    "keras": "Keras archive",
+    "saved_model": "TensorFlow SavedModel",
+    "tflite": "float .tflite",
+    "onnx": "ONNX file",
+}
 FAMILY_OF_HEAD = {"ssd": "ssd", "yolo": "yolo", "anchor_free": "yolo", "segmentation": "unet"}
 # Labels that a data set of that many classes has by its own specification.
 KNOWN_LABELS = {
@@ -76,14 +87,14 @@ def complete(
     for sentence in (*draft.warnings, *said):
         _log.warning("%s: %s", path.name, sentence)
     manifest = Manifest(
-        name=storable(origin.name),
+        name=storable(origin.name or path.stem),
         input=_transform(draft, choice),
         outputs=draft.outputs,
         head=draft.head,
         labels=tuple(map(storable, labels)),
         provenance=Provenance(
-            source=storable(origin.source),
-            license=storable(origin.license),
+            source=storable(origin.source or f"{path.name}, origin not stated"),
+            license=storable(origin.license or "not stated"),
             changes=draft.changes,
             recipe=FLOAT_RECIPE,
             seed=0,
@@ -93,6 +104,52 @@ def complete(
     return export.sealed(
         ModelFile.of(path, draft.flatbuffer, manifest, anchors=draft.anchors), manifest
     )
+
+
+def restate(file: ModelFile, *, family: str | None, origin: Origin, choice: Choice) -> ModelFile:
+    """Return a float model of ours, its manifest changed where the person says otherwise.
+
+    Raises:
+        ConfigError: It is of another family, or an option has no use for a file with a manifest.
+    """
+    said, before = choice.input, file.own_manifest()
+    unused = [
+        option
+        for option, value in zip(
+            ("--weights", "--output-name", "--anchors", "--box-scales", "--size"),
+            (choice.weights, choice.output, choice.anchors, choice.box_scales, said.size_wh),
+            strict=True,
+        )
+        if value is not None
+    ]
+    if unused:
+        raise ConfigError(
+            f"{file.path}: a model of ours has no use for {', '.join(unused)}; leave it out, or "
+            "give the file that it was made of"
+        )
+    draft = Draft(
+        flatbuffer=file.flatbuffer,
+        size_wh=before.input.size_wh,
+        head=before.head,
+        outputs=before.outputs,
+        transform=before.input,
+        labels=before.labels,
+    )
+    if family is not None:
+        check_family(draft, file.path, family=family)
+    for sentence in _contradictions(draft, said):
+        _log.warning("%s: %s", file.path.name, sentence)
+    stated = {"source": origin.source, "license": origin.license}
+    labels = _checked_labels(draft, file.path, origin.labels)
+    changes = {
+        "name": storable(origin.name) if origin.name else before.name,
+        "input": _transform(draft, said),
+        "labels": tuple(map(storable, labels)),
+        "provenance": before.provenance.model_copy(
+            update={key: storable(text) for key, text in stated.items() if text}
+        ),
+    }
+    return export.sealed(file, before.model_copy(update=changes))
 
 
 def check_family(draft: Draft, path: Path, *, family: str) -> None:
@@ -125,8 +182,8 @@ def class_count(draft: Draft, path: Path) -> int | None:
 
     None where the outputs do not say: class ids that the graph chose itself.
     """
-    tables = read_tables(draft.flatbuffer, path)
-    shapes = {tables.tensors[index].name: tables.tensors[index].shape for index in tables.outputs}
+    graph = read(draft.flatbuffer, path)
+    shapes = {name: graph.shape(name) for name in graph.outputs}
     channels = {role: shapes[name][-1] for role, name in draft.outputs.items() if shapes.get(name)}
     return _head_classes(draft.head, channels)
 
@@ -190,6 +247,9 @@ def _own_labels(draft: Draft, path: Path) -> tuple[str, ...] | None:
 def _checked_labels(draft: Draft, path: Path, said: tuple[str, ...] | None) -> tuple[str, ...]:
     labels = said if said is not None else _own_labels(draft, path)
     count = class_count(draft, path)
+    if labels and not labels[0] and len(labels) - 1 == count:
+        # Ids from 1 on, of a head whose first class is 0.
+        labels = labels[1:]
     if labels is None or (count is not None and len(labels) != count):
         raise ConfigError(
             f"{path}: expected {count} labels, one for each class, found "
