@@ -43,7 +43,7 @@ def error_ratio(
 
     Args:
         flatbuffer: Whose outputs are named by role.
-        inputs: `(N, H, W, 3)`.
+        inputs: `(N, H, W, C)`.
         expected: Role to what the original gives, `(N, ...)`.
         path: For messages.
 
@@ -67,7 +67,7 @@ def error_ratio(
     if not worst <= MAX_ERROR_RATIO:
         raise ModelError(
             f"{path}: expected heads within {MAX_ERROR_RATIO:g} of the original's range, found "
-            f"{role!r} off by {worst:.2g}; TensorFlow lowers it wrongly, try another version of it"
+            f"{role!r} off by {worst:.2g}; it is read wrongly: please report this model"
         )
     return worst
 

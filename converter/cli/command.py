@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter import export, inspect_graph
+from converter import export
 from converter.cli import foreign, judgement, options, recipes, targets
-from converter.flatbuffer import read_model_bytes
-from converter.importing import FAMILIES, import_model, is_tflite
+from converter.graph import inspection
+from converter.graph.reading import read, read_bytes
+from converter.importers.asking import FAMILIES
+from converter.importing import ask, import_model, is_ours, is_tflite
 from converter.judge.bill import as_text
 from converter.judge.gate import as_json, estimate
 from converter.judge.gate import judge as verdict_on
@@ -66,11 +68,13 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
         ],
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help=options.MODEL_HELP)
-    parser.add_argument("--family", choices=FAMILIES, default="ssd", help="default: %(default)s")
+    parser.add_argument(
+        "--family", choices=tuple(FAMILIES), help="what it gives, where the file does not tell"
+    )
     options.add_model(parser)
     parser.add_argument("--name", help="of the model; default: that of the output file")
     parser.add_argument("--source", metavar="TEXT", help="where the weights come from")
-    parser.add_argument("--license", metavar="TEXT", default="not stated", help="of the weights")
+    parser.add_argument("--license", metavar="TEXT", help="of the weights")
     parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
     recipes.add_quantization(parser)
     judgement.add_judgement(parser)
@@ -120,7 +124,9 @@ def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
         examples=["edge-convert inspect my.tflite", "edge-convert inspect unet.h5 --family unet"],
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help=options.MODEL_HELP)
-    parser.add_argument("--family", choices=FAMILIES, help="what a foreign model shall become")
+    parser.add_argument(
+        "--family", choices=tuple(FAMILIES), help="what a foreign model shall become"
+    )
     options.add_model(parser)
     parser.add_argument("--json", action="store_true", help="the same as JSON")
 
@@ -134,6 +140,9 @@ def _run(arguments: argparse.Namespace) -> int:
     recipe = recipes.recipe_of(arguments)
     _check_folder(arguments.output)
     _check_report(arguments, arguments.output)
+    default_name = None if is_ours(arguments.model) else arguments.output.stem
+    origin = options.origin_of(arguments, name=default_name)
+    ask(arguments.model, family=arguments.family, origin=origin, choice=choice)
     images = draw_images(
         arguments.images,
         calibration_count=arguments.count,
@@ -145,7 +154,7 @@ def _run(arguments: argparse.Namespace) -> int:
         reference = import_model(
             arguments.model,
             family=arguments.family,
-            origin=options.origin_of(arguments, name=arguments.output.stem),
+            origin=origin,
             choice=choice,
         )
     print(f"edge-convert: imported: {reference.own_manifest().provenance.changes}", file=sys.stderr)
@@ -191,7 +200,7 @@ def _deliver(arguments: argparse.Namespace, done: Conversion) -> int:
 
 
 def _report(subject: Subject, model: Path) -> None:
-    from converter.deliver.report.build import deliver  # noqa: PLC0415 - as above
+    from converter.deliver.report.folder import deliver  # noqa: PLC0415 - as above
 
     print(f"edge-convert: report: {deliver(subject, model)}", file=sys.stderr)
 
@@ -269,9 +278,9 @@ def _inspect(arguments: argparse.Namespace) -> int:
     path, rows = arguments.model, []
     fields: dict[str, Any] = {}
     if is_tflite(path):
-        tables = inspect_graph.read_tables(read_model_bytes(path), path)
-        fields = inspect_graph.as_json(tables)
-        rows = [inspect_graph.as_text(tables)]
+        graph = read(read_bytes(path), path)
+        fields = inspection.as_json(graph)
+        rows = [inspection.as_text(graph)]
     if arguments.family or not is_tflite(path):
         found = foreign.describe(
             path,

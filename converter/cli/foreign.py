@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from converter.importers.completion import ASK, check_family, class_count, missing_facts
-from converter.importing import FAMILIES, import_draft, is_ours, recognise
+from converter.importers.asking import ask_family
+from converter.importers.facts import ASK, FORMATS, check_family, class_count, missing_facts
+from converter.importing import import_draft, is_ours, recognise
 from edge.errors import ConfigError
 from edge.model.description import InputTransform
 
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
     from converter.choice import Choice
     from converter.draft import Draft
 
-FORMATS = {
-    "tfjs": "TF.js graph model",
-    "darknet": "Darknet",
-    "frozen": "frozen TensorFlow graph",
-    "h5": "Keras HDF5",
-    "keras": "Keras archive",
-    "saved_model": "TensorFlow SavedModel",
-    "tflite": "float .tflite",
-    "onnx": "ONNX",
-}
-
 
 def describe(
     path: Path, *, family: str | None, choice: Choice, labels: tuple[str, ...] | None
@@ -34,7 +24,7 @@ def describe(
     """Return what the importer finds in a foreign model, ready for JSON.
 
     Raises:
-        ConfigError: No family is said.
+        ConfigError: No family is said, nor told by the file.
         ModelError: The model cannot be converted; the message says why.
     """
     if is_ours(path):
@@ -42,10 +32,7 @@ def describe(
             f"{path}: expected a foreign model, found one of ours; leave out --family"
         )
     form = recognise(path)
-    if family is None:
-        raise ConfigError(
-            f"{path}: a {FORMATS[form]}; say what it shall become: --family {', '.join(FAMILIES)}"
-        )
+    family = ask_family(path, form, said=family)
     draft = import_draft(path, family=family, choice=choice)
     check_family(draft, path, family=family)
     missing = missing_facts(draft, path, choice.input, labels=labels)

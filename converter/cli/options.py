@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.choice import RANGES, Choice, InputChoice, Origin
 from edge.errors import ConfigError, ModelError
+from edge.evaluation import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 CHANNELS, BOX_SIDES = 3, 4
 # Options whose value may begin with a minus sign, which argparse takes for another option.
 SIGNED = ("--range", "--mean")
+# A line of a file of labels that begins with the label's id.
+WITH_ID = re.compile(r"(\d{1,6})\s*[:,;\s]\s*(\S.*)")
 MODEL_HELP = (
     "a Keras .keras or .h5, a SavedModel folder, a frozen graph .pb, a TF.js model.json, "
     "a Darknet .cfg, an ONNX file, or a float .tflite"
@@ -86,11 +89,11 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
     )
 
 
-def origin_of(arguments: argparse.Namespace, *, name: str) -> Origin:
+def origin_of(arguments: argparse.Namespace, *, name: str | None) -> Origin:
     """Return what the options say of the weights."""
     return Origin(
         name=arguments.name or name,
-        source=arguments.source or f"{arguments.model.name}, origin not stated",
+        source=arguments.source,
         license=arguments.license,
         labels=read_labels(arguments.labels) if arguments.labels else None,
     )
@@ -99,15 +102,27 @@ def origin_of(arguments: argparse.Namespace, *, name: str) -> Origin:
 def read_labels(path: Path) -> tuple[str, ...]:
     """Return the labels in a text file, one a line; an empty line keeps an unused id.
 
+    Lines such as `0 bus`, `0: bus` or `0,bus`, all of them and their ids rising, say each label's
+    id; a YAML is read as a YOLO data set's.
+
     Raises:
         ModelError: The file cannot be read, or is no text.
+        SourceError: A YAML has no `names`.
     """
+    if path.suffix in names.YAML_SUFFIXES:
+        return names.read(path)
     try:
-        return tuple(line.strip() for line in path.read_text("utf-8").splitlines())
+        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{path}: expected a text file with one label a line, which cannot be read: {error}"
         ) from error
+    rows = [WITH_ID.fullmatch(line) for line in lines if line]
+    by_id = {int(row[1]): row[2] for row in rows if row}
+    is_rising = len(by_id) == len(rows) and list(by_id) == sorted(by_id)
+    if not by_id or not is_rising or min(by_id) > 1 or max(by_id) >= names.MAX_CLASSES:
+        return tuple(lines)
+    return tuple(by_id.get(number, "") for number in range(max(by_id) + 1))
 
 
 def _input_choice(arguments: argparse.Namespace) -> InputChoice:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converter.draft import COLOURS, GREY, check_channels
 from converter.graph.edits import with_reads
 from converter.graphdef import Graph, Node, node_name
 from converter.importers.frozen_graph import DTYPES
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from converter.graph.values import Graph as LoweredGraph
 
-AXES, GREY, COLOURS = 4, 1, 3
+AXES = 4
 FLOAT32 = {"type": "1"}
 AFFINE = ("Mul", "Sub", "Add", "AddV2", "RealDiv")
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
@@ -95,7 +96,7 @@ def without_barrier(graph: LoweredGraph) -> LoweredGraph:
 
 
 def shape(
-    graph: Graph, entry: Node, path: Path, size_wh: tuple[int, int] | None
+    graph: Graph, entry: Node, *, path: Path, size_wh: tuple[int, int] | None
 ) -> tuple[int, int, int, int]:
     """Return `(1, H, W, C)` of a graph's input; arguments and errors as for `image_shape`."""
     rows = entry.attrs.get("shape", {}).get("shape", {}).get("dim", [])
@@ -141,7 +142,7 @@ def image_shape(
             f"{path}: expected a batch of one image, or of any number, found {shown}; "
             "export the model with a batch of 1"
         )
-    _check_channels(path, shown, channels=COLOURS if channels is None else channels)
+    check_channels(COLOURS if channels is None else channels, path)
     if size_wh is None and (height is None or width is None):
         raise ConfigError(
             f"{path}: it takes an image of any size, {shown}; say which: --size WIDTHxHEIGHT"
@@ -152,19 +153,3 @@ def image_shape(
             f"{size_wh[0]}x{size_wh[1]}; leave it out"
         )
     return 1, height or (size_wh or (0, 0))[1], width or (size_wh or (0, 0))[0], channels or COLOURS
-
-
-def _check_channels(path: Path, shown: str, *, channels: int) -> None:
-    if channels in (GREY, COLOURS):
-        return
-    if shown.endswith(", any)") or channels > COLOURS + 1:
-        hint = "export it with channels last, as in (1, 224, 224, 3)"
-    else:
-        missing = {2: "one grey channel and another", 4: "R G B and a fourth, as near infrared"}
-        hint = (
-            f"frames have no such channels ({missing.get(channels, channels)}); "
-            "train the model on R G B or grey alone"
-        )
-    raise ModelError(
-        f"{path}: expected an image of 1 channel (grey) or 3 (colour), found {shown}; {hint}"
-    )

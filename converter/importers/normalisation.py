@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.graph.values import Graph, Op
+    from edge.model.description import InputTransform
 
     Numbers = NDArray[np.float64]
 
@@ -157,6 +158,21 @@ def _swaps_channels(graph: Graph, op: Op) -> bool:
 
 
 def _triple(values: Numbers) -> tuple[float, float, float]:
-    # The constants are float32: 6 digits are theirs, and no -0. A grey image's one number stands three times.
+    # The constants are float32: 6 digits are theirs, and no -0. Of grey the one number is repeated.
     numbers = [float(f"{value:.6g}") + 0.0 for value in values]
     return (numbers * 3)[0], (numbers * 3)[1], (numbers * 3)[2]
+
+
+def normalised(
+    images: NDArray[np.float32], own: InputTransform | InputChoice | None
+) -> NDArray[np.float32]:
+    """Return what a graph behind its own normalisation wants of `(N, H, W, C)` images."""
+    if own is None:
+        return images
+    if isinstance(own, InputChoice) and own.swapped:
+        images = images[..., ::-1]
+    if own.mean is None or own.std is None:
+        return np.ascontiguousarray(images)
+    channels = int(images.shape[-1])
+    mean, std = (np.array(values[:channels]) for values in (own.mean, own.std))
+    return np.asarray((images - mean) / std, np.float32)

@@ -6,33 +6,76 @@ original gives. Then its normalisation and its decode are cut off, as of any `.t
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from converter import import_check
 from converter.draft import Draft
 from converter.graph.reading import read
 from converter.graph.writing import write
-from converter.graphdef_schema import parse
 from converter.importers import frozen_graph
 from converter.importers.graph_input import without_barrier
 from converter.importers.keras_config import check_keras_archive
-from converter.importers.normalisation import without_normalisation
+from converter.importers.normalisation import normalised, without_normalisation
+from converter.importers.saved_model import SAVED_MODEL, disarmed_saved_model
 from converter.importers.tflite import find_draft
 from converter.jobs.child import job_folder, run_child
-from converter.lowering import JOB, Lowered
 from edge.decode.ssd import SsdHead
-from edge.errors import ModelError
 from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.choice import Choice
+    from numpy.typing import NDArray
 
-SAVED_MODEL = "saved_model.pb"
-SAVERS = ("SaveV2", "MergeV2Checkpoints")
+    from converter.choice import Choice, InputChoice
+    from converter.graph.values import Graph
+
+    Own = InputTransform | InputChoice | None
+
+JOB = "converter.jobs.tensorflow_job"
 DETECTOR_CHANGES = "cut at the raw heads; resize, decode and suppression left to the runtime"
-CHANGES = "cut at the raw heads; activation, decode and suppression left to the runtime"
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """What the child made.
+
+    Attributes:
+        graph: Whole, from `input` to outputs named as the original's; of a detector up to its
+            heads.
+        inputs: `(N, H, W, C)` float32, for the original's own input.
+        outputs: Name to what the original gives for these, `(N, ...)`.
+        runtime: Which ran the original.
+        detector: Head and transform of a detector of the Object Detection API, as JSON has them.
+        anchors: Its anchors.
+    """
+
+    graph: Graph
+    inputs: NDArray[np.float32]
+    outputs: dict[str, NDArray[Any]]
+    runtime: str
+    detector: dict[str, Any] | None = None
+    anchors: NDArray[np.float32] | None = None
+
+    def check(self, flatbuffer: bytes, path: Path, *, own: Own) -> str:
+        """Hold a model to the original; return how near it is, for the manifest.
+
+        Args:
+            flatbuffer: What became of the graph.
+            path: For messages.
+            own: The normalisation that was taken out of it.
+
+        Raises:
+            ModelError: It gives other numbers.
+        """
+        ratio = import_check.error_ratio(
+            flatbuffer, normalised(self.inputs, own), self.outputs, path=path
+        )
+        return import_check.in_words(ratio, self.runtime)
 
 
 def import_tensorflow(path: Path, form: str, *, family: str, choice: Choice) -> Draft:
@@ -50,30 +93,18 @@ def import_tensorflow(path: Path, form: str, *, family: str, choice: Choice) -> 
             comes of it gives other numbers than the original.
         DependencyError: TensorFlow is not installed.
     """
-    lowered = lower_file(path, form, family=family, choice=choice)
+    lowered = lower(path, form, family=family, choice=choice)
     if lowered.detector is not None:
-        transform = InputTransform.model_validate(lowered.detector["transform"])
-        return Draft(
-            flatbuffer=lowered.flatbuffer,
-            size_wh=transform.size_wh,
-            head=SsdHead.model_validate(lowered.detector["head"]),
-            outputs={"boxes": "boxes", "scores": "scores"},
-            anchors=lowered.anchors,
-            transform=transform,
-            changes=lowered.describe(DETECTOR_CHANGES, normalised=transform),
-        )
-    graph, own = without_normalisation(without_barrier(read(lowered.flatbuffer, path)))
-    lowered = replace(lowered, flatbuffer=write(graph))
-    changes = lowered.describe(CHANGES, normalised=own)
+        return _detector(lowered, path, lowered.detector)
+    graph, own = without_normalisation(lowered.graph)
+    checked = lowered.check(write(graph), path, own=own)
     # The child has kept the output that was chosen, under a name that a signature takes.
-    found = find_draft(
-        path, family=family, choice=replace(choice, output=None), data=lowered.flatbuffer
-    )
-    return replace(found, transform=own, changes=changes)
+    found = find_draft(path, family=family, choice=replace(choice, output=None), graph=graph)
+    return replace(found, transform=own, changes="; ".join(filter(None, [found.changes, checked])))
 
 
-def lower_file(path: Path, form: str, *, family: str, choice: Choice) -> Lowered:
-    """Return the whole of a model as a float `.tflite`; arguments and errors as for the import."""
+def lower(path: Path, form: str, *, family: str, choice: Choice) -> Lowered:
+    """Return the whole of a model as a graph; arguments and errors as for the import."""
     with job_folder() as folder:
         job = {
             "path": str(_checked(path, folder)),
@@ -84,7 +115,31 @@ def lower_file(path: Path, form: str, *, family: str, choice: Choice) -> Lowered
             "output": choice.output,
         }
         run_child(JOB, folder, job=job, purpose=f"convert {path.name}")
-        return Lowered.read(folder)
+        with np.load(folder / "original.npz") as stored:
+            outputs = dict(stored)
+        result = json.loads((folder / "result.json").read_text())
+        flatbuffer = (folder / "model.tflite").read_bytes()
+        return Lowered(
+            graph=without_barrier(read(flatbuffer, path, is_signed=True)),
+            inputs=np.load(folder / "inputs.npy"),
+            outputs=outputs,
+            anchors=np.load(folder / "anchors.npy") if result["detector"] else None,
+            **result,
+        )
+
+
+def _detector(lowered: Lowered, path: Path, found: dict[str, Any]) -> Draft:
+    transform = InputTransform.model_validate(found["transform"])
+    flatbuffer = write(lowered.graph)
+    return Draft(
+        flatbuffer=flatbuffer,
+        size_wh=transform.size_wh,
+        head=SsdHead.model_validate(found["head"]),
+        outputs={role: role for role in lowered.graph.outputs},
+        anchors=lowered.anchors,
+        transform=transform,
+        changes=f"{DETECTOR_CHANGES}; {lowered.check(flatbuffer, path, own=transform)}",
+    )
 
 
 def _checked(path: Path, folder: Path) -> Path:
@@ -108,40 +163,3 @@ def _disarmed_copy(path: Path, folder: Path) -> Path:
         if (path / name).is_dir():
             (copy / name).symlink_to((path / name).resolve())
     return copy
-
-
-def disarmed_saved_model(path: Path) -> bytes:
-    """Return a `saved_model.pb` that can only compute: what it would save with does nothing.
-
-    Raises:
-        ModelError: It is damaged, or has another op that reaches beyond the graph.
-    """
-    try:
-        model = parse("SavedModel", frozen_graph.file_bytes(path))
-        graphs = [meta.graph_def for meta in model.meta_graphs]
-        for graph in graphs:
-            for nodes in (graph.node, *(each.node_def for each in graph.library.function)):
-                _disarm_inplace(nodes)
-            frozen_graph.refuse_unsafe(graph, path)
-        for meta in model.meta_graphs:
-            for node in meta.object_graph_def.nodes:
-                # Of an optimizer: TensorFlow 2.11 and later cannot load an older one's.
-                del node.slot_variables[:]
-    except (ValueError, UnicodeDecodeError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(
-            f"{path}: expected a SavedModel, found bytes that are damaged; copy the folder again"
-        ) from error
-    if not any(graph.node for graph in graphs):
-        raise ModelError(f"{path}: expected a SavedModel, found no graph in it; export it again")
-    return bytes(model.SerializeToString())
-
-
-def _disarm_inplace(nodes: Any) -> None:  # noqa: ANN401
-    """Every SavedModel brings along the ops that wrote its checkpoint."""
-    for node in nodes:
-        if node.op in SAVERS:
-            node.op = "NoOp"
-            del node.input[:]
-            node.attr.clear()

@@ -85,7 +85,9 @@ def load_keras(path: Path, name: Path, size_wh: tuple[int, int] | None) -> Origi
     def serve(image: Any) -> Any:  # noqa: ANN401
         return _named(model, model(image, training=False))
 
-    return _frozen(serve.get_concrete_function(), name, run, f"Keras {keras.__version__}")
+    return _frozen(
+        serve.get_concrete_function(), name, run=run, runtime=f"Keras {keras.__version__}"
+    )
 
 
 def load_saved_model(path: Path, name: Path, _size_wh: tuple[int, int] | None) -> Original:
@@ -107,7 +109,7 @@ def load_saved_model(path: Path, name: Path, _size_wh: tuple[int, int] | None) -
         made = function(**{key: tf.cast(image, entry.dtype)})
         return {output: value.numpy() for output, value in made.items()}
 
-    return _frozen(function, name, run, TENSORFLOW)
+    return _frozen(function, name, run=run, runtime=TENSORFLOW)
 
 
 def load_frozen(path: Path, _name: Path, _size_wh: tuple[int, int] | None) -> Original:
@@ -202,7 +204,7 @@ def _old_layers(keras: Any) -> dict[str, Any]:  # noqa: ANN401
     return {"DepthwiseConv2D": DepthwiseConv2D}
 
 
-def _frozen(function: Any, name: Path, run: Run, runtime: str) -> Original:  # noqa: ANN401
+def _frozen(function: Any, name: Path, *, run: Run, runtime: str) -> Original:  # noqa: ANN401
     from tensorflow.python.framework import convert_to_constants  # noqa: PLC0415
 
     made = convert_to_constants.convert_variables_to_constants_v2(function)

@@ -1,8 +1,7 @@
 """The job of TensorFlow: load a model, freeze and lower it to a float `.tflite`, run the original.
 
-The job names a file and its format, or a graph that lies in the folder as `graph.json` and
-`constants.npz`. Written are `model.tflite`, `inputs.npy`, what the original gives for them,
-`original.npz`, and `result.json`.
+Written are `model.tflite`, `inputs.npy`, what the original gives for them, `original.npz`, and
+`result.json`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import numpy as np
 # The whole module is TensorFlow's: no other may import it.
 import tensorflow as tf
 
-from converter.graphdef import Graph, Node
 from converter.import_check import noise
 from converter.importers import graph_input
 from converter.importers.ssd_graph import find_detector
@@ -26,8 +24,7 @@ from converter.jobs.originals import LOADERS, TENSORFLOW, Original, as_graph_def
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from converter.graphdef import Graph
     from converter.importers.ssd_graph import Detector
     from converter.jobs.originals import Run
 
@@ -65,37 +62,20 @@ def main(folder: Path, job: dict[str, Any]) -> None:
 
     Args:
         folder: Of the job.
-        job: `path`, `name`, `format`, `family`, `size_wh` and `output`; or `feed`, `fetches`,
-            `shape` and `constants` of the graph in the folder, and maybe `inputs.npy` there.
+        job: `path`, `name`, `format`, `family`, `size_wh` and `output`.
     """
-    if "feed" in job:
-        part = _stored(folder, job)
-    else:
-        step(f"loads {Path(job['name']).name}")
-        part = _loaded(folder, job)
+    step(f"loads {Path(job['name']).name}")
+    part = _loaded(folder, job)
     step("lowers it")
     (folder / "model.tflite").write_bytes(_lowered(part))
     step("runs the original")
-    inputs = folder / "inputs.npy"
-    if not inputs.exists():
-        np.save(inputs, noise(part.shape, whole=not part.takes_floats))
-    rows = [part.run(image[None]) for image in np.load(inputs)]
+    inputs = noise(part.shape, whole=not part.takes_floats)
+    np.save(folder / "inputs.npy", inputs)
+    rows = [part.run(image[None]) for image in inputs]
     columns: Any = {role: np.concatenate([row[role] for row in rows]) for role in part.fetches}
     np.savez(folder / "original.npz", **columns)
     result = {"runtime": part.runtime, "detector": part.detector}
     (folder / "result.json").write_text(json.dumps(result))
-
-
-def _stored(folder: Path, job: dict[str, Any]) -> Part:
-    with np.load(folder / "constants.npz") as stored:
-        constants = {name: stored[f"c{number}"] for number, name in enumerate(job["constants"])}
-    rows = json.loads((folder / "graph.json").read_text())
-    feed = job["feed"]
-    nodes = [Node(feed, "Placeholder"), *(Node(*row) for row in rows)]
-    graph = Graph({node.name: node for node in nodes}, constants)
-    fetches = {role: f"{name}:0" for role, name in job["fetches"].items()}
-    run = session(as_graph_def(graph, fed=[feed]), feed, fetches)
-    return Part(graph, feed, fetches, tuple(job["shape"]), run)
 
 
 def _loaded(folder: Path, job: dict[str, Any]) -> Part:
@@ -116,7 +96,7 @@ def _loaded(folder: Path, job: dict[str, Any]) -> Part:
         ),
         feed=entry.name,
         fetches=fetches,
-        shape=graph_input.shape(graph, entry, path, size_wh),
+        shape=graph_input.shape(graph, entry, path=path, size_wh=size_wh),
         run=lambda image: {safe_name(name): value for name, value in run(image).items()},
         runtime=original.runtime,
         takes_floats=takes_floats,

@@ -11,25 +11,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-
-from converter import flatbuffer as fb
+from converter.graph.writing import write
 from converter.jobs.child import job_folder, run_child
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from calibration.ranges import Range
+    from converter.graph.values import Graph
 
 
 def quantize_tflite(
-    flatbuffer: bytes, ranges: dict[str, Range], *, float_names: Collection[str] = ()
+    graph: Graph, ranges: dict[str, Range], *, float_names: Collection[str] = ()
 ) -> bytes:
     """Return the model as int8 in and out; the same arguments give the same bytes.
 
     Args:
-        flatbuffer: The float model.
+        graph: The float model.
         ranges: Of its input and of every tensor that it computes, by name.
         float_names: Tensors whose ops stay float.
 
@@ -38,19 +36,8 @@ def quantize_tflite(
         DependencyError: TensorFlow is not installed.
     """
     with job_folder() as folder:
-        (folder / "float.tflite").write_bytes(with_ranges(flatbuffer, ranges))
+        noted = {name: (found.min, found.max) for name, found in ranges.items()}
+        (folder / "float.tflite").write_bytes(write(graph, ranges=noted))
         job = {"float_names": sorted(float_names)}
         run_child("converter.jobs.quantize_job", folder, job=job, purpose="quantise this model")
         return (folder / "quantized.tflite").read_bytes()
-
-
-def with_ranges(flatbuffer: bytes, ranges: dict[str, Range]) -> bytes:
-    """Return the float model whose tensors carry their ranges, by name."""
-    model = fb.unpack(flatbuffer)
-    for tensor in model.subgraphs[0].tensors:
-        found = ranges.get(tensor.name.decode())
-        if found is not None:
-            tensor.quantization = schema.QuantizationParametersT()
-            tensor.quantization.min = np.array([found.min], np.float32)
-            tensor.quantization.max = np.array([found.max], np.float32)
-    return fb.pack(model)

@@ -43,6 +43,12 @@ def test_the_noise_is_always_the_same_and_covers_both_conventions():
     np.testing.assert_array_equal(noise(SHAPE), [first, second])
 
 
+def test_an_input_of_integers_gets_whole_pixels():
+    (image,) = noise(SHAPE, whole=True)
+
+    np.testing.assert_array_equal(image, np.round(noise(SHAPE)[1]))
+
+
 def test_a_model_agrees_with_itself(flatbuffer, heads):
     assert error_ratio(flatbuffer, noise(SHAPE), heads, path=PATH) == 0
 
@@ -79,4 +85,7 @@ def test_an_original_without_numbers_is_refused(flatbuffer, heads):
     ("ratio", "words"), [(0, "1e-9"), (2.1e-6, "1e-5"), (1e-3, "1e-3")], ids=str
 )
 def test_the_manifest_is_told_a_power_of_ten(ratio, words):
-    assert in_words(ratio) == f"import checked: within {words} of each head's range"
+    assert (
+        in_words(ratio, "OpenCV 4")
+        == f"import checked against OpenCV 4: within {words} of each head's range"
+    )

@@ -62,9 +62,9 @@ def test_noise_goes_nowhere_when_all_went_well(modules, folder, capfd):
 )
 def test_a_failure_is_one_sentence_that_names_the_log(text, words, modules, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(ModelError) as caught, job_folder() as folder:
-        (folder / "large").mkdir()
-        run(modules(MAIN + text), folder)
+    module = modules(f"{MAIN}(folder / 'large').mkdir(); {text}")
+    with job_folder() as folder, pytest.raises(ModelError) as caught:
+        run(module, folder)
 
     message = str(caught.value)
     assert message.startswith("TensorFlow cannot convert this graph: ")
@@ -105,7 +105,7 @@ def test_a_missing_tensorflow_is_said_with_what_to_type(modules, folder):
 def test_an_error_of_ours_comes_through_as_what_it_was(modules, folder):
     text = f"from edge.errors import ConfigError\n{MAIN}raise ConfigError('say --size')"
 
-    with pytest.raises(ConfigError, match="^say --size$"):
+    with pytest.raises(ConfigError, match="say --size"):
         run(modules(text), folder)
 
 
