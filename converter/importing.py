@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers.asking import FAMILIES, ask_early, ask_family
 from converter.importers.facts import complete, restate
+from converter.importers.keras_config import WEIGHTS
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
 from edge.model.model_file import FLATBUFFER_IDENTIFIER
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 # Of the file that a format is recognised by.
-HEAD_BYTES = 16
+HEAD_BYTES = 64
+# Shorter is no model of any format.
+LEAST_BYTES = 16
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF", b"PK\x03\x04"
 
 
@@ -93,6 +97,7 @@ def recognise(path: Path) -> str:
     if path.is_dir():
         return _folder_format(path)
     head = _head(path)
+    _refuse_lookalike(head, path)
     if head[4:8] == FLATBUFFER_IDENTIFIER:
         return "tflite"
     if head.startswith(HDF5_MAGIC):
@@ -100,6 +105,11 @@ def recognise(path: Path) -> str:
     if head.startswith(ZIP_MAGIC):
         return _zip_format(path)
     known = SUFFIXES.get(path.suffix.lower())
+    if known in MARKED:
+        raise ModelError(
+            f"{path}: expected {MARKED[known]}, as its name says, found {path.stat().st_size} "
+            f"bytes that begin with {head[:8]!r}; copy or export it again"
+        )
     if known:
         return known
     hint = HINTS.get(path.suffix.lower(), f"give one of {', '.join(SUFFIXES)}, or a SavedModel")
@@ -113,13 +123,26 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as source:
             return source.read(HEAD_BYTES)
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file; give the path of a float model") from error
+        near = sorted(item.name for item in path.parent.glob(f"{glob.escape(path.stem)}*"))
+        hint = f"did you mean {near[0]}?" if near else "give the path of a float model"
+        raise ModelError(f"{path}: no such file; {hint}") from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def _refuse_lookalike(head: bytes, path: Path) -> None:
+    """Name what is no model, whatever its suffix."""
+    found = next((text for text, fits in LOOKALIKES.items() if fits(head)), "")
+    if not found and len(head) < LEAST_BYTES and path.suffix.lower() not in TEXTS:
+        found = f"{len(head)} bytes; copy or download it again"
+    if found:
+        raise ModelError(f"{path}: expected a float model, found {found}")
+
+
 def _folder_format(path: Path) -> str:
     if (path / "saved_model.pb").is_file():
+        for part in (path / "saved_model.pb", *(path / "variables").glob("*")):
+            _refuse_lookalike(_head(part) or bytes(LEAST_BYTES), part)
         return "saved_model"
     raise ModelError(
         f"{path}: expected a SavedModel folder, found one without saved_model.pb; "
@@ -142,8 +165,14 @@ def _zip_format(path: Path) -> str:
         )
     if "config.json" in names:
         return "keras"
+    if WEIGHTS in names:
+        raise ModelError(
+            f"{path}: expected a whole Keras model, found weights only, without the layers they "
+            "belong to; save it with model.save, not save_weights"
+        )
     raise ModelError(
-        f"{path}: expected a Keras archive with config.json, found another zip; "
+        f"{path}: expected a Keras archive with config.json, found a zip with "
+        f"{', '.join(names[:3]) or 'nothing in it'}; "
         "give the .keras file that model.save wrote"
     )
 
@@ -186,6 +215,21 @@ READERS: dict[str, Callable[[Path, str, Choice], Draft]] = {
     "tflite": _tflite,
     "onnx": _onnx,
 }
+# What is given for a model by mistake, to how its first bytes tell.
+LOOKALIKES: dict[str, Callable[[bytes], bool]] = {
+    "a pointer of Git LFS, which stands for the file; type: git lfs pull": (
+        lambda head: head.startswith(b"version https://git-lfs")
+    ),
+    "a Python pickle, which runs code when it is loaded; export the model first": (
+        lambda head: head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
+    ),
+    "a web page; download the file itself": (
+        lambda head: head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
+    ),
+}
+TEXTS = (".json", ".cfg")
+# Formats that all begin with the same bytes.
+MARKED = {"h5": "an HDF5 file", "keras": "a Keras archive", "tflite": "a TensorFlow Lite model"}
 # For formats that their content does not give away.
 SUFFIXES = {
     ".json": "tfjs",

@@ -10,6 +10,7 @@ from converter.graph.foreign import read_foreign, refuse_unfit
 from converter.graph.reading import DAMAGED
 from converter.graph.writing import write
 from converter.importers.heads.finder import family_of, find
+from converter.importers.normalisation import without_normalisation
 from converter.importers.tflite_probe import probe, shapes_of
 from edge.errors import EdgeError, ModelError
 
@@ -61,8 +62,11 @@ def find_draft(
         ModelError: It is damaged or quantised, or its outputs are none of the family's.
     """
     try:
+        own = None
         if graph is None:
-            graph = read_foreign(path, shapes_of=lambda data: shapes_of(data, path))
+            whole = read_foreign(path, shapes_of=lambda data: shapes_of(data, path))
+            _checked_size(whole, path)
+            graph, own = without_normalisation(whole)
         width, height = _checked_size(graph, path)
         found = find(graph, path, family=family, choice=choice)
         refuse_unfit(found.graph, path)
@@ -72,6 +76,7 @@ def find_draft(
             head=found.head,
             outputs={role: role for role in found.graph.outputs},
             anchors=found.anchors,
+            transform=own,
             labels=_labels(path),
             changes=found.changes,
         )
