@@ -70,7 +70,7 @@ def _reload(
         log.error("reload: nothing changed: %s", error)  # noqa: TRY400 - a user's fault, a sentence
         return
     update = {key: getattr(wanted.model, key) for key in app.THRESHOLDS}
-    as_is = config.model_copy(update={"model": config.model.model_copy(update=update)})
+    as_is = config.replace(model=config.model.replace(**update))
     thresholds = app.thresholds(wanted, model.description)
     pipeline.behaviour = replace(
         pipeline.behaviour,

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
-from pydantic import (
-    AfterValidator,
-    ModelWrapValidatorHandler,
-    SerializeAsAny,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails, PydanticCustomError
+import msgspec
+from msgspec import Meta
 
 from edge.capture.options import SourceOptions
 from edge.capture.registry import SOURCES, split_uri
-from edge.config.section import Name, Section
 from edge.errors import EdgeError
+from edge.messages.envelope import NAME_PATTERN
+from edge.record import Record, Unsound, read
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
+Name = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{NAME_PATTERN.pattern}\Z",
+        description="1 to 64 of the characters A-Z a-z 0-9 _ -",
+    ),
+]
 OWN_KEYS = ("name", "source")
+# Its own, and those that some source has.
+KEYS = tuple(
+    dict.fromkeys(
+        [*OWN_KEYS, *(key for row in SOURCES.values() for key in row.options.__struct_fields__)]
+    )
+)
 
 
-def _check_uri(uri: str) -> str:
+def _check_uri(uri: str) -> None:
     try:
         split_uri(uri)
     except EdgeError as error:
         raise ValueError(str(error)) from error
-    return uri
 
 
-class Camera(Section):
+class Camera(Record, frozen=True):
     """Where frames come from.
-
-    Its keys are flat: what is neither `name` nor `source` is an option of that source.
 
     Attributes:
         name: A level of every topic.
@@ -46,55 +46,51 @@ class Camera(Section):
         options: What is asked of the source, in its row's model.
     """
 
+    checks: ClassVar = {"source": _check_uri}
+
     name: Name = "camera"
-    source: Annotated[str, AfterValidator(_check_uri)] = "demo:"
-    options: SerializeAsAny[SourceOptions] = SourceOptions()
+    source: str = "demo:"
+    options: SourceOptions = SourceOptions()
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _take_flat_keys(cls, fields: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        if not isinstance(fields, dict):
-            return handler(fields)
-        own = {key: fields[key] for key in OWN_KEYS if key in fields}
-        options = {key: fields[key] for key in fields if key not in OWN_KEYS}
-        try:
-            return handler(own | {"options": options})
-        except ValidationError as error:
-            # A fault of an option is one of its key in the section.
-            found = [
-                _fault(each["type"], each["msg"], key=each["loc"][each["loc"][0] == "options" :])
-                | {"input": each["input"]}
-                for each in error.errors()
-            ]
-            raise ValidationError.from_exception_data(error.title, found) from error
-
-    @field_validator("options", mode="before")
-    @classmethod
-    def _check_options(cls, options: dict[str, object], info: ValidationInfo) -> SourceOptions:
-        # A source that was refused leaves its options to those that all have.
-        scheme = info.data.get("source", "demo:").partition(":")[0]
-        model = SOURCES[scheme].options
-        text = f"{scheme}: has no such key; take it out, or choose another source"
-        others = set(cls.known_keys()) - set(model.model_fields)
-        if foreign := [_fault("value_error", text, key=(key,)) for key in options if key in others]:
-            raise ValidationError.from_exception_data("options", foreign)
-        return model.model_validate(options)
-
-    @model_serializer
-    def _flat(self) -> dict[str, Any]:
-        options = self.options.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-        return {"name": self.name, "source": self.source} | options
-
-    @classmethod
-    def known_keys(cls) -> list[str]:
-        """Return every key that some source has."""
-        return list(dict.fromkeys([*OWN_KEYS, *_option_keys()]))
+    def flat(self) -> dict[str, Any]:
+        """Return its keys as they are written."""
+        options = msgspec.to_builtins(self.options)
+        return {"name": self.name, "source": self.source, **options}
 
 
-def _fault(kind: str, text: str, *, key: tuple[int | str, ...]) -> InitErrorDetails:
-    error = PydanticCustomError(kind, "{text}", {"text": text})
-    return InitErrorDetails(type=error, loc=key, input=None)
+def read_camera(fields: object) -> Camera:
+    """Return a camera; its keys are flat: what is neither `name` nor `source` is of the source.
 
+    Raises:
+        Unsound: With every fault.
+    """
+    if not isinstance(fields, Mapping):
+        return read(Camera, fields)
+    from edge.faults import Fault  # noqa: PLC0415 - a sound file needs none of it
 
-def _option_keys() -> list[str]:
-    return [key for row in SOURCES.values() for key in row.options.model_fields]
+    faults: list[Fault] = []
+    camera, options = Camera(), SourceOptions()
+    try:
+        camera = read(Camera, {key: fields[key] for key in OWN_KEYS if key in fields})
+    except Unsound as error:
+        faults += error.faults
+    # A source that was refused leaves its options to those that all have.
+    scheme = camera.source.partition(":")[0]
+    kind = SOURCES[scheme].options
+    foreign = [
+        key for key in fields if key in KEYS and key not in (*OWN_KEYS, *kind.__struct_fields__)
+    ]
+    text = f"{scheme}: has no such key; take it out, or choose another source"
+    faults += [Fault((key,), text) for key in foreign]
+    try:
+        options = read(
+            kind, {key: fields[key] for key in fields if key not in (*OWN_KEYS, *foreign)}
+        )
+    except Unsound as error:
+        faults += [
+            fault if fault.known is None else Fault(fault.place, found=fault.found, known=KEYS)
+            for fault in error.faults
+        ]
+    if faults:
+        raise Unsound(faults)
+    return camera.replace(options=options)

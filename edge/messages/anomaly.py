@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
-from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict
+import msgspec
+from msgspec import Meta
 
 from edge.messages.envelope import (
     AgeMs,
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 TOPIC = "anomaly"
 ERROR_DECIMALS = 6
 
-Error = Annotated[float, Field(ge=0, description="Mean squared error, six decimals.")]
+Error = Annotated[float, Meta(ge=0, description="Mean squared error, six decimals.")]
 
 
 class HeatMapPayload(TypedDict):
     """The error of each cell of a grid that lies over the whole frame."""
 
-    width: Annotated[Side, Field(description="Columns of the grid.")]
-    height: Annotated[Side, Field(description="Rows of the grid.")]
-    errors: Annotated[list[Error], Field(description="Row by row from the top left.")]
+    width: Annotated[Side, Meta(description="Columns of the grid.")]
+    height: Annotated[Side, Meta(description="Rows of the grid.")]
+    errors: Annotated[list[Error], Meta(description="Row by row from the top left.")]
 
 
 class AnomalyDetailPayload(TypedDict):
     """How far the frame is from its reconstruction."""
 
     error: Error
-    threshold: Annotated[float, Field(gt=0, description="Least error of an anomaly.")]
+    threshold: Annotated[float, Meta(gt=0, description="Least error of an anomaly.")]
     is_anomaly: bool
     heat_map: HeatMapPayload
 
@@ -52,9 +52,6 @@ class AnomalyPayload(Envelope):
     stage_ms: StageMs
     age_ms: AgeMs
     dropped_frames: DroppedFrames
-
-
-ADAPTER = TypeAdapter(AnomalyPayload)
 
 
 class AnomalyEncoder:
@@ -95,7 +92,7 @@ class AnomalyEncoder:
             },
             **timing(observation),
         }
-        return ADAPTER.dump_json(payload)
+        return msgspec.json.encode(payload)
 
 
 def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
-from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict
+import msgspec
+from msgspec import Meta
 
 from edge.messages.envelope import (
     AgeMs,
@@ -34,7 +34,7 @@ class ClassPayload(TypedDict):
 
     label: Label
     class_id: ClassId
-    score: Annotated[float, Field(ge=0, le=1, description="Four decimals.")]
+    score: Annotated[float, Meta(ge=0, le=1, description="Four decimals.")]
 
 
 class ClassesPayload(Envelope):
@@ -42,14 +42,11 @@ class ClassesPayload(Envelope):
 
     classes: Annotated[
         list[ClassPayload],
-        Field(description="The best classes from the threshold on, by falling score."),
+        Meta(description="The best classes from the threshold on, by falling score."),
     ]
     stage_ms: StageMs
     age_ms: AgeMs
     dropped_frames: DroppedFrames
-
-
-ADAPTER = TypeAdapter(ClassesPayload)
 
 
 class ClassesEncoder:
@@ -92,7 +89,7 @@ class ClassesEncoder:
             ],
             **timing(observation),
         }
-        return ADAPTER.dump_json(payload)
+        return msgspec.json.encode(payload)
 
 
 def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:

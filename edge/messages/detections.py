@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
+import msgspec
 import numpy as np
-from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict
+from msgspec import Meta
 
 from edge.messages.envelope import (
     RATIO_DECIMALS,
@@ -33,9 +33,9 @@ TOPIC = "detections"
 SCORE_DECIMALS = 4
 PX_DECIMALS = 1
 
-Px = Annotated[float, Field(ge=0)]
-PxBox = Annotated[list[Px], Field(min_length=4, max_length=4)]
-RatioBox = Annotated[list[Ratio], Field(min_length=4, max_length=4)]
+Px = Annotated[float, Meta(ge=0)]
+PxBox = Annotated[list[Px], Meta(min_length=4, max_length=4)]
+RatioBox = Annotated[list[Ratio], Meta(min_length=4, max_length=4)]
 
 
 class DetectionPayload(TypedDict):
@@ -43,27 +43,24 @@ class DetectionPayload(TypedDict):
 
     label: Label
     class_id: ClassId
-    score: Annotated[float, Field(ge=0, le=1, description="Four decimals.")]
+    score: Annotated[float, Meta(ge=0, le=1, description="Four decimals.")]
     box_px: Annotated[
         PxBox,
-        Field(description="x1, y1, x2, y2 in pixels of the source frame, half-open, one decimal."),
+        Meta(description="x1, y1, x2, y2 in pixels of the source frame, half-open, one decimal."),
     ]
     box_ratio: Annotated[
         RatioBox,
-        Field(description="The same box divided by the frame's width and height, five decimals."),
+        Meta(description="The same box divided by the frame's width and height, five decimals."),
     ]
 
 
 class DetectionsPayload(Envelope):
     """What one camera of one device saw on one frame, with a detector."""
 
-    detections: Annotated[list[DetectionPayload], Field(description="By falling score.")]
+    detections: Annotated[list[DetectionPayload], Meta(description="By falling score.")]
     stage_ms: StageMs
     age_ms: AgeMs
     dropped_frames: DroppedFrames
-
-
-ADAPTER = TypeAdapter(DetectionsPayload)
 
 
 class DetectionsEncoder:
@@ -100,7 +97,7 @@ class DetectionsEncoder:
             "detections": self._detections(observation.result, observation.size_wh),
             **timing(observation),
         }
-        return ADAPTER.dump_json(payload)
+        return msgspec.json.encode(payload)
 
     def _detections(
         self, detections: Detections, size_wh: tuple[int, int]

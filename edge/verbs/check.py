@@ -34,7 +34,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every fault; the status is that of `edge run` for the same faults."""
-    from edge.config import reading  # noqa: PLC0415 - `edge --help` needs no pydantic
+    from edge.config import reading  # noqa: PLC0415 - `edge --help` needs no msgspec
 
     found: list[str] = []
     try:

@@ -56,7 +56,7 @@ def test_run_and_check_refuse_alike(name, tmp_path, capsys):
 
 def test_a_model_that_shows_its_fault_once_it_is_loaded_is_a_failure_of_both(tmp_path, capsys):
     file = model_file.read(default_model_path())
-    short = file.manifest.model_copy(update={"labels": file.manifest.labels[:80]})
+    short = file.manifest.replace(labels=file.manifest.labels[:80])
     data = manifest.append(file.flatbuffer, short, file.description.anchors)
     (tmp_path / "short.tflite").write_bytes(data)
     path = write(tmp_path, "[model]\nfile = 'short.tflite'")
