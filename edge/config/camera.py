@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +14,9 @@ from edge.capture.registry import SOURCES, split_uri
 from edge.errors import EdgeError
 from edge.messages.envelope import NAME_PATTERN
 from edge.record import Record, Unsound, read
+
+if TYPE_CHECKING:
+    from edge.faults import Fault
 
 Name = Annotated[
     str,
@@ -66,31 +70,36 @@ def read_camera(fields: object) -> Camera:
     """
     if not isinstance(fields, Mapping):
         return read(Camera, fields)
-    from edge.faults import Fault  # noqa: PLC0415 - a sound file needs none of it
+    own = {key: fields[key] for key in OWN_KEYS if key in fields}
+    rest = {key: fields[key] for key in fields if key not in OWN_KEYS}
+    try:
+        camera = read(Camera, own)
+        return camera.replace(options=read(_options(camera.source), rest))
+    except Unsound as error:
+        raise Unsound(_faults(own, rest)) from error
 
-    faults: list[Fault] = []
-    camera, options = Camera(), SourceOptions()
+
+def _options(source: str) -> type[SourceOptions]:
+    return SOURCES[source.partition(":")[0]].options
+
+
+def _faults(own: dict[str, object], rest: dict[str, object]) -> list[Fault]:
+    """Return everything that is wrong with the keys of a camera and those of its source."""
+    from edge.faults import Fault  # noqa: PLC0415 - a sound camera needs none
+
+    source, found = "demo:", []
     try:
-        camera = read(Camera, {key: fields[key] for key in OWN_KEYS if key in fields})
+        source = read(Camera, own).source
     except Unsound as error:
-        faults += error.faults
-    # A source that was refused leaves its options to those that all have.
-    scheme = camera.source.partition(":")[0]
-    kind = SOURCES[scheme].options
-    foreign = [
-        key for key in fields if key in KEYS and key not in (*OWN_KEYS, *kind.__struct_fields__)
-    ]
-    text = f"{scheme}: has no such key; take it out, or choose another source"
-    faults += [Fault((key,), text) for key in foreign]
+        # A source that was refused leaves its options to those that all have.
+        found += error.faults
+    kind = _options(source)
+    text = f"{source.partition(':')[0]}: has no such key; take it out, or choose another source"
     try:
-        options = read(
-            kind, {key: fields[key] for key in fields if key not in (*OWN_KEYS, *foreign)}
-        )
+        read(kind, rest)
     except Unsound as error:
-        faults += [
-            fault if fault.known is None else Fault(fault.place, found=fault.found, known=KEYS)
-            for fault in error.faults
-        ]
-    if faults:
-        raise Unsound(faults)
-    return camera.replace(options=options)
+        for fault in error.faults:
+            is_foreign = fault.known is not None and fault.place[0] in KEYS
+            known = fault.known and KEYS
+            found.append(Fault(fault.place, text) if is_foreign else replace(fault, known=known))
+    return found

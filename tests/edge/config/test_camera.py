@@ -65,7 +65,7 @@ def test_a_configuration_stays_right_when_its_camera_is_replaced(folder, source,
     path = door(folder, source.format(folder=str(folder).lstrip("/")))
 
     settings = config.load(path, {})
-    assert check.faults(settings) == []
+    assert check.examine(settings)[1] == []
     (camera,) = settings.cameras
     assert camera.options.size_wh == (1280, 720)
     assert camera.options.rate_hz == 15
@@ -92,7 +92,7 @@ def test_what_run_refuses_of_a_source_check_refuses_with_the_same_sentence(folde
     settings = config.load(door(folder, source), {})
     (camera,) = settings.cameras
 
-    (found,) = check.faults(settings)
+    (found,) = check.examine(settings)[1]
 
     assert found.startswith("[camera] source: ")
     assert fault in found
@@ -145,10 +145,10 @@ def test_each_of_several_cameras_has_its_own_options_and_is_checked(folder):
     path.write_text(text + "source = 'file:clip.avi'\nloop = true\n", encoding="utf-8")
     first, second = config.load(path, {}).cameras
     assert (first.options.format, second.options.loop) == ("nv12", True)
-    assert check.faults(config.load(path, {})) == []
+    assert check.examine(config.load(path, {}))[1] == []
 
     path.write_text(text + "source = 'file:gone'\n", encoding="utf-8")
-    (fault,) = check.faults(config.load(path, {}))
+    (fault,) = check.examine(config.load(path, {}))[1]
     gone = f"{folder / 'gone'}: expected a video, an image or a folder of images, found nothing"
     assert fault == f"[[camera]] 2 (b) source: {gone}; check the path with ls"
 

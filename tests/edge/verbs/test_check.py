@@ -12,7 +12,7 @@ from edge.model.backends import litert
 from edge.model.default import default_model_path
 from edge.model.readers import manifest
 from edge.terminal.command import DONE, FAILED, MISUSED
-from edge.verbs.check import faults
+from edge.verbs.check import examine
 
 pytestmark = pytest.mark.board
 
@@ -123,7 +123,19 @@ def test_a_path_that_only_looks_right_is_explained(tmp_path):
     (tmp_path / "Tu\u0308r.tflite").write_text("")
     path = write(tmp_path, "[model]\nfile = 'T\u00fcr.tflite'")
 
-    (fault,) = faults(reading.load(path, {}))
+    (fault,) = examine(reading.load(path, {}))[1]
 
     assert "no such file" in fault
     assert "'Tu\\u0308r.tflite'" in fault
+
+
+@pytest.mark.parametrize("words", ["run --frames 1", "check door.toml"])
+def test_a_model_file_is_read_once_and_its_digest_counted_once(words, tmp_path, capfd, monkeypatch):
+    read, digested = [], []
+    real, digest = model_file._read_bytes, manifest.digest_of
+    monkeypatch.setattr(model_file, "_read_bytes", lambda path: (read.append(path), real(path))[1])
+    monkeypatch.setattr(manifest, "digest_of", lambda data: (digested.append(1), digest(data))[1])
+    monkeypatch.chdir(write(tmp_path, "[model]\n").parent)
+
+    assert said(words.split(), capfd)[0] == DONE
+    assert (len(read), len(digested)) == (1, 1)
