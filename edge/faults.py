@@ -50,9 +50,8 @@ class Fault:
     says_found: bool = False
 
     def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.place))}: ".removeprefix(": ") + (
-            "is needed and missing" if self.is_missing else self.said()
-        )
+        place = ".".join(map(str, self.place if self.known is None else self.place[:-1]))
+        return f"{place}: {self._said()}" if place else self._said()
 
     def within(self, *place: object) -> Fault:
         """Return the fault with another place."""
@@ -67,14 +66,14 @@ class Fault:
         if not self.place:
             return self.text
         key = ".".join(map(str, self.place[1:]))
-        if self.is_missing:
-            return f"{label} {key} is needed and missing" if key else f"{label} is missing"
         if self.known is not None:
-            return f"{label} {self.said()}" if key else f"unknown {label}; {self._nearest()}"
-        return f"{label}{' ' if key else ''}{key}: {self.said()}"
+            return f"{label} {self._said()}" if key else f"unknown {label}; {self._nearest('[{}]')}"
+        return f"{label}{' ' if key else ''}{key}{' ' if self.is_missing else ': '}{self._said()}"
 
-    def said(self) -> str:
+    def _said(self) -> str:
         """Return it without its place."""
+        if self.is_missing:
+            return "is needed and missing"
         if self.known is None:
             is_shown = self.says_found and "password" not in str(self.place[-1:])
             return self.text + (f", found {_short(self.found)}" if is_shown else "")
@@ -86,12 +85,12 @@ class Fault:
                 return f"'{key} = {found}' has no unit; write '{key}{unit} = {found}'"
         return f"unknown key {key!r}; {self._nearest()}"
 
-    def _nearest(self) -> str:
-        known, is_table = self.known or (), len(self.place) == 1
+    def _nearest(self, form: str = "'{}'") -> str:
+        known = self.known or ()
         guess = difflib.get_close_matches(str(self.place[-1]), known, n=1)
-        if guess:
-            return f"did you mean [{guess[0]}]?" if is_table else f"did you mean {guess[0]!r}?"
-        return f"the {'tables' if is_table else 'keys'} are {', '.join(known)}"
+        return (
+            f"did you mean {form.format(guess[0])}?" if guess else f"known are {', '.join(known)}"
+        )
 
 
 def unsound(kind: Any, fields: object, *, strict: bool = True) -> Unsound:  # noqa: ANN401
@@ -142,16 +141,16 @@ class _Search:
         """Yield the faults of one of several records, which a key tells apart."""
         key = records[0].__struct_config__.tag_field
         by_tag = {each.__struct_config__.tag: each for each in records}
-        tag = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, Mapping) and isinstance(tag, str) and tag in by_tag:
-            yield from self._of_record(by_tag[tag], value, place)
-        elif isinstance(value, Mapping) and key not in value:
-            yield Fault((*place, key), is_missing=True)
-        elif isinstance(value, Mapping):
-            text = f"expected one of {', '.join(by_tag)}, found {_short(tag)}; update edge-vision"
-            yield Fault((*place, key), text, tag)
-        else:
+        if not isinstance(value, Mapping):
             yield Fault(place, "expected a table of keys", value, says_found=True)
+        elif key not in value:
+            yield Fault((*place, key), is_missing=True)
+        elif str(value[key]) not in by_tag:
+            known = ", ".join(by_tag)
+            text = f"expected one of {known}, found {_short(value[key])}; update edge-vision"
+            yield Fault((*place, key), text)
+        else:
+            yield from self._of_record(by_tag[str(value[key])], value, place)
 
     def _of_record(
         self, kind: type[Struct], fields: Mapping[Any, object], place: Place
