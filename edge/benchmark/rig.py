@@ -257,9 +257,10 @@ def load_rigs(configs: Iterable[Config]) -> tuple[list[Rig], list[Missing]]:
     last: DelegateError | None = None
     available = available_cores()
     for config in configs:
-        if config.model.file not in files:
-            files[config.model.file] = app.model_file(config)
-        file = files[config.model.file]
+        key = config.model.file, config.model.description
+        if key not in files:
+            files[key] = app.model_file(config)
+        file = files[key]
         try:
             rigs.append(Rig(config, file, available=available))
         except DelegateError as error:
