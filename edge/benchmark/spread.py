@@ -22,6 +22,17 @@ INTERVAL_PERCENT = (2.5, 97.5)
 # Fewer windows have no spread to speak of.
 MIN_WINDOWS = 5
 
+Interval = tuple[float, float]
+
+
+def interval(drawn: NDArray[np.float64]) -> Interval:
+    """Return the central 95 % of `(B,)` draws of a bootstrap.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentiles).
+    """
+    low, high = np.percentile(drawn, INTERVAL_PERCENT).tolist()
+    return low, high
+
 
 def percentiles(times_ms: NDArray[np.float64]) -> Percentiles:
     """Return the nearest ranks of `(N,)` times, N >= 1: the least time with so many up to it."""
@@ -68,7 +79,7 @@ def spread(values: Sequence[float]) -> Spread:
     """Return the spread of one positive figure a window; at least one."""
     array = np.asarray(values, np.float64)
     lower, middle, upper = np.percentile(array, (25, 50, 75)).tolist()
-    low, high = np.percentile(medians(array, seed=0), INTERVAL_PERCENT).tolist()
+    low, high = interval(medians(array, seed=0))
     return Spread(
         median=middle,
         low=low,
@@ -102,11 +113,7 @@ class Ratio:
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> Ratio:
-    """Return median over median of two sets of windows that were not measured together.
-
-    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentiles).
-    """
+    """Return median over median of two sets of windows that were not measured together."""
     top, bottom = np.asarray(over, np.float64), np.asarray(under, np.float64)
-    drawn = medians(top, seed=1) / medians(bottom, seed=2)
-    low, high = np.percentile(drawn, INTERVAL_PERCENT).tolist()
+    low, high = interval(medians(top, seed=1) / medians(bottom, seed=2))
     return Ratio(float(np.median(top) / np.median(bottom)), low, high)

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.draw.boxes import draw_box_inplace
 from edge.evaluation.evaluation import Confusion, Mistakes, worst_first
-from edge.evaluation.judge import judge
-from edge.evaluation.truth import BoxTruth
+from edge.evaluation.label_files import library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    from edge.evaluation.truth import BoxTruth
+
 IOU_THRESHOLD = 0.5
 BACKGROUND = "(background)"
+# B, G, R, and what it means on an image.
+FOUND, MISSED, FALSE_ALARM, CONFUSED = (90, 200, 60), (0, 165, 255), (60, 60, 255), (255, 80, 200)
+KEYS = {
+    FOUND: "found", MISSED: "missed", FALSE_ALARM: "false alarm", CONFUSED: "of another label",
+}  # fmt: skip
 
 Row = dict[str, Any]
 
 
 @dataclass(slots=True)
 class ImageMatches:
-    """One image's boxes, each in one list.
+    """One image's boxes, each in one list: (object, detection) of one label or of two, and alone.
 
-    Attributes:
-        found: (object, detection) of the same label.
-        confused: (object, detection) of two labels.
-        missed: Objects that no detection lies on.
-        false_alarms: Detections that lie on no object.
+    A missed object has no detection on it, a false alarm lies on no object.
     """
 
     found: list[tuple[Row, Row]] = field(default_factory=list)
@@ -41,6 +47,32 @@ class ImageMatches:
         """Number of boxes that are wrong."""
         return len(self.confused) + len(self.missed) + len(self.false_alarms)
 
+    def draw_inplace(
+        self, image: NDArray[np.uint8], names: dict[int, str], *, scale: float
+    ) -> None:
+        """Draw all boxes.
+
+        Args:
+            image: `(H, W, 3)` uint8, B G R; drawn on.
+            names: Category id to name.
+            scale: Of the image, to the pixels that the boxes are in.
+        """
+
+        def draw(row: Row, text: str, color: tuple[int, int, int]) -> None:
+            x_min, y_min, width, height = (side * scale for side in row["bbox"])
+            score = f" {row['score']:.2f}" if "score" in row else ""
+            box = x_min, y_min, x_min + width, y_min + height
+            draw_box_inplace(image, box, f"{text}{score}", color=color)
+
+        for _, detection in self.found:
+            draw(detection, names[detection["category_id"]], FOUND)
+        for rows, color in ((self.missed, MISSED), (self.false_alarms, FALSE_ALARM)):
+            for row in rows:
+                draw(row, names[row["category_id"]], color)
+        for row, detection in self.confused:
+            wanted, said = (names[each["category_id"]] for each in (row, detection))
+            draw(detection, f"{wanted}, not {said}", CONFUSED)
+
 
 def match_boxes(
     truth: BoxTruth,
@@ -50,46 +82,46 @@ def match_boxes(
     category_ids: Sequence[int],
     score_threshold: float,
 ) -> dict[int, ImageMatches]:
-    """Match detections with objects of their own label first, then what is left regardless of it.
-
-    pycocotools matches, at an IoU of 0.5, better scores first; crowds count neither way.
-
-    Args:
-        truth: The annotations.
-        results: In COCO's result format.
-        image_ids: Images to match.
-        category_ids: Categories to match.
-        score_threshold: Lower scores are left out.
-
-    Returns:
-        Image id to matches.
-    """
-    out = {number: ImageMatches() for number in image_ids}
+    """Return image id to matches, of some images and categories, from a score on."""
     chosen = set(category_ids)
+    by_image: dict[int, tuple[list[Row], list[Row]]] = defaultdict(lambda: ([], []))
+    shown = [row for row in results if row["score"] >= score_threshold]
+    for side, rows in enumerate((truth.fields["annotations"], shown)):
+        for row in rows:
+            if row["category_id"] in chosen:
+                by_image[row["image_id"]][side].append(row)
+    return {key: _match(*by_image[key]) for key in image_ids}
 
-    def judged(rows: Sequence[Row]) -> list[Row]:
-        return [row for row in rows if row["image_id"] in out and row["category_id"] in chosen]
 
-    left = [row for row in judged(results) if row["score"] >= score_threshold]
-    objects = judged(truth.fields["annotations"])
-    for same_label in (True, False):
-        evaluated = judge(
-            BoxTruth(truth.path, {**truth.fields, "annotations": objects}, truth.files), left,
-            image_ids=image_ids, category_ids=category_ids, all_areas=False,
-            iou_threshold=IOU_THRESHOLD, use_categories=same_label,
-        )  # fmt: skip
-        pairs, ignored = _pairs(evaluated, left, objects)
-        for found, detection in pairs:
-            target = out[found["image_id"]]
-            (target.found if same_label else target.confused).append((found, detection))
-        gone = {id(row) for pair in pairs for row in pair} | {id(row) for row in ignored}
-        left = [row for row in left if id(row) not in gone]
-        # A crowd only excuses detections of its own label.
-        objects = [row for row in objects if id(row) not in gone and not row.get("iscrowd")]
-    for row in left:
-        out[row["image_id"]].false_alarms.append(row)
-    for row in objects:
-        out[row["image_id"]].missed.append(row)
+def _match(objects: list[Row], detections: list[Row]) -> ImageMatches:
+    """Match detections with objects of their own label first, then with what is left.
+
+    As COCO does: better scores choose first, of equal ones the earlier; a crowd matches any number
+    of its own label, and counts neither way.
+    """
+    out = ImageMatches()
+    shape = len(detections), len(objects)
+    is_crowd = np.array([bool(row.get("iscrowd")) for row in objects], bool)  # (O,)
+    boxes = ([row["bbox"] for row in rows] for rows in (detections, objects))
+    iou = library("pycocotools.mask").iou(*boxes, is_crowd) if all(shape) else ()
+    is_near = np.asarray(iou, np.float64).reshape(shape) >= IOU_THRESHOLD  # (D, O)
+    labels = (np.array([row["category_id"] for row in rows]) for rows in (detections, objects))
+    is_same = np.equal.outer(*labels).reshape(shape)
+    is_free, on_crowd = ~is_crowd, (is_near & is_same & is_crowd).any(axis=1)
+    left = sorted(range(len(detections)), key=lambda row: -detections[row]["score"])
+    for may_match, pairs in ((is_near & is_same, out.found), (is_near & ~is_same, out.confused)):
+        rest = []
+        for row in left:
+            fits = may_match[row] & is_free
+            if fits.any():
+                best = int(np.where(fits, iou[row], -1).argmax())
+                is_free[best] = False
+                pairs.append((objects[best], detections[row]))
+            elif not on_crowd[row]:
+                rest.append(row)
+        left = rest
+    out.false_alarms += [detections[row] for row in left]
+    out.missed += [row for row, free in zip(objects, is_free, strict=True) if free]
     return out
 
 
@@ -128,22 +160,3 @@ def worst(matches: dict[int, ImageMatches]) -> tuple[Mistakes, ...]:
         )
         for key, image in matches.items()
     )
-
-
-def _pairs(
-    judged: Any,  # noqa: ANN401
-    results: list[Row],
-    annotations: list[Row],
-) -> tuple[list[tuple[Row, Row]], list[Row]]:
-    """Return (object, detection) pairs, and detections that lie on a crowd."""
-    by_id = {row["id"]: row for row in annotations}
-    pairs, ignored = [], []
-    for image in filter(None, judged.evalImgs):
-        columns = zip(image["dtIds"], image["dtMatches"][0], image["dtIgnore"][0], strict=True)
-        for result_id, annotation_id, is_ignored in columns:
-            detection = results[int(result_id) - 1]  # loadRes numbers them from 1
-            if is_ignored:
-                ignored.append(detection)
-            elif annotation_id > 0:
-                pairs.append((by_id[int(annotation_id)], detection))
-    return pairs, ignored

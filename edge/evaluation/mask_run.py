@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError, SourceError
-from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes, worst_first
+from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes, TimedModel, worst_first
+from edge.evaluation.images import reduced
 from edge.evaluation.mask_folder import VOID, read_mask
-from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import LabelMatch, match_labels
 from edge.model.loaded import load_model
 
@@ -32,6 +32,8 @@ NOTE = (
 )
 # How far the sides of a mask may be off its image's aspect, pixels: a rounding.
 ASPECT_SLACK_PX = 1.0
+# Colours of drawn images, B, G, R.
+WRONG, NOT_JUDGED = (60, 60, 255), (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class PixelSample:
     """
 
     counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tables: NDArray[np.int64]) -> PixelSample:
+        """Take the counts out of `(N, C, C)` tables of `pixel_confusion`."""
+        right = np.diagonal(tables, axis1=1, axis2=2)
+        return cls(np.stack([right, tables.sum(axis=2), tables.sum(axis=1)], axis=1))
 
     @property
     def image_count(self) -> int:
@@ -101,22 +109,23 @@ def stretch(ids: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]
 class MaskRun:
     """One segmenter's pixels on a set of masks, counted image by image.
 
-    Args:
-        file: The model.
-        truth: The masks.
-        threads: Of the interpreter.
+    Attributes:
+        KEYS: Colour, B G R, to what it means on a drawn image.
+        match: Which of the model's labels is which class id of the masks.
 
     Raises:
         ModelError: The runtime refuses the model, or its labels do not fit the masks.
     """
+
+    KEYS: ClassVar = {WRONG: "wrong", NOT_JUDGED: "not judged"}
 
     def __init__(self, file: ModelFile, truth: MaskTruth, *, threads: int = 1) -> None:
         self._file = file
         self._truth = truth
         self._labels = file.description.labels
         background = file.description.head_as(SegmentationHead).background
-        self._match = _match(self._labels, truth)
-        self._true_ids, self._said_ids = _tables(self._match, truth.merged, background)
+        self.match = _match(self._labels, truth)
+        self._true_ids, self._said_ids = _tables(self.match, truth.merged, background)
         self._model = TimedModel(load_model(file, threads=threads))
         self._confusions: dict[int, NDArray[np.int64]] = {}
 
@@ -126,22 +135,27 @@ class MaskRun:
         Raises:
             SourceError: Its mask cannot be read, or has another shape.
         """
-        mask = self.true_ids(key, image.shape)
-        said = self.said_ids(image)
-        self._confusions[key] = pixel_confusion(mask, said, classes=len(self._labels))
+        true = self._true(key, image.shape)
+        self._confusions[key] = pixel_confusion(true, self._said(image), classes=len(self._labels))
 
-    def said_ids(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def drawn(self, key: int, image: NDArray[np.uint8], side_px: int | None) -> NDArray[np.uint8]:
+        """Return an image beside itself with the mistakes painted on, reduced to a longer side."""
+        true, said = (
+            stretch(ids, image.shape[:2])
+            for ids in (self._true(key, image.shape), self._said(image))
+        )
+        painted = (image // 2).astype(np.uint8)
+        painted[true == VOID] = NOT_JUDGED
+        painted[(true != VOID) & (said != true)] = WRONG
+        return reduced(np.hstack([image, painted]), side_px)
+
+    def _said(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return `(h, w)` class ids of the model, as they are judged."""
-        seen = cast("ClassMap", self._model.run(image))
-        said: NDArray[np.uint8] = self._said_ids[seen.class_ids]
+        said: NDArray[np.uint8] = self._said_ids[cast("ClassMap", self._model.run(image)).class_ids]
         return said
 
-    def true_ids(self, key: int, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return `(H, W)` class ids of the mask, as the model counts them; `VOID` is not judged.
-
-        Raises:
-            SourceError: It cannot be read, or its aspect is not the image's.
-        """
+    def _true(self, key: int, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return `(H, W)` class ids of the mask, as the model counts them; `VOID` is not judged."""
         path = self._truth.masks[key]
         mask = read_mask(path, is_binary=self._truth.is_binary)
         height, width = image_shape[:2]
@@ -150,39 +164,34 @@ class MaskRun:
                 f"{path}: expected the shape of its image, {width}x{height}, found "
                 f"{mask.shape[1]}x{mask.shape[0]}; make the mask of that image"
             )
-        unnamed = np.setdiff1d(np.unique(mask[self._true_ids[mask] == VOID]), self._left_out())
-        for class_id in unnamed:
+        true: NDArray[np.uint8] = self._true_ids[mask]
+        # No fault are void, and what the match lists.
+        left_out = [VOID, *range(len(self._truth.names or ()))]
+        for class_id in np.setdiff1d(np.unique(mask[true == VOID]), left_out):
             kind = "class ids that no label has, their pixels left out"
             self._truth.faults.add_once(kind, f"{path.name} ({class_id})")
-        true: NDArray[np.uint8] = self._true_ids[mask]
         return true
 
-    def known_ids(self) -> list[int]:
-        """Return the class ids that it can be judged by."""
-        return self._match.known_ids()
-
     def evaluation(self, keys: Sequence[int], class_ids: Sequence[int]) -> Evaluation:
-        """Judge what was counted.
-
-        Args:
-            keys: Images that were seen.
-            class_ids: Of the masks; pixels of others are left out.
-        """
+        """Judge what was counted on images that were seen, by these class ids of the masks."""
         tables = np.stack([self._confusions[key] for key in keys])  # (N, C, C)
-        tables[:, [number not in class_ids for number in self._match.category_ids]] = 0
-        counts = np.stack(
-            [np.diagonal(tables, axis1=1, axis2=2), tables.sum(axis=2), tables.sum(axis=1)], axis=1
-        )  # (N, 3, C)
-        sample = PixelSample(counts)
-        whole = counts.sum(axis=0)  # (3, C)
-        true = whole[1]
+        tables[:, [number not in class_ids for number in self.match.category_ids]] = 0
+        sample = PixelSample.of(tables)
+        whole = sample.counts.sum(axis=0)  # (3, C)
+        right, true, said = whole
         if not true.sum():
             raise SourceError(
                 f"{self._truth.path}: expected pixels of the model's classes, found none; give "
                 f"the names of the masks' class ids with --names{self._truth.faults.reason()}"
             )
         main = dict(zip(METRICS, sample.values(np.arange(len(keys))).tolist(), strict=True))
-        dices, ious = class_dices(whole), class_ious(whole)
+        dices = class_dices(whole)
+        columns = {
+            "IoU": class_ious(whole),
+            "Dice": dices,
+            "recall": right / np.maximum(1, true),
+            "precision": right / np.maximum(1, said),
+        }
         return Evaluation(
             file=self._file,
             task="segmentation",
@@ -191,26 +200,19 @@ class MaskRun:
             metrics=main | {"mean Dice": float(dices[true > 0].mean())},
             classes={
                 label or f"class {class_id}": {
-                    "IoU": float(ious[class_id]),
-                    "Dice": float(dices[class_id]),
-                    "recall": float(whole[0, class_id] / max(1, true[class_id])),
-                    "precision": float(whole[0, class_id] / max(1, whole[2, class_id])),
-                    "objects": int(true[class_id]),
+                    name: float(values[class_id]) for name, values in columns.items()
                 }
+                | {"objects": int(true[class_id])}
                 for class_id, label in enumerate(self._labels)
-                if true[class_id] or whole[2, class_id]
+                if true[class_id] or said[class_id]
             },
             curves={},
             confusion=Confusion(self._labels, tables.sum(axis=0), "pixels of the masks"),
-            stages=self._model.times(),
+            stages_ms=self._model.times_ms(),
             sample=sample,
-            mistakes=_worst(keys, counts),
-            notes=(*self._match.lines(), NOTE),
+            mistakes=_worst(keys, sample.counts),
+            notes=(*self.match.lines(), NOTE),
         )
-
-    def _left_out(self) -> list[int]:
-        """Return the values of a mask that are no fault: void, and what the match lists."""
-        return [VOID, *range(len(self._truth.names or ()))]
 
 
 def _match(labels: tuple[str, ...], truth: MaskTruth) -> LabelMatch:

@@ -107,7 +107,7 @@ def test_the_most_frequent_mistakes_are_listed_by_name():
 def test_every_object_and_detection_of_a_real_run_is_counted_once(truth_and_run):
     whole, run = truth_and_run
     matches = match_boxes(
-        whole, run.results, image_ids=sorted(whole.files), category_ids=run.known_ids(),
+        whole, run.results, image_ids=sorted(whole.files), category_ids=run.match.known_ids(),
         score_threshold=0.5,
     )  # fmt: skip
     table = confusion(matches, whole.category_names(), score_threshold=0.5)
