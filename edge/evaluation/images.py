@@ -72,10 +72,7 @@ def chosen(images: Sequence[Path], names_path: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Decode one image, turned upright by its EXIF orientation, as the board does.
-
-    Returns:
-        `(H, W, 3)` uint8, B G R, new.
+    """Decode one image to a new `(H, W, 3)`, B G R, upright by its EXIF, as the board does.
 
     Raises:
         SourceError: It cannot be read.

@@ -69,30 +69,27 @@ class PixelSample:
 def class_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return `(C,)`, intersection over union of `(3, C)` counts; 0 where there is no union."""
     right, true, said = counts
-    ratios: NDArray[np.float64] = right / np.maximum(true + said - right, 1)
-    return ratios
+    return np.asarray(right / np.maximum(true + said - right, 1))
 
 
 def class_dices(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return `(C,)`, twice the intersection over the sum of both."""
     right, true, said = counts
-    ratios: NDArray[np.float64] = 2 * right / np.maximum(true + said, 1)
-    return ratios
+    return np.asarray(2 * right / np.maximum(true + said, 1))
 
 
 def pixel_confusion(
     true: NDArray[np.uint8], said: NDArray[np.uint8], *, classes: int
 ) -> NDArray[np.int64]:
-    """Return `(C, C)` int64 pixel counts, row: the truth, column: what was said.
+    """Return `(C, C)` pixel counts, row: the truth, column: what was said.
 
     Args:
         true: `(H, W)` class ids; `VOID` is left out.
         said: `(h, w)` class ids, stretched to the truth's size by the nearest cell.
         classes: C; every class id but `VOID` is below it.
     """
-    stretched = stretch(said, true.shape)
     known = true != VOID
-    pairs = true[known].astype(np.int64) * classes + stretched[known]
+    pairs = true[known].astype(np.int64) * classes + stretch(said, true.shape)[known]
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
@@ -102,8 +99,7 @@ def stretch(ids: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]
         ((np.arange(count) + 0.5) * cells / count).astype(np.int64)
         for count, cells in zip(shape, ids.shape, strict=True)
     )
-    out: NDArray[np.uint8] = ids[rows[:, None], columns]
-    return out
+    return np.asarray(ids[rows[:, None], columns])
 
 
 class MaskRun:
@@ -236,14 +232,14 @@ def _tables(
     Of equal names the first id stands for all. A label that the masks lack is part of their
     background, where both sides have one.
     """
-    true_ids = np.full(256, VOID, np.uint8)
-    said_ids = np.arange(256, dtype=np.uint8)
-    for class_id, mask_id in enumerate(match.category_ids):
+    ids = match.category_ids
+    true_ids, said_ids = np.full(256, VOID, np.uint8), np.arange(256, dtype=np.uint8)
+    for class_id, mask_id in enumerate(ids):
         if mask_id is not None:
-            said_ids[class_id] = match.category_ids.index(mask_id)
+            said_ids[class_id] = ids.index(mask_id)
             if mask_id <= VOID:
                 true_ids[mask_id] = said_ids[class_id]
-        elif background is not None and match.category_ids[background] is not None:
+        elif background is not None and ids[background] is not None:
             said_ids[class_id] = background
     for mask_id, first in merged.items():
         if mask_id < VOID:
@@ -252,9 +248,10 @@ def _tables(
 
 
 def _worst(keys: Sequence[int], counts: NDArray[np.int64]) -> tuple[Mistakes, ...]:
-    wrong = (counts[:, 1] - counts[:, 0]).sum(axis=1)  # (N,)
-    shares = wrong / np.maximum(counts[:, 1].sum(axis=1), 1)
+    right, true, _ = counts.sum(axis=2).T  # (N,) each
     return worst_first(
         Mistakes(key, int(count), f"{share:.1%} of the pixels wrong")
-        for key, count, share in zip(keys, wrong, shares, strict=True)
+        for key, count, share in zip(
+            keys, true - right, (true - right) / np.maximum(true, 1), strict=True
+        )
     )
