@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.benchmark import layers
-from edge.benchmark.single_op import cut, empty
+from edge.benchmark.layers import cut, empty
 from edge.model import model_file
 from edge.model.backends.litert import list_ops, open_interpreter, runtime_module
 from edge.model.default import default_model_path
