@@ -36,6 +36,7 @@ def render(measured: Measurement) -> str:
         SourceError: One of the worst images is no longer there.
     """
     results = measured.evaluations
+    what = report.WHAT[results[0].task]
     machine = host.describe()
     return page.render(
         "eval.html",
@@ -45,12 +46,13 @@ def render(measured: Measurement) -> str:
         facts=[
             *((f"model {letter}".strip(), _named(result))
               for letter, result in zip(report.letters(results), results, strict=True)),
-            ("annotations", f"{measured.truth.path}: {report.objects(results)}"),
+            ("annotations", f"{measured.truth.path}: {results[0].objects:,} {what}"),
             *host_facts(machine),
         ],
         metrics=report.metric_table(results),
         differences=list(map(report.difference_line, measured.differences)),
         stages=report.stage_table(results),
+        counted=what.split()[-1],
         matrix_names=MATRIX_NAMES,
         models=[
             _details(measured, number, letter)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 # Of a terminal; JSON and HTML have them all.
 CLASSES_SHOWN = 20
+# Of a task, what is counted.
+WHAT = {"detection": "objects", "segmentation": "judged pixels"}
 
 
 def fields(measured: Measurement) -> dict[str, Any]:
@@ -72,8 +74,10 @@ def render(measured: Measurement) -> str:
         f"{letter + ': ' if letter else ''}{result.file.description.name} ({result.file.path})"
         for letter, result in zip(letters(results), results, strict=True)
     ]
+    first = results[0]
+    what = f"{first.objects} {WHAT[first.task]}"
     sections = [
-        "\n".join([*names, f"{results[0].task} on {results[0].images} images, {objects(results)}"]),
+        "\n".join([*names, f"{first.task} on {first.images} images, {what}"]),
         table.render(*metric_table(results)),
         "\n".join(map(difference_line, measured.differences)),
         _classes(results),
@@ -88,12 +92,6 @@ def render(measured: Measurement) -> str:
 def letters(results: Sequence[Evaluation]) -> list[str]:
     """Return what the columns of the models are called; of one alone, nothing."""
     return [_letter(number) for number in range(len(results))] if len(results) > 1 else [""]
-
-
-def objects(results: Sequence[Evaluation]) -> str:
-    """Return what was judged, in words."""
-    what = "objects" if results[0].task == "detection" else "judged pixels"
-    return f"{results[0].objects} {what}"
 
 
 def notes(measured: Measurement) -> list[str]:
