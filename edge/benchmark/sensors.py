@@ -19,8 +19,6 @@ from edge.benchmark.result import Sample
 from edge.cores import Cores, available_cores, confined
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 # Source: Documentation/ABI/testing/sysfs-class-thermal, m°C; zones that are off read as negative or
@@ -179,11 +177,7 @@ def _text(path: Path) -> str:
 
 
 class Sampler:
-    """Samples from entering its `with` to leaving it, and at both ends.
-
-    Args:
-        sensors: Read by this thread.
-        period_s: Between two samples.
+    """Samples on a thread of its own while its `with` lasts, and at both ends.
 
     Attributes:
         samples: So far, oldest first.
@@ -205,12 +199,7 @@ class Sampler:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
         self._look()
@@ -230,20 +219,17 @@ class Sampler:
 
 def throttle_words(bits: int) -> list[str]:
     """Return what each bit says; those up to 0x8 hold now, the others have since the boot."""
-    now = [f"{text} now" for flag, text in THROTTLE_FLAGS.items() if bits & flag]
-    since = [
-        f"{text} since boot"
-        for flag, text in THROTTLE_FLAGS.items()
-        if bits >> SINCE_BOOT_SHIFT & flag
+    since, known = bits >> SINCE_BOOT_SHIFT, NOW_MASK | NOW_MASK << SINCE_BOOT_SHIFT
+    return [
+        *(f"{text} now" for flag, text in THROTTLE_FLAGS.items() if bits & flag),
+        *(f"{text} since boot" for flag, text in THROTTLE_FLAGS.items() if since & flag),
+        *([f"unknown bits {bits & ~known:#x}"] if bits & ~known else []),
     ]
-    known = NOW_MASK | NOW_MASK << SINCE_BOOT_SHIFT
-    return [*now, *since, *([f"unknown bits {bits & ~known:#x}"] if bits & ~known else [])]
 
 
 def throttled_during(seen: list[int]) -> list[str]:
     """Return what happened while these bits were read: seen at the time, or new since the first."""
-    held = new = 0
+    before, held = seen[0] >> SINCE_BOOT_SHIFT, 0
     for bits in seen:
-        held |= bits & NOW_MASK
-        new |= bits >> SINCE_BOOT_SHIFT & ~(seen[0] >> SINCE_BOOT_SHIFT) & NOW_MASK
-    return [text for flag, text in THROTTLE_FLAGS.items() if (held | new) & flag]
+        held |= bits | bits >> SINCE_BOOT_SHIFT & ~before
+    return [text for flag, text in THROTTLE_FLAGS.items() if held & flag]
