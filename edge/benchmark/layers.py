@@ -145,9 +145,6 @@ def measure(
         passes: Over all ops.
         window_ms: Of each op in each pass.
         progress: Called with (ops timed, ops to time).
-
-    Raises:
-        ModelError: The runtime refuses the model, or an op of it alone.
     """
     ops = list_ops(file)
     parts = [file.flatbuffer, empty(file.flatbuffer, ops[0].inputs[0])]

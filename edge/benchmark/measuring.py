@@ -109,9 +109,6 @@ def measure(
         plan: How long.
         sensors: Of the board; by default this machine's.
         progress: Called with (turns done, turns).
-
-    Raises:
-        EdgeError: A model or the source cannot be opened.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()

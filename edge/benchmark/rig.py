@@ -233,9 +233,7 @@ def setting_of(config: Config, file: ModelFile, available: frozenset[int]) -> Se
 def load_rigs(configs: Iterable[Config]) -> tuple[list[Rig], list[Missing]]:
     """Load each configuration's model; files that several share are read once.
 
-    Raises:
-        EdgeError: A model cannot be loaded.
-        DelegateError: No delegate of all can be loaded; where some can, the others are returned.
+    Settings whose delegate cannot be loaded are returned as missing, unless that is all of them.
     """
     files: dict[object, ModelFile] = {}
     rigs: list[Rig] = []

@@ -52,10 +52,6 @@ class BoxRun:
         KEYS: Colour, B G R, to what it means on a drawn image.
         match: Which of the model's labels is which category.
         results: What was found, in COCO's result format.
-
-    Raises:
-        ModelError: The runtime refuses the model, or it knows none of the categories.
-        DependencyError: pycocotools is not installed.
     """
 
     KEYS = box_mistakes.KEYS
@@ -68,7 +64,7 @@ class BoxRun:
         self._file = file
         self._truth = truth
         self._model = TimedModel(open_detector(file, threads=threads))
-        self._matches: dict[int, box_mistakes.ImageMatches] = {}
+        self._matches: dict[int, list[box_mistakes.Pair]] = {}
 
     def see(self, image_id: int, image: NDArray[np.uint8]) -> None:
         """Run the four stages on one image and keep what it found."""
@@ -119,5 +115,5 @@ class BoxRun:
         # Reduced first, so that the letters stay large enough to be read.
         small = reduced(image, side_px)
         scale = small.shape[1] / image.shape[1]
-        self._matches[image_id].draw_inplace(small, self._names, scale=scale)
+        box_mistakes.draw_inplace(small, self._matches[image_id], self._names, scale=scale)
         return small

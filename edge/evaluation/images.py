@@ -36,11 +36,7 @@ DECODER_ERRORS = (
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return the images of a folder and its subfolders, by name; hidden ones are left alone.
-
-    Raises:
-        SourceError: It is no folder, or holds none.
-    """
+    """Return the images of a folder and its subfolders, by name; hidden ones are left alone."""
     if not folder.is_dir():
         raise SourceError(f"{folder}: expected a folder of images, found none; check it with ls")
     found = [
@@ -58,11 +54,7 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def chosen(images: Sequence[Path], names_path: Path) -> list[Path]:
-    """Return the images that a file names, one a line, with or without suffix or folders.
-
-    Raises:
-        SourceError: It cannot be read, or names none of them.
-    """
+    """Return the images that a file names, one a line, with or without suffix or folders."""
     wanted = ImageIndex(images).chosen(names.read(names_path))
     if not wanted:
         raise SourceError(

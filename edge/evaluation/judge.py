@@ -61,9 +61,6 @@ def judge(
         image_ids: Images to judge by, those without objects or results among them.
         category_ids: Categories to judge by.
         all_areas: Also apart for small, medium and large objects; four times the work.
-
-    Raises:
-        DependencyError: pycocotools is not installed.
     """
     judge_type = library("pycocotools.cocoeval").COCOeval
     with contextlib.redirect_stdout(io.StringIO()):

@@ -37,9 +37,6 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
         folder: Of masks named as the images are, or so with `NAME_END`.
         images: The images.
         names: Text of each class id; `None` looks for a file of them.
-
-    Raises:
-        SourceError: No mask fits an image, or those of the first images cannot be read.
     """
     faults = Faults()
     index = ImageIndex(images)
@@ -102,11 +99,7 @@ def read_mask(path: Path, *, is_binary: bool) -> NDArray[np.uint8]:
 
 
 def _is_binary(paths: Sequence[Path]) -> bool:
-    """Return whether masks hold 0 and 255 only; one that cannot be read is named in its turn.
-
-    Raises:
-        SourceError: None can be read.
-    """
+    """Return whether masks hold 0 and 255 only; one that cannot be read is named in its turn."""
     values: set[int] = set()
     faults: list[SourceError] = []
     for path in paths:

@@ -108,9 +108,6 @@ class MaskRun:
     Attributes:
         KEYS: Colour, B G R, to what it means on a drawn image.
         match: Which of the model's labels is which class id of the masks.
-
-    Raises:
-        ModelError: The runtime refuses the model, or its labels do not fit the masks.
     """
 
     KEYS: ClassVar = {WRONG: "wrong", NOT_JUDGED: "not judged"}

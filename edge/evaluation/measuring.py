@@ -109,11 +109,6 @@ def measure(  # noqa: PLR0913
         threads: Of the interpreters.
         progress: Called with (images run, images to run), those of all models counted.
         drawing: Called with (draws done, draws wanted).
-
-    Raises:
-        ModelError: A model cannot be run, or its head or labels do not fit the annotations.
-        SourceError: No image can be judged.
-        DependencyError: Boxes are to be judged and pycocotools is not installed.
     """
     silence_opencv()
     runs = tuple(_run(file, truth, threads) for file in files)

@@ -30,11 +30,7 @@ PICTURE_QUALITY = 75
 
 
 def render(measured: Measurement) -> str:
-    """Return the page, with its date and the machine that it is made on.
-
-    Raises:
-        SourceError: One of the worst images is no longer there.
-    """
+    """Return the page, with its date and the machine that it is made on."""
     results = measured.evaluations
     what = report.WHAT[results[0].task]
     machine = host.describe()

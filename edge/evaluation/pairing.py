@@ -92,9 +92,6 @@ class ImageIndex:
             claims: All of a set, as two of them may claim one image.
             source: The set, for messages.
             faults: Told of the claims that have no image of their own.
-
-        Raises:
-            SourceError: No claim has an image.
         """
         claimed: dict[Path, list[tuple[Closeness, Claim]]] = defaultdict(list)
         for claim in claims:

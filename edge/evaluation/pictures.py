@@ -31,10 +31,6 @@ def write_worst(measured: Measurement, folder: Path, *, model: int = 0) -> list[
     """Write the worst images of one model as JPEG, the worst first, and return their paths.
 
     What the colours mean is in `LEGEND`.
-
-    Raises:
-        SinkError: They cannot be written.
-        SourceError: An image is no longer there.
     """
     paths = []
     for place, (_, source, image) in enumerate(worst(measured, model=model), start=1):
@@ -59,9 +55,6 @@ def worst(
         measured: Of `edge.evaluation.measuring.measure`.
         model: Which of the models.
         side_px: Of the longer side at most; `None` leaves images as they are.
-
-    Raises:
-        SourceError: An image is no longer there.
     """
     for row in measured.evaluations[model].mistakes[:WORST_COUNT]:
         path = measured.files[row.key]

@@ -28,9 +28,6 @@ def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None =
         images: The images.
         names_path: File of the names of YOLO's or the masks' class ids; `None` looks for one
             beside them.
-
-    Raises:
-        SourceError: They are of no known form, or fit no image.
     """
     labels = names.read(names_path) if names_path else None
     if annotations.is_dir():

@@ -78,11 +78,7 @@ Truth = BoxTruth | MaskTruth
 
 
 def numbered(truth: Truth, images: Iterable[Path]) -> list[tuple[int, Path]]:
-    """Return key and path of those images that are annotated, by rising key.
-
-    Raises:
-        SourceError: None is.
-    """
+    """Return key and path of those images that are annotated, by rising key."""
     keys = {path: key for key, path in truth.files.items()}
     found = {}
     for path in images:
@@ -133,9 +129,6 @@ def match_labels(labels: Sequence[str], categories: dict[int, str], path: Path) 
         labels: Of the model; the empty string matches nothing.
         categories: Category id to name; of equal names the first counts.
         path: Of the annotations, for messages.
-
-    Raises:
-        ModelError: None matches.
     """
     by_name = {plain(name): number for number, name in reversed(categories.items()) if name}
     known = {plain(label): label for label in labels if label}

@@ -28,9 +28,6 @@ def read(folder: Path, images: Sequence[Path]) -> BoxTruth:
     marked `difficult` neither count when found nor when missed, as in VOC; the judge's word for
     that is crowd.
 
-    Raises:
-        SourceError: No file of the folder, or below it, fits an image.
-
     Source: Everingham et al. 2010, "The PASCAL Visual Object Classes Challenge".
     """
     faults = Faults()

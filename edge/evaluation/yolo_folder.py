@@ -35,9 +35,6 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
         folder: Of the text files.
         images: The images.
         names: Text of each class id; `None` looks for a file of them.
-
-    Raises:
-        SourceError: No file fits an image, or nothing says the names.
     """
     faults = Faults()
     labels = names or names_file.beside(folder, faults)
