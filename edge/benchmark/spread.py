@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -47,25 +46,16 @@ def percentiles(times_ms: NDArray[np.float64]) -> Percentiles:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A figure over the windows.
+class Spread(NamedTuple):
+    """A figure over the windows: their median, with the ends of its 95 % bootstrap interval.
 
     Attributes:
-        median: Of the windows.
-        low: Lower end of the median's 95 % bootstrap interval.
-        high: Upper end.
-        least: Of the windows.
-        greatest: Of the windows.
         disagreement_ratio: Interquartile range over the median.
-        windows: How many.
     """
 
     median: float
     low: float
     high: float
-    least: float
-    greatest: float
     disagreement_ratio: float
     windows: int
 
@@ -80,15 +70,7 @@ def spread(values: Sequence[float]) -> Spread:
     array = np.asarray(values, np.float64)
     lower, middle, upper = np.percentile(array, (25, 50, 75)).tolist()
     low, high = interval(medians(array, seed=0))
-    return Spread(
-        median=middle,
-        low=low,
-        high=high,
-        least=float(array.min()),
-        greatest=float(array.max()),
-        disagreement_ratio=(upper - lower) / middle,
-        windows=len(array),
-    )
+    return Spread(middle, low, high, (upper - lower) / middle, len(array))
 
 
 def medians(values: NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
@@ -98,8 +80,7 @@ def medians(values: NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
     return np.median(values[drawn], axis=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
+class Ratio(NamedTuple):
     """One figure over another, with its 95 % bootstrap interval over the windows."""
 
     value: float
