@@ -9,9 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
-from edge.capture.turns import Turns
 from edge.config.state import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
@@ -178,7 +177,7 @@ def opened(
         )
         for capture in captures if picture_px else ():
             stack.callback(capture.want_picture(picture_px or 0).close)
-        yield Parts(model, captures, Turns(captures, changed), publisher, cores)
+        yield Parts(model, captures, Turns(captures), publisher, cores)
 
 
 @contextmanager

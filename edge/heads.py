@@ -14,10 +14,9 @@ from edge.model.description import HeadSchema
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.observation import Result
 
 

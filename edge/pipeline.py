@@ -13,18 +13,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from edge.clock import NS_PER_MS, StageClock
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
+from edge.frame import NS_PER_MS, StageClock
 from edge.metrics import StageTimes
 from edge.results.observation import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge.frame import Frame
+    from edge.frame import Frame, Placement
     from edge.model.spec import Tensors
-    from edge.placement import Placement
     from edge.preprocess import InputBuffer
     from edge.results.observation import Result
 
@@ -36,7 +35,7 @@ JOIN_TIMEOUT_S = 5.0
 
 
 class Frames(Protocol):
-    """Where the loop takes frames from: a `CaptureThread`, or `Turns` over several."""
+    """Where the loop takes frames from: `Turns`."""
 
     @property
     def ended(self) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge import app
 from edge.benchmark.result import Missing, Setting
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
@@ -186,7 +186,7 @@ class Rig:
             capture = CaptureThread(source, self._buffers, camera=self._camera.name)
             stack.callback(capture.stop)
             pipeline = Pipeline(
-                capture, Behaviour(self._model), [recorder], cores=self._cores.interpreter
+                Turns([capture]), Behaviour(self._model), [recorder], cores=self._cores.interpreter
             )
             capture.start()
             return _run_for(pipeline, recorder, duration_s)

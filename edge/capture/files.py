@@ -11,11 +11,9 @@ import cv2
 from edge.capture.image_header import check_pixels, read_size
 from edge.capture.images import ImagesSource, check_folder, open_folder
 from edge.capture.location import find
-from edge.capture.opencv import Capture, differences
 from edge.capture.options import SourceOptions
-from edge.capture.pacing import Pacer
 from edge.capture.picture import Picture
-from edge.capture.source import enter, leave
+from edge.capture.source import Capture, Pacer, differences, enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:

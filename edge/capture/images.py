@@ -12,10 +12,8 @@ import numpy as np
 
 from edge.capture.image_header import size_of
 from edge.capture.location import find
-from edge.capture.opencv import silence_opencv
-from edge.capture.pacing import Pacer
 from edge.capture.picture import Picture
-from edge.capture.source import enter, leave
+from edge.capture.source import Pacer, enter, leave, silence_opencv
 from edge.errors import SourceError
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edge.capture.opencv import Capture, differences
 from edge.capture.picture import Picture
-from edge.capture.source import enter, leave
+from edge.capture.source import Capture, differences, enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from edge.results.detections import Detections
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
-    from edge.placement import Placement
 
 POSITION_BITS = 32
 POSITION_MASK = (1 << POSITION_BITS) - 1

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors, TensorSpec
-    from edge.placement import Placement
 
 ROLE = "classes"
 MAX_CLASSES = 256  # a class map is uint8

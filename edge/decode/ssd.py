@@ -19,10 +19,9 @@ from edge.record import PositiveFloat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.detections import Detections
 
 BOX_SIDES = 4

@@ -29,10 +29,9 @@ from edge.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.detections import Detections
 
 # Far over any input, and small enough that no area of a box overflows float32.

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bench_growth import Growth, Outcome
 
-from edge.clock import StageClock
 from edge.decode.ssd import SsdDecoder, SsdHead
+from edge.frame import Placement, StageClock
 from edge.model.description import Thresholds
 from edge.model.loaded import load_model
-from edge.placement import Placement
 from edge.preprocess import Preprocessor
 
 if TYPE_CHECKING:

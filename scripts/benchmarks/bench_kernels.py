@@ -15,16 +15,15 @@ import cv2
 import numpy as np
 
 from edge.capture.picture import Picture
-from edge.clock import StageClock
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
 from edge.decode.yolo import YoloGrid, YoloHead
+from edge.frame import Placement, StageClock
 from edge.heads import HEADS
 from edge.model.description import Description, InputTransform, Thresholds
 from edge.model.quant import Quant
 from edge.model.spec import ModelSpec, Tensors, TensorSpec
-from edge.placement import Placement
 from edge.preprocess import InputBuffer, use_one_thread
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 # A module stands where its longest pattern does, so that a new file of a folder needs no row.
 LAYERS = {
     "values": [
-        "__init__", "errors", "record", "clock", "cores", "placement", "frame", "results",
+        "__init__", "errors", "record", "cores", "frame", "results",
         "terminal", "messages.message", "backoff", "config.toml", "capture.picture",
-        "capture.scaling", "model.spec", "model.quant", "model.description", "model.delegates",
+        "model.spec", "model.quant", "model.description", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
