@@ -19,9 +19,8 @@ from edge.model import model_file as models
 from edge.model import trial
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.pipeline import Behaviour, Pipeline
+from edge.pipeline import Behaviour, Pipeline, Publisher
 from edge.preprocess import use_one_thread
-from edge.publishing import Publisher
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
 from edge.sinks.mqtt_credentials import client_id
@@ -33,12 +32,12 @@ if TYPE_CHECKING:
 
     from edge.config.camera import Camera
     from edge.config.sections import Config
+    from edge.messages.envelope import Encoder
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.pipeline import Stage
     from edge.preprocess import InputBuffer
-    from edge.publishing import Encoder
     from edge.results.observation import Observation
     from edge.sinks.fanout import Sink
 
@@ -196,7 +195,6 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     sink = Fanout(open_sinks(config))
     try:
         yield Publisher(
-            config.device.name,
             open_encoder(config, model.description),
             sink,
             qos=config.mqtt.qos if config.mqtt else 1,

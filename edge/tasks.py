@@ -10,6 +10,7 @@ from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError
 from edge.heads import task_of
 from edge.messages import anomaly, classes, detections, segmentation
+from edge.messages.envelope import Encoder
 from edge.results.anomaly import AnomalyTally
 from edge.results.class_map import AreaTally
 from edge.results.classes import ClassTally
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.messages.envelope import Identity, PayloadEncoder
+    from edge.messages.envelope import Fields, Identity
     from edge.model.description import Description
     from edge.results.observation import Result
 
@@ -42,7 +43,7 @@ class Task:
 
     Attributes:
         topic: Last level of the topic of its messages.
-        encoder: Makes what turns observations into messages; the keyword `class_map` says whether a
+        fields: Makes what tells of a result in a message; the keyword `class_map` says whether a
             message may hold what grows with the model's output.
         payload: The typed dict that a message is.
         describe: Of a message, the label and a few words for each thing that was seen.
@@ -52,12 +53,18 @@ class Task:
     """
 
     topic: str
-    encoder: Callable[..., PayloadEncoder]  # (identity, description, *, class_map)
+    fields: Callable[..., Fields]  # (description, *, class_map)
     payload: Any
     describe: Callable[[dict[str, Any]], list[tuple[str, str]]]
     tally: Callable[[Description], Tally]
     draw: tuple[str, str]
     thresholds: frozenset[str]
+
+    def encoder(
+        self, identity: Identity, description: Description, *, class_map: bool = True
+    ) -> Encoder:
+        """Return what turns observations into messages."""
+        return Encoder(identity, self.topic, self.fields(description, class_map=class_map))
 
     def draw_inplace(
         self, image: NDArray[np.uint8], result: Result, description: Description
@@ -67,14 +74,6 @@ class Task:
         getattr(importlib.import_module(module), name)(image, result, description)
 
 
-def _segmentation_encoder(
-    identity: Identity, described: Description, *, class_map: bool
-) -> PayloadEncoder:
-    return segmentation.SegmentationEncoder(
-        identity, described.labels, background=_background(described), class_map=class_map
-    )
-
-
 def _background(described: Description) -> int | None:
     return described.head_as(SegmentationHead).background
 
@@ -82,9 +81,7 @@ def _background(described: Description) -> int | None:
 TASKS = {
     "detection": Task(
         topic=detections.TOPIC,
-        encoder=lambda identity, described, **_: detections.DetectionsEncoder(
-            identity, described.labels
-        ),
+        fields=lambda described, **_: detections.fields(described.labels),
         payload=detections.DetectionsPayload,
         describe=detections.describe,
         tally=lambda _: DetectionTally(),
@@ -93,7 +90,9 @@ TASKS = {
     ),
     "segmentation": Task(
         topic=segmentation.TOPIC,
-        encoder=_segmentation_encoder,
+        fields=lambda described, class_map: segmentation.fields(
+            described.labels, background=_background(described), class_map=class_map
+        ),
         payload=segmentation.SegmentationPayload,
         describe=segmentation.describe,
         tally=lambda described: AreaTally(described.labels, background=_background(described)),
@@ -102,7 +101,7 @@ TASKS = {
     ),
     "classification": Task(
         topic=classes.TOPIC,
-        encoder=lambda identity, described, **_: classes.ClassesEncoder(identity, described.labels),
+        fields=lambda described, **_: classes.fields(described.labels),
         payload=classes.ClassesPayload,
         describe=classes.describe,
         tally=lambda described: ClassTally(described.labels),
@@ -111,7 +110,7 @@ TASKS = {
     ),
     "anomaly": Task(
         topic=anomaly.TOPIC,
-        encoder=lambda identity, *_, **__: anomaly.AnomalyEncoder(identity),
+        fields=lambda *_, **__: anomaly.fields,
         payload=anomaly.AnomalyPayload,
         describe=anomaly.describe,
         tally=lambda _: AnomalyTally(),

@@ -12,7 +12,7 @@ from edge.sinks.outbox import Outbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.messages.message import Message
+    from edge.messages.envelope import Message
 
 log = logging.getLogger("edge.sinks")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from edge.errors import SinkClosed, SinkError
 
 if TYPE_CHECKING:
-    from edge.messages.message import Message
+    from edge.messages.envelope import Message
 
 
 class JsonlSink:

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.messages.message import Message
+    from edge.messages.envelope import Message
 
 
 class MemorySink:

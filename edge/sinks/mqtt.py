@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.backoff import Backoff
-from edge.messages.envelope import presence_topic, status_topic
-from edge.messages.message import Message
-from edge.sinks.mqtt_connection import OFFLINE, ONLINE, Channel, Connection
+from edge.messages.envelope import OFFLINE, ONLINE, Message, presence_topic, status_topic
+from edge.sinks.mqtt_connection import Channel, Connection
 from edge.sinks.mqtt_credentials import read_password, tls_context
 from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
 from edge.sinks.outbox import Outbox

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from edge.messages.envelope import OFFLINE
 from edge.sinks.mqtt_faults import dial_fault, ended_fault, refusal_fault, stranger_fault
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge.sinks.mqtt")
 
-ONLINE = b"online"
-OFFLINE = b"offline"
 # Messages on the wire without an acknowledgement; the others stay where the oldest can be dropped.
 MAX_IN_FLIGHT = 20
 # paho 2.1 parses what arrives unguarded, so that an answer in another protocol raises these.

@@ -25,14 +25,14 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 LAYERS = {
     "values": [
         "__init__", "errors", "record", "cores", "frame", "results",
-        "terminal", "messages.message", "backoff", "config.toml", "capture.picture",
+        "terminal", "backoff", "config.toml", "capture.picture",
         "model.spec", "model.quant", "model.description", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
     "messages": ["messages", "draw", "tasks", "metrics", "config"],
     "sinks": ["sinks"],
-    "pipeline": ["pipeline", "publishing"],
+    "pipeline": ["pipeline"],
     "app": ["app", "running"],
     "tools": ["demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],

@@ -9,7 +9,7 @@ from factories import message
 from scripted_broker import Script, ScriptedBroker
 from waiting import eventually
 
-from edge.messages.message import Message
+from edge.messages.envelope import Message
 from edge.sinks.outbox import Tally
 
 pytestmark = pytest.mark.board
