@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -26,6 +27,10 @@ NS_PER_S = 1_000_000_000
 FFMPEG_LOG_QUIET = "-8"
 # Source: OpenCV, core/utils/logger.defines.hpp, LOG_LEVEL_SILENT.
 OPENCV_LOG_SILENT = 0
+# How long the first wait for a camera may hold its thread, where no interrupt is seen. OpenCV's
+# own 10 s are more than a program that stops waits for its threads.
+V4L_START_S = 1
+START_POLL_S = 0.1
 CLOSE_WAIT_S = 1.0
 RATE_TOLERANCE_HZ = 0.5
 
@@ -109,10 +114,12 @@ class Pacer:
 def silence_opencv() -> None:
     """Keep OpenCV and its FFmpeg off stderr, for the whole process: each fault is an error here.
 
-    FFmpeg takes its level from the C environment when its first file is opened, so this goes first;
-    `os.putenv` reaches it without showing in `os.environ`.
+    FFmpeg takes its level from the C environment when its first file is opened, and V4L2 its
+    patience when its first camera is, so this goes first; `os.putenv` reaches them without showing
+    in `os.environ`.
     """
     os.putenv("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_LOG_QUIET)
+    os.putenv("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(V4L_START_S))
     # OpenCV 5 moved this function; 4 has it at the top.
     module = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
     module.setLogLevel(OPENCV_LOG_SILENT)
@@ -158,10 +165,17 @@ class Capture:
         """Return width and height of the frames, pixels, as they are said to be."""
         return int(self.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self.get(cv2.CAP_PROP_FRAME_HEIGHT))
 
-    def wait(self, timeout_s: float) -> bool:
-        """Return whether a camera's next frame came within so long; V4L2 only.
+    def start(self) -> bool:
+        """Have a camera send; return whether its first frame came within `V4L_START_S`; V4L2 only.
 
-        The first call starts the camera, and may take the 10 s that OpenCV gives it for that.
+        A camera that is gone shows in the `wait` that follows.
+        """
+        with self._reading, contextlib.suppress(cv2.error):
+            return cv2.VideoCapture.waitAny([self._capture], round(START_POLL_S * 1e9))[0]
+        return False
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether the next frame of a camera that sends came within so long; V4L2 only.
 
         Raises:
             SourceError: The camera is gone.
