@@ -23,7 +23,7 @@ from edge.pipeline import Behaviour, Pipeline, Publisher
 from edge.preprocess import use_one_thread
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
-from edge.sinks.mqtt_credentials import client_id
+from edge.sinks.mqtt_identity import client_id
 from edge.tasks import refuse_thresholds, task_for
 
 if TYPE_CHECKING:
