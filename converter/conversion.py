@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from calibration.image_sets import MOST_JUDGE, draw_sets
-from converter import accuracy, export, gate
-from converter.attempts import Trials
-from converter.latency import measure
-from converter.observations import Observations
-from converter.quantization import digests
-from converter.verify import compare, observe
+from converter import export
+from converter.judge import accuracy, gate
+from converter.judge.latency import measure
+from converter.judge.verify import compare, observe
+from converter.quantize.observations import Observations
+from converter.quantize.quantization import digests
+from converter.search.attempts import Trials
 from edge.evaluation.bootstrap import RESAMPLES
 from edge.terminal.progress import bar
 
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.image_sets import ImageSets
-    from converter.accuracy import Annotations
-    from converter.attempts import Attempt
-    from converter.bill import Bill
-    from converter.gate import Budget, Verdict
-    from converter.latency import Latency
-    from converter.recipe import Recipe
+    from converter.judge.accuracy import Annotations
+    from converter.judge.bill import Bill
+    from converter.judge.gate import Budget, Verdict
+    from converter.judge.latency import Latency
+    from converter.quantize.recipe import Recipe
+    from converter.search.attempts import Attempt
     from edge.model.model_file import ModelFile
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.choice import InputChoice
-    from converter.graph import Graph
+    from converter.graphdef import Graph
     from edge.model.description import HeadSchema, InputTransform
 
 CHANGES = "cut at the raw heads; resize, decode and suppression left to the runtime"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.graph import Graph, Node
+from converter.graphdef import Graph, Node
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from converter.completion import complete
+from converter.importers.completion import complete
 from converter.importers.graph_cuts import import_graph
 from converter.own_biases import with_own_biases
 from edge.errors import ConfigError, ModelError

@@ -17,7 +17,7 @@ from converter.flatbuffer import with_role_names
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from converter.graph import Graph
+    from converter.graphdef import Graph
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from accuracy_entries import ENTRIES, Entry, options_of  # noqa: E402
 from accuracy_page import page, tables  # noqa: E402
 
 from converter.inspect_graph import read_tables  # noqa: E402
-from converter.latency import measure  # noqa: E402
+from converter.judge.latency import measure  # noqa: E402
 from edge.errors import ConfigError, EdgeError, ModelError, SourceError  # noqa: E402
 from edge.model import model_file  # noqa: E402
 

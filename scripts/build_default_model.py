@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from converter import export  # noqa: E402
-from converter.accuracy import Annotations  # noqa: E402
-from converter.bill import as_text  # noqa: E402
 from converter.choice import Choice, Origin  # noqa: E402
 from converter.conversion import convert, draw_images  # noqa: E402
-from converter.gate import Budget  # noqa: E402
 from converter.importing import import_model  # noqa: E402
-from converter.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
+from converter.judge.accuracy import Annotations  # noqa: E402
+from converter.judge.bill import as_text  # noqa: E402
+from converter.judge.gate import Budget  # noqa: E402
+from converter.quantize.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
 from edge.errors import DependencyError, EdgeError, ModelError  # noqa: E402
 from edge.model.default import default_model_path  # noqa: E402
 

@@ -30,14 +30,16 @@ from accuracy_table import find_assets  # noqa: E402
 from gate_variants import Variant, variants  # noqa: E402
 
 from calibration.image_sets import draw_sets  # noqa: E402
-from converter import accuracy, cli_options, export  # noqa: E402
-from converter.accuracy import Annotations  # noqa: E402
-from converter.bill import SEGMENTATION, Bill, Likeness  # noqa: E402
-from converter.cli import new_command  # noqa: E402
-from converter.gate import LEAST_FLOOR, REFUSED, Budget, judge  # noqa: E402
+from converter import export  # noqa: E402
+from converter.cli import options  # noqa: E402
+from converter.cli.command import new_command  # noqa: E402
 from converter.importing import import_model  # noqa: E402
-from converter.sight import Sight  # noqa: E402
-from converter.verify import compare, observe  # noqa: E402
+from converter.judge import accuracy  # noqa: E402
+from converter.judge.accuracy import Annotations  # noqa: E402
+from converter.judge.bill import SEGMENTATION, Bill, Likeness  # noqa: E402
+from converter.judge.gate import LEAST_FLOOR, REFUSED, Budget, judge  # noqa: E402
+from converter.judge.sight import Sight  # noqa: E402
+from converter.judge.verify import compare, observe  # noqa: E402
 from edge.capture.images import load_image  # noqa: E402
 from edge.evaluation.mask_run import PixelSample, pixel_confusion  # noqa: E402
 from edge.model import model_file  # noqa: E402
@@ -90,12 +92,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
     """Return a row for each variant of one model."""
-    options = ["run", *options_of(ALL[name], assets, CACHE), "-o", "unused.tflite"]
-    words = new_command().parse_args(cli_options.join_signed(options))
+    line = ["run", *options_of(ALL[name], assets, CACHE), "-o", "unused.tflite"]
+    words = new_command().parse_args(options.join_signed(line))
     path = CACHE / f"{name}.float.tflite"
     if not path.is_file():
-        origin = cli_options.origin_of(words, name=name)
-        choice = cli_options.choice_of(words)
+        origin = options.origin_of(words, name=name)
+        choice = options.choice_of(words)
         export.write(
             import_model(words.model, family=words.family, origin=origin, choice=choice), path
         )

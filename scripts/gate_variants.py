@@ -10,10 +10,10 @@ import numpy as np
 from calibration.ranges import Range
 from converter import export
 from converter import flatbuffer as fb
-from converter.observations import Observations
-from converter.quantization import quantize_observed
-from converter.recipe import load_recipe
-from converter.repairs.weights import SHARED_AXES, convolutions, set_convolution_inplace
+from converter.quantize.observations import Observations
+from converter.quantize.quantization import quantize_observed
+from converter.quantize.recipe import load_recipe
+from converter.quantize.repairs.weights import SHARED_AXES, convolutions, set_convolution_inplace
 from edge.decode.segmentation import SegmentationHead
 from edge.model import model_file
 from edge.model.model_file import ModelFile
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.dataset import ImageSet
-    from converter.recipe import Recipe
+    from converter.quantize.recipe import Recipe
 
 ALL_REPAIRS = ("equalisation", "adaptive_rounding", "bias_correction")
 # Bits of the weights.

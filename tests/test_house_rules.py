@@ -186,7 +186,7 @@ def test_the_distribution_rule_can_tell(lengths, fault):
         ),
         pytest.param("calibration.cli", "import converter", "may import", id="the wrong way"),
         pytest.param(
-            "converter.cli",
+            "converter.cli.command",
             "import calibration.store, edge.decode.ssd",
             "",
             id="the right way",

@@ -19,7 +19,7 @@ from edge.model.description import InputTransform
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.graph import Graph
+    from converter.graphdef import Graph
     from converter.importers.darknet_heads import Head
     from converter.importers.darknet_layers import Network
 

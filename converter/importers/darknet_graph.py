@@ -20,8 +20,8 @@ from converter.importers.darknet_weights import Filters
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
-    from converter.graph import Graph
     from converter.graph_builder import Pads
+    from converter.graphdef import Graph
     from converter.importers.darknet_layers import Layer, Network, Shape
 
 FEED = "input"

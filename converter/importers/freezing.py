@@ -14,7 +14,7 @@ from converter.importers.keras_config import check_keras_archive
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
-    from converter.graph import Graph
+    from converter.graphdef import Graph
 
 FROZEN, REFUSED, JOB = "frozen.pb", "refused.txt", "freeze.json"
 SAVED_MODEL = "saved_model.pb"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.graph import Graph, Node
+from converter.graphdef import Graph, Node
 from converter.graphdef_schema import parse
 from converter.importers.regroup import regroup_additions
 from edge.errors import ModelError

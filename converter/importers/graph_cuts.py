@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from converter.choice import Choice
     from converter.draft import Draft
-    from converter.graph import Graph, Node
+    from converter.graphdef import Graph, Node
 
 # What a raw head is reshaped to and joined by, before the decode.
 HEAD_CHANGES = "cut at the raw heads; decode and suppression left to the runtime"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.choice import InputChoice
-from converter.graph import Graph, Node, node_name
+from converter.graphdef import Graph, Node, node_name
 from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:

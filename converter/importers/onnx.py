@@ -22,7 +22,7 @@ from edge.model.description import InputTransform
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.graph import Graph
+    from converter.graphdef import Graph
     from converter.importers.onnx_file import OnnxModel
     from edge.model.description import HeadSchema
 

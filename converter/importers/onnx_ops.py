@@ -11,7 +11,7 @@ from edge.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from converter.graph import Graph
+    from converter.graphdef import Graph
     from converter.importers.onnx_file import OnnxModel, OnnxNode
 
 HANDLERS = onnx_pointwise.HANDLERS | onnx_spatial.HANDLERS | onnx_layout.HANDLERS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from converter.graph import Graph, Node, node_name
+from converter.graphdef import Graph, Node, node_name
 
 ADD = ("Add", "AddV2", "BiasAdd")
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from converter.cut import Cut
-from converter.graph import Graph, Node, node_name
+from converter.graphdef import Graph, Node, node_name
 from converter.importers.normalisation import find_entry, input_size
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError, ModelError

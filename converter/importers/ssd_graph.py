@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.cut import Cut
-from converter.graph import Graph, Node, node_name
+from converter.graphdef import Graph, Node, node_name
 from edge.decode.ssd import SsdHead
 from edge.errors import ModelError
 from edge.model.description import InputTransform

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.graph import Graph, Node
+from converter.graphdef import Graph, Node
 from converter.importers.regroup import regroup_additions
 from converter.importers.unfuse import unfuse
 from edge.errors import ModelError

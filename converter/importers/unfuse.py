@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from converter.graph import Graph, Node
+from converter.graphdef import Graph, Node
 from edge.errors import ModelError
 
 # TF.js' fused op to the plain op, its data inputs, and what the plain op takes of the attributes.

@@ -31,8 +31,8 @@ from calibration.dataset import image_set  # noqa: E402
 from converter import export  # noqa: E402
 from converter.choice import Choice, Origin  # noqa: E402
 from converter.importing import import_model  # noqa: E402
-from converter.quantization import quantize_file  # noqa: E402
-from converter.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
+from converter.quantize.quantization import quantize_file  # noqa: E402
+from converter.quantize.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
 from edge.capture.images import load_image  # noqa: E402
 from edge.capture.options import SourceOptions  # noqa: E402
 from edge.capture.synthetic import DemoSource  # noqa: E402

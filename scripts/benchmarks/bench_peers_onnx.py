@@ -15,15 +15,15 @@ import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from converter import flatbuffer
-from converter.targets.graph_ops import read_graph
-from converter.targets.onnx_ops import to_onnx
+from converter.deliver.targets.graph_ops import read_graph
+from converter.deliver.targets.onnx_ops import to_onnx
 from edge.model.quant import Quant
 from edge.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.targets.graph_ops import OpGraph
+    from converter.deliver.targets.graph_ops import OpGraph
     from edge.model.model_file import ModelFile
 
 CALIBRATION_FRAMES, CALIBRATION_STEP = 32, 3

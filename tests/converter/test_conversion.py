@@ -6,11 +6,11 @@ import pytest
 from reference import bright_net
 
 from calibration.image_sets import draw_sets
-from converter.attempts import Trials
 from converter.conversion import Images, convert, describe_attempts
-from converter.gate import Budget
-from converter.observations import Observations
-from converter.recipe import load_recipe, with_kept
+from converter.judge.gate import Budget
+from converter.quantize.observations import Observations
+from converter.quantize.recipe import load_recipe, with_kept
+from converter.search.attempts import Trials
 from edge.errors import ModelError
 
 ANYTHING, OUT_OF_REACH = Budget(tolerance=99), Budget(tolerance=-1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from converter.cut import lower_cut
-from converter.graph import Graph, Node
+from converter.graphdef import Graph, Node
 from converter.importers import tfjs
 from converter.importers.ssd_graph import find_ssd
 from converter.inspect_graph import read_tables

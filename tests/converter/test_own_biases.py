@@ -10,7 +10,7 @@ from reference import tiny_net
 from calibration.observe import TappedModel
 from converter import flatbuffer as fb
 from converter.own_biases import with_own_biases
-from converter.repairs.weights import convolutions
+from converter.quantize.repairs.weights import convolutions
 
 HALF = (1, tiny_net.SIDE // 2, tiny_net.SIDE // 2, tiny_net.CHANNELS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from converter.graph import Graph, Node
+from converter.graphdef import Graph, Node
 from converter.importers.regroup import regroup_additions
 
 T = {"T": {"type": 1}}

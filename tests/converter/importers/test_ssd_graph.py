@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from converter.graph import Graph, Node
+from converter.graphdef import Graph, Node
 from converter.importers import tfjs
 from converter.importers.ssd_graph import ANCHORS, DECODE, find_ssd
 from edge.errors import ModelError

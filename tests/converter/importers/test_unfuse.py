@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from converter.graph import Graph, Node
+from converter.graphdef import Graph, Node
 from converter.importers.unfuse import unfuse
 from edge.errors import ModelError
 

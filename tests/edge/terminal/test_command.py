@@ -18,7 +18,7 @@ from edge.terminal.command import (
     run,
 )
 
-COMMANDS = ["edge.cli", "boards.cli", "calibration.cli", "converter.cli"]
+COMMANDS = ["edge.cli", "boards.cli", "calibration.cli", "converter.cli.command"]
 # `edge-convert run` has 36 options.
 LINES_OF_HELP = {"edge-convert run": 110}
 

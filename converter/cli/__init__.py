@@ -1,0 +1,1 @@
+"""The `edge-convert` command: its verbs and their options."""

@@ -1,0 +1,96 @@
+"""Describe a foreign model: what was recognised in it, and what it does not say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from converter.importers.completion import ASK, check_family, class_count, missing_facts
+from converter.importing import FAMILIES, import_draft, is_ours, recognise
+from edge.errors import ConfigError
+from edge.model.description import InputTransform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from converter.choice import Choice
+    from converter.draft import Draft
+
+FORMATS = {
+    "tfjs": "TF.js graph model",
+    "darknet": "Darknet",
+    "frozen": "frozen TensorFlow graph",
+    "h5": "Keras HDF5",
+    "keras": "Keras archive",
+    "saved_model": "TensorFlow SavedModel",
+    "tflite": "float .tflite",
+    "onnx": "ONNX",
+}
+
+
+def describe(
+    path: Path, *, family: str | None, choice: Choice, labels: tuple[str, ...] | None
+) -> dict[str, Any]:
+    """Return what the importer finds in a foreign model, ready for JSON.
+
+    Raises:
+        ConfigError: No family is said.
+        ModelError: The model cannot be converted; the message says why.
+    """
+    if is_ours(path):
+        raise ConfigError(
+            f"{path}: expected a foreign model, found one of ours; leave out --family"
+        )
+    form = recognise(path)
+    if family is None:
+        raise ConfigError(
+            f"{path}: a {FORMATS[form]}; say what it shall become: --family {', '.join(FAMILIES)}"
+        )
+    draft = import_draft(path, family=family, choice=choice)
+    check_family(draft, path, family=family)
+    missing = missing_facts(draft, path, choice.input, labels=labels)
+    return {
+        "format": FORMATS[form],
+        "family": family,
+        "input": list(draft.size_wh),
+        "preprocessing": _stated(draft),
+        "head": draft.head.model_dump(mode="json"),
+        "outputs": list(draft.outputs),
+        "classes": class_count(draft, path),
+        "anchors": None if draft.anchors is None else len(draft.anchors),
+        "bytes": len(draft.flatbuffer),
+        "changes": draft.changes,
+        "warnings": list(draft.warnings),
+        "missing": [ASK[name] for name in missing],
+    }
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """Return the description for a terminal."""
+    width, height = found["input"]
+    said = ", ".join(f"{name} {value}" for name, value in found["preprocessing"].items())
+    lines = [
+        f"format      {found['format']}, read as {found['family']}",
+        f"input       {width}x{height}; the file says: {said or 'nothing of its preprocessing'}",
+        f"head        {found['head']['kind']}, outputs {', '.join(found['outputs'])}",
+        f"classes     {found['classes'] or 'the outputs do not say'}",
+        f"changes     {found['changes'] or 'none'}",
+        *(f"warning     {sentence}" for sentence in found["warnings"]),
+    ]
+    asked = found["missing"] or ["nothing: edge-convert run can convert it"]
+    return "\n".join([*lines, *(f"missing     {text}" for text in asked)])
+
+
+def _stated(draft: Draft) -> dict[str, Any]:
+    if draft.transform is None:
+        return {}
+    fields = (
+        draft.transform.model_dump(mode="json")
+        if isinstance(draft.transform, InputTransform)
+        else asdict(draft.transform)
+    )
+    return {
+        name: value
+        for name, value in fields.items()
+        if value is not None and name not in ("size_wh", "padding")
+    }

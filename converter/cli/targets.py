@@ -1,0 +1,133 @@
+"""The `export` verb of `edge-convert`, and the options that ask for other accelerators' files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import ConfigError
+from edge.model import model_file
+from edge.terminal.command import DONE, add_verb, positive
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from converter.conversion import Conversion
+    from converter.deliver.targets.delivery import Made, Targets
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name targets."""
+    group = parser.add_argument_group("other accelerators", "Files beside the model, STEM.*:")
+    group.add_argument(
+        "--edgetpu",
+        action="store_true",
+        help="say which ops of the int8 model the Edge TPU takes, and make STEM.edgetpu.tflite; "
+        "needs edgetpu_compiler on the PATH; --recipe int8_tflite_converter suits it best",
+    )
+    group.add_argument(
+        "--gpu",
+        action="store_true",
+        help="make STEM.gpu.tflite of the float model: float16, static shapes",
+    )
+    group.add_argument(
+        "--tensorrt",
+        action="store_true",
+        help="make STEM.qdq.onnx of the float model and the images, for a Jetson; "
+        "needs pip install 'edge-vision[onnx]'",
+    )
+
+
+def add_export(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps its type to itself
+    """Add the verb."""
+    parser = add_verb(
+        verbs,
+        "export",
+        "Make files for an Edge TPU, a GPU or TensorRT of a model of ours.",
+        run=_export,
+        examples=[
+            "edge-convert export my.tflite --edgetpu",
+            "edge-convert export my-float.tflite --gpu --tensorrt --images photos",
+        ],
+    )
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        type=Path,
+        help="the int8 .tflite for --edgetpu, the float one for --gpu and --tensorrt",
+    )
+    add_targets(parser)
+    parser.add_argument("--images", metavar="DIR", type=Path, help="for --tensorrt")
+    parser.add_argument(
+        "--count", metavar="N", type=positive, default=100, help="of them; default: %(default)s"
+    )
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "-o", "--output", metavar="STEM", type=Path, help="default: MODEL without its suffix"
+    )
+
+
+def targets_of(arguments: argparse.Namespace) -> Targets:
+    """Return which files are asked for."""
+    from converter.deliver.targets.delivery import Targets  # noqa: PLC0415 - loads both runtimes
+
+    return Targets(edge_tpu=arguments.edgetpu, gpu=arguments.gpu, tensorrt=arguments.tensorrt)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from calibration.dataset import sample  # noqa: PLC0415 - loads OpenCV
+    from converter.deliver.targets.delivery import (  # noqa: PLC0415
+        check_sources,
+        deliver,
+        sources_of,
+        stem_of,
+    )
+    from edge.terminal.progress import bar  # noqa: PLC0415
+
+    targets = targets_of(arguments)
+    if not targets:
+        raise ConfigError("expected what to make, found nothing; add --edgetpu, --gpu, --tensorrt")
+    file = model_file.read(arguments.model)
+    images = None
+    if targets.tensorrt and arguments.images:
+        with bar("draw") as progress:
+            images = sample(
+                arguments.images, count=arguments.count, seed=arguments.seed, progress=progress
+            )
+    sources = sources_of(file, images)
+    check_sources(sources, targets)
+    stem = arguments.output or stem_of(arguments.model)
+    _print(deliver(sources, targets, stem=stem), as_json=False)
+    return DONE
+
+
+def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> tuple[str, ...]:
+    """Make what is asked for beside a converted model; nothing of a rejected one.
+
+    Returns:
+        What each file is, a line for the report.
+    """
+    targets = targets_of(arguments)
+    if not targets:
+        return ()
+    if done.verdict.is_refused:
+        sys.stderr.write("edge-convert: no other files are made of a model that is rejected\n")
+        return ()
+    from converter.deliver.targets.delivery import Sources, deliver, stem_of  # noqa: PLC0415 - as above
+
+    sets = done.images.sets
+    sources = Sources(done.reference, done.quantized, sets.calibrate, sets.judge.paths)
+    stem = stem_of(arguments.output)
+    made = _print(deliver(sources, targets, stem=stem), as_json=arguments.json)
+    return tuple(one.text.splitlines()[-1] for one in made if one.path)
+
+
+def _print(made: Iterable[Made], *, as_json: bool) -> tuple[Made, ...]:
+    """Print what became of each target as it is known; beside JSON on stderr."""
+    found = []
+    for one in made:
+        (sys.stderr if as_json else sys.stdout).write(f"{one.text}\n")
+        found.append(one)
+    return tuple(found)

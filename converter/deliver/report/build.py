@@ -1,0 +1,184 @@
+"""Take every figure and picture of a report."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calibration.dataset import image_set
+from converter import export
+from converter.conversion import judge
+from converter.deliver.report import folder
+from converter.deliver.report.contents import Features, Report, Variant
+from converter.deliver.report.features import choose_layers, observe_features
+from converter.deliver.report.sheets import draw_layer
+from converter.deliver.report.side_by_side import choose_images, draw_side_by_side
+from converter.judge.latency import measure
+from converter.quantize.islands import remarks
+from converter.quantize.quantization import quantize_file
+from converter.quantize.recipe import load_recipe
+from converter.search.sensitivity import layer_errors
+from edge.errors import EdgeError
+from edge.terminal.progress import bar
+from edge.terminal.version import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from converter.deliver.report.contents import Subject
+    from converter.judge.bill import Bill
+    from edge.model.model_file import ModelFile
+    from edge.terminal.progress import Progress
+
+FLOAT = "float32"
+# Beside the model that was asked for: neither takes a calibration, whatever the images.
+OTHER_RECIPES = ("float16", "dynamic")
+# Each takes a run of the plain kernels with every tensor kept, 0.1 to 0.5 s.
+FEATURE_IMAGES = 8
+# Of the float model's bytes: float16 takes half of them, dynamic a quarter.
+UNCHANGED_RATIO = 0.95
+# Of the bootstrap of the other kinds; 7 ms each and model, so a third of what the bill's takes.
+RESAMPLES = 300
+DRAWN_LAYERS = 4
+CPU_INFO = Path("/proc/cpuinfo")
+
+_log = logging.getLogger(__name__)
+
+
+def deliver(subject: Subject, model: Path) -> Path:
+    """Take and write the report beside a model file; return the path of its page.
+
+    Raises:
+        ModelError: A model cannot be run.
+        SourceError: An image cannot be read.
+        SinkError: The report's place holds something else, or cannot be written.
+    """
+    place = folder.folder_of(model)
+    folder.check_folder(place)
+    folder.write(build(subject), place)
+    return place / folder.HTML_FILE
+
+
+def build(subject: Subject) -> Report:
+    """Run the models for what the bill does not hold, and return the whole report.
+
+    Raises:
+        ModelError: A model cannot be run.
+        SourceError: An image cannot be read.
+    """
+    elapsed_s: dict[str, float] = {}
+    with _timed(elapsed_s, "variants"):
+        others, notes = _other_variants(subject)
+    files = {FLOAT: subject.reference, **others, _own_name(subject): subject.quantized}
+    with _timed(elapsed_s, "agreement"):
+        bills = _bills(subject, others)
+    with _timed(elapsed_s, "latency"), bar("latency", unit="windows") as progress:
+        latencies = measure(files, progress=progress)
+    with _timed(elapsed_s, "layers"), bar("layers", unit="layers") as progress:
+        layers = layer_errors(
+            subject.reference,
+            subject.quantized,
+            subject.judgement.images,
+            twin=subject.twin,
+            progress=progress,
+        )
+    chosen = choose_images(subject.bill)
+    with _timed(elapsed_s, "pictures"), bar("pictures") as progress:
+        pictures = draw_side_by_side(subject, chosen, progress=progress)
+    typical_first = [row.path for _, row in reversed(chosen)]
+    with _timed(elapsed_s, "features"), bar("features") as progress:
+        features = _features(subject, typical_first, progress=progress)
+    return Report(
+        subject=subject,
+        variants=tuple(
+            Variant(
+                name=name,
+                recipe="" if name == FLOAT else file.own_manifest().provenance.recipe,
+                digest=file.description.digest,
+                size_bytes=len(file.flatbuffer),
+                latency=latencies[name],
+                bill=bills.get(name),
+            )
+            for name, file in files.items()
+        ),
+        layers=layers,
+        side_by_side=pictures,
+        features=features,
+        host=host(),
+        warnings=(*_remarks(subject), *notes),
+        elapsed_s=elapsed_s,
+    )
+
+
+def _remarks(subject: Subject) -> list[str]:
+    return remarks(subject.quantized, subject.recipe) if subject.recipe else []
+
+
+def host() -> dict[str, str]:
+    """Return what the latency was measured on, by name."""
+    return {
+        "cpu": _cpu_name(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "threads": "1",
+        **versions(export.QUANTIZE_TOOLS),
+    }
+
+
+def _cpu_name() -> str:
+    """Return the model of the processor; the machine's kind where the system does not tell."""
+    lines = CPU_INFO.read_text("utf-8").splitlines() if CPU_INFO.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+@contextmanager
+def _timed(elapsed_s: dict[str, float], part: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    elapsed_s[part] = round(time.monotonic() - started, 2)
+
+
+def _own_name(subject: Subject) -> str:
+    return subject.quantized.own_manifest().provenance.recipe
+
+
+def _other_variants(subject: Subject) -> tuple[dict[str, ModelFile], list[str]]:
+    """Return the model by the other recipes, and what is odd of them, a sentence each."""
+    made: dict[str, ModelFile] = {}
+    notes = []
+    for name in OTHER_RECIPES:
+        if name == _own_name(subject):
+            continue
+        try:
+            images = image_set(Path(), subject.judgement.images, seed=subject.judgement.seed)
+            file = quantize_file(subject.reference, images, load_recipe(name))
+            made[name] = file
+            if len(file.flatbuffer) > UNCHANGED_RATIO * len(subject.reference.flatbuffer):
+                notes.append(f"{name} is no smaller than float: the quantiser found no weights")
+        except EdgeError as error:
+            notes.append(f"the table lacks {name}, which cannot be made: {error}")
+            _log.warning("%s", notes[-1])
+    return made, notes
+
+
+def _bills(subject: Subject, others: dict[str, ModelFile]) -> dict[str, Bill]:
+    """Return the bill of every model but the float one, all on the same images."""
+    found = judge(subject.reference, list(others.values()), subject.judgement, resamples=RESAMPLES)
+    return {**dict(zip(others, found, strict=True)), _own_name(subject): subject.bill}
+
+
+def _features(subject: Subject, first: Sequence[Path], *, progress: Progress | None) -> Features:
+    paths = list(dict.fromkeys((*first, *subject.judgement.images)))[:FEATURE_IMAGES]
+    layers = observe_features(subject.reference, paths, progress=progress)
+    drawn = choose_layers(layers, count=DRAWN_LAYERS)
+    pictures = tuple(
+        picture
+        for number, layer in enumerate(drawn, start=1)
+        for picture in draw_layer(layer, number)
+    )
+    return Features(layers, len(paths), tuple(layer.name for layer in drawn), pictures)

@@ -1,0 +1,59 @@
+"""A file for the GPU delegate: float16 weights, shapes known beforehand, no custom ops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from converter import export
+from converter.deliver.targets.graph_ops import OpGraph, read_graph
+from converter.quantize.quantization import refuse_quantized
+from converter.quantize.quantize import TOOLS, quantize
+from converter.quantize.recipe import load_recipe
+from edge.errors import ModelError
+from edge.model.model_file import ModelFile
+from edge.terminal.version import versions
+
+if TYPE_CHECKING:
+    from edge.model.readers.manifest import Manifest
+
+
+def make_float16(file: ModelFile) -> ModelFile:
+    """Return the float16 file of a float model.
+
+    Raises:
+        ModelError: The model is quantised already, has a custom op, or a shape that is only known
+            when it runs.
+    """
+    refuse_quantized(file)
+    _refuse_unfit(read_graph(file))
+    recipe = load_recipe("float16")
+    made = quantize(file.flatbuffer, {}, recipe, path=file.path)
+    before = file.own_manifest().provenance
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    provenance = before.model_copy(
+        update={
+            "recipe": recipe.name,
+            "tools": dict(sorted(tools.items())),
+            "changes": f"{before.changes}; {made.describe(recipe)}",
+        }
+    )
+    manifest: Manifest = file.own_manifest().model_copy(update={"provenance": provenance})
+    return export.sealed(
+        ModelFile.of(file.path, made.flatbuffer, manifest, anchors=file.description.anchors),
+        manifest,
+    )
+
+
+def _refuse_unfit(graph: OpGraph) -> None:
+    for op in graph.ops:
+        if op.is_custom:
+            raise ModelError(
+                f"{graph.path}: op {op.kind!r} is a custom one, which a GPU delegate does not "
+                "have; export the model with builtin ops"
+            )
+    for tensor in graph.tensors:
+        if not tensor.is_static:
+            raise ModelError(
+                f"{graph.path}: the shape of {tensor.name!r} is only known when the model runs; "
+                "export it with a fixed batch and image size"
+            )

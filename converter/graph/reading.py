@@ -1,0 +1,192 @@
+"""Read a `.tflite` into a `Graph`: validated, op codes and weights spelt as writers do today."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from converter.graph.values import ABSENT, Graph, Op, Quantisation, Tensor
+from edge.errors import ModelError
+from edge.model import structure
+from edge.model.model_file import FLATBUFFER_IDENTIFIER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+# What the generated reader raises of tables that contradict each other: it checks nothing.
+DAMAGED = (TypeError, ValueError, IndexError, AttributeError, KeyError, struct.error, OverflowError)
+APPENDED = 2  # the schema: a buffer's offset of 0 and 1 is none
+
+
+def _names(enum: Any) -> dict[int, str]:  # noqa: ANN401 - a class of the generated schema
+    return {value: name for name, value in vars(enum).items() if isinstance(value, int)}
+
+
+KINDS = _names(schema.BuiltinOperator)
+DTYPES = {value: name.lower() for value, name in _names(schema.TensorType).items()}
+TABLES = _names(schema.BuiltinOptions), _names(schema.BuiltinOptions2)
+# Options that are words in the schema.
+WORDS = {
+    "padding": _names(schema.Padding),
+    "fusedActivationFunction": _names(schema.ActivationFunctionType),
+}
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a `.tflite`, with or without a manifest behind it.
+
+    Raises:
+        ModelError: It cannot be read, or is no TensorFlow Lite model.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: expected a .tflite model, which cannot be read: {error.strerror}"
+        ) from error
+    if data[4:8] != FLATBUFFER_IDENTIFIER:
+        raise ModelError(
+            f"{path}: expected a TensorFlow Lite model, found {len(data)} bytes of something else; "
+            "give a .tflite file"
+        )
+    return data
+
+
+def read(flatbuffer: bytes, path: Path) -> Graph:
+    """Return the main graph of a model.
+
+    Constants are views of `flatbuffer`. Names become unique: of two tensors of one name the later
+    gets a number behind it. Op codes are those that writers use since 2020.
+
+    Args:
+        flatbuffer: The model, without what may be appended to it.
+        path: For messages.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    structure.check(flatbuffer, path)
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer, 0))
+        main = model.subgraphs[0]
+        names = _unique_names(main.tensors)
+        data = [_data(buffer, flatbuffer) for buffer in model.buffers]
+        tensors = [
+            _tensor(tensor, name, data[tensor.buffer])
+            for tensor, name in zip(main.tensors, names, strict=True)
+        ]
+        return Graph(
+            tensors={tensor.name: tensor for tensor in tensors},
+            ops=tuple(_op(op, model.operatorCodes[op.opcodeIndex], names) for op in main.operators),
+            inputs=tuple(names[index] for index in main.inputs),
+            outputs=tuple(names[index] for index in main.outputs),
+        )
+    except DAMAGED as error:
+        raise ModelError(
+            f"{path}: expected a whole TensorFlow Lite model, found one that is damaged "
+            f"({type(error).__name__}: {error}); copy the file again"
+        ) from error
+
+
+def _unique_names(tensors: list[Any]) -> list[str]:
+    names: dict[str, None] = {}
+    for number, tensor in enumerate(tensors):
+        name = (tensor.name or b"").decode(errors="replace") or f"tensor_{number}"
+        while name in names:
+            name = f"{name}_{number}"
+        names[name] = None
+    return list(names)
+
+
+def _data(buffer: Any, flatbuffer: bytes) -> NDArray[np.uint8] | None:  # noqa: ANN401
+    """Return a buffer's bytes, in the tables or, as litert-quantizer writes larger ones, behind."""
+    if buffer.offset >= APPENDED:
+        return np.frombuffer(flatbuffer, np.uint8, buffer.size, buffer.offset)
+    return None if buffer.data is None or not len(buffer.data) else buffer.data
+
+
+def _tensor(tensor: Any, name: str, data: NDArray[np.uint8] | None) -> Tensor:  # noqa: ANN401
+    shape = _sizes(tensor.shape)
+    dtype = DTYPES[tensor.type]
+    return Tensor(
+        name=name,
+        shape=shape,
+        dtype=dtype,
+        value=None if data is None else _value(data, dtype, shape),
+        quantisation=_quantisation(tensor.quantization),
+        open_axes=tuple(
+            axis for axis, size in enumerate(_sizes(tensor.shapeSignature)) if size < 0
+        ),
+    )
+
+
+def _value(data: NDArray[np.uint8], dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    try:
+        known = np.dtype(dtype)
+    except TypeError:  # int4, bfloat16, strings
+        return data
+    found: NDArray[Any] = np.frombuffer(data, known.newbyteorder("<"))
+    return found.reshape(shape)
+
+
+def _sizes(found: Any) -> tuple[int, ...]:  # noqa: ANN401 - an array or None
+    return () if found is None else tuple(int(size) for size in found)
+
+
+def _quantisation(found: Any) -> Quantisation | None:  # noqa: ANN401
+    # Old converters noted the range of a float tensor here, without a scale.
+    if found is None or found.scale is None or not len(found.scale):
+        return None
+    scales = np.asarray(found.scale, np.float32)
+    zero_points = (
+        np.zeros(scales.shape, np.int64)
+        if found.zeroPoint is None
+        else np.asarray(found.zeroPoint, np.int64)
+    )
+    return Quantisation(scales, zero_points, int(found.quantizedDimension))
+
+
+def _op(op: Any, code: Any, names: list[str]) -> Op:  # noqa: ANN401
+    # Writers before 2020 know only the field of one byte.
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    is_custom = number == schema.BuiltinOperator.CUSTOM
+    table, options = _options(op)
+    return Op(
+        kind=code.customCode.decode(errors="replace") if is_custom else KINDS[number],
+        inputs=tuple(names[index] if index >= 0 else ABSENT for index in _sizes(op.inputs)),
+        outputs=tuple(names[index] for index in _sizes(op.outputs)),
+        options=options,
+        version=int(code.version),
+        custom=bytes(op.customOptions if op.customOptions is not None else b"")
+        if is_custom
+        else None,
+        table=table,
+    )
+
+
+def _options(op: Any) -> tuple[str, Mapping[str, Any]]:  # noqa: ANN401
+    unions = (
+        (op.builtinOptionsType, op.builtinOptions),
+        (op.builtinOptions2Type, op.builtinOptions2),
+    )
+    for words, (number, found) in zip(TABLES, unions, strict=True):
+        if number and found is not None:
+            fields = {name: _plain(name, value) for name, value in vars(found).items()}
+            return words[number], fields
+    return "", {}
+
+
+def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a field of the schema holds
+    if name in WORDS:
+        return WORDS[name][value]
+    return (
+        tuple(value)
+        if isinstance(value, list)
+        else (tuple(value.tolist()) if isinstance(value, np.ndarray) else value)
+    )

@@ -1,0 +1,212 @@
+"""Write a `Graph` as a `.tflite`; the same graph gives the same bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from converter.graph.reading import DTYPES, KINDS, TABLES, WORDS
+from converter.graph.values import ABSENT
+from edge.errors import ModelError
+from edge.model.model_file import FLATBUFFER_IDENTIFIER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from converter.graph.values import Graph, Op, Quantisation, Tensor
+
+SCHEMA_VERSION = 3
+# Ops that run another graph of the file, which a `Graph` does not hold.
+CALLS = ("WHILE", "IF", "CALL_ONCE", "CALL")
+# Largest number that the older, one-byte field of an op code holds; the newer one counts above it.
+# Source: schema.fbs, BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES.
+PLACEHOLDER = 127
+# Tables of options that are not named like the kind.
+NAMED_OTHERWISE = {
+    "AVERAGE_POOL_2D": "Pool2DOptions", "MAX_POOL_2D": "Pool2DOptions",
+    "L2_POOL_2D": "Pool2DOptions", "MEAN": "ReducerOptions", "SUM": "ReducerOptions",
+    "REDUCE_MAX": "ReducerOptions", "REDUCE_MIN": "ReducerOptions",
+    "REDUCE_PROD": "ReducerOptions", "MINIMUM": "MaximumMinimumOptions",
+    "MAXIMUM": "MaximumMinimumOptions", "CONCATENATION": "ConcatenationOptions",
+    "PADV2": "PadV2Options",
+}  # fmt: skip
+NUMBERS = {name: number for number, name in KINDS.items()}
+TYPES = {name: number for number, name in DTYPES.items()}
+SPELT = {name: {word: value for value, word in words.items()} for name, words in WORDS.items()}
+
+
+def write(graph: Graph) -> bytes:
+    """Return the model; its signature names the inputs and outputs by their tensors.
+
+    Tensors that nothing reads are left out; constants that are one array are stored once.
+
+    Raises:
+        ModelError: An op branches or loops.
+        ValueError: The graph contradicts itself: an op reads what none made before it.
+    """
+    _check(graph)
+    used = _used(graph)
+    numbers = {name: number for number, name in enumerate(used)}
+    codes = _Codes()
+    model = schema.ModelT()
+    model.version = SCHEMA_VERSION
+    model.buffers = [schema.BufferT()]  # the schema: buffer 0 is empty
+    main = schema.SubGraphT()
+    main.name = b"main"
+    stored: dict[tuple[int, int], int] = {}
+    main.tensors = []
+    for name in used:
+        tensor = graph.tensors[name]
+        main.tensors.append(_tensor(tensor))
+        if tensor.value is not None:
+            main.tensors[-1].buffer = _store(tensor.value, model.buffers, stored)
+    main.operators = [_operator(op, codes, numbers) for op in graph.ops]
+    main.inputs = np.array([numbers[name] for name in graph.inputs], np.int32)
+    main.outputs = np.array([numbers[name] for name in graph.outputs], np.int32)
+    model.operatorCodes = codes.rows
+    model.subgraphs = [main]
+    model.signatureDefs = [_signature(graph, numbers)]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), FLATBUFFER_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _check(graph: Graph) -> None:
+    known = {name for name, tensor in graph.tensors.items() if tensor.value is not None}
+    known.update(graph.inputs, [ABSENT])
+    for op in graph.ops:
+        if op.kind in CALLS:
+            raise ModelError(f"op {op.kind} branches or loops; export the model without")
+        missing = [name for name in op.inputs if name not in known]
+        # Variables and empty constants have no value, and no op makes them.
+        unmade = [name for name in missing if name in graph.producers]
+        if unmade:
+            raise ValueError(f"{op.kind} reads {unmade}, which no op made before it")
+        known.update(op.outputs)
+
+
+def _used(graph: Graph) -> list[str]:
+    wanted = {*graph.inputs, *graph.outputs}
+    for op in graph.ops:
+        wanted.update(op.inputs, op.outputs)
+    return [name for name in graph.tensors if name in wanted]
+
+
+class _Codes:
+    """The table of op codes, a row for each kind and version."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+        self._numbers: dict[tuple[str, int], int] = {}
+
+    def number(self, op: Op) -> int:
+        """Return the row of an op, added where it is new."""
+        key = op.kind, op.version
+        if key not in self._numbers:
+            self._numbers[key] = len(self.rows)
+            self.rows.append(_code(op))
+        return self._numbers[key]
+
+
+def _code(op: Op) -> Any:  # noqa: ANN401 - a row of the generated schema
+    code = schema.OperatorCodeT()
+    builtin = schema.BuiltinOperator.CUSTOM if op.custom is not None else NUMBERS[op.kind]
+    code.builtinCode = builtin
+    code.deprecatedBuiltinCode = min(builtin, PLACEHOLDER)
+    code.version = op.version
+    code.customCode = op.kind.encode() if op.custom is not None else None
+    return code
+
+
+def _store(value: NDArray[Any], buffers: list[Any], stored: dict[tuple[int, int], int]) -> int:
+    """Append a constant's bytes unless they are there; return the number of their buffer."""
+    key = (value.__array_interface__["data"][0], value.nbytes)
+    if key not in stored or not value.flags.c_contiguous:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(value.tobytes(), np.uint8)
+        stored[key] = len(buffers)
+        buffers.append(buffer)
+    return stored[key]
+
+
+def _tensor(tensor: Tensor) -> Any:  # noqa: ANN401
+    made = schema.TensorT()
+    made.name = tensor.name.encode()
+    made.type = TYPES[tensor.dtype]
+    made.shape = np.array(tensor.shape, np.int32)
+    made.hasRank = bool(tensor.shape)
+    made.buffer = 0
+    if tensor.open_axes:
+        sizes = [-1 if axis in tensor.open_axes else size for axis, size in enumerate(tensor.shape)]
+        made.shapeSignature = np.array(sizes, np.int32)
+    if tensor.quantisation is not None:
+        made.quantization = _quantisation(tensor.quantisation)
+    return made
+
+
+def _quantisation(found: Quantisation) -> Any:  # noqa: ANN401
+    made = schema.QuantizationParametersT()
+    made.scale = np.asarray(found.scales, np.float32)
+    made.zeroPoint = np.asarray(found.zero_points, np.int64)
+    made.quantizedDimension = found.axis
+    return made
+
+
+def _operator(op: Op, codes: _Codes, numbers: Mapping[str, int]) -> Any:  # noqa: ANN401
+    made = schema.OperatorT()
+    made.opcodeIndex = codes.number(op)
+    made.inputs = _indices(op.inputs, numbers)
+    made.outputs = _indices(op.outputs, numbers)
+    if op.custom is not None:
+        made.customOptions = np.frombuffer(op.custom, np.uint8)
+        return made
+    table = op.table or options_table(op.kind)
+    for place, words in enumerate(TABLES):
+        found = [number for number, name in words.items() if name == table]
+        if found and table != "NONE":
+            suffix = "" if place == 0 else "2"
+            setattr(made, f"builtinOptions{suffix}Type", found[0])
+            setattr(made, f"builtinOptions{suffix}", _options(table, op.options))
+    return made
+
+
+def options_table(kind: str) -> str:
+    """Return the name of the schema's table of a kind's options, whether or not there is one."""
+    camel = "".join(part.capitalize() for part in kind.split("_"))
+    return NAMED_OTHERWISE.get(kind, f"{camel.replace('2d', '2D')}Options")
+
+
+def _options(table: str, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    made = getattr(schema, f"{table}T")()
+    for name, value in fields.items():
+        if not hasattr(made, name):
+            raise ValueError(f"{table} has no option {name!r}")
+        setattr(made, name, SPELT[name][value] if name in SPELT else _listed(value))
+    return made
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401 - a number, a tuple of them, or bytes
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _indices(names: Iterable[str], numbers: Mapping[str, int]) -> Any:  # noqa: ANN401
+    return np.array([-1 if name == ABSENT else numbers[name] for name in names], np.int32)
+
+
+def _signature(graph: Graph, numbers: Mapping[str, int]) -> Any:  # noqa: ANN401
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+    signature.inputs = [_row(name, numbers[name]) for name in graph.inputs]
+    signature.outputs = [_row(name, numbers[name]) for name in graph.outputs]
+    return signature
+
+
+def _row(name: str, number: int) -> Any:  # noqa: ANN401
+    row = schema.TensorMapT()
+    row.name, row.tensorIndex = name.encode(), number
+    return row

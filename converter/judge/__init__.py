@@ -1,0 +1,1 @@
+"""Judging: any models against one reference, on images that made neither."""

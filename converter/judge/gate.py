@@ -1,0 +1,238 @@
+"""The gate: how far a model may see otherwise than the one that it was made of.
+
+Without labels it may do no more harm than a few times what the reference does to itself when the
+image moves by a quarter of a pixel: that is what anyone's camera does to it all day.
+Fitted by `scripts/gate_table`, whose table docs/accuracy.md holds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from converter.judge.bill import SEGMENTATION
+from edge.evaluation.bootstrap import interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from converter.judge.bill import Bill, HeadRow, Loss
+
+# Times the noise floor that the distance may be, of boxes and of masks.
+TOLERANCE, MASK_TOLERANCE = 2.4, 1.2
+# A floor below it is taken for it: measured on a few dozen objects it may be anything.
+LEAST_FLOOR = 0.02
+# Share of the draws of images that must lie beyond what is allowed for a refusal.
+REFUSING_SHARE = 0.5
+# Share that must lie within for an attempt to be taken: it will be judged on other images.
+SURE_SHARE = 0.75
+# What the reference must be sure of for a pass to be proven; of masks, images with some.
+LEAST_OBJECTS = 50
+LEAST_MASKS = 20
+# mAP50-95 or mean IoU that may be lost where labels tell.
+ACCURACY_LOSS = 0.005
+# Of a distance: the share of its mAP50-95 that a detector loses with it.
+RELATIVE_LOSS = 0.7
+# More images than that will not be had for one more word of proof.
+MOST_IMAGES = 10_000
+
+Value = Literal["passes", "passes, not proven", "refused"]
+PASSES: Value = "passes"
+UNPROVEN: Value = "passes, not proven"
+REFUSED: Value = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a model may lose against its reference.
+
+    Attributes:
+        tolerance: Times the noise floor that its distance may be; `None` is that of its head.
+        accuracy_loss: Most mAP50-95 or mean IoU that it may lose, where labels are given.
+    """
+
+    tolerance: float | None = None
+    accuracy_loss: float = ACCURACY_LOSS
+
+    def times(self, head: str) -> float:
+        """Return how many times the noise floor are allowed for this kind of head."""
+        if self.tolerance is not None:
+            return self.tolerance
+        return MASK_TOLERANCE if head == SEGMENTATION else TOLERANCE
+
+    def limit(self, bill: Bill) -> float:
+        """Return the greatest distance allowed."""
+        return self.times(bill.head) * max(bill.likeness.floor, LEAST_FLOOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate says.
+
+    Attributes:
+        value: Only `refused` keeps a model from being delivered.
+        reasons: Sentences.
+    """
+
+    value: Value
+    reasons: tuple[str, ...]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the model is not to be delivered."""
+        return self.value == REFUSED
+
+    def __str__(self) -> str:
+        return f"{self.value}: {'; '.join(self.reasons)}"
+
+
+def judge(bill: Bill, budget: Budget) -> Verdict:
+    """Return the verdict: by labels where they can tell, else by the noise floor.
+
+    A model that the floor refuses does not pass because labels of few images cannot tell.
+    """
+    like = bill.likeness
+    if not like.objects:
+        return Verdict(REFUSED, (_blindness(bill),))
+    unlabelled = _by_floor(bill, budget)
+    found = unlabelled
+    if bill.judged:
+        labelled = [_by_labels(row, budget) for row in bill.judged]
+        reasons = tuple(reason for one in labelled for reason in one.reasons)
+        values = {one.value for one in labelled}
+        if REFUSED in values:
+            return Verdict(REFUSED, reasons)
+        if values == {PASSES}:
+            found = Verdict(PASSES, reasons)
+        else:
+            value = REFUSED if unlabelled.is_refused else UNPROVEN
+            found = Verdict(value, (*reasons, *unlabelled.reasons))
+    least = LEAST_MASKS if bill.head == SEGMENTATION else LEAST_OBJECTS
+    if found.value == PASSES and like.objects < least:
+        what = "masks of more than one class" if bill.head == SEGMENTATION else "detections"
+        few = f"only {like.objects} {what} to judge by, of fewer than {least} nothing is proven"
+        return Verdict(UNPROVEN, (*found.reasons, few))
+    return found
+
+
+def drawn_excess(bill: Bill, budget: Budget) -> NDArray[np.float64]:
+    """Return by how much each draw's distance exceeds what is allowed; the whole set's is first.
+
+    Returns:
+        `(1 + B,)`, below 0 where it does not.
+    """
+    like = bill.likeness
+    rows = np.vstack([[like.distance, like.floor], like.draws])  # (1 + B, 2)
+    excess: NDArray[np.float64] = rows[:, 0] - budget.times(bill.head) * np.maximum(
+        rows[:, 1], LEAST_FLOOR
+    )
+    return excess
+
+
+def is_good_enough(bill: Bill, budget: Budget) -> bool:
+    """Return whether a model is likely to pass on other images, as far as these can tell.
+
+    By images that show nothing, nothing can be told.
+    """
+    if not bill.likeness.objects:
+        return True
+    excess = drawn_excess(bill, budget)
+    return bool(excess[0] <= 0 and np.mean(excess <= 0) >= SURE_SHARE)
+
+
+def estimate(bill: Bill) -> str:
+    """Return what the distance means in words; empty where that is not known."""
+    like = bill.likeness
+    if bill.head == SEGMENTATION or math.isnan(like.distance):
+        return ""
+    share = RELATIVE_LOSS * like.distance
+    return (
+        f"about {share:.0%} of its mAP50-95 lost ({100 * share * 0.3:.1f} points of a model at "
+        "0.30), as far as that can be told without labels"
+    )
+
+
+def _by_floor(bill: Bill, budget: Budget) -> Verdict:
+    like, limit, times = bill.likeness, budget.limit(bill), budget.times(bill.head)
+    drawn = drawn_excess(bill, budget)
+    over = float(drawn[0])
+    low, high = interval(drawn)
+    said = (
+        f"its distance from the float model is {like.distance:.3f}, "
+        f"{'more than' if over > 0 else 'within'} the {limit:.3f} that are allowed, "
+        f"{times:g} times the float model's own noise"
+    )
+    if over > 0 and np.mean(drawn > 0) >= REFUSING_SHARE:
+        return Verdict(REFUSED, (said,))
+    if high <= 0:
+        return Verdict(PASSES, (said,))
+    half = (high - low) / 2
+    return Verdict(UNPROVEN, (f"{said}; {_more(len(bill.images), abs(over), half)}",))
+
+
+def _by_labels(row: Loss, budget: Budget) -> Verdict:
+    allowed = budget.accuracy_loss
+    over = -row.difference - allowed
+    low, high = -row.interval[1] - allowed, -row.interval[0] - allowed
+    said = (
+        f"{row.metric} changes by {row.difference:+.4f} [{row.interval[0]:+.4f}, "
+        f"{row.interval[1]:+.4f}] on {row.images} labelled images, {-allowed:+.4f} is allowed"
+    )
+    if low > 0:
+        return Verdict(REFUSED, (said,))
+    if high <= 0:
+        return Verdict(PASSES, (said,))
+    more = _more(row.images, abs(over), (high - low) / 2)
+    return Verdict(UNPROVEN, (f"{said}; {more}",))
+
+
+def _more(count: int, gap: float, width: float) -> str:
+    """Return how many images more would shrink half an interval to what is missing."""
+    wanted = count * (width / gap) ** 2 if gap > 0 else math.inf
+    if wanted > MOST_IMAGES:
+        return "it lies so near the limit that no number of images will decide"
+    return f"some {max(1, round(wanted) - count)} more images would decide that"
+
+
+def _blindness(bill: Bill) -> str:
+    if bill.head == SEGMENTATION:
+        seen = "a mask of one class"
+    else:
+        seen = "no detection above the score threshold"
+    return (
+        f"the float model sees nothing: expected objects, found {seen} on each of the "
+        f"{len(bill.images)} images; check --range or --mean/--std, --input (colour order) and "
+        "--labels, and that the images show what it knows"
+    )
+
+
+def head_json(row: HeadRow) -> dict[str, Any]:
+    """Return one output's figures ready for JSON, which has no infinity: no noise is `null`."""
+    return {**asdict(row), "snr_db": row.snr_db if math.isfinite(row.snr_db) else None}
+
+
+def as_json(bill: Bill, budget: Budget) -> dict[str, Any]:
+    """Return the bill and its verdict ready for JSON."""
+    found = judge(bill, budget)
+    like = bill.likeness
+    return {
+        "head": bill.head,
+        "reference_bytes": bill.reference_bytes,
+        "candidate_bytes": bill.candidate_bytes,
+        "heads": [head_json(row) for row in bill.heads],
+        "images": len(bill.images),
+        "objects": like.objects,
+        "distance": None if math.isnan(like.distance) else like.distance,
+        "floor": None if math.isnan(like.floor) else like.floor,
+        "limit": None if math.isnan(like.floor) else budget.limit(bill),
+        "matched": bill.matched,
+        "expected": bill.expected,
+        "extra": bill.extra,
+        "accuracy": [asdict(row) for row in bill.accuracy],
+        "verdict": found.value,
+        "reasons": list(found.reasons),
+        "estimate": estimate(bill),
+    }

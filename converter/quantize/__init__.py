@@ -1,0 +1,1 @@
+"""From float to int8: recipes, ranges, repairs of the weights, two quantisers."""

@@ -1,0 +1,106 @@
+"""What a float model showed on its calibration set, each thing observed once for all attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from calibration.observe import Tallies, TappedModel, watch
+from converter.quantize.repairs.adaptive_rounding import observe_covariances, round_weights
+from converter.quantize.repairs.bias_correction import ChannelMeans
+from converter.quantize.repairs.equalisation import equalise, observe_peaks
+
+if TYPE_CHECKING:
+    from calibration.dataset import ImageSet
+    from calibration.ranges import Range
+    from converter.quantize.repairs.adaptive_rounding import Covariances
+    from converter.quantize.repairs.bias_correction import Means
+    from edge.model.model_file import ModelFile
+    from edge.terminal.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one run on each image shows: all that most recipes need."""
+
+    tallies: Tallies
+    means: Means
+    pinned: dict[str, Range]
+
+
+class Observations:
+    """A float model and its equalised twin, and what their tensors held, as it is asked for.
+
+    Args:
+        file: The float model.
+        images: The calibration set.
+        progress: Called with (images run, images to run), from the start for each observation.
+    """
+
+    def __init__(
+        self, file: ModelFile, images: ImageSet, *, progress: Progress | None = None
+    ) -> None:
+        self.file = file
+        self.images = images
+        self.progress = progress
+        self._twin: bytes | None = None
+        # Of the float model, and of its twin.
+        self._seen: dict[bool, _Seen] = {}
+        self._ranges: dict[tuple[str, bool], dict[str, Range]] = {}
+        self._covariances: dict[bool, Covariances] = {}
+        self._rounded: dict[tuple[bool, frozenset[str]], bytes] = {}
+
+    def flatbuffer(self, *, equalised: bool) -> bytes:
+        """Return the float model, or its equalised twin."""
+        if not equalised:
+            return self.file.flatbuffer
+        if self._twin is None:
+            peaks = observe_peaks(
+                self.file.flatbuffer,
+                self.images,
+                self.file.description.input,
+                progress=self.progress,
+            )
+            self._twin = equalise(self.file.flatbuffer, peaks)
+        return self._twin
+
+    def ranges(self, calibrator: str, *, equalised: bool) -> dict[str, Range]:
+        """Return the range of each tensor."""
+        key = (calibrator, equalised)
+        if key not in self._ranges:
+            seen = self._watch(equalised=equalised)
+            self._ranges[key] = seen.tallies.ranges(calibrator, pinned=seen.pinned)
+        return self._ranges[key]
+
+    def means(self, *, equalised: bool) -> Means:
+        """Return the mean of each channel of each tensor."""
+        return self._watch(equalised=equalised).means
+
+    def _watch(self, *, equalised: bool) -> _Seen:
+        """Return what every recipe needs, of one run on each image."""
+        if equalised not in self._seen:
+            model = TappedModel(self.flatbuffer(equalised=equalised), self.file.description.input)
+            tallies, means = Tallies(), ChannelMeans()
+            watch(model, self.images, (tallies, means), progress=self.progress)
+            self._seen[equalised] = _Seen(tallies, means.means(), model.pinned())
+        return self._seen[equalised]
+
+    def covariances(self, *, equalised: bool) -> Covariances:
+        """Return the covariance of what each convolution multiplies with its weights."""
+        if equalised not in self._covariances:
+            self._covariances[equalised] = observe_covariances(
+                self.flatbuffer(equalised=equalised),
+                self.images,
+                self.file.description.input,
+                progress=self.progress,
+            )
+        return self._covariances[equalised]
+
+    def rounded(self, *, equalised: bool, skip: frozenset[str]) -> bytes:
+        """Return the model with its weights rounded together, but for those of the ops to skip."""
+        key = (equalised, skip)
+        if key not in self._rounded:
+            covariances = self.covariances(equalised=equalised)
+            before = self.flatbuffer(equalised=equalised)
+            self._rounded[key] = round_weights(before, covariances, skip=skip)
+        return self._rounded[key]

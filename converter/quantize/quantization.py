@@ -1,0 +1,128 @@
+"""Calibrate and quantise a float model file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from calibration.image_sets import DIGITS
+from converter import export
+from converter.quantize.islands import kept_float_names
+from converter.quantize.observations import Observations
+from converter.quantize.quantize import TOOLS, Quantized, quantize, saturate_scores
+from converter.quantize.recipe import recipe_names
+from converter.quantize.repairs.bias_correction import correct_biases
+from edge.decode.ssd import SsdHead
+from edge.errors import ModelError
+from edge.model.model_file import ModelFile
+from edge.model.readers.manifest import Calibration, ImageDigests
+from edge.terminal.version import versions
+
+if TYPE_CHECKING:
+    from calibration.dataset import ImageSet
+    from calibration.ranges import Range
+    from converter.quantize.recipe import Recipe
+    from edge.terminal.progress import Progress
+
+
+def quantize_file(
+    file: ModelFile, images: ImageSet, recipe: Recipe, *, progress: Progress | None = None
+) -> ModelFile:
+    """Return the quantised model file, its manifest saying how it was made.
+
+    The same file, images and recipe give the same bytes.
+
+    Raises:
+        ModelError: The model is not a float model, or an op cannot be quantised.
+        SourceError: An image cannot be read.
+    """
+    refuse_quantized(file)
+    return quantize_observed(Observations(file, images, progress=progress), recipe)
+
+
+def quantize_observed(observations: Observations, recipe: Recipe) -> ModelFile:
+    """Return the quantised model file of what was observed; as `quantize_file`."""
+    file = observations.file
+    is_equalised = "equalisation" in recipe.repairs
+    ranges = {}
+    if recipe.needs_ranges:
+        ranges = observations.ranges(recipe.calibrator, equalised=is_equalised)
+    repaired = _repaired(observations, recipe)
+    made = quantize(repaired, _with_floor(file, ranges, recipe), recipe, path=file.path)
+    return _described(file, made, images=observations.images, recipe=recipe)
+
+
+def _repaired(observations: Observations, recipe: Recipe) -> bytes:
+    """Return the float model after the recipe's repairs, in the only order that makes sense.
+
+    Equalisation changes what there is to round, and bias correction makes up for the rounding.
+    """
+    is_equalised = "equalisation" in recipe.repairs
+    before = observations.flatbuffer(equalised=is_equalised)
+    file = observations.file
+    kept = kept_float_names(file.flatbuffer, recipe, file.path)
+    rounded = before
+    if "adaptive_rounding" in recipe.repairs:
+        rounded = observations.rounded(equalised=is_equalised, skip=kept)
+    if "bias_correction" not in recipe.repairs:
+        return rounded
+    means = observations.means(equalised=is_equalised)
+    return correct_biases(before, means, rounded=rounded, skip=kept)
+
+
+def refuse_quantized(file: ModelFile) -> None:
+    """Refuse a model that is quantised already.
+
+    Raises:
+        ModelError: It is.
+    """
+    recipe = file.own_manifest().provenance.recipe
+    if file.own_manifest().calibration is not None or recipe in recipe_names():
+        raise ModelError(
+            f"{file.path}: expected a float model, found one that is quantised already "
+            f"({recipe}); give the float model that it was made of"
+        )
+
+
+def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> dict[str, Range]:
+    head = file.description.head
+    if not recipe.needs_ranges or not isinstance(head, SsdHead) or head.activation != "sigmoid":
+        return ranges
+    return saturate_scores(ranges, file.description.outputs["scores"], floor=recipe.score_floor)
+
+
+def digests(images: ImageSet, *, named: bool = True) -> ImageDigests:
+    """Return what the manifest says of a set of images; of each one only where `named`."""
+    contents = tuple(content[:DIGITS] for content in images.contents) if named else ()
+    return ImageDigests(digest=images.digest, images=len(images.paths), contents=contents)
+
+
+def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
+    before = file.own_manifest().provenance
+    tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    steps = (*(before.steps or (before.changes,)), made.describe(recipe))
+    provenance = before.model_copy(
+        update={
+            "recipe": recipe.name,
+            "seed": images.seed,
+            "tools": dict(sorted(tools.items())),
+            "changes": "; ".join(steps),
+            "steps": steps,
+        }
+    )
+    calibration = Calibration(
+        digest=images.digest,
+        images=len(images.paths),
+        seed=images.seed,
+        method=recipe.calibrator,
+    )
+    manifest = file.own_manifest().model_copy(
+        update={
+            "provenance": provenance,
+            "calibration": calibration if recipe.needs_ranges else None,
+            "image_sets": {"calibrate": digests(images)} if recipe.needs_ranges else {},
+        }
+    )
+    return export.sealed(
+        ModelFile.of(file.path, made.flatbuffer, manifest, anchors=file.description.anchors),
+        manifest,
+    )

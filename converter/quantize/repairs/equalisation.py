@@ -1,0 +1,118 @@
+"""Bring the channels of a tensor to like ranges, so that one scale serves them all.
+
+Per-tensor int8 gives every channel the step that the widest one needs. Where nothing but sums,
+poolings, paddings, ReLUs or leaky ReLUs lie between convolutions, a channel may be multiplied by
+any factor > 0 that the next convolution divides out again: the function stays exactly what it was.
+ReLU6 lets no factor pass, and is left alone: what is equalised of MobileNetV2 are its linear
+bottlenecks and their sums.
+
+Source: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction",
+section 4.1, there from the weights' ranges, pair by pair. Weights have a scale for each output
+channel here, so the activations' ranges on the calibration set are what there is to gain.
+
+Measured on a portrait U-Net on MobileNetV3, whose first channels peak at 2 and at 165 before a
+padding: int8 keeps a mean mask IoU of 0.942 instead of 0.812 (20 photographs of people).
+
+Measured on SSDLite-MobileNetV2, two draws of 48 images: what rounding the linear tensors adds to
+the squared error of the boxes falls by 2.8 dB, the error of all activations by 2 dB.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibration.observe import TappedModel
+from converter import flatbuffer as fb
+from converter.quantize.repairs.channels import Channels, peaks_by_set
+from converter.quantize.repairs.weights import convolutions, set_convolution_inplace
+from edge.capture.images import load_image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from calibration.dataset import ImageSet
+    from edge.model.description import InputTransform
+    from edge.terminal.progress import Progress
+
+    Peaks = dict[str, NDArray[np.float64]]
+
+# Of a channel's range in its factor. 1 makes all channels alike, which is best for activations;
+# but the next weights then differ as much as the channels did, and they have one scale for all of
+# their inputs. Measured: 0.5, 0.75 and 1 lie within 0.3 dB, 0.75 is best for both together.
+STRENGTH = 0.75
+# A channel that was silent on the calibration set may speak later: no factor beyond this.
+MAX_FACTOR = 1000.0
+
+
+def observe_peaks(
+    flatbuffer: bytes,
+    images: ImageSet,
+    transform: InputTransform,
+    *,
+    progress: Progress | None = None,
+) -> Peaks:
+    """Return the greatest absolute value of each channel (last axis) of each computed tensor."""
+    model = TappedModel(flatbuffer, transform)
+    peaks: Peaks = {}
+    for done, path in enumerate(images.paths, start=1):
+        for name, values in model.run(load_image(path)):
+            if values.ndim == 0 or not values.size:
+                continue
+            rows = values.reshape(-1, values.shape[-1])
+            found = np.maximum(rows.max(axis=0), -rows.min(axis=0)).astype(np.float64)  # (C,)
+            peaks[name] = np.maximum(peaks[name], found) if name in peaks else found
+        if progress:
+            progress(done, len(images.paths))
+    return peaks
+
+
+def equalise(flatbuffer: bytes, peaks: Peaks) -> bytes:
+    """Return the same function as another float model, whose channels are more alike.
+
+    Args:
+        flatbuffer: The float model.
+        peaks: Greatest absolute value of each channel, by tensor name.
+    """
+    model = fb.unpack(flatbuffer)
+    layers = list(convolutions(model))
+    tensors = model.subgraphs[0].tensors
+    channels = Channels(model, {id(layer.op) for layer in layers})
+    names = {index: tensors[index].name.decode() for index in channels.sets}
+    known = {index: peaks[name] for index, name in names.items() if name in peaks}
+    factors = _factors(channels, known)
+    for layer in layers:
+        before, after = (
+            np.array([factors.get(number, 1.0) for number in channels.sets[int(index)].tolist()])
+            for index in (layer.op.inputs[0], layer.op.outputs[0])
+        )
+        if (before == 1).all() and (after == 1).all():
+            continue
+        if layer.is_depthwise:
+            gain = np.repeat(before, len(after) // len(before)) / after  # (C,)
+        else:
+            parts = before.reshape(-1, layer.weights.shape[3])  # (groups, I)
+            gain = np.repeat(parts, len(after) // len(parts), axis=0)[:, None, None, :]
+            gain = gain / after[:, None, None, None]  # (O, 1, 1, I)
+        set_convolution_inplace(model, layer, weights=layer.weights * gain, bias=layer.bias / after)
+    return fb.pack(model)
+
+
+def _factors(channels: Channels, peaks: dict[int, NDArray[np.float64]]) -> dict[int, float]:
+    """Return what each free set's values are divided by; 1 is left out.
+
+    Sets that meet in one tensor are weighed against its widest; the widest of them keeps 1.
+    """
+    ranges = peaks_by_set(channels, peaks)
+    widest: dict[int, float] = {}
+    for index in peaks:
+        numbers = [number for number in channels.sets[index].tolist() if number in ranges]
+        top = max((ranges[number] for number in numbers), default=0.0)
+        for number in numbers:
+            widest[number] = max(widest.get(number, 0.0), top)
+    return {
+        number: max(value / widest[number], 1 / MAX_FACTOR) ** STRENGTH
+        for number, value in ranges.items()
+        if number not in channels.held and widest[number] > 0
+    }

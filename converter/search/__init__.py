@@ -1,0 +1,1 @@
+"""What to try where the first recipe is not good enough."""

@@ -1,0 +1,156 @@
+"""What was tried to quantise a model, judged on the images to choose by, and what to prefer."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from converter.inspect_graph import read_tables
+from converter.judge.gate import is_good_enough
+from converter.judge.verify import compare, observe
+from converter.quantize.quantization import quantize_observed
+from converter.search.auto_repair import free_repairs, kept_layers, search_fewest
+from converter.search.sensitivity import layer_errors
+from edge.errors import ModelError
+from edge.terminal.progress import bar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from converter.judge.bill import Bill
+    from converter.judge.gate import Budget
+    from converter.judge.verify import Reference
+    from converter.quantize.observations import Observations
+    from converter.quantize.recipe import Recipe
+    from edge.model.model_file import ModelFile
+
+# Of draws of the images to choose by; each takes 3 ms.
+RESAMPLES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way that was tried to quantise the model.
+
+    Attributes:
+        what: It differs in from the recipe asked for, a clause for people.
+        recipe: That made it.
+        bill: Of its result on the images to choose by; `None` where it cannot be made.
+        fault: Why it is not good enough, or why there is none; empty where it is.
+        elapsed_s: Of quantising and comparing it.
+    """
+
+    what: str
+    recipe: Recipe
+    bill: Bill | None
+    fault: str
+    elapsed_s: float
+
+    @property
+    def figure(self) -> str:
+        """What it was chosen by, in words; or why there is nothing to choose."""
+        return self.fault if self.bill is None else f"distance {self.bill.likeness.distance:.3f}"
+
+
+def merit(attempt: Attempt) -> tuple[bool, int, float]:
+    """Return what to prefer: what is good enough, the fewest layers float; else the nearest."""
+    if attempt.bill is None:
+        return False, 0, -math.inf
+    is_fine = not attempt.fault
+    kept = len(attempt.recipe.keep_float.names) if is_fine else 0
+    distance = attempt.bill.likeness.distance
+    return is_fine, -kept, -1.0 if math.isnan(distance) else -distance
+
+
+class Trials:
+    """All attempts at one model, and what they made.
+
+    Args:
+        observations: Of the float model.
+        images: To choose by, the more the surer.
+        budget: What is allowed.
+
+    Attributes:
+        attempts: In the order in which they were run.
+        files: What each made; of one that failed, what the first made.
+    """
+
+    def __init__(
+        self, observations: Observations, images: tuple[Path, ...], budget: Budget
+    ) -> None:
+        self.observations = observations
+        self.attempts: list[Attempt] = []
+        self.files: list[ModelFile] = []
+        self._images = images
+        self._budget = budget
+        self._reference: Reference | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the last attempt is good enough."""
+        return not self.attempts[-1].fault
+
+    @property
+    def best(self) -> int:
+        """The index of the attempt to deliver: the one that is good enough, or comes nearest."""
+        return max(range(len(self.attempts)), key=lambda index: merit(self.attempts[index]))
+
+    def run(self, what: str, recipe: Recipe) -> bool:
+        """Quantise and compare once more; return whether that is good enough."""
+        started = time.monotonic()
+        try:
+            with bar("observe") as self.observations.progress:
+                file = quantize_observed(self.observations, recipe)
+        except ModelError as error:
+            # Without a first result there is nothing to deliver, and nothing to repair.
+            if not self.attempts:
+                raise
+            elapsed_s = time.monotonic() - started
+            self._add(Attempt(what, recipe, None, str(error), elapsed_s), self.files[0])
+            return False
+        bill = self._compare(file)
+        fault = self._fault(bill)
+        self._add(Attempt(what, recipe, bill, fault, time.monotonic() - started), file)
+        return not fault
+
+    def repair(self, recipe: Recipe) -> None:
+        """Try other ways, the cheapest on the board first, until one is good enough.
+
+        Other calibrators and repairs of the weights, then the worst layers kept float, the fewest
+        that do.
+        """
+        for what, other in free_repairs(recipe):
+            if self.run(what, other):
+                return
+        file, best = self.files[self.best], self.attempts[self.best].recipe
+        observed = self.observations
+        twin = observed.flatbuffer(equalised="equalisation" in best.repairs)
+        with bar("layers", unit="layers") as progress:
+            errors = layer_errors(
+                observed.file, file, observed.images.paths, twin=twin, progress=progress
+            )
+        tables = read_tables(observed.file.flatbuffer, observed.file.path)
+        steps = kept_layers(best, tables, errors)
+        search_fewest(len(steps), lambda count: self.run(*steps[count - 1]))
+
+    def _compare(self, file: ModelFile) -> Bill:
+        if self._reference is None:
+            with bar("noise") as progress:
+                self._reference = observe(
+                    self.observations.file, self._images, moves=1, progress=progress
+                )
+        with bar("compare") as progress:
+            (bill,) = compare(self._reference, [file], resamples=RESAMPLES, progress=progress)
+        return bill
+
+    def _fault(self, bill: Bill) -> str:
+        if is_good_enough(bill, self._budget):
+            return ""
+        limit = self._budget.limit(bill)
+        return f"its distance is {bill.likeness.distance:.3f}, surely below {limit:.3f} is wanted"
+
+    def _add(self, attempt: Attempt, file: ModelFile) -> None:
+        self.attempts.append(attempt)
+        self.files.append(file)

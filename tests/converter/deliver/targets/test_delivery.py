@@ -1,0 +1,174 @@
+"""Files for other accelerators as a user asks for them: names, manifests, what is refused."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from float_tflite_models import FloatModel, conv
+from reference import bright_net
+
+from converter import export
+from converter.cli.command import main
+from converter.deliver.targets.onnx_manifest import read_onnx_manifest
+from edge.decode.segmentation import SegmentationHead
+from edge.errors import ModelError
+from edge.model import model_file
+from edge.model.default import default_model_path
+from edge.model.description import InputTransform
+from edge.model.loaded import load_model
+from edge.model.model_file import ModelFile
+from edge.model.readers.manifest import Manifest, Provenance
+from edge.terminal.command import DONE, FAILED, MISUSED
+
+SIDE = 16
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for number in range(4):
+        coarse = random.integers(0, 256, (4, 4, 3), np.uint8)
+        image = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def float_model(tmp_path_factory):
+    """Return the path of a float segmenter: two convolutions and a resize."""
+    model = FloatModel((1, SIDE, SIDE, 3))
+    model.then(
+        "PAD", (model.last, model.whole(0, 0, 0, 0, 0, 0, 0, 1, shape=(4, 2))), (1, SIDE, SIDE, 4)
+    )
+    conv(model, shape=(1, SIDE, SIDE, 6))
+    head = (model.last, model.weights(3, 1, 1, 6), model.weights(3))
+    model.then("CONV_2D", head, (1, SIDE, SIDE, 3), "Conv2DOptions", strideH=1, strideW=1)
+    described = Manifest(
+        name="tiny",
+        input=InputTransform(
+            size_wh=(SIDE, SIDE), color="rgb", mean=(0, 0, 0), std=(255, 255, 255), resize="stretch"
+        ),
+        outputs={"classes": "output"},
+        head=SegmentationHead(activation="softmax"),
+        labels=("sky", "sea", "land"),
+        provenance=Provenance(
+            source="a test", license="CC0", changes="none", recipe="float32", seed=0, tools={}
+        ),
+    )
+    path = tmp_path_factory.mktemp("float") / "tiny.tflite"
+    file = ModelFile.of(path, model.flatbuffer(), described, anchors=None)
+    export.write(export.sealed(file, described), path)
+    return path
+
+
+def test_files_for_gpu_and_tensorrt_carry_the_manifest(float_model, images, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    stem = tmp_path / "my"
+    words = ["export", str(float_model), "--gpu", "--tensorrt", "--images", str(images)]
+
+    assert main([*words, "-o", str(stem)]) == DONE
+
+    out = capsys.readouterr().out
+    gpu = model_file.read(tmp_path / "my.gpu.tflite")
+    assert gpu.manifest.provenance.recipe == "float16"
+    assert load_model(gpu).spec.input.dtype == np.float32
+    onnx_file = read_onnx_manifest(tmp_path / "my.qdq.onnx")
+    assert onnx_file.manifest.labels == gpu.description.labels == ("sky", "sea", "land")
+    assert onnx_file.manifest.calibration.images == 4
+    assert "classes cosine 0.99" in out
+    first = (tmp_path / "my.qdq.onnx").read_bytes()
+    assert main([*words, "-o", str(stem)]) == DONE
+    assert (tmp_path / "my.qdq.onnx").read_bytes() == first
+
+
+@pytest.mark.parametrize("kept", [0, 100, -40, -1])
+def test_a_damaged_onnx_file_is_refused(float_model, images, tmp_path, kept):
+    pytest.importorskip("onnxruntime")
+    words = ["export", str(float_model), "--tensorrt", "--images", str(images)]
+    assert main([*words, "-o", str(tmp_path / "my")]) == DONE
+    path = tmp_path / "my.qdq.onnx"
+    path.write_bytes(path.read_bytes()[:kept])
+
+    with pytest.raises(ModelError):
+        read_onnx_manifest(path)
+
+
+def test_anchors_travel_and_a_flipped_weight_is_noticed(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from converter.deliver.targets.onnx_manifest import with_manifest  # noqa: PLC0415
+
+    file = model_file.read(default_model_path())
+    weights = onnx.numpy_helper.from_array(np.arange(4, dtype=np.float32), "w")
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], [weights]))
+    path = tmp_path / "m.onnx"
+    data = with_manifest(model, file.manifest, file.description.anchors)
+    path.write_bytes(data)
+    assert np.array_equal(read_onnx_manifest(path).anchors, file.description.anchors)
+
+    three = np.float32(3).tobytes()
+    path.write_bytes(data.replace(three, np.float32(5).tobytes(), 1))
+    with pytest.raises(ModelError, match="damaged"):
+        read_onnx_manifest(path)
+
+
+def test_the_edge_tpu_is_checked_with_and_without_its_compiler(
+    compiler, tmp_path, capsys, monkeypatch
+):
+    words = ["export", str(default_model_path()), "--edgetpu", "-o", str(tmp_path / "my")]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(words) == DONE
+    out = capsys.readouterr().out
+    assert "113 of 113 ops on the Edge TPU" in out
+    assert "Coral's own apt repository" in out
+
+    compiler("all")
+    assert main(words) == DONE
+    assert "compiled by edgetpu_compiler 16.0.384591198" in capsys.readouterr().out
+    assert model_file.read(tmp_path / "my.edgetpu.tflite").description.labels
+
+    compiler("refuse")
+    assert main(words) == FAILED
+    assert "EXP" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "expected what to make"),
+        (["--gpu"], "--gpu needs the float model"),
+        (["--tensorrt"], "--tensorrt needs the float model"),
+    ],
+    ids=["nothing", "gpu", "tensorrt"],
+)
+def test_what_an_int8_model_cannot_become_is_said(options, words, capsys):
+    assert main(["export", str(default_model_path()), *options]) == MISUSED
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--edgetpu"], "needs the int8 model"), (["--tensorrt"], "add --images DIR")],
+    ids=["edgetpu", "no images"],
+)
+def test_what_a_float_model_cannot_become_is_said(float_model, options, words, capsys):
+    assert main(["export", str(float_model), *options]) == MISUSED
+    assert words in capsys.readouterr().err
+
+
+def run_words(folder, images, *options):
+    export.write(bright_net.model_file(), folder / "float.tflite")
+    words = ["run", str(folder / "float.tflite"), "--family", "ssd", "--images", str(images)]
+    counts = ["--count", "2", "--held-back", "2", "--no-report", "--no-repair"]
+    return [*words, *counts, *options, "-o", str(folder / "my.tflite")]
+
+
+def test_run_makes_them_beside_the_model(tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    images = bright_net.write_images(tmp_path / "images", 8)[0].parent
+
+    assert main(run_words(tmp_path, images, "--gpu", "--edgetpu")) == DONE
+
+    assert "ops on the Edge TPU" in capsys.readouterr().out
+    assert model_file.read(tmp_path / "my.gpu.tflite").manifest.provenance.recipe == "float16"

@@ -1,0 +1,126 @@
+"""Each op written as ONNX computes what LiteRT does; rounding keeps to TensorRT's rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import factories
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from float_tflite_models import MODELS, FloatModel
+
+from calibration.ranges import Range
+from converter.deliver.targets.graph_ops import read_graph
+from converter.deliver.targets.onnx_ops import to_onnx
+from converter.deliver.targets.onnx_writer import symmetric_scale
+from edge.errors import ModelError
+from edge.model.model_file import ModelFile
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def graph_of(model):
+    return read_graph(ModelFile(Path("m.tflite"), model.flatbuffer(), factories.manifest(), None))
+
+
+def built(name):
+    return MODELS[name](FloatModel())
+
+
+def by_litert(model, image):
+    runtime = Interpreter(model_content=model.flatbuffer())
+    runtime.allocate_tensors()
+    runtime.set_tensor(runtime.get_input_details()[0]["index"], image)
+    runtime.invoke()
+    return runtime.get_tensor(runtime.get_output_details()[0]["index"])
+
+
+def by_onnxruntime(proto, image):
+    onnx.checker.check_model(proto, full_check=True)
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(["output"], {"input": image})[0]
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(1).normal(size=(1, 9, 8, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_op_computes_what_litert_computes(name, image):
+    model = built(name)
+    wanted = by_litert(model, image)
+
+    found = by_onnxruntime(to_onnx(graph_of(model)), image)
+
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1, np.abs(wanted).max()))
+
+
+def ranges_of(graph, peak=4.0):
+    return {tensor.name: Range(-peak / 2, peak) for tensor in graph.tensors}
+
+
+def pairs(proto):
+    """Return name of the rounded value to (scales, zero points)."""
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in proto.graph.initializer}
+    return {
+        node.input[0]: (constants[node.input[1]], constants[node.input[2]])
+        for node in proto.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["conv same", "depthwise", "transpose conv same", "fully connected"]
+)
+def test_convolutions_read_symmetric_int8_with_weights_per_channel_and_float_biases(name):
+    graph = graph_of(built(name))
+    proto = to_onnx(graph, ranges_of(graph))
+    makers = {output: node for node in proto.graph.node for output in node.output}
+    (node,) = (
+        node for node in proto.graph.node if node.op_type in ("Conv", "ConvTranspose", "Gemm")
+    )
+
+    found = pairs(proto)
+
+    assert len(found) == 2
+    assert all(zero.dtype == np.int8 and not zero.any() for _, zero in found.values())
+    sizes = sorted(scale.size for scale, _ in found.values())
+    assert sizes == [1, graph.tensors[graph.ops[-1].outputs[0]].shape[-1]]
+    assert makers[node.input[1]].op_type == "DequantizeLinear"
+    if len(node.input) > 2:
+        assert node.input[2] not in makers
+
+
+def test_the_skipped_side_of_a_residual_sum_is_rounded_and_the_convolution_is_not():
+    graph = graph_of(built("residual"))
+    proto = to_onnx(graph, ranges_of(graph))
+    makers = {output: node.op_type for node in proto.graph.node for output in node.output}
+    (add,) = (node for node in proto.graph.node if node.op_type == "Add")
+
+    assert sorted(makers[name] for name in add.input) == ["Conv", "DequantizeLinear"]
+
+
+@pytest.mark.parametrize("name", ["max pool", "concat depth", "bilinear", "relu", "reshape"])
+def test_other_ops_are_not_rounded(name):
+    graph = graph_of(built(name))
+
+    assert not pairs(to_onnx(graph, ranges_of(graph)))
+
+
+def test_the_scale_holds_the_farther_end_of_the_range():
+    assert symmetric_scale(Range(-6.35, 1.0)) == pytest.approx(6.35 / 127)
+    assert symmetric_scale(Range(0.0, 1.0)) == pytest.approx(1 / 127)
+    assert symmetric_scale(Range(0.0, 0.0)) == 1.0
+
+
+def test_an_op_without_onnx_form_is_named():
+    model = FloatModel()
+    model.then("CUMSUM", (model.last, model.whole(1)), (1, 9, 8, 4))
+
+    with pytest.raises(ModelError, match="op CUMSUM has no ONNX form"):
+        to_onnx(graph_of(model))

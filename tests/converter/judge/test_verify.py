@@ -1,0 +1,166 @@
+"""Comparing models: what the float model sees is what the other must see again."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from factories import ssd_spec, tensor
+
+from converter.judge.sight import DIAGONALS, Sight
+from converter.judge.verify import _floor, _shared_roles, _Sums, compare, observe
+from edge.decode.segmentation import SegmentationHead
+from edge.errors import ModelError
+from edge.model import model_file
+from edge.model.default import default_model_path
+from edge.model.quant import Quant
+from edge.results.detections import Detections
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return model_file.read(default_model_path())
+
+
+@pytest.fixture(scope="module")
+def scenes(root):
+    return sorted((root / "edge" / "capture" / "scenes").glob("*.jpg"))[:6]
+
+
+def test_a_model_agrees_with_itself(shipped, scenes):
+    reference = observe(shipped, scenes)
+    first, second = compare(reference, [shipped, shipped], resamples=20)
+
+    assert [first] == [second] == compare(reference, [shipped])
+    assert first.likeness.distance == pytest.approx(0, abs=1e-9)
+    assert first.likeness.objects == first.expected
+    assert first.likeness.draws.shape == (20, 2)
+    assert first.expected == first.matched > 0
+    assert [(row.role, row.snr_db, row.max_error) for row in first.heads] == [
+        ("boxes", math.inf, 0.0), ("scores", math.inf, 0.0),
+    ]  # fmt: skip
+    assert [row.path for row in first.images] == scenes
+
+
+def test_the_wrong_input_transform_makes_the_float_model_blind(shipped, scenes):
+    wrong = shipped.description.input.model_copy(update={"std": (1e6, 1e6, 1e6)})
+    blind = model_file.ModelFile.of(
+        shipped.path,
+        shipped.flatbuffer,
+        shipped.own_manifest().model_copy(update={"input": wrong}),
+        anchors=shipped.description.anchors,
+    )
+
+    (bill,) = compare(observe(blind, scenes), [blind], resamples=5)
+
+    assert bill.likeness.objects == 0
+    assert math.isnan(bill.likeness.distance)
+    assert not bill.likeness.draws.size
+    assert all(row.is_blank for row in bill.images)
+
+
+def test_the_noise_floor_is_that_of_moved_images_whose_boxes_are_moved_back(shipped, scenes):
+    reference = observe(shipped, scenes)
+    (bill,) = compare(reference, [shipped])
+
+    assert len(reference.shifted) == 4
+    assert bill.likeness.floor == reference.floor(np.arange(len(scenes))) < 0.2
+
+
+def test_fewer_moves_an_image_go_along_all_diagonals_in_turn(shipped, scenes, monkeypatch):
+    asked = []
+
+    def look_shifted(self, image, diagonals):
+        asked.append(tuple(diagonals))
+        return (self.look(image).seen,) * len(diagonals)
+
+    monkeypatch.setattr(Sight, "look_shifted", look_shifted)
+    reference = observe(shipped, [*scenes, *scenes], moves=1)
+
+    assert {len(each) for each in asked} == {len(reference.shifted)} == {1}
+    assert set(asked) == {(diagonal,) for diagonal in DIAGONALS}
+
+
+def test_what_is_seen_on_a_moved_image_is_moved_back(shipped, monkeypatch):
+    sight, centres = Sight(shipped), []
+    image = np.zeros((600, 900, 3), np.uint8)
+    image[200:260, 300:420] = 255
+
+    def centre_of_light(_, moved):
+        rows, columns = np.mgrid[: moved.shape[0], : moved.shape[1]]
+        light = moved[..., 0].astype(float)
+        centres.append([(grid * light).sum() / light.sum() for grid in (columns, rows)])
+        box = np.float32([[*centres[-1], *centres[-1]]])
+        return Detections(box, np.ones(1, np.float32), np.ones(1, np.int32))
+
+    monkeypatch.setattr(Sight, "_see", centre_of_light)
+    seen = [found.boxes[0, :2] for found in sight.look_shifted(image)]
+
+    # The input is 300x300: a quarter of a pixel is 0.75 of the image across and 0.5 down.
+    moves = np.array(centres) - [359.5, 229.5]
+    np.testing.assert_allclose(
+        moves, [[0.75, 0.5], [0.75, -0.5], [-0.75, 0.5], [-0.75, -0.5]], atol=0.05
+    )
+    np.testing.assert_allclose(seen, [[359.5, 229.5]] * 4, atol=0.05)
+
+
+def test_a_model_that_reads_other_colours_is_told_from_itself(shipped, scenes):
+    swapped = shipped.description.input.model_copy(update={"color": "bgr"})
+    other = model_file.ModelFile.of(
+        shipped.path,
+        shipped.flatbuffer,
+        shipped.own_manifest().model_copy(update={"input": swapped}),
+        anchors=shipped.description.anchors,
+    )
+
+    (bill,) = compare(observe(shipped, scenes), [other])
+
+    assert bill.heads[1].snr_db < 30
+    assert bill.images[0].expected > 0
+
+
+def test_models_with_different_outputs_are_not_compared():
+    first, second = (
+        ssd_spec(boxes=tensor("b", (1, count, 4)), scores=tensor("s", (1, count, 4)))
+        for count in (6, 7)
+    )
+
+    with pytest.raises(ModelError, match="the same outputs"):
+        _shared_roles(first, second)
+
+
+def test_class_ids_have_no_head_row():
+    spec = ssd_spec(boxes=tensor("b", (1, 6, 4)), scores=tensor("s", (1, 6, 4)))
+    argmax = replace(spec.description, head=SegmentationHead(activation="argmax"))
+    segmenter = replace(spec, description=argmax)
+
+    assert _shared_roles(spec, spec) == ["boxes", "scores"]
+    assert _shared_roles(segmenter, segmenter) == []
+
+
+def test_a_saturated_score_counts_as_the_least_that_int8_can_say():
+    spec = ssd_spec(
+        boxes=tensor("b", (1, 6, 4)), scores=tensor("s", (1, 6, 4), quant=Quant(0.5, 0))
+    )
+    floor = _floor("scores", spec)
+    sums = _Sums(floor=floor)
+
+    sums.add(np.array([-99.0, 2.0], np.float32), np.array([-64.0, 2.0], np.float32))
+
+    assert floor == -64
+    assert _floor("boxes", spec) == -math.inf
+    assert sums.row("scores").max_error == 0
+
+
+def test_cosine_and_snr_are_those_of_the_heads_as_vectors():
+    sums = _Sums(floor=-math.inf)
+
+    sums.add(np.array([3.0, 0.0], np.float32), np.array([3.0, 0.5], np.float32))
+    sums.add(np.array([0.0, 4.0], np.float32), np.array([0.0, 4.0], np.float32))
+    row = sums.row("boxes")
+
+    assert row.cosine == pytest.approx(25 / math.sqrt(25 * 25.25))
+    assert row.snr_db == pytest.approx(10 * math.log10(25 / 0.25))
+    assert row.max_error == 0.5

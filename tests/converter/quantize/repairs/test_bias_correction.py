@@ -1,0 +1,86 @@
+"""Corrected biases give the rounded weights the mean output of the float ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from reference import tiny_net
+
+from converter import flatbuffer as fb
+from converter.importers import tfjs
+from converter.lowering import lower
+from converter.quantize.repairs.bias_correction import correct_biases, mean_shift
+from converter.quantize.repairs.weights import Convolution, rounding_error
+
+pytestmark = pytest.mark.converter
+
+
+def layer(weights, kind):
+    return Convolution(None, int(kind), "x", "y", weights, np.zeros(2, np.float32))
+
+
+def test_the_shift_of_a_convolution_is_what_it_adds_on_a_flat_image():
+    error = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32)
+    mean = np.array([0.5, 1.0, 2.0, 4.0])
+
+    shift = mean_shift(layer(error, schema.BuiltinOperator.CONV_2D), error, mean)
+
+    by_hand = [
+        sum(error[o, y, x, i] * mean[i] for y in range(3) for x in range(3) for i in range(4))
+        for o in range(2)
+    ]
+    np.testing.assert_allclose(shift, by_hand, rtol=1e-5)
+
+
+def test_each_group_of_a_grouped_convolution_has_its_own_means():
+    error = np.ones((2, 1, 1, 2), np.float32)
+
+    shift = mean_shift(
+        layer(error, schema.BuiltinOperator.CONV_2D), error, np.array([1.0, 2.0, 10.0, 20.0])
+    )
+
+    np.testing.assert_allclose(shift, [3, 30])
+
+
+def test_the_shift_of_a_depthwise_convolution_follows_its_own_channel():
+    error = np.random.default_rng(1).normal(size=(1, 3, 3, 4)).astype(np.float32)
+    mean = np.array([0.5, 2.0])  # a depth multiplier of two
+
+    shift = mean_shift(layer(error, schema.BuiltinOperator.DEPTHWISE_CONV_2D), error, mean)
+
+    np.testing.assert_allclose(shift, error.sum((0, 1, 2)) * [0.5, 0.5, 2.0, 2.0], rtol=1e-6)
+
+
+def test_correction_subtracts_the_shift_from_the_bias(tiny_tfjs, tiny_weights):
+    made = lower(tfjs.read(tiny_tfjs), feed="input", fetches={"boxes": "flat"}, shape=(1, 5, 5, 3))
+    mean = np.array([1.0, 2.0, 3.0])
+    kernel = tiny_weights["kernel"].transpose(3, 0, 1, 2)  # (O, h, w, I)
+    expected = tiny_weights["bias"] - rounding_error(kernel, (1, 2, 3)).sum((1, 2)) @ mean
+
+    model = fb.unpack(correct_biases(made.flatbuffer, {"input": mean}))
+
+    graph = model.subgraphs[0]
+    (convolution,) = (op for op in graph.operators if len(op.inputs) == 3)
+    bias = model.buffers[graph.tensors[convolution.inputs[2]].buffer].data
+    found = np.frombuffer(bytes(bias), np.float32)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert (found != tiny_weights["bias"]).any()
+
+
+def test_a_layer_that_stays_float_keeps_its_bias():
+    net = tiny_net.build("RELU")
+    means = {"image": np.ones(3), "active": np.ones(8), "joined": np.ones(24)}
+
+    def biases(flatbuffer):
+        model = fb.unpack(flatbuffer)
+        return {
+            tensor.name: bytes(model.buffers[tensor.buffer].data)
+            for tensor in model.subgraphs[0].tensors
+            if tensor.name.endswith(b"/bias")
+        }
+
+    before, after = biases(net), biases(correct_biases(net, means, skip=frozenset({"boxes"})))
+
+    changed = {name for name, values in before.items() if after[name] != values}
+    assert changed == {b"stem/bias", b"deep/bias", b"logits/bias"}
