@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge.decode.segmentation import SegmentationHead
+from edge.decode.segmentation import SegmentationHead, has_threshold
 from edge.errors import ConfigError
 from edge.heads import task_of
 from edge.messages import anomaly, classes, detections, segmentation
@@ -49,7 +49,7 @@ class Task:
         describe: Of a message, the label and a few words for each thing that was seen.
         tally: Makes what counts the results of a run.
         draw: Module and function that draws a result on its image; imported when it is asked for.
-        thresholds: Which keys of `[model]` have a meaning.
+        thresholds: Which keys of `[model]` have a meaning for such a model.
     """
 
     topic: str
@@ -58,7 +58,7 @@ class Task:
     describe: Callable[[dict[str, Any]], list[tuple[str, str]]]
     tally: Callable[[Description], Tally]
     draw: tuple[str, str]
-    thresholds: frozenset[str]
+    thresholds: Callable[[Description], set[str]]
 
     def encoder(
         self, identity: Identity, description: Description, *, class_map: bool = True
@@ -86,7 +86,7 @@ TASKS = {
         describe=detections.describe,
         tally=lambda _: DetectionTally(),
         draw=("edge.draw.boxes", "draw_inplace"),
-        thresholds=frozenset({"score_threshold", "iou_threshold", "max_detections"}),
+        thresholds=lambda _: {"score_threshold", "iou_threshold", "max_detections"},
     ),
     "segmentation": Task(
         topic=segmentation.TOPIC,
@@ -97,7 +97,7 @@ TASKS = {
         describe=segmentation.describe,
         tally=lambda described: AreaTally(described.labels, background=_background(described)),
         draw=("edge.draw.masks", "draw_inplace"),
-        thresholds=frozenset({"score_threshold"}),
+        thresholds=lambda described: {"score_threshold"} if has_threshold(described) else set(),
     ),
     "classification": Task(
         topic=classes.TOPIC,
@@ -106,7 +106,7 @@ TASKS = {
         describe=classes.describe,
         tally=lambda described: ClassTally(described.labels),
         draw=("edge.draw.classes", "draw_inplace"),
-        thresholds=frozenset({"score_threshold"}),
+        thresholds=lambda _: {"score_threshold"},
     ),
     "anomaly": Task(
         topic=anomaly.TOPIC,
@@ -115,7 +115,7 @@ TASKS = {
         describe=anomaly.describe,
         tally=lambda _: AnomalyTally(),
         draw=("edge.draw.anomaly", "draw_inplace"),
-        thresholds=frozenset(),
+        thresholds=lambda _: set(),
     ),
 }
 
@@ -147,7 +147,7 @@ def refuse_thresholds(description: Description, given: Collection[str]) -> None:
     Raises:
         ConfigError: One of them has no meaning for the model's task.
     """
-    known = task_for(description).thresholds
+    known = task_for(description).thresholds(description)
     for key in sorted(set(given) - known):
         raise ConfigError(
             f"[model] {key} has no meaning for {description.name}, a model for "
