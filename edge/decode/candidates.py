@@ -83,13 +83,8 @@ class Candidates:
         is_number: NDArray[np.bool_] = np.logical_not(np.isnan(boxes).any(axis=1))
         return self._keep(is_number)
 
-    def detections(self, placement: Placement, clock: StageClock) -> Detections:
-        """Suppress, and go back to source pixels; borrowed until the next frame.
-
-        What lay wholly outside the frame has no area once it is clipped, and is dropped. The time
-        so far goes to the stage `decode`, that of this to `suppress`.
-        """
-        clock.lap("decode")
+    def suppress(self) -> int:
+        """Keep the survivors, best first; return their number."""
         self.count = self._suppressor.suppress_inplace(
             self.boxes[: self.count],
             self.scores[: self.count],
@@ -97,7 +92,16 @@ class Candidates:
             iou_threshold=self._thresholds.iou,
             max_detections=self._thresholds.max_detections,
         )
-        if self.count:
+        return self.count
+
+    def detections(self, placement: Placement, clock: StageClock) -> Detections:
+        """Suppress, and go back to source pixels; borrowed until the next frame.
+
+        What lay wholly outside the frame has no area once it is clipped, and is dropped. The time
+        so far goes to the stage `decode`, that of this to `suppress`.
+        """
+        clock.lap("decode")
+        if self.suppress():
             boxes = self.boxes[: self.count]
             placement.boxes_to_source_inplace(boxes)
             self._keep((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
