@@ -1,7 +1,9 @@
 """Candidates: what passed the threshold, best first to stay, and what suppression leaves of them.
 
 Every decoder of boxes fills these, in the order of its tensors: by grid, cell and anchor, then by
-class.
+class. Of equal scores beyond the capacity the earlier stay. A score that is NaN never passes, and
+of the best those with a box that is NaN are dropped. Nothing that is made for a frame grows with
+cells times classes, only with the candidates.
 """
 
 from __future__ import annotations

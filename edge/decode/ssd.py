@@ -122,15 +122,7 @@ class SsdDecoder:
         return self.candidates.detections(placement, clock)
 
     def find(self, tensors: Tensors) -> int:
-        """Find the candidates of one frame, and return their number.
-
-        They stand in the order of the tensors: by anchor, then by class. Of equal scores beyond the
-        capacity the earlier stay. What is NaN never passes. Nothing made here grows with anchors
-        times classes, only with the candidates.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-        """
+        """Find the candidates of one frame, as `Candidates` has them; return their number."""
         found = self.candidates
         found.count = 0
         if self._threshold is None:

@@ -55,7 +55,7 @@ class Pace:
     """
 
     base_s: float = 0.5
-    cap_s: float = 8.0
+    cap_s: float = 5.0
     refused_s: float = 10.0
     young_s: float = 30.0
     answer_s: float = 10.0
@@ -87,6 +87,7 @@ class MqttSink:
         ConfigError: The password file or the certificates can't be used.
     """
 
+    name = "mqtt"
     may_wait = False
 
     def __init__(
@@ -207,11 +208,14 @@ class MqttSink:
         connection.announce(ONLINE)
         self._outbox.renew()
         self._outbox.put(self._presence.announcement(connection.own_address))
+        is_stand_in = self._presence.is_stand_in
         while not self._is_done():
             if self._contradicted and time.monotonic() >= contradict_at:
                 self._contradicted, contradict_at = False, time.monotonic() + self._pace.correct_s
                 connection.announce(ONLINE)
-            if connection.is_idle and self._presence.takes_back(connection.age_s):
+                # Whoever said it has left, or shares the name.
+                self._outbox.put(self._presence.announcement(connection.own_address))
+            if is_stand_in and connection.is_idle and self._presence.takes_back():
                 connection.leave()
                 return
             connection.feed()

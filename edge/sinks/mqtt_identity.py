@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import socket
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,9 +49,10 @@ def client_id(device: str, *, machine_id: Path = MACHINE_ID) -> str:
 class Presence:
     """Chooses the client id, and tells others of this name that they are not alone.
 
-    Each connection is announced, and each announcement that is new is answered, so that everybody
-    hears of everybody. Who is lost young twice in a row goes on with an id of this run alone, and
-    takes the stable one back once nobody has answered for a while; that doubles each time.
+    Each connection is announced, and again when somebody has left; each announcement that is new is
+    answered, so that everybody hears of everybody. Who is lost young twice in a row goes on with an
+    id of this run alone, and takes the stable one back once nobody has answered for a while; that
+    doubles each time.
 
     Args:
         device: Its name.
@@ -69,17 +71,18 @@ class Presence:
         self._young_s = self._alone_s = young_s
         self._young_losses = 0
         self._run = secrets.token_hex(4)
-        self._connections = 0
+        self._announcements = 0
         self._said = self.announcement("")
-        # Run to the last connection of it that was heard of.
+        # Run to the last announcement of it that was heard.
         self._peers: dict[str, str] = {}
         self._has_company = False
 
     def announcement(self, address: str) -> Message:
-        """Return what a new connection says first, from this address."""
-        self._connections += 1
+        """Return what asks who else is there, from this address."""
+        self._announcements += 1
+        self._announced_at = time.monotonic()
         self._has_company = False
-        run = f"{self._run}-{self._connections}"
+        run = f"{self._run}-{self._announcements}"
         who = f"{socket.gethostname()} ({address}), process {os.getpid()}, run {run}"
         self._said = Message(presence_topic(self._device), who.encode(), policy="state")
         return self._said
@@ -87,15 +90,15 @@ class Presence:
     def hear(self, payload: bytes) -> Message | None:
         """Take in an announcement; return what to answer, if it is somebody's who has not heard."""
         who = payload.decode(errors="replace")[:MAX_PRESENCE_CHARACTERS]
-        connection = who.rpartition(" ")[2]
-        run = connection.partition("-")[0]
+        announcement = who.rpartition(" ")[2]
+        run = announcement.partition("-")[0]
         if run == self._run:
             return None
         self._has_company = True
         known = self._peers.get(run)
-        if known == connection or (known is None and len(self._peers) >= MAX_PEERS):
+        if known == announcement or (known is None and len(self._peers) >= MAX_PEERS):
             return None
-        self._peers[run] = connection
+        self._peers[run] = announcement
         if known is None:
             log.warning(
                 "mqtt: somebody else speaks as device %r too: %r; give one of the two another "
@@ -111,13 +114,18 @@ class Presence:
         elif accepted:
             is_young = fault.kind == "lost" and age_s < self._young_s
             self._young_losses = self._young_losses + 1 if is_young else 0
-            if self._young_losses >= YOUNG_LOSSES and self.client_id == self._stable:
+            if self._young_losses >= YOUNG_LOSSES and not self.is_stand_in:
                 self.client_id = f"{self._stable[:KEPT_CHARACTERS]}-{secrets.token_hex(4)}"
                 self._alone_s *= 2
 
-    def takes_back(self, age_s: float) -> bool:
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether the client id is one of this run alone."""
+        return self.client_id != self._stable
+
+    def takes_back(self) -> bool:
         """Take the stable id back once alone for long; whether a new connection is due for it."""
-        if self.client_id == self._stable or self._has_company or age_s < self._alone_s:
+        if self._has_company or time.monotonic() - self._announced_at < self._alone_s:
             return False
         self.client_id = self._stable
         self._young_losses = 0

@@ -166,7 +166,7 @@ def test_the_first_id_is_taken_back_once_alone_again(open_sink, quick, log_lines
     assert any("nobody else speaks as device 'porch'" in line for line in log_lines())
 
 
-def test_the_first_id_is_not_taken_back_while_somebody_answers(open_sink, quick):
+def test_the_first_id_is_not_taken_back_before_the_others_have_left(open_sink, quick):
     with ScriptedBroker() as broker:
         sink = open_sink(broker.port, pace=replace(quick, young_s=0.4))
         for losses in range(2):
@@ -176,3 +176,6 @@ def test_the_first_id_is_not_taken_back_while_somebody_answers(open_sink, quick)
         broker.say(PRESENCE, b"shed (192.0.2.7), process 8, run 0a0b0c0d-1")
         time.sleep(1.5)
         assert sink.connects == 3
+        broker.say(STATUS, b"offline")
+        assert eventually(lambda: sink.connects == 4)
+    assert broker.client_ids[-1] == "edge-test" != broker.client_ids[-2]

@@ -16,6 +16,7 @@ class MemorySink:
         capacity: Most messages kept.
     """
 
+    name = "memory"
     may_wait = False
 
     def __init__(self, capacity: int = 100) -> None:
@@ -30,6 +31,6 @@ class MemorySink:
         """Keep it."""
         self._kept.append(message)
 
-    def close(self, timeout_s: float) -> int:  # noqa: ARG002 - nothing is on its way
+    def close(self, timeout_s: float) -> int:
         """Return 0; what is kept stays."""
         return 0
