@@ -14,12 +14,11 @@ import numpy as np
 
 from edge import app
 from edge.benchmark.result import Missing, Setting
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
-from edge.pipeline import Behaviour, Pipeline
-from edge.publishing import Publisher
+from edge.pipeline import Behaviour, Pipeline, Publisher
 from edge.results.observation import STAGES
 from edge.sinks.jsonl import JsonlSink
 
@@ -166,13 +165,13 @@ class Rig:
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
             encoder = app.open_encoder(self.config, self._model.description)
-            recorder = Recorder(Publisher(self.config.device.name, encoder, JsonlSink(null)))
+            recorder = Recorder(Publisher(encoder, JsonlSink(null)))
             source = stack.enter_context(open_source(self._camera.source, self._camera.options))
             self.live = source.live
             capture = CaptureThread(source, self._buffers, camera=self._camera.name)
             stack.callback(capture.stop)
             pipeline = Pipeline(
-                capture, Behaviour(self._model), [recorder], cores=self._cores.interpreter
+                Turns([capture]), Behaviour(self._model), [recorder], cores=self._cores.interpreter
             )
             capture.start()
             return _run_for(pipeline, recorder, duration_s)

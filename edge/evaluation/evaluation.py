@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.clock import StageClock
+from edge.frame import StageClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

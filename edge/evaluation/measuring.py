@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.benchmark.spread import interval
-from edge.capture.opencv import silence_opencv
+from edge.capture.source import silence_opencv
 from edge.errors import ModelError, SourceError
 from edge.evaluation.bootstrap import bootstrap
 from edge.evaluation.box_run import BoxRun

@@ -219,7 +219,7 @@ def test_a_foreign_model_is_judged_by_the_description_of_a_user(options, file, t
     described = file.description
     tables = {
         "model": {"name": "foreign", "labels": described.labels},
-        "input": described.input.model_dump(mode="json"),
+        "input": described.input.plain(),
         "outputs": dict(described.outputs),
         "head": {"kind": "ssd", "anchors": "anchors.npy"},
     }
