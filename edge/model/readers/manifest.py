@@ -2,6 +2,12 @@
 
 A FlatBuffer is read from its start and a zip from its end, so one file is both: LiteRT ignores the
 zip, and `zipfile` the FlatBuffer. Reading costs 0.6 ms, and the description can't get lost.
+
+The schema version says what a reader must understand to decode. It is raised for that only: a board
+that is updated once a year must run what a newer converter makes. So facts for people (fields of
+the manifest itself or of its provenance) may come without a new version, and a reader passes over
+those that it does not know; of the input, the head and all else it refuses them. Version 2 has the
+fields of 1 and two more, `image_sets` and `provenance.steps`, which readers of 1 refused.
 """
 
 from __future__ import annotations
@@ -29,7 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
+READ_VERSIONS = (1, SCHEMA_VERSION)
 MANIFEST_MEMBER = "manifest.json"
 ANCHORS_MEMBER = "anchors.npy"
 # The oldest date a zip can hold: the same bytes on every day.
@@ -110,7 +117,7 @@ class Manifest(Record):
         image_sets: Of `train`, `calibrate`, `select` and `judge`, those that are known.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: Text
     digest: Text = ""
     input: InputTransform
@@ -221,11 +228,13 @@ def _remedy(data: bytes) -> str:
 def _parse_manifest(path: Path, text: bytes) -> Manifest:
     fields: Any = json.loads(text)
     version = fields.get("schema_version") if isinstance(fields, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in READ_VERSIONS:
         raise ModelError(
             f"{path}: its manifest has schema version {version}, this edge-vision reads "
-            f"{SCHEMA_VERSION}; update edge-vision, or convert the model again"
+            f"{' and '.join(map(str, READ_VERSIONS))}; update edge-vision, or convert the model "
+            "again"
         )
+    fields = _as_current(fields)
     try:
         return Manifest.model_validate(fields)
     except ValidationError as error:
@@ -233,6 +242,18 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
         )
         raise ModelError(f"{path}: its manifest is wrong: {faults}; convert it again") from error
+
+
+def _as_current(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest of any version as one of the current, without facts that it knows not."""
+    if fields["schema_version"] == 1:
+        return fields | {"schema_version": SCHEMA_VERSION}
+    known = {name: fields[name] for name in fields if name in Manifest.__annotations__}
+    if isinstance(facts := known.get("provenance"), dict):
+        known["provenance"] = {
+            name: facts[name] for name in facts if name in Provenance.__annotations__
+        }
+    return known
 
 
 def _read_anchors(path: Path, archive: zipfile.ZipFile) -> NDArray[np.float32] | None:

@@ -206,10 +206,25 @@ def test_a_bomb_that_lies_about_its_size_is_refused(read):
         read(bytes(bomb))
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_another_schema_version_is_named(read, version):
     with pytest.raises(ModelError, match=f"has schema version {version}, this edge-vision reads 1"):
         read(with_fields(schema_version=version))
+
+
+def test_a_manifest_of_the_first_version_is_one_of_the_current(read):
+    file = read(with_fields(schema_version=1))
+
+    assert file.own_manifest() == read(with_fields()).own_manifest()
+    assert file.own_manifest().schema_version == mf.SCHEMA_VERSION
+
+
+def test_facts_that_a_newer_converter_adds_are_passed_over(read):
+    facts = factories.manifest().provenance.model_dump(mode="json")
+
+    file = read(with_fields(pruning={"kept": 0.7}, provenance=facts | {"teacher": "a larger one"}))
+
+    assert file.own_manifest() == read(with_fields()).own_manifest()
 
 
 @pytest.mark.parametrize(
@@ -230,7 +245,9 @@ def test_a_manifest_that_is_no_json_object_is_refused(read, text):
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        pytest.param({"colour": 1}, "colour: Extra inputs", id="unknown key"),
+        pytest.param(
+            {"colour": 1, "schema_version": 1}, "colour: Extra inputs", id="unknown key of old"
+        ),
         pytest.param({"labels": None}, "labels: ", id="no labels"),
         pytest.param({"name": "half \ud800"}, "name: .*half a surrogate pair", id="no text"),
         pytest.param({"score_threshold": 1.5}, "score_threshold: ", id="ratio over 1"),
