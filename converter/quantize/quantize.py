@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from calibration.ranges import Range
 from converter import flatbuffer as fb
 from converter.inspect_graph import GraphTables, OpRow, read_tables
 from converter.quantize.dead_filters import with_live_filters
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from calibration.ranges import Range
     from converter.quantize.recipe import Recipe
 
 Backend = Literal["litert", "tflite_converter"]
@@ -176,19 +175,6 @@ BACKENDS: dict[Backend, Callable[[_Job], bytes]] = {
 
 def _named(tables: GraphTables, ops: tuple[OpRow, ...]) -> list[tuple[str, list[str]]]:
     return [(op.kind, names_of(tables, op)) for op in ops if op.outputs]
-
-
-def saturate_scores(ranges: dict[str, Range], tensor: str, *, floor: float) -> dict[str, Range]:
-    """Return the ranges with the raw scores' low end raised to ``logit(floor)``.
-
-    Raw scores of SSDLite reach -35, where the sigmoid is 1e-15: levels spent on scores that no
-    threshold will ever tell apart.
-    """
-    found = ranges[tensor]
-    if floor <= 0:
-        return ranges
-    low = max(found.min, math.log(floor / (1 - floor)))
-    return {**ranges, tensor: Range(min(low, found.max), found.max)}
 
 
 def join_copies(tables: GraphTables, ranges: dict[str, Range]) -> dict[str, Range]:

@@ -44,7 +44,7 @@ def test_inspect_lists_ops_and_types_of_the_shipped_model(capsys):
     ("arguments", "status", "words"),
     [
         (["inspect", "gone.tflite"], FAILED, "gone.tflite"),
-        (["run", "gone.json", "--images", "gone", "-o", "o.tflite"], FAILED, "folder of images"),
+        (["run", "gone.json", "--images", "gone", "-o", "o.tflite"], FAILED, "gone.json: no such"),
         (
             ["run", "m.json", "--images", ".", "--recipe", "int4", "-o", "o"],
             MISUSED,
@@ -54,7 +54,7 @@ def test_inspect_lists_ops_and_types_of_the_shipped_model(capsys):
         (["run", "m.json", "--images", ".", "-o", "gone/o.tflite"], MISUSED, "folder is not there"),
         (["verify", "a.tflite", "b.tflite", "--images", "."], FAILED, "a.tflite"),
     ],
-    ids=["inspect", "run without images", "unknown recipe", "quantize", "no folder", "verify"],
+    ids=["inspect", "run without a model", "unknown recipe", "quantize", "no folder", "verify"],
 )
 def test_a_users_mistake_is_one_line_and_a_status(arguments, status, words, capsys):
     assert main(arguments) == status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from calibration.ranges import Range
 from converter.inspect_graph import GraphTables, OpRow, TensorRow
 from converter.quantize.islands import refuse_float, unwanted
-from converter.quantize.quantize import join_copies, saturate_scores
+from converter.quantize.quantize import join_copies
 from converter.quantize.recipe import load_recipe
 from converter.quantize.repairs.weights import rounding_error
 from edge.errors import ModelError
@@ -42,23 +41,6 @@ def test_a_tensor_that_something_else_reads_keeps_its_own_range():
     ranges = {f"t{number}": Range(-number, number) for number in range(4)}
 
     assert join_copies(graph, ranges)["t1"] == Range(-1, 1)
-
-
-def test_raw_scores_are_saturated_at_the_logit_of_the_floor():
-    ranges = {"scores": Range(-35.0, 17.0), "boxes": Range(-9.0, 7.0)}
-
-    saturated = saturate_scores(ranges, "scores", floor=0.001)
-
-    assert saturated["scores"].min == pytest.approx(math.log(0.001 / 0.999))
-    assert saturated["scores"].max == 17.0
-    assert saturated["boxes"] == ranges["boxes"]
-
-
-def test_a_floor_of_zero_or_below_the_observed_range_changes_nothing():
-    ranges = {"scores": Range(-3.0, 2.0)}
-
-    assert saturate_scores(ranges, "scores", floor=0) == ranges
-    assert saturate_scores(ranges, "scores", floor=0.001) == ranges
 
 
 def test_a_float_op_is_refused_by_its_name_and_number():

@@ -1,4 +1,4 @@
-"""The pictures show what each model saw, the worst first."""
+"""The pictures show what each model saw, the worst first, and dead channels beside living ones."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from reference import bright_net
 
-from converter.deliver.report.side_by_side import (
+from converter.deliver.report.features import observe_features
+from converter.deliver.report.pictures import (
     GAP_PX,
     PANEL_SIDE_PX,
     STRIP_PX,
+    TILES,
     _selected,
     choose_images,
+    draw_layer,
     draw_side_by_side,
+    shown_channels,
 )
 from converter.judge.bill import Bill, ImageRow, Likeness
 from edge.results.detections import Detections
@@ -98,3 +103,30 @@ def test_an_unsure_detection_is_drawn_only_as_the_partner_of_a_sure_one():
 
     assert _selected(unsure, sure, 0.5).scores.tolist() == [np.float32(0.4)]
     assert len(_selected(sure, unsure, 0.5)) == 1
+
+
+@pytest.fixture(scope="module")
+def layers(bright_images):
+    return observe_features(bright_net.model_file(), bright_images[:1])
+
+
+def test_a_sheet_shows_dead_channels_beside_living_ones(layers):
+    wide = replace(
+        layers[0],
+        spans=np.ones(100),
+        dead=tuple(range(40, 90)),
+        maps=np.zeros((4, 4, 100), np.float32),
+    )
+
+    shown = shown_channels(wide)
+
+    assert len(shown) == TILES
+    assert shown == sorted(set(shown))
+    assert sum(channel in wide.dead for channel in shown) == TILES // 2
+
+
+def test_filters_over_colours_are_drawn_and_those_over_many_channels_are_not(layers):
+    stem, scores = (draw_layer(layer, number) for number, layer in enumerate(layers[:2], start=1))
+
+    assert [picture.file_name for picture in stem] == ["layer-1-maps.png", "layer-1-filters.png"]
+    assert [picture.file_name for picture in scores] == ["layer-2-maps.png"]

@@ -10,12 +10,13 @@ from tflite_files import grid
 
 from converter.choice import InputChoice, Origin
 from converter.draft import Draft
-from converter.importers.completion import class_count, complete
+from converter.importers.facts import class_count, complete, restate
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ConfigError
 from edge.model.description import InputTransform
 from edge.model.loaded import join
+from edge.model.model_file import ModelFile
 
 pytestmark = pytest.mark.converter
 PATH = Path("model.h5")
@@ -102,6 +103,41 @@ def test_the_persons_labels_win_and_must_fit():
     assert completed(draft(), labels=("a", "b", "c")).description.labels == ("a", "b", "c")
     with pytest.raises(ConfigError, match="expected 3 labels, one for each class, found 2"):
         completed(draft(), labels=("a", "b"))
+
+
+def test_labels_with_ids_from_1_on_fit_a_head_that_counts_from_0():
+    assert completed(draft(), labels=("", "a", "b", "c")).description.labels == ("a", "b", "c")
+
+
+def ours(**changes):
+    manifest = completed(draft()).own_manifest().replace(**changes)
+    return ModelFile.of(PATH, grid(), manifest)
+
+
+def restated(file, choice=InputChoice(), *, family=None, **origin):  # noqa: B008 - frozen
+    return restate(file, family=family, origin=Origin(**origin), choice=choice).own_manifest()
+
+
+def test_a_model_of_ours_stays_as_it_is_where_nothing_is_said():
+    assert restated(ours()) == ours().own_manifest()
+
+
+def test_what_is_said_of_a_model_of_ours_is_done(caplog):
+    said = InputChoice(color="rgb", mean=(1.0,) * 3, std=(2.0,) * 3)
+
+    found = restated(ours(), said, name="n", source="there", license="MIT", labels=("a", "b", "c"))
+
+    assert (found.input.color, found.input.mean, found.input.resize) == ("rgb", (1,) * 3, "stretch")
+    assert (found.name, found.labels) == ("n", ("a", "b", "c"))
+    assert (found.provenance.source, found.provenance.license) == ("there", "MIT")
+    assert len(caplog.records) == 3, "each contradiction is said"
+
+
+def test_what_cannot_be_done_to_a_model_of_ours_is_refused():
+    with pytest.raises(ConfigError, match="type: --family unet"):
+        restated(ours(), family="ssd")
+    with pytest.raises(ConfigError, match="expected 3 labels"):
+        restated(ours(), labels=("a",))
 
 
 @pytest.mark.parametrize("anchors", [1, 3])

@@ -1,4 +1,4 @@
-"""Complete an importer's draft with what the person says: a whole model file, or what is missing.
+"""The facts that a model file needs: its own, or what the person says, or they are asked for.
 
 Preprocessing is part of a model: a segmenter fed x / 255 that wanted raw pixels finds nothing, and
 no error says so. So nothing here is guessed; what neither file nor person says is asked for.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter import export
 from converter.coco_labels import COCO_LABELS
+from converter.draft import Draft
 from converter.inspect_graph import read_tables
 from edge.decode.anchor_free import AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
@@ -27,9 +28,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.choice import InputChoice, Origin
-    from converter.draft import Draft
 
 FLOAT_RECIPE = "float32"
+# For people, by the key of the reader.
+FORMATS = {
+    "ours": "model of ours",
+    "tfjs": "TF.js graph model",
+    "darknet": "Darknet .cfg",
+    "frozen": "frozen TensorFlow graph",
+    "h5": "Keras HDF5 file",
+    "keras": "Keras archive",
+    "saved_model": "TensorFlow SavedModel",
+    "tflite": "float .tflite",
+    "onnx": "ONNX file",
+}
 FAMILY_OF_HEAD = {"ssd": "ssd", "yolo": "yolo", "anchor_free": "yolo", "segmentation": "unet"}
 # Labels that a data set of that many classes has by its own specification.
 KNOWN_LABELS = {
@@ -76,14 +88,14 @@ def complete(
     for sentence in (*draft.warnings, *said):
         _log.warning("%s: %s", path.name, sentence)
     manifest = Manifest(
-        name=storable(origin.name),
+        name=storable(origin.name or path.stem),
         input=_transform(draft, choice),
         outputs=draft.outputs,
         head=draft.head,
         labels=tuple(map(storable, labels)),
         provenance=Provenance(
-            source=storable(origin.source),
-            license=storable(origin.license),
+            source=storable(origin.source or f"{path.name}, origin not stated"),
+            license=storable(origin.license or "not stated"),
             changes=draft.changes,
             recipe=FLOAT_RECIPE,
             seed=0,
@@ -93,6 +105,40 @@ def complete(
     return export.sealed(
         ModelFile.of(path, draft.flatbuffer, manifest, anchors=draft.anchors), manifest
     )
+
+
+def restate(
+    file: ModelFile, *, family: str | None, origin: Origin, choice: InputChoice
+) -> ModelFile:
+    """Return a float model of ours, its manifest changed where the person says otherwise.
+
+    Raises:
+        ConfigError: It is of another family, or its labels do not fit.
+    """
+    before = file.own_manifest()
+    draft = Draft(
+        flatbuffer=file.flatbuffer,
+        size_wh=before.input.size_wh,
+        head=before.head,
+        outputs=before.outputs,
+        transform=before.input,
+        labels=before.labels,
+    )
+    if family is not None:
+        check_family(draft, file.path, family=family)
+    for sentence in _contradictions(draft, choice):
+        _log.warning("%s: %s", file.path.name, sentence)
+    stated = {"source": origin.source, "license": origin.license}
+    labels = _checked_labels(draft, file.path, origin.labels)
+    changes = {
+        "name": storable(origin.name) if origin.name else before.name,
+        "input": _transform(draft, choice),
+        "labels": tuple(map(storable, labels)),
+        "provenance": before.provenance.replace(
+            **{key: storable(text) for key, text in stated.items() if text}
+        ),
+    }
+    return export.sealed(file, before.replace(**changes))
 
 
 def check_family(draft: Draft, path: Path, *, family: str) -> None:
@@ -145,26 +191,28 @@ def _head_classes(head: Any, channels: dict[str, int]) -> int | None:  # noqa: A
     return None
 
 
-def _stated(draft: Draft) -> dict[str, Any]:
+def stated(draft: Draft) -> dict[str, Any]:
+    """Return what the file says of its preprocessing, by field; `None` where it is silent."""
     names = ("color", "mean", "std", "resize")
     return {name: getattr(draft.transform, name, None) for name in names}
 
 
 def _merged(draft: Draft, choice: InputChoice) -> dict[str, Any]:
-    said = {name: getattr(choice, name) for name in _stated(draft)}
-    return {name: said[name] or value for name, value in _stated(draft).items()}
+    said = {name: getattr(choice, name) for name in stated(draft)}
+    return {name: said[name] or value for name, value in stated(draft).items()}
 
 
 def _contradictions(draft: Draft, choice: InputChoice) -> list[str]:
     return [
-        f"the file says {name} {_short(value)}, you say {_short(getattr(choice, name))}; "
+        f"the file says {name} {short(value)}, you say {short(getattr(choice, name))}; "
         "converted as you say"
-        for name, value in _stated(draft).items()
+        for name, value in stated(draft).items()
         if value is not None and getattr(choice, name) not in (None, value)
     ]
 
 
-def _short(value: Any) -> str:  # noqa: ANN401
+def short(value: Any) -> str:  # noqa: ANN401
+    """Return a field of the preprocessing in words."""
     if isinstance(value, str):
         return value
     numbers = [f"{number:g}" for number in value]
@@ -190,6 +238,9 @@ def _own_labels(draft: Draft, path: Path) -> tuple[str, ...] | None:
 def _checked_labels(draft: Draft, path: Path, said: tuple[str, ...] | None) -> tuple[str, ...]:
     labels = said if said is not None else _own_labels(draft, path)
     count = class_count(draft, path)
+    if labels and not labels[0] and len(labels) - 1 == count:
+        # Ids from 1 on, of a head whose first class is 0.
+        labels = labels[1:]
     if labels is None or (count is not None and len(labels) != count):
         raise ConfigError(
             f"{path}: expected {count} labels, one for each class, found "
