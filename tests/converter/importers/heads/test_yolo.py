@@ -9,8 +9,9 @@ from converter.choice import Choice, InputChoice, Origin
 from converter.draft import Draft
 from converter.graph.foreign import read_foreign
 from converter.graph.writing import write
-from converter.importers.completion import complete
+from converter.importers.facts import complete
 from converter.importers.heads.finder import find
+from converter.importers.tflite_probe import shapes_of
 from edge.errors import ConfigError, ModelError
 from edge.heads import HEADS
 from edge.model.backends.litert import open_interpreter
@@ -25,7 +26,7 @@ WHOLE = InputChoice(color="rgb", mean=(0.0,) * 3, std=(1.0,) * 3, resize="stretc
 
 
 def graph_of(path):
-    return read_foreign(path, shapes_of=lambda _: pytest.fail("no shape is open"))
+    return read_foreign(path, shapes_of=lambda flatbuffer: shapes_of(flatbuffer, path))
 
 
 def found_in(path, *, anchors=None, family=None):
@@ -83,6 +84,8 @@ READ = {
     "yolov8_xyxy": lambda outputs: (by_width(outputs)[4], by_width(outputs)[3]),
     "yolov10": from_best,
     "yolox": lambda outputs: with_objectness(by_width(outputs)[8]),
+    "open_batch": lambda outputs: with_objectness(by_width(outputs)[8], SIDE),
+    "with_raw_grids": lambda outputs: with_objectness(by_width(outputs)[8], SIDE),
 }
 
 
