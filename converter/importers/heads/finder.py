@@ -69,7 +69,7 @@ def family_of(graph: Graph) -> tuple[str | None, str]:
     """Return the family that a graph's structure tells, or `None`, and why."""
     if any(op.kind == POSTPROCESS for op in graph.ops):
         return "ssd", f"it ends in {POSTPROCESS}"
-    if len(graph.outputs) == 1:
+    if len({raw_scores(graph, name) for name in graph.outputs}) == 1:
         told = _of_one_output(graph, graph.outputs[0])
         if told is not None:
             return told
