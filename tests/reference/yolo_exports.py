@@ -213,6 +213,14 @@ def odd(net, image):
     return tf.concat([found[..., :2] ** 2, found[..., 2:]], -1)
 
 
+def suppressed(net, image):
+    """An export with its suppression inside, as Ultralytics' `nms=True`: rows without a batch."""
+    both = yolov8_xyxy(net, image)
+    boxes, scores = both["boxes"][0], both["scores"][0]
+    kept = tf.image.non_max_suppression(boxes, tf.reduce_max(scores, -1), 10, 0.5, 0.3)
+    return {"boxes": tf.gather(boxes, kept), "scores": tf.gather(scores, kept)}
+
+
 def with_raw_grids(net, image):
     """Ultralytics' yolov5 outside of its export mode: the raw grids stand beside the decoded."""
     found = {"decoded": yolov5(net, image)}
@@ -224,8 +232,8 @@ def with_raw_grids(net, image):
 def open_batch(net, image):
     """A Keras port whose reshapes and grids are computed from the shape of a batch of any size."""
     found = []
-    for number, (x, side) in enumerate(zip(net.features(image), SIDES, strict=True)):
-        raw = net.conv(x, 2 * (5 + CLASSES), key=("head", number))
+    for number, feature in enumerate(net.features(image)):
+        raw = net.conv(feature, 2 * (5 + CLASSES), key=("head", number))
         batch, height, width = (tf.shape(raw)[axis] for axis in range(3))
         raw = tf.reshape(raw, [batch, height, width, 2, 5 + CLASSES])
         y = tf.tile(tf.range(height)[:, None], [1, width])
@@ -244,6 +252,7 @@ MAKERS = {
     "yolov7": implicit, "yolov8": yolov8, "yolov8_xyxy": yolov8_xyxy, "yolov10": yolov10,
     "yolox": yolox, "raw_grids": raw_grids, "odd": odd,
     "with_raw_grids": with_raw_grids, "open_batch": open_batch,
+    "suppressed": suppressed,
     "yolov8_pixels": lambda net, image: yolov8(net, image, normalised=False),
     "yolox_raw": lambda net, image: yolox(net, image, decoded=False),
 }  # fmt: skip

@@ -120,6 +120,6 @@ def _of_pairs(graph: Graph, raws: tuple[str, ...]) -> tuple[str, str]:
     ends = tail_of(graph, raws).ends
     sizes = {graph.shape(name)[1:3] for name in raws}
     cells = sum(height * width for height, width in sizes)
-    if not ends or any(cells in graph.shape(name)[1:] for name in ends):
+    if not ends or any(cells in graph.shape(name) for name in ends):
         return "yolo", "each cell has one box, as YOLOv6 and v8 to v11 have"
     return "ssd", "each cell has several boxes, each with a row of scores"

@@ -180,6 +180,14 @@ def test_anchors_that_contradict_the_file_are_refused(exports):
         found_in(exports / "yolov5.tflite", anchors="1,1 2,2 / 3,3 4,4")
 
 
+@pytest.mark.parametrize("name", ["suppressed", "yolov10"])
+def test_a_decode_that_chooses_rows_is_cut_before_it_chooses(exports, name):
+    found = found_in(exports / f"{name}.tflite")
+
+    assert (found.head.boxes, found.head.bins) == ("distribution", 16)
+    assert {op.kind for op in found.graph.ops} <= {"CONV_2D", "RELU", "ADD"}
+
+
 def test_boxes_that_the_export_leaves_raw_are_decoded_by_the_runtime(exports):
     head = found_in(exports / "yolox_raw.tflite").head
 
