@@ -20,6 +20,7 @@ from edge.terminal.version import versions
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
+    from converter.graph.values import Graph
     from converter.quantize.recipe import Recipe
     from edge.terminal.progress import Progress
 
@@ -51,15 +52,14 @@ def quantize_observed(observations: Observations, recipe: Recipe) -> ModelFile:
     return _described(file, made, images=observations.images, recipe=recipe)
 
 
-def _repaired(observations: Observations, recipe: Recipe) -> bytes:
-    """Return the float model after the recipe's repairs, in the only order that makes sense.
+def _repaired(observations: Observations, recipe: Recipe) -> Graph:
+    """Return the float graph after the recipe's repairs, in the only order that makes sense.
 
     Equalisation changes what there is to round, and bias correction makes up for the rounding.
     """
     is_equalised = "equalisation" in recipe.repairs
-    before = observations.flatbuffer(equalised=is_equalised)
-    file = observations.file
-    kept = kept_float_names(file.flatbuffer, recipe, file.path)
+    before = observations.graph(equalised=is_equalised)
+    kept = kept_float_names(observations.graph(equalised=False), recipe, observations.file.path)
     rounded = before
     if "adaptive_rounding" in recipe.repairs:
         rounded = observations.rounded(equalised=is_equalised, skip=kept)

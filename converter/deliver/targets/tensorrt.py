@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter import export
-from converter.deliver.targets.graph_ops import read_graph
 from converter.deliver.targets.onnx_ops import to_onnx
+from converter.graph.reading import read
 from converter.judge.bill import HeadRow
 from converter.quantize.quantization import refuse_quantized
 from edge.capture.images import load_image
@@ -91,7 +91,7 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
         DependencyError: `onnx` is not installed.
     """
     refuse_quantized(file)
-    model = to_onnx(read_graph(file), ranges)
+    model = to_onnx(read(file.flatbuffer, file.path), ranges, path=file.path)
     return with_manifest(model, _manifest(file, images), file.description.anchors)
 
 
@@ -132,7 +132,7 @@ def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> OnnxBill:
         ModelError: The graph without rounding computes something else than the float model.
         DependencyError: `onnxruntime` is not installed.
     """
-    plain = to_onnx(read_graph(file)).SerializeToString()
+    plain = to_onnx(read(file.flatbuffer, file.path), path=file.path).SerializeToString()
     runs = [_Session(file, model) for model in (plain, data)]
     reference = load_model(file)
     inputs = [_input(reference, path) for path in paths[:VERIFIED_IMAGES]]
