@@ -23,7 +23,6 @@ from edge.pipeline import Behaviour, Pipeline, Publisher
 from edge.preprocess import use_one_thread
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
-from edge.sinks.mqtt_identity import client_id
 from edge.tasks import refuse_thresholds, task_for
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def read_model(path: Path | None, *, description: Path | None = None) -> ModelFi
         description: A TOML file that says who the model is; `None` asks the file itself.
     """
     file = models.read(path or default_model_path(), description=description)
-    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
+    trial.admit(file, state_folder=state_folder())
     return file
 
 
@@ -136,12 +135,17 @@ class Parts:
 
 @contextmanager
 def opened(
-    config: Config, *, publish: bool = True, picture_px: int | None = None
+    config: Config,
+    file: ModelFile | None = None,
+    *,
+    publish: bool = True,
+    picture_px: int | None = None,
 ) -> Iterator[Parts]:
     """Open model, sinks and cameras for the length of the block; the broker is not waited for.
 
     Args:
         config: What to open.
+        file: Its model, where that was read already.
         publish: Open the sinks as well.
         picture_px: Longest side of the picture that each frame carries; `None` for none.
 
@@ -154,9 +158,8 @@ def opened(
         available = available_cores()
         threads = interpreter_threads(config, available)
         cores = stack.enter_context(divided(available, threads=threads))
-        file = model_file(config)
         with confined(cores.interpreter):
-            model = open_model(config, file, threads=threads)
+            model = open_model(config, file or model_file(config), threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         publisher = stack.enter_context(_publishing(config, model)) if publish else None
@@ -217,6 +220,7 @@ def open_sinks(config: Config) -> list[Sink]:
     sinks: list[Sink] = []
     if config.mqtt:
         from edge.sinks.mqtt import MqttSink  # noqa: PLC0415 - paho costs 40 ms
+        from edge.sinks.mqtt_identity import client_id  # noqa: PLC0415 - and TLS comes with it
 
         name = config.device.name
         sinks.append(MqttSink(config.mqtt, name, client_id=client_id(name)))

@@ -54,7 +54,7 @@ def describe(
         "family": family,
         "input": list(draft.size_wh),
         "preprocessing": _stated(draft),
-        "head": draft.head.model_dump(mode="json"),
+        "head": draft.head.plain(),
         "outputs": list(draft.outputs),
         "classes": class_count(draft, path),
         "anchors": None if draft.anchors is None else len(draft.anchors),
@@ -85,7 +85,7 @@ def _stated(draft: Draft) -> dict[str, Any]:
     if draft.transform is None:
         return {}
     fields = (
-        draft.transform.model_dump(mode="json")
+        draft.transform.plain()
         if isinstance(draft.transform, InputTransform)
         else asdict(draft.transform)
     )

@@ -174,7 +174,7 @@ def _short(value: Any) -> str:  # noqa: ANN401
 def _transform(draft: Draft, choice: InputChoice) -> InputTransform:
     fields = _merged(draft, choice)
     if isinstance(draft.transform, InputTransform):
-        return draft.transform.model_copy(update=fields)
+        return draft.transform.replace(**fields)
     return InputTransform(size_wh=draft.size_wh, **fields)
 
 

@@ -20,6 +20,7 @@ from converter.importers.tflite_file import DAMAGED, POSTPROCESS, TfliteFile
 from converter.importers.tflite_probe import probe
 from edge.decode.ssd import SsdHead
 from edge.errors import ConfigError, ModelError
+from edge.record import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,12 +158,13 @@ def _decoded_ssd(file: TfliteFile, op: Any) -> Draft:  # noqa: ANN401
     raw, activation = _before_sigmoid(file, scores)
     sides = [float(options[f"{side}_scale"]) for side in "yxhw"]
     columns = file.shape(scores)[-1]
-    head = SsdHead.model_validate(
+    head = read(
+        SsdHead,
         {
             "box_scales": sides,
             "activation": activation,
             "background": columns == int(options["num_classes"]) + 1,
-        }
+        },
     )
     return _described(
         file, {"boxes": boxes, "scores": raw}, head, anchors=anchors.astype(np.float32)

@@ -84,9 +84,13 @@ def _start(command: list[str]) -> tuple[float, float]:
 
 def _toml(config: Config) -> str:
     """Return the configuration as a file, without its paths; JSON's values are TOML's."""
-    camera = config.cameras[0].model_dump(mode="json", exclude_none=True, exclude={"source"})
-    camera["loop"] = True
-    model = config.model.model_dump(mode="json", exclude_none=True, exclude={"file"})
+    camera = config.cameras[0].flat() | {"loop": True}
+    del camera["source"]
+    model = {
+        key: value
+        for key, value in config.model.plain().items()
+        if value is not None and key != "file"
+    }
     lines = []
     for section, values in (("camera", camera), ("model", model)):
         lines.append(f"[{section}]")

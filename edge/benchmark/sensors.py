@@ -115,7 +115,7 @@ class Sensors:
             changes["throttled"] = self._commanded_bits()
         if sample.power_w is None and self._has_pmic:
             changes["power_w"] = self._pmic_w()
-        return sample.model_copy(update=changes)
+        return sample.replace(**changes)
 
     def absent(self) -> tuple[str, ...]:
         """Return, in words, what this board does not tell."""

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from msgspec import Meta
 
 from edge.decode.activation import clamp_inplace
 from edge.decode.checks import (
@@ -39,7 +39,7 @@ MAX_STRIDE_PX = 2**16
 MAX_CELLS = 2.0**16
 
 
-class AnchorFreeGrid(Record):
+class AnchorFreeGrid(Record, frozen=True, kw_only=True):
     """One grid of H x W cells, each with one box.
 
     Attributes:
@@ -52,10 +52,10 @@ class AnchorFreeGrid(Record):
     boxes: str
     scores: str
     objectness: str | None = None
-    stride_px: Annotated[int, Field(ge=1, le=MAX_STRIDE_PX)]
+    stride_px: Annotated[int, Meta(ge=1, le=MAX_STRIDE_PX)]
 
 
-class AnchorFreeHead(HeadSchema):
+class AnchorFreeHead(HeadSchema, frozen=True, kw_only=True, tag="anchor_free"):
     """Raw grids without anchors (YOLOX, YOLOv6, v8 to v11); scores are sigmoids.
 
     Attributes:
@@ -66,10 +66,9 @@ class AnchorFreeHead(HeadSchema):
         bins: Of each side; 1 unless `distribution`.
     """
 
-    kind: Literal["anchor_free"] = "anchor_free"
-    grids: Annotated[tuple[AnchorFreeGrid, ...], Field(min_length=1)]
+    grids: Annotated[tuple[AnchorFreeGrid, ...], Meta(min_length=1)]
     boxes: Literal["center_exp", "distances", "distribution"]
-    bins: Annotated[int, Field(ge=1)] = 1
+    bins: Annotated[int, Meta(ge=1)] = 1
 
 
 def check(spec: ModelSpec) -> None:

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from msgspec import Meta
 
 from edge.decode.activation import Activation, least_raw, logit, softmax
 from edge.decode.candidates import best_rows
@@ -28,7 +28,7 @@ ROLE = "scores"
 TOP = 5
 
 
-class ClassesHead(HeadSchema):
+class ClassesHead(HeadSchema, frozen=True, kw_only=True, tag="classes"):
     """A score for each class in the output role `scores`, `(1, C)` or `(1, 1, 1, C)`.
 
     Attributes:
@@ -37,9 +37,8 @@ class ClassesHead(HeadSchema):
         top: Most classes of one frame.
     """
 
-    kind: Literal["classes"] = "classes"
     activation: Literal["softmax", "sigmoid", "none"]
-    top: Annotated[int, Field(ge=1, le=1000)] = TOP
+    top: Annotated[int, Meta(ge=1, le=1000)] = TOP
 
 
 def check(spec: ModelSpec) -> None:

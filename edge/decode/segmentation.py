@@ -34,7 +34,7 @@ NEEDED = {
 }
 
 
-class SegmentationHead(HeadSchema):
+class SegmentationHead(HeadSchema, frozen=True, kw_only=True, tag="segmentation"):
     """A class for each cell of the output role `classes`.
 
     Attributes:
@@ -45,7 +45,6 @@ class SegmentationHead(HeadSchema):
         background: Class id that is nothing in particular and is left out of results, or `None`.
     """
 
-    kind: Literal["segmentation"] = "segmentation"
     activation: Literal["sigmoid", "softmax", "none", "argmax"]
     background: int | None = 0
 

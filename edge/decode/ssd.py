@@ -32,7 +32,7 @@ MAX_ANCHOR_RATIO = 16.0  # of the input's sides; keeps the area of any decoded b
 MAX_OFFSET = 32.0
 
 
-class SsdHead(HeadSchema):
+class SsdHead(HeadSchema, frozen=True, kw_only=True, tag="ssd"):
     """Raw SSD outputs, roles `boxes` `(1, A, 4)` (ty, tx, th, tw) and `scores` `(1, A, C)`.
 
     Attributes:
@@ -41,7 +41,6 @@ class SsdHead(HeadSchema):
         background: Column 0 of `scores` is "no object" and label 0 belongs to column 1.
     """
 
-    kind: Literal["ssd"] = "ssd"
     box_scales: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (
         10.0,
         10.0,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from msgspec import Meta
 
 from edge.decode.activation import clamp_inplace, sigmoid_inplace
 from edge.decode.checks import (
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 # Far over any input, and small enough that no area of a box overflows float32.
 MAX_SIDE_PX = 2**16
-SidePx = Annotated[float, Field(gt=0, le=MAX_SIDE_PX)]
+SidePx = Annotated[float, Meta(gt=0, le=MAX_SIDE_PX)]
 
 
-class YoloGrid(Record):
+class YoloGrid(Record, frozen=True, kw_only=True):
     """One grid of H x W cells with B anchors each, over the whole input.
 
     With three output roles, of shapes `(1, H, W, B * 4)` (tx, ty, tw, th), `(1, H, W, B)` and
@@ -58,11 +58,11 @@ class YoloGrid(Record):
     boxes: str
     objectness: str
     scores: str
-    anchors_px: Annotated[tuple[tuple[SidePx, SidePx], ...], Field(min_length=1)]
-    scale_xy: Annotated[float, Field(ge=1, le=16)] = 1.0
+    anchors_px: Annotated[tuple[tuple[SidePx, SidePx], ...], Meta(min_length=1)]
+    scale_xy: Annotated[float, Meta(ge=1, le=16)] = 1.0
 
 
-class YoloHead(HeadSchema):
+class YoloHead(HeadSchema, frozen=True, kw_only=True, tag="yolo"):
     """Raw YOLO grids with anchors (v2 to v7); a score is sigmoid(objectness) times the class's.
 
     Attributes:
@@ -71,8 +71,7 @@ class YoloHead(HeadSchema):
         classes: Independent scores (`sigmoid`), or one among the classes (`softmax`, region of v2).
     """
 
-    kind: Literal["yolo"] = "yolo"
-    grids: Annotated[tuple[YoloGrid, ...], Field(min_length=1)]
+    grids: Annotated[tuple[YoloGrid, ...], Meta(min_length=1)]
     sides: Literal["exp", "square"] = "exp"
     classes: Literal["sigmoid", "softmax"] = "sigmoid"
 

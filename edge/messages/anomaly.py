@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict
+from msgspec import Meta
 
 from edge.messages.envelope import (
     AgeMs,
@@ -21,22 +20,22 @@ if TYPE_CHECKING:
 TOPIC = "anomaly"
 ERROR_DECIMALS = 6
 
-Error = Annotated[float, Field(ge=0, description="Mean squared error, six decimals.")]
+Error = Annotated[float, Meta(ge=0, description="Mean squared error, six decimals.")]
 
 
 class HeatMapPayload(TypedDict):
     """The error of each cell of a grid that lies over the whole frame."""
 
-    width: Annotated[Side, Field(description="Columns of the grid.")]
-    height: Annotated[Side, Field(description="Rows of the grid.")]
-    errors: Annotated[list[Error], Field(description="Row by row from the top left.")]
+    width: Annotated[Side, Meta(description="Columns of the grid.")]
+    height: Annotated[Side, Meta(description="Rows of the grid.")]
+    errors: Annotated[list[Error], Meta(description="Row by row from the top left.")]
 
 
 class AnomalyDetailPayload(TypedDict):
     """How far the frame is from its reconstruction."""
 
     error: Error
-    threshold: Annotated[float, Field(gt=0, description="Least error of an anomaly.")]
+    threshold: Annotated[float, Meta(gt=0, description="Least error of an anomaly.")]
     is_anomaly: bool
     heat_map: HeatMapPayload
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict
+from msgspec import Meta
 
 from edge.messages.envelope import (
     SCORE_DECIMALS,
@@ -31,7 +30,7 @@ class ClassPayload(TypedDict):
 
     label: Label
     class_id: ClassId
-    score: Annotated[float, Field(ge=0, le=1, description="Four decimals.")]
+    score: Annotated[float, Meta(ge=0, le=1, description="Four decimals.")]
 
 
 class ClassesPayload(Envelope):
@@ -39,7 +38,7 @@ class ClassesPayload(Envelope):
 
     classes: Annotated[
         list[ClassPayload],
-        Field(description="The best classes from the threshold on, by falling score."),
+        Meta(description="The best classes from the threshold on, by falling score."),
     ]
     stage_ms: StageMs
     age_ms: AgeMs

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
-from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from msgspec import Meta
 
 from edge.messages.envelope import (
     RATIO_DECIMALS,
@@ -29,34 +28,35 @@ if TYPE_CHECKING:
 TOPIC = "detections"
 PX_DECIMALS = 1
 
-Px = Annotated[float, Field(ge=0)]
-PxBox = Annotated[list[Px], Field(min_length=4, max_length=4)]
-RatioBox = Annotated[list[Ratio], Field(min_length=4, max_length=4)]
+Px = Annotated[float, Meta(ge=0)]
+PxBox = Annotated[list[Px], Meta(min_length=4, max_length=4)]
+RatioBox = Annotated[list[Ratio], Meta(min_length=4, max_length=4)]
 
 
-class DetectionPayload(TypedDict):
-    """One detected object."""
-
+class _Box(TypedDict):
     label: Label
     class_id: ClassId
-    score: Annotated[float, Field(ge=0, le=1, description="Four decimals.")]
+    score: Annotated[float, Meta(ge=0, le=1, description="Four decimals.")]
     box_px: Annotated[
         PxBox,
-        Field(description="x1, y1, x2, y2 in pixels of the source frame, half-open, one decimal."),
+        Meta(description="x1, y1, x2, y2 in pixels of the source frame, half-open, one decimal."),
     ]
     box_ratio: Annotated[
         RatioBox,
-        Field(description="The same box divided by the frame's width and height, five decimals."),
+        Meta(description="The same box divided by the frame's width and height, five decimals."),
     ]
-    track_id: NotRequired[
-        Annotated[int, Field(description="The same for the same object from frame to frame.")]
-    ]
+
+
+class DetectionPayload(_Box, total=False):
+    """One detected object."""
+
+    track_id: Annotated[int, Meta(description="The same for the same object from frame to frame.")]
 
 
 class DetectionsPayload(Envelope):
     """What one camera of one device saw on one frame, with a detector."""
 
-    detections: Annotated[list[DetectionPayload], Field(description="By falling score.")]
+    detections: Annotated[list[DetectionPayload], Meta(description="By falling score.")]
     stage_ms: StageMs
     age_ms: AgeMs
     dropped_frames: DroppedFrames

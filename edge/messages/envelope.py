@@ -1,8 +1,8 @@
 """What every message is and has in common: its envelope, its names, its topics.
 
 The kinds of messages stand beside this file: one typed dict each, the only description of such a
-message. pydantic writes the JSON from it and derives the schema from
-it, so that neither can drift from the other; docs/payload.md says it in prose.
+message. The schema is derived from it and the encoders are checked against it by type, so that
+neither can drift from the other; docs/payload.md says it in prose.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
-from pydantic import Field
-from pydantic_core import to_json
-from typing_extensions import TypedDict
+import msgspec
+from msgspec import Meta
 
 from edge.errors import ConfigError
 
@@ -40,29 +39,29 @@ RATIO_DECIMALS = 5
 SCORE_DECIMALS = 4
 MS_DECIMALS = 3
 
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[int, Field(gt=0)]
-Ms = Annotated[float, Field(ge=0)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Side = Annotated[int, Meta(gt=0)]
+Ms = Annotated[float, Meta(ge=0)]
 AgeMs = Annotated[
-    float, Field(ge=0, description="From the frame's capture to its result, milliseconds.")
+    float, Meta(ge=0, description="From the frame's capture to its result, milliseconds.")
 ]
 StageMs = Annotated[
     dict[str, Ms],
-    Field(
+    Meta(
         description="Milliseconds that each stage took for this frame, three decimals.",
-        json_schema_extra={"required": ["capture", "preprocess", "invoke", "decode"]},
+        extra_json_schema={"required": ["capture", "preprocess", "invoke", "decode"]},
     ),
 ]
-DroppedFrames = Annotated[int, Field(ge=0, description="Frames replaced unseen since the start.")]
-Label = Annotated[str, Field(description="Text of the class id.")]
-ClassId = Annotated[int, Field(ge=0, description="Index into the model's labels.")]
+DroppedFrames = Annotated[int, Meta(ge=0, description="Frames replaced unseen since the start.")]
+Label = Annotated[str, Meta(description="Text of the class id.")]
+ClassId = Annotated[int, Meta(ge=0, description="Index into the model's labels.")]
 
 
 class ModelPayload(TypedDict):
     """Which model saw it."""
 
-    name: Annotated[str, Field(description="The manifest's name of the model.")]
-    digest: Annotated[str, Field(description="sha256: and the hex digest of the model's bytes.")]
+    name: Annotated[str, Meta(description="The manifest's name of the model.")]
+    digest: Annotated[str, Meta(description="sha256: and the hex digest of the model's bytes.")]
 
 
 class FramePayload(TypedDict):
@@ -75,19 +74,19 @@ class FramePayload(TypedDict):
 class Envelope(TypedDict):
     """Who saw what and when; the first fields of every message."""
 
-    schema_version: Annotated[Literal[1], Field(description="Version of this description.")]
-    device: Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
-    camera: Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    schema_version: Annotated[Literal[1], Meta(description="Version of this description.")]
+    device: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    camera: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
     model: ModelPayload
     sequence: Annotated[
-        int, Field(ge=0, description="The frame's number within its source; dropped ones count.")
+        int, Meta(ge=0, description="The frame's number within its source; dropped ones count.")
     ]
     captured_at: Annotated[
         str,
-        Field(
+        Meta(
             pattern=TIME_PATTERN,
             description="When the frame was complete: RFC 3339, UTC, microseconds.",
-            json_schema_extra={"format": "date-time"},
+            extra_json_schema={"format": "date-time"},
         ),
     ]
     frame: FramePayload
@@ -189,7 +188,7 @@ class Encoder:
             **self.fields(observation.result, observation.size_wh),
             **timing(observation),
         }
-        return to_json(payload)
+        return msgspec.json.encode(payload)
 
 
 def timing(observation: Observation) -> Timing:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
-from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from msgspec import Meta
 
 from edge.messages.envelope import (
     RATIO_DECIMALS,
@@ -38,18 +37,18 @@ class AreaPayload(TypedDict):
     label: Label
     class_id: ClassId
     area_ratio: Annotated[
-        Ratio, Field(description="Share of the frame, five decimals; of the map as it was decoded.")
+        Ratio, Meta(description="Share of the frame, five decimals; of the map as it was decoded.")
     ]
 
 
 class ClassMapPayload(TypedDict):
     """A class id for each cell of a grid that lies over the whole frame."""
 
-    width: Annotated[Side, Field(description="Columns of the grid, each of the same width.")]
-    height: Annotated[Side, Field(description="Rows of the grid, each of the same height.")]
+    width: Annotated[Side, Meta(description="Columns of the grid, each of the same width.")]
+    height: Annotated[Side, Meta(description="Rows of the grid, each of the same height.")]
     runs: Annotated[
-        list[Annotated[int, Field(ge=0)]],
-        Field(
+        list[Annotated[int, Meta(ge=0)]],
+        Meta(
             min_length=2,
             max_length=2 * MAX_RUNS,
             description="Row by row from the top left: class id, number of cells, class id, …",
@@ -57,14 +56,20 @@ class ClassMapPayload(TypedDict):
     ]
 
 
-class SegmentationPayload(Envelope):
-    """What one camera of one device saw on one frame, with a segmenter."""
-
+class _Areas(Envelope):
     areas: Annotated[
         list[AreaPayload],
-        Field(description="Classes that were seen, without the background; by falling area."),
+        Meta(description="Classes that were seen, without the background; by falling area."),
     ]
-    class_map: NotRequired[ClassMapPayload]
+
+
+class _Map(_Areas, total=False):
+    class_map: ClassMapPayload
+
+
+class SegmentationPayload(_Map):
+    """What one camera of one device saw on one frame, with a segmenter."""
+
     stage_ms: StageMs
     age_ms: AgeMs
     dropped_frames: DroppedFrames

@@ -126,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = _measure(arguments)
     print(report.render(result))
     if arguments.json is not None:
-        write_text(arguments.json, result.model_dump_json(indent=1) + "\n")
+        write_text(arguments.json, json.dumps(result.plain(), indent=1, ensure_ascii=False) + "\n")
     if arguments.html is not None:
         from edge.benchmark import page  # noqa: PLC0415
 

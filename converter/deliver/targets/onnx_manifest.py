@@ -8,8 +8,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from converter.deliver.targets.onnx_writer import onnx_module
 from edge.errors import ModelError
 from edge.model.readers.manifest import (
@@ -20,6 +18,7 @@ from edge.model.readers.manifest import (
     anchors_to_bytes,
     digest_of,
 )
+from edge.record import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +45,8 @@ class OnnxFile:
 def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] | None) -> bytes:  # noqa: ANN401
     """Return the bytes of a `ModelProto` with a manifest, its digest that of the model without."""
     digest = digest_of(model.SerializeToString(deterministic=True))
-    sealed = manifest.model_copy(update={"digest": digest})
-    text = json.dumps(sealed.model_dump(mode="json"), ensure_ascii=False)
+    sealed = manifest.replace(digest=digest)
+    text = json.dumps(sealed.plain(), ensure_ascii=False)
     described = type(model)()
     described.CopyFrom(model)
     described.metadata_props.add(key=MANIFEST_MEMBER, value=text)
@@ -70,11 +69,11 @@ def read_onnx_manifest(path: Path) -> OnnxFile:
     try:
         model = onnx.load_model_from_string(path.read_bytes())
         found = {entry.key: entry.value for entry in model.metadata_props}
-        manifest = Manifest.model_validate(json.loads(found[MANIFEST_MEMBER]))
+        manifest = read(Manifest, json.loads(found[MANIFEST_MEMBER]))
         anchors = _anchors(found)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    except (DecodeError, KeyError, ValueError, ValidationError, binascii.Error) as error:
+    except (DecodeError, KeyError, ValueError, binascii.Error) as error:
         raise ModelError(
             f"{path}: expected an ONNX file with a manifest, found none that can be read; "
             "make it with: edge-convert export MODEL --tensorrt"

@@ -91,19 +91,17 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
 def _manifest(file: ModelFile, images: ImageSet) -> Manifest:
     before = file.own_manifest().provenance
     tools = before.tools | versions((*export.QUANTIZE_TOOLS, "onnx"))
-    provenance = before.model_copy(
-        update={
-            "recipe": RECIPE,
-            "seed": images.seed,
-            "tools": dict(sorted(tools.items())),
-            "changes": f"{before.changes}; written as ONNX with rounding to int8 for TensorRT",
-        }
+    provenance = before.replace(
+        recipe=RECIPE,
+        seed=images.seed,
+        tools=dict(sorted(tools.items())),
+        changes=f"{before.changes}; written as ONNX with rounding to int8 for TensorRT",
     )
     calibration = Calibration(
         digest=images.digest, images=len(images.paths), seed=images.seed, method=CALIBRATOR
     )
     update = {"provenance": provenance, "calibration": calibration, "accuracy": ()}
-    return file.own_manifest().model_copy(update=update)
+    return file.own_manifest().replace(**update)
 
 
 def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> OnnxBill:

@@ -16,13 +16,14 @@ import zlib
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from msgspec import field
 
 from edge.errors import ModelError
 from edge.heads import AnyHead
 from edge.model.delegates import EDGE_TPU_OP
 from edge.model.description import Description, InputTransform
-from edge.record import PositiveInt, Ratio, Record, Text
+from edge.record import PositiveInt, Ratio, Record, Text, Unsound
+from edge.record import read as read_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ ANCHORS_HEADER = re.compile(
 SHOWN_BYTES = 100
 
 
-class Calibration(Record):
+class Calibration(Record, frozen=True, kw_only=True):
     """Which images the activation ranges came from."""
 
     digest: Text
@@ -59,7 +60,7 @@ class Calibration(Record):
     method: Text
 
 
-class ImageDigests(Record):
+class ImageDigests(Record, frozen=True, kw_only=True):
     """A set of images; `contents` are 16 hex digits of each, where others must keep off them."""
 
     digest: Text
@@ -67,7 +68,7 @@ class ImageDigests(Record):
     contents: tuple[Text, ...] = ()
 
 
-class Accuracy(Record):
+class Accuracy(Record, frozen=True, kw_only=True):
     """One metric of the float and the quantised model, on images not used for calibration.
 
     Attributes:
@@ -86,7 +87,7 @@ class Accuracy(Record):
     difference_interval: tuple[float, float]
 
 
-class Provenance(Record):
+class Provenance(Record, frozen=True, kw_only=True):
     """Where the weights come from and what was done: `changes` is all `steps`, if any, in one."""
 
     source: Text
@@ -98,7 +99,7 @@ class Provenance(Record):
     steps: tuple[Text, ...] = ()
 
 
-class Manifest(Record):
+class Manifest(Record, frozen=True, kw_only=True):
     """The JSON half of the manifest.
 
     Attributes:
@@ -121,7 +122,7 @@ class Manifest(Record):
     iou_threshold: Ratio = 0.6
     calibration: Calibration | None = None
     accuracy: tuple[Accuracy, ...] = ()
-    image_sets: dict[Text, ImageDigests] = Field(default_factory=dict)
+    image_sets: dict[Text, ImageDigests] = field(default_factory=dict)
     provenance: Provenance
 
     def description(self, anchors: NDArray[np.float32] | None) -> Description:
@@ -152,8 +153,8 @@ def append(flatbuffer: bytes, manifest: Manifest, anchors: NDArray[np.float32] |
         manifest: Its `digest` is replaced by the FlatBuffer's.
         anchors: `(A, 4)` float32, or `None`.
     """
-    sealed = manifest.model_copy(update={"digest": digest_of(flatbuffer)})
-    text = json.dumps(sealed.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    sealed = manifest.replace(digest=digest_of(flatbuffer))
+    text = json.dumps(sealed.plain(), indent=1, ensure_ascii=False)
     out = io.BytesIO()
     out.write(flatbuffer)
     with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -227,12 +228,11 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
             f"{SCHEMA_VERSION}; update edge-vision, or convert the model again"
         )
     try:
-        return Manifest.model_validate(fields)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
-        raise ModelError(f"{path}: its manifest is wrong: {faults}; convert it again") from error
+        return read_record(Manifest, fields)
+    except Unsound as error:
+        raise ModelError(
+            f"{path}: its manifest is wrong: {error}; update edge-vision, or convert it again"
+        ) from error
 
 
 def _read_anchors(path: Path, archive: zipfile.ZipFile) -> NDArray[np.float32] | None:

@@ -27,7 +27,7 @@ def file():
 @pytest.fixture(scope="session")
 def worse(file):
     """Return the same model as it would be if suppression let doubles live."""
-    changed = file.manifest.model_copy(update={"iou_threshold": 0.99})
+    changed = file.manifest.replace(iou_threshold=0.99)
     return ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
 

@@ -117,7 +117,7 @@ def test_what_cannot_be_written_does_not_lose_the_figures(options, capsys):
 def test_names_of_the_set_cannot_write_html(file, tmp_path, labelled):
     pytest.importorskip("matplotlib", reason="pages need the extra `report`")
     name = "<script>alert(1)</script>"
-    changed = file.manifest.model_copy(update={"name": name})
+    changed = file.manifest.replace(name=name)
     other = tmp_path / "m.tflite"
     other.write_bytes(manifest.append(file.flatbuffer, changed, file.description.anchors))
     paths, annotations = labelled

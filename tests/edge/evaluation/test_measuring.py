@@ -48,7 +48,7 @@ def test_a_model_against_itself_is_not_significant(file, labelled):
 def test_two_models_are_judged_by_the_categories_that_both_know(file, labelled):
     paths, annotations = labelled
     labels = ("gnome", *file.description.labels[1:])
-    changed = file.manifest.model_copy(update={"labels": labels})
+    changed = file.manifest.replace(labels=labels)
     stranger = ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
     measured = measure(
@@ -64,7 +64,7 @@ def test_two_models_are_judged_by_the_categories_that_both_know(file, labelled):
 
 def test_labels_without_any_category_are_refused(file, labelled):
     paths, annotations = labelled
-    changed = file.manifest.model_copy(update={"labels": ("gnome",) * len(file.description.labels)})
+    changed = file.manifest.replace(labels=("gnome",) * len(file.description.labels))
     stranger = ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
     with pytest.raises(ModelError, match=r"none of its categories \(airplane, .* \(gnome "):

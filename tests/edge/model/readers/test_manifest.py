@@ -57,7 +57,7 @@ def with_members(members: dict[str, bytes]) -> bytes:
 def with_fields(**changes: Any) -> bytes:
     """Return a model file whose manifest has these JSON fields, with the right digest."""
     sealed = factories.manifest(digest=mf.digest_of(factories.FLATBUFFER))
-    fields = sealed.model_dump(mode="json") | changes
+    fields = sealed.plain() | changes
     return with_members({mf.MANIFEST_MEMBER: json.dumps(fields).encode()})
 
 
@@ -69,7 +69,7 @@ def npy(values: Any) -> bytes:
 
 def with_anchors(data: bytes) -> bytes:
     sealed = factories.manifest(digest=mf.digest_of(factories.FLATBUFFER))
-    text = sealed.model_dump_json().encode()
+    text = json.dumps(sealed.plain()).encode()
     return with_members({mf.MANIFEST_MEMBER: text, mf.ANCHORS_MEMBER: data})
 
 
@@ -79,7 +79,7 @@ def test_what_was_appended_is_read_back(read):
     assert file.flatbuffer == factories.FLATBUFFER
     np.testing.assert_array_equal(file.description.anchors, factories.anchors())
     sealed = {"digest": mf.digest_of(factories.FLATBUFFER)}
-    assert file.manifest == factories.manifest().model_copy(update=sealed)
+    assert file.manifest == factories.manifest().replace(**sealed)
 
 
 def test_a_model_without_anchors_has_none(read):
@@ -230,9 +230,11 @@ def test_a_manifest_that_is_no_json_object_is_refused(read, text):
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        pytest.param({"colour": 1}, "colour: Extra inputs", id="unknown key"),
+        pytest.param({"colour": 1}, "unknown key 'colour'", id="unknown key"),
         pytest.param({"labels": None}, "labels: ", id="no labels"),
-        pytest.param({"name": "half \ud800"}, "name: .*half a surrogate pair", id="no text"),
+        pytest.param(
+            {"name": "half \ud800"}, r"name: expected text, found 'half \\ud800'", id="no text"
+        ),
         pytest.param({"score_threshold": 1.5}, "score_threshold: ", id="ratio over 1"),
         pytest.param({"head": {"kind": "ssd", "box_scales": [1, 2]}}, "head.box_scales", id="head"),
     ],
@@ -243,7 +245,7 @@ def test_a_wrong_field_is_named_with_its_path(read, changes, fault):
 
 
 def test_a_normalisation_that_is_not_a_number_is_refused(read):
-    transform = factories.input_transform().model_dump(mode="json") | {"mean": [float("nan")] * 3}
+    transform = factories.input_transform().plain() | {"mean": [float("nan")] * 3}
 
     with pytest.raises(ModelError, match=r"input\.mean"):
         read(with_fields(input=transform))

@@ -39,8 +39,7 @@ def written(shipped, *, labels='"labels.txt"', anchors='"anchors.npy"', **tables
     parts = {
         "model": f'name = "bare"\nlabels = {labels}\nscore_threshold = 0.4',
         "input": "\n".join(
-            f"{key} = {json.dumps(value)}"
-            for key, value in transform.model_dump(mode="json").items()
+            f"{key} = {json.dumps(value)}" for key, value in transform.plain().items()
         ),
         "outputs": "\n".join(f'{role} = "{name}"' for role, name in outputs.items()),
         "head": f'kind = "ssd"\nanchors = {anchors}',
@@ -95,22 +94,27 @@ def test_all_faults_come_at_once_each_with_its_place(folder, shipped):
     faults = "\n".join(line.partition(".toml: ")[2] for line in lines)
     assert "[head] anchors: expected rows (cy, cx, h, w)" in faults
     assert "[model] labels: gone.txt cannot be read: No such file" in faults
-    assert "[input] size_wh.1: input should be greater than 0, found 0" in faults
+    assert (
+        "[input] size_wh: expected a list of 2, each a whole number greater than 0, found [300, 0]"
+        in faults
+    )
     assert "[input] unknown key 'colour'; did you mean 'color'?" in faults
     assert "[input] resize is needed and missing" in faults
-    assert "unknown [extra]; there are model, input, outputs, head" in faults
+    assert "unknown [extra]; the tables are model, input, outputs, head" in faults
 
 
 @pytest.mark.parametrize(
     ("head", "fault"),
     [
-        pytest.param('kind = "pose"', "[head]: expected a head of kind ssd, yolo,", id="kind"),
-        pytest.param("", "[head]: unable to extract tag", id="no kind"),
+        pytest.param('kind = "pose"', "[head] kind: expected one of ssd, yolo,", id="kind"),
+        pytest.param("", "[head] kind is needed and missing", id="no kind"),
         pytest.param(
             'kind = "ssd"\nbackgrounds = 1', "[head] unknown key 'backgrounds'; did you", id="key"
         ),
         pytest.param(
-            'kind = "ssd"\nactivation = "relu"', "[head] activation: input should be", id="value"
+            'kind = "ssd"\nactivation = "relu"',
+            "[head] activation: expected 'sigmoid' or",
+            id="value",
         ),
         pytest.param('kind = "ssd"\nanchors = "gone.npy"', "No such file", id="no anchors"),
         pytest.param('kind = "ssd"\nanchors = "labels.txt"', "as numpy.save writes", id="no npy"),
