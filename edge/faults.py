@@ -50,9 +50,8 @@ class Fault:
     says_found: bool = False
 
     def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.place))}: ".removeprefix(": ") + (
-            "is needed and missing" if self.is_missing else self.said()
-        )
+        place = ".".join(map(str, self.place if self.known is None else self.place[:-1]))
+        return f"{place}: {self._said()}" if place else self._said()
 
     def within(self, *place: object) -> Fault:
         """Return the fault with another place."""
@@ -67,14 +66,14 @@ class Fault:
         if not self.place:
             return self.text
         key = ".".join(map(str, self.place[1:]))
-        if self.is_missing:
-            return f"{label} {key} is needed and missing" if key else f"{label} is missing"
         if self.known is not None:
-            return f"{label} {self.said()}" if key else f"unknown {label}; {self._nearest()}"
-        return f"{label}{' ' if key else ''}{key}: {self.said()}"
+            return f"{label} {self._said()}" if key else f"unknown {label}; {self._nearest('[{}]')}"
+        return f"{label}{' ' if key else ''}{key}{' ' if self.is_missing else ': '}{self._said()}"
 
-    def said(self) -> str:
+    def _said(self) -> str:
         """Return it without its place."""
+        if self.is_missing:
+            return "is needed and missing"
         if self.known is None:
             is_shown = self.says_found and "password" not in str(self.place[-1:])
             return self.text + (f", found {_short(self.found)}" if is_shown else "")
@@ -86,12 +85,12 @@ class Fault:
                 return f"'{key} = {found}' has no unit; write '{key}{unit} = {found}'"
         return f"unknown key {key!r}; {self._nearest()}"
 
-    def _nearest(self) -> str:
-        known, is_table = self.known or (), len(self.place) == 1
+    def _nearest(self, form: str = "'{}'") -> str:
+        known = self.known or ()
         guess = difflib.get_close_matches(str(self.place[-1]), known, n=1)
-        if guess:
-            return f"did you mean [{guess[0]}]?" if is_table else f"did you mean {guess[0]!r}?"
-        return f"the {'tables' if is_table else 'keys'} are {', '.join(known)}"
+        return (
+            f"did you mean {form.format(guess[0])}?" if guess else f"known are {', '.join(known)}"
+        )
 
 
 def unsound(kind: Any, fields: object, *, strict: bool = True) -> Unsound:  # noqa: ANN401
@@ -115,47 +114,32 @@ class _Search:
     def faults(self, kind: Any, value: object, place: Place) -> Iterator[Fault]:  # noqa: ANN401
         """Yield the faults of a value, compared with the type that it should have."""
         parts = _parts(kind)
-        records = [part for part in parts if isinstance(part, type) and issubclass(part, Struct)]
-        items = next((part for part in parts if get_origin(part) is tuple), None)
-        if len(records) > 1 and not isinstance(value, tuple(records)):
-            yield from self._tagged(records, value, place)
-        elif records and isinstance(value, Mapping):
-            yield from self._of_record(records[0], value, place)
-        elif (fault := self._refused(kind, value)) is None:
+        records = [part for part in parts if _is_record(part)]
+        items = [get_args(part)[0] for part in parts if get_origin(part) is tuple]
+        if records and isinstance(value, Mapping):
+            yield from self._of_record(_chosen(records, value), value, place)
+        elif self._refusal(kind, value) is None:
             return
-        elif (
-            items and _is_record(get_args(items)[0]) and isinstance(value, (list, tuple)) and value
-        ):
+        elif items and any(map(_is_record, _parts(items[0]))) and isinstance(value, list) and value:
             for number, item in enumerate(value):
-                yield from self.faults(get_args(items)[0], item, (*place, number))
+                yield from self.faults(items[0], item, (*place, number))
         else:
-            yield Fault(place, fault, value, says_found=True)
+            yield Fault(place, f"expected {_expected(kind)}", value, says_found=True)
 
-    def _refused(self, kind: Any, value: object) -> str | None:  # noqa: ANN401
+    def _refusal(self, kind: Any, value: object) -> str | None:  # noqa: ANN401
+        """Return why a value is none of a type; of a check, in its own words."""
         try:
             msgspec.convert(value, kind, strict=self.strict, dec_hook=to_path)
-        except REFUSED:
-            return f"expected {_expected(kind)}"
+        except REFUSED as error:
+            return str(error.__cause__ or error)
         return None
 
-    def _tagged(self, records: list[Any], value: object, place: Place) -> Iterator[Fault]:
-        """Yield the faults of one of several records, which a key tells apart."""
-        key = records[0].__struct_config__.tag_field
-        by_tag = {each.__struct_config__.tag: each for each in records}
-        tag = value.get(key) if isinstance(value, Mapping) else None
-        if isinstance(value, Mapping) and isinstance(tag, str) and tag in by_tag:
-            yield from self._of_record(by_tag[tag], value, place)
-        elif isinstance(value, Mapping) and key not in value:
-            yield Fault((*place, key), is_missing=True)
-        elif isinstance(value, Mapping):
-            text = f"expected one of {', '.join(by_tag)}, found {_short(tag)}; update edge-vision"
-            yield Fault((*place, key), text, tag)
-        else:
-            yield Fault(place, "expected a table of keys", value, says_found=True)
-
     def _of_record(
-        self, kind: type[Struct], fields: Mapping[Any, object], place: Place
+        self, kind: type[Struct] | Fault, fields: Mapping[Any, object], place: Place
     ) -> Iterator[Fault]:
+        if isinstance(kind, Fault):
+            yield kind.within(*place, *kind.place)
+            return
         config = kind.__struct_config__
         known = {field.encode_name: field for field in structs.fields(kind)}
         keys = (*([config.tag_field] if config.tag_field else ()), *known)
@@ -170,38 +154,43 @@ class _Search:
                 found += wrong or self._of_check(kind, field, fields[key], place=(*place, key))
             elif field.required:
                 found.append(Fault((*place, key), is_missing=True))
+        # What is sound alone may be refused together.
+        if not found and (text := self._refusal(kind, fields)):
+            found.append(Fault(place, text))
         yield from found
-        if not found:
-            yield from self._of_whole(kind, fields, place)
 
     def _of_check(self, kind: Any, field: Any, value: object, *, place: Place) -> list[Fault]:  # noqa: ANN401
-        check = getattr(kind, "checks", {}).get(field.name)
-        if check:
-            try:
+        try:
+            if check := getattr(kind, "checks", {}).get(field.name):
                 check(msgspec.convert(value, field.type, strict=self.strict, dec_hook=to_path))
-            except ValueError as error:
-                return [Fault(place, str(error), value)]
+        except ValueError as error:
+            return [Fault(place, str(error))]
         return []
 
-    def _of_whole(self, kind: type[Struct], fields: object, place: Place) -> Iterator[Fault]:
-        """Yield what fields that are sound alone are refused for together."""
-        try:
-            msgspec.convert(fields, kind, strict=self.strict, dec_hook=to_path)
-        except REFUSED as error:
-            yield Fault(place, str(error.__cause__ or error), fields)
+
+def _chosen(records: list[type[Struct]], fields: Mapping[Any, object]) -> type[Struct] | Fault:
+    """Return the record that a key of the fields tells from others, or what is wrong with it."""
+    if len(records) == 1:
+        return records[0]
+    key = records[0].__struct_config__.tag_field
+    by_tag = {str(each.__struct_config__.tag): each for each in records}
+    if key not in fields:
+        return Fault((key,), is_missing=True)
+    known, tag = ", ".join(by_tag), fields[key]
+    text = f"expected one of {known}, found {_short(tag)}; update edge-vision"
+    return by_tag.get(str(tag), Fault((key,), text))
 
 
 def _parts(kind: Any) -> list[Any]:  # noqa: ANN401
-    """Return what a type is one of, without `None` and what is annotated."""
+    """Return what a type is one of, without what is annotated."""
     if get_origin(kind) is Annotated:
         return _parts(get_args(kind)[0])
-    if get_origin(kind) in (Union, types.UnionType):
-        return [part for each in get_args(kind) for part in _parts(each)]
-    return [] if kind is type(None) else [kind]
+    is_union = get_origin(kind) in (Union, types.UnionType)
+    return [part for each in get_args(kind) for part in _parts(each)] if is_union else [kind]
 
 
 def _is_record(kind: Any) -> bool:  # noqa: ANN401
-    return any(isinstance(part, type) and issubclass(part, Struct) for part in _parts(kind))
+    return isinstance(kind, type) and issubclass(kind, Struct)
 
 
 def _expected(kind: Any) -> str:  # noqa: ANN401
@@ -209,21 +198,18 @@ def _expected(kind: Any) -> str:  # noqa: ANN401
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         meta = next(each for each in args if isinstance(each, Meta))
-        return meta.description or " ".join([_expected(args[0]), *_limits(meta)])
+        limits = {name: getattr(meta, name) for name in LIMITS}
+        said = [LIMITS[name].format(limit) for name, limit in limits.items() if limit is not None]
+        return meta.description or " ".join([_expected(args[0]), *said])
     if origin in (Union, types.UnionType):
-        return " or ".join(_expected(each) for each in args if each is not type(None))
+        words = (_expected(each) for each in args if each is not type(None))
+        return " or ".join(dict.fromkeys(words))
     if origin is Literal:
         return " or ".join(map(repr, args))
-    if origin is tuple and args[-1] is Ellipsis:
-        return f"a list, each {_expected(args[0])}"
     if origin is tuple:
-        return f"a list of {len(args)}, each {_expected(args[0])}"
+        number = "" if args[-1] is Ellipsis else f" of {len(args)}"
+        return f"a list{number}, each {_expected(args[0])}"
     return WORDS.get(kind, "a table of keys")
-
-
-def _limits(meta: Meta) -> list[str]:
-    given = {name: getattr(meta, name) for name in LIMITS}
-    return [LIMITS[name].format(limit) for name, limit in given.items() if limit is not None]
 
 
 def _short(value: object) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import factories
@@ -78,28 +79,33 @@ def test_another_model_is_tried(tmp_path, tried):
     assert len(tried) == 2
 
 
-@pytest.mark.parametrize("package", ["edge-vision", "ai_edge_litert"])
+@pytest.mark.parametrize("package", ["edge_vision", trial.runtime_name()])
 def test_another_version_of_the_program_or_the_runtime_tries_again(
     tmp_path, tried, monkeypatch, package
 ):
-    real = trial.version
+    real = trial.installed
     trial.admit(file_of(SMALL), state_folder=tmp_path)
-    monkeypatch.setattr(trial, "version", lambda name: "9" if name == package else real(name))
+    monkeypatch.setattr(trial, "installed", lambda name: "9" if name == package else real(name))
     trial.admit(file_of(SMALL), state_folder=tmp_path)
 
     assert len(tried) == 2
 
 
 def test_a_tree_that_was_not_installed_tries_each_time(tmp_path, tried, monkeypatch):
-    def unknown(name):
-        raise trial.PackageNotFoundError(name)
-
-    monkeypatch.setattr(trial, "version", unknown)
+    monkeypatch.setattr(trial, "installed", lambda _: "")
     (tmp_path / trial.REMEMBERED).write_text("\n\n")
     trial.admit(file_of(SMALL), state_folder=tmp_path)
     trial.admit(file_of(SMALL), state_folder=tmp_path)
 
     assert len(tried) == 2
+
+
+@pytest.mark.parametrize("package", ["numpy", "edge-vision", trial.runtime_name()])
+def test_an_installed_package_is_found_by_the_name_of_its_metadata(package):
+    name = package.replace("-", "_")
+
+    assert trial.installed(name) == f"{name}-{version(package)}"
+    assert trial.installed("no_such_package") == ""
 
 
 def test_a_model_that_failed_is_not_remembered(tmp_path, tried):

@@ -100,7 +100,7 @@ def test_all_faults_come_at_once_each_with_its_place(folder, shipped):
     )
     assert "[input] unknown key 'colour'; did you mean 'color'?" in faults
     assert "[input] resize is needed and missing" in faults
-    assert "unknown [extra]; the tables are model, input, outputs, head" in faults
+    assert "unknown [extra]; known are model, input, outputs, head" in faults
 
 
 @pytest.mark.parametrize(
