@@ -220,7 +220,7 @@ def open_sinks(config: Config) -> list[Sink]:
     sinks: list[Sink] = []
     if config.mqtt:
         from edge.sinks.mqtt import MqttSink  # noqa: PLC0415 - paho costs 40 ms
-        from edge.sinks.mqtt_identity import client_id  # noqa: PLC0415 - and TLS comes with it
+        from edge.sinks.mqtt_identity import client_id  # noqa: PLC0415 - likewise
 
         name = config.device.name
         sinks.append(MqttSink(config.mqtt, name, client_id=client_id(name)))

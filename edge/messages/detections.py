@@ -33,7 +33,13 @@ PxBox = Annotated[list[Px], Meta(min_length=4, max_length=4)]
 RatioBox = Annotated[list[Ratio], Meta(min_length=4, max_length=4)]
 
 
-class _Box(TypedDict):
+class _Tracked(TypedDict, total=False):
+    track_id: Annotated[int, Meta(description="The same for the same object from frame to frame.")]
+
+
+class DetectionPayload(_Tracked):
+    """One detected object."""
+
     label: Label
     class_id: ClassId
     score: Annotated[float, Meta(ge=0, le=1, description="Four decimals.")]
@@ -45,12 +51,6 @@ class _Box(TypedDict):
         RatioBox,
         Meta(description="The same box divided by the frame's width and height, five decimals."),
     ]
-
-
-class DetectionPayload(_Box, total=False):
-    """One detected object."""
-
-    track_id: Annotated[int, Meta(description="The same for the same object from frame to frame.")]
 
 
 class DetectionsPayload(Envelope):

@@ -6,12 +6,7 @@ makes the page.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from edge.errors import DependencyError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PACKAGES = ("jinja2", "matplotlib")
 
@@ -50,8 +45,3 @@ def render(template: str, **values: object) -> str:
     )
     environment.filters["utc"] = lambda date: f"{date[:16].replace('T', ' ')} UTC"
     return environment.get_template(template).render(values)
-
-
-def columns(letters: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the headers of one group of columns a letter; without letters just the names."""
-    return [f"{letter} {name}".strip() for letter in letters for name in names]

@@ -82,8 +82,8 @@ def cases() -> list[Case]:
     return [
         Case(
             "",
-            _ssd_spec(),
-            _ssd_heads,
+            ssd_spec(),
+            ssd_heads,
             {0: 100.0, 25: 200.0, 100: 200.0, 400: UNLIMITED, 1000: UNLIMITED},
         ),
         Case("YOLO 2535 x 85, ", _yolo_spec(YOLO_WH, (32, 16)), _yolo_heads, watched),
@@ -107,7 +107,7 @@ def measure(
             heads = case.heads(case.spec, candidates)
             for work, run, limit in (
                 ("decode + suppress", _survivors(case.spec), limit_us),
-                ("detections on the source frame", _frame(case.spec), UNLIMITED),
+                ("detections on the source frame", decoding(case.spec), UNLIMITED),
             ):
                 name = f"{case.name}{work}, {candidates} candidates"
                 rows.append((name, _median_us(run, heads, timer=timer), limit))
@@ -142,7 +142,7 @@ def _survivors(spec: ModelSpec) -> Callable[[Tensors], object]:
     return run
 
 
-def _frame(spec: ModelSpec) -> Callable[[Tensors], object]:
+def decoding(spec: ModelSpec) -> Callable[[Tensors], object]:
     """Return all that happens to the tensors of one frame that fills the input."""
     decoder = _decoder(spec)
     size_wh = spec.description.input.size_wh
@@ -154,7 +154,7 @@ def _preprocess_rows(*, timer: Callable[[], float]) -> list[tuple[str, float, fl
     """Return 720p to the default model's input, of each format, and by way of the whole frame."""
     width, height = FRAME_WH
     whole = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
-    spec = _ssd_spec()
+    spec = ssd_spec()
     rows = []
     for name, shape, code in FORMATS:
         pixels = np.resize(whole, shape)
@@ -179,7 +179,7 @@ def _segmentation_row(channels: int, *, timer: Callable[[], float]) -> tuple[str
     spec = _spec(head, {"classes": shape}, input_wh=(MAP_SIDE, MAP_SIDE))
     scores = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
     name = f"decode, {MAP_SIDE} x {MAP_SIDE} x {channels}"
-    return name, _median_us(_frame(spec), {"classes": scores}, timer=timer), UNLIMITED
+    return name, _median_us(decoding(spec), {"classes": scores}, timer=timer), UNLIMITED
 
 
 def _median_us(run: Callable[[Any], object], heads: Any, *, timer: Callable[[], float]) -> float:  # noqa: ANN401
@@ -194,8 +194,8 @@ def _spec(
     *,
     input_wh: tuple[int, int],
     anchors: NDArray[np.float32] | None = None,
+    labels: int = CLASSES,
 ) -> ModelSpec:
-    labels = COLUMNS - 1 if isinstance(head, SsdHead) else CLASSES
     description = Description(
         name="bench",
         digest="",
@@ -218,13 +218,14 @@ def _spec(
     return ModelSpec(description, image, outputs)
 
 
-def _ssd_spec() -> ModelSpec:
+def ssd_spec(anchors: int = ANCHORS, columns: int = COLUMNS) -> ModelSpec:
+    """Return a head of so many anchors and score columns, the background's among them."""
     rng = np.random.default_rng(0)
     # Five sizes of anchors, as a net of several feature maps has them.
-    sides = rng.choice([0.1, 0.2, 0.35, 0.55, 0.8], (ANCHORS, 2))
-    anchors = np.concatenate([rng.random((ANCHORS, 2)), sides], axis=1).astype(np.float32)
-    shapes = {"boxes": (1, ANCHORS, 4), "scores": (1, ANCHORS, COLUMNS)}
-    return _spec(SsdHead(), shapes, input_wh=SSD_WH, anchors=anchors)
+    sides = rng.choice([0.1, 0.2, 0.35, 0.55, 0.8], (anchors, 2))
+    placed = np.concatenate([rng.random((anchors, 2)), sides], axis=1).astype(np.float32)
+    shapes = {"boxes": (1, anchors, 4), "scores": (1, anchors, columns)}
+    return _spec(SsdHead(), shapes, input_wh=SSD_WH, anchors=placed, labels=columns - 1)
 
 
 def _yolo_spec(input_wh: tuple[int, int], strides_px: tuple[int, ...]) -> ModelSpec:
@@ -259,13 +260,16 @@ def _anchor_free_spec() -> ModelSpec:
     return _spec(head, shapes, input_wh=LARGE_WH)
 
 
-def _ssd_heads(spec: ModelSpec, candidates: int) -> Tensors:  # noqa: ARG001 - as the others
+def ssd_heads(spec: ModelSpec, candidates: int) -> Tensors:
     """Return random heads of which so many scores, in ten classes, reach the threshold."""
     rng = np.random.default_rng(candidates)
-    scores = rng.integers(-128, 60, (1, ANCHORS, COLUMNS)).astype(np.int8)
-    spots = rng.choice(ANCHORS * 10, candidates, replace=False)
-    scores[0, spots // 10, 1 + spots % 10] = rng.integers(60, 128, candidates)
-    boxes = rng.integers(-20, 27, (1, ANCHORS, 4)).astype(np.int8)
+    shape = spec.outputs["scores"].shape
+    _, anchors, columns = shape
+    scores = rng.integers(-128, 60, shape).astype(np.int8)
+    classes = min(10, columns - 1)
+    spots = rng.choice(anchors * classes, candidates, replace=False)
+    scores[0, spots // classes, 1 + spots % classes] = rng.integers(60, 128, candidates)
+    boxes = rng.integers(-20, 27, (1, anchors, 4)).astype(np.int8)
     return {"boxes": boxes, "scores": scores}
 
 
