@@ -37,7 +37,7 @@ class Lowered:
 
     def describe(self, changes: str) -> str:
         """Return what the importer changed, and that it was checked, for the manifest."""
-        return f"{changes}; {import_check.in_words(self.error_ratio)}"
+        return f"{changes}; {import_check.in_words(self.error_ratio, 'TensorFlow')}"
 
 
 def lower(

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from converter.importers.darknet_layers import BOX_VALUES, Head
 
 if TYPE_CHECKING:
     from converter.importers.darknet_cfg import Section
 
 MAX_ANCHORS = 100
 MAX_CLASSES = 10_000
-# Of tx, ty, tw, th and the objectness.
-BOX_VALUES = 5
 # Widths and heights, in pixels for yolo and in cells for region.
 MIN_SIDE, MAX_SIDE = 1e-3, 1e5
 MAX_SCALE = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One grid of boxes.
-
-    Attributes:
-        anchors_px: Width and height of each anchor of this grid, input pixels.
-        mask: Which of the `total` anchors these are.
-        sides: How a raw side becomes pixels, as `edge.decode.yolo.YoloHead` says it.
-        activation: Of the classes.
-        scale_xy: Of the centre in its cell.
-    """
-
-    anchors_px: tuple[tuple[float, float], ...]
-    mask: tuple[int, ...]
-    total: int
-    classes: int
-    sides: Literal["exp", "square"] = "exp"
-    activation: Literal["sigmoid", "softmax"] = "sigmoid"
-    scale_xy: float = 1.0
 
 
 # Of each kind: the keys that are read, and those that must be neutral.

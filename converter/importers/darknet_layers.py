@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from converter.importers.darknet_heads import Head
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,6 +11,8 @@ if TYPE_CHECKING:
 NEUTRAL_ACTIVATION = "linear"
 # The number of the image, as a layer's source.
 INPUT = -1
+# Of tx, ty, tw, th and the objectness.
+BOX_VALUES = 5
 
 Shape = tuple[int, int, int]
 
@@ -68,6 +68,27 @@ class Resample:
     stride: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One grid of boxes.
+
+    Attributes:
+        anchors_px: Width and height of each anchor of this grid, input pixels.
+        mask: Which of the `total` anchors these are.
+        sides: How a raw side becomes pixels, as `edge.decode.yolo.YoloHead` says it.
+        activation: Of the classes.
+        scale_xy: Of the centre in its cell.
+    """
+
+    anchors_px: tuple[tuple[float, float], ...]
+    mask: tuple[int, ...]
+    total: int
+    classes: int
+    sides: Literal["exp", "square"] = "exp"
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    scale_xy: float = 1.0
+
+
 Operation = Convolution | MaxPool | Route | Combine | Resample | Head | None
 
 
@@ -96,15 +117,23 @@ class Network:
 
     Attributes:
         size_wh: Of the input, pixels.
+        channels: Of the input.
         letterbox: Whether images keep their aspect; `None` where the cfg does not say.
         warnings: Keys that nothing here knows.
     """
 
     path: Path
     size_wh: tuple[int, int]
+    channels: int
     letterbox: bool | None
     layers: tuple[Layer, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def input_shape(self) -> Shape:
+        """Height, width and channels of an image."""
+        width, height = self.size_wh
+        return height, width, self.channels
 
     def heads(self) -> list[tuple[Layer, Head]]:
         """Return the layers that are heads, in order."""

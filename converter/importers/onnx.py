@@ -2,7 +2,7 @@
 
 The maintained converters pin every package that they share with TensorFlow and litert-quantizer
 (onnx2tf 2.6: NumPy, protobuf, ai-edge-litert to the patch), so none can stand beside them. The
-operations of these nets are few; each import is compared with onnxruntime in the tests.
+operations of these nets are few; each import is compared with onnxruntime.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from converter.draft import Draft
-from converter.importers import onnx_file
+from converter.draft import Draft, check_channels
+from converter.graph.edits import renamed
+from converter.graph.writing import write
+from converter.importers import onnx_file, onnx_runtime
 from converter.importers.onnx_heads import find_segmentation, find_yolo
 from converter.importers.onnx_ops import translate
-from converter.lowering import lower
 from edge.errors import ConfigError, ModelError
 from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.graphdef import Graph
+    from converter.graph.values import Graph
     from converter.importers.onnx_file import OnnxModel
     from edge.model.description import HeadSchema
 
-FEED = "image"
+FEED = "input"
 FINDERS = {"yolo": find_yolo, "unet": find_segmentation}
 # Ultralytics and the YOLOv5 repository write both, and train on RGB over 255, letterboxed with 114.
 ULTRALYTICS_KEYS = {"stride", "names"}
@@ -43,14 +44,14 @@ class OnnxCut:
 
     Attributes:
         model: The whole file.
-        graph: TensorFlow's, up to the heads; its input node is `FEED`.
-        fetches: Output role to node.
+        graph: Up to the heads, its outputs named by their roles.
+        fetches: Output role to the ONNX value and the order of its axes in the graph.
         head: What they mean.
     """
 
     model: OnnxModel
     graph: Graph
-    fetches: dict[str, str]
+    fetches: dict[str, tuple[str, tuple[int, ...]]]
     head: HeadSchema
 
 
@@ -63,33 +64,28 @@ def import_onnx(path: Path, *, family: str) -> Draft:
 
     Raises:
         ConfigError: No importer for that family.
-        ModelError: The file is damaged, foreign, or not of that family.
-        DependencyError: The package onnx or TensorFlow is not installed.
+        ModelError: The file is damaged, foreign, or not of that family; or onnxruntime gives other
+            heads.
+        DependencyError: The package onnx is not installed.
     """
     cut = read_cut(path, family=family)
     model = cut.model
-    _, _, height, width = model.shapes[model.input]
-    lowered = lower(
-        cut.graph,
-        feed=FEED,
-        fetches=cut.fetches,
-        shape=(1, height, width, 3),
-    )
+    _, height, width, _ = model.input_shape
+    flatbuffer = write(cut.graph)
+    checked = onnx_runtime.checked(flatbuffer, model, cut.fetches, path=path)
     return Draft(
-        flatbuffer=lowered.flatbuffer,
+        flatbuffer=flatbuffer,
         size_wh=(width, height),
         head=cut.head,
         outputs={role: role for role in cut.fetches},
         transform=_transform(model, (width, height)) if family == "yolo" else None,
         labels=_labels(model),
-        changes=lowered.describe(
-            "cut at the raw heads; decode and suppression left to the runtime"
-        ),
+        changes=f"cut at the raw heads; decode and suppression left to the runtime; {checked}",
     )
 
 
 def read_cut(path: Path, *, family: str) -> OnnxCut:
-    """Return a file's graph up to the raw heads; TensorFlow is not needed.
+    """Return a file's graph up to the raw heads.
 
     Raises:
         ConfigError: No importer for that family.
@@ -101,6 +97,7 @@ def read_cut(path: Path, *, family: str) -> OnnxCut:
             f"expected --family {' or '.join(FINDERS)} for an ONNX file, found {family!r}"
         )
     model = onnx_file.read(path)
+    check_channels(model.input_shape[3], path)
     try:
         found = FINDERS[family](model, path)
         graph, made = translate(model, tuple(found.fetches.values()), feed=FEED)
@@ -113,8 +110,8 @@ def read_cut(path: Path, *, family: str) -> OnnxCut:
         ) from error
     return OnnxCut(
         model=model,
-        graph=graph,
-        fetches={role: made[value] for role, value in found.fetches.items()},
+        graph=renamed(graph, {made[value].name: role for role, value in found.fetches.items()}),
+        fetches={role: (value, made[value].order) for role, value in found.fetches.items()},
         head=found.head,
     )
 

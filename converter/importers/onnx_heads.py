@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from converter.importers.onnx_file import OnnxModel, OnnxNode
+    from converter.importers.onnx_file import OnnxModel
+    from converter.importers.onnx_folding import OnnxNode
     from edge.model.description import HeadSchema
 
 BOX_SIDES = 4

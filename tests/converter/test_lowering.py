@@ -48,7 +48,7 @@ def test_a_small_graph_is_lowered_with_the_numbers_it_had(tiny_tfjs):
     assert found.keys() == {"boxes"}
     np.testing.assert_allclose(found["boxes"], made.heads["boxes"], atol=1e-5)
     assert made.error_ratio < 1e-5
-    assert made.describe("cut").startswith("cut; import checked: within 1e-")
+    assert made.describe("cut").startswith("cut; import checked against TensorFlow: within 1e-")
 
 
 def test_a_graph_that_tensorflow_refuses_gives_one_sentence_with_the_logs_place(tmp_path):
