@@ -179,10 +179,10 @@ def _darknet(path: Path, _family: str, choice: Choice) -> Draft:
     return import_darknet(path, weights=choice.weights)
 
 
-def _onnx(path: Path, family: str, _choice: Choice) -> Draft:
+def _onnx(path: Path, family: str, choice: Choice) -> Draft:
     from converter.importers.onnx import import_onnx  # noqa: PLC0415
 
-    return import_onnx(path, family=family)
+    return import_onnx(path, family=family, choice=choice)
 
 
 # Format to what reads it: path, family and choice in, draft out.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,18 +17,31 @@ if TYPE_CHECKING:
 
     from converter.importers.onnx_file import OnnxModel
 
-    Fetches = Mapping[str, tuple[str, tuple[int, ...]]]
-
 ERRORS_ONLY = 3
 
 
-def checked(flatbuffer: bytes, model: OnnxModel, fetches: Fetches, *, path: Path) -> str:
+class Fetch(NamedTuple):
+    """What a role is of the original: a value, the order of its axes here, channels or all."""
+
+    value: str
+    order: tuple[int, ...]
+    channels: NDArray[np.intp] | None
+
+    def taken(self, found: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the role's numbers."""
+        laid: NDArray[np.float32] = found.transpose(self.order)
+        return laid if self.channels is None else laid[..., self.channels]
+
+
+def checked(
+    flatbuffer: bytes, model: OnnxModel, fetches: Mapping[str, Fetch], *, path: Path
+) -> str:
     """Return a clause for the manifest: how far from onnxruntime's the heads are, or why not.
 
     Args:
         flatbuffer: Its outputs are named by their roles.
         model: The original.
-        fetches: Role to the value of the original, and the order of its axes in the `.tflite`.
+        fetches: By role.
         path: For messages.
 
     Raises:
@@ -42,7 +55,7 @@ def checked(flatbuffer: bytes, model: OnnxModel, fetches: Fetches, *, path: Path
         )
     images = import_check.noise(model.input_shape)
     first = np.argsort(model.input_order)
-    names = [value for value, _ in fetches.values()]
+    names = list(dict.fromkeys(fetch.value for fetch in fetches.values()))
     try:
         session = _session(onnxruntime, model.original, names)
         found = [
@@ -55,9 +68,9 @@ def checked(flatbuffer: bytes, model: OnnxModel, fetches: Fetches, *, path: Path
             f"{path}: expected a model that onnxruntime runs, found one that it does not: "
             f"{reason[:200]}; export the model again"
         ) from error
-    expected: dict[str, NDArray[np.float32]] = {
-        role: np.concatenate([values[place].transpose(order) for values in found])
-        for place, (role, (_, order)) in enumerate(fetches.items())
+    expected = {
+        role: np.concatenate([fetch.taken(values[names.index(fetch.value)]) for values in found])
+        for role, fetch in fetches.items()
     }
     ratio = import_check.error_ratio(flatbuffer, images, expected, path=path)
     return import_check.in_words(ratio, f"onnxruntime {onnxruntime.__version__}")

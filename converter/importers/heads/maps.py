@@ -37,6 +37,7 @@ def find_segmentation(graph: Graph, path: Path, choice: Choice) -> Found:
         cut_at(graph, {"classes": name}),
         SegmentationHead(activation="sigmoid" if shape[3] == 1 else "softmax"),
         changes=_changes(graph, name),
+        sources={"classes": (name, None)},
     )
 
 
@@ -60,6 +61,7 @@ def find_classes(graph: Graph, path: Path, choice: Choice) -> Found:
         cut_at(graph, {"scores": name}),
         ClassesHead(activation="sigmoid" if is_sigmoid else "softmax"),
         changes=_changes(graph, name),
+        sources={"scores": (name, None)},
     )
 
 

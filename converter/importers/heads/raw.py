@@ -6,7 +6,7 @@ graph's outputs is decode, which the runtime does in the quantised domain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,12 +44,15 @@ class Found:
         head: What these mean.
         anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w), for an SSD.
         changes: What was cut off; a clause for the manifest.
+        sources: Role to the tensor of the whole graph whose values it has, and the channels of it
+            that it is; `None` takes all.
     """
 
     graph: Graph
     head: HeadSchema
     anchors: NDArray[np.float32] | None = None
     changes: str = "cut at the raw heads; decode and suppression left to the runtime"
+    sources: Mapping[str, tuple[str, NDArray[np.intp] | None]] = field(default_factory=dict)
 
 
 def cut_at(graph: Graph, outputs: Mapping[str, str]) -> Graph:

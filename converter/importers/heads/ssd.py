@@ -43,7 +43,9 @@ def find_ssd(graph: Graph, path: Path, choice: Choice) -> Found:
     head = SsdHead.model_validate(
         {"box_scales": choice.box_scales, "activation": activation, "background": True}
     )
-    return Found(cut_at(graph, {"boxes": boxes, "scores": raw}), head, anchors)
+    outputs = {"boxes": boxes, "scores": raw}
+    sources = {role: (name, None) for role, name in outputs.items()}
+    return Found(cut_at(graph, outputs), head, anchors, sources=sources)
 
 
 def roles_of(graph: Graph, path: Path) -> tuple[str, str]:
