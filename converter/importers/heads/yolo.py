@@ -72,7 +72,7 @@ def find_yolo(graph: Graph, path: Path, choice: Choice) -> Found:
 
 def _decoded(graph: Graph, grids: Grids, tail: Tail, *, path: Path) -> tuple[Fields, Decode] | None:
     """Return the reading of the grids with which the tail's answers are a decode that is known."""
-    if set(tail.ends) <= set(tail.raws):
+    if not tail.ends:
         return None
     for fields in _readings(graph, grids, [graph.shape(name) for name in tail.ends]):
         answers = ask(fields, tail, path)
