@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from converter.graph.own_biases import with_own_biases
 from converter.graph.reading import read
 from converter.graph.writing import write
-from converter.importers.asking import FAMILIES, ask_early, ask_family
+from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
 from converter.importers.keras_config import WEIGHTS
 from edge.errors import ConfigError, ModelError
@@ -50,7 +50,7 @@ def import_model(path: Path, *, family: str | None, origin: Origin, choice: Choi
     """
     known = ask(path, family=family, origin=origin, choice=choice)
     if known is None:
-        return restate(model_file.read(path), family=family, origin=origin, choice=choice)
+        return restate(model_file.read(path), family=family, origin=origin, choice=choice.input)
     found = import_draft(path, family=known, choice=choice)
     graph = with_own_biases(read(found.flatbuffer, path))
     draft = replace(found, flatbuffer=write(graph))
@@ -65,9 +65,10 @@ def ask(path: Path, *, family: str | None, origin: Origin, choice: Choice) -> st
     """
     if family not in (None, *FAMILIES):
         raise ConfigError(f"expected a family, one of {', '.join(FAMILIES)}, found {family!r}")
-    if is_ours(path):
+    form = "ours" if is_ours(path) else recognise(path)
+    refuse_unused(path, form, choice)
+    if form == "ours":
         return None
-    form = recognise(path)
     known = ask_family(path, form, said=family)
     ask_early(path, form, choice, family=known, labels=origin.labels)
     return known
@@ -198,10 +199,10 @@ def _darknet(path: Path, _family: str, choice: Choice) -> Draft:
     return import_darknet(path, weights=choice.weights)
 
 
-def _onnx(path: Path, family: str, _choice: Choice) -> Draft:
+def _onnx(path: Path, family: str, choice: Choice) -> Draft:
     from converter.importers.onnx import import_onnx  # noqa: PLC0415
 
-    return import_onnx(path, family=family)
+    return import_onnx(path, family=family, choice=choice)
 
 
 # Format to what reads it: path, family and choice in, draft out.

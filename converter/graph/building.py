@@ -37,6 +37,7 @@ class Builder:
         self._tensors = {name: Tensor(name, shape) for name, shape in inputs.items()}
         self._ops: list[Op] = []
         self._reshaped: dict[str, str] = {}
+        self._sliced: dict[tuple[Any, ...], str] = {}
 
     def graph(self, outputs: Sequence[str]) -> Graph:
         """Return what these outputs need, what TFLite computes at once made one op."""
@@ -146,11 +147,20 @@ class Builder:
         return self.add("CONCATENATION", parts, tuple(shape), **options)
 
     def sliced(self, value: str, parts: Sequence[slice]) -> str:
-        """Take a part along each axis: `start`, `stop` and `step` of each are numbers, forwards."""
+        """Take a part along each axis: `start`, `stop` and `step` of each are numbers, forwards.
+
+        The same part is taken once: the four of a YOLO's Focus share their rows.
+        """
         old = self.shape(value)
         shape = tuple(len(range(part.start, part.stop, part.step)) for part in parts)
         if shape == old:
             return value
+        key = (value, *((part.start, part.stop, part.step) for part in parts))
+        if key not in self._sliced:
+            self._sliced[key] = self._slice(value, parts, shape)
+        return self._sliced[key]
+
+    def _slice(self, value: str, parts: Sequence[slice], shape: Shape) -> str:
         starts = self.numbers(*(part.start for part in parts))
         if all(part.step == 1 for part in parts):
             return self.add("SLICE", [value, starts, self.numbers(*shape)], shape)

@@ -24,9 +24,9 @@ TENSORFLOW = ("tfjs", "frozen", "h5", "keras", "saved_model")
 # Option to the formats whose importers take it: no other file has a use for it.
 TAKEN = {
     "--weights": ("darknet",),
-    "--anchors": (*TENSORFLOW, "tflite"),
-    "--box-scales": (*TENSORFLOW, "tflite"),
-    "--output-name": (*TENSORFLOW, "tflite"),
+    "--anchors": (*TENSORFLOW, "tflite", "onnx"),
+    "--box-scales": (*TENSORFLOW, "tflite", "onnx"),
+    "--output-name": (*TENSORFLOW, "tflite", "onnx"),
     "--size": TENSORFLOW,
 }
 # What stands in the file of a detector of the Object Detection API, which says all of itself.
@@ -35,7 +35,6 @@ API_MARKS = {
     "frozen": DECODE.encode(),
     "saved_model": DECODE.encode(),
 }
-ULTRALYTICS_TASKS = {"detect": "yolo"}
 
 
 def tell_family(path: Path, form: str) -> str | None:
@@ -50,7 +49,9 @@ def tell_family(path: Path, form: str) -> str | None:
     if form == "tflite":
         return told_family(path)
     if form == "onnx":
-        return ULTRALYTICS_TASKS.get(_onnx_metadata(path).get("task", ""))
+        from converter.importers import onnx  # noqa: PLC0415 - loads onnx
+
+        return onnx.told_family(path)
     return "ssd" if _is_api_detector(path, form) else None
 
 
@@ -80,9 +81,8 @@ def ask_early(
     """Ask for what no file of this format says, before the minutes that its import takes.
 
     Raises:
-        ConfigError: Something is missing, all of it named at once; or an option has no use here.
+        ConfigError: Something is missing; all of it is named at once.
     """
-    _refuse_unused(path, form, choice)
     unsaid = {name for name in ("color", "mean", "resize") if getattr(choice.input, name) is None}
     missing = [name for name in _never_said(path, form, family) if name in unsaid]
     if form == "darknet" and labels is None and _darknet_classes(path) not in KNOWN_LABELS:
@@ -96,7 +96,12 @@ def ask_early(
     raise ConfigError(f"{path}: the file does not say, so you must: {asked}")
 
 
-def _refuse_unused(path: Path, form: str, choice: Choice) -> None:
+def refuse_unused(path: Path, form: str, choice: Choice) -> None:
+    """Refuse options that a file of this format has no use for.
+
+    Raises:
+        ConfigError: There are some.
+    """
     given = {
         "--weights": choice.weights,
         "--anchors": choice.anchors,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converter.graph.edits import renamed
 from converter.importers import (
     onnx_layout,
     onnx_mixing,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from converter.graph.values import Graph
     from converter.importers.onnx_file import OnnxModel
     from converter.importers.onnx_folding import OnnxNode
-    from converter.importers.onnx_values import Made
+    from converter.importers.onnx_values import Order
 
 HANDLERS = (
     onnx_pointwise.HANDLERS
@@ -41,38 +42,66 @@ WAY_OUT = (
 )
 
 
-def translate(
-    model: OnnxModel, fetches: Sequence[str], *, feed: str
-) -> tuple[Graph, dict[str, Made]]:
-    """Return the graph that makes the fetched values, and where each of these is in it.
+# What a node raises that does not fit the others, as in damaged bytes.
+MALFORMED = (
+    ModelError, KeyError, ValueError, TypeError, IndexError, ZeroDivisionError, AttributeError,
+    OverflowError, MemoryError, StopIteration, RecursionError,
+)  # fmt: skip
+# Of a tensor that keeps the name that the exporter gave.
+MAX_NAME = 200
 
-    Raises:
-        ModelError: An operation has no counterpart here.
+
+def translate(model: OnnxModel, *, feed: str) -> tuple[Graph, dict[str, Order]]:
+    """Return the whole graph, and how each value is laid out; tensors are named as the values.
+
+    An operation that has no counterpart here becomes a custom op that holds the reason: a decode
+    that is cut off may have any. What is left must be refused with `refuse_unread`.
     """
     values = Values(model, feed)
-    for node in _needed(with_gelus(model.nodes, model), fetches):
-        if node.op not in HANDLERS:
-            raise ModelError(
-                f"found {node.op} ({node.name}), none of the {len(HANDLERS)} operations that are "
-                f"read here; {WAY_OUT}"
-            )
-        try:
-            HANDLERS[node.op](values, node)
-        except ModelError as error:
-            raise ModelError(f"{error}; {WAY_OUT}") from error
-    made = {value: values.made[value] for value in fetches}
-    return values.builder.graph([found.name for found in made.values()]), made
+    for node in with_gelus(model.nodes, model):
+        reason = _written(values, node)
+        if reason:
+            values.leave(node, reason)
+    ends = {value: values.get(value).name for value in model.outputs}
+    graph = values.builder.graph(list(dict.fromkeys(ends.values())))
+    # Where two values are one tensor, an output's name is the one that people know.
+    names = {made.name: value for value, made in values.made.items() if _is_plain(value)}
+    names |= {made: value for value, made in ends.items() if _is_plain(value)}
+    del names[feed]
+    kept = {made: value for made, value in names.items() if made in graph.tensors}
+    orders = {value: values.made[value].order for value in kept.values()}
+    return renamed(graph, kept), orders
 
 
-def _needed(nodes: Sequence[OnnxNode], fetches: Sequence[str]) -> list[OnnxNode]:
-    """Return the nodes that the values need, in order."""
-    wanted = set(fetches)
-    kept = []
-    for node in reversed(nodes):
-        if wanted & set(node.outputs):
-            kept.append(node)
-            wanted |= set(node.inputs)
-    return kept[::-1]
+def _written(values: Values, node: OnnxNode) -> str:
+    """Write a node, or return why not."""
+    if node.op not in HANDLERS:
+        return f"found {node.op} ({node.name}), none of the {len(HANDLERS)} operations read here"
+    try:
+        HANDLERS[node.op](values, node)
+    except ModelError as error:
+        return str(error)
+    except MALFORMED as error:
+        return (
+            f"expected {node.op} ({node.name}) to fit what it reads, found that it does not "
+            f"({type(error).__name__}: {str(error)[:MAX_NAME]})"
+        )
+    return ""
+
+
+def refuse_unread(graph: Graph) -> None:
+    """Refuse a graph with an operation that is not read here.
+
+    Raises:
+        ModelError: It has one; the message says why, and the way out.
+    """
+    for op in graph.ops:
+        if op.custom is not None:
+            raise ModelError(f"{op.custom.decode()}; {WAY_OUT}")
+
+
+def _is_plain(name: str) -> bool:
+    return name.isascii() and name.isprintable() and 0 < len(name) <= MAX_NAME
 
 
 def with_gelus(nodes: Sequence[OnnxNode], model: OnnxModel) -> list[OnnxNode]:

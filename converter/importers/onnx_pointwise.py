@@ -24,6 +24,7 @@ BINARY = {
     "Sub": "SUB", "Sum": "ADD",
 }  # fmt: skip
 SIX = 6.0
+SQUARE = 2
 
 
 def _same(values: Values, node: OnnxNode) -> None:
@@ -136,6 +137,15 @@ def _binary(values: Values, node: OnnxNode) -> None:
     values.keep(node, name, order)
 
 
+def _power(values: Values, node: OnnxNode) -> None:
+    exponent = values.constants.get(node.inputs[1])
+    made = values.made.get(node.inputs[0])
+    if made is None or exponent is None or exponent.size != 1 or exponent.reshape(-1)[0] != SQUARE:
+        _binary(values, node)
+        return
+    values.keep(node, values.builder.binary("MUL", made.name, made.name), made.order)
+
+
 def common_order(values: Values, node: OnnxNode) -> Order:
     """Return how the computed operands with the most axes are laid out, an image's if one is so."""
     known = [values.get(value) for value in node.inputs if value not in values.constants]
@@ -175,6 +185,7 @@ HANDLERS: dict[str, Handler] = {
     "Mish": _mish,
     "Neg": _negative,
     "PRelu": _prelu,
+    "Pow": _power,
     "Reciprocal": _reciprocal,
     "Softplus": _softplus,
 }

@@ -153,6 +153,21 @@ class Values:
             )
         self.made[value] = made
 
+    def leave(self, node: OnnxNode, reason: str) -> None:
+        """Write a custom op that stands for a node which is not read, with the reason in it."""
+        inputs = [self.made[value] for value in node.inputs if value in self.made]
+        outputs = [value for value in node.outputs if value]
+        shapes = [self._shapes.get(value, ()) for value in outputs]
+        names = self.builder.add_many(
+            node.op,
+            [self.laid(made, plain(len(made.order))) for made in inputs],
+            shapes,
+            dtype="float32",
+            custom=reason.encode(),
+        )
+        for value, name, shape in zip(outputs, names, shapes, strict=True):
+            self.made[value] = Made(name, plain(len(shape)))
+
     def reshaped(self, made: Made, shape: Sequence[int]) -> Made:
         """Return the same numbers in another shape.
 

@@ -23,6 +23,7 @@ from converter.importers.normalisation import normalised, without_normalisation
 from converter.importers.saved_model import SAVED_MODEL, disarmed_saved_model
 from converter.importers.tflite import find_draft
 from converter.jobs.child import job_folder, run_child
+from edge import record as records
 from edge.decode.ssd import SsdHead
 from edge.model.description import InputTransform
 
@@ -129,12 +130,12 @@ def lower(path: Path, form: str, *, family: str, choice: Choice) -> Lowered:
 
 
 def _detector(lowered: Lowered, path: Path, found: dict[str, Any]) -> Draft:
-    transform = InputTransform.model_validate(found["transform"])
+    transform = records.read(InputTransform, found["transform"])
     flatbuffer = write(lowered.graph)
     return Draft(
         flatbuffer=flatbuffer,
         size_wh=transform.size_wh,
-        head=SsdHead.model_validate(found["head"]),
+        head=records.read(SsdHead, found["head"]),
         outputs={role: role for role in lowered.graph.outputs},
         anchors=lowered.anchors,
         transform=transform,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from converter.draft import Draft, check_channels
 from converter.graph.foreign import read_foreign, refuse_unfit
 from converter.graph.reading import DAMAGED
 from converter.graph.writing import write
+from converter.importers import ultralytics
 from converter.importers.heads.finder import family_of, find
 from converter.importers.normalisation import without_normalisation
 from converter.importers.tflite_probe import probe, shapes_of
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from converter.graph.values import Graph
 
 IMAGE_AXES, MIN_SIDE = 4, 4
-MAX_LABEL_BYTES = 2**20
+MAX_TEXT_BYTES = 2**20
 
 
 def import_tflite(path: Path, *, family: str | None, choice: Choice) -> Draft:
@@ -67,17 +68,18 @@ def find_draft(
             whole = read_foreign(path, shapes_of=lambda data: shapes_of(data, path))
             _checked_size(whole, path)
             graph, own = without_normalisation(whole)
-        width, height = _checked_size(graph, path)
+        size_wh = _checked_size(graph, path)
+        texts = _packed_texts(path)
         found = find(graph, path, family=family, choice=choice)
         refuse_unfit(found.graph, path)
         return Draft(
             flatbuffer=write(found.graph),
-            size_wh=(width, height),
+            size_wh=size_wh,
             head=found.head,
             outputs={role: role for role in found.graph.outputs},
             anchors=found.anchors,
-            transform=own,
-            labels=_labels(path),
+            transform=own or ultralytics.transform_of(_metadata(texts), size_wh),
+            labels=_labels(texts),
             changes=found.changes,
         )
     except DAMAGED as error:
@@ -105,14 +107,30 @@ def _checked_size(graph: Graph, path: Path) -> tuple[int, int]:
     return shape[2], shape[1]
 
 
-def _labels(path: Path) -> tuple[str, ...] | None:
-    """Return the labels of the text file that TensorFlow's metadata packs behind a model."""
+def _packed_texts(path: Path) -> dict[str, str]:
+    """Return the small text files that exporters pack behind a model, name to text."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [info for info in archive.infolist() if info.filename.endswith(".txt")]
-            if len(names) != 1 or names[0].file_size > MAX_LABEL_BYTES:
-                return None
-            return tuple(archive.read(names[0]).decode().splitlines())
+            return {
+                info.filename: archive.read(info).decode()
+                for info in archive.infolist()
+                if info.filename.endswith((".txt", ".json")) and info.file_size <= MAX_TEXT_BYTES
+            }
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
         # Without metadata it is no zip, which is what most models are.
-        return None
+        return {}
+
+
+def _metadata(texts: dict[str, str]) -> dict[str, Any]:
+    """Return what Ultralytics' exporter packed, of whatever its file is called."""
+    found = (ultralytics.literal(text) for text in texts.values() if text.startswith("{"))
+    return next((value for value in found if isinstance(value, dict)), {})
+
+
+def _labels(texts: dict[str, str]) -> tuple[str, ...] | None:
+    """Return the labels of Ultralytics' metadata, or of the one text file of TensorFlow's."""
+    metadata = _metadata(texts)
+    lines = [text for name, text in texts.items() if name.endswith(".txt")]
+    if metadata or len(lines) != 1:
+        return ultralytics.labels_of(metadata)
+    return tuple(lines[0].splitlines())

@@ -123,8 +123,8 @@ def _detector(folder: Path, original: Original, found: Detector, *, job: dict[st
         run=session(original.graph_def, entry.name, whole),
         takes_floats=graph_input.dtype(entry) == "float32",
         detector={
-            "head": found.head.model_dump(mode="json"),
-            "transform": found.transform.model_dump(mode="json"),
+            "head": found.head.plain(),
+            "transform": found.transform.plain(),
         },
     )
 

@@ -230,7 +230,7 @@ CASES = {
     "size computed by the opset of old": chain(
         ("Shape", "image", "s", {}), ("Gather", "s two", "h", {}),
         ("Unsqueeze", "h", "u", {"axes": [0]}), ("Concat", "one c u minus", "t", {"axis": 0}),
-        ("Reshape", "image t", "o", {}), opset=11,
+        ("Reshape", "image t", "r", {}), ("Relu", "r", "o", {}), opset=11,
         constants={"two": np.array(2, np.int64), "one": integers(1), "c": integers(4),
                    "minus": integers(-1)},
     ),

@@ -213,10 +213,46 @@ def odd(net, image):
     return tf.concat([found[..., :2] ** 2, found[..., 2:]], -1)
 
 
+def suppressed(net, image):
+    """An export with its suppression inside, as Ultralytics' `nms=True`: rows without a batch."""
+    both = yolov8_xyxy(net, image)
+    boxes, scores = both["boxes"][0], both["scores"][0]
+    kept = tf.image.non_max_suppression(boxes, tf.reduce_max(scores, -1), 10, 0.5, 0.3)
+    return {"boxes": tf.gather(boxes, kept), "scores": tf.gather(scores, kept)}
+
+
+def with_raw_grids(net, image):
+    """Ultralytics' yolov5 outside of its export mode: the raw grids stand beside the decoded."""
+    found = {"decoded": yolov5(net, image)}
+    for number, x in enumerate(net.features(image)):
+        found[f"raw{number}"] = net.conv(x, 2 * (5 + CLASSES), key=("head", number))
+    return found
+
+
+def open_batch(net, image):
+    """A Keras port whose reshapes and grids are computed from the shape of a batch of any size."""
+    found = []
+    for number, feature in enumerate(net.features(image)):
+        raw = net.conv(feature, 2 * (5 + CLASSES), key=("head", number))
+        batch, height, width = (tf.shape(raw)[axis] for axis in range(3))
+        raw = tf.reshape(raw, [batch, height, width, 2, 5 + CLASSES])
+        y = tf.tile(tf.range(height)[:, None], [1, width])
+        x = tf.tile(tf.range(width)[None], [height, 1])
+        grid = tf.cast(tf.stack([x, y], -1)[None, :, :, None], tf.float32)
+        grid = tf.tile(grid, [batch, 1, 1, 2, 1])
+        xy = (tf.sigmoid(raw[..., :2]) + grid) / tf.cast(width, tf.float32)
+        wh = tf.exp(raw[..., 2:4]) * ANCHORS[number] / SIDE
+        each = tf.concat([xy, wh, tf.sigmoid(raw[..., 4:])], -1)
+        found.append(tf.reshape(each, [batch, -1, 5 + CLASSES]))
+    return tf.concat(found, 1)
+
+
 MAKERS = {
     "yolov2": yolov2, "yolov3": yolov3, "yolov4": yolov4, "yolov5": yolov5, "yolov6": yolov6,
     "yolov7": implicit, "yolov8": yolov8, "yolov8_xyxy": yolov8_xyxy, "yolov10": yolov10,
     "yolox": yolox, "raw_grids": raw_grids, "odd": odd,
+    "with_raw_grids": with_raw_grids, "open_batch": open_batch,
+    "suppressed": suppressed,
     "yolov8_pixels": lambda net, image: yolov8(net, image, normalised=False),
     "yolox_raw": lambda net, image: yolox(net, image, decoded=False),
 }  # fmt: skip
@@ -226,7 +262,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     for number, (name, make) in enumerate(MAKERS.items()):
         net = Net(number)
-        shape = tf.TensorSpec((1, SIDE, SIDE, 3), tf.float32)
+        shape = tf.TensorSpec((None if make is open_batch else 1, SIDE, SIDE, 3), tf.float32)
         function = tf.function(lambda image, make=make, net=net: make(net, image))
         concrete = function.get_concrete_function(shape)
         lowering = tf.lite.TFLiteConverter.from_concrete_functions([concrete])

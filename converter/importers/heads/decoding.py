@@ -141,7 +141,9 @@ def _anchored(fields: Fields, answers: Answers) -> Decode | None:
     """Read a decode with anchors: `scale * sigmoid(t) - (scale - 1) / 2`, sides times an anchor.
 
     At t = 0 a side is its anchor in either spelling, `e^t` (v2 to v4) and `(2 sigmoid(t))^2` (v5
-    and v7).
+    and v7). Source: `yolo_head` of qqwweee's keras-yolo3 and its ports, `decode` of hunglc007's
+    tensorflow-yolov4-tflite (with grid sensitivity), `TFDetect` of the YOLOv5 repository's
+    `models/tf.py`, `IDetect` of YOLOv7's `models/yolo.py`.
     """
     geometry = fields.geometry()
     raw = answers.noise["boxes"]
@@ -173,6 +175,11 @@ def _anchors(fields: Fields, sides: Values) -> tuple[tuple[tuple[float, float], 
 
 
 def _anchor_free(fields: Fields, answers: Answers) -> Decode | None:
+    """Read a decode without anchors, from corners or centre and logarithms.
+
+    Source: `Detect` of Ultralytics' `nn/modules/head.py` (v8 to v11; distributions), `Detect` of
+    YOLOv6's `models/effidehead.py` (distances), `decode_outputs` of YOLOX's `models/yolo_head.py`.
+    """
     geometry = fields.geometry()
     raw = answers.noise["boxes"]
     stride = geometry[:, 2:]

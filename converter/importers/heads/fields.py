@@ -137,9 +137,8 @@ def table(
     found: list[NDArray[Any]] = []
     names: list[str] = []
     for name, value in answer.items():
-        if sum(fields.counts) in value.shape[1:]:
-            axis = value.shape.index(sum(fields.counts), 1)
-            found.append(np.moveaxis(value, axis, 0).reshape(value.shape[axis], -1))
+        if sum(fields.counts) in value.shape:
+            found.append(_by_row(value, sum(fields.counts)))
             names += [name] * found[-1].shape[1]
     if not found:
         by_grid = [_of_grid(fields, tail, answer, grid=grid) for grid in range(len(fields.parts))]
@@ -162,11 +161,15 @@ def _of_grid(
     for name, value in answer.items():
         if not tail.ends[name] <= own or value.size % count:
             continue
-        shape = value.shape[1:]
-        if count in shape:
-            found.append((name, np.moveaxis(value[0], shape.index(count), 0).reshape(count, -1)))
-        elif shape[:2] == (height, width):
+        if count in value.shape:
+            found.append((name, _by_row(value, count)))
+        elif value.shape[1:3] == (height, width):
             found.append((name, value.reshape(count, -1)))
-        elif shape[1:3] == (height, width):
+        elif value.shape[2:4] == (height, width):
             found.append((name, np.moveaxis(value[0], 0, 2).reshape(count, -1)))
     return found
+
+
+def _by_row(value: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return an end that has an axis of so many rows as `(rows, columns)`."""
+    return np.moveaxis(value, value.shape.index(count), 0).reshape(count, -1)

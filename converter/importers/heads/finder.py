@@ -69,7 +69,7 @@ def family_of(graph: Graph) -> tuple[str | None, str]:
     """Return the family that a graph's structure tells, or `None`, and why."""
     if any(op.kind == POSTPROCESS for op in graph.ops):
         return "ssd", f"it ends in {POSTPROCESS}"
-    if len(graph.outputs) == 1:
+    if len({raw_scores(graph, name) for name in graph.outputs}) == 1:
         told = _of_one_output(graph, graph.outputs[0])
         if told is not None:
             return told
@@ -95,6 +95,8 @@ def _of_one_output(graph: Graph, output: str) -> tuple[str | None, str] | None:
     """Tell maps and rows of classes by the one output that they have."""
     name = raw_scores(graph, output)
     shape, image = graph.shape(name), graph.shape(graph.inputs[0])
+    if name in graph.inputs:
+        return None
     if shape and all(side == 1 for side in shape[:-1]) and shape[-1] > 1:
         return "classes", f"its output is one row of {shape[-1]} scores"
     if len(shape) != NHWC or len(image) != NHWC or not all(shape[1:3]):
@@ -120,6 +122,6 @@ def _of_pairs(graph: Graph, raws: tuple[str, ...]) -> tuple[str, str]:
     ends = tail_of(graph, raws).ends
     sizes = {graph.shape(name)[1:3] for name in raws}
     cells = sum(height * width for height, width in sizes)
-    if any(cells in graph.shape(name)[1:] for name in ends) or set(ends) <= set(raws):
+    if not ends or any(cells in graph.shape(name) for name in ends):
         return "yolo", "each cell has one box, as YOLOv6 and v8 to v11 have"
     return "ssd", "each cell has several boxes, each with a row of scores"

@@ -6,7 +6,7 @@ graph's outputs is decode, which the runtime does in the quantised domain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 
 INPUT = "input"
 NHWC = 4
-# What only moves values about: it can be cut off together with what follows it.
-MOVERS = (
-    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "CAST", "TRANSPOSE", "CONCATENATION", "PACK", "UNPACK",
-    "SPLIT", "SPLIT_V", "STRIDED_SLICE", "SLICE",
-)  # fmt: skip
+# What keeps all values and only moves them: it can be cut off together with what follows it.
+RESHAPERS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "CAST", "TRANSPOSE")
+SLICES = ("SPLIT", "SPLIT_V", "UNPACK", "STRIDED_SLICE", "SLICE")
+MOVERS = (*RESHAPERS, *SLICES, "CONCATENATION", "PACK")
 # Where the walk from the outputs ends; the number is that of the weights among the inputs.
 WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
 POINTWISE = ("ADD", "MUL", "SUB")
@@ -44,12 +43,15 @@ class Found:
         head: What these mean.
         anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w), for an SSD.
         changes: What was cut off; a clause for the manifest.
+        sources: Role to the tensor of the whole graph whose values it has, and the channels of it
+            that it is; `None` takes all.
     """
 
     graph: Graph
     head: HeadSchema
     anchors: NDArray[np.float32] | None = None
     changes: str = "cut at the raw heads; decode and suppression left to the runtime"
+    sources: Mapping[str, tuple[str, NDArray[np.intp] | None]] = field(default_factory=dict)
 
 
 def cut_at(graph: Graph, outputs: Mapping[str, str]) -> Graph:
@@ -57,13 +59,10 @@ def cut_at(graph: Graph, outputs: Mapping[str, str]) -> Graph:
     return cut(graph, outputs, inputs={INPUT: graph.inputs[0]})
 
 
-def before_movers(graph: Graph, name: str) -> str:
+def before_reshapes(graph: Graph, name: str) -> str:
     """Return the tensor whose values this one holds in another order or shape."""
-    while (op := graph.producers.get(name)) is not None and op.kind in MOVERS:
-        sources = [source for source in op.inputs if _is_computed(graph, source)]
-        if len(sources) != 1 or op.kind in ("SPLIT", "SPLIT_V", "UNPACK", "SLICE"):
-            break
-        name = sources[0]
+    while (op := graph.producers.get(name)) is not None and op.kind in RESHAPERS:
+        name = op.inputs[0]
     return name
 
 

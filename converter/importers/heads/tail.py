@@ -86,6 +86,8 @@ def tail_of(graph: Graph, raws: Iterable[str]) -> Tail:
         found = frozenset().union(*(reach[name] for name in sources))
         reach |= dict.fromkeys(op.outputs, found)
     ends |= {name: reach[name] for name in graph.outputs if name in reach}
+    # Some exporters give the raw heads as further outputs beside what is decoded of them.
+    ends = {name: own for name, own in ends.items() if name not in raws}
     return Tail(graph, raws, ends, is_raw=kinds <= set(MOVERS))
 
 

@@ -27,6 +27,8 @@ from edge.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from converter.choice import Choice
     from converter.graph.values import Graph
     from converter.importers.heads.tail import Tail
@@ -70,7 +72,7 @@ def find_yolo(graph: Graph, path: Path, choice: Choice) -> Found:
 
 def _decoded(graph: Graph, grids: Grids, tail: Tail, *, path: Path) -> tuple[Fields, Decode] | None:
     """Return the reading of the grids with which the tail's answers are a decode that is known."""
-    if set(tail.ends) <= set(tail.raws):
+    if not tail.ends:
         return None
     for fields in _readings(graph, grids, [graph.shape(name) for name in tail.ends]):
         answers = ask(fields, tail, path)
@@ -156,6 +158,7 @@ def _undecoded(graph: Graph, grids: Grids, *, path: Path, choice: Choice) -> tup
 def _cut(graph: Graph, fields: Fields, decode: Decode) -> Found:
     """Return the graph up to the fields, each a role of its own where the weights allow."""
     outputs: dict[str, str] = {}
+    sources: dict[str, tuple[str, NDArray[np.intp] | None]] = {}
     rows: list[dict[str, str]] = []
     for number, parts in enumerate(fields.parts):
         roles = {kind: f"{kind}{number}" for kind in parts}
@@ -171,8 +174,11 @@ def _cut(graph: Graph, fields: Fields, decode: Decode) -> Found:
         else:
             roles = dict.fromkeys(roles, f"grid{number}")
             outputs[f"grid{number}"] = first
+            sources[f"grid{number}"] = (first, None)
         rows.append(roles)
-    return Found(cut_at(graph, outputs), _head(fields, decode, rows))
+        for kind, part in parts.items():
+            sources.setdefault(roles[kind], (part.tensor, part.channels.ravel()))
+    return Found(cut_at(graph, outputs), _head(fields, decode, rows), sources=sources)
 
 
 def _head(fields: Fields, decode: Decode, rows: list[dict[str, str]]) -> HeadSchema:

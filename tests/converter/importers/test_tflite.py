@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from functools import partial
 
@@ -59,6 +60,27 @@ def test_labels_that_the_metadata_packs_behind_the_model_are_read(tmp_path):
         archive.writestr("labelmap.txt", "cat\ndog\nowl\n")
 
     assert import_tflite(path, family="ssd", choice=Choice()).labels == ("cat", "dog", "owl")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "metadata.json",
+            json.dumps({"stride": 32, "half": False, "names": {"0": "cat", "1": "dog"}}),
+        ),
+        ("temp_meta.txt", str({"stride": 32, "names": {0: "cat", 1: "dog"}})),
+    ],
+)
+def test_what_ultralytics_packs_behind_a_model_is_read(tmp_path, name, text):
+    path = written(tmp_path, detector(decoded=True))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, text)
+
+    draft = import_tflite(path, family="ssd", choice=Choice())
+
+    assert draft.labels == ("cat", "dog")
+    assert (draft.transform.std, draft.transform.resize) == ((255,) * 3, "letterbox")
 
 
 def test_a_detector_of_another_family_is_named(tmp_path):

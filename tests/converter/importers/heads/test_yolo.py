@@ -11,6 +11,7 @@ from converter.graph.foreign import read_foreign
 from converter.graph.writing import write
 from converter.importers.facts import complete
 from converter.importers.heads.finder import find
+from converter.importers.tflite_probe import shapes_of
 from edge.errors import ConfigError, ModelError
 from edge.heads import HEADS
 from edge.model.backends.litert import open_interpreter
@@ -25,7 +26,7 @@ WHOLE = InputChoice(color="rgb", mean=(0.0,) * 3, std=(1.0,) * 3, resize="stretc
 
 
 def graph_of(path):
-    return read_foreign(path, shapes_of=lambda _: pytest.fail("no shape is open"))
+    return read_foreign(path, shapes_of=lambda flatbuffer: shapes_of(flatbuffer, path))
 
 
 def found_in(path, *, anchors=None, family=None):
@@ -83,6 +84,8 @@ READ = {
     "yolov8_xyxy": lambda outputs: (by_width(outputs)[4], by_width(outputs)[3]),
     "yolov10": from_best,
     "yolox": lambda outputs: with_objectness(by_width(outputs)[8]),
+    "open_batch": lambda outputs: with_objectness(by_width(outputs)[8], SIDE),
+    "with_raw_grids": lambda outputs: with_objectness(by_width(outputs)[8], SIDE),
 }
 
 
@@ -175,6 +178,14 @@ def test_anchors_that_contradict_the_file_are_refused(exports):
 
     with pytest.raises(ConfigError, match="its decode says the anchors 10,13 16,30 / 30,61 62,45"):
         found_in(exports / "yolov5.tflite", anchors="1,1 2,2 / 3,3 4,4")
+
+
+@pytest.mark.parametrize("name", ["suppressed", "yolov10"])
+def test_a_decode_that_chooses_rows_is_cut_before_it_chooses(exports, name):
+    found = found_in(exports / f"{name}.tflite")
+
+    assert (found.head.boxes, found.head.bins) == ("distribution", 16)
+    assert {op.kind for op in found.graph.ops} <= {"CONV_2D", "RELU", "ADD"}
 
 
 def test_boxes_that_the_export_leaves_raw_are_decoded_by_the_runtime(exports):
