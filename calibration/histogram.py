@@ -1,4 +1,4 @@
-"""How often a tensor took which values: a bounded summary that can be merged in any order."""
+"""How often a tensor took which values, in equal bins: what the calibrators choose by."""
 
 from __future__ import annotations
 
@@ -34,29 +34,6 @@ class Histogram:
     def __post_init__(self) -> None:
         if self.counts.shape != (BINS,):
             raise ValueError(f"counts must have shape ({BINS},), got {self.counts.shape}")
-
-    @classmethod
-    def of(cls, values: NDArray[np.float32], within: Range) -> Histogram:
-        """Count an array's values, whatever its shape; those outside go to the outer bins."""
-        width = (within.max - within.min) / BINS
-        if width == 0:
-            counts = np.zeros(BINS, np.int64)
-            counts[0] = values.size
-            return cls(within, counts)
-        bins = np.subtract(values.ravel(), within.min, dtype=np.float64)  # (N,)
-        bins /= width
-        index = np.clip(bins, 0, BINS - 1).astype(np.intp)
-        return cls(within, np.bincount(index, minlength=BINS).astype(np.int64))
-
-    def merge(self, other: Histogram) -> Histogram:
-        """Return the counts of both; associative and commutative.
-
-        Raises:
-            ValueError: The ranges differ, so the bins do.
-        """
-        if other.range != self.range:
-            raise ValueError(f"histograms must share one range, got {self.range} and {other.range}")
-        return Histogram(self.range, self.counts + other.counts)
 
     def edges(self) -> NDArray[np.float64]:
         """Return the `(BINS + 1,)` bounds of the bins."""

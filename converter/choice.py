@@ -60,13 +60,13 @@ class Origin:
     """What the person says of the weights, for the manifest.
 
     Attributes:
-        name: Of the model.
-        source: Where the weights come from.
-        license: Of the weights.
+        name: Of the model; `None` is what the file says, or is called.
+        source: Where the weights come from; `None` is not stated, or what the file says.
+        license: Of the weights; likewise.
         labels: One a class id; `None` takes those of the file, or COCO's where their number fits.
     """
 
-    name: str
-    source: str
-    license: str = "not stated"
+    name: str | None = None
+    source: str | None = None
+    license: str | None = None
     labels: tuple[str, ...] | None = None

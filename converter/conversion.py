@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.image_sets import ImageSets
+    from converter.graph.values import Graph
     from converter.judge.accuracy import Annotations
     from converter.judge.bill import Bill
     from converter.judge.gate import Budget, Verdict
@@ -80,7 +81,7 @@ class Conversion:
         chosen: Index of the attempt that made `quantized`.
         bill: Of the result, on the images to judge on.
         verdict: On it.
-        twin: The float FlatBuffer that was quantised: the reference's, or its equalised twin, whose
+        base: The float graph that was quantised: the reference's, or the equalised one, whose
             tensors differ from it by a factor a channel.
         latencies: Where layers were kept float: the invoke of the recipe's own result, `plain`, and
             of this one, `kept`; else empty.
@@ -93,7 +94,7 @@ class Conversion:
     chosen: int
     bill: Bill
     verdict: Verdict
-    twin: bytes
+    base: Graph
     latencies: Mapping[str, Latency]
 
     @property
@@ -191,7 +192,7 @@ def convert(
         chosen=best,
         bill=bill,
         verdict=gate.judge(bill, budget),
-        twin=trials.observations.flatbuffer(equalised="equalisation" in attempt.recipe.repairs),
+        base=trials.observations.graph(equalised="equalisation" in attempt.recipe.repairs),
         latencies=latencies,
     )
 

@@ -6,9 +6,12 @@ import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from converter.importers.completion import complete
+from converter.graph.own_biases import with_own_biases
+from converter.graph.reading import read
+from converter.graph.writing import write
+from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
+from converter.importers.facts import complete, restate
 from converter.importers.graph_cuts import import_graph
-from converter.own_biases import with_own_biases
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
 from edge.model.model_file import FLATBUFFER_IDENTIFIER
@@ -22,18 +25,18 @@ if TYPE_CHECKING:
     from converter.draft import Draft
     from edge.model.model_file import ModelFile
 
-FAMILIES = ("ssd", "yolo", "unet")
 # Of the file that a format is recognised by.
 HEAD_BYTES = 16
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF", b"PK\x03\x04"
 
 
-def import_model(path: Path, *, family: str, origin: Origin, choice: Choice) -> ModelFile:
+def import_model(path: Path, *, family: str | None, origin: Origin, choice: Choice) -> ModelFile:
     """Return a float model file made of a foreign model, or of a float `.tflite` of ours.
 
     Args:
-        path: The model, of any format in `READERS`; a `.tflite` of ours keeps its manifest.
-        family: One of `FAMILIES`.
+        path: The model, of any format in `READERS`; a `.tflite` of ours keeps its manifest,
+            but for what the person says otherwise.
+        family: One of `FAMILIES`, or `None` where the file tells.
         origin: For the manifest.
         choice: What the person says of the model.
 
@@ -42,13 +45,30 @@ def import_model(path: Path, *, family: str, origin: Origin, choice: Choice) -> 
         ModelError: The model is missing, damaged, unsafe or of a kind that can't be converted.
         DependencyError: TensorFlow is not installed.
     """
-    if family not in FAMILIES:
+    known = ask(path, family=family, origin=origin, choice=choice)
+    if known is None:
+        return restate(model_file.read(path), family=family, origin=origin, choice=choice.input)
+    found = import_draft(path, family=known, choice=choice)
+    graph = with_own_biases(read(found.flatbuffer, path))
+    draft = replace(found, flatbuffer=write(graph))
+    return complete(draft, path, family=known, origin=origin, choice=choice.input)
+
+
+def ask(path: Path, *, family: str | None, origin: Origin, choice: Choice) -> str | None:
+    """Ask for what can be known to be missing before the work; as `import_model`.
+
+    Returns:
+        The family, said by the person or told by the file; `None` for a model of ours.
+    """
+    if family not in (None, *FAMILIES):
         raise ConfigError(f"expected a family, one of {', '.join(FAMILIES)}, found {family!r}")
-    if is_ours(path):
-        return model_file.read(path)
-    found = import_draft(path, family=family, choice=choice)
-    draft = replace(found, flatbuffer=with_own_biases(found.flatbuffer))
-    return complete(draft, path, family=family, origin=origin, choice=choice.input)
+    form = "ours" if is_ours(path) else recognise(path)
+    refuse_unused(path, form, choice)
+    if form == "ours":
+        return None
+    known = ask_family(path, form, said=family)
+    ask_early(path, form, choice, family=known, labels=origin.labels)
+    return known
 
 
 def import_draft(path: Path, *, family: str, choice: Choice) -> Draft:
@@ -160,10 +180,10 @@ def _darknet(path: Path, _family: str, choice: Choice) -> Draft:
     return import_darknet(path, weights=choice.weights)
 
 
-def _onnx(path: Path, family: str, _choice: Choice) -> Draft:
+def _onnx(path: Path, family: str, choice: Choice) -> Draft:
     from converter.importers.onnx import import_onnx  # noqa: PLC0415
 
-    return import_onnx(path, family=family)
+    return import_onnx(path, family=family, choice=choice)
 
 
 # Format to what reads it: path, family and choice in, draft out.

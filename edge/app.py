@@ -9,9 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
-from edge.capture.turns import Turns
 from edge.config.state import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
@@ -20,9 +19,8 @@ from edge.model import model_file as models
 from edge.model import trial
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.pipeline import Behaviour, Pipeline
+from edge.pipeline import Behaviour, Pipeline, Publisher
 from edge.preprocess import use_one_thread
-from edge.publishing import Publisher
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
 from edge.tasks import refuse_thresholds, task_for
@@ -33,12 +31,12 @@ if TYPE_CHECKING:
 
     from edge.config.camera import Camera
     from edge.config.sections import Config
+    from edge.messages.envelope import Encoder
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.pipeline import Stage
     from edge.preprocess import InputBuffer
-    from edge.publishing import Encoder
     from edge.results.observation import Observation
     from edge.sinks.fanout import Sink
 
@@ -181,7 +179,7 @@ def opened(
         )
         for capture in captures if picture_px else ():
             stack.callback(capture.want_picture(picture_px or 0).close)
-        yield Parts(model, captures, Turns(captures, changed), publisher, cores)
+        yield Parts(model, captures, Turns(captures), publisher, cores)
 
 
 @contextmanager
@@ -200,7 +198,6 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     sink = Fanout(open_sinks(config))
     try:
         yield Publisher(
-            config.device.name,
             open_encoder(config, model.description),
             sink,
             qos=config.mqtt.qos if config.mqtt else 1,
@@ -223,7 +220,7 @@ def open_sinks(config: Config) -> list[Sink]:
     sinks: list[Sink] = []
     if config.mqtt:
         from edge.sinks.mqtt import MqttSink  # noqa: PLC0415 - paho costs 40 ms
-        from edge.sinks.mqtt_credentials import client_id  # noqa: PLC0415 - and TLS comes with it
+        from edge.sinks.mqtt_identity import client_id  # noqa: PLC0415 - likewise
 
         name = config.device.name
         sinks.append(MqttSink(config.mqtt, name, client_id=client_id(name)))

@@ -10,10 +10,9 @@ from edge.decode import anchor_free, anomaly, classes, segmentation, ssd, yolo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import HeadSchema, Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.observation import Result
 
 

@@ -9,11 +9,13 @@ import numpy as np
 
 from calibration.ranges import Range
 from converter import export
-from converter import flatbuffer as fb
+from converter.graph.edits import with_values
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.quantize.observations import Observations
 from converter.quantize.quantization import quantize_observed
 from converter.quantize.recipe import load_recipe
-from converter.quantize.repairs.weights import SHARED_AXES, convolutions, set_convolution_inplace
+from converter.quantize.repairs.weights import convolutions
 from edge.decode.segmentation import SegmentationHead
 from edge.model import model_file
 from edge.model.model_file import ModelFile
@@ -101,13 +103,14 @@ def _kept(stem: Path, name: str, make: object) -> ModelFile:
 
 def _coarse(reference: ModelFile, images: ImageSet, bits: int, recipe: Recipe) -> ModelFile:
     """Quantise the model whose weights have so many bits, one scale a channel."""
-    model = fb.unpack(reference.flatbuffer)
+    graph = read(reference.flatbuffer, reference.path)
     most = 2 ** (bits - 1) - 1
-    for layer in list(convolutions(model)):
-        scales = np.abs(layer.weights).max(axis=SHARED_AXES[layer.kind], keepdims=True) / most
+    values = {}
+    for layer in convolutions(graph):
+        scales = np.abs(layer.weights).max(axis=layer.shared_axes, keepdims=True) / most
         scales[scales == 0] = 1
-        set_convolution_inplace(model, layer, weights=np.round(layer.weights / scales) * scales)
-    coarse = replace(reference, flatbuffer=fb.pack(model))
+        values |= layer.values(weights=np.round(layer.weights / scales) * scales)
+    coarse = replace(reference, flatbuffer=write(with_values(graph, values)))
     sealed = export.sealed(coarse, reference.own_manifest())
     return quantize_observed(Observations(sealed, images), recipe)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.choice import RANGES, Choice, InputChoice, Origin
 from edge.errors import ConfigError, ModelError
+from edge.evaluation import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 CHANNELS, BOX_SIDES = 3, 4
 # Options whose value may begin with a minus sign, which argparse takes for another option.
 SIGNED = ("--range", "--mean")
+# A line of a file of labels that begins with the label's id.
+WITH_ID = re.compile(r"(\d{1,6})\s*[:,;\s]\s*(\S.*)")
 MODEL_HELP = (
     "a Keras .keras or .h5, a SavedModel folder, a frozen graph .pb, a TF.js model.json, "
     "a Darknet .cfg, an ONNX file, or a float .tflite"
@@ -52,7 +56,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--box-scales",
         metavar="Y,X,H,W",
-        type=_box_scales,
+        type=partial(_numbers, counts=(BOX_SIDES,), above=0),
         help="divisors of an SSD's raw boxes, such as 10,10,5,5",
     )
     _add_input(parser.add_argument_group("input", "Where the file does not say, you must."))
@@ -63,8 +67,8 @@ def _add_input(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of
     group.add_argument(
         "--range", choices=tuple(RANGES), help="what pixel values 0..255 become, all channels alike"
     )
-    group.add_argument("--mean", metavar="M", type=_triple, help="pixel values, 1 or 3: R,G,B")
-    group.add_argument("--std", metavar="S", type=_positive_triple, help="likewise")
+    group.add_argument("--mean", metavar="M", type=_numbers, help="pixel values, 1 or 3: R,G,B")
+    group.add_argument("--std", metavar="S", type=partial(_numbers, above=0), help="likewise")
     group.add_argument("--resize", choices=("letterbox", "stretch"), help="keep the aspect or not")
     group.add_argument(
         "--size", metavar="WxH", type=_size_wh, help="pixels, where the model takes any size"
@@ -86,11 +90,11 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
     )
 
 
-def origin_of(arguments: argparse.Namespace, *, name: str) -> Origin:
+def origin_of(arguments: argparse.Namespace, *, name: str | None) -> Origin:
     """Return what the options say of the weights."""
     return Origin(
         name=arguments.name or name,
-        source=arguments.source or f"{arguments.model.name}, origin not stated",
+        source=arguments.source,
         license=arguments.license,
         labels=read_labels(arguments.labels) if arguments.labels else None,
     )
@@ -99,15 +103,27 @@ def origin_of(arguments: argparse.Namespace, *, name: str) -> Origin:
 def read_labels(path: Path) -> tuple[str, ...]:
     """Return the labels in a text file, one a line; an empty line keeps an unused id.
 
+    Lines such as `0 bus`, `0: bus` or `0,bus`, all of them and their ids rising, say each label's
+    id; a YAML is read as a YOLO data set's.
+
     Raises:
         ModelError: The file cannot be read, or is no text.
+        SourceError: A YAML has no `names`.
     """
+    if path.suffix in names.YAML_SUFFIXES:
+        return names.read(path)
     try:
-        return tuple(line.strip() for line in path.read_text("utf-8").splitlines())
+        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{path}: expected a text file with one label a line, which cannot be read: {error}"
         ) from error
+    rows = [WITH_ID.fullmatch(line) for line in lines if line]
+    by_id = {int(row[1]): row[2] for row in rows if row}
+    is_rising = len(by_id) == len(rows) and list(by_id) == sorted(by_id)
+    if not by_id or not is_rising or min(by_id) > 1 or max(by_id) >= names.MAX_CLASSES:
+        return tuple(lines)
+    return tuple(by_id.get(number, "") for number in range(max(by_id) + 1))
 
 
 def _input_choice(arguments: argparse.Namespace) -> InputChoice:
@@ -128,35 +144,18 @@ def _input_choice(arguments: argparse.Namespace) -> InputChoice:
     )
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _numbers(
+    text: str, *, counts: Sequence[int] = (1, CHANNELS), above: float = -math.inf
+) -> tuple[float, ...]:
+    """Return finite numbers, as many as the last count: a single one stands for all."""
     try:
         numbers = tuple(float(word) for word in text.split(","))
     except ValueError:
         numbers = ()
-    if not numbers or not all(map(math.isfinite, numbers)):
-        raise argparse.ArgumentTypeError(f"expected numbers with commas between, found {text!r}")
-    return numbers
-
-
-def _triple(text: str) -> tuple[float, ...]:
-    numbers = _numbers(text)
-    if len(numbers) not in (1, CHANNELS):
-        raise argparse.ArgumentTypeError(f"expected 1 or 3 numbers, found {len(numbers)}")
-    return numbers if len(numbers) == CHANNELS else numbers * CHANNELS
-
-
-def _positive_triple(text: str) -> tuple[float, ...]:
-    numbers = _triple(text)
-    if min(numbers) <= 0:
-        raise argparse.ArgumentTypeError(f"expected numbers above 0, found {text!r}")
-    return numbers
-
-
-def _box_scales(text: str) -> tuple[float, ...]:
-    numbers = _numbers(text)
-    if len(numbers) != BOX_SIDES or min(numbers) <= 0:
-        raise argparse.ArgumentTypeError(f"expected 4 numbers above 0, found {text!r}")
-    return numbers
+    if len(numbers) not in counts or not all(above < number < math.inf for number in numbers):
+        wanted = " or ".join(map(str, counts)) + " numbers" + f" above {above:g}" * (above == 0)
+        raise argparse.ArgumentTypeError(f"expected {wanted} with commas between, found {text!r}")
+    return numbers if len(numbers) == counts[-1] else numbers * counts[-1]
 
 
 def _size_wh(text: str) -> tuple[int, int]:

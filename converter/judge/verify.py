@@ -11,10 +11,9 @@ import numpy as np
 from converter.judge.agreement import match
 from converter.judge.bill import Bill, HeadRow, Likeness
 from converter.judge.sight import DIAGONALS, Sight
+from converter.quantize.scores import score_roles
 from edge.capture.images import load_image
 from edge.decode.segmentation import SegmentationHead
-from edge.decode.ssd import SsdHead
-from edge.decode.yolo import YoloHead
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from converter.judge.agreement import Agreement
     from converter.judge.sight import Look, Seen
-    from edge.model.description import HeadSchema
     from edge.model.model_file import ModelFile
     from edge.model.spec import ModelSpec
     from edge.terminal.progress import Progress
@@ -237,19 +235,6 @@ def _floor(role: str, candidate: ModelSpec) -> float:
     A recipe saturates raw scores on purpose where no threshold will ever tell them apart.
     """
     spec = candidate.outputs[role]
-    if role not in _score_roles(candidate.description.head) or spec.dtype.kind == "f":
+    if role not in score_roles(candidate.description.head) or spec.dtype.kind == "f":
         return -math.inf
     return (int(np.iinfo(spec.dtype).min) - spec.quant.zero_point) * spec.quant.scale
-
-
-def _score_roles(head: HeadSchema) -> set[str]:
-    """Return the roles that hold nothing but raw scores."""
-    if isinstance(head, SegmentationHead):
-        return set()
-    if isinstance(head, SsdHead):
-        return {"scores"}
-    grids = getattr(head, "grids", ())
-    found = {grid.scores for grid in grids}
-    if isinstance(head, YoloHead):
-        found |= {grid.objectness for grid in grids}
-    return found - {grid.boxes for grid in grids}

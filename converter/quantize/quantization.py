@@ -8,10 +8,10 @@ from calibration.image_sets import DIGITS
 from converter import export
 from converter.quantize.islands import kept_float_names
 from converter.quantize.observations import Observations
-from converter.quantize.quantize import TOOLS, Quantized, quantize, saturate_scores
+from converter.quantize.quantize import TOOLS, Quantized, quantize
 from converter.quantize.recipe import recipe_names
 from converter.quantize.repairs.bias_correction import correct_biases
-from edge.decode.ssd import SsdHead
+from converter.quantize.scores import saturate_scores, score_roles
 from edge.errors import ModelError
 from edge.model.model_file import ModelFile
 from edge.model.readers.manifest import Calibration, ImageDigests
@@ -20,6 +20,7 @@ from edge.terminal.version import versions
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
+    from converter.graph.values import Graph
     from converter.quantize.recipe import Recipe
     from edge.terminal.progress import Progress
 
@@ -51,15 +52,14 @@ def quantize_observed(observations: Observations, recipe: Recipe) -> ModelFile:
     return _described(file, made, images=observations.images, recipe=recipe)
 
 
-def _repaired(observations: Observations, recipe: Recipe) -> bytes:
-    """Return the float model after the recipe's repairs, in the only order that makes sense.
+def _repaired(observations: Observations, recipe: Recipe) -> Graph:
+    """Return the float graph after the recipe's repairs, in the only order that makes sense.
 
     Equalisation changes what there is to round, and bias correction makes up for the rounding.
     """
     is_equalised = "equalisation" in recipe.repairs
-    before = observations.flatbuffer(equalised=is_equalised)
-    file = observations.file
-    kept = kept_float_names(file.flatbuffer, recipe, file.path)
+    before = observations.graph(equalised=is_equalised)
+    kept = kept_float_names(observations.graph(equalised=False), recipe, observations.file.path)
     rounded = before
     if "adaptive_rounding" in recipe.repairs:
         rounded = observations.rounded(equalised=is_equalised, skip=kept)
@@ -84,10 +84,11 @@ def refuse_quantized(file: ModelFile) -> None:
 
 
 def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> dict[str, Range]:
-    head = file.description.head
-    if not recipe.needs_ranges or not isinstance(head, SsdHead) or head.activation != "sigmoid":
+    if not recipe.needs_ranges:
         return ranges
-    return saturate_scores(ranges, file.description.outputs["scores"], floor=recipe.score_floor)
+    outputs = file.description.outputs
+    tensors = [outputs[role] for role in score_roles(file.description.head)]
+    return saturate_scores(ranges, tensors, floor=recipe.score_floor)
 
 
 def digests(images: ImageSet, *, named: bool = True) -> ImageDigests:

@@ -16,10 +16,9 @@ from edge.results.anomaly import Anomaly
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors, TensorSpec
-    from edge.placement import Placement
 
 ROLE, INPUT = "reconstruction", "input"
 CHANNELS = 3

@@ -20,10 +20,9 @@ from edge.results.classes import Classes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
 
 ROLE = "scores"
 TOP = 5

@@ -19,10 +19,9 @@ from edge.record import PositiveFloat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.detections import Detections
 
 BOX_SIDES = 4
@@ -122,15 +121,7 @@ class SsdDecoder:
         return self.candidates.detections(placement, clock)
 
     def find(self, tensors: Tensors) -> int:
-        """Find the candidates of one frame, and return their number.
-
-        They stand in the order of the tensors: by anchor, then by class. Of equal scores beyond the
-        capacity the earlier stay. What is NaN never passes. Nothing made here grows with anchors
-        times classes, only with the candidates.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-        """
+        """Find the candidates of one frame, as `Candidates` has them; return their number."""
         found = self.candidates
         found.count = 0
         if self._threshold is None:

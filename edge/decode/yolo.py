@@ -29,10 +29,9 @@ from edge.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.detections import Detections
 
 # Far over any input, and small enough that no area of a box overflows float32.
@@ -159,16 +158,7 @@ class YoloDecoder:
         return self.candidates.detections(placement, clock)
 
     def find(self, tensors: Tensors) -> int:
-        """Find the candidates of one frame, and return their number.
-
-        They stand in the order of the tensors: by grid, cell and anchor, then by class. Of equal
-        scores beyond the capacity the earlier stay. A score that is NaN never passes, and of the
-        best those with a box that is NaN are dropped. Nothing made here grows with cells times
-        classes, only with the candidates.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-        """
+        """Find the candidates of one frame, as `Candidates` has them; return their number."""
         if self._grids.select(tensors) == 0:
             return 0
         self._fill_boxes(self._grids.raw_boxes(tensors, width=BOX_SIDES).astype(np.float64))

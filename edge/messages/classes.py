@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
-import msgspec
 from msgspec import Meta
 
 from edge.messages.envelope import (
+    SCORE_DECIMALS,
     AgeMs,
     ClassId,
     DroppedFrames,
     Envelope,
     Label,
     StageMs,
-    result_topic,
-    timing,
 )
-from edge.results.classes import Classes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.messages.envelope import Identity
-    from edge.results.observation import Observation
+    from edge.messages.envelope import Fields
+    from edge.results.classes import Classes
 
 TOPIC = "classes"
-SCORE_DECIMALS = 4
 
 
 class ClassPayload(TypedDict):
@@ -49,47 +45,22 @@ class ClassesPayload(Envelope):
     dropped_frames: DroppedFrames
 
 
-class ClassesEncoder:
-    """Turns observations into messages.
+def fields(labels: Sequence[str]) -> Fields:
+    """Return what makes the part of a message that tells of classes.
 
     Args:
-        identity: Written into every message.
         labels: Text of each class id.
-
-    Attributes:
-        identity: The same.
     """
 
-    def __init__(self, identity: Identity, labels: Sequence[str]) -> None:
-        self.identity = identity
-        self._labels = tuple(labels)
+    def of_frame(seen: Classes, _size_wh: tuple[int, int]) -> dict[str, Any]:
+        scores = seen.scores.astype(float).round(SCORE_DECIMALS).tolist()
+        found: list[ClassPayload] = [
+            {"label": labels[class_id], "class_id": class_id, "score": score}
+            for class_id, score in zip(seen.class_ids.tolist(), scores, strict=True)
+        ]
+        return {"classes": found}
 
-    def topic(self, camera: str) -> str:
-        """Return where the messages of a camera go."""
-        return result_topic(self.identity.device, camera, TOPIC)
-
-    def encode(self, observation: Observation) -> bytes:
-        """Return the message of an observation: compact UTF-8 JSON of a `ClassesPayload`.
-
-        Raises:
-            ValueError: A stage's time or the age is not finite.
-        """
-        seen = observation.result
-        if not isinstance(seen, Classes):
-            raise TypeError(f"expected Classes, got {type(seen).__name__}")
-        payload: ClassesPayload = {
-            **self.identity.envelope(observation),
-            "classes": [
-                {"label": self._labels[class_id], "class_id": class_id, "score": score}
-                for class_id, score in zip(
-                    seen.class_ids.tolist(),
-                    seen.scores.astype(float).round(SCORE_DECIMALS).tolist(),
-                    strict=True,
-                )
-            ],
-            **timing(observation),
-        }
-        return msgspec.json.encode(payload)
+    return of_frame
 
 
 def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:

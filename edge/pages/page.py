@@ -6,6 +6,7 @@ makes the page.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from edge.errors import DependencyError
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PACKAGES = ("jinja2", "matplotlib")
+# What neither XML 1.0 nor HTML can hold, lone surrogates among it.
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+REPLACEMENT = "\ufffd"
 
 
 def check_packages() -> None:
@@ -32,24 +36,36 @@ def check_packages() -> None:
         )
 
 
-def render(template: str, **values: object) -> str:
-    """Return a page.
+def render(template: str, *, package: str = "edge.pages", **values: object) -> str:
+    """Return a page, or Markdown.
 
     Args:
         template: Name of a file in `templates`.
-        values: What it shows; dates are UTC, ISO 8601; a text is escaped unless it is `Markup`.
+        package: Whose `templates`; those of this package serve all.
+        values: What it shows; dates are UTC, ISO 8601. In HTML a text is escaped unless it is
+            `Markup`; in Markdown each is by `md`, which is the filter of that name too.
     """
     import jinja2  # noqa: PLC0415 - a board may lack it
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("edge.pages"),
-        autoescape=True,
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(name) for name in dict.fromkeys((package, "edge.pages"))]
+        ),
+        autoescape=template.endswith(".html"),
+        finalize=lambda value: clean(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["utc"] = lambda date: f"{date[:16].replace('T', ' ')} UTC"
+    if "md" in values:
+        environment.filters["md"] = values["md"]
     return environment.get_template(template).render(values)
+
+
+def clean(text: str) -> str:
+    """Return a text that a page can hold; the template escapes it."""
+    return FORBIDDEN.sub(REPLACEMENT, text)
 
 
 def columns(letters: Sequence[str], names: Sequence[str]) -> list[str]:

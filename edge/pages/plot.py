@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from markupsafe import Markup
+    from matplotlib.axes import Axes
 
     Range = tuple[float, float]
 
@@ -69,13 +70,8 @@ def chart(
         x_range: Shown; by default all of it.
         from_zero: The vertical axis begins at 0.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - a board may lack it
-    from matplotlib.figure import Figure  # noqa: PLC0415
 
-    width, height = SIZE_PT
-    with mpl.rc_context(STYLE):
-        figure = Figure((width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="tight")
-        axes = figure.add_subplot(xlabel=x, ylabel=y)
+    def draw(axes: Axes) -> None:
         for line in lines:
             axes.plot(
                 *zip(*line.points, strict=True),
@@ -88,7 +84,45 @@ def chart(
         if x_range:
             axes.set_xlim(*x_range)
         if from_zero:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.04 * axes.get_ylim()[1])  # the highest point is not cut
+
+    return _svg(draw, x, y)
+
+
+def bars(
+    heights: Sequence[float], x: str, y: str, *, marked: Collection[int] = frozenset()
+) -> Markup:
+    """Return an `<svg>` of bars side by side, numbered from 0.
+
+    Args:
+        heights: Of the bars.
+        x: What they are.
+        y: What their heights are, with the unit.
+        marked: Numbers of the bars that stand out.
+    """
+    colors = [COLORS[1] if number in marked else COLORS[0] for number in range(len(heights))]
+
+    def draw(axes: Axes) -> None:
+        axes.bar(range(len(heights)), heights, color=colors)
+        axes.locator_params("x", integer=True)
+
+    return _svg(draw, x, y)
+
+
+def standalone(svg: Markup) -> str:
+    """Return the `<svg>` of a page as a file of its own, black on white."""
+    head = '<svg xmlns="http://www.w3.org/2000/svg" style="color: #000; background: #fff"'
+    return f"{head}{svg.removeprefix('<svg')}\n"
+
+
+def _svg(draw: Callable[[Axes], None], x: str, y: str) -> Markup:
+    import matplotlib as mpl  # noqa: PLC0415 - a board may lack it
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    width, height = SIZE_PT
+    with mpl.rc_context(STYLE):
+        figure = Figure((width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="tight")
+        draw(figure.add_subplot(xlabel=x, ylabel=y))
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, dpi=POINTS_PER_INCH)
     return _inline(out.getvalue(), label=f"{y} over {x}")

@@ -133,7 +133,7 @@ def _threshold_lines(spec: ModelSpec) -> list[tuple[str, str]]:
         "score_threshold": f"score {described.score_threshold}",
         "iou_threshold": f"IoU {described.iou_threshold}",
     }
-    known = task_for(described).thresholds
+    known = task_for(described).thresholds(described)
     text = ", ".join(value for key, value in values.items() if key in known)
     return [("thresholds", text)] if text else []
 

@@ -15,8 +15,8 @@ from calibration.observe import TappedModel, input_size_wh, observe
 from calibration.ranges import Range
 from edge.capture.images import load_image
 from edge.errors import ConfigError, ModelError
+from edge.frame import Placement
 from edge.model.description import InputTransform
-from edge.placement import Placement
 
 pytestmark = pytest.mark.board
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,27 +11,25 @@ from typing import TYPE_CHECKING
 from calibration.dataset import image_set
 from converter import export
 from converter.conversion import judge
-from converter.deliver.report import folder
-from converter.deliver.report.contents import Features, Report, Variant
+from converter.deliver.report.contents import Report, Variant
 from converter.deliver.report.features import choose_layers, observe_features
-from converter.deliver.report.sheets import draw_layer
-from converter.deliver.report.side_by_side import choose_images, draw_side_by_side
+from converter.deliver.report.pictures import choose_images, draw_layer, draw_side_by_side
 from converter.judge.latency import measure
 from converter.quantize.islands import remarks
 from converter.quantize.quantization import quantize_file
 from converter.quantize.recipe import load_recipe
 from converter.search.sensitivity import layer_errors
+from edge.benchmark import host
 from edge.errors import EdgeError
 from edge.terminal.progress import bar
 from edge.terminal.version import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from converter.deliver.report.contents import Subject
     from converter.judge.bill import Bill
     from edge.model.model_file import ModelFile
-    from edge.terminal.progress import Progress
 
 FLOAT = "float32"
 # Beside the model that was asked for: neither takes a calibration, whatever the images.
@@ -44,23 +41,8 @@ UNCHANGED_RATIO = 0.95
 # Of the bootstrap of the other kinds; 7 ms each and model, so a third of what the bill's takes.
 RESAMPLES = 300
 DRAWN_LAYERS = 4
-CPU_INFO = Path("/proc/cpuinfo")
 
 _log = logging.getLogger(__name__)
-
-
-def deliver(subject: Subject, model: Path) -> Path:
-    """Take and write the report beside a model file; return the path of its page.
-
-    Raises:
-        ModelError: A model cannot be run.
-        SourceError: An image cannot be read.
-        SinkError: The report's place holds something else, or cannot be written.
-    """
-    place = folder.folder_of(model)
-    folder.check_folder(place)
-    folder.write(build(subject), place)
-    return place / folder.HTML_FILE
 
 
 def build(subject: Subject) -> Report:
@@ -71,27 +53,27 @@ def build(subject: Subject) -> Report:
         SourceError: An image cannot be read.
     """
     elapsed_s: dict[str, float] = {}
+    own, images = subject.quantized.own_manifest().provenance.recipe, subject.judgement.images
     with _timed(elapsed_s, "variants"):
         others, notes = _other_variants(subject)
-    files = {FLOAT: subject.reference, **others, _own_name(subject): subject.quantized}
+    files = {FLOAT: subject.reference, **others, own: subject.quantized}
     with _timed(elapsed_s, "agreement"):
-        bills = _bills(subject, others)
+        made = judge(
+            subject.reference, list(others.values()), subject.judgement, resamples=RESAMPLES
+        )
+    bills: dict[str, Bill] = {**dict(zip(others, made, strict=True)), own: subject.bill}
     with _timed(elapsed_s, "latency"), bar("latency", unit="windows") as progress:
         latencies = measure(files, progress=progress)
     with _timed(elapsed_s, "layers"), bar("layers", unit="layers") as progress:
         layers = layer_errors(
-            subject.reference,
-            subject.quantized,
-            subject.judgement.images,
-            twin=subject.twin,
-            progress=progress,
+            subject.reference, subject.quantized, images, base=subject.base, progress=progress
         )
     chosen = choose_images(subject.bill)
     with _timed(elapsed_s, "pictures"), bar("pictures") as progress:
         pictures = draw_side_by_side(subject, chosen, progress=progress)
-    typical_first = [row.path for _, row in reversed(chosen)]
+    watched = list(dict.fromkeys((*(row.path for _, row in reversed(chosen)), *images)))
     with _timed(elapsed_s, "features"), bar("features") as progress:
-        features = _features(subject, typical_first, progress=progress)
+        features = observe_features(subject.reference, watched[:FEATURE_IMAGES], progress=progress)
     return Report(
         subject=subject,
         variants=tuple(
@@ -108,7 +90,12 @@ def build(subject: Subject) -> Report:
         layers=layers,
         side_by_side=pictures,
         features=features,
-        host=host(),
+        watched=len(watched[:FEATURE_IMAGES]),
+        drawn={
+            layer.name: draw_layer(layer, number)
+            for number, layer in enumerate(choose_layers(features, count=DRAWN_LAYERS), start=1)
+        },
+        host=_host(),
         warnings=(*_remarks(subject), *notes),
         elapsed_s=elapsed_s,
     )
@@ -118,22 +105,11 @@ def _remarks(subject: Subject) -> list[str]:
     return remarks(subject.quantized, subject.recipe) if subject.recipe else []
 
 
-def host() -> dict[str, str]:
+def _host() -> dict[str, str]:
     """Return what the latency was measured on, by name."""
-    return {
-        "cpu": _cpu_name(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "threads": "1",
-        **versions(export.QUANTIZE_TOOLS),
-    }
-
-
-def _cpu_name() -> str:
-    """Return the model of the processor; the machine's kind where the system does not tell."""
-    lines = CPU_INFO.read_text("utf-8").splitlines() if CPU_INFO.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    found = host.describe()
+    machine = {"cpu": found.cpu, "system": found.os, "python": found.python, "threads": "1"}
+    return machine | versions(export.QUANTIZE_TOOLS)
 
 
 @contextmanager
@@ -143,16 +119,12 @@ def _timed(elapsed_s: dict[str, float], part: str) -> Iterator[None]:
     elapsed_s[part] = round(time.monotonic() - started, 2)
 
 
-def _own_name(subject: Subject) -> str:
-    return subject.quantized.own_manifest().provenance.recipe
-
-
 def _other_variants(subject: Subject) -> tuple[dict[str, ModelFile], list[str]]:
     """Return the model by the other recipes, and what is odd of them, a sentence each."""
     made: dict[str, ModelFile] = {}
     notes = []
     for name in OTHER_RECIPES:
-        if name == _own_name(subject):
+        if name == subject.quantized.own_manifest().provenance.recipe:
             continue
         try:
             images = image_set(Path(), subject.judgement.images, seed=subject.judgement.seed)
@@ -164,21 +136,3 @@ def _other_variants(subject: Subject) -> tuple[dict[str, ModelFile], list[str]]:
             notes.append(f"the table lacks {name}, which cannot be made: {error}")
             _log.warning("%s", notes[-1])
     return made, notes
-
-
-def _bills(subject: Subject, others: dict[str, ModelFile]) -> dict[str, Bill]:
-    """Return the bill of every model but the float one, all on the same images."""
-    found = judge(subject.reference, list(others.values()), subject.judgement, resamples=RESAMPLES)
-    return {**dict(zip(others, found, strict=True)), _own_name(subject): subject.bill}
-
-
-def _features(subject: Subject, first: Sequence[Path], *, progress: Progress | None) -> Features:
-    paths = list(dict.fromkeys((*first, *subject.judgement.images)))[:FEATURE_IMAGES]
-    layers = observe_features(subject.reference, paths, progress=progress)
-    drawn = choose_layers(layers, count=DRAWN_LAYERS)
-    pictures = tuple(
-        picture
-        for number, layer in enumerate(drawn, start=1)
-        for picture in draw_layer(layer, number)
-    )
-    return Features(layers, len(paths), tuple(layer.name for layer in drawn), pictures)

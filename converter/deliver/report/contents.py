@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from calibration.image_sets import ImageSets
     from converter.conversion import Conversion, Judgement
+    from converter.graph.values import Graph
     from converter.judge.bill import Bill
     from converter.judge.gate import Budget, Verdict
     from converter.judge.latency import Latency
@@ -35,9 +36,9 @@ class Subject:
         sets: Of all images; `None` where the model was made elsewhere.
         attempts: What was tried, in that order; none where the model was made elsewhere.
         chosen: Index of the attempt that made `quantized`.
+        base: The float graph that was quantised, where it may be another than the float model's;
+            `None` where that is not known.
         files: Other files made beside the model, a line each.
-        twin: The float FlatBuffer that was quantised, where it may be another than the float
-            model's; `None` where that is not known.
     """
 
     reference: ModelFile
@@ -47,10 +48,10 @@ class Subject:
     budget: Budget
     verdict: Verdict
     sets: ImageSets | None = None
-    attempts: tuple[Attempt, ...] = field(default=())
+    attempts: tuple[Attempt, ...] = ()
     chosen: int = 0
-    twin: bytes | None = None
-    files: tuple[str, ...] = field(default=())
+    base: Graph | None = None
+    files: tuple[str, ...] = ()
 
     @property
     def recipe(self) -> Recipe | None:
@@ -58,19 +59,20 @@ class Subject:
         return self.attempts[self.chosen].recipe if self.attempts else None
 
 
-def subject_of(conversion: Conversion, budget: Budget) -> Subject:
+def subject_of(done: Conversion, budget: Budget, *, files: tuple[str, ...] = ()) -> Subject:
     """Return what a conversion's report is about."""
     return Subject(
-        reference=conversion.reference,
-        quantized=conversion.quantized,
-        judgement=conversion.images.judgement,
-        sets=conversion.images.sets,
-        bill=conversion.bill,
-        budget=budget,
-        verdict=conversion.verdict,
-        attempts=conversion.attempts,
-        chosen=conversion.chosen,
-        twin=conversion.twin,
+        done.reference,
+        done.quantized,
+        done.images.judgement,
+        done.bill,
+        budget,
+        done.verdict,
+        sets=done.images.sets,
+        attempts=done.attempts,
+        chosen=done.chosen,
+        base=done.base,
+        files=files,
     )
 
 
@@ -98,7 +100,7 @@ class Picture:
     """A file of the report's folder.
 
     Attributes:
-        file_name: With `.jpg`, `.png` or `.svg`.
+        file_name: With `.jpg` or `.png`.
         caption: One sentence for people, without what the models' files say.
     """
 
@@ -133,21 +135,6 @@ class LayerFeatures:
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
-    """All convolutions, in the order in which they run.
-
-    Attributes:
-        image_count: Over how many images the channels were watched.
-        drawn: Names of the layers that are shown in pictures.
-    """
-
-    layers: tuple[LayerFeatures, ...]
-    image_count: int
-    drawn: tuple[str, ...]
-    pictures: tuple[Picture, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """Everything.
 
@@ -155,6 +142,9 @@ class Report:
         variants: The float model first, the one that was asked for last.
         layers: Errors of the quantised model, layer by layer; empty where they were not taken.
         side_by_side: Float and quantised model on the same images, the worst first.
+        features: All convolutions of the float model, in the order in which they run.
+        watched: Over how many images their channels were watched.
+        drawn: Name of a layer to its pictures, of those that are shown.
         host: What the latency was measured on, by name.
         warnings: Sentences.
         elapsed_s: Part of the report to the seconds that it took.
@@ -164,11 +154,13 @@ class Report:
     variants: tuple[Variant, ...]
     layers: tuple[LayerError, ...]
     side_by_side: tuple[Picture, ...]
-    features: Features
+    features: tuple[LayerFeatures, ...]
+    watched: int
+    drawn: dict[str, tuple[Picture, ...]]
     host: dict[str, str]
     warnings: tuple[str, ...]
     elapsed_s: dict[str, float]
 
     def pictures(self) -> Sequence[Picture]:
         """Return every picture that stands in a file of its own."""
-        return (*self.side_by_side, *self.features.pictures)
+        return (*self.side_by_side, *(one for found in self.drawn.values() for one in found))

@@ -1,19 +1,62 @@
-"""The report for machines: `report.json`, whose fields docs/report.md describes."""
+"""The report for people, HTML and Markdown of the same sections, and for machines."""
 
 from __future__ import annotations
 
+import base64
 import math
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from converter.deliver.report import sections
+from converter.judge.gate import PASSES, REFUSED
 from converter.judge.gate import as_json as bill_json
 from converter.quantize.islands import islands_of
+from edge.pages import page
 
 if TYPE_CHECKING:
-    from converter.deliver.report.contents import LayerFeatures, Report, Variant
-    from converter.judge.bill import ImageRow
+    from converter.deliver.report.contents import LayerFeatures, Picture, Report, Variant
 
 SCHEMA_VERSION = 2
+TEMPLATES = "converter.deliver.report"
+# What means something to Markdown: anywhere, or at a line's start.
+SPECIAL = re.compile(r"[\\`*_{}\[\]!~^$]|^[#+=-]")
+# What means something to the HTML within Markdown, or ends a table's cell.
+MARKUP = re.compile(r"[<>&|]")
+
+
+def content(report: Report) -> dict[str, Any]:
+    """Return what HTML and Markdown both show."""
+    return {
+        "kind": {PASSES: "good", REFUSED: "bad"}.get(report.subject.verdict.value, "unsure"),
+        "name": report.subject.quantized.description.name,
+        "verdict": sections.verdict(report),
+        "sentences": sections.sentences(report),
+        "sections": list(sections.sections(report)),
+        "origin": sections.origin(report),
+    }
+
+
+def as_html(said: dict[str, Any]) -> str:
+    """Return the content as one page that loads nothing from elsewhere."""
+    return page.render("report.html", package=TEMPLATES, url=_url, **said)
+
+
+def as_markdown(said: dict[str, Any]) -> str:
+    """Return the content with links to the files beside it; text of strangers is escaped."""
+    return page.render("report.md", package=TEMPLATES, md=escape_markdown, **said)
+
+
+def _url(picture: Picture) -> str:
+    kind = "png" if picture.file_name.endswith(".png") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(picture.data).decode('ascii')}"
+
+
+def escape_markdown(text: str) -> str:
+    """Return a text that Markdown shows as it is, on one line."""
+    line = " ".join(page.clean(text).split())
+    escaped = SPECIAL.sub(lambda found: f"\\{found[0]}", line)
+    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", escaped)
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -39,12 +82,12 @@ def as_json(report: Report) -> dict[str, Any]:
         "bill": bill_json(subject.bill, subject.budget),
         "islands": islands_of(subject.quantized, subject.recipe) if subject.recipe else None,
         "variants": [_variant(variant) for variant in report.variants],
-        "images": [_image(row) for row in subject.bill.images],
+        "images": [{**asdict(row), "path": row.path.name} for row in subject.bill.images],
         "layers": [asdict(layer) for layer in report.layers],
         "features": {
-            "images": report.features.image_count,
-            "drawn": list(report.features.drawn),
-            "layers": [_features(layer) for layer in report.features.layers],
+            "images": report.watched,
+            "drawn": list(report.drawn),
+            "layers": [_channels(layer) for layer in report.features],
         },
         "pictures": [
             {"file": picture.file_name, "caption": picture.caption} for picture in report.pictures()
@@ -79,11 +122,7 @@ def _variant(variant: Variant) -> dict[str, Any]:
     }
 
 
-def _image(row: ImageRow) -> dict[str, Any]:
-    return {**asdict(row), "path": row.path.name}
-
-
-def _features(layer: LayerFeatures) -> dict[str, Any]:
+def _channels(layer: LayerFeatures) -> dict[str, Any]:
     return {
         "name": layer.name,
         "op": layer.op,

@@ -8,15 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.deliver.report import plots
-from converter.deliver.report.document import as_json
-from converter.deliver.report.markdown import LAYERS_FILE, as_markdown
-from converter.deliver.report.page import as_html
-from converter.deliver.report.tables import WORST_LAYERS
+from converter.deliver.report.build import build
+from converter.deliver.report.document import as_html, as_json, as_markdown, content
 from edge.errors import SinkError
+from edge.pages import plot
 
 if TYPE_CHECKING:
-    from converter.deliver.report.contents import Report
+    from converter.deliver.report.contents import Report, Subject
 
 JSON_FILE, MARKDOWN_FILE, HTML_FILE = "report.json", "report.md", "report.html"
 
@@ -41,6 +39,28 @@ def check_folder(folder: Path) -> None:
             f"{folder}: expected a free place for the report or an older report, found something "
             "else; move it away, or type --no-report"
         )
+
+
+def subject_digest(folder: Path) -> str | None:
+    """Return the digest of the model that a report is about; `None` where there is no report."""
+    try:
+        return str(json.loads((folder / JSON_FILE).read_bytes())["model"]["quantized_digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def deliver(subject: Subject, model: Path) -> Path:
+    """Take and write the report beside a model file; return the path of its page.
+
+    Raises:
+        ModelError: A model cannot be run.
+        SourceError: An image cannot be read.
+        SinkError: The report's place holds something else, or cannot be written.
+    """
+    place = folder_of(model)
+    check_folder(place)
+    write(build(subject), place)
+    return place / HTML_FILE
 
 
 def write(report: Report, folder: Path) -> None:
@@ -71,13 +91,16 @@ def write(report: Report, folder: Path) -> None:
 def _fill(report: Report, folder: Path) -> None:
     for picture in report.pictures():
         (folder / picture.file_name).write_bytes(picture.data)
-    if report.layers:
-        plot = plots.layer_errors(report.layers, worst=WORST_LAYERS)
-        (folder / LAYERS_FILE).write_text(plot, "utf-8")
     fields = json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False)
+    said = content(report)
     texts = {
-        MARKDOWN_FILE: as_markdown(report),
-        HTML_FILE: as_html(report),
+        name: plot.standalone(svg)
+        for section in said["sections"]
+        for name, svg in section.plots.items()
+    }
+    texts |= {
+        MARKDOWN_FILE: as_markdown(said),
+        HTML_FILE: as_html(said),
         JSON_FILE: f"{fields}\n",
     }
     for name, text in texts.items():

@@ -11,7 +11,9 @@ behind weighted ops; concatenations, pools and reshapes commute with them.
 
 from __future__ import annotations
 
+import base64
 import importlib
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,15 +21,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter import export
-from converter.deliver.targets.graph_ops import read_graph
-from converter.deliver.targets.onnx_manifest import with_manifest
 from converter.deliver.targets.onnx_ops import to_onnx
+from converter.graph.reading import read
 from converter.judge.bill import HeadRow
 from converter.quantize.quantization import refuse_quantized
 from edge.capture.images import load_image
 from edge.errors import DependencyError, ModelError
 from edge.model.loaded import load_model
-from edge.model.readers.manifest import Calibration
+from edge.model.readers.anchors import anchors_to_bytes
+from edge.model.readers.manifest import (
+    ANCHORS_MEMBER,
+    MANIFEST_MEMBER,
+    Calibration,
+    digest_of,
+)
 from edge.preprocess import InputBuffer
 from edge.terminal.version import versions
 
@@ -84,8 +91,22 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
         DependencyError: `onnx` is not installed.
     """
     refuse_quantized(file)
-    model = to_onnx(read_graph(file), ranges)
+    model = to_onnx(read(file.flatbuffer, file.path), ranges, path=file.path)
     return with_manifest(model, _manifest(file, images), file.description.anchors)
+
+
+def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] | None) -> bytes:  # noqa: ANN401
+    """Return the bytes of a `ModelProto` with a manifest, its digest that of the model without."""
+    digest = digest_of(model.SerializeToString(deterministic=True))
+    sealed = manifest.replace(digest=digest)
+    text = json.dumps(sealed.plain(), ensure_ascii=False)
+    described = type(model)()
+    described.CopyFrom(model)
+    described.metadata_props.add(key=MANIFEST_MEMBER, value=text)
+    if anchors is not None:
+        stored = base64.b64encode(anchors_to_bytes(anchors)).decode()
+        described.metadata_props.add(key=ANCHORS_MEMBER, value=stored)
+    return bytes(described.SerializeToString(deterministic=True))
 
 
 def _manifest(file: ModelFile, images: ImageSet) -> Manifest:
@@ -111,7 +132,7 @@ def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> OnnxBill:
         ModelError: The graph without rounding computes something else than the float model.
         DependencyError: `onnxruntime` is not installed.
     """
-    plain = to_onnx(read_graph(file)).SerializeToString()
+    plain = to_onnx(read(file.flatbuffer, file.path), path=file.path).SerializeToString()
     runs = [_Session(file, model) for model in (plain, data)]
     reference = load_model(file)
     inputs = [_input(reference, path) for path in paths[:VERIFIED_IMAGES]]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from converter.cli.command import main
-from converter.inspect_graph import read_tables
+from converter.graph.reading import read
 from edge.model import model_file
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
@@ -44,7 +44,7 @@ def test_inspect_lists_ops_and_types_of_the_shipped_model(capsys):
     ("arguments", "status", "words"),
     [
         (["inspect", "gone.tflite"], FAILED, "gone.tflite"),
-        (["run", "gone.json", "--images", "gone", "-o", "o.tflite"], FAILED, "folder of images"),
+        (["run", "gone.json", "--images", "gone", "-o", "o.tflite"], FAILED, "gone.json: no such"),
         (
             ["run", "m.json", "--images", ".", "--recipe", "int4", "-o", "o"],
             MISUSED,
@@ -54,7 +54,7 @@ def test_inspect_lists_ops_and_types_of_the_shipped_model(capsys):
         (["run", "m.json", "--images", ".", "-o", "gone/o.tflite"], MISUSED, "folder is not there"),
         (["verify", "a.tflite", "b.tflite", "--images", "."], FAILED, "a.tflite"),
     ],
-    ids=["inspect", "run without images", "unknown recipe", "quantize", "no folder", "verify"],
+    ids=["inspect", "run without a model", "unknown recipe", "quantize", "no folder", "verify"],
 )
 def test_a_users_mistake_is_one_line_and_a_status(arguments, status, words, capsys):
     assert main(arguments) == status
@@ -79,7 +79,7 @@ def test_the_shipped_model_is_int8_throughout_and_small_enough():
     spec = load_model(file).spec
 
     assert path.stat().st_size <= 6 * 10**6
-    assert not read_tables(file.flatbuffer, path).float_ops()
+    assert not read(file.flatbuffer, path).float_ops()
     assert spec.input.dtype == np.int8
     assert {role: spec.outputs[role].dtype for role in spec.outputs} == {
         "boxes": np.int8, "scores": np.int8,

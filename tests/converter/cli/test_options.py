@@ -79,6 +79,33 @@ def test_labels_keep_empty_lines_and_must_be_text(tmp_path):
         read_labels(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("0 bus\n1 car\n", ("bus", "car")),
+        ("0: bus\n2: traffic light\n", ("bus", "", "traffic light")),
+        ("1,person\n2,bicycle\n", ("", "person", "bicycle")),
+        ("\ufeff0\tbus\n", ("bus",)),
+        ("2 doors\n4 doors\n", ("2 doors", "4 doors")),
+        ("0 bus\ncar\n", ("0 bus", "car")),
+        ("1 way\n0 way\n", ("1 way", "0 way")),
+    ],
+    ids=["ids", "an id left out", "from 1", "a mark of byte order", "no ids", "not all", "falling"],
+)
+def test_labels_that_begin_with_their_ids_are_read_by_id(tmp_path, text, labels):
+    path = tmp_path / "labels.txt"
+    path.write_text(text, "utf-8")
+
+    assert read_labels(path) == labels
+
+
+def test_the_names_of_a_yolo_data_set_are_labels(tmp_path):
+    path = tmp_path / "data.yaml"
+    path.write_text("nc: 2\nnames: [bus, car]\n")
+
+    assert read_labels(path) == ("bus", "car")
+
+
 @pytest.mark.assets
 def test_a_foreign_segmenter_asks_for_its_preprocessing_with_exit_status_2(
     assets, tmp_path, capsys

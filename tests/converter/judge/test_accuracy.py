@@ -76,7 +76,7 @@ def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file
         run = BoxRun(each, truth)
         for number, path in numbered(truth, paths):
             run.see(number, load_image(path))
-        found.append(run.evaluation(sorted(truth.files), run.known_ids()).metrics)
+        found.append(run.evaluation(sorted(truth.files), run.match.known_ids()).metrics)
     for row in rows:
         values = [metrics[row.metric] for metrics in found]
         assert (row.reference, row.candidate) == pytest.approx(values, abs=5e-6)

@@ -57,8 +57,8 @@ def box_run(file, truth, labelled):
 def judged(box_run, truth):
     """Return pycocotools' evaluation of it, all areas together."""
     return judge(
-        truth, box_run.results, image_ids=sorted(truth.files), category_ids=box_run.known_ids(),
-        all_areas=False,
+        truth, box_run.results, image_ids=sorted(truth.files),
+        category_ids=box_run.match.known_ids(), all_areas=False,
     )  # fmt: skip
 
 

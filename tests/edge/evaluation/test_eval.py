@@ -214,6 +214,33 @@ def test_where_nothing_can_be_judged_the_error_says_what_was_left_out(labelled, 
     assert "annotations without the fields they need, left out: number 0 (bbox)" in error
 
 
+def test_a_foreign_model_is_judged_by_the_description_of_a_user(options, file, tmp_path, capsys):
+    np.save(tmp_path / "anchors.npy", file.description.anchors)
+    described = file.description
+    tables = {
+        "model": {"name": "foreign", "labels": described.labels},
+        "input": described.input.plain(),
+        "outputs": dict(described.outputs),
+        "head": {"kind": "ssd", "anchors": "anchors.npy"},
+    }
+    text = "".join(
+        f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in rows.items())
+        for name, rows in tables.items()
+    )
+    (tmp_path / "foreign.toml").write_text(text)
+    (tmp_path / "foreign.tflite").write_bytes(file.flatbuffer)
+
+    status = eval_(
+        MODEL, tmp_path / "foreign.tflite", *options, "--description", "-", "--description",
+        tmp_path / "foreign.toml", "--json",
+    )  # fmt: skip
+
+    first, second = json.loads(capsys.readouterr().out)["evaluations"]
+    assert status == 0
+    assert second["model"]["name"] == "foreign"
+    assert second["metrics"]["mAP50-95"] > 0.9 * first["metrics"]["mAP50-95"]
+
+
 def test_a_file_that_is_no_model_is_refused(options, tmp_path, capsys):
     path = tmp_path / "x.tflite"
     path.write_bytes(factories.FLATBUFFER[:3])

@@ -153,12 +153,12 @@ def write_coco(folder, truth, *, crowds):
 @pytest.mark.parametrize(
     ("write", "crowds"), [(write_voc, True), (write_yolo, False)], ids=["voc", "yolo"]
 )
-def test_the_form_of_the_annotations_does_not_matter(write, crowds, box_run, labelled, tmp_path):
+def test_the_form_of_the_annotations_does_not_matter(write, crowds, file, labelled, tmp_path):
     paths, whole = labelled[0], reading.read(labelled[1], labelled[0])
     folders = write(tmp_path / "form", whole), write_coco(tmp_path / "coco", whole, crowds=crowds)
 
     other, coco = (
-        measure([box_run.file], reading.read(folder, paths), paths, seed=0, resamples=5)
+        measure([file], reading.read(folder, paths), paths, seed=0, resamples=5)
         .evaluations[0]
         for folder in folders
     )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from reference import tiny_segmenter
 
 from edge import app, cli, running
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.config import reading as config
@@ -79,7 +79,7 @@ def run(model, *, frames):
         capture = CaptureThread(source, model.input_buffers(), camera="door")
         capture.start()
         try:
-            pipeline = Pipeline(capture, Behaviour(model), [keep])
+            pipeline = Pipeline(Turns([capture]), Behaviour(model), [keep])
             pipeline.run(max_frames=frames)
         finally:
             capture.stop()

@@ -106,7 +106,6 @@ def test_a_model_without_calibration_or_accuracy_is_shown_all_the_same(shown):
             [
                 "head        segmentation, 10 x 6 cells, activation softmax",
                 ", background class 0 (class 0)",
-                "thresholds  score 0.5\n",
             ],
             id="segmentation",
         ),

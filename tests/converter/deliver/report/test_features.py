@@ -9,7 +9,6 @@ import pytest
 from reference import bright_net
 
 from converter.deliver.report.features import choose_layers, low_channels, observe_features
-from converter.deliver.report.sheets import TILES, draw_layer, shown_channels
 
 
 @pytest.fixture(scope="module")
@@ -60,25 +59,3 @@ def test_the_first_layer_and_those_with_most_dead_channels_are_chosen(layers):
     assert [layer.name for layer in choose_layers(layers, count=4)] == [
         "stem", "raw_scores", "raw_boxes",
     ]  # fmt: skip
-
-
-def test_a_sheet_shows_dead_channels_beside_living_ones(layers):
-    wide = replace(
-        layers[0],
-        spans=np.ones(100),
-        dead=tuple(range(40, 90)),
-        maps=np.zeros((4, 4, 100), np.float32),
-    )
-
-    shown = shown_channels(wide)
-
-    assert len(shown) == TILES
-    assert shown == sorted(set(shown))
-    assert sum(channel in wide.dead for channel in shown) == TILES // 2
-
-
-def test_filters_over_colours_are_drawn_and_those_over_many_channels_are_not(layers):
-    stem, scores = (draw_layer(layer, number) for number, layer in enumerate(layers[:2], start=1))
-
-    assert [picture.file_name for picture in stem] == ["layer-1-maps.png", "layer-1-filters.png"]
-    assert [picture.file_name for picture in scores] == ["layer-2-maps.png"]

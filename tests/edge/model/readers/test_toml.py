@@ -148,6 +148,27 @@ def test_edge_run_and_inspect_take_a_description(folder, shipped, capsys):
     assert "[model]: description needs a model" in capsys.readouterr().err
 
 
+def test_edge_bench_takes_one_description_a_model(folder, shipped, capsys):
+    (folder / "bare.toml").write_text(written(shipped))
+    bare, named = str(folder / "bare.tflite"), ["--description", str(folder / "bare.toml")]
+    both = [str(default_model_path()), bare, "--description", "-", *named]
+    out = folder / "bench.json"
+
+    assert (
+        cli.main(["bench", *both, "--duration", "0.1s", "--starts", "1", "--json", str(out)]) == 0
+    )
+
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["setting"]["model"] for row in rows] == [shipped.description.name, "bare"]
+    assert all(row["start"] for row in rows)
+    capsys.readouterr()
+    assert cli.main(["bench", bare, bare, *named]) == 2
+    assert "once for each of 2 models, found it 1 times; write" in capsys.readouterr().err
+    assert cli.main(["bench", *named]) == 2
+    assert cli.main(["bench", "compare", "a", "b", *named]) == 2
+    assert "takes no --description" in capsys.readouterr().err
+
+
 def test_the_documented_file_can_be_read(folder, root):
     text = (root / "docs" / "description.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)

@@ -1,0 +1,147 @@
+"""What a model file tells before it is read for minutes, and what must be asked for at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from converter.importers.facts import ASK, FORMATS, KNOWN_LABELS
+from converter.importers.ssd_graph import DECODE
+from converter.importers.tflite import told_family
+from edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from converter.choice import Choice
+
+# Family to what such a model gives, for the person who is asked.
+FAMILIES = {
+    "ssd": "two outputs, boxes and scores of anchors",
+    "yolo": "grids of boxes",
+    "unet": "a map of classes",
+}
+TENSORFLOW = ("tfjs", "frozen", "h5", "keras", "saved_model")
+# Option to the formats whose importers take it: no other file has a use for it.
+TAKEN = {
+    "--weights": ("darknet",),
+    "--anchors": (*TENSORFLOW, "tflite", "onnx"),
+    "--box-scales": (*TENSORFLOW, "tflite", "onnx"),
+    "--output-name": (*TENSORFLOW, "tflite", "onnx"),
+    "--size": TENSORFLOW,
+}
+# What stands in the file of a detector of the Object Detection API, which says all of itself.
+API_MARKS = {
+    "tfjs": DECODE.encode(),
+    "frozen": DECODE.encode(),
+    "saved_model": DECODE.encode(),
+}
+
+
+def tell_family(path: Path, form: str) -> str | None:
+    """Return the family that a file is of, or `None` where it can't be told before the import.
+
+    Args:
+        path: The model.
+        form: Its format, a key of `FORMATS`.
+    """
+    if form == "darknet":
+        return "yolo"
+    if form == "tflite":
+        return told_family(path)
+    if form == "onnx":
+        from converter.importers import onnx  # noqa: PLC0415 - loads onnx
+
+        return onnx.told_family(path)
+    return "ssd" if _is_api_detector(path, form) else None
+
+
+def ask_family(path: Path, form: str, *, said: str | None) -> str:
+    """Return the family that the person says, or else the file.
+
+    Raises:
+        ConfigError: Neither does.
+    """
+    found = said or tell_family(path, form)
+    if found == "classes":
+        raise ConfigError(
+            f"{path}: expected a detector or a segmenter, found a classifier, whose int8 file "
+            "nothing here can judge; give another model"
+        )
+    if found is None:
+        ways = ", ".join(f"--family {name} ({text})" for name, text in FAMILIES.items())
+        raise ConfigError(
+            f"{path}: a {FORMATS[form]}, which does not say what it gives, so you must: {ways}"
+        )
+    return found
+
+
+def ask_early(
+    path: Path, form: str, choice: Choice, *, family: str, labels: tuple[str, ...] | None
+) -> None:
+    """Ask for what no file of this format says, before the minutes that its import takes.
+
+    Raises:
+        ConfigError: Something is missing; all of it is named at once.
+    """
+    unsaid = {name for name in ("color", "mean", "resize") if getattr(choice.input, name) is None}
+    missing = [name for name in _never_said(path, form, family) if name in unsaid]
+    if form == "darknet" and labels is None and _darknet_classes(path) not in KNOWN_LABELS:
+        missing.append("labels")
+    if not missing:
+        return
+    asked = "; ".join(ASK[name] for name in missing)
+    perhaps = [ASK[name] for name in ("color", "mean") if name in unsaid]
+    if form in TENSORFLOW and perhaps:
+        asked += f"; and, unless the graph does so itself: {'; '.join(perhaps)}"
+    raise ConfigError(f"{path}: the file does not say, so you must: {asked}")
+
+
+def refuse_unused(path: Path, form: str, choice: Choice) -> None:
+    """Refuse options that a file of this format has no use for.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    given = {
+        "--weights": choice.weights,
+        "--anchors": choice.anchors,
+        "--box-scales": choice.box_scales,
+        "--output-name": choice.output,
+        "--size": choice.input.size_wh,
+    }
+    unused = [
+        option for option, value in given.items() if value is not None and form not in TAKEN[option]
+    ]
+    if unused:
+        raise ConfigError(
+            f"{path}: a {FORMATS[form]} has no use for {', '.join(unused)}; leave it out"
+        )
+
+
+def _never_said(path: Path, form: str, family: str) -> tuple[str, ...]:
+    """Return the fields of `InputChoice` that such a file is silent on, whatever it holds."""
+    if form == "onnx":
+        is_silent = family != "yolo" or not _onnx_metadata(path).keys() >= {"stride", "names"}
+        return ("color", "mean", "resize") if is_silent else ()
+    if form in TENSORFLOW and not _is_api_detector(path, form):
+        return ("resize",)
+    # A `.tflite` is read in a second, and a .cfg says it all.
+    return ()
+
+
+def _is_api_detector(path: Path, form: str) -> bool:
+    mark = API_MARKS.get(form)
+    source = path / "saved_model.pb" if path.is_dir() else path
+    return mark is not None and mark in source.read_bytes()
+
+
+def _onnx_metadata(path: Path) -> dict[str, str]:
+    from converter.importers import onnx_file  # noqa: PLC0415 - loads onnx
+
+    return onnx_file.read(path).metadata
+
+
+def _darknet_classes(path: Path) -> int:
+    from converter.importers.darknet_network import read_network  # noqa: PLC0415
+
+    return next((head.classes for _, head in read_network(path).heads()), 0)

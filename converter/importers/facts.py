@@ -1,0 +1,249 @@
+"""The facts that a model file needs: its own, or what the person says, or they are asked for.
+
+Preprocessing is part of a model: a segmenter fed x / 255 that wanted raw pixels finds nothing, and
+no error says so. So nothing here is guessed; what neither file nor person says is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from converter import export
+from converter.coco_labels import COCO_LABELS
+from converter.draft import Draft
+from converter.graph.reading import read
+from edge.decode.anchor_free import AnchorFreeHead
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.ssd import SsdHead
+from edge.decode.yolo import YoloHead
+from edge.errors import ConfigError
+from edge.model.description import InputTransform
+from edge.model.model_file import ModelFile
+from edge.model.readers.manifest import Manifest, Provenance
+from edge.record import storable
+from edge.terminal.version import versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from converter.choice import InputChoice, Origin
+
+FLOAT_RECIPE = "float32"
+# For people, by the key of the reader.
+FORMATS = {
+    "ours": "model of ours",
+    "tfjs": "TF.js graph model",
+    "darknet": "Darknet .cfg",
+    "frozen": "frozen TensorFlow graph",
+    "h5": "Keras HDF5 file",
+    "keras": "Keras archive",
+    "saved_model": "TensorFlow SavedModel",
+    "tflite": "float .tflite",
+    "onnx": "ONNX file",
+}
+FAMILY_OF_HEAD = {"ssd": "ssd", "yolo": "yolo", "anchor_free": "yolo", "segmentation": "unet"}
+# Labels that a data set of that many classes has by its own specification.
+KNOWN_LABELS = {
+    len(COCO_LABELS): COCO_LABELS,
+    sum(map(bool, COCO_LABELS)): tuple(filter(None, COCO_LABELS)),
+}
+MASK_LABELS = ("background", "foreground")
+BOX_AND_OBJECTNESS = 5
+ASK = {
+    "color": "its colour order: --input rgb or --input bgr",
+    "mean": "its normalisation: --range 0..1, --range=-1..1 or --range 0..255, or --mean and --std "
+    "in pixel values",
+    "resize": "how images are fitted: --resize letterbox or --resize stretch",
+    "labels": "its labels: --labels FILE",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def complete(
+    draft: Draft, path: Path, *, family: str, origin: Origin, choice: InputChoice
+) -> ModelFile:
+    """Return the float model file: the draft's FlatBuffer with a whole manifest.
+
+    Args:
+        draft: From an importer.
+        path: Of the foreign file, for messages.
+        family: What the person takes it for.
+        origin: Name, source, licence and maybe labels.
+        choice: What the person says of the preprocessing; it wins, with a warning.
+
+    Raises:
+        ConfigError: It is of another family, or something is missing; all of it is named at once.
+    """
+    check_family(draft, path, family=family)
+    missing = missing_facts(draft, path, choice, labels=origin.labels)
+    if missing:
+        asked = "; ".join(ASK[name] for name in missing)
+        raise ConfigError(f"{path}: the file does not say, so you must: {asked}")
+    labels = _checked_labels(draft, path, origin.labels)
+    said = _contradictions(draft, choice)
+    if labels in KNOWN_LABELS.values() and origin.labels is None and draft.labels is None:
+        said.append(f"no labels are given; its {len(labels)} classes are taken for COCO's")
+    for sentence in (*draft.warnings, *said):
+        _log.warning("%s: %s", path.name, sentence)
+    manifest = Manifest(
+        name=storable(origin.name or path.stem),
+        input=_transform(draft, choice),
+        outputs=draft.outputs,
+        head=draft.head,
+        labels=tuple(map(storable, labels)),
+        provenance=Provenance(
+            source=storable(origin.source or f"{path.name}, origin not stated"),
+            license=storable(origin.license or "not stated"),
+            changes=draft.changes,
+            recipe=FLOAT_RECIPE,
+            seed=0,
+            tools=versions(export.IMPORT_TOOLS),
+        ),
+    )
+    return export.sealed(
+        ModelFile.of(path, draft.flatbuffer, manifest, anchors=draft.anchors), manifest
+    )
+
+
+def restate(
+    file: ModelFile, *, family: str | None, origin: Origin, choice: InputChoice
+) -> ModelFile:
+    """Return a float model of ours, its manifest changed where the person says otherwise.
+
+    Raises:
+        ConfigError: It is of another family, or its labels do not fit.
+    """
+    before = file.own_manifest()
+    draft = Draft(
+        flatbuffer=file.flatbuffer,
+        size_wh=before.input.size_wh,
+        head=before.head,
+        outputs=before.outputs,
+        transform=before.input,
+        labels=before.labels,
+    )
+    if family is not None:
+        check_family(draft, file.path, family=family)
+    for sentence in _contradictions(draft, choice):
+        _log.warning("%s: %s", file.path.name, sentence)
+    stated = {"source": origin.source, "license": origin.license}
+    labels = _checked_labels(draft, file.path, origin.labels)
+    changes = {
+        "name": storable(origin.name) if origin.name else before.name,
+        "input": _transform(draft, choice),
+        "labels": tuple(map(storable, labels)),
+        "provenance": before.provenance.replace(
+            **{key: storable(text) for key, text in stated.items() if text}
+        ),
+    }
+    return export.sealed(file, before.replace(**changes))
+
+
+def check_family(draft: Draft, path: Path, *, family: str) -> None:
+    """Refuse a draft of another family than the person named.
+
+    Raises:
+        ConfigError: It is; the message names its own.
+    """
+    found = FAMILY_OF_HEAD[draft.head.kind]
+    if found != family:
+        raise ConfigError(
+            f"{path}: expected a model of family {family}, found one of family {found}; "
+            f"type: --family {found}"
+        )
+
+
+def missing_facts(
+    draft: Draft, path: Path, choice: InputChoice, *, labels: tuple[str, ...] | None = None
+) -> list[str]:
+    """Return the keys of `ASK` that neither the file nor the person says."""
+    known = _merged(draft, choice)
+    missing = [name for name in ("color", "mean", "resize") if known.get(name) is None]
+    if labels is None and _own_labels(draft, path) is None:
+        missing.append("labels")
+    return missing
+
+
+def class_count(draft: Draft, path: Path) -> int | None:
+    """Return how many labels the head needs, background included where it is a label.
+
+    None where the outputs do not say: class ids that the graph chose itself.
+    """
+    graph = read(draft.flatbuffer, path)
+    shapes = {name: graph.shape(name) for name in graph.outputs}
+    channels = {role: shapes[name][-1] for role, name in draft.outputs.items() if shapes.get(name)}
+    return _head_classes(draft.head, channels)
+
+
+def _head_classes(head: Any, channels: dict[str, int]) -> int | None:  # noqa: ANN401
+    if isinstance(head, SsdHead):
+        return channels["scores"] - head.background
+    if isinstance(head, YoloHead):
+        grid = head.grids[0]
+        each = channels[grid.scores] // len(grid.anchors_px)
+        return each - BOX_AND_OBJECTNESS if grid.boxes == grid.scores else each
+    if isinstance(head, AnchorFreeHead):
+        return channels[head.grids[0].scores]
+    if isinstance(head, SegmentationHead) and head.activation != "argmax":
+        return max(2, channels["classes"])
+    return None
+
+
+def stated(draft: Draft) -> dict[str, Any]:
+    """Return what the file says of its preprocessing, by field; `None` where it is silent."""
+    names = ("color", "mean", "std", "resize")
+    return {name: getattr(draft.transform, name, None) for name in names}
+
+
+def _merged(draft: Draft, choice: InputChoice) -> dict[str, Any]:
+    said = {name: getattr(choice, name) for name in stated(draft)}
+    return {name: said[name] or value for name, value in stated(draft).items()}
+
+
+def _contradictions(draft: Draft, choice: InputChoice) -> list[str]:
+    return [
+        f"the file says {name} {short(value)}, you say {short(getattr(choice, name))}; "
+        "converted as you say"
+        for name, value in stated(draft).items()
+        if value is not None and getattr(choice, name) not in (None, value)
+    ]
+
+
+def short(value: Any) -> str:  # noqa: ANN401
+    """Return a field of the preprocessing in words."""
+    if isinstance(value, str):
+        return value
+    numbers = [f"{number:g}" for number in value]
+    return numbers[0] if len(set(numbers)) == 1 else ", ".join(numbers)
+
+
+def _transform(draft: Draft, choice: InputChoice) -> InputTransform:
+    fields = _merged(draft, choice)
+    if isinstance(draft.transform, InputTransform):
+        return draft.transform.replace(**fields)
+    return InputTransform(size_wh=draft.size_wh, **fields)
+
+
+def _own_labels(draft: Draft, path: Path) -> tuple[str, ...] | None:
+    if draft.labels is not None:
+        return draft.labels
+    count = class_count(draft, path)
+    if isinstance(draft.head, SegmentationHead):
+        return MASK_LABELS if count == len(MASK_LABELS) else None
+    return KNOWN_LABELS.get(count or 0)
+
+
+def _checked_labels(draft: Draft, path: Path, said: tuple[str, ...] | None) -> tuple[str, ...]:
+    labels = said if said is not None else _own_labels(draft, path)
+    count = class_count(draft, path)
+    if labels and not labels[0] and len(labels) - 1 == count:
+        # Ids from 1 on, of a head whose first class is 0.
+        labels = labels[1:]
+    if labels is None or (count is not None and len(labels) != count):
+        raise ConfigError(
+            f"{path}: expected {count} labels, one for each class, found "
+            f"{len(labels or ())}; give a file of {count} lines with --labels"
+        )
+    return labels

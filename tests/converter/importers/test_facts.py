@@ -1,0 +1,168 @@
+"""What a foreign file does not say is asked for by option, all at once; nothing is guessed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tflite_files import grid
+
+from converter.choice import InputChoice, Origin
+from converter.draft import Draft
+from converter.importers.facts import class_count, complete, restate
+from edge.decode.segmentation import SegmentationHead
+from edge.decode.yolo import YoloGrid, YoloHead
+from edge.errors import ConfigError
+from edge.model.description import InputTransform
+from edge.model.loaded import join
+from edge.model.model_file import ModelFile
+
+pytestmark = pytest.mark.converter
+PATH = Path("model.h5")
+WHOLE = InputChoice(color="bgr", mean=(0.0,) * 3, std=(1.0,) * 3, resize="stretch")
+SAYS = InputTransform(
+    size_wh=(4, 4), color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3, resize="letterbox", padding=7
+)
+
+
+def draft(**changes):
+    """Return the draft of a segmenter with three classes."""
+    whole = Draft(
+        flatbuffer=grid(),
+        size_wh=(4, 4),
+        head=SegmentationHead(activation="softmax"),
+        outputs={"classes": "output"},
+        labels=("nothing", "cat", "dog"),
+    )
+    return replace(whole, **changes)
+
+
+def completed(made, choice=WHOLE, *, family="unet", labels=None):
+    origin = Origin(name="m", source="here", labels=labels)
+    return complete(made, PATH, family=family, origin=origin, choice=choice)
+
+
+def test_everything_that_is_missing_is_asked_for_at_once_by_option():
+    with pytest.raises(ConfigError) as caught:
+        completed(draft(labels=None), InputChoice())
+
+    text = str(caught.value)
+    for option in ("--input rgb", "--range 0..1", "--mean", "--std", "--resize", "--labels FILE"):
+        assert option in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("field", "option"),
+    [("color", "--input"), ("mean", "--range"), ("resize", "--resize")],
+)
+def test_one_thing_that_is_missing_is_asked_for_alone(field, option):
+    changes = {field: None, "std": None} if field == "mean" else {field: None}
+
+    with pytest.raises(ConfigError, match=option) as caught:
+        completed(draft(), replace(WHOLE, **changes))
+    assert str(caught.value).count(";") == 0
+
+
+def test_what_the_file_says_needs_no_option(caplog):
+    file = completed(draft(transform=SAYS), InputChoice())
+
+    assert file.description.input == SAYS
+    assert not caplog.records
+
+
+def test_what_file_and_person_say_in_parts_is_joined():
+    stated = InputChoice(mean=(1.0, 2.0, 3.0), std=(4.0,) * 3)
+    choice = InputChoice(color="rgb", resize="stretch")
+
+    found = completed(draft(transform=stated), choice).description.input
+
+    assert (found.color, found.mean, found.resize) == ("rgb", (1, 2, 3), "stretch")
+
+
+def test_the_person_wins_over_the_file_with_a_warning_for_each(caplog):
+    file = completed(draft(transform=SAYS))
+
+    assert (file.description.input.color, file.description.input.mean) == ("bgr", (0, 0, 0))
+    assert file.description.input.padding == SAYS.padding
+    assert [record.args[1].split(",")[0] for record in caplog.records] == [
+        "the file says color rgb",
+        "the file says mean 127.5",
+        "the file says std 127.5",
+        "the file says resize letterbox",
+    ]
+
+
+def test_another_family_is_named():
+    with pytest.raises(ConfigError, match=r"family ssd, found one of family unet.*--family unet"):
+        completed(draft(), family="ssd")
+
+
+def test_the_persons_labels_win_and_must_fit():
+    assert completed(draft(), labels=("a", "b", "c")).description.labels == ("a", "b", "c")
+    with pytest.raises(ConfigError, match="expected 3 labels, one for each class, found 2"):
+        completed(draft(), labels=("a", "b"))
+
+
+def test_labels_with_ids_from_1_on_fit_a_head_that_counts_from_0():
+    assert completed(draft(), labels=("", "a", "b", "c")).description.labels == ("a", "b", "c")
+
+
+def ours(**changes):
+    manifest = completed(draft()).own_manifest().replace(**changes)
+    return ModelFile.of(PATH, grid(), manifest)
+
+
+def restated(file, choice=InputChoice(), *, family=None, **origin):  # noqa: B008 - frozen
+    return restate(file, family=family, origin=Origin(**origin), choice=choice).own_manifest()
+
+
+def test_a_model_of_ours_stays_as_it_is_where_nothing_is_said():
+    assert restated(ours()) == ours().own_manifest()
+
+
+def test_what_is_said_of_a_model_of_ours_is_done(caplog):
+    said = InputChoice(color="rgb", mean=(1.0,) * 3, std=(2.0,) * 3)
+
+    found = restated(ours(), said, name="n", source="there", license="MIT", labels=("a", "b", "c"))
+
+    assert (found.input.color, found.input.mean, found.input.resize) == ("rgb", (1,) * 3, "stretch")
+    assert (found.name, found.labels) == ("n", ("a", "b", "c"))
+    assert (found.provenance.source, found.provenance.license) == ("there", "MIT")
+    assert len(caplog.records) == 3, "each contradiction is said"
+
+
+def test_what_cannot_be_done_to_a_model_of_ours_is_refused():
+    with pytest.raises(ConfigError, match="type: --family unet"):
+        restated(ours(), family="ssd")
+    with pytest.raises(ConfigError, match="expected 3 labels"):
+        restated(ours(), labels=("a",))
+
+
+@pytest.mark.parametrize("anchors", [1, 3])
+def test_a_grid_has_the_classes_of_one_anchor(anchors):
+    sides = ((1, 1),) * anchors
+    one = YoloGrid(boxes="boxes", objectness="boxes", scores="scores", anchors_px=sides)
+    made = draft(head=YoloHead(grids=(one,)), outputs={"boxes": "output", "scores": "output"})
+
+    # The output has 3 channels, anchor by anchor.
+    assert class_count(made, PATH) == 3 // anchors
+
+
+def test_the_completed_file_passes_the_runtimes_own_check():
+    file = completed(draft())
+
+    assert file.description.digest.startswith("sha256:")
+    assert file.manifest.provenance.recipe == "float32"
+    with pytest.raises(ValueError, match="input is"):
+        join(file, [], [])
+
+
+def test_a_name_that_is_no_text_is_written_as_far_as_it_is():
+    # What Python makes of a byte that is no UTF-8 in the name of a file, or on the command line.
+    origin = Origin(name="caf\udce9", source="caf\udce9.h5", labels=("\ud800", *"bc"))
+
+    made = complete(draft(), PATH, family="unet", origin=origin, choice=WHOLE).manifest
+
+    assert (made.name, made.provenance.source, made.labels[0]) == ("caf?", "caf?.h5", "?")
