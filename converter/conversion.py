@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.image_sets import ImageSets
+    from converter.graph.values import Graph
     from converter.judge.accuracy import Annotations
     from converter.judge.bill import Bill
     from converter.judge.gate import Budget, Verdict
@@ -80,7 +81,7 @@ class Conversion:
         chosen: Index of the attempt that made `quantized`.
         bill: Of the result, on the images to judge on.
         verdict: On it.
-        twin: The float FlatBuffer that was quantised: the reference's, or its equalised twin, whose
+        base: The float graph that was quantised: the reference's, or the equalised one, whose
             tensors differ from it by a factor a channel.
         latencies: Where layers were kept float: the invoke of the recipe's own result, `plain`, and
             of this one, `kept`; else empty.
@@ -93,7 +94,7 @@ class Conversion:
     chosen: int
     bill: Bill
     verdict: Verdict
-    twin: bytes
+    base: Graph
     latencies: Mapping[str, Latency]
 
     @property
@@ -191,7 +192,7 @@ def convert(
         chosen=best,
         bill=bill,
         verdict=gate.judge(bill, budget),
-        twin=trials.observations.flatbuffer(equalised="equalisation" in attempt.recipe.repairs),
+        base=trials.observations.graph(equalised="equalisation" in attempt.recipe.repairs),
         latencies=latencies,
     )
 
@@ -204,7 +205,7 @@ def _described(file: ModelFile, images: Images, bill: Bill) -> ModelFile:
         "accuracy": accuracy.for_manifest(bill.accuracy),
         "image_sets": {**file.own_manifest().image_sets, **named},
     }
-    return export.sealed(file, file.own_manifest().model_copy(update=changes))
+    return export.sealed(file, file.own_manifest().replace(**changes))
 
 
 def describe_attempts(done: Conversion) -> list[str]:

@@ -5,12 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge.errors import ModelError
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
     from converter.choice import InputChoice
     from edge.model.description import HeadSchema, InputTransform
+
+
+COLOURS = 3
+
+
+def check_channels(channels: int, path: Path) -> None:
+    """Refuse a model whose images the runtime can't make.
+
+    Raises:
+        ModelError: They are not of three colours.
+    """
+    if channels != COLOURS:
+        raise ModelError(
+            f"{path}: expected a model of images with {COLOURS} channels, found {channels}; "
+            "the runtime makes images of three colours only, so train it on those"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ SEED = 0
 
 
 def noise(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return images of noise `(2, H, W, 3)`, in 0..1 and in 0..255; always the same.
+    """Return images of noise `(2, H, W, C)`, in 0..1 and in 0..255; always the same.
 
     Args:
         shape: Of the input, batch first.
@@ -66,15 +66,20 @@ def error_ratio(
     if not worst <= MAX_ERROR_RATIO:
         raise ModelError(
             f"{path}: expected heads within {MAX_ERROR_RATIO:g} of the original's range, found "
-            f"{role!r} off by {worst:.2g}; TensorFlow lowers it wrongly, try another version of it"
+            f"{role!r} off by {worst:.2g}; it is read wrongly: please report this model"
         )
     return worst
 
 
-def in_words(ratio: float) -> str:
-    """Return a clause for the manifest, to a power of ten: the last digits differ by machine."""
+def in_words(ratio: float, runtime: str) -> str:
+    """Return a clause for the manifest, to a power of ten: the last digits differ by machine.
+
+    Args:
+        ratio: The largest error of a head.
+        runtime: What ran the original.
+    """
     power = math.ceil(math.log10(max(ratio, 1e-9)))
-    return f"import checked: within 1e{power} of each head's range"
+    return f"import checked against {runtime}: within 1e{power} of each head's range"
 
 
 def _error(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:

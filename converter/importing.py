@@ -6,10 +6,12 @@ import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from converter.graph.own_biases import with_own_biases
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
 from converter.importers.graph_cuts import import_graph
-from converter.own_biases import with_own_biases
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
 from edge.model.model_file import FLATBUFFER_IDENTIFIER
@@ -47,7 +49,8 @@ def import_model(path: Path, *, family: str | None, origin: Origin, choice: Choi
     if known is None:
         return restate(model_file.read(path), family=family, origin=origin, choice=choice.input)
     found = import_draft(path, family=known, choice=choice)
-    draft = replace(found, flatbuffer=with_own_biases(found.flatbuffer))
+    graph = with_own_biases(read(found.flatbuffer, path))
+    draft = replace(found, flatbuffer=write(graph))
     return complete(draft, path, family=known, origin=origin, choice=choice.input)
 
 
@@ -177,10 +180,10 @@ def _darknet(path: Path, _family: str, choice: Choice) -> Draft:
     return import_darknet(path, weights=choice.weights)
 
 
-def _onnx(path: Path, family: str, _choice: Choice) -> Draft:
+def _onnx(path: Path, family: str, choice: Choice) -> Draft:
     from converter.importers.onnx import import_onnx  # noqa: PLC0415
 
-    return import_onnx(path, family=family)
+    return import_onnx(path, family=family, choice=choice)
 
 
 # Format to what reads it: path, family and choice in, draft out.

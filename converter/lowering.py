@@ -12,7 +12,8 @@ import numpy as np
 
 from converter import import_check
 from converter.child import run_child
-from converter.flatbuffer import with_role_names
+from converter.graph.reading import read
+from converter.graph.writing import write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Lowered:
 
     def describe(self, changes: str) -> str:
         """Return what the importer changed, and that it was checked, for the manifest."""
-        return f"{changes}; {import_check.in_words(self.error_ratio)}"
+        return f"{changes}; {import_check.in_words(self.error_ratio, 'TensorFlow')}"
 
 
 def lower(
@@ -70,7 +71,8 @@ def lower(
         run_child("converter.tensorflow_child", folder, purpose="convert this graph")
         with np.load(folder / "heads.npz") as stored:
             heads: dict[str, NDArray[np.float32]] = dict(stored)
-        flatbuffer = with_role_names((folder / "model.tflite").read_bytes())
+        made = folder / "model.tflite"
+        flatbuffer = write(read(made.read_bytes(), made, is_signed=True))
     ratio = import_check.error_ratio(flatbuffer, compared, heads, path=Path("the lowered model"))
     return Lowered(flatbuffer, heads, ratio)
 

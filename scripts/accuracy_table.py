@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 from accuracy_entries import ENTRIES, Entry, options_of  # noqa: E402
 from accuracy_page import page, tables  # noqa: E402
 
-from converter.inspect_graph import read_tables  # noqa: E402
+from converter.graph.reading import read  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
 from edge.errors import ConfigError, EdgeError, ModelError, SourceError  # noqa: E402
 from edge.model import model_file  # noqa: E402
@@ -136,7 +136,7 @@ def _result(
         is_same = hashlib.sha256(_delivered(again).read_bytes()).hexdigest() == digest
     files = {"float": model_file.read(reference), "int8": model_file.read(delivered)}
     described = files["int8"].manifest
-    graph = read_tables(files["int8"].flatbuffer, delivered)
+    graph = read(files["int8"].flatbuffer, delivered)
     bill = json.loads(process.stdout)
     return {
         **bill,

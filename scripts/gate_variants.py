@@ -9,11 +9,13 @@ import numpy as np
 
 from calibration.ranges import Range
 from converter import export
-from converter import flatbuffer as fb
+from converter.graph.edits import with_values
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.quantize.observations import Observations
 from converter.quantize.quantization import quantize_observed
 from converter.quantize.recipe import load_recipe
-from converter.quantize.repairs.weights import SHARED_AXES, convolutions, set_convolution_inplace
+from converter.quantize.repairs.weights import convolutions
 from edge.decode.segmentation import SegmentationHead
 from edge.model import model_file
 from edge.model.model_file import ModelFile
@@ -67,11 +69,11 @@ def variants(reference: ModelFile, images: ImageSet, *, stem: Path) -> Iterator[
     """
     observations = Observations(reference, images)
     plain = load_recipe("int8")
-    unscaled = plain.model_copy(update={"score_floor": 0.0})
+    unscaled = plain.replace(score_floor=0.0)
     good = {
         "int8": plain,
-        "int8, mse": plain.model_copy(update={"calibrator": "mse"}),
-        "int8, all repairs": plain.model_copy(update={"repairs": ALL_REPAIRS}),
+        "int8, mse": plain.replace(calibrator="mse"),
+        "int8, all repairs": plain.replace(repairs=ALL_REPAIRS),
     }
     first = None
     for name, recipe in good.items():
@@ -101,13 +103,14 @@ def _kept(stem: Path, name: str, make: object) -> ModelFile:
 
 def _coarse(reference: ModelFile, images: ImageSet, bits: int, recipe: Recipe) -> ModelFile:
     """Quantise the model whose weights have so many bits, one scale a channel."""
-    model = fb.unpack(reference.flatbuffer)
+    graph = read(reference.flatbuffer, reference.path)
     most = 2 ** (bits - 1) - 1
-    for layer in list(convolutions(model)):
-        scales = np.abs(layer.weights).max(axis=SHARED_AXES[layer.kind], keepdims=True) / most
+    values = {}
+    for layer in convolutions(graph):
+        scales = np.abs(layer.weights).max(axis=layer.shared_axes, keepdims=True) / most
         scales[scales == 0] = 1
-        set_convolution_inplace(model, layer, weights=np.round(layer.weights / scales) * scales)
-    coarse = replace(reference, flatbuffer=fb.pack(model))
+        values |= layer.values(weights=np.round(layer.weights / scales) * scales)
+    coarse = replace(reference, flatbuffer=write(with_values(graph, values)))
     sealed = export.sealed(coarse, reference.own_manifest())
     return quantize_observed(Observations(sealed, images), recipe)
 
@@ -122,6 +125,6 @@ def _fed_otherwise(file: ModelFile) -> Iterator[Variant]:
         "another range": {"mean": (mean,) * 3, "std": (std,) * 3},
     }
     for name, change in changes.items():
-        fed = file.own_manifest().model_copy(update={"input": transform.model_copy(update=change)})
+        fed = file.own_manifest().replace(input=transform.replace(**change))
         changed = ModelFile.of(file.path, file.flatbuffer, fed, anchors=file.description.anchors)
         yield Variant(name, changed, is_damaged=True)

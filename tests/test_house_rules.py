@@ -19,6 +19,9 @@ SCRIPTS = [path for path in (ROOT / "scripts").iterdir() if path.is_file()]
 TESTS = list((ROOT / "tests").rglob("*.py"))
 
 
+SCHEMA = "from ai_edge_litert import schema_py_generated as schema"
+
+
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -209,6 +212,8 @@ def test_the_distribution_rule_can_tell(lengths, fault):
         pytest.param("edge.capture.v4l2", "import cv2", "", id="OpenCV in its place"),
         pytest.param("edge.app", "import paho.mqtt.client", "edge.sinks.mqtt", id="MQTT client"),
         pytest.param("edge.app", "N = 'ai_edge_litert.interpreter'", "only", id="lazy LiteRT"),
+        pytest.param("converter.judge.bill", SCHEMA, "only converter.graph", id="the schema"),
+        pytest.param("converter.graph.reading", SCHEMA, "", id="the schema in its place"),
         pytest.param("calibration.observe", "import tensorflow as tf", "only", id="TensorFlow"),
         pytest.param("converter.export", "import tensorflow as tf", "", id="TensorFlow at home"),
     ],

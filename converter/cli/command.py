@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter import export, inspect_graph
+from converter import export
 from converter.cli import foreign, making, options, outputs, targets
-from converter.flatbuffer import read_model_bytes
+from converter.graph import inspection
+from converter.graph.reading import read, read_bytes
 from converter.importers.asking import FAMILIES
 from converter.importing import ask, import_model, is_ours, is_tflite
 from converter.judge.gate import judge as verdict_on
@@ -213,9 +214,9 @@ def _inspect(arguments: argparse.Namespace) -> int:
     path, rows = arguments.model, []
     fields: dict[str, Any] = {}
     if is_tflite(path):
-        tables = inspect_graph.read_tables(read_model_bytes(path), path)
-        fields = inspect_graph.as_json(tables)
-        rows = [inspect_graph.as_text(tables)]
+        graph = read(read_bytes(path), path)
+        fields = inspection.as_json(graph)
+        rows = [inspection.as_text(graph)]
     if arguments.family or not is_tflite(path):
         found = foreign.describe(
             path,

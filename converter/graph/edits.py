@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from converter.graph.values import Graph, Op, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -104,15 +104,27 @@ def with_reads(graph: Graph, names: Mapping[str, str]) -> Graph:
     return tidied(replace(graph, ops=ops, outputs=outputs))
 
 
-def with_batch(graph: Graph, batch: int = 1) -> Graph:
-    """Return the graph whose open first axes have this size."""
-    tensors = {
-        name: replace(tensor, shape=(batch, *tensor.shape[1:]), open_axes=())
-        if tensor.open_axes == (0,)
-        else tensor
-        for name, tensor in graph.tensors.items()
+def insert_after(
+    graph: Graph, name: str, ops: Sequence[Op], *, tensors: Iterable[Tensor] = ()
+) -> Graph:
+    """Return the graph whose readers of a computed tensor read what these ops make of it.
+
+    Args:
+        graph: The whole; where the tensor is its output, what is made of it becomes that.
+        name: Of the tensor, which an op makes.
+        ops: One behind the other, the first of which reads it.
+        tensors: What they make and read anew.
+    """
+    made = ops[-1].output
+    changed: dict[Op, Iterable[Op]] = {
+        op: (replace(op, inputs=tuple(made if read == name else read for read in op.inputs)),)
+        for op in graph.readers.get(name, ())
     }
-    return replace(graph, tensors=tensors)
+    producer = graph.producers[name]
+    found = with_ops(graph, {**changed, producer: (producer, *ops)}, tensors=tensors)
+    return replace(
+        found, outputs=tuple(made if output == name else output for output in found.outputs)
+    )
 
 
 def free_name(graph: Graph, name: str) -> str:

@@ -58,15 +58,18 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def read(flatbuffer: bytes, path: Path) -> Graph:
+def read(flatbuffer: bytes, path: Path, *, is_signed: bool = False) -> Graph:
     """Return the main graph of a model.
 
     Constants are views of `flatbuffer`. Names become unique: of two tensors of one name the later
-    gets a number behind it. Op codes are those that writers use since 2020.
+    gets a number behind it, but for the model's own ends. Op codes are those that writers use since
+    2020.
 
     Args:
         flatbuffer: The model, without what may be appended to it.
         path: For messages.
+        is_signed: The ends bear the names of the model's signature: those that TensorFlow gives
+            their tensors (`StatefulPartitionedCall:1`) change with its version.
 
     Raises:
         ModelError: It is damaged.
@@ -75,7 +78,7 @@ def read(flatbuffer: bytes, path: Path) -> Graph:
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer, 0))
         main = model.subgraphs[0]
-        names = _unique_names(main.tensors)
+        names = _unique_names(model, main, is_signed=is_signed)
         data = [_data(buffer, flatbuffer) for buffer in model.buffers]
         tensors = [
             _tensor(tensor, name, data[tensor.buffer])
@@ -94,14 +97,21 @@ def read(flatbuffer: bytes, path: Path) -> Graph:
         ) from error
 
 
-def _unique_names(tensors: list[Any]) -> list[str]:
-    names: dict[str, None] = {}
-    for number, tensor in enumerate(tensors):
-        name = (tensor.name or b"").decode(errors="replace") or f"tensor_{number}"
-        while name in names:
-            name = f"{name}_{number}"
-        names[name] = None
-    return list(names)
+def _unique_names(model: Any, main: Any, *, is_signed: bool) -> list[str]:  # noqa: ANN401
+    signature = model.signatureDefs[0] if is_signed else None
+    rows = [*signature.inputs, *signature.outputs] if signature is not None else []
+    signed = {row.tensorIndex: row.name for row in rows}
+    names = [
+        signed.get(number, tensor.name or b"").decode(errors="replace") or f"tensor_{number}"
+        for number, tensor in enumerate(main.tensors)
+    ]
+    ends = dict.fromkeys([*signed, *map(int, main.inputs), *map(int, main.outputs)])
+    taken: set[str] = set()
+    for number in (*ends, *(number for number in range(len(names)) if number not in ends)):
+        while names[number] in taken:
+            names[number] = f"{names[number]}_{number}"
+        taken.add(names[number])
+    return names
 
 
 def _data(buffer: Any, flatbuffer: bytes) -> NDArray[np.uint8] | None:  # noqa: ANN401

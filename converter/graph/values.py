@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -53,6 +55,20 @@ class Tensor:
     quantisation: Quantisation | None = None
     open_axes: tuple[int, ...] = ()
 
+    @property
+    def numbers(self) -> NDArray[np.float32]:
+        """What the integers of a quantised constant stand for."""
+        if self.value is None or self.quantisation is None:
+            raise ValueError(f"tensor {self.name!r} is no quantised constant")
+        sides = [1] * len(self.shape)
+        if len(self.quantisation.scales) > 1:
+            sides[self.quantisation.axis] = -1
+        zeros, scales = (
+            np.asarray(found, np.float32).reshape(sides)
+            for found in (self.quantisation.zero_points, self.quantisation.scales)
+        )
+        return (self.value.astype(np.float32) - zeros) * scales
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Op:
@@ -86,6 +102,17 @@ class Op:
     def activation(self) -> str:
         """The activation that is fused into it, or `NONE`."""
         return str(self.options.get("fusedActivationFunction", "NONE"))
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Rows and columns that a kernel moves on by."""
+        return int(self.options.get("strideH", 1)), int(self.options.get("strideW", 1))
+
+    @property
+    def dilations(self) -> tuple[int, int]:
+        """Rows and columns between the places that a kernel reads, 1 for neighbours."""
+        rows, columns = (self.options.get(f"dilation{axis}Factor", 1) for axis in "HW")
+        return int(rows or 1), int(columns or 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +150,16 @@ class Graph:
         """Return a constant's value; `None` for what is computed, and for an absent input."""
         return self.tensors[name].value if name != ABSENT else None
 
+    def is_constant(self, name: str) -> bool:
+        """Return whether a tensor is stored in the file; an absent one is not."""
+        return name != ABSENT and self.tensors[name].value is not None
+
+    def computed_inputs(self, op: Op) -> tuple[str, ...]:
+        """Return the inputs of an op that are neither constants nor absent."""
+        return tuple(
+            name for name in op.inputs if name != ABSENT and self.tensors[name].value is None
+        )
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Return a tensor's shape."""
         return self.tensors[name].shape
@@ -136,3 +173,7 @@ class Graph:
         """Return the types of what an op reads and makes, each once."""
         names = (name for name in (*op.inputs, *op.outputs) if name != ABSENT)
         return tuple(dict.fromkeys(self.tensors[name].dtype for name in names))
+
+    def float_ops(self) -> tuple[Op, ...]:
+        """Return the ops that read or make a float tensor."""
+        return tuple(op for op in self.ops if not set(FLOAT_TYPES).isdisjoint(self.dtypes(op)))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from converter.graph.values import Graph, Op, Quantisation, Tensor
 
 SCHEMA_VERSION = 3
+ALIGNMENT = 16  # of a buffer's data, by the schema
+BYTES_A_TENSOR = 512  # of the tables, with the op that makes it; of more, the builder grows
 # Ops that run another graph of the file, which a `Graph` does not hold.
 CALLS = ("WHILE", "IF", "CALL_ONCE", "CALL")
 # Largest number that the older, one-byte field of an op code holds; the newer one counts above it.
@@ -40,10 +42,15 @@ TYPES = {name: number for number, name in DTYPES.items()}
 SPELT = {name: {word: value for value, word in words.items()} for name, words in WORDS.items()}
 
 
-def write(graph: Graph) -> bytes:
+def write(graph: Graph, *, ranges: Mapping[str, tuple[float, float]] | None = None) -> bytes:
     """Return the model; its signature names the inputs and outputs by their tensors.
 
     Tensors that nothing reads are left out; constants that are one array are stored once.
+
+    Args:
+        graph: Of it.
+        ranges: Tensor name to the least and greatest value, noted as TFLiteConverter's calibration
+            notes them.
 
     Raises:
         ModelError: An op branches or loops.
@@ -63,6 +70,8 @@ def write(graph: Graph) -> bytes:
     for name in used:
         tensor = graph.tensors[name]
         main.tensors.append(_tensor(tensor))
+        if ranges and name in ranges:
+            main.tensors[-1].quantization = _noted(ranges[name])
         if tensor.value is not None:
             main.tensors[-1].buffer = _store(tensor.value, model.buffers, stored)
     main.operators = [_operator(op, codes, numbers) for op in graph.ops]
@@ -71,9 +80,20 @@ def write(graph: Graph) -> bytes:
     model.operatorCodes = codes.rows
     model.subgraphs = [main]
     model.signatureDefs = [_signature(graph, numbers)]
-    builder = flatbuffers.Builder(1024)
+    # Grown to its size at once: each doubling copies all weights.
+    weights = sum(len(buffer.data) + ALIGNMENT for buffer in model.buffers[1:])
+    builder = _Builder(weights + BYTES_A_TENSOR * len(used))
     builder.Finish(model.Pack(builder), FLATBUFFER_IDENTIFIER)
     return bytes(builder.Output())
+
+
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
+    """A builder that keeps `force_align: 16` of the schema's weights, which Python's ignores."""
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803, ANN401
+        if elemSize == 1 and numElems >= ALIGNMENT:
+            alignment = ALIGNMENT
+        return super().StartVector(elemSize, numElems, alignment)
 
 
 def _check(graph: Graph) -> None:
@@ -128,7 +148,7 @@ def _store(value: NDArray[Any], buffers: list[Any], stored: dict[tuple[int, int]
     key = (value.__array_interface__["data"][0], value.nbytes)
     if key not in stored or not value.flags.c_contiguous:
         buffer = schema.BufferT()
-        buffer.data = np.frombuffer(value.tobytes(), np.uint8)
+        buffer.data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         stored[key] = len(buffers)
         buffers.append(buffer)
     return stored[key]
@@ -154,6 +174,12 @@ def _quantisation(found: Quantisation) -> Any:  # noqa: ANN401
     made.scale = np.asarray(found.scales, np.float32)
     made.zeroPoint = np.asarray(found.zero_points, np.int64)
     made.quantizedDimension = found.axis
+    return made
+
+
+def _noted(extremes: tuple[float, float]) -> Any:  # noqa: ANN401
+    made = schema.QuantizationParametersT()
+    made.min, made.max = (np.array([value], np.float32) for value in extremes)
     return made
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from converter.importers.facts import ASK, FORMATS, KNOWN_LABELS
 from converter.importers.ssd_graph import DECODE
-from converter.importers.tflite_file import POSTPROCESS
+from converter.importers.tflite import told_family
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ TENSORFLOW = ("tfjs", "frozen", "h5", "keras", "saved_model")
 # Option to the formats whose importers take it: no other file has a use for it.
 TAKEN = {
     "--weights": ("darknet",),
-    "--anchors": (*TENSORFLOW, "tflite"),
-    "--box-scales": (*TENSORFLOW, "tflite"),
-    "--output-name": (*TENSORFLOW, "tflite"),
+    "--anchors": (*TENSORFLOW, "tflite", "onnx"),
+    "--box-scales": (*TENSORFLOW, "tflite", "onnx"),
+    "--output-name": (*TENSORFLOW, "tflite", "onnx"),
     "--size": TENSORFLOW,
 }
 # What stands in the file of a detector of the Object Detection API, which says all of itself.
@@ -34,9 +34,7 @@ API_MARKS = {
     "tfjs": DECODE.encode(),
     "frozen": DECODE.encode(),
     "saved_model": DECODE.encode(),
-    "tflite": POSTPROCESS.encode(),
 }
-ULTRALYTICS_TASKS = {"detect": "yolo"}
 
 
 def tell_family(path: Path, form: str) -> str | None:
@@ -48,8 +46,12 @@ def tell_family(path: Path, form: str) -> str | None:
     """
     if form == "darknet":
         return "yolo"
+    if form == "tflite":
+        return told_family(path)
     if form == "onnx":
-        return ULTRALYTICS_TASKS.get(_onnx_metadata(path).get("task", ""))
+        from converter.importers import onnx  # noqa: PLC0415 - loads onnx
+
+        return onnx.told_family(path)
     return "ssd" if _is_api_detector(path, form) else None
 
 
@@ -60,6 +62,11 @@ def ask_family(path: Path, form: str, *, said: str | None) -> str:
         ConfigError: Neither does.
     """
     found = said or tell_family(path, form)
+    if found == "classes":
+        raise ConfigError(
+            f"{path}: expected a detector or a segmenter, found a classifier, whose int8 file "
+            "nothing here can judge; give another model"
+        )
     if found is None:
         ways = ", ".join(f"--family {name} ({text})" for name, text in FAMILIES.items())
         raise ConfigError(

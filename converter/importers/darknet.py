@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.coco_labels import COCO_LABELS
-from converter.draft import Draft
-from converter.importers.darknet_graph import FEED, build_graph, roles
+from converter.draft import Draft, check_channels
+from converter.graph.writing import write
+from converter.importers import darknet_opencv
+from converter.importers.darknet_graph import build_graph, roles
 from converter.importers.darknet_network import read_network
 from converter.importers.darknet_weights import read_weights
-from converter.lowering import lower
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ModelError
 from edge.model.description import InputTransform
@@ -19,9 +20,8 @@ from edge.model.description import InputTransform
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.graphdef import Graph
-    from converter.importers.darknet_heads import Head
-    from converter.importers.darknet_layers import Network
+    from converter.graph.values import Graph
+    from converter.importers.darknet_layers import Head, Network
 
 # Source: `letterbox_image` of Darknet, src/image.c, fills with 0.5; a byte of it is 127.
 LETTERBOX_GREY = 127
@@ -48,13 +48,13 @@ class DarknetModel:
     """A Darknet detector as a graph.
 
     Attributes:
-        graph: Ends at the raw heads; the input is the node `FEED`.
-        fetches: Output role to node.
+        graph: Ends at the raw heads, its outputs named by their roles.
+        network: What the cfg says.
         warnings: Sentences for the person who converts.
     """
 
     graph: Graph
-    fetches: dict[str, str]
+    network: Network
     transform: InputTransform
     head: YoloHead
     labels: tuple[str, ...] | None
@@ -69,44 +69,48 @@ def import_darknet(cfg: Path, *, weights: Path | None = None) -> Draft:
         weights: Its weights; the file beside the cfg with the suffix `.weights` if not given.
 
     Raises:
-        ModelError: A file is missing, damaged, or holds what is not supported.
-        DependencyError: TensorFlow is not installed.
+        ModelError: A file is missing, damaged, or holds what is not supported; or OpenCV gives
+            other heads.
     """
     model = read(cfg, weights=weights)
-    width, height = model.transform.size_wh
-    lowered = lower(model.graph, feed=FEED, fetches=model.fetches, shape=(1, height, width, 3))
+    flatbuffer = write(model.graph)
+    checked = darknet_opencv.checked(flatbuffer, model.network, _weights_path(cfg, weights))
     return Draft(
-        flatbuffer=lowered.flatbuffer,
+        flatbuffer=flatbuffer,
         size_wh=model.transform.size_wh,
         head=model.head,
-        outputs={role: role for role in model.fetches},
+        outputs={role: role for role in model.graph.outputs},
         transform=model.transform,
         labels=model.labels,
-        changes=lowered.describe(CHANGES),
+        changes=f"{CHANGES}; {checked}",
         warnings=model.warnings,
     )
 
 
 def read(cfg: Path, *, weights: Path | None = None) -> DarknetModel:
-    """Return a Darknet detector as a graph; TensorFlow is not needed.
+    """Return a Darknet detector as a graph.
 
     Raises:
         ModelError: As for `import_darknet`.
     """
     network = read_network(cfg)
+    check_channels(network.channels, cfg)
     heads = [head for _, head in network.heads()]
     _check_heads(cfg, heads)
-    path = weights or cfg.with_suffix(".weights")
+    path = _weights_path(cfg, weights)
     stored = read_weights(path, network)
-    built = build_graph(network, stored.filters)
     return DarknetModel(
-        graph=built.graph,
-        fetches=built.fetches,
+        graph=build_graph(network, stored.filters),
+        network=network,
         transform=_transform(network, stored.version),
         head=_yolo_head(heads),
         labels=COCO_USED_LABELS if heads[0].classes == len(COCO_USED_LABELS) else None,
         warnings=(*network.warnings, *_mask_warnings(network, path, heads)),
     )
+
+
+def _weights_path(cfg: Path, weights: Path | None) -> Path:
+    return weights or cfg.with_suffix(".weights")
 
 
 def _check_heads(cfg: Path, heads: list[Head]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from converter.importers.darknet_cfg import read_sections, shown
-from converter.importers.darknet_keys import TRAINING
 from converter.importers.darknet_layers import Network, spelt
 from converter.importers.darknet_sections import ALIASES, LAYERS, MAX_CHANNELS, Builder, Row
 
@@ -18,6 +17,23 @@ if TYPE_CHECKING:
 # The largest networks known have 6.4e7 weights, and 7.6e7 values in a layer.
 MAX_VALUES = 2**27
 MAX_WEIGHTS = 2**28
+# Keys that change nothing after training.
+# Source: the `option_find` calls of Darknet's src/parser.c; each is read only while training, for
+# the learning rate, the loss or the augmentation, or on a GPU for its streams.
+TRAINING = frozenset(
+    [
+        "absolute", "adversarial_lr", "angle", "assisted_excitation", "beta_nms", "bias_match",
+        "class_scale", "cls_normalizer", "coord_scale", "counters_per_class",
+        "delta_normalizer", "dets_for_show", "dets_for_track", "dontsave", "dot", "dropblock",
+        "dropblock_size_abs", "dropblock_size_rel", "embedding_layer", "focal_loss", "grad_centr",
+        "ignore_thresh", "iou_loss", "iou_normalizer", "iou_thresh", "iou_thresh_kind", "jitter",
+        "label_smooth_eps", "learning_rate", "log", "mask_scale", "max", "max_delta",
+        "new_lr", "nms_kind", "noobject_scale", "obj_normalizer",
+        "object_scale", "objectness_smooth", "onlyforward", "probability", "random", "rescore",
+        "resize", "reverse_grad", "show_details", "sim_thresh", "sqrt", "stopbackward", "stream",
+        "thresh", "track_ciou_norm", "track_history_size", "truth_thresh", "wait_stream",
+    ]
+)  # fmt: skip
 
 
 def read_network(path: Path) -> Network:
@@ -45,6 +61,7 @@ def read_network(path: Path) -> Network:
     network = Network(
         path=path,
         size_wh=builder.size_wh,
+        channels=builder.channels,
         letterbox=_letterbox(net),
         layers=tuple(builder.layers),
         warnings=tuple(warnings),

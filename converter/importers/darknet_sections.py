@@ -10,17 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from converter.importers.darknet_cfg import shown
-from converter.importers.darknet_heads import HEAD_KEYS, Head, read_region, read_yolo
-from converter.importers.darknet_keys import CONVOLUTION_ONLY
 from converter.importers.darknet_layers import (
+    HEAD_KEYS,
     NEUTRAL_ACTIVATION,
     Combine,
     Convolution,
+    Head,
     Layer,
     MaxPool,
     Resample,
     Route,
     Shape,
+    read_region,
+    read_yolo,
     spelt,
 )
 
@@ -47,14 +49,12 @@ class Builder:
         channels = section.integer("channels", 3, low=1, high=MAX_CHANNELS)
         if not width or not height:
             raise section.fault("'width' and 'height' of the input", "none")
-        if channels != 3:  # noqa: PLR2004 - an image of three colours
-            raise section.fault("'channels = 3'", f"{channels}")
-        self.size_wh = (width, height)
+        self.size_wh, self.channels = (width, height), channels
         self.layers: list[Layer] = []
 
     def shape(self, number: int) -> Shape:
         """Return the shape of what a layer makes."""
-        return self.layers[number].shape if number >= 0 else (*self.size_wh[::-1], 3)
+        return self.layers[number].shape if number >= 0 else (*self.size_wh[::-1], self.channels)
 
     def source(self, section: Section) -> tuple[int, Shape]:
         """Return the layer just before, and its shape."""
@@ -153,9 +153,9 @@ def _shortcut(section: Section, builder: Builder) -> Layer:
     source, shape = builder.source(section)
     others = builder.references(section, "from")
     for number in others:
-        if builder.read(section, number)[1] != shape:
+        if builder.read(section, number)[1][:2] != shape[:2]:
             raise section.fault(
-                f"layer {number} to have the shape of the layer before, {spelt(shape)}",
+                f"layer {number} to have the height and width of the layer before, {spelt(shape)}",
                 spelt(builder.shape(number)),
             )
     return Layer(Combine("sum"), (source, *others), shape, section.where, _activation(section))
@@ -230,6 +230,25 @@ def _row(
     return Row(read, frozenset(keys.split()), only or {})
 
 
+# A convolution that any of these changes is another operation, or has other weights.
+CONVOLUTION_ONLY = {
+    "antialiasing": "0",
+    "bin_output": "0",
+    "binary": "0",
+    "cbn": "0",
+    "coordconv": "0",
+    "dilation": "1",
+    "dontload": "0",
+    "dontloadscales": "0",
+    "flipped": "0",
+    "reverse": "0",
+    "rotate": "0",
+    "share_index": "-1000000000",
+    "stretch": "0",
+    "stretch_sway": "0",
+    "sway": "0",
+    "xnor": "0",
+}
 STRIDES = "stride stride_x stride_y"
 POOL_ONLY = {
     "maxpool_depth": "0",

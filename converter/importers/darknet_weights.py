@@ -35,7 +35,7 @@ class Filters:
     """What a convolution multiplies with and adds, its normalisation folded in.
 
     Attributes:
-        kernel: `(size, size, channels / groups, filters)` float32.
+        kernel: `(filters, channels / groups, size, size)` float32.
         bias: `(filters,)` float32.
     """
 
@@ -86,7 +86,7 @@ def _numbers(
     try:
         with path.open("rb") as file:
             version = _version(path, file.read(VERSION.size))
-            header = VERSION.size + (8 if version[0] * 10 + version[1] >= WIDE_SEEN_SINCE else 4)
+            header = _header_bytes(version)
             expected = header + 4 * count
             size = file.seek(0, os.SEEK_END)
             if size != expected:
@@ -103,6 +103,16 @@ def _numbers(
         ) from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from error
+
+
+def header_bytes(path: Path) -> int:
+    """Return where the numbers begin."""
+    with path.open("rb") as file:
+        return _header_bytes(_version(path, file.read(VERSION.size)))
+
+
+def _header_bytes(version: tuple[int, int, int]) -> int:
+    return VERSION.size + (8 if version[0] * 10 + version[1] >= WIDE_SEEN_SINCE else 4)
 
 
 def _version(path: Path, data: bytes) -> tuple[int, int, int]:
@@ -135,8 +145,7 @@ def _filters(convolution: Convolution, numbers: NDArray[np.float32]) -> Filters:
             factor = scale / np.sqrt(variance + EPSILON)
             bias = bias - mean * factor
             kernel = kernel * factor[:, None, None, None]
-        kernel = kernel.transpose(2, 3, 1, 0)  # (size, size, channels / groups, filters)
-        return Filters(np.ascontiguousarray(kernel, np.float32), bias.astype(np.float32))
+        return Filters(kernel.astype(np.float32), bias.astype(np.float32))
 
 
 def _all_finite(filters: Filters) -> bool:

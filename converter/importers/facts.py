@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from converter import export
 from converter.coco_labels import COCO_LABELS
 from converter.draft import Draft
-from converter.inspect_graph import read_tables
+from converter.graph.reading import read
 from edge.decode.anchor_free import AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
@@ -134,11 +134,11 @@ def restate(
         "name": storable(origin.name) if origin.name else before.name,
         "input": _transform(draft, choice),
         "labels": tuple(map(storable, labels)),
-        "provenance": before.provenance.model_copy(
-            update={key: storable(text) for key, text in stated.items() if text}
+        "provenance": before.provenance.replace(
+            **{key: storable(text) for key, text in stated.items() if text}
         ),
     }
-    return export.sealed(file, before.model_copy(update=changes))
+    return export.sealed(file, before.replace(**changes))
 
 
 def check_family(draft: Draft, path: Path, *, family: str) -> None:
@@ -171,8 +171,8 @@ def class_count(draft: Draft, path: Path) -> int | None:
 
     None where the outputs do not say: class ids that the graph chose itself.
     """
-    tables = read_tables(draft.flatbuffer, path)
-    shapes = {tables.tensors[index].name: tables.tensors[index].shape for index in tables.outputs}
+    graph = read(draft.flatbuffer, path)
+    shapes = {name: graph.shape(name) for name in graph.outputs}
     channels = {role: shapes[name][-1] for role, name in draft.outputs.items() if shapes.get(name)}
     return _head_classes(draft.head, channels)
 
@@ -222,7 +222,7 @@ def short(value: Any) -> str:  # noqa: ANN401
 def _transform(draft: Draft, choice: InputChoice) -> InputTransform:
     fields = _merged(draft, choice)
     if isinstance(draft.transform, InputTransform):
-        return draft.transform.model_copy(update=fields)
+        return draft.transform.replace(**fields)
     return InputTransform(size_wh=draft.size_wh, **fields)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.cut import Cut, draft_of
+from converter.graph.reading import read
 from converter.importers.normalisation import find_entry, input_size
 from converter.importers.raw_heads import (
     Shape,
@@ -22,7 +23,6 @@ from converter.importers.segmentation_graph import (
     output_names,
 )
 from converter.importers.ssd_graph import detection_api_graph, find_ssd
-from converter.inspect_graph import read_tables
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError
 
@@ -115,6 +115,5 @@ def _before_sigmoid(graph: Graph, name: str) -> tuple[str, bool]:
 
 
 def _shapes(draft: Draft, path: Path) -> dict[str, Shape]:
-    tables = read_tables(draft.flatbuffer, path)
-    named = {tables.tensors[index].name: tables.tensors[index].shape for index in tables.outputs}
-    return {role: named[name] for role, name in draft.outputs.items()}
+    graph = read(draft.flatbuffer, path)
+    return {role: graph.shape(name) for role, name in draft.outputs.items()}

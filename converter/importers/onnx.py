@@ -2,137 +2,111 @@
 
 The maintained converters pin every package that they share with TensorFlow and litert-quantizer
 (onnx2tf 2.6: NumPy, protobuf, ai-edge-litert to the patch), so none can stand beside them. The
-operations of these nets are few; each import is compared with onnxruntime in the tests.
+operations of these nets are few; each import is compared with onnxruntime.
 """
 
 from __future__ import annotations
 
-import ast
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from converter.draft import Draft
-from converter.importers import onnx_file
-from converter.importers.onnx_heads import find_segmentation, find_yolo
-from converter.importers.onnx_ops import translate
-from converter.lowering import lower
-from edge.errors import ConfigError, ModelError
-from edge.model.description import InputTransform
+from converter.draft import Draft, check_channels
+from converter.graph.writing import write
+from converter.importers import onnx_file, onnx_runtime, ultralytics
+from converter.importers.heads.finder import family_of, find
+from converter.importers.onnx_ops import MALFORMED, WAY_OUT, refuse_unread, translate
+from edge.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.graphdef import Graph
+    from converter.choice import Choice
+    from converter.graph.values import Graph
+    from converter.importers.heads.raw import Found
     from converter.importers.onnx_file import OnnxModel
-    from edge.model.description import HeadSchema
+    from converter.importers.onnx_values import Order
 
-FEED = "image"
-FINDERS = {"yolo": find_yolo, "unet": find_segmentation}
-# Ultralytics and the YOLOv5 repository write both, and train on RGB over 255, letterboxed with 114.
-ULTRALYTICS_KEYS = {"stride", "names"}
-# What a graph of damaged bytes raises.
-MALFORMED = (
-    ModelError, KeyError, ValueError, TypeError, IndexError, ZeroDivisionError, AttributeError,
-    OverflowError, MemoryError, StopIteration, RecursionError,
-)  # fmt: skip
+FEED = "input"
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxCut:
-    """A model up to its raw heads.
-
-    Attributes:
-        model: The whole file.
-        graph: TensorFlow's, up to the heads; its input node is `FEED`.
-        fetches: Output role to node.
-        head: What they mean.
-    """
-
-    model: OnnxModel
-    graph: Graph
-    fetches: dict[str, str]
-    head: HeadSchema
-
-
-def import_onnx(path: Path, *, family: str) -> Draft:
+def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     """Return the float model of an ONNX file, cut at its raw heads.
 
     Args:
         path: The file.
-        family: `yolo` or `unet`.
+        family: What it shall become; `None` takes what its structure tells.
+        choice: What the person says.
 
     Raises:
-        ConfigError: No importer for that family.
-        ModelError: The file is damaged, foreign, or not of that family.
-        DependencyError: The package onnx or TensorFlow is not installed.
-    """
-    cut = read_cut(path, family=family)
-    model = cut.model
-    _, _, height, width = model.shapes[model.input]
-    lowered = lower(
-        cut.graph,
-        feed=FEED,
-        fetches=cut.fetches,
-        shape=(1, height, width, 3),
-    )
-    return Draft(
-        flatbuffer=lowered.flatbuffer,
-        size_wh=(width, height),
-        head=cut.head,
-        outputs={role: role for role in cut.fetches},
-        transform=_transform(model, (width, height)) if family == "yolo" else None,
-        labels=_labels(model),
-        changes=lowered.describe(
-            "cut at the raw heads; decode and suppression left to the runtime"
-        ),
-    )
-
-
-def read_cut(path: Path, *, family: str) -> OnnxCut:
-    """Return a file's graph up to the raw heads; TensorFlow is not needed.
-
-    Raises:
-        ConfigError: No importer for that family.
-        ModelError: The file is damaged, foreign, or not of that family.
+        ConfigError: It is of another family, or something is not said.
+        ModelError: The file is damaged, foreign, or not of that family; or onnxruntime gives other
+            heads.
         DependencyError: The package onnx is not installed.
     """
-    if family not in FINDERS:
-        raise ConfigError(
-            f"expected --family {' or '.join(FINDERS)} for an ONNX file, found {family!r}"
-        )
+    model, graph, orders = read_graph(path)
+    found = find_heads(graph, path, family=family, choice=choice)
+    flatbuffer = write(found.graph)
+    fetches = {
+        role: onnx_runtime.Fetch(tensor, orders[tensor], channels)
+        for role, (tensor, channels) in found.sources.items()
+    }
+    checked = onnx_runtime.checked(flatbuffer, model, fetches, path=path)
+    _, height, width, _ = model.input_shape
+    return Draft(
+        flatbuffer=flatbuffer,
+        size_wh=(width, height),
+        head=found.head,
+        outputs={role: role for role in found.graph.outputs},
+        anchors=found.anchors,
+        transform=ultralytics.transform_of(model.metadata, (width, height)),
+        labels=ultralytics.labels_of(model.metadata),
+        changes=f"{found.changes}; {checked}",
+    )
+
+
+def told_family(path: Path) -> str | None:
+    """Return the family that a file's structure tells, or `None`.
+
+    Raises:
+        ModelError: The file is damaged or foreign.
+        DependencyError: The package onnx is not installed.
+    """
+    return family_of(read_graph(path)[1])[0]
+
+
+def read_graph(path: Path) -> tuple[OnnxModel, Graph, dict[str, Order]]:
+    """Return a file, its whole graph with its decode, and how the tensors are laid out in it.
+
+    Raises:
+        ModelError: The file is damaged or foreign.
+        DependencyError: The package onnx is not installed.
+    """
     model = onnx_file.read(path)
+    check_channels(model.input_shape[3], path)
     try:
-        found = FINDERS[family](model, path)
-        graph, made = translate(model, tuple(found.fetches.values()), feed=FEED)
+        return (model, *translate(model, feed=FEED))
     except MALFORMED as error:
-        if isinstance(error, ModelError):
-            raise ModelError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
         raise ModelError(
             f"{path}: expected a graph whose nodes fit each other, found one that does not "
             f"({type(error).__name__}: {error}); export the model again"
         ) from error
-    return OnnxCut(
-        model=model,
-        graph=graph,
-        fetches={role: made[value] for role, value in found.fetches.items()},
-        head=found.head,
-    )
 
 
-def _transform(model: OnnxModel, size_wh: tuple[int, int]) -> InputTransform | None:
-    if not model.metadata.keys() >= ULTRALYTICS_KEYS:
-        return None
-    return InputTransform(
-        size_wh=size_wh, color="rgb", mean=(0, 0, 0), std=(255, 255, 255), resize="letterbox"
-    )
+def find_heads(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Found:
+    """Return a graph up to its raw heads, all of whose operations are read.
 
-
-def _labels(model: OnnxModel) -> tuple[str, ...] | None:
-    """Return the labels of Ultralytics' metadata, a Python dict of numbers and names."""
+    Raises:
+        ConfigError: It is of another family, or something is not said.
+        ModelError: It is not of that family, or an operation before its heads is not read.
+    """
+    unread = ", ".join(sorted({op.kind for op in graph.ops if op.custom is not None}))
     try:
-        names = ast.literal_eval(model.metadata.get("names", ""))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    if not isinstance(names, dict) or sorted(names) != list(range(len(names))):
-        return None
-    return tuple(str(names[number]) for number in range(len(names)))
+        found = find(graph, path, family=family, choice=choice)
+    except ModelError as error:
+        if not unread:
+            raise
+        raise ModelError(f"{error}; of its operations {unread} is not read; {WAY_OUT}") from error
+    try:
+        refuse_unread(found.graph)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    return found

@@ -1,8 +1,4 @@
-"""Read an ONNX file as plain values: operations in order, constants, and the shape of every value.
-
-What hangs on constants and shapes alone is computed here, as exporters leave chains of Shape,
-Gather and Slice that no LiteRT op should be spent on.
-"""
+"""Read an ONNX file as plain values: operations in order, constants, the shape of every value."""
 
 from __future__ import annotations
 
@@ -10,8 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from converter.importers.onnx_folding import OnnxNode, folded
 from edge.errors import DependencyError, ModelError
 
 if TYPE_CHECKING:
@@ -20,27 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_BYTES = 2**30
-# Computed at once where all inputs are constants. None makes much of little: a hostile file that
-# asks for a tensor of gigabytes finds no Expand, Tile or ConstantOfShape here.
-FOLDED = (
-    "Add", "Cast", "Ceil", "Concat", "Div", "Floor", "Gather", "Identity", "Mul", "Neg", "Reshape",
-    "Slice", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
-)  # fmt: skip
-MAX_FOLDED_ELEMENTS = 2**24
-# A slice has no shape until what it hangs on is folded: YOLOv9 needs ten rounds.
-FOLD_ROUNDS = 64
+IMAGE_AXES = 4
+MOST_CHANNELS = 4
+DOMAINS = ("", "ai.onnx")
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger")
-
-
-@dataclass(frozen=True, slots=True)
-class OnnxNode:
-    """One operation; `inputs` and `outputs` name values, "" is an optional input left out."""
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attrs: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +29,11 @@ class OnnxModel:
         nodes: In an order in which each comes after what it reads.
         constants: By value name.
         shapes: Static shape of each value that is known, constants included.
-        input: Name of the one input, `(1, 3, H, W)`.
+        input: Name of the one input, `(1, C, H, W)` or `(1, H, W, C)`.
         outputs: Names of the outputs.
+        opset: Version of the operations.
         metadata: What the exporter wrote beside the graph.
+        original: The file, with a batch of 1.
     """
 
     nodes: tuple[OnnxNode, ...]
@@ -61,7 +41,19 @@ class OnnxModel:
     shapes: dict[str, tuple[int, ...]]
     input: str
     outputs: tuple[str, ...]
+    opset: int
     metadata: dict[str, str]
+    original: bytes
+
+    @property
+    def input_order(self) -> tuple[int, ...]:
+        """Which axes of the input are batch, rows, columns and channels."""
+        return (0, 1, 2, 3) if _channels_last(self.shapes[self.input]) else (0, 2, 3, 1)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Batch, rows, columns and channels of the input."""
+        return tuple(self.shapes[self.input][axis] for axis in self.input_order)
 
     def producers(self) -> dict[str, OnnxNode]:
         """Return the node that makes each value."""
@@ -79,8 +71,10 @@ def read(path: Path) -> OnnxModel:
     proto = _parse(path, onnx)
     _refuse_foreign(path, proto, onnx)
     _fix_batch_inplace(path, proto)
+    original = proto.SerializeToString()
+    opset = max(each.version for each in proto.opset_import if each.domain in DOMAINS)
     try:
-        nodes, constants, shapes = _folded(proto, onnx)
+        nodes, constants, shapes = folded(proto, onnx, opset)
     except (ValueError, TypeError, RuntimeError, KeyError, IndexError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -94,6 +88,8 @@ def read(path: Path) -> OnnxModel:
         shapes=shapes,
         input=image,
         outputs=tuple(value.name for value in proto.graph.output),
+        opset=opset,
+        original=original,
         metadata={entry.key: entry.value for entry in proto.metadata_props},
     )
 
@@ -132,7 +128,7 @@ def _parse(path: Path, onnx: Any) -> Any:  # noqa: ANN401
 
 
 def _refuse_foreign(path: Path, proto: Any, onnx: Any) -> None:  # noqa: ANN401
-    domains = sorted({node.domain for node in proto.graph.node} - {"", "ai.onnx"})
+    domains = sorted({node.domain for node in proto.graph.node} - set(DOMAINS))
     if domains or proto.functions:
         found = ", ".join(domains) or ", ".join(found.name for found in proto.functions)
         raise ModelError(
@@ -166,102 +162,25 @@ def _fix_batch_inplace(path: Path, proto: Any) -> None:  # noqa: ANN401
         raise ModelError(f"{path}: expected one input, an image, found {names}")
     sides = inputs[0].type.tensor_type.shape.dim
     shape = [side.dim_value or side.dim_param or "?" for side in sides]
-    if len(sides) != 4 or shape[1] != 3 or not all(isinstance(side, int) for side in shape[2:]):  # noqa: PLR2004
+    if len(sides) != IMAGE_AXES or not all(
+        isinstance(side, int) and side > 0 for side in shape[1:]
+    ):
         raise ModelError(
-            f"{path}: expected an input (1, 3, height, width) of fixed size, found "
+            f"{path}: expected an input (1, channels, height, width) of fixed size, found "
             f"({', '.join(map(str, shape))}); export the model with a fixed image size"
         )
+    # Weights listed as inputs may be replaced by the caller: no shape could hang on them.
+    del proto.graph.input[:]
+    proto.graph.input.extend(inputs)
     if shape[0] != 1:
-        sides[0].dim_value = 1
+        proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
         # What the exporter wrote of later shapes holds for its own batch.
         del proto.graph.value_info[:]
         for value in proto.graph.output:
-            value.type.tensor_type.ClearField("shape")
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.ClearField("shape")
 
 
-Folded = tuple[list[OnnxNode], "dict[str, NDArray[Any]]", dict[str, tuple[int, ...]]]
-
-
-def _folded(proto: Any, onnx: Any) -> Folded:  # noqa: ANN401
-    constants = {
-        tensor.name: _float32(onnx.numpy_helper.to_array(tensor))
-        for tensor in proto.graph.initializer
-    }
-    for _ in range(FOLD_ROUNDS):
-        shapes = _shapes(proto, onnx) | {name: value.shape for name, value in constants.items()}
-        kept = [
-            node
-            for node in proto.graph.node
-            if not _fold_inplace(node, constants, shapes, onnx=onnx)
-        ]
-        done = len(kept) == len(proto.graph.node)
-        del proto.graph.node[:]
-        proto.graph.node.extend(kept)
-        _add_initializers_inplace(proto, constants, onnx)
-        if done:
-            break
-    nodes = [_node(node, number, onnx) for number, node in enumerate(proto.graph.node)]
-    return nodes, constants, shapes
-
-
-def _shapes(proto: Any, onnx: Any) -> dict[str, tuple[int, ...]]:  # noqa: ANN401
-    graph = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
-    found = {}
-    for value in (*graph.value_info, *graph.input, *graph.output):
-        kind = value.type.tensor_type
-        if kind.HasField("shape") and all(side.HasField("dim_value") for side in kind.shape.dim):
-            found[value.name] = tuple(side.dim_value for side in kind.shape.dim)
-    return found
-
-
-def _fold_inplace(
-    node: Any,  # noqa: ANN401
-    constants: dict[str, NDArray[Any]],
-    shapes: dict[str, tuple[int, ...]],
-    *,
-    onnx: Any,  # noqa: ANN401
-) -> bool:
-    """Put the value of a node among the constants; return whether it has one."""
-    name = node.output[0]
-    if node.op_type == "Constant":
-        constants[name] = _float32(_constant_value(node, onnx))
-        return True
-    if node.op_type == "Shape" and node.input[0] in shapes and not node.attribute:
-        constants[name] = np.array(shapes[node.input[0]], np.int64)
-        return True
-    inputs = [value for value in node.input if value]
-    if node.op_type not in FOLDED or not inputs or any(each not in constants for each in inputs):
-        return False
-    if sum(constants[each].size for each in inputs) > MAX_FOLDED_ELEMENTS:
-        return False
-    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - of an extra
-
-    feeds = {each: constants[each] for each in inputs}
-    outputs: Any = ReferenceEvaluator(node).run(None, feeds)
-    constants[name] = _float32(np.asarray(outputs[0]))
-    return True
-
-
-def _constant_value(node: Any, onnx: Any) -> NDArray[Any]:  # noqa: ANN401
-    attribute = node.attribute[0]
-    value = onnx.helper.get_attribute_value(attribute)
-    if attribute.name == "value":
-        return np.asarray(onnx.numpy_helper.to_array(value))
-    return np.asarray(value)
-
-
-def _add_initializers_inplace(proto: Any, constants: dict[str, NDArray[Any]], onnx: Any) -> None:  # noqa: ANN401
-    """Tell shape inference of the constants that were computed."""
-    known = {tensor.name for tensor in proto.graph.initializer}
-    for name in sorted(constants.keys() - known):
-        proto.graph.initializer.append(onnx.numpy_helper.from_array(constants[name], name))
-
-
-def _node(node: Any, number: int, onnx: Any) -> OnnxNode:  # noqa: ANN401
-    attrs = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-    name = node.name or f"{node.op_type}_{number}"
-    return OnnxNode(name, node.op_type, tuple(node.input), tuple(node.output), attrs)
-
-
-def _float32(value: NDArray[Any]) -> NDArray[Any]:
-    return value.astype(np.float32) if value.dtype in (np.float16, np.float64) else value
+def _channels_last(shape: tuple[int, ...]) -> bool:
+    """Return whether an image's last axis is its channels, as exporters of TensorFlow leave it."""
+    return shape[3] <= MOST_CHANNELS < shape[1]

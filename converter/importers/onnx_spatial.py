@@ -1,143 +1,204 @@
-"""ONNX operations on images: convolutions, pools, resizes."""
+"""ONNX operations on images: convolutions and pools."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from converter.graph_builder import INT32
+from converter.graph.building_images import (
+    NO_PADS,
+    Window,
+    average_pool,
+    convolution,
+    max_pool,
+    transposed_convolution,
+)
+from converter.importers.onnx_values import IMAGE
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
-    from converter.importers.onnx_file import OnnxNode
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from converter.importers.onnx_folding import OnnxNode
     from converter.importers.onnx_values import Values
 
 Handler = Callable[["Values", "OnnxNode"], None]
+Pair = tuple[int, int]
+
+
+class Axis(NamedTuple):
+    """Rows or columns, and what slides over them."""
+
+    size: int
+    kernel: int
+    stride: int
+    dilation: int
+
+    @property
+    def reach(self) -> int:
+        """From the first to the last cell of the kernel."""
+        return (self.kernel - 1) * self.dilation + 1
 
 
 def _conv(values: Values, node: OnnxNode) -> None:
-    weights = values.required(node, 1)  # (Cout, Cin / groups, kH, kW)
-    made = values.builder.convolution(
-        values.image(node.inputs[0]),
-        weights.transpose(2, 3, 1, 0),
-        values.constant(node, 2),
-        size_hw=values.size_hw(node.inputs[0]),
-        strides=_pair(node, "strides"),
-        dilations=_pair(node, "dilations"),
-        pads=_pads(node),
-        groups=node.attrs.get("group", 1),
+    filters = values.required(node, 1)  # (Cout, Cin / groups, kH, kW)
+    image, groups = values.image(node.inputs[0]), node.attrs.get("group", 1)
+    size_hw, channels = values.builder.shape(image)[1:3], values.builder.shape(image)[3]
+    if filters.ndim != len(IMAGE) or filters.shape[1] * groups != channels or len(filters) % groups:
+        raise ModelError(
+            f"expected Conv ({node.name}) to have filters for {channels} channels in {groups} "
+            f"groups, found {filters.shape}"
+        )
+    made = convolution(
+        values.builder,
+        image,
+        filters,
+        bias=values.constant(node, 2),
+        window=_window(node, filters.shape[2:], size_hw),
+        groups=groups,
     )
-    values.keep(node, made, image=True)
+    values.keep(node, made, IMAGE)
 
 
 def _conv_transpose(values: Values, node: OnnxNode) -> None:
-    weights = values.required(node, 1)  # (Cin, Cout, kH, kW)
-    strides = _pair(node, "strides")
-    if (
-        any(map(any, _pads(node)))
-        or strides != weights.shape[2:]
-        or node.attrs.get("group", 1) != 1
-    ):
+    filters = values.required(node, 1)  # (Cin, Cout / groups, kH, kW)
+    image, groups = values.image(node.inputs[0]), node.attrs.get("group", 1)
+    size_hw, channels = values.builder.shape(image)[1:3], values.builder.shape(image)[3]
+    if filters.ndim != len(IMAGE) or len(filters) != channels or channels % groups:
         raise ModelError(
-            f"expected ConvTranspose ({node.name}) with a kernel as large as its stride and no "
-            f"padding, found kernel {weights.shape[2:]}, strides {strides}"
+            f"expected ConvTranspose ({node.name}) to have filters for {channels} channels, "
+            f"found {filters.shape}"
         )
-    _, channels, height, width = values.shape(node.outputs[0])
-    made = values.builder.transposed_convolution(
-        values.image(node.inputs[0]),
-        weights.transpose(2, 3, 1, 0),
-        (1, height, width, channels),
+    window, out_hw = _transposed_window(node, filters.shape[2:], size_hw)
+    made = transposed_convolution(
+        values.builder,
+        image,
+        _ungrouped(filters, groups),
+        bias=values.constant(node, 2),
+        window=window,
+        size_hw=out_hw,
     )
-    bias = values.constant(node, 2)
-    if bias is not None:
-        made = values.builder.op("BiasAdd", (made, values.builder.constant(bias)))
-    values.keep(node, made, image=True)
+    values.keep(node, made, IMAGE)
+
+
+def _ungrouped(filters: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
+    """Return filters `(Cin, Cout, kH, kW)` with zeros between the groups, which TFLite lacks."""
+    if groups == 1:
+        return filters
+    inside, outside = len(filters) // groups, filters.shape[1]
+    whole = np.zeros((len(filters), outside * groups, *filters.shape[2:]), np.float32)
+    for group in range(groups):
+        rows = slice(group * inside, (group + 1) * inside)
+        whole[rows, group * outside : (group + 1) * outside] = filters[rows]
+    return whole
+
+
+def _transposed_window(
+    node: OnnxNode, kernel: Sequence[int], size_hw: Sequence[int]
+) -> tuple[Window, Pair]:
+    """Return how a transposed convolution's filters slide, and the size of what comes out."""
+    strides, dilations = _pair(node, "strides"), _pair(node, "dilations")
+    extra = _pair(node, "output_padding", [0, 0])
+    whole = [
+        (size - 1) * stride + (k - 1) * dilation + 1 + more
+        for size, stride, k, dilation, more in zip(
+            size_hw, strides, kernel, dilations, extra, strict=True
+        )
+    ]
+    auto = node.attrs.get("auto_pad", b"NOTSET")
+    wanted = node.attrs.get("output_shape")
+    if wanted is None and auto in (b"SAME_UPPER", b"SAME_LOWER"):
+        wanted = [size * stride for size, stride in zip(size_hw, strides, strict=True)]
+    if wanted is None:
+        top, left, bottom, right = map(int, node.attrs.get("pads", [0, 0, 0, 0]))
+        pads = ((top, bottom), (left, right))
+    else:
+        totals = [max(full - out, 0) for full, out in zip(whole, wanted[-2:], strict=True)]
+        # Source: the specification of ConvTranspose: all but SAME_UPPER cut the larger half first.
+        before = [t // 2 if auto == b"SAME_UPPER" else t - t // 2 for t in totals]
+        pads = ((before[0], totals[0] - before[0]), (before[1], totals[1] - before[1]))
+    rows, columns = (full - sum(cut) for full, cut in zip(whole, pads, strict=True))
+    return Window((kernel[0], kernel[1]), strides, dilations, pads), (rows, columns)
 
 
 def _max_pool(values: Values, node: OnnxNode) -> None:
-    made = values.builder.max_pool(
-        values.image(node.inputs[0]),
-        _pair(node, "kernel_shape"),
-        size_hw=values.size_hw(node.inputs[0]),
-        strides=_pair(node, "strides"),
-        pads=_pads(node),
-    )
-    values.keep(node, made, image=True)
+    if len(node.outputs) > 1 and node.outputs[1]:
+        raise ModelError(f"expected MaxPool ({node.name}) to give maxima alone, found places too")
+    image = values.image(node.inputs[0])
+    window = _window(node, _pair(node, "kernel_shape"), values.builder.shape(image)[1:3])
+    values.keep(node, max_pool(values.builder, image, window), IMAGE)
 
 
 def _average_pool(values: Values, node: OnnxNode) -> None:
-    if any(map(any, _pads(node))):
-        raise ModelError(f"expected AveragePool ({node.name}) without padding, found some")
-    kernel, strides = _pair(node, "kernel_shape"), _pair(node, "strides")
-    made = values.builder.average_pool(values.image(node.inputs[0]), kernel, strides=strides)
-    values.keep(node, made, image=True)
+    image = values.image(node.inputs[0])
+    window = _window(node, _pair(node, "kernel_shape"), values.builder.shape(image)[1:3])
+    if max(window.dilations) > 1:
+        raise ModelError(f"expected AveragePool ({node.name}) without dilations, found some")
+    counted = NO_PADS
+    if node.attrs.get("count_include_pad", 0):
+        top, left, bottom, right = map(int, node.attrs.get("pads", [0, 0, 0, 0]))
+        counted = ((top, bottom), (left, right))
+    values.keep(node, average_pool(values.builder, image, window, counted_pads=counted), IMAGE)
 
 
 def _global_average_pool(values: Values, node: OnnxNode) -> None:
-    inputs = (values.image(node.inputs[0]), values.builder.constant(np.array([1, 2], np.int32)))
-    made = values.builder.op("Mean", inputs, {"keep_dims": {"b": True}, "Tidx": INT32})
-    values.keep(node, made, image=True)
-
-
-def _resize(values: Values, node: OnnxNode) -> None:
-    mode = node.attrs.get("mode", b"nearest")
-    where = node.attrs.get("coordinate_transformation_mode", b"half_pixel")
-    rounding = node.attrs.get("nearest_mode", b"round_prefer_floor")
-    size_hw = values.size_hw(node.outputs[0])
-    before = values.size_hw(node.inputs[0])
     image = values.image(node.inputs[0])
-    whole = all(new % old == 0 for new, old in zip(size_hw, before, strict=True))
-    if mode == b"nearest" and where == b"asymmetric" and rounding == b"floor" and whole:
-        made = values.builder.upsample_nearest(image, size_hw)
-    elif mode == b"linear" and where in (
-        b"half_pixel",
-        b"pytorch_half_pixel",
-        b"align_corners",
-    ):
-        made = values.builder.resize_bilinear(
-            image, size_hw, align_corners=where == b"align_corners"
-        )
-    else:
-        raise ModelError(
-            f"expected Resize ({node.name}) nearest by whole factors or linear, found "
-            f"{mode.decode()}, {where.decode()}, {rounding.decode()}, {before} to {size_hw}"
-        )
-    values.keep(node, made, image=True)
+    values.keep(node, values.builder.reduce("MEAN", image, (1, 2)), IMAGE)
 
 
-def _batch_normalization(values: Values, node: OnnxNode) -> None:
-    scale, shift, mean, variance = (values.required(node, place) for place in range(1, 5))
-    factor = scale / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
+def _global_max_pool(values: Values, node: OnnxNode) -> None:
     image = values.image(node.inputs[0])
-    scaled = values.builder.op("Mul", (image, values.builder.constant(factor)))
-    made = values.builder.op("AddV2", (scaled, values.builder.constant(shift - mean * factor)))
-    values.keep(node, made, image=True)
+    height, width = values.builder.shape(image)[1:3]
+    values.keep(node, max_pool(values.builder, image, Window((height, width))), IMAGE)
 
 
-def _pair(node: OnnxNode, attribute: str) -> tuple[int, int]:
-    found = node.attrs.get(attribute, [1, 1])
+def _window(node: OnnxNode, kernel: Sequence[int], size_hw: Sequence[int]) -> Window:
+    strides, dilations = _pair(node, "strides"), _pair(node, "dilations")
+    axes = zip(size_hw, kernel, strides, dilations, strict=True)
+    auto = node.attrs.get("auto_pad", b"NOTSET")
+    top, left, bottom, right = map(int, node.attrs.get("pads", [0, 0, 0, 0]))
+    pads: tuple[Pair, Pair] = ((top, bottom), (left, right))
+    rows, columns = (Axis(*axis) for axis in axes)
+    if auto in (b"SAME_UPPER", b"SAME_LOWER"):
+        upper = auto == b"SAME_UPPER"
+        pads = (_same_pads(rows, upper=upper), _same_pads(columns, upper=upper))
+    elif auto == b"VALID":
+        pads = NO_PADS
+    if node.attrs.get("ceil_mode", 0):
+        pads = (_ceiled(rows, pads=pads[0]), _ceiled(columns, pads=pads[1]))
+    return Window((kernel[0], kernel[1]), strides, dilations, pads)
+
+
+def _same_pads(axis: Axis, *, upper: bool) -> Pair:
+    total = max((-(-axis.size // axis.stride) - 1) * axis.stride + axis.reach - axis.size, 0)
+    before = total // 2 if upper else total - total // 2
+    return before, total - before
+
+
+def _ceiled(axis: Axis, *, pads: Pair) -> Pair:
+    """Return the padding with which the last window, which begins inside, is whole."""
+    out = -(-(axis.size + sum(pads) - axis.reach) // axis.stride) + 1
+    if (out - 1) * axis.stride >= axis.size + pads[0]:
+        out -= 1
+    return pads[0], (out - 1) * axis.stride + axis.reach - axis.size - pads[0]
+
+
+def _pair(node: OnnxNode, attribute: str, default: Sequence[int] = (1, 1)) -> Pair:
+    found = node.attrs.get(attribute, default)
     if len(found) != 2:  # noqa: PLR2004
         raise ModelError(f"expected {node.op} ({node.name}) on images, found {attribute} {found}")
     return int(found[0]), int(found[1])
 
 
-def _pads(node: OnnxNode) -> tuple[tuple[int, int], tuple[int, int]]:
-    if node.attrs.get("auto_pad", b"NOTSET") != b"NOTSET" or node.attrs.get("ceil_mode", 0):
-        raise ModelError(
-            f"expected {node.op} ({node.name}) with explicit padding, found auto_pad or ceil_mode"
-        )
-    top, left, bottom, right = map(int, node.attrs.get("pads", [0, 0, 0, 0]))
-    return (top, bottom), (left, right)
-
-
 HANDLERS: dict[str, Handler] = {
     "AveragePool": _average_pool,
-    "BatchNormalization": _batch_normalization,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "GlobalAveragePool": _global_average_pool,
+    "GlobalMaxPool": _global_max_pool,
     "MaxPool": _max_pool,
-    "Resize": _resize,
 }

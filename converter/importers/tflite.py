@@ -5,38 +5,27 @@ from __future__ import annotations
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from flatbuffers import flexbuffers
-
 from converter.draft import Draft
-from converter.importers.raw_heads import (
-    segmentation_head,
-    ssd_anchors,
-    ssd_head,
-    ssd_roles,
-    yolo_head,
-)
-from converter.importers.tflite_file import DAMAGED, POSTPROCESS, TfliteFile
-from converter.importers.tflite_probe import probe
-from edge.decode.ssd import SsdHead
-from edge.errors import ConfigError, ModelError
+from converter.graph.foreign import read_foreign, refuse_unfit
+from converter.graph.reading import DAMAGED
+from converter.graph.writing import write
+from converter.importers import ultralytics
+from converter.importers.heads.finder import family_of, find
+from converter.importers.tflite_probe import probe, shapes_of
+from edge.errors import EdgeError, ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from converter.choice import Choice
-    from edge.model.description import HeadSchema
+    from converter.graph.values import Graph
 
-ACTIVATIONS = ("LOGISTIC", "SOFTMAX", "ARG_MAX")
-MOVERS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "CAST")
-RESIZES = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
-BOX_SIDES = 4
-MAX_LABEL_BYTES = 2**20
+IMAGE_AXES, MIN_SIDE = 4, 4
+GREY, COLOURS, MULTISPECTRAL = 1, 3, 4
+MAX_TEXT_BYTES = 2**20
 
 
-def import_tflite(path: Path, *, family: str, choice: Choice) -> Draft:
+def import_tflite(path: Path, *, family: str | None, choice: Choice) -> Draft:
     """Return the draft of a float `.tflite` without a manifest of ours.
 
     Raises:
@@ -48,18 +37,50 @@ def import_tflite(path: Path, *, family: str, choice: Choice) -> Draft:
     return draft
 
 
-def find_draft(path: Path, *, family: str, choice: Choice) -> Draft:
-    """Return what the file's tables say, before its runtime is trusted with it; as `import_tflite`.
+def told_family(path: Path) -> str | None:
+    """Return the family that a file's structure tells, or `None`.
+
+    Raises:
+        ModelError: It is damaged, or no float model.
+    """
+    return family_of(read_foreign(path, shapes_of=lambda data: shapes_of(data, path)))[0]
+
+
+def find_draft(
+    path: Path, *, family: str | None, choice: Choice, graph: Graph | None = None
+) -> Draft:
+    """Return what the finder makes of a model, whole as its exporter wrote it.
+
+    Args:
+        path: The file.
+        family: What it shall become; `None` takes what its structure tells.
+        choice: What the person says.
+        graph: What was made of the file; `None` reads it, and trusts its runtime with no more of it
+            than its decode.
 
     Raises:
         ConfigError: It is of another family, or something is not said.
         ModelError: It is damaged or quantised, or its outputs are none of the family's.
     """
-    file = TfliteFile(path)
     try:
-        return _draft(file, family=family, choice=choice)
+        if graph is None:
+            graph = read_foreign(path, shapes_of=lambda data: shapes_of(data, path))
+        size_wh = _checked_size(graph, path)
+        texts = _packed_texts(path)
+        found = find(graph, path, family=family, choice=choice)
+        refuse_unfit(found.graph, path)
+        return Draft(
+            flatbuffer=write(found.graph),
+            size_wh=size_wh,
+            head=found.head,
+            outputs={role: role for role in found.graph.outputs},
+            anchors=found.anchors,
+            transform=ultralytics.transform_of(_metadata(texts), size_wh),
+            labels=_labels(texts),
+            changes=found.changes,
+        )
     except DAMAGED as error:
-        if isinstance(error, (ModelError, ConfigError)):
+        if isinstance(error, EdgeError):
             raise
         raise ModelError(
             f"{path}: expected a whole TensorFlow Lite model, found one that is damaged; "
@@ -67,137 +88,49 @@ def find_draft(path: Path, *, family: str, choice: Choice) -> Draft:
         ) from error
 
 
-def _draft(file: TfliteFile, *, family: str, choice: Choice) -> Draft:
-    postprocess = [op for op in file.ops if file.kind(op) == POSTPROCESS]
-    if postprocess and family != "ssd":
-        raise ConfigError(
-            f"{file.path}: expected a model of family {family}, found an SSD with "
-            f"{POSTPROCESS}; type: --family ssd"
+def _checked_size(graph: Graph, path: Path) -> tuple[int, int]:
+    """Return width and height of the one image that a graph takes."""
+    tensors = [graph.tensors[name] for name in graph.inputs]
+    shape = tensors[0].shape if len(tensors) == 1 else ()
+    if len(shape) == IMAGE_AXES and shape[3] == MULTISPECTRAL:
+        raise ModelError(
+            f"{path}: expected images of 1 or 3 channels, found {shape}: 4, of which no source "
+            "gives the last (near infrared, alpha); train the model on R G B, or on grey"
         )
-    if postprocess:
-        return _decoded_ssd(file, postprocess[0])
-    read = {"unet": _segmentation, "yolo": _yolo, "ssd": _raw_ssd}[family]
-    return read(file, choice)
-
-
-def _segmentation(file: TfliteFile, choice: Choice) -> Draft:
-    index = _raw_scores(file, _chosen(file, choice.output))
-    head = segmentation_head(file.shape(index), file.path)
-    return _described(file, {"classes": index}, head)
-
-
-def _chosen(file: TfliteFile, name: str | None) -> int:
-    named = {file.name(index): index for index in file.outputs}
-    if name is None and len(named) == 1:
-        return file.outputs[0]
-    if name not in named:
-        raise ConfigError(
-            f"{file.path}: expected a segmenter with one output, found {', '.join(named)}; "
-            "name the one to keep with --output-name"
+    sound = len(shape) == IMAGE_AXES and shape[0] == 1 and shape[3] in (GREY, COLOURS)
+    if not sound or min(shape[1:3]) < MIN_SIDE or tensors[0].dtype != "float32":
+        listed = ", ".join(f"{tensor.shape} {tensor.dtype}" for tensor in tensors) or "none"
+        raise ModelError(
+            f"{path}: expected one input (1, height, width, 3) float32, found {listed}; "
+            "export the model with a fixed size and one image of 1 or 3 channels"
         )
-    return named[name]
+    return shape[2], shape[1]
 
 
-def _raw_scores(file: TfliteFile, index: int) -> int:
-    """Return the tensor that the output's last activation reads; behind it, nothing is kept."""
-    tail = [index]
-    while (op := file.producer(tail[-1])) is not None:
-        if file.kind(op) not in (*ACTIVATIONS, *MOVERS, *RESIZES):
-            break
-        tail.append(int(op.inputs[0]))
-    activated = [
-        number
-        for number, tensor in enumerate(tail[:-1])
-        if file.kind(file.producer(tensor)) in ACTIVATIONS
-    ]
-    found = tail[activated[-1] + 1 if activated else 0]
-    return _before_movers(file, found)
-
-
-def _before_movers(file: TfliteFile, index: int) -> int:
-    while (op := file.producer(index)) is not None and file.kind(op) in MOVERS:
-        index = int(op.inputs[0])
-    return index
-
-
-def _yolo(file: TfliteFile, choice: Choice) -> Draft:
-    raw = [_before_movers(file, index) for index in file.outputs]
-    roles = {f"grid_{number}": index for number, index in enumerate(raw)}
-    shapes = {role: file.shape(index) for role, index in roles.items()}
-    return _described(file, roles, yolo_head(shapes, file.path, choice))
-
-
-def _raw_ssd(file: TfliteFile, choice: Choice) -> Draft:
-    shapes = {str(index): file.shape(index) for index in file.outputs}
-    boxes, scores = map(int, ssd_roles(shapes, file.path))
-    anchors = ssd_anchors(file.path, choice, count=file.shape(boxes)[1])
-    raw, activation = _before_sigmoid(file, scores)
-    head = ssd_head(file.path, choice, activation=activation)
-    return _described(file, {"boxes": boxes, "scores": raw}, head, anchors=anchors)
-
-
-def _before_sigmoid(file: TfliteFile, index: int) -> tuple[int, str]:
-    op = file.producer(index)
-    if op is not None and file.kind(op) == "LOGISTIC":
-        return int(op.inputs[0]), "sigmoid"
-    return index, "none"
-
-
-def _decoded_ssd(file: TfliteFile, op: Any) -> Draft:  # noqa: ANN401
-    """Cut before the op that decodes and suppresses: it holds anchors and box scales.
-
-    Source: `detection_postprocess.cc` of TensorFlow Lite: inputs are boxes, scores and anchors,
-    the latter centre-size (y, x, h, w); options `y_scale` to `w_scale` and `num_classes`.
-    """
-    boxes, scores, stored = (int(index) for index in op.inputs[:3])
-    anchors = file.constant(stored)
-    if anchors is None or anchors.ndim != 2 or anchors.shape[1] != BOX_SIDES:  # noqa: PLR2004
-        raise ModelError(f"{file.path}: expected {POSTPROCESS} with float32 anchors, found none")
-    options = flexbuffers.Loads(bytes(op.customOptions))
-    raw, activation = _before_sigmoid(file, scores)
-    sides = [float(options[f"{side}_scale"]) for side in "yxhw"]
-    columns = file.shape(scores)[-1]
-    head = SsdHead.model_validate(
-        {
-            "box_scales": sides,
-            "activation": activation,
-            "background": columns == int(options["num_classes"]) + 1,
-        }
-    )
-    return _described(
-        file, {"boxes": boxes, "scores": raw}, head, anchors=anchors.astype(np.float32)
-    )
-
-
-def _described(
-    file: TfliteFile,
-    outputs: dict[str, int],
-    head: HeadSchema,
-    *,
-    anchors: NDArray[np.float32] | None = None,
-) -> Draft:
-    whole = set(outputs.values()) == set(file.outputs)
-    return Draft(
-        flatbuffer=file.cut(outputs),
-        size_wh=file.size_wh,
-        head=head,
-        outputs={role: role for role in outputs},
-        anchors=anchors,
-        labels=_labels(file.path),
-        changes="outputs named"
-        if whole
-        else "cut at the raw outputs, the rest left to the runtime",
-    )
-
-
-def _labels(path: Path) -> tuple[str, ...] | None:
-    """Return the labels of the text file that TensorFlow's metadata packs behind a model."""
+def _packed_texts(path: Path) -> dict[str, str]:
+    """Return the small text files that exporters pack behind a model, name to text."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [info for info in archive.infolist() if info.filename.endswith(".txt")]
-            if len(names) != 1 or names[0].file_size > MAX_LABEL_BYTES:
-                return None
-            return tuple(archive.read(names[0]).decode().splitlines())
+            return {
+                info.filename: archive.read(info).decode()
+                for info in archive.infolist()
+                if info.filename.endswith((".txt", ".json")) and info.file_size <= MAX_TEXT_BYTES
+            }
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
         # Without metadata it is no zip, which is what most models are.
-        return None
+        return {}
+
+
+def _metadata(texts: dict[str, str]) -> dict[str, Any]:
+    """Return what Ultralytics' exporter packed, of whatever its file is called."""
+    found = (ultralytics.literal(text) for text in texts.values() if text.startswith("{"))
+    return next((value for value in found if isinstance(value, dict)), {})
+
+
+def _labels(texts: dict[str, str]) -> tuple[str, ...] | None:
+    """Return the labels of Ultralytics' metadata, or of the one text file of TensorFlow's."""
+    metadata = _metadata(texts)
+    lines = [text for name, text in texts.items() if name.endswith(".txt")]
+    if metadata or len(lines) != 1:
+        return ultralytics.labels_of(metadata)
+    return tuple(lines[0].splitlines())

@@ -7,25 +7,21 @@ litert-quantizer 0.11: 3.0 becomes 0.0. Dead filters are what pruning and weight
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
-from converter import flatbuffer as fb
+from converter.graph.edits import with_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.ranges import Range
+    from converter.graph.values import Graph
     from converter.quantize.recipe import Activations
 
 # Op to the axis of its weights that counts filters.
-FILTER_AXES = {
-    schema.BuiltinOperator.CONV_2D: 0,
-    schema.BuiltinOperator.FULLY_CONNECTED: 0,
-    schema.BuiltinOperator.DEPTHWISE_CONV_2D: -1,
-}
+FILTER_AXES = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": -1}
 INPUTS = 3  # activations, weights, bias
 INT8_MAX, INT16_MAX, LEVELS = 127, 32767, 255
 # What the bias becomes as an integer, far from the ends of int32. The weight then adds at most
@@ -34,39 +30,29 @@ BIAS_QUANTA = 2**28
 
 
 def with_live_filters(
-    flatbuffer: bytes, ranges: dict[str, Range], *, activations: Activations = "int8"
-) -> bytes:
-    """Return the float model whose filters all have a weight if they have a bias.
+    graph: Graph, ranges: dict[str, Range], *, activations: Activations = "int8"
+) -> Graph:
+    """Return the float graph whose filters all have a weight if they have a bias.
 
     Args:
-        flatbuffer: The float model.
+        graph: The float model.
         ranges: Of the input of each convolution, by tensor name.
         activations: What they will be quantised to.
     """
-    model = fb.unpack(flatbuffer)
-    graph = model.subgraphs[0]
-    count = 0
-    for op in graph.operators:
-        kind = model.operatorCodes[op.opcodeIndex].builtinCode
-        if kind not in FILTER_AXES or len(op.inputs) != INPUTS or min(op.inputs) < 0:
+    values: dict[str, NDArray[np.float32]] = {}
+    for op in graph.ops:
+        if op.kind not in FILTER_AXES or len(op.inputs) != INPUTS or op.inputs[0] not in ranges:
             continue
-        source, weights, bias = (graph.tensors[index] for index in op.inputs)
-        found = ranges.get(source.name.decode())
-        if found is None or not (_is_constant(model, weights) and _is_constant(model, bias)):
+        weights, bias = (graph.value(name) for name in op.inputs[1:])
+        if weights is None or bias is None or not weights.dtype == bias.dtype == np.float32:
             continue
+        found = ranges[op.inputs[0]].with_zero()
         live = _live(
-            _values(model, weights),
-            _values(model, bias),
-            axis=FILTER_AXES[kind],
-            input_scale=_scale(found.with_zero(), activations),
+            weights, bias, axis=FILTER_AXES[op.kind], input_scale=_scale(found, activations)
         )
         if live is not None:
-            # A buffer of its own: others may read the old one.
-            weights.buffer = len(model.buffers)
-            model.buffers.append(schema.BufferT())
-            model.buffers[-1].data = np.frombuffer(live.tobytes(), np.uint8)
-            count += 1
-    return fb.pack(model) if count else flatbuffer
+            values[op.inputs[1]] = live
+    return with_values(graph, values)
 
 
 def _scale(found: Range, activations: Activations) -> float:
@@ -87,14 +73,3 @@ def _live(
     tiny = INT8_MAX * np.abs(bias) / (input_scale * BIAS_QUANTA)
     live.reshape(len(bias), -1)[dead, 0] = tiny[dead]
     return np.ascontiguousarray(np.moveaxis(live, 0, axis), np.float32)
-
-
-def _is_constant(model: Any, tensor: Any) -> bool:  # noqa: ANN401
-    is_float = tensor.type == schema.TensorType.FLOAT32
-    return is_float and model.buffers[tensor.buffer].data is not None
-
-
-def _values(model: Any, tensor: Any) -> NDArray[np.float32]:  # noqa: ANN401
-    data = bytes(model.buffers[tensor.buffer].data)
-    values: NDArray[np.float32] = np.frombuffer(data, np.float32).reshape(tensor.shape)
-    return values

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from converter.inspect_graph import FLOAT_TYPES, read_tables
+from converter.graph.reading import read
+from converter.graph.values import FLOAT_TYPES
 from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from converter.inspect_graph import GraphTables, OpRow
+    from converter.graph.values import Graph, Op
     from converter.quantize.recipe import Recipe, Selection
     from edge.model.model_file import ModelFile
 
@@ -21,14 +22,14 @@ BORDERS = ("QUANTIZE", "DEQUANTIZE")
 _FLOAT = {"float32": frozenset(FLOAT_TYPES)}
 # Kind of activations to what would be an island among them.
 OTHERS: dict[str, dict[str, frozenset[str]]] = {
-    "int8": {**_FLOAT, "int16": frozenset({"INT16"})},
+    "int8": {**_FLOAT, "int16": frozenset({"int16"})},
     "int16": _FLOAT,
     "int8_dynamic": {},
     "float32": {},
 }
 
 
-def selected(tables: GraphTables, selection: Selection, path: Path) -> tuple[OpRow, ...]:
+def selected(graph: Graph, selection: Selection, path: Path) -> tuple[Op, ...]:
     """Return the ops of a float model that a selection names.
 
     Raises:
@@ -39,46 +40,39 @@ def selected(tables: GraphTables, selection: Selection, path: Path) -> tuple[OpR
     for typed, part in selection.singly().items():
         rows = {
             number
-            for number, op in enumerate(tables.ops)
-            if part.covers(number=number, kind=op.kind, names=names_of(tables, op))
+            for number, op in enumerate(graph.ops)
+            if part.covers(number=number, kind=op.kind, names=op.outputs)
         }
         if not rows:
             raise ConfigError(
                 f"{path}: expected an op to keep for {typed!r}, found none among the "
-                f"{len(tables.ops)}; list them with: edge-convert inspect"
+                f"{len(graph.ops)}; list them with: edge-convert inspect"
             )
         found |= rows
-    return tuple(tables.ops[number] for number in sorted(found))
+    return tuple(graph.ops[number] for number in sorted(found))
 
 
-def kept_float_names(flatbuffer: bytes, recipe: Recipe, path: Path) -> frozenset[str]:
+def kept_float_names(graph: Graph, recipe: Recipe, path: Path) -> frozenset[str]:
     """Return the names of the tensors that the ops write which the recipe keeps float.
 
     Their weights are not rounded, so nothing is to be made up for in them.
 
     Raises:
         ConfigError: As `selected`.
-        ModelError: The model is damaged.
     """
-    tables = read_tables(flatbuffer, path)
-    kept = selected(tables, recipe.keep_float, path)
-    return frozenset(name for op in kept for name in names_of(tables, op))
+    kept = selected(graph, recipe.keep_float, path)
+    return frozenset(name for op in kept for name in op.outputs)
 
 
-def names_of(tables: GraphTables, op: OpRow) -> list[str]:
-    """Return the names of the tensors that an op writes."""
-    return [tables.tensors[index].name for index in op.outputs]
-
-
-def islands(tables: GraphTables, recipe: Recipe) -> dict[str, dict[str, int]]:
+def islands(graph: Graph, recipe: Recipe) -> dict[str, dict[str, int]]:
     """Return the ops of a quantised model that compute otherwise than int8: type to kind to count.
 
     Empty for a recipe whose activations stay float32: nothing in it is an island. The QUANTIZE and
     DEQUANTIZE at the borders are left out.
     """
-    inside = [op for op in tables.ops if op.kind not in BORDERS]
+    inside = [op for op in graph.ops if op.kind not in BORDERS]
     found = {
-        name: dict(Counter(op.kind for op in inside if not others.isdisjoint(op.dtypes)))
+        name: dict(Counter(op.kind for op in inside if not others.isdisjoint(graph.dtypes(op))))
         for name, others in OTHERS[recipe.activations].items()
     }
     return {name: counts for name, counts in found.items() if counts}
@@ -91,7 +85,7 @@ def described(found: dict[str, dict[str, int]]) -> list[str]:
 
 def islands_of(file: ModelFile, recipe: Recipe) -> dict[str, dict[str, int]]:
     """Return the `islands` of a quantised model file."""
-    return islands(read_tables(file.flatbuffer, file.path), recipe)
+    return islands(read(file.flatbuffer, file.path), recipe)
 
 
 def remarks(file: ModelFile, recipe: Recipe) -> list[str]:
@@ -99,21 +93,21 @@ def remarks(file: ModelFile, recipe: Recipe) -> list[str]:
     return [*filter(None, [recipe.purpose]), *described(islands_of(file, recipe))]
 
 
-def unwanted(tables: GraphTables, recipe: Recipe, kept_float: Iterable[str] = ()) -> dict[str, int]:
+def unwanted(graph: Graph, recipe: Recipe, kept_float: Iterable[str] = ()) -> dict[str, int]:
     """Return, by kind, the float ops of a quantised model that no rule kept.
 
     int8: any op that reads or writes a float, unless it was kept; then the borders are allowed,
     too. int16x8: none is unwanted, as it is for analysis. float16, dynamic: all ops are float.
 
     Args:
-        tables: Of the quantised model.
+        graph: Of the quantised model.
         recipe: How it was quantised.
         kept_float: Kinds of the ops of the float model that a rule kept, one for each op.
     """
     if recipe.activations != "int8":
         return {}
     kept = Counter(kept_float)
-    left = Counter(op.kind for op in tables.float_ops())
+    left = Counter(op.kind for op in graph.float_ops())
     inside = Counter({kind: count for kind, count in left.items() if kind not in BORDERS})
     # With nothing inside to border on, they stand at the ends: the input or an output is float.
     is_border = bool(inside or kept)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calibration.observe import Tallies, TappedModel, watch
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.quantize.repairs.adaptive_rounding import observe_covariances, round_weights
 from converter.quantize.repairs.bias_correction import ChannelMeans
 from converter.quantize.repairs.equalisation import equalise, observe_peaks
@@ -13,6 +15,7 @@ from converter.quantize.repairs.equalisation import equalise, observe_peaks
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
+    from converter.graph.values import Graph
     from converter.quantize.repairs.adaptive_rounding import Covariances
     from converter.quantize.repairs.bias_correction import Means
     from edge.model.model_file import ModelFile
@@ -29,7 +32,7 @@ class _Seen:
 
 
 class Observations:
-    """A float model and its equalised twin, and what their tensors held, as it is asked for.
+    """A float model, equalised or not, and what their tensors held, as it is asked for.
 
     Args:
         file: The float model.
@@ -43,26 +46,29 @@ class Observations:
         self.file = file
         self.images = images
         self.progress = progress
-        self._twin: bytes | None = None
-        # Of the float model, and of its twin.
+        # Of the float model, and of the equalised one.
+        self._graphs: dict[bool, Graph] = {}
         self._seen: dict[bool, _Seen] = {}
         self._ranges: dict[tuple[str, bool], dict[str, Range]] = {}
         self._covariances: dict[bool, Covariances] = {}
-        self._rounded: dict[tuple[bool, frozenset[str]], bytes] = {}
+        self._rounded: dict[tuple[bool, frozenset[str]], Graph] = {}
 
-    def flatbuffer(self, *, equalised: bool) -> bytes:
-        """Return the float model, or its equalised twin."""
-        if not equalised:
-            return self.file.flatbuffer
-        if self._twin is None:
-            peaks = observe_peaks(
-                self.file.flatbuffer,
-                self.images,
-                self.file.description.input,
-                progress=self.progress,
+    def graph(self, *, equalised: bool) -> Graph:
+        """Return the float model, equalised or as it is."""
+        if equalised not in self._graphs:
+            self._graphs[equalised] = (
+                self._equalised() if equalised else read(self.file.flatbuffer, self.file.path)
             )
-            self._twin = equalise(self.file.flatbuffer, peaks)
-        return self._twin
+        return self._graphs[equalised]
+
+    def _equalised(self) -> Graph:
+        peaks = observe_peaks(self._model(), self.images, progress=self.progress)
+        return equalise(self.graph(equalised=False), peaks)
+
+    def _model(self, *, equalised: bool = False) -> TappedModel:
+        # The file's own bytes, or its weights would be held once more.
+        made = write(self.graph(equalised=True)) if equalised else self.file.flatbuffer
+        return TappedModel(made, self.file.description.input)
 
     def ranges(self, calibrator: str, *, equalised: bool) -> dict[str, Range]:
         """Return the range of each tensor."""
@@ -79,7 +85,7 @@ class Observations:
     def _watch(self, *, equalised: bool) -> _Seen:
         """Return what every recipe needs, of one run on each image."""
         if equalised not in self._seen:
-            model = TappedModel(self.flatbuffer(equalised=equalised), self.file.description.input)
+            model = self._model(equalised=equalised)
             tallies, means = Tallies(), ChannelMeans()
             watch(model, self.images, (tallies, means), progress=self.progress)
             self._seen[equalised] = _Seen(tallies, means.means(), model.pinned())
@@ -89,18 +95,18 @@ class Observations:
         """Return the covariance of what each convolution multiplies with its weights."""
         if equalised not in self._covariances:
             self._covariances[equalised] = observe_covariances(
-                self.flatbuffer(equalised=equalised),
+                self.graph(equalised=equalised),
+                self._model(equalised=equalised),
                 self.images,
-                self.file.description.input,
                 progress=self.progress,
             )
         return self._covariances[equalised]
 
-    def rounded(self, *, equalised: bool, skip: frozenset[str]) -> bytes:
+    def rounded(self, *, equalised: bool, skip: frozenset[str]) -> Graph:
         """Return the model with its weights rounded together, but for those of the ops to skip."""
         key = (equalised, skip)
         if key not in self._rounded:
             covariances = self.covariances(equalised=equalised)
-            before = self.flatbuffer(equalised=equalised)
+            before = self.graph(equalised=equalised)
             self._rounded[key] = round_weights(before, covariances, skip=skip)
         return self._rounded[key]

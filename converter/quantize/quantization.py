@@ -20,6 +20,7 @@ from edge.terminal.version import versions
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
+    from converter.graph.values import Graph
     from converter.quantize.recipe import Recipe
     from edge.terminal.progress import Progress
 
@@ -51,15 +52,14 @@ def quantize_observed(observations: Observations, recipe: Recipe) -> ModelFile:
     return _described(file, made, images=observations.images, recipe=recipe)
 
 
-def _repaired(observations: Observations, recipe: Recipe) -> bytes:
-    """Return the float model after the recipe's repairs, in the only order that makes sense.
+def _repaired(observations: Observations, recipe: Recipe) -> Graph:
+    """Return the float graph after the recipe's repairs, in the only order that makes sense.
 
     Equalisation changes what there is to round, and bias correction makes up for the rounding.
     """
     is_equalised = "equalisation" in recipe.repairs
-    before = observations.flatbuffer(equalised=is_equalised)
-    file = observations.file
-    kept = kept_float_names(file.flatbuffer, recipe, file.path)
+    before = observations.graph(equalised=is_equalised)
+    kept = kept_float_names(observations.graph(equalised=False), recipe, observations.file.path)
     rounded = before
     if "adaptive_rounding" in recipe.repairs:
         rounded = observations.rounded(equalised=is_equalised, skip=kept)
@@ -101,14 +101,12 @@ def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Re
     before = file.own_manifest().provenance
     tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
     steps = (*(before.steps or (before.changes,)), made.describe(recipe))
-    provenance = before.model_copy(
-        update={
-            "recipe": recipe.name,
-            "seed": images.seed,
-            "tools": dict(sorted(tools.items())),
-            "changes": "; ".join(steps),
-            "steps": steps,
-        }
+    provenance = before.replace(
+        recipe=recipe.name,
+        seed=images.seed,
+        tools=dict(sorted(tools.items())),
+        changes="; ".join(steps),
+        steps=steps,
     )
     calibration = Calibration(
         digest=images.digest,
@@ -116,12 +114,10 @@ def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Re
         seed=images.seed,
         method=recipe.calibrator,
     )
-    manifest = file.own_manifest().model_copy(
-        update={
-            "provenance": provenance,
-            "calibration": calibration if recipe.needs_ranges else None,
-            "image_sets": {"calibrate": digests(images)} if recipe.needs_ranges else {},
-        }
+    manifest = file.own_manifest().replace(
+        provenance=provenance,
+        calibration=calibration if recipe.needs_ranges else None,
+        image_sets={"calibrate": digests(images)} if recipe.needs_ranges else {},
     )
     return export.sealed(
         ModelFile.of(file.path, made.flatbuffer, manifest, anchors=file.description.anchors),

@@ -6,15 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from converter import flatbuffer as fb
-from converter.inspect_graph import GraphTables, OpRow, read_tables
+from converter.graph.edits import renamed
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.quantize.dead_filters import with_live_filters
 from converter.quantize.fast_relu import with_fast_relus
 from converter.quantize.islands import (
     counted,
     described,
     islands,
-    names_of,
     refuse_float,
     selected,
     unwanted,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.ranges import Range
+    from converter.graph.values import Graph, Op
     from converter.quantize.recipe import Recipe
 
 Backend = Literal["litert", "tflite_converter"]
@@ -67,13 +68,11 @@ class Quantized:
         return "; ".join(parts)
 
 
-def quantize(
-    flatbuffer: bytes, ranges: dict[str, Range], recipe: Recipe, *, path: Path
-) -> Quantized:
-    """Quantise a bare float model; the same arguments give the same bytes.
+def quantize(graph: Graph, ranges: dict[str, Range], recipe: Recipe, *, path: Path) -> Quantized:
+    """Quantise a float model; the same arguments give the same bytes.
 
     Args:
-        flatbuffer: The float model.
+        graph: The float model.
         ranges: Of its input and of every tensor that it computes, by name; empty where the recipe
             `needs_ranges` not.
         recipe: How.
@@ -85,14 +84,12 @@ def quantize(
         ConfigError: A rule of the recipe fits no op of this model, or not this quantiser.
         DependencyError: The quantiser is not installed.
     """
-    tables = read_tables(flatbuffer, path)
     job = _Job(
-        flatbuffer=flatbuffer,
-        ranges=_joined(tables, ranges, path) if recipe.needs_ranges else {},
+        graph=graph,
+        ranges=_joined(graph, ranges, path) if recipe.needs_ranges else {},
         recipe=recipe,
-        kept_float=_named(tables, selected(tables, recipe.keep_float, path)),
-        kept_int16=_named(tables, selected(tables, recipe.keep_int16, path)),
-        outputs=[tables.tensors[index].name for index in tables.outputs],
+        kept_float=selected(graph, recipe.keep_float, path),
+        kept_int16=selected(graph, recipe.keep_int16, path),
         path=path,
     )
     if recipe.quantizer == "auto":
@@ -104,18 +101,13 @@ def quantize(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What either quantiser needs; kept are (kind, names of outputs) of the ops that rules keep.
+    """What either quantiser needs, and the ops that rules keep."""
 
-    Attributes:
-        outputs: Names of the float model's output tensors, in its order.
-    """
-
-    flatbuffer: bytes
+    graph: Graph
     ranges: dict[str, Range]
     recipe: Recipe
-    kept_float: list[tuple[str, list[str]]]
-    kept_int16: list[tuple[str, list[str]]]
-    outputs: list[str]
+    kept_float: tuple[Op, ...]
+    kept_int16: tuple[Op, ...]
     path: Path
 
 
@@ -140,21 +132,20 @@ def _choose(job: _Job) -> Quantized:
 
 def _attempt(job: _Job, quantizer: Backend, *, reason: str) -> tuple[Quantized, dict[str, int]]:
     """Return what a quantiser makes, and the float ops that no rule kept, by kind."""
-    quantized = with_fast_relus(BACKENDS[quantizer](job))
-    flatbuffer = fb.with_output_names(quantized, job.outputs)
-    tables = read_tables(flatbuffer, job.path)
-    made = Quantized(flatbuffer, quantizer, reason, islands(tables, job.recipe))
-    return made, unwanted(tables, job.recipe, [kind for kind, _ in job.kept_float])
+    graph = with_fast_relus(read(BACKENDS[quantizer](job), job.path))
+    graph = renamed(graph, dict(zip(graph.outputs, job.graph.outputs, strict=True)))
+    made = Quantized(write(graph), quantizer, reason, islands(graph, job.recipe))
+    return made, unwanted(graph, job.recipe, [op.kind for op in job.kept_float])
 
 
 def _by_litert(job: _Job) -> bytes:
     rules = rules_of(
         job.recipe,
-        kept_float=[names for _, names in job.kept_float],
-        kept_int16=[names for _, names in job.kept_int16],
+        kept_float=[op.outputs for op in job.kept_float],
+        kept_int16=[op.outputs for op in job.kept_int16],
     )
-    live = with_live_filters(job.flatbuffer, job.ranges, activations=job.recipe.activations)
-    return quantize_litert(live, job.ranges, rules, path=job.path)
+    live = with_live_filters(job.graph, job.ranges, activations=job.recipe.activations)
+    return quantize_litert(write(live), job.ranges, rules, path=job.path)
 
 
 def _by_tflite(job: _Job) -> bytes:
@@ -163,8 +154,8 @@ def _by_tflite(job: _Job) -> bytes:
             f"recipe {job.recipe.name}: TensorFlow's quantiser has no int16 layers; "
             "keep them float, or choose --recipe int8"
         )
-    firsts = [names[0] for _, names in job.kept_float]
-    return quantize_tflite(job.flatbuffer, job.ranges, float_names=firsts)
+    firsts = [op.output for op in job.kept_float]
+    return quantize_tflite(job.graph, job.ranges, float_names=firsts)
 
 
 BACKENDS: dict[Backend, Callable[[_Job], bytes]] = {
@@ -173,11 +164,7 @@ BACKENDS: dict[Backend, Callable[[_Job], bytes]] = {
 }
 
 
-def _named(tables: GraphTables, ops: tuple[OpRow, ...]) -> list[tuple[str, list[str]]]:
-    return [(op.kind, names_of(tables, op)) for op in ops if op.outputs]
-
-
-def join_copies(tables: GraphTables, ranges: dict[str, Range]) -> dict[str, Range]:
+def join_copies(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
     """Return the ranges with the inputs of ops that only copy values on the range of the output.
 
     A concatenation's inputs must have its scale. Left to itself the quantiser puts a QUANTIZE
@@ -185,25 +172,21 @@ def join_copies(tables: GraphTables, ranges: dict[str, Range]) -> dict[str, Rang
     backwards, from the model's outputs to what computes them, where nothing else reads the tensor.
     """
     joined = dict(ranges)
-    readers = Counter(index for op in tables.ops for index in op.inputs)
-    for op in reversed(tables.ops):
+    readers = Counter(name for op in graph.ops for name in op.inputs)
+    for op in reversed(graph.ops):
         if op.kind not in COPYING:
             continue
-        target = joined[tables.tensors[op.outputs[0]].name]
-        for index in op.inputs:
-            name = tables.tensors[index].name
-            if readers[index] == 1 and name in joined:
-                joined[name] = target
+        for name in op.inputs:
+            if readers[name] == 1 and name in joined:
+                joined[name] = joined[op.output]
     return joined
 
 
-def _joined(tables: GraphTables, ranges: dict[str, Range], path: Path) -> dict[str, Range]:
-    computed = {index for op in tables.ops for index in op.outputs} | set(tables.inputs)
-    needed = (tables.tensors[index] for index in sorted(computed))
-    for tensor in needed:
-        if tensor.dtype == "FLOAT32" and tensor.name not in ranges:
+def _joined(graph: Graph, ranges: dict[str, Range], path: Path) -> dict[str, Range]:
+    for name in (*graph.inputs, *graph.producers):
+        if graph.tensors[name].dtype == "float32" and name not in ranges:
             raise ModelError(
                 f"{path}: expected a range for each computed tensor, found none for "
-                f"{tensor.name!r}; calibrate with this very model"
+                f"{name!r}; calibrate with this very model"
             )
-    return join_copies(tables, ranges)
+    return join_copies(graph, ranges)

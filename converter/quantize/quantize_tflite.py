@@ -14,25 +14,23 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-
-from converter import flatbuffer as fb
 from converter.child import run_child
+from converter.graph.writing import write
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from calibration.ranges import Range
+    from converter.graph.values import Graph
 
 
 def quantize_tflite(
-    flatbuffer: bytes, ranges: dict[str, Range], *, float_names: Collection[str] = ()
+    graph: Graph, ranges: dict[str, Range], *, float_names: Collection[str] = ()
 ) -> bytes:
     """Return the model as int8 in and out; the same arguments give the same bytes.
 
     Args:
-        flatbuffer: The float model.
+        graph: The float model.
         ranges: Of its input and of every tensor that it computes, by name.
         float_names: Tensors whose ops stay float.
 
@@ -42,19 +40,8 @@ def quantize_tflite(
     """
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
         folder = Path(name)
-        (folder / "float.tflite").write_bytes(with_ranges(flatbuffer, ranges))
+        noted = {name: (found.min, found.max) for name, found in ranges.items()}
+        (folder / "float.tflite").write_bytes(write(graph, ranges=noted))
         (folder / "job.json").write_text(json.dumps({"float_names": sorted(float_names)}))
         run_child("converter.quantize_child", folder, purpose="quantise this model")
         return (folder / "quantized.tflite").read_bytes()
-
-
-def with_ranges(flatbuffer: bytes, ranges: dict[str, Range]) -> bytes:
-    """Return the float model whose tensors carry their ranges, by name."""
-    model = fb.unpack(flatbuffer)
-    for tensor in model.subgraphs[0].tensors:
-        found = ranges.get(tensor.name.decode())
-        if found is not None:
-            tensor.quantization = schema.QuantizationParametersT()
-            tensor.quantization.min = np.array([found.min], np.float32)
-            tensor.quantization.max = np.array([found.max], np.float32)
-    return fb.pack(model)

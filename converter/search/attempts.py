@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from converter.inspect_graph import read_tables
 from converter.judge.gate import is_good_enough
 from converter.judge.verify import compare, observe
 from converter.quantize.quantization import quantize_observed
@@ -126,13 +125,12 @@ class Trials:
                 return
         file, best = self.files[self.best], self.attempts[self.best].recipe
         observed = self.observations
-        twin = observed.flatbuffer(equalised="equalisation" in best.repairs)
+        base = observed.graph(equalised="equalisation" in best.repairs)
         with bar("layers", unit="layers") as progress:
             errors = layer_errors(
-                observed.file, file, observed.images.paths, twin=twin, progress=progress
+                observed.file, file, observed.images.paths, base=base, progress=progress
             )
-        tables = read_tables(observed.file.flatbuffer, observed.file.path)
-        steps = kept_layers(best, tables, errors)
+        steps = kept_layers(best, observed.graph(equalised=False), errors)
         search_fewest(len(steps), lambda count: self.run(*steps[count - 1]))
 
     def _compare(self, file: ModelFile) -> Bill:

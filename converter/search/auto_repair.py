@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, get_args
 
 from converter.quantize.recipe import Repair, with_kept
@@ -10,7 +9,7 @@ from converter.quantize.recipe import Repair, with_kept
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from converter.inspect_graph import GraphTables
+    from converter.graph.values import Graph
     from converter.quantize.recipe import Recipe
     from converter.search.sensitivity import LayerError
 
@@ -41,11 +40,11 @@ def free_repairs(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
             if (repairs, calibrator) == (recipe.repairs, recipe.calibrator):
                 continue
             changes = {"repairs": repairs, "calibrator": calibrator}
-            yield _words(repairs, calibrator), recipe.model_copy(update=changes)
+            yield _words(repairs, calibrator), recipe.replace(**changes)
 
 
 def kept_layers(
-    recipe: Recipe, tables: GraphTables, errors: Sequence[LayerError]
+    recipe: Recipe, graph: Graph, errors: Sequence[LayerError]
 ) -> list[tuple[str, Recipe]]:
     """Return recipes that keep ever more of the worst layers float: (what it changes, recipe).
 
@@ -53,17 +52,15 @@ def kept_layers(
 
     Args:
         recipe: The best without.
-        tables: Of the float model.
+        graph: Of the float model.
         errors: Of its layers.
     """
     if recipe.activations != "int8":
         return []
     worst = [row.name for row in sorted(errors, key=lambda row: (-row.share, row.name))]
-    steps = (
-        _with_readers(tables, worst[: count + 1]) for count in range(min(MAX_KEPT, len(worst)))
-    )
+    steps = (_with_readers(graph, worst[: count + 1]) for count in range(min(MAX_KEPT, len(worst))))
     distinct = dict.fromkeys(tuple(names) for names in steps)
-    most = MAX_KEPT_RATIO * len(tables.ops)
+    most = MAX_KEPT_RATIO * len(graph.ops)
     words = _words(recipe.repairs, recipe.calibrator)
     return [
         (f"{words}, {len(names)} layers float", with_kept(recipe, names))
@@ -100,18 +97,6 @@ def _words(repairs: Sequence[Repair], calibrator: str) -> str:
     return ", ".join(parts)
 
 
-def _with_readers(tables: GraphTables, names: Sequence[str]) -> list[str]:
-    """Return the layers and those that read them, in the model's order.
-
-    A name that two ops share is left out: keeping it would keep both.
-    """
-    wanted = {
-        index for op in tables.ops for index in op.outputs if tables.tensors[index].name in names
-    }
-    made = [
-        tables.tensors[op.outputs[0]].name
-        for op in tables.ops
-        if wanted & {*op.inputs, *op.outputs}
-    ]
-    uses = Counter(tables.tensors[index].name for op in tables.ops for index in op.outputs)
-    return [name for name in made if uses[name] == 1]
+def _with_readers(graph: Graph, names: Sequence[str]) -> list[str]:
+    """Return the layers and those that read them, in the model's order."""
+    return [op.output for op in graph.ops if not {*op.inputs, *op.outputs}.isdisjoint(names)]

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
-from converter import flatbuffer as fb
-from converter.inspect_graph import read_tables
-from converter.quantize.repairs.weights import (
-    SHARED_AXES,
-    channel_scales,
-    convolutions,
-    set_convolution_inplace,
-)
-from converter.search.fake_quantization import Levels, round_tensor_inplace
+from converter.graph.edits import tidied, with_values
+from converter.graph.reading import read
+from converter.graph.writing import write
+from converter.quantize.repairs.weights import SHARED_AXES, channel_scales, convolutions
+from converter.search.fake_quantization import Levels, with_rounded
 from edge.capture.images import load_image
 from edge.model.backends.litert import open_interpreter
 from edge.model.quant import Quant
 from edge.preprocess import Preprocessor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from converter.graph.values import Graph
     from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
@@ -67,7 +63,7 @@ def layer_errors(
     quantized: ModelFile,
     images: Sequence[Path],
     *,
-    twin: bytes | None = None,
+    base: Graph | None = None,
     progress: Progress | None = None,
 ) -> tuple[LayerError, ...]:
     """Quantise one layer at a time, as the quantised model has it, and say what that costs.
@@ -79,30 +75,30 @@ def layer_errors(
         reference: The float model.
         quantized: Made of it.
         images: The first `IMAGES` are run.
-        twin: The float model that was quantised, where equalisation changed it; a bare FlatBuffer.
+        base: The float model that was quantised, where equalisation changed it.
         progress: Called with (layers done, layers).
 
     Returns:
         The layers that the quantised model has in int8, in the order of the float model. None, with
         a warning, where the weights are another float model's: its equalised twin was quantised.
     """
-    base = twin or reference.flatbuffer
+    base = base or read(reference.flatbuffer, reference.path)
     inputs = _inputs(reference, images[:IMAGES])
-    levels, weights = _int8_of(quantized.flatbuffer)
+    levels, weights = _int8_of(read(quantized.flatbuffer, quantized.path))
     if not _are_of(base, weights):
         _log.warning(
             "%s: its layers cannot be compared one by one: its channels were equalised before they "
             "were quantised; edge-convert run reports them as it converts", quantized.path,
         )  # fmt: skip
         return ()
-    tables = read_tables(base, reference.path)
-    rows = [(tables.tensors[op.outputs[0]].name, op.kind) for op in tables.ops]
-    rows = [(name, kind) for name, kind in rows if name in levels]
-    ends = [tables.tensors[index].name for index in tables.outputs]
-    wanted = _run(_Changed(base), inputs, [*ends, *(name for name, _ in rows)])
+    rows = [(op.output, op.kind) for op in base.ops if op.output in levels]
+    ends = list(base.outputs)
+    wanted = _run(_watched(base, (*ends, *(name for name, _ in rows))), inputs)
     costs, snrs = [], []
     for done, (name, _) in enumerate(rows, start=1):
-        found = _run(_Changed(base, name, levels[name], weights.get(name)), inputs, [*ends, name])
+        watched = _watched(base, (*ends, name))
+        changed = _quantised_layer(watched, name, levels[name], weights=weights.get(name))
+        found = _run(changed, inputs, names=watched.outputs)
         spans = [levels.get(end) for end in ends]
         noise = [_noise_ratio(wanted[e], found[e], s) for e, s in zip(ends, spans, strict=True)]
         costs.append(sum(noise))
@@ -118,49 +114,38 @@ def layer_errors(
     )
 
 
-def _are_of(flatbuffer: bytes, weights: dict[str, NDArray[np.float32]]) -> bool:
+def _are_of(graph: Graph, weights: dict[str, NDArray[np.float32]]) -> bool:
     """Return whether int8 weights are those of the float model; most are, of any way to round."""
-    for layer in convolutions(fb.unpack(flatbuffer)):
+    for layer in convolutions(graph):
         found = weights.get(layer.name)
         if found is None:
             continue
-        scales = channel_scales(layer.weights, SHARED_AXES[layer.kind])
+        scales = channel_scales(layer.weights, layer.shared_axes)
         if float(np.median(np.abs(found - layer.weights) / scales)) > MAX_MEDIAN_LEVELS:
             return False
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Changed:
-    """A float model, one layer of which is quantised if it has a name."""
+def _quantised_layer(
+    base: Graph, name: str, levels: Levels, *, weights: NDArray[np.float32] | None
+) -> Graph:
+    """Return the graph in which one layer has these weights and its output these levels."""
+    for layer in convolutions(base) if weights is not None else ():
+        if layer.name == name:
+            base = with_values(base, layer.values(weights=weights))
+    return with_rounded(base, name, levels)
 
-    base: bytes
-    layer: str = ""
-    levels: Levels = UNIT
-    weights: NDArray[np.float32] | None = None
 
-    def with_outputs(self, names: Sequence[str]) -> bytes:
-        """Return the FlatBuffer whose outputs are these tensors, the layer's after rounding."""
-        model = fb.unpack(self.base)
-        graph = model.subgraphs[0]
-        index = {tensor.name.decode(): number for number, tensor in enumerate(graph.tensors)}
-        for convolution in convolutions(model) if self.weights is not None else ():
-            if convolution.name == self.layer:
-                set_convolution_inplace(model, convolution, weights=self.weights)
-        if self.layer:
-            index[self.layer] = round_tensor_inplace(model, index[self.layer], self.levels)
-        graph.outputs = np.array([index[name] for name in names], np.int32)
-        model.signatureDefs = []
-        return fb.pack(model)
+def _watched(graph: Graph, names: Iterable[str]) -> Graph:
+    """Return the graph that gives these tensors, each once."""
+    return tidied(replace(graph, outputs=tuple(dict.fromkeys(names))))
 
 
 def _run(
-    changed: _Changed, inputs: Sequence[NDArray[np.float32]], names: Sequence[str]
+    graph: Graph, inputs: Sequence[NDArray[np.float32]], *, names: Sequence[str] = ()
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the tensors over all inputs, `(images, ...)`, by name."""
-    unique = list(dict.fromkeys(names))
-    flatbuffer = changed.with_outputs(unique)
-    runtime = open_interpreter(flatbuffer, Path("float model"), threads=1)
+    """Return the outputs over all inputs, `(images, ...)`, by their names or those given."""
+    runtime = open_interpreter(write(graph), Path("float model"), threads=1)
     source = runtime.get_input_details()[0]["index"]
     targets = [detail["index"] for detail in runtime.get_output_details()]
     rows: list[list[NDArray[np.float32]]] = []
@@ -169,7 +154,9 @@ def _run(
         runtime.invoke()
         rows.append([runtime.get_tensor(index) for index in targets])
     columns = zip(*rows, strict=True)
-    return {name: np.stack(column) for name, column in zip(unique, columns, strict=True)}
+    return {
+        name: np.stack(column) for name, column in zip(names or graph.outputs, columns, strict=True)
+    }
 
 
 def _inputs(reference: ModelFile, images: Sequence[Path]) -> list[NDArray[np.float32]]:
@@ -182,34 +169,22 @@ def _inputs(reference: ModelFile, images: Sequence[Path]) -> list[NDArray[np.flo
     return buffers
 
 
-def _int8_of(flatbuffer: bytes) -> tuple[dict[str, Levels], dict[str, NDArray[np.float32]]]:
+def _int8_of(graph: Graph) -> tuple[dict[str, Levels], dict[str, NDArray[np.float32]]]:
     """Return the levels of a quantised model's computed tensors, and its convolutions' weights.
 
     Both by the name of the tensor that is computed, the weights as real values.
     """
-    model = fb.unpack(flatbuffer)
-    graph = model.subgraphs[0]
     levels: dict[str, Levels] = {}
     weights: dict[str, NDArray[np.float32]] = {}
-    for op in graph.operators:
-        tensor = graph.tensors[int(op.outputs[0])]
-        if tensor.type != schema.TensorType.INT8 or tensor.quantization is None:
+    for op in graph.ops:
+        tensor = graph.tensors[op.output]
+        found = tensor.quantisation
+        if tensor.dtype != "int8" or found is None:
             continue
-        name = tensor.name.decode()
-        found = tensor.quantization
-        levels[name] = Levels(float(found.scale[0]), int(found.zeroPoint[0]))
-        if model.operatorCodes[op.opcodeIndex].builtinCode in SHARED_AXES:
-            weights[name] = _real_weights(model, graph.tensors[int(op.inputs[1])])
+        levels[tensor.name] = Levels(float(found.scales[0]), int(found.zero_points[0]))
+        if op.kind in SHARED_AXES:
+            weights[tensor.name] = graph.tensors[op.inputs[1]].numbers
     return levels, weights
-
-
-def _real_weights(model: Any, tensor: Any) -> NDArray[np.float32]:  # noqa: ANN401
-    data = bytes(model.buffers[tensor.buffer].data)
-    levels = np.frombuffer(data, np.int8).reshape(tensor.shape).astype(np.float32)
-    shape = [1] * len(tensor.shape)
-    shape[tensor.quantization.quantizedDimension] = -1
-    real: NDArray[np.float32] = levels * np.asarray(tensor.quantization.scale).reshape(shape)
-    return real
 
 
 def _noise_ratio(

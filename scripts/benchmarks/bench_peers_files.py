@@ -9,14 +9,15 @@ type.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from edge_process import make_clip
 from flatbuffers import flexbuffers
 
-from converter import flatbuffer
+from converter.graph.reading import read
+from converter.graph.values import Graph, Op, Quantisation, Tensor
+from converter.graph.writing import write
 from edge.decode.ssd import SsdHead
 from edge.errors import EdgeError
 from edge.model import model_file
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 MAX_DETECTIONS = 100
-POSTPROCESS = b"TFLite_Detection_PostProcess"
+POSTPROCESS = "TFLite_Detection_PostProcess"
 # Source: TensorFlow Lite, LOGISTIC's fixed output quantisation for int8.
 SCORE_SCALE, SCORE_ZERO_POINT = 1 / 256, -128
 
@@ -85,21 +86,55 @@ def decoded(file: ModelFile, head: SsdHead) -> bytes:
     MediaPipe and most loops want it so. Scores become probabilities in int8 (a table), and the
     cheaper of the op's two suppressions is chosen.
     """
-    model = flatbuffer.unpack(file.flatbuffer)
-    graph = Appended(model)
-    boxes, scores = (graph.output(file.description.outputs[role]) for role in ("boxes", "scores"))
-    graph.take_uint8()
-    anchors = graph.tensor("anchors", file.description.anchors.shape, data=file.description.anchors)
-    probabilities = graph.tensor("probabilities", graph.shape(scores), kind="INT8")
-    graph.quantise(probabilities, SCORE_SCALE, SCORE_ZERO_POINT)
-    graph.add("LOGISTIC", [scores], [probabilities])
-    inputs = []
-    for tensor in (boxes, probabilities):
-        inputs.append(graph.tensor(f"float_{tensor}", graph.shape(tensor)))
-        graph.add("DEQUANTIZE", [tensor], [inputs[-1]])
-    shapes = {"location": (1, MAX_DETECTIONS, 4), "category": (1, MAX_DETECTIONS)}
-    shapes |= {"score": (1, MAX_DETECTIONS), "count": (1,)}
-    outputs = [graph.tensor(name, shape) for name, shape in shapes.items()]
+    graph = read(file.flatbuffer, file.path)
+    boxes, scores = (file.description.outputs[role] for role in ("boxes", "scores"))
+    stored = file.description.anchors
+    if stored is None:
+        raise EdgeError(f"{file.path}: expected an SSD with anchors, found none")
+    (source,) = graph.inputs
+    added = [
+        _uint8(graph.tensors[source]),
+        Tensor("anchors", stored.shape, value=stored),
+        Tensor(
+            "probabilities", graph.shape(scores), "int8",
+            quantisation=_levels(SCORE_SCALE, SCORE_ZERO_POINT),
+        ),
+        Tensor("float_boxes", graph.shape(boxes)),
+        Tensor("float_scores", graph.shape(scores)),
+        Tensor("location", (1, MAX_DETECTIONS, 4)),
+        *(Tensor(name, (1, MAX_DETECTIONS)) for name in ("category", "score")),
+        Tensor("count", (1,)),
+    ]  # fmt: skip
+    outputs = ("location", "category", "score", "count")
+    ops = (
+        Op("QUANTIZE", ("pixels",), (source,)),
+        *graph.ops,
+        Op("LOGISTIC", (scores,), ("probabilities",), version=2),  # with int8
+        Op("DEQUANTIZE", (boxes,), ("float_boxes",), version=2),
+        Op("DEQUANTIZE", ("probabilities",), ("float_scores",), version=2),
+        Op(
+            POSTPROCESS, ("float_boxes", "float_scores", "anchors"), outputs,
+            custom=_options(file, head),
+        ),
+    )  # fmt: skip
+    tensors = {**graph.tensors, **{tensor.name: tensor for tensor in added}}
+    return write(Graph(tensors, ops, ("pixels",), outputs))
+
+
+def _uint8(source: Tensor) -> Tensor:
+    """Return the input that holds each pixel's value as it is, for an int8 one."""
+    found = source.quantisation
+    if found is None:
+        raise EdgeError(f"expected an int8 input, found {source.dtype}")
+    levels = _levels(float(found.scales[0]), int(found.zero_points[0]) + 128)
+    return Tensor("pixels", source.shape, "uint8", quantisation=levels)
+
+
+def _levels(scale: float, zero_point: int) -> Quantisation:
+    return Quantisation(np.array([scale], np.float32), np.array([zero_point]))
+
+
+def _options(file: ModelFile, head: SsdHead) -> bytes:
     y_scale, x_scale, h_scale, w_scale = head.box_scales
     options = {
         "max_detections": MAX_DETECTIONS,
@@ -114,83 +149,4 @@ def decoded(file: ModelFile, head: SsdHead) -> bytes:
         "h_scale": h_scale,
         "w_scale": w_scale,
     }
-    graph.add("CUSTOM", [*inputs, anchors], outputs, custom=flexbuffers.Dumps(options))
-    model.subgraphs[0].outputs = outputs
-    model.signatureDefs = []  # they name the outputs that were
-    return flatbuffer.pack(model)
-
-
-class Appended:
-    """Adds tensors and operators to the first subgraph of a model.
-
-    Args:
-        model: Changed in place.
-    """
-
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 - generated, untyped
-        self._model = model
-        self._graph = model.subgraphs[0]
-
-    def output(self, name: str) -> int:
-        """Return the index of an output tensor."""
-        tensors = self._graph.tensors
-        return next(i for i in self._graph.outputs if tensors[i].name.decode() == name)
-
-    def shape(self, tensor: int) -> tuple[int, ...]:
-        """Return a tensor's shape."""
-        return tuple(int(side) for side in self._graph.tensors[tensor].shape)
-
-    def tensor(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        *,
-        kind: str = "FLOAT32",
-        data: np.ndarray[Any, Any] | None = None,
-    ) -> int:
-        """Add a tensor, constant where it has data; return its index."""
-        added = schema.TensorT()
-        added.name, added.shape = name, list(shape)
-        added.type = getattr(schema.TensorType, kind)
-        added.buffer = 0  # of every model the empty one
-        if data is not None:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(data.tobytes(), np.uint8)
-            added.buffer = len(self._model.buffers)
-            self._model.buffers.append(buffer)
-        self._graph.tensors.append(added)
-        return len(self._graph.tensors) - 1
-
-    def quantise(self, tensor: int, scale: float, zero_point: int) -> None:
-        """State a tensor's quantisation."""
-        quantization = schema.QuantizationParametersT()
-        quantization.scale, quantization.zeroPoint = [scale], [zero_point]
-        self._graph.tensors[tensor].quantization = quantization
-
-    def add(
-        self, kind: str, inputs: list[int], outputs: list[int], *, custom: bytes | None = None
-    ) -> None:
-        """Add an operator at the end."""
-        code = schema.OperatorCodeT()
-        number = getattr(schema.BuiltinOperator, kind)
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), 1
-        if kind in ("LOGISTIC", "DEQUANTIZE"):
-            code.version = 2  # with int8
-        operator = schema.OperatorT()
-        operator.opcodeIndex = len(self._model.operatorCodes)
-        operator.inputs, operator.outputs = inputs, outputs
-        if custom is not None:
-            code.customCode = POSTPROCESS
-            operator.customOptions = np.frombuffer(bytes(custom), np.uint8)
-        self._model.operatorCodes.append(code)
-        self._graph.operators.append(operator)
-
-    def take_uint8(self) -> None:
-        """Put a uint8 input before the int8 one: each pixel's value as it is."""
-        [old] = self._graph.inputs
-        new = self.tensor("image", self.shape(old), kind="UINT8")
-        quantization = self._graph.tensors[old].quantization
-        self.quantise(new, float(quantization.scale[0]), int(quantization.zeroPoint[0]) + 128)
-        self.add("QUANTIZE", [new], [old])
-        self._graph.operators.insert(0, self._graph.operators.pop())
-        self._graph.inputs = [new]
+    return bytes(flexbuffers.Dumps(options))

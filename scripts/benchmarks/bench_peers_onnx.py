@@ -14,16 +14,15 @@ import cv2
 import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from converter import flatbuffer
-from converter.deliver.targets.graph_ops import read_graph
 from converter.deliver.targets.onnx_ops import to_onnx
+from converter.graph.reading import read
 from edge.model.quant import Quant
 from edge.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.deliver.targets.graph_ops import OpGraph
+    from converter.graph.values import Graph
     from edge.model.model_file import ModelFile
 
 CALIBRATION_FRAMES, CALIBRATION_STEP = 32, 3
@@ -35,15 +34,14 @@ def write_onnx(file: ModelFile, clip: Path, folder: Path) -> None:
     Raises:
         EdgeError: An op has no ONNX form, or `onnx` is not installed.
     """
-    quantised = flatbuffer.unpack(file.flatbuffer).subgraphs[0].tensors
-    graph = dequantised(read_graph(file), quantised)
-    (folder / "float.onnx").write_bytes(to_onnx(graph).SerializeToString())
+    graph = dequantised(read(file.flatbuffer, file.path))
+    (folder / "float.onnx").write_bytes(to_onnx(graph, path=file.path).SerializeToString())
     # It advises on its own preprocessing, of which this graph has no need.
     logging.getLogger().setLevel(logging.ERROR)
     quantize_static(
         folder / "float.onnx",
         folder / "int8.onnx",
-        Calibration(file, clip, graph.tensors[graph.inputs[0]].name),
+        Calibration(file, clip, graph.inputs[0]),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         activation_type=QuantType.QUInt8,
@@ -74,32 +72,17 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
         return {self._name: tensor}
 
 
-def dequantised(graph: OpGraph, quantised: list[Any]) -> OpGraph:
-    """Return a graph whose integer constants are the real numbers that they stand for.
-
-    Args:
-        graph: Of int8 tensors.
-        quantised: The same tensors as the schema has them, with their scales.
-    """
-    tensors = []
-    for tensor, description in zip(graph.tensors, quantised, strict=True):
-        quantization = description.quantization
-        if quantization is None or quantization.scale is None:
-            tensors.append(tensor)
-            continue
-        data = b""
-        if tensor.data:
-            data = _real(tensor.value, quantization).astype("<f4").tobytes()
-        tensors.append(replace(tensor, dtype="FLOAT32", data=data))
-    return replace(graph, tensors=tuple(tensors))
-
-
-def _real(value: np.ndarray[Any, Any], quantization: Any) -> np.ndarray[Any, Any]:  # noqa: ANN401
-    scale = np.asarray(quantization.scale, np.float64)
-    zero_point = np.asarray(quantization.zeroPoint, np.float64)
-    if len(scale) > 1:
-        shape = [1] * value.ndim
-        shape[quantization.quantizedDimension] = len(scale)
-        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
-    real: np.ndarray[Any, Any] = (value.astype(np.float64) - zero_point) * scale
-    return real
+def dequantised(graph: Graph) -> Graph:
+    """Return an int8 graph whose integers are the real numbers that they stand for."""
+    tensors = {
+        name: tensor
+        if tensor.quantisation is None
+        else replace(
+            tensor,
+            dtype="float32",
+            value=None if tensor.value is None else tensor.numbers,
+            quantisation=None,
+        )
+        for name, tensor in graph.tensors.items()
+    }
+    return replace(graph, tensors=tensors)

@@ -79,4 +79,7 @@ def test_an_original_without_numbers_is_refused(flatbuffer, heads):
     ("ratio", "words"), [(0, "1e-9"), (2.1e-6, "1e-5"), (1e-3, "1e-3")], ids=str
 )
 def test_the_manifest_is_told_a_power_of_ten(ratio, words):
-    assert in_words(ratio) == f"import checked: within {words} of each head's range"
+    assert (
+        in_words(ratio, "OpenCV 4")
+        == f"import checked against OpenCV 4: within {words} of each head's range"
+    )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import zipfile
 
-import numpy as np
 import pytest
 from tflite_files import grid
 
-from converter import flatbuffer as fb
 from converter.choice import Choice, Origin
 from converter.importing import READERS, SUFFIXES, import_model, is_ours, recognise
 from edge.errors import ConfigError, ModelError
@@ -88,15 +86,3 @@ def test_a_model_of_ours_is_read_as_it_is():
 def test_a_family_that_there_is_not_is_refused_with_the_list(tmp_path):
     with pytest.raises(ConfigError, match="ssd, yolo, unet"):
         import_model(tmp_path, family="rcnn", origin=Origin("a", "b"), choice=Choice())
-
-
-def test_weights_that_stand_behind_the_tables_are_found_by_their_place():
-    flatbuffer = model_file.read(default_model_path()).flatbuffer
-
-    model = fb.unpack(flatbuffer)
-
-    first = model.subgraphs[0].operators[0]
-    kernel = model.subgraphs[0].tensors[first.inputs[1]]
-    assert model.buffers[kernel.buffer].data.size == np.prod(kernel.shape)
-    with pytest.raises(ValueError, match="behind the end"):
-        fb.unpack(flatbuffer[:-1000])

@@ -52,12 +52,12 @@ class OnnxWriter:
     def normals(self, *shape):
         return self._random.normal(size=shape)
 
-    def model(self, outputs, *, metadata=None, batch=1):
+    def model(self, outputs, *, metadata=None, batch=1, dtype=TensorProto.FLOAT):
         graph = helper.make_graph(
             self.nodes,
             "net",
             [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+            [helper.make_tensor_value_info(name, dtype, None) for name in outputs],
             self.constants,
         )
         proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -106,7 +106,8 @@ def yolov8(*, classes=3, bins=16):
     weights = net.constant(np.arange(bins).reshape(1, bins, 1, 1))
     mean = net.op("Conv", spread, weights, kernel_shape=[1, 1], strides=[1, 1])
     found = net.op("Sigmoid", net.op("Concat", *scores, axis=-1))
-    output = net.op("Concat", net.reshape(mean, [1, 4, cells]), found, axis=1)
+    boxes = _boxes_of_distances(net, net.reshape(mean, [1, 4, cells]), (8, 4))
+    output = net.op("Concat", boxes, found, axis=1)
     names = {number: f"thing {number}" for number in range(classes)}
     return net.model([output], metadata={"names": str(names), "stride": "32"})
 
@@ -170,7 +171,8 @@ def unet(*, classes=1, last="Sigmoid"):
     )  # fmt: skip
     value = net.conv(net.op("Concat", first, up, axis=1), 16, classes)
     attrs = {"axis": 1} if last in ("Softmax", "ArgMax") else {}
-    return net.model([net.op(last, value, **attrs)])
+    dtype = TensorProto.INT64 if last == "ArgMax" else TensorProto.FLOAT
+    return net.model([net.op(last, value, **attrs)], dtype=dtype)
 
 
 def _chunk(net, value):
@@ -179,6 +181,20 @@ def _chunk(net, value):
     count = net.op("Gather", net.op("Shape", value), index, axis=0)
     half = net.op("Div", count, net.constant([2], np.int64))
     return net.op("Slice", value, net.constant([0], np.int64), half, index)
+
+
+def _boxes_of_distances(net, distances, sides):
+    """Write Ultralytics' `dist2bbox`: left, top, right, bottom of each cell as centre and size."""
+    centers = [np.stack(np.meshgrid(np.arange(side), np.arange(side))).reshape(2, -1) + 0.5
+               for side in sides]  # fmt: skip
+    strides = np.concatenate([np.full(side**2, SIDE / side) for side in sides])
+    places = net.constant(np.concatenate(centers, 1)[None])
+    parts = net.constant([2, 2], np.int64)
+    near, far = net.op("Split", distances, parts, outputs=2, axis=1)
+    near, far = net.op("Sub", places, near), net.op("Add", places, far)
+    middle = net.op("Div", net.op("Add", near, far), net.constant(2.0))
+    boxes = net.op("Concat", middle, net.op("Sub", far, near), axis=1)
+    return net.op("Mul", boxes, net.constant(strides[None, None]))
 
 
 def _attention(net, value, channels, cells):

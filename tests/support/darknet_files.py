@@ -103,6 +103,19 @@ NETWORKS = {
         region num=2 anchors=0.6,0.7,1.9,2.1 classes={CLASSES} coords=4 softmax=1
         """,
     ),
+    # As EfficientNet and PRN: sums of layers with more and with fewer channels.
+    "partial": (
+        (32, 32),
+        f"""
+        {CONVOLUTION} size=3 stride=2 filters=8 activation=leaky
+        {CONVOLUTION} size=3 filters=4 activation=leaky
+        shortcut from=-2 activation=leaky
+        {CONVOLUTION} size=3 filters=12 activation=linear
+        shortcut from=-4 activation=leaky
+        {HEAD}
+        {YOLO} mask=0,1
+        """,
+    ),
     # As scaled YOLOv4 and EnetB0: sigmoids before the head, a factor a channel.
     "scaled": (
         (32, 32),

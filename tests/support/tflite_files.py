@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
-from converter import flatbuffer as fb
+from converter.graph.reading import KINDS
+from converter.graph.values import Graph, Op, Tensor
+from converter.graph.writing import write
 
 SIDE, ANCHORS = 4, 12
-FLOAT, INT32 = schema.TensorType.FLOAT32, schema.TensorType.INT32
 OPTIONS = {
     "max_detections": 10, "max_classes_per_detection": 1, "num_classes": 3,
     "nms_score_threshold": 0.5, "nms_iou_threshold": 0.6,
@@ -18,51 +18,35 @@ OPTIONS = {
 
 
 class Builder:
-    """Collects tensors, buffers and ops of one subgraph."""
+    """Collects tensors and ops of a graph."""
 
     def __init__(self):
-        self.model, self.graph = schema.ModelT(), schema.SubGraphT()
-        self.model.version, self.model.buffers = 3, [schema.BufferT()]
-        self.model.operatorCodes, self.model.subgraphs = [], [self.graph]
-        self.graph.tensors, self.graph.operators = [], []
+        self.tensors, self.ops = {}, []
 
-    def tensor(self, name, shape, *, dtype=FLOAT, value=None):
-        tensor = schema.TensorT()
-        tensor.name, tensor.type, tensor.buffer = name.encode(), dtype, 0
-        tensor.shape = np.array(shape, np.int32)
-        if value is not None:
-            buffer = schema.BufferT()
-            buffer.data = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
-            self.model.buffers.append(buffer)
-            tensor.buffer = len(self.model.buffers) - 1
-        self.graph.tensors.append(tensor)
-        return len(self.graph.tensors) - 1
+    def tensor(self, name, shape, *, dtype="float32", value=None):
+        stored = None if value is None else np.ascontiguousarray(value).reshape(shape)
+        self.tensors[name] = Tensor(name, tuple(shape), dtype, stored)
+        return name
 
-    def op(self, kind, inputs, outputs, *, custom=None):
-        code = schema.OperatorCodeT()
-        code.builtinCode = getattr(schema.BuiltinOperator, kind, schema.BuiltinOperator.CUSTOM)
-        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-        code.version = 1
-        if code.builtinCode == schema.BuiltinOperator.CUSTOM:
-            code.customCode = kind.encode()
-        self.model.operatorCodes.append(code)
-        op = schema.OperatorT()
-        op.opcodeIndex = len(self.model.operatorCodes) - 1
-        op.inputs, op.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
-        if custom is not None:
-            op.customOptions = np.frombuffer(flexbuffers.Dumps(custom), np.uint8)
-        self.graph.operators.append(op)
+    def constant(self, value):
+        name = f"c{len(self.tensors)}"
+        return self.tensor(name, value.shape, dtype=value.dtype.name, value=value)
+
+    def op(self, kind, inputs, outputs, *, custom=None, version=1, **options):
+        known = None if custom is None and kind in KINDS.values() else flexbuffers.Dumps(custom)
+        self.ops.append(Op(kind, tuple(inputs), tuple(outputs), options, version, custom=known))
 
     def reshape(self, source, name, shape):
         made = self.tensor(name, shape)
-        wanted = self.tensor(f"{name}/shape", (len(shape),), dtype=INT32, value=np.int32(shape))
+        wanted = self.constant(np.int32(shape))
         self.op("RESHAPE", (source, wanted), (made,))
         return made
 
+    def graph(self, inputs, outputs):
+        return Graph(self.tensors, tuple(self.ops), tuple(inputs), tuple(outputs))
+
     def packed(self, inputs, outputs):
-        self.graph.inputs = np.array(inputs, np.int32)
-        self.graph.outputs = np.array(outputs, np.int32)
-        return fb.pack(self.model)
+        return write(self.graph(inputs, outputs))
 
 
 def detector(*, decoded):

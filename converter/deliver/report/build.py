@@ -66,7 +66,7 @@ def build(subject: Subject) -> Report:
         latencies = measure(files, progress=progress)
     with _timed(elapsed_s, "layers"), bar("layers", unit="layers") as progress:
         layers = layer_errors(
-            subject.reference, subject.quantized, images, twin=subject.twin, progress=progress
+            subject.reference, subject.quantized, images, base=subject.base, progress=progress
         )
     chosen = choose_images(subject.bill)
     with _timed(elapsed_s, "pictures"), bar("pictures") as progress:

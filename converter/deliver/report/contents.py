@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from calibration.image_sets import ImageSets
     from converter.conversion import Conversion, Judgement
+    from converter.graph.values import Graph
     from converter.judge.bill import Bill
     from converter.judge.gate import Budget, Verdict
     from converter.judge.latency import Latency
@@ -35,8 +36,8 @@ class Subject:
         sets: Of all images; `None` where the model was made elsewhere.
         attempts: What was tried, in that order; none where the model was made elsewhere.
         chosen: Index of the attempt that made `quantized`.
-        twin: The float FlatBuffer that was quantised, where it may be another than the float
-            model's; `None` where that is not known.
+        base: The float graph that was quantised, where it may be another than the float model's;
+            `None` where that is not known.
         files: Other files made beside the model, a line each.
     """
 
@@ -49,7 +50,7 @@ class Subject:
     sets: ImageSets | None = None
     attempts: tuple[Attempt, ...] = ()
     chosen: int = 0
-    twin: bytes | None = None
+    base: Graph | None = None
     files: tuple[str, ...] = ()
 
     @property
@@ -70,7 +71,7 @@ def subject_of(done: Conversion, budget: Budget, *, files: tuple[str, ...] = ())
         sets=done.images.sets,
         attempts=done.attempts,
         chosen=done.chosen,
-        twin=done.twin,
+        base=done.base,
         files=files,
     )
 

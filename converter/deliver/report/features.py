@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calibration.observe import TappedModel
-from converter import flatbuffer as fb
 from converter.deliver.report.contents import LayerFeatures
-from converter.inspect_graph import read_tables
+from converter.graph.reading import read
 from edge.capture.images import load_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -117,19 +116,13 @@ def _layer(
 
 def _filters(file: ModelFile) -> Iterator[_Filter]:
     """Yield the convolutions whose weights are constants of float32."""
-    tables = read_tables(file.flatbuffer, Path(file.path))
-    model = fb.unpack(file.flatbuffer)
-    tensors = model.subgraphs[0].tensors
-    for op in tables.ops:
-        if op.kind not in CHANNEL_AXES:
-            continue
+    graph = read(file.flatbuffer, file.path)
+    for op in graph.ops:
         # A transposed convolution reads its output shape first: its weights stand second too.
-        index = op.inputs[1]
-        row, data = tables.tensors[index], model.buffers[tensors[index].buffer].data
-        if row.dtype != "FLOAT32" or len(row.shape) != KERNEL_AXES or data is None:
+        weights = graph.value(op.inputs[1]) if op.kind in CHANNEL_AXES else None
+        if weights is None or weights.dtype != np.float32 or weights.ndim != KERNEL_AXES:
             continue
-        weights = np.frombuffer(bytes(data), np.float32).reshape(row.shape)
         kernels = np.moveaxis(weights, CHANNEL_AXES[op.kind], 0)
         if op.kind == "DEPTHWISE_CONV_2D":
             kernels = np.moveaxis(kernels, 1, -1)  # (C, h, w, 1)
-        yield _Filter(tables.tensors[op.outputs[0]].name, op.kind, kernels)
+        yield _Filter(op.output, op.kind, kernels)

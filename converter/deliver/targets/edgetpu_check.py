@@ -21,11 +21,11 @@ from converter.deliver.targets.edgetpu_ops import (
     READABLE_VERSIONS,
     SUPPORTED,
 )
-from converter.deliver.targets.graph_ops import read_graph
+from converter.graph.reading import read
 from edge.terminal.table import render
 
 if TYPE_CHECKING:
-    from converter.deliver.targets.graph_ops import Op, OpGraph
+    from converter.graph.values import Graph, Op
     from edge.model.model_file import ModelFile
 
 MIB = 2**20
@@ -81,35 +81,37 @@ def check(file: ModelFile) -> Check:
     Raises:
         ModelError: The model is damaged.
     """
-    graph = read_graph(file)
-    reached: set[int] = set(graph.inputs)
+    graph = read(file.flatbuffer, file.path)
+    reached: set[str] = set(graph.inputs)
     verdicts: list[Verdict] = []
-    parameters: set[int] = set()
+    parameters: dict[str, int] = {}
     for number, op in enumerate(graph.ops):
         reason = _own_reason(op, graph)
         if not reason and not reached.issuperset(graph.computed_inputs(op)):
             reason = AFTER
         if not reason:
             reached.update(op.outputs)
-            parameters.update(index for index in op.inputs if graph.is_constant(index))
+            parameters |= {
+                name: value.nbytes for name in op.inputs if (value := graph.value(name)) is not None
+            }
         doubt = "" if reason else _doubt(op)
         place = CPU if reason else DOUBT if doubt else TPU
         verdicts.append(Verdict(number, op.kind, op.version, place, reason or doubt))
     return Check(
         verdicts=tuple(verdicts),
         unreadable=tuple(_unreadable(graph)),
-        parameter_bytes=sum(len(graph.tensors[index].data) for index in parameters),
+        parameter_bytes=sum(parameters.values()),
     )
 
 
-def _own_reason(op: Op, graph: OpGraph) -> str:
+def _own_reason(op: Op, graph: Graph) -> str:
     """Return why an op would not be mapped whatever comes before it."""
     if op.kind not in SUPPORTED:
         advice = ADVICE.get(op.kind)
         return f"not supported; {advice}" if advice else "not supported"
     dtypes = _foreign_dtypes(op, graph)
     if dtypes:
-        return f"works on {', '.join(dtypes).lower()}; the Edge TPU takes int8 and uint8"
+        return f"works on {', '.join(dtypes)}; the Edge TPU takes int8 and uint8"
     return SUPPORTED[op.kind].limit(op, graph) or limits.innermost_axes(op, graph)
 
 
@@ -124,14 +126,14 @@ def _doubt(op: Op) -> str:
     return SUPPORTED[op.kind].doubt
 
 
-def _foreign_dtypes(op: Op, graph: OpGraph) -> list[str]:
-    computed = [graph.tensors[index].dtype for index in (*graph.computed_inputs(op), *op.outputs)]
-    stored = [graph.tensors[index].dtype for index in op.inputs if graph.is_constant(index)]
+def _foreign_dtypes(op: Op, graph: Graph) -> list[str]:
+    computed = [graph.tensors[name].dtype for name in (*graph.computed_inputs(op), *op.outputs)]
+    stored = [graph.tensors[name].dtype for name in op.inputs if graph.is_constant(name)]
     found = {dtype for dtype in computed if dtype not in DTYPES}
     return sorted(found | {dtype for dtype in stored if dtype not in CONSTANT_DTYPES})
 
 
-def _unreadable(graph: OpGraph) -> list[str]:
+def _unreadable(graph: Graph) -> list[str]:
     found = Counter((op.kind, op.version) for op in graph.ops)
     return [
         f"{kind} of version {version}, {count} times; it reads up to {READABLE_VERSIONS[kind]}"

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter import export
-from converter.deliver.targets.graph_ops import inline_weights, read_graph
+from converter.graph.reading import read
+from converter.graph.writing import write
 from edge.errors import ModelError
 from edge.model.model_file import ModelFile
 
 if TYPE_CHECKING:
-    from converter.deliver.targets.graph_ops import OpGraph
+    from converter.graph.values import Graph
 
 PROGRAM = "edgetpu_compiler"
 TIMEOUT_S = 600  # its own limit is 180 s for each attempt
@@ -81,7 +82,7 @@ def compile_model(file: ModelFile, compiler: Path, *, timeout_s: float = TIMEOUT
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
         folder = Path(name)
         source = folder / "model.tflite"
-        source.write_bytes(inline_weights(file.flatbuffer))
+        source.write_bytes(write(read(file.flatbuffer, file.path)))
         said = _run([str(compiler), "-s", "-o", name, str(source)], file.path, timeout_s=timeout_s)
         made = folder / "model_edgetpu.tflite"
         if not made.is_file():
@@ -141,13 +142,11 @@ def _counts(said: str) -> tuple[int | None, int | None]:
 
 def _sealed(file: ModelFile, flatbuffer: bytes, *, version: str) -> ModelFile:
     before = file.own_manifest().provenance
-    provenance = before.model_copy(
-        update={
-            "changes": f"{before.changes}; compiled for the Edge TPU",
-            "tools": dict(sorted((before.tools | {PROGRAM: version}).items())),
-        }
+    provenance = before.replace(
+        changes=f"{before.changes}; compiled for the Edge TPU",
+        tools=dict(sorted((before.tools | {PROGRAM: version}).items())),
     )
-    manifest = file.own_manifest().model_copy(update={"provenance": provenance})
+    manifest = file.own_manifest().replace(provenance=provenance)
     return export.sealed(
         ModelFile.of(file.path, flatbuffer, manifest, anchors=file.description.anchors), manifest
     )
@@ -157,7 +156,10 @@ def _check_made(file: ModelFile, flatbuffer: bytes) -> None:
     made = ModelFile.of(
         Path("compiled model"), flatbuffer, file.own_manifest(), anchors=file.description.anchors
     )
-    expected, found = _ends(read_graph(file)), _ends(read_graph(made))
+    expected, found = (
+        _ends(read(file.flatbuffer, file.path)),
+        _ends(read(made.flatbuffer, made.path)),
+    )
     if found != expected:
         raise ModelError(
             f"{file.path}: expected {PROGRAM} to keep the inputs and outputs {expected}, "
@@ -165,6 +167,6 @@ def _check_made(file: ModelFile, flatbuffer: bytes) -> None:
         )
 
 
-def _ends(graph: OpGraph) -> list[tuple[str, tuple[int, ...], str]]:
-    ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
+def _ends(graph: Graph) -> list[tuple[str, tuple[int, ...], str]]:
+    ends = [graph.tensors[name] for name in (*graph.inputs, *graph.outputs)]
     return [(tensor.name, tensor.shape, tensor.dtype) for tensor in ends]

@@ -21,12 +21,12 @@ from converter.deliver.targets import edgetpu_limits as limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from converter.deliver.targets.graph_ops import Op, OpGraph
+    from converter.graph.values import Graph, Op
 
 COMPILER_VERSION = 16
-DTYPES = ("INT8", "UINT8")
+DTYPES = ("int8", "uint8")
 # Biases, shapes, axes and paddings beside the data.
-CONSTANT_DTYPES = (*DTYPES, "INT32")
+CONSTANT_DTYPES = (*DTYPES, "int32")
 ON_CHIP_BYTES = 8 * 2**20  # about: the compiler keeps some for itself
 # Newest versions that the compiler reads; with a newer one it refuses the whole file.
 READABLE_VERSIONS = {"CONV_2D": 5, "TRANSPOSE_CONV": 3, "QUANTIZE": 2, "EXP": 1}
@@ -71,7 +71,7 @@ class Support:
         doubt: What the table leaves open; empty where nothing.
     """
 
-    limit: Callable[[Op, OpGraph], str] = limits.plain
+    limit: Callable[[Op, Graph], str] = limits.plain
     doubt: str = ""
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from converter.deliver.targets.onnx_writer import NCHW_AXES
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
-    from converter.deliver.targets.graph_ops import Op
-    from converter.deliver.targets.onnx_writer import OnnxWriter
+    from collections.abc import Sequence
 
-SAME = schema.Padding.SAME
+    from converter.deliver.targets.onnx_writer import OnnxWriter
+    from converter.graph.values import Op
 
 
 def conv(writer: OnnxWriter, op: Op, output: str) -> None:
@@ -33,21 +32,18 @@ def depthwise_conv(writer: OnnxWriter, op: Op, output: str) -> None:
 
 
 def _convolve(writer: OnnxWriter, op: Op, output: str, *, weights: str, groups: int) -> None:
-    options = op.options
     kernel = _kernel(writer, op)
-    dilations = (options.dilationHFactor or 1, options.dilationWFactor or 1)
-    strides = (options.strideH, options.strideW)
-    reach = [(side - 1) * step + 1 for side, step in zip(kernel, dilations, strict=True)]
+    reach = [(side - 1) * step + 1 for side, step in zip(kernel, op.dilations, strict=True)]
     inputs = [writer.rounded(op.inputs[0]), weights, *_bias(writer, op, 2)]
     writer.node(
         "Conv",
         inputs,
         output,
         kernel_shape=kernel,
-        strides=strides,
-        dilations=dilations,
+        strides=op.strides,
+        dilations=op.dilations,
         group=groups,
-        pads=_pads(writer, op, reach=reach, strides=strides),
+        pads=_pads(writer, op, reach=reach),
     )
 
 
@@ -62,14 +58,14 @@ def _bias(writer: OnnxWriter, op: Op, position: int) -> list[str]:
     return [writer.constant(writer.inner(op, "bias"), writer.value(op.inputs[position]))]
 
 
-def _pads(writer: OnnxWriter, op: Op, *, reach: Any, strides: tuple[int, int]) -> list[int]:  # noqa: ANN401
+def _pads(writer: OnnxWriter, op: Op, *, reach: Sequence[int]) -> list[int]:
     """Return what stands before and behind height and width: y0, x0, y1, x1."""
-    if op.options.padding != SAME:
+    if op.options["padding"] != "SAME":
         return [0, 0, 0, 0]
     sides = writer.shape(op.inputs[0])[1:3]
     totals = [
         max((-(-side // stride) - 1) * stride + length - side, 0)
-        for side, stride, length in zip(sides, strides, reach, strict=True)
+        for side, stride, length in zip(sides, op.strides, reach, strict=True)
     ]
     return _halved(totals)
 
@@ -80,12 +76,11 @@ def _halved(totals: list[int]) -> list[int]:
 
 def transpose_conv(writer: OnnxWriter, op: Op, output: str) -> None:
     """Write TRANSPOSE_CONV; weights O H W I become I O H W."""
-    options, kernel = op.options, _kernel(writer, op)
-    strides = (options.strideH, options.strideW)
-    sides, made = writer.shape(op.inputs[2])[1:3], writer.shape(op.outputs[0])[1:3]
+    kernel = _kernel(writer, op)
+    sides, made = writer.shape(op.inputs[2])[1:3], writer.shape(op.output)[1:3]
     excess = [
         (side - 1) * stride + length - wanted
-        for side, stride, length, wanted in zip(sides, strides, kernel, made, strict=True)
+        for side, stride, length, wanted in zip(sides, op.strides, kernel, made, strict=True)
     ]
     values = writer.value(op.inputs[1]).transpose(3, 0, 1, 2)
     weights = writer.weights(writer.inner(op, "weights"), values, axis=1)
@@ -94,7 +89,7 @@ def transpose_conv(writer: OnnxWriter, op: Op, output: str) -> None:
         [writer.rounded(op.inputs[2]), weights, *_bias(writer, op, 3)],
         output,
         kernel_shape=kernel,
-        strides=strides,
+        strides=op.strides,
         pads=_halved([max(total, 0) for total in excess]),
         output_padding=[max(-total, 0) for total in excess],
     )
@@ -112,9 +107,9 @@ def fully_connected(writer: OnnxWriter, op: Op, output: str) -> None:
         source = writer.node("Transpose", [source], writer.inner(op, "nhwc"), perm=(0, 2, 3, 1))
     writer.node("Reshape", [source, rows], flat)
     writer.node("Gemm", [flat, weights, *_bias(writer, op, 2)], product, transB=1)
-    shape = writer.shape(op.outputs[0])
-    if writer.is_image(op.outputs[0]):
-        raise ModelError(f"{writer.graph.path}: FULLY_CONNECTED to an image has no ONNX form here")
+    shape = writer.shape(op.output)
+    if writer.is_image(op.output):
+        raise ModelError(f"{writer.path}: FULLY_CONNECTED to an image has no ONNX form here")
     target = writer.constant(writer.inner(op, "shape"), np.array(shape, np.int64))
     writer.node("Reshape", [product, target], output)
 
@@ -130,19 +125,17 @@ def average_pool(writer: OnnxWriter, op: Op, output: str) -> None:
 
 
 def _pool(writer: OnnxWriter, op: Op, *, kind: str, output: str) -> None:
-    options = op.options
-    kernel = (options.filterHeight, options.filterWidth)
-    strides = (options.strideH, options.strideW)
-    pads = _pads(writer, op, reach=kernel, strides=strides)
+    kernel = (op.options["filterHeight"], op.options["filterWidth"])
+    pads = _pads(writer, op, reach=kernel)
     source = writer.nchw(op.inputs[0])
-    writer.node(kind, [source], output, kernel_shape=kernel, strides=strides, pads=pads)
+    writer.node(kind, [source], output, kernel_shape=kernel, strides=op.strides, pads=pads)
 
 
 def mean(writer: OnnxWriter, op: Op) -> None:
     """Write MEAN."""
     rank = len(writer.shape(op.inputs[0]))
     axes = sorted(int(axis) % rank for axis in writer.value(op.inputs[1]).ravel())
-    keep = bool(op.options.keepDims)
+    keep = bool(op.options.get("keepDims"))
     if writer.is_image(op.inputs[0]) and keep:
         there, source, layout = (
             [NCHW_AXES[axis] for axis in axes],
@@ -151,7 +144,7 @@ def mean(writer: OnnxWriter, op: Op) -> None:
         )
     else:
         there, source, layout = axes, writer.plain(op.inputs[0]), "plain"
-    output = writer.output(op.outputs[0], layout)
+    output = writer.output(op.output, layout)
     writer.node("ReduceMean", [source], output, axes=sorted(there), keepdims=int(keep))
 
 
@@ -161,7 +154,7 @@ def pad(writer: OnnxWriter, op: Op) -> None:
     if writer.is_image(op.inputs[0]):
         paddings = paddings[[0, 3, 1, 2]]
     amounts = writer.constant(writer.inner(op, "paddings"), paddings.T.ravel())
-    writer.node("Pad", [writer.nchw(op.inputs[0]), amounts], writer.output(op.outputs[0], "nchw"))
+    writer.node("Pad", [writer.nchw(op.inputs[0]), amounts], writer.output(op.output, "nchw"))
 
 
 def resize_bilinear(writer: OnnxWriter, op: Op) -> None:
@@ -171,23 +164,23 @@ def resize_bilinear(writer: OnnxWriter, op: Op) -> None:
 
 def resize_nearest(writer: OnnxWriter, op: Op) -> None:
     """Write RESIZE_NEAREST_NEIGHBOR: rounds where corners align or pixels have centres."""
-    is_plain = not (op.options.alignCorners or op.options.halfPixelCenters)
+    is_plain = not (op.options.get("alignCorners") or op.options.get("halfPixelCenters"))
     _resize(writer, op, mode="nearest", nearest_mode="floor" if is_plain else "round_prefer_ceil")
 
 
 def _resize(writer: OnnxWriter, op: Op, *, mode: str, nearest_mode: str) -> None:
-    batch, height, width, depth = writer.shape(op.outputs[0])
+    batch, height, width, depth = writer.shape(op.output)
     coordinates = "asymmetric"
-    if op.options.alignCorners:
+    if op.options.get("alignCorners"):
         coordinates = "align_corners"
-    elif op.options.halfPixelCenters:
+    elif op.options.get("halfPixelCenters"):
         coordinates = "half_pixel"
     shape = np.array([batch, depth, height, width], np.int64)
     sizes = writer.constant(writer.inner(op, "sizes"), shape)
     writer.node(
         "Resize",
         [writer.nchw(op.inputs[0]), "", "", sizes],
-        writer.output(op.outputs[0], "nchw"),
+        writer.output(op.output, "nchw"),
         mode=mode,
         nearest_mode=nearest_mode,
         coordinate_transformation_mode=coordinates,
@@ -205,5 +198,5 @@ def space_to_depth(writer: OnnxWriter, op: Op) -> None:
 
 
 def _blocks(writer: OnnxWriter, op: Op, kind: str) -> None:
-    output = writer.output(op.outputs[0], "nchw")
-    writer.node(kind, [writer.nchw(op.inputs[0])], output, blocksize=op.options.blockSize)
+    output = writer.output(op.output, "nchw")
+    writer.node(kind, [writer.nchw(op.inputs[0])], output, blocksize=op.options["blockSize"])

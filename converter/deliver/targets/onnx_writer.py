@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.deliver.targets.graph_ops import ABSENT
-from edge.errors import DependencyError
+from converter.graph.values import ABSENT
+from edge.errors import DependencyError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from calibration.ranges import Range
-    from converter.deliver.targets.graph_ops import Op, OpGraph
+    from converter.graph.values import Graph, Op
 
 OPSET = 17  # TensorRT 8.6, of JetPack 5.1 and 6, reads it
 IMAGE_AXES = 4
@@ -63,27 +64,27 @@ class OnnxWriter:
     Args:
         graph: The float model.
         ranges: Of its tensors by name, to round at convolutions; `None` for a float model.
+        path: For messages.
     """
 
-    def __init__(self, graph: OpGraph, ranges: dict[str, Range] | None) -> None:
+    def __init__(self, graph: Graph, ranges: dict[str, Range] | None, path: Path) -> None:
         self.graph = graph
+        self.path = path
         self._onnx = onnx_module()
         self._ranges = ranges
-        self._names = _unique_names(graph)
-        self._forms: dict[tuple[int, str], str] = {}
+        # Of each tensor, the name of each layout that it has.
+        self._forms = {(name, "plain"): name for name in graph.inputs}
         self._rounded: dict[str, str] = {}
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
-        for index in graph.inputs:
-            self._forms[index, "plain"] = self._names[index]
 
-    def shape(self, index: int) -> tuple[int, ...]:
+    def shape(self, tensor: str) -> tuple[int, ...]:
         """Return a tensor's shape as the `.tflite` has it."""
-        return self.graph.tensors[index].shape
+        return self.graph.shape(tensor)
 
-    def is_image(self, index: int) -> bool:
+    def is_image(self, tensor: str) -> bool:
         """Return whether a tensor has four axes, and so two forms."""
-        return len(self.shape(index)) == IMAGE_AXES
+        return len(self.shape(tensor)) == IMAGE_AXES
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:  # noqa: ANN401
         """Add a node and return the name of its output."""
@@ -97,42 +98,45 @@ class OnnxWriter:
         self._constants[name] = self._onnx.numpy_helper.from_array(stored, name)
         return name
 
-    def plain(self, index: int) -> str:
+    def plain(self, tensor: str) -> str:
         """Return the name of a tensor in the `.tflite`'s own layout."""
-        return self._form(index, "plain", other="nchw", order=TO_NHWC)
+        return self._form(tensor, "plain", other="nchw", order=TO_NHWC)
 
-    def nchw(self, index: int) -> str:
+    def nchw(self, tensor: str) -> str:
         """Return the name of a tensor of four axes as N C H W; of another as it is."""
-        if not self.is_image(index):
-            return self.plain(index)
-        return self._form(index, "nchw", other="plain", order=TO_NCHW)
+        if not self.is_image(tensor):
+            return self.plain(tensor)
+        return self._form(tensor, "nchw", other="plain", order=TO_NCHW)
 
-    def output(self, index: int, layout: str) -> str:
+    def output(self, tensor: str, layout: str) -> str:
         """Return the name under which an op shall write a tensor in a layout."""
-        form = layout if self.is_image(index) else "plain"
-        name = self._names[index] if form == "plain" else f"{self._names[index]}/nchw"
-        self._forms[index, form] = name
+        form = layout if self.is_image(tensor) else "plain"
+        name = tensor if form == "plain" else f"{tensor}/nchw"
+        self._forms[tensor, form] = name
         return name
 
     def inner(self, op: Op, what: str) -> str:
         """Return a name for a value inside an op."""
-        return f"{self._names[op.outputs[0]]}/{what}"
+        return f"{op.output}/{what}"
 
-    def value(self, index: int) -> NDArray[Any]:
+    def value(self, tensor: str) -> NDArray[Any]:
         """Return the values of a constant tensor."""
-        return self.graph.tensors[index].value
+        found = self.graph.value(tensor)
+        if found is None:
+            raise ModelError(f"{self.path}: expected {tensor!r} to be stored, found it computed")
+        return found
 
     def has(self, op: Op, position: int) -> bool:
         """Return whether an op has an optional input."""
         return len(op.inputs) > position and op.inputs[position] != ABSENT
 
-    def rounded(self, index: int) -> str:
+    def rounded(self, tensor: str) -> str:
         """Return the N C H W name of a tensor behind rounding to int8, once for all its readers."""
-        name = self.nchw(index)
+        name = self.nchw(tensor)
         if self._ranges is None:
             return name
         if name not in self._rounded:
-            scale = symmetric_scale(self._ranges[self.graph.tensors[index].name])
+            scale = symmetric_scale(self._ranges[tensor])
             self._rounded[name] = self._pair(name, np.float32(scale), np.int8(0))
         return self._rounded[name]
 
@@ -153,32 +157,32 @@ class OnnxWriter:
         quantized = self.node("QuantizeLinear", (name, *steps), f"{name}/q", **attributes)
         return self.node("DequantizeLinear", (quantized, *steps), f"{name}/dq", **attributes)
 
-    def _form(self, index: int, wanted: str, *, other: str, order: tuple[int, ...]) -> str:
-        found = self._forms.get((index, wanted))
+    def _form(self, tensor: str, wanted: str, *, other: str, order: tuple[int, ...]) -> str:
+        found = self._forms.get((tensor, wanted))
         if found:
             return found
-        if self.graph.is_constant(index):
-            return self._constant_form(index, wanted)
-        source = self._forms[index, other]
-        return self.node("Transpose", [source], self.output(index, wanted), perm=order)
+        if self.graph.is_constant(tensor):
+            return self._constant_form(tensor, wanted)
+        source = self._forms[tensor, other]
+        return self.node("Transpose", [source], self.output(tensor, wanted), perm=order)
 
-    def _constant_form(self, index: int, wanted: str) -> str:
-        value = self.value(index)
+    def _constant_form(self, tensor: str, wanted: str) -> str:
+        value = self.value(tensor)
         if wanted == "nchw":
             value = value.transpose(TO_NCHW)
-        return self.constant(self.output(index, wanted), value)
+        return self.constant(self.output(tensor, wanted), value)
 
     def model(self) -> Any:  # noqa: ANN401
         """Return the `ModelProto` of what was added; its outputs bear the `.tflite`'s names."""
-        outputs = [self.plain(index) for index in self.graph.outputs]
+        outputs = [self.plain(tensor) for tensor in self.graph.outputs]
         helper, float32 = self._onnx.helper, self._onnx.TensorProto.FLOAT
         graph = helper.make_graph(
             self._nodes,
             "edge-vision",
-            [self._end(index, self._names[index], float32) for index in self.graph.inputs],
+            [self._end(tensor, tensor, float32) for tensor in self.graph.inputs],
             [
-                self._end(index, name, float32)
-                for index, name in zip(self.graph.outputs, outputs, strict=True)
+                self._end(tensor, name, float32)
+                for tensor, name in zip(self.graph.outputs, outputs, strict=True)
             ],
             list(self._constants.values()),
         )
@@ -188,19 +192,5 @@ class OnnxWriter:
             graph, opset_imports=opsets, ir_version=8, producer_name="edge-vision"
         )
 
-    def _end(self, index: int, name: str, dtype: int) -> Any:  # noqa: ANN401
-        return self._onnx.helper.make_tensor_value_info(name, dtype, self.shape(index))
-
-
-def _unique_names(graph: OpGraph) -> list[str]:
-    """Return a name for each tensor; inputs and outputs keep theirs, and no two are the same."""
-    names = [tensor.name for tensor in graph.tensors]
-    ends = (*graph.inputs, *graph.outputs)
-    taken = {names[index] for index in ends}
-    for index in range(len(names)):
-        if index in ends:
-            continue
-        if names[index] in taken:
-            names[index] = f"{names[index]}#{index}"
-        taken.add(names[index])
-    return names
+    def _end(self, tensor: str, name: str, dtype: int) -> Any:  # noqa: ANN401
+        return self._onnx.helper.make_tensor_value_info(name, dtype, self.shape(tensor))

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter import export
-from converter.deliver.targets.graph_ops import read_graph
 from converter.deliver.targets.onnx_ops import to_onnx
+from converter.graph.reading import read
 from converter.judge.bill import HeadRow
 from converter.quantize.quantization import refuse_quantized
 from edge.capture.images import load_image
@@ -91,15 +91,15 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
         DependencyError: `onnx` is not installed.
     """
     refuse_quantized(file)
-    model = to_onnx(read_graph(file), ranges)
+    model = to_onnx(read(file.flatbuffer, file.path), ranges, path=file.path)
     return with_manifest(model, _manifest(file, images), file.description.anchors)
 
 
 def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] | None) -> bytes:  # noqa: ANN401
     """Return the bytes of a `ModelProto` with a manifest, its digest that of the model without."""
     digest = digest_of(model.SerializeToString(deterministic=True))
-    sealed = manifest.model_copy(update={"digest": digest})
-    text = json.dumps(sealed.model_dump(mode="json"), ensure_ascii=False)
+    sealed = manifest.replace(digest=digest)
+    text = json.dumps(sealed.plain(), ensure_ascii=False)
     described = type(model)()
     described.CopyFrom(model)
     described.metadata_props.add(key=MANIFEST_MEMBER, value=text)
@@ -112,19 +112,17 @@ def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] |
 def _manifest(file: ModelFile, images: ImageSet) -> Manifest:
     before = file.own_manifest().provenance
     tools = before.tools | versions((*export.QUANTIZE_TOOLS, "onnx"))
-    provenance = before.model_copy(
-        update={
-            "recipe": RECIPE,
-            "seed": images.seed,
-            "tools": dict(sorted(tools.items())),
-            "changes": f"{before.changes}; written as ONNX with rounding to int8 for TensorRT",
-        }
+    provenance = before.replace(
+        recipe=RECIPE,
+        seed=images.seed,
+        tools=dict(sorted(tools.items())),
+        changes=f"{before.changes}; written as ONNX with rounding to int8 for TensorRT",
     )
     calibration = Calibration(
         digest=images.digest, images=len(images.paths), seed=images.seed, method=CALIBRATOR
     )
     update = {"provenance": provenance, "calibration": calibration, "accuracy": ()}
-    return file.own_manifest().model_copy(update=update)
+    return file.own_manifest().replace(**update)
 
 
 def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> OnnxBill:
@@ -134,7 +132,7 @@ def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> OnnxBill:
         ModelError: The graph without rounding computes something else than the float model.
         DependencyError: `onnxruntime` is not installed.
     """
-    plain = to_onnx(read_graph(file)).SerializeToString()
+    plain = to_onnx(read(file.flatbuffer, file.path), path=file.path).SerializeToString()
     runs = [_Session(file, model) for model in (plain, data)]
     reference = load_model(file)
     inputs = [_input(reference, path) for path in paths[:VERIFIED_IMAGES]]

@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.observe import TappedModel
-from converter import flatbuffer as fb
+from converter.graph.edits import with_values
 from converter.quantize.repairs.patches import covariance_shape, patches
-from converter.quantize.repairs.weights import INT8_MAX, convolutions, set_convolution_inplace
+from converter.quantize.repairs.weights import INT8_MAX, convolutions
 from edge.capture.images import load_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
+    from calibration.observe import TappedModel
+    from converter.graph.values import Graph
     from converter.quantize.repairs.weights import Convolution
-    from edge.model.description import InputTransform
     from edge.terminal.progress import Progress
 
     Covariances = dict[str, NDArray[np.float64]]
@@ -50,20 +50,25 @@ TINY = 1e-12
 
 
 def observe_covariances(
-    flatbuffer: bytes,
+    graph: Graph,
+    model: TappedModel,
     images: ImageSet,
-    transform: InputTransform,
     *,
     progress: Progress | None = None,
 ) -> Covariances:
     """Return the covariance of what each convolution multiplies with its weights, by its output.
 
+    Args:
+        graph: A float model.
+        model: The same, to run.
+        images: The first `IMAGES` are run.
+        progress: Called with (images run, images to run).
+
     Returns:
         Name to `(d, d)`, d the weights of an output channel, row by row of the kernel, or depthwise
         `(C, h * w, h * w)` for the C input channels.
     """
-    model = TappedModel(flatbuffer, transform)
-    layers = [layer for layer in convolutions(fb.unpack(flatbuffer)) if _is_affordable(layer)]
+    layers = [layer for layer in convolutions(graph) if _is_affordable(layer)]
     sums: dict[str, _Moments] = {}
     random = np.random.default_rng(images.seed)
     paths = images.paths[:IMAGES]
@@ -82,23 +87,22 @@ def observe_covariances(
 
 
 def round_weights(
-    flatbuffer: bytes, covariances: Covariances, *, skip: frozenset[str] = frozenset()
-) -> bytes:
-    """Return the float model with its weights on the int8 levels that a quantiser will find again.
+    graph: Graph, covariances: Covariances, *, skip: frozenset[str] = frozenset()
+) -> Graph:
+    """Return the float graph with its weights on the int8 levels that a quantiser will find again.
 
     Each channel keeps its greatest weight, and so its scale.
 
     Args:
-        flatbuffer: The float model.
+        graph: The float model.
         covariances: From `observe_covariances`; a convolution without one stays as it is.
         skip: Output tensors of the ops whose weights will not be quantised.
     """
-    model = fb.unpack(flatbuffer)
-    for layer in convolutions(model):
-        if layer.name not in covariances or layer.name in skip:
-            continue
-        set_convolution_inplace(model, layer, weights=_rounded(layer, covariances[layer.name]))
-    return fb.pack(model)
+    values: dict[str, NDArray[np.float32]] = {}
+    for layer in convolutions(graph):
+        if layer.name in covariances and layer.name not in skip:
+            values |= layer.values(weights=_rounded(layer, covariances[layer.name]))
+    return with_values(graph, values)
 
 
 def round_rows(

@@ -16,19 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from converter import flatbuffer as fb
-from converter.quantize.repairs.weights import (
-    SHARED_AXES,
-    convolutions,
-    rounding_error,
-    set_convolution_inplace,
-)
+from converter.graph.edits import with_values
+from converter.quantize.repairs.weights import convolutions, rounding_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from converter.graph.values import Graph
     from converter.quantize.repairs.weights import Convolution
 
     Means = dict[str, NDArray[np.float64]]
@@ -58,32 +54,32 @@ class ChannelMeans:
 
 
 def correct_biases(
-    flatbuffer: bytes,
+    graph: Graph,
     means: Means,
     *,
-    rounded: bytes | None = None,
+    rounded: Graph | None = None,
     skip: frozenset[str] = frozenset(),
-) -> bytes:
-    """Return the float model whose biases make up for the int8 rounding of its weights.
+) -> Graph:
+    """Return the float graph whose biases make up for the int8 rounding of its weights.
 
     Only to be quantised with int8 weights per channel: as a float model it is off by the shift.
 
     Args:
-        flatbuffer: The float model.
+        graph: The float model.
         means: Of the input of each convolution, by tensor name.
         rounded: The same model, its weights rounded already in a way of their own: it is what gets
             the biases. Without it weights go to the nearest of their levels.
         skip: Output tensors of the ops whose weights will not be rounded.
     """
-    model = fb.unpack(rounded or flatbuffer)
-    pairs = zip(convolutions(fb.unpack(flatbuffer)), convolutions(model), strict=True)
-    for before, after in pairs:
+    target = rounded or graph
+    values: dict[str, NDArray[np.float32]] = {}
+    for before, after in zip(convolutions(graph), convolutions(target), strict=True):
         if before.name in skip:
             continue
-        nearest = after.weights + rounding_error(after.weights, SHARED_AXES[after.kind])
+        nearest = after.weights + rounding_error(after.weights, after.shared_axes)
         shift = mean_shift(before, nearest - before.weights, means[before.source])
-        set_convolution_inplace(model, after, bias=before.bias - shift)
-    return fb.pack(model)
+        values |= after.values(bias=before.bias - shift)
+    return with_values(target, values)
 
 
 def mean_shift(

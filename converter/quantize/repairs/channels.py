@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
     from numpy.typing import NDArray
 
-Builtin = schema.BuiltinOperator
-Activation = schema.ActivationFunctionType
+    from converter.graph.values import Graph, Op
+
 # f(a x) = a f(x) for a > 0: a factor passes them.
-HOMOGENEOUS = (Activation.NONE, Activation.RELU)
+HOMOGENEOUS = ("NONE", "RELU")
 # Ops that hand each channel on by itself, and through which a factor passes.
 CHANNELWISE = (
-    Builtin.RELU, Builtin.LEAKY_RELU, Builtin.MAX_POOL_2D, Builtin.AVERAGE_POOL_2D,
-    Builtin.RESIZE_BILINEAR, Builtin.RESIZE_NEAREST_NEIGHBOR, Builtin.PAD, Builtin.MIRROR_PAD,
+    "RELU", "LEAKY_RELU", "MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR", "PAD", "MIRROR_PAD",
 )  # fmt: skip
-SUMS = (Builtin.ADD, Builtin.SUB)
-ABSORBING = (Builtin.CONV_2D, Builtin.DEPTHWISE_CONV_2D)
+SUMS = ("ADD", "SUB")
+ABSORBING = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 class Channels:
@@ -33,78 +35,66 @@ class Channels:
     own ends, hold it as it is.
 
     Args:
-        model: A float `ModelT`.
-        absorbers: Ops, by `id`, whose weights may be written; others hold their ends.
+        graph: A float model.
+        absorbers: Ops whose weights may be written; others hold their ends.
 
     Attributes:
-        sets: Tensor index to `(C,)` int64, the number of each channel's set.
+        sets: Tensor name to `(C,)` int64, the number of each channel's set.
         held: Sets that must keep the factor 1.
     """
 
-    def __init__(self, model: Any, absorbers: set[int]) -> None:  # noqa: ANN401
-        self._graph = model.subgraphs[0]
+    def __init__(self, graph: Graph, absorbers: AbstractSet[Op]) -> None:
+        self._graph = graph
         self._absorbers = absorbers
-        computed = {int(index) for op in self._graph.operators for index in op.outputs}
-        self._computed = computed | {int(index) for index in self._graph.inputs}
-        self._start: dict[int, int] = {}
+        self._computed = dict.fromkeys((*graph.inputs, *graph.producers))
+        self._start: dict[str, int] = {}
         self._parent: list[int] = []
         held: set[int] = set()
-        for index in (*self._graph.inputs, *self._graph.outputs):
-            held.update(self._channels(int(index)))
-        for op in self._graph.operators:
-            kind = model.operatorCodes[op.opcodeIndex].builtinCode
-            held.update(self._tie(op, kind))
+        for name in (*graph.inputs, *graph.outputs):
+            held.update(self._channels(name))
+        for op in graph.ops:
+            held.update(self._tie(op))
         self.sets = {
-            index: np.array([self._find(row) for row in self._channels(index)], np.int64)
-            for index in sorted(self._computed)
+            name: np.array([self._find(row) for row in self._channels(name)], np.int64)
+            for name in self._computed
         }
         self.held = {self._find(row) for row in held}
 
-    def _tie(self, op: Any, kind: int) -> list[int]:  # noqa: ANN401
+    def _tie(self, op: Op) -> list[int]:
         """Unite what an op ties, and return the channels that it holds."""
-        options = op.builtinOptions
-        passes = getattr(options, "fusedActivationFunction", Activation.NONE) in HOMOGENEOUS
-        inputs = [int(index) for index in op.inputs if int(index) in self._computed]
-        output = int(op.outputs[0])
-        ends = [row for index in (*inputs, output) for row in self._channels(index)]
-        if kind in ABSORBING and id(op) in self._absorbers and len(inputs) == 1:
-            return [] if passes else list(self._channels(output))
-        if (
-            kind in CHANNELWISE
-            and passes
-            and self._shape(inputs[0])[-1:] == self._shape(output)[-1:]
-        ):
-            self._unite(inputs[0], output)
+        passes = op.activation in HOMOGENEOUS
+        inputs = [name for name in op.inputs if name in self._computed]
+        shape, shapes = self._graph.shape(op.output), [self._graph.shape(name) for name in inputs]
+        if op.kind in ABSORBING and op in self._absorbers and len(inputs) == 1:
+            return [] if passes else list(self._channels(op.output))
+        if op.kind in CHANNELWISE and passes and shapes and shapes[0][-1:] == shape[-1:]:
+            self._unite(inputs[0], op.output)
             return []
-        same = all(self._shape(index) == self._shape(output) for index in inputs)
-        if kind in SUMS and passes and same and len(inputs) == 2:  # noqa: PLR2004 - both computed
-            for index in inputs:
-                self._unite(index, output)
+        both = len(inputs) == 2  # noqa: PLR2004 - of a sum, both computed
+        if op.kind in SUMS and passes and both and all(found == shape for found in shapes):
+            for name in inputs:
+                self._unite(name, op.output)
             return []
-        if kind == Builtin.CONCATENATION and passes and self._is_of_channels(op, inputs):
-            parts = [row for index in inputs for row in self._channels(index)]
-            self._unite_rows(parts, list(self._channels(output)))
+        if op.kind == "CONCATENATION" and passes and self._is_of_channels(op, inputs):
+            parts = [row for name in inputs for row in self._channels(name)]
+            self._unite_rows(parts, list(self._channels(op.output)))
             return []
-        return ends
+        return [row for name in (*inputs, op.output) for row in self._channels(name)]
 
-    def _is_of_channels(self, op: Any, inputs: list[int]) -> bool:  # noqa: ANN401
-        rank = len(self._shape(int(op.outputs[0])))
-        return len(inputs) == len(op.inputs) and op.builtinOptions.axis in (-1, rank - 1)
+    def _is_of_channels(self, op: Op, inputs: list[str]) -> bool:
+        last = len(self._graph.shape(op.output)) - 1
+        return len(inputs) == len(op.inputs) and op.options.get("axis") in (-1, last)
 
-    def _shape(self, index: int) -> tuple[int, ...]:
-        shape = self._graph.tensors[index].shape
-        return () if shape is None else tuple(int(side) for side in shape)
-
-    def _channels(self, index: int) -> range:
-        shape = self._shape(index)
+    def _channels(self, name: str) -> range:
+        shape = self._graph.shape(name)
         if not shape:
             return range(0)
-        if index not in self._start:
-            self._start[index] = len(self._parent)
+        if name not in self._start:
+            self._start[name] = len(self._parent)
             self._parent.extend(range(len(self._parent), len(self._parent) + shape[-1]))
-        return range(self._start[index], self._start[index] + shape[-1])
+        return range(self._start[name], self._start[name] + shape[-1])
 
-    def _unite(self, first: int, second: int) -> None:
+    def _unite(self, first: str, second: str) -> None:
         self._unite_rows(list(self._channels(first)), list(self._channels(second)))
 
     def _unite_rows(self, first: list[int], second: list[int]) -> None:
@@ -119,15 +109,15 @@ class Channels:
         return row
 
 
-def peaks_by_set(channels: Channels, peaks: dict[int, NDArray[np.float64]]) -> dict[int, float]:
+def peaks_by_set(channels: Channels, peaks: Mapping[str, NDArray[np.float64]]) -> dict[int, float]:
     """Return the greatest absolute value of each set, of those that any of its tensors has.
 
     Args:
         channels: The sets.
-        peaks: Tensor index to `(C,)`.
+        peaks: Tensor name to `(C,)`.
     """
     found: dict[int, float] = {}
-    for index, values in peaks.items():
-        for number, value in zip(channels.sets[index].tolist(), values.tolist(), strict=True):
+    for name, values in peaks.items():
+        for number, value in zip(channels.sets[name].tolist(), values.tolist(), strict=True):
             found[number] = max(found.get(number, 0.0), value)
     return found

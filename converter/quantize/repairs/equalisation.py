@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.observe import TappedModel
-from converter import flatbuffer as fb
+from converter.graph.edits import with_values
 from converter.quantize.repairs.channels import Channels, peaks_by_set
-from converter.quantize.repairs.weights import convolutions, set_convolution_inplace
+from converter.quantize.repairs.weights import convolutions
 from edge.capture.images import load_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
-    from edge.model.description import InputTransform
+    from calibration.observe import TappedModel
+    from converter.graph.values import Graph
     from edge.terminal.progress import Progress
 
     Peaks = dict[str, NDArray[np.float64]]
@@ -47,14 +47,9 @@ MAX_FACTOR = 1000.0
 
 
 def observe_peaks(
-    flatbuffer: bytes,
-    images: ImageSet,
-    transform: InputTransform,
-    *,
-    progress: Progress | None = None,
+    model: TappedModel, images: ImageSet, *, progress: Progress | None = None
 ) -> Peaks:
     """Return the greatest absolute value of each channel (last axis) of each computed tensor."""
-    model = TappedModel(flatbuffer, transform)
     peaks: Peaks = {}
     for done, path in enumerate(images.paths, start=1):
         for name, values in model.run(load_image(path)):
@@ -68,24 +63,21 @@ def observe_peaks(
     return peaks
 
 
-def equalise(flatbuffer: bytes, peaks: Peaks) -> bytes:
+def equalise(graph: Graph, peaks: Peaks) -> Graph:
     """Return the same function as another float model, whose channels are more alike.
 
     Args:
-        flatbuffer: The float model.
+        graph: The float model.
         peaks: Greatest absolute value of each channel, by tensor name.
     """
-    model = fb.unpack(flatbuffer)
-    layers = list(convolutions(model))
-    tensors = model.subgraphs[0].tensors
-    channels = Channels(model, {id(layer.op) for layer in layers})
-    names = {index: tensors[index].name.decode() for index in channels.sets}
-    known = {index: peaks[name] for index, name in names.items() if name in peaks}
-    factors = _factors(channels, known)
+    layers = list(convolutions(graph))
+    channels = Channels(graph, {layer.op for layer in layers})
+    factors = _factors(channels, {name: peaks[name] for name in channels.sets if name in peaks})
+    values: dict[str, NDArray[np.float32]] = {}
     for layer in layers:
         before, after = (
-            np.array([factors.get(number, 1.0) for number in channels.sets[int(index)].tolist()])
-            for index in (layer.op.inputs[0], layer.op.outputs[0])
+            np.array([factors.get(number, 1.0) for number in channels.sets[name].tolist()])
+            for name in (layer.source, layer.name)
         )
         if (before == 1).all() and (after == 1).all():
             continue
@@ -95,19 +87,19 @@ def equalise(flatbuffer: bytes, peaks: Peaks) -> bytes:
             parts = before.reshape(-1, layer.weights.shape[3])  # (groups, I)
             gain = np.repeat(parts, len(after) // len(parts), axis=0)[:, None, None, :]
             gain = gain / after[:, None, None, None]  # (O, 1, 1, I)
-        set_convolution_inplace(model, layer, weights=layer.weights * gain, bias=layer.bias / after)
-    return fb.pack(model)
+        values |= layer.values(weights=layer.weights * gain, bias=layer.bias / after)
+    return with_values(graph, values)
 
 
-def _factors(channels: Channels, peaks: dict[int, NDArray[np.float64]]) -> dict[int, float]:
+def _factors(channels: Channels, peaks: Peaks) -> dict[int, float]:
     """Return what each free set's values are divided by; 1 is left out.
 
     Sets that meet in one tensor are weighed against its widest; the widest of them keeps 1.
     """
     ranges = peaks_by_set(channels, peaks)
     widest: dict[int, float] = {}
-    for index in peaks:
-        numbers = [number for number in channels.sets[index].tolist() if number in ranges]
+    for name in peaks:
+        numbers = [number for number in channels.sets[name].tolist() if number in ranges]
         top = max((ranges[number] for number in numbers), default=0.0)
         for number in numbers:
             widest[number] = max(widest.get(number, 0.0), top)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,16 +46,12 @@ def patches(
 
     Source: TensorFlow, "Convolution" (padding SAME: of an odd number of rows, one more below).
     """
-    options = layer.op.builtinOptions
-    is_same = options.padding == schema.Padding.SAME
-    _, height, width, _ = layer.weights.shape
-    vertical = _Axis(height, options.strideH, options.dilationHFactor).reads(
-        image.shape[0], is_same=is_same
-    )
-    horizontal = _Axis(width, options.strideW, options.dilationWFactor).reads(
-        image.shape[1], is_same=is_same
-    )
-    axes = (vertical, horizontal)
+    is_same = layer.op.options["padding"] == "SAME"
+    kernels = zip(layer.weights.shape[1:3], layer.op.strides, layer.op.dilations, strict=True)
+    axes = [
+        _Axis(*kernel).reads(side, is_same=is_same)
+        for kernel, side in zip(kernels, image.shape[:2], strict=True)
+    ]
     rows, columns = (reads for _, reads in axes)  # (oh, h), (ow, w)
     padded = np.pad(image, (*(margin for margin, _ in axes), (0, 0)))
     total = len(rows) * len(columns)

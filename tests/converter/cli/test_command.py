@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from converter.cli.command import main
-from converter.inspect_graph import read_tables
+from converter.graph.reading import read
 from edge.model import model_file
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
@@ -79,7 +79,7 @@ def test_the_shipped_model_is_int8_throughout_and_small_enough():
     spec = load_model(file).spec
 
     assert path.stat().st_size <= 6 * 10**6
-    assert not read_tables(file.flatbuffer, path).float_ops()
+    assert not read(file.flatbuffer, path).float_ops()
     assert spec.input.dtype == np.int8
     assert {role: spec.outputs[role].dtype for role in spec.outputs} == {
         "boxes": np.int8, "scores": np.int8,

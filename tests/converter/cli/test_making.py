@@ -11,7 +11,7 @@ from reference import bright_net
 from converter import export
 from converter.cli.command import main
 from converter.cli.making import add_quantization, recipe_of
-from converter.inspect_graph import read_tables
+from converter.graph.reading import read
 from converter.quantize.recipe import load_recipe
 from edge.errors import ConfigError
 from edge.model import model_file
@@ -104,9 +104,7 @@ def test_quantize_keeps_what_it_is_told_to_and_says_so(float_model, images, tmp_
     file = model_file.read(output)
     assert status == DONE
     assert f"edge-convert: {output}: float32 inside: CONV_2D x1" in said
-    assert [op.kind for op in read_tables(file.flatbuffer, output).float_ops()].count(
-        "CONV_2D"
-    ) == 1
+    assert [op.kind for op in read(file.flatbuffer, output).float_ops()].count("CONV_2D") == 1
     assert file.manifest.provenance.recipe == "int8_mixed"
     assert "repairs" not in file.manifest.provenance.changes
 

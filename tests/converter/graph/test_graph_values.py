@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from float_tflite_models import RELU6, SAME, FloatModel
+from float_tflite_models import FloatModel
 
 from converter.graph import edits
 from converter.graph.reading import read
 from converter.graph.values import Op, Tensor
 from converter.graph.writing import options_table, write
 from edge.errors import ModelError
+from edge.model import model_file
+from edge.model.default import default_model_path
 
 PATH = Path("model.tflite")
 
@@ -23,8 +27,8 @@ def flatbuffer():
     model = FloatModel()
     model.then(
         "CONV_2D", (model.last, model.weights(8, 3, 3, 4), model.weights(8)), (1, 9, 8, 8),
-        "Conv2DOptions", padding=SAME, strideW=1, strideH=1, dilationWFactor=1, dilationHFactor=1,
-        fusedActivationFunction=RELU6,
+        padding="SAME", strideW=1, strideH=1, dilationWFactor=1, dilationHFactor=1,
+        fusedActivationFunction="RELU6",
     )  # fmt: skip
     model.then("LOGISTIC", (model.last,), (1, 9, 8, 8))
     return model.packed([model.first], [model.last])
@@ -154,3 +158,70 @@ def test_a_kinds_options_have_the_schemas_table(kind, table):
 def test_damage_is_named(flatbuffer):
     with pytest.raises(ModelError, match=r"model\.tflite"):
         read(flatbuffer[: len(flatbuffer) // 2], PATH)
+
+
+def test_weights_that_stand_behind_the_tables_are_found_by_their_place_and_written_inside():
+    shipped = model_file.read(default_model_path())
+
+    graph = read(shipped.flatbuffer, PATH)
+    kernel = graph.tensors[graph.ops[0].inputs[1]]
+    written = write(graph)
+
+    assert kernel.value.shape == kernel.shape
+    np.testing.assert_array_equal(read(written, PATH).value(kernel.name), kernel.value)
+    raw = schema.Model.GetRootAs(written, 0)
+    buffers = [raw.Buffers(number) for number in range(raw.BuffersLength())]
+    assert not any(buffer.Offset() for buffer in buffers)
+    with pytest.raises(ModelError, match="damaged"):
+        read(shipped.flatbuffer[:-1000], PATH)
+
+
+def test_weights_are_aligned_as_the_schema_asks(flatbuffer):
+    written = write(read(flatbuffer, PATH))
+
+    base = np.frombuffer(written, np.uint8).__array_interface__["data"][0]
+    raw = schema.Model.GetRootAs(written, 0)
+    for number in range(1, raw.BuffersLength()):
+        data = raw.Buffers(number).DataAsNumpy()
+        assert (data.__array_interface__["data"][0] - base) % 16 == 0
+
+
+def rewritten(flatbuffer, change):
+    """Return a model after a change to the schema's own tree of it."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer, 0))
+    change(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_op_codes_of_old_writers_are_spelt_as_new_ones(flatbuffer):
+    def age(model):
+        for code in model.operatorCodes:
+            code.builtinCode = 0
+
+    graph = read(rewritten(flatbuffer, age), PATH)
+
+    assert [op.kind for op in graph.ops] == ["CONV_2D", "LOGISTIC"]
+    assert write(graph) == write(read(flatbuffer, PATH))
+
+
+def test_names_that_two_tensors_bear_are_told_apart_and_the_ends_keep_theirs(flatbuffer):
+    def confuse(model):
+        for tensor in model.subgraphs[0].tensors:
+            tensor.name = b"same"
+
+    graph = read(rewritten(flatbuffer, confuse), PATH)
+
+    assert len(graph.tensors) == 5
+    assert graph.inputs == ("same",)
+
+
+def test_ends_bear_the_names_of_the_signature_where_they_are_asked_for(flatbuffer):
+    def rename(model):
+        model.signatureDefs[0].outputs[0].name = "scores"
+
+    found = rewritten(write(read(flatbuffer, PATH)), rename)
+
+    assert read(found, PATH, is_signed=True).outputs == ("scores",)
+    assert read(found, PATH).outputs != ("scores",)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tflite_files import grid
+from float_tflite_models import FloatModel
+from tflite_files import detector
 
 from converter.choice import Choice, InputChoice, Origin
 from converter.importers.ssd_graph import DECODE
-from converter.importers.tflite_file import POSTPROCESS
 from converter.importing import ask
 from edge.errors import ConfigError
 from edge.model.default import default_model_path
@@ -32,6 +32,12 @@ num=1
 """
 
 
+def segmenter():
+    model = FloatModel((1, 8, 8, 3))
+    model.then("TANH", (model.last,), (1, 8, 8, 3))
+    return model.flatbuffer()
+
+
 def asked(path, *, family=None, labels=None, **choice):
     return ask(path, family=family, origin=Origin(labels=labels), choice=Choice(**choice))
 
@@ -46,7 +52,8 @@ def written(path, data):
     [
         ("model.json", f'{{"name": "{DECODE}/x"}}', "ssd"),
         ("graph.pb", DECODE, "ssd"),
-        ("model.tflite", grid() + POSTPROCESS.encode(), "ssd"),
+        ("model.tflite", detector(decoded=True), "ssd"),
+        ("map.tflite", segmenter(), "unet"),
         ("net.cfg", CFG.format(filters=85, classes=80), "yolo"),
     ],
 )
@@ -62,7 +69,7 @@ def test_a_saved_model_of_the_object_detection_api_is_an_ssd(tmp_path):
 
 @pytest.mark.parametrize("name", ["m.h5", "m.json", "m.pb", "m.tflite"])
 def test_a_family_that_nobody_says_is_asked_for_and_never_guessed(tmp_path, name):
-    path = written(tmp_path / name, grid() if name.endswith("tflite") else b"{}")
+    path = written(tmp_path / name, detector(decoded=False) if name.endswith("tflite") else b"{}")
 
     with pytest.raises(ConfigError, match=r"--family ssd .*--family yolo .*--family unet"):
         asked(path)
@@ -101,7 +108,7 @@ def test_labels_that_a_cfg_cannot_have_are_asked_before_the_weights_are_read(tmp
     ],
 )
 def test_an_option_that_a_file_has_no_use_for_is_refused(tmp_path, name, choice, option):
-    data = {"m.tflite": grid(), "m.h5": b"\x89HDF", "net.cfg": "[net]"}[name]
+    data = {"m.tflite": segmenter(), "m.h5": b"\x89HDF", "net.cfg": "[net]"}[name]
 
     with pytest.raises(ConfigError, match=f"has no use for {option}; leave it out"):
         asked(written(tmp_path / name, data), family="yolo", **choice)

@@ -45,7 +45,7 @@ def test_normalisation_is_folded_with_darknets_epsilon_under_the_root(tmp_path):
     stored = np.arange(24).reshape(2, 3, 2, 2)
     for row, column, channel, number in np.ndindex(2, 2, 3, 2):
         expected = stored[number, channel, row, column] * factors[number]
-        assert filters.kernel[row, column, channel, number] == pytest.approx(expected, rel=1e-6)
+        assert filters.kernel[number, channel, row, column] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(

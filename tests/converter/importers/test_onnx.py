@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ import onnx
 import pytest
 from reference import onnx_models
 
-from converter.importers import onnx_file
-from converter.importers.onnx import import_onnx, read_cut
-from converter.importers.onnx_heads import find_segmentation, find_yolo
-from edge.errors import ConfigError, EdgeError, ModelError
+from converter.choice import Choice
+from converter.importers.onnx import import_onnx, read_graph, told_family
+from converter.importers.onnx_ops import refuse_unread
+from edge.errors import EdgeError, ModelError
 from edge.model.backends.litert import open_interpreter
 
 pytestmark = pytest.mark.converter
@@ -29,9 +30,9 @@ def saved(proto, tmp_path, name="model.onnx"):
     return path
 
 
-def heads_found(proto, tmp_path, *, find=find_yolo):
+def imported(proto, tmp_path, *, family=None, choice=None):
     path = saved(proto, tmp_path)
-    return find(onnx_file.read(path), path)
+    return import_onnx(path, family=family, choice=choice or Choice())
 
 
 def imported_heads(draft, image):
@@ -51,33 +52,50 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def drafts(tmp_path_factory):
-    """Return each model's import, made on first use: TensorFlow takes some seconds for each."""
+    """Return each model's import, made on first use."""
     folder = tmp_path_factory.mktemp("onnx")
 
     @functools.cache
     def draft_of(name):
         make, family = MODELS[name]
-        return import_onnx(saved(make(), folder, f"{name}.onnx"), family=family)
+        return import_onnx(saved(make(), folder, f"{name}.onnx"), family=family, choice=Choice())
 
     return draft_of
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_imported_heads_are_those_of_the_original(name, drafts, tmp_path):
-    draft = drafts(name)
-    make, family = MODELS[name]
-    proto = make()
-    find = find_yolo if family == "yolo" else find_segmentation
-    fetches = heads_found(proto, tmp_path, find=find).fetches
+def test_the_manifest_says_that_onnxruntime_gives_the_same_heads(name, drafts):
+    clause = drafts(name).changes.rpartition("; ")[2]
+
+    assert clause.startswith("import checked against onnxruntime ")
+    assert float(clause.rpartition(" of each")[0].rpartition(" ")[2]) <= MAX_ERROR
+
+
+def test_the_heads_are_those_of_the_original(drafts):
+    proto = onnx_models.unet()
     image = np.random.default_rng(5).random((1, 3, 64, 64), np.float32)
 
-    heads = imported_heads(draft, image)
-    expected = onnx_models.run_values(proto, fetches.values(), image)
+    (found,) = imported_heads(drafts("unet"), image).values()
+    (expected,) = onnx_models.run_values(proto, [proto.graph.node[-1].input[0]], image)
 
-    assert heads.keys() == fetches.keys()
-    for role, original in zip(fetches, expected, strict=True):
-        assert np.ptp(original) > 0
-        assert np.abs(heads[role] - original).max() <= MAX_ERROR * np.ptp(original)
+    assert np.abs(found - expected).max() <= MAX_ERROR * np.ptp(expected)
+
+
+def test_a_model_that_is_read_wrongly_is_refused(monkeypatch, tmp_path):
+    from converter.importers import onnx_pointwise  # noqa: PLC0415
+
+    monkeypatch.setitem(onnx_pointwise.UNARY, "Relu", "ABS")
+
+    with pytest.raises(ModelError, match="'classes' off by"):
+        imported(onnx_models.unet(), tmp_path, family="unet")
+
+
+def test_without_onnxruntime_the_manifest_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", {}.get)
+
+    changes = imported(onnx_models.unet(), tmp_path, family="unet").changes
+
+    assert "import not checked, as onnxruntime is not installed" in changes
 
 
 def test_a_distribution_head_knows_its_bins_strides_and_labels(drafts):
@@ -90,24 +108,19 @@ def test_a_distribution_head_knows_its_bins_strides_and_labels(drafts):
     assert draft.transform.resize == "letterbox"
 
 
-def test_anchors_are_found_in_the_constants_of_the_decode(tmp_path):
-    head = heads_found(onnx_models.yolov5(), tmp_path).head
+def test_anchors_are_found_in_the_decode_and_each_part_of_a_grid_is_an_output(drafts):
+    draft = drafts("yolov5")
 
-    assert (head.sides, head.grids[0].scale_xy) == ("square", 2.0)
-    assert [grid.anchors_px for grid in head.grids] == list(onnx_models.ANCHORS_PX.values())
+    assert (draft.head.sides, draft.head.grids[0].scale_xy) == ("square", 2.0)
+    assert [grid.anchors_px for grid in draft.head.grids] == list(onnx_models.ANCHORS_PX.values())
+    assert list(draft.outputs)[:3] == ["boxes0", "objectness0", "scores0"]
 
 
-def test_the_branches_of_yolox_are_told_apart_by_their_place_with_one_class_too(tmp_path):
-    proto = onnx_models.yolox(classes=1)
-    found = heads_found(proto, tmp_path)
-    joined = next(node for node in proto.graph.node if node.op_type == "Concat")
-    sigmoids = {node.output[0]: node.input[0] for node in proto.graph.node
-                if node.op_type == "Sigmoid"}  # fmt: skip
+def test_the_branches_of_yolox_are_told_apart_with_one_class_too(drafts):
+    draft = drafts("yolox")
 
-    assert found.head.boxes == "center_exp"
-    assert [found.fetches[f"{part}0"] for part in ("boxes", "objectness", "scores")] == [
-        sigmoids.get(name, name) for name in joined.input
-    ]
+    assert draft.head.boxes == "center_exp"
+    assert set(draft.outputs) >= {"boxes0", "objectness0", "scores0"}
 
 
 @pytest.mark.parametrize(
@@ -115,11 +128,27 @@ def test_the_branches_of_yolox_are_told_apart_by_their_place_with_one_class_too(
     [(1, "Sigmoid", "sigmoid"), (4, "Softmax", "softmax"), (4, "ArgMax", "softmax")],
 )
 def test_a_segmenter_is_cut_before_its_last_activation(classes, last, activation, tmp_path):
-    proto = onnx_models.unet(classes=classes, last=last)
-    found = heads_found(proto, tmp_path, find=find_segmentation)
+    draft = imported(onnx_models.unet(classes=classes, last=last), tmp_path)
 
-    assert found.head.activation == activation
-    assert found.fetches["classes"] == proto.graph.node[-1].input[0]
+    assert draft.head.activation == activation
+    assert list(draft.outputs) == ["classes"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_structure_tells_the_family(name, tmp_path):
+    make, family = MODELS[name]
+
+    assert told_family(saved(make(), tmp_path)) == family
+
+
+def test_an_unknown_operation_behind_the_heads_does_no_harm(tmp_path):
+    proto = onnx_models.yolov8()
+    (output,) = proto.graph.output
+    chosen = onnx.helper.make_node("Hardmax", [output.name], ["chosen"])
+    proto.graph.node.append(chosen)
+    output.name = "chosen"
+
+    assert imported(proto, tmp_path, family="yolo").head.bins == 16
 
 
 def test_a_file_without_metadata_says_nothing_of_preprocessing_or_labels(drafts):
@@ -127,6 +156,15 @@ def test_a_file_without_metadata_says_nothing_of_preprocessing_or_labels(drafts)
 
     assert draft.transform is None
     assert draft.labels is None
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_other_images_than_the_runtime_makes_are_refused_with_their_channels(channels, tmp_path):
+    proto = onnx_models.unet()
+    proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value = channels
+
+    with pytest.raises(ModelError, match=f"channels, found {channels}"):
+        imported(proto, tmp_path, family="unet")
 
 
 def without_weights(proto):
@@ -169,25 +207,23 @@ def with_unknown_op(proto):
     ids=["external weights", "custom op", "quantised", "free size", "unknown op"],
 )
 def test_what_cannot_be_imported_is_named(change, sentence, tmp_path):
-    path = saved(change(onnx_models.unet()), tmp_path)
-
     with pytest.raises(ModelError, match=sentence):
-        import_onnx(path, family="unet")
+        imported(change(onnx_models.unet()), tmp_path, family="unet")
 
 
 def test_a_detector_given_for_a_segmenter_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="expected an output"):
-        import_onnx(saved(onnx_models.yolov8(), tmp_path), family="unet")
+    with pytest.raises(ModelError, match="expected class scores"):
+        imported(onnx_models.yolov8(), tmp_path, family="unet")
 
 
 def test_a_segmenter_given_for_a_detector_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="expected anchors"):
-        import_onnx(saved(onnx_models.unet(), tmp_path), family="yolo")
+    with pytest.raises(ModelError, match="expected the decode of YOLO"):
+        imported(onnx_models.unet(), tmp_path, family="yolo")
 
 
-def test_a_family_without_an_importer_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="--family yolo or unet"):
-        import_onnx(saved(onnx_models.yolox(), tmp_path), family="ssd")
+def test_a_yolo_given_for_an_ssd_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="expected raw boxes"):
+        imported(onnx_models.yolox(), tmp_path, family="ssd")
 
 
 def damaged(data, number):
@@ -208,7 +244,7 @@ def test_damaged_files_give_a_graph_or_one_sentence(make, tmp_path):
     for number in range(FUZZED):
         path.write_bytes(damaged(data, number))
         try:
-            read_cut(path, family="yolo")
+            refuse_unread(read_graph(path)[1])
         except EdgeError as error:
             refused.append(str(error))
     assert len(refused) > FUZZED / 2

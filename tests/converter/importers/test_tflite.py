@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from functools import partial
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 from damaged_files import faults
+from float_tflite_models import FloatModel
 from tflite_files import ANCHORS, SIDE, Builder, detector, grid
 
-from converter import flatbuffer as fb
 from converter.choice import Choice
+from converter.graph.reading import read
 from converter.importers.tflite import find_draft, import_tflite
-from converter.inspect_graph import read_tables
 from edge.errors import ConfigError, ModelError
 from edge.model.backends.litert import open_interpreter
 
@@ -51,7 +51,7 @@ def test_a_detector_is_cut_before_its_postprocess_and_gives_anchors_and_scales(t
     np.testing.assert_allclose(draft.anchors[-1], np.arange(44, 48) / 47, rtol=1e-6)
     np.testing.assert_array_equal(found["boxes"], image.reshape(1, ANCHORS, 4))
     np.testing.assert_array_equal(found["scores"], image.reshape(1, ANCHORS, 4))
-    assert read_tables(draft.flatbuffer, path).op_counts() == {"RESHAPE": 2}
+    assert [op.kind for op in read(draft.flatbuffer, path).ops] == ["RESHAPE"] * 2
 
 
 def test_labels_that_the_metadata_packs_behind_the_model_are_read(tmp_path):
@@ -62,14 +62,25 @@ def test_labels_that_the_metadata_packs_behind_the_model_are_read(tmp_path):
     assert import_tflite(path, family="ssd", choice=Choice()).labels == ("cat", "dog", "owl")
 
 
-def test_op_codes_of_old_writers_are_spelt_as_new_ones(tmp_path):
-    model = fb.unpack(detector(decoded=True))
-    model.operatorCodes[0].builtinCode = 0
-    path = written(tmp_path, fb.pack(model))
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "metadata.json",
+            json.dumps({"stride": 32, "half": False, "names": {"0": "cat", "1": "dog"}}),
+        ),
+        ("temp_meta.txt", str({"stride": 32, "names": {0: "cat", 1: "dog"}})),
+    ],
+)
+def test_what_ultralytics_packs_behind_a_model_is_read(tmp_path, name, text):
+    path = written(tmp_path, detector(decoded=True))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, text)
 
-    made = fb.unpack(import_tflite(path, family="ssd", choice=Choice()).flatbuffer)
+    draft = import_tflite(path, family="ssd", choice=Choice())
 
-    assert made.operatorCodes[0].builtinCode == schema.BuiltinOperator.RESHAPE
+    assert draft.labels == ("cat", "dog")
+    assert (draft.transform.std, draft.transform.resize) == ((255,) * 3, "letterbox")
 
 
 def test_a_detector_of_another_family_is_named(tmp_path):
@@ -87,15 +98,33 @@ def test_raw_outputs_that_are_no_heads_of_one_are_listed(tmp_path):
         import_tflite(path, family="ssd", choice=Choice())
     with pytest.raises(ConfigError, match="--box-scales"):
         import_tflite(path, family="ssd", choice=Choice(anchors=str(tmp_path / "anchors.npy")))
-    with pytest.raises(ModelError, match="without its box decoding"):
+    with pytest.raises(ModelError, match="expected a YOLO head"):
         import_tflite(path, family="yolo", choice=Choice(anchors="1,1"))
 
 
-def test_a_model_without_an_image_is_refused(tmp_path):
-    path = written(tmp_path, grid(channels=4))
+@pytest.mark.parametrize(
+    ("channels", "words"),
+    [(5, r"one input \(1, height, width, 3\) float32"), (4, "of which no source gives the last")],
+)
+def test_an_image_that_no_source_gives_is_refused(tmp_path, channels, words):
+    path = written(tmp_path, grid(channels=channels))
 
-    with pytest.raises(ModelError, match=r"one input \(1, height, width, 3\) float32"):
+    with pytest.raises(ModelError, match=words):
         import_tflite(path, family="unet", choice=Choice())
+
+
+def test_a_grey_image_has_one_channel(tmp_path):
+    model = FloatModel((1, 8, 8, 1))
+    model.then("TANH", (model.last,), (1, 8, 8, 1))
+
+    draft = import_tflite(written(tmp_path, model.flatbuffer()), family=None, choice=Choice())
+
+    assert read(draft.flatbuffer, tmp_path).shape("input") == (1, 8, 8, 1)
+
+
+def test_a_model_that_computes_nothing_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="its own image"):
+        import_tflite(written(tmp_path, grid()), family="unet", choice=Choice())
 
 
 def test_a_custom_op_is_refused_by_name(tmp_path):
@@ -135,7 +164,7 @@ def test_a_real_segmenter_is_cut_before_its_sigmoid(assets, name):
     found = run(draft.flatbuffer, path, image)["classes"]
     assert (found.shape, draft.head.activation) == ((1, 256, 256, 1), "sigmoid")
     np.testing.assert_allclose(sigmoid(found).ravel(), expected.ravel(), atol=1e-5)
-    assert "DEQUANTIZE" not in read_tables(draft.flatbuffer, path).op_counts()
+    assert "DEQUANTIZE" not in [op.kind for op in read(draft.flatbuffer, path).ops]
 
 
 @pytest.mark.assets

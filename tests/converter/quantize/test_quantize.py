@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calibration.ranges import Range
-from converter.inspect_graph import GraphTables, OpRow, TensorRow
+from converter.graph.values import Graph, Op, Tensor
 from converter.quantize.islands import refuse_float, unwanted
 from converter.quantize.quantize import join_copies
 from converter.quantize.recipe import load_recipe
@@ -16,15 +16,18 @@ from converter.quantize.repairs.weights import rounding_error
 from edge.errors import ModelError
 
 
-def tables(*ops, count):
-    """Return tables of float tensors `t0`, `t1`, … joined by (kind, inputs, output)."""
-    rows = tuple(OpRow(kind, 1, inputs, (output,), ("FLOAT32",)) for kind, inputs, output in ops)
-    tensors = tuple(TensorRow(f"t{number}", (1, 4), "FLOAT32", 0, 0) for number in range(count))
-    return GraphTables(rows, tensors, (0,), (count - 1,))
+def chained(*ops, count):
+    """Return a graph of float tensors `t0`, `t1`, … joined by (kind, inputs, output)."""
+    made = tuple(
+        Op(kind, tuple(f"t{number}" for number in inputs), (f"t{output}",))
+        for kind, inputs, output in ops
+    )
+    tensors = {f"t{number}": Tensor(f"t{number}", (1, 4)) for number in range(count)}
+    return Graph(tensors, made, ("t0",), (f"t{count - 1}",))
 
 
 def test_the_inputs_of_a_concatenation_take_its_range_back_through_reshapes():
-    graph = tables(
+    graph = chained(
         ("CONV_2D", (0,), 1), ("CONV_2D", (0,), 2), ("RESHAPE", (1,), 3),
         ("CONCATENATION", (3, 2), 4), ("RESHAPE", (4,), 5), count=6,
     )  # fmt: skip
@@ -37,14 +40,14 @@ def test_the_inputs_of_a_concatenation_take_its_range_back_through_reshapes():
 
 
 def test_a_tensor_that_something_else_reads_keeps_its_own_range():
-    graph = tables(("CONV_2D", (0,), 1), ("RELU", (1,), 2), ("RESHAPE", (1,), 3), count=4)
+    graph = chained(("CONV_2D", (0,), 1), ("RELU", (1,), 2), ("RESHAPE", (1,), 3), count=4)
     ranges = {f"t{number}": Range(-number, number) for number in range(4)}
 
     assert join_copies(graph, ranges)["t1"] == Range(-1, 1)
 
 
 def test_a_float_op_is_refused_by_its_name_and_number():
-    graph = tables(("LEAKY_RELU", (0,), 1), ("LEAKY_RELU", (1,), 2), count=3)
+    graph = chained(("LEAKY_RELU", (0,), 1), ("LEAKY_RELU", (1,), 2), count=3)
 
     with pytest.raises(ModelError, match="float LEAKY_RELU x2"):
         refuse_float(unwanted(graph, load_recipe("int8")), Path("m.tflite"), quantizer="litert")

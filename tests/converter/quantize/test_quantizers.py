@@ -9,8 +9,9 @@ import pytest
 from reference import tiny_net
 
 from calibration.observe import TappedModel
-from converter import flatbuffer as fb
-from converter.inspect_graph import read_tables
+from converter.graph.edits import with_values
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.quantize.quantize import quantize
 from converter.quantize.recipe import Selection, load_recipe, with_kept, with_kept_ops
 from edge.errors import ConfigError, ModelError
@@ -45,26 +46,20 @@ def made(nets):
 
 def make_with(nets, kind, recipe):
     net, ranges = nets[kind]
-    return quantize(net, ranges if recipe.needs_ranges else {}, recipe, path=PATH)
+    return quantize(read(net, PATH), ranges if recipe.needs_ranges else {}, recipe, path=PATH)
 
 
 def graph_of(quantized):
-    tables = read_tables(quantized.flatbuffer, PATH)
-    tensors = {
-        tensor.name.decode(): tensor
-        for tensor in fb.unpack(quantized.flatbuffer).subgraphs[0].tensors
-    }
-    return tables, tensors
+    return read(quantized.flatbuffer, PATH)
 
 
 def ends_of(quantized):
-    tables = read_tables(quantized.flatbuffer, PATH)
-    ends = [tables.tensors[index] for index in (*tables.inputs, *tables.outputs)]
-    return [(tensor.name, tensor.dtype) for tensor in ends]
+    graph = graph_of(quantized)
+    return [(name, graph.tensors[name].dtype) for name in (*graph.inputs, *graph.outputs)]
 
 
 def float_kinds(quantized):
-    return {op.kind for op in read_tables(quantized.flatbuffer, PATH).float_ops()}
+    return {op.kind for op in graph_of(quantized).float_ops()}
 
 
 def invoke(flatbuffer):
@@ -99,32 +94,29 @@ INT8 = pytest.mark.parametrize(
 @INT8
 def test_int8_leaves_no_float_and_takes_our_ranges(kind, name, made, nets):
     quantized = made(kind, name)
-    tables, tensors = graph_of(quantized)
+    graph = graph_of(quantized)
 
-    assert not tables.float_ops()
+    assert not graph.float_ops()
     assert quantized.islands == {}
-    assert ends_of(quantized) == [("image", "INT8"), ("boxes", "INT8"), ("scores", "INT8")]
+    assert ends_of(quantized) == [("image", "int8"), ("boxes", "int8"), ("scores", "int8")]
     for tensor in OWN_SCALE:
         found = nets[kind][1][tensor].with_zero()
-        (scale,) = tensors[tensor].quantization.scale
+        (scale,) = graph.tensors[tensor].quantisation.scales
         assert scale == pytest.approx((found.max - found.min) / 255, rel=1e-6), tensor
     # The image of a pixel value is that value less 128: the board's table is a bare XOR.
-    assert tensors["image"].quantization.scale[0] == np.float32(1 / 255)
-    assert tensors["image"].quantization.zeroPoint[0] == -128
+    assert graph.tensors["image"].quantisation.scales[0] == np.float32(1 / 255)
+    assert graph.tensors["image"].quantisation.zero_points[0] == -128
 
 
 @INT8
 def test_int8_weights_have_a_symmetric_scale_for_each_channel(kind, name, made, nets):
-    graph = fb.unpack(made(kind, name).flatbuffer).subgraphs[0]
-    (boxes,) = [op for op in graph.operators if graph.tensors[op.outputs[0]].name == b"boxes"]
-    quantization = graph.tensors[boxes.inputs[1]].quantization
-    net = fb.unpack(nets[kind][0])
-    tensor = next(t for t in net.subgraphs[0].tensors if t.name == b"boxes/weights")
-    weights = np.frombuffer(bytes(net.buffers[tensor.buffer].data), np.float32)
+    graph = graph_of(made(kind, name))
+    found = graph.tensors[graph.producers["boxes"].inputs[1]].quantisation
+    weights = read(nets[kind][0], PATH).value("boxes/weights")
 
-    expected = np.abs(weights.reshape(tensor.shape)).max(axis=(1, 2, 3)) / 127
-    np.testing.assert_allclose(quantization.scale, expected, rtol=1e-6)
-    assert not np.any(quantization.zeroPoint)
+    expected = np.abs(weights).max(axis=(1, 2, 3)) / 127
+    np.testing.assert_allclose(found.scales, expected, rtol=1e-6)
+    assert not np.any(found.zero_points)
 
 
 def test_the_same_model_and_ranges_give_the_same_bytes(made, nets):
@@ -160,14 +152,14 @@ def test_auto_takes_the_quantiser_of_tensorflow_for_a_leaky_net_and_says_why(mad
 
 
 def test_a_quantiser_that_was_named_leaves_nothing_float_unsaid(nets):
-    recipe = load_recipe("int8").model_copy(update={"quantizer": "litert"})
+    recipe = load_recipe("int8").replace(quantizer="litert")
 
     with pytest.raises(ModelError, match=r"LEAKY_RELU x1; type: --recipe int8_tflite_converter"):
         make_with(nets, "LEAKY_RELU", recipe)
 
 
 def test_the_quantiser_of_tensorflow_writes_the_versions_that_other_readers_know(made):
-    versions = {op.kind: op.version for op in graph_of(made("LEAKY_RELU", "int8"))[0].ops}
+    versions = {op.kind: op.version for op in graph_of(made("LEAKY_RELU", "int8")).ops}
 
     assert versions["CONV_2D"] == 3
     assert versions["DEPTHWISE_CONV_2D"] == 3
@@ -189,7 +181,7 @@ def test_kept_layers_are_float_islands_and_nothing_else_is(kind, kept, islands, 
 
     assert quantized.islands == {"float32": islands}
     assert float_kinds(quantized) == {*islands, "QUANTIZE", "DEQUANTIZE"}
-    assert ends_of(quantized) == [("image", "INT8"), ("boxes", "INT8"), ("scores", "INT8")]
+    assert ends_of(quantized) == [("image", "int8"), ("boxes", "int8"), ("scores", "int8")]
     expected, found = invoke(nets[kind][0]), invoke(quantized.flatbuffer)
     for role, values in expected.items():
         assert np.abs(values - found[role]).max() < 0.05 * np.ptp(values), role
@@ -200,7 +192,7 @@ def test_kept_layers_may_be_int16_islands(nets):
     quantized = make_with(nets, "RELU", recipe)
 
     assert quantized.islands == {"int16": {"DEPTHWISE_CONV_2D": 1, "CONV_2D": 1}}
-    assert ends_of(quantized) == [("image", "INT8"), ("boxes", "INT8"), ("scores", "INT8")]
+    assert ends_of(quantized) == [("image", "int8"), ("boxes", "int8"), ("scores", "int8")]
     assert "int16 inside: DEPTHWISE_CONV_2D x1, CONV_2D x1" in quantized.describe(recipe)
 
 
@@ -224,47 +216,44 @@ def test_a_rule_that_fits_no_layer_is_refused(selection, nets):
 
 def test_float16_stores_half_the_bytes_and_computes_in_float(made):
     quantized = made("LEAKY_RELU", "float16")
-    tables, _ = graph_of(quantized)
+    graph = graph_of(quantized)
 
-    assert ends_of(quantized) == [("image", "FLOAT32"), ("boxes", "FLOAT32"), ("scores", "FLOAT32")]
-    rows = {row.name: row for row in tables.tensors}
+    assert ends_of(quantized) == [("image", "float32"), ("boxes", "float32"), ("scores", "float32")]
     for layer in ("stem", "deep", "wide", "boxes", "logits"):
-        assert rows[f"{layer}/weights"].dtype == "FLOAT16"
-    assert "LEAKY_RELU" in tables.op_counts()
-    assert not [row for row in tables.tensors if row.dtype == "INT8"]
+        assert graph.tensors[f"{layer}/weights"].dtype == "float16"
+    assert "LEAKY_RELU" in [op.kind for op in graph.ops]
+    assert not [tensor for tensor in graph.tensors.values() if tensor.dtype == "int8"]
 
 
 def test_dynamic_has_int8_weights_per_channel_between_float_activations(made):
     quantized = made("LEAKY_RELU", "dynamic")
-    tables, _ = graph_of(quantized)
+    graph = graph_of(quantized)
 
-    assert ends_of(quantized) == [("image", "FLOAT32"), ("boxes", "FLOAT32"), ("scores", "FLOAT32")]
-    rows = {row.name: row for row in tables.tensors}
+    assert ends_of(quantized) == [("image", "float32"), ("boxes", "float32"), ("scores", "float32")]
     for layer in ("stem", "deep", "boxes", "logits"):
-        assert rows[f"{layer}/weights"].dtype == "INT8"
-        assert rows[f"{layer}/weights"].scales == rows[layer].shape[-1]
+        weights = graph.tensors[f"{layer}/weights"]
+        assert weights.dtype == "int8"
+        assert len(weights.quantisation.scales) == graph.shape(layer)[-1]
 
 
 def test_int16x8_has_symmetric_int16_activations_and_says_what_it_is_for(made):
     quantized = made("RELU", "int16x8")
-    tables, tensors = graph_of(quantized)
+    graph = graph_of(quantized)
 
-    assert ends_of(quantized) == [("image", "INT16"), ("boxes", "INT16"), ("scores", "INT16")]
-    assert not tables.float_ops()
-    assert tensors["image"].quantization.scale[0] == pytest.approx(1 / 32767)
+    assert ends_of(quantized) == [("image", "int16"), ("boxes", "int16"), ("scores", "int16")]
+    assert not graph.float_ops()
+    assert graph.tensors["image"].quantisation.scales[0] == pytest.approx(1 / 32767)
     assert "analysis only: 50-100x slower" in quantized.describe(load_recipe("int16x8"))
 
 
 def test_int16x8_gives_equal_biases_a_scale_of_their_own(nets):
     # TensorFlow's own int16x8 shares one quantised bias among them, and is off by most of a logit.
-    model = fb.unpack(nets["RELU"][0])
-    for tensor in model.subgraphs[0].tensors:
-        if tensor.name in (b"boxes/bias", b"logits/bias"):
-            values = np.full(tensor.shape, -4, np.float32)
-            model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
-    net = fb.pack(model)
+    plain = read(nets["RELU"][0], PATH)
+    biases = ("boxes/bias", "logits/bias")
+    graph = with_values(plain, {name: np.full_like(plain.value(name), -4) for name in biases})
+    net = write(graph)
 
-    quantized = quantize(net, tiny_net.ranges(net), load_recipe("int16x8"), path=PATH)
+    quantized = quantize(graph, tiny_net.ranges(net), load_recipe("int16x8"), path=PATH)
 
     expected, found = invoke(net), invoke(quantized.flatbuffer)
     assert np.abs(expected["boxes"] - found["boxes"]).max() < 0.05
@@ -275,7 +264,7 @@ def test_a_model_without_all_its_ranges_is_refused(nets):
     short = {name: found for name, found in ranges.items() if name != "deep"}
 
     with pytest.raises(ModelError, match="found none for 'deep'"):
-        quantize(net, short, load_recipe("int8"), path=PATH)
+        quantize(read(net, PATH), short, load_recipe("int8"), path=PATH)
 
 
 def test_the_float_net_has_the_tensors_that_the_tests_name(nets):

@@ -11,6 +11,7 @@ from reference import bright_net
 
 from calibration.observe import TappedModel, pinned_input
 from calibration.ranges import Range
+from converter.graph.reading import read
 from converter.quantize.quantize import quantize
 from converter.quantize.recipe import load_recipe
 from edge.model.loaded import load_model
@@ -30,7 +31,8 @@ def test_the_runtime_detects_with_the_file_of_every_recipe(name):
             seen = Range(float(values.min()), float(values.max()))
             ranges[tensor] = ranges[tensor].merge(seen) if tensor in ranges else seen
 
-    made = quantize(reference.flatbuffer, ranges if recipe.needs_ranges else {}, recipe, path=PATH)
+    graph = read(reference.flatbuffer, PATH)
+    made = quantize(graph, ranges if recipe.needs_ranges else {}, recipe, path=PATH)
     found, wanted = (
         load_model(file).with_thresholds(score=0.5)(bright_net.image((1, 6), 0))
         for file in (replace(reference, flatbuffer=made.flatbuffer), reference)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import tiny_net
 
-from converter.inspect_graph import read_tables
+from converter.graph.reading import read
 from converter.quantize.recipe import load_recipe
 from converter.search.auto_repair import (
     CALIBRATORS,
@@ -26,8 +26,8 @@ SHARES = {"boxes": 0.4, "deep": 0.3, "logits": 0.2, "stem": 0.1}
 
 
 @pytest.fixture(scope="module")
-def tables():
-    return read_tables(tiny_net.build("RELU"), Path("net"))
+def graph():
+    return read(tiny_net.build("RELU"), Path("net"))
 
 
 def errors(**shares):
@@ -56,30 +56,30 @@ def test_other_calibrators_come_before_other_repairs():
 
 
 @pytest.mark.parametrize("name", ["float16", "dynamic", "int16x8"])
-def test_there_is_nothing_to_repair_without_int8_activations(name, tables):
+def test_there_is_nothing_to_repair_without_int8_activations(name, graph):
     recipe = load_recipe(name)
 
     assert list(free_repairs(recipe)) == []
-    assert kept_layers(recipe, tables, errors()) == []
+    assert kept_layers(recipe, graph, errors()) == []
 
 
-def test_the_worst_layer_is_kept_first_together_with_what_reads_it(tables):
-    what, recipe = kept_layers(load_recipe("int8"), tables, errors(deep=0.9))[0]
+def test_the_worst_layer_is_kept_first_together_with_what_reads_it(graph):
+    what, recipe = kept_layers(load_recipe("int8"), graph, errors(deep=0.9))[0]
 
     kept = {name.strip("^$") for name in recipe.keep_float.names}
     assert kept == {"deep", "near", "wide"}
     assert "3 layers float" in what
 
 
-def test_no_more_than_half_of_the_model_is_ever_kept(tables):
-    for _, recipe in kept_layers(load_recipe("int8"), tables, errors()):
-        assert len(recipe.keep_float.names) <= MAX_KEPT_RATIO * len(tables.ops)
+def test_no_more_than_half_of_the_model_is_ever_kept(graph):
+    for _, recipe in kept_layers(load_recipe("int8"), graph, errors()):
+        assert len(recipe.keep_float.names) <= MAX_KEPT_RATIO * len(graph.ops)
 
 
-def test_each_recipe_keeps_more_than_the_one_before(tables):
+def test_each_recipe_keeps_more_than_the_one_before(graph):
     kept = [
         set(recipe.keep_float.names)
-        for _, recipe in kept_layers(load_recipe("int8"), tables, errors())
+        for _, recipe in kept_layers(load_recipe("int8"), graph, errors())
     ]
 
     assert kept

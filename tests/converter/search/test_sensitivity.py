@@ -13,13 +13,17 @@ from reference import tiny_net
 
 from calibration.observe import TappedModel
 from calibration.ranges import Range
-from converter import flatbuffer as fb
+from converter.graph.edits import with_values
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.quantize.quantize import quantize
 from converter.quantize.recipe import load_recipe
-from converter.quantize.repairs.weights import convolutions, set_convolution_inplace
-from converter.search.fake_quantization import Levels, round_tensor_inplace
+from converter.quantize.repairs.weights import convolutions
+from converter.search.fake_quantization import Levels, with_rounded
 from converter.search.sensitivity import layer_errors
 from edge.model.model_file import ModelFile
+
+PATH = Path("net")
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +36,14 @@ def image_paths(tmp_path_factory):
 
 
 def files(**wider):
-    """Return the net and its int8 twin; some tensors with a range so many times too wide."""
+    """Return the net and its int8 file; some tensors with a range so many times too wide."""
     net = tiny_net.build("RELU")
     ranges = tiny_net.ranges(net)
     for name, factor in wider.items():
         found = ranges[name]
         ranges[name] = Range(found.min * factor, found.max * factor)
     described = manifest(input=tiny_net.TRANSFORM)
-    made = quantize(net, ranges, load_recipe("int8"), path=Path("net")).flatbuffer
+    made = quantize(read(net, PATH), ranges, load_recipe("int8"), path=PATH).flatbuffer
     return (ModelFile.of(Path("m"), data, described, anchors=None) for data in (net, made))
 
 
@@ -64,26 +68,24 @@ def test_the_shares_add_up_to_one(image_paths):
 
 def test_weights_of_another_float_model_are_not_blamed_on_layers(image_paths, caplog):
     reference, quantized = files()
-    model = fb.unpack(reference.flatbuffer)
-    for layer in convolutions(model):
-        set_convolution_inplace(model, layer, weights=layer.weights * 2)
-    other = replace(reference, flatbuffer=fb.pack(model))
+    graph, values = read(reference.flatbuffer, PATH), {}
+    for layer in convolutions(graph):
+        values |= layer.values(weights=layer.weights * 2)
+    other = replace(reference, flatbuffer=write(with_values(graph, values)))
 
     assert layer_errors(other, quantized, image_paths) == ()
-    assert layer_errors(other, quantized, image_paths, twin=reference.flatbuffer)
+    assert layer_errors(other, quantized, image_paths, base=graph)
     assert "equalised" in caplog.text
 
 
 def test_a_rounded_tensor_holds_levels_and_the_tensor_before_it_does_not():
-    net = fb.unpack(tiny_net.build("RELU"))
-    graph = net.subgraphs[0]
-    index = next(i for i, tensor in enumerate(graph.tensors) if tensor.name == b"deep")
+    net = read(tiny_net.build("RELU"), PATH)
 
-    made = round_tensor_inplace(net, index, Levels(0.25, 3))
+    found = with_rounded(net, "deep", Levels(0.25, 3))
 
-    name = graph.tensors[made].name.decode()
-    taps = dict(TappedModel(fb.pack(net), tiny_net.TRANSFORM).run(tiny_net.images()[0]))
-    levels = taps[name] / 0.25
-    np.testing.assert_allclose(levels, np.round(levels))
-    assert np.abs(taps["deep"] - taps[name]).max() <= 0.125 + 1e-6
-    assert (taps["deep"] != taps[name]).any()
+    taps = dict(TappedModel(write(found), tiny_net.TRANSFORM).run(tiny_net.images()[0]))
+    rounded = taps["deep/rounded"]
+    np.testing.assert_allclose(rounded / 0.25, np.round(rounded / 0.25))
+    assert np.abs(taps["deep"] - rounded).max() <= 0.125 + 1e-6
+    assert (taps["deep"] != rounded).any()
+    assert {op.inputs[-1] for op in found.readers["deep/rounded"]} <= {"size", "deep/rounded"}

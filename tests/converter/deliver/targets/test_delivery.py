@@ -55,7 +55,7 @@ def float_model(tmp_path_factory):
     )
     conv(model, shape=(1, SIDE, SIDE, 6))
     head = (model.last, model.weights(3, 1, 1, 6), model.weights(3))
-    model.then("CONV_2D", head, (1, SIDE, SIDE, 3), "Conv2DOptions", strideH=1, strideW=1)
+    model.then("CONV_2D", head, (1, SIDE, SIDE, 3), padding="SAME", strideH=1, strideW=1)
     described = Manifest(
         name="tiny",
         input=InputTransform(

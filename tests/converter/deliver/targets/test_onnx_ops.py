@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import factories
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from float_tflite_models import MODELS, FloatModel
 
 from calibration.ranges import Range
-from converter.deliver.targets.graph_ops import read_graph
 from converter.deliver.targets.onnx_ops import to_onnx
 from converter.deliver.targets.onnx_writer import symmetric_scale
 from edge.errors import ModelError
-from edge.model.model_file import ModelFile
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
-def graph_of(model):
-    return read_graph(ModelFile(Path("m.tflite"), model.flatbuffer(), factories.manifest(), None))
+def onnx_of(graph, ranges=None):
+    return to_onnx(graph, ranges, path=Path("m.tflite"))
 
 
 def built(name):
@@ -55,13 +52,13 @@ def test_an_op_computes_what_litert_computes(name, image):
     model = built(name)
     wanted = by_litert(model, image)
 
-    found = by_onnxruntime(to_onnx(graph_of(model)), image)
+    found = by_onnxruntime(onnx_of(model.named()), image)
 
     np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1, np.abs(wanted).max()))
 
 
 def ranges_of(graph, peak=4.0):
-    return {tensor.name: Range(-peak / 2, peak) for tensor in graph.tensors}
+    return {name: Range(-peak / 2, peak) for name in graph.tensors}
 
 
 def pairs(proto):
@@ -78,8 +75,8 @@ def pairs(proto):
     "name", ["conv same", "depthwise", "transpose conv same", "fully connected"]
 )
 def test_convolutions_read_symmetric_int8_with_weights_per_channel_and_float_biases(name):
-    graph = graph_of(built(name))
-    proto = to_onnx(graph, ranges_of(graph))
+    graph = built(name).named()
+    proto = onnx_of(graph, ranges_of(graph))
     makers = {output: node for node in proto.graph.node for output in node.output}
     (node,) = (
         node for node in proto.graph.node if node.op_type in ("Conv", "ConvTranspose", "Gemm")
@@ -90,15 +87,15 @@ def test_convolutions_read_symmetric_int8_with_weights_per_channel_and_float_bia
     assert len(found) == 2
     assert all(zero.dtype == np.int8 and not zero.any() for _, zero in found.values())
     sizes = sorted(scale.size for scale, _ in found.values())
-    assert sizes == [1, graph.tensors[graph.ops[-1].outputs[0]].shape[-1]]
+    assert sizes == [1, graph.shape("output")[-1]]
     assert makers[node.input[1]].op_type == "DequantizeLinear"
     if len(node.input) > 2:
         assert node.input[2] not in makers
 
 
 def test_the_skipped_side_of_a_residual_sum_is_rounded_and_the_convolution_is_not():
-    graph = graph_of(built("residual"))
-    proto = to_onnx(graph, ranges_of(graph))
+    graph = built("residual").named()
+    proto = onnx_of(graph, ranges_of(graph))
     makers = {output: node.op_type for node in proto.graph.node for output in node.output}
     (add,) = (node for node in proto.graph.node if node.op_type == "Add")
 
@@ -107,9 +104,9 @@ def test_the_skipped_side_of_a_residual_sum_is_rounded_and_the_convolution_is_no
 
 @pytest.mark.parametrize("name", ["max pool", "concat depth", "bilinear", "relu", "reshape"])
 def test_other_ops_are_not_rounded(name):
-    graph = graph_of(built(name))
+    graph = built(name).named()
 
-    assert not pairs(to_onnx(graph, ranges_of(graph)))
+    assert not pairs(onnx_of(graph, ranges_of(graph)))
 
 
 def test_the_scale_holds_the_farther_end_of_the_range():
@@ -123,4 +120,4 @@ def test_an_op_without_onnx_form_is_named():
     model.then("CUMSUM", (model.last, model.whole(1)), (1, 9, 8, 4))
 
     with pytest.raises(ModelError, match="op CUMSUM has no ONNX form"):
-        to_onnx(graph_of(model))
+        onnx_of(model.named())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import tiny_net
 
 from calibration.observe import TappedModel
-from converter import flatbuffer as fb
+from converter.graph.reading import read
 from converter.quantize.repairs.adaptive_rounding import round_rows, round_weights
 from converter.quantize.repairs.patches import patches
-from converter.quantize.repairs.weights import INT8_MAX, SHARED_AXES, convolutions, rounding_error
+from converter.quantize.repairs.weights import INT8_MAX, convolutions, rounding_error
+
+PATH = Path("net.tflite")
 
 
 def problem(seed, *, outputs=5, count=24):
@@ -55,9 +59,9 @@ def test_independent_inputs_leave_the_nearest_levels():
 
 
 def test_a_quantiser_s_own_rounding_finds_the_levels_again():
-    net = tiny_net.build("RELU")
+    net = read(tiny_net.build("RELU"), PATH)
     found = {}
-    for layer in convolutions(fb.unpack(net)):
+    for layer in convolutions(net):
         side = layer.weights[..., 0].size if layer.is_depthwise else layer.weights[0].size
         covariance = np.eye(side) + 0.5
         channels = layer.weights.shape[3]
@@ -65,12 +69,10 @@ def test_a_quantiser_s_own_rounding_finds_the_levels_again():
 
     rounded = round_weights(net, found, skip=frozenset({"boxes"}))
 
-    for before, after in zip(
-        convolutions(fb.unpack(net)), convolutions(fb.unpack(rounded)), strict=True
-    ):
+    for before, after in zip(convolutions(net), convolutions(rounded), strict=True):
         assert np.array_equal(before.weights, after.weights) == (before.name == "boxes")
         if before.name != "boxes":
-            error = rounding_error(after.weights, SHARED_AXES[after.kind])
+            error = rounding_error(after.weights, after.shared_axes)
             assert np.abs(error).max() <= 1e-5 * after.scales.max()
             np.testing.assert_allclose(after.scales, before.scales, rtol=1e-6)
 
@@ -79,7 +81,7 @@ def test_patches_times_weights_are_what_the_runtime_computes():
     net = tiny_net.build("RELU")
     taps = dict(TappedModel(net, tiny_net.TRANSFORM).run(tiny_net.images()[0]))
 
-    for layer in convolutions(fb.unpack(net)):
+    for layer in convolutions(read(net, PATH)):
         rows = patches(layer, taps[layer.source][0], 10**6, random=np.random.default_rng(0))
         if layer.is_depthwise:
             columns = layer.weights.reshape(-1, layer.weights.shape[3])

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from reference import tiny_net
 
 from calibration.observe import TappedModel
-from converter import flatbuffer as fb
+from converter.graph.edits import with_values
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.quantize.repairs.equalisation import equalise
-from converter.quantize.repairs.weights import convolutions, set_convolution_inplace
+from converter.quantize.repairs.weights import convolutions
 
 
 def uneven(net):
     """Return the net with channels of `stem` and `deep` that differ by up to a thousand."""
-    model = fb.unpack(net)
-    for layer in convolutions(model):
-        if layer.name == "stem":
-            spread = np.logspace(-3, 0, len(layer.bias))
-            set_convolution_inplace(
-                model, layer, weights=layer.weights * spread[:, None, None, None],
-                bias=layer.bias * spread,
-            )  # fmt: skip
-    return fb.pack(model)
+    graph = read(net, Path("net.tflite"))
+    (stem,) = (layer for layer in convolutions(graph) if layer.name == "stem")
+    spread = np.logspace(-3, 0, len(stem.bias))
+    weights = stem.weights * spread[:, None, None, None]
+    return with_values(graph, stem.values(weights=weights, bias=stem.bias * spread))
 
 
 def run(net):
-    model = TappedModel(net, tiny_net.TRANSFORM)
+    model = TappedModel(write(net), tiny_net.TRANSFORM)
     return [dict(model.run(image)) for image in tiny_net.images()]
 
 
@@ -72,11 +72,11 @@ def test_equalising_twice_the_same_gives_the_same_bytes():
     net = uneven(tiny_net.build())
     peaks = peaks_of(net)
 
-    assert equalise(net, peaks) == equalise(net, peaks)
+    assert write(equalise(net, peaks)) == write(equalise(net, peaks))
 
 
 def test_a_silent_channel_gets_no_factor_beyond_the_bound():
-    net = tiny_net.build()
+    net = read(tiny_net.build(), Path("net.tflite"))
     peaks = peaks_of(net)
     peaks["stem"][0] = peaks["active"][0] = 0.0
     peaks["joined"][0] = 0.0

@@ -1,0 +1,288 @@
+"""Convolutions and pools with any padding, written with TFLite's two words for it and an op more.
+
+TFLite pads `SAME` or `VALID`; what is neither needs a PAD before it, or a slice behind it. All
+images are `(1, H, W, C)` float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from converter.graph.building import Builder
+
+Pair = tuple[int, int]
+NO_PADS = ((0, 0), (0, 0))
+GROUPED_VERSION, DILATED_VERSION, BIASED_VERSION = 6, 2, 3  # of three kinds of convolution
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What slides over an image; vertical first.
+
+    Attributes:
+        kernel: Rows and columns.
+        strides: Likewise.
+        dilations: Likewise.
+        pads: Rows (before, after), then columns.
+    """
+
+    kernel: Pair
+    strides: Pair = (1, 1)
+    dilations: Pair = (1, 1)
+    pads: tuple[Pair, Pair] = NO_PADS
+
+    @property
+    def reach(self) -> list[int]:
+        """Rows and columns from the first to the last cell of the kernel."""
+        return [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
+
+    def out_hw(self, size_hw: Sequence[int]) -> list[int]:
+        """Return rows and columns of what comes out."""
+        return [
+            (size + sum(pads) - reach) // stride + 1
+            for size, pads, reach, stride in self._axes(size_hw)
+        ]
+
+    def fitted(self, size_hw: Sequence[int]) -> Window:
+        """Return it without the padding at the end that no window reaches."""
+        rows, columns = (
+            (pads[0], max((out - 1) * stride + reach - size - pads[0], 0))
+            for out, (size, pads, reach, stride) in zip(
+                self.out_hw(size_hw), self._axes(size_hw), strict=True
+            )
+        )
+        return replace(self, pads=(rows, columns))
+
+    def is_same(self, size_hw: Sequence[int]) -> bool:
+        """Return whether TFLite's SAME pads so.
+
+        Source: TensorFlow, `tf.nn`, "Notes on padding".
+        """
+        totals = [
+            max((-(-size // stride) - 1) * stride + reach - size, 0)
+            for size, _, reach, stride in self._axes(size_hw)
+        ]
+        return self.pads == tuple((total // 2, total - total // 2) for total in totals)
+
+    def options(self, padding: str) -> dict[str, Any]:
+        """Return the options of a pool."""
+        return {
+            "padding": padding, "strideH": self.strides[0], "strideW": self.strides[1],
+            "filterHeight": self.kernel[0], "filterWidth": self.kernel[1],
+            "fusedActivationFunction": "NONE",
+        }  # fmt: skip
+
+    def _axes(self, size_hw: Sequence[int]) -> list[tuple[int, Pair, int, int]]:
+        return list(zip(size_hw, self.pads, self.reach, self.strides, strict=True))
+
+
+# A convolution is described by all of these.
+def convolution(  # noqa: PLR0913
+    builder: Builder,
+    image: str,
+    filters: NDArray[np.float32],
+    *,
+    bias: NDArray[np.float32] | None,
+    window: Window,
+    groups: int = 1,
+) -> str:
+    """Add a convolution with zero padding and a bias of its own.
+
+    It is a depthwise one where every channel is its own group.
+
+    Args:
+        builder: What it is added to.
+        image: `(1, H, W, Cin)`.
+        filters: `(Cout, Cin / groups, kH, kW)`.
+        bias: `(Cout,)`; `None` adds zeros.
+        window: How the filters slide.
+        groups: A divisor of both channel counts.
+    """
+    image, fitted, padding = _padded(builder, image, window)
+    count, per_group = filters.shape[:2]
+    depthwise = groups > 1 and per_group == 1
+    weights = filters.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
+    own = np.zeros(count, np.float32) if bias is None else bias
+    options: dict[str, Any] = {
+        "padding": padding, "strideH": window.strides[0], "strideW": window.strides[1],
+        "dilationHFactor": window.dilations[0], "dilationWFactor": window.dilations[1],
+        "fusedActivationFunction": "NONE",
+    }  # fmt: skip
+    version = 1
+    if depthwise:
+        options["depthMultiplier"] = count // groups
+        version = DILATED_VERSION if max(window.dilations) > 1 else 1
+    elif groups > 1:
+        version = GROUPED_VERSION
+    return builder.add(
+        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+        [image, builder.constant(weights), builder.constant(own)],
+        (1, *fitted, count),
+        version=version,
+        **options,
+    )
+
+
+# Likewise.
+def transposed_convolution(  # noqa: PLR0913
+    builder: Builder,
+    image: str,
+    filters: NDArray[np.float32],
+    *,
+    bias: NDArray[np.float32] | None,
+    window: Window,
+    size_hw: Pair,
+) -> str:
+    """Add a transposed convolution, of whose whole result the padding is cut off.
+
+    Args:
+        builder: What it is added to.
+        image: `(1, H, W, Cin)`.
+        filters: `(Cin, Cout, kH, kW)`.
+        bias: `(Cout,)`; `None` adds zeros.
+        window: Its pads are what is cut off; those behind follow from the size.
+        size_hw: Of the result. Where it is larger than the whole, zeros fill what no filter meets.
+    """
+    filters = _dilated(filters, window.dilations)
+    strides, inside_hw = window.strides, builder.shape(image)[1:3]
+    sides = list(zip(inside_hw, strides, filters.shape[2:], size_hw, strict=True))
+    whole = [(inside - 1) * stride + kernel for inside, stride, kernel, _ in sides]
+    before = [pads[0] for pads in window.pads]
+    cut = [max(full - size, 0) for full, size in zip(whole, size_hw, strict=True)]
+    # TFLite cuts as it pads: SAME, the smaller half before.
+    same = [part // 2 for part in cut] == before and all(
+        -(-size // stride) == inside for inside, stride, _, size in sides
+    )
+    made_hw = (
+        size_hw
+        if same
+        else [max(*pair) for pair in zip(whole, np.add(before, size_hw), strict=True)]
+    )
+    channels = filters.shape[1]
+    inputs = [
+        builder.numbers(1, *made_hw, channels),
+        builder.constant(filters.transpose(1, 2, 3, 0)),
+        image,
+        builder.constant(np.zeros(channels, np.float32) if bias is None else bias),
+    ]
+    made = builder.add(
+        "TRANSPOSE_CONV", inputs, (1, *made_hw, channels), version=BIASED_VERSION, dtype="float32",
+        padding="SAME" if same and any(cut) else "VALID",
+        strideH=window.strides[0], strideW=window.strides[1], fusedActivationFunction="NONE",
+    )  # fmt: skip
+    if same:
+        return made
+    rows, columns = (
+        slice(first, first + out, 1) for first, out in zip(before, size_hw, strict=True)
+    )
+    return builder.sliced(made, [slice(0, 1, 1), rows, columns, slice(0, channels, 1)])
+
+
+def _dilated(filters: NDArray[np.float32], dilations: Pair) -> NDArray[np.float32]:
+    """Return filters with zeros between their cells, as TFLite cannot spread them."""
+    if max(dilations) == 1:
+        return filters
+    sides = [(k - 1) * d + 1 for k, d in zip(filters.shape[2:], dilations, strict=True)]
+    spread = np.zeros((*filters.shape[:2], *sides), np.float32)
+    spread[:, :, :: dilations[0], :: dilations[1]] = filters
+    return spread
+
+
+def max_pool(builder: Builder, image: str, window: Window) -> str:
+    """Add a maximum over windows that leaves out the padding.
+
+    Where TFLite has no word for the padding the border is mirrored, if each window then shows
+    nothing but its own cells: no new maximum, and no -inf, for which int8 has no level. What is
+    left (dilations, wider padding) becomes maxima of rows and columns that are picked.
+    """
+    size_hw = builder.shape(image)[1:3]
+    fitted = window.fitted(size_hw)
+    out = (1, *window.out_hw(size_hw), builder.shape(image)[3])
+    if max(window.dilations) == 1:
+        widest = max(
+            (2 * max(pads) - kernel)
+            for pads, kernel in zip(fitted.pads, window.kernel, strict=True)
+        )
+        padded = fitted.pads != NO_PADS
+        if not padded or fitted.is_same(size_hw):
+            padding = "SAME" if padded else "VALID"
+            return builder.add("MAX_POOL_2D", [image], out, **window.options(padding))
+        if widest <= 0:
+            border = [(0, 0), *fitted.pads, (0, 0)]
+            image = builder.mirror_pad(image, border, with_edge=True)
+            return builder.add("MAX_POOL_2D", [image], out, **window.options("VALID"))
+    for axis in (0, 1):
+        picked = _picked(window, axis, size=size_hw[axis], out=out[axis + 1])
+        parts = [builder.gather(image, places, axis + 1) for places in picked]
+        image = parts[0]
+        for part in parts[1:]:
+            image = builder.binary("MAXIMUM", image, part)
+    return image
+
+
+def _picked(window: Window, axis: int, *, size: int, out: int) -> list[list[int]]:
+    """Return for each cell of the kernel which rows it sees; outside, another of its window's."""
+    starts = np.arange(out) * window.strides[axis] - window.pads[axis][0]
+    places = starts[None] + np.arange(window.kernel[axis])[:, None] * window.dilations[axis]
+    inside = (places >= 0) & (places < size)  # (kernel, out)
+    if not inside.any(axis=0).all():
+        raise ValueError("a window of a pool lies in the padding alone")
+    instead = np.take_along_axis(places, inside.argmax(axis=0)[None], axis=0)  # (1, out)
+    rows: list[list[int]] = np.where(inside, places, instead).tolist()
+    return rows
+
+
+def average_pool(
+    builder: Builder, image: str, window: Window, *, counted_pads: tuple[Pair, Pair] = NO_PADS
+) -> str:
+    """Add a mean over windows.
+
+    Args:
+        builder: What it is added to.
+        image: `(1, H, W, C)`.
+        window: With its padding.
+        counted_pads: The part of the padding whose zeros count.
+    """
+    size_hw = builder.shape(image)[1:3]
+    fitted = window.fitted(size_hw)
+    shape = (1, *window.out_hw(size_hw), builder.shape(image)[3])
+    if counted_pads == NO_PADS and fitted.pads != NO_PADS and fitted.is_same(size_hw):
+        return builder.add("AVERAGE_POOL_2D", [image], shape, **window.options("SAME"))
+    padded = builder.pad(image, [(0, 0), *fitted.pads, (0, 0)])
+    made = builder.add("AVERAGE_POOL_2D", [padded], shape, **window.options("VALID"))
+    rows, columns = (
+        _counted(window, axis, size=size_hw[axis], pads=counted_pads[axis], out=shape[axis + 1])
+        for axis in (0, 1)
+    )
+    share = (rows[:, None] * columns[None])[None, :, :, None]  # (1, H, W, 1)
+    if (share == 1).all():
+        return made
+    return builder.binary("MUL", made, builder.constant(1 / share))
+
+
+def _counted(window: Window, axis: int, *, size: int, pads: Pair, out: int) -> NDArray[np.float64]:
+    """Return the share of each window's cells along an axis that the mean divides by."""
+    starts = np.arange(out) * window.strides[axis] - window.pads[axis][0]
+    places = starts[:, None] + np.arange(window.kernel[axis])  # (out, kernel)
+    inside = (places >= -pads[0]) & (places < size + pads[1])
+    shares: NDArray[np.float64] = inside.mean(axis=1)
+    return shares
+
+
+def _padded(builder: Builder, image: str, window: Window) -> tuple[str, list[int], str]:
+    """Return an image to convolve, what comes out, and TFLite's word for the padding."""
+    size_hw = builder.shape(image)[1:3]
+    fitted, out = window.fitted(size_hw), window.out_hw(size_hw)
+    if fitted.pads == NO_PADS:
+        return image, out, "VALID"
+    if fitted.is_same(size_hw):
+        return image, out, "SAME"
+    return builder.pad(image, [(0, 0), *fitted.pads, (0, 0)]), out, "VALID"

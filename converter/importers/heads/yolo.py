@@ -1,0 +1,266 @@
+"""YOLO heads: raw grids and what a decode behind them says, from v2 to v11 and YOLOX."""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from converter.importers.heads.decoding import Decode, ask, recognise
+from converter.importers.heads.fields import (
+    BOX_AND_OBJECTNESS,
+    BOX_SIDES,
+    MAX_ANCHORS,
+    PARTS,
+    Fields,
+    Part,
+)
+from converter.importers.heads.raw import Found, by_grid, cut_at, is_splittable, raw_heads, split
+from converter.importers.heads.tail import tail_of
+from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.yolo import YoloGrid, YoloHead
+from edge.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from converter.choice import Choice
+    from converter.graph.values import Graph
+    from converter.importers.heads.tail import Tail
+    from edge.model.description import HeadSchema
+
+    Grids = dict[tuple[int, int], list[str]]
+    Anchors = tuple[tuple[tuple[float, float], ...], ...]
+
+COMBINED, SPLIT, DECOUPLED = 1, 2, 3  # convolutions a grid
+MAX_FILE_BYTES = 16 * 2**20
+
+
+def find_yolo(graph: Graph, path: Path, choice: Choice) -> Found:
+    """Return a YOLO up to its raw grids, with boxes, objectness and scores apart.
+
+    Raises:
+        ConfigError: The file does not say its anchors and the person does not, or says others.
+        ModelError: The last convolutions form no such head, or the decode behind is not known.
+    """
+    grids = by_grid(graph, raw_heads(graph), path)
+    counts = {len(names) for names in grids.values()}
+    if len(counts) != 1 or not counts <= {COMBINED, SPLIT, DECOUPLED}:
+        shapes = "; ".join(f"{len(names)} on {h} x {w} cells" for (h, w), names in grids.items())
+        raise ModelError(
+            f"{path}: expected a YOLO head, 1 to 3 last convolutions on each grid, found "
+            f"{shapes or 'none'}; give a detector of YOLOv2 to v11 or YOLOX"
+        )
+    tail = tail_of(graph, [name for names in grids.values() for name in names])
+    found = _decoded(graph, grids, tail, path=path)
+    if found is None and not tail.is_raw:
+        ends = ", ".join(f"{name!r} {graph.shape(name)}" for name in tail.ends)
+        raise ModelError(
+            f"{path}: expected the decode of YOLOv2 to v11 or YOLOX behind the last convolutions, "
+            f"found another one, which ends in {ends}; export the model without its box decoding"
+        )
+    fields, decode = found or _undecoded(graph, grids, path=path, choice=choice)
+    if found is not None and decode.anchors_px and choice.anchors is not None:
+        _agree(path, decode.anchors_px, choice.anchors)
+    return _cut(graph, fields, decode)
+
+
+def _decoded(graph: Graph, grids: Grids, tail: Tail, *, path: Path) -> tuple[Fields, Decode] | None:
+    """Return the reading of the grids with which the tail's answers are a decode that is known."""
+    if not tail.ends:
+        return None
+    for fields in _readings(graph, grids, [graph.shape(name) for name in tail.ends]):
+        answers = ask(fields, tail, path)
+        decode = None if answers is None else recognise(fields, answers)
+        if decode is not None:
+            return fields, decode
+    return None
+
+
+def _readings(graph: Graph, grids: Grids, ends: list[tuple[int, ...]]) -> Iterator[Fields]:
+    """Yield what the channels may be, the likeliest first."""
+    channels = [[graph.shape(name)[3] for name in names] for names in grids.values()]
+    if len(channels[0]) == COMBINED:
+        cells = [height * width for height, width in grids]
+        for anchors in range(1, MAX_ANCHORS + 1):
+            rows = {anchors * count for count in (sum(cells), *cells)}
+            if any(rows & set(shape) or (len(shape) > BOX_SIDES and anchors in shape)
+                   for shape in ends):  # fmt: skip
+                fields = _combined(graph, grids, anchors)
+                if fields is not None:
+                    yield fields
+        return
+    kinds = PARTS if len(channels[0]) == DECOUPLED else ("boxes", "scores")
+    for order in permutations(range(len(kinds))):
+        sizes = [dict(zip(kinds, (row[place] for place in order), strict=True)) for row in channels]
+        boxes = {size["boxes"] for size in sizes}
+        if len(boxes) > 1 or boxes.pop() % BOX_SIDES or len({row["scores"] for row in sizes}) > 1:
+            continue
+        if any(size.get("objectness", 1) != 1 for size in sizes):
+            continue
+        yield _apart(
+            graph, grids, [(kind, place) for kind, place in zip(kinds, order, strict=True)]
+        )
+
+
+def _combined(graph: Graph, grids: Grids, anchors: int) -> Fields | None:
+    """Read `(1, H, W, B * (5 + C))`, anchor by anchor: tx, ty, tw, th, objectness, classes.
+
+    As Darknet has it, and after it YOLOv3 to v5 and v7 and their ports to Keras.
+    """
+    parts = []
+    for (name,) in grids.values():
+        each, rest = divmod(graph.shape(name)[3], anchors)
+        if rest or each <= BOX_AND_OBJECTNESS:
+            return None
+        columns = np.arange(graph.shape(name)[3]).reshape(anchors, each)
+        cuts = np.split(columns, [BOX_SIDES, BOX_AND_OBJECTNESS], axis=1)
+        parts.append({kind: Part(name, cut) for kind, cut in zip(PARTS, cuts, strict=True)})
+    if len({part["scores"].channels.shape for part in parts}) > 1:
+        return None
+    return Fields(tuple(parts), tuple(grids), _input_wh(graph), anchors)
+
+
+def _apart(graph: Graph, grids: Grids, places: list[tuple[str, int]]) -> Fields:
+    """Read a tensor for boxes, one for scores (YOLOv6, v8 to v11) and one between them (YOLOX)."""
+    parts = tuple(
+        {
+            kind: Part(names[place], np.arange(graph.shape(names[place])[3])[None])
+            for kind, place in places
+        }
+        for names in grids.values()
+    )
+    return Fields(parts, tuple(grids), _input_wh(graph))
+
+
+def _undecoded(graph: Graph, grids: Grids, *, path: Path, choice: Choice) -> tuple[Fields, Decode]:
+    """Read grids whose decode stands in no file: the person says the anchors, or there are none."""
+    if any(len(names) == COMBINED for names in grids.values()):
+        groups = anchor_groups(path, choice.anchors, grids=len(grids))
+        fields = _combined(graph, grids, len(groups[0]))
+        if fields is None or len({len(group) for group in groups}) > 1:
+            shapes = ", ".join(str(graph.shape(name)) for (name,) in grids.values())
+            raise ConfigError(
+                f"{path}: the channels of {shapes} are not {len(groups[0])} anchors with 5 "
+                "numbers and the classes each; check --anchors"
+            )
+        return fields, Decode("anchors", anchors_px=groups)
+    fields = next(_readings(graph, grids, []))
+    kind = "distribution" if fields.bins > 1 else "distances"
+    return fields, Decode("center_exp" if "objectness" in fields.parts[0] else kind)  # type: ignore[arg-type]
+
+
+def _cut(graph: Graph, fields: Fields, decode: Decode) -> Found:
+    """Return the graph up to the fields, each a role of its own where the weights allow."""
+    outputs: dict[str, str] = {}
+    sources: dict[str, tuple[str, NDArray[np.intp] | None]] = {}
+    rows: list[dict[str, str]] = []
+    for number, parts in enumerate(fields.parts):
+        roles = {kind: f"{kind}{number}" for kind in parts}
+        (first, *others) = {part.tensor for part in parts.values()}
+        if others:
+            outputs |= {roles[kind]: part.tensor for kind, part in parts.items()}
+        elif is_splittable(graph, first):
+            names = {kind: f"{first}/{kind}" for kind in parts}
+            graph = split(
+                graph, first, {names[kind]: part.channels.ravel() for kind, part in parts.items()}
+            )
+            outputs |= {roles[kind]: names[kind] for kind in parts}
+        else:
+            roles = dict.fromkeys(roles, f"grid{number}")
+            outputs[f"grid{number}"] = first
+            sources[f"grid{number}"] = (first, None)
+        rows.append(roles)
+        for kind, part in parts.items():
+            sources.setdefault(roles[kind], (part.tensor, part.channels.ravel()))
+    return Found(cut_at(graph, outputs), _head(fields, decode, rows), sources=sources)
+
+
+def _head(fields: Fields, decode: Decode, rows: list[dict[str, str]]) -> HeadSchema:
+    if decode.boxes == "anchors":
+        return YoloHead(
+            grids=tuple(
+                YoloGrid(**roles, anchors_px=anchors, scale_xy=scale)
+                for roles, anchors, scale in zip(
+                    rows, decode.anchors_px, decode.scales_xy or (1.0,) * len(rows), strict=True
+                )
+            ),
+            sides=decode.sides,
+            classes=decode.classes,
+        )
+    strides = [fields.input_wh[0] // width for _, width in fields.sizes_hw]
+    return AnchorFreeHead(
+        grids=tuple(
+            AnchorFreeGrid(**roles, stride_px=stride)
+            for roles, stride in zip(rows, strides, strict=True)
+        ),
+        boxes=decode.boxes,
+        bins=fields.bins,
+    )
+
+
+def _input_wh(graph: Graph) -> tuple[int, int]:
+    _, height, width, _ = graph.shape(graph.inputs[0])
+    return width, height
+
+
+def _agree(path: Path, found: Anchors, text: str) -> None:
+    said = anchor_groups(path, text, grids=len(found))
+    if not np.array_equal(np.array(said, np.float32), np.array(found, np.float32)):
+        raise ConfigError(
+            f"{path}: its decode says the anchors {_words(found)}, you say {_words(said)}; leave "
+            "out --anchors"
+        )
+
+
+def _words(groups: Anchors) -> str:
+    return " / ".join(" ".join(f"{w:g},{h:g}" for w, h in group) for group in groups)
+
+
+def anchor_groups(path: Path, text: str | None, *, grids: int) -> Anchors:
+    """Return the anchors that the person says, a group for each grid.
+
+    Raises:
+        ConfigError: They are not said, or do not fit.
+    """
+    if text is None:
+        raise ConfigError(
+            f"{path}: the file does not say its anchors, so you must: --anchors 'W,H W,H / W,H …', "
+            f"pixels, {grids} groups, finest grid first"
+        )
+    groups = [_pairs(group) for group in _text_of(text).split("/")]
+    if len(groups) == 1 and len(groups[0]) % grids == 0:
+        each = len(groups[0]) // grids
+        groups = [groups[0][at : at + each] for at in range(0, len(groups[0]), each)]
+    if len(groups) != grids or not all(groups):
+        raise ConfigError(
+            f"{path}: expected {grids} groups of anchors, one a grid, found {len(groups)} in "
+            f"--anchors {text!r}"
+        )
+    return tuple(groups)
+
+
+def _text_of(text: str) -> str:
+    """Return the anchors as text: `--anchors` may name a file of them."""
+    if "," in text:
+        return text
+    try:
+        return Path(text).read_text("utf-8")[:MAX_FILE_BYTES]
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ConfigError(
+            f"expected --anchors 'W,H W,H / …' or a text file of these, found {text!r}"
+        ) from error
+
+
+def _pairs(text: str) -> tuple[tuple[float, float], ...]:
+    numbers = [float(word) for word in re.findall(r"\d+(?:\.\d+)?", text)]
+    if len(numbers) % 2 or not all(number > 0 for number in numbers):
+        raise ConfigError(
+            f"expected pairs of positive numbers in --anchors, found {text.strip()!r}"
+        )
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))

@@ -1,0 +1,178 @@
+"""A family is told by structure alone, or not told; each finder cuts before what only shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converter.choice import Choice
+from converter.graph.foreign import read_foreign
+from converter.graph.values import Graph, Op, Tensor
+from converter.importers.heads.finder import family_of, find
+from edge.errors import ConfigError, ModelError
+
+pytestmark = pytest.mark.converter
+PATH = Path("model.tflite")
+
+
+class Net:
+    """Ops one behind the other on an image of 64 x 64."""
+
+    def __init__(self):
+        self.tensors = {"image": Tensor("image", (1, 64, 64, 3))}
+        self.ops = []
+
+    def op(self, kind, source, shape, *constants, name=None):
+        name = name or f"{kind}_{len(self.ops)}"
+        names = [f"{name}/{number}" for number in range(len(constants))]
+        for constant, value in zip(names, map(np.asarray, constants), strict=True):
+            self.tensors[constant] = Tensor(constant, value.shape, value.dtype.name, value)
+        self.tensors[name] = Tensor(name, shape)
+        sources = source if isinstance(source, tuple) else (source,)
+        self.ops.append(Op(kind, (*sources, *names), (name,)))
+        return name
+
+    def conv(self, side, channels, *, source="image", name=None):
+        inside = self.tensors[source].shape[3]
+        weights = np.ones((channels, 1, 1, inside), np.float32)
+        shape = (1, side, side, channels)
+        return self.op("CONV_2D", source, shape, weights, np.zeros(channels, np.float32), name=name)
+
+    def graph(self, *outputs):
+        return Graph(self.tensors, tuple(self.ops), ("image",), outputs)
+
+
+def classifier(activation):
+    net = Net()
+    mean = net.op("MEAN", net.conv(8, 16), (1, 16), np.int32([1, 2]))
+    weights = np.ones((10, 16), np.float32)
+    raw = net.op("FULLY_CONNECTED", mean, (1, 10), weights, name="raw")
+    return net.graph(net.op(activation, raw, (1, 10)) if activation else raw)
+
+
+def segmenter(*tail):
+    net = Net()
+    last = net.conv(64, 4, name="raw")
+    for kind in tail:
+        last = net.op(kind, last, (1, 64, 64) if kind == "ARG_MAX" else (1, 64, 64, 4))
+    return net.graph(last)
+
+
+def coarse_map(channels=21, tail=()):
+    net = Net()
+    last = net.conv(8, channels, name="raw")
+    for kind in tail:
+        last = net.op(kind, last, (1, 64, 64, channels))
+    return net.graph(last)
+
+
+def grids(channels, sides=(8, 4)):
+    net = Net()
+    return net.graph(*(net.conv(side, channels) for side in sides))
+
+
+def anchored_ssd():
+    """Two grids of 3 and 6 boxes a cell, as SSD MobileNets have them."""
+    net = Net()
+    boxes, scores = [], []
+    for side, count in ((8, 3), (4, 6)):
+        rows = side * side * count
+        boxes.append(net.op("RESHAPE", net.conv(side, 4 * count), (1, rows, 4)))
+        scores.append(net.op("RESHAPE", net.conv(side, 5 * count), (1, rows, 5)))
+    rows = 8 * 8 * 3 + 4 * 4 * 6
+    return net.graph(
+        net.op("CONCATENATION", tuple(boxes), (1, rows, 4)),
+        net.op("CONCATENATION", tuple(scores), (1, rows, 5)),
+    )
+
+
+FAMILIES = {
+    "classifier": (classifier("SOFTMAX"), "classes"),
+    "map": (segmenter("SOFTMAX"), "unet"),
+    "map of ids": (segmenter("SOFTMAX", "ARG_MAX"), "unet"),
+    "coarse map, resized": (coarse_map(tail=["RESIZE_BILINEAR"]), "unet"),
+    "coarse map, or one grid": (coarse_map(), None),
+    "grids": (grids(24), "yolo"),
+    "maps of two scales": (grids(2), None),
+    "grids of unlike sides": (grids(24, (8, 3)), None),
+    "anchors of an SSD": (anchored_ssd(), "ssd"),
+}
+
+
+@pytest.mark.parametrize(("graph", "family"), FAMILIES.values(), ids=FAMILIES)
+def test_a_family_is_told_by_structure_or_not_told(graph, family):
+    found, reason = family_of(graph)
+
+    assert found == family
+    assert reason
+
+
+@pytest.mark.parametrize("name", ["yolov2", "yolov5", "yolov8", "yolov10", "yolox", "raw_grids"])
+def test_a_yolo_is_told_by_its_grids(exports, name):
+    graph = read_foreign(exports / f"{name}.tflite", shapes_of=None)
+
+    assert family_of(graph)[0] == "yolo"
+
+
+def test_what_fits_several_families_is_asked_for_with_the_reason():
+    with pytest.raises(
+        ConfigError, match=r"may be a map of classes or a grid .*--family ssd, yolo"
+    ):
+        find(coarse_map(), PATH, family=None, choice=Choice())
+
+    assert find(coarse_map(), PATH, family="unet", choice=Choice()).graph.outputs == ("classes",)
+
+
+@pytest.mark.parametrize(
+    ("graph", "activation"),
+    [(classifier("SOFTMAX"), "softmax"), (classifier("LOGISTIC"), "sigmoid"),
+     (classifier(None), "softmax")],
+    ids=["softmax", "sigmoid", "raw"],
+)  # fmt: skip
+def test_a_classifier_is_cut_at_its_raw_scores(graph, activation):
+    found = find(graph, PATH, family=None, choice=Choice())
+
+    assert (found.head.kind, found.head.activation) == ("classes", activation)
+    assert found.graph.producers["scores"].kind == "FULLY_CONNECTED"
+
+
+@pytest.mark.parametrize("tail", [["SOFTMAX"], ["SOFTMAX", "ARG_MAX"], ["RESIZE_BILINEAR"]])
+def test_a_map_is_cut_before_its_activation_and_keeps_a_resize_that_stands_before_none(tail):
+    found = find(segmenter(*tail), PATH, family=None, choice=Choice())
+
+    kept = [op.kind for op in found.graph.ops]
+    assert kept == (["CONV_2D", "RESIZE_BILINEAR"] if tail == ["RESIZE_BILINEAR"] else ["CONV_2D"])
+
+
+def test_of_several_outputs_one_is_named():
+    graph = grids(24)
+
+    with pytest.raises(ConfigError, match="--output-name"):
+        find(graph, PATH, family="unet", choice=Choice())
+    found = find(graph, PATH, family="unet", choice=Choice(output=graph.outputs[1]))
+    assert found.graph.shape("classes") == (1, 4, 4, 24)
+
+
+def test_outputs_of_one_tensor_are_one():
+    net = Net()
+    raw = net.conv(64, 4, name="raw")
+    graph = net.graph(
+        net.op("SOFTMAX", raw, (1, 64, 64, 4)), net.op("ARG_MAX", raw, (1, 64, 64), np.int32(3))
+    )
+
+    assert find(graph, PATH, family="unet", choice=Choice()).graph.shape("classes") == (
+        1,
+        64,
+        64,
+        4,
+    )
+
+
+def test_a_net_with_further_convolutions_beside_its_grids_is_no_detector():
+    net = Net()
+    outputs = [net.conv(8, 24), net.conv(4, 24), net.conv(4, 24)]
+
+    with pytest.raises(ModelError, match="found 1 on 8 x 8 cells; 2 on 4 x 4 cells"):
+        find(net.graph(*outputs), PATH, family="yolo", choice=Choice())
