@@ -28,11 +28,11 @@ from converter.quantize.quantization import refuse_quantized
 from edge.capture.images import load_image
 from edge.errors import DependencyError, ModelError
 from edge.model.loaded import load_model
+from edge.model.readers.anchors import anchors_to_bytes
 from edge.model.readers.manifest import (
     ANCHORS_MEMBER,
     MANIFEST_MEMBER,
     Calibration,
-    anchors_to_bytes,
     digest_of,
 )
 from edge.preprocess import InputBuffer

@@ -12,7 +12,7 @@ from edge.config import toml
 from edge.errors import ConfigError
 from edge.heads import HEADS, AnyHead
 from edge.model.description import Description, InputTransform
-from edge.model.readers.manifest import anchors_from_bytes, anchors_from_rows
+from edge.model.readers.anchors import anchors_from_bytes, anchors_from_rows
 from edge.record import Ratio, Record, Text
 
 if TYPE_CHECKING:

@@ -68,8 +68,10 @@ def test_a_family_that_nobody_says_is_asked_for_and_never_guessed(tmp_path, name
         asked(path)
 
 
-def test_a_model_of_ours_is_asked_for_nothing():
+def test_a_model_of_ours_is_asked_for_nothing_and_has_no_use_for_what_only_importers_take():
     assert asked(default_model_path()) is None
+    with pytest.raises(ConfigError, match="model of ours has no use for --anchors, --size"):
+        asked(default_model_path(), anchors="1,2", input=InputChoice(size_wh=(8, 8)))
 
 
 def test_how_images_are_fitted_stands_in_no_keras_file_and_is_asked_before_the_work(tmp_path):
