@@ -126,7 +126,7 @@ def _sample(arguments: argparse.Namespace) -> None:
         image_list.write(arguments.output, images)
         print(f"{arguments.output}: {len(images.paths)} images, {images.digest}")
     else:
-        print(image_list.to_list(images).model_dump_json(indent=1))
+        print(json.dumps(image_list.to_list(images).plain(), indent=1, ensure_ascii=False))
 
 
 def _draw(folder: Path, arguments: argparse.Namespace) -> ImageSet:
@@ -231,7 +231,7 @@ def _tools() -> dict[str, str]:
 def _show(arguments: argparse.Namespace) -> None:
     content = store.read(arguments.ranges)
     if arguments.json:
-        print(json.dumps(content.model_dump(mode="json"), indent=1, ensure_ascii=False))
+        print(json.dumps(content.plain(), indent=1, ensure_ascii=False))
         return
     print(f"model       {content.model_digest}")
     print(f"images      {content.images}, seed {content.seed}, {content.images_digest}")

@@ -48,7 +48,7 @@ def describe(
         "preprocessing": {
             name: value for name, value in stated(draft).items() if value is not None
         },
-        "head": draft.head.model_dump(mode="json"),
+        "head": draft.head.plain(),
         "outputs": list(draft.outputs),
         "classes": class_count(draft, path),
         "anchors": None if draft.anchors is None else len(draft.anchors),

@@ -134,11 +134,11 @@ def restate(
         "name": storable(origin.name) if origin.name else before.name,
         "input": _transform(draft, choice),
         "labels": tuple(map(storable, labels)),
-        "provenance": before.provenance.model_copy(
-            update={key: storable(text) for key, text in stated.items() if text}
+        "provenance": before.provenance.replace(
+            **{key: storable(text) for key, text in stated.items() if text}
         ),
     }
-    return export.sealed(file, before.model_copy(update=changes))
+    return export.sealed(file, before.replace(**changes))
 
 
 def check_family(draft: Draft, path: Path, *, family: str) -> None:
@@ -222,7 +222,7 @@ def short(value: Any) -> str:  # noqa: ANN401
 def _transform(draft: Draft, choice: InputChoice) -> InputTransform:
     fields = _merged(draft, choice)
     if isinstance(draft.transform, InputTransform):
-        return draft.transform.model_copy(update=fields)
+        return draft.transform.replace(**fields)
     return InputTransform(size_wh=draft.size_wh, **fields)
 
 

@@ -7,16 +7,14 @@ operations of these nets are few; each import is compared with onnxruntime.
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 from converter.draft import Draft, check_channels
 from converter.graph.writing import write
-from converter.importers import onnx_file, onnx_runtime
+from converter.importers import onnx_file, onnx_runtime, ultralytics
 from converter.importers.heads.finder import family_of, find
 from converter.importers.onnx_ops import MALFORMED, WAY_OUT, refuse_unread, translate
 from edge.errors import ModelError
-from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from converter.importers.onnx_values import Order
 
 FEED = "input"
-# Ultralytics and the YOLOv5 repository write both, and train on RGB over 255, letterboxed with 114.
-ULTRALYTICS_KEYS = {"stride", "names"}
 
 
 def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
@@ -61,8 +57,8 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
         head=found.head,
         outputs={role: role for role in found.graph.outputs},
         anchors=found.anchors,
-        transform=_transform(model, (width, height)),
-        labels=_labels(model),
+        transform=ultralytics.transform_of(model.metadata, (width, height)),
+        labels=ultralytics.labels_of(model.metadata),
         changes=f"{found.changes}; {checked}",
     )
 
@@ -114,22 +110,3 @@ def find_heads(graph: Graph, path: Path, *, family: str | None, choice: Choice) 
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     return found
-
-
-def _transform(model: OnnxModel, size_wh: tuple[int, int]) -> InputTransform | None:
-    if not model.metadata.keys() >= ULTRALYTICS_KEYS:
-        return None
-    return InputTransform(
-        size_wh=size_wh, color="rgb", mean=(0, 0, 0), std=(255, 255, 255), resize="letterbox"
-    )
-
-
-def _labels(model: OnnxModel) -> tuple[str, ...] | None:
-    """Return the labels of Ultralytics' metadata, a Python dict of numbers and names."""
-    try:
-        names = ast.literal_eval(model.metadata.get("names", ""))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    if not isinstance(names, dict) or sorted(names) != list(range(len(names))):
-        return None
-    return tuple(str(names[number]) for number in range(len(names)))

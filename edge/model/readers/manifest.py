@@ -20,14 +20,15 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+from msgspec import field
 
 from edge.errors import ModelError
 from edge.heads import AnyHead
 from edge.model.delegates import EDGE_TPU_OP
 from edge.model.description import Description, InputTransform
 from edge.model.readers.anchors import anchors_from_bytes, anchors_to_bytes
-from edge.record import PositiveInt, Ratio, Record, Text
+from edge.record import PositiveInt, Ratio, Record, Text, Unsound
+from edge.record import read as read_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ MAX_MEMBERS_BYTES = 16 * 2**20
 DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError)
 
 
-class Calibration(Record):
+class Calibration(Record, frozen=True, kw_only=True):
     """Which images the activation ranges came from."""
 
     digest: Text
@@ -57,7 +58,7 @@ class Calibration(Record):
     method: Text
 
 
-class ImageDigests(Record):
+class ImageDigests(Record, frozen=True, kw_only=True):
     """A set of images; `contents` are 16 hex digits of each, where others must keep off them."""
 
     digest: Text
@@ -65,7 +66,7 @@ class ImageDigests(Record):
     contents: tuple[Text, ...] = ()
 
 
-class Accuracy(Record):
+class Accuracy(Record, frozen=True, kw_only=True):
     """One metric of the float and the quantised model, on images not used for calibration.
 
     Attributes:
@@ -84,7 +85,7 @@ class Accuracy(Record):
     difference_interval: tuple[float, float]
 
 
-class Provenance(Record):
+class Provenance(Record, frozen=True, kw_only=True):
     """Where the weights come from and what was done: `changes` is all `steps`, if any, in one."""
 
     source: Text
@@ -96,7 +97,7 @@ class Provenance(Record):
     steps: tuple[Text, ...] = ()
 
 
-class Manifest(Record):
+class Manifest(Record, frozen=True, kw_only=True):
     """The JSON half of the manifest.
 
     Attributes:
@@ -119,7 +120,7 @@ class Manifest(Record):
     iou_threshold: Ratio = 0.6
     calibration: Calibration | None = None
     accuracy: tuple[Accuracy, ...] = ()
-    image_sets: dict[Text, ImageDigests] = Field(default_factory=dict)
+    image_sets: dict[Text, ImageDigests] = field(default_factory=dict)
     provenance: Provenance
 
     def description(self, anchors: NDArray[np.float32] | None) -> Description:
@@ -150,8 +151,8 @@ def append(flatbuffer: bytes, manifest: Manifest, anchors: NDArray[np.float32] |
         manifest: Its `digest` is replaced by the FlatBuffer's.
         anchors: `(A, 4)` float32, or `None`.
     """
-    sealed = manifest.model_copy(update={"digest": digest_of(flatbuffer)})
-    text = json.dumps(sealed.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    sealed = manifest.replace(digest=digest_of(flatbuffer))
+    text = json.dumps(sealed.plain(), indent=1, ensure_ascii=False)
     out = io.BytesIO()
     out.write(flatbuffer)
     with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -227,12 +228,11 @@ def _parse_manifest(path: Path, text: bytes) -> Manifest:
         )
     fields = _as_current(fields)
     try:
-        return Manifest.model_validate(fields)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
-        raise ModelError(f"{path}: its manifest is wrong: {faults}; convert it again") from error
+        return read_record(Manifest, fields)
+    except Unsound as error:
+        raise ModelError(
+            f"{path}: its manifest is wrong: {error}; update edge-vision, or convert it again"
+        ) from error
 
 
 def _as_current(fields: dict[str, Any]) -> dict[str, Any]:

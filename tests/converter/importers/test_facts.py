@@ -110,7 +110,7 @@ def test_labels_with_ids_from_1_on_fit_a_head_that_counts_from_0():
 
 
 def ours(**changes):
-    manifest = completed(draft()).own_manifest().model_copy(update=changes)
+    manifest = completed(draft()).own_manifest().replace(**changes)
     return ModelFile.of(PATH, grid(), manifest)
 
 

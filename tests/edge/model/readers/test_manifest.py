@@ -57,13 +57,13 @@ def with_members(members: dict[str, bytes]) -> bytes:
 def with_fields(**changes: Any) -> bytes:
     """Return a model file whose manifest has these JSON fields, with the right digest."""
     sealed = factories.manifest(digest=mf.digest_of(factories.FLATBUFFER))
-    fields = sealed.model_dump(mode="json") | changes
+    fields = sealed.plain() | changes
     return with_members({mf.MANIFEST_MEMBER: json.dumps(fields).encode()})
 
 
 def with_anchors(data: bytes) -> bytes:
     sealed = factories.manifest(digest=mf.digest_of(factories.FLATBUFFER))
-    text = sealed.model_dump_json().encode()
+    text = json.dumps(sealed.plain()).encode()
     return with_members({mf.MANIFEST_MEMBER: text, mf.ANCHORS_MEMBER: data})
 
 
@@ -73,7 +73,7 @@ def test_what_was_appended_is_read_back(read):
     assert file.flatbuffer == factories.FLATBUFFER
     np.testing.assert_array_equal(file.description.anchors, factories.anchors())
     sealed = {"digest": mf.digest_of(factories.FLATBUFFER)}
-    assert file.manifest == factories.manifest().model_copy(update=sealed)
+    assert file.manifest == factories.manifest().replace(**sealed)
 
 
 def test_a_model_without_anchors_has_none(read):
@@ -214,7 +214,7 @@ def test_a_manifest_of_the_first_version_is_one_of_the_current(read):
 
 
 def test_facts_that_a_newer_converter_adds_are_passed_over(read):
-    facts = factories.manifest().provenance.model_dump(mode="json")
+    facts = factories.manifest().provenance.plain()
 
     file = read(with_fields(pruning={"kept": 0.7}, provenance=facts | {"teacher": "a larger one"}))
 
@@ -240,10 +240,12 @@ def test_a_manifest_that_is_no_json_object_is_refused(read, text):
     ("changes", "fault"),
     [
         pytest.param(
-            {"colour": 1, "schema_version": 1}, "colour: Extra inputs", id="unknown key of old"
+            {"colour": 1, "schema_version": 1}, "unknown key 'colour'", id="unknown key of old"
         ),
         pytest.param({"labels": None}, "labels: ", id="no labels"),
-        pytest.param({"name": "half \ud800"}, "name: .*half a surrogate pair", id="no text"),
+        pytest.param(
+            {"name": "half \ud800"}, r"name: expected text, found 'half \\ud800'", id="no text"
+        ),
         pytest.param({"score_threshold": 1.5}, "score_threshold: ", id="ratio over 1"),
         pytest.param({"head": {"kind": "ssd", "box_scales": [1, 2]}}, "head.box_scales", id="head"),
     ],
@@ -254,7 +256,7 @@ def test_a_wrong_field_is_named_with_its_path(read, changes, fault):
 
 
 def test_a_normalisation_that_is_not_a_number_is_refused(read):
-    transform = factories.input_transform().model_dump(mode="json") | {"mean": [float("nan")] * 3}
+    transform = factories.input_transform().plain() | {"mean": [float("nan")] * 3}
 
     with pytest.raises(ModelError, match=r"input\.mean"):
         read(with_fields(input=transform))
