@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from converter.importers.darknet_cfg import shown
-from converter.importers.darknet_heads import HEAD_KEYS, read_region, read_yolo
 from converter.importers.darknet_layers import (
+    HEAD_KEYS,
     NEUTRAL_ACTIVATION,
     Combine,
     Convolution,
@@ -21,6 +21,8 @@ from converter.importers.darknet_layers import (
     Resample,
     Route,
     Shape,
+    read_region,
+    read_yolo,
     spelt,
 )
 

@@ -1,22 +1,30 @@
-"""Compare an import with onnxruntime, which runs the original file."""
+"""Compare an import with onnxruntime, which runs the original file, in a child process.
+
+Run as ``python -m converter.importers.onnx_runtime FOLDER``.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from converter import import_check
-from edge.errors import ModelError
+from converter.child import run_child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from converter.importers.onnx_file import OnnxModel
 
+MODEL, IMAGES, FOUND = "model.onnx", "images.npy", "found.npz"
+TIMEOUT_S = 300
 ERRORS_ONLY = 3
 
 
@@ -28,8 +36,8 @@ class Fetch(NamedTuple):
     channels: NDArray[np.intp] | None
 
     def taken(self, found: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the role's numbers."""
-        laid: NDArray[np.float32] = found.transpose(self.order)
+        """Return the role's numbers `(N, ...)` of those of the value, batch by batch."""
+        laid = np.concatenate([each.transpose(self.order) for each in found])
         return laid if self.channels is None else laid[..., self.channels]
 
 
@@ -47,47 +55,64 @@ def checked(
     Raises:
         ModelError: They are other heads, or onnxruntime refuses the original.
     """
-    try:
-        import onnxruntime  # noqa: PLC0415 - of an extra
-    except ImportError:
+    if importlib.util.find_spec("onnxruntime") is None:
         return (
             "import not checked, as onnxruntime is not installed (pip install 'edge-vision[onnx]')"
         )
     images = import_check.noise(model.input_shape)
-    first = np.argsort(model.input_order)
     names = list(dict.fromkeys(fetch.value for fetch in fetches.values()))
-    try:
-        session = _session(onnxruntime, model.original, names)
-        found = [
-            session.run(names, {model.input: image[None].transpose(first)}) for image in images
-        ]
-    # Its errors have no class of their own.
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"{path}: expected a model that onnxruntime runs, found one that it does not: "
-            f"{reason[:200]}; export the model again"
-        ) from error
-    expected = {
-        role: np.concatenate([fetch.taken(values[names.index(fetch.value)]) for values in found])
-        for role, fetch in fetches.items()
-    }
+    found, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
+    expected = {role: fetch.taken(found[fetch.value]) for role, fetch in fetches.items()}
     ratio = import_check.error_ratio(flatbuffer, images, expected, path=path)
-    return import_check.in_words(ratio, f"onnxruntime {onnxruntime.__version__}")
+    return import_check.in_words(ratio, f"onnxruntime {version}")
 
 
-def _session(onnxruntime: Any, original: bytes, names: list[str]) -> Any:  # noqa: ANN401
-    """Return a session that gives these values."""
+def _run(
+    model: OnnxModel, names: list[str], images: NDArray[np.float32]
+) -> tuple[dict[str, NDArray[np.float32]], str]:
+    """Return values of the original by name, `(N, 1, ...)`, and onnxruntime's version."""
     import onnx  # noqa: PLC0415 - of an extra
 
-    proto = onnx.load_model_from_string(original)
-    outputs = {value.name for value in proto.graph.output}
-    for name in names:
-        if name not in outputs:
-            proto.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    proto = onnx.load_model_from_string(model.original)
+    # What it gives is fetched by its place: names may be anything.
+    del proto.graph.output[:]
+    proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+    with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
+        folder = Path(name)
+        (folder / MODEL).write_bytes(proto.SerializeToString())
+        np.save(folder / IMAGES, images)
+        run_child(
+            "converter.importers.onnx_runtime",
+            folder,
+            purpose="run the original",
+            program="onnxruntime",
+            timeout_s=TIMEOUT_S,
+        )
+        with np.load(folder / FOUND) as stored:
+            values = {each: stored[f"value{place}"] for place, each in enumerate(names)}
+            return values, str(stored["version"])
+
+
+def main(argv: list[str]) -> int:
+    """Run the model in a folder on its images, one by one."""
+    import onnxruntime  # noqa: PLC0415 - of an extra, and the parent imports this module too
+
+    folder = Path(argv[0])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
-    return onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    # What it raises ends in a line that says why, which is what the person is told.
+    session = onnxruntime.InferenceSession(
+        str(folder / MODEL), options, providers=["CPUExecutionProvider"]
     )
+    entry = session.get_inputs()[0].name
+    found = [session.run(None, {entry: image[None]}) for image in np.load(folder / IMAGES)]
+    arrays: Any = {
+        f"value{place}": np.stack(rows) for place, rows in enumerate(zip(*found, strict=True))
+    }
+    np.savez(folder / FOUND, version=onnxruntime.__version__, **arrays)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

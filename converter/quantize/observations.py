@@ -62,9 +62,13 @@ class Observations:
         return self._graphs[equalised]
 
     def _equalised(self) -> Graph:
-        plain, transform = self.graph(equalised=False), self.file.description.input
-        peaks = observe_peaks(plain, self.images, transform, progress=self.progress)
-        return equalise(plain, peaks)
+        peaks = observe_peaks(self._model(), self.images, progress=self.progress)
+        return equalise(self.graph(equalised=False), peaks)
+
+    def _model(self, *, equalised: bool = False) -> TappedModel:
+        # The file's own bytes, or its weights would be held once more.
+        made = write(self.graph(equalised=True)) if equalised else self.file.flatbuffer
+        return TappedModel(made, self.file.description.input)
 
     def ranges(self, calibrator: str, *, equalised: bool) -> dict[str, Range]:
         """Return the range of each tensor."""
@@ -81,7 +85,7 @@ class Observations:
     def _watch(self, *, equalised: bool) -> _Seen:
         """Return what every recipe needs, of one run on each image."""
         if equalised not in self._seen:
-            model = TappedModel(write(self.graph(equalised=equalised)), self.file.description.input)
+            model = self._model(equalised=equalised)
             tallies, means = Tallies(), ChannelMeans()
             watch(model, self.images, (tallies, means), progress=self.progress)
             self._seen[equalised] = _Seen(tallies, means.means(), model.pinned())
@@ -92,8 +96,8 @@ class Observations:
         if equalised not in self._covariances:
             self._covariances[equalised] = observe_covariances(
                 self.graph(equalised=equalised),
+                self._model(equalised=equalised),
                 self.images,
-                self.file.description.input,
                 progress=self.progress,
             )
         return self._covariances[equalised]

@@ -20,9 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.observe import TappedModel
 from converter.graph.edits import with_values
-from converter.graph.writing import write
 from converter.quantize.repairs.patches import covariance_shape, patches
 from converter.quantize.repairs.weights import INT8_MAX, convolutions
 from edge.capture.images import load_image
@@ -31,9 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
+    from calibration.observe import TappedModel
     from converter.graph.values import Graph
     from converter.quantize.repairs.weights import Convolution
-    from edge.model.description import InputTransform
     from edge.terminal.progress import Progress
 
     Covariances = dict[str, NDArray[np.float64]]
@@ -53,18 +51,23 @@ TINY = 1e-12
 
 def observe_covariances(
     graph: Graph,
+    model: TappedModel,
     images: ImageSet,
-    transform: InputTransform,
     *,
     progress: Progress | None = None,
 ) -> Covariances:
     """Return the covariance of what each convolution multiplies with its weights, by its output.
 
+    Args:
+        graph: A float model.
+        model: The same, to run.
+        images: The first `IMAGES` are run.
+        progress: Called with (images run, images to run).
+
     Returns:
         Name to `(d, d)`, d the weights of an output channel, row by row of the kernel, or depthwise
         `(C, h * w, h * w)` for the C input channels.
     """
-    model = TappedModel(write(graph), transform)
     layers = [layer for layer in convolutions(graph) if _is_affordable(layer)]
     sums: dict[str, _Moments] = {}
     random = np.random.default_rng(images.seed)

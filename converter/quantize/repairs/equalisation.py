@@ -23,9 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.observe import TappedModel
 from converter.graph.edits import with_values
-from converter.graph.writing import write
 from converter.quantize.repairs.channels import Channels, peaks_by_set
 from converter.quantize.repairs.weights import convolutions
 from edge.capture.images import load_image
@@ -34,8 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.dataset import ImageSet
+    from calibration.observe import TappedModel
     from converter.graph.values import Graph
-    from edge.model.description import InputTransform
     from edge.terminal.progress import Progress
 
     Peaks = dict[str, NDArray[np.float64]]
@@ -49,14 +47,9 @@ MAX_FACTOR = 1000.0
 
 
 def observe_peaks(
-    graph: Graph,
-    images: ImageSet,
-    transform: InputTransform,
-    *,
-    progress: Progress | None = None,
+    model: TappedModel, images: ImageSet, *, progress: Progress | None = None
 ) -> Peaks:
     """Return the greatest absolute value of each channel (last axis) of each computed tensor."""
-    model = TappedModel(write(graph), transform)
     peaks: Peaks = {}
     for done, path in enumerate(images.paths, start=1):
         for name, values in model.run(load_image(path)):

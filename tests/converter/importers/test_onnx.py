@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_a_model_that_is_read_wrongly_is_refused(monkeypatch, tmp_path):
 
 
 def test_without_onnxruntime_the_manifest_says_so(monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    monkeypatch.setattr(importlib.util, "find_spec", {}.get)
 
     changes = imported(onnx_models.unet(), tmp_path, family="unet").changes
 
