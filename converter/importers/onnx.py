@@ -63,14 +63,14 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     )
 
 
-def told_family(path: Path) -> str | None:
-    """Return the family that a file's structure tells, or `None`.
+def told_family(path: Path) -> tuple[str | None, str]:
+    """Return the family that a file's structure tells, or `None`, and why.
 
     Raises:
         ModelError: The file is damaged or foreign.
         DependencyError: The package onnx is not installed.
     """
-    return family_of(read_graph(path)[1])[0]
+    return family_of(read_graph(path)[1])
 
 
 def read_graph(path: Path) -> tuple[OnnxModel, Graph, dict[str, Order]]:
