@@ -80,13 +80,26 @@ def _channel_row(graph: Graph, op: Op, other: str, *, before: Op) -> NDArray[np.
     """Return the factors or sums, one a filter, that an op brings to a convolution before it."""
     if before.kind not in WEIGHTED or not other:
         return None
+    if op.activation != "NONE" and before.kind not in FUSING:
+        return None
+    weights_at, bias_at, _ = WEIGHTED[before.kind]
+    if len(before.inputs) <= bias_at or not all(
+        _is_own(graph, before.inputs[place]) for place in (weights_at, bias_at)
+    ):
+        return None
     value = graph.value(other)
     count = graph.shape(before.output)[-1]
-    if value is None or value.shape[-1:] not in ((), (1,), (count,)):
+    if value is None or value.dtype != np.float32 or value.shape[-1:] not in ((), (1,), (count,)):
         return None
     if value.size not in (1, count) or graph.shape(op.output) != graph.shape(before.output):
         return None
     return np.broadcast_to(value.reshape(-1), (count,))
+
+
+def _is_own(graph: Graph, name: str) -> bool:
+    """Return whether a tensor is a float32 constant that one op reads."""
+    value = graph.value(name)
+    return value is not None and value.dtype == np.float32 and len(graph.readers[name]) == 1
 
 
 def _with_row(op: Op, before: Op, row: NDArray[np.float32], *, tensors: dict[str, Tensor]) -> Op:
