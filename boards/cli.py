@@ -53,7 +53,7 @@ def new_command() -> argparse.ArgumentParser:
 def _list(arguments: argparse.Namespace) -> None:
     found = profiles.load_all()
     if arguments.json:
-        _print_json([profile.model_dump(mode="json") for profile in found])
+        _print_json([profile.plain() for profile in found])
         return
     for profile in found:
         remark = " (not supported)" if profile.unsupported else ""
@@ -63,7 +63,7 @@ def _list(arguments: argparse.Namespace) -> None:
 def _show(arguments: argparse.Namespace) -> None:
     profile = profiles.load(arguments.name)
     if arguments.json:
-        _print_json(profile.model_dump(mode="json"))
+        _print_json(profile.plain())
     else:
         _print_rows(_profile_rows(profile))
 
@@ -118,7 +118,7 @@ def _board_fields(board: Board) -> dict[str, Any]:
         "model": board.model,
         "cores": board.cores,
         "ram_mib": board.ram_mib,
-        "profile": board.profile.model_dump(mode="json") if board.profile else None,
+        "profile": board.profile.plain() if board.profile else None,
     }
 
 

@@ -6,9 +6,10 @@ import sys
 from importlib.resources import files
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Meta
 
 from edge.errors import ConfigError
+from edge.record import PositiveInt, Record, Unsound, read
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,11 +18,10 @@ else:
 
 PROFILES = files("boards") / "profiles"
 
-PositiveInt = Annotated[int, Field(gt=0)]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Meta(min_length=1)]
 
 
-class Profile(BaseModel):
+class Profile(Record, frozen=True, kw_only=True):
     """One kind of board.
 
     Attributes:
@@ -45,8 +45,6 @@ class Profile(BaseModel):
         sources: Where these facts come from.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: Text
     title: Text
     compatible: tuple[Text, ...] = ()
@@ -56,7 +54,7 @@ class Profile(BaseModel):
     core: Text
     ram_mib: tuple[PositiveInt, ...]
     system: Text
-    python: tuple[Annotated[str, Field(pattern=r"^3\.\d+$")], ...]
+    python: tuple[Annotated[str, Meta(pattern=r"^3\.\d+$")], ...]
     runtime: Literal["ai-edge-litert", "tflite-runtime", "none"]
     threads: PositiveInt
     cameras: tuple[Text, ...]
@@ -96,12 +94,9 @@ def parse(name: str, text: str) -> Profile:
         ConfigError: All faults of the text, a line each.
     """
     try:
-        return Profile.model_validate({"name": name} | tomllib.loads(text))
+        return read(Profile, {"name": name} | tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}.toml: not TOML: {error}") from error
-    except ValidationError as error:
-        faults = (
-            f"{name}.toml: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors()
-        )
+    except Unsound as error:
+        faults = (f"{name}.toml: {fault}" for fault in error.faults)
         raise ConfigError("\n".join(faults)) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from calibration import image_list, store
 from calibration.calibrators import CALIBRATORS, LEVELS
-from calibration.dataset import sample
+from calibration.dataset import MOST_CALIBRATE, sample
 from edge.errors import ConfigError
 from edge.model import model_file
 from edge.model.description import InputTransform
@@ -30,7 +30,6 @@ CHANNELS = 3
 INT8_MIN = -128
 NAME_COLUMNS = 60
 TRANSFORM_FLAGS = ("color", "mean", "std", "resize")
-DEFAULT_COUNT = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +52,7 @@ def new_command() -> argparse.ArgumentParser:
 
 def _add_draw(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--count", metavar="N", type=positive, default=DEFAULT_COUNT, help="default: %(default)s"
+        "--count", metavar="N", type=positive, help=f"default: {MOST_CALIBRATE}, or all of fewer"
     )
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
 
@@ -127,7 +126,7 @@ def _sample(arguments: argparse.Namespace) -> None:
         image_list.write(arguments.output, images)
         print(f"{arguments.output}: {len(images.paths)} images, {images.digest}")
     else:
-        print(image_list.to_list(images).model_dump_json(indent=1))
+        print(json.dumps(image_list.to_list(images).plain(), indent=1, ensure_ascii=False))
 
 
 def _draw(folder: Path, arguments: argparse.Namespace) -> ImageSet:
@@ -232,7 +231,7 @@ def _tools() -> dict[str, str]:
 def _show(arguments: argparse.Namespace) -> None:
     content = store.read(arguments.ranges)
     if arguments.json:
-        print(json.dumps(content.model_dump(mode="json"), indent=1, ensure_ascii=False))
+        print(json.dumps(content.plain(), indent=1, ensure_ascii=False))
         return
     print(f"model       {content.model_digest}")
     print(f"images      {content.images}, seed {content.seed}, {content.images_digest}")

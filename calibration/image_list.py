@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Meta
 
 from calibration.dataset import ImageSet, image_set
 from calibration.store import write_json
 from edge.errors import SourceError
+from edge.record import Record, Unsound, read_json
 
 
-class _Skipped(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Skipped(Record, frozen=True):
     image: str
     reason: str
 
 
-class ImageList(BaseModel):
+class ImageList(Record, frozen=True, kw_only=True):
     """What `edge-calibrate sample` writes.
 
     Attributes:
@@ -30,13 +29,11 @@ class ImageList(BaseModel):
         skipped: What the draw refused, and why.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     schema_version: Literal[1] = 1
     root: str
     seed: int
     digest: str
-    images: tuple[str, ...] = Field(min_length=1)
+    images: Annotated[tuple[str, ...], Meta(min_length=1)]
     skipped: tuple[_Skipped, ...] = ()
 
 
@@ -60,7 +57,7 @@ def write(path: Path, images: ImageSet) -> None:
     Raises:
         SinkError: It cannot be written.
     """
-    write_json(path, to_list(images).model_dump(mode="json"))
+    write_json(path, to_list(images).plain())
 
 
 def read(path: Path) -> ImageSet:
@@ -71,16 +68,14 @@ def read(path: Path) -> ImageSet:
             same.
     """
     try:
-        content = ImageList.model_validate_json(path.read_bytes())
+        content = read_json(ImageList, path.read_bytes())
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be read: {error.strerror}; make it with: edge-calibrate sample"
         ) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+    except Unsound as error:
         raise SourceError(
-            f"{path}: expected a list of edge-calibrate sample, but {where}: {first['msg']}; "
+            f"{path}: expected a list of edge-calibrate sample, but {error.faults[0]}; "
             "make it again with: edge-calibrate sample"
         ) from error
     root = Path(content.root)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from calibration.dataset import ImageSet, digest_of_contents, draw
+from calibration.dataset import MOST_CALIBRATE, ImageSet, digest_of_contents, draw
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
     from edge.terminal.progress import Progress
 
-# Calibration takes some 40 ms of CPU an image on SSDLite-MobileNetV2, and the ranges of 50 do as
-# well as those of 100; a choice between attempts needs less than a verdict.
-MOST_CALIBRATE, MOST_SELECT, MOST_JUDGE = 100, 40, 100
+# A choice between attempts needs less than a verdict.
+MOST_SELECT, MOST_JUDGE = 40, 100
 # Of a content's digest that tell one image of a folder from all others.
 DIGITS = 16
 

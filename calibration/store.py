@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from calibration.ranges import Range
 from edge.errors import ModelError, SinkError
 from edge.model.description import InputTransform
+from edge.record import PositiveInt, Record, Unsound, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class RangesFile(BaseModel):
+def _check_ranges(ranges: dict[str, tuple[float, float]]) -> None:
+    for low, high in ranges.values():
+        Range(low, high)
+
+
+class RangesFile(Record, frozen=True, kw_only=True):
     """The ranges of one model's tensors, and their origin.
 
     Attributes:
@@ -29,24 +33,17 @@ class RangesFile(BaseModel):
         ranges: Tensor name to (min, max).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    checks: ClassVar = {"ranges": _check_ranges}
 
     schema_version: Literal[1] = 1
     model_digest: str
     images_digest: str
-    images: int = Field(gt=0)
+    images: PositiveInt
     seed: int
     calibrator: str
     transform: InputTransform
     tools: dict[str, str]
     ranges: dict[str, tuple[float, float]]
-
-    @field_validator("ranges")
-    @classmethod
-    def _are_ranges(cls, ranges: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-        for low, high in ranges.values():
-            Range(low, high)
-        return ranges
 
     def by_tensor(self) -> dict[str, Range]:
         """Return the ranges as `observe` gave them."""
@@ -59,7 +56,7 @@ def write(path: Path, content: RangesFile) -> None:
     Raises:
         SinkError: It cannot be written.
     """
-    fields = content.model_dump(mode="json")
+    fields = content.plain()
     fields["ranges"] = dict(sorted(fields["ranges"].items()))
     write_json(path, fields)
 
@@ -86,15 +83,13 @@ def read(path: Path) -> RangesFile:
         ModelError: It is missing, no such file, or one of another version.
     """
     try:
-        return RangesFile.model_validate_json(path.read_bytes())
+        return read_json(RangesFile, path.read_bytes())
     except OSError as error:
         raise ModelError(
             f"{path}: cannot be read: {error.strerror}; make it with: edge-calibrate observe"
         ) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+    except Unsound as error:
         raise ModelError(
-            f"{path}: expected the ranges of edge-calibrate observe, but {where}: "
-            f"{first['msg']}; make it again with: edge-calibrate observe"
+            f"{path}: expected the ranges of edge-calibrate observe, but {error.faults[0]}; "
+            "make it again with: edge-calibrate observe"
         ) from error

@@ -205,7 +205,7 @@ def _described(file: ModelFile, images: Images, bill: Bill) -> ModelFile:
         "accuracy": accuracy.for_manifest(bill.accuracy),
         "image_sets": {**file.own_manifest().image_sets, **named},
     }
-    return export.sealed(file, file.own_manifest().model_copy(update=changes))
+    return export.sealed(file, file.own_manifest().replace(**changes))
 
 
 def describe_attempts(done: Conversion) -> list[str]:

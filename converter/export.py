@@ -21,7 +21,7 @@ QUANTIZE_TOOLS = ("ai-edge-litert", "numpy", "opencv-python-headless")
 def sealed(file: ModelFile, manifest: Manifest) -> ModelFile:
     """Return the model file with another manifest, its digest that of the FlatBuffer."""
     digest = manifests.digest_of(file.flatbuffer)
-    updated = manifest.model_copy(update={"digest": digest})
+    updated = manifest.replace(digest=digest)
     return ModelFile.of(file.path, file.flatbuffer, updated, anchors=file.description.anchors)
 
 

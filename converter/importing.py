@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from converter.graph.own_biases import with_own_biases
 from converter.graph.reading import read
 from converter.graph.writing import write
-from converter.importers.asking import FAMILIES, ask_early, ask_family
+from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
 from converter.importers.graph_cuts import import_graph
 from edge.errors import ConfigError, ModelError
@@ -47,7 +47,7 @@ def import_model(path: Path, *, family: str | None, origin: Origin, choice: Choi
     """
     known = ask(path, family=family, origin=origin, choice=choice)
     if known is None:
-        return restate(model_file.read(path), family=family, origin=origin, choice=choice)
+        return restate(model_file.read(path), family=family, origin=origin, choice=choice.input)
     found = import_draft(path, family=known, choice=choice)
     graph = with_own_biases(read(found.flatbuffer, path))
     draft = replace(found, flatbuffer=write(graph))
@@ -62,9 +62,10 @@ def ask(path: Path, *, family: str | None, origin: Origin, choice: Choice) -> st
     """
     if family not in (None, *FAMILIES):
         raise ConfigError(f"expected a family, one of {', '.join(FAMILIES)}, found {family!r}")
-    if is_ours(path):
+    form = "ours" if is_ours(path) else recognise(path)
+    refuse_unused(path, form, choice)
+    if form == "ours":
         return None
-    form = recognise(path)
     known = ask_family(path, form, said=family)
     ask_early(path, form, choice, family=known, labels=origin.labels)
     return known

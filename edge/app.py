@@ -9,9 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
-from edge.capture.turns import Turns
 from edge.config.state import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
@@ -20,12 +19,10 @@ from edge.model import model_file as models
 from edge.model import trial
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.pipeline import Behaviour, Pipeline
+from edge.pipeline import Behaviour, Pipeline, Publisher
 from edge.preprocess import use_one_thread
-from edge.publishing import Publisher
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
-from edge.sinks.mqtt_credentials import client_id
 from edge.tasks import refuse_thresholds, task_for
 
 if TYPE_CHECKING:
@@ -34,12 +31,12 @@ if TYPE_CHECKING:
 
     from edge.config.camera import Camera
     from edge.config.sections import Config
+    from edge.messages.envelope import Encoder
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.pipeline import Stage
     from edge.preprocess import InputBuffer
-    from edge.publishing import Encoder
     from edge.results.observation import Observation
     from edge.sinks.fanout import Sink
 
@@ -64,7 +61,7 @@ def read_model(path: Path | None, *, description: Path | None = None) -> ModelFi
         description: A TOML file that says who the model is; `None` asks the file itself.
     """
     file = models.read(path or default_model_path(), description=description)
-    trial.admit(file.flatbuffer, file.path, state_folder=state_folder())
+    trial.admit(file, state_folder=state_folder())
     return file
 
 
@@ -138,12 +135,17 @@ class Parts:
 
 @contextmanager
 def opened(
-    config: Config, *, publish: bool = True, picture_px: int | None = None
+    config: Config,
+    file: ModelFile | None = None,
+    *,
+    publish: bool = True,
+    picture_px: int | None = None,
 ) -> Iterator[Parts]:
     """Open model, sinks and cameras for the length of the block; the broker is not waited for.
 
     Args:
         config: What to open.
+        file: Its model, where that was read already.
         publish: Open the sinks as well.
         picture_px: Longest side of the picture that each frame carries; `None` for none.
 
@@ -156,9 +158,8 @@ def opened(
         available = available_cores()
         threads = interpreter_threads(config, available)
         cores = stack.enter_context(divided(available, threads=threads))
-        file = model_file(config)
         with confined(cores.interpreter):
-            model = open_model(config, file, threads=threads)
+            model = open_model(config, file or model_file(config), threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         publisher = stack.enter_context(_publishing(config, model)) if publish else None
@@ -178,7 +179,7 @@ def opened(
         )
         for capture in captures if picture_px else ():
             stack.callback(capture.want_picture(picture_px or 0).close)
-        yield Parts(model, captures, Turns(captures, changed), publisher, cores)
+        yield Parts(model, captures, Turns(captures), publisher, cores)
 
 
 @contextmanager
@@ -197,7 +198,6 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     sink = Fanout(open_sinks(config))
     try:
         yield Publisher(
-            config.device.name,
             open_encoder(config, model.description),
             sink,
             qos=config.mqtt.qos if config.mqtt else 1,
@@ -220,6 +220,7 @@ def open_sinks(config: Config) -> list[Sink]:
     sinks: list[Sink] = []
     if config.mqtt:
         from edge.sinks.mqtt import MqttSink  # noqa: PLC0415 - paho costs 40 ms
+        from edge.sinks.mqtt_identity import client_id  # noqa: PLC0415 - likewise
 
         name = config.device.name
         sinks.append(MqttSink(config.mqtt, name, client_id=client_id(name)))

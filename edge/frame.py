@@ -1,15 +1,85 @@
-"""One frame on its way to the interpreter: when it was taken, and the buffer it lies in."""
+"""One frame on its way: where it lies in the input, where its time went, and what it came with."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+Resize = Literal["letterbox", "stretch"]
 BufferT = TypeVar("BufferT")
+NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A source frame resized to `region_wh` at `offset_xy` of an input of `input_wh`; pixels."""
+
+    source_wh: tuple[int, int]
+    input_wh: tuple[int, int]
+    region_wh: tuple[int, int]
+    offset_xy: tuple[int, int]
+
+    @classmethod
+    def fit(
+        cls, source_wh: tuple[int, int], input_wh: tuple[int, int], *, resize: Resize
+    ) -> Placement:
+        """Place a source in an input: `stretch` fills it, `letterbox` keeps the aspect and centres.
+
+        A letterboxed side is rounded to the nearest pixel and never below one.
+        """
+        if resize == "stretch":
+            return cls(source_wh, input_wh, input_wh, (0, 0))
+        ratio = min(input_wh[0] / source_wh[0], input_wh[1] / source_wh[1])
+        width = min(input_wh[0], max(1, round(source_wh[0] * ratio)))
+        height = min(input_wh[1], max(1, round(source_wh[1] * ratio)))
+        offset = ((input_wh[0] - width) // 2, (input_wh[1] - height) // 2)
+        return cls(source_wh, input_wh, (width, height), offset)
+
+    def boxes_to_source_inplace(self, boxes: NDArray[np.float32]) -> None:
+        """Turn xyxy boxes from input pixels into source pixels, clipped to the source frame.
+
+        Args:
+            boxes: `(N, 4)` float32, rewritten in place.
+        """
+        for axis in (0, 1):
+            values = boxes[:, axis::2]  # (N, 2): both sides at once, in half the time
+            values -= self.offset_xy[axis]
+            values *= self.source_wh[axis] / self.region_wh[axis]
+            # As `np.clip`, for 1.4 µs against 2.7, x86, NumPy 2.4.
+            np.minimum(values, self.source_wh[axis], out=values)
+            np.maximum(values, 0, out=values)
+
+
+class StageClock:
+    """Ascribes the time since its birth, or since the lap before, to a stage.
+
+    Whoever does the work calls `lap` when a stage is over, and never reads a clock itself. A stage
+    that is named twice collects both laps.
+    """
+
+    def __init__(self) -> None:
+        self._stage_ns: dict[str, int] = {}
+        self._since_ns = time.monotonic_ns()
+
+    def lap(self, stage: str) -> None:
+        """Ascribe the time since the last lap to `stage`."""
+        now_ns = time.monotonic_ns()
+        self._stage_ns[stage] = self._stage_ns.get(stage, 0) + now_ns - self._since_ns
+        self._since_ns = now_ns
+
+    def add(self, stage: str, ns: int) -> None:
+        """Ascribe nanoseconds that were measured elsewhere, such as on another thread."""
+        self._stage_ns[stage] = self._stage_ns.get(stage, 0) + ns
+
+    def stage_ms(self) -> dict[str, float]:
+        """Return the milliseconds of each stage, in the order in which they were first named."""
+        return {stage: ns / NS_PER_MS for stage, ns in self._stage_ns.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
-
-from pydantic import BeforeValidator, SerializeAsAny
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from typing import TYPE_CHECKING, Protocol, Union
 
 from edge.decode import anchor_free, anomaly, classes, segmentation, ssd, yolo
-from edge.model.description import HeadSchema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.clock import StageClock
-    from edge.model.description import Thresholds
+    from edge.frame import Placement, StageClock
+    from edge.model.description import HeadSchema, Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.observation import Result
 
 
@@ -95,22 +90,8 @@ def task_of(head: HeadSchema) -> str:
     return HEADS[head.kind].task
 
 
-def _validated(value: Any) -> Any:  # noqa: ANN401 - what stands in a file
-    """Return a head of the schema that its kind names."""
-    if isinstance(value, HeadSchema):
-        return value
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if kind is None:
-        raise PydanticKnownError("union_tag_not_found", {"discriminator": "'kind'"})
-    row = HEADS.get(kind) if isinstance(kind, str) else None
-    if row is None:
-        raise PydanticCustomError(
-            "unknown_head",
-            "expected a head of kind {known}, found {kind}; update edge-vision",
-            {"known": ", ".join(HEADS), "kind": repr(kind)},
-        )
-    return row.schema.model_validate(value)
-
-
 # The field of a record that holds a head of any kind.
-AnyHead = Annotated[SerializeAsAny[HeadSchema], BeforeValidator(_validated)]
+if TYPE_CHECKING:
+    AnyHead = HeadSchema
+else:
+    AnyHead = Union[tuple(row.schema for row in HEADS.values())]  # noqa: UP007 - of a table

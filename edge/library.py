@@ -11,14 +11,15 @@ from edge import app
 from edge.config.reading import parse
 from edge.cores import available_cores
 from edge.errors import ConfigError, EdgeError
-from edge.verbs.check import faults
+from edge.verbs.check import examine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from edge.config.sections import Config
     from edge.model.loaded import LoadedModel
+    from edge.model.model_file import ModelFile
     from edge.pipeline import Pipeline, Stage
     from edge.results.observation import Observation
 
@@ -83,15 +84,14 @@ def watch(
             "model": {"file": model, **options},
         }
     )
-    if found := faults(config):
+    file, found = examine(config)
+    if found:
         raise ConfigError("\n".join(found))
-    return _watch(config, tuple(stages), picture_px)
+    return _watch(lambda: _Watcher(config, file, stages=tuple(stages), picture_px=picture_px))
 
 
-def _watch(
-    config: Config, stages: tuple[Stage, ...], picture_px: int | None
-) -> Iterator[Observation]:
-    watcher = _Watcher(config, stages, picture_px)
+def _watch(start: Callable[[], _Watcher]) -> Iterator[Observation]:
+    watcher = start()
     try:
         while (seen := watcher.take()) is not None:
             yield seen
@@ -107,8 +107,16 @@ class _Watcher:
     frame; one of a file is waited for.
     """
 
-    def __init__(self, config: Config, stages: tuple[Stage, ...], picture_px: int | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        file: ModelFile | None,
+        *,
+        stages: tuple[Stage, ...],
+        picture_px: int | None,
+    ) -> None:
         self._config = config
+        self._file = file
         self._stages = stages
         self._picture_px = picture_px
         self._pipeline: Pipeline | None = None
@@ -158,7 +166,9 @@ class _Watcher:
 
     def _run(self) -> None:
         try:
-            with app.opened(self._config, publish=False, picture_px=self._picture_px) as parts:
+            with app.opened(
+                self._config, self._file, publish=False, picture_px=self._picture_px
+            ) as parts:
                 self._live = {capture.camera: capture.live for capture in parts.captures}
                 self._pipeline = parts.pipeline([self._hand_over], stages=self._stages)
                 if not self._stopping:

@@ -11,20 +11,21 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from edge.clock import NS_PER_MS, StageClock
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
+from edge.frame import NS_PER_MS, StageClock
+from edge.messages.envelope import OFFLINE, ONLINE, Message, camera_status_topic
 from edge.metrics import StageTimes
 from edge.results.observation import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge.frame import Frame
+    from edge.frame import Frame, Placement
+    from edge.messages.envelope import Encoder
     from edge.model.spec import Tensors
-    from edge.placement import Placement
     from edge.preprocess import InputBuffer
     from edge.results.observation import Result
 
@@ -36,7 +37,7 @@ JOIN_TIMEOUT_S = 5.0
 
 
 class Frames(Protocol):
-    """Where the loop takes frames from: a `CaptureThread`, or `Turns` over several."""
+    """Where the loop takes frames from: `Turns`."""
 
     @property
     def ended(self) -> bool:
@@ -234,3 +235,36 @@ def _observe(invoked: _Invoked, behaviour: Behaviour) -> Observation:
         clock.lap(stage.name)
     age_ms = (time.monotonic_ns() - frame.captured_ns) / NS_PER_MS
     return replace(observation, stage_ms=clock.stage_ms(), age_ms=age_ms)
+
+
+class Sink(Protocol):
+    """Where messages go."""
+
+    def send(self, message: Message) -> None:
+        """Take a message."""
+
+
+class Publisher:
+    """A consumer of observations that tells a sink of each, whose message is made once for all.
+
+    Args:
+        encoder: Of the model's kind of result.
+        sink: Takes the messages.
+        qos: Of results.
+    """
+
+    def __init__(self, encoder: Encoder, sink: Sink, *, qos: Literal[0, 1] = 1) -> None:
+        self._encoder = encoder
+        self._sink = sink
+        self._qos = qos
+
+    def __call__(self, observation: Observation) -> None:
+        """Encode an observation and send it."""
+        topic = self._encoder.topic(observation.camera)
+        self._sink.send(Message(topic, self._encoder.encode(observation), qos=self._qos))
+
+    def tell_camera(self, camera: str, *, is_up: bool) -> None:
+        """Say whether a camera gives frames; kept by the broker for who asks later."""
+        topic = camera_status_topic(self._encoder.identity.device, camera)
+        payload = ONLINE if is_up else OFFLINE
+        self._sink.send(Message(topic, payload, retain=True, policy="state"))

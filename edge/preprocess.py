@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.capture.picture import Picture
-from edge.capture.scaling import Scaler
-from edge.placement import Placement
+from edge.capture.picture import Picture, Scaler
+from edge.frame import Placement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

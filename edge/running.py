@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge.config.sections import Config
     from edge.metrics import Summary
     from edge.model.loaded import LoadedModel
+    from edge.model.model_file import ModelFile
     from edge.pipeline import Pipeline
 
 log = logging.getLogger("edge")
@@ -25,6 +26,7 @@ log = logging.getLogger("edge")
 
 def run(
     config: Config,
+    file: ModelFile | None = None,
     *,
     max_frames: int | None = None,
     reread: Callable[[], Config] | None = None,
@@ -33,13 +35,14 @@ def run(
 
     Args:
         config: What to run.
+        file: Its model, where that was read already.
         max_frames: Of all cameras together.
         reread: Reads the configuration again; called on SIGHUP.
 
     Raises:
         EdgeError: The model, a camera or a sink failed; or results stayed undelivered.
     """
-    with app.opened(config) as parts:
+    with app.opened(config, file) as parts:
         tally = TASKS[parts.model.task].tally(parts.model.description)
         pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
         handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM), pipeline.stop)
@@ -70,7 +73,7 @@ def _reload(
         log.error("reload: nothing changed: %s", error)  # noqa: TRY400 - a user's fault, a sentence
         return
     update = {key: getattr(wanted.model, key) for key in app.THRESHOLDS}
-    as_is = config.model_copy(update={"model": config.model.model_copy(update=update)})
+    as_is = config.replace(model=config.model.replace(**update))
     thresholds = app.thresholds(wanted, model.description)
     pipeline.behaviour = replace(
         pipeline.behaviour,

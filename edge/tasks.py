@@ -6,10 +6,11 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge.decode.segmentation import SegmentationHead
+from edge.decode.segmentation import SegmentationHead, has_threshold
 from edge.errors import ConfigError
 from edge.heads import task_of
 from edge.messages import anomaly, classes, detections, segmentation
+from edge.messages.envelope import Encoder
 from edge.results.anomaly import AnomalyTally
 from edge.results.class_map import AreaTally
 from edge.results.classes import ClassTally
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.messages.envelope import Identity, PayloadEncoder
+    from edge.messages.envelope import Fields, Identity
     from edge.model.description import Description
     from edge.results.observation import Result
 
@@ -42,22 +43,28 @@ class Task:
 
     Attributes:
         topic: Last level of the topic of its messages.
-        encoder: Makes what turns observations into messages; the keyword `class_map` says whether a
+        fields: Makes what tells of a result in a message; the keyword `class_map` says whether a
             message may hold what grows with the model's output.
         payload: The typed dict that a message is.
         describe: Of a message, the label and a few words for each thing that was seen.
         tally: Makes what counts the results of a run.
         draw: Module and function that draws a result on its image; imported when it is asked for.
-        thresholds: Which keys of `[model]` have a meaning.
+        thresholds: Which keys of `[model]` have a meaning for such a model.
     """
 
     topic: str
-    encoder: Callable[..., PayloadEncoder]  # (identity, description, *, class_map)
+    fields: Callable[..., Fields]  # (description, *, class_map)
     payload: Any
     describe: Callable[[dict[str, Any]], list[tuple[str, str]]]
     tally: Callable[[Description], Tally]
     draw: tuple[str, str]
-    thresholds: frozenset[str]
+    thresholds: Callable[[Description], set[str]]
+
+    def encoder(
+        self, identity: Identity, description: Description, *, class_map: bool = True
+    ) -> Encoder:
+        """Return what turns observations into messages."""
+        return Encoder(identity, self.topic, self.fields(description, class_map=class_map))
 
     def draw_inplace(
         self, image: NDArray[np.uint8], result: Result, description: Description
@@ -67,14 +74,6 @@ class Task:
         getattr(importlib.import_module(module), name)(image, result, description)
 
 
-def _segmentation_encoder(
-    identity: Identity, described: Description, *, class_map: bool
-) -> PayloadEncoder:
-    return segmentation.SegmentationEncoder(
-        identity, described.labels, background=_background(described), class_map=class_map
-    )
-
-
 def _background(described: Description) -> int | None:
     return described.head_as(SegmentationHead).background
 
@@ -82,41 +81,41 @@ def _background(described: Description) -> int | None:
 TASKS = {
     "detection": Task(
         topic=detections.TOPIC,
-        encoder=lambda identity, described, **_: detections.DetectionsEncoder(
-            identity, described.labels
-        ),
+        fields=lambda described, **_: detections.fields(described.labels),
         payload=detections.DetectionsPayload,
         describe=detections.describe,
         tally=lambda _: DetectionTally(),
         draw=("edge.draw.boxes", "draw_inplace"),
-        thresholds=frozenset({"score_threshold", "iou_threshold", "max_detections"}),
+        thresholds=lambda _: {"score_threshold", "iou_threshold", "max_detections"},
     ),
     "segmentation": Task(
         topic=segmentation.TOPIC,
-        encoder=_segmentation_encoder,
+        fields=lambda described, class_map: segmentation.fields(
+            described.labels, background=_background(described), class_map=class_map
+        ),
         payload=segmentation.SegmentationPayload,
         describe=segmentation.describe,
         tally=lambda described: AreaTally(described.labels, background=_background(described)),
         draw=("edge.draw.masks", "draw_inplace"),
-        thresholds=frozenset({"score_threshold"}),
+        thresholds=lambda described: {"score_threshold"} if has_threshold(described) else set(),
     ),
     "classification": Task(
         topic=classes.TOPIC,
-        encoder=lambda identity, described, **_: classes.ClassesEncoder(identity, described.labels),
+        fields=lambda described, **_: classes.fields(described.labels),
         payload=classes.ClassesPayload,
         describe=classes.describe,
         tally=lambda described: ClassTally(described.labels),
         draw=("edge.draw.classes", "draw_inplace"),
-        thresholds=frozenset({"score_threshold"}),
+        thresholds=lambda _: {"score_threshold"},
     ),
     "anomaly": Task(
         topic=anomaly.TOPIC,
-        encoder=lambda identity, *_, **__: anomaly.AnomalyEncoder(identity),
+        fields=lambda *_, **__: anomaly.fields,
         payload=anomaly.AnomalyPayload,
         describe=anomaly.describe,
         tally=lambda _: AnomalyTally(),
         draw=("edge.draw.anomaly", "draw_inplace"),
-        thresholds=frozenset(),
+        thresholds=lambda _: set(),
     ),
 }
 
@@ -148,7 +147,7 @@ def refuse_thresholds(description: Description, given: Collection[str]) -> None:
     Raises:
         ConfigError: One of them has no meaning for the model's task.
     """
-    known = task_for(description).thresholds
+    known = task_for(description).thresholds(description)
     for key in sorted(set(given) - known):
         raise ConfigError(
             f"[model] {key} has no meaning for {description.name}, a model for "

@@ -69,11 +69,11 @@ def variants(reference: ModelFile, images: ImageSet, *, stem: Path) -> Iterator[
     """
     observations = Observations(reference, images)
     plain = load_recipe("int8")
-    unscaled = plain.model_copy(update={"score_floor": 0.0})
+    unscaled = plain.replace(score_floor=0.0)
     good = {
         "int8": plain,
-        "int8, mse": plain.model_copy(update={"calibrator": "mse"}),
-        "int8, all repairs": plain.model_copy(update={"repairs": ALL_REPAIRS}),
+        "int8, mse": plain.replace(calibrator="mse"),
+        "int8, all repairs": plain.replace(repairs=ALL_REPAIRS),
     }
     first = None
     for name, recipe in good.items():
@@ -125,6 +125,6 @@ def _fed_otherwise(file: ModelFile) -> Iterator[Variant]:
         "another range": {"mean": (mean,) * 3, "std": (std,) * 3},
     }
     for name, change in changes.items():
-        fed = file.own_manifest().model_copy(update={"input": transform.model_copy(update=change)})
+        fed = file.own_manifest().replace(input=transform.replace(**change))
         changed = ModelFile.of(file.path, file.flatbuffer, fed, anchors=file.description.anchors)
         yield Variant(name, changed, is_damaged=True)

@@ -194,6 +194,12 @@ def test_the_distribution_rule_can_tell(lengths, fault):
             "",
             id="the right way",
         ),
+        pytest.param(
+            "converter.judge.gate", "import converter.quantize.scores", "", id="a lower folder"
+        ),
+        pytest.param(
+            "converter.judge.gate", "import converter.search.attempts", "search", id="a higher one"
+        ),
         pytest.param("boards.cli", "from edge.errors import EdgeError", "", id="boards"),
         pytest.param(
             "boards.cli",

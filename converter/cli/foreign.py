@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from converter.importers.asking import ask_family
-from converter.importers.facts import ASK, FORMATS, check_family, class_count, missing_facts
+from converter.importers.facts import (
+    ASK,
+    FORMATS,
+    check_family,
+    class_count,
+    missing_facts,
+    short,
+    stated,
+)
 from converter.importing import import_draft, is_ours, recognise
 from edge.errors import ConfigError
-from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.choice import Choice
-    from converter.draft import Draft
 
 
 def describe(
@@ -40,8 +45,10 @@ def describe(
         "format": FORMATS[form],
         "family": family,
         "input": list(draft.size_wh),
-        "preprocessing": _stated(draft),
-        "head": draft.head.model_dump(mode="json"),
+        "preprocessing": {
+            name: value for name, value in stated(draft).items() if value is not None
+        },
+        "head": draft.head.plain(),
         "outputs": list(draft.outputs),
         "classes": class_count(draft, path),
         "anchors": None if draft.anchors is None else len(draft.anchors),
@@ -55,7 +62,7 @@ def describe(
 def as_text(found: dict[str, Any]) -> str:
     """Return the description for a terminal."""
     width, height = found["input"]
-    said = ", ".join(f"{name} {value}" for name, value in found["preprocessing"].items())
+    said = ", ".join(f"{name} {short(value)}" for name, value in found["preprocessing"].items())
     lines = [
         f"format      {found['format']}, read as {found['family']}",
         f"input       {width}x{height}; the file says: {said or 'nothing of its preprocessing'}",
@@ -66,18 +73,3 @@ def as_text(found: dict[str, Any]) -> str:
     ]
     asked = found["missing"] or ["nothing: edge-convert run can convert it"]
     return "\n".join([*lines, *(f"missing     {text}" for text in asked)])
-
-
-def _stated(draft: Draft) -> dict[str, Any]:
-    if draft.transform is None:
-        return {}
-    fields = (
-        draft.transform.model_dump(mode="json")
-        if isinstance(draft.transform, InputTransform)
-        else asdict(draft.transform)
-    )
-    return {
-        name: value
-        for name, value in fields.items()
-        if value is not None and name not in ("size_wh", "padding")
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--box-scales",
         metavar="Y,X,H,W",
-        type=_box_scales,
+        type=partial(_numbers, counts=(BOX_SIDES,), above=0),
         help="divisors of an SSD's raw boxes, such as 10,10,5,5",
     )
     _add_input(parser.add_argument_group("input", "Where the file does not say, you must."))
@@ -66,8 +67,8 @@ def _add_input(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of
     group.add_argument(
         "--range", choices=tuple(RANGES), help="what pixel values 0..255 become, all channels alike"
     )
-    group.add_argument("--mean", metavar="M", type=_triple, help="pixel values, 1 or 3: R,G,B")
-    group.add_argument("--std", metavar="S", type=_positive_triple, help="likewise")
+    group.add_argument("--mean", metavar="M", type=_numbers, help="pixel values, 1 or 3: R,G,B")
+    group.add_argument("--std", metavar="S", type=partial(_numbers, above=0), help="likewise")
     group.add_argument("--resize", choices=("letterbox", "stretch"), help="keep the aspect or not")
     group.add_argument(
         "--size", metavar="WxH", type=_size_wh, help="pixels, where the model takes any size"
@@ -143,35 +144,18 @@ def _input_choice(arguments: argparse.Namespace) -> InputChoice:
     )
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _numbers(
+    text: str, *, counts: Sequence[int] = (1, CHANNELS), above: float = -math.inf
+) -> tuple[float, ...]:
+    """Return finite numbers, as many as the last count: a single one stands for all."""
     try:
         numbers = tuple(float(word) for word in text.split(","))
     except ValueError:
         numbers = ()
-    if not numbers or not all(map(math.isfinite, numbers)):
-        raise argparse.ArgumentTypeError(f"expected numbers with commas between, found {text!r}")
-    return numbers
-
-
-def _triple(text: str) -> tuple[float, ...]:
-    numbers = _numbers(text)
-    if len(numbers) not in (1, CHANNELS):
-        raise argparse.ArgumentTypeError(f"expected 1 or 3 numbers, found {len(numbers)}")
-    return numbers if len(numbers) == CHANNELS else numbers * CHANNELS
-
-
-def _positive_triple(text: str) -> tuple[float, ...]:
-    numbers = _triple(text)
-    if min(numbers) <= 0:
-        raise argparse.ArgumentTypeError(f"expected numbers above 0, found {text!r}")
-    return numbers
-
-
-def _box_scales(text: str) -> tuple[float, ...]:
-    numbers = _numbers(text)
-    if len(numbers) != BOX_SIDES or min(numbers) <= 0:
-        raise argparse.ArgumentTypeError(f"expected 4 numbers above 0, found {text!r}")
-    return numbers
+    if len(numbers) not in counts or not all(above < number < math.inf for number in numbers):
+        wanted = " or ".join(map(str, counts)) + " numbers" + f" above {above:g}" * (above == 0)
+        raise argparse.ArgumentTypeError(f"expected {wanted} with commas between, found {text!r}")
+    return numbers if len(numbers) == counts[-1] else numbers * counts[-1]
 
 
 def _size_wh(text: str) -> tuple[int, int]:

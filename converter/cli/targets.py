@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converter.cli import making
 from edge.errors import ConfigError
 from edge.model import model_file
 from edge.terminal.command import DONE, add_verb, positive
@@ -61,9 +62,9 @@ def add_export(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps its type to
     add_targets(parser)
     parser.add_argument("--images", metavar="DIR", type=Path, help="for --tensorrt")
     parser.add_argument(
-        "--count", metavar="N", type=positive, default=100, help="of them; default: %(default)s"
+        "--count", metavar="N", type=positive, help="of them; default: 100, or all of fewer"
     )
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
+    making.add_seed(parser)
     parser.add_argument(
         "-o", "--output", metavar="STEM", type=Path, help="default: MODEL without its suffix"
     )
@@ -103,25 +104,25 @@ def _export(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> tuple[str, ...]:
+def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> list[Made]:
     """Make what is asked for beside a converted model; nothing of a rejected one.
 
     Returns:
-        What each file is, a line for the report.
+        Those of which there is a file.
     """
     targets = targets_of(arguments)
     if not targets:
-        return ()
+        return []
     if done.verdict.is_refused:
         sys.stderr.write("edge-convert: no other files are made of a model that is rejected\n")
-        return ()
+        return []
     from converter.deliver.targets.delivery import Sources, deliver, stem_of  # noqa: PLC0415 - as above
 
     sets = done.images.sets
     sources = Sources(done.reference, done.quantized, sets.calibrate, sets.judge.paths)
     stem = stem_of(arguments.output)
     made = _print(deliver(sources, targets, stem=stem), as_json=arguments.json)
-    return tuple(one.text.splitlines()[-1] for one in made if one.path)
+    return [one for one in made if one.path]
 
 
 def _print(made: Iterable[Made], *, as_json: bool) -> tuple[Made, ...]:

@@ -81,9 +81,8 @@ def ask_early(
     """Ask for what no file of this format says, before the minutes that its import takes.
 
     Raises:
-        ConfigError: Something is missing, all of it named at once; or an option has no use here.
+        ConfigError: Something is missing; all of it is named at once.
     """
-    _refuse_unused(path, form, choice)
     unsaid = {name for name in ("color", "mean", "resize") if getattr(choice.input, name) is None}
     missing = [name for name in _never_said(path, form, family) if name in unsaid]
     if form == "darknet" and labels is None and _darknet_classes(path) not in KNOWN_LABELS:
@@ -97,7 +96,12 @@ def ask_early(
     raise ConfigError(f"{path}: the file does not say, so you must: {asked}")
 
 
-def _refuse_unused(path: Path, form: str, choice: Choice) -> None:
+def refuse_unused(path: Path, form: str, choice: Choice) -> None:
+    """Refuse options that a file of this format has no use for.
+
+    Raises:
+        ConfigError: There are some.
+    """
     given = {
         "--weights": choice.weights,
         "--anchors": choice.anchors,

@@ -27,11 +27,12 @@ from edge.terminal.version import versions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from converter.choice import Choice, InputChoice, Origin
+    from converter.choice import InputChoice, Origin
 
 FLOAT_RECIPE = "float32"
-# Of a foreign file, by the key of the reader.
+# For people, by the key of the reader.
 FORMATS = {
+    "ours": "model of ours",
     "tfjs": "TF.js graph model",
     "darknet": "Darknet .cfg",
     "frozen": "frozen TensorFlow graph",
@@ -106,27 +107,15 @@ def complete(
     )
 
 
-def restate(file: ModelFile, *, family: str | None, origin: Origin, choice: Choice) -> ModelFile:
+def restate(
+    file: ModelFile, *, family: str | None, origin: Origin, choice: InputChoice
+) -> ModelFile:
     """Return a float model of ours, its manifest changed where the person says otherwise.
 
     Raises:
-        ConfigError: It is of another family, or an option has no use for a file with a manifest.
+        ConfigError: It is of another family, or its labels do not fit.
     """
-    said, before = choice.input, file.own_manifest()
-    unused = [
-        option
-        for option, value in zip(
-            ("--weights", "--output-name", "--anchors", "--box-scales", "--size"),
-            (choice.weights, choice.output, choice.anchors, choice.box_scales, said.size_wh),
-            strict=True,
-        )
-        if value is not None
-    ]
-    if unused:
-        raise ConfigError(
-            f"{file.path}: a model of ours has no use for {', '.join(unused)}; leave it out, or "
-            "give the file that it was made of"
-        )
+    before = file.own_manifest()
     draft = Draft(
         flatbuffer=file.flatbuffer,
         size_wh=before.input.size_wh,
@@ -137,19 +126,19 @@ def restate(file: ModelFile, *, family: str | None, origin: Origin, choice: Choi
     )
     if family is not None:
         check_family(draft, file.path, family=family)
-    for sentence in _contradictions(draft, said):
+    for sentence in _contradictions(draft, choice):
         _log.warning("%s: %s", file.path.name, sentence)
     stated = {"source": origin.source, "license": origin.license}
     labels = _checked_labels(draft, file.path, origin.labels)
     changes = {
         "name": storable(origin.name) if origin.name else before.name,
-        "input": _transform(draft, said),
+        "input": _transform(draft, choice),
         "labels": tuple(map(storable, labels)),
-        "provenance": before.provenance.model_copy(
-            update={key: storable(text) for key, text in stated.items() if text}
+        "provenance": before.provenance.replace(
+            **{key: storable(text) for key, text in stated.items() if text}
         ),
     }
-    return export.sealed(file, before.model_copy(update=changes))
+    return export.sealed(file, before.replace(**changes))
 
 
 def check_family(draft: Draft, path: Path, *, family: str) -> None:
@@ -202,26 +191,28 @@ def _head_classes(head: Any, channels: dict[str, int]) -> int | None:  # noqa: A
     return None
 
 
-def _stated(draft: Draft) -> dict[str, Any]:
+def stated(draft: Draft) -> dict[str, Any]:
+    """Return what the file says of its preprocessing, by field; `None` where it is silent."""
     names = ("color", "mean", "std", "resize")
     return {name: getattr(draft.transform, name, None) for name in names}
 
 
 def _merged(draft: Draft, choice: InputChoice) -> dict[str, Any]:
-    said = {name: getattr(choice, name) for name in _stated(draft)}
-    return {name: said[name] or value for name, value in _stated(draft).items()}
+    said = {name: getattr(choice, name) for name in stated(draft)}
+    return {name: said[name] or value for name, value in stated(draft).items()}
 
 
 def _contradictions(draft: Draft, choice: InputChoice) -> list[str]:
     return [
-        f"the file says {name} {_short(value)}, you say {_short(getattr(choice, name))}; "
+        f"the file says {name} {short(value)}, you say {short(getattr(choice, name))}; "
         "converted as you say"
-        for name, value in _stated(draft).items()
+        for name, value in stated(draft).items()
         if value is not None and getattr(choice, name) not in (None, value)
     ]
 
 
-def _short(value: Any) -> str:  # noqa: ANN401
+def short(value: Any) -> str:  # noqa: ANN401
+    """Return a field of the preprocessing in words."""
     if isinstance(value, str):
         return value
     numbers = [f"{number:g}" for number in value]
@@ -231,7 +222,7 @@ def _short(value: Any) -> str:  # noqa: ANN401
 def _transform(draft: Draft, choice: InputChoice) -> InputTransform:
     fields = _merged(draft, choice)
     if isinstance(draft.transform, InputTransform):
-        return draft.transform.model_copy(update=fields)
+        return draft.transform.replace(**fields)
     return InputTransform(size_wh=draft.size_wh, **fields)
 
 

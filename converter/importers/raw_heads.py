@@ -12,6 +12,7 @@ from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ConfigError, ModelError
+from edge.record import read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,8 +138,8 @@ def ssd_head(path: Path, choice: Choice, *, activation: str) -> SsdHead:
             f"{path}: the file does not say the divisors of its boxes, so you must: --box-scales "
             "10,10,5,5 (the variances 0.1, 0.1, 0.2, 0.2) or others"
         )
-    return SsdHead.model_validate(
-        {"box_scales": choice.box_scales, "activation": activation, "background": True}
+    return read(
+        SsdHead, {"box_scales": choice.box_scales, "activation": activation, "background": True}
     )
 
 

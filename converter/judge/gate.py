@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from converter.judge.bill import SEGMENTATION
-from edge.evaluation.bootstrap import interval
+from edge.benchmark.spread import interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 
-from edge.clock import StageClock
+from edge.frame import Placement, StageClock
 from edge.heads import task_of
 from edge.model.loaded import load_model
-from edge.placement import Placement
 from edge.preprocess import InputBuffer
 from edge.results.class_map import ClassMap
 from edge.results.detections import Detections

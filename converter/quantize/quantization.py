@@ -101,14 +101,12 @@ def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Re
     before = file.own_manifest().provenance
     tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
     steps = (*(before.steps or (before.changes,)), made.describe(recipe))
-    provenance = before.model_copy(
-        update={
-            "recipe": recipe.name,
-            "seed": images.seed,
-            "tools": dict(sorted(tools.items())),
-            "changes": "; ".join(steps),
-            "steps": steps,
-        }
+    provenance = before.replace(
+        recipe=recipe.name,
+        seed=images.seed,
+        tools=dict(sorted(tools.items())),
+        changes="; ".join(steps),
+        steps=steps,
     )
     calibration = Calibration(
         digest=images.digest,
@@ -116,12 +114,10 @@ def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Re
         seed=images.seed,
         method=recipe.calibrator,
     )
-    manifest = file.own_manifest().model_copy(
-        update={
-            "provenance": provenance,
-            "calibration": calibration if recipe.needs_ranges else None,
-            "image_sets": {"calibrate": digests(images)} if recipe.needs_ranges else {},
-        }
+    manifest = file.own_manifest().replace(
+        provenance=provenance,
+        calibration=calibration if recipe.needs_ranges else None,
+        image_sets={"calibrate": digests(images)} if recipe.needs_ranges else {},
     )
     return export.sealed(
         ModelFile.of(file.path, made.flatbuffer, manifest, anchors=file.description.anchors),

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from importlib import resources
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from msgspec import Meta
 
 from edge.errors import ConfigError
+from edge.record import Record, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +41,7 @@ def check_patterns(names: Iterable[str]) -> None:
         raise ValueError(f"{error.pattern!r} is no regular expression: {error}") from error
 
 
-class Selection(BaseModel):
+class Selection(Record, frozen=True):
     """Ops of the float model; one is selected if any of the three says so.
 
     Attributes:
@@ -49,17 +50,11 @@ class Selection(BaseModel):
         ops: Numbers in the float model's order, as `edge-convert inspect` lists them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    checks: ClassVar = {"names": check_patterns}
 
     names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
-    ops: tuple[Annotated[int, Field(ge=0)], ...] = ()
-
-    @field_validator("names")
-    @classmethod
-    def _check_patterns(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        check_patterns(names)
-        return names
+    ops: tuple[Annotated[int, Meta(ge=0)], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.names or self.kinds or self.ops)
@@ -85,7 +80,7 @@ class Selection(BaseModel):
         )
 
 
-class Recipe(BaseModel):
+class Recipe(Record, frozen=True, kw_only=True):
     """One way to quantise a model.
 
     Attributes:
@@ -103,8 +98,6 @@ class Recipe(BaseModel):
         keep_int16: Ops that take int16 activations.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     schema_version: Literal[1]
     name: str
     description: str
@@ -113,7 +106,7 @@ class Recipe(BaseModel):
     weights: Weights
     activations: Activations
     calibrator: str = "percentile"
-    score_floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    score_floor: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     repairs: tuple[Repair, ...] = ()
     keep_float: Selection = Selection()
     keep_int16: Selection = Selection()
@@ -143,9 +136,7 @@ def with_ranges(
             f"leave --calibrator and --repairs out, or type: --recipe {DEFAULT_RECIPE}"
         )
     changes = {"calibrator": calibrator, "repairs": repairs}
-    return recipe.model_copy(
-        update={key: value for key, value in changes.items() if value is not None}
-    )
+    return recipe.replace(**{key: value for key, value in changes.items() if value is not None})
 
 
 def with_kept(recipe: Recipe, names: Iterable[str], *, precision: Kept = "float32") -> Recipe:
@@ -173,7 +164,7 @@ def with_kept_ops(recipe: Recipe, ops: Selection, *, precision: Kept = "float32"
         ops=(*before.ops, *ops.ops),
     )
     name = recipe.name if recipe.is_mixed else f"{recipe.name}_mixed"
-    return recipe.model_copy(update={field: both, "name": name})
+    return recipe.replace(**{field: both, "name": name})
 
 
 def recipe_names() -> list[str]:
@@ -196,4 +187,4 @@ def load_recipe(name: str) -> Recipe:
     if name not in known:
         raise ConfigError(f"expected a recipe, one of {', '.join(known)}, found {name!r}")
     text = (resources.files("converter.quantize") / "recipes" / f"{name}.json").read_text("utf-8")
-    return Recipe.model_validate(json.loads(text))
+    return read(Recipe, json.loads(text))

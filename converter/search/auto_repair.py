@@ -40,7 +40,7 @@ def free_repairs(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
             if (repairs, calibrator) == (recipe.repairs, recipe.calibrator):
                 continue
             changes = {"repairs": repairs, "calibrator": calibrator}
-            yield _words(repairs, calibrator), recipe.model_copy(update=changes)
+            yield _words(repairs, calibrator), recipe.replace(**changes)
 
 
 def kept_layers(

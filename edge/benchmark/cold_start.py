@@ -42,8 +42,10 @@ def measure_start(config: Config, *, starts: int) -> Start:
         command = [sys.executable, "-m", "edge", "run", str(path)]
         # Paths in a file are relative to that file; on the command line they stay as they are.
         command += ["--source", config.cameras[0].source]
-        if config.model.file is not None:
-            command += ["--model", str(config.model.file)]
+        for option, value in (
+            ("--model", config.model.file), ("--description", config.model.description),
+        ):  # fmt: skip
+            command += [option, str(value)] if value else []
         for _ in range(starts + 1):
             first_s, resident_mib = _start(command)
             times_s.append(first_s)
@@ -84,9 +86,13 @@ def _start(command: list[str]) -> tuple[float, float]:
 
 def _toml(config: Config) -> str:
     """Return the configuration as a file, without its paths; JSON's values are TOML's."""
-    camera = config.cameras[0].model_dump(mode="json", exclude_none=True, exclude={"source"})
-    camera["loop"] = True
-    model = config.model.model_dump(mode="json", exclude_none=True, exclude={"file"})
+    camera = config.cameras[0].flat() | {"loop": True}
+    del camera["source"]
+    model = {
+        key: value
+        for key, value in config.model.plain().items()
+        if value is not None and key not in ("file", "description")
+    }
     lines = []
     for section, values in (("camera", camera), ("model", model)):
         lines.append(f"[{section}]")

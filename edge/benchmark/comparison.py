@@ -42,21 +42,17 @@ class Figure:
     @property
     def verdict(self) -> str:
         """What the figure tells, in words."""
-        if self.ratio is None:
-            worst = max(found.disagreement_ratio for found in self.spreads)
-            if worst <= MAX_DISAGREEMENT:
-                return "no ratio: too few windows"
-            return f"no ratio: windows disagree by {worst:.0%}"
-        return "significant" if self.ratio.is_significant else "not significant"
+        if self.ratio:
+            return "significant" if self.ratio.is_significant else "not significant"
+        worst = max(found.disagreement_ratio for found in self.spreads)
+        if worst <= MAX_DISAGREEMENT:
+            return "no ratio: too few windows"
+        return f"no ratio: windows disagree by {worst:.0%}"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs compared.
-
-    Attributes:
-        differences: What else is not the same, a line each.
-    """
+    """Two runs compared; `differences` is what else is not the same, a line each."""
 
     figures: tuple[Figure, ...]
     differences: tuple[str, ...]
@@ -71,16 +67,10 @@ def compare(first: Result, second: Result) -> Comparison:
             a, b = ([value(window) for window in row.windows] for row in (ours, theirs))
             spreads = spread(a), spread(b)
             told = all(found.agrees for found in spreads)
-            title = ours.setting.title
-            figures.append(Figure(title, name, spreads, ratio(b, a) if told else None))
-    return Comparison(
-        tuple(figures),
-        (
-            *_differences(first.host, second.host, HOST_FIELDS),
-            *_differences(first, second, RUN_FIELDS),
-            *differences,
-        ),
-    )
+            figures.append(Figure(ours.setting.title, name, spreads, ratio(b, a) if told else None))
+    host_lines = _differences(first.host, second.host, HOST_FIELDS)
+    run_lines = _differences(first, second, RUN_FIELDS)
+    return Comparison(tuple(figures), (*host_lines, *run_lines, *differences))
 
 
 def render(compared: Comparison) -> str:
@@ -89,11 +79,8 @@ def render(compared: Comparison) -> str:
     for figure in compared.figures:
         found = figure.ratio
         interval = f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})" if found else "-"
-        a, b = figure.spreads
-        rows.append(
-            [figure.setting, figure.name, f"{a.median:.2f}", f"{b.median:.2f}", interval,
-             figure.verdict]
-        )  # fmt: skip
+        medians = (f"{each.median:.2f}" for each in figure.spreads)
+        rows.append([figure.setting, figure.name, *medians, interval, figure.verdict])
     headers = ("setting", "figure", "A", "B", "B / A (95 % interval)", "")
     lines = [f"differs: {text}" for text in compared.differences]
     lines.append(
@@ -106,22 +93,20 @@ def render(compared: Comparison) -> str:
 
 def fields(compared: Comparison) -> dict[str, Any]:
     """Return a comparison as JSON has it."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "figures": [
-            {
-                "setting": figure.setting,
-                "figure": figure.name,
-                "a": figure.spreads[0].median,
-                "b": figure.spreads[1].median,
-                "ratio": figure.ratio.value if figure.ratio else None,
-                "interval": [figure.ratio.low, figure.ratio.high] if figure.ratio else None,
-                "verdict": figure.verdict,
-            }
-            for figure in compared.figures
-        ],
-        "differences": list(compared.differences),
-    }
+    figures = [
+        {
+            "setting": figure.setting,
+            "figure": figure.name,
+            "a": figure.spreads[0].median,
+            "b": figure.spreads[1].median,
+            "ratio": figure.ratio.value if figure.ratio else None,
+            "interval": [figure.ratio.low, figure.ratio.high] if figure.ratio else None,
+            "verdict": figure.verdict,
+        }
+        for figure in compared.figures
+    ]
+    differences = list(compared.differences)
+    return {"schema_version": SCHEMA_VERSION, "figures": figures, "differences": differences}
 
 
 def _pairs(first: Result, second: Result) -> tuple[list[tuple[Row, Row]], list[str]]:
@@ -130,24 +115,26 @@ def _pairs(first: Result, second: Result) -> tuple[list[tuple[Row, Row]], list[s
     if not pairs and len(first.rows) == len(second.rows) == 1:
         pairs = [(first.rows[0], second.rows[0])]
     paired = {id(row) for pair in pairs for row in pair}
+    runs = (("A", first), ("B", second))
     lines = [
         f"only {letter} has {row.setting.title}"
-        for letter, result in (("A", first), ("B", second))
+        for letter, result in runs
         for row in result.rows
         if id(row) not in paired
     ]
     lines += [
         f"not loaded in {letter}: {found.setting.title}"
-        for letter, result in (("A", first), ("B", second))
+        for letter, result in runs
         for found in result.missing
     ]
-    for a, b in pairs:
-        if a.setting.delegate != b.setting.delegate:
-            lines.append(f"delegate: {a.setting.delegate} in A, {b.setting.delegate} in B")
-        if a.setting.title != b.setting.title:
-            lines.append(f"setting: {a.setting.title} in A, {b.setting.title} in B")
-        elif a.setting.digest != b.setting.digest:
-            lines.append(f"{a.setting.model} is not the same file in A and B")
+    for ours, others in pairs:
+        a, b = ours.setting, others.setting
+        if a.delegate != b.delegate:
+            lines.append(f"delegate: {a.delegate} in A, {b.delegate} in B")
+        if a.title != b.title:
+            lines.append(f"setting: {a.title} in A, {b.title} in B")
+        elif a.digest != b.digest:
+            lines.append(f"{a.model} is not the same file in A and B")
     return pairs, list(dict.fromkeys(lines))
 
 

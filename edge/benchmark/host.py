@@ -19,16 +19,12 @@ BOARD_FILES = ("proc/device-tree/model", "sys/class/dmi/id/product_name")
 
 
 def describe(root: Path = Path("/")) -> Host:
-    """Return this machine's description.
-
-    Args:
-        root: Where `proc`, `sys` and `etc` lie.
-    """
+    """Return the description of the machine whose `proc`, `sys` and `etc` lie here."""
     cpu = _cpu(root)
     cores = len(available_cores())
     runtime = runtime_name().replace("_", "-")
     return Host(
-        board=next(filter(None, (_line(root / name) for name in BOARD_FILES)), cpu),
+        board=next(filter(None, (_read(root / name) for name in BOARD_FILES)), cpu),
         os=_os(root),
         kernel=platform.release(),
         cpu=cpu,
@@ -43,8 +39,9 @@ def describe(root: Path = Path("/")) -> Host:
 
 
 def _cpu(root: Path) -> str:
-    text = _read(root / "proc/cpuinfo")
-    match = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", text, re.MULTILINE)
+    match = re.search(
+        r"^(?:model name|Model)\s*:\s*(.+)$", _read(root / "proc/cpuinfo"), re.MULTILINE
+    )
     return f"{match[1].strip()} ({platform.machine()})" if match else platform.machine()
 
 
@@ -53,13 +50,9 @@ def _os(root: Path) -> str:
     return match[1] if match else platform.system()
 
 
-def _line(path: Path) -> str:
-    # A device tree's text ends with a NUL.
-    return _read(path).strip("\0 \n")
-
-
 def _read(path: Path) -> str:
+    """Return what a file says; a device tree's text ends with a NUL."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
     except OSError:
         return ""

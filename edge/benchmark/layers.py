@@ -12,15 +12,16 @@ it. A call's own price, which each op pays here and the whole model once, is tak
 from __future__ import annotations
 
 import statistics
+import struct
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.benchmark.single_op import cut, empty
 from edge.errors import ModelError
 from edge.model.backends.litert import list_ops, open_interpreter
+from edge.model.flatbuffer import OFFSET_BYTES, FlatBuffer
 from edge.terminal import table
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ MIN_INVOKES = 3
 NS_PER_US = 1e3
 SCHEMA_VERSION = 1
 NAME_COLUMNS = 40
+# Fields of the tables, in their order. Source: schema.fbs of TensorFlow Lite.
+MODEL_SUBGRAPHS, MODEL_SIGNATURES = 2, 7
+GRAPH_INPUTS, GRAPH_OUTPUTS, GRAPH_OPERATORS = 1, 2, 3
 METHOD = (
     "each op was cut out and invoked alone, with the delegate it has in the whole model; "
     "the price of an empty call is taken off"
@@ -45,16 +49,12 @@ METHOD = (
 
 @dataclass(frozen=True, slots=True)
 class LayerTime:
-    """One op of a model.
+    """One op of a model, in the graph's order.
 
     Attributes:
-        number: Its place in the graph.
         kind: LiteRT's name, such as `CONV_2D`.
-        output: Name of its first output tensor.
-        shape: Of that tensor.
-        time_us: Of the op alone: the median of the passes.
-        low_us: Least of the passes.
-        high_us: Greatest.
+        output: Name of its first output tensor, of which `shape` is.
+        time_us: Of the op alone: the median of the passes, between `low_us` and `high_us`.
         share_ratio: Of the sum over all ops.
     """
 
@@ -73,9 +73,6 @@ class LayerTimes:
     """A model's ops.
 
     Attributes:
-        model: Its name.
-        threads: Of the interpreter.
-        layers: In the graph's order.
         whole_us: Of the whole model, median of the passes.
         call_us: Price of one call of the interpreter, taken off each op.
     """
@@ -90,6 +87,46 @@ class LayerTimes:
     def sum_ratio(self) -> float:
         """Sum of the ops over the whole model; 1 if nothing were gained or lost by cutting."""
         return sum(layer.time_us for layer in self.layers) / self.whole_us
+
+
+def cut(flatbuffer: bytes, op: Op) -> bytes:
+    """Return a model that runs this op alone, on tensors of the same numbers."""
+    return _rewired(flatbuffer, op.number, inputs=op.inputs, outputs=op.outputs)
+
+
+def empty(flatbuffer: bytes, tensor: int) -> bytes:
+    """Return a model without any op, from a tensor to itself: what a call costs in itself."""
+    return _rewired(flatbuffer, None, inputs=(tensor,), outputs=(tensor,))
+
+
+def _rewired(
+    flatbuffer: bytes, op: int | None, *, inputs: Sequence[int], outputs: Sequence[int]
+) -> bytes:
+    """Return the same file, in which the graph is one op or none.
+
+    Of its graph four vectors say what is run: operators, inputs, outputs and signatures. Those are
+    rewritten; weights, tensors and options stay where they are, so that the op runs with the kernel
+    that it always has.
+    """
+    data, reader = bytearray(flatbuffer), FlatBuffer(flatbuffer)
+    model = reader.root()
+    graph = reader.children(model, MODEL_SUBGRAPHS)[0]
+    first, _ = reader.vector(graph, GRAPH_OPERATORS, OFFSET_BYTES)
+    wanted = first + (op or 0) * OFFSET_BYTES
+    target = wanted + int(struct.unpack_from("<I", data, wanted)[0])
+    # The vector's count, and the distance from its first item.
+    struct.pack_into("<II", data, first - OFFSET_BYTES, int(op is not None), target - first)
+    at, fields = graph
+    for field, tensors in ((GRAPH_INPUTS, inputs), (GRAPH_OUTPUTS, outputs)):
+        data += bytes(-len(data) % OFFSET_BYTES)
+        place = at + fields[field]
+        struct.pack_into("<I", data, place, len(data) - place)
+        data += struct.pack(f"<I{len(tensors)}i", len(tensors), *tensors)
+    first, count = reader.vector(model, MODEL_SIGNATURES, OFFSET_BYTES)
+    if count:
+        # They name inputs and outputs that the graph no longer has.
+        struct.pack_into("<I", data, first - OFFSET_BYTES, 0)
+    return bytes(data)
 
 
 def measure(
@@ -108,9 +145,6 @@ def measure(
         passes: Over all ops.
         window_ms: Of each op in each pass.
         progress: Called with (ops timed, ops to time).
-
-    Raises:
-        ModelError: The runtime refuses the model, or an op of it alone.
     """
     ops = list_ops(file)
     parts = [file.flatbuffer, empty(file.flatbuffer, ops[0].inputs[0])]

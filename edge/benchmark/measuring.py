@@ -53,8 +53,7 @@ MAX_WARM_UP_S = 2.0
 MLPERF_FRAMES, MLPERF_S = 1024, 60.0
 BINS_PER_OCTAVE = 8
 MAX_SLICES = 60
-# How often the instruments are timed. The recorder holds more rows before it grows: growing, which
-# is rare in a run, is not part of a frame's price.
+# How often the instruments are timed.
 TIMED_FRAMES, TIMED_LOOKS = 2000, 20
 
 
@@ -109,9 +108,6 @@ def measure(
         plan: How long.
         sensors: Of the board; by default this machine's.
         progress: Called with (turns done, turns).
-
-    Raises:
-        EdgeError: A model or the source cannot be opened.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     use_one_thread()
@@ -122,7 +118,10 @@ def measure(
     with Sampler(sensors) as sampler:
         _rounds(tracks, plan, since_s=sampler.started_s, progress=progress)
         for track in tracks if plan.sustained_s else []:
-            _sustain(track, plan.sustained_s, since_s=sampler.started_s)
+            run = track.rig.run(plan.sustained_s)
+            track.sustained = slices(run, since_s=sampler.started_s)
+            if run.fault:
+                track.notes[f"sustained: {run.fault}"] = None
     rows = tuple(_row(track, plan) for track in tracks)
     return Result(
         host=described,
@@ -141,15 +140,13 @@ def measure(
 def _rounds(tracks: list[_Track], plan: Plan, *, since_s: float, progress: Progress | None) -> None:
     for track in tracks:
         track.rig.run(min(MAX_WARM_UP_S, plan.window_s * (1 + WARM_UP_RATIO)))
-    order = list(tracks)
-    turns = 0
-    for _ in range(plan.windows):
-        for track in order:
-            _turn(track, plan.window_s, since_s=since_s)
-            turns += 1
-            if progress:
-                progress(turns, plan.windows * len(tracks))
-        order.append(order.pop(0))
+    turns = plan.windows * len(tracks)
+    for turn in range(turns):
+        # Each round begins with another one.
+        window, place = divmod(turn, len(tracks))
+        _turn(tracks[(window + place) % len(tracks)], plan.window_s, since_s=since_s)
+        if progress:
+            progress(turn + 1, turns)
 
 
 def _turn(track: _Track, window_s: float, *, since_s: float) -> None:
@@ -175,13 +172,6 @@ def _turn(track: _Track, window_s: float, *, since_s: float) -> None:
     )
     if run.fault:
         track.notes[run.fault] = None
-
-
-def _sustain(track: _Track, duration_s: float, *, since_s: float) -> None:
-    run = track.rig.run(duration_s)
-    track.sustained = slices(run, since_s=since_s)
-    if run.fault:
-        track.notes[f"sustained: {run.fault}"] = None
 
 
 def slices(run: Run, *, since_s: float) -> list[Slice]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edge.benchmark import report
 from edge.benchmark.rig import END_TO_END
 from edge.pages import page, plot
@@ -21,16 +23,16 @@ SECONDS = "s since the start"
 
 def render(result: Result) -> str:
     """Return the page."""
-    sensors = {
-        "Temperature of the hottest zone": ("°C", [s.temperature_c for s in result.samples]),
-        "Clock of the fastest core": ("MHz", [s.frequency_mhz for s in result.samples]),
-        "Power of all measured rails": ("W", [s.power_w for s in result.samples]),
-    }
+    files = {row.setting.digest: row.setting for row in result.rows}.values()
     return page.render(
         "bench.html",
         names=", ".join(dict.fromkeys(row.setting.model for row in result.rows)),
         date=result.host.date,
-        facts=_facts(result),
+        facts=[
+            *report.host_facts(result.host),
+            *(("model", f"{setting.file}, {setting.digest}") for setting in files),
+            ("measured", report.measured_line(result)),
+        ],
         overview_headers=report.OVERVIEW_HEADERS,
         overview=report.overview_cells(result),
         explanations=report.explanations(result),
@@ -38,9 +40,9 @@ def render(result: Result) -> str:
         distribution=_distribution(result.rows),
         rates=_rates(result.rows),
         sensors=[
-            (text, _sensor(result, unit, values))
-            for text, (unit, values) in sensors.items()
-            if any(value is not None for value in values)
+            (title, plot.chart([plot.Line(points)], SECONDS, unit))
+            for _, title, unit, key in report.SENSORS
+            if (points := report.samples_of(result, key))
         ],
         stage_headers=report.PERCENTILE_HEADERS,
         stages=[(report.frames_line(row), report.stage_cells(row)) for row in result.rows],
@@ -48,25 +50,13 @@ def render(result: Result) -> str:
     )
 
 
-def _facts(result: Result) -> list[tuple[str, str]]:
-    files = {row.setting.digest: row.setting for row in result.rows}.values()
-    return [
-        *report.host_facts(result.host),
-        *(("model", f"{setting.file}, {setting.digest}") for setting in files),
-        ("measured", report.measured_line(result)),
-    ]
-
-
 def _distribution(rows: Sequence[Row]) -> Markup:
     """Return the share of frames done within a time, so that the tail can be read off."""
     lines = []
     for number, row in enumerate(rows):
-        total, done = sum(row.histogram), 0
-        points = [(0.0, 0.0)]
-        for edge_ms, count in zip(row.histogram_ms, row.histogram, strict=True):
-            done += count
-            points.append((edge_ms, 100 * done / total))
-        lines.append(plot.Line(points, plot.color(number)))
+        shares = (100 * np.cumsum(row.histogram) / sum(row.histogram)).tolist()
+        points = zip((0.0, *row.histogram_ms), (0.0, *shares), strict=True)
+        lines.append(plot.Line(list(points), plot.color(number)))
     # The slowest frame alone would squeeze all others to the left.
     shown_ms = max(row.stages[END_TO_END].p99_ms for row in rows) * 1.25
     return plot.chart(
@@ -83,9 +73,3 @@ def _rates(rows: Sequence[Row]) -> Markup:
         if row.sustained:
             lines.append(plot.Line([(part.at_s, part.rate_hz) for part in row.sustained], color))
     return plot.chart(lines, SECONDS, "frames/s", from_zero=True)
-
-
-def _sensor(result: Result, unit: str, values: Sequence[float | None]) -> Markup:
-    pairs = zip(result.samples, values, strict=True)
-    points = [(sample.at_s, value) for sample, value in pairs if value is not None]
-    return plot.chart([plot.Line(points)], SECONDS, unit)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge.benchmark.duration import show
 from edge.benchmark.rig import AGE, END_TO_END, PUBLISH
@@ -25,8 +25,7 @@ PERCENTILE_HEADERS = ("stage", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "max ms")
 FRAME_MS = 7.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """What one setting could reach on its machine at best.
 
     No pipeline is faster than its interpreter alone, nor than all cores at work without a pause.
@@ -42,11 +41,9 @@ class Limit:
 
 def limit(row: Row, *, cores: int) -> Limit:
     """Return what a setting could reach, and how much of it each window reached."""
-    limits = [min(1e3 / w.bare_ms, cores * 1e3 / w.cpu_ms) for w in row.windows]
-    invoke_hz = spread([1e3 / w.bare_ms for w in row.windows]).median
-    cpu_hz = spread([cores * 1e3 / w.cpu_ms for w in row.windows]).median
-    reached = [w.rate_hz / top for w, top in zip(row.windows, limits, strict=True)]
-    return Limit(min(invoke_hz, cpu_hz), spread(reached))
+    tops = [(1e3 / w.bare_ms, cores * 1e3 / w.cpu_ms) for w in row.windows]
+    reached = [w.rate_hz / min(top) for w, top in zip(row.windows, tops, strict=True)]
+    return Limit(min(median(column) for column in zip(*tops, strict=True)), spread(reached))
 
 
 def render(result: Result) -> str:
@@ -115,10 +112,8 @@ def overview_cells(result: Result) -> list[list[str]]:
     """Return one line a setting."""
     rows = []
     for row in result.rows:
-        top = limit(row, cores=result.host.cores)
+        top, start = limit(row, cores=result.host.cores), row.start
         rate = spread([window.rate_hz for window in row.windows])
-        cpu = spread([window.cpu_ms for window in row.windows])
-        start = row.start
         rows.append(
             [
                 row.setting.title,
@@ -126,11 +121,11 @@ def overview_cells(result: Result) -> list[list[str]]:
                 f"{rate.median:.1f} ({rate.low:.1f} to {rate.high:.1f})",
                 f"{top.rate_hz:.1f}",
                 ratio_text(top.reached),
-                f"{cpu.median:.2f}",
+                f"{median(window.cpu_ms for window in row.windows):.2f}",
                 f"{row.stages[AGE].p50_ms:.2f}",
                 str(sum(window.dropped for window in row.windows)),
                 f"{start.resident_mib:.0f}" if start else "-",
-                f"{spread(start.first_result_s).median:.2f}" if start else "-",
+                f"{median(start.first_result_s):.2f}" if start else "-",
             ]
         )
     blank = ["-"] * (len(OVERVIEW_HEADERS) - 2)
@@ -154,25 +149,32 @@ def stage_cells(row: Row) -> list[list[str]]:
     ]
 
 
+# What is sampled: its column in text, its title on the page, its unit, and where it stands.
+SENSORS = (
+    ("temperature", "Temperature of the hottest zone", "°C", "temperature_c"),
+    ("clock", "Clock of the fastest core", "MHz", "frequency_mhz"),
+    ("power", "Power of all measured rails", "W", "power_w"),
+)
+
+
+def samples_of(result: Result, key: str) -> list[tuple[float, float]]:
+    """Return (seconds since the start, value) of a sensor, where it said one."""
+    rows = ((sample.at_s, getattr(sample, key)) for sample in result.samples)
+    return [row for row in rows if row[1] is not None]
+
+
 def sensor_lines(result: Result) -> list[str]:
     """Return what the sensors said from the first sample to the last."""
-    columns = {
-        "temperature": ([s.temperature_c for s in result.samples], "°C"),
-        "clock": ([s.frequency_mhz for s in result.samples], "MHz"),
-        "power": ([s.power_w for s in result.samples], "W"),
-    }
     lines = []
-    for name, (values, unit) in columns.items():
-        said = [value for value in values if value is not None]
-        if said:
+    for name, _, unit, key in SENSORS:
+        if said := [value for _, value in samples_of(result, key)]:
             lines.append(
                 f"{name:<12} {said[0]:.1f} {unit} at first, {said[-1]:.1f} at last, "
                 f"{min(said):.1f} to {max(said):.1f}"
             )
     bits = [sample.throttled for sample in result.samples if sample.throttled is not None]
     if bits:
-        happened = throttled_during(bits)
-        lines.append(f"throttling   in this run: {', '.join(happened) or 'none'}")
+        lines.append(f"throttling   in this run: {', '.join(throttled_during(bits)) or 'none'}")
         lines += [f"             {text}" for text in throttle_words(bits[-1])]
     return [*lines, *result.absent]
 
@@ -183,8 +185,9 @@ def sustained_line(row: Row) -> str:
     if not parts:
         return ""
     tenth = max(1, len(parts) // 10)
-    first = spread([part.rate_hz for part in parts[:tenth]]).median
-    last = spread([part.rate_hz for part in parts[-tenth:]]).median
+    first, last = (
+        median(part.rate_hz for part in some) for some in (parts[:tenth], parts[-tenth:])
+    )
     p99_ms = max(part.end_to_end_p99_ms for part in parts)
     return (
         f"{row.setting.title}, sustained for {parts[-1].at_s - parts[0].at_s:.0f} s: "

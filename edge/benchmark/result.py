@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import ValidationError
-
 from edge.errors import SourceError
 from edge.model.delegates import CPU
-from edge.record import Record
+from edge.record import Record, Unsound, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Literal[1] = 1
 
 
-class Host(Record):
+class Host(Record, frozen=True, kw_only=True):
     """What was measured on.
 
     Attributes:
@@ -39,7 +37,7 @@ class Host(Record):
     date: str
 
 
-class Percentiles(Record):
+class Percentiles(Record, frozen=True, kw_only=True):
     """Of many times, milliseconds; each one is a time that was measured (nearest rank)."""
 
     count: int
@@ -50,7 +48,7 @@ class Percentiles(Record):
     max_ms: float
 
 
-class Window(Record):
+class Window(Record, frozen=True, kw_only=True):
     """One turn of one setting.
 
     Attributes:
@@ -84,7 +82,7 @@ class Window(Record):
         return self.elapsed_s * 1e3 / self.frames
 
 
-class Setting(Record):
+class Setting(Record, frozen=True, kw_only=True):
     """One way to run one model.
 
     Attributes:
@@ -104,14 +102,14 @@ class Setting(Record):
         return f"{self.model}, {self.threads} thread{'s' * (self.threads > 1)}{delegate}"
 
 
-class Missing(Record):
+class Missing(Record, frozen=True, kw_only=True):
     """A setting that could not be measured, and why."""
 
     setting: Setting
     reason: str
 
 
-class Start(Record):
+class Start(Record, frozen=True, kw_only=True):
     """`edge run` started as a process of its own, the disk's cache warm.
 
     Attributes:
@@ -123,7 +121,7 @@ class Start(Record):
     resident_mib: float
 
 
-class Slice(Record):
+class Slice(Record, frozen=True, kw_only=True):
     """A part of a long run: when it began, its rate, and its 99th percentile end to end."""
 
     at_s: float
@@ -131,7 +129,7 @@ class Slice(Record):
     end_to_end_p99_ms: float
 
 
-class Sample(Record):
+class Sample(Record, frozen=True, kw_only=True):
     """What the board's sensors said; `None` where there is no such sensor.
 
     Attributes:
@@ -149,7 +147,7 @@ class Sample(Record):
     throttled: int | None = None
 
 
-class Row(Record):
+class Row(Record, frozen=True, kw_only=True):
     """Everything measured of one setting.
 
     Attributes:
@@ -171,14 +169,14 @@ class Row(Record):
     notes: tuple[str, ...] = ()
 
 
-class Instrumentation(Record):
+class Instrumentation(Record, frozen=True, kw_only=True):
     """What measuring itself costs: microseconds a frame, and of one look at the sensors."""
 
     frame_us: float
     sensors_us: float
 
 
-class Result(Record):
+class Result(Record, frozen=True, kw_only=True):
     """One run of `edge bench`.
 
     Attributes:
@@ -217,16 +215,10 @@ def read(path: Path) -> Result:
     """
     advice = "make one with: edge bench MODEL --json FILE"
     try:
-        return Result.model_validate_json(path.read_bytes())
+        return read_json(Result, path.read_bytes())
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}; {advice}") from error
-    except ValidationError as error:
-        faults = {".".join(map(str, fault["loc"])): fault for fault in error.errors()}
+    except Unsound as error:
         # A later version has other fields too; what it is comes first.
-        where = "schema_version" if "schema_version" in faults else next(iter(faults))
-        text = faults[where]["msg"]
-        if where == "schema_version":
-            text += f", found {faults[where]['input']!r}"
-        raise SourceError(
-            f"{path}: expected JSON of edge bench: {where}: {text}; {advice}"
-        ) from error
+        first = min(error.faults, key=lambda fault: fault.place != ("schema_version",))
+        raise SourceError(f"{path}: expected JSON of edge bench: {first}; {advice}") from error

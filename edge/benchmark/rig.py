@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
+from array import array
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from edge import app
 from edge.benchmark.result import Missing, Setting
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
-from edge.pipeline import Behaviour, Pipeline
-from edge.publishing import Publisher
+from edge.pipeline import Behaviour, Pipeline, Publisher
 from edge.results.observation import STAGES
 from edge.sinks.jsonl import JsonlSink
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 PUBLISH, AGE, END_TO_END = "publish", "age", "end to end"
 COLUMNS = (*STAGES, PUBLISH, AGE, END_TO_END)
-INITIAL_FRAMES = 4096
 NS_PER_MS = 1e6
 # Bare invokes of a window, at least.
 MIN_INVOKES = 3
@@ -42,7 +41,7 @@ FIRST_FRAME_S, LOOK_S = 5.0, 0.01
 
 
 class Recorder:
-    """A consumer that passes results on and notes when each was out; its rows double when full.
+    """A consumer that passes results on, and notes when each was out.
 
     Args:
         consumers: Told of each frame, in order; what they take is the stage `publish`.
@@ -56,8 +55,8 @@ class Recorder:
         self.frames = 0
         self.dropped = 0
         self._consumers = consumers
-        self._rows_ms = np.empty((INITIAL_FRAMES, len(COLUMNS)), np.float32)
-        self._published_ns = np.empty(INITIAL_FRAMES, np.int64)
+        self._rows_ms = array("f")
+        self._published_ns = array("q")
 
     def __call__(self, observation: Observation) -> None:
         """Pass the frame on, and note its times."""
@@ -65,30 +64,23 @@ class Recorder:
         for consume in self._consumers:
             consume(observation)
         ended_ns = time.monotonic_ns()
-        if self.frames == len(self._rows_ms):
-            self._rows_ms = np.concatenate([self._rows_ms, np.empty_like(self._rows_ms)])
-            self._published_ns = np.tile(self._published_ns, 2)
         publish_ms = (ended_ns - started_ns) / NS_PER_MS
-        stage_ms = observation.stage_ms
-        self._rows_ms[self.frames] = (
-            *(stage_ms.get(stage, np.nan) for stage in STAGES),
-            publish_ms,
-            observation.age_ms,
-            observation.age_ms + publish_ms,
-        )
-        self._published_ns[self.frames] = ended_ns
+        stage_ms, age_ms = observation.stage_ms, observation.age_ms
+        self._rows_ms.extend(stage_ms.get(stage, math.nan) for stage in STAGES)
+        self._rows_ms.extend((publish_ms, age_ms, age_ms + publish_ms))
+        self._published_ns.append(ended_ns)
         self.dropped = observation.dropped_frames
         self.frames += 1
 
     @property
     def rows_ms(self) -> NDArray[np.float32]:
         """`(frames, len(COLUMNS))`, milliseconds; NaN for a stage that the model does not have."""
-        return self._rows_ms[: self.frames]
+        return np.array(self._rows_ms, np.float32).reshape(-1, len(COLUMNS))
 
     @property
     def published_s(self) -> NDArray[np.float64]:
         """`(frames,)`, monotonic clock, seconds."""
-        return self._published_ns[: self.frames] / 1e9
+        return np.array(self._published_ns) / 1e9
 
 
 def column(rows_ms: NDArray[np.float32], name: str) -> NDArray[np.float64]:
@@ -96,21 +88,14 @@ def column(rows_ms: NDArray[np.float32], name: str) -> NDArray[np.float64]:
     return rows_ms[:, COLUMNS.index(name)].astype(np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class Bare:
-    """Bare invokes of a while.
-
-    Attributes:
-        times_ms: `(N,)`, of each.
-        cpu_ms: CPU time of the whole process for one of them.
-    """
+class Bare(NamedTuple):
+    """Bare invokes of a while: times `(N,)`, and CPU time of the whole process for one of them."""
 
     times_ms: NDArray[np.float64]
     cpu_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """What the pipeline did for a while.
 
     Attributes:
@@ -180,13 +165,13 @@ class Rig:
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
             encoder = app.open_encoder(self.config, self._model.description)
-            recorder = Recorder(Publisher(self.config.device.name, encoder, JsonlSink(null)))
+            recorder = Recorder(Publisher(encoder, JsonlSink(null)))
             source = stack.enter_context(open_source(self._camera.source, self._camera.options))
             self.live = source.live
             capture = CaptureThread(source, self._buffers, camera=self._camera.name)
             stack.callback(capture.stop)
             pipeline = Pipeline(
-                capture, Behaviour(self._model), [recorder], cores=self._cores.interpreter
+                Turns([capture]), Behaviour(self._model), [recorder], cores=self._cores.interpreter
             )
             capture.start()
             return _run_for(pipeline, recorder, duration_s)
@@ -247,24 +232,19 @@ def setting_of(config: Config, file: ModelFile, available: frozenset[int]) -> Se
 def load_rigs(configs: Iterable[Config]) -> tuple[list[Rig], list[Missing]]:
     """Load each configuration's model; files that several share are read once.
 
-    Raises:
-        EdgeError: A model cannot be loaded.
-        DelegateError: No delegate of all can be loaded; where some can, the others are returned.
+    Settings whose delegate cannot be loaded are returned as missing, unless that is all of them.
     """
     files: dict[object, ModelFile] = {}
     rigs: list[Rig] = []
     missing: list[Missing] = []
-    last: DelegateError | None = None
     available = available_cores()
     for config in configs:
-        if config.model.file not in files:
-            files[config.model.file] = app.model_file(config)
-        file = files[config.model.file]
+        key = config.model.file, config.model.description
+        file = files[key] if key in files else files.setdefault(key, app.model_file(config))
         try:
             rigs.append(Rig(config, file, available=available))
         except DelegateError as error:
             missing.append(Missing(setting=setting_of(config, file, available), reason=str(error)))
-            last = error
-    if last and not rigs:
-        raise DelegateError("\n".join(dict.fromkeys(found.reason for found in missing))) from last
+    if not rigs:
+        raise DelegateError("\n".join(dict.fromkeys(found.reason for found in missing)))
     return rigs, missing

@@ -6,12 +6,12 @@ neither power nor throttling, and would cost a board 30 ms and 4 MiB at each sta
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,6 @@ from edge.benchmark.result import Sample
 from edge.cores import Cores, available_cores, confined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from types import TracebackType
-
     from typing_extensions import Self
 
 # Source: Documentation/ABI/testing/sysfs-class-thermal, m°C; zones that are off read as negative or
@@ -52,25 +49,6 @@ PMIC_LINE = re.compile(r"\s*(\w+)_([AV])\s+\w+\(\d+\)=([\d.]+)[AV]")
 SHUNT_SUM = 7
 
 
-@dataclass(frozen=True, slots=True)
-class _Rail:
-    """Files of one measured supply: its power, or else voltage and current."""
-
-    power: Path | None
-    voltage: Path | None = None
-    current: Path | None = None
-
-    def power_w(self) -> float | None:
-        if self.power is not None:
-            value = _number(self.power)
-            return None if value is None else value / UW_PER_W
-        voltage = _number(self.voltage) if self.voltage else None
-        current = _number(self.current) if self.current else None
-        if voltage is None or current is None:
-            return None
-        return voltage * MILLI * current * MILLI
-
-
 class Sensors:
     """The sensors that this board has.
 
@@ -85,7 +63,7 @@ class Sensors:
         self._clocks = sorted(cpu.glob("cpufreq/policy*/scaling_cur_freq")) or sorted(
             cpu.glob("cpu*/cpufreq/scaling_cur_freq")
         )
-        self._rails = list(_rails(root))
+        self._rails = _rails(root)
         self._throttled = root / THROTTLED_FILE
         self._vcgencmd = shutil.which("vcgencmd", path=path)
         self._has_pmic = bool(self._pmic_w())
@@ -98,12 +76,16 @@ class Sensors:
         """
         degrees = [value * MILLI for value in map(_number, self._zones) if value and value > 0]
         clocks = [value / KHZ_PER_MHZ for value in map(_number, self._clocks) if value]
-        powers = [value for rail in self._rails if (value := rail.power_w()) is not None]
+        rails = [[_number(path) for path in files] for files in self._rails]
+        powers = [
+            math.prod(value or 0.0 for value in values) for values in rails if None not in values
+        ]
+        # Of a pair mV times mA, which is µW as well.
         return Sample(
             at_s=at_s,
             temperature_c=max(degrees, default=None),
             frequency_mhz=max(clocks, default=None),
-            power_w=sum(powers) if powers else None,
+            power_w=sum(powers) / UW_PER_W if powers else None,
             throttled=self._throttled_bits(),
         )
 
@@ -115,7 +97,7 @@ class Sensors:
             changes["throttled"] = self._commanded_bits()
         if sample.power_w is None and self._has_pmic:
             changes["power_w"] = self._pmic_w()
-        return sample.model_copy(update=changes)
+        return sample.replace(**changes)
 
     def absent(self) -> tuple[str, ...]:
         """Return, in words, what this board does not tell."""
@@ -167,15 +149,18 @@ def governors(root: Path = Path("/")) -> tuple[str, ...]:
     return tuple(sorted({text for text in map(_text, files) if text}))
 
 
-def _rails(root: Path) -> Iterable[_Rail]:
+def _rails(root: Path) -> list[tuple[Path, ...]]:
+    """Return the files of each measured supply: its power, or else its voltage and current."""
+    rails: list[tuple[Path, ...]] = []
     for device in sorted(root.glob("sys/class/hwmon/hwmon*")):
         powers = sorted(device.glob("power*_input"))
-        yield from (_Rail(power) for power in powers)
+        rails += [(power,) for power in powers]
         for current in [] if powers else sorted(device.glob("curr*_input")):
             channel = int(re.sub(r"\D", "", current.name) or 0)
             voltage = device / f"in{channel}_input"
             if voltage.exists() and channel != SHUNT_SUM:
-                yield _Rail(None, voltage, current)
+                rails.append((voltage, current))
+    return rails
 
 
 def _number(path: Path) -> float | None:
@@ -192,11 +177,7 @@ def _text(path: Path) -> str:
 
 
 class Sampler:
-    """Samples from entering its `with` to leaving it, and at both ends.
-
-    Args:
-        sensors: Read by this thread.
-        period_s: Between two samples.
+    """Samples on a thread of its own while its `with` lasts, and at both ends.
 
     Attributes:
         samples: So far, oldest first.
@@ -218,12 +199,7 @@ class Sampler:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
         self._look()
@@ -243,20 +219,17 @@ class Sampler:
 
 def throttle_words(bits: int) -> list[str]:
     """Return what each bit says; those up to 0x8 hold now, the others have since the boot."""
-    now = [f"{text} now" for flag, text in THROTTLE_FLAGS.items() if bits & flag]
-    since = [
-        f"{text} since boot"
-        for flag, text in THROTTLE_FLAGS.items()
-        if bits >> SINCE_BOOT_SHIFT & flag
+    since, known = bits >> SINCE_BOOT_SHIFT, NOW_MASK | NOW_MASK << SINCE_BOOT_SHIFT
+    return [
+        *(f"{text} now" for flag, text in THROTTLE_FLAGS.items() if bits & flag),
+        *(f"{text} since boot" for flag, text in THROTTLE_FLAGS.items() if since & flag),
+        *([f"unknown bits {bits & ~known:#x}"] if bits & ~known else []),
     ]
-    known = NOW_MASK | NOW_MASK << SINCE_BOOT_SHIFT
-    return [*now, *since, *([f"unknown bits {bits & ~known:#x}"] if bits & ~known else [])]
 
 
 def throttled_during(seen: list[int]) -> list[str]:
     """Return what happened while these bits were read: seen at the time, or new since the first."""
-    held = new = 0
+    before, held = seen[0] >> SINCE_BOOT_SHIFT, 0
     for bits in seen:
-        held |= bits & NOW_MASK
-        new |= bits >> SINCE_BOOT_SHIFT & ~(seen[0] >> SINCE_BOOT_SHIFT) & NOW_MASK
-    return [text for flag, text in THROTTLE_FLAGS.items() if (held | new) & flag]
+        held |= bits | bits >> SINCE_BOOT_SHIFT & ~before
+    return [text for flag, text in THROTTLE_FLAGS.items() if held & flag]

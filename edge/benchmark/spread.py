@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +21,17 @@ INTERVAL_PERCENT = (2.5, 97.5)
 # Fewer windows have no spread to speak of.
 MIN_WINDOWS = 5
 
+Interval = tuple[float, float]
+
+
+def interval(drawn: NDArray[np.float64]) -> Interval:
+    """Return the central 95 % of `(B,)` draws of a bootstrap.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentiles).
+    """
+    low, high = np.percentile(drawn, INTERVAL_PERCENT).tolist()
+    return low, high
+
 
 def percentiles(times_ms: NDArray[np.float64]) -> Percentiles:
     """Return the nearest ranks of `(N,)` times, N >= 1: the least time with so many up to it."""
@@ -36,25 +46,16 @@ def percentiles(times_ms: NDArray[np.float64]) -> Percentiles:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A figure over the windows.
+class Spread(NamedTuple):
+    """A figure over the windows: their median, with the ends of its 95 % bootstrap interval.
 
     Attributes:
-        median: Of the windows.
-        low: Lower end of the median's 95 % bootstrap interval.
-        high: Upper end.
-        least: Of the windows.
-        greatest: Of the windows.
         disagreement_ratio: Interquartile range over the median.
-        windows: How many.
     """
 
     median: float
     low: float
     high: float
-    least: float
-    greatest: float
     disagreement_ratio: float
     windows: int
 
@@ -68,16 +69,8 @@ def spread(values: Sequence[float]) -> Spread:
     """Return the spread of one positive figure a window; at least one."""
     array = np.asarray(values, np.float64)
     lower, middle, upper = np.percentile(array, (25, 50, 75)).tolist()
-    low, high = np.percentile(medians(array, seed=0), INTERVAL_PERCENT).tolist()
-    return Spread(
-        median=middle,
-        low=low,
-        high=high,
-        least=float(array.min()),
-        greatest=float(array.max()),
-        disagreement_ratio=(upper - lower) / middle,
-        windows=len(array),
-    )
+    low, high = interval(medians(array, seed=0))
+    return Spread(middle, low, high, (upper - lower) / middle, len(array))
 
 
 def medians(values: NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
@@ -87,8 +80,7 @@ def medians(values: NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
     return np.median(values[drawn], axis=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
+class Ratio(NamedTuple):
     """One figure over another, with its 95 % bootstrap interval over the windows."""
 
     value: float
@@ -102,11 +94,7 @@ class Ratio:
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> Ratio:
-    """Return median over median of two sets of windows that were not measured together.
-
-    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentiles).
-    """
+    """Return median over median of two sets of windows that were not measured together."""
     top, bottom = np.asarray(over, np.float64), np.asarray(under, np.float64)
-    drawn = medians(top, seed=1) / medians(bottom, seed=2)
-    low, high = np.percentile(drawn, INTERVAL_PERCENT).tolist()
+    low, high = interval(medians(top, seed=1) / medians(bottom, seed=2))
     return Ratio(float(np.median(top) / np.median(bottom)), low, high)

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.capture.image_header import check_pixels, read_size
-from edge.capture.images import ImagesSource, check_folder, open_folder
+from edge.capture.images import ImagesSource, list_images
 from edge.capture.location import find
-from edge.capture.opencv import Capture, differences
 from edge.capture.options import SourceOptions
-from edge.capture.pacing import Pacer
 from edge.capture.picture import Picture
-from edge.capture.source import enter, leave
+from edge.capture.source import Capture, Pacer, differences, enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ def open_file(location: str, options: SourceOptions) -> Source:
     """
     path = find("file", location)
     if path.is_dir():
-        return open_folder(path, options)
+        return ImagesSource(list_images(path), options)
     if read_size(path) is not None:
         return ImagesSource([path], options)
     return VideoSource(path, options)
@@ -57,10 +55,6 @@ def open_file(location: str, options: SourceOptions) -> Source:
 
 def check_file(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - all will do
     """Refuse a file without a frame that can be decoded."""
-    path = find("file", location)
-    if path.is_dir():
-        check_folder(path)
-        return
     with open_file(location, SourceOptions()) as source:
         source.read(None)
 

@@ -12,10 +12,9 @@ import numpy as np
 
 from edge.capture.image_header import size_of
 from edge.capture.location import find
-from edge.capture.opencv import silence_opencv
-from edge.capture.pacing import Pacer
+from edge.capture.options import SourceOptions
 from edge.capture.picture import Picture
-from edge.capture.source import enter, leave
+from edge.capture.source import Pacer, enter, leave, silence_opencv
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.capture.options import SourceOptions
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 DEFAULT_IMAGE_RATE_HZ = 1.0
@@ -43,29 +41,13 @@ def open_images(location: str, options: SourceOptions) -> ImagesSource:
     Raises:
         SourceError: There is no such folder, or no image in it.
     """
-    return open_folder(find("images", location), options)
-
-
-def open_folder(folder: Path, options: SourceOptions) -> ImagesSource:
-    """Open what `open_images` does, by its path."""
-    return ImagesSource(_images(folder), options)
+    return ImagesSource(list_images(find("images", location)), options)
 
 
 def check_images(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - all will do
     """Refuse a folder without an image that can be decoded."""
-    check_folder(find("images", location))
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse what `check_images` does, by its path."""
-    paths = _images(folder)
-    fault = None
-    for path in paths:
-        fault = _fault_of(path)
-        if fault is None:
-            return
-    if fault:
-        raise _none_readable(fault, len(paths))
+    with open_images(location, SourceOptions()) as source:
+        source.read(None)
 
 
 class ImagesSource:
@@ -127,7 +109,9 @@ class ImagesSource:
     def _pass_over(self, error: SourceError) -> None:
         self._unreadable += 1
         if len(self._paths) == 1:
-            raise _none_readable(error, self._unreadable) from error
+            if self._unreadable > 1:
+                raise SourceError(f"{error} (the last of {self._unreadable} like it)") from error
+            raise error
         logger.warning("%s; passed over, %d so far", error, self._unreadable)
         del self._paths[self._next]
 
@@ -198,19 +182,8 @@ def _decoded(data: bytes, path: Path) -> NDArray[Any] | None:
         raise SourceError(f"{path}: cannot be decoded: {reason}; remove or replace it") from error
 
 
-def _fault_of(path: Path) -> SourceError | None:
-    try:
-        load_image(path)
-    except SourceError as error:
-        return error
-    return None
-
-
-def _none_readable(error: SourceError, count: int) -> SourceError:
-    return error if count == 1 else SourceError(f"{error} (the last of {count} like it)")
-
-
-def _images(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
+    """Return the images of a folder by name; raises `SourceError` where there is none."""
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Capture on a thread of its own, with one slot between it and the consumer.
+"""Capture on threads of their own, each with one slot between it and the consumer of them all.
 
 Three buffers go round: the writer's, the slot's and the reader's. A hand-over swaps two of them and
 copies nothing, so none is ever written while somebody may look at it.
@@ -10,15 +10,18 @@ the consumer never waits for it, and what circulates is the small input tensor, 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from edge.capture.scaling import Scaler
+from edge.capture.picture import Scaler
 from edge.errors import SourceError
 from edge.frame import Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Self
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 THREAD_NAME = "edge-capture"
 JOIN_TIMEOUT_S = 2.0
 
+log = logging.getLogger(__name__)
+
 
 class FrameBuffer(Protocol):
     """What a picture is prepared into."""
@@ -38,83 +43,6 @@ class FrameBuffer(Protocol):
 
 
 BufferT = TypeVar("BufferT", bound=FrameBuffer)
-
-
-class LatestFrame(Generic[BufferT]):
-    """One slot for one frame: capacity 1; when it is full the newest wins, or the writer waits.
-
-    Args:
-        buffers: Three of a kind.
-        live: A frame replaces an untaken one, which is counted (True), or waits for it to be taken.
-        changed: Notified of everything that a `take` may wait for; several slots may share it.
-
-    Attributes:
-        dropped: Frames replaced untaken before the one that was taken last.
-    """
-
-    def __init__(
-        self,
-        buffers: tuple[BufferT, BufferT, BufferT],
-        *,
-        live: bool,
-        changed: threading.Condition | None = None,
-    ) -> None:
-        self.dropped = 0
-        self._replaced = 0
-        self._live = live
-        self._changed = changed or threading.Condition()
-        self._writer, self._slot, self._reader = buffers
-        self._waiting: Frame[BufferT] | None = None
-        self._finished = False
-
-    def writer_buffer(self) -> BufferT:
-        """Return the buffer that only the writer sees."""
-        return self._writer
-
-    def put(self, frame: Frame[BufferT]) -> bool:
-        """Hand the writer's buffer over as a frame; False when nobody takes frames any more."""
-        with self._changed:
-            if not self._live:
-                self._changed.wait_for(lambda: self._waiting is None or self._finished)
-            if self._finished:
-                return False
-            self._replaced += self._waiting is not None
-            self._writer, self._slot = self._slot, self._writer
-            self._waiting = frame
-            self._changed.notify_all()
-            return True
-
-    def take(self, timeout_s: float | None) -> Frame[BufferT] | None:
-        """Wait for a frame and take it; its buffer holds until the next `take`.
-
-        Returns:
-            `None` after `timeout_s`, or when no frame will come any more.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting is not None or self._finished, timeout_s)
-            return self.poll()
-
-    def poll(self) -> Frame[BufferT] | None:
-        """Take the frame that waits, if one does, as `take` would, without waiting."""
-        with self._changed:
-            frame, self._waiting = self._waiting, None
-            if frame is not None:
-                self.dropped = self._replaced
-                self._slot, self._reader = self._reader, self._slot
-                self._changed.notify_all()
-            return frame
-
-    def finish(self) -> None:
-        """Take in no more frames; one that waits can still be taken."""
-        with self._changed:
-            self._finished = True
-            self._changed.notify_all()
-
-    @property
-    def finished(self) -> bool:
-        """Whether no frame waits and none will come."""
-        with self._changed:
-            return self._finished and self._waiting is None
 
 
 class PictureLease:
@@ -133,7 +61,8 @@ class PictureLease:
 class CaptureThread(Generic[BufferT]):
     """Reads a source on the thread `edge-capture`; the source stays the caller's to close.
 
-    Use it inside the source's own `with`: leaving stops the thread first.
+    Use it inside the source's own `with`: leaving stops the thread first. A frame of a live source
+    replaces one that was not taken, which is counted; that of any other waits for it to be taken.
 
     Args:
         source: Read by this thread only, from `start` to `stop`.
@@ -144,7 +73,8 @@ class CaptureThread(Generic[BufferT]):
         join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
 
     Attributes:
-        ended: A `take` has found that no frame will come any more.
+        dropped: Frames replaced untaken before the one that was taken last.
+        ended: A `poll` has found that no frame will come any more.
     """
 
     def __init__(
@@ -156,12 +86,16 @@ class CaptureThread(Generic[BufferT]):
         changed: threading.Condition | None = None,
         join_timeout_s: float = JOIN_TIMEOUT_S,
     ) -> None:
-        self.ended = False
         self.camera = camera
+        self.changed = changed or threading.Condition()
+        self.dropped = 0
+        self.ended = False
         self._source = source
         self._join_timeout_s = join_timeout_s
-        self._latest = LatestFrame(buffers, live=source.live, changed=changed)
-        self._stopping = threading.Event()
+        self._writer, self._slot, self._reader = buffers
+        self._waiting: Frame[BufferT] | None = None
+        self._replaced = 0
+        self._finished = False
         self._failure: Exception | None = None
         self._leases: set[PictureLease] = set()
         self._scaler = Scaler("bgr")
@@ -172,43 +106,27 @@ class CaptureThread(Generic[BufferT]):
         """Whether a new frame replaces one that was not taken, or waits for it."""
         return self._source.live
 
-    @property
-    def dropped(self) -> int:
-        """Frames replaced untaken before the one that was taken last."""
-        return self._latest.dropped
-
     def start(self) -> None:
         """Begin to read; once only."""
         self._thread.start()
 
-    def take(self, timeout_s: float | None) -> Frame[BufferT] | None:
-        """Wait for the next frame and borrow it: its buffer holds until the next `take`.
-
-        Args:
-            timeout_s: How long to wait, seconds; `None` for as long as it takes.
-
-        Returns:
-            `None` when the time is up, after `stop`, or, with `ended` set, at the end.
+    def poll(self) -> Frame[BufferT] | None:
+        """Borrow the frame that waits, if one does: its buffer holds until the next `poll`.
 
         Raises:
             SourceError: The source broke; frames read before that have been taken.
         """
-        return self._checked(self._latest.take(timeout_s))
-
-    def poll(self) -> Frame[BufferT] | None:
-        """Borrow the next frame if there is one, as `take` would, without waiting.
-
-        Raises:
-            SourceError: As `take`.
-        """
-        return self._checked(self._latest.poll())
-
-    def _checked(self, frame: Frame[BufferT] | None) -> Frame[BufferT] | None:
-        if frame is None and self._latest.finished:
-            self.ended = True
-            if self._failure is not None:
-                raise _as_source_error(self._failure) from self._failure
-        return frame
+        with self.changed:
+            frame, self._waiting = self._waiting, None
+            if frame is not None:
+                self.dropped = self._replaced
+                self._slot, self._reader = self._reader, self._slot
+                self.changed.notify_all()
+            elif self._finished:
+                self.ended = True
+                if self._failure is not None:
+                    raise _as_source_error(self._failure) from self._failure
+            return frame
 
     def want_picture(self, max_side_px: int) -> PictureLease:
         """Have each frame from now on bring a picture, until the lease is closed.
@@ -225,9 +143,8 @@ class CaptureThread(Generic[BufferT]):
         Raises:
             SourceError: The source holds the thread in a `read` that does not return.
         """
-        self._stopping.set()
+        self._finish()
         self._source.interrupt()
-        self._latest.finish()
         if not self._thread.is_alive():
             return
         self._thread.join(self._join_timeout_s)
@@ -247,27 +164,32 @@ class CaptureThread(Generic[BufferT]):
     def _run(self) -> None:
         try:
             self._pump()
-        except Exception as error:  # noqa: BLE001 - crosses to the consumer's thread, raised by take
+        except Exception as error:  # noqa: BLE001 - crosses to the consumer's thread, raised by poll
             self._failure = error
         finally:
-            self._latest.finish()
+            self._finish()
+
+    def _finish(self) -> None:
+        """Take in no more frames; one that waits can still be taken."""
+        with self.changed:
+            self._finished = True
+            self.changed.notify_all()
 
     def _pump(self) -> None:
         pixels: NDArray[np.uint8] | None = None
         sequence = 0
-        while not self._stopping.is_set():
+        while not self._finished:
             picture = self._source.read(pixels)
-            if picture is None or not self._latest.put(self._prepare(picture, sequence)):
+            if picture is None or not self._hand_over(self._prepare(picture, sequence)):
                 return
             pixels = picture.pixels
             sequence += 1
 
     def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT]:
-        buffer = self._latest.writer_buffer()
         began_ns = time.monotonic_ns()
-        buffer.fill(picture)
+        self._writer.fill(picture)
         return Frame(
-            buffer=buffer,
+            buffer=self._writer,
             size_wh=picture.size_wh,
             sequence=sequence,
             captured_ns=picture.captured_ns,
@@ -282,6 +204,19 @@ class CaptureThread(Generic[BufferT]):
         sides_px = [lease.max_side_px for lease in tuple(self._leases)]
         return self._scaler.reduced(picture, max_side_px=max(sides_px)) if sides_px else None
 
+    def _hand_over(self, frame: Frame[BufferT]) -> bool:
+        """Put the writer's buffer into the slot; False when nobody takes frames any more."""
+        with self.changed:
+            if not self.live:
+                self.changed.wait_for(lambda: self._waiting is None or self._finished)
+            if self._finished:
+                return False
+            self._replaced += self._waiting is not None
+            self._writer, self._slot = self._slot, self._writer
+            self._waiting = frame
+            self.changed.notify_all()
+            return True
+
 
 def _as_source_error(failure: Exception) -> SourceError:
     if isinstance(failure, SourceError):
@@ -289,3 +224,67 @@ def _as_source_error(failure: Exception) -> SourceError:
     return SourceError(
         f"thread {THREAD_NAME} failed: {type(failure).__name__}: {failure}; run again with --debug"
     )
+
+
+class Turns(Generic[BufferT]):
+    """Takes the newest frame of one camera after the other, round and round.
+
+    A camera without a new frame is passed over, so that a slow one delays nobody; while every
+    camera has one, each gets the same share of the interpreter. A file that breaks off is said,
+    and raised once the other cameras have ended too.
+
+    Args:
+        captures: One or more, started by the caller; all notify the same `changed`.
+
+    Attributes:
+        dropped: Frames of the same camera that were replaced untaken before the last one taken.
+    """
+
+    def __init__(self, captures: Sequence[CaptureThread[BufferT]]) -> None:
+        self.dropped = 0
+        self._captures = tuple(captures)
+        self._changed = captures[0].changed
+        self._next = 0
+        self._failure: SourceError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no camera will give a frame any more."""
+        return all(capture.ended for capture in self._captures)
+
+    def take(self, timeout_s: float | None) -> Frame[BufferT] | None:
+        """Wait for a frame and borrow it: its buffer holds until the same camera's next one.
+
+        Returns:
+            `None` when the time is up, or, with `ended` set, at the end of all cameras.
+
+        Raises:
+            SourceError: Every camera has ended, and one of them broke.
+        """
+        with self._changed:
+            frame = self._poll()
+            if frame is None and not self.ended:
+                self._changed.wait(timeout_s)
+                frame = self._poll()
+        if frame is None and self.ended and self._failure:
+            raise self._failure
+        return frame
+
+    def _poll(self) -> Frame[BufferT] | None:
+        order = (*self._captures[self._next :], *self._captures[: self._next])
+        for offset, capture in enumerate(order):
+            frame = None if capture.ended else self._poll_one(capture)
+            if frame is not None:
+                self._next = (self._next + offset + 1) % len(order)
+                self.dropped = capture.dropped
+                return frame
+        return None
+
+    def _poll_one(self, capture: CaptureThread[BufferT]) -> Frame[BufferT] | None:
+        try:
+            return capture.poll()
+        except SourceError as error:
+            if len(self._captures) > 1:
+                log.error("camera %s ended: %s", capture.camera, error)  # noqa: TRY400 - a sentence
+            self._failure = self._failure or error
+            return None

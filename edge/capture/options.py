@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from msgspec import Meta
 
 from edge.record import Record
 
-Pixels = Annotated[int, Field(gt=0, le=16384)]
+Pixels = Annotated[int, Meta(gt=0, le=16384)]
 
 
-def _check_live(realtime: bool | None) -> bool | None:  # noqa: FBT001 - pydantic calls it
+def _check_live(realtime: bool | None) -> None:  # noqa: FBT001 - of a table of checks
     if realtime is False:
         raise ValueError("a camera is always live; take realtime = false out")
-    return realtime
 
 
-class SourceOptions(Record):
+class SourceOptions(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What is asked of any source, so that one may take another's place in a configuration.
 
     What a source gives otherwise than asked is logged, as with a camera that has no such size.
@@ -33,17 +32,18 @@ class SourceOptions(Record):
     """
 
     size_wh: tuple[Pixels, Pixels] | None = None
-    rate_hz: Annotated[float, Field(gt=0, le=1000)] | None = None
+    rate_hz: Annotated[float, Meta(gt=0, le=1000)] | None = None
     loop: bool = False
     realtime: bool | None = None
 
 
-class V4l2Options(SourceOptions):
+class V4l2Options(SourceOptions, frozen=True, kw_only=True, omit_defaults=True):
     """What may be asked of a camera of the Linux video subsystem.
 
     Attributes:
         format: How frames come over the wire; `None` lets the size decide.
     """
 
-    realtime: Annotated[bool | None, AfterValidator(_check_live)] = None
+    checks: ClassVar = {"realtime": _check_live}
+
     format: Literal["mjpg", "yuyv", "nv12", "grey"] | None = None

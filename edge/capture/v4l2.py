@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edge.capture.opencv import Capture, differences
 from edge.capture.picture import Picture
-from edge.capture.source import enter, leave
+from edge.capture.source import Capture, differences, enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class V4l2Source:
     """A camera: always live, two frames buffered in the driver.
 
     Frames that the camera sends as YUYV, NV12 or grey are given as they are; others are decoded to
-    B G R. A camera that does not give its first frame holds `read` for the 10 s that OpenCV waits.
+    B G R. Waiting for the very first holds `read` for a second, whatever interrupts it.
 
     Args:
         location: A device path, or its number.
@@ -67,7 +66,7 @@ class V4l2Source:
     def __init__(self, location: str, options: V4l2Options) -> None:
         self._path = device_path(location)
         check_device(self._path)
-        self._interrupted = False
+        self._interrupted = self._is_started = False
         self._capture = Capture(str(self._path), backend=cv2.CAP_V4L2)
         if not self._capture.is_open():
             self._capture.close()
@@ -82,6 +81,13 @@ class V4l2Source:
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the camera's next frame: `Source.read`; raw ones lie in a buffer of its own."""
         give_up_s = time.monotonic() + SILENCE_S
+        if not self._is_started:
+            self._is_started = True
+            if not self._capture.start():
+                logger.warning(
+                    "%s: the camera is open and gives no frame yet; it has %g s for the first",
+                    *(self._path, SILENCE_S),
+                )
         while not self._interrupted and time.monotonic() < give_up_s:
             if not self._capture.wait(POLL_S):
                 continue

@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import (
-    AfterValidator,
-    ModelWrapValidatorHandler,
-    SerializeAsAny,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails, PydanticCustomError
+import msgspec
+from msgspec import Meta
 
 from edge.capture.options import SourceOptions
 from edge.capture.registry import SOURCES, split_uri
-from edge.config.section import Name, Section
 from edge.errors import EdgeError
+from edge.messages.envelope import NAME_PATTERN
+from edge.record import Record, Unsound, read
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from edge.faults import Fault
 
+Name = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{NAME_PATTERN.pattern}\Z",
+        description="1 to 64 of the characters A-Z a-z 0-9 _ -",
+    ),
+]
 OWN_KEYS = ("name", "source")
+# Its own, and those that some source has.
+KEYS = tuple(
+    dict.fromkeys(
+        [*OWN_KEYS, *(key for row in SOURCES.values() for key in row.options.__struct_fields__)]
+    )
+)
 
 
-def _check_uri(uri: str) -> str:
+def _check_uri(uri: str) -> None:
     try:
         split_uri(uri)
     except EdgeError as error:
         raise ValueError(str(error)) from error
-    return uri
 
 
-class Camera(Section):
+class Camera(Record, frozen=True):
     """Where frames come from.
-
-    Its keys are flat: what is neither `name` nor `source` is an option of that source.
 
     Attributes:
         name: A level of every topic.
@@ -46,55 +50,56 @@ class Camera(Section):
         options: What is asked of the source, in its row's model.
     """
 
+    checks: ClassVar = {"source": _check_uri}
+
     name: Name = "camera"
-    source: Annotated[str, AfterValidator(_check_uri)] = "demo:"
-    options: SerializeAsAny[SourceOptions] = SourceOptions()
+    source: str = "demo:"
+    options: SourceOptions = SourceOptions()
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _take_flat_keys(cls, fields: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        if not isinstance(fields, dict):
-            return handler(fields)
-        own = {key: fields[key] for key in OWN_KEYS if key in fields}
-        options = {key: fields[key] for key in fields if key not in OWN_KEYS}
-        try:
-            return handler(own | {"options": options})
-        except ValidationError as error:
-            # A fault of an option is one of its key in the section.
-            found = [
-                _fault(each["type"], each["msg"], key=each["loc"][each["loc"][0] == "options" :])
-                | {"input": each["input"]}
-                for each in error.errors()
-            ]
-            raise ValidationError.from_exception_data(error.title, found) from error
+    def flat(self) -> dict[str, Any]:
+        """Return its keys as they are written."""
+        options = msgspec.to_builtins(self.options)
+        return {"name": self.name, "source": self.source, **options}
 
-    @field_validator("options", mode="before")
-    @classmethod
-    def _check_options(cls, options: dict[str, object], info: ValidationInfo) -> SourceOptions:
+
+def read_camera(fields: object) -> Camera:
+    """Return a camera; its keys are flat: what is neither `name` nor `source` is of the source.
+
+    Raises:
+        Unsound: With every fault.
+    """
+    if not isinstance(fields, Mapping):
+        return read(Camera, fields)
+    own = {key: fields[key] for key in OWN_KEYS if key in fields}
+    rest = {key: fields[key] for key in fields if key not in OWN_KEYS}
+    try:
+        camera = read(Camera, own)
+        return camera.replace(options=read(_options(camera.source), rest))
+    except Unsound as error:
+        raise Unsound(_faults(own, rest)) from error
+
+
+def _options(source: str) -> type[SourceOptions]:
+    return SOURCES[source.partition(":")[0]].options
+
+
+def _faults(own: dict[str, object], rest: dict[str, object]) -> list[Fault]:
+    """Return everything that is wrong with the keys of a camera and those of its source."""
+    from edge.faults import Fault  # noqa: PLC0415 - a sound camera needs none
+
+    source, found = "demo:", []
+    try:
+        source = read(Camera, own).source
+    except Unsound as error:
         # A source that was refused leaves its options to those that all have.
-        scheme = info.data.get("source", "demo:").partition(":")[0]
-        model = SOURCES[scheme].options
-        text = f"{scheme}: has no such key; take it out, or choose another source"
-        others = set(cls.known_keys()) - set(model.model_fields)
-        if foreign := [_fault("value_error", text, key=(key,)) for key in options if key in others]:
-            raise ValidationError.from_exception_data("options", foreign)
-        return model.model_validate(options)
-
-    @model_serializer
-    def _flat(self) -> dict[str, Any]:
-        options = self.options.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-        return {"name": self.name, "source": self.source} | options
-
-    @classmethod
-    def known_keys(cls) -> list[str]:
-        """Return every key that some source has."""
-        return list(dict.fromkeys([*OWN_KEYS, *_option_keys()]))
-
-
-def _fault(kind: str, text: str, *, key: tuple[int | str, ...]) -> InitErrorDetails:
-    error = PydanticCustomError(kind, "{text}", {"text": text})
-    return InitErrorDetails(type=error, loc=key, input=None)
-
-
-def _option_keys() -> list[str]:
-    return [key for row in SOURCES.values() for key in row.options.model_fields]
+        found += error.faults
+    kind = _options(source)
+    text = f"{source.partition(':')[0]}: has no such key; take it out, or choose another source"
+    try:
+        read(kind, rest)
+    except Unsound as error:
+        for fault in error.faults:
+            is_foreign = fault.known is not None and fault.place[0] in KEYS
+            known = fault.known and KEYS
+            found.append(Fault(fault.place, text) if is_foreign else replace(fault, known=known))
+    return found

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from msgspec import Meta
 
-from edge.config.section import Section
 from edge.errors import shown
+from edge.record import Record
 
 # IANA service names mqtt and secure-mqtt.
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
-class Mqtt(Section):
+def _check_url(url: str) -> None:
+    scheme, _, rest = url.partition("://")
+    user, _, _ = rest.rpartition("@")
+    if ":" in user:
+        raise ValueError(
+            "a password in the URL can be read by everyone on this machine; "
+            "write it to a file, chmod 600 it, and set password_file"
+        )
+    if any(character in user for character in "/?#"):
+        raise ValueError("in the name of the user, write / as %2F, ? as %3F and # as %23")
+    parts = _split_place(rest)
+    if scheme not in MQTT_PORTS or not parts.hostname:
+        raise ValueError(f"expected mqtt://HOST or mqtts://HOST, found {shown(url)!r}")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"expected nothing behind the port, found {shown(url)!r}")
+
+
+class Mqtt(Record, frozen=True):
     """The broker.
 
     Attributes:
@@ -28,40 +45,22 @@ class Mqtt(Section):
         outbox_mib: Most memory that everything kept takes, MiB.
     """
 
+    checks: ClassVar = {"url": _check_url}
+
     url: str
     password_file: Path | None = None
     ca_file: Path | None = None
     qos: Literal[0, 1] = 1
-    keepalive_s: Annotated[int, Field(ge=5, le=65535)] = 30
-    outbox_messages: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    outbox_mib: Annotated[int, Field(ge=1, le=1024)] = 8
+    keepalive_s: Annotated[int, Meta(ge=5, le=65535)] = 30
+    outbox_messages: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    outbox_mib: Annotated[int, Meta(ge=1, le=1024)] = 8
 
-    @field_validator("url")
-    @classmethod
-    def _check_url(cls, url: str) -> str:
-        scheme, _, rest = url.partition("://")
-        user, _, _ = rest.rpartition("@")
-        if ":" in user:
-            raise ValueError(
-                "a password in the URL can be read by everyone on this machine; "
-                "write it to a file, chmod 600 it, and set password_file"
-            )
-        if any(character in user for character in "/?#"):
-            raise ValueError("in the name of the user, write / as %2F, ? as %3F and # as %23")
-        parts = _split_place(rest)
-        if scheme not in MQTT_PORTS or not parts.hostname:
-            raise ValueError(f"expected mqtt://HOST or mqtts://HOST, found {shown(url)!r}")
-        if parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError(f"expected nothing behind the port, found {shown(url)!r}")
-        return url
-
-    @model_validator(mode="after")
-    def _check_credentials(self) -> Mqtt:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.password_file and not self.username:
             raise ValueError("password_file needs a user: write url = 'mqtt://USER@HOST'")
         if self.ca_file and not self.tls:
             raise ValueError("ca_file needs TLS: write url = 'mqtts://HOST'")
-        return self
 
     @property
     def host(self) -> str:

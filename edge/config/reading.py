@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from edge.config import toml
-from edge.config.faults import sentence
+from edge.config.camera import Camera, read_camera
 from edge.config.paths import anchor_inplace
 from edge.config.sections import Config
 from edge.errors import ConfigError
+from edge.record import Unsound, read
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydantic_core import ErrorDetails
+    from edge.faults import Fault
 
 Fields = dict[str, Any]
 
@@ -58,11 +57,12 @@ def parse(fields: Fields, *, where: str = "") -> Config:
     Raises:
         ConfigError: All faults at once, one a line, each with its path.
     """
-    try:
-        return Config.model_validate(fields)
-    except ValidationError as error:
-        faults = [where + sentence(fault, fields) for fault in error.errors()]
-        raise ConfigError("\n".join(faults)) from error
+    config, faults = _checked(fields)
+    if faults:
+        from edge.config.faults import sentence  # noqa: PLC0415 - a sound file needs no words
+
+        raise ConfigError("\n".join(where + sentence(fault, fields) for fault in faults))
+    return config
 
 
 def load_sound_part(path: Path) -> Config:
@@ -73,18 +73,33 @@ def load_sound_part(path: Path) -> Config:
         return Config()
     if isinstance(fields.get("camera"), dict):
         fields["camera"] = [fields["camera"]]
-    while fault := _first_fault(fields):
-        if not _dropped_inplace(fields, fault["loc"]):
+    while faults := _checked(fields)[1]:
+        if not _dropped_inplace(fields, faults[0].place):
             return Config()
-    return Config.model_validate(fields)
+    return _checked(fields)[0]
 
 
-def _first_fault(fields: Fields) -> ErrorDetails | None:
+def _checked(fields: Fields) -> tuple[Config, list[Fault]]:
+    """Return the configuration, the default one beside all that is wrong with the fields."""
+    cameras: object = fields.get("camera", [{}])
+    faults: list[Fault] = []
+    if isinstance(cameras, (dict, list)):
+        cameras, faults = _cameras([cameras] if isinstance(cameras, dict) else cameras)
     try:
-        Config.model_validate(fields)
-    except ValidationError as error:
-        return error.errors()[0]
-    return None
+        return read(Config, fields | {"camera": cameras}), faults
+    except Unsound as error:
+        return Config(), faults + error.faults
+
+
+def _cameras(tables: list[object]) -> tuple[list[Camera], list[Fault]]:
+    cameras: list[Camera] = []
+    faults: list[Fault] = []
+    for number, table in enumerate(tables):
+        try:
+            cameras.append(read_camera(table))
+        except Unsound as error:  # noqa: PERF203 - each has its own
+            faults += [fault.within("camera", number, *fault.place) for fault in error.faults]
+    return cameras or ([Camera()] if faults else []), faults
 
 
 def _dropped_inplace(fields: Fields, place: tuple[int | str, ...]) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from msgspec import Meta, field
 
-from edge.config.camera import Camera
+from edge.config.camera import KEYS, Camera, Name
 from edge.config.mqtt import Mqtt
-from edge.config.section import Name, Ratio, Section
 from edge.model import delegates
+from edge.record import Ratio, Record
 
 
 def host_name() -> str:
@@ -20,13 +20,13 @@ def host_name() -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname().partition(".")[0])[:64] or "device"
 
 
-class Device(Section):
+class Device(Record, frozen=True):
     """This unit; its name is a level of every topic."""
 
-    name: Name = Field(default_factory=host_name)
+    name: Name = field(default_factory=host_name)
 
 
-class Model(Section):
+class Model(Record, frozen=True):
     """Which model runs, and how.
 
     Attributes:
@@ -39,27 +39,23 @@ class Model(Section):
         max_detections: Most detections of one frame; `None` takes 100.
     """
 
+    checks: ClassVar = {"delegate": delegates.parse}
+
     file: Path | None = None
     description: Path | None = None
-    threads: Annotated[int, Field(ge=0, le=64)] = 0
+    threads: Annotated[int, Meta(ge=0, le=64)] = 0
     score_threshold: Ratio | None = None
     iou_threshold: Ratio | None = None
-    max_detections: Annotated[int, Field(gt=0, le=1000)] | None = None
+    max_detections: Annotated[int, Meta(gt=0, le=1000)] | None = None
     delegate: str = delegates.CPU
 
-    @model_validator(mode="after")
-    def _check_description(self) -> Model:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.description and not self.file:
             raise ValueError("description needs a model: write file = 'MODEL.tflite' beside it")
-        return self
-
-    @field_validator("delegate")
-    @classmethod
-    def _check_delegate(cls, delegate: str) -> str:
-        return delegates.parse(delegate).name
 
 
-class Output(Section):
+class Output(Record, frozen=True):
     """Where results go besides the broker.
 
     Attributes:
@@ -71,48 +67,43 @@ class Output(Section):
     class_map: bool = True
 
 
-SECTIONS: dict[str, type[Section]] = {
-    "device": Device,
-    "camera": Camera,
-    "model": Model,
-    "mqtt": Mqtt,
-    "output": Output,
+# The keys of each section.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "device": Device.__struct_fields__,
+    "camera": KEYS,
+    "model": Model.__struct_fields__,
+    "mqtt": Mqtt.__struct_fields__,
+    "output": Output.__struct_fields__,
 }
 
 
-def _as_list(cameras: object) -> object:
-    """Return one table `[camera]` as the only one of `[[camera]]`."""
-    return [cameras] if isinstance(cameras, (dict, Camera)) else cameras
+def _check_cameras(cameras: tuple[Camera, ...]) -> None:
+    names = [camera.name for camera in cameras]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"two cameras are named {twice!r}, and their results would share a topic; "
+            "give each [[camera]] a name of its own"
+        )
 
 
-class Config(Section):
+class Config(Record, frozen=True):
     """Everything `edge run` needs to know; `cameras` are `[camera]`, or each `[[camera]]`."""
 
-    device: Device = Field(default_factory=Device)
-    cameras: Annotated[tuple[Camera, ...], BeforeValidator(_as_list), Field(min_length=1)] = Field(
-        default=(Camera(),), alias="camera"
+    checks: ClassVar = {"cameras": _check_cameras}
+
+    device: Device = field(default_factory=Device)
+    cameras: Annotated[tuple[Camera, ...], Meta(min_length=1)] = field(
+        default=(Camera(),), name="camera"
     )
-    model: Model = Field(default_factory=Model)
+    model: Model = field(default_factory=Model)
     mqtt: Mqtt | None = None
-    output: Output = Field(default_factory=Output)
+    output: Output = field(default_factory=Output)
 
-    @field_validator("cameras")
-    @classmethod
-    def _check_cameras(cls, cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
-        names = [camera.name for camera in cameras]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(
-                f"two cameras are named {twice!r}, and their results would share a topic; "
-                "give each [[camera]] a name of its own"
-            )
-        return cameras
-
-    @model_validator(mode="after")
-    def _check_results(self) -> Config:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.mqtt is None and not self.writes_jsonl:
             raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
-        return self
 
     @property
     def writes_jsonl(self) -> bool:

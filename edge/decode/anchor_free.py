@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from msgspec import Meta
 
 from edge.decode.activation import clamp_inplace
 from edge.decode.checks import (
@@ -28,10 +28,9 @@ from edge.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.detections import Detections
 
 # Far over any input, and small enough that no area of a box overflows float32.
@@ -40,7 +39,7 @@ MAX_STRIDE_PX = 2**16
 MAX_CELLS = 2.0**16
 
 
-class AnchorFreeGrid(Record):
+class AnchorFreeGrid(Record, frozen=True, kw_only=True):
     """One grid of H x W cells, each with one box.
 
     Attributes:
@@ -53,10 +52,10 @@ class AnchorFreeGrid(Record):
     boxes: str
     scores: str
     objectness: str | None = None
-    stride_px: Annotated[int, Field(ge=1, le=MAX_STRIDE_PX)]
+    stride_px: Annotated[int, Meta(ge=1, le=MAX_STRIDE_PX)]
 
 
-class AnchorFreeHead(HeadSchema):
+class AnchorFreeHead(HeadSchema, frozen=True, kw_only=True, tag="anchor_free"):
     """Raw grids without anchors (YOLOX, YOLOv6, v8 to v11); scores are sigmoids.
 
     Attributes:
@@ -67,10 +66,9 @@ class AnchorFreeHead(HeadSchema):
         bins: Of each side; 1 unless `distribution`.
     """
 
-    kind: Literal["anchor_free"] = "anchor_free"
-    grids: Annotated[tuple[AnchorFreeGrid, ...], Field(min_length=1)]
+    grids: Annotated[tuple[AnchorFreeGrid, ...], Meta(min_length=1)]
     boxes: Literal["center_exp", "distances", "distribution"]
-    bins: Annotated[int, Field(ge=1)] = 1
+    bins: Annotated[int, Meta(ge=1)] = 1
 
 
 def check(spec: ModelSpec) -> None:
@@ -153,16 +151,7 @@ class AnchorFreeDecoder:
         return self.candidates.detections(placement, clock)
 
     def find(self, tensors: Tensors) -> int:
-        """Find the candidates of one frame, and return their number.
-
-        They stand in the order of the tensors: by grid and cell, then by class. Of equal
-        scores beyond the capacity the earlier stay. A score that is NaN never passes, and of the
-        best those with a box that is NaN are dropped. Nothing made here grows with cells times
-        classes, only with the candidates.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-        """
+        """Find the candidates of one frame, as `Candidates` has them; return their number."""
         if self._grids.select(tensors) == 0:
             return 0
         raw = self._grids.raw_boxes(tensors, width=self._box_width)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from msgspec import Meta
 
 from edge.decode.activation import every_byte
 from edge.decode.checks import Misfit, expect_no_anchors, expect_raw, expect_roles, expect_shape
@@ -16,19 +16,18 @@ from edge.results.anomaly import Anomaly
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors, TensorSpec
-    from edge.placement import Placement
 
 ROLE, INPUT = "reconstruction", "input"
 CHANNELS = 3
 # A normalised pixel lies within some units of 0: a greater error says that the output is damaged.
 MAX_ERROR = 1e6
-Cells = Annotated[int, Field(ge=1, le=64)]
+Cells = Annotated[int, Meta(ge=1, le=64)]
 
 
-class AnomalyHead(HeadSchema):
+class AnomalyHead(HeadSchema, frozen=True, kw_only=True, tag="anomaly"):
     """The input again, in the output role `reconstruction`, `(1, H, W, 3)`.
 
     Attributes:
@@ -37,7 +36,6 @@ class AnomalyHead(HeadSchema):
         grid_wh: Columns and rows of the heat map.
     """
 
-    kind: Literal["anomaly"] = "anomaly"
     threshold: PositiveFloat
     grid_wh: tuple[Cells, Cells] = (8, 8)
 

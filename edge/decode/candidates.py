@@ -1,7 +1,9 @@
 """Candidates: what passed the threshold, best first to stay, and what suppression leaves of them.
 
 Every decoder of boxes fills these, in the order of its tensors: by grid, cell and anchor, then by
-class.
+class. Of equal scores beyond the capacity the earlier stay. A score that is NaN never passes, and
+of the best those with a box that is NaN are dropped. Nothing that is made for a frame grows with
+cells times classes, only with the candidates.
 """
 
 from __future__ import annotations
@@ -16,9 +18,8 @@ from edge.results.detections import Detections
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
-    from edge.placement import Placement
 
 POSITION_BITS = 32
 POSITION_MASK = (1 << POSITION_BITS) - 1
@@ -84,13 +85,8 @@ class Candidates:
         is_number: NDArray[np.bool_] = np.logical_not(np.isnan(boxes).any(axis=1))
         return self._keep(is_number)
 
-    def detections(self, placement: Placement, clock: StageClock) -> Detections:
-        """Suppress, and go back to source pixels; borrowed until the next frame.
-
-        What lay wholly outside the frame has no area once it is clipped, and is dropped. The time
-        so far goes to the stage `decode`, that of this to `suppress`.
-        """
-        clock.lap("decode")
+    def suppress(self) -> int:
+        """Keep the survivors, best first; return their number."""
         self.count = self._suppressor.suppress_inplace(
             self.boxes[: self.count],
             self.scores[: self.count],
@@ -98,7 +94,16 @@ class Candidates:
             iou_threshold=self._thresholds.iou,
             max_detections=self._thresholds.max_detections,
         )
-        if self.count:
+        return self.count
+
+    def detections(self, placement: Placement, clock: StageClock) -> Detections:
+        """Suppress, and go back to source pixels; borrowed until the next frame.
+
+        What lay wholly outside the frame has no area once it is clipped, and is dropped. The time
+        so far goes to the stage `decode`, that of this to `suppress`.
+        """
+        clock.lap("decode")
+        if self.suppress():
             boxes = self.boxes[: self.count]
             placement.boxes_to_source_inplace(boxes)
             self._keep((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))

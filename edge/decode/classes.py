@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from msgspec import Meta
 
 from edge.decode.activation import Activation, least_raw, logit, softmax
 from edge.decode.candidates import best_rows
@@ -20,16 +20,15 @@ from edge.results.classes import Classes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
 
 ROLE = "scores"
 TOP = 5
 
 
-class ClassesHead(HeadSchema):
+class ClassesHead(HeadSchema, frozen=True, kw_only=True, tag="classes"):
     """A score for each class in the output role `scores`, `(1, C)` or `(1, 1, 1, C)`.
 
     Attributes:
@@ -38,9 +37,8 @@ class ClassesHead(HeadSchema):
         top: Most classes of one frame.
     """
 
-    kind: Literal["classes"] = "classes"
     activation: Literal["softmax", "sigmoid", "none"]
-    top: Annotated[int, Field(ge=1, le=1000)] = TOP
+    top: Annotated[int, Meta(ge=1, le=1000)] = TOP
 
 
 def check(spec: ModelSpec) -> None:

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
-    from edge.model.description import Thresholds
+    from edge.frame import Placement, StageClock
+    from edge.model.description import Description, Thresholds
     from edge.model.spec import ModelSpec, Tensors, TensorSpec
-    from edge.placement import Placement
 
 ROLE = "classes"
 MAX_CLASSES = 256  # a class map is uint8
@@ -35,7 +34,7 @@ NEEDED = {
 }
 
 
-class SegmentationHead(HeadSchema):
+class SegmentationHead(HeadSchema, frozen=True, kw_only=True, tag="segmentation"):
     """A class for each cell of the output role `classes`.
 
     Attributes:
@@ -46,7 +45,6 @@ class SegmentationHead(HeadSchema):
         background: Class id that is nothing in particular and is left out of results, or `None`.
     """
 
-    kind: Literal["segmentation"] = "segmentation"
     activation: Literal["sigmoid", "softmax", "none", "argmax"]
     background: int | None = 0
 
@@ -98,6 +96,13 @@ def _fits(head: SegmentationHead, output: TensorSpec) -> bool:
     return head.activation == "none" or channels >= BINARY_CLASSES
 
 
+def has_threshold(description: Description) -> bool:
+    """Whether a score threshold decides: one probability tells two classes apart."""
+    activation = description.head_as(SegmentationHead).activation
+    is_binary = len(description.labels) == BINARY_CLASSES
+    return activation == "sigmoid" or (activation == "none" and is_binary)
+
+
 def describe(spec: ModelSpec) -> list[tuple[str, str]]:
     """Return what `edge inspect` says of the head."""
     head = spec.description.head_as(SegmentationHead)
@@ -119,8 +124,8 @@ class SegmentationDecoder:
 
     Args:
         spec: The model; its output is `classes`, laid out as `SegmentationHead` says.
-        thresholds: `score` is the least of the foreground where one channel stands for two classes;
-            of several channels the greatest wins, whatever its score.
+        thresholds: `score` is the least of the foreground where `has_threshold` says so; else the
+            greatest channel wins, whatever its score.
 
     Attributes:
         class_ids: `(H, W)` uint8, of the output's resolution.
@@ -181,7 +186,8 @@ class SegmentationDecoder:
     def _filler(self, head: SegmentationHead) -> Callable[[NDArray[Any]], None]:
         if head.activation == "argmax":
             return self._fill_with_ids
-        if self._channels == 1:
+        is_ready_pair = head.activation == "none" and self._channels == BINARY_CLASSES
+        if self._channels == 1 or is_ready_pair:
             return self._fill_above_threshold
         return self._fill_of_two if self._is_pair else self._fill_of_many
 
@@ -198,7 +204,7 @@ class SegmentationDecoder:
         if self._threshold is None:
             self.class_ids.fill(0)
         else:
-            np.greater_equal(scores[..., 0], self._threshold, out=self.class_ids.view(np.bool_))
+            np.greater_equal(scores[..., -1], self._threshold, out=self.class_ids.view(np.bool_))
 
     def _fill_of_two(self, scores: NDArray[Any]) -> None:
         np.greater(scores[..., 1], scores[..., 0], out=self.class_ids.view(np.bool_))

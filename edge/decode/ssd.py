@@ -19,10 +19,9 @@ from edge.record import PositiveFloat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.detections import Detections
 
 BOX_SIDES = 4
@@ -33,7 +32,7 @@ MAX_ANCHOR_RATIO = 16.0  # of the input's sides; keeps the area of any decoded b
 MAX_OFFSET = 32.0
 
 
-class SsdHead(HeadSchema):
+class SsdHead(HeadSchema, frozen=True, kw_only=True, tag="ssd"):
     """Raw SSD outputs, roles `boxes` `(1, A, 4)` (ty, tx, th, tw) and `scores` `(1, A, C)`.
 
     Attributes:
@@ -42,7 +41,6 @@ class SsdHead(HeadSchema):
         background: Column 0 of `scores` is "no object" and label 0 belongs to column 1.
     """
 
-    kind: Literal["ssd"] = "ssd"
     box_scales: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (
         10.0,
         10.0,
@@ -123,15 +121,7 @@ class SsdDecoder:
         return self.candidates.detections(placement, clock)
 
     def find(self, tensors: Tensors) -> int:
-        """Find the candidates of one frame, and return their number.
-
-        They stand in the order of the tensors: by anchor, then by class. Of equal scores beyond the
-        capacity the earlier stay. What is NaN never passes. Nothing made here grows with anchors
-        times classes, only with the candidates.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-        """
+        """Find the candidates of one frame, as `Candidates` has them; return their number."""
         found = self.candidates
         found.count = 0
         if self._threshold is None:

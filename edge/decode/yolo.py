@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from msgspec import Meta
 
 from edge.decode.activation import clamp_inplace, sigmoid_inplace
 from edge.decode.checks import (
@@ -29,18 +29,17 @@ from edge.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.clock import StageClock
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.placement import Placement
     from edge.results.detections import Detections
 
 # Far over any input, and small enough that no area of a box overflows float32.
 MAX_SIDE_PX = 2**16
-SidePx = Annotated[float, Field(gt=0, le=MAX_SIDE_PX)]
+SidePx = Annotated[float, Meta(gt=0, le=MAX_SIDE_PX)]
 
 
-class YoloGrid(Record):
+class YoloGrid(Record, frozen=True, kw_only=True):
     """One grid of H x W cells with B anchors each, over the whole input.
 
     With three output roles, of shapes `(1, H, W, B * 4)` (tx, ty, tw, th), `(1, H, W, B)` and
@@ -59,11 +58,11 @@ class YoloGrid(Record):
     boxes: str
     objectness: str
     scores: str
-    anchors_px: Annotated[tuple[tuple[SidePx, SidePx], ...], Field(min_length=1)]
-    scale_xy: Annotated[float, Field(ge=1, le=16)] = 1.0
+    anchors_px: Annotated[tuple[tuple[SidePx, SidePx], ...], Meta(min_length=1)]
+    scale_xy: Annotated[float, Meta(ge=1, le=16)] = 1.0
 
 
-class YoloHead(HeadSchema):
+class YoloHead(HeadSchema, frozen=True, kw_only=True, tag="yolo"):
     """Raw YOLO grids with anchors (v2 to v7); a score is sigmoid(objectness) times the class's.
 
     Attributes:
@@ -72,8 +71,7 @@ class YoloHead(HeadSchema):
         classes: Independent scores (`sigmoid`), or one among the classes (`softmax`, region of v2).
     """
 
-    kind: Literal["yolo"] = "yolo"
-    grids: Annotated[tuple[YoloGrid, ...], Field(min_length=1)]
+    grids: Annotated[tuple[YoloGrid, ...], Meta(min_length=1)]
     sides: Literal["exp", "square"] = "exp"
     classes: Literal["sigmoid", "softmax"] = "sigmoid"
 
@@ -160,16 +158,7 @@ class YoloDecoder:
         return self.candidates.detections(placement, clock)
 
     def find(self, tensors: Tensors) -> int:
-        """Find the candidates of one frame, and return their number.
-
-        They stand in the order of the tensors: by grid, cell and anchor, then by class. Of equal
-        scores beyond the capacity the earlier stay. A score that is NaN never passes, and of the
-        best those with a box that is NaN are dropped. Nothing made here grows with cells times
-        classes, only with the candidates.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-        """
+        """Find the candidates of one frame, as `Candidates` has them; return their number."""
         if self._grids.select(tensors) == 0:
             return 0
         self._fill_boxes(self._grids.raw_boxes(tensors, width=BOX_SIDES).astype(np.float64))

@@ -53,11 +53,11 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
                 "mqtt": {"url": f"mqtt://{broker.LOOPBACK}:{port}"},
             }
         )
-        description = app.model_file(settings).description
-        topic = app.open_encoder(settings, description).topic(settings.cameras[0].name)
+        file = app.model_file(settings)
+        topic = app.open_encoder(settings, file.description).topic(settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
         with Subscriber(broker.LOOPBACK, port, topics=[topic], show=_show) as subscriber:
-            summary = running.run(settings, max_frames=frames)
+            summary = running.run(settings, file, max_frames=frames)
             if not subscriber.wait(summary.frames, timeout_s=ARRIVAL_TIMEOUT_S):
                 raise SinkError(
                     f"{summary.frames} messages were published, {subscriber.count} arrived within "

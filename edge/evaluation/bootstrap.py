@@ -1,4 +1,4 @@
-"""How far a metric would move with other images: bootstrap intervals, paired for two models."""
+"""How far a metric would move with other images: a bootstrap, paired for several models."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     from edge.terminal.progress import Progress
 
 RESAMPLES = 1000
-INTERVAL_PERCENT = (2.5, 97.5)
 # Draws without any object are drawn again, but not for ever.
 MAX_EMPTY_DRAWS = 20
-
-Interval = tuple[float, float]
 
 
 class Sample(Protocol):
@@ -63,9 +60,3 @@ def bootstrap(
                 progress(len(rows), resamples)
         spare -= 1
     return np.array(rows)
-
-
-def interval(drawn: NDArray[np.float64]) -> Interval:
-    """Return the central 95 % of `(B,)` draws."""
-    low, high = np.percentile(drawn, INTERVAL_PERCENT)
-    return float(low), float(high)

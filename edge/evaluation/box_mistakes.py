@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.draw.boxes import draw_box_inplace
 from edge.evaluation.evaluation import Confusion, Mistakes, worst_first
-from edge.evaluation.judge import judge
-from edge.evaluation.truth import BoxTruth
+from edge.evaluation.label_files import library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    from edge.evaluation.truth import BoxTruth
+
 IOU_THRESHOLD = 0.5
 BACKGROUND = "(background)"
+# B, G, R, and what it means on an image.
+FOUND, MISSED, FALSE_ALARM, CONFUSED = (90, 200, 60), (0, 165, 255), (60, 60, 255), (255, 80, 200)
+KEYS = {
+    FOUND: "found", MISSED: "missed", FALSE_ALARM: "false alarm", CONFUSED: "of another label",
+}  # fmt: skip
 
 Row = dict[str, Any]
-
-
-@dataclass(slots=True)
-class ImageMatches:
-    """One image's boxes, each in one list.
-
-    Attributes:
-        found: (object, detection) of the same label.
-        confused: (object, detection) of two labels.
-        missed: Objects that no detection lies on.
-        false_alarms: Detections that lie on no object.
-    """
-
-    found: list[tuple[Row, Row]] = field(default_factory=list)
-    confused: list[tuple[Row, Row]] = field(default_factory=list)
-    missed: list[Row] = field(default_factory=list)
-    false_alarms: list[Row] = field(default_factory=list)
-
-    @property
-    def mistakes(self) -> int:
-        """Number of boxes that are wrong."""
-        return len(self.confused) + len(self.missed) + len(self.false_alarms)
+# An object and the detection on it, or one of them alone.
+Pair = tuple["Row | None", "Row | None"]
 
 
 def match_boxes(
@@ -49,52 +38,82 @@ def match_boxes(
     image_ids: Sequence[int],
     category_ids: Sequence[int],
     score_threshold: float,
-) -> dict[int, ImageMatches]:
-    """Match detections with objects of their own label first, then what is left regardless of it.
+) -> dict[int, list[Pair]]:
+    """Return image id to what was matched, of some images and categories, from a score on."""
+    chosen = set(category_ids)
+    by_image: dict[int, tuple[list[Row], list[Row]]] = defaultdict(lambda: ([], []))
+    shown = [row for row in results if row["score"] >= score_threshold]
+    for side, rows in enumerate((truth.fields["annotations"], shown)):
+        for row in rows:
+            if row["category_id"] in chosen:
+                by_image[row["image_id"]][side].append(row)
+    return {key: _match(*by_image[key]) for key in image_ids}
 
-    pycocotools matches, at an IoU of 0.5, better scores first; crowds count neither way.
+
+def _match(objects: list[Row], detections: list[Row]) -> list[Pair]:
+    """Match detections with objects of their own label first, then with what is left.
+
+    As COCO does: better scores choose first, of equal ones the earlier; a crowd matches any number
+    of its own label, and counts neither way.
+    """
+    shape = len(detections), len(objects)
+    is_crowd = np.array([bool(row.get("iscrowd")) for row in objects], bool)  # (O,)
+    boxes = ([row["bbox"] for row in rows] for rows in (detections, objects))
+    iou = np.zeros(shape)
+    if all(shape):
+        iou = library("pycocotools.mask").iou(*boxes, is_crowd)
+    is_near = iou >= IOU_THRESHOLD  # (D, O)
+    labels = (np.array([row["category_id"] for row in rows]) for rows in (detections, objects))
+    is_same = np.equal.outer(*labels).reshape(shape)
+    is_free, on_crowd = ~is_crowd, (is_near & is_same & is_crowd).any(axis=1)
+    left = sorted(range(len(detections)), key=lambda row: -detections[row]["score"])
+    pairs: list[Pair] = []
+    for may_match in (is_near & is_same, is_near & ~is_same):
+        rest = []
+        for row in left:
+            fits = may_match[row] & is_free
+            if fits.any():
+                best = int(np.where(fits, iou[row], -1).argmax())
+                is_free[best] = False
+                pairs.append((objects[best], detections[row]))
+            elif not on_crowd[row]:
+                rest.append(row)
+        left = rest
+    pairs += [(objects[row], None) for row in np.flatnonzero(is_free)]
+    return pairs + [(None, detections[row]) for row in left]
+
+
+def kind_of(pair: Pair) -> tuple[int, int, int]:
+    """Return which of the `KEYS` it is."""
+    wanted, said = pair
+    if wanted is None or said is None:
+        return FALSE_ALARM if wanted is None else MISSED
+    return FOUND if wanted["category_id"] == said["category_id"] else CONFUSED
+
+
+def draw_inplace(
+    image: NDArray[np.uint8], pairs: list[Pair], names: dict[int, str], *, scale: float
+) -> None:
+    """Draw what was found and what is wrong, the latter on top.
 
     Args:
-        truth: The annotations.
-        results: In COCO's result format.
-        image_ids: Images to match.
-        category_ids: Categories to match.
-        score_threshold: Lower scores are left out.
-
-    Returns:
-        Image id to matches.
+        image: `(H, W, 3)` uint8, B G R; drawn on.
+        pairs: Of `match_boxes`.
+        names: Category id to name.
+        scale: Of the image, to the pixels that the boxes are in.
     """
-    out = {number: ImageMatches() for number in image_ids}
-    chosen = set(category_ids)
-
-    def judged(rows: Sequence[Row]) -> list[Row]:
-        return [row for row in rows if row["image_id"] in out and row["category_id"] in chosen]
-
-    left = [row for row in judged(results) if row["score"] >= score_threshold]
-    objects = judged(truth.fields["annotations"])
-    for same_label in (True, False):
-        evaluated = judge(
-            BoxTruth(truth.path, {**truth.fields, "annotations": objects}, truth.files), left,
-            image_ids=image_ids, category_ids=category_ids, all_areas=False,
-            iou_threshold=IOU_THRESHOLD, use_categories=same_label,
-        )  # fmt: skip
-        pairs, ignored = _pairs(evaluated, left, objects)
-        for found, detection in pairs:
-            target = out[found["image_id"]]
-            (target.found if same_label else target.confused).append((found, detection))
-        gone = {id(row) for pair in pairs for row in pair} | {id(row) for row in ignored}
-        left = [row for row in left if id(row) not in gone]
-        # A crowd only excuses detections of its own label.
-        objects = [row for row in objects if id(row) not in gone and not row.get("iscrowd")]
-    for row in left:
-        out[row["image_id"]].false_alarms.append(row)
-    for row in objects:
-        out[row["image_id"]].missed.append(row)
-    return out
+    for pair in sorted(pairs, key=lambda pair: list(KEYS).index(kind_of(pair))):
+        color = kind_of(pair)
+        row: Row = pair[1] or pair[0] or {}
+        x_min, y_min, width, height = (side * scale for side in row["bbox"])
+        text = " ".join([names[row["category_id"]], *([f"{row['score']:.2f}"] if pair[1] else [])])
+        if color == CONFUSED and pair[0]:
+            text = f"{names[pair[0]['category_id']]}, not {text}"
+        draw_box_inplace(image, (x_min, y_min, x_min + width, y_min + height), text, color=color)
 
 
 def confusion(
-    matches: dict[int, ImageMatches], names: dict[int, str], *, score_threshold: float
+    matches: dict[int, list[Pair]], names: dict[int, str], *, score_threshold: float
 ) -> Confusion:
     """Count what was taken for what; the last row and column are the background.
 
@@ -104,46 +123,22 @@ def confusion(
         score_threshold: That they were made with.
     """
     at = {number: position for position, number in enumerate(names)}
-    none = len(at)
-    counts = np.zeros((none + 1, none + 1), np.int64)
-    for image in matches.values():
-        for found, detection in [*image.found, *image.confused]:
-            counts[at[found["category_id"]], at[detection["category_id"]]] += 1
-        for row in image.missed:
-            counts[at[row["category_id"]], none] += 1
-        for row in image.false_alarms:
-            counts[none, at[row["category_id"]]] += 1
+    counts = np.zeros((len(at) + 1, len(at) + 1), np.int64)
+    for pairs in matches.values():
+        for pair in pairs:
+            counts[tuple(at[row["category_id"]] if row else len(at) for row in pair)] += 1
     note = f"boxes of score {score_threshold:g} and more, at an IoU of {IOU_THRESHOLD:g} and more"
     return Confusion((*names.values(), BACKGROUND), counts, note)
 
 
-def worst(matches: dict[int, ImageMatches]) -> tuple[Mistakes, ...]:
+def worst(matches: dict[int, list[Pair]]) -> tuple[Mistakes, ...]:
     """Return the images with mistakes, the most of them first."""
-    return worst_first(
-        Mistakes(
-            key,
-            image.mistakes,
-            f"{len(image.missed)} missed, {len(image.false_alarms)} false alarms, "
-            f"{len(image.confused)} of another label",
+    rows = []
+    for key, pairs in matches.items():
+        kinds = Counter(map(kind_of, pairs))
+        text = (
+            f"{kinds[MISSED]} missed, {kinds[FALSE_ALARM]} false alarms, "
+            f"{kinds[CONFUSED]} of another label"
         )
-        for key, image in matches.items()
-    )
-
-
-def _pairs(
-    judged: Any,  # noqa: ANN401
-    results: list[Row],
-    annotations: list[Row],
-) -> tuple[list[tuple[Row, Row]], list[Row]]:
-    """Return (object, detection) pairs, and detections that lie on a crowd."""
-    by_id = {row["id"]: row for row in annotations}
-    pairs, ignored = [], []
-    for image in filter(None, judged.evalImgs):
-        columns = zip(image["dtIds"], image["dtMatches"][0], image["dtIgnore"][0], strict=True)
-        for result_id, annotation_id, is_ignored in columns:
-            detection = results[int(result_id) - 1]  # loadRes numbers them from 1
-            if is_ignored:
-                ignored.append(detection)
-            elif annotation_id > 0:
-                pairs.append((by_id[int(annotation_id)], detection))
-    return pairs, ignored
+        rows.append(Mistakes(key, len(pairs) - kinds[FOUND], text))
+    return worst_first(rows)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from edge.evaluation import box_mistakes
-from edge.evaluation.evaluation import Evaluation
+from edge.evaluation.evaluation import Evaluation, TimedModel
+from edge.evaluation.images import reduced
 from edge.evaluation.judge import curves, judge, result_rows, summarize
 from edge.evaluation.label_files import library
 from edge.evaluation.matching import collect
-from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import match_labels
 from edge.model.loaded import load_model
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.evaluation.box_mistakes import ImageMatches
     from edge.evaluation.truth import BoxTruth
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
@@ -49,84 +48,72 @@ def open_detector(file: ModelFile, *, threads: int = 1) -> LoadedModel:
 class BoxRun:
     """One detector's findings on a labelled set, gathered image by image.
 
-    Args:
-        file: The model.
-        truth: The annotations.
-        threads: Of the interpreter.
-
     Attributes:
-        file: The model.
+        KEYS: Colour, B G R, to what it means on a drawn image.
         match: Which of the model's labels is which category.
         results: What was found, in COCO's result format.
-
-    Raises:
-        ModelError: The runtime refuses the model, or it knows none of the categories.
-        DependencyError: pycocotools is not installed.
     """
+
+    KEYS = box_mistakes.KEYS
 
     def __init__(self, file: ModelFile, truth: BoxTruth, *, threads: int = 1) -> None:
         library("pycocotools.cocoeval")  # before any image is run
-        self.match = match_labels(file.description.labels, truth.category_names(), truth.path)
+        self._names = truth.category_names()
+        self.match = match_labels(file.description.labels, self._names, truth.path)
         self.results: list[dict[str, Any]] = []
-        self.file = file
+        self._file = file
         self._truth = truth
         self._model = TimedModel(open_detector(file, threads=threads))
+        self._matches: dict[int, list[box_mistakes.Pair]] = {}
 
     def see(self, image_id: int, image: NDArray[np.uint8]) -> None:
         """Run the four stages on one image and keep what it found."""
-        self.results.extend(
-            result_rows(image_id, cast("Detections", self._model.run(image)), self.match)
-        )
-
-    def known_ids(self) -> list[int]:
-        """Return the ids of the categories that it can be judged by."""
-        return self.match.known_ids()
+        found = cast("Detections", self._model.run(image))
+        self.results += result_rows(image_id, found, self.match)
 
     def evaluation(self, image_ids: Sequence[int], category_ids: Sequence[int]) -> Evaluation:
-        """Judge what was found.
-
-        Args:
-            image_ids: Images that were seen.
-            category_ids: Such as `known_ids`, or what two models both know.
-        """
-        truth, threshold = self._truth, self.file.description.score_threshold
-        judged = judge(truth, self.results, image_ids=image_ids, category_ids=category_ids)
-        metrics = summarize(judged)
-        sample = collect(judged)
-        names = {key: name for key, name in truth.category_names().items() if key in category_ids}
-        matches = self.matches(image_ids, category_ids)
-        per_category = curves(judged)
+        """Judge what was found on images that were seen, by these categories."""
+        chosen: dict[str, Any] = {"image_ids": image_ids, "category_ids": category_ids}
+        threshold = self._file.description.score_threshold
+        judged = judge(self._truth, self.results, **chosen)
+        metrics, found, sample = summarize(judged), curves(judged), collect(judged)
+        names = {key: name for key, name in self._names.items() if key in category_ids}
+        objects = {
+            number: int(category.objects.sum())
+            for number, category in zip(sorted(names), sample.categories, strict=True)
+        }
+        # What users would see, by the manifest's score threshold.
+        self._matches = box_mistakes.match_boxes(
+            self._truth, self.results, **chosen, score_threshold=threshold
+        )
         return Evaluation(
-            file=self.file,
+            file=self._file,
             task="detection",
             images=len(image_ids),
-            objects=sum(int(category.objects.sum()) for category in sample.categories),
+            objects=sum(objects.values()),
             metrics=metrics,
             classes={
-                names[number]: {
-                    "AP50-95": curve.average_precision,
-                    "AP50": curve.average_precision_50,
-                    "objects": int(category.objects.sum()),
-                }
-                for number, category in zip(sorted(names), sample.categories, strict=True)
-                if (curve := per_category.get(number))
+                names[key]: {name: row[name] for name in ("AP50-95", "AP50")}
+                | {"objects": objects[key]}
+                for key, row in found.items()
             },
-            curves={names[number]: curve for number, curve in per_category.items()},
-            confusion=box_mistakes.confusion(matches, names, score_threshold=threshold),
-            stages=self._model.times(),
+            curves={
+                names[key]: {name: row[name] for name in ("precision", "scores")}
+                for key, row in found.items()
+            },
+            confusion=box_mistakes.confusion(self._matches, names, score_threshold=threshold),
+            stages_ms=self._model.times_ms(),
             sample=sample,
-            mistakes=box_mistakes.worst(matches),
+            mistakes=box_mistakes.worst(self._matches),
             notes=(*self.match.lines(), NOTE),
         )
 
-    def matches(
-        self, image_ids: Sequence[int], category_ids: Sequence[int]
-    ) -> dict[int, ImageMatches]:
-        """Match what users would see, by the manifest's score threshold, with the truth."""
-        return box_mistakes.match_boxes(
-            self._truth,
-            self.results,
-            image_ids=image_ids,
-            category_ids=category_ids,
-            score_threshold=self.file.description.score_threshold,
-        )
+    def drawn(
+        self, image_id: int, image: NDArray[np.uint8], side_px: int | None
+    ) -> NDArray[np.uint8]:
+        """Return an image with what `evaluation` found wrong on it, reduced to a longer side."""
+        # Reduced first, so that the letters stay large enough to be read.
+        small = reduced(image, side_px)
+        scale = small.shape[1] / image.shape[1]
+        box_mistakes.draw_inplace(small, self._matches[image_id], self._names, scale=scale)
+        return small

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge.errors import SourceError
 from edge.evaluation.images import upright_size_wh
@@ -28,13 +27,11 @@ EMPTY = "boxes without area inside their image, left out"
 Corners = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledBox:
-    """One object.
+class LabelledBox(NamedTuple):
+    """One object, of which label and corners may be missing.
 
     Attributes:
-        label: What it shows; may be empty.
-        corners: x_min, y_min, x_max, y_max, pixels, half-open; `None` where they cannot be read.
+        corners: x_min, y_min, x_max, y_max, pixels, half-open.
         text: What it is called in messages.
         is_crowd: Finding it or not does not count.
     """
@@ -50,8 +47,8 @@ def gather(
     pairs: Iterable[tuple[Claim, Path]],
     boxes_of: Callable[[Claim, tuple[int, int]], Iterable[LabelledBox]],
     *,
-    labels: Iterable[str] = (),
     faults: Faults,
+    labels: Iterable[str] = (),
 ) -> BoxTruth:
     """Return the truth of images and the files that are about them.
 
@@ -60,8 +57,8 @@ def gather(
         pairs: Each file with its image.
         boxes_of: Called with a file and the size of its image; raises a `SourceError` for a file
             that cannot be read.
-        labels: Known before any box is met.
         faults: Told of what is clipped or left out.
+        labels: Known before any box is met.
     """
     ids: dict[str, int] = {}
     for label in labels:
@@ -79,19 +76,16 @@ def gather(
         number = len(images) + 1
         files[number] = image
         images.append({"id": number, "file_name": image.name, "width": width, "height": height})
-        for box in boxes:
-            if not box.label or box.corners is None:
-                faults.add(NAMELESS, box.text)
-                continue
-            clipped = clip(box.corners, size_wh=size_wh, name=box.text, faults=faults)
-            if clipped is None:
-                continue
-            bbox = to_xywh(clipped)
-            rows.append({
-                "id": len(rows) + 1, "image_id": number,
-                "category_id": ids.setdefault(plain(box.label), len(ids) + 1),
-                "bbox": bbox, "area": bbox[2] * bbox[3], "iscrowd": int(box.is_crowd),
-            })  # fmt: skip
+        for label, corners, text, is_crowd in boxes:
+            if not label or corners is None:
+                faults.add(NAMELESS, text)
+            elif inside := clip(corners, size_wh=size_wh, name=text, faults=faults):
+                bbox = to_xywh(inside)
+                rows.append({
+                    "id": len(rows) + 1, "image_id": number,
+                    "category_id": ids.setdefault(plain(label), len(ids) + 1),
+                    "bbox": bbox, "area": bbox[2] * bbox[3], "iscrowd": int(is_crowd),
+                })  # fmt: skip
     categories = [{"id": number, "name": label} for label, number in ids.items()]
     fields = {"images": images, "annotations": rows, "categories": categories}
     return BoxTruth(source, fields, files, faults)
@@ -104,20 +98,15 @@ def clip(
 
     A box that sticks out by less than `SLACK_PX` is clipped without a word.
     """
-    if not all(map(math.isfinite, corners)):
+    limits = map(float, (*size_wh, *size_wh))
+    inside = [min(max(side, 0.0), limit) for side, limit in zip(corners, limits, strict=True)]
+    x_min, y_min, x_max, y_max = inside
+    if not all(map(math.isfinite, corners)) or x_max <= x_min or y_max <= y_min:
         faults.add(EMPTY, name)
         return None
-    limits = (*size_wh, *size_wh)
-    x_min, y_min, x_max, y_max = (
-        min(max(side, 0.0), float(limit)) for side, limit in zip(corners, limits, strict=True)
-    )
-    if x_max <= x_min or y_max <= y_min:
-        faults.add(EMPTY, name)
-        return None
-    clipped = (x_min, y_min, x_max, y_max)
-    if not is_near(clipped, corners):
+    if not is_near((x_min, y_min, x_max, y_max), corners):
         faults.add(OUTSIDE, name)
-    return clipped
+    return x_min, y_min, x_max, y_max
 
 
 def is_near(one: Corners, other: Corners) -> bool:

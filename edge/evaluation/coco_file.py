@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, with_config
-from typing_extensions import NotRequired, TypedDict
+from msgspec import UNSET, Meta, UnsetType, to_builtins
 
 from edge.errors import SourceError
 from edge.evaluation.boxes import clip, is_near, to_xywh
@@ -14,52 +13,50 @@ from edge.evaluation.faults import Faults
 from edge.evaluation.images import upright_size_wh
 from edge.evaluation.pairing import Claim, ImageIndex
 from edge.evaluation.truth import BoxTruth, merge_names
-from edge.record import storable
+from edge.record import Finite, Record, Unsound, storable
+from edge.record import read as read_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 Row = dict[str, Any]
-Id = Annotated[int, Field(gt=-(2**63), lt=2**63)]
-# What else a row holds stays; a numeral in quotes is its number.
-ROW = ConfigDict(extra="allow", coerce_numbers_to_str=True)
+Id = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+# A numeral in quotes is its number, and a number as a name its numeral.
+Name = str | int | float
 
 
-@with_config(ROW)
-class Image(TypedDict):
-    """What is needed of a row of `images`."""
+class Image(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=True):
+    """What is needed of a row of `images`; what else it holds stays."""
 
     id: Id
-    file_name: str
-    width: NotRequired[FiniteFloat | None]
-    height: NotRequired[FiniteFloat | None]
+    file_name: Name
+    width: Finite | None = None
+    height: Finite | None = None
 
 
-@with_config(ROW)
-class Annotation(TypedDict):
+class Annotation(Record, frozen=True, forbid_unknown_fields=False, omit_defaults=True):
     """What is needed of a row of `annotations`."""
 
     id: Id
     image_id: Id
     category_id: Id
-    bbox: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
-    area: NotRequired[FiniteFloat]
-    iscrowd: NotRequired[Literal[0, 1]]
+    bbox: Annotated[list[Finite], Meta(min_length=4, max_length=4)]
+    area: Finite | UnsetType = UNSET
+    iscrowd: Literal[0, 1] | UnsetType = UNSET
 
 
-@with_config(ROW)
-class Category(TypedDict):
+class Category(Record, frozen=True, forbid_unknown_fields=False):
     """What is needed of a row of `categories`."""
 
     id: Id
-    name: str
+    name: Name
 
 
-TABLES: dict[str, TypeAdapter[Any]] = {
-    "images": TypeAdapter(Image),
-    "annotations": TypeAdapter(Annotation),
-    "categories": TypeAdapter(Category),
+TABLES: dict[str, type[Record]] = {
+    "images": Image,
+    "annotations": Annotation,
+    "categories": Category,
 }
 # pycocotools keeps ids of annotations as float64, and 0 for no match.
 MAX_EXACT_ID = 2**53
@@ -148,12 +145,13 @@ def _sound(rows: list[Any], what: str, faults: Faults) -> list[Row]:
     kept: dict[int, Row] = {}
     for number, row in enumerate(rows):
         try:
-            sound = TABLES[what].validate_python(row)
-        except ValidationError as error:
-            wrong = dict.fromkeys(str(part["loc"][0]) for part in error.errors() if part["loc"])
+            sound = row | to_builtins(read_record(TABLES[what], row, strict=False))
+        except Unsound as error:
+            wrong = dict.fromkeys(str(fault.place[0]) for fault in error.faults if fault.place)
             text = f"number {number} ({', '.join(wrong) or 'no mapping'})"
             faults.add(f"{what} without the fields they need, left out", text)
             continue
+        sound |= {key: str(sound[key]) for key in ("file_name", "name") if key in sound}
         if kept.setdefault(sound["id"], sound) is not sound:
             faults.add(f"{what} with an id that stands before, left out", f"id {sound['id']}")
     return list(kept.values())

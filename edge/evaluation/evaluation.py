@@ -1,23 +1,25 @@
-"""The result of measuring one model on one labelled set."""
+"""The result of measuring one model on one labelled set, and the times it took."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from edge.frame import StageClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from edge.evaluation.bootstrap import Interval, Sample
-    from edge.evaluation.judge import Curve
-    from edge.evaluation.stage_times import StageTime
+    from edge.benchmark.spread import Interval
+    from edge.evaluation.bootstrap import Sample
+    from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
+    from edge.results.observation import Result
 
-Task = Literal["detection", "segmentation"]
 # Of most use in a confusion matrix of many classes.
 MOST_CONFUSED = 10
 
@@ -51,13 +53,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Mistakes:
-    """What went wrong on one image.
-
-    Attributes:
-        key: Of the image in its truth.
-        count: Of misses and false alarms; of wrong pixels.
-        text: The same in words.
-    """
+    """What went wrong on the image of a key: misses and false alarms, or wrong pixels."""
 
     key: int
     count: int
@@ -75,14 +71,14 @@ class Evaluation:
 
     Attributes:
         file: The model.
-        task: What it was judged as.
+        task: `detection` or `segmentation`.
         images: N.
         objects: Judged boxes; of masks, judged pixels.
         metrics: Name to value in [0, 1], the main one first.
         classes: Label to its own metrics, and `objects`.
-        curves: Label to precision and recall; empty for masks.
+        curves: Label to `precision` and `scores` of `edge.evaluation.judge.curves`; none for masks.
         confusion: What was taken for what.
-        stages: Stage to time, over the same images.
+        stages_ms: Stage, and `total`, to `p50`, `p95` and `mean` over the same images.
         sample: What a bootstrap draws from; its metrics are the first of `metrics`.
         mistakes: Of each image that has any, the worst first.
         notes: Sentences on what was left out, or how something was counted.
@@ -91,17 +87,17 @@ class Evaluation:
     """
 
     file: ModelFile
-    task: Task
+    task: str
     images: int
     objects: int
     metrics: dict[str, float]
     classes: dict[str, dict[str, float]]
-    curves: dict[str, Curve]
+    curves: dict[str, dict[str, list[float]]]
     confusion: Confusion
-    stages: dict[str, StageTime]
+    stages_ms: dict[str, dict[str, float]]
     sample: Sample
-    mistakes: tuple[Mistakes, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    mistakes: tuple[Mistakes, ...]
+    notes: tuple[str, ...]
     intervals: dict[str, Interval] = field(default_factory=dict)
 
     @property
@@ -110,32 +106,41 @@ class Evaluation:
         return next(iter(self.metrics))
 
 
-def to_fields(result: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as JSON has it."""
-    described = result.file.description
-    return {
-        "model": {
-            "file": str(result.file.path), "name": described.name, "digest": described.digest,
-        },
-        "task": result.task,
-        "images": result.images,
-        "objects": result.objects,
-        "main_metric": result.main_metric,
-        "metrics": result.metrics,
-        "intervals": result.intervals,
-        "classes": result.classes,
-        "curves": {
-            label: {"precision": curve.precision, "scores": curve.scores}
-            for label, curve in result.curves.items()
-        },
-        "confusion": {
-            "note": result.confusion.note,
-            "names": result.confusion.names,
-            "counts": result.confusion.counts.tolist(),
-        },
-        "stages_ms": {
-            name: {"p50": time.p50_ms, "p95": time.p95_ms, "mean": time.mean_ms}
-            for name, time in result.stages.items()
-        },
-        "notes": result.notes,
-    }  # fmt: skip
+class TimedModel:
+    """Runs a model's stages in a row on the calling thread, and notes how long each took.
+
+    Args:
+        model: Nobody else may use it meanwhile.
+    """
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        self._input = model.input_buffers()[0]
+        self._tensors = model.output_buffers()
+        self._rows_ms: list[dict[str, float]] = []
+        # The first invoke lays the weights out, which no later one does.
+        model.invoke(self._input, out=self._tensors)
+
+    def run(self, image: NDArray[np.uint8]) -> Result:
+        """Return what the model sees on `(H, W, 3)` uint8, B G R; borrowed until the next call."""
+        clock = StageClock()
+        self._input.fill(image)
+        clock.lap("preprocess")
+        self._model.invoke(self._input, out=self._tensors)
+        clock.lap("invoke")
+        result = self._model.decode(self._tensors, self._input.placement, clock)
+        self._rows_ms.append(clock.stage_ms())
+        return result
+
+    def times_ms(self) -> dict[str, dict[str, float]]:
+        """Return `p50`, `p95` and `mean` of each stage, and of all of them together as `total`."""
+        rows = [row | {"total": sum(row.values())} for row in self._rows_ms]
+        columns = {stage: [row[stage] for row in rows] for stage in (rows[0] if rows else ())}
+        return {
+            stage: {
+                "p50": float(np.percentile(times, 50)),
+                "p95": float(np.percentile(times, 95)),
+                "mean": float(np.mean(times)),
+            }
+            for stage, times in columns.items()
+        }

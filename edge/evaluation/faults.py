@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+
 from edge.record import storable
 
 NAMED = 5
@@ -17,21 +19,15 @@ class Faults:
     """
 
     def __init__(self) -> None:
-        self._names: dict[str, list[str]] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
+        self._names: dict[str, list[str]] = defaultdict(list)
         self._once: set[tuple[str, str]] = set()
 
     def add(self, kind: str, name: str) -> None:
-        """Count one fault.
-
-        Args:
-            kind: Such as `boxes without area, left out`.
-            name: Which one, such as the file and the number of the box.
-        """
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        names = self._names.setdefault(kind, [])
-        if len(names) < NAMED:
-            names.append(storable(name))
+        """Count one fault of a kind such as `boxes without area, left out`, and say which."""
+        self._counts[kind] += 1
+        if self._counts[kind] <= NAMED:
+            self._names[kind].append(storable(name))
 
     def add_once(self, kind: str, name: str) -> None:
         """Count one fault that several models may meet."""
@@ -41,13 +37,13 @@ class Faults:
 
     def lines(self, *, without: str = "") -> list[str]:
         """Return a sentence for each kind, but for one."""
-        return [self._line(kind) for kind in self._counts if kind != without]
+        lines = []
+        for kind, count in self._counts.items():
+            more = f", and {count - NAMED} more" if count > NAMED else ""
+            if kind != without:
+                lines.append(f"{count} {kind}: {', '.join(self._names[kind])}{more}")
+        return lines
 
     def reason(self) -> str:
         """Return what an error adds that may come from what was left out; empty without any."""
         return f" (noted before: {'; '.join(self.lines())})" if self._counts else ""
-
-    def _line(self, kind: str) -> str:
-        names, count = self._names[kind], self._counts[kind]
-        more = f", and {count - len(names)} more" if count > len(names) else ""
-        return f"{count} {kind}: {', '.join(names)}{more}"

@@ -7,6 +7,7 @@ import struct
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from edge.capture.image_header import check_pixels
@@ -35,11 +36,7 @@ DECODER_ERRORS = (
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return the images of a folder and its subfolders, by name; hidden ones are left alone.
-
-    Raises:
-        SourceError: It is no folder, or holds none.
-    """
+    """Return the images of a folder and its subfolders, by name; hidden ones are left alone."""
     if not folder.is_dir():
         raise SourceError(f"{folder}: expected a folder of images, found none; check it with ls")
     found = [
@@ -57,11 +54,7 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def chosen(images: Sequence[Path], names_path: Path) -> list[Path]:
-    """Return the images that a file names, one a line, with or without suffix or folders.
-
-    Raises:
-        SourceError: It cannot be read, or names none of them.
-    """
+    """Return the images that a file names, one a line, with or without suffix or folders."""
     wanted = ImageIndex(images).chosen(names.read(names_path))
     if not wanted:
         raise SourceError(
@@ -71,10 +64,7 @@ def chosen(images: Sequence[Path], names_path: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Decode one image, turned upright by its EXIF orientation, as the board does.
-
-    Returns:
-        `(H, W, 3)` uint8, B G R, new.
+    """Decode one image to a new `(H, W, 3)`, B G R, upright by its EXIF, as the board does.
 
     Raises:
         SourceError: It cannot be read.
@@ -103,6 +93,16 @@ def upright_size_wh(path: Path) -> tuple[int, int]:
     # Which orientations of which formats are heeded is the decoder's to say.
     height, width = read_image(path).shape[:2]
     return width, height
+
+
+def reduced(image: NDArray[np.uint8], side_px: int | None) -> NDArray[np.uint8]:
+    """Return an image whose longer side is at most this; itself where it is, or may be any."""
+    height, width = image.shape[:2]
+    ratio = (side_px or max(height, width)) / max(height, width)
+    if ratio >= 1:
+        return image
+    size_wh = max(1, round(width * ratio)), max(1, round(height * ratio))
+    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,23 +30,6 @@ NO_TRUTH = -1.0
 AT_50, ALL_AREAS, MOST_DETECTIONS = 0, 0, -1
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Precision over recall of one category at an IoU of 0.5.
-
-    Attributes:
-        average_precision: Mean over IoU 0.5..0.95, in [0, 1].
-        average_precision_50: At IoU 0.5.
-        precision: At the recalls 0, 0.01 … 1.
-        scores: Score threshold that gives each of them; 0 beyond the last recall.
-    """
-
-    average_precision: float
-    average_precision_50: float
-    precision: tuple[float, ...]
-    scores: tuple[float, ...]
-
-
 def result_rows(image_id: int, found: Detections, match: LabelMatch) -> Iterable[dict[str, Any]]:
     """Yield an image's detections in COCO's result format, those without a category left out."""
     for box, score, class_id in zip(found.boxes, found.scores, found.class_ids, strict=True):
@@ -63,16 +45,13 @@ def result_rows(image_id: int, found: Detections, match: LabelMatch) -> Iterable
         }
 
 
-# The truth, the results, and four choices of what to judge by.
-def judge(  # noqa: PLR0913
+def judge(
     truth: BoxTruth,
     results: Sequence[dict[str, Any]],
     *,
     image_ids: Sequence[int],
     category_ids: Sequence[int],
     all_areas: bool = True,
-    iou_threshold: float | None = None,
-    use_categories: bool = True,
 ) -> Any:  # noqa: ANN401
     """Return a `COCOeval` that has matched the results with the truth, image by image.
 
@@ -82,21 +61,17 @@ def judge(  # noqa: PLR0913
         image_ids: Images to judge by, those without objects or results among them.
         category_ids: Categories to judge by.
         all_areas: Also apart for small, medium and large objects; four times the work.
-        iou_threshold: Only this one; `None` takes COCO's ten.
-        use_categories: A detection matches objects of its own category only.
-
-    Raises:
-        DependencyError: pycocotools is not installed.
     """
     judge_type = library("pycocotools.cocoeval").COCOeval
     with contextlib.redirect_stdout(io.StringIO()):
         coco = _indexed(truth.fields)
-        evaluation = judge_type(coco, _loaded(coco, results), "bbox")
+        # loadRes reads the first result to learn their kind, and fails on none; it writes into the
+        # rows it is given.
+        found = coco.loadRes([dict(row) for row in results]) if results else None
+        found = found or _indexed({**truth.fields, "annotations": []})
+        evaluation = judge_type(coco, found, "bbox")
         evaluation.params.imgIds = sorted(image_ids)
         evaluation.params.catIds = sorted(category_ids)
-        evaluation.params.useCats = int(use_categories)
-        if iou_threshold is not None:
-            evaluation.params.iouThrs = np.array([iou_threshold])
         if not all_areas:
             evaluation.params.areaRng = evaluation.params.areaRng[:1]
             evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
@@ -116,18 +91,24 @@ def summarize(evaluation: Any) -> dict[str, float]:  # noqa: ANN401
     return {name: value for name, value in values.items() if value != NO_TRUTH}
 
 
-def curves(evaluation: Any) -> dict[int, Curve]:  # noqa: ANN401
-    """Return category id to curve, after `summarize`; categories without objects are left out."""
+def curves(evaluation: Any) -> dict[int, dict[str, Any]]:  # noqa: ANN401
+    """Return category id to what it scores, after `summarize`; without objects it is left out.
+
+    Returns:
+        `AP50-95` and `AP50`, in [0, 1]; at an IoU of 0.5 `precision` at the recalls 0, 0.01 … 1,
+        and `scores`, the threshold that gives each of them, 0 beyond the last recall.
+    """
     # (T, R, K): IoU thresholds, recalls, categories.
-    precision = evaluation.eval["precision"][:, :, :, ALL_AREAS, MOST_DETECTIONS]
-    scores = evaluation.eval["scores"][:, :, :, ALL_AREAS, MOST_DETECTIONS]
+    precision, scores = (
+        evaluation.eval[key][:, :, :, ALL_AREAS, MOST_DETECTIONS] for key in ("precision", "scores")
+    )
     return {
-        category_id: Curve(
-            average_precision=float(np.mean(precision[:, :, column])),
-            average_precision_50=float(np.mean(precision[AT_50, :, column])),
-            precision=tuple(precision[AT_50, :, column].tolist()),
-            scores=tuple(scores[AT_50, :, column].clip(0).tolist()),
-        )
+        category_id: {
+            "AP50-95": float(np.mean(precision[:, :, column])),
+            "AP50": float(np.mean(precision[AT_50, :, column])),
+            "precision": precision[AT_50, :, column].tolist(),
+            "scores": scores[AT_50, :, column].clip(0).tolist(),
+        }
         for column, category_id in enumerate(evaluation.params.catIds)
         if (precision[:, :, column] != NO_TRUTH).all()
     }
@@ -138,11 +119,3 @@ def _indexed(fields: dict[str, Any]) -> Any:  # noqa: ANN401
     coco.dataset = fields
     coco.createIndex()
     return coco
-
-
-def _loaded(coco: Any, results: Sequence[dict[str, Any]]) -> Any:  # noqa: ANN401
-    # loadRes reads the first result to learn their kind, and fails on none; it writes into the rows
-    # it is given.
-    if results:
-        return coco.loadRes([dict(row) for row in results])
-    return _indexed({**coco.dataset, "annotations": []})

@@ -24,11 +24,7 @@ MARKS = {
 
 
 def library(module: str) -> Any:  # noqa: ANN401
-    """Import a module of the extra `eval`, which a board does without.
-
-    Raises:
-        DependencyError: It is not installed.
-    """
+    """Import a module of the extra `eval`, which a board does without."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -40,11 +36,7 @@ def library(module: str) -> Any:  # noqa: ANN401
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return what a file holds.
-
-    Raises:
-        SourceError: It cannot be read, or is larger than any label file.
-    """
+    """Return what a file holds."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -64,11 +56,7 @@ def encoding_of(data: bytes) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file: UTF-8, or UTF-16 as Windows writes it.
-
-    Raises:
-        SourceError: It cannot be read, or is no text.
-    """
+    """Return the text of a file: UTF-8, or UTF-16 as Windows writes it."""
     data = read_bytes(path)
     try:
         return data.decode(encoding_of(data) or "utf-8")

@@ -37,25 +37,21 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
         folder: Of masks named as the images are, or so with `NAME_END`.
         images: The images.
         names: Text of each class id; `None` looks for a file of them.
-
-    Raises:
-        SourceError: No mask fits an image, or those of the first images cannot be read.
     """
     faults = Faults()
     index = ImageIndex(images)
     pairs = index.pair(claims(folder, index), folder, faults)
-    images_of = {absolute(claim.place): image for claim, image in pairs}
-    if any(absolute(image) in images_of for image in images_of.values()):
+    if {absolute(claim.place) for claim, _ in pairs} & {absolute(image) for _, image in pairs}:
         raise SourceError(
             f"{folder}: expected masks, found images among them of the same names; give a folder "
             "that holds masks only"
         )
-    files = sorted(((image, claim.place) for claim, image in pairs), key=lambda pair: pair[0].name)
-    masks = [mask for _, mask in files]
+    pairs.sort(key=lambda pair: pair[1].name)
+    masks = [claim.place for claim, _ in pairs]
     labels = names or names_file.beside(folder, faults)
     return MaskTruth(
         path=folder,
-        files=dict(enumerate(image for image, _ in files)),
+        files=dict(enumerate(image for _, image in pairs)),
         masks=dict(enumerate(masks)),
         names=labels,
         is_binary=_is_binary(masks[:LOOKED_AT]),
@@ -103,19 +99,19 @@ def read_mask(path: Path, *, is_binary: bool) -> NDArray[np.uint8]:
 
 
 def _is_binary(paths: Sequence[Path]) -> bool:
-    found = [_levels(path) for path in paths]
-    if not any(found):
-        _values(paths[0])  # raises what is wrong with it
-    values = set[int]().union(*found)
+    """Return whether masks hold 0 and 255 only; one that cannot be read is named in its turn."""
+    values: set[int] = set()
+    faults: list[SourceError] = []
+    for path in paths:
+        try:
+            found = _values(path)
+        except SourceError as error:
+            faults.append(error)
+            continue
+        values |= set(np.unique(found).tolist())
+    if faults and not values:
+        raise faults[0]
     return VOID in values and values <= {0, VOID}
-
-
-def _levels(path: Path) -> set[int]:
-    """Return the values of a mask; of one that cannot be read, none: its turn comes later."""
-    try:
-        return set(np.unique(_values(path)).tolist())
-    except SourceError:
-        return set()
 
 
 def _values(path: Path) -> NDArray[Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError, SourceError
-from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes, worst_first
+from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes, TimedModel, worst_first
+from edge.evaluation.images import reduced
 from edge.evaluation.mask_folder import VOID, read_mask
-from edge.evaluation.stage_times import TimedModel
 from edge.evaluation.truth import LabelMatch, match_labels
 from edge.model.loaded import load_model
 
@@ -32,6 +32,8 @@ NOTE = (
 )
 # How far the sides of a mask may be off its image's aspect, pixels: a rounding.
 ASPECT_SLACK_PX = 1.0
+# Colours of drawn images, B, G, R.
+WRONG, NOT_JUDGED = (60, 60, 255), (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class PixelSample:
     """
 
     counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tables: NDArray[np.int64]) -> PixelSample:
+        """Take the counts out of `(N, C, C)` tables of `pixel_confusion`."""
+        right = np.diagonal(tables, axis1=1, axis2=2)
+        return cls(np.stack([right, tables.sum(axis=2), tables.sum(axis=1)], axis=1))
 
     @property
     def image_count(self) -> int:
@@ -61,30 +69,27 @@ class PixelSample:
 def class_ious(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return `(C,)`, intersection over union of `(3, C)` counts; 0 where there is no union."""
     right, true, said = counts
-    ratios: NDArray[np.float64] = right / np.maximum(true + said - right, 1)
-    return ratios
+    return np.asarray(right / np.maximum(true + said - right, 1))
 
 
 def class_dices(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return `(C,)`, twice the intersection over the sum of both."""
     right, true, said = counts
-    ratios: NDArray[np.float64] = 2 * right / np.maximum(true + said, 1)
-    return ratios
+    return np.asarray(2 * right / np.maximum(true + said, 1))
 
 
 def pixel_confusion(
     true: NDArray[np.uint8], said: NDArray[np.uint8], *, classes: int
 ) -> NDArray[np.int64]:
-    """Return `(C, C)` int64 pixel counts, row: the truth, column: what was said.
+    """Return `(C, C)` pixel counts, row: the truth, column: what was said.
 
     Args:
         true: `(H, W)` class ids; `VOID` is left out.
         said: `(h, w)` class ids, stretched to the truth's size by the nearest cell.
         classes: C; every class id but `VOID` is below it.
     """
-    stretched = stretch(said, true.shape)
     known = true != VOID
-    pairs = true[known].astype(np.int64) * classes + stretched[known]
+    pairs = true[known].astype(np.int64) * classes + stretch(said, true.shape)[known]
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
@@ -94,29 +99,26 @@ def stretch(ids: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]
         ((np.arange(count) + 0.5) * cells / count).astype(np.int64)
         for count, cells in zip(shape, ids.shape, strict=True)
     )
-    out: NDArray[np.uint8] = ids[rows[:, None], columns]
-    return out
+    return np.asarray(ids[rows[:, None], columns])
 
 
 class MaskRun:
     """One segmenter's pixels on a set of masks, counted image by image.
 
-    Args:
-        file: The model.
-        truth: The masks.
-        threads: Of the interpreter.
-
-    Raises:
-        ModelError: The runtime refuses the model, or its labels do not fit the masks.
+    Attributes:
+        KEYS: Colour, B G R, to what it means on a drawn image.
+        match: Which of the model's labels is which class id of the masks.
     """
+
+    KEYS: ClassVar = {WRONG: "wrong", NOT_JUDGED: "not judged"}
 
     def __init__(self, file: ModelFile, truth: MaskTruth, *, threads: int = 1) -> None:
         self._file = file
         self._truth = truth
         self._labels = file.description.labels
         background = file.description.head_as(SegmentationHead).background
-        self._match = _match(self._labels, truth)
-        self._true_ids, self._said_ids = _tables(self._match, truth.merged, background)
+        self.match = _match(self._labels, truth)
+        self._true_ids, self._said_ids = _tables(self.match, truth.merged, background)
         self._model = TimedModel(load_model(file, threads=threads))
         self._confusions: dict[int, NDArray[np.int64]] = {}
 
@@ -126,22 +128,27 @@ class MaskRun:
         Raises:
             SourceError: Its mask cannot be read, or has another shape.
         """
-        mask = self.true_ids(key, image.shape)
-        said = self.said_ids(image)
-        self._confusions[key] = pixel_confusion(mask, said, classes=len(self._labels))
+        true = self._true(key, image.shape)
+        self._confusions[key] = pixel_confusion(true, self._said(image), classes=len(self._labels))
 
-    def said_ids(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def drawn(self, key: int, image: NDArray[np.uint8], side_px: int | None) -> NDArray[np.uint8]:
+        """Return an image beside itself with the mistakes painted on, reduced to a longer side."""
+        true, said = (
+            stretch(ids, image.shape[:2])
+            for ids in (self._true(key, image.shape), self._said(image))
+        )
+        painted = (image // 2).astype(np.uint8)
+        painted[true == VOID] = NOT_JUDGED
+        painted[(true != VOID) & (said != true)] = WRONG
+        return reduced(np.hstack([image, painted]), side_px)
+
+    def _said(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return `(h, w)` class ids of the model, as they are judged."""
-        seen = cast("ClassMap", self._model.run(image))
-        said: NDArray[np.uint8] = self._said_ids[seen.class_ids]
+        said: NDArray[np.uint8] = self._said_ids[cast("ClassMap", self._model.run(image)).class_ids]
         return said
 
-    def true_ids(self, key: int, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Return `(H, W)` class ids of the mask, as the model counts them; `VOID` is not judged.
-
-        Raises:
-            SourceError: It cannot be read, or its aspect is not the image's.
-        """
+    def _true(self, key: int, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return `(H, W)` class ids of the mask, as the model counts them; `VOID` is not judged."""
         path = self._truth.masks[key]
         mask = read_mask(path, is_binary=self._truth.is_binary)
         height, width = image_shape[:2]
@@ -150,39 +157,34 @@ class MaskRun:
                 f"{path}: expected the shape of its image, {width}x{height}, found "
                 f"{mask.shape[1]}x{mask.shape[0]}; make the mask of that image"
             )
-        unnamed = np.setdiff1d(np.unique(mask[self._true_ids[mask] == VOID]), self._left_out())
-        for class_id in unnamed:
+        true: NDArray[np.uint8] = self._true_ids[mask]
+        # No fault are void, and what the match lists.
+        left_out = [VOID, *range(len(self._truth.names or ()))]
+        for class_id in np.setdiff1d(np.unique(mask[true == VOID]), left_out):
             kind = "class ids that no label has, their pixels left out"
             self._truth.faults.add_once(kind, f"{path.name} ({class_id})")
-        true: NDArray[np.uint8] = self._true_ids[mask]
         return true
 
-    def known_ids(self) -> list[int]:
-        """Return the class ids that it can be judged by."""
-        return self._match.known_ids()
-
     def evaluation(self, keys: Sequence[int], class_ids: Sequence[int]) -> Evaluation:
-        """Judge what was counted.
-
-        Args:
-            keys: Images that were seen.
-            class_ids: Of the masks; pixels of others are left out.
-        """
+        """Judge what was counted on images that were seen, by these class ids of the masks."""
         tables = np.stack([self._confusions[key] for key in keys])  # (N, C, C)
-        tables[:, [number not in class_ids for number in self._match.category_ids]] = 0
-        counts = np.stack(
-            [np.diagonal(tables, axis1=1, axis2=2), tables.sum(axis=2), tables.sum(axis=1)], axis=1
-        )  # (N, 3, C)
-        sample = PixelSample(counts)
-        whole = counts.sum(axis=0)  # (3, C)
-        true = whole[1]
+        tables[:, [number not in class_ids for number in self.match.category_ids]] = 0
+        sample = PixelSample.of(tables)
+        whole = sample.counts.sum(axis=0)  # (3, C)
+        right, true, said = whole
         if not true.sum():
             raise SourceError(
                 f"{self._truth.path}: expected pixels of the model's classes, found none; give "
                 f"the names of the masks' class ids with --names{self._truth.faults.reason()}"
             )
         main = dict(zip(METRICS, sample.values(np.arange(len(keys))).tolist(), strict=True))
-        dices, ious = class_dices(whole), class_ious(whole)
+        dices = class_dices(whole)
+        columns = {
+            "IoU": class_ious(whole),
+            "Dice": dices,
+            "recall": right / np.maximum(1, true),
+            "precision": right / np.maximum(1, said),
+        }
         return Evaluation(
             file=self._file,
             task="segmentation",
@@ -191,26 +193,19 @@ class MaskRun:
             metrics=main | {"mean Dice": float(dices[true > 0].mean())},
             classes={
                 label or f"class {class_id}": {
-                    "IoU": float(ious[class_id]),
-                    "Dice": float(dices[class_id]),
-                    "recall": float(whole[0, class_id] / max(1, true[class_id])),
-                    "precision": float(whole[0, class_id] / max(1, whole[2, class_id])),
-                    "objects": int(true[class_id]),
+                    name: float(values[class_id]) for name, values in columns.items()
                 }
+                | {"objects": int(true[class_id])}
                 for class_id, label in enumerate(self._labels)
-                if true[class_id] or whole[2, class_id]
+                if true[class_id] or said[class_id]
             },
             curves={},
             confusion=Confusion(self._labels, tables.sum(axis=0), "pixels of the masks"),
-            stages=self._model.times(),
+            stages_ms=self._model.times_ms(),
             sample=sample,
-            mistakes=_worst(keys, counts),
-            notes=(*self._match.lines(), NOTE),
+            mistakes=_worst(keys, sample.counts),
+            notes=(*self.match.lines(), NOTE),
         )
-
-    def _left_out(self) -> list[int]:
-        """Return the values of a mask that are no fault: void, and what the match lists."""
-        return [VOID, *range(len(self._truth.names or ()))]
 
 
 def _match(labels: tuple[str, ...], truth: MaskTruth) -> LabelMatch:
@@ -234,14 +229,14 @@ def _tables(
     Of equal names the first id stands for all. A label that the masks lack is part of their
     background, where both sides have one.
     """
-    true_ids = np.full(256, VOID, np.uint8)
-    said_ids = np.arange(256, dtype=np.uint8)
-    for class_id, mask_id in enumerate(match.category_ids):
+    ids = match.category_ids
+    true_ids, said_ids = np.full(256, VOID, np.uint8), np.arange(256, dtype=np.uint8)
+    for class_id, mask_id in enumerate(ids):
         if mask_id is not None:
-            said_ids[class_id] = match.category_ids.index(mask_id)
+            said_ids[class_id] = ids.index(mask_id)
             if mask_id <= VOID:
                 true_ids[mask_id] = said_ids[class_id]
-        elif background is not None and match.category_ids[background] is not None:
+        elif background is not None and ids[background] is not None:
             said_ids[class_id] = background
     for mask_id, first in merged.items():
         if mask_id < VOID:
@@ -250,9 +245,10 @@ def _tables(
 
 
 def _worst(keys: Sequence[int], counts: NDArray[np.int64]) -> tuple[Mistakes, ...]:
-    wrong = (counts[:, 1] - counts[:, 0]).sum(axis=1)  # (N,)
-    shares = wrong / np.maximum(counts[:, 1].sum(axis=1), 1)
+    right, true, _ = counts.sum(axis=2).T  # (N,) each
     return worst_first(
         Mistakes(key, int(count), f"{share:.1%} of the pixels wrong")
-        for key, count, share in zip(keys, wrong, shares, strict=True)
+        for key, count, share in zip(
+            keys, true - right, (true - right) / np.maximum(true, 1), strict=True
+        )
     )

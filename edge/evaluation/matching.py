@@ -27,11 +27,11 @@ class CategoryMatches:
     """One category's detections on all images, and whether they were right.
 
     Attributes:
-        counts: `(N,)` int64, detections of each image, which stand in this order below.
-        scores: `(D,)` float64.
-        is_hit: `(T, D)` bool, a match with a counted object, for each IoU threshold.
-        is_miss: `(T, D)` bool; a detection that matched what does not count is neither.
-        objects: `(N,)` int64, counted objects of each image.
+        counts: `(N,)` detections of each image, which stand in this order below.
+        scores: `(D,)`.
+        is_hit: `(T, D)`, a match with a counted object, for each IoU threshold.
+        is_miss: `(T, D)`; a detection that matched what does not count is neither.
+        objects: `(N,)` counted objects of each image.
     """
 
     counts: NDArray[np.int64]
@@ -43,13 +43,10 @@ class CategoryMatches:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """All categories' matches.
+    """All categories' matches at the IoU thresholds `(T,)`, such as 0.5..0.95, of N images.
 
     Attributes:
-        categories: One for each category.
-        iou_thresholds: `(T,)`, such as 0.5..0.95.
         recalls: `(R,)`, where precision is read off.
-        image_count: N.
     """
 
     categories: tuple[CategoryMatches, ...]
@@ -77,16 +74,16 @@ def collect(evaluation: Any) -> Matches:  # noqa: ANN401
     )
 
 
-def average_precision(matches: Matches, chosen: Sequence[int] | NDArray[np.int64]) -> Any:  # noqa: ANN401
-    """Return the mean average precision at each IoU threshold over the chosen images.
+def average_precision(
+    matches: Matches, chosen: Sequence[int] | NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return `(T,)`, the mean average precision at each IoU threshold over the chosen images.
+
+    The mean is over the categories that have an object in them; NaN where none has.
 
     Args:
         matches: Of `collect`.
         chosen: Image numbers, ascending; one that stands twice counts twice.
-
-    Returns:
-        `(T,)` float64, the mean over the categories that have an object in the chosen images; NaN
-        where none has.
 
     Source: pycocotools, `COCOeval.accumulate`: precision made falling from the right, read off at
     101 recalls, 0 beyond the last.
@@ -97,27 +94,26 @@ def average_precision(matches: Matches, chosen: Sequence[int] | NDArray[np.int64
         for category in matches.categories
         if category.objects[order].sum()
     ]
-    if not found:
-        return np.full(len(matches.iou_thresholds), np.nan)
-    return np.mean(found, axis=0)  # (T,)
+    nothing = np.full((1, len(matches.iou_thresholds)), np.nan)
+    out: NDArray[np.float64] = np.mean(found or nothing, axis=0)
+    return out
 
 
 def _category(images: Sequence[dict[str, Any] | None], params: Any) -> CategoryMatches:  # noqa: ANN401
     """Join what stands of each image, which is `None` without objects and detections."""
     none: dict[str, Any] = {
-        "dtScores": [],
-        "dtMatches": np.zeros((len(params.iouThrs), 0)),
-        "gtIgnore": [],
-    }
+        "dtScores": [], "gtIgnore": [],
+        **dict.fromkeys(("dtMatches", "dtIgnore"), np.zeros((len(params.iouThrs), 0))),
+    }  # fmt: skip
     rows = [image or none for image in images]
+    most = params.maxDets[-1]
 
     def joined(key: str) -> NDArray[Any]:
-        parts = [np.asarray(row.get(key, none["dtMatches"])) for row in rows]
-        return np.concatenate([part[..., : params.maxDets[-1]] for part in parts], axis=-1)
+        return np.concatenate([np.asarray(row[key])[..., :most] for row in rows], axis=-1)
 
     is_matched, is_counted = joined("dtMatches") > 0, joined("dtIgnore") == 0
     return CategoryMatches(
-        np.array([min(params.maxDets[-1], len(row["dtScores"])) for row in rows]),
+        np.array([min(most, len(row["dtScores"])) for row in rows]),
         joined("dtScores"),
         is_matched & is_counted,
         ~is_matched & is_counted,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.capture.opencv import silence_opencv
+from edge.benchmark.spread import interval
+from edge.capture.source import silence_opencv
 from edge.errors import ModelError, SourceError
-from edge.evaluation.bootstrap import bootstrap, interval
+from edge.evaluation.bootstrap import bootstrap
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.evaluation.bootstrap import Interval
+    from edge.benchmark.spread import Interval
     from edge.evaluation.evaluation import Evaluation
     from edge.evaluation.truth import Truth
     from edge.model.model_file import ModelFile
@@ -69,7 +70,6 @@ class Measurement:
     Attributes:
         truth: The annotations; what was left out of them stands there.
         files: Key of each judged image to its file, by rising key.
-        known_ids: Categories, or class ids of masks, that all models know.
         runs: One for each model.
         evaluations: Likewise.
         differences: Of each further model against the first, the main metric first.
@@ -77,10 +77,9 @@ class Measurement:
 
     truth: Truth
     files: dict[int, Path]
-    known_ids: tuple[int, ...]
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[Difference, ...] = ()
 
 
 # Models, truth and images, and how to run and draw.
@@ -110,11 +109,6 @@ def measure(  # noqa: PLR0913
         threads: Of the interpreters.
         progress: Called with (images run, images to run), those of all models counted.
         drawing: Called with (draws done, draws wanted).
-
-    Raises:
-        ModelError: A model cannot be run, or its head or labels do not fit the annotations.
-        SourceError: No image can be judged.
-        DependencyError: Boxes are to be judged and pycocotools is not installed.
     """
     silence_opencv()
     runs = tuple(_run(file, truth, threads) for file in files)
@@ -135,12 +129,12 @@ def measure(  # noqa: PLR0913
             f"{truth.path}: expected images to judge by, found none that can be read"
             f"{truth.faults.reason()}"
         )
-    known = sorted(set.intersection(*(set(run.known_ids()) for run in runs)))
+    known = sorted(set.intersection(*(set(run.match.known_ids()) for run in runs)))
     if not known:
         names = ", ".join(str(file.path) for file in files)
         raise ModelError(f"{names}: expected a label that all know, found none; measure them apart")
     evaluations = tuple(run.evaluation(list(seen), known) for run in runs)
-    plain = Measurement(truth, seen, tuple(known), runs, evaluations, ())
+    plain = Measurement(truth, seen, runs, evaluations)
     return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
 
 
@@ -174,11 +168,11 @@ def _images(
             continue
         found = (image.shape[1], image.shape[0])
         said = sizes_wh.get(key, found)
-        if said != found:
+        if said == found:
+            yield key, path, image
+        else:
             text = f"{path.name} ({found[0]}x{found[1]}, said to be {said[0]:g}x{said[1]:g})"
             truth.faults.add(OTHER_SIZE, text)
-            continue
-        yield key, path, image
 
 
 def _with_intervals(
@@ -198,20 +192,15 @@ def _with_intervals(
     metrics = list(plain.evaluations[0].metrics)[: values.shape[1]]
 
     def intervals(values: NDArray[np.float64]) -> dict[str, Interval]:  # of (resamples, M)
-        return {metric: interval(values[:, column]) for column, metric in enumerate(metrics)}
+        return dict(zip(metrics, map(interval, values.T), strict=True))
 
+    differences = tuple(
+        Difference(number, metric, (float(values[0, column]), float(values[number, column])), ends)
+        for number in range(1, len(samples))
+        for column, (metric, ends) in enumerate(intervals(drawn[:, number] - drawn[:, 0]).items())
+    )
     evaluations = tuple(
         replace(result, intervals=intervals(drawn[:, number]))
         for number, result in enumerate(plain.evaluations)
-    )
-    differences = tuple(
-        Difference(number, metric, (float(first), float(other)), ends)
-        for number in range(1, len(samples))
-        for (metric, ends), first, other in zip(
-            intervals(drawn[:, number] - drawn[:, 0]).items(),
-            values[0],
-            values[number],
-            strict=True,
-        )
     )
     return replace(plain, evaluations=evaluations, differences=differences)

@@ -22,13 +22,10 @@ MAX_YAML_LETTERS = 2**18
 
 
 def beside(folder: Path, faults: Faults) -> tuple[str, ...] | None:
-    """Return the names in a folder or in the one above it, or `None` without any.
+    """Return the names in the annotations' folder or in the one above it, or `None` without any.
 
-    Two folders above only YAML counts: that is where `labels/train` has its data.yaml.
-
-    Args:
-        folder: Of the annotations.
-        faults: Told of files that could have held names, and were passed over.
+    Two folders above only YAML counts: that is where `labels/train` has its data.yaml. `faults` is
+    told of files that could have held names, and were passed over.
     """
     above = folder.resolve().parent
     for place in (folder, above, above.parent):
@@ -43,9 +40,8 @@ def beside(folder: Path, faults: Faults) -> tuple[str, ...] | None:
                 return read(path)
             except SourceError as error:
                 if not is_far or path.name in FILES:
-                    faults.add(
-                        "files beside the annotations without names, passed over", str(error)
-                    )
+                    kind = "files beside the annotations without names, passed over"
+                    faults.add(kind, str(error))
     return None
 
 
@@ -56,12 +52,10 @@ def read(path: Path) -> tuple[str, ...]:
         SourceError: It cannot be read, or has no names.
     """
     text = read_text(path)
-    if path.suffix in YAML_SUFFIXES:
-        names = _of_yaml(text, path)
-    else:
-        names = tuple(line.strip() for line in text.splitlines())
+    is_yaml = path.suffix in YAML_SUFFIXES
+    names = _of_yaml(text, path) if is_yaml else list(map(str.strip, text.splitlines()))
     while names and not names[-1]:
-        names = names[:-1]
+        names.pop()
     if not names:
         raise SourceError(
             f"{path}: expected the names of the classes, found none; write a classes.txt with "
@@ -70,7 +64,7 @@ def read(path: Path) -> tuple[str, ...]:
     return tuple(map(storable, names))
 
 
-def _of_yaml(text: str, path: Path) -> tuple[str, ...]:
+def _of_yaml(text: str, path: Path) -> list[str]:
     """Return the entries of `names:`, a list, or a mapping of class id to name."""
     yaml = library("yaml")
     if len(text) > MAX_YAML_LETTERS:
@@ -85,11 +79,10 @@ def _of_yaml(text: str, path: Path) -> tuple[str, ...]:
     if isinstance(rows, list):
         rows = dict(enumerate(rows))
     if not isinstance(rows, dict) or len(rows) > MAX_CLASSES:
-        return ()
+        return []
     by_id = {
         int(number): name.strip()
         for number, name in rows.items()
         if str(number).isdecimal() and isinstance(name, str)
     }
-    last = max(by_id, default=-1)
-    return tuple(by_id.get(number, "") for number in range(min(last + 1, MAX_CLASSES)))
+    return [by_id.get(number, "") for number in range(min(max(by_id, default=-1) + 1, MAX_CLASSES))]

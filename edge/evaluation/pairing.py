@@ -60,11 +60,7 @@ def absolute(path: Path) -> Path:
 
 
 class ImageIndex:
-    """Finds images by name.
-
-    Args:
-        images: Their paths.
-    """
+    """Finds images by name."""
 
     def __init__(self, images: Sequence[Path]) -> None:
         self._by_name: dict[str, list[Path]] = defaultdict(list)
@@ -96,9 +92,6 @@ class ImageIndex:
             claims: All of a set, as two of them may claim one image.
             source: The set, for messages.
             faults: Told of the claims that have no image of their own.
-
-        Raises:
-            SourceError: No claim has an image.
         """
         claimed: dict[Path, list[tuple[Closeness, Claim]]] = defaultdict(list)
         for claim in claims:
@@ -124,12 +117,10 @@ class ImageIndex:
         A name with folders takes the images whose folders it shares most of; one without takes all.
         """
         out: set[Path] = set()
-        for name in filter(None, names):
-            claim = Claim(Path(), name, name=name, stem=_parts(name)[-1] if _parts(name) else "")
-            rated = [
-                (_tail(_parts(name)[:-1], path.parent.parts), path)
-                for path in self.candidates(claim)
-            ]
+        for name in filter(_parts, names):
+            *folders, stem = _parts(name)
+            found = self.candidates(Claim(Path(), name, name=name, stem=stem))
+            rated = [(_tail(tuple(folders), path.parent.parts), path) for path in found]
             out |= {path for _, path in _closest(rated)}
         return out
 
@@ -142,13 +133,10 @@ def _owner(rows: list[tuple[Closeness, Claim]], faults: Faults) -> Claim | None:
         if claim not in best:
             is_near = closeness[:3] == closest[0][0][:3]
             faults.add(TWICE if is_near else ABSENT, claim.text)
-    if len({(claim.name, claim.place.parent) for claim in best}) > 1:
-        for claim in best:
-            faults.add(AMBIGUOUS, claim.text)
-        return None
-    for claim in best[1:]:
-        faults.add(TWICE, claim.text)
-    return best[0]
+    differ = len({(claim.name, claim.place.parent) for claim in best}) > 1
+    for claim in best if differ else best[1:]:
+        faults.add(AMBIGUOUS if differ else TWICE, claim.text)
+    return None if differ else best[0]
 
 
 def _closest(rated: list[tuple[R, T]]) -> list[tuple[R, T]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from edge.errors import SourceError
@@ -27,48 +28,48 @@ def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None =
         images: The images.
         names_path: File of the names of YOLO's or the masks' class ids; `None` looks for one
             beside them.
-
-    Raises:
-        SourceError: They are of no known form, or fit no image.
     """
     labels = names.read(names_path) if names_path else None
-    if not annotations.is_dir():
-        return coco_file.read(annotations, images)
+    if annotations.is_dir():
+        return _read_folder(annotations, images, labels)
+    return coco_file.read(annotations, images)
+
+
+def _read_folder(
+    annotations: Path, images: Sequence[Path], labels: tuple[str, ...] | None
+) -> Truth:
     index = ImageIndex(images)
-    files = sorted(annotations.rglob("*"))
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(annotations.rglob("*")):
+        files[path.suffix.lower()].append(path)
 
-    def fits(path: Path) -> bool:
-        return bool(index.candidates(Claim(path, path.name, stem=path.stem)))
+    def fits(suffix: str) -> bool:
+        """Return whether a file is named as an image is."""
+        claims = (Claim(path, path.name, stem=path.stem) for path in files[suffix])
+        return any(map(index.candidates, claims))
 
-    documents = [path for path in files if path.suffix.lower() == ".xml"]
     # What is named as the images are goes before what may lie there by chance.
-    if any(map(fits, documents)):
+    if fits(".xml"):
         return voc_folder.read(annotations, images)
-    if any(fits(path) for path in files if path.suffix.lower() == ".txt"):
+    if fits(".txt"):
         return yolo_folder.read(annotations, images, names=labels)
     masks = any(map(index.candidates, mask_folder.claims(annotations, index)))
-    jsons = [path for path in files if path.suffix.lower() == ".json"]
-    jsons = [path for path in jsons if path.parent == annotations] or jsons
+    jsons = [path for path in files[".json"] if path.parent == annotations] or files[".json"]
     if len(jsons) == 1:
         try:
             return coco_file.read(jsons[0], images)
         except coco_file.OtherForm:
-            if not (masks or documents):
+            if not (masks or files[".xml"]):
                 raise
     if masks:
         return mask_folder.read(annotations, images, names=labels)
-    if documents:
+    if files[".xml"]:
         return voc_folder.read(annotations, images)
-    raise SourceError(_nothing_known(annotations, len(jsons)))
-
-
-def _nothing_known(annotations: Path, jsons: int) -> str:
-    if jsons:
-        return (
-            f"{annotations}: expected one COCO file, found {jsons} JSON files; give the one to "
-            "read by its name, or export the set as COCO, YOLO or VOC"
-        )
-    return (
-        f"{annotations}: expected a COCO file, VOC XML files, YOLO text files or masks named as "
-        "the images are, found none of them; choose another folder"
+    wanted = (
+        f"one COCO file, found {len(jsons)} JSON files; give the one to read by its name, or "
+        "export the set as COCO, YOLO or VOC"
+        if jsons
+        else "a COCO file, VOC XML files, YOLO text files or masks named as the images are, found "
+        "none of them; choose another folder"
     )
+    raise SourceError(f"{annotations}: expected {wanted}")

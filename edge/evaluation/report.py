@@ -5,33 +5,22 @@ from __future__ import annotations
 import string
 from typing import TYPE_CHECKING, Any
 
-from edge.evaluation.evaluation import to_fields
 from edge.record import storable
 from edge.terminal import table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.evaluation.evaluation import Evaluation
     from edge.evaluation.measuring import Difference, Measurement
+
+    Table = tuple[list[str], list[list[str]]]  # headers, rows
 
 SCHEMA_VERSION = 1
 # Of a terminal; JSON and HTML have them all.
 CLASSES_SHOWN = 20
-
-
-class Ratio(float):
-    """A number that is shown with four digits."""
-
-    digits = 4
-
-    def __str__(self) -> str:
-        """Return it with its digits."""
-        return f"{float(self):.{self.digits}f}"
-
-
-class Milliseconds(Ratio):
-    """A time that is shown with two digits."""
-
-    digits = 2
+# Of a task, what is counted.
+WHAT = {"detection": "objects", "segmentation": "judged pixels"}
 
 
 def fields(measured: Measurement) -> dict[str, Any]:
@@ -39,14 +28,14 @@ def fields(measured: Measurement) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "annotations": str(measured.truth.path),
-        "evaluations": [to_fields(result) for result in measured.evaluations],
+        "evaluations": list(map(evaluation_fields, measured.evaluations)),
         "differences": [
             {
                 "model": row.model,
                 "metric": row.metric,
-                "values": list(row.values),
+                "values": row.values,
                 "difference": row.values[1] - row.values[0],
-                "interval": list(row.interval),
+                "interval": row.interval,
                 "is_significant": row.is_significant,
             }
             for row in measured.differences
@@ -55,19 +44,84 @@ def fields(measured: Measurement) -> dict[str, Any]:
     }
 
 
+def evaluation_fields(result: Evaluation) -> dict[str, Any]:
+    """Return one model's figures as JSON has them."""
+    described, confusion = result.file.description, result.confusion
+    return {
+        "model": {
+            "file": str(result.file.path), "name": described.name, "digest": described.digest,
+        },
+        "task": result.task,
+        "images": result.images,
+        "objects": result.objects,
+        "main_metric": result.main_metric,
+        "metrics": result.metrics,
+        "intervals": result.intervals,
+        "classes": result.classes,
+        "curves": result.curves,
+        "confusion": {
+            "note": confusion.note, "names": confusion.names, "counts": confusion.counts.tolist(),
+        },
+        "stages_ms": result.stages_ms,
+        "notes": result.notes,
+    }  # fmt: skip
+
+
 def render(measured: Measurement) -> str:
     """Return a measurement as text."""
-    sections = [_head(measured), _metrics(measured.evaluations)]
-    if measured.differences:
-        sections.append("\n".join(map(difference_line, measured.differences)))
-    sections.append(_classes(measured.evaluations))
-    sections.append(_stages(measured.evaluations))
-    sections += filter(None, map(_confused, measured.evaluations))
-    notes = [note for result in measured.evaluations for note in result.notes]
-    lines = dict.fromkeys([*notes, *measured.truth.faults.lines()])
-    sections.append("\n".join(f"note: {line}" for line in lines))
+    results = measured.evaluations
+    names = [
+        f"{letter + ': ' if letter else ''}{result.file.description.name} ({result.file.path})"
+        for letter, result in zip(letters(results), results, strict=True)
+    ]
+    first = results[0]
+    what = f"{first.objects} {WHAT[first.task]}"
+    sections = [
+        "\n".join([*names, f"{first.task} on {first.images} images, {what}"]),
+        table.render(*metric_table(results)),
+        "\n".join(map(difference_line, measured.differences)),
+        _classes(results),
+        table.render(*stage_table(results)),
+        *map(_confused, results),
+        "\n".join(f"note: {line}" for line in notes(measured)),
+    ]
     # The name of a file may be no text.
     return storable("\n\n".join(filter(None, sections)))
+
+
+def letters(results: Sequence[Evaluation]) -> list[str]:
+    """Return what the columns of the models are called; of one alone, nothing."""
+    return [_letter(number) for number in range(len(results))] if len(results) > 1 else [""]
+
+
+def notes(measured: Measurement) -> list[str]:
+    """Return what a reader of the figures must know, each sentence once."""
+    lines = [note for result in measured.evaluations for note in result.notes]
+    return list(dict.fromkeys([*lines, *measured.truth.faults.lines()]))
+
+
+def metric_table(results: Sequence[Evaluation]) -> Table:
+    """Return every metric with its interval."""
+    rows = []
+    for metric in results[0].metrics:
+        row = [metric]
+        for result in results:
+            ends = [f"{end:.4f}" for end in result.intervals.get(metric, ())]
+            row += [f"{result.metrics[metric]:.4f}", " to ".join(ends) or "-"]
+        rows.append(row)
+    return _headers("metric", results, ("value", "95 % interval")), rows
+
+
+def stage_table(results: Sequence[Evaluation]) -> Table:
+    """Return the time of every stage of the first model; `-` where another one lacks it."""
+    names = ("p50", "p95", "mean")
+    rows = []
+    for stage in results[0].stages_ms:
+        times = [result.stages_ms.get(stage, {}) for result in results]
+        rows.append(
+            [stage, *(f"{row[name]:.2f}" if row else "-" for row in times for name in names)]
+        )
+    return _headers("stage", results, [f"{name} ms" for name in names]), rows
 
 
 def difference_line(row: Difference) -> str:
@@ -75,90 +129,43 @@ def difference_line(row: Difference) -> str:
     low, high = row.interval
     verdict = "significant" if row.is_significant else "not significant"
     return (
-        f"{row.metric}: {letter(row.model)} - A = {row.values[1] - row.values[0]:+.4f} "
+        f"{row.metric}: {_letter(row.model)} - A = {row.values[1] - row.values[0]:+.4f} "
         f"(95 % interval {low:+.4f} to {high:+.4f}, paired over the images): {verdict}"
     )
 
 
-def letters(results: tuple[Evaluation, ...]) -> list[str]:
-    """Return what the columns of the models are called; of one alone, nothing."""
-    return [letter(number) for number in range(len(results))] if len(results) > 1 else [""]
+def _headers(first: str, results: Sequence[Evaluation], names: Sequence[str]) -> list[str]:
+    return [first, *(f"{letter} {name}".strip() for letter in letters(results) for name in names)]
 
 
-def letter(model: int) -> str:
+def _letter(model: int) -> str:
     """Return what a model is called, counted from 0: A to Z, then A1."""
     alphabet = string.ascii_uppercase
     return alphabet[model % len(alphabet)] + str(model // len(alphabet) or "")
 
 
-def _head(measured: Measurement) -> str:
-    results = measured.evaluations
-    first = results[0]
-    what = "objects" if first.task == "detection" else "judged pixels"
-    names = [
-        f"{letter + ': ' if letter else ''}{result.file.description.name} ({result.file.path})"
-        for letter, result in zip(letters(results), results, strict=True)
-    ]
-    return "\n".join([*names, f"{first.task} on {first.images} images, {first.objects} {what}"])
-
-
-def _metrics(results: tuple[Evaluation, ...]) -> str:
-    headers = ["metric"]
-    for name in letters(results):
-        headers += [f"{name} value".strip(), f"{name} 95 % interval".strip()]
-    rows: list[list[object]] = []
-    for metric in results[0].metrics:
-        row: list[object] = [metric]
-        for result in results:
-            row += [Ratio(result.metrics[metric]), _interval(result, metric)]
-        rows.append(row)
-    return table.render(headers, rows)
-
-
-def _interval(result: Evaluation, metric: str) -> str:
-    if metric not in result.intervals:
-        return ""
-    low, high = result.intervals[metric]
-    return f"{low:.4f} to {high:.4f}"
-
-
-def _classes(results: tuple[Evaluation, ...]) -> str:
+def _classes(results: Sequence[Evaluation]) -> str:
+    """Return the classes with most objects: all metrics of one model, the main one of several."""
     first = results[0]
     metrics = [name for name in next(iter(first.classes.values()), {}) if name != "objects"]
-    by_objects = sorted(first.classes, key=lambda label: -first.classes[label]["objects"])
-    headers = metrics
+    headers = ["class", *metrics, "objects"]
     if len(results) > 1:
-        headers = [f"{name} {metrics[0]}" for name in letters(results)]
-    rows: list[list[object]] = []
+        headers = [*_headers("class", results, metrics[:1]), "objects"]
+        metrics = metrics[:1]
+    by_objects = sorted(first.classes, key=lambda label: -first.classes[label]["objects"])
+    rows = []
     for label in by_objects[:CLASSES_SHOWN]:
-        row = first.classes[label]
-        values = [row[metric] for metric in metrics]
-        if len(results) > 1:
-            values = [result.classes.get(label, {}).get(metrics[0], 0.0) for result in results]
-        rows.append([label, *map(Ratio, values), int(row["objects"])])
+        found = [result.classes.get(label, {}) for result in results]
+        values = [f"{row.get(name, 0.0):.4f}" for row in found for name in metrics]
+        rows.append([label, *values, int(found[0]["objects"])])
     more = len(by_objects) - CLASSES_SHOWN
     tail = f"\n({more} classes with fewer objects: --json and --html show them)" if more > 0 else ""
-    return table.render(["class", *headers, "objects"], rows) + tail
-
-
-def _stages(results: tuple[Evaluation, ...]) -> str:
-    headers, rows = ["stage"], []
-    for letter in letters(results):
-        headers += [f"{letter} {name} ms".strip() for name in ("p50", "p95", "mean")]
-    for stage in results[0].stages:
-        row: list[object] = [stage]
-        for result in results:
-            time = result.stages.get(stage)
-            values = (time.p50_ms, time.p95_ms, time.mean_ms) if time else (0.0, 0.0, 0.0)
-            row += map(Milliseconds, values)
-        rows.append(row)
-    return table.render(headers, rows)
+    return table.render(headers, rows) + tail
 
 
 def _confused(result: Evaluation) -> str:
     most = result.confusion.most()
     if not most:
         return ""
-    rows = [[truth, said, count] for truth, said, count in most]
-    lines = table.render(["it is", "taken for", "times"], rows)
+    lines = table.render(["it is", "taken for", "times"], most)
     return f"{lines}\n({result.file.description.name}; {result.confusion.note})"

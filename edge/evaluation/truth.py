@@ -38,9 +38,11 @@ class BoxTruth:
 
     def sizes_wh(self) -> dict[int, tuple[int, int]]:
         """Return image id to the width and height that its row says, pixels, where it says both."""
-        rows = self.fields["images"]
-        both = [row for row in rows if row.get("width") and row.get("height")]
-        return {row["id"]: (row["width"], row["height"]) for row in both}
+        return {
+            row["id"]: (row["width"], row["height"])
+            for row in self.fields["images"]
+            if row.get("width") and row.get("height")
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,7 @@ Truth = BoxTruth | MaskTruth
 
 
 def numbered(truth: Truth, images: Iterable[Path]) -> list[tuple[int, Path]]:
-    """Return key and path of those images that are annotated, by rising key.
-
-    Raises:
-        SourceError: None is.
-    """
+    """Return key and path of those images that are annotated, by rising key."""
     keys = {path: key for key, path in truth.files.items()}
     found = {}
     for path in images:
@@ -116,14 +114,12 @@ class LabelMatch:
 
     def lines(self) -> list[str]:
         """Return a sentence for each side that has what the other lacks."""
-        sides = {
-            "labels of the model not judged, as the annotations lack them":
-                self.labels_without_category,
-            "categories not judged, as the model lacks them": self.categories_without_label,
-        }  # fmt: skip
-        return [
-            f"{len(names)} {text}: {', '.join(names)}" for text, names in sides.items() if names
-        ]
+        labels, categories = self.labels_without_category, self.categories_without_label
+        sides = (
+            ("labels of the model not judged, as the annotations lack them", labels),
+            ("categories not judged, as the model lacks them", categories),
+        )
+        return [f"{len(names)} {text}: {', '.join(names)}" for text, names in sides if names]
 
 
 def match_labels(labels: Sequence[str], categories: dict[int, str], path: Path) -> LabelMatch:
@@ -133,9 +129,6 @@ def match_labels(labels: Sequence[str], categories: dict[int, str], path: Path) 
         labels: Of the model; the empty string matches nothing.
         categories: Category id to name; of equal names the first counts.
         path: Of the annotations, for messages.
-
-    Raises:
-        ModelError: None matches.
     """
     by_name = {plain(name): number for number, name in reversed(categories.items()) if name}
     known = {plain(label): label for label in labels if label}

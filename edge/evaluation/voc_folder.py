@@ -22,18 +22,11 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read(folder: Path, images: Sequence[Path]) -> BoxTruth:
-    """Read the annotations of these images.
+    """Read the annotations of these images, met by `filename`, or by the XML file's own name.
 
     Corners are taken as written, as LabelImg writes them: pixels' edges, counted from 0. Objects
     marked `difficult` neither count when found nor when missed, as in VOC; the judge's word for
     that is crowd.
-
-    Args:
-        folder: Of XML files; searched in its subfolders too.
-        images: Met by the file's `filename`, or else by the XML file's own name.
-
-    Raises:
-        SourceError: No file fits an image.
 
     Source: Everingham et al. 2010, "The PASCAL Visual Object Classes Challenge".
     """
@@ -47,7 +40,6 @@ def read(folder: Path, images: Sequence[Path]) -> BoxTruth:
             continue
         claims.append(Claim(path, path.name, name=filename, stem=path.stem, content=objects))
     pairs = ImageIndex(images).pair(claims, folder, faults)
-
     return gather(folder, pairs, lambda claim, _: claim.content, faults=faults)
 
 
@@ -80,15 +72,14 @@ def parse(path: Path) -> tuple[str, list[LabelledBox]]:
             storable(found.findtext("name", "").strip()),
             _corners(found),
             f"{path.name} object {number}",
-            is_crowd=found.findtext("difficult", "").strip() == "1",
+            found.findtext("difficult", "").strip() == "1",
         )
         for number, found in enumerate(root.findall("object"), start=1)
     ]
     return root.findtext("filename", "").strip(), objects
 
 
-def _corners(found: Any) -> Corners | None:  # noqa: ANN401
-    """Return the corners of an `<object>`, or `None`."""
+def _corners(found: Any) -> Corners | None:  # noqa: ANN401 - an <object>
     try:
         x_min, y_min, x_max, y_max = (float(found.findtext(f"bndbox/{side}")) for side in SIDES)
     except (TypeError, ValueError):

@@ -13,7 +13,7 @@ from edge.evaluation.pairing import Claim, ImageIndex
 from edge.evaluation.truth import merge_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.evaluation.truth import BoxTruth
@@ -26,18 +26,15 @@ Ratios = tuple[float, float, float, float]
 
 
 def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None) -> BoxTruth:
-    """Read the annotations of these images.
+    """Read the annotations of these images: of text files named as the images are.
 
     A polygon counts as the box around it. An empty file is an image without objects; an image
     without a file is left out.
 
     Args:
-        folder: Of text files named as the images are.
+        folder: Of the text files.
         images: The images.
         names: Text of each class id; `None` looks for a file of them.
-
-    Raises:
-        SourceError: No file fits an image, or nothing says the names.
     """
     faults = Faults()
     labels = names or names_file.beside(folder, faults)
@@ -47,16 +44,18 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
             f"classes.txt with one name a line, or give one with --names{faults.reason()}"
         )
     merge_names(dict(enumerate(labels)), faults)
+
+    def boxes_of(claim: Claim, size_wh: tuple[int, int]) -> list[LabelledBox]:
+        lines = filter(str.strip, read_text(claim.place).splitlines())
+        named = ((line, f"{claim.text} line {n}") for n, line in enumerate(lines, start=1))
+        boxes = (_box(line, text, labels, size_wh=size_wh, faults=faults) for line, text in named)
+        return [box for box in boxes if box]
+
     claims = [
         Claim(path, path.name, stem=path.stem)
         for path in sorted(folder.rglob("*.txt"))
         if path.name not in names_file.FILES
     ]
-
-    def boxes_of(claim: Claim, size_wh: tuple[int, int]) -> list[LabelledBox]:
-        lines = [line for line in read_text(claim.place).splitlines() if line.strip()]
-        return list(_boxes(lines, labels, claim.text, size_wh=size_wh, faults=faults))
-
     pairs = ImageIndex(images).pair(claims, folder, faults)
     return gather(folder, pairs, boxes_of, labels=filter(None, labels), faults=faults)
 
@@ -80,25 +79,18 @@ def parse(line: str) -> tuple[int, Ratios]:
     raise ValueError(f"{len(columns)} columns")
 
 
-def _boxes(
-    lines: list[str],
-    labels: tuple[str, ...],
-    name: str,
-    *,
-    size_wh: tuple[int, int],
-    faults: Faults,
-) -> Iterator[LabelledBox]:
+def _box(
+    line: str, text: str, labels: tuple[str, ...], *, size_wh: tuple[int, int], faults: Faults
+) -> LabelledBox | None:
     width, height = size_wh
-    for number, line in enumerate(lines, start=1):
-        text = f"{name} line {number}"
-        try:
-            class_id, (x_min, y_min, x_max, y_max) = parse(line)
-        except ValueError:
-            faults.add("lines that are neither box nor polygon, left out", text)
-            continue
-        if not 0 <= class_id < len(labels) or not labels[class_id]:
-            kind = "boxes of a class id without a name, left out"
-            faults.add(kind, f"{text} (class {class_id})")
-            continue
-        corners = (x_min * width, y_min * height, x_max * width, y_max * height)
-        yield LabelledBox(labels[class_id], corners, text)
+    try:
+        class_id, (x_min, y_min, x_max, y_max) = parse(line)
+    except ValueError:
+        faults.add("lines that are neither box nor polygon, left out", text)
+        return None
+    if not 0 <= class_id < len(labels) or not labels[class_id]:
+        kind = "boxes of a class id without a name, left out"
+        faults.add(kind, f"{text} (class {class_id})")
+        return None
+    corners = (x_min * width, y_min * height, x_max * width, y_max * height)
+    return LabelledBox(labels[class_id], corners, text)

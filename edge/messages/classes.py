@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
-from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict
+from msgspec import Meta
 
 from edge.messages.envelope import (
+    SCORE_DECIMALS,
     AgeMs,
     ClassId,
     DroppedFrames,
     Envelope,
     Label,
     StageMs,
-    result_topic,
-    timing,
 )
-from edge.results.classes import Classes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.messages.envelope import Identity
-    from edge.results.observation import Observation
+    from edge.messages.envelope import Fields
+    from edge.results.classes import Classes
 
 TOPIC = "classes"
-SCORE_DECIMALS = 4
 
 
 class ClassPayload(TypedDict):
@@ -34,7 +30,7 @@ class ClassPayload(TypedDict):
 
     label: Label
     class_id: ClassId
-    score: Annotated[float, Field(ge=0, le=1, description="Four decimals.")]
+    score: Annotated[float, Meta(ge=0, le=1, description="Four decimals.")]
 
 
 class ClassesPayload(Envelope):
@@ -42,57 +38,29 @@ class ClassesPayload(Envelope):
 
     classes: Annotated[
         list[ClassPayload],
-        Field(description="The best classes from the threshold on, by falling score."),
+        Meta(description="The best classes from the threshold on, by falling score."),
     ]
     stage_ms: StageMs
     age_ms: AgeMs
     dropped_frames: DroppedFrames
 
 
-ADAPTER = TypeAdapter(ClassesPayload)
-
-
-class ClassesEncoder:
-    """Turns observations into messages.
+def fields(labels: Sequence[str]) -> Fields:
+    """Return what makes the part of a message that tells of classes.
 
     Args:
-        identity: Written into every message.
         labels: Text of each class id.
-
-    Attributes:
-        identity: The same.
     """
 
-    def __init__(self, identity: Identity, labels: Sequence[str]) -> None:
-        self.identity = identity
-        self._labels = tuple(labels)
+    def of_frame(seen: Classes, _size_wh: tuple[int, int]) -> dict[str, Any]:
+        scores = seen.scores.astype(float).round(SCORE_DECIMALS).tolist()
+        found: list[ClassPayload] = [
+            {"label": labels[class_id], "class_id": class_id, "score": score}
+            for class_id, score in zip(seen.class_ids.tolist(), scores, strict=True)
+        ]
+        return {"classes": found}
 
-    def topic(self, camera: str) -> str:
-        """Return where the messages of a camera go."""
-        return result_topic(self.identity.device, camera, TOPIC)
-
-    def encode(self, observation: Observation) -> bytes:
-        """Return the message of an observation: compact UTF-8 JSON of a `ClassesPayload`.
-
-        Raises:
-            ValueError: A stage's time or the age is not finite.
-        """
-        seen = observation.result
-        if not isinstance(seen, Classes):
-            raise TypeError(f"expected Classes, got {type(seen).__name__}")
-        payload: ClassesPayload = {
-            **self.identity.envelope(observation),
-            "classes": [
-                {"label": self._labels[class_id], "class_id": class_id, "score": score}
-                for class_id, score in zip(
-                    seen.class_ids.tolist(),
-                    seen.scores.astype(float).round(SCORE_DECIMALS).tolist(),
-                    strict=True,
-                )
-            ],
-            **timing(observation),
-        }
-        return ADAPTER.dump_json(payload)
+    return of_frame
 
 
 def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:

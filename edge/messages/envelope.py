@@ -1,8 +1,8 @@
-"""What every message has in common: its envelope, its names, its topics.
+"""What every message is and has in common: its envelope, its names, its topics.
 
 The kinds of messages stand beside this file: one typed dict each, the only description of such a
-message. pydantic writes the JSON from it and derives the schema from
-it, so that neither can drift from the other; docs/payload.md says it in prose.
+message. The schema is derived from it and the encoders are checked against it by type, so that
+neither can drift from the other; docs/payload.md says it in prose.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict
+import msgspec
+from msgspec import Meta
 
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge.results.observation import Observation
+
+    # From a result, and the size of its frame, to what a kind of message says of it.
+    Fields = Callable[[Any, tuple[int, int]], dict[str, Any]]
 
 SCHEMA_VERSION: Literal[1] = 1
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -27,34 +32,36 @@ TIME_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
 # Naive on purpose: UTC throughout, and the "Z" is written by hand.
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 NS_PER_US = 1000
+ONLINE, OFFLINE = b"online", b"offline"
 
 # Decimals that leave the board. A ratio's five resolve 0.04 px of a 4,096 px frame.
 RATIO_DECIMALS = 5
+SCORE_DECIMALS = 4
 MS_DECIMALS = 3
 
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[int, Field(gt=0)]
-Ms = Annotated[float, Field(ge=0)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Side = Annotated[int, Meta(gt=0)]
+Ms = Annotated[float, Meta(ge=0)]
 AgeMs = Annotated[
-    float, Field(ge=0, description="From the frame's capture to its result, milliseconds.")
+    float, Meta(ge=0, description="From the frame's capture to its result, milliseconds.")
 ]
 StageMs = Annotated[
     dict[str, Ms],
-    Field(
+    Meta(
         description="Milliseconds that each stage took for this frame, three decimals.",
-        json_schema_extra={"required": ["capture", "preprocess", "invoke", "decode"]},
+        extra_json_schema={"required": ["capture", "preprocess", "invoke", "decode"]},
     ),
 ]
-DroppedFrames = Annotated[int, Field(ge=0, description="Frames replaced unseen since the start.")]
-Label = Annotated[str, Field(description="Text of the class id.")]
-ClassId = Annotated[int, Field(ge=0, description="Index into the model's labels.")]
+DroppedFrames = Annotated[int, Meta(ge=0, description="Frames replaced unseen since the start.")]
+Label = Annotated[str, Meta(description="Text of the class id.")]
+ClassId = Annotated[int, Meta(ge=0, description="Index into the model's labels.")]
 
 
 class ModelPayload(TypedDict):
     """Which model saw it."""
 
-    name: Annotated[str, Field(description="The manifest's name of the model.")]
-    digest: Annotated[str, Field(description="sha256: and the hex digest of the model's bytes.")]
+    name: Annotated[str, Meta(description="The manifest's name of the model.")]
+    digest: Annotated[str, Meta(description="sha256: and the hex digest of the model's bytes.")]
 
 
 class FramePayload(TypedDict):
@@ -67,19 +74,19 @@ class FramePayload(TypedDict):
 class Envelope(TypedDict):
     """Who saw what and when; the first fields of every message."""
 
-    schema_version: Annotated[Literal[1], Field(description="Version of this description.")]
-    device: Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
-    camera: Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    schema_version: Annotated[Literal[1], Meta(description="Version of this description.")]
+    device: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    camera: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
     model: ModelPayload
     sequence: Annotated[
-        int, Field(ge=0, description="The frame's number within its source; dropped ones count.")
+        int, Meta(ge=0, description="The frame's number within its source; dropped ones count.")
     ]
     captured_at: Annotated[
         str,
-        Field(
+        Meta(
             pattern=TIME_PATTERN,
             description="When the frame was complete: RFC 3339, UTC, microseconds.",
-            json_schema_extra={"format": "date-time"},
+            extra_json_schema={"format": "date-time"},
         ),
     ]
     frame: FramePayload
@@ -122,18 +129,66 @@ class Identity:
         }
 
 
-class PayloadEncoder(Protocol):
-    """Turns observations into the messages of one kind."""
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message.
 
-    @property
-    def identity(self) -> Identity:
-        """Written into every message."""
+    Attributes:
+        topic: Where it goes; a sink without topics writes the payload alone.
+        payload: Of a JSON message compact UTF-8, no newline.
+        qos: 0 at most once, 1 at least once.
+        retain: The broker keeps it for who subscribes later.
+        policy: `stream`: the oldest make room for the newest, and are counted. `state`: only the
+            newest of a key counts, and it is sent again on every connect. `event`: kept in order,
+            each delivered.
+        key: Of a state: what it is the state of; its topic where empty.
+
+    Raises:
+        ValueError: No message can go to this topic.
+    """
+
+    topic: str
+    payload: bytes
+    qos: Literal[0, 1] = 1
+    retain: bool = False
+    policy: Literal["stream", "state", "event"] = "stream"
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.topic or "+" in self.topic or "#" in self.topic:
+            raise ValueError(f"expected a topic without + and #, got {self.topic!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Turns observations into messages of one kind.
+
+    Attributes:
+        identity: Written into every message.
+        level: Last level of their topics.
+        fields: Makes what stands between envelope and timing.
+    """
+
+    identity: Identity
+    level: str
+    fields: Fields
 
     def topic(self, camera: str) -> str:
         """Return where the messages of a camera go."""
+        return f"edge/{self.identity.device}/{camera}/{self.level}"
 
     def encode(self, observation: Observation) -> bytes:
-        """Return the message of an observation: compact UTF-8 JSON."""
+        """Return the message of an observation: compact UTF-8 JSON.
+
+        Raises:
+            ValueError: A stage's time or the age is not finite.
+        """
+        payload = {
+            **self.identity.envelope(observation),
+            **self.fields(observation.result, observation.size_wh),
+            **timing(observation),
+        }
+        return msgspec.json.encode(payload)
 
 
 def timing(observation: Observation) -> Timing:
@@ -147,11 +202,6 @@ def timing(observation: Observation) -> Timing:
         "age_ms": rounded_ms("age", observation.age_ms),
         "dropped_frames": observation.dropped_frames,
     }
-
-
-def result_topic(device: str, camera: str, level: str) -> str:
-    """Return where the results of a camera go; the last level says of which kind they are."""
-    return f"edge/{device}/{camera}/{level}"
 
 
 def status_topic(device: str) -> str:

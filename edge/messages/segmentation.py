@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
-from pydantic import Field, TypeAdapter
-from typing_extensions import NotRequired, TypedDict
+from msgspec import Meta
 
 from edge.messages.envelope import (
     RATIO_DECIMALS,
@@ -18,19 +17,13 @@ from edge.messages.envelope import (
     Ratio,
     Side,
     StageMs,
-    result_topic,
-    timing,
 )
-from edge.results.class_map import ClassMap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from edge.messages.envelope import Identity
-    from edge.results.class_map import Runs
-    from edge.results.observation import Observation
+    from edge.messages.envelope import Fields
+    from edge.results.class_map import ClassMap, Runs
 
 TOPIC = "segmentation"
 # Maps of photographs, of 256 x 256 cells, have 300 to 600 (median of three nets), at most 4,029.
@@ -44,18 +37,18 @@ class AreaPayload(TypedDict):
     label: Label
     class_id: ClassId
     area_ratio: Annotated[
-        Ratio, Field(description="Share of the frame, five decimals; of the map as it was decoded.")
+        Ratio, Meta(description="Share of the frame, five decimals; of the map as it was decoded.")
     ]
 
 
 class ClassMapPayload(TypedDict):
     """A class id for each cell of a grid that lies over the whole frame."""
 
-    width: Annotated[Side, Field(description="Columns of the grid, each of the same width.")]
-    height: Annotated[Side, Field(description="Rows of the grid, each of the same height.")]
+    width: Annotated[Side, Meta(description="Columns of the grid, each of the same width.")]
+    height: Annotated[Side, Meta(description="Rows of the grid, each of the same height.")]
     runs: Annotated[
-        list[Annotated[int, Field(ge=0)]],
-        Field(
+        list[Annotated[int, Meta(ge=0)]],
+        Meta(
             min_length=2,
             max_length=2 * MAX_RUNS,
             description="Row by row from the top left: class id, number of cells, class id, …",
@@ -63,83 +56,51 @@ class ClassMapPayload(TypedDict):
     ]
 
 
-class SegmentationPayload(Envelope):
-    """What one camera of one device saw on one frame, with a segmenter."""
-
+class _Areas(Envelope):
     areas: Annotated[
         list[AreaPayload],
-        Field(description="Classes that were seen, without the background; by falling area."),
+        Meta(description="Classes that were seen, without the background; by falling area."),
     ]
-    class_map: NotRequired[ClassMapPayload]
+
+
+class _Map(_Areas, total=False):
+    class_map: ClassMapPayload
+
+
+class SegmentationPayload(_Map):
+    """What one camera of one device saw on one frame, with a segmenter."""
+
     stage_ms: StageMs
     age_ms: AgeMs
     dropped_frames: DroppedFrames
 
 
-ADAPTER = TypeAdapter(SegmentationPayload)
+def fields(labels: Sequence[str], *, background: int | None = 0, class_map: bool = True) -> Fields:
+    """Return what makes the part of a message that tells of areas.
 
-
-class SegmentationEncoder:
-    """Turns observations into messages; on x86 in 30 to 90 µs, in 1.1 ms if the map is noise.
+    With the rest of the message it takes 30 to 90 µs on x86, and 1.1 ms if the map is noise.
 
     Args:
-        identity: Written into every message.
         labels: Text of each class id.
         background: Class id that is left out of the areas; `None` leaves none out.
         class_map: Whether the map goes into the message.
-
-    Attributes:
-        identity: The same.
     """
 
-    def __init__(
-        self,
-        identity: Identity,
-        labels: Sequence[str],
-        *,
-        background: int | None = 0,
-        class_map: bool = True,
-    ) -> None:
-        self.identity = identity
-        self._labels = tuple(labels)
-        self._background = background
-        self._class_map = class_map
-
-    def topic(self, camera: str) -> str:
-        """Return where the messages of a camera go."""
-        return result_topic(self.identity.device, camera, TOPIC)
-
-    def encode(self, observation: Observation) -> bytes:
-        """Return the message of an observation: compact UTF-8 JSON of a `SegmentationPayload`.
-
-        Raises:
-            ValueError: A stage's time or the age is not finite.
-        """
-        seen = observation.result
-        if not isinstance(seen, ClassMap):
-            raise TypeError(f"expected a ClassMap, got {type(seen).__name__}")
+    def of_frame(seen: ClassMap, _size_wh: tuple[int, int]) -> dict[str, Any]:
         runs = seen.runs()
-        payload: SegmentationPayload = {
-            **self.identity.envelope(observation),
-            "areas": self._areas(runs.area_ratios(len(self._labels))),
-            "class_map": _class_map(seen, runs),
-            **timing(observation),
-        }
-        if not self._class_map:
-            del payload["class_map"]
-        return ADAPTER.dump_json(payload)
-
-    def _areas(self, ratios: NDArray[np.float64]) -> list[AreaPayload]:
-        order = np.argsort(-ratios, kind="stable")
-        return [
+        ratios = runs.area_ratios(len(labels))
+        areas: list[AreaPayload] = [
             {
-                "label": self._labels[class_id],
+                "label": labels[class_id],
                 "class_id": class_id,
                 "area_ratio": round(float(ratios[class_id]), RATIO_DECIMALS),
             }
-            for class_id in order.tolist()
-            if ratios[class_id] > 0 and class_id != self._background
+            for class_id in np.argsort(-ratios, kind="stable").tolist()
+            if ratios[class_id] > 0 and class_id != background
         ]
+        return {"areas": areas} | ({"class_map": _class_map(seen, runs)} if class_map else {})
+
+    return of_frame
 
 
 def _class_map(seen: ClassMap, runs: Runs) -> ClassMapPayload:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from pydantic import Field
+from msgspec import Meta
 
-from edge.record import PositiveFloat, PositiveInt, Record
+from edge.record import Finite, PositiveFloat, PositiveInt, Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ MIN_CANDIDATES = 256
 CANDIDATES_PER_DETECTION = 2
 
 
-class InputTransform(Record):
+class InputTransform(Record, frozen=True):
     """How a frame becomes the input tensor: resize, colour order, then ``(pixel - mean) / std``.
 
     Attributes:
@@ -36,22 +36,24 @@ class InputTransform(Record):
 
     size_wh: tuple[PositiveInt, PositiveInt]
     color: Literal["rgb", "bgr"]
-    mean: tuple[float, float, float]
+    mean: tuple[Finite, Finite, Finite]
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     resize: Literal["letterbox", "stretch"]
-    padding: Annotated[int, Field(ge=0, le=255)] = 114
+    padding: Annotated[int, Meta(ge=0, le=255)] = 114
 
 
-class HeadSchema(Record):
+class HeadSchema(Record, frozen=True, tag_field="kind"):
     """What the raw outputs of a model mean; each kind stands beside its decoder.
 
     Every spatial output is laid out as LiteRT has it: batch, row, column, channel.
 
-    Attributes:
-        kind: A key of `edge.heads.HEADS`.
+    Its tag, in files the key `kind`, is a key of `edge.heads.HEADS`.
     """
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """A key of `edge.heads.HEADS`."""
+        return str(self.__struct_config__.tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Description:
             TypeError: It is of another kind.
         """
         if not isinstance(self.head, schema):
-            wanted = schema.model_fields["kind"].default
+            wanted = schema.__struct_config__.tag
             raise TypeError(f"expected a head of kind {wanted}, got {self.head.kind}")
         return self.head
 

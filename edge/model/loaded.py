@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.clock import StageClock
 from edge.decode.checks import Misfit
 from edge.errors import ModelError
+from edge.frame import StageClock
 from edge.heads import HEADS
 from edge.model.backend import open_backend
 from edge.model.delegates import CPU
@@ -21,11 +21,11 @@ from edge.preprocess import InputBuffer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge.frame import Placement
     from edge.model.backend import Backend
     from edge.model.description import Description, Thresholds
     from edge.model.model_file import ModelFile
     from edge.model.spec import Tensors, TensorSpec
-    from edge.placement import Placement
     from edge.results.observation import Result
 
 # The key of the input tensor among the tensors of a head that reads it.

@@ -7,15 +7,12 @@ with it, not a program that took the child over from what this user may do.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,6 +23,8 @@ from edge.model.delegates import EDGE_TPU_OP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from edge.model.model_file import ModelFile
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class Limits:
     time_s: int = TRIAL_S
 
 
-def admit(flatbuffer: bytes, path: Path, *, state_folder: Path | None) -> None:
+def admit(file: ModelFile, *, state_folder: Path | None) -> None:
     """Let a model through that has run once in a child, now or before.
 
     Call it with what `edge.model.structure.check` accepted, before the runtime is handed the bytes.
@@ -63,19 +62,18 @@ def admit(flatbuffer: bytes, path: Path, *, state_folder: Path | None) -> None:
     runtime survives loading it, and the ops that its delegate leaves to the CPU are never tried.
 
     Args:
-        flatbuffer: The very bytes that will be loaded.
-        path: For messages.
+        file: Verified; the very bytes that will be loaded.
         state_folder: Where models that passed are remembered, by digest, version of the runtime and
             version of this program; with `None`, or where it cannot be used, each call is a trial.
 
     Raises:
         ModelError: The child crashed, failed, or went beyond a limit.
     """
-    key = _key(flatbuffer)
+    key = _key(file.description.digest)
     known = _recall(state_folder) if key else []
     if key in known:
         return
-    try_once(flatbuffer, path, limits=default_limits(flatbuffer))
+    try_once(file.flatbuffer, file.path, limits=default_limits(file.flatbuffer))
     if key and state_folder:
         _remember(state_folder, [key, *known])
 
@@ -93,6 +91,8 @@ def try_once(flatbuffer: bytes, path: Path, *, limits: Limits) -> None:
     Raises:
         ModelError: The child crashed, failed, or went beyond a limit.
     """
+    import subprocess  # noqa: PLC0415 - of a model that is new only
+
     job = {
         "path": [folder for folder in sys.path if Path(folder).is_absolute()],
         "runtime": runtime_module().__name__,
@@ -148,16 +148,22 @@ def _last_line(said: BinaryIO) -> str:
     return lines[-1][:SHOWN_CHARACTERS] if lines else ""
 
 
-def _key(flatbuffer: bytes) -> str:
-    """Return what a passed trial holds for: these bytes, this runtime, this program.
+def _key(digest: str) -> str:
+    """Return what a passed trial holds for: the bytes of this digest, this runtime, this program.
 
     It is empty where the versions are unknown, as in a tree that was not installed.
     """
-    try:
-        program, runtime = version("edge-vision"), version(runtime_name())
-    except PackageNotFoundError:
-        return ""
-    return f"sha256:{hashlib.sha256(flatbuffer).hexdigest()} {runtime_name()} {runtime} {program}"
+    program, runtime = installed("edge_vision"), installed(runtime_name())
+    return f"{digest} {runtime} {program}" if program and runtime else ""
+
+
+def installed(package: str) -> str:
+    """Return name and version of an installed package, as its metadata's folder is named; or "".
+
+    `importlib.metadata` would read the same from the same name, and takes 10 ms to import.
+    """
+    found = (next(Path(folder).glob(f"{package}-*.*-info"), None) for folder in sys.path)
+    return next((path.stem for path in found if path), "")
 
 
 def _recall(folder: Path | None) -> list[str]:

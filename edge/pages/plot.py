@@ -84,7 +84,7 @@ def chart(
         if x_range:
             axes.set_xlim(*x_range)
         if from_zero:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.04 * axes.get_ylim()[1])  # the highest point is not cut
 
     return _svg(draw, x, y)
 

@@ -12,7 +12,7 @@ from edge.sinks.outbox import Outbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.messages.message import Message
+    from edge.messages.envelope import Message
 
 log = logging.getLogger("edge.sinks")
 
@@ -22,11 +22,15 @@ BUFFER_BYTES = 8 * 1024 * 1024
 
 
 class Sink(Protocol):
-    """Where messages go."""
+    """Where messages go.
 
-    @property
-    def may_wait(self) -> bool:
-        """Whether `send` may wait for whoever takes the messages."""
+    Attributes:
+        name: For people.
+        may_wait: Whether `send` may wait for whoever takes the messages.
+    """
+
+    name: str
+    may_wait: bool
 
     def send(self, message: Message) -> None:
         """Take one message; raises `SinkError` when no further one can be taken."""
@@ -36,7 +40,7 @@ class Sink(Protocol):
 
 
 class Fanout:
-    """Sends each message to every sink; it is a sink itself.
+    """Sends each message to every sink.
 
     A sink that is alone is called directly: it may wait, so that a file or a slow reader gets every
     message, and its error is the caller's. Beside others, one that may wait is called on a thread
@@ -52,13 +56,11 @@ class Fanout:
         undelivered: After `close`, by the name of the sink, how many messages it could not deliver.
     """
 
-    may_wait = True
-
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self.failure: SinkError | None = None
         self.undelivered: dict[str, int] = {}
-        alone = len(sinks) == 1
-        self._sinks = [_Buffered(sink) if sink.may_wait and not alone else sink for sink in sinks]
+        buffers = len(sinks) > 1
+        self._sinks = [_Buffered(sink) if sink.may_wait and buffers else sink for sink in sinks]
         self._going = list(self._sinks)
 
     def send(self, message: Message) -> None:
@@ -67,40 +69,25 @@ class Fanout:
         Raises:
             SinkError: The only sink failed, or the last that was left of several.
         """
-        if len(self._sinks) == 1:
-            self._sinks[0].send(message)
-            return
         for sink in tuple(self._going):
             try:
                 sink.send(message)
             except SinkError as error:  # noqa: PERF203 - each sink fails alone
-                self._leave(sink, error)
+                self._going.remove(sink)
+                if not self._going:
+                    raise
+                log.error("%s; the other sinks go on", error)  # noqa: TRY400 - a sentence
+                self.failure = self.failure or type(error)(
+                    f"{sink.name}: ended while the other sinks went on; the log above says why"
+                )
 
     def close(self, timeout_s: float) -> int:
         """Close every sink, each with so long; return how many messages were not delivered."""
-        left = {_name(sink): sink.close(timeout_s) for sink in self._sinks}
+        left = {sink.name: sink.close(timeout_s) for sink in self._sinks}
         self.undelivered = {name: number for name, number in left.items() if number}
         late = [sink.failure for sink in self._sinks if isinstance(sink, _Buffered)]
         self.failure = next(filter(None, (self.failure, *late)), None)
         return sum(left.values())
-
-    def _leave(self, sink: Sink, error: SinkError) -> None:
-        if self.failure is None:
-            self.failure = type(error)(
-                f"{_name(sink)}: ended while the other sinks went on; the log above says why"
-            )
-        self._going.remove(sink)
-        if not self._going:
-            raise error
-        log.error("%s; the other sinks go on", error)
-
-
-def _name(sink: Sink) -> str:
-    return sink.name if isinstance(sink, _Buffered) else _named_by_type(sink)
-
-
-def _named_by_type(sink: Sink) -> str:
-    return type(sink).__name__.removesuffix("Sink").lower()
 
 
 class _Buffered:
@@ -113,7 +100,7 @@ class _Buffered:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self.name = _named_by_type(sink)
+        self.name = sink.name
         self._outbox = Outbox(messages=BUFFER_MESSAGES, size_bytes=BUFFER_BYTES)
         self._news = threading.Event()
         self._closing = threading.Event()

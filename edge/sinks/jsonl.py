@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from edge.errors import SinkClosed, SinkError
 
 if TYPE_CHECKING:
-    from edge.messages.message import Message
+    from edge.messages.envelope import Message
 
 
 class JsonlSink:
@@ -24,10 +24,11 @@ class JsonlSink:
         stream: An open file or pipe; its owner closes it.
     """
 
+    name = "jsonl"
     may_wait = True
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._name = stream.name
+        self._file_name = stream.name
         self._descriptor = stream.fileno()
 
     def send(self, message: Message) -> None:
@@ -48,7 +49,7 @@ class JsonlSink:
         except OSError as error:
             remedy = "check with df -h, or " if error.errno == errno.ENOSPC else ""
             raise SinkError(
-                f"jsonl: expected to write {len(line)} bytes to {self._name}, found: "
+                f"jsonl: expected to write {len(line)} bytes to {self._file_name}, found: "
                 f"{error.strerror}; {remedy}write elsewhere"
             ) from error
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import secrets
 import socket
 import threading
 import time
@@ -17,15 +15,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.backoff import Backoff
-from edge.messages.envelope import presence_topic, status_topic
-from edge.messages.message import Message
-from edge.sinks.mqtt_connection import OFFLINE, ONLINE, Channel, Connection
+from edge.messages.envelope import OFFLINE, ONLINE, presence_topic, status_topic
+from edge.sinks.mqtt_connection import Channel, Connection
 from edge.sinks.mqtt_credentials import read_password, tls_context
 from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
+from edge.sinks.mqtt_identity import Presence
 from edge.sinks.outbox import Outbox
 
 if TYPE_CHECKING:
     from edge.config.mqtt import Mqtt
+    from edge.messages.envelope import Message
     from edge.sinks.mqtt_connection import Handler
     from edge.sinks.outbox import Tally
 
@@ -39,12 +38,6 @@ DIAL_S, SHORTEST_DIAL_S = 5.0, 0.1
 TICK_S, TICKS_PER_ANSWER = 1.0, 4
 # Behind the last message, the time of `offline` to be acknowledged, and of the thread to end.
 FAREWELL_S, JOIN_MARGIN_S = 0.5, 1.0
-# So often in a row a new connection is lost before the client id is suspected.
-YOUNG_LOSSES = 2
-# Of the client id's 23 characters, those that stay in the id of one run: "edge-" and the name.
-KEPT_ID_CHARACTERS = 14
-# What is kept of others: anybody may write to the presence topic.
-MAX_PEERS, MAX_PRESENCE_CHARACTERS = 16, 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +48,14 @@ class Pace:
         base_s: Longest wait before the second try; it doubles with every further one.
         cap_s: Longest wait of all, and so the silence behind an outage.
         refused_s: Shortest wait after a refusal: at most six tries a minute.
-        young_s: A connection that is lost sooner may have been thrown off by another client.
+        young_s: As `Presence` takes it.
         answer_s: Longest wait for the broker to accept, and for it to acknowledge a message.
         repeat_log_s: The same fault is logged again no sooner.
         correct_s: `online` is said against somebody else's `offline` no more often.
     """
 
     base_s: float = 0.5
-    cap_s: float = 8.0
+    cap_s: float = 5.0
     refused_s: float = 10.0
     young_s: float = 30.0
     answer_s: float = 10.0
@@ -78,9 +71,7 @@ class MqttSink:
 
     The status is `online`, retained, while the sink has a connection; the last will is `offline`. A
     session that a power cut left behind, or a second device of the same name, may write `offline`
-    while this one lives, and so the sink watches its status and says `online` again. Each run tells
-    on the presence topic who it is, once a connection and to everybody new. Two clients with one id
-    throw each other off; who is lost young twice in a row goes on with an id of this run alone.
+    while this one lives, and so the sink watches its status and says `online` again.
 
     Args:
         settings: Which broker, and as which user.
@@ -96,19 +87,14 @@ class MqttSink:
         ConfigError: The password file or the certificates can't be used.
     """
 
+    name = "mqtt"
     may_wait = False
 
     def __init__(
         self, settings: Mqtt, device: str, *, client_id: str, pace: Pace | None = None
     ) -> None:
-        self._device = device
-        self._ids = (client_id, f"{client_id[:KEPT_ID_CHARACTERS]}-{secrets.token_hex(4)}")
-        self._client_id = client_id
-        self._young_losses = 0
-        self._run_token = secrets.token_hex(4)
-        self._presence = self._presence_at("")
-        self._peers: set[str] = set()
         self._pace = pace or Pace()
+        self._presence = Presence(device, client_id, young_s=self._pace.young_s)
         self._log = ConnectionLog(settings, repeat_s=self._pace.repeat_log_s)
         self._outbox = Outbox(
             messages=settings.outbox_messages, size_bytes=settings.outbox_mib * MIB
@@ -189,12 +175,12 @@ class MqttSink:
 
     def _run(self) -> None:
         while not self._is_done():
-            connection = Connection(self._channel, self._client_id)
+            connection = Connection(self._channel, self._presence.client_id)
             fault = self._attempt(connection)
             if fault is None:
-                return
+                continue
             self._log.fault(fault)
-            self._choose_id(connection, fault)
+            self._presence.note_end(fault, age_s=connection.age_s, accepted=connection.is_accepted)
             if self._closing.is_set() and fault.refused:
                 return
             self._pause(connection, fault)
@@ -217,16 +203,21 @@ class MqttSink:
     def _deliver(self, connection: Connection) -> None:
         self.connects += 1
         self.connected = True
-        self._log.connected(self._client_id, self._outbox.tally())
+        self._log.connected(self._presence.client_id, self._outbox.tally())
         self._contradicted, contradict_at = False, 0.0
         connection.announce(ONLINE)
         self._outbox.renew()
-        self._presence = self._presence_at(connection.own_address)
-        self._outbox.put(self._presence)
+        self._outbox.put(self._presence.announcement(connection.own_address))
+        is_stand_in = self._presence.is_stand_in
         while not self._is_done():
             if self._contradicted and time.monotonic() >= contradict_at:
                 self._contradicted, contradict_at = False, time.monotonic() + self._pace.correct_s
                 connection.announce(ONLINE)
+                # Whoever said it has left, or shares the name.
+                self._outbox.put(self._presence.announcement(connection.own_address))
+            if is_stand_in and connection.is_idle and self._presence.takes_back():
+                connection.leave()
+                return
             connection.feed()
             self._step(connection)
         connection.feed()
@@ -240,16 +231,6 @@ class MqttSink:
         longest_s = min(TICK_S, self._pace.answer_s / TICKS_PER_ANSWER)
         connection.step(self._waker, timeout_s=self._patience_s(longest_s))
         self._awake = False
-
-    def _choose_id(self, connection: Connection, fault: BrokerError) -> None:
-        """Give up an id that another client seems to have, and one that the broker refuses."""
-        if fault.refused:
-            self._client_id, _ = self._ids
-        elif connection.is_accepted:
-            is_young = fault.kind == "lost" and connection.age_s < self._pace.young_s
-            self._young_losses = self._young_losses + 1 if is_young else 0
-            if self._young_losses >= YOUNG_LOSSES:
-                _, self._client_id = self._ids
 
     def _pause(self, connection: Connection, fault: BrokerError) -> None:
         if connection.has_acknowledged:
@@ -271,23 +252,9 @@ class MqttSink:
             return longest_s
         return min(longest_s, max(0.0, self._deadline - time.monotonic()))
 
-    def _presence_at(self, address: str) -> Message:
-        who = f"{socket.gethostname()} ({address}), process {os.getpid()}, run {self._run_token}"
-        return Message(presence_topic(self._device), who.encode(), policy="state")
-
     def _on_status(self, _topic: str, payload: bytes) -> None:
         self._contradicted = payload != ONLINE
 
     def _on_presence(self, _topic: str, payload: bytes) -> None:
-        who = payload.decode(errors="replace")[:MAX_PRESENCE_CHARACTERS]
-        run = who.rpartition(" ")[2]
-        if run == self._run_token or run in self._peers or len(self._peers) >= MAX_PEERS:
-            return
-        self._peers.add(run)
-        log.warning(
-            "mqtt: somebody else speaks as device %r too: %r; give one of the two another "
-            "[device] name",
-            self._device,
-            who,
-        )
-        self._outbox.put(self._presence)  # that one has not heard who this is
+        if answer := self._presence.hear(payload):
+            self._outbox.put(answer)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from edge.messages.envelope import OFFLINE
 from edge.sinks.mqtt_faults import dial_fault, ended_fault, refusal_fault, stranger_fault
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge.sinks.mqtt")
 
-ONLINE = b"online"
-OFFLINE = b"offline"
 # Messages on the wire without an acknowledgement; the others stay where the oldest can be dropped.
 MAX_IN_FLIGHT = 20
 # paho 2.1 parses what arrives unguarded, so that an answer in another protocol raises these.
 PARSE_ERRORS = (ValueError, IndexError, KeyError, TypeError, struct.error)
 WAKE_BYTES = 4096
+# MQTT 3.1.1, section 3.14; and how long the broker may take to hang up after it.
+DISCONNECT, HANG_UP_S = b"\xe0\x00", 0.5
 
 
 @dataclass(slots=True)
@@ -175,8 +176,19 @@ class Connection:
         self._check()
 
     def leave(self) -> None:
-        """Tell the broker that the end is meant, so that it does not speak the last will."""
-        self._client.disconnect()
+        """Tell the broker that the end is meant, so that it does not speak the last will.
+
+        What it still sends is read until it hangs up, which paho would not: a socket that is closed
+        over unread bytes resets the connection, and a broker that meets the reset before it reads
+        the farewell takes it for a loss.
+        """
+        sock: Any = self._client.socket()
+        hang_up_at = time.monotonic() + HANG_UP_S
+        with contextlib.suppress(OSError):
+            sock.settimeout(HANG_UP_S)
+            sock.sendall(DISCONNECT)
+            while sock.recv(WAKE_BYTES) and time.monotonic() < hang_up_at:
+                pass
 
     def close(self, *, lost: bool) -> None:
         """Hang up, and return what is unacknowledged to the outbox.

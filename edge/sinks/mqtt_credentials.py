@@ -1,24 +1,20 @@
-"""As whom a device calls its broker, and whom it trusts: client id, password, certificates."""
+"""What a device shows its broker, and whom it trusts: the password, and certificates."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import re
 import socket
 import ssl
 import stat
+import unicodedata
 from pathlib import Path
 
 from edge.errors import ConfigError
 
 log = logging.getLogger("edge.sinks.mqtt")
 
-MACHINE_ID = Path("/etc/machine-id")
-# MQTT 3.1.1, section 3.1.3: any broker takes 23 characters; "edge-", 9, "-" and 8 are 23.
-NAME_CHARACTERS, DIGEST_CHARACTERS = 9, 8
-# Section 3.1.3.5: a password is at most this long.
+# MQTT 3.1.1, section 3.1.3.5: a password is at most this long.
 MAX_PASSWORD_BYTES = 65535
 ROOT = 0
 READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -31,24 +27,10 @@ WRONG_TIME_CODES = (9, 10)
 NO_CHECK_TIME = 0x200000
 
 
-def client_id(device: str, *, machine_id: Path = MACHINE_ID) -> str:
-    """Return the id of a device on this machine, the same after each start, of 23 characters.
-
-    A broker ends the session that a rebooted device left behind when its id comes again.
-    """
-    try:
-        machine = machine_id.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        machine = ""
-    if not re.fullmatch("[0-9a-f]{32}", machine):
-        machine = socket.gethostname()
-        log.info("mqtt: %s holds no id; the client id is of the host name", machine_id)
-    digest = hashlib.sha256(f"{machine}{device}".encode()).hexdigest()
-    return f"edge-{device[:NAME_CHARACTERS]}-{digest[:DIGEST_CHARACTERS]}"
-
-
 def read_password(path: Path) -> str:
     """Return the first line of a password file; blanks count, a byte order mark does not.
+
+    A blank at the end counts too, as it may be meant; the log names it, as it is rarely so.
 
     Raises:
         ConfigError: It can't be read, others can read it, or its first line is no password.
@@ -78,6 +60,12 @@ def read_password(path: Path) -> str:
         raise ConfigError(
             f"{path}: expected a password of 1 to {MAX_PASSWORD_BYTES} bytes on the first line, "
             f"found {'a longer one' if password else 'none'}; write it anew"
+        )
+    if (last := password[-1]).isspace():
+        log.warning(
+            "mqtt: %s: the first line ends with a %s, which counts as part of the password; if the "
+            "broker refuses it, write the file anew without it",
+            *(path, unicodedata.name(last, "tab").lower()),
         )
     return password
 

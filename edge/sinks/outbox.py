@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.messages.message import Message
+    from edge.messages.envelope import Message
 
 # What Python keeps for a message beside its payload: 177 bytes and its topic, on CPython 3.11.
 OVERHEAD_BYTES = 256

@@ -9,13 +9,13 @@ import argparse
 import logging
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError, EdgeError, SinkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 DONE, FAILED, MISUSED = 0, 1, 2
 SHELLS = ("bash", "zsh", "fish")
@@ -134,6 +134,29 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
     return value
+
+
+def add_descriptions(parser: argparse.ArgumentParser) -> None:
+    """Add the option that `descriptions` reads."""
+    parser.add_argument(
+        "--description", metavar="FILE", action="append", default=[],
+        help="a TOML that describes the model; of several models one each, - for the model's own",
+    )  # fmt: skip
+
+
+def descriptions(arguments: argparse.Namespace) -> list[Path | None]:
+    """Return what describes each of the `models`, in their order; `None` for the model itself.
+
+    Raises:
+        ConfigError: Some are described and others are not mentioned.
+    """
+    models, given = arguments.models, arguments.description
+    if given and len(given) != len(models):
+        raise ConfigError(
+            f"expected --description FILE once for each of {len(models)} models, found it "
+            f"{len(given)} times; write --description - for a model that describes itself"
+        )
+    return [None if name == "-" else Path(name) for name in given] or [None] * len(models)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+NUMBER = re.compile(r"[-+]?\d+(\.\d+)?|-")
 
 
 def render(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -13,12 +16,12 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
     Args:
         headers: One for each column, units included.
-        rows: As many cells each; shown as `str` makes them.
+        rows: As many cells each; shown as `str` makes them. A lone `-` stands for no number.
     """
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
     numeric = [
-        bool(rows) and all(isinstance(row[column], int | float) for row in rows)
+        bool(rows) and all(NUMBER.fullmatch(row[column]) for row in cells)
         for column in range(len(headers))
     ]
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from edge.benchmark import duration
 from edge.errors import ConfigError
 from edge.model.delegates import CPU
-from edge.terminal.command import DONE, add_verb, positive, write_text
+from edge.terminal.command import (
+    DONE,
+    add_descriptions,
+    add_verb,
+    descriptions,
+    positive,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from edge.benchmark.result import Result
@@ -20,8 +27,8 @@ COMPARE = "compare"
 COMPARED_FILES = 2
 # Options that mean nothing to `edge bench compare`.
 BENCH_ONLY = (
-    "source", "loop", "realtime", "duration", "sustained", "threads", "delegate", "starts",
-    "layers", "html",
+    "description", "source", "loop", "realtime", "duration", "sustained", "threads", "delegate",
+    "starts", "layers", "html",
 )  # fmt: skip
 STARTS = 3
 
@@ -45,6 +52,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         nargs="*",
         help="models of edge-convert (default: the built-in one); or: compare A.json B.json",
     )
+    add_descriptions(parser)
     parser.add_argument(
         "--source", metavar="URI", default="demo:", help="as of edge run (default: demo:)"
     )
@@ -126,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = _measure(arguments)
     print(report.render(result))
     if arguments.json is not None:
-        write_text(arguments.json, result.model_dump_json(indent=1) + "\n")
+        write_text(arguments.json, json.dumps(result.plain(), indent=1, ensure_ascii=False) + "\n")
     if arguments.html is not None:
         from edge.benchmark import page  # noqa: PLC0415
 
@@ -152,15 +160,28 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
     # Of these sources the fastest is asked for: a camera cannot be hurried.
     if arguments.realtime or arguments.source.partition(":")[0] in {"demo", "file", "images"}:
         camera["realtime"] = arguments.realtime
-    models: list[Path | None] = [Path(name) for name in arguments.models]
     return [
         config.parse(
-            {"camera": camera, "model": {"file": file, "threads": threads, "delegate": delegate}}
+            {
+                "camera": camera,
+                "model": {
+                    "file": file,
+                    "description": description,
+                    "threads": threads,
+                    "delegate": delegate,
+                },
+            }
         )
-        for file in models or [None]
+        for file, description in _models(arguments)
         for threads in arguments.threads
         for delegate in arguments.delegate
     ]
+
+
+def _models(arguments: argparse.Namespace) -> list[tuple[Path | None, Path | None]]:
+    """Return each model with what describes it; `None` for the built-in one, and for its own."""
+    named = zip(arguments.models, descriptions(arguments), strict=True)
+    return [(Path(name), description) for name, description in named] or [(None, None)]
 
 
 def _layers(arguments: argparse.Namespace) -> int:
@@ -172,9 +193,9 @@ def _layers(arguments: argparse.Namespace) -> int:
         raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
     if arguments.delegate != (CPU,):
         raise ConfigError("--layers times the ops on the CPU; leave --delegate out")
-    files = [app.read_model(Path(name)) for name in arguments.models] or [app.read_model(None)]
     timed = []
-    for file in files:
+    for path, description in _models(arguments):
+        file = app.read_model(path, description=description)
         for threads in arguments.threads:
             with bar("layers", unit="ops") as progress:
                 timed.append(layers.measure(file, threads=max(1, threads), progress=progress))

@@ -13,10 +13,12 @@ from edge.terminal.command import DONE, FAILED, MISUSED, add_verb
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from edge.config.camera import Camera
+    from edge.config.mqtt import Mqtt
     from edge.config.sections import Config
+    from edge.model.model_file import ModelFile
 
 
 def add(verbs: Any) -> None:  # noqa: ANN401
@@ -34,7 +36,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every fault; the status is that of `edge run` for the same faults."""
-    from edge.config import reading  # noqa: PLC0415 - `edge --help` needs no pydantic
+    from edge.config import reading  # noqa: PLC0415 - `edge --help` needs no msgspec
 
     found: list[str] = []
     try:
@@ -42,11 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         found += str(error).splitlines()
         settings = reading.load_sound_part(arguments.config)
-    found += faults(settings)
-    refused = _failure(partial(_load_model, settings))
+    file, faults = examine(settings)
+    found += faults
+    refused = _failure(partial(_load, settings, file)) if file else []
     status = MISUSED if found else FAILED if refused else DONE
-    # Of a file that cannot be read, loading has nothing new to say.
-    found += [text for text in refused if not any(text in each for each in found)]
+    found += refused
     if arguments.json:
         print(json.dumps({"config": str(arguments.config), "faults": found}, indent=1))
     elif not found:
@@ -56,59 +58,65 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
-def faults(config: Config) -> list[str]:
-    """Return one sentence for each fault of a configuration; none means that `edge run` may start.
+def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
+    """Return the configured model, and one sentence for each fault of the configuration.
 
-    Files are read; a model that this user never ran is run in a child; no network and no device is
-    touched.
+    Without a fault `edge run` may start, with the very model that was checked. Files are read; a
+    model that this user never ran is run in a child; no network and no device is touched.
+
+    Returns:
+        `None` for a model that is at fault itself.
     """
-    from edge.config.paths import lookalike  # noqa: PLC0415 - `edge --help` needs neither
+    from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
+    from edge.config.faults import camera_label  # noqa: PLC0415
 
-    found = []
-    for place, path, check in _checks(config):
-        failure = _failure(check)
-        found += [f"{place}{text}{lookalike(path) if path else ''}" for text in failure]
-    return found
+    files: list[ModelFile] = []
+    found = _failure(lambda: files.append(_model(config)), path=config.model.file)
+    names = [camera.name for camera in config.cameras]
+    for index, camera in enumerate(config.cameras):
+        check = partial(check_source, camera.source, camera.options)
+        failure = _failure(check, path=_source_path(camera))
+        found += [f"{camera_label(index, names)} source: {text}" for text in failure]
+    if config.mqtt and (config.mqtt.password_file or config.mqtt.ca_file):
+        found += _credentials(config.mqtt)
+    return (files[0] if files else None), found
 
 
-def _failure(check: Callable[[], object]) -> list[str]:
+def _failure(check: Callable[[], object], *, path: Path | None = None) -> list[str]:
+    """Return what a check refuses, with a name that looks like the path's where there is one."""
     try:
         check()
     except EdgeError as error:
-        return [str(error)]
+        from edge.config.paths import lookalike  # noqa: PLC0415
+
+        return [f"{error}{lookalike(path) if path else ''}"]
     return []
 
 
-def _checks(config: Config) -> Iterator[tuple[str, Path | None, Callable[[], object]]]:
-    """Yield what is checked: what stands before its fault, the file that it is about, the check."""
-    from edge.capture.registry import check_source  # noqa: PLC0415
-    from edge.config.faults import camera_label  # noqa: PLC0415
+def _credentials(mqtt: Mqtt) -> list[str]:
     from edge.sinks.mqtt_credentials import read_password, tls_context  # noqa: PLC0415
 
-    yield "", config.model.file, partial(_check_model, config)
-    names = [camera.name for camera in config.cameras]
-    for index, camera in enumerate(config.cameras):
-        place = f"{camera_label(index, names)} source: "
-        yield place, _source_path(camera), partial(check_source, camera.source, camera.options)
-    password, certificates = (
-        (config.mqtt.password_file, config.mqtt.ca_file) if config.mqtt else (None, None)
-    )
-    if password:
-        yield "", password, partial(read_password, password)
-    if certificates:
-        yield "", certificates, partial(tls_context, certificates)
+    found = []
+    if password := mqtt.password_file:
+        found += _failure(partial(read_password, password), path=password)
+    if certificates := mqtt.ca_file:
+        found += _failure(partial(tls_context, certificates), path=certificates)
+    return found
 
 
-def _check_model(config: Config) -> None:
+def _model(config: Config) -> ModelFile:
+    """Read the configured model, and refuse what does not go with it."""
     from edge import app  # noqa: PLC0415
     from edge.model import delegates  # noqa: PLC0415
-    from edge.model.backends import litert  # noqa: PLC0415
 
     file = app.model_file(config)
     app.thresholds(config, file.description)
     if delegate := delegates.parse(config.model.delegate):
+        from edge.model.backends import litert  # noqa: PLC0415
+
         litert.check_delegate(file, delegate)
         delegates.check_library(delegate)
+    return file
 
 
 def _source_path(camera: Camera) -> Path | None:
@@ -120,13 +128,12 @@ def _source_path(camera: Camera) -> Path | None:
     return Path(location)
 
 
-def _load_model(config: Config) -> None:
+def _load(config: Config, file: ModelFile) -> None:
     """Load the model, unless a delegate runs it: that would open its device."""
     from edge import app  # noqa: PLC0415
     from edge.model import delegates  # noqa: PLC0415
     from edge.model.loaded import read_spec  # noqa: PLC0415
 
-    file = app.model_file(config)
     if delegates.parse(config.model.delegate):
         read_spec(file)
     else:

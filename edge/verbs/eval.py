@@ -7,7 +7,14 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.terminal.command import DONE, add_verb, positive, write_text
+from edge.terminal.command import (
+    DONE,
+    add_descriptions,
+    add_verb,
+    descriptions,
+    positive,
+    write_text,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -38,6 +45,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         type=Path,
         help="one .tflite, or several to compare with the first",
     )
+    add_descriptions(parser)
     parser.add_argument("--images", metavar="DIR", type=Path, required=True, help="the images")
     parser.add_argument(
         "--annotations",
@@ -92,7 +100,10 @@ def _measure(arguments: argparse.Namespace) -> Measurement:
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     use_one_thread()
-    files = [app.read_model(path) for path in arguments.models]
+    files = [
+        app.read_model(path, description=description)
+        for path, description in zip(arguments.models, descriptions(arguments), strict=True)
+    ]
     found = reading.find_images(arguments.images)
     truth = reading.read(arguments.annotations, found, names_path=arguments.names)
     images = reading.chosen(found, arguments.only) if arguments.only else found

@@ -42,9 +42,9 @@ class Inspection:
         own = {
             "name": described.name,
             "digest": described.digest,
-            "input": described.input.model_dump(mode="json"),
+            "input": described.input.plain(),
             "outputs": described.outputs,
-            "head": described.head.model_dump(mode="json"),
+            "head": described.head.plain(),
             "labels": list(described.labels),
             "score_threshold": described.score_threshold,
             "iou_threshold": described.iou_threshold,
@@ -56,7 +56,7 @@ class Inspection:
             "size_mib": self._size_mib(),
             "tensors": [_facts(role, tensor) for role, tensor in self._tensors()],
             "anchors": 0 if described.anchors is None else len(described.anchors),
-            **(manifest.model_dump(mode="json") if manifest else own),
+            **(manifest.plain() if manifest else own),
         }
 
     def text(self) -> str:
@@ -133,7 +133,7 @@ def _threshold_lines(spec: ModelSpec) -> list[tuple[str, str]]:
         "score_threshold": f"score {described.score_threshold}",
         "iou_threshold": f"IoU {described.iou_threshold}",
     }
-    known = task_for(described).thresholds
+    known = task_for(described).thresholds(described)
     text = ", ".join(value for key, value in values.items() if key in known)
     return [("thresholds", text)] if text else []
 

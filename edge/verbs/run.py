@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from edge.config.sections import Config
+    from edge.model.model_file import ModelFile
 
 
 def add(verbs: Any) -> None:  # noqa: ANN401
@@ -53,19 +53,20 @@ def run(arguments: argparse.Namespace) -> None:
     """Refuse what `edge check` refuses, then run."""
     from edge import running  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
 
-    settings = _read(arguments)
-    reread = partial(_read, arguments) if arguments.config else None
-    running.run(settings, max_frames=arguments.frames, reread=reread)
+    settings, file = _checked(arguments)
+    reread = (lambda: _checked(arguments)[0]) if arguments.config else None
+    running.run(settings, file, max_frames=arguments.frames, reread=reread)
 
 
-def _read(arguments: argparse.Namespace) -> Config:
+def _checked(arguments: argparse.Namespace) -> tuple[Config, ModelFile]:
     from edge.config import reading  # noqa: PLC0415
-    from edge.verbs.check import faults  # noqa: PLC0415
+    from edge.verbs.check import examine  # noqa: PLC0415
 
     settings = reading.load(arguments.config, _overrides(arguments))
-    if found := faults(settings):
-        raise ConfigError("\n".join(found))
-    return settings
+    file, faults = examine(settings)
+    if file is None or faults:
+        raise ConfigError("\n".join(faults))
+    return settings, file
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

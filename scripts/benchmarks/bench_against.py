@@ -256,7 +256,7 @@ def show(figures: list[Figure], arguments: argparse.Namespace) -> None:
         )
     )
     if arguments.json:
-        fields = {"host": described.model_dump(), "before": before, "after": after}
+        fields = {"host": described.plain(), "before": before, "after": after}
         print(json.dumps(fields | {"figures": [asdict(figure) for figure in figures]}, indent=1))
         return
     headers = ("figure", f"before, {before}", f"after, {after}", "unit", "after / before", "goal")

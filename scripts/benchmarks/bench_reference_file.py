@@ -12,11 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from edge.benchmark.spread import MAX_DISAGREEMENT, Spread
 from edge.errors import SourceError
-from edge.record import Record
+from edge.record import Record, Unsound
+from edge.record import read as read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,7 +44,7 @@ class Measured:
     spread: Spread
 
 
-class Reference(Record):
+class Reference(Record, frozen=True, kw_only=True):
     """One line of the file: a figure, and what it was measured on.
 
     Attributes:
@@ -118,11 +117,11 @@ def references(host: Host, found: Iterable[Measured], *, threads: int) -> list[R
 def write(path: Path, rows: Sequence[Reference]) -> None:
     """Write a board's file; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = list(Reference.model_fields)
+    names = list(Reference.__struct_fields__)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(row.model_dump() for row in rows)
+        writer.writerows(row.plain() for row in rows)
 
 
 def read(path: Path) -> list[Reference]:
@@ -133,15 +132,18 @@ def read(path: Path) -> list[Reference]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [Reference.model_validate(row) for row in csv.DictReader(file, strict=True)]
+            return [
+                read_record(Reference, row, strict=False)
+                for row in csv.DictReader(file, strict=True)
+            ]
     except FileNotFoundError as error:
         raise SourceError(
             f"{path}: this board has no reference figures; make them with: scripts/bench --record"
         ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path}: cannot be read: {error}; restore it with git") from error
-    except ValidationError as error:
-        names = ", ".join(Reference.model_fields)
+    except Unsound as error:
+        names = ", ".join(Reference.__struct_fields__)
         raise SourceError(f"{path}: expected the columns {names}: {error}") from error
 
 

@@ -61,8 +61,8 @@ def measure(arguments: argparse.Namespace) -> list[Outcome]:
     models: list[Path] = arguments.model or [default_model_path()]
     file = model_file.read(models[0])
     rounds, frames = arguments.rounds, arguments.frames
-    outcomes = [grown(growth, rounds=rounds * KERNEL_ROUNDS) for growth in kernels(file)]
-    outcomes += per_score(file, rounds=rounds * KERNEL_ROUNDS)
+    outcomes = [grown(growth, rounds=rounds * KERNEL_ROUNDS) for growth in kernels()]
+    outcomes.append(per_score(rounds=rounds * KERNEL_ROUNDS))
     with tempfile.TemporaryDirectory() as name, running_broker() as port:
         clip = make_clip(Path(name) / "clip.mp4")
         process = EdgeProcess(ROOT, Path(name), port=port, model=models[0])

@@ -187,7 +187,10 @@ class EdgeProcess:
         self._port = port
         self._traced = traced
         self._model = f"file = '{model.resolve()}'\n" if model else ""
-        self._environment = {**os.environ, "PYTHONPATH": str(tree)}
+        # As of an installed package, whose bytecode pip has written: the first start writes it.
+        kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        bytecode = {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+        self._environment = {**kept, **bytecode, "PYTHONPATH": str(tree)}
         self._starts = 0
 
     def run(self, clip: Path, *, lead: int, frames: int, cameras: int = 1) -> Window:

@@ -137,7 +137,7 @@ class TestBadModels:
 
     def test_labels_that_do_not_fit_the_head(self, tmp_path):
         file = model_file.read(default_model_path())
-        short = file.manifest.model_copy(update={"labels": file.description.labels[:80]})
+        short = file.manifest.replace(labels=file.description.labels[:80])
         path = tmp_path / "labels.tflite"
         path.write_bytes(manifest.append(file.flatbuffer, short, file.description.anchors))
         assert_one_sentence(edge("run", "--model", path), "80 labels", "91 columns")

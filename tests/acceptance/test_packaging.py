@@ -62,7 +62,7 @@ def test_a_board_is_asked_for_seven_packages_and_no_more(wheel):
     base = {re.split("[<>=;]", line)[0] for line in asked if "extra ==" not in line}
 
     assert base == {
-        "ai-edge-litert", "numpy", "opencv-python-headless", "paho-mqtt", "pydantic", "shtab",
+        "ai-edge-litert", "msgspec", "numpy", "opencv-python-headless", "paho-mqtt", "shtab",
         "tomli", "tqdm",
     }  # fmt: skip
     (tomli,) = (line for line in asked if line.startswith("tomli"))

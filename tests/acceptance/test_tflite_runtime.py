@@ -26,7 +26,7 @@ PYTHON = FOLDER / "bin" / "python"
 # The lines of docs/boards.md; a test there holds the two together.
 REQUIREMENTS = (
     "tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless<4.12", "paho-mqtt>=2.1,<3",
-    "pydantic>=2.7,<3", "shtab>=1.13,<2", "tomli>=2", "tqdm>=4.66",
+    "msgspec>=0.20,<1", "shtab>=1.13,<2", "tomli>=2", "tqdm>=4.66",
 )  # fmt: skip
 NUMPY_2 = "numpy>=2,<2.3"
 UNREACHABLE = ("NewConnectionError", "Temporary failure", "Name or service not known", "timed out")

@@ -9,6 +9,7 @@ import pytest
 
 from boards import profile as profiles
 from boards.cli import main
+from edge.record import read
 
 pytestmark = pytest.mark.board
 
@@ -64,7 +65,7 @@ def test_list_as_json_has_every_profile_whole(capsys):
     assert main(["list", "--json"]) == 0
 
     rows = json.loads(capsys.readouterr().out)
-    assert [profiles.Profile.model_validate(row) for row in rows] == list(profiles.load_all())
+    assert [read(profiles.Profile, row) for row in rows] == list(profiles.load_all())
 
 
 def test_an_unknown_board_is_misuse_in_one_line(capsys):

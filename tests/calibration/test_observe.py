@@ -15,8 +15,8 @@ from calibration.observe import TappedModel, input_size_wh, observe
 from calibration.ranges import Range
 from edge.capture.images import load_image
 from edge.errors import ConfigError, ModelError
+from edge.frame import Placement
 from edge.model.description import InputTransform
-from edge.placement import Placement
 
 pytestmark = pytest.mark.board
 
@@ -111,7 +111,7 @@ def test_progress_counts_each_image_once(images, transform, calibrator):
 
 
 def test_the_bars_of_a_letterbox_are_observed_as_the_board_paints_them(images, transform):
-    letterbox = transform.model_copy(update={"resize": "letterbox", "padding": 255})
+    letterbox = transform.replace(resize="letterbox", padding=255)
     wide = np.zeros((10, 100, 3), np.uint8)
     placement = Placement.fit((100, 10), tiny_model.INPUT_WH, resize="letterbox")
 
@@ -124,7 +124,7 @@ def test_the_bars_of_a_letterbox_are_observed_as_the_board_paints_them(images, t
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_a_value_that_is_not_finite_names_its_tensor_and_its_image(images, transform):
-    steep = transform.model_copy(update={"std": (1e-38, 1e-38, 1e-38)})
+    steep = transform.replace(std=(1e-38, 1e-38, 1e-38))
 
     with pytest.raises(ModelError, match=r"0\.png: tensor 'image' must stay finite"):
         observe(tiny_model.build(), images, steep, calibrator="minmax")
@@ -136,7 +136,7 @@ def test_an_unknown_calibrator_is_refused_with_those_there_are(images, transform
 
 
 def test_an_input_of_another_size_is_refused_with_both_sizes(images, transform):
-    other = transform.model_copy(update={"size_wh": (8, 8)})
+    other = transform.replace(size_wh=(8, 8))
 
     with pytest.raises(ModelError, match=r"\(1, 8, 8, 3\) float32, found \(1, 12, 16, 3\)"):
         observe(tiny_model.build(), images, other, calibrator="minmax")

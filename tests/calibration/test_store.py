@@ -52,7 +52,7 @@ def test_the_same_ranges_in_another_order_give_the_same_bytes(tmp_path):
     [
         pytest.param({"schema_version": 2}, "schema_version", id="another version"),
         pytest.param({"seed": "x"}, "seed", id="wrong type"),
-        pytest.param({"more": 1}, "more", id="unknown key"),
+        pytest.param({"more": 1}, "unknown key 'more'", id="unknown key"),
         pytest.param({"ranges": {"a": [2, 1]}}, "ranges", id="reversed range"),
         pytest.param({"transform": {}}, "transform", id="no transform"),
     ],

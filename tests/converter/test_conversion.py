@@ -96,7 +96,7 @@ def test_of_what_passes_the_fewest_layers_are_kept_float(images):
 def test_an_attempt_that_cannot_be_made_is_told_and_the_search_goes_on(images):
     file = bright_net.model_file(leaky=True)
     trials = trials_of(file, images)
-    whole = load_recipe("int8").model_copy(update={"quantizer": "litert"})
+    whole = load_recipe("int8").replace(quantizer="litert")
     kept = with_kept(whole, ["active"])
 
     assert trials.run("kept", kept)
@@ -109,7 +109,7 @@ def test_an_attempt_that_cannot_be_made_is_told_and_the_search_goes_on(images):
 
 
 def test_a_recipe_that_cannot_be_made_at_all_is_an_error(images):
-    recipe = load_recipe("int8").model_copy(update={"quantizer": "litert"})
+    recipe = load_recipe("int8").replace(quantizer="litert")
 
     with pytest.raises(ModelError, match="LEAKY_RELU"):
         convert(bright_net.model_file(leaky=True), images, recipe, budget=ANYTHING)

@@ -9,7 +9,7 @@ from edge import cli
 
 pytestmark = pytest.mark.board
 
-HEAVY = {"cv2", "numpy", "pydantic", "paho", "ai_edge_litert", "tflite_runtime", "tqdm", "shtab"}
+HEAVY = {"cv2", "numpy", "msgspec", "paho", "ai_edge_litert", "tflite_runtime", "tqdm", "shtab"}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["nothing"]], ids=" ".join)

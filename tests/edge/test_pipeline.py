@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.errors import EdgeError, SinkClosed, SinkError
@@ -51,7 +51,7 @@ def run(detector, sinks, *, frames=None, realtime=False):
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         try:
-            pipeline = Pipeline(capture, Behaviour(detector), sinks)
+            pipeline = Pipeline(Turns([capture]), Behaviour(detector), sinks)
             pipeline.run(max_frames=frames)
         finally:
             capture.stop()
@@ -150,7 +150,7 @@ def test_a_sink_that_hangs_is_named_once_the_run_is_stopped(detector, monkeypatc
     with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
-        pipeline = Pipeline(capture, Behaviour(detector), [Stuck()])
+        pipeline = Pipeline(Turns([capture]), Behaviour(detector), [Stuck()])
         threading.Timer(0.2, pipeline.stop).start()
         with pytest.raises(EdgeError, match="thread edge-decode did not end"):
             pipeline.run()
@@ -162,7 +162,7 @@ def test_stop_ends_a_run_from_another_thread(detector):
     with DemoSource("", SourceOptions(size_wh=SIZE_WH)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
-        pipeline = Pipeline(capture, Behaviour(detector), [Recorder()])
+        pipeline = Pipeline(Turns([capture]), Behaviour(detector), [Recorder()])
         threading.Timer(0.2, pipeline.stop).start()
         started_s = time.perf_counter()
         pipeline.run()
@@ -180,10 +180,10 @@ def test_the_frame_loop_keeps_nothing(detector):
         capture.start()
         tracemalloc.start()
         try:
-            Pipeline(capture, Behaviour(detector), [Nowhere()]).run(max_frames=50)
+            Pipeline(Turns([capture]), Behaviour(detector), [Nowhere()]).run(max_frames=50)
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            Pipeline(capture, Behaviour(detector), [Nowhere()]).run(max_frames=300)
+            Pipeline(Turns([capture]), Behaviour(detector), [Nowhere()]).run(max_frames=300)
             after, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -211,7 +211,7 @@ def test_stages_run_in_their_order_between_decode_and_the_consumers(detector):
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         with capture:
             behaviour = Behaviour(detector, (Marking("first", order), Marking("second", order)))
-            Pipeline(capture, behaviour, [sink]).run(max_frames=2)
+            Pipeline(Turns([capture]), behaviour, [sink]).run(max_frames=2)
 
     assert order == [(0, "first"), (0, "second"), (1, "first"), (1, "second")]
     assert list(sink.observations[0].stage_ms)[-2:] == ["first", "second"]
@@ -228,7 +228,7 @@ def test_another_behaviour_is_followed_from_the_next_frame_on(detector):
             if observation.sequence == 2:
                 pipeline.behaviour = Behaviour(detector.with_thresholds(score=0.999))
 
-        pipeline = Pipeline(capture, Behaviour(detector), [change])
+        pipeline = Pipeline(Turns([capture]), Behaviour(detector), [change])
         with capture:
             pipeline.run(max_frames=6)
 

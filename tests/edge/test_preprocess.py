@@ -13,8 +13,8 @@ import yuv_pictures
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.frame import Placement
 from edge.model.quant import Quant
-from edge.placement import Placement
 from edge.preprocess import Preprocessor, pixel_table
 
 if TYPE_CHECKING:

@@ -18,9 +18,15 @@ from edge.tasks import TASKS, describe, refuse_thresholds, task_for
 
 pytestmark = pytest.mark.board
 
-SEGMENTER = factories.manifest(
-    head=SegmentationHead(activation="softmax"), outputs={"classes": "c"}
-).description(None)
+
+def segmenter(activation, labels=factories.LABELS):
+    head = SegmentationHead(activation=activation)
+    manifest = factories.manifest(head=head, outputs={"classes": "c"}, labels=labels)
+    return manifest.description(None)
+
+
+SEGMENTER = segmenter("softmax")
+ROAD = segmenter("sigmoid", ("no road", "road"))
 DETECTOR = factories.manifest().description(factories.anchors())
 RESULTS = {
     "detection": (DETECTOR, factories.detections(2)),
@@ -54,10 +60,10 @@ def test_a_result_is_sent_described_counted_and_drawn_by_its_row(name):
 
 @pytest.mark.parametrize("key", ["iou_threshold", "max_detections"])
 def test_a_threshold_without_meaning_is_refused_in_one_sentence(key):
-    refuse_thresholds(SEGMENTER, ["score_threshold"])
+    refuse_thresholds(ROAD, ["score_threshold"])
     refuse_thresholds(DETECTOR, ["score_threshold", key])
     with pytest.raises(ConfigError, match=rf"\[model\] {key} has no meaning .* score_threshold; "):
-        refuse_thresholds(SEGMENTER, ["score_threshold", key])
+        refuse_thresholds(ROAD, ["score_threshold", key])
 
 
 def test_edge_run_refuses_an_iou_threshold_for_a_segmenter_with_status_2(tmp_path, capsys):
@@ -68,3 +74,22 @@ def test_edge_run_refuses_an_iou_threshold_for_a_segmenter_with_status_2(tmp_pat
     assert "[model] iou_threshold has no meaning" in capsys.readouterr().err
     assert cli.main(["check", str(config)]) != 0
     assert "[model] iou_threshold has no meaning" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("activation", "labels", "works"),
+    [
+        ("sigmoid", 2, True),
+        ("none", 2, True),
+        ("none", 3, False),
+        ("softmax", 2, False),
+        ("argmax", 2, False),
+    ],
+)
+def test_a_score_threshold_is_refused_where_the_greatest_score_wins(activation, labels, works):
+    described = segmenter(activation, factories.LABELS[:labels])
+    if works:
+        refuse_thresholds(described, ["score_threshold"])
+        return
+    with pytest.raises(ConfigError, match=r"score_threshold has no meaning .* none; leave"):
+        refuse_thresholds(described, ["score_threshold"])

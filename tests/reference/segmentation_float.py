@@ -26,7 +26,11 @@ def class_ids(
     if head.activation == "argmax":
         ids = heads["classes"].reshape(height, width)
         return [[int(ids[y, x]) for x in range(width)] for y in range(height)]
+    # Of two probabilities that sum to 1 the foreground's says all.
+    ready_pair = head.activation == "none" and output.shape[3] == 2
     values = real_values(heads["classes"], output)[0]  # (H, W, C)
+    if ready_pair:
+        values = values[..., 1:]
     least = _logit(score_threshold) if head.activation == "sigmoid" else score_threshold
     return [
         [_class_of([float(v) for v in values[y, x]], least=least) for x in range(width)]

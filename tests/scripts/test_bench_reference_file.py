@@ -84,8 +84,8 @@ def test_elapsed_times_are_judged_on_an_idle_machine_only(load, recorded_load, t
     verdict = judged(
         measured(*[9.0] * 5, unit=ELAPSED),
         measured(unit=ELAPSED),
-        host=HOST.model_copy(update={"load": load}),
-        recorded_on=HOST.model_copy(update={"load": recorded_load}),
+        host=HOST.replace(load=load),
+        recorded_on=HOST.replace(load=recorded_load),
     )
 
     assert verdict.text == text

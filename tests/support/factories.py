@@ -9,10 +9,9 @@ import numpy as np
 
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
-from edge.messages.detections import DetectionsEncoder
-from edge.messages.envelope import Identity
-from edge.messages.message import Message
-from edge.messages.segmentation import SegmentationEncoder
+from edge.messages import detections as detections_message
+from edge.messages import segmentation as segmentation_message
+from edge.messages.envelope import Encoder, Identity, Message
 from edge.model.description import InputTransform, Thresholds
 from edge.model.model_file import ModelFile
 from edge.model.quant import Quant
@@ -23,6 +22,8 @@ from edge.results.detections import Detections
 from edge.results.observation import STAGES, Observation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 LABELS = ("person", "", "cat")
@@ -153,14 +154,18 @@ def observation(sequence: int = 0, **changes: Any) -> Observation:
     return Observation(sequence=sequence, **fields | changes)
 
 
-def segmentation_encoder(**options: Any) -> SegmentationEncoder:
-    """Return the encoder of the device `porch` with `LABELS`, for a segmenter."""
-    return SegmentationEncoder(Identity("porch", "tiny", "sha256:0"), LABELS, **options)
+IDENTITY = Identity("porch", "tiny", "sha256:0")
 
 
-def encoder() -> DetectionsEncoder:
-    """Return the encoder of the device `porch` with `LABELS`."""
-    return DetectionsEncoder(Identity("porch", "tiny", "sha256:0"), LABELS)
+def segmentation_encoder(labels: Sequence[str] = LABELS, **options: Any) -> Encoder:
+    """Return the encoder of the device `porch`, for a segmenter."""
+    fields = segmentation_message.fields(labels, **options)
+    return Encoder(IDENTITY, segmentation_message.TOPIC, fields)
+
+
+def encoder(labels: Sequence[str] = LABELS) -> Encoder:
+    """Return the encoder of the device `porch`, for a detector."""
+    return Encoder(IDENTITY, detections_message.TOPIC, detections_message.fields(labels))
 
 
 def message(sequence: int = 0, **changes: Any) -> Message:

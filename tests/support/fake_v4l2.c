@@ -2,6 +2,7 @@
  * runs, the driver is made up. It is a timer of 30 Hz that can be polled; its frames are Y U Y V, NV12 or
  * grey, of the size that is asked for, the luma of frame k is 16 + k, and their time is 5 ms ago.
  * FAKE_V4L2_FRAMES: how many it gives. FAKE_V4L2_THEN: "silent" (default) or "gone" (unplugged).
+ * FAKE_V4L2_AFTER_S: seconds before the first.
  * Source: Linux, include/uapi/linux/videodev2.h.
  */
 #define _GNU_SOURCE
@@ -69,7 +70,9 @@ void *mmap64(void *at, size_t bytes, int protection, int flags, int file, off_t 
 
 static void run_timer(int is_on) {
     long period_ns = is_on ? 1000000000 / 30 : 0;
+    const char *after_s = getenv("FAKE_V4L2_AFTER_S");
     struct itimerspec time = {{0, period_ns}, {0, period_ns}};
+    if (is_on && after_s && !frames) time.it_value.tv_sec = strtol(after_s, NULL, 10);
     timerfd_settime(camera, 0, &time, NULL);
 }
 

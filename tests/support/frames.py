@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from edge.capture.latest import Turns
 from edge.capture.picture import Picture
 
 
@@ -69,3 +70,8 @@ class ImageBuffer:
 
 def buffers() -> tuple[ImageBuffer, ImageBuffer, ImageBuffer]:
     return ImageBuffer(), ImageBuffer(), ImageBuffer()
+
+
+def take(capture, timeout_s):
+    """Wait for the next frame of one capture, as the loop waits for those of all."""
+    return Turns([capture]).take(timeout_s)

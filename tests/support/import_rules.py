@@ -16,7 +16,7 @@ PACKAGES = {
     "edge": set[str](),
     "calibration": {"edge"},
     "converter": {"edge", "calibration"},
-    "boards": {"edge.terminal", "edge.config", "edge.errors"},
+    "boards": {"edge.terminal", "edge.config", "edge.errors", "edge.record"},
 }
 NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 
@@ -24,19 +24,21 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 # A module stands where its longest pattern does, so that a new file of a folder needs no row.
 LAYERS = {
     "values": [
-        "__init__", "errors", "record", "clock", "cores", "placement", "frame", "results",
-        "terminal", "messages.message", "backoff", "config.toml", "capture.picture",
-        "capture.scaling", "model.spec", "model.quant", "model.description", "model.delegates",
+        "__init__", "errors", "record", "faults", "cores", "frame", "results",
+        "terminal", "backoff", "config.toml", "capture.picture",
+        "model.spec", "model.quant", "model.description", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
     "messages": ["messages", "draw", "tasks", "metrics", "config"],
     "sinks": ["sinks"],
-    "pipeline": ["pipeline", "publishing"],
+    "pipeline": ["pipeline"],
     "app": ["app", "running"],
     "tools": ["demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
+# Folders of `converter`, lowest first: no module of one imports from a folder after it.
+CONVERTER = ["graph", "importers", "quantize", "judge", "search", "deliver", "cli"]
 # A sink knows what it is handed (messages, its section of the configuration), not who made it.
 SINKS_IMPORT = {"errors", "backoff", "results", "messages", "config"}
 
@@ -87,7 +89,10 @@ def faults(source: str, module: str) -> list[str]:
     found = []
     for line, name in imports(source):
         reason = (
-            _package_fault(module, name) or _seam_fault(module, name) or _layer_fault(module, name)
+            _package_fault(module, name)
+            or _seam_fault(module, name)
+            or _layer_fault(module, name)
+            or _folder_fault(module, name)
         )
         if reason:
             found.append(f"{module}:{line}: imports {name}: {reason}")
@@ -122,6 +127,14 @@ def _seam_fault(module: str, name: str) -> str:
     if not found or _matches(module, SEAMS[max(found, key=len)]):
         return ""
     return f"only {', '.join(SEAMS[max(found, key=len)])} may"
+
+
+def _folder_fault(module: str, name: str) -> str:
+    own, theirs = (dotted.split(".")[1:2] for dotted in (module, name))
+    if not module.startswith("converter.") or not name.startswith("converter."):
+        return ""
+    above = CONVERTER[CONVERTER.index(own[0]) + 1 :] if own[0] in CONVERTER else []
+    return f"converter.{own[0]} does not know {theirs[0]}" if theirs[0] in above else ""
 
 
 def _layer_fault(module: str, name: str) -> str:

@@ -30,6 +30,7 @@ class Script:
         reset_after: Messages of one connection after which it resets that; None never.
         greeting: Sent to each caller at once.
         suback: Return code of each subscription.
+        parting: Sent behind a farewell, as a broker may that has not read it yet.
         largest_bytes: A message of more resets the connection; None lets all pass.
     """
 
@@ -38,6 +39,7 @@ class Script:
     reset_after: int | None = None
     greeting: bytes = b""
     suback: int = 1
+    parting: bytes = b""
     largest_bytes: int | None = None
 
 
@@ -51,6 +53,7 @@ class ScriptedBroker:
     def __post_init__(self) -> None:
         self.messages: list[tuple[str, bytes, bool]] = []
         self.subscriptions: list[str] = []
+        self.client_ids: list[str] = []
         self.calls = 0
         self.clean_ends = 0
         self._listener = socket.create_server(("127.0.0.1", self.port))
@@ -103,6 +106,9 @@ class ScriptedBroker:
         while True:
             header, body = read_packet(call)
             kind = header >> 4
+            if kind == CONNECT:
+                # MQTT 3.1.1, section 3.1: behind name, level, flags and keepalive.
+                self.client_ids.append(body[12 : 12 + int.from_bytes(body[10:12], "big")].decode())
             if kind == CONNECT and self.script.connack is not None:
                 call.sendall(bytes([CONNACK << 4, 2, 0, self.script.connack]))
             elif kind == SUBSCRIBE:
@@ -118,12 +124,21 @@ class ScriptedBroker:
             elif kind == PINGREQ:
                 call.sendall(bytes([(PINGREQ + 1) << 4, 0]))
             elif kind == DISCONNECT:
-                self.clean_ends += 1
+                self._see_off(call)
+                return
 
     def _subscribe(self, call: socket.socket, body: bytes) -> None:
         end = 4 + int.from_bytes(body[2:4], "big")
         self.subscriptions.append(body[4:end].decode())
         call.sendall(bytes([(SUBSCRIBE + 1) << 4, 3]) + body[:2] + bytes([self.script.suback]))
+
+    def _see_off(self, call: socket.socket) -> None:
+        """Send a last message to one that has said its farewell, and see whether that resets it."""
+        call.sendall(self.script.parting)
+        call.shutdown(socket.SHUT_WR)
+        while call.recv(4096):
+            pass
+        self.clean_ends += 1
 
     def _record(self, call: socket.socket, header: int, body: bytes) -> None:
         length = int.from_bytes(body[:2], "big")

@@ -93,12 +93,12 @@ def as_json(report: Report) -> dict[str, Any]:
             {"file": picture.file_name, "caption": picture.caption} for picture in report.pictures()
         ],
         "attempts": _attempts(report),
-        "calibration": quantized.calibration and quantized.calibration.model_dump(mode="json"),
+        "calibration": quantized.calibration and quantized.calibration.plain(),
         "image_sets": {
             name: {"digest": one.digest, "images": one.images}
             for name, one in quantized.image_sets.items()
         },
-        "provenance": quantized.provenance.model_dump(mode="json"),
+        "provenance": quantized.provenance.plain(),
         "host": report.host,
         "elapsed_s": report.elapsed_s,
     }
@@ -137,7 +137,7 @@ def _attempts(report: Report) -> list[dict[str, Any]]:
     return [
         {
             "what": attempt.what,
-            "recipe": attempt.recipe.model_dump(mode="json"),
+            "recipe": attempt.recipe.plain(),
             "chosen": number == subject.chosen,
             "bill": attempt.bill and bill_json(attempt.bill, subject.budget),
             "fault": attempt.fault,

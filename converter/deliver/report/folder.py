@@ -41,6 +41,14 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def subject_digest(folder: Path) -> str | None:
+    """Return the digest of the model that a report is about; `None` where there is no report."""
+    try:
+        return str(json.loads((folder / JSON_FILE).read_bytes())["model"]["quantized_digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def deliver(subject: Subject, model: Path) -> Path:
     """Take and write the report beside a model file; return the path of its page.
 

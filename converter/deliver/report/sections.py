@@ -58,7 +58,7 @@ def sections(report: Report) -> Iterator[Section]:
         note = (
             "Each layer alone is quantised, all others stay float. Signal to noise: of that "
             "layer's own output. Share: of the squared error that this makes at the model's "
-            f"outputs. Red: the {tables.WORST_LAYERS} greatest shares."
+            f"outputs. Orange: the {tables.WORST_LAYERS} greatest shares."
         )
         plots, worst = layer_plots(report), [tables.worst_layers(report)]
         yield Section("Error, layer by layer", [note], plots, worst)
@@ -152,7 +152,7 @@ def _features(report: Report) -> Iterator[Section]:
         )
         bad = {*layer.dead, *layer.weak}
         norms = plot.bars(
-            layer.norms.tolist(), "channel; red: dead or weak", "norm of its weights", marked=bad
+            layer.norms.tolist(), "channel; orange: dead or weak", "norm of its weights", marked=bad
         )
         yield Section(title, (), {f"layer-{number}-norms.svg": norms}, (), pictures, level=3)
 

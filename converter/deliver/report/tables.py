@@ -110,7 +110,6 @@ def dead_channels(layers: Iterable[LayerFeatures]) -> Table:
             for layer in layers
             if layer.dead or layer.weak
         ],
-        kind="",
     )
 
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from calibration.dataset import ImageSet
     from edge.model.model_file import ModelFile
 
-EDGE_TPU_SUFFIX, GPU_SUFFIX, TENSORRT_SUFFIX = ".edgetpu.tflite", ".gpu.tflite", ".qdq.onnx"
+SUFFIXES = EDGE_TPU_SUFFIX, GPU_SUFFIX, TENSORRT_SUFFIX = (
+    ".edgetpu.tflite", ".gpu.tflite", ".qdq.onnx",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,13 +142,11 @@ def _counts(said: str) -> tuple[int | None, int | None]:
 
 def _sealed(file: ModelFile, flatbuffer: bytes, *, version: str) -> ModelFile:
     before = file.own_manifest().provenance
-    provenance = before.model_copy(
-        update={
-            "changes": f"{before.changes}; compiled for the Edge TPU",
-            "tools": dict(sorted((before.tools | {PROGRAM: version}).items())),
-        }
+    provenance = before.replace(
+        changes=f"{before.changes}; compiled for the Edge TPU",
+        tools=dict(sorted((before.tools | {PROGRAM: version}).items())),
     )
-    manifest = file.own_manifest().model_copy(update={"provenance": provenance})
+    manifest = file.own_manifest().replace(provenance=provenance)
     return export.sealed(
         ModelFile.of(file.path, flatbuffer, manifest, anchors=file.description.anchors), manifest
     )

@@ -34,14 +34,12 @@ def make_float16(file: ModelFile) -> ModelFile:
     made = quantize(graph, {}, recipe, path=file.path)
     before = file.own_manifest().provenance
     tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
-    provenance = before.model_copy(
-        update={
-            "recipe": recipe.name,
-            "tools": dict(sorted(tools.items())),
-            "changes": f"{before.changes}; {made.describe(recipe)}",
-        }
+    provenance = before.replace(
+        recipe=recipe.name,
+        tools=dict(sorted(tools.items())),
+        changes=f"{before.changes}; {made.describe(recipe)}",
     )
-    manifest: Manifest = file.own_manifest().model_copy(update={"provenance": provenance})
+    manifest: Manifest = file.own_manifest().replace(provenance=provenance)
     return export.sealed(
         ModelFile.of(file.path, made.flatbuffer, manifest, anchors=file.description.anchors),
         manifest,

@@ -28,11 +28,11 @@ from converter.quantize.quantization import refuse_quantized
 from edge.capture.images import load_image
 from edge.errors import DependencyError, ModelError
 from edge.model.loaded import load_model
+from edge.model.readers.anchors import anchors_to_bytes
 from edge.model.readers.manifest import (
     ANCHORS_MEMBER,
     MANIFEST_MEMBER,
     Calibration,
-    anchors_to_bytes,
     digest_of,
 )
 from edge.preprocess import InputBuffer
@@ -98,8 +98,8 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
 def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] | None) -> bytes:  # noqa: ANN401
     """Return the bytes of a `ModelProto` with a manifest, its digest that of the model without."""
     digest = digest_of(model.SerializeToString(deterministic=True))
-    sealed = manifest.model_copy(update={"digest": digest})
-    text = json.dumps(sealed.model_dump(mode="json"), ensure_ascii=False)
+    sealed = manifest.replace(digest=digest)
+    text = json.dumps(sealed.plain(), ensure_ascii=False)
     described = type(model)()
     described.CopyFrom(model)
     described.metadata_props.add(key=MANIFEST_MEMBER, value=text)
@@ -112,19 +112,17 @@ def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] |
 def _manifest(file: ModelFile, images: ImageSet) -> Manifest:
     before = file.own_manifest().provenance
     tools = before.tools | versions((*export.QUANTIZE_TOOLS, "onnx"))
-    provenance = before.model_copy(
-        update={
-            "recipe": RECIPE,
-            "seed": images.seed,
-            "tools": dict(sorted(tools.items())),
-            "changes": f"{before.changes}; written as ONNX with rounding to int8 for TensorRT",
-        }
+    provenance = before.replace(
+        recipe=RECIPE,
+        seed=images.seed,
+        tools=dict(sorted(tools.items())),
+        changes=f"{before.changes}; written as ONNX with rounding to int8 for TensorRT",
     )
     calibration = Calibration(
         digest=images.digest, images=len(images.paths), seed=images.seed, method=CALIBRATOR
     )
     update = {"provenance": provenance, "calibration": calibration, "accuracy": ()}
-    return file.own_manifest().model_copy(update=update)
+    return file.own_manifest().replace(**update)
 
 
 def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> OnnxBill:

@@ -95,6 +95,8 @@ def _of_one_output(graph: Graph, output: str) -> tuple[str | None, str] | None:
     """Tell maps and rows of classes by the one output that they have."""
     name = raw_scores(graph, output)
     shape, image = graph.shape(name), graph.shape(graph.inputs[0])
+    if name in graph.inputs:
+        return None
     if shape and all(side == 1 for side in shape[:-1]) and shape[-1] > 1:
         return "classes", f"its output is one row of {shape[-1]} scores"
     if len(shape) != NHWC or len(image) != NHWC or not all(shape[1:3]):

@@ -12,6 +12,7 @@ from converter.graph.foreign import POSTPROCESS
 from converter.importers.heads.raw import Found, cut_at
 from edge.decode.ssd import SsdHead
 from edge.errors import ConfigError, ModelError
+from edge.record import read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,8 +41,9 @@ def find_ssd(graph: Graph, path: Path, choice: Choice) -> Found:
             f"{path}: the file does not say the divisors of its boxes, so you must: --box-scales "
             "10,10,5,5 (the variances 0.1, 0.1, 0.2, 0.2) or others"
         )
-    head = SsdHead.model_validate(
-        {"box_scales": choice.box_scales, "activation": activation, "background": True}
+    head = read(
+        SsdHead,
+        {"box_scales": list(choice.box_scales), "activation": activation, "background": True},
     )
     outputs = {"boxes": boxes, "scores": raw}
     sources = {role: (name, None) for role, name in outputs.items()}
@@ -80,12 +82,13 @@ def _decoded(graph: Graph, op: Op, path: Path) -> Found:
         raise ModelError(f"{path}: expected {POSTPROCESS} with float32 anchors, found none")
     options = flexbuffers.Loads(op.custom)
     raw, activation = _before_sigmoid(graph, scores)
-    head = SsdHead.model_validate(
+    head = read(
+        SsdHead,
         {
             "box_scales": [float(options[f"{side}_scale"]) for side in "yxhw"],
             "activation": activation,
             "background": graph.shape(scores)[-1] == int(options["num_classes"]) + 1,
-        }
+        },
     )
     return Found(cut_at(graph, {"boxes": boxes, "scores": raw}), head, np.array(anchors))
 

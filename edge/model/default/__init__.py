@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 DEFAULT_MODEL = "ssdlite_mobilenet_v2_coco.tflite"
@@ -10,4 +9,4 @@ DEFAULT_MODEL = "ssdlite_mobilenet_v2_coco.tflite"
 
 def default_model_path() -> Path:
     """Return the path of the shipped model; see its README for where it comes from."""
-    return Path(str(resources.files(__name__) / DEFAULT_MODEL))
+    return Path(__file__).with_name(DEFAULT_MODEL)

@@ -2,6 +2,12 @@
 
 A FlatBuffer is read from its start and a zip from its end, so one file is both: LiteRT ignores the
 zip, and `zipfile` the FlatBuffer. Reading costs 0.6 ms, and the description can't get lost.
+
+The schema version says what a reader must understand to decode. It is raised for that only: a board
+that is updated once a year must run what a newer converter makes. So facts for people (fields of
+the manifest itself or of its provenance) may come without a new version, and a reader passes over
+those that it does not know; of the input, the head and all else it refuses them. Version 2 has the
+fields of 1 and two more, `image_sets` and `provenance.steps`, which readers of 1 refused.
 """
 
 from __future__ import annotations
@@ -9,27 +15,29 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import struct
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from pydantic import Field, ValidationError
+from msgspec import field
 
 from edge.errors import ModelError
 from edge.heads import AnyHead
 from edge.model.delegates import EDGE_TPU_OP
 from edge.model.description import Description, InputTransform
-from edge.record import PositiveInt, Ratio, Record, Text
+from edge.model.readers.anchors import anchors_from_bytes, anchors_to_bytes
+from edge.record import PositiveInt, Ratio, Record, Text, Unsound
+from edge.record import read as read_record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
+READ_VERSIONS = (1, SCHEMA_VERSION)
 MANIFEST_MEMBER = "manifest.json"
 ANCHORS_MEMBER = "anchors.npy"
 # The oldest date a zip can hold: the same bytes on every day.
@@ -39,18 +47,9 @@ MAX_MEMBERS_BYTES = 16 * 2**20
 # What damaged bytes raise; RuntimeError is an encrypted member, an unknown compression
 # (NotImplementedError) or JSON nested too deep (RecursionError).
 DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError)
-ANCHOR_SIDES = 4
-# The one header that `anchors_to_bytes` writes. NumPy's own reader takes it for Python source, and
-# on damaged bytes raises whatever a tokenizer may. Source: numpy.lib.format, "Format Version 1.0".
-ANCHORS_HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '<f4', 'fortran_order': False, "
-    rb"'shape': \((\d{1,7}), 4\), \} *\n",
-    re.DOTALL,
-)
-SHOWN_BYTES = 100
 
 
-class Calibration(Record):
+class Calibration(Record, frozen=True, kw_only=True):
     """Which images the activation ranges came from."""
 
     digest: Text
@@ -59,7 +58,7 @@ class Calibration(Record):
     method: Text
 
 
-class ImageDigests(Record):
+class ImageDigests(Record, frozen=True, kw_only=True):
     """A set of images; `contents` are 16 hex digits of each, where others must keep off them."""
 
     digest: Text
@@ -67,7 +66,7 @@ class ImageDigests(Record):
     contents: tuple[Text, ...] = ()
 
 
-class Accuracy(Record):
+class Accuracy(Record, frozen=True, kw_only=True):
     """One metric of the float and the quantised model, on images not used for calibration.
 
     Attributes:
@@ -86,7 +85,7 @@ class Accuracy(Record):
     difference_interval: tuple[float, float]
 
 
-class Provenance(Record):
+class Provenance(Record, frozen=True, kw_only=True):
     """Where the weights come from and what was done: `changes` is all `steps`, if any, in one."""
 
     source: Text
@@ -98,7 +97,7 @@ class Provenance(Record):
     steps: tuple[Text, ...] = ()
 
 
-class Manifest(Record):
+class Manifest(Record, frozen=True, kw_only=True):
     """The JSON half of the manifest.
 
     Attributes:
@@ -110,7 +109,7 @@ class Manifest(Record):
         image_sets: Of `train`, `calibrate`, `select` and `judge`, those that are known.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: Text
     digest: Text = ""
     input: InputTransform
@@ -121,7 +120,7 @@ class Manifest(Record):
     iou_threshold: Ratio = 0.6
     calibration: Calibration | None = None
     accuracy: tuple[Accuracy, ...] = ()
-    image_sets: dict[Text, ImageDigests] = Field(default_factory=dict)
+    image_sets: dict[Text, ImageDigests] = field(default_factory=dict)
     provenance: Provenance
 
     def description(self, anchors: NDArray[np.float32] | None) -> Description:
@@ -152,8 +151,8 @@ def append(flatbuffer: bytes, manifest: Manifest, anchors: NDArray[np.float32] |
         manifest: Its `digest` is replaced by the FlatBuffer's.
         anchors: `(A, 4)` float32, or `None`.
     """
-    sealed = manifest.model_copy(update={"digest": digest_of(flatbuffer)})
-    text = json.dumps(sealed.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    sealed = manifest.replace(digest=digest_of(flatbuffer))
+    text = json.dumps(sealed.plain(), indent=1, ensure_ascii=False)
     out = io.BytesIO()
     out.write(flatbuffer)
     with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -221,18 +220,31 @@ def _remedy(data: bytes) -> str:
 def _parse_manifest(path: Path, text: bytes) -> Manifest:
     fields: Any = json.loads(text)
     version = fields.get("schema_version") if isinstance(fields, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in READ_VERSIONS:
         raise ModelError(
             f"{path}: its manifest has schema version {version}, this edge-vision reads "
-            f"{SCHEMA_VERSION}; update edge-vision, or convert the model again"
+            f"{' and '.join(map(str, READ_VERSIONS))}; update edge-vision, or convert the model "
+            "again"
         )
+    fields = _as_current(fields)
     try:
-        return Manifest.model_validate(fields)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
-        raise ModelError(f"{path}: its manifest is wrong: {faults}; convert it again") from error
+        return read_record(Manifest, fields)
+    except Unsound as error:
+        raise ModelError(
+            f"{path}: its manifest is wrong: {error}; update edge-vision, or convert it again"
+        ) from error
+
+
+def _as_current(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest of any version as one of the current, without facts that it knows not."""
+    if fields["schema_version"] == 1:
+        return fields | {"schema_version": SCHEMA_VERSION}
+    known = {name: fields[name] for name in fields if name in Manifest.__annotations__}
+    if isinstance(facts := known.get("provenance"), dict):
+        known["provenance"] = {
+            name: facts[name] for name in facts if name in Provenance.__annotations__
+        }
+    return known
 
 
 def _read_anchors(path: Path, archive: zipfile.ZipFile) -> NDArray[np.float32] | None:
@@ -253,44 +265,3 @@ def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def anchors_to_bytes(anchors: NDArray[np.float32]) -> bytes:
-    """Return the `.npy` bytes of `(A, 4)` anchors, the same for the same values."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(anchors, "<f4"), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def anchors_from_bytes(data: bytes) -> NDArray[np.float32]:
-    """Return the anchors, a new `(A, 4)` float32 array of finite numbers.
-
-    Raises:
-        ValueError: The bytes are not what `anchors_to_bytes` writes.
-    """
-    header = ANCHORS_HEADER.match(data)
-    if header is None:
-        raise ValueError(
-            f"anchors must be (A, {ANCHOR_SIDES}) float32 as numpy.save writes them, "
-            f"found {data[:SHOWN_BYTES]!r}"
-        )
-    shape = (int(header[1]), ANCHOR_SIDES)
-    values = data[header.end() :]
-    # Checked before an array is made: a header may claim more than there is memory for.
-    if len(values) != shape[0] * ANCHOR_SIDES * np.dtype(np.float32).itemsize:
-        raise ValueError(f"anchors must fill {shape} float32, found {len(values)} bytes")
-    return anchors_from_rows(np.frombuffer(values, "<f4").reshape(shape))
-
-
-def anchors_from_rows(rows: Any) -> NDArray[np.float32]:  # noqa: ANN401 - what stands in a file
-    """Return rows of numbers as anchors, a new `(A, 4)` float32 array of finite numbers.
-
-    Raises:
-        ValueError: They are something else.
-    """
-    anchors: NDArray[np.float32] = np.array(rows, np.float32)
-    if anchors.shape != (len(anchors), ANCHOR_SIDES):
-        raise ValueError(f"anchors must be (A, {ANCHOR_SIDES}), found {anchors.shape}")
-    if not np.isfinite(anchors).all():
-        raise ValueError("anchors must be finite numbers, found infinite ones or NaN")
-    return anchors

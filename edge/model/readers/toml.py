@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError
+from msgspec import Meta
 
 from edge.config import toml
 from edge.errors import ConfigError
-from edge.heads import HEADS, AnyHead
+from edge.heads import AnyHead
 from edge.model.description import Description, InputTransform
-from edge.model.readers.manifest import anchors_from_bytes, anchors_from_rows
-from edge.record import Ratio, Record, Text
+from edge.model.readers.anchors import anchors_from_bytes, anchors_from_rows
+from edge.record import Ratio, Record, Text, Unsound
+from edge.record import read as read_record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
-    from pydantic import BaseModel
-    from pydantic_core import ErrorDetails
 
 MAX_SIDE_FILE_BYTES = 16 * 2**20  # of labels or anchors; 25,200 anchors take 0.4 MiB
 
 
-class Model(Record):
+class Model(Record, frozen=True):
     """What is no tensor's: name, labels, thresholds.
 
     Attributes:
@@ -42,12 +40,12 @@ class Model(Record):
     iou_threshold: Ratio = 0.6
 
 
-class Written(Record):
+class Written(Record, frozen=True):
     """The tables of the file."""
 
     model: Model
     input: InputTransform
-    outputs: Annotated[dict[Text, Text], Field(min_length=1)]
+    outputs: Annotated[dict[Text, Text], Meta(min_length=1)]
     head: AnyHead
 
 
@@ -67,9 +65,9 @@ def read(path: Path, flatbuffer: bytes) -> Description:
     _take_labels(fields, path, faults)
     written = None
     try:
-        written = Written.model_validate(fields)
-    except ValidationError as error:
-        faults += [_sentence(fault, fields) for fault in error.errors()]
+        written = read_record(Written, fields)
+    except Unsound as error:
+        faults += [fault.sentence(f"[{(*fault.place, '')[0]}]") for fault in error.faults]
     if written is None or faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
     return Description(
@@ -128,32 +126,3 @@ def _read_beside(path: Path, name: str) -> bytes:
 
 def _reason(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-
-
-def _sentence(fault: ErrorDetails, fields: dict[str, Any]) -> str:
-    """Return one fault of pydantic's as ``[table] key: what was expected, found …``."""
-    table, *keys = [str(part) for part in fault["loc"]]
-    key = ".".join(keys)
-    if fault["type"] == "missing":
-        return f"[{table}] {key} is needed and missing" if key else f"[{table}] is missing"
-    if fault["type"] == "extra_forbidden":
-        known = _known(table, fields) if key else list(Written.model_fields)
-        guess = difflib.get_close_matches(keys[-1] if keys else table, known, n=1)
-        hint = f"did you mean {guess[0]!r}?" if guess else f"there are {', '.join(known)}"
-        return f"[{table}] unknown key {key!r}; {hint}" if key else f"unknown [{table}]; {hint}"
-    text = fault["msg"].removeprefix("Value error, ")
-    found = "" if fault["type"].endswith(("error", "head", "found")) else _found(fault["input"])
-    return f"[{table}]{' ' if key else ''}{key}: {text[:1].lower()}{text[1:]}{found}"
-
-
-def _known(table: str, fields: dict[str, Any]) -> list[str]:
-    """Return the keys of a table; those of a head by its kind."""
-    if table == "head":
-        return list(HEADS[fields["head"]["kind"]].schema.model_fields)
-    schema: type[BaseModel] = Model if table == "model" else InputTransform
-    return list(schema.model_fields)
-
-
-def _found(value: object) -> str:
-    text = repr(value)
-    return f", found {text if len(text) < 80 else text[:80] + '…'}"  # noqa: PLR2004 - of a line

@@ -13,7 +13,7 @@ import cv2
 import line
 
 from edge import app
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.picture import Picture
 from edge.config import reading as config
 from edge.cores import Cores, available_cores, confined
@@ -120,7 +120,7 @@ class Ours:
         watch = Stopwatch(lead)
         cores = self._parts.cores
         pipeline = Pipeline(
-            self._captures[source],
+            Turns([self._captures[source]]),
             Behaviour(self._parts.model),
             [watch],
             cores=cores.interpreter,

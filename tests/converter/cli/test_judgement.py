@@ -11,7 +11,8 @@ from reference import bright_net
 
 from converter import export
 from converter.cli.command import main
-from edge.model.readers.manifest import ImageDigests
+from edge.model import model_file
+from edge.model.readers.manifest import Calibration, ImageDigests
 from edge.terminal.command import DONE, MISUSED
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
@@ -63,6 +64,32 @@ def test_a_folder_of_labels_and_a_file_of_names_judge_by_map(judged, squares, tm
 def test_names_without_labels_are_a_misuse(judged, tmp_path, capsys):
     assert main([*judged, "--names", str(tmp_path / "names.txt")]) == MISUSED
     assert "give them with --annotations" in capsys.readouterr().err
+
+
+def test_verify_keeps_off_all_that_a_run_calibrated_and_chose_on(judged, tmp_path, capsys):
+    folder = tmp_path / "images"
+    bright_net.write_images(folder, 20)
+    output = tmp_path / "out.tflite"
+    assert main(["run", judged[1], "--images", str(folder), "--no-report", "-o", str(output)]) == 0
+    capsys.readouterr()
+
+    assert main(["verify", judged[1], str(output), *judged[3:]]) == DONE
+
+    said = capsys.readouterr()
+    made = model_file.read(output).own_manifest().image_sets
+    # One of the 20 looks like another.
+    kept_off = made["calibrate"].images + made["select"].images
+    assert json.loads(said.out)["images"] == made["judge"].images == 19 - kept_off
+    assert "may be among these" not in said.err
+
+
+def test_verify_says_where_a_model_does_not_tell_what_calibrated_it(judged, tmp_path, capsys):
+    calibration = Calibration(digest="sha256:x", images=2, seed=0, method="minmax")
+    export.write(bright_net.model_file(calibration=calibration), tmp_path / "made.tflite")
+
+    assert main([*judged[:2], str(tmp_path / "made.tflite"), *judged[3:]]) == DONE
+
+    assert "they may be among these" in capsys.readouterr().err
 
 
 def test_verify_keeps_off_the_images_that_made_the_model(judged, tmp_path, capsys):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tflite_files import detector, grid
+from float_tflite_models import FloatModel
+from tflite_files import detector
 
 from converter.choice import Choice, InputChoice, Origin
 from converter.importers.ssd_graph import DECODE
@@ -31,6 +32,12 @@ num=1
 """
 
 
+def segmenter():
+    model = FloatModel((1, 8, 8, 3))
+    model.then("TANH", (model.last,), (1, 8, 8, 3))
+    return model.flatbuffer()
+
+
 def asked(path, *, family=None, labels=None, **choice):
     return ask(path, family=family, origin=Origin(labels=labels), choice=Choice(**choice))
 
@@ -46,7 +53,7 @@ def written(path, data):
         ("model.json", f'{{"name": "{DECODE}/x"}}', "ssd"),
         ("graph.pb", DECODE, "ssd"),
         ("model.tflite", detector(decoded=True), "ssd"),
-        ("map.tflite", grid(), "unet"),
+        ("map.tflite", segmenter(), "unet"),
         ("net.cfg", CFG.format(filters=85, classes=80), "yolo"),
     ],
 )
@@ -68,8 +75,10 @@ def test_a_family_that_nobody_says_is_asked_for_and_never_guessed(tmp_path, name
         asked(path)
 
 
-def test_a_model_of_ours_is_asked_for_nothing():
+def test_a_model_of_ours_is_asked_for_nothing_and_has_no_use_for_what_only_importers_take():
     assert asked(default_model_path()) is None
+    with pytest.raises(ConfigError, match="model of ours has no use for --anchors, --size"):
+        asked(default_model_path(), anchors="1,2", input=InputChoice(size_wh=(8, 8)))
 
 
 def test_how_images_are_fitted_stands_in_no_keras_file_and_is_asked_before_the_work(tmp_path):
@@ -99,7 +108,7 @@ def test_labels_that_a_cfg_cannot_have_are_asked_before_the_weights_are_read(tmp
     ],
 )
 def test_an_option_that_a_file_has_no_use_for_is_refused(tmp_path, name, choice, option):
-    data = {"m.tflite": grid(), "m.h5": b"\x89HDF", "net.cfg": "[net]"}[name]
+    data = {"m.tflite": segmenter(), "m.h5": b"\x89HDF", "net.cfg": "[net]"}[name]
 
     with pytest.raises(ConfigError, match=f"has no use for {option}; leave it out"):
         asked(written(tmp_path / name, data), family="yolo", **choice)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tflite_files import grid
 
-from converter.choice import Choice, InputChoice, Origin
+from converter.choice import InputChoice, Origin
 from converter.draft import Draft
 from converter.importers.facts import class_count, complete, restate
 from edge.decode.segmentation import SegmentationHead
@@ -110,11 +110,11 @@ def test_labels_with_ids_from_1_on_fit_a_head_that_counts_from_0():
 
 
 def ours(**changes):
-    manifest = completed(draft()).own_manifest().model_copy(update=changes)
+    manifest = completed(draft()).own_manifest().replace(**changes)
     return ModelFile.of(PATH, grid(), manifest)
 
 
-def restated(file, choice=Choice(), *, family=None, **origin):  # noqa: B008 - frozen
+def restated(file, choice=InputChoice(), *, family=None, **origin):  # noqa: B008 - frozen
     return restate(file, family=family, origin=Origin(**origin), choice=choice).own_manifest()
 
 
@@ -125,9 +125,7 @@ def test_a_model_of_ours_stays_as_it_is_where_nothing_is_said():
 def test_what_is_said_of_a_model_of_ours_is_done(caplog):
     said = InputChoice(color="rgb", mean=(1.0,) * 3, std=(2.0,) * 3)
 
-    found = restated(
-        ours(), Choice(input=said), name="n", source="there", license="MIT", labels=("a", "b", "c")
-    )
+    found = restated(ours(), said, name="n", source="there", license="MIT", labels=("a", "b", "c"))
 
     assert (found.input.color, found.input.mean, found.input.resize) == ("rgb", (1,) * 3, "stretch")
     assert (found.name, found.labels) == ("n", ("a", "b", "c"))
@@ -140,8 +138,6 @@ def test_what_cannot_be_done_to_a_model_of_ours_is_refused():
         restated(ours(), family="ssd")
     with pytest.raises(ConfigError, match="expected 3 labels"):
         restated(ours(), labels=("a",))
-    with pytest.raises(ConfigError, match="no use for --anchors, --size"):
-        restated(ours(), Choice(anchors="1,2", input=InputChoice(size_wh=(8, 8))))
 
 
 @pytest.mark.parametrize("anchors", [1, 3])

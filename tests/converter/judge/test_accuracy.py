@@ -32,7 +32,7 @@ def file():
 @pytest.fixture(scope="module")
 def worse(file):
     """Return the same model as it would be if suppression let doubles live."""
-    changed = file.own_manifest().model_copy(update={"iou_threshold": 0.99})
+    changed = file.own_manifest().replace(iou_threshold=0.99)
     return ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
 
@@ -76,7 +76,7 @@ def test_values_are_those_of_pycocotools_and_the_interval_tells_a_real_loss(file
         run = BoxRun(each, truth)
         for number, path in numbered(truth, paths):
             run.see(number, load_image(path))
-        found.append(run.evaluation(sorted(truth.files), run.known_ids()).metrics)
+        found.append(run.evaluation(sorted(truth.files), run.match.known_ids()).metrics)
     for row in rows:
         values = [metrics[row.metric] for metrics in found]
         assert (row.reference, row.candidate) == pytest.approx(values, abs=5e-6)
@@ -137,7 +137,7 @@ def test_images_without_a_known_object_are_refused(file, labelled):
 def test_labels_that_are_not_judged_are_logged_once_for_all_comparisons(file, labelled, caplog):
     paths, annotations = labelled
     labels = ("gnome", *file.description.labels[1:])
-    changed = file.own_manifest().model_copy(update={"labels": labels})
+    changed = file.own_manifest().replace(labels=labels)
     stranger = ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
     fresh = Annotations(annotations.path)
@@ -163,7 +163,7 @@ def test_segmenters_are_compared_by_masks(tmp_path):
     )  # fmt: skip
     file = factories.model_file(flatbuffer=flatbuffer, manifest=described, anchors=None)
     # Which takes green for red and red for green.
-    swapped = described.model_copy(update={"labels": ("green", "red", "blue")})
+    swapped = described.replace(labels=("green", "red", "blue"))
     other = factories.model_file(flatbuffer=flatbuffer, manifest=swapped, anchors=None)
     (tmp_path / "masks").mkdir()
     (tmp_path / "colours.txt").write_text("red\ngreen\nblue\n")

@@ -45,11 +45,11 @@ def test_a_model_agrees_with_itself(shipped, scenes):
 
 
 def test_the_wrong_input_transform_makes_the_float_model_blind(shipped, scenes):
-    wrong = shipped.description.input.model_copy(update={"std": (1e6, 1e6, 1e6)})
+    wrong = shipped.description.input.replace(std=(1e6, 1e6, 1e6))
     blind = model_file.ModelFile.of(
         shipped.path,
         shipped.flatbuffer,
-        shipped.own_manifest().model_copy(update={"input": wrong}),
+        shipped.own_manifest().replace(input=wrong),
         anchors=shipped.description.anchors,
     )
 
@@ -107,11 +107,11 @@ def test_what_is_seen_on_a_moved_image_is_moved_back(shipped, monkeypatch):
 
 
 def test_a_model_that_reads_other_colours_is_told_from_itself(shipped, scenes):
-    swapped = shipped.description.input.model_copy(update={"color": "bgr"})
+    swapped = shipped.description.input.replace(color="bgr")
     other = model_file.ModelFile.of(
         shipped.path,
         shipped.flatbuffer,
-        shipped.own_manifest().model_copy(update={"input": swapped}),
+        shipped.own_manifest().replace(input=swapped),
         anchors=shipped.description.anchors,
     )
 

@@ -152,7 +152,7 @@ def test_auto_takes_the_quantiser_of_tensorflow_for_a_leaky_net_and_says_why(mad
 
 
 def test_a_quantiser_that_was_named_leaves_nothing_float_unsaid(nets):
-    recipe = load_recipe("int8").model_copy(update={"quantizer": "litert"})
+    recipe = load_recipe("int8").replace(quantizer="litert")
 
     with pytest.raises(ModelError, match=r"LEAKY_RELU x1; type: --recipe int8_tflite_converter"):
         make_with(nets, "LEAKY_RELU", recipe)

@@ -57,9 +57,7 @@ def test_too_few_windows_give_no_ratio():
 
 
 def test_boards_runtimes_and_sources_that_differ_are_named():
-    other = HOST.model_copy(
-        update={"board": "Jetson Orin Nano", "runtime": "tflite-runtime 2.14.0", "governor": ""}
-    )
+    other = HOST.replace(board="Jetson Orin Nano", runtime="tflite-runtime 2.14.0", governor="")
 
     text = comparison.render(
         comparison.compare(result(), result(host=other, source="v4l2:/dev/video0"))
@@ -82,7 +80,7 @@ def test_single_settings_are_compared_and_their_difference_is_named():
 
 def test_different_delegates_are_named():
     cpu = Setting(model="tiny", file="tiny.tflite", digest="sha256:1", threads=2)
-    tpu = cpu.model_copy(update={"file": "tiny.edgetpu.tflite", "delegate": "edgetpu"})
+    tpu = cpu.replace(file="tiny.edgetpu.tflite", delegate="edgetpu")
     refused = Missing(setting=tpu, reason="no device")
 
     alone = comparison.compare(result(row(setting=cpu)), result(row(setting=tpu)))

@@ -103,6 +103,6 @@ def test_the_same_figures_give_the_same_page():
 
 def test_a_models_name_cannot_write_html():
     pytest.importorskip("matplotlib", reason="pages need the extra `report`")
-    evil = row().setting.model_copy(update={"model": "<script>"})
+    evil = row().setting.replace(model="<script>")
 
     assert "<script>" not in page.render(result(row(setting=evil)))

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.board
         pytest.param("[]", "expected JSON of edge bench", id="a list"),
         pytest.param(
             '{"schema_version": 2}',
-            "schema_version: Input should be 1, found 2",
+            "schema_version: expected 1, found 2",
             id="later version",
         ),
-        pytest.param('{"schema_version": 1}', "host: Field required", id="without fields"),
+        pytest.param('{"schema_version": 1}', "host: is needed and missing", id="without fields"),
     ],
 )
 def test_a_file_that_is_no_result_is_refused(text, said, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from waiting import eventually
 
+from edge.benchmark.result import Sample
 from edge.benchmark.sensors import (
     THROTTLED_FILE,
     Sampler,
@@ -118,7 +119,7 @@ def test_without_any_sensor_each_is_named_and_the_rest_goes_on(tmp_path):
         "no power sensor",
         "no throttle flags",
     )
-    assert sensors.read_all(1.0).model_dump(exclude_none=True) == {"at_s": 1.0}
+    assert sensors.read_all(1.0) == Sample(at_s=1.0)
 
 
 def test_a_sensor_that_is_damaged_or_goes_away_is_left_out(sys_tree):

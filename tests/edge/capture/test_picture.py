@@ -1,13 +1,112 @@
-"""A picture knows its size in every format."""
+"""Every format ends at another size as converting all of it first would, to a few levels."""
 
 from __future__ import annotations
 
+import tracemalloc
+
+import cv2
 import numpy as np
 import pytest
+import yuv_pictures
 
-from edge.capture.picture import Picture
+from edge.capture.picture import Picture, Scaler
+from edge.capture.synthetic import SCENES, SCENES_FOLDER
 
 pytestmark = pytest.mark.board
+
+FORMATS = ("nv12", "yuyv", "grey", "bgr")
+# Against OpenCV's conversion of the whole frame, then a bilinear resize. Of photographs, levels of
+# 255: chroma is interpolated here and repeated there, and what is rounded twice is rounded once.
+MEAN_LEVELS, P999_LEVELS, MOST_LEVELS = 0.5, 8, 20
+SIZES_WH = [(300, 169), (300, 300), (320, 180), (416, 234), (640, 360), (641, 361), (1280, 720)]
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """A photograph as a camera of 720p would give it."""
+    return cv2.resize(cv2.imread(str(SCENES_FOLDER / SCENES[0][0])), (1280, 720))
+
+
+def scaled(picture: Picture, size_wh, color="rgb", scaler=None) -> np.ndarray:
+    out = np.full((size_wh[1], size_wh[0], 3), 77, np.uint8)
+    (scaler or Scaler(color)).scale(picture, out=out)
+    return out
+
+
+@pytest.mark.parametrize("color", ["rgb", "bgr"])
+@pytest.mark.parametrize("size_wh", SIZES_WH)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_picture_is_what_converting_all_of_it_first_gives(photo, kind, size_wh, color):
+    picture = yuv_pictures.picture(photo, kind)
+    whole = yuv_pictures.whole(picture)
+    if color == "rgb":
+        whole = whole[..., ::-1].copy()
+    expected = cv2.resize(whole, size_wh, interpolation=cv2.INTER_LINEAR)
+
+    difference = np.abs(scaled(picture, size_wh, color).astype(int) - expected)
+
+    if kind in ("bgr", "grey"):
+        assert difference.max() == 0
+    assert difference.mean() <= MEAN_LEVELS
+    assert np.percentile(difference, 99.9) <= P999_LEVELS
+    assert difference.max() <= MOST_LEVELS
+
+
+@pytest.mark.parametrize("kind", ["nv12", "yuyv"])
+@pytest.mark.parametrize("luma", [0, 16, 128, 235, 255])
+def test_flat_colours_are_those_of_opencv_to_the_level(kind, luma):
+    for u, v in ((128, 128), (16, 240), (240, 16), (90, 160)):
+        picture = yuv_pictures.flat(kind, (luma, u, v), size_wh=(64, 48))
+        expected = yuv_pictures.whole(picture)[0, 0].astype(int)
+        assert np.abs(scaled(picture, (20, 10), "bgr") - expected).max() <= 1
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_rows_may_be_further_apart_than_they_are_long(photo, kind):
+    picture = yuv_pictures.picture(photo, kind)
+    larger = np.zeros((picture.pixels.shape[0], picture.pixels.shape[1] + 6, 4), np.uint8)
+    pixels = picture.pixels
+    flat = larger.reshape(len(larger), -1)[:, : pixels[0].size]
+    flat[:] = pixels.reshape(len(pixels), -1)
+    apart = flat.reshape(pixels.shape)
+    assert not apart.flags["C_CONTIGUOUS"]
+    for size_wh in ((300, 169), (800, 450)):
+        one, other = (scaled(Picture(p, 0, 0, 0, kind), size_wh) for p in (pixels, apart))
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("size_wh", [(300, 169), (800, 450)])
+def test_formats_and_sizes_in_turn_leave_nothing_of_one_another(photo, size_wh):
+    scaler = Scaler("rgb")
+    for kind in (*FORMATS, *FORMATS[::-1]):
+        picture = yuv_pictures.picture(photo, kind)
+        for wh in (size_wh, (64, 36)):
+            np.testing.assert_array_equal(scaled(picture, wh, scaler=scaler), scaled(picture, wh))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("size_wh", [(300, 169), (800, 450)])
+def test_pictures_of_one_kind_make_no_array(photo, kind, size_wh):
+    scaler, picture = Scaler("rgb"), yuv_pictures.picture(photo, kind)
+    out = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
+    scaler.scale(picture, out=out)
+    tracemalloc.start()
+    before_bytes = tracemalloc.get_traced_memory()[0]
+    scaler.scale(picture, out=out)
+    peak_bytes = tracemalloc.get_traced_memory()[1] - before_bytes
+    tracemalloc.stop()
+    assert peak_bytes < 4096
+
+
+@pytest.mark.parametrize(
+    ("max_side_px", "size_wh"),
+    [(640, (640, 360)), (99, (99, 56)), (5000, (1280, 720)), (1, (1, 1))],
+)
+def test_a_reduced_picture_keeps_its_aspect_and_is_never_larger(photo, max_side_px, size_wh):
+    picture = yuv_pictures.picture(photo, "bgr")
+    reduced = Scaler("bgr").reduced(picture, max_side_px=max_side_px)
+    assert reduced.shape == (size_wh[1], size_wh[0], 3)
+    assert reduced.base is not photo
 
 
 @pytest.mark.parametrize(

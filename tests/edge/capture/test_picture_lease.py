@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from frames import CountingSource, buffers
+from frames import CountingSource, buffers, take
 
 from edge.capture.latest import CaptureThread
-from edge.capture.scaling import Scaler
+from edge.capture.picture import Scaler
 
 pytestmark = pytest.mark.board
 
@@ -15,7 +15,7 @@ LONG_S = 10.0
 
 def test_nobody_who_asks_for_no_picture_gets_one():
     with CaptureThread(CountingSource(count=5, live=False), buffers(), camera="door") as capture:
-        assert [capture.take(LONG_S).picture for _ in range(5)] == [None] * 5
+        assert [take(capture, LONG_S).picture for _ in range(5)] == [None] * 5
 
 
 def test_without_a_lease_not_a_byte_is_copied(monkeypatch):
@@ -26,7 +26,7 @@ def test_without_a_lease_not_a_byte_is_copied(monkeypatch):
     source = CountingSource(count=100, live=False)
     with CaptureThread(source, buffers(), camera="door") as capture:
         capture.want_picture(640).close()
-        while capture.take(LONG_S) is not None:
+        while take(capture, LONG_S) is not None:
             pass
     assert source.reads == 100
 
@@ -36,7 +36,7 @@ def test_a_picture_comes_while_somebody_wants_one_as_large_as_the_largest_wish()
 
     def shape_of_next():
         source.permit(1)
-        picture = capture.take(LONG_S).picture
+        picture = take(capture, LONG_S).picture
         return None if picture is None else picture.shape
 
     with CaptureThread(source, buffers(), camera="door") as capture:
@@ -53,7 +53,7 @@ def test_a_picture_comes_while_somebody_wants_one_as_large_as_the_largest_wish()
 def test_a_picture_is_its_receivers_to_keep():
     with CaptureThread(CountingSource(count=50, live=False), buffers(), camera="door") as capture:
         capture.want_picture(100)
-        frames = list(iter(lambda: capture.take(LONG_S), None))
+        frames = list(iter(lambda: take(capture, LONG_S), None))
     kept = {frame.sequence: frame.picture for frame in frames if frame.picture is not None}
     assert len(kept) >= 48  # the lease may have come after the first two
     for sequence, picture in kept.items():

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from frames import CountingSource, buffers
+from frames import CountingSource, buffers, take
 from waiting import eventually
 
 from edge.backoff import Backoff
@@ -142,4 +142,4 @@ def test_a_program_goes_on_through_outages_and_sizes():
     camera = Camera(1, SourceError("gone"), 1, 1_000_000)
     with reopening(camera) as source, CaptureThread(source, buffers(), camera="door") as capture:
         assert eventually(lambda: camera.plan == [])
-        assert eventually(lambda: capture.take(LONG_S).size_wh == (8, 8))
+        assert eventually(lambda: take(capture, LONG_S).size_wh == (8, 8))

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.opencv import differences
 from edge.capture.options import V4l2Options
+from edge.capture.source import differences
 from edge.capture.v4l2 import (
     BUFFERS,
     V4l2Source,

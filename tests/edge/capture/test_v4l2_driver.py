@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -21,10 +22,11 @@ pytestmark = [
 SKIPPED = (16, 17)
 # Reads six frames, prints what it saw of them and what ended it.
 PROGRAM = """
-import json, sys, threading, time
+import json, logging, sys, threading, time
 from edge.capture import v4l2
 from edge.capture.options import V4l2Options
 
+logging.basicConfig()
 asked = json.loads(sys.argv[1])
 v4l2.SILENCE_S = asked.pop("silence_s", 10)
 interrupt_s = asked.pop("interrupt_s", 60)
@@ -46,6 +48,7 @@ with v4l2.V4l2Source("9", V4l2Options(**asked)) as source:
         ended = str(error)
 print(json.dumps([seen, ended]))
 """
+NOT_YET = "the camera is open and gives no frame yet"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,7 @@ def read(library, root):
             [sys.executable, "-c", PROGRAM, json.dumps(asked)],
             cwd=root, env=environment, capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
+        assert (NOT_YET in done.stderr) is ("FAKE_V4L2_AFTER_S" in environment)
         return json.loads(done.stdout)
 
     return run
@@ -111,3 +115,19 @@ def test_waiting_for_a_silent_camera_can_be_interrupted(read):
     seen, ended = read({"FAKE_V4L2_FRAMES": "3"}, silence_s=50, interrupt_s=1)
     assert 3 - len(seen) in (0, 1)
     assert ended == "interrupted"
+
+
+def test_a_camera_that_takes_its_time_for_the_first_frame_is_waited_for(read):
+    seen, ended = read({"FAKE_V4L2_AFTER_S": "3"})
+    assert ended == ""
+    assert len(seen) == 6
+
+
+def test_a_camera_that_never_gives_a_frame_can_be_interrupted_and_is_given_up(read):
+    began_s = time.monotonic()
+    assert read({"FAKE_V4L2_AFTER_S": "100"}, interrupt_s=0.2) == [[], "interrupted"]
+    # OpenCV's own wait would be 10 s; most of this is Python's start.
+    assert time.monotonic() - began_s < 8
+    seen, ended = read({"FAKE_V4L2_AFTER_S": "100"}, silence_s=1.5)
+    assert seen == []
+    assert ended == "/dev/video9: the camera gave no frame for 1.5 s; check its cable and dmesg"

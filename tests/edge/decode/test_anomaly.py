@@ -16,14 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import cli
-from edge.clock import StageClock
 from edge.decode.anomaly import MAX_ERROR, AnomalyDecoder, AnomalyHead
 from edge.errors import ModelError
+from edge.frame import Placement, StageClock
 from edge.model import model_file
 from edge.model.loaded import join, load_model
 from edge.model.quant import Quant
 from edge.model.spec import ModelSpec
-from edge.placement import Placement
 
 pytestmark = pytest.mark.board
 

@@ -14,15 +14,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edge import cli
-from edge.clock import StageClock
 from edge.decode.classes import ClassesDecoder, ClassesHead
 from edge.errors import ModelError
 from edge.evaluation import measuring
+from edge.frame import Placement, StageClock
 from edge.model import model_file
 from edge.model.loaded import join, load_model
 from edge.model.quant import Quant
 from edge.model.spec import ModelSpec
-from edge.placement import Placement
 
 pytestmark = pytest.mark.board
 

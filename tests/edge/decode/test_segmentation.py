@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import segmentation_float
 
-from edge.clock import StageClock
 from edge.decode.segmentation import SegmentationDecoder, SegmentationHead
 from edge.errors import ModelError
+from edge.frame import Placement, StageClock
 from edge.model.quant import Quant
-from edge.placement import Placement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

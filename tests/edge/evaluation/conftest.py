@@ -27,7 +27,7 @@ def file():
 @pytest.fixture(scope="session")
 def worse(file):
     """Return the same model as it would be if suppression let doubles live."""
-    changed = file.manifest.model_copy(update={"iou_threshold": 0.99})
+    changed = file.manifest.replace(iou_threshold=0.99)
     return ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
 
@@ -57,8 +57,8 @@ def box_run(file, truth, labelled):
 def judged(box_run, truth):
     """Return pycocotools' evaluation of it, all areas together."""
     return judge(
-        truth, box_run.results, image_ids=sorted(truth.files), category_ids=box_run.known_ids(),
-        all_areas=False,
+        truth, box_run.results, image_ids=sorted(truth.files),
+        category_ids=box_run.match.known_ids(), all_areas=False,
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import io
 import numpy as np
 import pytest
 
-from edge.evaluation.bootstrap import bootstrap, interval
+from edge.benchmark.spread import interval
+from edge.evaluation.bootstrap import bootstrap
 from edge.evaluation.judge import judge
 from edge.evaluation.matching import average_precision, collect
 
@@ -48,7 +49,10 @@ def test_a_resample_has_the_precision_that_pycocotools_accumulates(judged, seed)
 
 def test_matches_of_all_sizes_are_taken_out_of_a_judge_of_every_size(judged, truth, box_run):
     every = judge(
-        truth, box_run.results, image_ids=sorted(truth.files), category_ids=box_run.known_ids()
+        truth,
+        box_run.results,
+        image_ids=sorted(truth.files),
+        category_ids=box_run.match.known_ids(),
     )
     chosen = np.arange(len(truth.files))
 

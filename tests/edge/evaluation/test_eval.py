@@ -117,7 +117,7 @@ def test_what_cannot_be_written_does_not_lose_the_figures(options, capsys):
 def test_names_of_the_set_cannot_write_html(file, tmp_path, labelled):
     pytest.importorskip("matplotlib", reason="pages need the extra `report`")
     name = "<script>alert(1)</script>"
-    changed = file.manifest.model_copy(update={"name": name})
+    changed = file.manifest.replace(name=name)
     other = tmp_path / "m.tflite"
     other.write_bytes(manifest.append(file.flatbuffer, changed, file.description.anchors))
     paths, annotations = labelled
@@ -212,6 +212,33 @@ def test_where_nothing_can_be_judged_the_error_says_what_was_left_out(labelled, 
     error = capsys.readouterr().err
     assert "found none; choose more images (noted before: " in error
     assert "annotations without the fields they need, left out: number 0 (bbox)" in error
+
+
+def test_a_foreign_model_is_judged_by_the_description_of_a_user(options, file, tmp_path, capsys):
+    np.save(tmp_path / "anchors.npy", file.description.anchors)
+    described = file.description
+    tables = {
+        "model": {"name": "foreign", "labels": described.labels},
+        "input": described.input.plain(),
+        "outputs": dict(described.outputs),
+        "head": {"kind": "ssd", "anchors": "anchors.npy"},
+    }
+    text = "".join(
+        f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in rows.items())
+        for name, rows in tables.items()
+    )
+    (tmp_path / "foreign.toml").write_text(text)
+    (tmp_path / "foreign.tflite").write_bytes(file.flatbuffer)
+
+    status = eval_(
+        MODEL, tmp_path / "foreign.tflite", *options, "--description", "-", "--description",
+        tmp_path / "foreign.toml", "--json",
+    )  # fmt: skip
+
+    first, second = json.loads(capsys.readouterr().out)["evaluations"]
+    assert status == 0
+    assert second["model"]["name"] == "foreign"
+    assert second["metrics"]["mAP50-95"] > 0.9 * first["metrics"]["mAP50-95"]
 
 
 def test_a_file_that_is_no_model_is_refused(options, tmp_path, capsys):

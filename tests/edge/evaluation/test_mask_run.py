@@ -114,7 +114,7 @@ def test_a_perfect_segmenter_has_a_mean_iou_of_one(segmenter, ids, tmp_path):
     assert result.intervals == {"mIoU": (1, 1), "pixel accuracy": (1, 1)}
     assert result.mistakes == ()
     assert (result.task, result.images, result.objects) == ("segmentation", 2, 2 * ids.size)
-    assert set(result.stages) == {"preprocess", "invoke", "decode", "total"}
+    assert set(result.stages_ms) == {"preprocess", "invoke", "decode", "total"}
 
 
 def test_wrong_pixels_are_counted_by_class(segmenter, ids, tmp_path):

@@ -48,7 +48,7 @@ def test_a_model_against_itself_is_not_significant(file, labelled):
 def test_two_models_are_judged_by_the_categories_that_both_know(file, labelled):
     paths, annotations = labelled
     labels = ("gnome", *file.description.labels[1:])
-    changed = file.manifest.model_copy(update={"labels": labels})
+    changed = file.manifest.replace(labels=labels)
     stranger = ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
     measured = measure(
@@ -64,7 +64,7 @@ def test_two_models_are_judged_by_the_categories_that_both_know(file, labelled):
 
 def test_labels_without_any_category_are_refused(file, labelled):
     paths, annotations = labelled
-    changed = file.manifest.model_copy(update={"labels": ("gnome",) * len(file.description.labels)})
+    changed = file.manifest.replace(labels=("gnome",) * len(file.description.labels))
     stranger = ModelFile.of(file.path, file.flatbuffer, changed, anchors=file.description.anchors)
 
     with pytest.raises(ModelError, match=r"none of its categories \(airplane, .* \(gnome "):
@@ -153,12 +153,12 @@ def write_coco(folder, truth, *, crowds):
 @pytest.mark.parametrize(
     ("write", "crowds"), [(write_voc, True), (write_yolo, False)], ids=["voc", "yolo"]
 )
-def test_the_form_of_the_annotations_does_not_matter(write, crowds, box_run, labelled, tmp_path):
+def test_the_form_of_the_annotations_does_not_matter(write, crowds, file, labelled, tmp_path):
     paths, whole = labelled[0], reading.read(labelled[1], labelled[0])
     folders = write(tmp_path / "form", whole), write_coco(tmp_path / "coco", whole, crowds=crowds)
 
     other, coco = (
-        measure([box_run.file], reading.read(folder, paths), paths, seed=0, resamples=5)
+        measure([file], reading.read(folder, paths), paths, seed=0, resamples=5)
         .evaluations[0]
         for folder in folders
     )  # fmt: skip

@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timezone
 
 import pytest
+from factories import encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +27,8 @@ def test_the_time_is_utc_cut_to_microseconds(utc_ns):
 
 
 def test_topics_name_the_device_and_the_camera():
-    assert payload.result_topic("porch", "front", "detections") == "edge/porch/front/detections"
+    assert encoder().topic("front") == "edge/porch/front/detections"
+    assert payload.camera_status_topic("porch", "front") == "edge/porch/front/status"
     assert payload.status_topic("porch") == "edge/porch/status"
     assert payload.presence_topic("porch") == "edge/porch/presence"
 

@@ -13,17 +13,14 @@ from factories import LABELS, class_map, observation, segmentation_encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.messages.envelope import Identity
 from edge.messages.schema import schema
-from edge.messages.segmentation import MAX_RUNS, SegmentationEncoder, SegmentationPayload
+from edge.messages.segmentation import MAX_RUNS, SegmentationPayload
 from edge.results.class_map import ClassMap
-from edge.results.detections import Detections
 from edge.results.observation import STAGES
 
 pytestmark = pytest.mark.board
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
-IDENTITY = Identity("porch", "tiny", "sha256:0")
 STAGE_MS = {stage: 1.5 for stage in STAGES if stage != "suppress"}
 CLASSES = len(LABELS)
 
@@ -98,7 +95,7 @@ def test_without_the_class_map_a_message_has_only_the_areas():
 def test_a_map_of_noise_becomes_coarser_until_its_runs_are_few_enough(height, width):
     ids = np.random.default_rng(4).integers(0, 256, (height, width), np.uint8)
     labels = [str(number) for number in range(256)]
-    encode = SegmentationEncoder(IDENTITY, labels, background=None)
+    encode = segmentation_encoder(labels, background=None)
     encoded = encode.encode(seen(ClassMap(ids, (1280, 720))))
     message = json.loads(encoded)
     grid = message["class_map"]
@@ -132,8 +129,3 @@ def test_a_time_that_is_not_finite_is_an_error():
     broken = observation(result=class_map(), stage_ms=STAGE_MS | {"invoke": float("nan")})
     with pytest.raises(ValueError, match="invoke must take a finite time"):
         segmentation_encoder().encode(broken)
-
-
-def test_detections_are_refused():
-    with pytest.raises(TypeError, match="expected a ClassMap, got Detections"):
-        segmentation_encoder().encode(seen(Detections.none()))

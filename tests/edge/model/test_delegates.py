@@ -218,10 +218,10 @@ def test_check_finds_the_library_and_opens_no_device(library, models, tmp_path):
 def test_check_names_what_a_delegate_lacks(models, tmp_path):
     path = tmp_path / "device.toml"
     path.write_text(f'[model]\nfile = "{models[1].path}"\ndelegate = "edgetpu"\n')
-    assert "sudo apt install" in " ".join(check.faults(reading.load(path, {})))
+    assert "sudo apt install" in " ".join(check.examine(reading.load(path, {}))[1])
 
     path.write_text(f'[model]\nfile = "{models[0].path}"\ndelegate = "edgetpu"\n')
-    assert "not compiled for an Edge TPU" in " ".join(check.faults(reading.load(path, {})))
+    assert "not compiled for an Edge TPU" in " ".join(check.examine(reading.load(path, {}))[1])
 
     path.write_text('[model]\ndelegate = "gpu"\n')
     with pytest.raises(ConfigError, match=r"\[model\] delegate: expected a delegate"):

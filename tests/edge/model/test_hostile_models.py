@@ -67,7 +67,7 @@ def figures(seeds, folder):
         finally:
             assert time.perf_counter() - before < 3, hostile.name
         try:
-            trial.admit(flatbuffer, PATH, state_folder=None)
+            trial.admit(factories.model_file(path=PATH, flatbuffer=flatbuffer), state_folder=None)
         except ModelError as error:
             counts[next(fate for text, fate in words.items() if text in str(error))] += 1
             continue

@@ -7,15 +7,14 @@ import pytest
 
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, DemoSource
-from edge.clock import StageClock
 from edge.errors import ModelError
+from edge.frame import Placement, StageClock
 from edge.heads import HEADS
 from edge.model import model_file
 from edge.model.backends import litert
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.model.quant import Quant
-from edge.placement import Placement
 
 pytestmark = pytest.mark.board
 

@@ -11,7 +11,7 @@ import pytest
 from reference import tiny_segmenter
 
 from edge import app, cli, running
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import DemoSource
 from edge.config import reading as config
@@ -79,7 +79,7 @@ def run(model, *, frames):
         capture = CaptureThread(source, model.input_buffers(), camera="door")
         capture.start()
         try:
-            pipeline = Pipeline(capture, Behaviour(model), [keep])
+            pipeline = Pipeline(Turns([capture]), Behaviour(model), [keep])
             pipeline.run(max_frames=frames)
         finally:
             capture.stop()
@@ -138,7 +138,7 @@ def test_the_head_decides_what_a_model_is_opened_as(path):
 
 def test_labels_that_do_not_fit_the_output_are_refused(tmp_path, path, capsys):
     file = model_file.read(path)
-    wrong = file.manifest.model_copy(update={"labels": ("red", "green")})
+    wrong = file.manifest.replace(labels=("red", "green"))
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(manifest.append(file.flatbuffer, wrong, None))
     with pytest.raises(ModelError, match=r"2 labels"):

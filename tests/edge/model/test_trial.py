@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 
+import factories
 import hostile_models
 import numpy as np
 import pytest
@@ -18,11 +20,19 @@ from reference import tiny_model, tiny_segmenter
 from edge.errors import ModelError
 from edge.model import model_file, trial
 from edge.model.default import default_model_path
+from edge.model.readers import manifest
 
 pytestmark = pytest.mark.board
 
 PATH = Path("model.tflite")
 SMALL = tiny_segmenter.flatbuffer()
+
+
+def file_of(flatbuffer):
+    digest = manifest.digest_of(flatbuffer)
+    return factories.model_file(
+        path=PATH, flatbuffer=flatbuffer, manifest=factories.manifest(digest=digest)
+    )
 
 
 def shipped():
@@ -56,47 +66,52 @@ def tried(monkeypatch):
 
 def test_a_sound_model_passes_once_and_is_not_tried_again(tmp_path, tried):
     for _ in range(3):
-        trial.admit(SMALL, PATH, state_folder=tmp_path / "made" / "later")
+        trial.admit(file_of(SMALL), state_folder=tmp_path / "made" / "later")
 
     assert len(tried) == 1
 
 
 def test_another_model_is_tried(tmp_path, tried):
-    trial.admit(SMALL, PATH, state_folder=tmp_path)
-    trial.admit(tiny_model.build(), PATH, state_folder=tmp_path)
-    trial.admit(SMALL, PATH, state_folder=tmp_path)
+    trial.admit(file_of(SMALL), state_folder=tmp_path)
+    trial.admit(file_of(tiny_model.build()), state_folder=tmp_path)
+    trial.admit(file_of(SMALL), state_folder=tmp_path)
 
     assert len(tried) == 2
 
 
-@pytest.mark.parametrize("package", ["edge-vision", "ai_edge_litert"])
+@pytest.mark.parametrize("package", ["edge_vision", trial.runtime_name()])
 def test_another_version_of_the_program_or_the_runtime_tries_again(
     tmp_path, tried, monkeypatch, package
 ):
-    real = trial.version
-    trial.admit(SMALL, PATH, state_folder=tmp_path)
-    monkeypatch.setattr(trial, "version", lambda name: "9" if name == package else real(name))
-    trial.admit(SMALL, PATH, state_folder=tmp_path)
+    real = trial.installed
+    trial.admit(file_of(SMALL), state_folder=tmp_path)
+    monkeypatch.setattr(trial, "installed", lambda name: "9" if name == package else real(name))
+    trial.admit(file_of(SMALL), state_folder=tmp_path)
 
     assert len(tried) == 2
 
 
 def test_a_tree_that_was_not_installed_tries_each_time(tmp_path, tried, monkeypatch):
-    def unknown(name):
-        raise trial.PackageNotFoundError(name)
-
-    monkeypatch.setattr(trial, "version", unknown)
+    monkeypatch.setattr(trial, "installed", lambda _: "")
     (tmp_path / trial.REMEMBERED).write_text("\n\n")
-    trial.admit(SMALL, PATH, state_folder=tmp_path)
-    trial.admit(SMALL, PATH, state_folder=tmp_path)
+    trial.admit(file_of(SMALL), state_folder=tmp_path)
+    trial.admit(file_of(SMALL), state_folder=tmp_path)
 
     assert len(tried) == 2
+
+
+@pytest.mark.parametrize("package", ["numpy", "edge-vision", trial.runtime_name()])
+def test_an_installed_package_is_found_by_the_name_of_its_metadata(package):
+    name = package.replace("-", "_")
+
+    assert trial.installed(name) == f"{name}-{version(package)}"
+    assert trial.installed("no_such_package") == ""
 
 
 def test_a_model_that_failed_is_not_remembered(tmp_path, tried):
     for _ in range(2):
         with pytest.raises(ModelError):
-            trial.admit(crashing(), PATH, state_folder=tmp_path)
+            trial.admit(file_of(crashing()), state_folder=tmp_path)
 
     assert len(tried) == 2
     assert list(tmp_path.iterdir()) == []
@@ -106,7 +121,7 @@ def test_a_model_that_failed_is_not_remembered(tmp_path, tried):
 def test_a_damaged_memory_only_means_another_trial(tmp_path, tried, content):
     (tmp_path / trial.REMEMBERED).write_bytes(content)
     for _ in range(2):
-        trial.admit(SMALL, PATH, state_folder=tmp_path)
+        trial.admit(file_of(SMALL), state_folder=tmp_path)
 
     assert len(tried) == 1
 
@@ -115,8 +130,8 @@ def test_a_folder_that_cannot_be_used_is_said_at_debug_level(tmp_path, tried, ca
     file = tmp_path / "file"
     file.write_text("")
     with caplog.at_level(logging.DEBUG, logger="edge.model.trial"):
-        trial.admit(SMALL, PATH, state_folder=file / "below")
-        trial.admit(SMALL, PATH, state_folder=None)
+        trial.admit(file_of(SMALL), state_folder=file / "below")
+        trial.admit(file_of(SMALL), state_folder=None)
 
     assert len(tried) == 2
     assert {record.levelname for record in caplog.records} == {"DEBUG"}
@@ -125,7 +140,7 @@ def test_a_folder_that_cannot_be_used_is_said_at_debug_level(tmp_path, tried, ca
 
 def test_the_memory_does_not_grow_for_ever(tmp_path):
     (tmp_path / trial.REMEMBERED).write_text("an older one\n" * 5000)
-    trial.admit(SMALL, PATH, state_folder=tmp_path)
+    trial.admit(file_of(SMALL), state_folder=tmp_path)
 
     lines = (tmp_path / trial.REMEMBERED).read_text().splitlines()
     assert len(lines) == trial.MAX_REMEMBERED

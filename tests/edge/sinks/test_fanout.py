@@ -10,12 +10,12 @@ import time
 
 import pytest
 from factories import message
+from memory_sink import MemorySink
 from waiting import eventually
 
 from edge.errors import SinkClosed, SinkError
 from edge.sinks.fanout import BUFFER_MESSAGES, Fanout
 from edge.sinks.jsonl import JsonlSink
-from edge.sinks.memory import MemorySink
 
 pytestmark = pytest.mark.board
 
@@ -25,6 +25,7 @@ FULL = "no space left; check with df -h"
 class Slow(MemorySink):
     """Waits until it is let go."""
 
+    name = "slow"
     may_wait = True
 
     def __init__(self):
@@ -38,6 +39,8 @@ class Slow(MemorySink):
 
 class Failing(MemorySink):
     """Takes so many messages and no more."""
+
+    name = "failing"
 
     def __init__(self, takes, *, may_wait, error=SinkError):
         super().__init__()
@@ -144,7 +147,7 @@ def test_when_no_sink_is_left_the_caller_hears_it():
 def test_a_program_may_end_while_a_reader_stands_still(root):
     code = (
         "import sys\nfrom factories import message\nfrom edge.sinks.fanout import Fanout\n"
-        "from edge.sinks.jsonl import JsonlSink\nfrom edge.sinks.memory import MemorySink\n"
+        "from edge.sinks.jsonl import JsonlSink\nfrom memory_sink import MemorySink\n"
         "sink = Fanout([JsonlSink(sys.stdout.buffer), MemorySink()])\n"
         "[sink.send(message(payload=bytes(60_000))) for _ in range(9)]\n"
         "sys.exit(3 if sink.close(0.2) else 4)\n"

@@ -266,7 +266,7 @@ def test_no_thread_stays_behind(open_sink):
 
 
 def test_short_outages_in_a_row_do_not_make_the_waits_longer(open_sink, quick):
-    assert Pace().cap_s <= 8
+    assert Pace().cap_s <= 5
     # Without a fresh start after each acknowledgement, the tenth wait would be up to 10 s.
     with ScriptedBroker() as broker:
         sink = open_sink(broker.port, pace=replace(quick, base_s=0.02, cap_s=60))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from factories import message
 from scripted_broker import Script, ScriptedBroker
 from waiting import eventually
 
-from edge.messages.message import Message
+from edge.messages.envelope import Message
 from edge.sinks.outbox import Tally
 
 pytestmark = pytest.mark.board
@@ -139,3 +140,42 @@ def test_a_second_message_of_that_size_costs_one_connection_only(open_sink):
         sink.send(message(1))
         assert eventually(lambda: sink.tally() == Tally(1, 2, 0))
         assert sink.connects == 4
+
+
+def test_a_farewell_is_no_reset_though_the_broker_still_speaks(open_sink):
+    with ScriptedBroker(Script(parting=bytes([0xD0, 0]) * 10_000)) as broker:
+        sink = open_sink(broker.port)
+        assert eventually(lambda: sink.connected)
+        assert sink.close(5) == 0
+        assert eventually(lambda: broker.clean_ends == 1)
+
+
+def test_the_first_id_is_taken_back_once_alone_again(open_sink, quick, log_lines):
+    with ScriptedBroker() as broker:
+        sink = open_sink(broker.port, pace=replace(quick, young_s=0.4))
+        for losses in range(2):
+            assert eventually(lambda before=losses: sink.connects > before)
+            broker.hang_up()
+        assert eventually(lambda: sink.connects == 3)
+        assert broker.clean_ends == 0
+        assert eventually(lambda: sink.connects == 4)
+        # It left on purpose, and so that no will is spoken.
+        assert broker.clean_ends == 1
+    first, second, third, fourth = broker.client_ids
+    assert first == second == fourth == "edge-test" != third
+    assert any("nobody else speaks as device 'porch'" in line for line in log_lines())
+
+
+def test_the_first_id_is_not_taken_back_before_the_others_have_left(open_sink, quick):
+    with ScriptedBroker() as broker:
+        sink = open_sink(broker.port, pace=replace(quick, young_s=0.4))
+        for losses in range(2):
+            assert eventually(lambda before=losses: sink.connects > before)
+            broker.hang_up()
+        assert eventually(lambda: sink.connects == 3 and PRESENCE in broker.subscriptions[-2:])
+        broker.say(PRESENCE, b"shed (192.0.2.7), process 8, run 0a0b0c0d-1")
+        time.sleep(1.5)
+        assert sink.connects == 3
+        broker.say(STATUS, b"offline")
+        assert eventually(lambda: sink.connects == 4)
+    assert broker.client_ids[-1] == "edge-test" != broker.client_ids[-2]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.messages.message import Message
+from edge.messages.envelope import Message
 from edge.sinks.outbox import OVERHEAD_BYTES, Outbox, Tally
 
 pytestmark = pytest.mark.board

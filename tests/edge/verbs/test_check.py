@@ -12,7 +12,7 @@ from edge.model.backends import litert
 from edge.model.default import default_model_path
 from edge.model.readers import manifest
 from edge.terminal.command import DONE, FAILED, MISUSED
-from edge.verbs.check import faults
+from edge.verbs.check import examine
 
 pytestmark = pytest.mark.board
 
@@ -56,7 +56,7 @@ def test_run_and_check_refuse_alike(name, tmp_path, capsys):
 
 def test_a_model_that_shows_its_fault_once_it_is_loaded_is_a_failure_of_both(tmp_path, capsys):
     file = model_file.read(default_model_path())
-    short = file.manifest.model_copy(update={"labels": file.manifest.labels[:80]})
+    short = file.manifest.replace(labels=file.manifest.labels[:80])
     data = manifest.append(file.flatbuffer, short, file.description.anchors)
     (tmp_path / "short.tflite").write_bytes(data)
     path = write(tmp_path, "[model]\nfile = 'short.tflite'")
@@ -123,7 +123,19 @@ def test_a_path_that_only_looks_right_is_explained(tmp_path):
     (tmp_path / "Tu\u0308r.tflite").write_text("")
     path = write(tmp_path, "[model]\nfile = 'T\u00fcr.tflite'")
 
-    (fault,) = faults(reading.load(path, {}))
+    (fault,) = examine(reading.load(path, {}))[1]
 
     assert "no such file" in fault
     assert "'Tu\\u0308r.tflite'" in fault
+
+
+@pytest.mark.parametrize("words", ["run --frames 1", "check door.toml"])
+def test_a_model_file_is_read_once_and_its_digest_counted_once(words, tmp_path, capfd, monkeypatch):
+    read, digested = [], []
+    real, digest = model_file._read_bytes, manifest.digest_of
+    monkeypatch.setattr(model_file, "_read_bytes", lambda path: (read.append(path), real(path))[1])
+    monkeypatch.setattr(manifest, "digest_of", lambda data: (digested.append(1), digest(data))[1])
+    monkeypatch.chdir(write(tmp_path, "[model]\n").parent)
+
+    assert said(words.split(), capfd)[0] == DONE
+    assert (len(read), len(digested)) == (1, 1)

@@ -52,7 +52,7 @@ def report(subject):
         return ModelFile.of(
             file.path,
             file.flatbuffer,
-            file.own_manifest().model_copy(update=changes),
+            file.own_manifest().replace(**changes),
             anchors=file.description.anchors,
         )
 

@@ -87,3 +87,24 @@ def test_a_rejected_run_leaves_an_earlier_model_and_its_report_alone(
     assert fields["verdict"] == "refused"
     assert "sees nothing" in fields["reasons"][0]
     assert before == (output.read_bytes(), (tmp_path / "out.report" / "report.json").read_bytes())
+
+
+def test_what_an_earlier_run_left_of_another_model_is_named_and_kept(
+    float_model, judged, tmp_path, capsys
+):
+    output = tmp_path / "out.tflite"
+    (tmp_path / "out.gpu.tflite").write_bytes(b"compiled")
+    (tmp_path / "out.tflite.rejected").write_bytes(b"refused")
+    asked = ["run", str(float_model), *judged, "--no-repair", "-o", str(output)]
+    assert main([*asked, "--count", "4"]) == DONE
+    report = (tmp_path / "out.report" / "report.json").read_bytes()
+    capsys.readouterr()
+
+    assert main([*asked, "--count", "5", "--recipe", "int16x8", "--no-report"]) == DONE
+
+    said = capsys.readouterr().err
+    for name in ("out.gpu.tflite", "out.tflite.rejected", "out.report"):
+        assert f"{tmp_path / name}: left as an earlier run made it, of another model" in said
+    assert f"{output}: left" not in said
+    assert (tmp_path / "out.gpu.tflite").read_bytes() == b"compiled"
+    assert (tmp_path / "out.report" / "report.json").read_bytes() == report

@@ -137,7 +137,7 @@ def test_a_manifest_of_another_model_is_refused_at_load(file):
     foreign = factories.model_file(
         path=file.path,
         flatbuffer=file.flatbuffer,
-        manifest=file.manifest.model_copy(update={"labels": labels}),
+        manifest=file.manifest.replace(labels=labels),
         anchors=file.description.anchors,
     )
 

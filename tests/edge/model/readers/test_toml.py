@@ -39,8 +39,7 @@ def written(shipped, *, labels='"labels.txt"', anchors='"anchors.npy"', **tables
     parts = {
         "model": f'name = "bare"\nlabels = {labels}\nscore_threshold = 0.4',
         "input": "\n".join(
-            f"{key} = {json.dumps(value)}"
-            for key, value in transform.model_dump(mode="json").items()
+            f"{key} = {json.dumps(value)}" for key, value in transform.plain().items()
         ),
         "outputs": "\n".join(f'{role} = "{name}"' for role, name in outputs.items()),
         "head": f'kind = "ssd"\nanchors = {anchors}',
@@ -95,22 +94,27 @@ def test_all_faults_come_at_once_each_with_its_place(folder, shipped):
     faults = "\n".join(line.partition(".toml: ")[2] for line in lines)
     assert "[head] anchors: expected rows (cy, cx, h, w)" in faults
     assert "[model] labels: gone.txt cannot be read: No such file" in faults
-    assert "[input] size_wh.1: input should be greater than 0, found 0" in faults
+    assert (
+        "[input] size_wh: expected a list of 2, each a whole number greater than 0, found [300, 0]"
+        in faults
+    )
     assert "[input] unknown key 'colour'; did you mean 'color'?" in faults
     assert "[input] resize is needed and missing" in faults
-    assert "unknown [extra]; there are model, input, outputs, head" in faults
+    assert "unknown [extra]; known are model, input, outputs, head" in faults
 
 
 @pytest.mark.parametrize(
     ("head", "fault"),
     [
-        pytest.param('kind = "pose"', "[head]: expected a head of kind ssd, yolo,", id="kind"),
-        pytest.param("", "[head]: unable to extract tag", id="no kind"),
+        pytest.param('kind = "pose"', "[head] kind: expected one of ssd, yolo,", id="kind"),
+        pytest.param("", "[head] kind is needed and missing", id="no kind"),
         pytest.param(
             'kind = "ssd"\nbackgrounds = 1', "[head] unknown key 'backgrounds'; did you", id="key"
         ),
         pytest.param(
-            'kind = "ssd"\nactivation = "relu"', "[head] activation: input should be", id="value"
+            'kind = "ssd"\nactivation = "relu"',
+            "[head] activation: expected 'sigmoid' or",
+            id="value",
         ),
         pytest.param('kind = "ssd"\nanchors = "gone.npy"', "No such file", id="no anchors"),
         pytest.param('kind = "ssd"\nanchors = "labels.txt"', "as numpy.save writes", id="no npy"),
@@ -142,6 +146,27 @@ def test_edge_run_and_inspect_take_a_description(folder, shipped, capsys):
     config.write_text("[model]\ndescription = 'bare.toml'\n")
     assert cli.main(["check", str(config)]) == 2
     assert "[model]: description needs a model" in capsys.readouterr().err
+
+
+def test_edge_bench_takes_one_description_a_model(folder, shipped, capsys):
+    (folder / "bare.toml").write_text(written(shipped))
+    bare, named = str(folder / "bare.tflite"), ["--description", str(folder / "bare.toml")]
+    both = [str(default_model_path()), bare, "--description", "-", *named]
+    out = folder / "bench.json"
+
+    assert (
+        cli.main(["bench", *both, "--duration", "0.1s", "--starts", "1", "--json", str(out)]) == 0
+    )
+
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["setting"]["model"] for row in rows] == [shipped.description.name, "bare"]
+    assert all(row["start"] for row in rows)
+    capsys.readouterr()
+    assert cli.main(["bench", bare, bare, *named]) == 2
+    assert "once for each of 2 models, found it 1 times; write" in capsys.readouterr().err
+    assert cli.main(["bench", *named]) == 2
+    assert cli.main(["bench", "compare", "a", "b", *named]) == 2
+    assert "takes no --description" in capsys.readouterr().err
 
 
 def test_the_documented_file_can_be_read(folder, root):

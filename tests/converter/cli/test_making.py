@@ -10,7 +10,7 @@ from reference import bright_net
 
 from converter import export
 from converter.cli.command import main
-from converter.cli.recipes import add_quantization, recipe_of
+from converter.cli.making import add_quantization, recipe_of
 from converter.graph.reading import read
 from converter.quantize.recipe import load_recipe
 from edge.errors import ConfigError

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from edge.capture.pacing import Pacer
+from edge.capture.source import Pacer
 
 pytestmark = pytest.mark.board
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.messages.message import Message
+    from edge.messages.envelope import Message
 
 
 class MemorySink:
@@ -16,6 +16,7 @@ class MemorySink:
         capacity: Most messages kept.
     """
 
+    name = "memory"
     may_wait = False
 
     def __init__(self, capacity: int = 100) -> None:
@@ -30,6 +31,6 @@ class MemorySink:
         """Keep it."""
         self._kept.append(message)
 
-    def close(self, timeout_s: float) -> int:  # noqa: ARG002 - nothing is on its way
+    def close(self, timeout_s: float) -> int:
         """Return 0; what is kept stays."""
         return 0

@@ -1,4 +1,4 @@
-"""Placement of frames in inputs, and the way back for boxes."""
+"""Placement of frames in inputs, the way back for boxes, and the time of each stage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.placement import Placement, Resize
+from edge.frame import Placement, Resize, StageClock
 
 pytestmark = pytest.mark.board
 
@@ -89,3 +89,15 @@ def test_no_boxes_are_no_trouble() -> None:
     boxes = np.zeros((0, 4), np.float32)
     Placement.fit((640, 480), (300, 300), resize="letterbox").boxes_to_source_inplace(boxes)
     assert boxes.shape == (0, 4)
+
+
+def test_a_lap_ascribes_the_time_since_the_last_one(monkeypatch):
+    moments = iter([1_000_000, 3_000_000, 3_500_000, 4_500_000])
+    monkeypatch.setattr("edge.frame.time.monotonic_ns", lambda: next(moments))
+    clock = StageClock()
+    clock.lap("decode")
+    clock.lap("suppress")
+    clock.add("invoke", 250_000)
+    clock.lap("decode")
+
+    assert clock.stage_ms() == {"decode": 3.0, "suppress": 0.5, "invoke": 0.25}

@@ -1,0 +1,121 @@
+"""What the verbs of `edge-convert` write and say, and what lies there of an earlier run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from converter import export
+from converter.cli import making, targets
+from converter.judge.bill import as_text
+from converter.judge.gate import as_json, estimate
+from converter.quantize.islands import remarks
+from edge.errors import ConfigError
+from edge.terminal.command import DONE, FAILED
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from converter.conversion import Conversion
+    from converter.deliver.report.contents import Subject
+    from converter.judge.bill import Bill
+    from converter.judge.gate import Verdict
+    from converter.quantize.recipe import Recipe
+    from edge.model.model_file import ModelFile
+
+
+def say(text: str) -> None:
+    """Print a line beside the results."""
+    print(f"edge-convert: {text}", file=sys.stderr)
+
+
+def check_folder(output: Path) -> None:
+    """Refuse an output that cannot be written before the minutes it takes to make it.
+
+    Raises:
+        ConfigError: Its folder is missing.
+    """
+    if not output.resolve().parent.is_dir():
+        raise ConfigError(f"{output}: its folder is not there; make it, or choose another with -o")
+
+
+def check_report(arguments: argparse.Namespace, model: Path) -> None:
+    """Refuse a place of the report that holds something else.
+
+    Raises:
+        SinkError: It does.
+    """
+    from converter.deliver.report import folder  # noqa: PLC0415 - inspect needs no OpenCV
+
+    if arguments.report:
+        folder.check_folder(folder.folder_of(model))
+
+
+def deliver(arguments: argparse.Namespace, done: Conversion) -> int:
+    """Write a converted model and what is to lie beside it; return the exit status.
+
+    A model that is refused takes another name, and its report likewise: what an earlier run made
+    stays as it is.
+    """
+    from converter.deliver.report.contents import subject_of  # noqa: PLC0415 - as above
+
+    output, is_refused = arguments.output, done.verdict.is_refused
+    path = output.with_name(f"{output.name}.rejected") if is_refused else output
+    export.write(done.quantized, path)
+    print_verdict(arguments, done.bill, done.verdict)
+    say(f"{path}: {done.verdict}")
+    made = targets.deliver_conversion(arguments, done)
+    if arguments.report:
+        lines = tuple(one.text.splitlines()[-1] for one in made)
+        report(subject_of(done, making.budget_of(arguments), files=lines), path)
+    say_leftovers(output, done.quantized, made=[path, *(one.path for one in made if one.path)])
+    return FAILED if is_refused else DONE
+
+
+def say_leftovers(output: Path, file: ModelFile, *, made: list[Path]) -> None:
+    """Name what an earlier run left where this one puts its files, and is not of this model.
+
+    A report or a compiled file of another model is a trap; but it is the user's: nothing is
+    deleted.
+
+    Args:
+        output: What was asked for, such as `o.tflite`.
+        file: What this run made.
+        made: The files that this run wrote.
+    """
+    from converter.deliver.report.folder import folder_of, subject_digest  # noqa: PLC0415
+    from converter.deliver.targets.delivery import SUFFIXES, stem_of  # noqa: PLC0415 - as above
+
+    rejected, stem = output.with_name(f"{output.name}.rejected"), stem_of(output)
+    files = [output, rejected, *(stem.with_name(f"{stem.name}{suffix}") for suffix in SUFFIXES)]
+    left = [path for path in files if path.is_file() and path not in made]
+    digests = {place: subject_digest(place) for place in map(folder_of, (output, rejected))}
+    left += [place for place, of in digests.items() if of not in (None, file.description.digest)]
+    for path in left:
+        say(f"{path}: left as an earlier run made it, of another model than this")
+
+
+def report(subject: Subject, model: Path) -> None:
+    """Make the report beside a model, and say where."""
+    from converter.deliver.report.folder import deliver as deliver_report  # noqa: PLC0415
+
+    say(f"report: {deliver_report(subject, model)}")
+
+
+def say_remarks(output: Path, quantized: ModelFile, recipe: Recipe) -> None:
+    """Say what the recipe is for, and what stays out of its precision."""
+    for clause in remarks(quantized, recipe):
+        say(f"{output}: {clause}")
+
+
+def print_verdict(arguments: argparse.Namespace, bill: Bill, verdict: Verdict) -> None:
+    """Print the bill and what it means, as text or JSON."""
+    if arguments.json:
+        print(json.dumps(as_json(bill, making.budget_of(arguments)), indent=1))
+        return
+    print(as_text(bill))
+    if said := estimate(bill):
+        print(f"estimate    {said}")
+    print(f"verdict     {verdict.value}")
