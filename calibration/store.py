@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from calibration.ranges import Range
 from edge.errors import ModelError, SinkError
 from edge.model.description import InputTransform
-from edge.record import PositiveInt, Record, Unsound, read_json
+from edge.record import Checks, PositiveInt, Record, Unsound, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ class RangesFile(Record, frozen=True, kw_only=True):
         ranges: Tensor name to (min, max).
     """
 
-    checks: ClassVar = {"ranges": _check_ranges}
+    checks: ClassVar[Checks] = {"ranges": _check_ranges}
 
     schema_version: Literal[1] = 1
     model_digest: str

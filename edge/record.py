@@ -7,7 +7,7 @@ compares each value with the type that its field has, and names all that is wron
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable  # noqa: TC003 - msgspec reads the annotation
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from edge.faults import Fault
 
+Checks = dict[str, Callable[[Any], object]]
 RecordT = TypeVar("RecordT", bound="Record")
 
 # Half a surrogate pair can be spelled in JSON, but in no UTF-8, and OpenCV crashes on it.
@@ -41,7 +42,7 @@ class Record(Struct, frozen=True, forbid_unknown_fields=True):
         checks: Of a field, what its type cannot say: raises `ValueError`.
     """
 
-    checks: ClassVar[dict[str, Callable[[Any], object]]] = {}
+    checks: ClassVar[Checks] = {}
 
     def __post_init__(self) -> None:
         for name, check in self.checks.items():

@@ -250,6 +250,12 @@ class Builder:
         batch = np.broadcast_shapes(left[:-2], right[:-2])
         return self.add("BATCH_MATMUL", [first, second], (*batch, left[-2], right[-1]))
 
+    def elu(self, value: str, alpha: float) -> str:
+        """Write relu(x) + alpha (exp(min(x, 0)) - 1): no quantiser has TFLite's own ELU."""
+        below = self.scaled(self.unary("RELU", self.scaled(value, -1)), -1)  # min(x, 0)
+        bent = self.shifted(self.scaled(self.unary("EXP", below), alpha), -alpha)
+        return self.binary("ADD", self.unary("RELU", value), bent)
+
     def softplus(self, value: str) -> str:
         """Write log(1 + exp(x)) as relu(x) - log(sigmoid(|x|)), which no x takes out of range."""
         logarithm = self.unary("LOG", self.unary("LOGISTIC", self.unary("ABS", value)))

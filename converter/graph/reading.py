@@ -72,7 +72,7 @@ def read(flatbuffer: bytes, path: Path, *, is_signed: bool = False) -> Graph:
             their tensors (`StatefulPartitionedCall:1`) change with its version.
 
     Raises:
-        ModelError: It is damaged.
+        ModelError: It is damaged, or stores weights as sparse ones.
     """
     structure.check(flatbuffer, path)
     try:
@@ -80,6 +80,13 @@ def read(flatbuffer: bytes, path: Path, *, is_signed: bool = False) -> Graph:
         main = model.subgraphs[0]
         names = _unique_names(model, main, is_signed=is_signed)
         data = [_data(buffer, flatbuffer) for buffer in model.buffers]
+        pairs = zip(names, main.tensors, strict=True)
+        sparse = [name for name, tensor in pairs if tensor.sparsity is not None]
+        if sparse:
+            raise ModelError(
+                f"{path}: expected dense weights, found {sparse[0]!r} stored as sparse, and "
+                f"{len(sparse) - 1} more; export the model without"
+            )
         tensors = [
             _tensor(tensor, name, data[tensor.buffer])
             for tensor, name in zip(main.tensors, names, strict=True)
@@ -91,6 +98,8 @@ def read(flatbuffer: bytes, path: Path, *, is_signed: bool = False) -> Graph:
             outputs=tuple(names[index] for index in main.outputs),
         )
     except DAMAGED as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(
             f"{path}: expected a whole TensorFlow Lite model, found one that is damaged "
             f"({type(error).__name__}: {error}); copy the file again"
@@ -133,6 +142,7 @@ def _tensor(tensor: Any, name: str, data: NDArray[np.uint8] | None) -> Tensor:  
         open_axes=tuple(
             axis for axis, size in enumerate(_sizes(tensor.shapeSignature)) if size < 0
         ),
+        is_variable=bool(tensor.isVariable),
     )
 
 

@@ -46,6 +46,7 @@ class Tensor:
             file); of a type that NumPy lacks, the bytes. `None` for what is computed.
         quantisation: `None` where numbers are what they are.
         open_axes: Axes whose size the file leaves open.
+        is_variable: Whether it keeps what one invoke writes for the next, as recurrent nets want.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Tensor:
     value: NDArray[Any] | None = None
     quantisation: Quantisation | None = None
     open_axes: tuple[int, ...] = ()
+    is_variable: bool = False
 
     @property
     def numbers(self) -> NDArray[np.float32]:

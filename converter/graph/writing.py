@@ -161,6 +161,7 @@ def _tensor(tensor: Tensor) -> Any:  # noqa: ANN401
     made.shape = np.array(tensor.shape, np.int32)
     made.hasRank = bool(tensor.shape)
     made.buffer = 0
+    made.isVariable = tensor.is_variable
     if tensor.open_axes:
         sizes = [-1 if axis in tensor.open_axes else size for axis, size in enumerate(tensor.shape)]
         made.shapeSignature = np.array(sizes, np.int32)

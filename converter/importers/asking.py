@@ -37,22 +37,24 @@ API_MARKS = {
 }
 
 
-def tell_family(path: Path, form: str) -> str | None:
-    """Return the family that a file is of, or `None` where it can't be told before the import.
+def tell_family(path: Path, form: str) -> tuple[str | None, str]:
+    """Return the family that a file is of, or `None` where it can't be told before the import; why.
 
     Args:
         path: The model.
         form: Its format, a key of `FORMATS`.
     """
     if form == "darknet":
-        return "yolo"
+        return "yolo", "its sections say so"
     if form == "tflite":
         return told_family(path)
     if form == "onnx":
         from converter.importers import onnx  # noqa: PLC0415 - loads onnx
 
         return onnx.told_family(path)
-    return "ssd" if _is_api_detector(path, form) else None
+    if _is_api_detector(path, form):
+        return "ssd", "it is a detector of the Object Detection API"
+    return None, "it does not say what it gives"
 
 
 def ask_family(path: Path, form: str, *, said: str | None) -> str:
@@ -61,7 +63,7 @@ def ask_family(path: Path, form: str, *, said: str | None) -> str:
     Raises:
         ConfigError: Neither does.
     """
-    found = said or tell_family(path, form)
+    found, reason = (said, "") if said else tell_family(path, form)
     if found == "classes":
         raise ConfigError(
             f"{path}: expected a detector or a segmenter, found a classifier, whose int8 file "
@@ -70,7 +72,8 @@ def ask_family(path: Path, form: str, *, said: str | None) -> str:
     if found is None:
         ways = ", ".join(f"--family {name} ({text})" for name, text in FAMILIES.items())
         raise ConfigError(
-            f"{path}: a {FORMATS[form]}, which does not say what it gives, so you must: {ways}"
+            f"{path}: a {FORMATS[form]}, whose family the file does not tell ({reason}), so you "
+            f"must: {ways}"
         )
     return found
 

@@ -46,11 +46,17 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     model, graph, orders = read_graph(path)
     found = find_heads(graph, path, family=family, choice=choice)
     flatbuffer = write(found.graph)
+    inner = [tensor for tensor, _ in found.sources.values() if tensor not in orders]
     fetches = {
         role: onnx_runtime.Fetch(tensor, orders[tensor], channels)
         for role, (tensor, channels) in found.sources.items()
+        if not inner
     }
-    checked = onnx_runtime.checked(flatbuffer, model, fetches, path=path)
+    checked = (
+        f"import not checked, as the file has no value that is {inner[0]}"
+        if inner
+        else onnx_runtime.checked(flatbuffer, model, fetches, path=path)
+    )
     part, own = without_normalisation(found.graph)
     _, height, width, _ = model.input_shape
     return Draft(
@@ -65,14 +71,14 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     )
 
 
-def told_family(path: Path) -> str | None:
-    """Return the family that a file's structure tells, or `None`.
+def told_family(path: Path) -> tuple[str | None, str]:
+    """Return the family that a file's structure tells, or `None`, and why.
 
     Raises:
         ModelError: The file is damaged or foreign.
         DependencyError: The package onnx is not installed.
     """
-    return family_of(read_graph(path)[1])[0]
+    return family_of(read_graph(path)[1])
 
 
 def read_graph(path: Path) -> tuple[OnnxModel, Graph, dict[str, Order]]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2**30
 IMAGE_AXES = 4
+FLOAT_TYPES = (1, 10, 11)  # onnx.TensorProto: FLOAT, FLOAT16, DOUBLE
 MOST_CHANNELS = 4
 DOMAINS = ("", "ai.onnx")
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger")
@@ -34,6 +35,7 @@ class OnnxModel:
         opset: Version of the operations.
         metadata: What the exporter wrote beside the graph.
         original: The file, with a batch of 1.
+        is_float32: The original computes so.
     """
 
     nodes: tuple[OnnxNode, ...]
@@ -44,6 +46,7 @@ class OnnxModel:
     opset: int
     metadata: dict[str, str]
     original: bytes
+    is_float32: bool
 
     @property
     def input_order(self) -> tuple[int, ...]:
@@ -72,6 +75,7 @@ def read(path: Path) -> OnnxModel:
     _refuse_foreign(path, proto, onnx)
     _fix_batch_inplace(path, proto)
     original = proto.SerializeToString()
+    weights = tuple(proto.graph.initializer)
     opset = max(each.version for each in proto.opset_import if each.domain in DOMAINS)
     try:
         nodes, constants, shapes = folded(proto, onnx, opset)
@@ -90,6 +94,7 @@ def read(path: Path) -> OnnxModel:
         outputs=tuple(value.name for value in proto.graph.output),
         opset=opset,
         original=original,
+        is_float32=not any(tensor.data_type in FLOAT_TYPES[1:] for tensor in weights),
         metadata={entry.key: entry.value for entry in proto.metadata_props},
     )
 
@@ -168,6 +173,12 @@ def _fix_batch_inplace(path: Path, proto: Any) -> None:  # noqa: ANN401
         raise ModelError(
             f"{path}: expected an input (1, channels, height, width) of fixed size, found "
             f"({', '.join(map(str, shape))}); export the model with a fixed image size"
+        )
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind not in FLOAT_TYPES:
+        raise ModelError(
+            f"{path}: expected an input of floats, found type {kind} of ONNX (2 is uint8); export "
+            "the model without the cast at its input"
         )
     # Weights listed as inputs may be replaced by the caller: no shape could hang on them.
     del proto.graph.input[:]

@@ -71,15 +71,9 @@ def _prelu(values: Values, node: OnnxNode) -> None:
 
 
 def _elu(values: Values, node: OnnxNode) -> None:
-    """Write elu(x) + (alpha - 1) min(elu(x), 0), as TFLite's has an alpha of 1."""
-    made, builder = values.get(node.inputs[0]), values.builder
+    made = values.get(node.inputs[0])
     alpha = float(node.attrs.get("alpha", 1.0))
-    found = builder.unary("ELU", made.name)
-    if alpha != 1:
-        zero = builder.constant(np.array(0, np.float32))
-        below = builder.scaled(builder.binary("MINIMUM", found, zero), alpha - 1)
-        found = builder.binary("ADD", found, below)
-    values.keep(node, found, made.order)
+    values.keep(node, values.builder.elu(made.name, alpha), made.order)
 
 
 def _softplus(values: Values, node: OnnxNode) -> None:

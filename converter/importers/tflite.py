@@ -37,13 +37,13 @@ def import_tflite(path: Path, *, family: str | None, choice: Choice) -> Draft:
     return draft
 
 
-def told_family(path: Path) -> str | None:
-    """Return the family that a file's structure tells, or `None`.
+def told_family(path: Path) -> tuple[str | None, str]:
+    """Return the family that a file's structure tells, or `None`, and why.
 
     Raises:
         ModelError: It is damaged, or no float model.
     """
-    return family_of(read_foreign(path, shapes_of=lambda data: shapes_of(data, path)))[0]
+    return family_of(read_foreign(path, shapes_of=lambda data: shapes_of(data, path)))
 
 
 def find_draft(

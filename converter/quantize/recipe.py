@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from edge.errors import ConfigError
-from edge.record import Record, read
+from edge.record import Checks, Record, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +50,7 @@ class Selection(Record, frozen=True):
         ops: Numbers in the float model's order, as `edge-convert inspect` lists them.
     """
 
-    checks: ClassVar = {"names": check_patterns}
+    checks: ClassVar[Checks] = {"names": check_patterns}
 
     names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()

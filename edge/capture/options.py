@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from edge.record import Record
+from edge.record import Checks, Record
 
 Pixels = Annotated[int, Meta(gt=0, le=16384)]
 
@@ -44,6 +44,6 @@ class V4l2Options(SourceOptions, frozen=True, kw_only=True, omit_defaults=True):
         format: How frames come over the wire; `None` lets the size decide.
     """
 
-    checks: ClassVar = {"realtime": _check_live}
+    checks: ClassVar[Checks] = {"realtime": _check_live}
 
     format: Literal["mjpg", "yuyv", "nv12", "grey"] | None = None

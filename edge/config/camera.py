@@ -13,7 +13,7 @@ from edge.capture.options import SourceOptions
 from edge.capture.registry import SOURCES, split_uri
 from edge.errors import EdgeError
 from edge.messages.envelope import NAME_PATTERN
-from edge.record import Record, Unsound, read
+from edge.record import Checks, Record, Unsound, read
 
 if TYPE_CHECKING:
     from edge.faults import Fault
@@ -50,7 +50,7 @@ class Camera(Record, frozen=True):
         options: What is asked of the source, in its row's model.
     """
 
-    checks: ClassVar = {"source": _check_uri}
+    checks: ClassVar[Checks] = {"source": _check_uri}
 
     name: Name = "camera"
     source: str = "demo:"

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from msgspec import Meta
 
 from edge.errors import shown
-from edge.record import Record
+from edge.record import Checks, Record
 
 # IANA service names mqtt and secure-mqtt.
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -45,7 +45,7 @@ class Mqtt(Record, frozen=True):
         outbox_mib: Most memory that everything kept takes, MiB.
     """
 
-    checks: ClassVar = {"url": _check_url}
+    checks: ClassVar[Checks] = {"url": _check_url}
 
     url: str
     password_file: Path | None = None

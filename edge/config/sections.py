@@ -12,7 +12,7 @@ from msgspec import Meta, field
 from edge.config.camera import KEYS, Camera, Name
 from edge.config.mqtt import Mqtt
 from edge.model import delegates
-from edge.record import Ratio, Record
+from edge.record import Checks, Ratio, Record
 
 
 def host_name() -> str:
@@ -39,7 +39,7 @@ class Model(Record, frozen=True):
         max_detections: Most detections of one frame; `None` takes 100.
     """
 
-    checks: ClassVar = {"delegate": delegates.parse}
+    checks: ClassVar[Checks] = {"delegate": delegates.parse}
 
     file: Path | None = None
     description: Path | None = None
@@ -90,7 +90,7 @@ def _check_cameras(cameras: tuple[Camera, ...]) -> None:
 class Config(Record, frozen=True):
     """Everything `edge run` needs to know; `cameras` are `[camera]`, or each `[[camera]]`."""
 
-    checks: ClassVar = {"cameras": _check_cameras}
+    checks: ClassVar[Checks] = {"cameras": _check_cameras}
 
     device: Device = field(default_factory=Device)
     cameras: Annotated[tuple[Camera, ...], Meta(min_length=1)] = field(

@@ -104,7 +104,7 @@ def test_every_tracked_file_of_the_packages_is_inside_and_nothing_else(members):
         pytest.param("edge/model/default/*.tflite", id="default model"),
         pytest.param("edge/capture/scenes/*.jpg", id="scenes"),
         pytest.param("boards/profiles/*.toml", id="board profiles"),
-        pytest.param("converter/recipes/*.json", id="recipes"),
+        pytest.param("converter/quantize/recipes/*.json", id="recipes"),
         pytest.param("edge/py.typed", id="type marker"),
     ],
 )

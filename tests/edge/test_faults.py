@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from edge.record import PositiveFloat, Ratio, Record, Text, Unsound, read, read_json
+from edge.record import Checks, PositiveFloat, Ratio, Record, Text, Unsound, read, read_json
 
 pytestmark = pytest.mark.board
 
@@ -25,7 +25,7 @@ class Leg(Record, frozen=True):
 
 
 class Table(Record, frozen=True):
-    checks: ClassVar = {"seats": _check_even}
+    checks: ClassVar[Checks] = {"seats": _check_even}
 
     seats: int = 4
     tilt: Ratio | None = None

@@ -16,7 +16,7 @@ from converter.importers.heads.maps import (
 from converter.importers.heads.raw import NHWC, Found, raw_heads
 from converter.importers.heads.ssd import find_ssd
 from converter.importers.heads.tail import tail_of
-from converter.importers.heads.yolo import find_yolo
+from converter.importers.heads.yolo import MIN_BINS, find_yolo
 from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -117,11 +117,17 @@ def _of_single_convolutions(shapes: list[tuple[int, ...]]) -> tuple[str, str] | 
     return None
 
 
-def _of_pairs(graph: Graph, raws: tuple[str, ...]) -> tuple[str, str]:
+def _of_pairs(graph: Graph, raws: tuple[str, ...]) -> tuple[str, str] | None:
     """Tell one box a cell from several by the rows in which the decode ends."""
     ends = tail_of(graph, raws).ends
     sizes = {graph.shape(name)[1:3] for name in raws}
     cells = sum(height * width for height, width in sizes)
-    if not ends or any(cells in graph.shape(name) for name in ends):
+    if any(cells in graph.shape(name) for name in ends):
         return "yolo", "each cell has one box, as YOLOv6 and v8 to v11 have"
-    return "ssd", "each cell has several boxes, each with a row of scores"
+    if ends:
+        return "ssd", "each cell has several boxes, each with a row of scores"
+    channels = [graph.shape(name)[3] for name in raws]
+    boxes = {count for count in channels if channels.count(count) >= len(sizes)}
+    if boxes & {BOX_SIDES, *range(BOX_SIDES * MIN_BINS, 1 + max(channels), BOX_SIDES)}:
+        return "yolo", "each grid has one box a cell and its scores, not decoded"
+    return None

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     Anchors = tuple[tuple[tuple[float, float], ...], ...]
 
 COMBINED, SPLIT, DECOUPLED = 1, 2, 3  # convolutions a grid
+# Of a side, in heads of distributions; fewer boxes of 4 numbers are the anchors of an SSD.
+MIN_BINS = 8
 MAX_FILE_BYTES = 16 * 2**20
 
 
@@ -150,7 +152,13 @@ def _undecoded(graph: Graph, grids: Grids, *, path: Path, choice: Choice) -> tup
                 "numbers and the classes each; check --anchors"
             )
         return fields, Decode("anchors", anchors_px=groups)
-    fields = next(_readings(graph, grids, []))
+    fields = next(iter(_readings(graph, grids, [])), None)
+    if fields is None or 1 < fields.bins < MIN_BINS:
+        shapes = ", ".join(str(graph.shape(name)) for names in grids.values() for name in names)
+        raise ModelError(
+            f"{path}: expected boxes of 4 channels, or of 4 times at least {MIN_BINS} bins, beside "
+            f"the scores of each grid, found {shapes}; export the model with its decode"
+        )
     kind = "distribution" if fields.bins > 1 else "distances"
     return fields, Decode("center_exp" if "objectness" in fields.parts[0] else kind)  # type: ignore[arg-type]
 

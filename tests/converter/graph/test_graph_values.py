@@ -225,3 +225,22 @@ def test_ends_bear_the_names_of_the_signature_where_they_are_asked_for(flatbuffe
 
     assert read(found, PATH, is_signed=True).outputs == ("scores",)
     assert read(found, PATH).outputs != ("scores",)
+
+
+def test_a_tensor_that_keeps_its_values_stays_one(flatbuffer):
+    def keep(model):
+        model.subgraphs[0].tensors[0].isVariable = True
+
+    graph = read(rewritten(flatbuffer, keep), PATH)
+
+    assert [tensor.is_variable for tensor in read(write(graph), PATH).tensors.values()].count(
+        1
+    ) == 1
+
+
+def test_sparse_weights_are_named(flatbuffer):
+    def thin(model):
+        model.subgraphs[0].tensors[1].sparsity = schema.SparsityParametersT()
+
+    with pytest.raises(ModelError, match=r"stored as sparse.*export the model without"):
+        read(rewritten(flatbuffer, thin), PATH)

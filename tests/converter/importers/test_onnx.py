@@ -98,6 +98,29 @@ def test_without_onnxruntime_the_manifest_says_so(monkeypatch, tmp_path):
     assert "import not checked, as onnxruntime is not installed" in changes
 
 
+def test_half_precision_is_read_as_float32_and_not_called_checked(tmp_path):
+    proto = onnx_models.unet()
+    proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    for tensor in proto.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and list(tensor.dims) != [4]:  # scales
+            half = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(half, tensor.name))
+    image = np.random.default_rng(5).random((1, 3, 64, 64), np.float32)
+    original = onnx_models.unet()
+
+    draft = imported(proto, tmp_path, family="unet")
+    (found,) = imported_heads(draft, image).values()
+    (expected,) = onnx_models.run_values(original, [original.graph.node[-1].input[0]], image)
+
+    assert "import not checked, as the original does not compute in float32" in draft.changes
+    assert np.abs(found - expected).max() <= 0.01 * np.ptp(expected)
+
+
+def of_bytes(proto):
+    proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    return proto
+
+
 def test_a_distribution_head_knows_its_bins_strides_and_labels(drafts):
     draft = drafts("yolov8")
 
@@ -138,7 +161,7 @@ def test_a_segmenter_is_cut_before_its_last_activation(classes, last, activation
 def test_the_structure_tells_the_family(name, tmp_path):
     make, family = MODELS[name]
 
-    assert told_family(saved(make(), tmp_path)) == family
+    assert told_family(saved(make(), tmp_path))[0] == family
 
 
 def test_an_unknown_operation_behind_the_heads_does_no_harm(tmp_path):
@@ -203,8 +226,9 @@ def with_unknown_op(proto):
         (quantized, "expected a float model, found QLinearConv"),
         (with_free_size, r"found \(1, 3, height, 64\)"),
         (with_unknown_op, "found Erf"),
+        (of_bytes, "an input of floats, found type 2"),
     ],
-    ids=["external weights", "custom op", "quantised", "free size", "unknown op"],
+    ids=["external weights", "custom op", "quantised", "free size", "unknown op", "bytes"],
 )
 def test_what_cannot_be_imported_is_named(change, sentence, tmp_path):
     with pytest.raises(ModelError, match=sentence):

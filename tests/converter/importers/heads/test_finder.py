@@ -88,7 +88,15 @@ def anchored_ssd():
     )
 
 
+def raw_pairs(boxes, scores=80):
+    net = Net()
+    return net.graph(*(net.conv(side, count) for side in (8, 4) for count in (boxes, scores)))
+
+
 FAMILIES = {
+    "raw distributions": (raw_pairs(64), "yolo"),
+    "raw distances": (raw_pairs(4), "yolo"),
+    "raw boxes of three anchors": (raw_pairs(12, 15), None),
     "classifier": (classifier("SOFTMAX"), "classes"),
     "map": (segmenter("SOFTMAX"), "unet"),
     "map of ids": (segmenter("SOFTMAX", "ARG_MAX"), "unet"),
@@ -168,6 +176,18 @@ def test_outputs_of_one_tensor_are_one():
         64,
         4,
     )
+
+
+@pytest.mark.parametrize(("boxes", "scores"), [(12, 15), (7, 9)])
+def test_raw_boxes_that_may_be_an_ssds_are_no_yolos(boxes, scores):
+    with pytest.raises(ModelError, match=r"found \(1, 8, 8, "):
+        find(raw_pairs(boxes, scores), PATH, family="yolo", choice=Choice())
+
+
+def test_raw_distances_and_distributions_are_told_by_their_channels():
+    heads = [find(raw_pairs(n), PATH, family=None, choice=Choice()).head for n in (4, 64)]
+
+    assert [(head.boxes, head.bins) for head in heads] == [("distances", 1), ("distribution", 16)]
 
 
 def test_a_net_with_further_convolutions_beside_its_grids_is_no_detector():
