@@ -139,9 +139,9 @@ def _is_api_detector(path: Path, form: str) -> bool:
 
 
 def _onnx_metadata(path: Path) -> dict[str, str]:
-    from converter.importers import onnx_file  # noqa: PLC0415 - loads onnx
+    from converter.importers import onnx  # noqa: PLC0415 - loads onnx
 
-    return onnx_file.read(path).metadata
+    return onnx.read_graph(path)[0].metadata
 
 
 def _darknet_classes(path: Path) -> int:

@@ -12,8 +12,7 @@ import pytest
 from reference import onnx_models
 
 from converter.choice import Choice
-from converter.importers.onnx import import_onnx, read_graph, told_family
-from converter.importers.onnx_ops import refuse_unread
+from converter.importers.onnx import import_onnx, read_graph, refuse_unread, told_family
 from edge.errors import EdgeError, ModelError
 from edge.model.backends.litert import open_interpreter
 
@@ -82,9 +81,9 @@ def test_the_heads_are_those_of_the_original(drafts):
 
 
 def test_a_model_that_is_read_wrongly_is_refused(monkeypatch, tmp_path):
-    from converter.importers import onnx_pointwise  # noqa: PLC0415
+    from converter.importers import onnx_arithmetic  # noqa: PLC0415
 
-    monkeypatch.setitem(onnx_pointwise.UNARY, "Relu", "ABS")
+    monkeypatch.setitem(onnx_arithmetic.UNARY, "Relu", "ABS")
 
     with pytest.raises(ModelError, match="'classes' off by"):
         imported(onnx_models.unet(), tmp_path, family="unet")
