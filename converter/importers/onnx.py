@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from converter.draft import Draft, check_channels
+from converter.draft import GREY, Draft, check_channels
 from converter.graph.edits import renamed
 from converter.graph.writing import write
 from converter.importers import (
@@ -82,6 +82,7 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
         if inner
         else onnx_runtime.checked(flatbuffer, model, fetches, path=path)
     )
+    _graph_of.cache_clear()  # the weights
     part, own = without_normalisation(found.graph)
     _, height, width, _ = model.input_shape
     return Draft(
@@ -99,6 +100,16 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
 def told_family(path: Path) -> tuple[str | None, str]:
     """Return the family that a file's structure tells, or `None`, and why; as `read_graph`."""
     return family_of(read_graph(path)[1])
+
+
+def unsaid(path: Path, *, family: str) -> tuple[str, ...]:
+    """Return the fields of `InputChoice` that a file is silent on; as `read_graph`."""
+    model, graph, _ = read_graph(path)
+    if family == "yolo" and ultralytics.transform_of(model.metadata, (1, 1)):
+        return ()
+    own = without_normalisation(graph)[1]
+    told = {"color": model.input_shape[3] == GREY, "mean": own is not None and own.mean}
+    return (*(name for name, is_told in told.items() if not is_told), "resize")
 
 
 def read_graph(path: Path) -> tuple[OnnxModel, Graph, dict[str, Order]]:
