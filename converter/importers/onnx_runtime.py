@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converter import import_check
+from converter.graph.writing import write
 from converter.jobs.child import Child, job_folder, run_child
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from converter.importers.heads.raw import Found
     from converter.importers.onnx_file import OnnxModel
 
 MODEL, IMAGES, FOUND = "model.onnx", "images.npy", "found.npz"
@@ -23,33 +25,24 @@ ONNXRUNTIME = Child(program="onnxruntime", time_s=300)
 ERRORS_ONLY = 3
 
 
-class Fetch(NamedTuple):
-    """What a role is of the original: a value, the order of its axes here, channels or all."""
-
-    value: str
-    order: tuple[int, ...]
-    channels: NDArray[np.intp] | None
-
-    def taken(self, found: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the role's numbers `(N, ...)` of those of the value, batch by batch."""
-        laid = np.concatenate([each.transpose(self.order) for each in found])
-        return laid if self.channels is None else laid[..., self.channels]
-
-
 def checked(
-    flatbuffer: bytes, model: OnnxModel, fetches: Mapping[str, Fetch], *, path: Path
+    found: Found, model: OnnxModel, orders: Mapping[str, tuple[int, ...]], *, path: Path
 ) -> str:
     """Return a clause for the manifest: how far from onnxruntime's the heads are, or why not.
 
     Args:
-        flatbuffer: Its outputs are named by their roles.
+        found: The import up to its heads.
         model: The original.
-        fetches: By role.
+        orders: Of the axes of a value as the import has it, by name.
         path: For messages.
 
     Raises:
         ModelError: They are other heads, or onnxruntime refuses the original.
     """
+    names = list(dict.fromkeys(name for name, _ in found.sources.values()))
+    inner = [name for name in names if name not in orders]
+    if inner:
+        return f"import not checked, as the file has no value that is {inner[0]}"
     if importlib.util.find_spec("onnxruntime") is None:
         return (
             "import not checked, as onnxruntime is not installed (pip install 'edge-vision[onnx]')"
@@ -58,10 +51,12 @@ def checked(
         # Half precision alone is off by more than is allowed.
         return "import not checked, as the original does not compute in float32"
     images = import_check.noise(model.input_shape)
-    names = list(dict.fromkeys(fetch.value for fetch in fetches.values()))
-    found, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
-    expected = {role: fetch.taken(found[fetch.value]) for role, fetch in fetches.items()}
-    ratio = import_check.error_ratio(flatbuffer, images, expected, path=path)
+    values, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
+    expected = {}
+    for role, (name, channels) in found.sources.items():
+        laid = np.concatenate([each.transpose(orders[name]) for each in values[name]])
+        expected[role] = laid if channels is None else laid[..., channels]
+    ratio = import_check.error_ratio(write(found.graph), images, expected, path=path)
     return import_check.in_words(ratio, f"onnxruntime {version}")
 
 

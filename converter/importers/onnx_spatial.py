@@ -57,36 +57,32 @@ def _conv(call: Call) -> Made:
             f"expected {call.node} to have filters for {channels} channels in {groups} groups, "
             f"found {filters.shape}"
         )
-    window = _window(call, filters.shape[2:], image=image)
+    window, bias = _window(call, filters.shape[2:], image=image), call.constant(2)
     return call.channels_last(
-        convolution(
-            call.builder, image, filters, bias=call.constant(2), window=window, groups=groups
-        )
+        convolution(call.builder, image, filters, bias=bias, window=window, groups=groups)
     )
 
 
 def _conv_transpose(call: Call) -> Made:
     image, filters, groups = call.image, call.required(1), call.attr("group", 1)
-    channels = call.builder.shape(image)[3]
+    size_hw, channels = call.builder.shape(image)[1:3], call.builder.shape(image)[3]
     # The filters' axes are Cin, Cout / groups, rows, columns.
     if filters.ndim != len(IMAGE) or len(filters) != channels or channels % groups:
         raise ModelError(
             f"expected {call.node} to have filters for {channels} channels, found {filters.shape}"
         )
-    out_hw = call.out_shape[2], call.out_shape[3]
-    window = _transposed_window(
-        call, filters.shape[2:], size_hw=call.builder.shape(image)[1:3], out_hw=out_hw
+    _, _, rows, columns = call.out_shape
+    window = Window(filters.shape[2:], _pair(call, "strides"), _pair(call, "dilations"))
+    top, left = _cut_before(call, window, size_hw, out_hw=(rows, columns))
+    made = transposed_convolution(
+        call.builder,
+        image,
+        _ungrouped(filters, groups),
+        bias=call.constant(2),
+        window=replace(window, pads=((top, 0), (left, 0))),
+        size_hw=(rows, columns),
     )
-    return call.channels_last(
-        transposed_convolution(
-            call.builder,
-            image,
-            _ungrouped(filters, groups),
-            bias=call.constant(2),
-            window=window,
-            size_hw=out_hw,
-        )
-    )
+    return call.channels_last(made)
 
 
 def _ungrouped(filters: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
@@ -101,26 +97,22 @@ def _ungrouped(filters: NDArray[np.float32], groups: int) -> NDArray[np.float32]
     return whole
 
 
-def _transposed_window(
-    call: Call, kernel: Sequence[int], *, size_hw: Sequence[int], out_hw: Sequence[int]
-) -> Window:
-    """Return how a transposed convolution's filters slide; its pads are what is cut off."""
-    window = Window((kernel[0], kernel[1]), _pair(call, "strides"), _pair(call, "dilations"))
+def _cut_before(
+    call: Call, window: Window, size_hw: Sequence[int], *, out_hw: Sequence[int]
+) -> Sequence[int]:
+    """Return how many rows and columns are cut off before a transposed convolution's result."""
     auto = call.attr("auto_pad", b"NOTSET")
-    if call.attr("output_shape") is None and auto in (b"NOTSET", b"VALID"):
-        return replace(window, pads=_pads(call))
-    sides = zip(
-        size_hw, window.strides, window.reach, _pair(call, "output_padding", (0, 0)), out_hw,
-        strict=True,
-    )  # fmt: skip
+    if auto == b"NOTSET" and not call.attr("output_shape"):
+        return [before for before, _ in _pads(call)]
+    extra = _pair(call, "output_padding", (0, 0))
     totals = [
-        max((size - 1) * stride + reach + extra - out, 0)
-        for size, stride, reach, extra, out in sides
+        max((size - 1) * stride + reach + more - out, 0)
+        for size, stride, reach, more, out in zip(
+            size_hw, window.strides, window.reach, extra, out_hw, strict=True
+        )
     ]
     # Source: the specification of ConvTranspose: all but SAME_UPPER cut the larger half first.
-    before = [cut // 2 if auto == b"SAME_UPPER" else cut - cut // 2 for cut in totals]
-    rows, columns = ((first, cut - first) for first, cut in zip(before, totals, strict=True))
-    return replace(window, pads=(rows, columns))
+    return [cut // 2 if auto == b"SAME_UPPER" else cut - cut // 2 for cut in totals]
 
 
 def _max_pool(call: Call) -> Made:
@@ -195,13 +187,7 @@ def _resize(call: Call) -> Made:
 def _coordinates(call: Call, size: int, out: int, *, scale: float, old: bool) -> Coordinates:
     """Return where in the image each output row lies, 0 the centre of the first row.
 
-    Args:
-        call: Says by which rule.
-        size: Rows before.
-        out: Rows after.
-        scale: How many times more the file says that they become.
-        old: It is of an opset that knows no rule but one.
-
+    The file says that `size` rows become `scale` times as many, and `old` opsets know one rule.
     Source: the specification of Resize, `coordinate_transformation_mode`.
     """
     where = call.attr("coordinate_transformation_mode", b"asymmetric" if old else b"half_pixel")

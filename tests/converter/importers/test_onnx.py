@@ -283,7 +283,7 @@ def test_damaged_files_give_a_graph_or_one_sentence(make, tmp_path):
     for number in range(FUZZED):
         path.write_bytes(damaged(data, number))
         try:
-            refuse_unread(read_graph(path)[1])
+            refuse_unread(read_graph(path)[1], path)
         except EdgeError as error:
             refused.append(str(error))
     assert len(refused) > FUZZED / 2

@@ -35,7 +35,7 @@ def both(proto):
     """Return what the import and onnxruntime give for every output, and the import's ops."""
     model = onnx_file.read(proto.SerializeToString(), SOMEWHERE)
     graph, orders = translate(model)
-    refuse_unread(graph)
+    refuse_unread(graph, SOMEWHERE)
     runtime = open_interpreter(write(graph), SOMEWHERE, threads=1)
     image = np.random.default_rng(5).normal(size=model.shape).astype(np.float32)
     entry = runtime.get_input_details()[0]["index"]
@@ -114,7 +114,7 @@ def test_what_is_not_read_is_named_with_the_way_out(case, words):
     model = onnx_file.read(written(case).SerializeToString(), SOMEWHERE)
 
     with pytest.raises(ModelError, match=rf"{words}.*onnx2tf -i MODEL\.onnx"):
-        refuse_unread(translate(model)[0])
+        refuse_unread(translate(model)[0], SOMEWHERE)
 
 
 def test_a_small_file_that_asks_for_gigabytes_is_not_computed():
@@ -124,4 +124,4 @@ def test_a_small_file_that_asks_for_gigabytes_is_not_computed():
     model = onnx_file.read(written(case).SerializeToString(), SOMEWHERE)
 
     with pytest.raises(ModelError, match="found ConstantOfShape"):
-        refuse_unread(translate(model)[0])
+        refuse_unread(translate(model)[0], SOMEWHERE)
