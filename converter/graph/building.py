@@ -68,7 +68,7 @@ class Builder:
         return self.constant(np.array(value, np.float32))
 
     # The options are the schema's own and as many as a kind has.
-    def add(
+    def add(  # noqa: PLR0913
         self,
         kind: str,
         inputs: Sequence[str],
@@ -76,34 +76,18 @@ class Builder:
         *,
         version: int = 1,
         dtype: str | None = None,
+        custom: bytes | None = None,
         **options: Any,  # noqa: ANN401
     ) -> str:
         """Add an op with one output of this shape, of the first input's type if none is named."""
-        return self.add_many(kind, inputs, [shape], version=version, dtype=dtype, **options)[0]
-
-    # Likewise.
-    def add_many(  # noqa: PLR0913
-        self,
-        kind: str,
-        inputs: Sequence[str],
-        shapes: Sequence[Shape],
-        *,
-        version: int = 1,
-        dtype: str | None = None,
-        custom: bytes | None = None,
-        **options: Any,  # noqa: ANN401
-    ) -> list[str]:
-        """Add an op with an output of each of these shapes."""
-        number = len(self._tensors)
-        dtype = dtype or self._tensors[inputs[0]].dtype
-        names = [f"{kind.lower()}_{number + place}" for place in range(len(shapes))]
-        for name, shape in zip(names, shapes, strict=True):
-            self._tensors[name] = Tensor(name, tuple(map(int, shape)), dtype)
+        name = f"{kind.lower()}_{len(self._tensors)}"
+        dtype = dtype or self.dtype(inputs[0])
+        self._tensors[name] = Tensor(name, tuple(map(int, shape)), dtype)
         axes = max((len(self.shape(value)) for value in inputs if value), default=0)
         by_rank = RANK_VERSIONS.get(kind, {})
         version = max([version, *(least for rank, least in by_rank.items() if rank <= axes)])
-        self._ops.append(Op(kind, tuple(inputs), tuple(names), options, version, custom))
-        return names
+        self._ops.append(Op(kind, tuple(inputs), (name,), options, version, custom))
+        return name
 
     def unary(self, kind: str, value: str, **options: Any) -> str:  # noqa: ANN401
         """Add an op on each number by itself."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converter.graph.edits import tidied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from converter.graph.values import Graph, Op, Tensor
@@ -104,22 +102,16 @@ def _is_own(graph: Graph, name: str) -> bool:
 
 def _with_row(op: Op, before: Op, row: NDArray[np.float32], *, tensors: dict[str, Tensor]) -> Op:
     weights_at, bias_at, axis = WEIGHTED[before.kind]
-    if op.kind == "MUL":
-        along = [
-            -1 if place == axis else 1 for place in range(len(tensors[before.inputs[1]].shape))
-        ]
-        _change(tensors, before.inputs[weights_at], lambda weights: weights * row.reshape(along))
-        _change(tensors, before.inputs[bias_at], lambda bias: bias * row)
-    else:
-        _change(tensors, before.inputs[bias_at], lambda bias: bias + row)
+    for place, along in ((weights_at, axis), (bias_at, 0)):
+        tensor = tensors[before.inputs[place]]
+        assert tensor.value is not None  # noqa: S101 - a constant of its own
+        sides = [-1 if each == along else 1 for each in range(len(tensor.shape))]
+        value = tensor.value
+        if op.kind == "MUL":
+            value = value * row.reshape(sides)
+        elif place == bias_at:
+            value = value + row
+        made = np.ascontiguousarray(value, np.float32)
+        tensors[tensor.name] = replace(tensor, value=made)
     options = {**before.options, "fusedActivationFunction": op.activation}
     return replace(before, outputs=op.outputs, options=options)
-
-
-def _change(
-    tensors: dict[str, Tensor], name: str, change: Callable[[NDArray[Any]], NDArray[Any]]
-) -> None:
-    tensor = tensors[name]
-    assert tensor.value is not None  # noqa: S101 - the builder made it a constant
-    value = np.ascontiguousarray(change(tensor.value), np.float32)
-    tensors[name] = replace(tensor, value=value)
