@@ -118,8 +118,8 @@ def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> list[
         return []
     from converter.deliver.targets.delivery import Sources, deliver, stem_of  # noqa: PLC0415 - as above
 
-    sets = done.images.sets
-    sources = Sources(done.reference, done.quantized, sets.calibrate, sets.judge.paths)
+    images = done.sets.calibrate if done.sets else None
+    sources = Sources(done.reference, done.quantized, images, done.judgement.images)
     stem = stem_of(arguments.output)
     made = _print(deliver(sources, targets, stem=stem), as_json=arguments.json)
     return [one for one in made if one.path]
