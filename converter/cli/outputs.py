@@ -86,7 +86,11 @@ def say_leftovers(output: Path, file: ModelFile, *, made: list[Path]) -> None:
     from converter.deliver.targets.delivery import SUFFIXES, stem_of  # noqa: PLC0415 - as above
 
     rejected, stem = output.with_name(f"{output.name}.rejected"), stem_of(output)
-    files = [output, rejected, *(stem.with_name(f"{stem.name}{suffix}") for suffix in SUFFIXES)]
+    files = [
+        output,
+        rejected,
+        *(stem.with_name(f"{stem.name}{suffix}") for suffix in SUFFIXES.values()),
+    ]
     left = [path for path in files if path.is_file() and path not in made]
     digests = {place: subject_digest(place) for place in map(folder_of, (output, rejected))}
     left += [place for place, of in digests.items() if of not in (None, file.description.digest)]
