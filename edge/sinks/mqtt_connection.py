@@ -104,10 +104,10 @@ class Connection:
             client.username_pw_set(self._settings.username, self._password)
         if self._tls:
             client.tls_set_context(self._tls)
-        client.on_connect = self._accept
-        client.on_publish = self._acknowledge
-        client.on_subscribe = self._note_subscription
-        client.on_message = self._hand_over
+        client.on_connect = lambda _client, _data, _flags, reason, *_: self._accept(reason)
+        client.on_publish = lambda _client, _data, message_id, *_: self._acknowledge(message_id)
+        client.on_subscribe = lambda _client, _data, *reply: self._note_subscription(*reply[:2])
+        client.on_message = lambda _client, _data, message: self._hand_over(message)
 
     @property
     def is_accepted(self) -> bool:
@@ -251,26 +251,20 @@ class Connection:
         if entry is not None:
             self._outbox.settle(entry)
 
-    # paho calls these with itself and its user's data first.
-
-    def _accept(
-        self, _client: object, _data: object, _flags: object, reason: ReasonCode, *_: object
-    ) -> None:
+    def _accept(self, reason: ReasonCode) -> None:
         self._reply = reason
 
-    def _acknowledge(self, _client: object, _data: object, message_id: int, *_: object) -> None:
+    def _acknowledge(self, message_id: int) -> None:
         self.has_acknowledged = True
         self._settle(message_id)
 
-    def _note_subscription(
-        self, _client: object, _data: object, message_id: int, reasons: list[ReasonCode], *_: object
-    ) -> None:
+    def _note_subscription(self, message_id: int, reasons: list[ReasonCode]) -> None:
         if any(reason.is_failure for reason in reasons):
             topic, who = self._subscribed.get(message_id), self._settings.username or "everybody"
             text = f"does not let us read {topic}; let {who} read it in its access list"
             self._faults.tell(f"unreadable {topic}", text)
 
-    def _hand_over(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+    def _hand_over(self, message: paho.MQTTMessage) -> None:
         for topic, handler in tuple(self.handlers):
             if paho.topic_matches_sub(topic, message.topic):
                 try:

@@ -13,7 +13,7 @@ from waiting import eventually
 from edge.capture.latest import THREAD_NAME, CaptureThread
 from edge.capture.options import SourceOptions
 from edge.capture.picture import Picture
-from edge.capture.synthetic import DemoSource
+from edge.capture.synthetic import Scenes, open_demo
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -96,15 +96,15 @@ def test_a_borrowed_image_never_changes_until_the_next_take():
 
 def test_the_built_in_source_is_captured_without_a_torn_frame():
     options = SourceOptions(size_wh=(160, 90), rate_hz=500.0)
-    reference = np.empty((90, 160, 3), np.uint8)
+    reference, scenes = np.empty((90, 160, 3), np.uint8), Scenes()
     with (
-        DemoSource("", options) as source,
+        open_demo("", options) as source,
         CaptureThread(source, buffers(), camera="door") as capture,
     ):
         for _ in range(40):
             taken = take(capture, LONG_S)
             time.sleep(0.003)
-            source.render(taken.sequence, out=reference)
+            scenes.render(taken.sequence, out=reference)
             assert (taken.buffer.image == reference).all()
 
 
@@ -112,7 +112,7 @@ def test_a_frame_says_when_it_came_and_how_long_the_source_took():
     before_ns, before_utc_ns = time.monotonic_ns(), time.time_ns()
     options = SourceOptions(size_wh=(32, 18), rate_hz=50.0)
     with (
-        DemoSource("", options) as source,
+        open_demo("", options) as source,
         CaptureThread(source, buffers(), camera="door") as capture,
     ):
         first, second = take(capture, LONG_S), take(capture, LONG_S)
@@ -190,7 +190,7 @@ def test_stopping_frees_a_writer_that_waits_for_the_slot():
 
 def test_stopping_a_slow_camera_does_not_wait_for_its_next_frame():
     options = SourceOptions(size_wh=(32, 18), rate_hz=0.01)
-    with DemoSource("", options) as source:
+    with open_demo("", options) as source:
         began_s = time.monotonic()
         with CaptureThread(source, buffers(), camera="door") as capture:
             assert take(capture, LONG_S).sequence == 0
