@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
-from edge.config.state import state_folder
+from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
 from edge.messages.envelope import Identity

@@ -83,7 +83,7 @@ class _Video:
         self.capture.close()
 
     def rate_hz(self) -> float:
-        rate_hz = self.capture.get(cv2.CAP_PROP_FPS)
+        rate_hz = self.capture.video.get(cv2.CAP_PROP_FPS)
         if 0 < rate_hz <= MAX_VIDEO_RATE_HZ:
             return rate_hz
         logger.info("%s states no frame rate: %g Hz assumed", self._path, FALLBACK_VIDEO_RATE_HZ)
@@ -91,7 +91,7 @@ class _Video:
 
     def _open(self) -> Capture:
         capture = Capture(str(self._path.resolve()), backend=cv2.CAP_FFMPEG, parameters=DECODER)
-        if not capture.is_open():
+        if not capture.video.isOpened():
             raise SourceError(
                 f"{self._path}: expected a video or an image (JPEG, PNG, BMP), found neither; "
                 f"try ffprobe {self._path}"

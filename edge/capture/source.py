@@ -157,6 +157,9 @@ class Capture:
         backend: One of OpenCV's `CAP_*` backends.
         parameters: `cv2.CAP_PROP_*` to open it with, each followed by its value.
 
+    Attributes:
+        video: Its properties may be used; it may be not open.
+
     Raises:
         SourceError: OpenCV cannot take the name, and would end the process over it.
     """
@@ -171,23 +174,13 @@ class Capture:
         silence_opencv()
         self._name = name
         self._reading = threading.Lock()
-        self._capture = cv2.VideoCapture(name, backend, parameters)
-
-    def is_open(self) -> bool:
-        """Whether there is something to read from."""
-        return self._capture.isOpened()
-
-    def get(self, prop: int) -> float:
-        """Return one `cv2.CAP_PROP_*`; 0 where it is not known."""
-        return self._capture.get(prop)
-
-    def set(self, prop: int, value: float) -> None:
-        """Ask for one `cv2.CAP_PROP_*`; only `get` tells what was granted."""
-        self._capture.set(prop, value)
+        self.video = cv2.VideoCapture(name, backend, parameters)
 
     def size_wh(self) -> tuple[int, int]:
         """Return width and height of the frames, pixels, as they are said to be."""
-        return int(self.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        width, height = (int(self.video.get(side)) for side in sides)
+        return width, height
 
     def start(self) -> bool:
         """Have a camera send; return whether its first frame came within `V4L_START_S`; V4L2 only.
@@ -195,7 +188,7 @@ class Capture:
         A camera that is gone shows in the `wait` that follows.
         """
         with self._reading, contextlib.suppress(cv2.error):
-            return cv2.VideoCapture.waitAny([self._capture], round(START_POLL_S * 1e9))[0]
+            return cv2.VideoCapture.waitAny([self.video], round(START_POLL_S * 1e9))[0]
         return False
 
     def wait(self, timeout_s: float) -> bool:
@@ -206,7 +199,7 @@ class Capture:
         """
         with self._reading:
             try:
-                return cv2.VideoCapture.waitAny([self._capture], round(timeout_s * 1e9))[0]
+                return cv2.VideoCapture.waitAny([self.video], round(timeout_s * 1e9))[0]
             except cv2.error as error:
                 raise SourceError(
                     f"{self._name}: the camera stopped giving frames; check its cable and dmesg"
@@ -215,14 +208,14 @@ class Capture:
     def read(self, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
         """Return the next image, in `buffer` where its shape fits; `None` when none came."""
         with self._reading:
-            found, image = self._capture.read(buffer)
+            found, image = self.video.read(buffer)
         return cast("NDArray[np.uint8]", image) if found else None
 
     def close(self) -> None:
         """Release it, unless a read hangs in the driver: releasing under that would crash."""
         if self._reading.acquire(timeout=CLOSE_WAIT_S):
             try:
-                self._capture.release()
+                self.video.release()
             finally:
                 self._reading.release()
 
