@@ -178,7 +178,7 @@ def opened(
             for camera in config.cameras
         )
         for capture in captures if picture_px else ():
-            stack.callback(capture.want_picture(picture_px or 0))
+            capture.want_picture(picture_px or 0)
         yield Parts(model, captures, Turns(captures), publisher, cores)
 
 

@@ -75,7 +75,6 @@ class _Invoked:
     frame: Frame[InputBuffer]
     placement: Placement
     invoke_ns: int
-    dropped: int
 
 
 class Pipeline:
@@ -171,7 +170,7 @@ class Pipeline:
         started_ns = time.monotonic_ns()
         self._model.invoke(frame.buffer, out=tensors)
         invoke_ns = time.monotonic_ns() - started_ns
-        self._invoked.put(_Invoked(tensors, frame, placement, invoke_ns, self._frames.dropped))
+        self._invoked.put(_Invoked(tensors, frame, placement, invoke_ns))
 
     def _finish_frames(self) -> None:
         try:
@@ -201,7 +200,7 @@ def _observe(invoked: _Invoked, behaviour: Behaviour) -> Observation:
         result=behaviour.model.decode(invoked.tensors, invoked.placement, clock),
         stage_ms={},
         age_ms=0.0,
-        dropped_frames=invoked.dropped,
+        dropped_frames=frame.dropped,
         picture=frame.picture,
     )
     for stage in behaviour.stages:
@@ -212,13 +211,7 @@ def _observe(invoked: _Invoked, behaviour: Behaviour) -> Observation:
 
 
 class Publisher:
-    """A consumer of observations that tells a sink of each, whose message is made once for all.
-
-    Args:
-        encoder: Of the model's kind of result.
-        sink: Takes the messages.
-        qos: Of results.
-    """
+    """A consumer of observations that tells a sink of each, whose message is made once for all."""
 
     def __init__(self, encoder: Encoder, sink: Fanout | Sink, *, qos: Literal[0, 1] = 1) -> None:
         self._encoder = encoder

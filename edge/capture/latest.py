@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -61,7 +62,6 @@ class CaptureThread(Generic[BufferT]):
         join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
 
     Attributes:
-        dropped: Frames replaced untaken before the one that was taken last.
         ended: A `poll` has found that no frame will come any more.
     """
 
@@ -76,7 +76,6 @@ class CaptureThread(Generic[BufferT]):
     ) -> None:
         self.camera = camera
         self.changed = changed or threading.Condition()
-        self.dropped = 0
         self.ended = False
         self._source = source
         self._join_timeout_s = join_timeout_s
@@ -107,7 +106,6 @@ class CaptureThread(Generic[BufferT]):
         with self.changed:
             frame, self._waiting = self._waiting, None
             if frame is not None:
-                self.dropped = self._replaced
                 self._slot, self._reader = self._reader, self._slot
                 self.changed.notify_all()
             elif self._finished:
@@ -204,7 +202,7 @@ class CaptureThread(Generic[BufferT]):
                 return False
             self._replaced += self._waiting is not None
             self._writer, self._slot = self._slot, self._writer
-            self._waiting = frame
+            self._waiting = replace(frame, dropped=self._replaced)
             self.changed.notify_all()
             return True
 
@@ -226,13 +224,9 @@ class Turns(Generic[BufferT]):
 
     Args:
         captures: One or more, started by the caller; all notify the same `changed`.
-
-    Attributes:
-        dropped: Frames of the same camera that were replaced untaken before the last one taken.
     """
 
     def __init__(self, captures: Sequence[CaptureThread[BufferT]]) -> None:
-        self.dropped = 0
         self._captures = tuple(captures)
         self._changed = captures[0].changed
         self._next = 0
@@ -267,7 +261,6 @@ class Turns(Generic[BufferT]):
             frame = None if capture.ended else self._poll_one(capture)
             if frame is not None:
                 self._next = (self._next + offset + 1) % len(order)
-                self.dropped = capture.dropped
                 return frame
         return None
 

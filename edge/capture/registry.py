@@ -79,13 +79,7 @@ def open_lasting(
     begin_closed: bool = False,
     on_change: Callable[[bool], None] | None = None,
 ) -> Source:
-    """Open a source that outlasts a camera's going away; one that cannot return is opened plainly.
-
-    Args:
-        uri: As `open_source` takes it.
-        options: Likewise.
-        begin_closed: See `Reopening`.
-        on_change: See `Reopening`; never called for a source that is opened plainly.
+    """Open a source, one that may return as `Reopening`; the others never call `on_change`.
 
     Raises:
         SourceError: As `open_source`; with `begin_closed` only for a URI that no source has.

@@ -100,7 +100,7 @@ def test_the_frames_dropped_are_those_of_the_camera_that_was_taken():
         dropped = {}
         for _ in range(20):
             frame = turns.take(5)
-            dropped[frame.camera] = turns.dropped
+            dropped[frame.camera] = frame.dropped
             time.sleep(0.02)
 
     assert dropped["fast"] > 0
