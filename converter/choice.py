@@ -27,13 +27,16 @@ class InputChoice:
         std: Likewise.
         resize: How the frame is made to fit.
         size_wh: Of the input, pixels, for a model that takes any size.
+        swapped: Of a file: its own swap of the channels was taken out, so that the input has the
+            other order than the file's.
     """
 
-    color: Literal["rgb", "bgr"] | None = None
+    color: Literal["rgb", "bgr", "grey"] | None = None
     mean: Triple | None = None
     std: Triple | None = None
     resize: Literal["letterbox", "stretch"] | None = None
     size_wh: tuple[int, int] | None = None
+    swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

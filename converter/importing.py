@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
-from converter.importers.graph_cuts import import_graph
+from converter.importers.keras_config import WEIGHTS
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
 from edge.model.model_file import FLATBUFFER_IDENTIFIER
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 # Of the file that a format is recognised by.
-HEAD_BYTES = 16
+HEAD_BYTES = 64
+# Shorter is no model of any format.
+LEAST_BYTES = 16
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF", b"PK\x03\x04"
 
 
@@ -95,6 +98,7 @@ def recognise(path: Path) -> str:
     if path.is_dir():
         return _folder_format(path)
     head = _head(path)
+    _refuse_lookalike(head, path)
     if head[4:8] == FLATBUFFER_IDENTIFIER:
         return "tflite"
     if head.startswith(HDF5_MAGIC):
@@ -102,6 +106,11 @@ def recognise(path: Path) -> str:
     if head.startswith(ZIP_MAGIC):
         return _zip_format(path)
     known = SUFFIXES.get(path.suffix.lower())
+    if known in MARKED:
+        raise ModelError(
+            f"{path}: expected {MARKED[known]}, as its name says, found {path.stat().st_size} "
+            f"bytes that begin with {head[:8]!r}; copy or export it again"
+        )
     if known:
         return known
     hint = HINTS.get(path.suffix.lower(), f"give one of {', '.join(SUFFIXES)}, or a SavedModel")
@@ -115,13 +124,26 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as source:
             return source.read(HEAD_BYTES)
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file; give the path of a float model") from error
+        near = sorted(item.name for item in path.parent.glob(f"{glob.escape(path.stem)}*"))
+        hint = f"did you mean {near[0]}?" if near else "give the path of a float model"
+        raise ModelError(f"{path}: no such file; {hint}") from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def _refuse_lookalike(head: bytes, path: Path) -> None:
+    """Name what is no model, whatever its suffix."""
+    found = next((text for text, fits in LOOKALIKES.items() if fits(head)), "")
+    if not found and len(head) < LEAST_BYTES and path.suffix.lower() not in TEXTS:
+        found = f"{len(head)} bytes; copy or download it again"
+    if found:
+        raise ModelError(f"{path}: expected a float model, found {found}")
+
+
 def _folder_format(path: Path) -> str:
     if (path / "saved_model.pb").is_file():
+        for part in (path / "saved_model.pb", *(path / "variables").glob("*")):
+            _refuse_lookalike(_head(part) or bytes(LEAST_BYTES), part)
         return "saved_model"
     raise ModelError(
         f"{path}: expected a SavedModel folder, found one without saved_model.pb; "
@@ -144,28 +166,25 @@ def _zip_format(path: Path) -> str:
         )
     if "config.json" in names:
         return "keras"
+    if WEIGHTS in names:
+        raise ModelError(
+            f"{path}: expected a whole Keras model, found weights only, without the layers they "
+            "belong to; save it with model.save, not save_weights"
+        )
     raise ModelError(
-        f"{path}: expected a Keras archive with config.json, found another zip; "
+        f"{path}: expected a Keras archive with config.json, found a zip with "
+        f"{', '.join(names[:3]) or 'nothing in it'}; "
         "give the .keras file that model.save wrote"
     )
 
 
-def _tfjs(path: Path, family: str, choice: Choice) -> Draft:
-    from converter.importers import tfjs  # noqa: PLC0415
+def _tensorflow(form: str) -> Callable[[Path, str, Choice], Draft]:
+    def read(path: Path, family: str, choice: Choice) -> Draft:
+        from converter.importers.tensorflow import import_tensorflow  # noqa: PLC0415
 
-    return import_graph(tfjs.read(path), path, family=family, choice=choice)
+        return import_tensorflow(path, form, family=family, choice=choice)
 
-
-def _frozen(path: Path, family: str, choice: Choice) -> Draft:
-    from converter.importers import frozen_graph  # noqa: PLC0415
-
-    return import_graph(frozen_graph.read(path), path, family=family, choice=choice)
-
-
-def _tensorflow(path: Path, family: str, choice: Choice) -> Draft:
-    from converter.importers.freezing import freeze  # noqa: PLC0415
-
-    return import_graph(freeze(path), path, family=family, choice=choice)
+    return read
 
 
 def _tflite(path: Path, family: str, choice: Choice) -> Draft:
@@ -188,15 +207,30 @@ def _onnx(path: Path, family: str, choice: Choice) -> Draft:
 
 # Format to what reads it: path, family and choice in, draft out.
 READERS: dict[str, Callable[[Path, str, Choice], Draft]] = {
-    "tfjs": _tfjs,
+    "tfjs": _tensorflow("tfjs"),
     "darknet": _darknet,
-    "frozen": _frozen,
-    "h5": _tensorflow,
-    "keras": _tensorflow,
-    "saved_model": _tensorflow,
+    "frozen": _tensorflow("frozen"),
+    "h5": _tensorflow("h5"),
+    "keras": _tensorflow("keras"),
+    "saved_model": _tensorflow("saved_model"),
     "tflite": _tflite,
     "onnx": _onnx,
 }
+# What is given for a model by mistake, to how its first bytes tell.
+LOOKALIKES: dict[str, Callable[[bytes], bool]] = {
+    "a pointer of Git LFS, which stands for the file; type: git lfs pull": (
+        lambda head: head.startswith(b"version https://git-lfs")
+    ),
+    "a Python pickle, which runs code when it is loaded; export the model first": (
+        lambda head: head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
+    ),
+    "a web page; download the file itself": (
+        lambda head: head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
+    ),
+}
+TEXTS = (".json", ".cfg")
+# Formats that all begin with the same bytes.
+MARKED = {"h5": "an HDF5 file", "keras": "a Keras archive", "tflite": "a TensorFlow Lite model"}
 # For formats that their content does not give away.
 SUFFIXES = {
     ".json": "tfjs",

@@ -7,11 +7,14 @@ no error says so. So nothing here is guessed; what neither file nor person says 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from converter import export
+from converter.choice import RANGES, InputChoice
 from converter.coco_labels import COCO_LABELS
-from converter.draft import Draft
+from converter.draft import GREY, Draft
 from converter.graph.reading import read
 from edge.decode.anchor_free import AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
@@ -25,9 +28,7 @@ from edge.record import storable
 from edge.terminal.version import versions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from converter.choice import InputChoice, Origin
+    from converter.choice import Origin
 
 FLOAT_RECIPE = "float32"
 # For people, by the key of the reader.
@@ -50,6 +51,8 @@ KNOWN_LABELS = {
 }
 MASK_LABELS = ("background", "foreground")
 BOX_AND_OBJECTNESS = 5
+OTHER_ORDER: dict[str, Literal["rgb", "bgr"]] = {"rgb": "bgr", "bgr": "rgb"}
+AS_THEY_ARE = tuple((value,) * 3 for value in RANGES["0..255"])
 ASK = {
     "color": "its colour order: --input rgb or --input bgr",
     "mean": "its normalisation: --range 0..1, --range=-1..1 or --range 0..255, or --mean and --std "
@@ -194,15 +197,36 @@ def _head_classes(head: Any, channels: dict[str, int]) -> int | None:  # noqa: A
 def stated(draft: Draft) -> dict[str, Any]:
     """Return what the file says of its preprocessing, by field; `None` where it is silent."""
     names = ("color", "mean", "std", "resize")
-    return {name: getattr(draft.transform, name, None) for name in names}
+    found = {name: getattr(draft.transform, name, None) for name in names}
+    graph = read(draft.flatbuffer, Path("the model"))
+    is_grey = graph.shape(graph.inputs[0])[-1] == GREY
+    return {**found, "color": "grey"} if is_grey else found
+
+
+def _of_what_is_left(draft: Draft, choice: InputChoice) -> InputChoice:
+    """Return what the person says of the file's own input, as of what a normalisation left of it.
+
+    Pixel values 0..255 are what a file's own normalisation starts from: to say so is no
+    contradiction.
+    """
+    own = draft.transform
+    if isinstance(own, InputChoice) and own.swapped:
+        choice = replace(choice, color=OTHER_ORDER[choice.color or "rgb"])
+    if isinstance(own, InputChoice) and own.mean and (choice.mean, choice.std) == AS_THEY_ARE:
+        choice = replace(choice, mean=None, std=None)
+    return choice
 
 
 def _merged(draft: Draft, choice: InputChoice) -> dict[str, Any]:
-    said = {name: getattr(choice, name) for name in stated(draft)}
-    return {name: said[name] or value for name, value in stated(draft).items()}
+    own, choice = stated(draft), _of_what_is_left(draft, choice)
+    said = {name: getattr(choice, name) for name in own}
+    if own["color"] == "grey" and said["color"]:
+        raise ConfigError(f"the model takes one grey channel; leave out --input {said['color']}")
+    return {name: said[name] or value for name, value in own.items()}
 
 
 def _contradictions(draft: Draft, choice: InputChoice) -> list[str]:
+    choice = _of_what_is_left(draft, choice)
     return [
         f"the file says {name} {short(value)}, you say {short(getattr(choice, name))}; "
         "converted as you say"

@@ -13,6 +13,7 @@ from converter.draft import Draft, check_channels
 from converter.graph.writing import write
 from converter.importers import onnx_file, onnx_runtime, ultralytics
 from converter.importers.heads.finder import family_of, find
+from converter.importers.normalisation import without_normalisation
 from converter.importers.onnx_ops import MALFORMED, WAY_OUT, refuse_unread, translate
 from edge.errors import ModelError
 
@@ -56,14 +57,15 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
         if inner
         else onnx_runtime.checked(flatbuffer, model, fetches, path=path)
     )
+    part, own = without_normalisation(found.graph)
     _, height, width, _ = model.input_shape
     return Draft(
-        flatbuffer=flatbuffer,
+        flatbuffer=write(part),
         size_wh=(width, height),
         head=found.head,
         outputs={role: role for role in found.graph.outputs},
         anchors=found.anchors,
-        transform=ultralytics.transform_of(model.metadata, (width, height)),
+        transform=own or ultralytics.transform_of(model.metadata, (width, height)),
         labels=ultralytics.labels_of(model.metadata),
         changes=f"{found.changes}; {checked}",
     )

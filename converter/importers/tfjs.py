@@ -116,12 +116,16 @@ def _bytes_as_base64(value: Any, key: str = "") -> Any:  # noqa: ANN401
     Old writers spell bytes as a list of numbers; the mapping wants base64.
     """
     if isinstance(value, dict):
-        return {name: _bytes_as_base64(item, name) for name, item in value.items()}
+        # A list of strings is spelt with the same key as a string.
+        listed = key == "list"
+        return {
+            name: item if listed and not item else _bytes_as_base64(item, name)
+            for name, item in value.items()
+        }
     if not isinstance(value, list):
         return value
     if key in ("s", "stringVal") and all(isinstance(item, int) for item in value):
-        # A list of strings is spelt with the same key; empty, it means nothing either way.
-        return base64.b64encode(bytes(value)).decode() if value else []
+        return base64.b64encode(bytes(value)).decode()
     return [_bytes_as_base64(item, key) for item in value]
 
 

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.converter
     [
         ("model.json", b"{}", "tfjs"),
         ("net.cfg", b"[net]", "darknet"),
-        ("graph.PB", b"\n", "frozen"),
-        ("misnamed.pb", b"\x89HDF\r\n", "h5"),
+        ("graph.PB", b"\n" * 16, "frozen"),
+        ("misnamed.pb", b"\x89HDF\r\n" + bytes(16), "h5"),
         ("misnamed.h5", grid(), "tflite"),
-        ("empty.onnx", b"", "onnx"),
+        ("net.onnx", b"\x08" * 16, "onnx"),
     ],
 )
 def test_the_format_is_recognised(tmp_path, name, data, form):
@@ -32,6 +32,39 @@ def test_the_format_is_recognised(tmp_path, name, data, form):
 
     assert recognise(tmp_path / name) == form
     assert form in READERS
+
+
+LOOKALIKES = {
+    "a pointer": ("a.onnx", b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+    "a pickle": ("a.h5", b"\x80\x04\x95" + bytes(20), "pickle, which runs code"),
+    "a web page": ("a.pb", b"\n<!DOCTYPE html><html>", "a web page"),
+    "two bytes": ("a.onnx", b"ab", "found 2 bytes"),
+    "no HDF5": ("a.h5", b"CDF\1" + bytes(20), r"expected an HDF5 file.*found 24 bytes.*CDF"),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "words"), LOOKALIKES.values(), ids=LOOKALIKES)
+def test_what_only_looks_like_a_model_is_named(tmp_path, name, data, words):
+    (tmp_path / name).write_bytes(data)
+
+    with pytest.raises(ModelError, match=words):
+        recognise(tmp_path / name)
+
+
+def test_a_pointer_among_the_weights_of_a_saved_model_is_named(tmp_path):
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "saved_model.pb").write_bytes(bytes(20))
+    (tmp_path / "variables" / "variables.index").write_bytes(b"version https://git-lfs.github")
+
+    with pytest.raises(ModelError, match=r"variables\.index.*git lfs pull"):
+        recognise(tmp_path)
+
+
+def test_a_missing_file_is_compared_with_what_is_there(tmp_path):
+    (tmp_path / "net_saved").mkdir()
+
+    with pytest.raises(ModelError, match=r"net\.pb: no such file; did you mean net_saved\?"):
+        recognise(tmp_path / "net.pb")
 
 
 def test_every_suffix_has_a_reader():
@@ -47,8 +80,13 @@ def test_a_folder_is_a_saved_model_or_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("members", "words"),
-    [(["config.json"], ""), (["a/data.pkl"], "PyTorch pickle"), (["x"], "another zip")],
-    ids=["keras", "pickle", "other"],
+    [
+        (["config.json"], ""),
+        (["a/data.pkl"], "PyTorch pickle"),
+        (["x"], "a zip with x"),
+        (["model.weights.h5"], "weights only"),
+    ],
+    ids=["keras", "pickle", "other", "weights"],
 )
 def test_a_zip_is_told_by_its_members(tmp_path, members, words):
     path = tmp_path / "model.pt"
