@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converter.importers.lookalikes import HEAD_BYTES, refuse_pointer
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def _numbers(
     """Return the version, and the file behind its header, `(count,)` float32."""
     try:
         with path.open("rb") as file:
+            refuse_pointer(file.read(HEAD_BYTES), path, "the weights of a Darknet model")
+            file.seek(0)
             version = _version(path, file.read(VERSION.size))
             header = _header_bytes(version)
             expected = header + 4 * count

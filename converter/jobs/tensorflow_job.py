@@ -110,7 +110,7 @@ def _detector(
     folder: Path, original: Original, found: Detector, *, job: dict[str, Any]
 ) -> tuple[Part, Run]:
     """Return what of a detector lies before its decode, which reaches the parent as anchors."""
-    if job["family"] != "ssd":
+    if job["family"] not in (None, "ssd"):
         raise ConfigError(
             f"{job['name']}: expected a model of family {job['family']}, found an SSD of the "
             "Object Detection API; type: --family ssd"
