@@ -45,7 +45,8 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     """
     model, graph, orders = read_graph(path)
     found = find_heads(graph, path, family=family, choice=choice)
-    flatbuffer = write(found.graph)
+    part, own = without_normalisation(found.graph)
+    flatbuffer = write(part)
     inner = [tensor for tensor, _ in found.sources.values() if tensor not in orders]
     fetches = {
         role: onnx_runtime.Fetch(tensor, orders[tensor], channels)
@@ -55,12 +56,11 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     checked = (
         f"import not checked, as the file has no value that is {inner[0]}"
         if inner
-        else onnx_runtime.checked(flatbuffer, model, fetches, path=path)
+        else onnx_runtime.checked(flatbuffer, model, fetches, path=path, own=own)
     )
-    part, own = without_normalisation(found.graph)
     _, height, width, _ = model.input_shape
     return Draft(
-        flatbuffer=write(part),
+        flatbuffer=flatbuffer,
         size_wh=(width, height),
         head=found.head,
         outputs={role: role for role in found.graph.outputs},
