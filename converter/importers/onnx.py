@@ -102,7 +102,7 @@ def told_family(path: Path) -> tuple[str | None, str]:
     return family_of(read_graph(path)[1])
 
 
-def unsaid(path: Path, *, family: str) -> tuple[str, ...]:
+def unsaid(path: Path, *, family: str | None) -> tuple[str, ...]:
     """Return the fields of `InputChoice` that a file is silent on; as `read_graph`."""
     model, graph, _ = read_graph(path)
     if family == "yolo" and ultralytics.transform_of(model.metadata, (1, 1)):
