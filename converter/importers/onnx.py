@@ -70,12 +70,15 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     """
     model, graph, orders = read_graph(path)
     found = _find_heads(graph, path, family=family, choice=choice)
-    checked = onnx_runtime.checked(found, model, orders, path=path)
-    _graph_of.cache_clear()  # the weights
     part, own = without_normalisation(found.graph)
+    flatbuffer = write(part)
+    checked = onnx_runtime.checked(
+        flatbuffer, found.sources, model, orders=orders, own=own, path=path
+    )
+    _graph_of.cache_clear()  # the weights
     _, height, width, _ = model.input_shape
     return Draft(
-        flatbuffer=write(part),
+        flatbuffer=flatbuffer,
         size_wh=(width, height),
         head=found.head,
         outputs={role: role for role in found.graph.outputs},
@@ -91,7 +94,7 @@ def told_family(path: Path) -> tuple[str | None, str]:
     return family_of(read_graph(path)[1])
 
 
-def unsaid(path: Path, *, family: str) -> tuple[str, ...]:
+def unsaid(path: Path, *, family: str | None) -> tuple[str, ...]:
     """Return the fields of `InputChoice` that a file is silent on; as `read_graph`."""
     model, graph, _ = read_graph(path)
     if family == "yolo" and ultralytics.transform_of(model.metadata, (1, 1)):

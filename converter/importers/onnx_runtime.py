@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter import import_check
-from converter.graph.writing import write
+from converter.importers.normalisation import normalised
 from converter.jobs.child import Child, job_folder, run_child
 
 if TYPE_CHECKING:
@@ -17,29 +17,40 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from converter.importers.heads.raw import Found
+    from converter.choice import InputChoice
     from converter.importers.onnx_file import OnnxModel
+
+    Sources = Mapping[str, tuple[str, NDArray[np.intp] | None]]
 
 MODEL, IMAGES, FOUND = "model.onnx", "images.npy", "found.npz"
 ONNXRUNTIME = Child(program="onnxruntime", time_s=300)
 ERRORS_ONLY = 3
 
 
-def checked(
-    found: Found, model: OnnxModel, orders: Mapping[str, tuple[int, ...]], *, path: Path
+# All that a comparison needs.
+def checked(  # noqa: PLR0913
+    flatbuffer: bytes,
+    sources: Sources,
+    model: OnnxModel,
+    *,
+    orders: Mapping[str, tuple[int, ...]],
+    own: InputChoice | None,
+    path: Path,
 ) -> str:
     """Return a clause for the manifest: how far from onnxruntime's the heads are, or why not.
 
     Args:
-        found: The import up to its heads.
+        flatbuffer: Its outputs are named by their roles.
+        sources: Role to the value whose numbers it has, and the channels of it; `None` takes all.
         model: The original.
         orders: Of the axes of a value as the import has it, by name.
+        own: The normalisation that was taken out of it.
         path: For messages.
 
     Raises:
         ModelError: They are other heads, or onnxruntime refuses the original.
     """
-    names = list(dict.fromkeys(name for name, _ in found.sources.values()))
+    names = list(dict.fromkeys(name for name, _ in sources.values()))
     inner = [name for name in names if name not in orders]
     if inner:
         return f"import not checked, as the file has no value that is {inner[0]}"
@@ -53,10 +64,10 @@ def checked(
     images = import_check.noise(model.input_shape)
     values, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
     expected = {}
-    for role, (name, channels) in found.sources.items():
+    for role, (name, channels) in sources.items():
         laid = np.concatenate([each.transpose(orders[name]) for each in values[name]])
         expected[role] = laid if channels is None else laid[..., channels]
-    ratio = import_check.error_ratio(write(found.graph), images, expected, path=path)
+    ratio = import_check.error_ratio(flatbuffer, normalised(images, own), expected, path=path)
     return import_check.in_words(ratio, f"onnxruntime {version}")
 
 
