@@ -22,6 +22,7 @@ RANK_VERSIONS = {
     "TRANSPOSE": {5: 4, 6: 6}, "SLICE": {5: 5}, "STRIDED_SLICE": {5: 4}, "PAD": {5: 4},
     "PADV2": {5: 4}, "MAXIMUM": {5: 3}, "MINIMUM": {5: 3}, "SUB": {5: 3}, "DIV": {5: 2},
 }  # fmt: skip
+MASKS = ("beginMask", "endMask", "ellipsisMask", "newAxisMask", "shrinkAxisMask")
 NARROW = {"float64": np.float32, "float16": np.float32, "int64": np.int32}
 
 
@@ -151,19 +152,14 @@ class Builder:
             return value
         key = (value, *((part.start, part.stop, part.step) for part in parts))
         if key not in self._sliced:
-            self._sliced[key] = self._slice(value, parts, shape)
+            starts, stops, steps = (self.numbers(*row) for row in zip(*key[1:], strict=True))
+            if all(part.step == 1 for part in parts):
+                made = self.add("SLICE", [value, starts, self.numbers(*shape)], shape)
+            else:
+                masks: dict[str, Any] = dict.fromkeys(MASKS, 0)
+                made = self.add("STRIDED_SLICE", [value, starts, stops, steps], shape, **masks)
+            self._sliced[key] = made
         return self._sliced[key]
-
-    def _slice(self, value: str, parts: Sequence[slice], shape: Shape) -> str:
-        starts = self.numbers(*(part.start for part in parts))
-        if all(part.step == 1 for part in parts):
-            return self.add("SLICE", [value, starts, self.numbers(*shape)], shape)
-        stops = self.numbers(*(part.stop for part in parts))
-        steps = self.numbers(*(part.step for part in parts))
-        masks: dict[str, Any] = dict.fromkeys(
-            ("beginMask", "endMask", "ellipsisMask", "newAxisMask", "shrinkAxisMask"), 0
-        )
-        return self.add("STRIDED_SLICE", [value, starts, stops, steps], shape, **masks)
 
     def part(self, value: str, axis: int, *, start: int, stop: int) -> str:
         """Take a part along one axis."""
