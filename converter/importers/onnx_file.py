@@ -180,8 +180,12 @@ def shapes_of(node: OnnxNode, constants: Constants, computed: Mapping[str, Kind]
     """
     import onnx  # noqa: PLC0415 - of an extra
 
-    found = {}
-    model = onnx.shape_inference.infer_shapes(_model_of(node, constants, computed))
+    found: Shapes = {}
+    try:
+        model = onnx.shape_inference.infer_shapes(_model_of(node, constants, computed))
+    # It lacks what it must read.
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return found
     for value in model.graph.output:
         kind = value.type.tensor_type
         if kind.HasField("shape") and all(side.HasField("dim_value") for side in kind.shape.dim):

@@ -106,9 +106,10 @@ def test_an_open_batch_is_one(batch):
     [
         (one("Conv", numbers(6, 2, 3, 3), **PAIR), "filters for 4 channels in 1 groups"),
         (one("LRN", size=3), "found LRN"),
+        (one("TopK", outputs=2), "found TopK"),
         (one("Resize", None, np.array([1, 1, 2, 2], np.float32), mode="cubic"), "found cubic"),
     ],
-    ids=["channels", "operation", "mode"],
+    ids=["channels", "operation", "operation without its inputs", "mode"],
 )
 def test_what_is_not_read_is_named_with_the_way_out(case, words):
     model = onnx_file.read(written(case).SerializeToString(), SOMEWHERE)
