@@ -69,7 +69,7 @@ class OnnxModel:
         shape: Of the input, `(1, C, H, W)` or `(1, H, W, C)`.
         outputs: Names of the outputs.
         metadata: What the exporter wrote beside the graph.
-        original: The file, with a batch of 1.
+        proto: The file, with a batch of 1, as onnx has it.
         is_float32: The original computes so.
     """
 
@@ -79,7 +79,7 @@ class OnnxModel:
     shape: tuple[int, ...]
     outputs: tuple[str, ...]
     metadata: dict[str, str]
-    original: bytes
+    proto: Any
     is_float32: bool
 
     @property
@@ -165,7 +165,7 @@ def read(data: bytes, path: Path) -> OnnxModel:
         shape=tuple(side.dim_value for side in image.type.tensor_type.shape.dim),
         outputs=tuple(value.name for value in proto.graph.output),
         metadata={entry.key: entry.value for entry in proto.metadata_props},
-        original=proto.SerializeToString(),
+        proto=proto,
         is_float32=not any(tensor.data_type in FLOAT_TYPES[1:] for tensor in weights),
     )
 

@@ -33,17 +33,10 @@ if TYPE_CHECKING:
     Coordinates = NDArray[np.float64]
     Pair = tuple[int, int]
 
-KINDS = {
-    b"nearest": "RESIZE_NEAREST_NEIGHBOR",
-    b"linear": "RESIZE_BILINEAR",
-    b"bilinear": "RESIZE_BILINEAR",
-}
-# Of TFLite's two ops, the flags of each mode.
-MODES: tuple[dict[str, bool], ...] = (
-    {},
-    {"half_pixel": True},
-    {"align_corners": True},
-)
+NEAREST, LINEAR = "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"
+KINDS = {b"nearest": NEAREST, b"linear": LINEAR, b"bilinear": LINEAR}
+# Of both, the flags of each mode.
+MODES: tuple[dict[str, bool], ...] = ({}, {"half_pixel": True}, {"align_corners": True})
 SAME_PIXEL = 1e-4  # of a pixel: float32 coordinates of images up to 4096 px
 RESIZE_BY_PIXEL_SINCE = 11
 
@@ -89,12 +82,11 @@ def _ungrouped(filters: NDArray[np.float32], groups: int) -> NDArray[np.float32]
     """Return filters `(Cin, Cout, kH, kW)` with zeros between the groups, which TFLite lacks."""
     if groups == 1:
         return filters
-    inside, outside = len(filters) // groups, filters.shape[1]
-    whole = np.zeros((len(filters), outside * groups, *filters.shape[2:]), np.float32)
-    for group in range(groups):
-        rows = slice(group * inside, (group + 1) * inside)
-        whole[rows, group * outside : (group + 1) * outside] = filters[rows]
-    return whole
+    inside, outside, *kernel = len(filters) // groups, *filters.shape[1:]
+    whole = np.zeros((groups, inside, groups, outside, *kernel), np.float32)
+    own = np.arange(groups)
+    whole[own, :, own] = filters.reshape(groups, inside, outside, *kernel)
+    return whole.reshape(groups * inside, groups * outside, *kernel)
 
 
 def _cut_before(
@@ -119,7 +111,11 @@ def _max_pool(call: Call) -> Made:
     if any(call.node.outputs[1:]):
         raise ModelError(f"expected {call.node} to give maxima alone, found places too")
     image = call.image
-    window = _window(call, _pair(call, "kernel_shape"), image=image)
+    _, height, width, _ = call.builder.shape(image)
+    if call.node.op == "GlobalMaxPool":
+        window = Window((height, width))
+    else:
+        window = _window(call, _pair(call, "kernel_shape"), image=image)
     return call.channels_last(max_pool(call.builder, image, window))
 
 
@@ -130,12 +126,6 @@ def _average_pool(call: Call) -> Made:
         raise ModelError(f"expected {call.node} without dilations, found some")
     counted = _pads(call) if call.attr("count_include_pad", 0) else NO_PADS
     return call.channels_last(average_pool(call.builder, image, window, counted_pads=counted))
-
-
-def _global_max_pool(call: Call) -> Made:
-    image = call.image
-    height, width = call.builder.shape(image)[1:3]
-    return call.channels_last(max_pool(call.builder, image, Window((height, width))))
 
 
 def _window(call: Call, kernel: Sequence[int], *, image: str) -> Window:
@@ -225,7 +215,7 @@ def _taken(
     """
     scale = (size - 1) / (out - 1) if align_corners and out > 1 else size / out
     x = np.arange(out) + (0.5 if half_pixel else 0)
-    if kind == KINDS[b"nearest"]:
+    if kind == NEAREST:
         row = x.astype(np.float32) * np.float32(scale)
         x = np.floor(row + 0.5 if align_corners else row).astype(np.float64)
     else:
@@ -256,7 +246,7 @@ HANDLERS: dict[str, Handler] = {
     "GlobalAveragePool": lambda call: call.channels_last(
         call.builder.reduce("MEAN", call.image, (1, 2))
     ),
-    "GlobalMaxPool": _global_max_pool,
+    "GlobalMaxPool": _max_pool,
     "MaxPool": _max_pool,
     "Resize": _resize,
     "Upsample": _resize,

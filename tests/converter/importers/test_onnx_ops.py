@@ -47,7 +47,7 @@ def both(proto):
     found = [tensors[name].transpose(np.argsort(orders[name])) for name in model.outputs]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.original, options)
+    session = onnxruntime.InferenceSession(model.proto.SerializeToString(), options)
     return found, session.run(list(model.outputs), {model.input: image}), graph.ops
 
 
