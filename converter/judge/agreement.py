@@ -15,10 +15,9 @@ import cv2
 import numpy as np
 
 from converter.judge.bill import ImageRow
-from edge.evaluation.judge import judge
+from edge.evaluation.judge import CategoryMatches, Matches, average_precision, collect, judge
 from edge.evaluation.mask_folder import VOID
 from edge.evaluation.mask_run import PixelSample, pixel_confusion
-from edge.evaluation.matching import CategoryMatches, Matches, average_precision, collect
 from edge.evaluation.truth import BoxTruth
 from edge.results.class_map import ClassMap
 from edge.results.detections import Detections

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 from edge.evaluation import box_mistakes
 from edge.evaluation.evaluation import Evaluation, TimedModel
 from edge.evaluation.images import reduced
-from edge.evaluation.judge import curves, judge, result_rows, summarize
+from edge.evaluation.judge import collect, curves, judge, result_rows, summarize
 from edge.evaluation.label_files import library
-from edge.evaluation.matching import collect
 from edge.evaluation.truth import match_labels
 from edge.model.loaded import load_model
 
