@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 from edge.evaluation import box_mistakes
 from edge.evaluation.evaluation import Evaluation, TimedModel
 from edge.evaluation.images import reduced
-from edge.evaluation.judge import collect, curves, judge, result_rows, summarize
+from edge.evaluation.judge import curves, judge, result_rows, summarize
 from edge.evaluation.label_files import library
+from edge.evaluation.matching import collect
 from edge.evaluation.truth import match_labels
 from edge.model.loaded import load_model
 
@@ -77,10 +78,7 @@ class BoxRun:
         judged = judge(self._truth, self.results, **chosen)
         metrics, found, sample = summarize(judged), curves(judged), collect(judged)
         names = {key: name for key, name in self._names.items() if key in category_ids}
-        objects = {
-            number: int(category.objects.sum())
-            for number, category in zip(sorted(names), sample.categories, strict=True)
-        }
+        objects = dict(zip(sorted(names), sample.objects.sum(axis=1).tolist(), strict=True))
         # What users would see, by the manifest's score threshold.
         self._matches = box_mistakes.match_boxes(
             self._truth, self.results, **chosen, score_threshold=threshold

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edge.benchmark.spread import interval
-from edge.evaluation.judge import average_precision, collect, judge
+from edge.evaluation.judge import judge
+from edge.evaluation.matching import average_precision, collect
 from edge.evaluation.measuring import bootstrap
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
