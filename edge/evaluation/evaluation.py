@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,13 +15,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.benchmark.spread import Interval
-    from edge.evaluation.bootstrap import Sample
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.results.observation import Result
 
 # Of most use in a confusion matrix of many classes.
 MOST_CONFUSED = 10
+
+
+class Sample(Protocol):
+    """One model's results on a set of images, ready to be judged on any choice of them."""
+
+    @property
+    def image_count(self) -> int:
+        """N."""
+
+    def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return `(M,)`, the metrics on the chosen images; NaN where they show no object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +125,13 @@ class TimedModel:
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
-        self._input = model.input_buffers()[0]
-        self._tensors = model.output_buffers()
         self._rows_ms: list[dict[str, float]] = []
-        # The first invoke lays the weights out, which no later one does.
-        model.invoke(self._input, out=self._tensors)
+        model.invoke_bare()  # the first lays the weights out, which no later one does
 
     def run(self, image: NDArray[np.uint8]) -> Result:
         """Return what the model sees on `(H, W, 3)` uint8, B G R; borrowed until the next call."""
         clock = StageClock()
-        self._input.fill(image)
-        clock.lap("preprocess")
-        self._model.invoke(self._input, out=self._tensors)
-        clock.lap("invoke")
-        result = self._model.decode(self._tensors, self._input.placement, clock)
+        result = self._model(image, clock)
         self._rows_ms.append(clock.stage_ms())
         return result
 
