@@ -14,7 +14,6 @@ from edge.capture.registry import open_lasting
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
-from edge.messages.envelope import Identity
 from edge.model import model_file as models
 from edge.model import trial
 from edge.model.default import default_model_path
@@ -231,9 +230,8 @@ def open_sinks(config: Config) -> list[Sink]:
 
 def open_encoder(config: Config, description: Description) -> Encoder:
     """Return what makes the messages of this kind of model."""
-    identity = Identity(config.device.name, description.name, description.digest)
     encoder = task_for(description).encoder
-    return encoder(identity, description, class_map=config.output.class_map)
+    return encoder(config.device.name, description, class_map=config.output.class_map)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from edge.decode.segmentation import SegmentationHead, has_threshold
 from edge.errors import ConfigError
 from edge.heads import task_of
 from edge.messages import anomaly, classes, detections, segmentation
-from edge.messages.envelope import Encoder
+from edge.messages.envelope import Encoder, ModelPayload
 from edge.results.anomaly import AnomalyTally
 from edge.results.class_map import AreaTally
 from edge.results.classes import ClassTally
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.messages.envelope import Fields, Identity
+    from edge.messages.envelope import Fields
     from edge.model.description import Description
     from edge.results.observation import Result
 
@@ -60,11 +60,10 @@ class Task:
     draw: tuple[str, str]
     thresholds: Callable[[Description], set[str]]
 
-    def encoder(
-        self, identity: Identity, description: Description, *, class_map: bool = True
-    ) -> Encoder:
+    def encoder(self, device: str, description: Description, *, class_map: bool = True) -> Encoder:
         """Return what turns observations into messages."""
-        return Encoder(identity, self.topic, self.fields(description, class_map=class_map))
+        model: ModelPayload = {"name": description.name, "digest": description.digest}
+        return Encoder(device, model, self.topic, self.fields(description, class_map=class_map))
 
     def draw_inplace(
         self, image: NDArray[np.uint8], result: Result, description: Description
