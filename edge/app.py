@@ -91,9 +91,7 @@ def thresholds(config: Config, description: Description) -> Thresholds:
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     """Return the configured number, or one a core, less one for all that is not the interpreter.
 
-    Args:
-        config: Of this run.
-        available: Cores of the process, counted before any of its threads was confined to some.
+    The available cores are those of the process, counted before any thread was confined to some.
     """
     return config.model.threads or max(1, len(available) - 1)
 
@@ -103,11 +101,8 @@ class Parts:
     """What a pipeline is made of, opened.
 
     Attributes:
-        model: Loaded.
         captures: One a camera, started.
-        frames: All of them, in turn.
         publisher: Tells the sinks; `None` where nothing is published.
-        cores: Who runs where.
     """
 
     model: LoadedModel

@@ -125,23 +125,14 @@ def task_for(description: Description) -> Task:
 
 
 def describe(topic: str, payload: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the label and a few words for each thing that a message tells of.
-
-    Args:
-        topic: Where the message came from.
-        payload: The message, read.
-    """
+    """Return the label and a few words for each thing that a message from a topic tells of."""
     level = topic.rpartition("/")[2]
     task = next(task for task in TASKS.values() if task.topic == level)
     return task.describe(payload)
 
 
 def refuse_thresholds(description: Description, given: Collection[str]) -> None:
-    """Refuse a threshold that would change nothing.
-
-    Args:
-        description: Of the model.
-        given: Keys of `[model]` that a person wrote.
+    """Refuse a key of `[model]` that a person wrote and that would change nothing.
 
     Raises:
         ConfigError: One of them has no meaning for the model's task.

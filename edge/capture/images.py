@@ -115,13 +115,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """Decode the contents of an image file; see `load_image`.
+    """Decode the contents of an image file as `load_image` does.
 
     OpenCV gets bytes and no name: a name that is not UTF-8 ends the process in its `imread`.
-
-    Args:
-        data: The file's contents.
-        path: For the error.
     """
     silence_opencv()
     # The PNG and JPEG decoders print warnings on stderr themselves, so a file that is cut short

@@ -223,13 +223,7 @@ class Capture:
 def differences(
     options: SourceOptions, *, size_wh: tuple[int, int], rate_hz: float | None = None
 ) -> list[str]:
-    """Return one sentence for each thing that a source gives otherwise than asked.
-
-    Args:
-        options: What was asked.
-        size_wh: What is given, pixels.
-        rate_hz: What is given; `None` leaves it out.
-    """
+    """Return one sentence for each thing that a source gives otherwise than the options ask."""
     found = []
     if options.size_wh is not None and options.size_wh != size_wh:
         asked, given = ("x".join(map(str, size)) for size in (options.size_wh, size_wh))
