@@ -7,10 +7,10 @@ operations of these nets are few; each import is compared with onnxruntime.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from converter.draft import Draft, check_channels
-from converter.graph.writing import write
+from converter.draft import check_channels
 from converter.importers import onnx_file, onnx_runtime, ultralytics
 from converter.importers.heads.finder import family_of, find
 from converter.importers.normalisation import without_normalisation
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.choice import Choice
+    from converter.draft import Draft
     from converter.graph.values import Graph
-    from converter.importers.heads.raw import Found
     from converter.importers.onnx_file import OnnxModel
     from converter.importers.onnx_values import Order
 
@@ -45,7 +45,6 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     """
     model, graph, orders = read_graph(path)
     found = find_heads(graph, path, family=family, choice=choice)
-    flatbuffer = write(found.graph)
     inner = [tensor for tensor, _ in found.sources.values() if tensor not in orders]
     fetches = {
         role: onnx_runtime.Fetch(tensor, orders[tensor], channels)
@@ -55,17 +54,13 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     checked = (
         f"import not checked, as the file has no value that is {inner[0]}"
         if inner
-        else onnx_runtime.checked(flatbuffer, model, fetches, path=path)
+        else onnx_runtime.checked(found.graph, model, fetches, path=path)
     )
     part, own = without_normalisation(found.graph)
-    _, height, width, _ = model.input_shape
-    return Draft(
-        flatbuffer=write(part),
-        size_wh=(width, height),
-        head=found.head,
-        outputs={role: role for role in found.graph.outputs},
-        anchors=found.anchors,
-        transform=own or ultralytics.transform_of(model.metadata, (width, height)),
+    return replace(
+        found,
+        graph=part,
+        transform=own or ultralytics.transform_of(model.metadata, found.size_wh),
         labels=ultralytics.labels_of(model.metadata),
         changes=f"{found.changes}; {checked}",
     )
@@ -99,7 +94,7 @@ def read_graph(path: Path) -> tuple[OnnxModel, Graph, dict[str, Order]]:
         ) from error
 
 
-def find_heads(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Found:
+def find_heads(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Draft:
     """Return a graph up to its raw heads, all of whose operations are read.
 
     Raises:

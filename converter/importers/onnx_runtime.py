@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from converter.graph.values import Graph
     from converter.importers.onnx_file import OnnxModel
 
 MODEL, IMAGES, FOUND = "model.onnx", "images.npy", "found.npz"
@@ -36,13 +37,11 @@ class Fetch(NamedTuple):
         return laid if self.channels is None else laid[..., self.channels]
 
 
-def checked(
-    flatbuffer: bytes, model: OnnxModel, fetches: Mapping[str, Fetch], *, path: Path
-) -> str:
+def checked(graph: Graph, model: OnnxModel, fetches: Mapping[str, Fetch], *, path: Path) -> str:
     """Return a clause for the manifest: how far from onnxruntime's the heads are, or why not.
 
     Args:
-        flatbuffer: Its outputs are named by their roles.
+        graph: Its outputs are named by their roles.
         model: The original.
         fetches: By role.
         path: For messages.
@@ -61,7 +60,7 @@ def checked(
     names = list(dict.fromkeys(fetch.value for fetch in fetches.values()))
     found, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
     expected = {role: fetch.taken(found[fetch.value]) for role, fetch in fetches.items()}
-    ratio = import_check.error_ratio(flatbuffer, images, expected, path=path)
+    ratio = import_check.error_ratio(graph, images, expected, path=path)
     return import_check.in_words(ratio, f"onnxruntime {version}")
 
 

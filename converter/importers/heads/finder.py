@@ -13,7 +13,7 @@ from converter.importers.heads.maps import (
     raw_scores,
     shows_classes,
 )
-from converter.importers.heads.raw import NHWC, Found, raw_heads
+from converter.importers.heads.raw import NHWC, raw_heads
 from converter.importers.heads.ssd import find_ssd
 from converter.importers.heads.tail import tail_of
 from converter.importers.heads.yolo import MIN_BINS, find_yolo
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.choice import Choice
+    from converter.draft import Draft
     from converter.graph.values import Graph
 
 # Family, as people name it, to what finds its heads.
@@ -33,7 +34,7 @@ MAP_STRIDE = 4  # a map of classes is at least so fine; the finest grid of a YOL
 COARSE_STRIDE = 16
 
 
-def find(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Found:
+def find(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Draft:
     """Return a float graph up to its raw heads, with what they mean.
 
     Args:

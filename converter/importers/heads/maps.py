@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from converter.importers.heads.raw import NHWC, RESHAPERS, Found, before_reshapes, cut_at
+from converter.draft import Draft
+from converter.importers.heads.raw import NHWC, RESHAPERS, before_reshapes, cut_at
 from edge.decode.classes import ClassesHead
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError, ModelError
@@ -21,7 +22,7 @@ RESIZES = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
 SHOWS = (*ACTIVATIONS, *RESIZES, *RESHAPERS, "STRIDED_SLICE", "SLICE")
 
 
-def find_segmentation(graph: Graph, path: Path, choice: Choice) -> Found:
+def find_segmentation(graph: Graph, path: Path, choice: Choice) -> Draft:
     """Return a segmenter up to its raw scores: what its output's last activation reads.
 
     Raises:
@@ -35,7 +36,7 @@ def find_segmentation(graph: Graph, path: Path, choice: Choice) -> Found:
             f"{path}: expected class scores of shape (1, height, width, classes), found {shape} in "
             f"{name!r}; give a segmentation model, or another --family"
         )
-    return Found(
+    return Draft(
         cut_at(graph, {"classes": name}),
         SegmentationHead(activation="sigmoid" if shape[3] == 1 else "softmax"),
         changes=_changes(graph, name),
@@ -43,7 +44,7 @@ def find_segmentation(graph: Graph, path: Path, choice: Choice) -> Found:
     )
 
 
-def find_classes(graph: Graph, path: Path, choice: Choice) -> Found:
+def find_classes(graph: Graph, path: Path, choice: Choice) -> Draft:
     """Return a classifier up to its raw scores `(1, C)`; softmax where the file has no activation.
 
     Raises:
@@ -58,7 +59,7 @@ def find_classes(graph: Graph, path: Path, choice: Choice) -> Found:
             "give a classifier, or another --family"
         )
     is_sigmoid = any(op.kind == "LOGISTIC" for op in graph.readers.get(name, ()))
-    return Found(
+    return Draft(
         cut_at(graph, {"scores": name}),
         ClassesHead(activation="sigmoid" if is_sigmoid else "softmax"),
         changes=_changes(graph, name),

@@ -10,6 +10,8 @@ from tflite_files import grid
 
 from converter.choice import InputChoice, Origin
 from converter.draft import Draft
+from converter.graph.edits import renamed
+from converter.graph.reading import read
 from converter.importers.facts import class_count, complete, restate
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.yolo import YoloGrid, YoloHead
@@ -26,13 +28,15 @@ SAYS = InputTransform(
 )
 
 
+def graph(role, **options):
+    return renamed(read(grid(**options), PATH), {"output": role})
+
+
 def draft(**changes):
     """Return the draft of a segmenter with three classes."""
     whole = Draft(
-        flatbuffer=grid(),
-        size_wh=(4, 4),
+        graph=graph("classes"),
         head=SegmentationHead(activation="softmax"),
-        outputs={"classes": "output"},
         labels=("nothing", "cat", "dog"),
     )
     return replace(whole, **changes)
@@ -117,7 +121,7 @@ def test_another_range_than_the_file_normalises_itself_is_said_to_contradict_it(
 
 
 def test_a_model_of_one_channel_is_grey():
-    grey = draft(flatbuffer=grid(channels=1), labels=("nothing", "something"))
+    grey = draft(graph=graph("classes", channels=1), labels=("nothing", "something"))
 
     assert completed(grey, replace(WHOLE, color=None)).description.input.color == "grey"
     with pytest.raises(ConfigError, match="leave out --input bgr"):
@@ -140,7 +144,8 @@ def test_labels_with_ids_from_1_on_fit_a_head_that_counts_from_0():
 
 
 def ours(**changes):
-    manifest = completed(draft()).own_manifest().replace(**changes)
+    manifest = completed(draft()).own_manifest()
+    manifest = manifest.replace(outputs={"classes": "output"}, **changes)
     return ModelFile.of(PATH, grid(), manifest)
 
 
@@ -174,10 +179,10 @@ def test_what_cannot_be_done_to_a_model_of_ours_is_refused():
 def test_a_grid_has_the_classes_of_one_anchor(anchors):
     sides = ((1, 1),) * anchors
     one = YoloGrid(boxes="boxes", objectness="boxes", scores="scores", anchors_px=sides)
-    made = draft(head=YoloHead(grids=(one,)), outputs={"boxes": "output", "scores": "output"})
+    made = draft(head=YoloHead(grids=(one,)), graph=graph("scores"))
 
     # The output has 3 channels, anchor by anchor.
-    assert class_count(made, PATH) == 3 // anchors
+    assert class_count(made) == 3 // anchors
 
 
 def test_the_completed_file_passes_the_runtimes_own_check():

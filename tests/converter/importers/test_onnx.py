@@ -12,6 +12,7 @@ import pytest
 from reference import onnx_models
 
 from converter.choice import Choice
+from converter.graph.writing import write
 from converter.importers.onnx import import_onnx, read_graph, told_family
 from converter.importers.onnx_ops import refuse_unread
 from edge.errors import EdgeError, ModelError
@@ -36,7 +37,7 @@ def imported(proto, tmp_path, *, family=None, choice=None):
 
 
 def imported_heads(draft, image):
-    runtime = open_interpreter(draft.flatbuffer, SOMEWHERE, threads=1)
+    runtime = open_interpreter(write(draft.graph), SOMEWHERE, threads=1)
     runtime.set_tensor(runtime.get_input_details()[0]["index"], image.transpose(0, 2, 3, 1))
     runtime.invoke()
     return {row["name"]: runtime.get_tensor(row["index"]) for row in runtime.get_output_details()}
@@ -136,14 +137,14 @@ def test_anchors_are_found_in_the_decode_and_each_part_of_a_grid_is_an_output(dr
 
     assert (draft.head.sides, draft.head.grids[0].scale_xy) == ("square", 2.0)
     assert [grid.anchors_px for grid in draft.head.grids] == list(onnx_models.ANCHORS_PX.values())
-    assert list(draft.outputs)[:3] == ["boxes0", "objectness0", "scores0"]
+    assert list(draft.graph.outputs)[:3] == ["boxes0", "objectness0", "scores0"]
 
 
 def test_the_branches_of_yolox_are_told_apart_with_one_class_too(drafts):
     draft = drafts("yolox")
 
     assert draft.head.boxes == "center_exp"
-    assert set(draft.outputs) >= {"boxes0", "objectness0", "scores0"}
+    assert set(draft.graph.outputs) >= {"boxes0", "objectness0", "scores0"}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_segmenter_is_cut_before_its_last_activation(classes, last, activation
     draft = imported(onnx_models.unet(classes=classes, last=last), tmp_path)
 
     assert draft.head.activation == activation
-    assert list(draft.outputs) == ["classes"]
+    assert list(draft.graph.outputs) == ["classes"]
 
 
 @pytest.mark.parametrize("name", MODELS)
