@@ -8,6 +8,7 @@ from converter.graph.writing import write
 from converter.importers.asking import ask_family
 from converter.importers.facts import (
     ASK,
+    FAMILY_OF_HEAD,
     FORMATS,
     check_family,
     class_count,
@@ -44,7 +45,7 @@ def describe(
     missing = missing_facts(draft, choice.input, labels=labels)
     return {
         "format": FORMATS[form],
-        "family": family,
+        "family": FAMILY_OF_HEAD[draft.head.kind],
         "input": list(draft.size_wh),
         "preprocessing": {
             name: value for name, value in stated(draft).items() if value is not None

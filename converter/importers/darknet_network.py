@@ -25,6 +25,7 @@ from converter.importers.darknet_layers import (
     Shape,
     spelt,
 )
+from converter.importers.lookalikes import HEAD_BYTES, refuse_pointer
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -238,6 +239,8 @@ def read_weights(path: Path, network: Network) -> tuple[Version, dict[int, Filte
 def _numbers(path: Path, network: Network) -> tuple[Version, NDArray[np.float32]]:
     """Return the version, and all that is behind the header."""
     with path.open("rb") as file:
+        refuse_pointer(file.read(HEAD_BYTES), path, "the weights of a Darknet model")
+        file.seek(0)
         version = _version(path, file.read(VERSION.size))
         header = VERSION.size + (8 if version[0] * 10 + version[1] >= WIDE_SEEN_SINCE else 4)
         expected = header + 4 * network.weights()

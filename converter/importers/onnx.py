@@ -45,6 +45,7 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     """
     model, graph, orders = read_graph(path)
     found = find_heads(graph, path, family=family, choice=choice)
+    part, own = without_normalisation(found.graph)
     inner = [tensor for tensor, _ in found.sources.values() if tensor not in orders]
     fetches = {
         role: onnx_runtime.Fetch(tensor, orders[tensor], channels)
@@ -54,9 +55,8 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     checked = (
         f"import not checked, as the file has no value that is {inner[0]}"
         if inner
-        else onnx_runtime.checked(found.graph, model, fetches, path=path)
+        else onnx_runtime.checked(part, model, fetches, path=path, own=own)
     )
-    part, own = without_normalisation(found.graph)
     return replace(
         found,
         graph=part,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from converter import import_check
+from converter.importers.normalisation import normalised
 from converter.jobs.child import Child, job_folder, run_child
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from converter.choice import InputChoice
     from converter.graph.values import Graph
     from converter.importers.onnx_file import OnnxModel
 
@@ -37,7 +39,14 @@ class Fetch(NamedTuple):
         return laid if self.channels is None else laid[..., self.channels]
 
 
-def checked(graph: Graph, model: OnnxModel, fetches: Mapping[str, Fetch], *, path: Path) -> str:
+def checked(
+    graph: Graph,
+    model: OnnxModel,
+    fetches: Mapping[str, Fetch],
+    *,
+    path: Path,
+    own: InputChoice | None,
+) -> str:
     """Return a clause for the manifest: how far from onnxruntime's the heads are, or why not.
 
     Args:
@@ -45,6 +54,7 @@ def checked(graph: Graph, model: OnnxModel, fetches: Mapping[str, Fetch], *, pat
         model: The original.
         fetches: By role.
         path: For messages.
+        own: The normalisation that was taken out of it.
 
     Raises:
         ModelError: They are other heads, or onnxruntime refuses the original.
@@ -60,7 +70,7 @@ def checked(graph: Graph, model: OnnxModel, fetches: Mapping[str, Fetch], *, pat
     names = list(dict.fromkeys(fetch.value for fetch in fetches.values()))
     found, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
     expected = {role: fetch.taken(found[fetch.value]) for role, fetch in fetches.items()}
-    ratio = import_check.error_ratio(graph, images, expected, path=path)
+    ratio = import_check.error_ratio(graph, normalised(images, own), expected, path=path)
     return import_check.in_words(ratio, f"onnxruntime {version}")
 
 

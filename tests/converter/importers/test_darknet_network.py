@@ -47,6 +47,14 @@ def test_normalisation_is_folded_with_darknets_epsilon_under_the_root(tmp_path):
         assert filters.kernel[number, channel, row, column] == pytest.approx(expected, rel=1e-6)
 
 
+def test_weights_that_git_lfs_has_not_fetched_are_named(tmp_path):
+    path, network = write(tmp_path, numbers_of_one_convolution())
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+
+    with pytest.raises(ModelError, match=r"weights of a Darknet model.*git lfs pull"):
+        read_weights(path, network)
+
+
 @pytest.mark.parametrize(
     ("version", "seen"),
     [((0, 1, 0), 4), ((0, 2, 0), 8), ((0, 2, 5), 8), ((1, 0, 0), 8)],

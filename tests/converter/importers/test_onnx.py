@@ -72,6 +72,28 @@ def test_the_manifest_says_that_onnxruntime_gives_the_same_heads(name, drafts):
     assert float(clause.rpartition(" of each")[0].rpartition(" ")[2]) <= MAX_ERROR
 
 
+NORMALISED = {  # what the graph subtracts and divides by
+    "pixels": ((116, 117, 118), (57, 58, 59)),
+    "numbers in 0..1": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+@pytest.mark.parametrize(("mean", "std"), NORMALISED.values(), ids=NORMALISED)
+def test_a_files_own_normalisation_is_taken_out_and_checked_on_its_own_image(mean, std, tmp_path):
+    net = onnx_models.OnnxWriter()
+    laid = [net.constant(np.reshape(values, (1, 3, 1, 1))) for values in (mean, std)]
+    image = net.op("Div", net.op("Sub", "image", laid[0]), laid[1])
+    scores = net.conv(net.op("Relu", net.conv(image, 3, 8, kernel=3)), 8, 1)
+
+    draft = imported(net.model([net.op("Sigmoid", scores)]), tmp_path, family="unet")
+
+    own = draft.transform
+    found = own.after or (own.mean, own.std)
+    np.testing.assert_allclose(found, (mean, std), rtol=1e-5)
+    assert "import checked against onnxruntime" in draft.changes
+    assert [op.kind for op in draft.graph.ops] == ["CONV_2D", "CONV_2D"]
+
+
 def test_the_heads_are_those_of_the_original(drafts):
     proto = onnx_models.unet()
     image = np.random.default_rng(5).random((1, 3, 64, 64), np.float32)
