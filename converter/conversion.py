@@ -11,7 +11,7 @@ from converter.judge import accuracy, gate
 from converter.judge.latency import measure
 from converter.judge.verify import compare, observe
 from converter.quantize.observations import Observations
-from converter.quantize.quantization import digests
+from converter.quantize.quantization import digests, fitted
 from converter.search.attempts import Trials
 from edge.evaluation.bootstrap import RESAMPLES
 from edge.terminal.progress import bar
@@ -176,7 +176,9 @@ def convert(
     # Ranges hardly fit the images that they come from, and 40 are few to choose by: on those of
     # COCO Yolo-Fastest's plain int8 stood at 1.4 times the noise floor, on all 89 at 2.2.
     choosing = (*sets.select.paths, *sets.calibrate.paths)
-    trials = Trials(Observations(reference, sets.calibrate), choosing, budget)
+    observations = Observations(reference, sets.calibrate)
+    recipe = fitted(recipe, observations.graph(equalised=False))
+    trials = Trials(observations, choosing, budget)
     trials.run(f"recipe {recipe.name}", recipe)
     if repair and not trials.passed:
         trials.repair(recipe)

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from damaged_files import damaged
 from reference import onnx_models
 
-from converter.choice import Choice
+from converter.choice import Choice, InputChoice, Origin
 from converter.graph.writing import write
-from converter.importers.onnx import import_onnx, read_graph, told_family
-from converter.importers.onnx_ops import refuse_unread
+from converter.importers import onnx_arithmetic
+from converter.importers.onnx import import_onnx, read_graph, refuse_unread, told_family
+from converter.importing import import_model
 from edge.errors import EdgeError, ModelError
 from edge.model.backends.litert import open_interpreter
 
@@ -36,8 +38,8 @@ def imported(proto, tmp_path, *, family=None, choice=None):
     return import_onnx(path, family=family, choice=choice or Choice())
 
 
-def imported_heads(draft, image):
-    runtime = open_interpreter(write(draft.graph), SOMEWHERE, threads=1)
+def imported_heads(flatbuffer, image):
+    runtime = open_interpreter(flatbuffer, SOMEWHERE, threads=1)
     runtime.set_tensor(runtime.get_input_details()[0]["index"], image.transpose(0, 2, 3, 1))
     runtime.invoke()
     return {row["name"]: runtime.get_tensor(row["index"]) for row in runtime.get_output_details()}
@@ -98,16 +100,14 @@ def test_the_heads_are_those_of_the_original(drafts):
     proto = onnx_models.unet()
     image = np.random.default_rng(5).random((1, 3, 64, 64), np.float32)
 
-    (found,) = imported_heads(drafts("unet"), image).values()
+    (found,) = imported_heads(write(drafts("unet").graph), image).values()
     (expected,) = onnx_models.run_values(proto, [proto.graph.node[-1].input[0]], image)
 
     assert np.abs(found - expected).max() <= MAX_ERROR * np.ptp(expected)
 
 
 def test_a_model_that_is_read_wrongly_is_refused(monkeypatch, tmp_path):
-    from converter.importers import onnx_pointwise  # noqa: PLC0415
-
-    monkeypatch.setitem(onnx_pointwise.UNARY, "Relu", "ABS")
+    monkeypatch.setitem(onnx_arithmetic.UNARY, "Relu", "ABS")
 
     with pytest.raises(ModelError, match="'classes' off by"):
         imported(onnx_models.unet(), tmp_path, family="unet")
@@ -132,7 +132,7 @@ def test_half_precision_is_read_as_float32_and_not_called_checked(tmp_path):
     original = onnx_models.unet()
 
     draft = imported(proto, tmp_path, family="unet")
-    (found,) = imported_heads(draft, image).values()
+    (found,) = imported_heads(write(draft.graph), image).values()
     (expected,) = onnx_models.run_values(original, [original.graph.node[-1].input[0]], image)
 
     assert "import not checked, as the original does not compute in float32" in draft.changes
@@ -213,6 +213,21 @@ def test_other_images_than_the_runtime_makes_are_refused_with_their_channels(cha
         imported(proto, tmp_path, family="unet")
 
 
+def test_a_grey_model_is_asked_for_no_colours_and_gives_the_originals_heads(tmp_path):
+    proto = onnx_models.unet(channels=1)
+    path = saved(proto, tmp_path)
+    image = np.random.default_rng(5).random((1, 1, 64, 64), np.float32)
+    said = InputChoice(mean=(0, 0, 0), std=(255, 255, 255), resize="stretch")
+
+    file = import_model(path, family=None, origin=Origin(), choice=Choice(input=said))
+    (found,) = imported_heads(file.flatbuffer, image).values()
+    (expected,) = onnx_models.run_values(proto, [proto.graph.node[-1].input[0]], image)
+
+    assert file.description.input.color == "grey"
+    assert file.description.input.shape == (1, 64, 64, 1)
+    assert np.abs(found - expected).max() <= MAX_ERROR * np.ptp(expected)
+
+
 def without_weights(proto):
     tensor = proto.graph.initializer[0]
     onnx.external_data_helper.set_external_data(tensor, "weights.bin")
@@ -251,36 +266,23 @@ def with_unknown_op(proto):
         (with_unknown_op, "found Erf"),
         (of_bytes, "an input of floats, found type 2"),
     ],
-    ids=["external weights", "custom op", "quantised", "free size", "unknown op", "bytes"],
 )
 def test_what_cannot_be_imported_is_named(change, sentence, tmp_path):
     with pytest.raises(ModelError, match=sentence):
         imported(change(onnx_models.unet()), tmp_path, family="unet")
 
 
-def test_a_detector_given_for_a_segmenter_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="expected class scores"):
-        imported(onnx_models.yolov8(), tmp_path, family="unet")
+OTHERS = {
+    "detector as segmenter": (onnx_models.yolov8, "unet", "expected class scores"),
+    "segmenter as detector": (onnx_models.unet, "yolo", "expected the decode of YOLO"),
+    "yolo as ssd": (onnx_models.yolox, "ssd", "expected raw boxes"),
+}
 
 
-def test_a_segmenter_given_for_a_detector_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="expected the decode of YOLO"):
-        imported(onnx_models.unet(), tmp_path, family="yolo")
-
-
-def test_a_yolo_given_for_an_ssd_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="expected raw boxes"):
-        imported(onnx_models.yolox(), tmp_path, family="ssd")
-
-
-def damaged(data, number):
-    random = np.random.default_rng(number)
-    if number % 2:
-        return data[: int(random.integers(0, len(data)))]
-    flipped = bytearray(data)
-    for place in random.integers(0, len(data), 3):
-        flipped[place] ^= 1 << int(random.integers(0, 8))
-    return bytes(flipped)
+@pytest.mark.parametrize(("make", "family", "sentence"), OTHERS.values(), ids=OTHERS)
+def test_a_model_given_for_one_of_another_family_is_refused(make, family, sentence, tmp_path):
+    with pytest.raises(ModelError, match=sentence):
+        imported(make(), tmp_path, family=family)
 
 
 @pytest.mark.parametrize("make", [onnx_models.yolov8, onnx_models.yolov5], ids=["v8", "v5"])
