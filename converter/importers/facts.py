@@ -14,7 +14,6 @@ from converter import export
 from converter.choice import RANGES, InputChoice
 from converter.coco_labels import COCO_LABELS
 from converter.draft import GREY, Draft
-from converter.graph.edits import renamed
 from converter.graph.reading import read
 from converter.graph.writing import write
 from edge.decode.anchor_free import AnchorFreeHead
@@ -122,10 +121,11 @@ def restate(
         ConfigError: It is of another family, or its labels do not fit.
     """
     before = file.own_manifest()
+    graph = read(file.flatbuffer, file.path)
+    # Two roles may be of one tensor.
+    roles = {role: graph.tensors[name] for role, name in before.outputs.items()}
     draft = Draft(
-        graph=renamed(
-            read(file.flatbuffer, file.path), {name: role for role, name in before.outputs.items()}
-        ),
+        graph=replace(graph, tensors={**graph.tensors, **roles}, outputs=tuple(roles)),
         head=before.head,
         transform=before.input,
         labels=before.labels,
@@ -152,7 +152,7 @@ def check_family(draft: Draft, path: Path, *, family: str | None) -> None:
     Raises:
         ConfigError: It is; the message names its own.
     """
-    found = FAMILY_OF_HEAD[draft.head.kind]
+    found = FAMILY_OF_HEAD.get(draft.head.kind, draft.head.kind)
     if family not in (None, found):
         raise ConfigError(
             f"{path}: expected a model of family {family}, found one of family {found}; "

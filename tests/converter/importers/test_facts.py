@@ -13,6 +13,7 @@ from converter.draft import Draft
 from converter.graph.edits import renamed
 from converter.graph.reading import read
 from converter.importers.facts import class_count, complete, restate
+from edge.decode.classes import ClassesHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ConfigError
@@ -196,6 +197,22 @@ def test_what_cannot_be_done_to_a_model_of_ours_is_refused():
         restated(ours(), family="ssd")
     with pytest.raises(ConfigError, match="expected 3 labels"):
         restated(ours(), labels=("a",))
+
+
+def test_two_roles_of_a_model_of_ours_may_be_of_one_tensor():
+    one = YoloGrid(boxes="boxes", objectness="objectness", scores="scores", anchors_px=((1, 1),))
+    outputs = dict.fromkeys(["boxes", "objectness", "scores"], "classes")
+
+    file = restated(ours(head=YoloHead(grids=(one,)), outputs=outputs), labels=("a", "b", "c"))
+
+    assert (file.labels, file.outputs) == (("a", "b", "c"), outputs)
+
+
+def test_a_model_of_ours_that_no_family_has_is_named_by_its_head():
+    with pytest.raises(ConfigError, match="found one of family classes"):
+        restated(
+            ours(head=ClassesHead(activation="none"), outputs={"scores": "classes"}), family="unet"
+        )
 
 
 @pytest.mark.parametrize("anchors", [1, 3])
