@@ -63,15 +63,16 @@ def ask_family(path: Path, form: str, *, said: str | None) -> str | None:
     """
     if said or (form in TENSORFLOW and not _is_api_detector(path, form)):
         return said
-    return accepted(path, form, *tell_family(path, form))
+    return accepted(path, form, tell_family(path, form))
 
 
-def accepted(path: Path, form: str, found: str | None, reason: str) -> str:
-    """Return the family that a file was found to be of.
+def accepted(path: Path, form: str, told: tuple[str | None, str]) -> str:
+    """Return the family that a file was found to be of, told as by `tell_family`.
 
     Raises:
         ConfigError: It is none that is converted, or can't be told for that reason.
     """
+    found, reason = told
     if found == "classes":
         raise ConfigError(
             f"{path}: expected a detector or a segmenter, found a classifier, whose int8 file "

@@ -99,7 +99,7 @@ def import_tensorflow(path: Path, form: str, *, family: str | None, choice: Choi
     lowered = lower(path, form, family=family, choice=choice)
     if lowered.detector is not None:
         return _detector(lowered, path, lowered.detector)
-    family = family or accepted(path, form, *family_of(lowered.graph))
+    family = family or accepted(path, form, family_of(lowered.graph))
     graph, own = without_normalisation(lowered.graph)
     checked = lowered.check(write(graph), path, own=own)
     # The child has kept the output that was chosen, under a name that a signature takes.
