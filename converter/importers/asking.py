@@ -133,8 +133,9 @@ def refuse_unused(path: Path, form: str, choice: Choice) -> None:
 def _never_said(path: Path, form: str, family: str | None) -> tuple[str, ...]:
     """Return the fields of `InputChoice` that such a file is silent on, whatever it holds."""
     if form == "onnx":
-        is_silent = family != "yolo" or not _onnx_metadata(path).keys() >= {"stride", "names"}
-        return ("color", "mean", "resize") if is_silent else ()
+        from converter.importers import onnx  # noqa: PLC0415 - loads onnx
+
+        return onnx.unsaid(path, family=family)
     if form in TENSORFLOW and not _is_api_detector(path, form):
         return ("resize",)
     # A `.tflite` is read in a second, and a .cfg says it all.
@@ -145,12 +146,6 @@ def _is_api_detector(path: Path, form: str) -> bool:
     mark = API_MARKS.get(form)
     source = path / "saved_model.pb" if path.is_dir() else path
     return mark is not None and mark in source.read_bytes()
-
-
-def _onnx_metadata(path: Path) -> dict[str, str]:
-    from converter.importers import onnx_file  # noqa: PLC0415 - loads onnx
-
-    return onnx_file.read(path).metadata
 
 
 def _darknet_classes(path: Path) -> int:
