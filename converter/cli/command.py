@@ -195,8 +195,8 @@ def _verify(arguments: argparse.Namespace) -> int:
         arguments.images.resolve().name,
         arguments.seed,
     )
-    (bill,) = judge(reference, [quantized], judged_on)
     budget = making.budget_of(arguments)
+    (bill,) = judge(reference, [quantized], judged_on, budget=budget)
     found = verdict_on(bill, budget)
     outputs.print_verdict(arguments, bill, found)
     outputs.say(f"{arguments.quantized}: {found}")

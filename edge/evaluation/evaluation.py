@@ -10,7 +10,7 @@ import numpy as np
 from edge.frame import StageClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edge.evaluation.bootstrap import Sample
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
+    from edge.model.spec import Tensors
+    from edge.preprocess import InputBuffer
     from edge.results.observation import Result
 
 # Of most use in a confusion matrix of many classes.
@@ -110,27 +112,32 @@ class TimedModel:
     """Runs a model's stages in a row on the calling thread, and notes how long each took.
 
     Args:
-        model: Nobody else may use it meanwhile.
+        load: Gives the model, which nobody else may use meanwhile; called before the first image.
     """
 
-    def __init__(self, model: LoadedModel) -> None:
-        self._model = model
-        self._input = model.input_buffers()[0]
-        self._tensors = model.output_buffers()
+    def __init__(self, load: Callable[[], LoadedModel]) -> None:
+        self._load = load
+        self._loaded: tuple[LoadedModel, InputBuffer, Tensors] | None = None
         self._rows_ms: list[dict[str, float]] = []
-        # The first invoke lays the weights out, which no later one does.
-        model.invoke(self._input, out=self._tensors)
 
     def run(self, image: NDArray[np.uint8]) -> Result:
         """Return what the model sees on `(H, W, 3)` uint8, B G R; borrowed until the next call."""
+        model, buffer, tensors = self._loaded or self._open()
         clock = StageClock()
-        self._input.fill(image)
+        buffer.fill(image)
         clock.lap("preprocess")
-        self._model.invoke(self._input, out=self._tensors)
+        model.invoke(buffer, out=tensors)
         clock.lap("invoke")
-        result = self._model.decode(self._tensors, self._input.placement, clock)
+        result = model.decode(tensors, buffer.placement, clock)
         self._rows_ms.append(clock.stage_ms())
         return result
+
+    def _open(self) -> tuple[LoadedModel, InputBuffer, Tensors]:
+        model = self._load()
+        self._loaded = loaded = model, model.input_buffers()[0], model.output_buffers()
+        # The first invoke lays the weights out, which no later one does.
+        model.invoke(loaded[1], out=loaded[2])
+        return loaded
 
     def times_ms(self) -> dict[str, dict[str, float]]:
         """Return `p50`, `p95` and `mean` of each stage, and of all of them together as `total`."""

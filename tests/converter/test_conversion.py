@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from reference import bright_net
 
 from calibration.image_sets import draw_sets
 from converter.conversion import Images, convert, describe_attempts
+from converter.judge import gate
 from converter.judge.gate import Budget
 from converter.quantize.observations import Observations
 from converter.quantize.recipe import load_recipe, with_kept
@@ -50,6 +53,18 @@ def test_the_verdict_rests_on_images_that_nothing_was_chosen_by(images):
     }
     assert len(named["calibrate"].contents) == len(sets.calibrate.paths)
     assert named["judge"].contents == ()
+
+
+def test_what_is_clear_on_a_few_images_is_looked_at_on_no_others(images, monkeypatch):
+    monkeypatch.setattr(gate, "LEAST_OBJECTS", 1)
+    done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=ANYTHING)
+
+    (attempt,) = done.attempts
+    assert [row.path for row in attempt.bill.images] == list(images.sets.select.paths)
+    assert math.isnan(attempt.bill.likeness.floor)
+    assert [row.path for row in done.bill.images] == list(images.sets.judge.paths)
+    assert not math.isnan(done.bill.likeness.floor)
+    assert not done.verdict.is_refused
 
 
 def test_each_step_stands_in_the_manifest(images):

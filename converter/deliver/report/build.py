@@ -59,8 +59,9 @@ def build(subject: Subject) -> Report:
     files = {FLOAT: subject.reference, **others, own: subject.quantized}
     with _timed(elapsed_s, "agreement"):
         made = judge(
-            subject.reference, list(others.values()), subject.judgement, resamples=RESAMPLES
-        )
+            subject.reference, list(others.values()), subject.judgement,
+            budget=subject.budget, resamples=RESAMPLES,
+        )  # fmt: skip
     bills: dict[str, Bill] = {**dict(zip(others, made, strict=True)), own: subject.bill}
     with _timed(elapsed_s, "latency"), bar("latency", unit="windows") as progress:
         latencies = measure(files, progress=progress)

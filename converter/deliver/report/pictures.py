@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.deliver.report.contents import LayerFeatures, Subject
+    from converter.judge.agreement import Seen
     from converter.judge.bill import Bill, ImageRow
-    from converter.judge.sight import Seen
     from edge.terminal.progress import Progress
 
 WORST_COUNT, TYPICAL_COUNT = 4, 2

@@ -16,6 +16,7 @@ from converter.judge.gate import (
     Budget,
     as_json,
     estimate,
+    is_clear,
     is_good_enough,
     judge,
 )
@@ -100,6 +101,23 @@ def test_a_reference_that_sees_nothing_is_refused_with_the_likely_causes():
     assert reason.startswith("the float model sees nothing: expected objects, found no detection")
     for cause in ("--range", "--mean/--std", "colour order", "--labels"):
         assert cause in reason
+
+
+@pytest.mark.parametrize(
+    ("case", "is_so"),
+    [
+        pytest.param(bill(0.04, floor=math.nan), True, id="within the least floor, none measured"),
+        pytest.param(bill(0.05, floor=math.nan), False, id="beyond the least floor"),
+        pytest.param(bill(0.04, floor=math.nan, spread=0.01), False, id="beyond it on a draw"),
+        pytest.param(bill(0.01, floor=math.nan, objects=49), False, id="of few objects"),
+        pytest.param(bill(0.02, floor=math.nan, head="segmentation"), True, id="masks"),
+    ],
+)
+def test_what_any_noise_floor_allows_is_clear_without_one(case, is_so):
+    assert is_clear(case, Budget()) is is_so
+    if is_so:
+        assert judge(case, Budget()).value == PASSES
+        assert as_json(case, Budget())["floor"] is None
 
 
 def test_the_distance_is_told_in_words():
