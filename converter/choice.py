@@ -29,6 +29,8 @@ class InputChoice:
         size_wh: Of the input, pixels, for a model that takes any size.
         swapped: Of a file: its own swap of the channels was taken out, so that the input has the
             other order than the file's.
+        after: Of a file: mean and std of what it does behind a normalisation that it does not say,
+            as a net does that takes numbers in 0..1.
     """
 
     color: Literal["rgb", "bgr", "grey"] | None = None
@@ -37,6 +39,7 @@ class InputChoice:
     resize: Literal["letterbox", "stretch"] | None = None
     size_wh: tuple[int, int] | None = None
     swapped: bool = False
+    after: tuple[Triple, Triple] | None = None
 
 
 @dataclass(frozen=True, slots=True)

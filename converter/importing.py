@@ -13,6 +13,7 @@ from converter.graph.writing import write
 from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
 from converter.importers.keras_config import WEIGHTS
+from converter.importers.lookalikes import HEAD_BYTES, refuse_lookalike, refuse_pointer
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
 from edge.model.model_file import FLATBUFFER_IDENTIFIER
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from converter.draft import Draft
     from edge.model.model_file import ModelFile
 
-# Of the file that a format is recognised by.
-HEAD_BYTES = 64
-# Shorter is no model of any format.
-LEAST_BYTES = 16
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF", b"PK\x03\x04"
 
 
@@ -49,7 +46,7 @@ def import_model(path: Path, *, family: str | None, origin: Origin, choice: Choi
         DependencyError: TensorFlow is not installed.
     """
     known = ask(path, family=family, origin=origin, choice=choice)
-    if known is None:
+    if is_ours(path):
         return restate(model_file.read(path), family=family, origin=origin, choice=choice.input)
     found = import_draft(path, family=known, choice=choice)
     graph = with_own_biases(read(found.flatbuffer, path))
@@ -61,7 +58,8 @@ def ask(path: Path, *, family: str | None, origin: Origin, choice: Choice) -> st
     """Ask for what can be known to be missing before the work; as `import_model`.
 
     Returns:
-        The family, said by the person or told by the file; `None` for a model of ours.
+        The family, said by the person or told by the file; `None` for a model of ours, or where
+        only its import tells.
     """
     if family not in (None, *FAMILIES):
         raise ConfigError(f"expected a family, one of {', '.join(FAMILIES)}, found {family!r}")
@@ -74,7 +72,7 @@ def ask(path: Path, *, family: str | None, origin: Origin, choice: Choice) -> st
     return known
 
 
-def import_draft(path: Path, *, family: str, choice: Choice) -> Draft:
+def import_draft(path: Path, *, family: str | None, choice: Choice) -> Draft:
     """Return what the importer of the file's format finds in it."""
     return READERS[recognise(path)](path, family, choice)
 
@@ -98,7 +96,7 @@ def recognise(path: Path) -> str:
     if path.is_dir():
         return _folder_format(path)
     head = _head(path)
-    _refuse_lookalike(head, path)
+    refuse_lookalike(head, path)
     if head[4:8] == FLATBUFFER_IDENTIFIER:
         return "tflite"
     if head.startswith(HDF5_MAGIC):
@@ -131,19 +129,10 @@ def _head(path: Path) -> bytes:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _refuse_lookalike(head: bytes, path: Path) -> None:
-    """Name what is no model, whatever its suffix."""
-    found = next((text for text, fits in LOOKALIKES.items() if fits(head)), "")
-    if not found and len(head) < LEAST_BYTES and path.suffix.lower() not in TEXTS:
-        found = f"{len(head)} bytes; copy or download it again"
-    if found:
-        raise ModelError(f"{path}: expected a float model, found {found}")
-
-
 def _folder_format(path: Path) -> str:
     if (path / "saved_model.pb").is_file():
         for part in (path / "saved_model.pb", *(path / "variables").glob("*")):
-            _refuse_lookalike(_head(part) or bytes(LEAST_BYTES), part)
+            refuse_pointer(_head(part), part)
         return "saved_model"
     raise ModelError(
         f"{path}: expected a SavedModel folder, found one without saved_model.pb; "
@@ -178,8 +167,8 @@ def _zip_format(path: Path) -> str:
     )
 
 
-def _tensorflow(form: str) -> Callable[[Path, str, Choice], Draft]:
-    def read(path: Path, family: str, choice: Choice) -> Draft:
+def _tensorflow(form: str) -> Callable[[Path, str | None, Choice], Draft]:
+    def read(path: Path, family: str | None, choice: Choice) -> Draft:
         from converter.importers.tensorflow import import_tensorflow  # noqa: PLC0415
 
         return import_tensorflow(path, form, family=family, choice=choice)
@@ -187,26 +176,26 @@ def _tensorflow(form: str) -> Callable[[Path, str, Choice], Draft]:
     return read
 
 
-def _tflite(path: Path, family: str, choice: Choice) -> Draft:
+def _tflite(path: Path, family: str | None, choice: Choice) -> Draft:
     from converter.importers.tflite import import_tflite  # noqa: PLC0415
 
     return import_tflite(path, family=family, choice=choice)
 
 
-def _darknet(path: Path, _family: str, choice: Choice) -> Draft:
+def _darknet(path: Path, _family: str | None, choice: Choice) -> Draft:
     from converter.importers.darknet import import_darknet  # noqa: PLC0415
 
     return import_darknet(path, weights=choice.weights)
 
 
-def _onnx(path: Path, family: str, choice: Choice) -> Draft:
+def _onnx(path: Path, family: str | None, choice: Choice) -> Draft:
     from converter.importers.onnx import import_onnx  # noqa: PLC0415
 
     return import_onnx(path, family=family, choice=choice)
 
 
 # Format to what reads it: path, family and choice in, draft out.
-READERS: dict[str, Callable[[Path, str, Choice], Draft]] = {
+READERS: dict[str, Callable[[Path, str | None, Choice], Draft]] = {
     "tfjs": _tensorflow("tfjs"),
     "darknet": _darknet,
     "frozen": _tensorflow("frozen"),
@@ -216,19 +205,6 @@ READERS: dict[str, Callable[[Path, str, Choice], Draft]] = {
     "tflite": _tflite,
     "onnx": _onnx,
 }
-# What is given for a model by mistake, to how its first bytes tell.
-LOOKALIKES: dict[str, Callable[[bytes], bool]] = {
-    "a pointer of Git LFS, which stands for the file; type: git lfs pull": (
-        lambda head: head.startswith(b"version https://git-lfs")
-    ),
-    "a Python pickle, which runs code when it is loaded; export the model first": (
-        lambda head: head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
-    ),
-    "a web page; download the file itself": (
-        lambda head: head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
-    ),
-}
-TEXTS = (".json", ".cfg")
 # Formats that all begin with the same bytes.
 MARKED = {"h5": "an HDF5 file", "keras": "a Keras archive", "tflite": "a TensorFlow Lite model"}
 # For formats that their content does not give away.

@@ -28,7 +28,9 @@ from edge.record import storable
 from edge.terminal.version import versions
 
 if TYPE_CHECKING:
-    from converter.choice import Origin
+    from collections.abc import Iterable
+
+    from converter.choice import Origin, Triple
 
 FLOAT_RECIPE = "float32"
 # For people, by the key of the reader.
@@ -65,14 +67,14 @@ _log = logging.getLogger(__name__)
 
 
 def complete(
-    draft: Draft, path: Path, *, family: str, origin: Origin, choice: InputChoice
+    draft: Draft, path: Path, *, family: str | None, origin: Origin, choice: InputChoice
 ) -> ModelFile:
     """Return the float model file: the draft's FlatBuffer with a whole manifest.
 
     Args:
         draft: From an importer.
         path: Of the foreign file, for messages.
-        family: What the person takes it for.
+        family: What the person takes it for; `None` takes it as it was found.
         origin: Name, source, licence and maybe labels.
         choice: What the person says of the preprocessing; it wins, with a warning.
 
@@ -127,8 +129,7 @@ def restate(
         transform=before.input,
         labels=before.labels,
     )
-    if family is not None:
-        check_family(draft, file.path, family=family)
+    check_family(draft, file.path, family=family)
     for sentence in _contradictions(draft, choice):
         _log.warning("%s: %s", file.path.name, sentence)
     stated = {"source": origin.source, "license": origin.license}
@@ -144,14 +145,14 @@ def restate(
     return export.sealed(file, before.replace(**changes))
 
 
-def check_family(draft: Draft, path: Path, *, family: str) -> None:
+def check_family(draft: Draft, path: Path, *, family: str | None) -> None:
     """Refuse a draft of another family than the person named.
 
     Raises:
         ConfigError: It is; the message names its own.
     """
     found = FAMILY_OF_HEAD[draft.head.kind]
-    if found != family:
+    if family not in (None, found):
         raise ConfigError(
             f"{path}: expected a model of family {family}, found one of family {found}; "
             f"type: --family {found}"
@@ -210,11 +211,26 @@ def _of_what_is_left(draft: Draft, choice: InputChoice) -> InputChoice:
     contradiction.
     """
     own = draft.transform
-    if isinstance(own, InputChoice) and own.swapped:
-        choice = replace(choice, color=OTHER_ORDER[choice.color or "rgb"])
-    if isinstance(own, InputChoice) and own.mean and (choice.mean, choice.std) == AS_THEY_ARE:
-        choice = replace(choice, mean=None, std=None)
-    return choice
+    if not isinstance(own, InputChoice):
+        return choice
+    mean, std = choice.mean, choice.std
+    if own.mean and (mean, std) == AS_THEY_ARE:
+        mean = std = None
+    if own.swapped:
+        color = OTHER_ORDER[choice.color or "rgb"]
+        choice = replace(choice, color=color)
+        mean, std = mean and mean[::-1], std and std[::-1]
+    if own.after and mean and std:
+        # ((x - m) / s - m') / s' = (x - (m + s m')) / (s s')
+        mean = _triple(m + s * m2 for m, s, m2 in zip(mean, std, own.after[0], strict=True))
+        std = _triple(s * s2 for s, s2 in zip(std, own.after[1], strict=True))
+    return replace(choice, mean=mean, std=std)
+
+
+def _triple(values: Iterable[float]) -> Triple:
+    # The file's numbers are float32, good to 6 digits.
+    first, second, third = (float(f"{value:.6g}") for value in values)
+    return first, second, third
 
 
 def _merged(draft: Draft, choice: InputChoice) -> dict[str, Any]:

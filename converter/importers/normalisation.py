@@ -2,7 +2,8 @@
 
 What a graph does to the image first, a swap of channels and ``x * a + b`` per channel, becomes the
 transform of the manifest: the board does it in the 256-entry table that it fills the input with
-anyway. What is not understood stays in the graph.
+anyway. Numbers that are no pixels' (the mean 0.485 of images in 0..1) join there with what the
+person says of those. What is not understood stays in the graph.
 """
 
 from __future__ import annotations
@@ -68,10 +69,12 @@ def without_normalisation(graph: Graph) -> tuple[Graph, InputChoice | None]:
         return graph, None
     outputs = {name: name for name in graph.outputs}
     part = cut(graph, outputs, inputs={graph.inputs[0]: found.tensor})
-    if not found.is_of_pixels:
+    if found.is_plain:
         return part, InputChoice(swapped=found.is_swapped)
-    mean, std = -found.shift / found.scale, 1 / found.scale
-    return part, InputChoice(mean=_triple(mean), std=_triple(std), swapped=found.is_swapped)
+    mean, std = _triple(-found.shift / found.scale), _triple(1 / found.scale)
+    if found.is_of_pixels:
+        return part, InputChoice(mean=mean, std=std, swapped=found.is_swapped)
+    return part, InputChoice(after=(mean, std), swapped=found.is_swapped)
 
 
 def find_normalisation(graph: Graph) -> Normalisation | None:
@@ -85,9 +88,7 @@ def find_normalisation(graph: Graph) -> Normalisation | None:
         if step is None or not (np.isfinite(step.shift).all() and (step.scale > 0).all()):
             break
         found = step
-        if graph.shape(found.tensor) == graph.shape(entry) and (
-            found.is_of_pixels or found.is_plain
-        ):
+        if graph.shape(found.tensor) == graph.shape(entry):
             taken = found
     return None if taken.tensor == entry else taken
 
@@ -171,8 +172,9 @@ def normalised(
         return images
     if isinstance(own, InputChoice) and own.swapped:
         images = images[..., ::-1]
-    if own.mean is None or own.std is None:
-        return np.ascontiguousarray(images)
+    numbers = (isinstance(own, InputChoice) and own.after) or (own.mean, own.std)
     channels = int(images.shape[-1])
-    mean, std = (np.array(values[:channels]) for values in (own.mean, own.std))
+    mean, std = (np.array(values[:channels]) if values else None for values in numbers)
+    if mean is None or std is None:
+        return np.ascontiguousarray(images)
     return np.asarray((images - mean) / std, np.float32)

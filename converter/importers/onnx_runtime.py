@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from converter import import_check
+from converter.importers.normalisation import normalised
 from converter.jobs.child import Child, job_folder, run_child
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from converter.choice import InputChoice
     from converter.importers.onnx_file import OnnxModel
 
 MODEL, IMAGES, FOUND = "model.onnx", "images.npy", "found.npz"
@@ -37,7 +39,12 @@ class Fetch(NamedTuple):
 
 
 def checked(
-    flatbuffer: bytes, model: OnnxModel, fetches: Mapping[str, Fetch], *, path: Path
+    flatbuffer: bytes,
+    model: OnnxModel,
+    fetches: Mapping[str, Fetch],
+    *,
+    path: Path,
+    own: InputChoice | None,
 ) -> str:
     """Return a clause for the manifest: how far from onnxruntime's the heads are, or why not.
 
@@ -46,6 +53,7 @@ def checked(
         model: The original.
         fetches: By role.
         path: For messages.
+        own: The normalisation that was taken out of it.
 
     Raises:
         ModelError: They are other heads, or onnxruntime refuses the original.
@@ -61,7 +69,7 @@ def checked(
     names = list(dict.fromkeys(fetch.value for fetch in fetches.values()))
     found, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
     expected = {role: fetch.taken(found[fetch.value]) for role, fetch in fetches.items()}
-    ratio = import_check.error_ratio(flatbuffer, images, expected, path=path)
+    ratio = import_check.error_ratio(flatbuffer, normalised(images, own), expected, path=path)
     return import_check.in_words(ratio, f"onnxruntime {version}")
 
 

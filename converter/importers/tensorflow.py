@@ -17,7 +17,9 @@ from converter.draft import Draft
 from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers import frozen_graph
+from converter.importers.asking import accepted
 from converter.importers.graph_input import without_barrier
+from converter.importers.heads.finder import family_of
 from converter.importers.keras_config import check_keras_archive
 from converter.importers.normalisation import normalised, without_normalisation
 from converter.importers.saved_model import SAVED_MODEL, disarmed_saved_model
@@ -79,13 +81,13 @@ class Lowered:
         return import_check.in_words(ratio, self.runtime)
 
 
-def import_tensorflow(path: Path, form: str, *, family: str, choice: Choice) -> Draft:
+def import_tensorflow(path: Path, form: str, *, family: str | None, choice: Choice) -> Draft:
     """Return the draft of a model that TensorFlow or Keras can load.
 
     Args:
         path: The model.
         form: Its format, a key of `LOADERS` of the job.
-        family: What it shall become.
+        family: What it shall become; `None` takes what the graph tells.
         choice: What the person says of it.
 
     Raises:
@@ -97,6 +99,7 @@ def import_tensorflow(path: Path, form: str, *, family: str, choice: Choice) -> 
     lowered = lower(path, form, family=family, choice=choice)
     if lowered.detector is not None:
         return _detector(lowered, path, lowered.detector)
+    family = family or accepted(path, form, *family_of(lowered.graph))
     graph, own = without_normalisation(lowered.graph)
     checked = lowered.check(write(graph), path, own=own)
     # The child has kept the output that was chosen, under a name that a signature takes.
@@ -104,7 +107,7 @@ def import_tensorflow(path: Path, form: str, *, family: str, choice: Choice) -> 
     return replace(found, transform=own, changes="; ".join(filter(None, [found.changes, checked])))
 
 
-def lower(path: Path, form: str, *, family: str, choice: Choice) -> Lowered:
+def lower(path: Path, form: str, *, family: str | None, choice: Choice) -> Lowered:
     """Return the whole of a model as a graph; arguments and errors as for the import."""
     with job_folder() as folder:
         job = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.graphdef import Graph, Node
+from converter.importers.lookalikes import HEAD_BYTES, refuse_pointer
 from converter.importers.regroup import regroup_additions
 from converter.importers.unfuse import unfuse
 from edge.errors import ModelError
@@ -88,7 +89,7 @@ def _file_bytes(path: Path, what: str, *, limit: int) -> bytes:
         size = path.stat().st_size
         if size > limit:
             raise ModelError(f"{path}: expected {what} of at most {limit} bytes, found {size}")
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise ModelError(
             f"{path}: expected {what}, found no such file; download the model again"
@@ -98,6 +99,8 @@ def _file_bytes(path: Path, what: str, *, limit: int) -> bytes:
             raise
         reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
         raise ModelError(f"{path}: expected {what}, which cannot be read: {reason}") from error
+    refuse_pointer(data[:HEAD_BYTES], path, what)
+    return data
 
 
 def _node(fields: dict[str, Any]) -> Node:

@@ -32,6 +32,8 @@ STEP = b"step: "
 MAX_WORDS = 300  # characters of a message: Keras prints whole configurations
 # Errors only, and for the CPU no search for a GPU: what is left goes to the log.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+# Freed arrays go back to the machine at once: glibc would keep them, 50 MiB at SSDLite's peak.
+FRUGAL = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024), "MALLOC_ARENA_MAX": "2"}
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
 _log = logging.getLogger(__name__)
@@ -147,7 +149,7 @@ def trusted_paths() -> list[str]:
 def _run(folder: Path, child: Child) -> int:
     """Return the exit status, once its steps are logged and all else it wrote is in the log."""
     command = [sys.executable, "-I", "-u", str(Path(__file__).with_name("boot.py"))]
-    environment = {**os.environ, **QUIET, **(NO_GPU if child.device == "cpu" else {})}
+    environment = {**os.environ, **QUIET, **FRUGAL, **(NO_GPU if child.device == "cpu" else {})}
     with (folder / LOG).open("ab") as log, subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,  # in the order in which it was written

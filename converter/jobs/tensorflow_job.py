@@ -1,11 +1,12 @@
 """The job of TensorFlow: load a model, freeze and lower it to a float `.tflite`, run the original.
 
 Written are `model.tflite`, `inputs.npy`, what the original gives for them, `original.npz`, and
-`result.json`.
+`result.json`. The original runs first: it is gone before TensorFlow copies the graph to lower it.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +42,8 @@ class Part:
         feed: Node that becomes the input, of floats.
         fetches: Role to tensor.
         shape: Of the input.
-        run: Gives what the original gives for one image, on its own input, by role.
-        runtime: Which that is.
-        takes_floats: Whether its own input does.
+        takes_floats: Whether the original's own input does.
+        runtime: Which runs the original.
         detector: What a graph of the Object Detection API says of itself, for a draft.
     """
 
@@ -51,9 +51,8 @@ class Part:
     feed: str
     fetches: dict[str, str]
     shape: tuple[int, ...]
-    run: Run
+    takes_floats: bool
     runtime: str = TENSORFLOW
-    takes_floats: bool = True
     detector: dict[str, Any] | None = None
 
 
@@ -65,20 +64,24 @@ def main(folder: Path, job: dict[str, Any]) -> None:
         job: `path`, `name`, `format`, `family`, `size_wh` and `output`.
     """
     step(f"loads {Path(job['name']).name}")
-    part = _loaded(folder, job)
-    step("lowers it")
-    (folder / "model.tflite").write_bytes(_lowered(part))
+    part, run = _loaded(folder, job)
     step("runs the original")
     inputs = noise(part.shape, whole=not part.takes_floats)
     np.save(folder / "inputs.npy", inputs)
-    rows = [part.run(image[None]) for image in inputs]
+    rows = [run(image[None]) for image in inputs]
     columns: Any = {role: np.concatenate([row[role] for row in rows]) for role in part.fetches}
     np.savez(folder / "original.npz", **columns)
+    # With the original beside it, lowering SSDLite peaked 150 MiB higher.
+    del run, rows, columns
+    gc.collect()
+    step("lowers it")
+    (folder / "model.tflite").write_bytes(_lowered(part))
     result = {"runtime": part.runtime, "detector": part.detector}
     (folder / "result.json").write_text(json.dumps(result))
 
 
-def _loaded(folder: Path, job: dict[str, Any]) -> Part:
+def _loaded(folder: Path, job: dict[str, Any]) -> tuple[Part, Run]:
+    """Return what is lowered, and what gives the original's outputs for its own image, by role."""
     path, size_wh = Path(job["name"]), job["size_wh"] and tuple(job["size_wh"])
     original = LOADERS[job["format"]](Path(job["path"]), path, size_wh)
     detector = find_detector(original.graph)
@@ -90,22 +93,24 @@ def _loaded(folder: Path, job: dict[str, Any]) -> Part:
     entry = graph_input.placeholder(graph)
     takes_floats = graph_input.dtype(entry) == "float32"
     run = original.run or session(original.graph_def, entry.name, wanted)
-    return Part(
+    part = Part(
         graph=graph_input.with_barrier(
             graph if takes_floats else graph_input.with_floats(graph, entry)
         ),
         feed=entry.name,
         fetches=fetches,
         shape=graph_input.shape(graph, entry, path=path, size_wh=size_wh),
-        run=lambda image: {safe_name(name): value for name, value in run(image).items()},
-        runtime=original.runtime,
         takes_floats=takes_floats,
+        runtime=original.runtime,
     )
+    return part, lambda image: {safe_name(name): value for name, value in run(image).items()}
 
 
-def _detector(folder: Path, original: Original, found: Detector, *, job: dict[str, Any]) -> Part:
+def _detector(
+    folder: Path, original: Original, found: Detector, *, job: dict[str, Any]
+) -> tuple[Part, Run]:
     """Return what of a detector lies before its decode, which reaches the parent as anchors."""
-    if job["family"] != "ssd":
+    if job["family"] not in (None, "ssd"):
         raise ConfigError(
             f"{job['name']}: expected a model of family {job['family']}, found an SSD of the "
             "Object Detection API; type: --family ssd"
@@ -115,18 +120,18 @@ def _detector(folder: Path, original: Original, found: Detector, *, job: dict[st
     width, height = found.transform.size_wh
     fetches = {role: f"{name}:0" for role, name in found.fetches.items()}
     whole = {role: f"{name}:0" for role, name in found.whole().items()}
-    return Part(
+    part = Part(
         graph=found.graph.between(fetches.values(), feed=found.feed),
         feed=found.feed,
         fetches=fetches,
         shape=(1, height, width, 3),
-        run=session(original.graph_def, entry.name, whole),
         takes_floats=graph_input.dtype(entry) == "float32",
         detector={
             "head": found.head.plain(),
             "transform": found.transform.plain(),
         },
     )
+    return part, session(original.graph_def, entry.name, whole)
 
 
 def _chosen(original: Original, path: Path, output: str | None) -> dict[str, str]:
@@ -153,18 +158,23 @@ def safe_name(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name) or "output"
 
 
-def _lowered(part: Part) -> bytes:
-    weights = {
-        name: value
-        for name, value in part.graph.constants.items()
+def _weights_inplace(graph: Graph) -> dict[str, Any]:
+    """Take the larger weights out of a graph, as variables; here too each copy counts."""
+    large = [
+        name
+        for name, value in graph.constants.items()
         if value.dtype == np.float32 and value.nbytes >= WEIGHT_BYTES
-    }
-    graph_def = as_graph_def(part.graph, fed={part.feed, *weights})
+    ]
+    return {name: tf.Variable(graph.constants.pop(name), trainable=False) for name in large}
+
+
+def _lowered(part: Part) -> bytes:
+    variables = _weights_inplace(part.graph)
+    graph_def = as_graph_def(part.graph, fed={part.feed, *variables})
     if part.feed not in part.graph.nodes:
         graph_def.node.add(name=part.feed, op="Placeholder").attr["dtype"].type = 1
     module = tf.Module()
-    module.weights = [tf.Variable(value, trainable=False) for value in weights.values()]
-    variables = dict(zip(weights, module.weights, strict=True))
+    module.weights = list(variables.values())
 
     # Static batch 1, so that the SHAPE / STRIDED_SLICE / PACK chains of the heads fold away.
     @tf.function(input_signature=[tf.TensorSpec(part.shape, tf.float32, name="input")])  # type: ignore[untyped-decorator]

@@ -11,6 +11,7 @@ from converter.graph.writing import write
 from converter.quantize.repairs.adaptive_rounding import observe_covariances, round_weights
 from converter.quantize.repairs.bias_correction import ChannelMeans
 from converter.quantize.repairs.equalisation import equalise, observe_peaks
+from converter.quantize.repairs.gains import saturated
 
 if TYPE_CHECKING:
     from calibration.dataset import ImageSet
@@ -75,7 +76,8 @@ class Observations:
         key = (calibrator, equalised)
         if key not in self._ranges:
             seen = self._watch(equalised=equalised)
-            self._ranges[key] = seen.tallies.ranges(calibrator, pinned=seen.pinned)
+            found = seen.tallies.ranges(calibrator, pinned=seen.pinned)
+            self._ranges[key] = saturated(self.graph(equalised=equalised), found)
         return self._ranges[key]
 
     def means(self, *, equalised: bool) -> Means:

@@ -11,6 +11,7 @@ from converter.quantize.observations import Observations
 from converter.quantize.quantize import TOOLS, Quantized, quantize
 from converter.quantize.recipe import recipe_names
 from converter.quantize.repairs.bias_correction import correct_biases
+from converter.quantize.repairs.gains import silus
 from converter.quantize.scores import saturate_scores, score_roles
 from edge.errors import ModelError
 from edge.model.model_file import ModelFile
@@ -40,9 +41,19 @@ def quantize_file(
     return quantize_observed(Observations(file, images, progress=progress), recipe)
 
 
+def fitted(recipe: Recipe, graph: Graph) -> Recipe:
+    """Return the recipe for this model: without what depends on its having SiLUs or not."""
+    if "silu_equalisation" not in recipe.repairs:
+        return recipe
+    others = [repair for repair in recipe.repairs if not repair.endswith("equalisation")]
+    is_equalised = "equalisation" in recipe.repairs or any(silus(graph))
+    return recipe.replace(repairs=(*(["equalisation"] if is_equalised else []), *others))
+
+
 def quantize_observed(observations: Observations, recipe: Recipe) -> ModelFile:
     """Return the quantised model file of what was observed; as `quantize_file`."""
     file = observations.file
+    recipe = fitted(recipe, observations.graph(equalised=False))
     is_equalised = "equalisation" in recipe.repairs
     ranges = {}
     if recipe.needs_ranges:

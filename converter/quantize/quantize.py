@@ -21,6 +21,7 @@ from converter.quantize.islands import (
 )
 from converter.quantize.quantize_litert import quantize_litert, rules_of
 from converter.quantize.quantize_tflite import quantize_tflite
+from converter.quantize.repairs.gains import with_their_gains
 from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def quantize(graph: Graph, ranges: dict[str, Range], recipe: Recipe, *, path: Pa
         graph=graph,
         ranges=_joined(graph, ranges, path) if recipe.needs_ranges else {},
         recipe=recipe,
-        kept_float=selected(graph, recipe.keep_float, path),
+        kept_float=with_their_gains(graph, selected(graph, recipe.keep_float, path)),
         kept_int16=selected(graph, recipe.keep_int16, path),
         path=path,
     )

@@ -26,7 +26,8 @@ Weights = Literal["int8", "float16"]
 Activations = Literal["int8", "int16", "int8_dynamic", "float32"]
 QuantizerName = Literal["auto", "litert", "tflite_converter"]
 Kept = Literal["float32", "int16"]
-Repair = Literal["equalisation", "bias_correction", "adaptive_rounding"]
+# The first is the second for a model with SiLUs, and nothing for others.
+Repair = Literal["silu_equalisation", "equalisation", "bias_correction", "adaptive_rounding"]
 
 
 def check_patterns(names: Iterable[str]) -> None:

@@ -23,7 +23,11 @@ REPAIRS: tuple[tuple[Repair, ...], ...] = (
 MAX_KEPT = 16
 MAX_KEPT_RATIO = 0.5
 WORDS = dict(
-    zip(get_args(Repair), ("equalisation", "bias correction", "adaptive rounding"), strict=True)
+    zip(
+        get_args(Repair),
+        ("equalisation of SiLUs", "equalisation", "bias correction", "adaptive rounding"),
+        strict=True,
+    )
 )
 
 

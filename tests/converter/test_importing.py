@@ -5,12 +5,16 @@ from __future__ import annotations
 import zipfile
 
 import pytest
+from darknet_files import write_darknet
+from reference import onnx_models
 from tflite_files import grid
 
-from converter.choice import Choice, Origin
+from converter.choice import Choice, InputChoice, Origin
+from converter.importers import onnx_file
 from converter.importing import READERS, SUFFIXES, import_model, is_ours, recognise
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
+from edge.model.backends.litert import open_interpreter
 from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.converter
@@ -119,6 +123,36 @@ def test_a_model_of_ours_is_read_as_it_is():
 
     assert is_ours(path)
     assert file.own_manifest() == model_file.read(path).own_manifest()
+
+
+def test_one_run_parses_an_onnx_file_once(monkeypatch, tmp_path):
+    parsed = []
+    read = onnx_file.read
+    monkeypatch.setattr(onnx_file, "read", lambda *given: parsed.append(given) or read(*given))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_models.yolov8().SerializeToString())
+
+    import_model(path, family=None, origin=Origin(), choice=Choice())
+
+    assert len(parsed) == 1
+
+
+def test_a_grey_darknet_network_is_asked_for_no_colours(tmp_path):
+    cfg = write_darknet(tmp_path, "v3")
+    cfg.write_text(cfg.read_text().replace("channels=3", "channels=1"))
+    weights = cfg.with_suffix(".weights")
+    data = weights.read_bytes()
+    # Of the first 4 filters of 3 x 3, behind the header and 4 rows of 4, two channels are gone.
+    weights.write_bytes(data[: 20 + 4 * 16] + data[20 + 4 * 16 + 4 * 4 * 9 * 2 :])
+    origin = Origin(labels=("a", "b", "c"))
+    choice = Choice(input=InputChoice(resize="stretch"))
+
+    file = import_model(cfg, family=None, origin=origin, choice=choice)
+
+    runtime = open_interpreter(file.flatbuffer, cfg, threads=1)
+    shape = tuple(runtime.get_input_details()[0]["shape"])
+    assert file.description.input.color == "grey"
+    assert shape == file.description.input.shape == (1, 48, 64, 1)
 
 
 def test_a_family_that_there_is_not_is_refused_with_the_list(tmp_path):

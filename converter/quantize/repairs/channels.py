@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converter.quantize.repairs.gains import gain_before, sigmoid_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
@@ -31,8 +33,8 @@ class Channels:
     A convolution takes factors in at its weights and gives them out at its weights and bias, so its
     input and output are free of each other, unless a ReLU6 (or another function that no factor
     passes) holds the output. A sum, a pooling, a padding, a ReLU or a leaky ReLU tie their
-    ends, a concatenation each of its parts; whatever else reads or writes a tensor, and the model's
-    own ends, hold it as it is.
+    ends, a concatenation each of its parts, a SiLU with a gain its own; whatever else reads or
+    writes a tensor, and the model's own ends, hold it as it is.
 
     Args:
         graph: A float model.
@@ -75,6 +77,10 @@ class Channels:
             for name in inputs:
                 self._unite(name, op.output)
             return []
+        found = sigmoid_of(self._graph, op)
+        if found and gain_before(self._graph, found[1]) in self._absorbers:
+            self._unite(found[0], op.output)
+            return list(self._channels(found[1].output))
         if op.kind == "CONCATENATION" and passes and self._is_of_channels(op, inputs):
             parts = [row for name in inputs for row in self._channels(name)]
             self._unite_rows(parts, list(self._channels(op.output)))

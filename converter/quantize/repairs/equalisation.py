@@ -3,6 +3,7 @@
 Per-tensor int8 gives every channel the step that the widest one needs. Where nothing but sums,
 poolings, paddings, ReLUs or leaky ReLUs lie between convolutions, a channel may be multiplied by
 any factor > 0 that the next convolution divides out again: the function stays exactly what it was.
+A SiLU lets one pass with a gain before its sigmoid, which it is given where its channels differ.
 ReLU6 lets no factor pass, and is left alone: what is equalised of MobileNetV2 are its linear
 bottlenecks and their sums.
 
@@ -19,12 +20,14 @@ the squared error of the boxes falls by 2.8 dB, the error of all activations by 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converter.graph.edits import with_values
 from converter.quantize.repairs.channels import Channels, peaks_by_set
+from converter.quantize.repairs.gains import silus, with_gains, without_idle_gains
 from converter.quantize.repairs.weights import convolutions
 from edge.capture.images import load_image
 
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 STRENGTH = 0.75
 # A channel that was silent on the calibration set may speak later: no factor beyond this.
 MAX_FACTOR = 1000.0
+# A SiLU gets a gain where its channels peak so many times below the widest in the (geometric) mean.
+LEAST_SPREAD = 1.0
 
 
 def observe_peaks(
@@ -70,6 +75,18 @@ def equalise(graph: Graph, peaks: Peaks) -> Graph:
         graph: The float model.
         peaks: Greatest absolute value of each channel, by tensor name.
     """
+    uneven = [product for x, product in silus(graph) if _spread(peaks[x]) >= LEAST_SPREAD]
+    return without_idle_gains(_scaled(with_gains(graph, uneven), peaks))
+
+
+def _spread(peaks: NDArray[np.float64]) -> float:
+    """Return how many times the channels' peaks `(C,)` lie below the widest, geometric mean."""
+    top = max(float(peaks.max()), math.ulp(0.0))
+    return float(np.exp(-np.log(np.maximum(peaks / top, 1 / MAX_FACTOR)).mean()))
+
+
+def _scaled(graph: Graph, peaks: Peaks) -> Graph:
+    """Return the same function, each free set of channels divided by its factor."""
     layers = list(convolutions(graph))
     channels = Channels(graph, {layer.op for layer in layers})
     factors = _factors(channels, {name: peaks[name] for name in channels.sets if name in peaks})

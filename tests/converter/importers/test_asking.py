@@ -67,16 +67,21 @@ def test_a_saved_model_of_the_object_detection_api_is_an_ssd(tmp_path):
     assert asked(tmp_path) == "ssd"
 
 
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [("m.h5", b"\x89HDF" + bytes(16)), ("m.json", b"{}"), ("m.pb", bytes(16)),
-     ("m.tflite", detector(decoded=False))],
-)  # fmt: skip
-def test_a_family_that_nobody_says_is_asked_for_and_never_guessed(tmp_path, name, data):
-    path = written(tmp_path / name, data)
+def test_a_family_that_nobody_says_is_asked_for_and_never_guessed(tmp_path):
+    path = written(tmp_path / "m.tflite", detector(decoded=False))
 
     with pytest.raises(ConfigError, match=r"--family ssd .*--family yolo .*--family unet"):
         asked(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("m.h5", b"\x89HDF" + bytes(16)), ("m.json", b"{}"), ("m.pb", bytes(16))],
+)
+def test_a_file_that_only_its_import_tells_the_family_of_is_not_asked_for_it(tmp_path, name, data):
+    path = written(tmp_path / name, data)
+
+    assert asked(path, input=InputChoice(resize="stretch")) is None
 
 
 def test_a_model_of_ours_is_asked_for_nothing_and_has_no_use_for_what_only_importers_take():

@@ -130,9 +130,9 @@ def test_the_bill_reads_as_a_table_and_as_json():
 
     assert as_text(case).splitlines() == [
         "size        1.00 MiB before, 0.50 MiB now",
-        "output  cosine   SNR dB  max error",
+        "output   cosine  SNR dB  max error",
         "------  -------  ------  ---------",
-        "boxes   0.99900  25.0    0.5",
+        "boxes   0.99900    25.0        0.5",
         (
             "distance    0.050 from the float model; of that from itself, a quarter of a pixel on: "
             "0.030"
