@@ -92,7 +92,7 @@ def _add_observe(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--threads", metavar="N", type=positive, default=1)
     parser.add_argument("-o", "--output", metavar="RANGES", type=Path, required=True)
     group = parser.add_argument_group("input transform, for a model without a manifest")
-    group.add_argument("--color", choices=("rgb", "bgr"), help="channel order of the model")
+    group.add_argument("--color", choices=("rgb", "bgr", "grey"), help="channels of the model")
     group.add_argument("--mean", metavar="M[,M,M]", type=_channels, help="pixel values, 0..255")
     group.add_argument("--std", metavar="S[,S,S]", type=_channels, help="pixel values, > 0")
     group.add_argument("--resize", choices=("letterbox", "stretch"))

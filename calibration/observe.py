@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edge.terminal.progress import Progress
 
 # Of an input's shape: batch, height, width, channels.
-NHWC, CHANNELS = 4, 3
+NHWC, CHANNELS = 4, (1, 3)
 Taps = Iterator[tuple[str, "NDArray[np.float32]"]]
 
 
@@ -153,13 +153,14 @@ def input_size_wh(flatbuffer: bytes, path: Path) -> tuple[int, int]:
     """Return the width and height of a bare model's input, pixels.
 
     Raises:
-        ModelError: The runtime refuses the model, or its input is not one `(1, H, W, 3)`.
+        ModelError: The runtime refuses the model, or its input is not one `(1, H, W, C)`
+            of 1 or 3 channels.
     """
     runtime = open_interpreter(flatbuffer, path, threads=1)
     specs = [tensor_spec(detail) for detail in runtime.get_input_details()]
-    if len(specs) != 1 or len(specs[0].shape) != NHWC or specs[0].shape[3] != CHANNELS:
+    if len(specs) != 1 or len(specs[0].shape) != NHWC or specs[0].shape[3] not in CHANNELS:
         found = ", ".join(str(spec.shape) for spec in specs)
-        raise ModelError(f"{path}: expected one input (1, height, width, 3), found {found}")
+        raise ModelError(f"{path}: expected one input (1, height, width, 1 or 3), found {found}")
     _, height, width, _ = specs[0].shape
     return width, height
 
@@ -229,8 +230,7 @@ class TappedModel:
 
 def _float_input(runtime: Any, transform: InputTransform) -> TensorSpec:  # noqa: ANN401
     specs = [tensor_spec(detail) for detail in runtime.get_input_details()]
-    width, height = transform.size_wh
-    expected = (1, height, width, 3)
+    expected = transform.shape
     if len(specs) != 1 or specs[0].shape != expected or specs[0].dtype != np.float32:
         found = ", ".join(f"{spec.shape} {spec.dtype}" for spec in specs)
         raise ModelError(

@@ -27,13 +27,19 @@ class InputChoice:
         std: Likewise.
         resize: How the frame is made to fit.
         size_wh: Of the input, pixels, for a model that takes any size.
+        swapped: Of a file: its own swap of the channels was taken out, so that the input has the
+            other order than the file's.
+        after: Of a file: mean and std of what it does behind a normalisation that it does not say,
+            as a net does that takes numbers in 0..1.
     """
 
-    color: Literal["rgb", "bgr"] | None = None
+    color: Literal["rgb", "bgr", "grey"] | None = None
     mean: Triple | None = None
     std: Triple | None = None
     resize: Literal["letterbox", "stretch"] | None = None
     size_wh: tuple[int, int] | None = None
+    swapped: bool = False
+    after: tuple[Triple, Triple] | None = None
 
 
 @dataclass(frozen=True, slots=True)

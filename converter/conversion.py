@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from calibration.image_sets import MOST_JUDGE, draw_sets
@@ -71,16 +71,17 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A quantised model, and how it came about.
+    """A quantised model, what judged it, and how it came about.
 
     Attributes:
         reference: The float model.
-        quantized: The result; where no attempt is good enough, that of the best.
-        images: That it was made and judged with.
+        quantized: Made of it; where no attempt is good enough, that of the best.
+        judgement: On which images.
+        bill: Of the quantised model on them.
+        verdict: On the bill, by the budget.
+        sets: Of all images; this and what follows is not known of a model made elsewhere.
         attempts: In the order in which they were tried; the first is the recipe asked for.
         chosen: Index of the attempt that made `quantized`.
-        bill: Of the result, on the images to judge on.
-        verdict: On it.
         base: The float graph that was quantised: the reference's, or the equalised one, whose
             tensors differ from it by a factor a channel.
         latencies: Where layers were kept float: the invoke of the recipe's own result, `plain`, and
@@ -89,18 +90,20 @@ class Conversion:
 
     reference: ModelFile
     quantized: ModelFile
-    images: Images
-    attempts: tuple[Attempt, ...]
-    chosen: int
+    judgement: Judgement
     bill: Bill
+    budget: Budget
     verdict: Verdict
-    base: Graph
-    latencies: Mapping[str, Latency]
+    sets: ImageSets | None = None
+    attempts: tuple[Attempt, ...] = ()
+    chosen: int = 0
+    base: Graph | None = None
+    latencies: Mapping[str, Latency] = field(default_factory=dict)
 
     @property
-    def recipe(self) -> Recipe:
-        """The recipe of the result."""
-        return self.attempts[self.chosen].recipe
+    def recipe(self) -> Recipe | None:
+        """The recipe of the result; `None` where the model was made elsewhere."""
+        return self.attempts[self.chosen].recipe if self.attempts else None
 
 
 def draw_images(
@@ -189,11 +192,13 @@ def convert(
     return Conversion(
         reference=reference,
         quantized=_described(file, images, bill),
-        images=images,
+        judgement=images.judgement,
+        bill=bill,
+        budget=budget,
+        verdict=gate.judge(bill, budget),
+        sets=sets,
         attempts=tuple(trials.attempts),
         chosen=best,
-        bill=bill,
-        verdict=gate.judge(bill, budget),
         base=trials.observations.graph(equalised="equalisation" in attempt.recipe.repairs),
         latencies=latencies,
     )

@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     from edge.model.description import HeadSchema, InputTransform
 
 
-COLOURS = 3
+GREY, COLOURS, MULTISPECTRAL = 1, 3, 4
 
 
 def check_channels(channels: int, path: Path) -> None:
     """Refuse a model whose images the runtime can't make.
 
     Raises:
-        ModelError: They are not of three colours.
+        ModelError: They are neither grey nor of three colours.
     """
-    if channels != COLOURS:
-        raise ModelError(
-            f"{path}: expected a model of images with {COLOURS} channels, found {channels}; "
-            "the runtime makes images of three colours only, so train it on those"
-        )
+    if channels in (GREY, COLOURS):
+        return
+    missing = "the last (near infrared, alpha)" if channels == MULTISPECTRAL else "them"
+    raise ModelError(
+        f"{path}: expected a model of images with 1 or 3 channels, found {channels}, of which no "
+        f"source gives {missing}; train it on R G B or on grey, channels last"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Draft:
     What is `None` the file does not say; the person who converts is asked for it, by name.
 
     Attributes:
-        flatbuffer: Float `.tflite` with one input `input` `(1, H, W, 3)` float32 and outputs named
+        flatbuffer: Float `.tflite` with one input `input` `(1, H, W, C)` float32 and outputs named
             by their roles; no manifest behind it.
         size_wh: Of the input, pixels.
         head: What the outputs mean.

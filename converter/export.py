@@ -12,7 +12,7 @@ from edge.model.model_file import ModelFile
 from edge.model.readers import manifest as manifests
 
 if TYPE_CHECKING:
-    from edge.model.readers.manifest import Manifest
+    from edge.model.readers.manifest import Manifest, Provenance
 
 IMPORT_TOOLS = ("tensorflow",)
 QUANTIZE_TOOLS = ("ai-edge-litert", "numpy", "opencv-python-headless")
@@ -23,6 +23,35 @@ def sealed(file: ModelFile, manifest: Manifest) -> ModelFile:
     digest = manifests.digest_of(file.flatbuffer)
     updated = manifest.replace(digest=digest)
     return ModelFile.of(file.path, file.flatbuffer, updated, anchors=file.description.anchors)
+
+
+def one_step_on(
+    provenance: Provenance, step: str, *, tools: dict[str, str], recipe: str | None = None
+) -> Provenance:
+    """Return where a model comes from, one step of its making further."""
+    steps = (*(provenance.steps or (provenance.changes,)), step)
+    return provenance.replace(
+        recipe=recipe or provenance.recipe,
+        tools=dict(sorted((provenance.tools | tools).items())),
+        changes="; ".join(steps),
+        steps=steps,
+    )
+
+
+def remade(
+    file: ModelFile,
+    flatbuffer: bytes,
+    step: str,
+    *,
+    tools: dict[str, str],
+    recipe: str | None = None,
+) -> ModelFile:
+    """Return the model file with a FlatBuffer that was made of its own, as the manifest says."""
+    before = file.own_manifest()
+    provenance = one_step_on(before.provenance, step, tools=tools, recipe=recipe)
+    manifest = before.replace(provenance=provenance)
+    made = ModelFile.of(file.path, flatbuffer, manifest, anchors=file.description.anchors)
+    return sealed(made, manifest)
 
 
 def to_bytes(file: ModelFile) -> bytes:

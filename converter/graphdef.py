@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Nodes that nobody reads, and that are no output either.
+NO_OUTPUT = ("Const", "Assert", "NoOp", "Placeholder", "AssignVariableOp", "SaveV2", "RestoreV2")
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -65,6 +68,16 @@ class Graph:
         nodes = {name: node for name, node in self.nodes.items() if name in wanted}
         constants = {name: self.constants[name] for name in nodes if name in self.constants}
         return Graph(nodes, constants)
+
+
+def output_names(graph: Graph) -> list[str]:
+    """Return the nodes whose results nobody in the graph reads."""
+    read = {node_name(name) for node in graph.nodes.values() for name in node.inputs}
+    return [
+        node.name
+        for node in graph.nodes.values()
+        if node.name not in read and node.op not in NO_OUTPUT
+    ]
 
 
 def node_name(reference: str) -> str:

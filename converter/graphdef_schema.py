@@ -4,7 +4,8 @@ TensorFlow takes three seconds to import, and its own parser of a hostile file m
 alone reads the same bytes by this table in milliseconds.
 
 Source: `graph.proto`, `node_def.proto`, `attr_value.proto`, `tensor.proto`, `tensor_shape.proto`,
-`function.proto`, `op_def.proto`, `meta_graph.proto` and `saved_model.proto` of TensorFlow; fields
+`function.proto`, `op_def.proto`, `meta_graph.proto`, `saved_object_graph.proto` and
+`saved_model.proto` of TensorFlow; fields
 that are not listed are skipped.
 """
 
@@ -59,7 +60,10 @@ MESSAGES: dict[str, tuple[tuple[Any, ...], ...]] = {
     "Function": (("node_def", 3, "Node", REPEATED),),
     "Library": (("function", 1, "Function", REPEATED),),
     "Graph": (("node", 1, "Node", REPEATED), ("library", 2, "Library")),
-    "MetaGraph": (("graph_def", 2, "Graph"),),
+    "SlotVariable": (("original_variable_node_id", 1, "int32"),),
+    "SavedObject": (("slot_variables", 3, "SlotVariable", REPEATED),),
+    "ObjectGraph": (("nodes", 1, "SavedObject", REPEATED),),
+    "MetaGraph": (("graph_def", 2, "Graph"), ("object_graph_def", 7, "ObjectGraph")),
     "SavedModel": (
         ("saved_model_schema_version", 1, "int64"),
         ("meta_graphs", 2, "MetaGraph", REPEATED),

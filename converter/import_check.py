@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,15 +24,16 @@ NOISE_RANGES = (1.0, 255.0)
 SEED = 0
 
 
-def noise(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def noise(shape: tuple[int, ...], *, whole: bool = False) -> NDArray[np.float32]:
     """Return images of noise `(2, H, W, C)`, in 0..1 and in 0..255; always the same.
 
     Args:
         shape: Of the input, batch first.
+        whole: Only the second, of whole numbers, for an input of integers.
     """
     random = np.random.default_rng(SEED)
     images = [random.random(shape[1:], np.float32) * top for top in NOISE_RANGES]
-    return np.stack(images).astype(np.float32)
+    return np.stack([np.round(images[1])] if whole else images).astype(np.float32)
 
 
 def error_ratio(
@@ -42,7 +43,7 @@ def error_ratio(
 
     Args:
         flatbuffer: Whose outputs are named by role.
-        inputs: `(N, H, W, 3)`.
+        inputs: `(N, H, W, C)`.
         expected: Role to what the original gives, `(N, ...)`.
         path: For messages.
 
@@ -82,7 +83,9 @@ def in_words(ratio: float, runtime: str) -> str:
     return f"import checked against {runtime}: within 1e{power} of each head's range"
 
 
-def _error(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def _error(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    if expected.dtype.kind in "iub":  # class ids: how many are others
+        return float((found.reshape(expected.shape) != expected).mean())
     error = float(np.abs(found.reshape(expected.shape) - expected).max(initial=0))
     span = float(np.ptp(expected)) or float(np.abs(expected).max()) or 1.0
     return error / span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
-from converter.importers.graph_cuts import import_graph
+from converter.importers.keras_config import WEIGHTS
+from converter.importers.lookalikes import HEAD_BYTES, refuse_lookalike, refuse_pointer
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
 from edge.model.model_file import FLATBUFFER_IDENTIFIER
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from converter.draft import Draft
     from edge.model.model_file import ModelFile
 
-# Of the file that a format is recognised by.
-HEAD_BYTES = 16
 HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF", b"PK\x03\x04"
 
 
@@ -46,7 +46,7 @@ def import_model(path: Path, *, family: str | None, origin: Origin, choice: Choi
         DependencyError: TensorFlow is not installed.
     """
     known = ask(path, family=family, origin=origin, choice=choice)
-    if known is None:
+    if is_ours(path):
         return restate(model_file.read(path), family=family, origin=origin, choice=choice.input)
     found = import_draft(path, family=known, choice=choice)
     graph = with_own_biases(read(found.flatbuffer, path))
@@ -58,7 +58,8 @@ def ask(path: Path, *, family: str | None, origin: Origin, choice: Choice) -> st
     """Ask for what can be known to be missing before the work; as `import_model`.
 
     Returns:
-        The family, said by the person or told by the file; `None` for a model of ours.
+        The family, said by the person or told by the file; `None` for a model of ours, or where
+        only its import tells.
     """
     if family not in (None, *FAMILIES):
         raise ConfigError(f"expected a family, one of {', '.join(FAMILIES)}, found {family!r}")
@@ -71,7 +72,7 @@ def ask(path: Path, *, family: str | None, origin: Origin, choice: Choice) -> st
     return known
 
 
-def import_draft(path: Path, *, family: str, choice: Choice) -> Draft:
+def import_draft(path: Path, *, family: str | None, choice: Choice) -> Draft:
     """Return what the importer of the file's format finds in it."""
     return READERS[recognise(path)](path, family, choice)
 
@@ -95,6 +96,7 @@ def recognise(path: Path) -> str:
     if path.is_dir():
         return _folder_format(path)
     head = _head(path)
+    refuse_lookalike(head, path)
     if head[4:8] == FLATBUFFER_IDENTIFIER:
         return "tflite"
     if head.startswith(HDF5_MAGIC):
@@ -102,6 +104,11 @@ def recognise(path: Path) -> str:
     if head.startswith(ZIP_MAGIC):
         return _zip_format(path)
     known = SUFFIXES.get(path.suffix.lower())
+    if known in MARKED:
+        raise ModelError(
+            f"{path}: expected {MARKED[known]}, as its name says, found {path.stat().st_size} "
+            f"bytes that begin with {head[:8]!r}; copy or export it again"
+        )
     if known:
         return known
     hint = HINTS.get(path.suffix.lower(), f"give one of {', '.join(SUFFIXES)}, or a SavedModel")
@@ -115,13 +122,17 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as source:
             return source.read(HEAD_BYTES)
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file; give the path of a float model") from error
+        near = sorted(item.name for item in path.parent.glob(f"{glob.escape(path.stem)}*"))
+        hint = f"did you mean {near[0]}?" if near else "give the path of a float model"
+        raise ModelError(f"{path}: no such file; {hint}") from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _folder_format(path: Path) -> str:
     if (path / "saved_model.pb").is_file():
+        for part in (path / "saved_model.pb", *(path / "variables").glob("*")):
+            refuse_pointer(_head(part), part)
         return "saved_model"
     raise ModelError(
         f"{path}: expected a SavedModel folder, found one without saved_model.pb; "
@@ -144,59 +155,58 @@ def _zip_format(path: Path) -> str:
         )
     if "config.json" in names:
         return "keras"
+    if WEIGHTS in names:
+        raise ModelError(
+            f"{path}: expected a whole Keras model, found weights only, without the layers they "
+            "belong to; save it with model.save, not save_weights"
+        )
     raise ModelError(
-        f"{path}: expected a Keras archive with config.json, found another zip; "
+        f"{path}: expected a Keras archive with config.json, found a zip with "
+        f"{', '.join(names[:3]) or 'nothing in it'}; "
         "give the .keras file that model.save wrote"
     )
 
 
-def _tfjs(path: Path, family: str, choice: Choice) -> Draft:
-    from converter.importers import tfjs  # noqa: PLC0415
+def _tensorflow(form: str) -> Callable[[Path, str | None, Choice], Draft]:
+    def read(path: Path, family: str | None, choice: Choice) -> Draft:
+        from converter.importers.tensorflow import import_tensorflow  # noqa: PLC0415
 
-    return import_graph(tfjs.read(path), path, family=family, choice=choice)
+        return import_tensorflow(path, form, family=family, choice=choice)
 
-
-def _frozen(path: Path, family: str, choice: Choice) -> Draft:
-    from converter.importers import frozen_graph  # noqa: PLC0415
-
-    return import_graph(frozen_graph.read(path), path, family=family, choice=choice)
+    return read
 
 
-def _tensorflow(path: Path, family: str, choice: Choice) -> Draft:
-    from converter.importers.freezing import freeze  # noqa: PLC0415
-
-    return import_graph(freeze(path), path, family=family, choice=choice)
-
-
-def _tflite(path: Path, family: str, choice: Choice) -> Draft:
+def _tflite(path: Path, family: str | None, choice: Choice) -> Draft:
     from converter.importers.tflite import import_tflite  # noqa: PLC0415
 
     return import_tflite(path, family=family, choice=choice)
 
 
-def _darknet(path: Path, _family: str, choice: Choice) -> Draft:
+def _darknet(path: Path, _family: str | None, choice: Choice) -> Draft:
     from converter.importers.darknet import import_darknet  # noqa: PLC0415
 
     return import_darknet(path, weights=choice.weights)
 
 
-def _onnx(path: Path, family: str, choice: Choice) -> Draft:
+def _onnx(path: Path, family: str | None, choice: Choice) -> Draft:
     from converter.importers.onnx import import_onnx  # noqa: PLC0415
 
     return import_onnx(path, family=family, choice=choice)
 
 
 # Format to what reads it: path, family and choice in, draft out.
-READERS: dict[str, Callable[[Path, str, Choice], Draft]] = {
-    "tfjs": _tfjs,
+READERS: dict[str, Callable[[Path, str | None, Choice], Draft]] = {
+    "tfjs": _tensorflow("tfjs"),
     "darknet": _darknet,
-    "frozen": _frozen,
-    "h5": _tensorflow,
-    "keras": _tensorflow,
-    "saved_model": _tensorflow,
+    "frozen": _tensorflow("frozen"),
+    "h5": _tensorflow("h5"),
+    "keras": _tensorflow("keras"),
+    "saved_model": _tensorflow("saved_model"),
     "tflite": _tflite,
     "onnx": _onnx,
 }
+# Formats that all begin with the same bytes.
+MARKED = {"h5": "an HDF5 file", "keras": "a Keras archive", "tflite": "a TensorFlow Lite model"}
 # For formats that their content does not give away.
 SUFFIXES = {
     ".json": "tfjs",

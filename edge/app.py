@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
-from edge.config.state import state_folder
+from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
 from edge.messages.envelope import Identity
@@ -178,7 +178,7 @@ def opened(
             for camera in config.cameras
         )
         for capture in captures if picture_px else ():
-            stack.callback(capture.want_picture(picture_px or 0).close)
+            capture.want_picture(picture_px or 0)
         yield Parts(model, captures, Turns(captures), publisher, cores)
 
 

@@ -96,6 +96,7 @@ class Frame(Generic[BufferT]):
         capture_ns: Nanoseconds of work that giving it took the source; waiting not counted.
         preprocess_ns: Nanoseconds that filling the buffer took.
         camera: Name of the camera.
+        dropped: Frames of the camera that were replaced untaken before this one.
         picture: `(h, w, 3)` uint8, B G R, the receiver's to keep; `None` unless somebody has asked
             the capture for pictures.
     """
@@ -108,4 +109,5 @@ class Frame(Generic[BufferT]):
     capture_ns: int
     preprocess_ns: int
     camera: str
+    dropped: int = 0
     picture: NDArray[np.uint8] | None = None

@@ -23,45 +23,19 @@ from edge.results.observation import Observation
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edge.capture.latest import Turns
     from edge.frame import Frame, Placement
     from edge.messages.envelope import Encoder
+    from edge.model.loaded import LoadedModel
     from edge.model.spec import Tensors
     from edge.preprocess import InputBuffer
-    from edge.results.observation import Result
+    from edge.sinks.fanout import Fanout, Sink
 
 # One set is decoded while the other is written. A third would only add to a frame's age.
 TENSOR_SETS = 2
 # How soon a loop that waits sees a stop.
 TAKE_TIMEOUT_S = 0.5
 JOIN_TIMEOUT_S = 5.0
-
-
-class Frames(Protocol):
-    """Where the loop takes frames from: `Turns`."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether no frame will come any more."""
-
-    @property
-    def dropped(self) -> int:
-        """Frames of the same camera that were replaced unseen before the last one taken."""
-
-    def take(self, timeout_s: float) -> Frame[InputBuffer] | None:
-        """Return the newest frame not yet taken, or `None` at the end or after the timeout."""
-
-
-class Model(Protocol):
-    """What the loop calls of a `LoadedModel`; `invoke` has one thread, `decode` another."""
-
-    def output_buffers(self) -> Tensors:
-        """Return new buffers for the raw outputs, owned by the caller."""
-
-    def invoke(self, buffer: InputBuffer, *, out: Tensors) -> None:
-        """Run the model on a filled input and copy its raw outputs out."""
-
-    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Result:
-        """Return what the outputs mean, on the source frame; borrowed until the next `decode`."""
 
 
 class Stage(Protocol):
@@ -86,7 +60,7 @@ class Behaviour:
         stages: In their order.
     """
 
-    model: Model
+    model: LoadedModel
     stages: tuple[Stage, ...] = ()
 
 
@@ -101,7 +75,6 @@ class _Invoked:
     frame: Frame[InputBuffer]
     placement: Placement
     invoke_ns: int
-    dropped: int
 
 
 class Pipeline:
@@ -124,7 +97,7 @@ class Pipeline:
 
     def __init__(
         self,
-        frames: Frames,
+        frames: Turns[InputBuffer],
         behaviour: Behaviour,
         consumers: Sequence[Callable[[Observation], None]],
         *,
@@ -197,7 +170,7 @@ class Pipeline:
         started_ns = time.monotonic_ns()
         self._model.invoke(frame.buffer, out=tensors)
         invoke_ns = time.monotonic_ns() - started_ns
-        self._invoked.put(_Invoked(tensors, frame, placement, invoke_ns, self._frames.dropped))
+        self._invoked.put(_Invoked(tensors, frame, placement, invoke_ns))
 
     def _finish_frames(self) -> None:
         try:
@@ -227,7 +200,7 @@ def _observe(invoked: _Invoked, behaviour: Behaviour) -> Observation:
         result=behaviour.model.decode(invoked.tensors, invoked.placement, clock),
         stage_ms={},
         age_ms=0.0,
-        dropped_frames=invoked.dropped,
+        dropped_frames=frame.dropped,
         picture=frame.picture,
     )
     for stage in behaviour.stages:
@@ -237,23 +210,10 @@ def _observe(invoked: _Invoked, behaviour: Behaviour) -> Observation:
     return replace(observation, stage_ms=clock.stage_ms(), age_ms=age_ms)
 
 
-class Sink(Protocol):
-    """Where messages go."""
-
-    def send(self, message: Message) -> None:
-        """Take a message."""
-
-
 class Publisher:
-    """A consumer of observations that tells a sink of each, whose message is made once for all.
+    """A consumer of observations that tells a sink of each, whose message is made once for all."""
 
-    Args:
-        encoder: Of the model's kind of result.
-        sink: Takes the messages.
-        qos: Of results.
-    """
-
-    def __init__(self, encoder: Encoder, sink: Sink, *, qos: Literal[0, 1] = 1) -> None:
+    def __init__(self, encoder: Encoder, sink: Fanout | Sink, *, qos: Literal[0, 1] = 1) -> None:
         self._encoder = encoder
         self._sink = sink
         self._qos = qos

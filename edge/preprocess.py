@@ -34,10 +34,12 @@ def pixel_table(transform: InputTransform, *, quant: Quant, dtype: np.dtype[Any]
     pairs.
 
     Returns:
-        `(256, 3)` of `dtype`, channels in the transform's colour order.
+        `(256, C)` of `dtype`, channels in the transform's colour order.
     """
     pixels = np.arange(256, dtype=np.float64)[:, None]  # (256, 1)
-    real = (pixels - np.array(transform.mean)) / np.array(transform.std)  # (256, 3)
+    channels = transform.shape[3]
+    mean, std = np.array(transform.mean[:channels]), np.array(transform.std[:channels])
+    real = (pixels - mean) / std  # (256, C)
     return quant.quantize(real, dtype)
 
 
@@ -77,7 +79,7 @@ class Preprocessor:
 
         Args:
             image: A picture of any format, or `(H, W, 3)` uint8, B G R; read only.
-            out: `(1, h, w, 3)` of the input's dtype, owned by the caller, rewritten. The letterbox
+            out: `(1, h, w, C)` of the input's dtype, owned by the caller, rewritten. The letterbox
                 bars are painted once per buffer and frame size: write nothing to `out` in between.
 
         Returns:
@@ -88,7 +90,7 @@ class Preprocessor:
         self._scaler.scale(picture, out=self._resized)
         x, y = placement.offset_xy
         width, height = placement.region_wh
-        region = out[0, y : y + height, x : x + width]  # (h', w', 3)
+        region = out[0, y : y + height, x : x + width]  # (h', w', C)
         if self._is_xor:
             np.bitwise_xor(self._resized, SIGN_BIT, out=region.view(np.uint8))
         else:
@@ -100,7 +102,7 @@ class Preprocessor:
             return self._placement
         placement = Placement.fit(source_wh, self._transform.size_wh, resize=self._transform.resize)
         width, height = placement.region_wh
-        self._resized = np.empty((height, width, 3), np.uint8)
+        self._resized = np.empty((height, width, out.shape[3]), np.uint8)
         out[:] = self._table[self._transform.padding]
         self._placement, self._filled = placement, out
         return placement
@@ -113,7 +115,7 @@ class InputBuffer:
         spec: The model's contract.
 
     Attributes:
-        tensor: `(1, h, w, 3)` of the input's dtype; zeros until `fill`.
+        tensor: `(1, h, w, C)` of the input's dtype; zeros until `fill`.
         placement: Where the last image lies in the tensor.
     """
 

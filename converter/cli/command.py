@@ -126,6 +126,7 @@ def _run(arguments: argparse.Namespace) -> int:
     recipe = making.recipe_of(arguments)
     outputs.check_folder(arguments.output)
     outputs.check_report(arguments, arguments.output)
+    targets.targets_of(arguments)
     default_name = None if is_ours(arguments.model) else arguments.output.stem
     origin = options.origin_of(arguments, name=default_name)
     ask(arguments.model, family=arguments.family, origin=origin, choice=choice)
@@ -150,7 +151,7 @@ def _run(arguments: argparse.Namespace) -> int:
     done = convert(reference, images, recipe, budget=budget, repair=not arguments.no_repair)
     for line in describe_attempts(done) if len(done.attempts) > 1 else ():
         outputs.say(line)
-    outputs.say_remarks(arguments.output, done.quantized, done.recipe)
+    outputs.say_remarks(arguments.output, done.quantized, done.attempts[done.chosen].recipe)
     return outputs.deliver(arguments, done)
 
 
@@ -177,7 +178,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from calibration.image_sets import without  # noqa: PLC0415 - inspect needs no OpenCV
-    from converter.conversion import Judgement, judge  # noqa: PLC0415
+    from converter.conversion import Conversion, Judgement, judge  # noqa: PLC0415
 
     reference, quantized = (model_file.read(p) for p in (arguments.reference, arguments.quantized))
     outputs.check_report(arguments, arguments.quantized)
@@ -201,12 +202,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     outputs.print_verdict(arguments, bill, found)
     outputs.say(f"{arguments.quantized}: {found}")
     if arguments.report:
-        from converter.deliver.report.contents import Subject  # noqa: PLC0415 - as above
-
-        outputs.report(
-            Subject(reference, quantized, judged_on, bill=bill, budget=budget, verdict=found),
-            arguments.quantized,
-        )
+        done = Conversion(reference, quantized, judged_on, bill=bill, budget=budget, verdict=found)
+        outputs.report(done, arguments.quantized)
     return FAILED if found.is_refused else DONE
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from converter.importers.asking import ask_family
 from converter.importers.facts import (
     ASK,
+    FAMILY_OF_HEAD,
     FORMATS,
     check_family,
     class_count,
@@ -43,7 +44,7 @@ def describe(
     missing = missing_facts(draft, path, choice.input, labels=labels)
     return {
         "format": FORMATS[form],
-        "family": family,
+        "family": FAMILY_OF_HEAD[draft.head.kind],
         "input": list(draft.size_wh),
         "preprocessing": {
             name: value for name, value in stated(draft).items() if value is not None

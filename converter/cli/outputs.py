@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.conversion import Conversion
-    from converter.deliver.report.contents import Subject
     from converter.judge.bill import Bill
     from converter.judge.gate import Verdict
     from converter.quantize.recipe import Recipe
@@ -59,8 +58,6 @@ def deliver(arguments: argparse.Namespace, done: Conversion) -> int:
     A model that is refused takes another name, and its report likewise: what an earlier run made
     stays as it is.
     """
-    from converter.deliver.report.contents import subject_of  # noqa: PLC0415 - as above
-
     output, is_refused = arguments.output, done.verdict.is_refused
     path = output.with_name(f"{output.name}.rejected") if is_refused else output
     export.write(done.quantized, path)
@@ -69,7 +66,7 @@ def deliver(arguments: argparse.Namespace, done: Conversion) -> int:
     made = targets.deliver_conversion(arguments, done)
     if arguments.report:
         lines = tuple(one.text.splitlines()[-1] for one in made)
-        report(subject_of(done, making.budget_of(arguments), files=lines), path)
+        report(done, path, files=lines)
     say_leftovers(output, done.quantized, made=[path, *(one.path for one in made if one.path)])
     return FAILED if is_refused else DONE
 
@@ -89,7 +86,11 @@ def say_leftovers(output: Path, file: ModelFile, *, made: list[Path]) -> None:
     from converter.deliver.targets.delivery import SUFFIXES, stem_of  # noqa: PLC0415 - as above
 
     rejected, stem = output.with_name(f"{output.name}.rejected"), stem_of(output)
-    files = [output, rejected, *(stem.with_name(f"{stem.name}{suffix}") for suffix in SUFFIXES)]
+    files = [
+        output,
+        rejected,
+        *(stem.with_name(f"{stem.name}{suffix}") for suffix in SUFFIXES.values()),
+    ]
     left = [path for path in files if path.is_file() and path not in made]
     digests = {place: subject_digest(place) for place in map(folder_of, (output, rejected))}
     left += [place for place, of in digests.items() if of not in (None, file.description.digest)]
@@ -97,11 +98,11 @@ def say_leftovers(output: Path, file: ModelFile, *, made: list[Path]) -> None:
         say(f"{path}: left as an earlier run made it, of another model than this")
 
 
-def report(subject: Subject, model: Path) -> None:
+def report(done: Conversion, model: Path, *, files: tuple[str, ...] = ()) -> None:
     """Make the report beside a model, and say where."""
     from converter.deliver.report.folder import deliver as deliver_report  # noqa: PLC0415
 
-    say(f"report: {deliver_report(subject, model)}")
+    say(f"report: {deliver_report(done, model, files=files)}")
 
 
 def say_remarks(output: Path, quantized: ModelFile, recipe: Recipe) -> None:

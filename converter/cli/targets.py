@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from converter.conversion import Conversion
-    from converter.deliver.targets.delivery import Made, Targets
+    from converter.deliver.targets.delivery import Made
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
@@ -70,21 +70,24 @@ def add_export(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps its type to
     )
 
 
-def targets_of(arguments: argparse.Namespace) -> Targets:
-    """Return which files are asked for."""
-    from converter.deliver.targets.delivery import Targets  # noqa: PLC0415 - loads both runtimes
+def targets_of(arguments: argparse.Namespace) -> list[str]:
+    """Return which files are asked for, by their options.
 
-    return Targets(edge_tpu=arguments.edgetpu, gpu=arguments.gpu, tensorrt=arguments.tensorrt)
+    Raises:
+        DependencyError: A package is missing for one.
+    """
+    wanted = [name for name in ("edgetpu", "gpu", "tensorrt") if getattr(arguments, name)]
+    if wanted:
+        # Loads both runtimes.
+        from converter.deliver.targets.delivery import check_packages  # noqa: PLC0415
+
+        check_packages(wanted)
+    return wanted
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from calibration.dataset import sample  # noqa: PLC0415 - loads OpenCV
-    from converter.deliver.targets.delivery import (  # noqa: PLC0415
-        check_sources,
-        deliver,
-        sources_of,
-        stem_of,
-    )
+    from converter.deliver.targets.delivery import deliver, sources_of, stem_of  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     targets = targets_of(arguments)
@@ -92,15 +95,13 @@ def _export(arguments: argparse.Namespace) -> int:
         raise ConfigError("expected what to make, found nothing; add --edgetpu, --gpu, --tensorrt")
     file = model_file.read(arguments.model)
     images = None
-    if targets.tensorrt and arguments.images:
+    if "tensorrt" in targets and arguments.images:
         with bar("draw") as progress:
             images = sample(
                 arguments.images, count=arguments.count, seed=arguments.seed, progress=progress
             )
-    sources = sources_of(file, images)
-    check_sources(sources, targets)
     stem = arguments.output or stem_of(arguments.model)
-    _print(deliver(sources, targets, stem=stem), as_json=False)
+    _print(deliver(sources_of(file, images), targets, stem=stem), as_json=False)
     return DONE
 
 
@@ -118,8 +119,8 @@ def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> list[
         return []
     from converter.deliver.targets.delivery import Sources, deliver, stem_of  # noqa: PLC0415 - as above
 
-    sets = done.images.sets
-    sources = Sources(done.reference, done.quantized, sets.calibrate, sets.judge.paths)
+    images = done.sets.calibrate if done.sets else None
+    sources = Sources(done.reference, done.quantized, images, done.judgement.images)
     stem = stem_of(arguments.output)
     made = _print(deliver(sources, targets, stem=stem), as_json=arguments.json)
     return [one for one in made if one.path]

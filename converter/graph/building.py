@@ -48,6 +48,10 @@ class Builder:
         """Return the shape of what was made."""
         return self._tensors[value].shape
 
+    def dtype(self, value: str) -> str:
+        """Return the type of what was made."""
+        return self._tensors[value].dtype
+
     def constant(self, value: NDArray[Any]) -> str:
         """Add a constant with bytes of its own; float64 becomes float32, int64 int32."""
         name = f"constant_{len(self._tensors)}"
@@ -58,6 +62,10 @@ class Builder:
     def numbers(self, *values: int) -> str:
         """Add a row of int32."""
         return self.constant(np.array(values, np.int32))
+
+    def number(self, value: float) -> str:
+        """Add one float32."""
+        return self.constant(np.array(value, np.float32))
 
     # The options are the schema's own and as many as a kind has.
     def add(
@@ -111,11 +119,11 @@ class Builder:
 
     def scaled(self, value: str, factor: float) -> str:
         """Multiply by a number."""
-        return self.binary("MUL", value, self.constant(np.array(factor, np.float32)))
+        return self.binary("MUL", value, self.number(factor))
 
     def shifted(self, value: str, addend: float) -> str:
         """Add a number."""
-        return self.binary("ADD", value, self.constant(np.array(addend, np.float32)))
+        return self.binary("ADD", value, self.number(addend))
 
     def reshape(self, value: str, shape: Shape) -> str:
         """Give the same numbers another shape."""
@@ -130,7 +138,9 @@ class Builder:
 
     def transpose(self, value: str, order: Sequence[int]) -> str:
         """Reorder the axes; where only axes of size 1 move, that is a reshape."""
-        old = self.shape(value)
+        old, stored = self.shape(value), self._tensors[value].value
+        if stored is not None:
+            return self.constant(stored.transpose(order))
         shape = tuple(old[axis] for axis in order)
         moved = [axis for axis in order if old[axis] > 1]
         if moved == sorted(moved):
@@ -192,7 +202,7 @@ class Builder:
             return value
         inputs = [value, self.constant(np.array(pads, np.int32))]
         if fill:
-            inputs.append(self.constant(np.array(fill, np.float32)))
+            inputs.append(self.number(fill))
         return self.add("PADV2" if fill else "PAD", inputs, self._padded(value, pads))
 
     def mirror_pad(self, value: str, pads: Sequence[tuple[int, int]], *, with_edge: bool) -> str:

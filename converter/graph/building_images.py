@@ -51,18 +51,23 @@ class Window:
             for size, pads, reach, stride in self._axes(size_hw)
         ]
 
-    def fitted(self, size_hw: Sequence[int]) -> Window:
-        """Return it without the padding at the end that no window reaches."""
-        rows, columns = (
-            (pads[0], max((out - 1) * stride + reach - size - pads[0], 0))
-            for out, (size, pads, reach, stride) in zip(
-                self.out_hw(size_hw), self._axes(size_hw), strict=True
-            )
-        )
-        return replace(self, pads=(rows, columns))
+    def fitted(self, size_hw: Sequence[int], *, ceil: bool = False) -> Window:
+        """Return it with as much padding at the end as its last window reaches.
 
-    def is_same(self, size_hw: Sequence[int]) -> bool:
-        """Return whether TFLite's SAME pads so.
+        Args:
+            size_hw: Of the image.
+            ceil: The last window is one that begins inside, wherever it ends.
+        """
+        pads = []
+        for size, (before, behind), reach, stride in self._axes(size_hw):
+            room = size + before + behind - reach
+            last = (-(-room // stride) if ceil else room // stride) * stride
+            last -= stride if ceil and last >= size + before else 0
+            pads.append((before, max(last + reach - size - before, 0)))
+        return replace(self, pads=(pads[0], pads[1]))
+
+    def same(self, size_hw: Sequence[int], *, more_behind: bool = True) -> Window:
+        """Return it padded to one window a stride, the larger half behind, or before.
 
         Source: TensorFlow, `tf.nn`, "Notes on padding".
         """
@@ -70,7 +75,8 @@ class Window:
             max((-(-size // stride) - 1) * stride + reach - size, 0)
             for size, _, reach, stride in self._axes(size_hw)
         ]
-        return self.pads == tuple((total // 2, total - total // 2) for total in totals)
+        rows, columns = ((total // 2, total - total // 2) for total in totals)
+        return replace(self, pads=(rows, columns) if more_behind else (rows[::-1], columns[::-1]))
 
     def options(self, padding: str) -> dict[str, Any]:
         """Return the options of a pool."""
@@ -94,41 +100,28 @@ def convolution(  # noqa: PLR0913
     window: Window,
     groups: int = 1,
 ) -> str:
-    """Add a convolution with zero padding and a bias of its own.
+    """Add a convolution with zero padding and a bias of its own, zeros if none is given.
 
-    It is a depthwise one where every channel is its own group.
-
-    Args:
-        builder: What it is added to.
-        image: `(1, H, W, Cin)`.
-        filters: `(Cout, Cin / groups, kH, kW)`.
-        bias: `(Cout,)`; `None` adds zeros.
-        window: How the filters slide.
-        groups: A divisor of both channel counts.
+    It is a depthwise one where every channel is its own group. The filters are
+    `(Cout, Cin / groups, kH, kW)`, the bias `(Cout,)`.
     """
-    image, fitted, padding = _padded(builder, image, window)
-    count, per_group = filters.shape[:2]
-    depthwise = groups > 1 and per_group == 1
-    weights = filters.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
-    own = np.zeros(count, np.float32) if bias is None else bias
+    image, (rows, columns), padding = _padded(builder, image, window)
+    count, depthwise = len(filters), groups > 1 and filters.shape[1] == 1
     options: dict[str, Any] = {
         "padding": padding, "strideH": window.strides[0], "strideW": window.strides[1],
         "dilationHFactor": window.dilations[0], "dilationWFactor": window.dilations[1],
         "fusedActivationFunction": "NONE",
     }  # fmt: skip
-    version = 1
+    version = GROUPED_VERSION if groups > 1 else 1
     if depthwise:
         options["depthMultiplier"] = count // groups
         version = DILATED_VERSION if max(window.dilations) > 1 else 1
-    elif groups > 1:
-        version = GROUPED_VERSION
+    weights = builder.constant(filters.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1)))
+    own = builder.constant(np.zeros(count, np.float32) if bias is None else bias)
     return builder.add(
-        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-        [image, builder.constant(weights), builder.constant(own)],
-        (1, *fitted, count),
-        version=version,
-        **options,
-    )
+        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", [image, weights, own],
+        (1, rows, columns, count), version=version, **options,
+    )  # fmt: skip
 
 
 # Likewise.
@@ -141,15 +134,10 @@ def transposed_convolution(  # noqa: PLR0913
     window: Window,
     size_hw: Pair,
 ) -> str:
-    """Add a transposed convolution, of whose whole result the padding is cut off.
+    """Add a transposed convolution, of whose whole result the window's pads are cut off.
 
-    Args:
-        builder: What it is added to.
-        image: `(1, H, W, Cin)`.
-        filters: `(Cin, Cout, kH, kW)`.
-        bias: `(Cout,)`; `None` adds zeros.
-        window: Its pads are what is cut off; those behind follow from the size.
-        size_hw: Of the result. Where it is larger than the whole, zeros fill what no filter meets.
+    The filters are `(Cin, Cout, kH, kW)`, the bias `(Cout,)` or zeros. Of the pads those behind
+    follow from the size of the result; zeros fill what no filter meets.
     """
     filters = _dilated(filters, window.dilations)
     strides, inside_hw = window.strides, builder.shape(image)[1:3]
@@ -212,7 +200,7 @@ def max_pool(builder: Builder, image: str, window: Window) -> str:
             for pads, kernel in zip(fitted.pads, window.kernel, strict=True)
         )
         padded = fitted.pads != NO_PADS
-        if not padded or fitted.is_same(size_hw):
+        if not padded or fitted == fitted.same(size_hw):
             padding = "SAME" if padded else "VALID"
             return builder.add("MAX_POOL_2D", [image], out, **window.options(padding))
         if widest <= 0:
@@ -243,18 +231,11 @@ def _picked(window: Window, axis: int, *, size: int, out: int) -> list[list[int]
 def average_pool(
     builder: Builder, image: str, window: Window, *, counted_pads: tuple[Pair, Pair] = NO_PADS
 ) -> str:
-    """Add a mean over windows.
-
-    Args:
-        builder: What it is added to.
-        image: `(1, H, W, C)`.
-        window: With its padding.
-        counted_pads: The part of the padding whose zeros count.
-    """
+    """Add a mean over windows, in which the zeros of `counted_pads` count, and no other padding."""
     size_hw = builder.shape(image)[1:3]
     fitted = window.fitted(size_hw)
     shape = (1, *window.out_hw(size_hw), builder.shape(image)[3])
-    if counted_pads == NO_PADS and fitted.pads != NO_PADS and fitted.is_same(size_hw):
+    if counted_pads == NO_PADS and fitted.pads != NO_PADS and fitted == fitted.same(size_hw):
         return builder.add("AVERAGE_POOL_2D", [image], shape, **window.options("SAME"))
     padded = builder.pad(image, [(0, 0), *fitted.pads, (0, 0)])
     made = builder.add("AVERAGE_POOL_2D", [padded], shape, **window.options("VALID"))
@@ -283,6 +264,6 @@ def _padded(builder: Builder, image: str, window: Window) -> tuple[str, list[int
     fitted, out = window.fitted(size_hw), window.out_hw(size_hw)
     if fitted.pads == NO_PADS:
         return image, out, "VALID"
-    if fitted.is_same(size_hw):
+    if fitted == fitted.same(size_hw):
         return image, out, "SAME"
     return builder.pad(image, [(0, 0), *fitted.pads, (0, 0)]), out, "VALID"

@@ -9,6 +9,7 @@ import numpy as np
 
 from converter.graph.edits import tidied
 from converter.graph.folding import folded
+from converter.graph.own_biases import biased
 from converter.graph.reading import DAMAGED, read, read_bytes
 from converter.graph.values import ABSENT, Graph
 from converter.graph.writing import CALLS, write
@@ -26,7 +27,7 @@ QUANTISED = ("int4", "int8", "uint8", "int16")
 
 
 def read_foreign(path: Path, *, shapes_of: Callable[[bytes], Shapes]) -> Graph:
-    """Return the graph of a float model: batch 1, weights float32, shapes fixed, grids folded.
+    """Return the graph of a float model: batch 1, float32, with biases, shapes fixed, grids folded.
 
     What only a decode tail has (a loop, integers) is not refused: cut it off, then `refuse_unfit`.
 
@@ -48,7 +49,7 @@ def read_foreign(path: Path, *, shapes_of: Callable[[bytes], Shapes]) -> Graph:
         _refuse_quantised(graph.tensors[name].dtype, "an input", path)
     graph = _with_batch_1(graph, path)
     try:
-        graph = unpacked_float16(graph)
+        graph = biased(unpacked_float16(graph))
         if any(tensor.open_axes for tensor in graph.tensors.values()):
             graph = with_shapes(graph, shapes_of(write(graph)))
         return folded(graph)

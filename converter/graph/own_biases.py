@@ -29,6 +29,14 @@ def with_own_biases(graph: Graph) -> Graph:
 
     What adds a constant to each channel behind one goes into its bias, as `fused` says.
     """
+    return fused(biased(graph))
+
+
+def biased(graph: Graph) -> Graph:
+    """Return the same function with a bias of its own for each op with weights.
+
+    LiteRT refuses a CONV_2D without one; some exporters write it so.
+    """
     changed: dict[Op, tuple[Op]] = {}
     added: list[Tensor] = []
     seen: set[str] = set()
@@ -41,13 +49,13 @@ def with_own_biases(graph: Graph) -> Graph:
             inputs = (*op.inputs[: WEIGHTED[op.kind][1]], bias.name)
             least = BIASED_VERSION if op.kind == "TRANSPOSE_CONV" else 1
             changed[op] = (replace(op, inputs=inputs, version=max(op.version, least)),)
-    return fused(with_ops(graph, changed, tensors=added))
+    return with_ops(graph, changed, tensors=added)
 
 
 def _own_bias(graph: Graph, op: Op, seen: set[str]) -> Tensor | None:
     """Return a bias for an op that has none, or shares it with one of `seen`; else `None`."""
     weights_at, bias_at, axis = WEIGHTED[op.kind]
-    weights = graph.value(op.inputs[weights_at])
+    weights = graph.value(op.inputs[weights_at]) if len(op.inputs) > weights_at else None
     if weights is None or weights.dtype != np.float32:
         return None
     name = op.inputs[bias_at] if len(op.inputs) > bias_at else ABSENT

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from converter.graph.values import Graph, Op, Quantisation, Tensor
+    from converter.graph.values import Graph, Op, Tensor
 
 SCHEMA_VERSION = 3
 ALIGNMENT = 16  # of a buffer's data, by the schema
@@ -57,31 +57,29 @@ def write(graph: Graph, *, ranges: Mapping[str, tuple[float, float]] | None = No
         ValueError: The graph contradicts itself: an op reads what none made before it.
     """
     _check(graph)
-    used = _used(graph)
+    wanted = {name for op in graph.ops for name in (*op.inputs, *op.outputs)}
+    wanted.update(graph.inputs, graph.outputs)
+    used = [name for name in graph.tensors if name in wanted]
     numbers = {name: number for number, name in enumerate(used)}
-    codes = _Codes()
-    model = schema.ModelT()
-    model.version = SCHEMA_VERSION
-    model.buffers = [schema.BufferT()]  # the schema: buffer 0 is empty
-    main = schema.SubGraphT()
-    main.name = b"main"
+    codes = list(dict.fromkeys((op.kind, op.version) for op in graph.ops))
+    buffers = [schema.BufferT()]  # the schema: buffer 0 is empty
     stored: dict[tuple[int, int], int] = {}
-    main.tensors = []
-    for name in used:
-        tensor = graph.tensors[name]
-        main.tensors.append(_tensor(tensor))
-        if ranges and name in ranges:
-            main.tensors[-1].quantization = _noted(ranges[name])
-        if tensor.value is not None:
-            main.tensors[-1].buffer = _store(tensor.value, model.buffers, stored)
-    main.operators = [_operator(op, codes, numbers) for op in graph.ops]
-    main.inputs = np.array([numbers[name] for name in graph.inputs], np.int32)
-    main.outputs = np.array([numbers[name] for name in graph.outputs], np.int32)
-    model.operatorCodes = codes.rows
-    model.subgraphs = [main]
-    model.signatureDefs = [_signature(graph, numbers)]
+    tensors = [_tensor(graph.tensors[name], (ranges or {}).get(name)) for name in used]
+    for name, made in zip(used, tensors, strict=True):
+        value = graph.tensors[name].value
+        if value is not None:
+            made.buffer = _store(value, buffers, stored)
+    ends = [_indices(names, numbers) for names in (graph.inputs, graph.outputs)]
+    operators = [_operator(op, codes.index((op.kind, op.version)), numbers) for op in graph.ops]
+    model = schema.ModelT(
+        version=SCHEMA_VERSION,
+        operatorCodes=list({(op.kind, op.version): _code(op) for op in graph.ops}.values()),
+        subgraphs=[schema.SubGraphT(tensors, *ends, operators=operators, name=b"main")],
+        buffers=buffers,
+        signatureDefs=[_signature(graph, numbers)],
+    )
     # Grown to its size at once: each doubling copies all weights.
-    weights = sum(len(buffer.data) + ALIGNMENT for buffer in model.buffers[1:])
+    weights = sum(len(buffer.data) + ALIGNMENT for buffer in buffers[1:])
     builder = _Builder(weights + BYTES_A_TENSOR * len(used))
     builder.Finish(model.Pack(builder), FLATBUFFER_IDENTIFIER)
     return bytes(builder.Output())
@@ -110,37 +108,12 @@ def _check(graph: Graph) -> None:
         known.update(op.outputs)
 
 
-def _used(graph: Graph) -> list[str]:
-    wanted = {*graph.inputs, *graph.outputs}
-    for op in graph.ops:
-        wanted.update(op.inputs, op.outputs)
-    return [name for name in graph.tensors if name in wanted]
-
-
-class _Codes:
-    """The table of op codes, a row for each kind and version."""
-
-    def __init__(self) -> None:
-        self.rows: list[Any] = []
-        self._numbers: dict[tuple[str, int], int] = {}
-
-    def number(self, op: Op) -> int:
-        """Return the row of an op, added where it is new."""
-        key = op.kind, op.version
-        if key not in self._numbers:
-            self._numbers[key] = len(self.rows)
-            self.rows.append(_code(op))
-        return self._numbers[key]
-
-
 def _code(op: Op) -> Any:  # noqa: ANN401 - a row of the generated schema
-    code = schema.OperatorCodeT()
-    builtin = schema.BuiltinOperator.CUSTOM if op.custom is not None else NUMBERS[op.kind]
-    code.builtinCode = builtin
-    code.deprecatedBuiltinCode = min(builtin, PLACEHOLDER)
-    code.version = op.version
-    code.customCode = op.kind.encode() if op.custom is not None else None
-    return code
+    is_custom = op.custom is not None
+    builtin = schema.BuiltinOperator.CUSTOM if is_custom else NUMBERS[op.kind]
+    return schema.OperatorCodeT(
+        min(builtin, PLACEHOLDER), op.kind.encode() if is_custom else None, op.version, builtin
+    )
 
 
 def _store(value: NDArray[Any], buffers: list[Any], stored: dict[tuple[int, int], int]) -> int:
@@ -154,41 +127,31 @@ def _store(value: NDArray[Any], buffers: list[Any], stored: dict[tuple[int, int]
     return stored[key]
 
 
-def _tensor(tensor: Tensor) -> Any:  # noqa: ANN401
-    made = schema.TensorT()
-    made.name = tensor.name.encode()
-    made.type = TYPES[tensor.dtype]
-    made.shape = np.array(tensor.shape, np.int32)
-    made.hasRank = bool(tensor.shape)
-    made.buffer = 0
-    made.isVariable = tensor.is_variable
-    if tensor.open_axes:
-        sizes = [-1 if axis in tensor.open_axes else size for axis, size in enumerate(tensor.shape)]
-        made.shapeSignature = np.array(sizes, np.int32)
-    if tensor.quantisation is not None:
-        made.quantization = _quantisation(tensor.quantisation)
-    return made
+def _tensor(tensor: Tensor, extremes: tuple[float, float] | None) -> Any:  # noqa: ANN401
+    sizes = [-1 if axis in tensor.open_axes else size for axis, size in enumerate(tensor.shape)]
+    found, quantisation = tensor.quantisation, None
+    if extremes:
+        low, high = (np.array([value], np.float32) for value in extremes)
+        quantisation = schema.QuantizationParametersT(min=low, max=high)
+    elif found is not None:
+        quantisation = schema.QuantizationParametersT(
+            scale=np.asarray(found.scales, np.float32),
+            zeroPoint=np.asarray(found.zero_points, np.int64),
+            quantizedDimension=found.axis,
+        )
+    return schema.TensorT(
+        shape=np.array(tensor.shape, np.int32),
+        type=TYPES[tensor.dtype],
+        name=tensor.name.encode(),
+        quantization=quantisation,
+        isVariable=tensor.is_variable,
+        shapeSignature=np.array(sizes, np.int32) if tensor.open_axes else None,
+        hasRank=bool(tensor.shape),
+    )
 
 
-def _quantisation(found: Quantisation) -> Any:  # noqa: ANN401
-    made = schema.QuantizationParametersT()
-    made.scale = np.asarray(found.scales, np.float32)
-    made.zeroPoint = np.asarray(found.zero_points, np.int64)
-    made.quantizedDimension = found.axis
-    return made
-
-
-def _noted(extremes: tuple[float, float]) -> Any:  # noqa: ANN401
-    made = schema.QuantizationParametersT()
-    made.min, made.max = (np.array([value], np.float32) for value in extremes)
-    return made
-
-
-def _operator(op: Op, codes: _Codes, numbers: Mapping[str, int]) -> Any:  # noqa: ANN401
-    made = schema.OperatorT()
-    made.opcodeIndex = codes.number(op)
-    made.inputs = _indices(op.inputs, numbers)
-    made.outputs = _indices(op.outputs, numbers)
+def _operator(op: Op, code: int, numbers: Mapping[str, int]) -> Any:  # noqa: ANN401
+    made = schema.OperatorT(code, *(_indices(ends, numbers) for ends in (op.inputs, op.outputs)))
     if op.custom is not None:
         made.customOptions = np.frombuffer(op.custom, np.uint8)
         return made
@@ -213,12 +176,9 @@ def _options(table: str, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401
     for name, value in fields.items():
         if not hasattr(made, name):
             raise ValueError(f"{table} has no option {name!r}")
-        setattr(made, name, SPELT[name][value] if name in SPELT else _listed(value))
+        plain = list(value) if isinstance(value, tuple) else value
+        setattr(made, name, SPELT[name][value] if name in SPELT else plain)
     return made
-
-
-def _listed(value: Any) -> Any:  # noqa: ANN401 - a number, a tuple of them, or bytes
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _indices(names: Iterable[str], numbers: Mapping[str, int]) -> Any:  # noqa: ANN401
@@ -226,14 +186,8 @@ def _indices(names: Iterable[str], numbers: Mapping[str, int]) -> Any:  # noqa: 
 
 
 def _signature(graph: Graph, numbers: Mapping[str, int]) -> Any:  # noqa: ANN401
-    signature = schema.SignatureDefT()
-    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
-    signature.inputs = [_row(name, numbers[name]) for name in graph.inputs]
-    signature.outputs = [_row(name, numbers[name]) for name in graph.outputs]
-    return signature
-
-
-def _row(name: str, number: int) -> Any:  # noqa: ANN401
-    row = schema.TensorMapT()
-    row.name, row.tensorIndex = name.encode(), number
-    return row
+    ends = [
+        [schema.TensorMapT(name.encode(), numbers[name]) for name in names]
+        for names in (graph.inputs, graph.outputs)
+    ]
+    return schema.SignatureDefT(*ends, signatureKey=b"serving_default", subgraphIndex=0)

@@ -52,18 +52,26 @@ def tell_family(path: Path, form: str) -> tuple[str | None, str]:
         from converter.importers import onnx  # noqa: PLC0415 - loads onnx
 
         return onnx.told_family(path)
-    if _is_api_detector(path, form):
-        return "ssd", "it is a detector of the Object Detection API"
-    return None, "it does not say what it gives"
+    return "ssd", "it is a detector of the Object Detection API"
 
 
-def ask_family(path: Path, form: str, *, said: str | None) -> str:
-    """Return the family that the person says, or else the file.
+def ask_family(path: Path, form: str, *, said: str | None) -> str | None:
+    """Return the family that the person says, or else the file; `None` where its import tells.
 
     Raises:
         ConfigError: Neither does.
     """
-    found, reason = (said, "") if said else tell_family(path, form)
+    if said or (form in TENSORFLOW and not _is_api_detector(path, form)):
+        return said
+    return accepted(path, form, *tell_family(path, form))
+
+
+def accepted(path: Path, form: str, found: str | None, reason: str) -> str:
+    """Return the family that a file was found to be of.
+
+    Raises:
+        ConfigError: It is none that is converted, or can't be told for that reason.
+    """
     if found == "classes":
         raise ConfigError(
             f"{path}: expected a detector or a segmenter, found a classifier, whose int8 file "
@@ -79,7 +87,7 @@ def ask_family(path: Path, form: str, *, said: str | None) -> str:
 
 
 def ask_early(
-    path: Path, form: str, choice: Choice, *, family: str, labels: tuple[str, ...] | None
+    path: Path, form: str, choice: Choice, *, family: str | None, labels: tuple[str, ...] | None
 ) -> None:
     """Ask for what no file of this format says, before the minutes that its import takes.
 
@@ -121,11 +129,12 @@ def refuse_unused(path: Path, form: str, choice: Choice) -> None:
         )
 
 
-def _never_said(path: Path, form: str, family: str) -> tuple[str, ...]:
+def _never_said(path: Path, form: str, family: str | None) -> tuple[str, ...]:
     """Return the fields of `InputChoice` that such a file is silent on, whatever it holds."""
     if form == "onnx":
-        is_silent = family != "yolo" or not _onnx_metadata(path).keys() >= {"stride", "names"}
-        return ("color", "mean", "resize") if is_silent else ()
+        from converter.importers import onnx  # noqa: PLC0415 - loads onnx
+
+        return onnx.unsaid(path, family=family)
     if form in TENSORFLOW and not _is_api_detector(path, form):
         return ("resize",)
     # A `.tflite` is read in a second, and a .cfg says it all.
@@ -136,12 +145,6 @@ def _is_api_detector(path: Path, form: str) -> bool:
     mark = API_MARKS.get(form)
     source = path / "saved_model.pb" if path.is_dir() else path
     return mark is not None and mark in source.read_bytes()
-
-
-def _onnx_metadata(path: Path) -> dict[str, str]:
-    from converter.importers import onnx_file  # noqa: PLC0415 - loads onnx
-
-    return onnx_file.read(path).metadata
 
 
 def _darknet_classes(path: Path) -> int:

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
+
+from converter import import_check
 from converter.coco_labels import COCO_LABELS
 from converter.draft import Draft, check_channels
+from converter.graph.building import Builder
+from converter.graph.building_images import convolution
 from converter.graph.writing import write
-from converter.importers import darknet_opencv
-from converter.importers.darknet_graph import build_graph, roles
-from converter.importers.darknet_network import read_network
-from converter.importers.darknet_weights import read_weights
-from edge.decode.yolo import YoloGrid, YoloHead
+from converter.importers.darknet_layers import INPUT, Convolution, Head
+from converter.importers.darknet_network import EPSILON, read_network, read_weights
+from converter.importers.heads.decoding import Decode
+from converter.importers.heads.fields import Fields, parts_of
+from converter.importers.heads.yolo import found_at
 from edge.errors import ModelError
 from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from numpy.typing import NDArray
 
-    from converter.graph.values import Graph
-    from converter.importers.darknet_layers import Head, Network
+    from converter.importers.darknet_network import Filters, Network, Version
+    from converter.importers.heads.raw import Found
 
+FEED = "input"
+# Source: `leaky_activate` of Darknet, src/activations.h.
+LEAKY_SLOPE = 0.1
+SIMPLE = {"relu": "RELU", "relu6": "RELU6", "logistic": "LOGISTIC", "tanh": "TANH"}
+# OpenCV's own, also under the root. Source: `setBatchNorm`, modules/dnn/src/darknet/darknet_io.cpp.
+OPENCV_EPSILON = 1e-6
 # Source: `letterbox_image` of Darknet, src/image.c, fills with 0.5; a byte of it is 127.
 LETTERBOX_GREY = 127
 # The version that AlexeyAB's Darknet writes; pjreddie's writes 0.2.0.
@@ -43,24 +56,6 @@ CHANGES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DarknetModel:
-    """A Darknet detector as a graph.
-
-    Attributes:
-        graph: Ends at the raw heads, its outputs named by their roles.
-        network: What the cfg says.
-        warnings: Sentences for the person who converts.
-    """
-
-    graph: Graph
-    network: Network
-    transform: InputTransform
-    head: YoloHead
-    labels: tuple[str, ...] | None
-    warnings: tuple[str, ...]
-
-
 def import_darknet(cfg: Path, *, weights: Path | None = None) -> Draft:
     """Return a Darknet detector as a float `.tflite` with raw heads.
 
@@ -72,45 +67,24 @@ def import_darknet(cfg: Path, *, weights: Path | None = None) -> Draft:
         ModelError: A file is missing, damaged, or holds what is not supported; or OpenCV gives
             other heads.
     """
-    model = read(cfg, weights=weights)
-    flatbuffer = write(model.graph)
-    checked = darknet_opencv.checked(flatbuffer, model.network, _weights_path(cfg, weights))
-    return Draft(
-        flatbuffer=flatbuffer,
-        size_wh=model.transform.size_wh,
-        head=model.head,
-        outputs={role: role for role in model.graph.outputs},
-        transform=model.transform,
-        labels=model.labels,
-        changes=f"{CHANGES}; {checked}",
-        warnings=model.warnings,
-    )
-
-
-def read(cfg: Path, *, weights: Path | None = None) -> DarknetModel:
-    """Return a Darknet detector as a graph.
-
-    Raises:
-        ModelError: As for `import_darknet`.
-    """
+    weights = weights or cfg.with_suffix(".weights")
     network = read_network(cfg)
     check_channels(network.channels, cfg)
     heads = [head for _, head in network.heads()]
     _check_heads(cfg, heads)
-    path = _weights_path(cfg, weights)
-    stored = read_weights(path, network)
-    return DarknetModel(
-        graph=build_graph(network, stored.filters),
-        network=network,
-        transform=_transform(network, stored.version),
-        head=_yolo_head(heads),
+    version, filters = read_weights(weights, network)
+    found = find_heads(network, filters)
+    flatbuffer = write(found.graph)
+    return Draft(
+        flatbuffer=flatbuffer,
+        size_wh=network.size_wh,
+        head=found.head,
+        outputs={role: role for role in found.graph.outputs},
+        transform=_transform(network, version),
         labels=COCO_USED_LABELS if heads[0].classes == len(COCO_USED_LABELS) else None,
-        warnings=(*network.warnings, *_mask_warnings(network, path, heads)),
+        changes=f"{CHANGES}; {_checked(flatbuffer, network, found, weights=weights)}",
+        warnings=(*network.warnings, *_mask_warnings(network, weights, heads)),
     )
-
-
-def _weights_path(cfg: Path, weights: Path | None) -> Path:
-    return weights or cfg.with_suffix(".weights")
 
 
 def _check_heads(cfg: Path, heads: list[Head]) -> None:
@@ -126,23 +100,105 @@ def _check_heads(cfg: Path, heads: list[Head]) -> None:
         )
 
 
-def _yolo_head(heads: list[Head]) -> YoloHead:
-    grids = []
-    for number, head in enumerate(heads):
-        boxes, objectness, scores = roles(number)
-        grids.append(
-            YoloGrid(
-                boxes=boxes,
-                objectness=objectness,
-                scores=scores,
-                anchors_px=head.anchors_px,
-                scale_xy=head.scale_xy,
-            )
-        )
-    return YoloHead(grids=tuple(grids), sides=heads[0].sides, classes=heads[0].activation)
+def find_heads(network: Network, filters: dict[int, Filters]) -> Found:
+    """Return the graph of a network up to its heads, of which each part is an output."""
+    builder = Builder({FEED: (1, *network.input_shape)})
+    raw: dict[int, str] = {}
+    made = {INPUT: FEED}
+    for number, layer in enumerate(network.layers):
+        operation, values = layer.operation, [made[source] for source in layer.sources]
+        if isinstance(operation, Head):
+            continue
+        if isinstance(operation, Convolution):
+            kernel, bias = filters[number]
+            raw[number] = convolution(
+                builder, values[0], kernel, bias=bias,
+                window=operation.window, groups=operation.groups,
+            )  # fmt: skip
+        else:
+            raw[number] = operation(builder, values)
+        made[number] = _activated(builder, raw[number], layer.activation)
+    heads = network.heads()
+    names = [raw[layer.sources[0]] for layer, _ in heads]
+    fields = Fields(
+        parts=tuple(
+            parts_of(name, layer.shape[2], anchors=len(head.mask))
+            for name, (layer, head) in zip(names, heads, strict=True)
+        ),
+        sizes_hw=tuple(layer.shape[:2] for layer, _ in heads),
+        input_wh=network.size_wh,
+    )
+    decode = Decode(
+        "anchors",
+        classes=heads[0][1].activation,
+        anchors_px=tuple(head.anchors_px for _, head in heads),
+        scales_xy=tuple(head.scale_xy for _, head in heads),
+        sides=heads[0][1].sides,
+    )
+    return found_at(builder.graph(names), fields, decode)
 
 
-def _transform(network: Network, version: tuple[int, int, int]) -> InputTransform:
+def _activated(builder: Builder, value: str, activation: str) -> str:
+    if activation in SIMPLE:
+        return builder.unary(SIMPLE[activation], value)
+    if activation == "leaky":
+        return builder.unary("LEAKY_RELU", value, alpha=LEAKY_SLOPE)
+    if activation == "swish":
+        return builder.binary("MUL", value, builder.unary("LOGISTIC", value))
+    return builder.mish(value) if activation == "mish" else value
+
+
+def _checked(flatbuffer: bytes, network: Network, found: Found, *, weights: Path) -> str:
+    """Return a clause for the manifest: how far from OpenCV's heads the model's are, or why not.
+
+    Raises:
+        ModelError: They are other heads.
+    """
+    name = f"OpenCV {cv2.__version__}"
+    if not hasattr(cv2.dnn, "readNetFromDarknet"):
+        return f"import not checked, as {name} reads no Darknet files (OpenCV before 5 does)"
+    images = import_check.noise((1, *network.input_shape))
+    try:
+        rows = [raw_heads(network, weights, image) for image in images]
+    except cv2.error:
+        return f"import not checked, as {name} does not read this network"
+    tensors = dict.fromkeys(tensor for tensor, _ in found.sources.values())
+    heads = {
+        tensor: np.stack(made)
+        for tensor, made in zip(tensors, zip(*rows, strict=True), strict=True)
+    }
+    expected = {
+        role: heads[tensor][..., channels] for role, (tensor, channels) in found.sources.items()
+    }
+    ratio = import_check.error_ratio(flatbuffer, images, expected, path=network.path)
+    return import_check.in_words(ratio, name)
+
+
+def raw_heads(
+    network: Network, weights: Path, image: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """Return OpenCV's `(H, W, anchors * (5 + classes))` of each head for an `(H, W, C)` image.
+
+    Every variance is given what Darknet's epsilon has more than OpenCV's.
+    """
+    data = bytearray(weights.read_bytes())
+    numbers = np.frombuffer(data, "<f4", offset=len(data) - 4 * network.weights())
+    for made in network.convolutions().values():
+        if made.is_normalized:
+            numbers[3 * made.kernel[0] : 4 * made.kernel[0]] += EPSILON - OPENCV_EPSILON
+        numbers = numbers[made.weights() :]
+    with tempfile.TemporaryDirectory(prefix="edge-convert-") as folder:
+        shifted = Path(folder) / "shifted.weights"
+        shifted.write_bytes(data)
+        read: Any = cv2.dnn.readNetFromDarknet  # type: ignore[attr-defined,unused-ignore]
+        net = read(str(network.path), str(shifted))
+    net.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
+    # OpenCV counts layers as the cfg does; the convolution before a head has no normalisation.
+    names = [f"conv_{layer.sources[0]}" for layer, _ in network.heads()]
+    return [head[0].transpose(1, 2, 0) for head in net.forward(names)]
+
+
+def _transform(network: Network, version: Version) -> InputTransform:
     """Return how images become the input, as the program did that trained the weights.
 
     AlexeyAB's stretches unless `letter_box = 1`, pjreddie's letterboxes; measured on 178 training

@@ -1,81 +1,54 @@
-"""The layers of a Darknet network as plain values: what each does, on what, and what comes out.
+"""Each kind of section of a Darknet `.cfg`: what it does, what comes out, how it is written.
 
-The sections of heads, `[yolo]` and `[region]`, are read here: masks, anchors and classes.
+Nothing is allocated at reading, and every size is held to a limit: a cfg is untrusted input.
+Source: the `parse_*` and `make_*_layer` functions of Darknet (src/parser.c, src/*_layer.c) in both
+lines, pjreddie's and AlexeyAB's, which agree unless said.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from converter.graph.building import Builder
+from converter.graph.building_images import Window, max_pool
 
+if TYPE_CHECKING:
     from converter.importers.darknet_cfg import Section
 
-NEUTRAL_ACTIVATION = "linear"
 # The number of the image, as a layer's source.
 INPUT = -1
-# Of tx, ty, tw, th and the objectness.
-BOX_VALUES = 5
-MAX_ANCHORS = 100
-MAX_CLASSES = 10_000
-# Widths and heights, in pixels for yolo and in cells for region.
-MIN_SIDE, MAX_SIDE = 1e-3, 1e5
-MAX_SCALE = 4.0
+# The largest networks known have 4,096 channels.
+MAX_CHANNELS, MAX_CELLS = 2**15, 64
 
 Shape = tuple[int, int, int]
+# Adds an operation on the values of the sources.
+Write = Callable[[Builder, Sequence[str]], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """A convolution, and where it has one its batch normalisation; pads are zeros all round."""
+    """A convolution, and where it has one its batch normalisation.
 
-    filters: int
-    channels: int
-    size: int
-    stride_hw: tuple[int, int]
-    pad: int
+    Attributes:
+        kernel: Filters, channels of a group, rows, columns.
+    """
+
+    kernel: tuple[int, int, int, int]
+    window: Window
     groups: int
-    normalized: bool
+    is_normalized: bool
+
+    @property
+    def vectors(self) -> int:
+        """How many numbers each filter has beside its kernel: a bias, or the normalisation too."""
+        return 4 if self.is_normalized else 1
 
     def weights(self) -> int:
         """Return how many numbers of the weights file are its own."""
-        vectors = 4 if self.normalized else 1
-        kernel = self.filters * (self.channels // self.groups) * self.size**2
-        return vectors * self.filters + kernel
-
-
-@dataclass(frozen=True, slots=True)
-class MaxPool:
-    """A maximum; `pad` is the sum of both sides, of which the first gets the smaller half."""
-
-    size: int
-    stride_hw: tuple[int, int]
-    pad: int
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The sources one behind the other, of each the part `group` of `groups`."""
-
-    groups: int
-    group: int
-
-
-@dataclass(frozen=True, slots=True)
-class Combine:
-    """The sources added (`sum`) or multiplied (`product`), one value a channel spread out."""
-
-    how: str
-
-
-@dataclass(frozen=True, slots=True)
-class Resample:
-    """`upsample` repeats, `reorg` moves space into channels, `average` is over all the space."""
-
-    how: str
-    stride: int = 1
+        return self.vectors * self.kernel[0] + prod(self.kernel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +67,9 @@ class Head:
     mask: tuple[int, ...]
     total: int
     classes: int
-    sides: Literal["exp", "square"] = "exp"
-    activation: Literal["sigmoid", "softmax"] = "sigmoid"
-    scale_xy: float = 1.0
-
-
-Operation = Convolution | MaxPool | Route | Combine | Resample | Head | None
+    sides: Literal["exp", "square"]
+    activation: Literal["sigmoid", "softmax"]
+    scale_xy: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,137 +77,217 @@ class Layer:
     """One section.
 
     Attributes:
-        operation: What it does; `None` hands its source on.
         sources: Numbers of the layers it reads, `INPUT` for the image.
         shape: Height, width, channels of what it makes; of a head, of what it reads.
-        activation: What comes after the operation, one of `ACTIVATIONS`.
         where: File, line and name, for messages.
+        activation: What comes after the operation, one of `ACTIVATIONS`.
     """
 
-    operation: Operation
+    operation: Convolution | Head | Write
     sources: tuple[int, ...]
     shape: Shape
     where: str
-    activation: str = NEUTRAL_ACTIVATION
+    activation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
-    """All layers in order.
-
-    Attributes:
-        size_wh: Of the input, pixels.
-        channels: Of the input.
-        letterbox: Whether images keep their aspect; `None` where the cfg does not say.
-        warnings: Keys that nothing here knows.
-    """
-
-    path: Path
-    size_wh: tuple[int, int]
-    channels: int
-    letterbox: bool | None
-    layers: tuple[Layer, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def input_shape(self) -> Shape:
-        """Height, width and channels of an image."""
-        width, height = self.size_wh
-        return height, width, self.channels
-
-    def heads(self) -> list[tuple[Layer, Head]]:
-        """Return the layers that are heads, in order."""
-        return [(layer, op) for layer in self.layers if isinstance(op := layer.operation, Head)]
-
-    def convolutions(self) -> dict[int, Convolution]:
-        """Return the convolutions by the number of their layer."""
-        operations = ((number, layer.operation) for number, layer in enumerate(self.layers))
-        return {number: op for number, op in operations if isinstance(op, Convolution)}
+# An operation, the shape of what comes out, and the layers that it reads beside the one before.
+Made = tuple[Convolution | Head | Write, Shape, tuple[int, ...]]
 
 
 def spelt(shape: Shape) -> str:
     """Return a shape as messages say it."""
-    height, width, channels = shape
-    return f"{height} x {width} x {channels} (height, width, channels)"
+    return "{} x {} x {} (height, width, channels)".format(*shape)
 
 
-# Of each kind: the keys that are read, and those that must be neutral.
-HEAD_KEYS: dict[str, tuple[frozenset[str], dict[str, str]]] = {
-    "yolo": (
-        frozenset(["classes", "num", "mask", "anchors", "scale_x_y", "new_coords"]),
-        {"map": "none"},
-    ),
-    "region": (
-        frozenset(["classes", "num", "anchors", "softmax"]),
-        {"coords": "4", "background": "0", "classfix": "0", "tree": "none", "map": "none"},
-    ),
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A section, and the layers before it."""
+
+    section: Section
+    layers: list[Layer]
+    image: Shape
+
+    @property
+    def shape(self) -> Shape:
+        """What the layer just before makes."""
+        return self.shape_of(len(self.layers) - 1)
+
+    def shape_of(self, number: int) -> Shape:
+        """Return the shape of what a layer makes."""
+        if number == INPUT:
+            return self.image
+        layer = self.layers[number]
+        if isinstance(layer.operation, Head):
+            raise self.section.fault(
+                "to read a layer that makes an image", f"layer {number}, a head"
+            )
+        return layer.shape
+
+    def references(self, key: str) -> tuple[int, ...]:
+        """Return the layers of a list; a negative number counts back from this one."""
+        here = len(self.layers)
+        numbers = self.section.integers(key, low=-here, high=here - 1)
+        return tuple(number if number >= 0 else here + number for number in numbers)
+
+    def cells(self, key: str, default: int, *, low: int = 1) -> int:
+        """Return the size, stride or padding of a window."""
+        return self.section.integer(key, default, low=low, high=MAX_CELLS)
+
+    def strides(self) -> tuple[int, int]:
+        """Return rows and columns that a window moves on by."""
+        stride = self.cells("stride", 1)
+        return self.cells("stride_y", stride), self.cells("stride_x", stride)
+
+
+def _convolution(place: Place) -> Made:
+    section, (height, width, channels) = place.section, place.shape
+    size = place.cells("size", 1)
+    pad = place.cells("padding", 0, low=0)
+    if place.cells("pad", 0, low=0):
+        pad = size // 2
+    filters = section.integer("filters", 1, low=1, high=MAX_CHANNELS)
+    groups = section.integer("groups", 1, low=1, high=MAX_CHANNELS)
+    if channels % groups or filters % groups:
+        raise section.fault(
+            f"'groups' to divide {channels} channels and {filters} filters", f"{groups}"
+        )
+    window = Window((size, size), place.strides(), pads=((pad, pad), (pad, pad)))
+    kernel = (filters, channels // groups, size, size)
+    rows, columns = window.out_hw((height, width))
+    operation = Convolution(kernel, window, groups, section.flag("batch_normalize"))
+    return operation, (rows, columns, filters), ()
+
+
+def _max_pool(place: Place) -> Made:
+    section, (height, width, channels) = place.section, place.shape
+    strides = place.strides()
+    size = place.cells("size", strides[1])
+    pad = place.cells("padding", size - 1, low=0)
+    if pad > size or pad == size == 1:  # else a window could lie in the padding alone
+        raise section.fault(f"'padding' of at most the size, {size}, of size 1 of 0", f"{pad}")
+    # Of the sum of both sides the first gets the smaller half.
+    pads = (pad // 2, pad - pad // 2)
+    window = Window((size, size), strides, pads=(pads, pads))
+    rows, columns = window.out_hw((height, width))
+    shape = (rows, columns, channels)
+    return lambda builder, values: max_pool(builder, values[0], window), shape, ()
+
+
+def _average(place: Place) -> Made:
+    made = (1, 1, place.shape[2])
+    return lambda builder, values: builder.reduce("MEAN", values[0], (1, 2)), made, ()
+
+
+def _route(place: Place) -> Made:
+    """Read layers one behind the other, of each the part `group` of `groups`."""
+    section, sources = place.section, place.references("layers")
+    shapes = [place.shape_of(number) for number in sources]
+    if len({shape[:2] for shape in shapes}) > 1:
+        raise section.fault("layers of one height and width", f"{[shape[:2] for shape in shapes]}")
+    groups = section.integer("groups", 1, low=1, high=MAX_CHANNELS)
+    group = section.integer("group_id", 0, low=0, high=groups - 1)
+    if any(shape[2] % groups for shape in shapes):
+        raise section.fault(f"'groups' to divide {[shape[2] for shape in shapes]}", f"{groups}")
+    counts = [shape[2] // groups for shape in shapes]
+
+    def write(builder: Builder, values: Sequence[str]) -> str:
+        parts = [
+            builder.part(value, 3, start=group * count, stop=(group + 1) * count)
+            for value, count in zip(values, counts, strict=True)
+        ]
+        return builder.concat(parts, 3)
+
+    return write, (*shapes[0][:2], sum(counts)), sources
+
+
+def _shortcut(place: Place) -> Made:
+    """Read a sum: the layer before keeps its channels, the others add their first ones.
+
+    Source: `shortcut_cpu` of Darknet, src/blas.c.
+    """
+    shape, others = place.shape, place.references("from")
+    for number in others:
+        if place.shape_of(number)[:2] != shape[:2]:
+            raise place.section.fault(
+                f"layer {number} to have the height and width of the layer before, {spelt(shape)}",
+                spelt(place.shape_of(number)),
+            )
+
+    def write(builder: Builder, values: Sequence[str]) -> str:
+        value, *rest = values
+        for other in rest:
+            count = min(shape[2], builder.shape(other)[3])
+            part = builder.part(other, 3, start=0, stop=count)
+            padded = builder.pad(part, [(0, 0)] * 3 + [(0, shape[2] - count)])
+            value = builder.binary("ADD", value, padded)
+        return value
+
+    return write, shape, others
+
+
+def _product(place: Place) -> Made:
+    """Read `sam`, value by value, and `scale_channels`, one factor a channel."""
+    others = place.references("from")
+    shape = place.shape_of(others[0])
+    wanted = shape if place.section.kind == "sam" else (1, 1, shape[2])
+    if len(others) > 1 or place.shape != wanted:
+        raise place.section.fault(
+            f"one layer in 'from', for which the layer before has the shape {spelt(wanted)}",
+            spelt(place.shape),
+        )
+    return lambda builder, values: builder.binary("MUL", *values), shape, others
+
+
+def _upsample(place: Place) -> Made:
+    (height, width, channels), stride = place.shape, place.cells("stride", 2)
+    size_hw = (height * stride, width * stride)
+
+    def write(builder: Builder, values: Sequence[str]) -> str:
+        return builder.resize("RESIZE_NEAREST_NEIGHBOR", values[0], size_hw)
+
+    return write, (*size_hw, channels), ()
+
+
+def _reorg(place: Place) -> Made:
+    """Read Darknet's reorg, which takes its input for an image of other sides.
+
+    The values, channel by channel, are read as C / s^2 channels of sH x sW; each s x s block of
+    these becomes s^2 groups of channels, and the result is read as C s^2 channels of H/s x W/s.
+    Source: `reorg_cpu` of Darknet, src/blas.c, with forward = 0.
+    """
+    (height, width, channels), stride = place.shape, place.cells("stride", 1)
+    if height % stride or width % stride or channels % stride**2:
+        raise place.section.fault(
+            f"height and width to be multiples of the stride {stride}, channels of its square",
+            spelt(place.shape),
+        )
+    made = (height // stride, width // stride, channels * stride**2)
+
+    def write(builder: Builder, values: Sequence[str]) -> str:
+        value = builder.transpose(values[0], (0, 3, 1, 2))  # (1, C, H, W)
+        value = builder.reshape(value, (channels // stride**2, height, stride, width, stride))
+        value = builder.transpose(value, (2, 4, 0, 1, 3))  # (s, s, C / s^2, H, W)
+        value = builder.reshape(value, (1, made[2], *made[:2]))
+        return builder.transpose(value, (0, 2, 3, 1))
+
+    return write, made, ()
+
+
+def _nothing(place: Place) -> Made:
+    """Read what changes nothing, or only by its activation."""
+    return lambda _builder, values: values[0], place.shape, ()
+
+
+LAYERS: dict[str, Callable[[Place], Made]] = {
+    "convolutional": _convolution,
+    "maxpool": _max_pool,
+    "avgpool": _average,
+    "route": _route,
+    "shortcut": _shortcut,
+    "scale_channels": _product,
+    "sam": _product,
+    "upsample": _upsample,
+    "reorg": _reorg,
+    "activation": _nothing,
+    "dropout": _nothing,
 }
-
-
-def read_yolo(section: Section, shape: tuple[int, int, int], *, size_wh: tuple[int, int]) -> Head:
-    """Return the head of a `[yolo]` section that reads an image of this shape (H, W, C).
-
-    `new_coords` stands for sigmoids in the convolution before, and squared sides.
-    Source: `parse_yolo` and `get_yolo_box` of AlexeyAB's Darknet.
-    """
-    del size_wh  # Anchors are pixels already.
-    total, classes = _counts(section)
-    anchors = _anchors(section, total)
-    mask = tuple(range(total))
-    if "mask" in section.options:
-        mask = section.integers("mask", low=0, high=total - 1)
-    if len(set(mask)) < len(mask):
-        raise section.fault("each anchor once in 'mask'", f"{list(mask)}")
-    _check_channels(section, shape[2], len(mask) * (BOX_VALUES + classes))
-    squared = section.integer("new_coords", 0, low=0, high=1)
-    return Head(
-        anchors_px=tuple(anchors[number] for number in mask),
-        mask=mask,
-        total=total,
-        classes=classes,
-        sides="square" if squared else "exp",
-        scale_xy=section.number("scale_x_y", 1.0, low=1.0, high=MAX_SCALE),
-    )
-
-
-def read_region(section: Section, shape: tuple[int, int, int], *, size_wh: tuple[int, int]) -> Head:
-    """Return the head of a `[region]` section; its anchors are in cells.
-
-    Source: `parse_region` and `get_region_box` of Darknet.
-    """
-    total, classes = _counts(section)
-    cell_wh = (size_wh[0] / shape[1], size_wh[1] / shape[0])
-    anchors = tuple(
-        (width * cell_wh[0], height * cell_wh[1]) for width, height in _anchors(section, total)
-    )
-    _check_channels(section, shape[2], total * (BOX_VALUES + classes))
-    softmax = section.integer("softmax", 0, low=0, high=1)
-    return Head(
-        anchors_px=anchors,
-        mask=tuple(range(total)),
-        total=total,
-        classes=classes,
-        activation="softmax" if softmax else "sigmoid",
-    )
-
-
-def _counts(section: Section) -> tuple[int, int]:
-    total = section.integer("num", 1, low=1, high=MAX_ANCHORS)
-    return total, section.integer("classes", 20, low=1, high=MAX_CLASSES)
-
-
-def _anchors(section: Section, total: int) -> list[tuple[float, float]]:
-    sides = section.numbers("anchors", low=MIN_SIDE, high=MAX_SIDE)
-    if len(sides) != 2 * total:
-        raise section.fault(
-            f"{2 * total} numbers in 'anchors' for 'num = {total}'", str(len(sides))
-        )
-    return list(zip(sides[::2], sides[1::2], strict=True))
-
-
-def _check_channels(section: Section, found: int, expected: int) -> None:
-    if found != expected:
-        raise section.fault(
-            f"'filters = {expected}' in the convolution before, as its anchors and classes say",
-            f"{found}",
-        )

@@ -7,11 +7,14 @@ no error says so. So nothing here is guessed; what neither file nor person says 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from converter import export
+from converter.choice import RANGES, InputChoice
 from converter.coco_labels import COCO_LABELS
-from converter.draft import Draft
+from converter.draft import GREY, Draft
 from converter.graph.reading import read
 from edge.decode.anchor_free import AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
@@ -25,9 +28,9 @@ from edge.record import storable
 from edge.terminal.version import versions
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
-    from converter.choice import InputChoice, Origin
+    from converter.choice import Origin, Triple
 
 FLOAT_RECIPE = "float32"
 # For people, by the key of the reader.
@@ -50,6 +53,8 @@ KNOWN_LABELS = {
 }
 MASK_LABELS = ("background", "foreground")
 BOX_AND_OBJECTNESS = 5
+OTHER_ORDER: dict[str, Literal["rgb", "bgr"]] = {"rgb": "bgr", "bgr": "rgb"}
+AS_THEY_ARE = tuple((value,) * 3 for value in RANGES["0..255"])
 ASK = {
     "color": "its colour order: --input rgb or --input bgr",
     "mean": "its normalisation: --range 0..1, --range=-1..1 or --range 0..255, or --mean and --std "
@@ -62,14 +67,14 @@ _log = logging.getLogger(__name__)
 
 
 def complete(
-    draft: Draft, path: Path, *, family: str, origin: Origin, choice: InputChoice
+    draft: Draft, path: Path, *, family: str | None, origin: Origin, choice: InputChoice
 ) -> ModelFile:
     """Return the float model file: the draft's FlatBuffer with a whole manifest.
 
     Args:
         draft: From an importer.
         path: Of the foreign file, for messages.
-        family: What the person takes it for.
+        family: What the person takes it for; `None` takes it as it was found.
         origin: Name, source, licence and maybe labels.
         choice: What the person says of the preprocessing; it wins, with a warning.
 
@@ -124,8 +129,7 @@ def restate(
         transform=before.input,
         labels=before.labels,
     )
-    if family is not None:
-        check_family(draft, file.path, family=family)
+    check_family(draft, file.path, family=family)
     for sentence in _contradictions(draft, choice):
         _log.warning("%s: %s", file.path.name, sentence)
     stated = {"source": origin.source, "license": origin.license}
@@ -141,14 +145,14 @@ def restate(
     return export.sealed(file, before.replace(**changes))
 
 
-def check_family(draft: Draft, path: Path, *, family: str) -> None:
+def check_family(draft: Draft, path: Path, *, family: str | None) -> None:
     """Refuse a draft of another family than the person named.
 
     Raises:
         ConfigError: It is; the message names its own.
     """
     found = FAMILY_OF_HEAD[draft.head.kind]
-    if found != family:
+    if family not in (None, found):
         raise ConfigError(
             f"{path}: expected a model of family {family}, found one of family {found}; "
             f"type: --family {found}"
@@ -194,15 +198,51 @@ def _head_classes(head: Any, channels: dict[str, int]) -> int | None:  # noqa: A
 def stated(draft: Draft) -> dict[str, Any]:
     """Return what the file says of its preprocessing, by field; `None` where it is silent."""
     names = ("color", "mean", "std", "resize")
-    return {name: getattr(draft.transform, name, None) for name in names}
+    found = {name: getattr(draft.transform, name, None) for name in names}
+    graph = read(draft.flatbuffer, Path("the model"))
+    is_grey = graph.shape(graph.inputs[0])[-1] == GREY
+    return {**found, "color": "grey"} if is_grey else found
+
+
+def _of_what_is_left(draft: Draft, choice: InputChoice) -> InputChoice:
+    """Return what the person says of the file's own input, as of what a normalisation left of it.
+
+    Pixel values 0..255 are what a file's own normalisation starts from: to say so is no
+    contradiction.
+    """
+    own = draft.transform
+    if not isinstance(own, InputChoice):
+        return choice
+    mean, std = choice.mean, choice.std
+    if own.mean and (mean, std) == AS_THEY_ARE:
+        mean = std = None
+    if own.swapped:
+        color = OTHER_ORDER[choice.color or "rgb"]
+        choice = replace(choice, color=color)
+        mean, std = mean and mean[::-1], std and std[::-1]
+    if own.after and mean and std:
+        # ((x - m) / s - m') / s' = (x - (m + s m')) / (s s')
+        mean = _triple(m + s * m2 for m, s, m2 in zip(mean, std, own.after[0], strict=True))
+        std = _triple(s * s2 for s, s2 in zip(std, own.after[1], strict=True))
+    return replace(choice, mean=mean, std=std)
+
+
+def _triple(values: Iterable[float]) -> Triple:
+    # The file's numbers are float32, good to 6 digits.
+    first, second, third = (float(f"{value:.6g}") for value in values)
+    return first, second, third
 
 
 def _merged(draft: Draft, choice: InputChoice) -> dict[str, Any]:
-    said = {name: getattr(choice, name) for name in stated(draft)}
-    return {name: said[name] or value for name, value in stated(draft).items()}
+    own, choice = stated(draft), _of_what_is_left(draft, choice)
+    said = {name: getattr(choice, name) for name in own}
+    if own["color"] == "grey" and said["color"]:
+        raise ConfigError(f"the model takes one grey channel; leave out --input {said['color']}")
+    return {name: said[name] or value for name, value in own.items()}
 
 
 def _contradictions(draft: Draft, choice: InputChoice) -> list[str]:
+    choice = _of_what_is_left(draft, choice)
     return [
         f"the file says {name} {short(value)}, you say {short(getattr(choice, name))}; "
         "converted as you say"

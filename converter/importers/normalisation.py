@@ -1,175 +1,180 @@
-"""Find where a graph's preprocessing ends: the normalised image that its first convolution reads.
+"""Take a model's own normalisation out of its graph, as far as it is understood.
 
-What stands before it, ``x * a + b`` per channel, becomes the transform of the manifest, so that the
-board does it in the 256-entry table that it fills the input with anyway.
+What a graph does to the image first, a swap of channels and ``x * a + b`` per channel, becomes the
+transform of the manifest: the board does it in the 256-entry table that it fills the input with
+anyway. Numbers that are no pixels' (the mean 0.485 of images in 0..1) join there with what the
+person says of those. What is not understood stays in the graph.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converter.choice import InputChoice
-from converter.graphdef import Graph, Node, node_name
-from edge.errors import ConfigError, ModelError
+from converter.graph.edits import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
-CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
-PADDINGS = ("Pad", "PadV2", "MirrorPad", "SpaceToBatchND")
-AFFINE = ("Mul", "Sub", "Add", "AddV2", "RealDiv")
-CHANNELS = 3
-# A std below this normalises an image that is in 0..1 already, or not an image at all.
-MIN_PIXEL_STD = 2.0
+    from converter.graph.values import Graph, Op
+    from edge.model.description import InputTransform
+
+    Numbers = NDArray[np.float64]
+
+# An image in 0..1 has neither a std nor a mean above this; one of pixel values has one of them.
+MAX_UNIT = 2.0
+AXES, CHANNEL_AXES = 4, (-1, 3)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """Where an image enters a graph.
+class Normalisation:
+    """What a graph does to its image before anything else, ``image * scale + shift``.
 
     Attributes:
-        feed: Node whose output becomes the input.
-        transform: What the graph's own normalisation says, which lies before the feed.
+        tensor: What comes of it.
+        scale: `(C,)` float64, > 0, in the order of the channels of `tensor`.
+        shift: Likewise.
+        is_swapped: Whether `tensor` has the channels in the other order.
     """
 
-    feed: str
-    transform: InputChoice | None
+    tensor: str
+    scale: Numbers
+    shift: Numbers
+    is_swapped: bool = False
+
+    @property
+    def is_of_pixels(self) -> bool:
+        """Whether the image is one of pixel values 0..255, by what becomes of it."""
+        return bool(
+            (1 / self.scale).min() > MAX_UNIT or (-self.shift / self.scale).max() > MAX_UNIT
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the numbers are those of the image."""
+        return bool((self.scale == 1).all() and not self.shift.any())
 
 
-def find_entry(graph: Graph, fetches: Iterable[str]) -> Entry:
-    """Return where to feed a normalised image for these fetches.
+def without_normalisation(graph: Graph) -> tuple[Graph, InputChoice | None]:
+    """Return the graph behind its own normalisation, and that; `None` if nothing was taken out.
 
-    Raises:
-        ModelError: The fetches hang on no image, or on several inputs.
+    Args:
+        graph: With one input, an image `(1, H, W, C)`.
     """
-    part = graph.between(fetches, feed="")
-    placeholder = _placeholder(part)
-    first = _first_convolution(part)
-    if first is None:
-        return Entry(_cast_of(part, placeholder), None)
-    top = part.source(first)
-    while top is not None and top.op in PADDINGS:
-        top = part.source(top)
-    if top is None or placeholder.name in part.between(fetches, feed=top.name).nodes:
-        return Entry(_cast_of(part, placeholder), None)
-    scale, shift, behind = _affine(part, top)
-    std = 1 / scale
-    if behind is top or std.min() < MIN_PIXEL_STD:
-        reaches_input = behind.op in ("Placeholder", "Cast")
-        return Entry(_cast_of(part, placeholder) if reaches_input else behind.name, None)
-    mean = tuple(_significant(value) for value in -shift / scale)
-    stds = tuple(_significant(value) for value in std)
-    return Entry(top.name, InputChoice(mean=_triple(mean), std=_triple(stds)))
+    found = find_normalisation(graph)
+    if found is None:
+        return graph, None
+    outputs = {name: name for name in graph.outputs}
+    part = cut(graph, outputs, inputs={graph.inputs[0]: found.tensor})
+    if found.is_plain:
+        return part, InputChoice(swapped=found.is_swapped)
+    mean, std = _triple(-found.shift / found.scale), _triple(1 / found.scale)
+    if found.is_of_pixels:
+        return part, InputChoice(mean=mean, std=std, swapped=found.is_swapped)
+    return part, InputChoice(after=(mean, std), swapped=found.is_swapped)
 
 
-def input_size(graph: Graph, choice: InputChoice) -> tuple[int, int]:
-    """Return the input's width and height in pixels: what the person says, or the graph.
-
-    Raises:
-        ConfigError: Neither does.
-    """
-    if choice.size_wh:
-        return choice.size_wh
-    shapes = [
-        [int(dim["size"]) for dim in node.attrs.get("shape", {}).get("shape", {}).get("dim", [])]
-        for node in graph.nodes.values()
-        if node.op == "Placeholder"
-    ]
-    for shape in shapes:
-        if len(shape) == CHANNELS + 1 and min(shape[1:3]) > 0:
-            return shape[2], shape[1]
-    raise ConfigError("the model takes an image of any size; say which: --size WIDTHxHEIGHT")
+def find_normalisation(graph: Graph) -> Normalisation | None:
+    """Return the longest normalisation that is understood; `None` without any."""
+    (entry,) = graph.inputs
+    channels = graph.shape(entry)[-1]
+    found = Normalisation(entry, np.ones(channels), np.zeros(channels))
+    taken = found
+    while (op := graph.sole_reader(found.tensor)) is not None:
+        step = _behind(graph, op, found)
+        if step is None or not (np.isfinite(step.shift).all() and (step.scale > 0).all()):
+            break
+        found = step
+        if graph.shape(found.tensor) == graph.shape(entry):
+            taken = found
+    return None if taken.tensor == entry else taken
 
 
-def _placeholder(part: Graph) -> Node:
-    found = [node for node in part.nodes.values() if node.op == "Placeholder"]
-    if len(found) != 1:
-        names = ", ".join(node.name for node in found) or "none"
-        raise ModelError(f"expected a model with one input, an image, found {names}")
-    return found[0]
+def _behind(graph: Graph, op: Op, before: Normalisation) -> Normalisation | None:
+    """Return what is known behind one more op; `None` if it is anything else."""
+    if op.kind in ("MUL", "DIV", "ADD", "SUB") and op.activation == "NONE":
+        return _affine(graph, op, before)
+    if _is_of_the_same_numbers(graph, op, before):
+        return replace(before, tensor=op.output)
+    if _swaps_channels(graph, op):
+        return Normalisation(
+            op.output, before.scale[::-1], before.shift[::-1], not before.is_swapped
+        )
+    return None
 
 
-def _cast_of(part: Graph, placeholder: Node) -> str:
-    """Return the input node, or what makes floats of it."""
-    readers = [
-        node
-        for node in part.nodes.values()
-        if placeholder.name in map(node_name, node.data_inputs())
-    ]
-    if len(readers) == 1 and readers[0].op == "Cast":
-        return readers[0].name
-    return placeholder.name
+def _affine(graph: Graph, op: Op, before: Normalisation) -> Normalisation | None:
+    left, right = op.inputs
+    other = right if left == before.tensor else left
+    value = graph.value(other)
+    is_vector = value is not None and value.size in (1, (value.shape or (1,))[-1])
+    if value is None or not is_vector or value.size not in (1, before.scale.size):
+        return None
+    if op.kind in ("SUB", "DIV") and left != before.tensor:
+        return None
+    number = np.broadcast_to(value.astype(np.float64).reshape(-1), before.scale.shape)
+    if op.kind in ("MUL", "DIV"):
+        if op.kind == "DIV" and not number.all():
+            return None
+        factor = number if op.kind == "MUL" else 1 / number
+        scale, shift = before.scale * factor, before.shift * factor
+    else:
+        scale, shift = before.scale, before.shift + (number if op.kind == "ADD" else -number)
+    return Normalisation(op.output, scale, shift, before.is_swapped)
 
 
-def _first_convolution(part: Graph) -> Node | None:
-    """Return the one convolution that has none before it; None if there are several."""
-    first = [
-        node
-        for node in part.nodes.values()
-        if node.op in CONVOLUTIONS and not _has_convolution_before(part, node)
-    ]
-    return first[0] if len(first) == 1 else None
+def _is_of_the_same_numbers(graph: Graph, op: Op, before: Normalisation) -> bool:
+    """Return whether an op gives the numbers that it reads, pixel by pixel."""
+    if op.kind == "CAST":  # pixels are whole numbers in 0..255
+        return before.is_plain
+    shapes = (graph.shape(op.inputs[0]), graph.shape(op.output))
+    rows, columns = ([side for side in shape if side != 1] for shape in shapes)
+    is_moved = op.kind in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS") and rows == columns
+    return is_moved and shapes[0][-1] == shapes[1][-1]
 
 
-def _has_convolution_before(part: Graph, node: Node) -> bool:
-    image = part.source(node)
-    if image is None:
+def _swaps_channels(graph: Graph, op: Op) -> bool:
+    """Return whether an op turns R G B into B G R and nothing else."""
+    shape = graph.shape(op.output)
+    if len(shape) != AXES or shape != graph.shape(op.inputs[0]) or shape[-1] == 1:
         return False
-    # From the image's side only: a graph whose weights are computed is none that we can lower.
-    before = part.between([image.name], feed="")
-    return any(other.op in CONVOLUTIONS for other in before.nodes.values())
+    values = [graph.value(name) for name in op.inputs[1:]]
+    if op.kind == "REVERSE_V2":
+        return values[0] is not None and values[0].reshape(-1).tolist() in [[3], [-1]]
+    if op.kind == "GATHER":
+        indices = values[0]
+        last = shape[-1] - 1
+        return (
+            op.options["axis"] in CHANNEL_AXES
+            and indices is not None
+            and indices.reshape(-1).tolist() == list(range(last, -1, -1))
+        )
+    if op.kind == "STRIDED_SLICE":
+        # Of the same shape as what it reads, so that with these steps it takes all of it.
+        return values[2] is not None and values[2].tolist() == [1, 1, 1, -1]
+    return False
 
 
-def _affine(part: Graph, top: Node) -> tuple[NDArray[np.float64], NDArray[np.float64], Node]:
-    """Return scale and shift, `(3,)` each, of ``top = scale * behind + shift``, and behind."""
-    scale, shift, node = np.ones(CHANNELS), np.zeros(CHANNELS), top
-    while True:
-        step = _step(part, node)
-        if step is None:
-            return scale, shift, node
-        factor, term, behind = step
-        if not (np.isfinite(factor).all() and (scale * factor > 0).all()):
-            return scale, shift, node
-        scale, shift, node = scale * factor, shift + scale * term, behind
+def _triple(values: Numbers) -> tuple[float, float, float]:
+    # The constants are float32: 6 digits are theirs, and no -0. Of grey the one number is repeated.
+    numbers = [float(f"{value:.6g}") + 0.0 for value in values]
+    return (numbers * 3)[0], (numbers * 3)[1], (numbers * 3)[2]
 
 
-def _step(part: Graph, node: Node) -> tuple[NDArray[np.float64], NDArray[np.float64], Node] | None:
-    """Return factor and term of ``node = factor * behind + term``; None if it is anything else."""
-    one, nothing = np.ones(CHANNELS), np.zeros(CHANNELS)
-    if node.op == "Cast":
-        behind = part.source(node)
-        return None if behind is None or behind.op == "Placeholder" else (one, nothing, behind)
-    if node.op not in AFFINE:
-        return None
-    left, right = part.source(node), part.source(node, 1)
-    value, behind = _vector(part, right), left
-    if value is None and node.op in ("Mul", "Add", "AddV2"):
-        value, behind = _vector(part, left), right
-    if value is None or behind is None:
-        return None
-    if node.op == "Mul":
-        return value, nothing, behind
-    if node.op == "RealDiv":
-        return (1 / value, nothing, behind) if (value != 0).all() else None
-    return one, -value if node.op == "Sub" else value, behind
-
-
-def _vector(part: Graph, node: Node | None) -> NDArray[np.float64] | None:
-    value: NDArray[Any] | None = None if node is None else part.constants.get(node.name)
-    if value is None or value.size not in (1, CHANNELS) or value.dtype.kind not in "fiu":
-        return None
-    return np.broadcast_to(value.astype(np.float64).reshape(-1), (CHANNELS,))
-
-
-def _significant(value: float) -> float:
-    # The constants are float32: 6 digits are theirs.
-    return float(f"{value:.6g}")
-
-
-def _triple(values: tuple[float, ...]) -> tuple[float, float, float]:
-    return values[0], values[1], values[2]
+def normalised(
+    images: NDArray[np.float32], own: InputTransform | InputChoice | None
+) -> NDArray[np.float32]:
+    """Return what a graph behind its own normalisation wants of `(N, H, W, C)` images."""
+    if own is None:
+        return images
+    if isinstance(own, InputChoice) and own.swapped:
+        images = images[..., ::-1]
+    numbers = (isinstance(own, InputChoice) and own.after) or (own.mean, own.std)
+    channels = int(images.shape[-1])
+    mean, std = (np.array(values[:channels]) if values else None for values in numbers)
+    if mean is None or std is None:
+        return np.ascontiguousarray(images)
+    return np.asarray((images - mean) / std, np.float32)

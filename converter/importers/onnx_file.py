@@ -1,18 +1,24 @@
-"""Read an ONNX file as plain values: operations in order, constants, the shape of every value."""
+"""What the package onnx tells: of a file its operations and weights, of a node what it gives."""
 
 from __future__ import annotations
 
-import os
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from converter.importers.onnx_folding import OnnxNode, folded
+import numpy as np
+
 from edge.errors import DependencyError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    Constants = Mapping[str, NDArray[Any]]
+    Shapes = dict[str, tuple[int, ...]]
+    Kind = tuple[str, tuple[int, ...]]
 
 MAX_BYTES = 2**30
 IMAGE_AXES = 4
@@ -21,6 +27,35 @@ MOST_CHANNELS = 4
 DOMAINS = ("", "ai.onnx")
 QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger")
 
+# Computed at once where all inputs are constants.
+FOLDED = (
+    "Abs", "Add", "And", "Cast", "Ceil", "Concat", "Constant", "ConstantOfShape", "Div", "Equal",
+    "Expand", "Flatten", "Floor", "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mod",
+    "Mul", "Neg", "Not", "Or", "Pow", "Range", "ReduceProd", "Reshape", "Slice", "Split", "Sqrt",
+    "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+)  # fmt: skip
+# Of an output: a small file may ask for gigabytes.
+MAX_FOLDED = 2**24
+TOO_LARGE = (MAX_FOLDED, 2)
+# Of a constant that a shape may hang on; larger ones are weights.
+MAX_SHAPING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxNode:
+    """One operation; `inputs` and `outputs` name values, "" is an optional input left out."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: dict[str, Any]
+    opset: int
+    proto: Any
+
+    def __str__(self) -> str:
+        return f"{self.op} ({self.name})"
+
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
@@ -28,11 +63,10 @@ class OnnxModel:
 
     Attributes:
         nodes: In an order in which each comes after what it reads.
-        constants: By value name.
-        shapes: Static shape of each value that is known, constants included.
-        input: Name of the one input, `(1, C, H, W)` or `(1, H, W, C)`.
+        constants: The weights, by value name; of half and double precision as float32.
+        input: Name of the one input.
+        shape: Of the input, `(1, C, H, W)` or `(1, H, W, C)`.
         outputs: Names of the outputs.
-        opset: Version of the operations.
         metadata: What the exporter wrote beside the graph.
         original: The file, with a batch of 1.
         is_float32: The original computes so.
@@ -40,10 +74,9 @@ class OnnxModel:
 
     nodes: tuple[OnnxNode, ...]
     constants: dict[str, NDArray[Any]]
-    shapes: dict[str, tuple[int, ...]]
     input: str
+    shape: tuple[int, ...]
     outputs: tuple[str, ...]
-    opset: int
     metadata: dict[str, str]
     original: bytes
     is_float32: bool
@@ -51,85 +84,137 @@ class OnnxModel:
     @property
     def input_order(self) -> tuple[int, ...]:
         """Which axes of the input are batch, rows, columns and channels."""
-        return (0, 1, 2, 3) if _channels_last(self.shapes[self.input]) else (0, 2, 3, 1)
+        # Exporters of TensorFlow leave the channels last.
+        channels_last = self.shape[3] <= MOST_CHANNELS < self.shape[1]
+        return (0, 1, 2, 3) if channels_last else (0, 2, 3, 1)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Batch, rows, columns and channels of the input."""
-        return tuple(self.shapes[self.input][axis] for axis in self.input_order)
-
-    def producers(self) -> dict[str, OnnxNode]:
-        """Return the node that makes each value."""
-        return {value: node for node in self.nodes for value in node.outputs}
+        return tuple(self.shape[axis] for axis in self.input_order)
 
 
-def read(path: Path) -> OnnxModel:
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        ModelError: It is missing or too large.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}; give an .onnx file") from error
+    if len(data) > MAX_BYTES:
+        raise ModelError(f"{path}: expected at most {MAX_BYTES} bytes, found {len(data)}")
+    return data
+
+
+def read(data: bytes, path: Path) -> OnnxModel:
     """Read a model whose weights are inside and whose sizes are fixed; a free batch becomes 1.
 
     Raises:
-        ModelError: The file is missing, damaged, foreign, quantised, or needs custom ops.
+        ModelError: It is damaged, foreign, quantised, or needs custom ops.
         DependencyError: The package onnx is not installed.
+        ValueError: Some part of it does not fit another.
     """
-    onnx = _onnx()
-    proto = _parse(path, onnx)
-    _refuse_foreign(path, proto, onnx)
-    _fix_batch_inplace(path, proto)
-    original = proto.SerializeToString()
-    weights = tuple(proto.graph.initializer)
-    opset = max(each.version for each in proto.opset_import if each.domain in DOMAINS)
-    try:
-        nodes, constants, shapes = folded(proto, onnx, opset)
-    except (ValueError, TypeError, RuntimeError, KeyError, IndexError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"{path}: expected an ONNX graph whose shapes agree, found one where they do not "
-            f"({reason[:200]}); export the model again"
-        ) from error
-    image = next(value.name for value in proto.graph.input if value.name not in constants)
-    return OnnxModel(
-        nodes=tuple(nodes),
-        constants=constants,
-        shapes=shapes,
-        input=image,
-        outputs=tuple(value.name for value in proto.graph.output),
-        opset=opset,
-        original=original,
-        is_float32=not any(tensor.data_type in FLOAT_TYPES[1:] for tensor in weights),
-        metadata={entry.key: entry.value for entry in proto.metadata_props},
-    )
-
-
-def _onnx() -> Any:  # noqa: ANN401
     try:
         import onnx  # noqa: PLC0415 - of an extra
+        from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with onnx
     except ImportError as error:
         raise DependencyError(
             "the package onnx is needed to read this file; type: pip install 'edge-vision[onnx]'"
         ) from error
-    return onnx
-
-
-def _parse(path: Path, onnx: Any) -> Any:  # noqa: ANN401
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with onnx
-
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelError(f"{path}: expected an ONNX file of at most 1 GiB, found {size} bytes")
-        proto = onnx.load_model_from_string(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file; give the path of an .onnx model") from error
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from error
+        proto = onnx.load_model_from_string(data)
     except (DecodeError, ValueError, RuntimeError) as error:
-        if isinstance(error, ModelError):
-            raise
         raise ModelError(
             f"{path}: expected an ONNX model, found bytes that are none; export it again"
         ) from error
     if not proto.graph.node:
         raise ModelError(f"{path}: expected an ONNX model, found no graph in it; export it again")
-    return proto
+    _refuse_foreign(path, proto, onnx)
+    _fix_batch_inplace(path, proto)
+    weights, (image,) = proto.graph.initializer, proto.graph.input
+    return OnnxModel(
+        nodes=tuple(
+            OnnxNode(
+                name=node.name or f"{node.op_type}_{number}",
+                op=node.op_type,
+                inputs=tuple(node.input),
+                outputs=tuple(node.output),
+                attrs={each.name: onnx.helper.get_attribute_value(each) for each in node.attribute},
+                opset=max(each.version for each in proto.opset_import if each.domain in DOMAINS),
+                proto=node,
+            )
+            for number, node in enumerate(proto.graph.node)
+        ),
+        constants={each.name: _as_float32(onnx.numpy_helper.to_array(each)) for each in weights},
+        input=image.name,
+        shape=tuple(side.dim_value for side in image.type.tensor_type.shape.dim),
+        outputs=tuple(value.name for value in proto.graph.output),
+        metadata={entry.key: entry.value for entry in proto.metadata_props},
+        original=proto.SerializeToString(),
+        is_float32=not any(tensor.data_type in FLOAT_TYPES[1:] for tensor in weights),
+    )
+
+
+def shapes_of(node: OnnxNode, constants: Constants, computed: Mapping[str, Kind]) -> Shapes:
+    """Return the shapes of what a node gives, by value name, as far as they are told.
+
+    Args:
+        node: The node.
+        constants: By value name.
+        computed: Type and shape of all else that it reads.
+    """
+    import onnx  # noqa: PLC0415 - of an extra
+
+    found = {}
+    for value in onnx.shape_inference.infer_shapes(
+        _model_of(node, constants, computed)
+    ).graph.output:
+        kind = value.type.tensor_type
+        if kind.HasField("shape") and all(side.HasField("dim_value") for side in kind.shape.dim):
+            found[value.name] = tuple(side.dim_value for side in kind.shape.dim)
+    return found
+
+
+def folded(node: OnnxNode, constants: Constants) -> dict[str, NDArray[Any]]:
+    """Return the values of a node that reads nothing but constants; none if it stays."""
+    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - of an extra
+
+    if node.op not in FOLDED or not {*node.inputs} - {""} <= constants.keys():
+        return {}
+    shapes = shapes_of(node, constants, {})
+    sizes = [math.prod(shapes.get(name, TOO_LARGE)) for name in node.outputs]
+    if node.op != "Constant" and max(sizes) > MAX_FOLDED:
+        return {}
+    read = {name: constants[name] for name in node.inputs if name}
+    found: Any = ReferenceEvaluator(_model_of(node, constants, {})).run(None, read)
+    values = [_as_float32(np.asarray(value)) for value in found]
+    return dict(zip(node.outputs, values, strict=True))
+
+
+def _as_float32(value: NDArray[Any]) -> NDArray[Any]:
+    """Return floats of any precision as float32, and all else as it is."""
+    return value.astype(np.float32) if value.dtype.kind == "f" else value
+
+
+def _model_of(node: OnnxNode, constants: Constants, computed: Mapping[str, Kind]) -> Any:  # noqa: ANN401
+    """Return a model of its own for a node, as a bare one is read by today's opset."""
+    from onnx import helper, numpy_helper  # noqa: PLC0415 - of an extra
+
+    read = {name: constants[name] for name in node.inputs if name in constants}
+    small = {name: value for name, value in read.items() if value.size <= MAX_SHAPING}
+    kinds = {name: (value.dtype.name, value.shape) for name, value in read.items()}
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+        for name, (dtype, shape) in {**kinds, **computed}.items()
+        if name not in small
+    ]
+    outputs = [helper.make_empty_tensor_value_info(name) for name in node.outputs if name]
+    stored = [numpy_helper.from_array(value, name) for name, value in small.items()]
+    graph = helper.make_graph([node.proto], "one", inputs, outputs, stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.opset)])
 
 
 def _refuse_foreign(path: Path, proto: Any, onnx: Any) -> None:  # noqa: ANN401
@@ -140,21 +225,16 @@ def _refuse_foreign(path: Path, proto: Any, onnx: Any) -> None:  # noqa: ANN401
             f"{path}: expected the operations of ONNX itself, found those of {found}; "
             "export the model without custom operations"
         )
-    ops = {node.op_type for node in proto.graph.node}
-    quantized = sorted(ops & set(QUANTIZED))
+    quantized = sorted({node.op_type for node in proto.graph.node}.intersection(QUANTIZED))
     if quantized:
         raise ModelError(
             f"{path}: expected a float model, found {', '.join(quantized)}; "
             "give the model that it was quantised from"
         )
-    outside = [
-        tensor.name
-        for tensor in proto.graph.initializer
-        if onnx.external_data_helper.uses_external_data(tensor)
-    ]
+    outside = sum(map(onnx.external_data_helper.uses_external_data, proto.graph.initializer))
     if outside:
         raise ModelError(
-            f"{path}: expected the weights inside the file, found {len(outside)} tensors kept in "
+            f"{path}: expected the weights inside the file, found {outside} tensors kept in "
             "another; export the model as one file"
         )
 
@@ -190,8 +270,3 @@ def _fix_batch_inplace(path: Path, proto: Any) -> None:  # noqa: ANN401
         for value in proto.graph.output:
             if value.type.HasField("tensor_type"):
                 value.type.tensor_type.ClearField("shape")
-
-
-def _channels_last(shape: tuple[int, ...]) -> bool:
-    """Return whether an image's last axis is its channels, as exporters of TensorFlow leave it."""
-    return shape[3] <= MOST_CHANNELS < shape[1]

@@ -2,61 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from converter.importers.onnx_pointwise import common_order
-from converter.importers.onnx_values import IMAGE, Made
+from converter.importers.onnx_values import Made
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
-    from converter.importers.onnx_folding import OnnxNode
-    from converter.importers.onnx_values import Values
+    from converter.importers.onnx_values import Call, Handler
 
-Handler = Callable[["Values", "OnnxNode"], None]
 # An edge is repeated by mirroring it cell by cell.
 MOST_REPEATED = 8
 
 
-def _concat(values: Values, node: OnnxNode) -> None:
-    order = common_order(values, node)
-    axis = node.attrs["axis"] % len(order)
-    parts = [_whole(values, value, order) for value in node.inputs]
-    values.keep(node, values.builder.concat(parts, order.index(axis)), order)
+def _concat(call: Call) -> Made:
+    order = call.common_order()
+    axis = call.attr("axis") % len(order)
+    parts = [call.values.get(value).laid(order) for value in call.node.inputs]
+    return Made(call.builder, call.builder.concat(parts, order.index(axis)), order)
 
 
-def _whole(values: Values, value: str, order: tuple[int, ...]) -> str:
-    if value in values.constants:
-        return values.builder.constant(values.constants[value].transpose(order))
-    return values.laid(values.get(value), order)
+def _split(call: Call) -> list[Made]:
+    made, place = call.made, call.made.order.index(call.axis())
+    side, count = call.builder.shape(made.name)[place], len(call.node.outputs)
+    # The last part is smaller where they can't be equal.
+    most = -(-side // count)
+    sizes = call.setting("split", 1) or [min(most, side - most * n) for n in range(count)]
+    stops = [int(sum(sizes[: n + 1])) for n in range(len(sizes))]
+    return [
+        made.alike(call.builder.part(made.name, place, start=start, stop=stop))
+        for start, stop in zip([0, *stops], stops, strict=False)
+    ]
 
 
-def _split(values: Values, node: OnnxNode) -> None:
-    made = values.get(node.inputs[0])
-    axis = made.order.index(node.attrs.get("axis", 0) % len(made.order))
-    side = values.builder.shape(made.name)[axis]
-    sizes = values.setting(node, "split", 1)
-    if sizes is None:
-        # The last part is smaller where they can't be equal.
-        most = -(-side // len(node.outputs))
-        sizes = [min(most, side - most * number) for number in range(len(node.outputs))]
-    start = 0
-    for output, size in enumerate(sizes):
-        part = values.builder.part(made.name, axis, start=start, stop=start + int(size))
-        values.keep(node, part, made.order, output=output)
-        start += int(size)
-
-
-def _slice(values: Values, node: OnnxNode) -> None:
-    made = values.get(node.inputs[0])
-    shape, builder = values.shape_of(made), values.builder
-    starts, ends = (
-        values.setting(node, name, place) or [] for place, name in ((1, "starts"), (2, "ends"))
-    )
-    axes = values.setting(node, "axes", 3) or range(len(starts))
-    steps = values.setting(node, "steps", 4) or [1] * len(starts)
+def _slice(call: Call) -> Made:
+    made, builder = call.made, call.builder
+    shape, name = made.shape, made.name
+    starts, ends = call.setting("starts", 1) or [], call.setting("ends", 2) or []
+    axes = call.setting("axes", 3) or range(len(starts))
+    steps = call.setting("steps", 4) or [1] * len(starts)
     parts = [slice(0, side, 1) for side in shape]
-    name = made.name
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         place = axis % len(shape)
         places = range(*slice(start, end, step).indices(shape[place]))
@@ -64,117 +48,94 @@ def _slice(values: Values, node: OnnxNode) -> None:
             name = builder.gather(name, list(places), made.order.index(place))
         else:
             parts[place] = slice(places.start, places.stop, step)
-    values.keep(node, builder.sliced(name, [parts[axis] for axis in made.order]), made.order)
+    return made.alike(builder.sliced(name, [parts[axis] for axis in made.order]))
 
 
-def _reshape(values: Values, node: OnnxNode) -> None:
-    """Write what only changes the shape, from what the file says that comes out."""
-    made = values.reshaped(values.get(node.inputs[0]), values.shape(node.outputs[0]))
-    values.keep(node, made.name, made.order)
+def _transpose(call: Call) -> Made:
+    return call.made.transposed(call.attr("perm", range(len(call.made.order))[::-1]))
 
 
-def _transpose(values: Values, node: OnnxNode) -> None:
-    made = values.get(node.inputs[0])
-    order = node.attrs.get("perm", range(len(made.order))[::-1])
-    found = values.transposed(made, order)
-    values.keep(node, found.name, found.order)
-
-
-def _gather(values: Values, node: OnnxNode) -> None:
-    made, indices = values.get(node.inputs[0]), values.required(node, 1)
-    shape = values.shape_of(made)
-    axis = node.attrs.get("axis", 0) % len(shape)
+def _gather(call: Call) -> Made:
+    made, indices, axis = call.made, call.required(1), call.axis()
+    shape = made.shape
     places = (indices.reshape(-1) % shape[axis]).tolist()
-    name = values.builder.gather(made.name, places, made.order.index(axis))
-    found = Made(name, made.order)
-    if indices.ndim != 1:
-        found = values.reshaped(found, (*shape[:axis], *indices.shape, *shape[axis + 1 :]))
-    values.keep(node, found.name, found.order)
+    found = made.alike(call.builder.gather(made.name, places, made.order.index(axis)))
+    return found.reshaped((*shape[:axis], *indices.shape, *shape[axis + 1 :]))
 
 
-def _pad(values: Values, node: OnnxNode) -> None:
-    made, builder = values.get(node.inputs[0]), values.builder
+def _pad(call: Call) -> Made:
+    builder, made = call.builder, call.made
     rank = len(made.order)
-    found = values.setting(node, "pads", 1) or []
-    fill = values.setting(node, "value", 2)
-    axes = [int(axis) % rank for axis in values.setting(node, "axes", 3) or range(rank)]
-    pads = [(0, 0)] * rank
-    for number, axis in enumerate(axes):
-        pads[axis] = (int(found[number]), int(found[number + len(axes)]))
-    stored = [pads[axis] for axis in made.order]
+    found = call.setting("pads", 1) or []
+    fill = call.setting("value", 2) or [0.0]
+    axes = [int(axis) % rank for axis in call.setting("axes", 3) or range(rank)]
+    pads = dict(zip(axes, zip(found[: len(axes)], found[len(axes) :], strict=True), strict=True))
+    stored = [(int(a), int(b)) for a, b in (pads.get(axis, (0, 0)) for axis in made.order)]
+    widest = max(map(max, stored))
     if min(map(min, stored)) < 0:
-        raise ModelError(f"expected Pad ({node.name}) to add cells, found {found}")
-    mode = node.attrs.get("mode", b"constant")
-    name = made.name
+        raise ModelError(f"expected {call.node} to add cells, found {found}")
+    mode, name = call.attr("mode", b"constant"), made.name
     if mode == b"constant":
-        name = builder.pad(name, stored, fill=float(fill[0]) if fill else 0.0)
-    elif mode == b"reflect":
-        name = builder.mirror_pad(name, stored, with_edge=False)
-    elif mode == b"edge" and max(map(max, stored)) <= MOST_REPEATED:
-        for number in range(max(map(max, stored))):
-            ring = [(int(before > number), int(after > number)) for before, after in stored]
-            name = builder.mirror_pad(name, ring, with_edge=True)
-    else:
+        return made.alike(builder.pad(name, stored, fill=float(fill[0])))
+    if mode == b"reflect":
+        return made.alike(builder.mirror_pad(name, stored, with_edge=False))
+    if mode != b"edge" or widest > MOST_REPEATED:
         raise ModelError(
-            f"expected Pad ({node.name}) constant, reflected, or an edge repeated up to "
+            f"expected {call.node} constant, reflected, or an edge repeated up to "
             f"{MOST_REPEATED} times, found {mode.decode()} by {found}"
         )
-    values.keep(node, name, made.order)
+    for number in range(widest):
+        ring = [(int(before > number), int(after > number)) for before, after in stored]
+        name = builder.mirror_pad(name, ring, with_edge=True)
+    return made.alike(name)
 
 
-def _tile(values: Values, node: OnnxNode) -> None:
+def _tile(call: Call) -> Made:
     """Write Expand and Tile: repeats along each axis, from what comes out."""
-    made, shape = values.get(node.inputs[0]), values.shape(node.outputs[0])
-    inside = values.shape_of(made)
-    if len(inside) < len(shape):
-        made = values.reshaped(made, (1,) * (len(shape) - len(inside)) + inside)
-    stored = values.builder.shape(made.name)
+    shape = call.out_shape
+    made = call.made.with_rank(len(shape))
     wanted = tuple(shape[axis] for axis in made.order)
+    stored = call.builder.shape(made.name)
     repeats = [new // old for new, old in zip(wanted, stored, strict=True)]
-    name = made.name
-    if max(repeats) > 1:
-        name = values.builder.add("TILE", [name, values.builder.numbers(*repeats)], wanted)
-    values.keep(node, name, made.order)
+    if max(repeats) == 1:
+        return made
+    inputs = [made.name, call.builder.numbers(*repeats)]
+    return made.alike(call.builder.add("TILE", inputs, wanted))
 
 
-def _depth_to_space(values: Values, node: OnnxNode) -> None:
-    block = node.attrs["blocksize"]
-    batch, channels, height, width = values.shape(node.inputs[0])
-    if node.attrs.get("mode", b"DCR") == b"DCR":
-        shape = (batch, height * block, width * block, channels // block**2)
-        image = values.image(node.inputs[0])
-        name = values.builder.add("DEPTH_TO_SPACE", [image], shape, blockSize=block)
-        values.keep(node, name, IMAGE)
-        return
-    split = (batch, channels // block**2, block, block, height, width)
-    made = values.reshaped(values.get(node.inputs[0]), split)
-    made = values.transposed(made, (0, 1, 4, 2, 5, 3))
-    made = values.reshaped(made, (batch, channels // block**2, height * block, width * block))
-    values.keep(node, made.name, made.order)
+def _depth_to_space(call: Call) -> Made:
+    block, made = call.attr("blocksize"), call.made
+    batch, channels, height, width = made.shape
+    count, rows, columns = channels // block**2, height * block, width * block
+    if call.attr("mode", b"DCR") == b"DCR":
+        shape = (batch, rows, columns, count)
+        name = call.builder.add("DEPTH_TO_SPACE", [call.image], shape, blockSize=block)
+        return call.channels_last(name)
+    made = made.reshaped((batch, count, block, block, height, width))
+    return made.transposed((0, 1, 4, 2, 5, 3)).reshaped((batch, count, rows, columns))
 
 
-def _space_to_depth(values: Values, node: OnnxNode) -> None:
-    block = node.attrs["blocksize"]
-    batch, channels, height, width = values.shape(node.inputs[0])
+def _space_to_depth(call: Call) -> Made:
+    block = call.attr("blocksize")
+    batch, channels, height, width = call.made.shape
     shape = (batch, height // block, width // block, channels * block**2)
-    image = values.image(node.inputs[0])
-    name = values.builder.add("SPACE_TO_DEPTH", [image], shape, blockSize=block)
-    values.keep(node, name, IMAGE)
+    name = call.builder.add("SPACE_TO_DEPTH", [call.image], shape, blockSize=block)
+    return call.channels_last(name)
 
 
 HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(
+        ("Flatten", "Reshape", "Squeeze", "Unsqueeze"),
+        lambda call: call.made.reshaped(call.out_shape),
+    ),
     "Concat": _concat,
     "DepthToSpace": _depth_to_space,
     "Expand": _tile,
-    "Flatten": _reshape,
     "Gather": _gather,
     "Pad": _pad,
-    "Reshape": _reshape,
     "Slice": _slice,
     "SpaceToDepth": _space_to_depth,
     "Split": _split,
-    "Squeeze": _reshape,
     "Tile": _tile,
     "Transpose": _transpose,
-    "Unsqueeze": _reshape,
 }

@@ -1,30 +1,27 @@
-"""Compare an import with onnxruntime, which runs the original file, in a child process.
-
-Run as ``python -m converter.importers.onnx_runtime FOLDER``.
-"""
+"""Compare an import with onnxruntime, which runs the original file, in a child process."""
 
 from __future__ import annotations
 
 import importlib.util
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from converter import import_check
-from converter.child import run_child
+from converter.importers.normalisation import normalised
+from converter.jobs.child import Child, job_folder, run_child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from converter.choice import InputChoice
     from converter.importers.onnx_file import OnnxModel
 
 MODEL, IMAGES, FOUND = "model.onnx", "images.npy", "found.npz"
-TIMEOUT_S = 300
+ONNXRUNTIME = Child(program="onnxruntime", time_s=300)
 ERRORS_ONLY = 3
 
 
@@ -42,7 +39,12 @@ class Fetch(NamedTuple):
 
 
 def checked(
-    flatbuffer: bytes, model: OnnxModel, fetches: Mapping[str, Fetch], *, path: Path
+    flatbuffer: bytes,
+    model: OnnxModel,
+    fetches: Mapping[str, Fetch],
+    *,
+    path: Path,
+    own: InputChoice | None,
 ) -> str:
     """Return a clause for the manifest: how far from onnxruntime's the heads are, or why not.
 
@@ -51,6 +53,7 @@ def checked(
         model: The original.
         fetches: By role.
         path: For messages.
+        own: The normalisation that was taken out of it.
 
     Raises:
         ModelError: They are other heads, or onnxruntime refuses the original.
@@ -66,7 +69,7 @@ def checked(
     names = list(dict.fromkeys(fetch.value for fetch in fetches.values()))
     found, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
     expected = {role: fetch.taken(found[fetch.value]) for role, fetch in fetches.items()}
-    ratio = import_check.error_ratio(flatbuffer, images, expected, path=path)
+    ratio = import_check.error_ratio(flatbuffer, normalised(images, own), expected, path=path)
     return import_check.in_words(ratio, f"onnxruntime {version}")
 
 
@@ -80,27 +83,19 @@ def _run(
     # What it gives is fetched by its place: names may be anything.
     del proto.graph.output[:]
     proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
-        folder = Path(name)
+    with job_folder() as folder:
         (folder / MODEL).write_bytes(proto.SerializeToString())
         np.save(folder / IMAGES, images)
-        run_child(
-            "converter.importers.onnx_runtime",
-            folder,
-            purpose="run the original",
-            program="onnxruntime",
-            timeout_s=TIMEOUT_S,
-        )
+        run_child(__name__, folder, job={}, purpose="run the original", child=ONNXRUNTIME)
         with np.load(folder / FOUND) as stored:
             values = {each: stored[f"value{place}"] for place, each in enumerate(names)}
             return values, str(stored["version"])
 
 
-def main(argv: list[str]) -> int:
+def main(folder: Path, _job: dict[str, Any]) -> None:
     """Run the model in a folder on its images, one by one."""
     import onnxruntime  # noqa: PLC0415 - of an extra, and the parent imports this module too
 
-    folder = Path(argv[0])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
@@ -114,8 +109,3 @@ def main(argv: list[str]) -> int:
         f"value{place}": np.stack(rows) for place, rows in enumerate(zip(*found, strict=True))
     }
     np.savez(folder / FOUND, version=onnxruntime.__version__, **arrays)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,9 +1,13 @@
-"""ONNX operations on images: convolutions and pools."""
+"""ONNX operations on images: convolutions, pools, and Resize.
+
+Which pixels a resized row is made of is worked out as the specification says, and compared with
+what each mode of TFLite's op takes: names of modes that agree on one size differ on another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +19,7 @@ from converter.graph.building_images import (
     max_pool,
     transposed_convolution,
 )
-from converter.importers.onnx_values import IMAGE
+from converter.importers.onnx_values import IMAGE, Made
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,66 +27,66 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from converter.importers.onnx_folding import OnnxNode
-    from converter.importers.onnx_values import Values
+    from converter.graph.building import Builder
+    from converter.importers.onnx_values import Call, Handler
 
-Handler = Callable[["Values", "OnnxNode"], None]
-Pair = tuple[int, int]
+    Coordinates = NDArray[np.float64]
+    Pair = tuple[int, int]
+
+KINDS = {
+    b"nearest": "RESIZE_NEAREST_NEIGHBOR",
+    b"linear": "RESIZE_BILINEAR",
+    b"bilinear": "RESIZE_BILINEAR",
+}
+# Of TFLite's two ops, the flags of each mode.
+MODES: tuple[dict[str, bool], ...] = (
+    {},
+    {"half_pixel": True},
+    {"align_corners": True},
+)
+SAME_PIXEL = 1e-4  # of a pixel: float32 coordinates of images up to 4096 px
+RESIZE_BY_PIXEL_SINCE = 11
 
 
-class Axis(NamedTuple):
-    """Rows or columns, and what slides over them."""
-
-    size: int
-    kernel: int
-    stride: int
-    dilation: int
-
-    @property
-    def reach(self) -> int:
-        """From the first to the last cell of the kernel."""
-        return (self.kernel - 1) * self.dilation + 1
-
-
-def _conv(values: Values, node: OnnxNode) -> None:
-    filters = values.required(node, 1)  # (Cout, Cin / groups, kH, kW)
-    image, groups = values.image(node.inputs[0]), node.attrs.get("group", 1)
-    size_hw, channels = values.builder.shape(image)[1:3], values.builder.shape(image)[3]
+def _conv(call: Call) -> Made:
+    image, filters, groups = call.image, call.required(1), call.attr("group", 1)
+    channels = call.builder.shape(image)[3]
+    # The filters' axes are Cout, Cin / groups, rows, columns.
     if filters.ndim != len(IMAGE) or filters.shape[1] * groups != channels or len(filters) % groups:
         raise ModelError(
-            f"expected Conv ({node.name}) to have filters for {channels} channels in {groups} "
-            f"groups, found {filters.shape}"
-        )
-    made = convolution(
-        values.builder,
-        image,
-        filters,
-        bias=values.constant(node, 2),
-        window=_window(node, filters.shape[2:], size_hw),
-        groups=groups,
-    )
-    values.keep(node, made, IMAGE)
-
-
-def _conv_transpose(values: Values, node: OnnxNode) -> None:
-    filters = values.required(node, 1)  # (Cin, Cout / groups, kH, kW)
-    image, groups = values.image(node.inputs[0]), node.attrs.get("group", 1)
-    size_hw, channels = values.builder.shape(image)[1:3], values.builder.shape(image)[3]
-    if filters.ndim != len(IMAGE) or len(filters) != channels or channels % groups:
-        raise ModelError(
-            f"expected ConvTranspose ({node.name}) to have filters for {channels} channels, "
+            f"expected {call.node} to have filters for {channels} channels in {groups} groups, "
             f"found {filters.shape}"
         )
-    window, out_hw = _transposed_window(node, filters.shape[2:], size_hw)
-    made = transposed_convolution(
-        values.builder,
-        image,
-        _ungrouped(filters, groups),
-        bias=values.constant(node, 2),
-        window=window,
-        size_hw=out_hw,
+    window = _window(call, filters.shape[2:], image=image)
+    return call.channels_last(
+        convolution(
+            call.builder, image, filters, bias=call.constant(2), window=window, groups=groups
+        )
     )
-    values.keep(node, made, IMAGE)
+
+
+def _conv_transpose(call: Call) -> Made:
+    image, filters, groups = call.image, call.required(1), call.attr("group", 1)
+    channels = call.builder.shape(image)[3]
+    # The filters' axes are Cin, Cout / groups, rows, columns.
+    if filters.ndim != len(IMAGE) or len(filters) != channels or channels % groups:
+        raise ModelError(
+            f"expected {call.node} to have filters for {channels} channels, found {filters.shape}"
+        )
+    out_hw = call.out_shape[2], call.out_shape[3]
+    window = _transposed_window(
+        call, filters.shape[2:], size_hw=call.builder.shape(image)[1:3], out_hw=out_hw
+    )
+    return call.channels_last(
+        transposed_convolution(
+            call.builder,
+            image,
+            _ungrouped(filters, groups),
+            bias=call.constant(2),
+            window=window,
+            size_hw=out_hw,
+        )
+    )
 
 
 def _ungrouped(filters: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
@@ -98,107 +102,176 @@ def _ungrouped(filters: NDArray[np.float32], groups: int) -> NDArray[np.float32]
 
 
 def _transposed_window(
-    node: OnnxNode, kernel: Sequence[int], size_hw: Sequence[int]
-) -> tuple[Window, Pair]:
-    """Return how a transposed convolution's filters slide, and the size of what comes out."""
-    strides, dilations = _pair(node, "strides"), _pair(node, "dilations")
-    extra = _pair(node, "output_padding", [0, 0])
-    whole = [
-        (size - 1) * stride + (k - 1) * dilation + 1 + more
-        for size, stride, k, dilation, more in zip(
-            size_hw, strides, kernel, dilations, extra, strict=True
-        )
+    call: Call, kernel: Sequence[int], *, size_hw: Sequence[int], out_hw: Sequence[int]
+) -> Window:
+    """Return how a transposed convolution's filters slide; its pads are what is cut off."""
+    window = Window((kernel[0], kernel[1]), _pair(call, "strides"), _pair(call, "dilations"))
+    auto = call.attr("auto_pad", b"NOTSET")
+    if call.attr("output_shape") is None and auto in (b"NOTSET", b"VALID"):
+        return replace(window, pads=_pads(call))
+    sides = zip(
+        size_hw, window.strides, window.reach, _pair(call, "output_padding", (0, 0)), out_hw,
+        strict=True,
+    )  # fmt: skip
+    totals = [
+        max((size - 1) * stride + reach + extra - out, 0)
+        for size, stride, reach, extra, out in sides
     ]
-    auto = node.attrs.get("auto_pad", b"NOTSET")
-    wanted = node.attrs.get("output_shape")
-    if wanted is None and auto in (b"SAME_UPPER", b"SAME_LOWER"):
-        wanted = [size * stride for size, stride in zip(size_hw, strides, strict=True)]
-    if wanted is None:
-        top, left, bottom, right = map(int, node.attrs.get("pads", [0, 0, 0, 0]))
-        pads = ((top, bottom), (left, right))
-    else:
-        totals = [max(full - out, 0) for full, out in zip(whole, wanted[-2:], strict=True)]
-        # Source: the specification of ConvTranspose: all but SAME_UPPER cut the larger half first.
-        before = [t // 2 if auto == b"SAME_UPPER" else t - t // 2 for t in totals]
-        pads = ((before[0], totals[0] - before[0]), (before[1], totals[1] - before[1]))
-    rows, columns = (full - sum(cut) for full, cut in zip(whole, pads, strict=True))
-    return Window((kernel[0], kernel[1]), strides, dilations, pads), (rows, columns)
+    # Source: the specification of ConvTranspose: all but SAME_UPPER cut the larger half first.
+    before = [cut // 2 if auto == b"SAME_UPPER" else cut - cut // 2 for cut in totals]
+    rows, columns = ((first, cut - first) for first, cut in zip(before, totals, strict=True))
+    return replace(window, pads=(rows, columns))
 
 
-def _max_pool(values: Values, node: OnnxNode) -> None:
-    if len(node.outputs) > 1 and node.outputs[1]:
-        raise ModelError(f"expected MaxPool ({node.name}) to give maxima alone, found places too")
-    image = values.image(node.inputs[0])
-    window = _window(node, _pair(node, "kernel_shape"), values.builder.shape(image)[1:3])
-    values.keep(node, max_pool(values.builder, image, window), IMAGE)
+def _max_pool(call: Call) -> Made:
+    if any(call.node.outputs[1:]):
+        raise ModelError(f"expected {call.node} to give maxima alone, found places too")
+    image = call.image
+    window = _window(call, _pair(call, "kernel_shape"), image=image)
+    return call.channels_last(max_pool(call.builder, image, window))
 
 
-def _average_pool(values: Values, node: OnnxNode) -> None:
-    image = values.image(node.inputs[0])
-    window = _window(node, _pair(node, "kernel_shape"), values.builder.shape(image)[1:3])
+def _average_pool(call: Call) -> Made:
+    image = call.image
+    window = _window(call, _pair(call, "kernel_shape"), image=image)
     if max(window.dilations) > 1:
-        raise ModelError(f"expected AveragePool ({node.name}) without dilations, found some")
-    counted = NO_PADS
-    if node.attrs.get("count_include_pad", 0):
-        top, left, bottom, right = map(int, node.attrs.get("pads", [0, 0, 0, 0]))
-        counted = ((top, bottom), (left, right))
-    values.keep(node, average_pool(values.builder, image, window, counted_pads=counted), IMAGE)
+        raise ModelError(f"expected {call.node} without dilations, found some")
+    counted = _pads(call) if call.attr("count_include_pad", 0) else NO_PADS
+    return call.channels_last(average_pool(call.builder, image, window, counted_pads=counted))
 
 
-def _global_average_pool(values: Values, node: OnnxNode) -> None:
-    image = values.image(node.inputs[0])
-    values.keep(node, values.builder.reduce("MEAN", image, (1, 2)), IMAGE)
+def _global_max_pool(call: Call) -> Made:
+    image = call.image
+    height, width = call.builder.shape(image)[1:3]
+    return call.channels_last(max_pool(call.builder, image, Window((height, width))))
 
 
-def _global_max_pool(values: Values, node: OnnxNode) -> None:
-    image = values.image(node.inputs[0])
-    height, width = values.builder.shape(image)[1:3]
-    values.keep(node, max_pool(values.builder, image, Window((height, width))), IMAGE)
-
-
-def _window(node: OnnxNode, kernel: Sequence[int], size_hw: Sequence[int]) -> Window:
-    strides, dilations = _pair(node, "strides"), _pair(node, "dilations")
-    axes = zip(size_hw, kernel, strides, dilations, strict=True)
-    auto = node.attrs.get("auto_pad", b"NOTSET")
-    top, left, bottom, right = map(int, node.attrs.get("pads", [0, 0, 0, 0]))
-    pads: tuple[Pair, Pair] = ((top, bottom), (left, right))
-    rows, columns = (Axis(*axis) for axis in axes)
+def _window(call: Call, kernel: Sequence[int], *, image: str) -> Window:
+    size_hw, auto = call.builder.shape(image)[1:3], call.attr("auto_pad", b"NOTSET")
+    pads = NO_PADS if auto == b"VALID" else _pads(call)
+    window = Window((kernel[0], kernel[1]), _pair(call, "strides"), _pair(call, "dilations"), pads)
     if auto in (b"SAME_UPPER", b"SAME_LOWER"):
-        upper = auto == b"SAME_UPPER"
-        pads = (_same_pads(rows, upper=upper), _same_pads(columns, upper=upper))
-    elif auto == b"VALID":
-        pads = NO_PADS
-    if node.attrs.get("ceil_mode", 0):
-        pads = (_ceiled(rows, pads=pads[0]), _ceiled(columns, pads=pads[1]))
-    return Window((kernel[0], kernel[1]), strides, dilations, pads)
+        window = window.same(size_hw, more_behind=auto == b"SAME_UPPER")
+    return window.fitted(size_hw, ceil=bool(call.attr("ceil_mode", 0)))
 
 
-def _same_pads(axis: Axis, *, upper: bool) -> Pair:
-    total = max((-(-axis.size // axis.stride) - 1) * axis.stride + axis.reach - axis.size, 0)
-    before = total // 2 if upper else total - total // 2
-    return before, total - before
+def _pads(call: Call) -> tuple[Pair, Pair]:
+    top, left, bottom, right = map(int, call.attr("pads", [0] * 4))
+    return (top, bottom), (left, right)
 
 
-def _ceiled(axis: Axis, *, pads: Pair) -> Pair:
-    """Return the padding with which the last window, which begins inside, is whole."""
-    out = -(-(axis.size + sum(pads) - axis.reach) // axis.stride) + 1
-    if (out - 1) * axis.stride >= axis.size + pads[0]:
-        out -= 1
-    return pads[0], (out - 1) * axis.stride + axis.reach - axis.size - pads[0]
-
-
-def _pair(node: OnnxNode, attribute: str, default: Sequence[int] = (1, 1)) -> Pair:
-    found = node.attrs.get(attribute, default)
+def _pair(call: Call, attribute: str, default: Sequence[int] = (1, 1)) -> Pair:
+    found = call.attr(attribute, default)
     if len(found) != 2:  # noqa: PLR2004
-        raise ModelError(f"expected {node.op} ({node.name}) on images, found {attribute} {found}")
+        raise ModelError(f"expected {call.node} on images, found {attribute} {found}")
     return int(found[0]), int(found[1])
+
+
+def _resize(call: Call) -> Made:
+    image, builder = call.image, call.builder
+    old = call.node.op == "Upsample" or call.node.opset < RESIZE_BY_PIXEL_SINCE
+    mode = call.attr("mode", b"nearest")
+    if mode not in KINDS or call.attr("antialias", 0):
+        raise ModelError(
+            f"expected {call.node} nearest or linear without antialias, found {mode.decode()}"
+        )
+    size_hw, out_hw = builder.shape(image)[1:3], call.out_shape[2:]
+    scales = call.setting("scales", 1 if old else 2) or [*np.divide(out_hw, size_hw)]
+    rows = []
+    for size, out, scale in zip(size_hw, out_hw, scales[-2:], strict=True):
+        row = _coordinates(call, size, out, scale=scale, old=old)
+        row = _rounded(call, row) if mode == b"nearest" else row
+        rows.append(np.clip(row, 0, size - 1))
+    for flags in MODES:
+        taken = [_taken(size, len(row), kind=KINDS[mode], **flags)
+                 for size, row in zip(size_hw, rows, strict=True)]  # fmt: skip
+        if all(np.abs(a - b).max() < SAME_PIXEL for a, b in zip(taken, rows, strict=True)):
+            return call.channels_last(builder.resize(KINDS[mode], image, out_hw, **flags))
+    for axis, row in enumerate(rows, start=1):
+        image = _mixed(builder, image, row, axis=axis)
+    return call.channels_last(image)
+
+
+def _coordinates(call: Call, size: int, out: int, *, scale: float, old: bool) -> Coordinates:
+    """Return where in the image each output row lies, 0 the centre of the first row.
+
+    Args:
+        call: Says by which rule.
+        size: Rows before.
+        out: Rows after.
+        scale: How many times more the file says that they become.
+        old: It is of an opset that knows no rule but one.
+
+    Source: the specification of Resize, `coordinate_transformation_mode`.
+    """
+    where = call.attr("coordinate_transformation_mode", b"asymmetric" if old else b"half_pixel")
+    x = np.arange(out, dtype=np.float64)
+    centre = (x + 0.5) / scale - 0.5
+    known = {
+        b"asymmetric": x / scale,
+        b"align_corners": x * ((size - 1) / max(out - 1, 1)),
+        b"half_pixel": centre,
+        b"pytorch_half_pixel": centre if out > 1 else x * 0,
+        b"half_pixel_symmetric": centre + size / 2 * (1 - out / (scale * size)),
+    }
+    if where not in known:
+        raise ModelError(f"expected {call.node} by a rule of {list(known)}, found {where!r}")
+    return known[where]
+
+
+def _rounded(call: Call, row: Coordinates) -> Coordinates:
+    default = b"floor" if call.node.op == "Upsample" else b"round_prefer_floor"
+    row = np.round(row, 6)  # what float32 makes of a whole number is that number
+    return {
+        b"floor": np.floor(row),
+        b"ceil": np.ceil(row),
+        b"round_prefer_floor": np.ceil(row - 0.5),
+        b"round_prefer_ceil": np.floor(row + 0.5),
+    }[call.attr("nearest_mode", default)]
+
+
+def _taken(
+    size: int, out: int, *, kind: str, half_pixel: bool = False, align_corners: bool = False
+) -> Coordinates:
+    """Return where TFLite samples.
+
+    Source: its `resize_nearest_neighbor.h`, in float32, and `resize_bilinear.h`.
+    """
+    scale = (size - 1) / (out - 1) if align_corners and out > 1 else size / out
+    x = np.arange(out) + (0.5 if half_pixel else 0)
+    if kind == KINDS[b"nearest"]:
+        row = x.astype(np.float32) * np.float32(scale)
+        x = np.floor(row + 0.5 if align_corners else row).astype(np.float64)
+    else:
+        x = x * scale - (0.5 if half_pixel else 0)
+    return np.clip(x, 0, size - 1)
+
+
+def _mixed(builder: Builder, image: str, row: Coordinates, *, axis: int) -> str:
+    """Pick rows, or mix two for each."""
+    below = np.floor(row).astype(int)
+    if np.array_equal(below, row):
+        return builder.gather(image, below.tolist(), axis)
+    above = np.minimum(below + 1, builder.shape(image)[axis] - 1)
+    shape = [1, 1, 1, 1]
+    shape[axis] = -1
+    share = (row - below).reshape(shape)
+    parts = [
+        builder.binary("MUL", builder.gather(image, places.tolist(), axis), builder.constant(part))
+        for places, part in ((below, 1 - share), (above, share))
+    ]
+    return builder.binary("ADD", *parts)
 
 
 HANDLERS: dict[str, Handler] = {
     "AveragePool": _average_pool,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
-    "GlobalAveragePool": _global_average_pool,
+    "GlobalAveragePool": lambda call: call.channels_last(
+        call.builder.reduce("MEAN", call.image, (1, 2))
+    ),
     "GlobalMaxPool": _global_max_pool,
     "MaxPool": _max_pool,
+    "Resize": _resize,
+    "Upsample": _resize,
 }

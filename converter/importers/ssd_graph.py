@@ -6,11 +6,11 @@ resize, (x * m - s), feature maps, concatenated heads, then a float decode that 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.cut import Cut
 from converter.graphdef import Graph, Node, node_name
 from edge.decode.ssd import SsdHead
 from edge.errors import ModelError
@@ -26,20 +26,47 @@ ANCHORS = f"{DECODE}/get_center_coordinates_and_sizes/transpose"
 BOX_SIDES = 4
 
 
-def detection_api_graph(graph: Graph) -> Graph | None:
-    """Return a graph of the Object Detection API with the names that its version 1 gives.
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """An SSD of the Object Detection API, cut.
+
+    Attributes:
+        graph: With the names that version 1 of the API gives.
+        feed: Node of the normalised image.
+        fetches: Output role to the node that makes it.
+        prefix: Before the names of the original.
+        head: What the outputs mean.
+        transform: How a frame becomes the feed.
+        anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w).
+    """
+
+    graph: Graph
+    fetches: dict[str, str]
+    head: SsdHead
+    transform: InputTransform
+    anchors: NDArray[np.float32]
+    feed: str = FEED
+    prefix: str = ""
+
+    def whole(self) -> dict[str, str]:
+        """Return output role to node of the original."""
+        return {role: f"{self.prefix}{name}" for role, name in self.fetches.items()}
+
+
+def find_detector(graph: Graph) -> Detector | None:
+    """Recognise an SSD of the Object Detection API; `None` for a graph without its decode.
 
     Version 2 exports the same graph as a function, whose name stands before those of all nodes.
 
-    Returns:
-        The graph; `None` if it holds no decode of the API.
+    Raises:
+        ModelError: A part is missing; the message names what was expected.
     """
     marks = (SCORE_ACTIVATION, f"{DECODE}/transpose")
     found = next((name for name in graph.nodes if name.endswith(marks)), None)
     if found is None:
         return None
     prefix = found[: found.index("Postprocessor/")]
-    return _without_prefix(graph, prefix) if prefix else graph
+    return replace(find_ssd(_without_prefix(graph, prefix)), prefix=prefix)
 
 
 def _without_prefix(graph: Graph, prefix: str) -> Graph:
@@ -61,8 +88,8 @@ def _without_prefix(graph: Graph, prefix: str) -> Graph:
     return Graph({node.name: node for node in nodes}, constants)
 
 
-def find_ssd(graph: Graph) -> Cut:
-    """Recognise an SSD of the Object Detection API.
+def find_ssd(graph: Graph) -> Detector:
+    """Return where to cut a graph that has the API's own names, and what it says.
 
     Raises:
         ModelError: A part is missing; the message names what was expected.
@@ -74,12 +101,10 @@ def find_ssd(graph: Graph) -> Cut:
     raw_boxes = graph.source(boxes)
     if raw_boxes is None:
         raise _missing("the raw boxes behind the decode", f"an input of {boxes.name}")
-    transform = _transform(graph)
-    return Cut(
-        feed=FEED,
+    return Detector(
+        graph=graph,
         fetches={"boxes": raw_boxes.name, "scores": scores.name},
-        size_wh=transform.size_wh,
-        transform=transform,
+        transform=_transform(graph),
         head=SsdHead(box_scales=_box_scales(graph), activation=activation, background=True),
         anchors=_anchors(graph),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.graphdef import Graph, Node
+from converter.importers.lookalikes import HEAD_BYTES, refuse_pointer
 from converter.importers.regroup import regroup_additions
 from converter.importers.unfuse import unfuse
 from edge.errors import ModelError
@@ -88,7 +89,7 @@ def _file_bytes(path: Path, what: str, *, limit: int) -> bytes:
         size = path.stat().st_size
         if size > limit:
             raise ModelError(f"{path}: expected {what} of at most {limit} bytes, found {size}")
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise ModelError(
             f"{path}: expected {what}, found no such file; download the model again"
@@ -98,6 +99,8 @@ def _file_bytes(path: Path, what: str, *, limit: int) -> bytes:
             raise
         reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
         raise ModelError(f"{path}: expected {what}, which cannot be read: {reason}") from error
+    refuse_pointer(data[:HEAD_BYTES], path, what)
+    return data
 
 
 def _node(fields: dict[str, Any]) -> Node:
@@ -116,12 +119,16 @@ def _bytes_as_base64(value: Any, key: str = "") -> Any:  # noqa: ANN401
     Old writers spell bytes as a list of numbers; the mapping wants base64.
     """
     if isinstance(value, dict):
-        return {name: _bytes_as_base64(item, name) for name, item in value.items()}
+        # A list of strings is spelt with the same key as a string.
+        listed = key == "list"
+        return {
+            name: item if listed and not item else _bytes_as_base64(item, name)
+            for name, item in value.items()
+        }
     if not isinstance(value, list):
         return value
     if key in ("s", "stringVal") and all(isinstance(item, int) for item in value):
-        # A list of strings is spelt with the same key; empty, it means nothing either way.
-        return base64.b64encode(bytes(value)).decode() if value else []
+        return base64.b64encode(bytes(value)).decode()
     return [_bytes_as_base64(item, key) for item in value]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from converter.draft import Draft
+from converter.draft import Draft, check_channels
 from converter.graph.foreign import read_foreign, refuse_unfit
 from converter.graph.reading import DAMAGED
 from converter.graph.writing import write
 from converter.importers import ultralytics
 from converter.importers.heads.finder import family_of, find
+from converter.importers.normalisation import without_normalisation
 from converter.importers.tflite_probe import probe, shapes_of
 from edge.errors import EdgeError, ModelError
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from converter.graph.values import Graph
 
 IMAGE_AXES, MIN_SIDE = 4, 4
-GREY, COLOURS, MULTISPECTRAL = 1, 3, 4
 MAX_TEXT_BYTES = 2**20
 
 
@@ -63,8 +63,11 @@ def find_draft(
         ModelError: It is damaged or quantised, or its outputs are none of the family's.
     """
     try:
+        own = None
         if graph is None:
-            graph = read_foreign(path, shapes_of=lambda data: shapes_of(data, path))
+            whole = read_foreign(path, shapes_of=lambda data: shapes_of(data, path))
+            _checked_size(whole, path)
+            graph, own = without_normalisation(whole)
         size_wh = _checked_size(graph, path)
         texts = _packed_texts(path)
         found = find(graph, path, family=family, choice=choice)
@@ -75,7 +78,7 @@ def find_draft(
             head=found.head,
             outputs={role: role for role in found.graph.outputs},
             anchors=found.anchors,
-            transform=ultralytics.transform_of(_metadata(texts), size_wh),
+            transform=own or ultralytics.transform_of(_metadata(texts), size_wh),
             labels=_labels(texts),
             changes=found.changes,
         )
@@ -92,12 +95,9 @@ def _checked_size(graph: Graph, path: Path) -> tuple[int, int]:
     """Return width and height of the one image that a graph takes."""
     tensors = [graph.tensors[name] for name in graph.inputs]
     shape = tensors[0].shape if len(tensors) == 1 else ()
-    if len(shape) == IMAGE_AXES and shape[3] == MULTISPECTRAL:
-        raise ModelError(
-            f"{path}: expected images of 1 or 3 channels, found {shape}: 4, of which no source "
-            "gives the last (near infrared, alpha); train the model on R G B, or on grey"
-        )
-    sound = len(shape) == IMAGE_AXES and shape[0] == 1 and shape[3] in (GREY, COLOURS)
+    if len(shape) == IMAGE_AXES:
+        check_channels(shape[3], path)
+    sound = len(shape) == IMAGE_AXES and shape[0] == 1
     if not sound or min(shape[1:3]) < MIN_SIDE or tensors[0].dtype != "float32":
         listed = ", ".join(f"{tensor.shape} {tensor.dtype}" for tensor in tensors) or "none"
         raise ModelError(

@@ -1,21 +1,18 @@
-"""Load and invoke a foreign `.tflite` in a child process first: a damaged one crashes its runtime.
-
-Run as ``python -m converter.importers.tflite_probe FOLDER``.
-"""
+"""Load and invoke a foreign `.tflite` in a child first: a damaged one crashes its runtime."""
 
 from __future__ import annotations
 
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.child import run_child
+from converter.jobs.child import Child, job_folder, run_child
+from edge.errors import ModelError
+from edge.model.backends.litert import open_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 MODEL, QUESTIONS, ANSWERS = "model.tflite", "question{}.npz", "answer{}.npz"
 # Before the name of a tensor among the answers.
 VALUE, SHAPE = "value ", "shape "
-TIMEOUT_S = 60
+LITERT = Child(program="LiteRT", time_s=60)
 
 
 def probe(flatbuffer: bytes, path: Path) -> None:
@@ -64,32 +61,26 @@ def shapes_of(flatbuffer: bytes, path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _invoked(flatbuffer: bytes, questions: Sequence[Values], path: Path) -> list[Values]:
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
-        folder = Path(name)
+    with job_folder() as folder:
         (folder / MODEL).write_bytes(flatbuffer)
         for number, values in enumerate(questions):
             arrays: Any = values
             np.savez(folder / QUESTIONS.format(number), **arrays)
-        run_child(
-            "converter.importers.tflite_probe",
-            folder,
-            purpose=f"invoke {path.name}",
-            program="LiteRT",
-            timeout_s=TIMEOUT_S,
-        )
+        job = {"questions": len(questions), "name": path.name}
+        run_child(__name__, folder, job=job, purpose=f"invoke {path.name}", child=LITERT)
         return [dict(np.load(folder / ANSWERS.format(number))) for number in range(len(questions))]
 
 
-def main(argv: list[str]) -> int:
-    """Load and invoke the model in a folder, once for each question."""
-    from edge.errors import ModelError  # noqa: PLC0415 - the parent imports this module too
-    from edge.model.backends.litert import open_interpreter  # noqa: PLC0415
+def main(folder: Path, job: dict[str, Any]) -> None:
+    """Load and invoke the model in a folder, once for each question.
 
-    folder = Path(argv[0])
+    Raises:
+        ModelError: LiteRT refuses it.
+    """
     path = folder / MODEL
     try:
         runtime = open_interpreter(path.read_bytes(), path, threads=1)
-        for number in range(len(list(folder.glob(QUESTIONS.format("*"))))):
+        for number in range(job["questions"]):
             values = np.load(folder / QUESTIONS.format(number))
             for row in runtime.get_input_details():
                 if row["name"] in values:
@@ -102,10 +93,5 @@ def main(argv: list[str]) -> int:
             np.savez(folder / ANSWERS.format(number), **found)
     except (ModelError, RuntimeError, ValueError) as error:
         # LiteRT's own words: the sentence around them would name a file that is gone by then.
-        sys.stderr.write(f"{str(error.__cause__ or error).splitlines()[0]}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ModelError(f"LiteRT cannot invoke {job['name']}: {reason}") from error

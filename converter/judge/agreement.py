@@ -18,7 +18,7 @@ from converter.judge.bill import ImageRow
 from edge.evaluation.judge import judge
 from edge.evaluation.mask_folder import VOID
 from edge.evaluation.mask_run import PixelSample, pixel_confusion
-from edge.evaluation.matching import CategoryMatches, Matches, average_precision, collect
+from edge.evaluation.matching import Matches, average_precision, collect
 from edge.evaluation.truth import BoxTruth
 from edge.results.class_map import ClassMap
 from edge.results.detections import Detections
@@ -73,7 +73,7 @@ class BoxAgreement:
     @property
     def objects(self) -> int:
         """Return the sure detections of the reference."""
-        return int(self.matches.categories[0].objects.sum())
+        return int(self.matches.objects.sum())
 
     def distance(self, chosen: NDArray[np.int64]) -> float:
         """Return one minus the average precision."""
@@ -81,19 +81,22 @@ class BoxAgreement:
 
     def rows(self, paths: Sequence[Path]) -> tuple[ImageRow, ...]:
         """Return a row an image."""
-        (found,) = self.matches.categories
+        found, count = self.matches, len(paths)
         found_again = found.is_hit[AT_50] & (found.scores >= FOUND_RATIO * self.sure)
         is_new = found.is_miss[AT_50] & (found.scores >= self.sure)
-        matched, extra = (_sums(flags, found.counts) for flags in (found_again, is_new))
+        matched, extra = (
+            np.bincount(found.images[flags], minlength=count) for flags in (found_again, is_new)
+        )
+        expected = found.objects.sum(axis=0)
         distances = [self.distance(np.array([index])) for index in range(len(paths))]
         return tuple(
             ImageRow(
                 path,
                 float(np.nan_to_num(distances[index])),
-                matched=matched[index],
-                expected=int(found.objects[index]),
-                extra=extra[index],
-                is_blank=not found.objects[index],
+                matched=int(matched[index]),
+                expected=int(expected[index]),
+                extra=int(extra[index]),
+                is_blank=not expected[index],
             )
             for index, path in enumerate(paths)
         )
@@ -174,10 +177,15 @@ def _match_boxes(
     judged = judge(truth, results, image_ids=ids, category_ids=categories, all_areas=False)
     matches = collect(judged)
     low = matches.iou_thresholds < TOP_IOU + 0.01
-    pooled = _pooled(matches, low)
-    return BoxAgreement(
-        replace(matches, categories=(pooled,), iou_thresholds=matches.iou_thresholds[low]), sure
+    pooled = replace(
+        matches,
+        categories=np.zeros_like(matches.categories),
+        is_hit=matches.is_hit[low],
+        is_miss=matches.is_miss[low],
+        objects=matches.objects.sum(axis=0, keepdims=True),
+        iou_thresholds=matches.iou_thresholds[low],
     )
+    return BoxAgreement(pooled, sure)
 
 
 def _fields(key: int, seen: Detections) -> list[dict[str, Any]]:
@@ -188,26 +196,3 @@ def _fields(key: int, seen: Detections) -> list[dict[str, Any]]:
         {"image_id": key, "bbox": box, "score": score, "category_id": class_id}
         for box, score, class_id in columns
     ]
-
-
-def _pooled(matches: Matches, thresholds: NDArray[np.bool_]) -> CategoryMatches:
-    """Return all categories' matches as those of one, at some of the IoU thresholds."""
-    parts = matches.categories
-    images = np.concatenate(
-        [np.repeat(np.arange(matches.image_count), part.counts) for part in parts]
-    )
-    scores = np.concatenate([part.scores for part in parts])
-    order = np.lexsort((-scores, images))
-    counts = np.bincount(images, minlength=matches.image_count)
-    hits, misses = (
-        np.concatenate(columns, axis=1)[thresholds][:, order]
-        for columns in ([p.is_hit for p in parts], [p.is_miss for p in parts])
-    )
-    objects = np.sum([part.objects for part in parts], axis=0)
-    return CategoryMatches(counts, scores[order], hits, misses, objects)
-
-
-def _sums(flags: NDArray[np.bool_], counts: NDArray[np.int64]) -> list[int]:
-    """Return how many of each count of flags are set."""
-    parts = np.split(flags, np.cumsum(counts)[:-1])
-    return [int(part.sum()) for part in parts]

@@ -9,13 +9,10 @@ must share a scale (into a CONCATENATION, out of a MAX_POOL_2D) it chooses one o
 
 from __future__ import annotations
 
-import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.child import run_child
 from converter.graph.writing import write
+from converter.jobs.child import job_folder, run_child
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,10 +35,9 @@ def quantize_tflite(
         ModelError: TensorFlow refuses the model; the message names the log.
         DependencyError: TensorFlow is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as name:
-        folder = Path(name)
+    with job_folder() as folder:
         noted = {name: (found.min, found.max) for name, found in ranges.items()}
         (folder / "float.tflite").write_bytes(write(graph, ranges=noted))
-        (folder / "job.json").write_text(json.dumps({"float_names": sorted(float_names)}))
-        run_child("converter.quantize_child", folder, purpose="quantise this model")
+        job = {"float_names": sorted(float_names)}
+        run_child("converter.jobs.quantize_job", folder, job=job, purpose="quantise this model")
         return (folder / "quantized.tflite").read_bytes()

@@ -162,8 +162,7 @@ def _run(
 def _inputs(reference: ModelFile, images: Sequence[Path]) -> list[NDArray[np.float32]]:
     transform = reference.description.input
     preprocessor = Preprocessor(transform, quant=Quant(), dtype=np.dtype(np.float32))
-    width, height = transform.size_wh
-    buffers = [np.zeros((1, height, width, 3), np.float32) for _ in images]
+    buffers = [np.zeros(transform.shape, np.float32) for _ in images]
     for path, buffer in zip(images, buffers, strict=True):
         preprocessor.fill_input(load_image(path), buffer)
     return buffers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -12,16 +11,16 @@ import numpy as np
 
 from edge.capture.image_header import size_of
 from edge.capture.location import find
-from edge.capture.options import SourceOptions
-from edge.capture.picture import Picture
-from edge.capture.source import Pacer, enter, leave, silence_opencv
+from edge.capture.source import Paced, silence_opencv
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from edge.capture.options import SourceOptions
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 DEFAULT_IMAGE_RATE_HZ = 1.0
@@ -31,89 +30,60 @@ SIXTEEN_TO_EIGHT = 257
 logger = logging.getLogger(__name__)
 
 
-def open_images(location: str, options: SourceOptions) -> ImagesSource:
-    """Open a folder of images.
+def open_images(location: str, options: SourceOptions) -> Paced:
+    """Open a folder of images, one after the other.
 
     Args:
         location: Of the folder, as `location.find` takes it.
-        options: `loop`, `realtime` and `rate_hz`; images keep their sizes.
+        options: As `paced_images` takes them.
 
     Raises:
         SourceError: There is no such folder, or no image in it.
     """
-    return ImagesSource(list_images(find("images", location)), options)
+    return paced_images(list_images(find("images", location)), options)
 
 
-def check_images(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - all will do
-    """Refuse a folder without an image that can be decoded."""
-    with open_images(location, SourceOptions()) as source:
-        source.read(None)
-
-
-class ImagesSource:
-    """Images one after the other, each turned upright by its EXIF orientation.
+def paced_images(paths: list[Path], options: SourceOptions) -> Paced:
+    """Return a source of images, each of its own size and turned upright by its EXIF orientation.
 
     One of several that cannot be read is named in the log and passed over.
 
     Args:
         paths: Of the images, in their order; at least one.
-        options: `realtime` paces at `rate_hz`, or else at 1 Hz; `rate_hz` alone paces too.
+        options: `realtime` paces at `rate_hz`, or else at 1 Hz; `rate_hz` alone paces too; `loop`.
     """
+    if options.size_wh:
+        logger.warning("%s: images keep their sizes; size_wh asks cameras only", paths[0])
+    images = _readable(list(paths), loop=options.loop)
 
-    __enter__, __exit__ = enter, leave
+    def next_image(buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+        image = next(images, None)
+        if image is None or buffer is None or buffer.shape != image.shape:
+            return image
+        np.copyto(buffer, image)
+        return buffer
 
-    def __init__(self, paths: list[Path], options: SourceOptions) -> None:
-        self.live = bool(options.realtime)
-        self._paths = paths
-        self._loop = options.loop
-        self._next = 0
-        self._unreadable = 0
-        self._pacer = Pacer(options.rate_hz or (DEFAULT_IMAGE_RATE_HZ if self.live else None))
-        if options.size_wh:
-            logger.warning("%s: images keep their sizes; size_wh asks cameras only", paths[0])
+    live = bool(options.realtime)
+    rate_hz = options.rate_hz or (DEFAULT_IMAGE_RATE_HZ if live else None)
+    return Paced(next_image, live=live, rate_hz=rate_hz)
 
-    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
-        """Return the next image once it is due: `Source.read`."""
-        if (self._next == len(self._paths) and not self._loop) or not self._pacer.wait():
-            return None
-        began_ns = time.monotonic_ns()
-        image = self._load()
-        if image is None:
-            return None
-        if buffer is not None and buffer.shape == image.shape:
-            np.copyto(buffer, image)
-            image = buffer
-        return Picture.taken(image, began_ns)
 
-    def interrupt(self) -> None:
-        """End a wait for the next image: `Source.interrupt`."""
-        self._pacer.interrupt()
-
-    def close(self) -> None:
-        """Stop; no file stays open between two images."""
-        self._pacer.interrupt()
-
-    def _load(self) -> NDArray[np.uint8] | None:
-        """Return the next image that can be read, and leave out those that cannot for good."""
-        while self._next < len(self._paths) or self._loop:
-            self._next %= len(self._paths)
+def _readable(paths: list[Path], *, loop: bool) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images that can be read; the others are left out for good."""
+    unreadable = 0
+    while True:
+        for path in tuple(paths):
             try:
-                image = load_image(self._paths[self._next])
-            except SourceError as error:
-                self._pass_over(error)
-            else:
-                self._next += 1
-                return image
-        return None
-
-    def _pass_over(self, error: SourceError) -> None:
-        self._unreadable += 1
-        if len(self._paths) == 1:
-            if self._unreadable > 1:
-                raise SourceError(f"{error} (the last of {self._unreadable} like it)") from error
-            raise error
-        logger.warning("%s; passed over, %d so far", error, self._unreadable)
-        del self._paths[self._next]
+                yield load_image(path)
+            except SourceError as error:  # noqa: PERF203 - each image fails alone
+                unreadable += 1
+                if len(paths) == 1:
+                    last = f" (the last of {unreadable} like it)" if unreadable > 1 else ""
+                    raise SourceError(f"{error}{last}") from error
+                logger.warning("%s; passed over, %d so far", error, unreadable)
+                paths.remove(path)
+        if not loop:
+            return
 
 
 def load_image(path: Path) -> NDArray[np.uint8]:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from edge.capture.picture import Scaler
@@ -20,7 +22,7 @@ from edge.errors import SourceError
 from edge.frame import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -45,19 +47,6 @@ class FrameBuffer(Protocol):
 BufferT = TypeVar("BufferT", bound=FrameBuffer)
 
 
-class PictureLease:
-    """Keeps reduced pictures coming in `Frame.picture` until it is closed; safe from any thread."""
-
-    def __init__(self, leases: set[PictureLease], max_side_px: int) -> None:
-        self.max_side_px = max_side_px
-        self._leases = leases
-        leases.add(self)
-
-    def close(self) -> None:
-        """Ask for no more; a second call does nothing."""
-        self._leases.discard(self)
-
-
 class CaptureThread(Generic[BufferT]):
     """Reads a source on the thread `edge-capture`; the source stays the caller's to close.
 
@@ -73,7 +62,6 @@ class CaptureThread(Generic[BufferT]):
         join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
 
     Attributes:
-        dropped: Frames replaced untaken before the one that was taken last.
         ended: A `poll` has found that no frame will come any more.
     """
 
@@ -88,7 +76,6 @@ class CaptureThread(Generic[BufferT]):
     ) -> None:
         self.camera = camera
         self.changed = changed or threading.Condition()
-        self.dropped = 0
         self.ended = False
         self._source = source
         self._join_timeout_s = join_timeout_s
@@ -97,7 +84,7 @@ class CaptureThread(Generic[BufferT]):
         self._replaced = 0
         self._finished = False
         self._failure: Exception | None = None
-        self._leases: set[PictureLease] = set()
+        self._wanted_px: dict[object, int] = {}
         self._scaler = Scaler("bgr")
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
@@ -119,7 +106,6 @@ class CaptureThread(Generic[BufferT]):
         with self.changed:
             frame, self._waiting = self._waiting, None
             if frame is not None:
-                self.dropped = self._replaced
                 self._slot, self._reader = self._reader, self._slot
                 self.changed.notify_all()
             elif self._finished:
@@ -128,14 +114,19 @@ class CaptureThread(Generic[BufferT]):
                     raise _as_source_error(self._failure) from self._failure
             return frame
 
-    def want_picture(self, max_side_px: int) -> PictureLease:
-        """Have each frame from now on bring a picture, until the lease is closed.
+    def want_picture(self, max_side_px: int) -> Callable[[], object]:
+        """Have each frame from now on bring a reduced picture; safe from any thread.
 
         Args:
             max_side_px: Of the picture's longer side; where several ask, the largest counts. An
                 image that is smaller keeps its size.
+
+        Returns:
+            Call it to ask no more.
         """
-        return PictureLease(self._leases, max_side_px)
+        wish = object()
+        self._wanted_px[wish] = max_side_px
+        return partial(self._wanted_px.pop, wish, None)
 
     def stop(self) -> None:
         """Read no more; a second call does nothing.
@@ -188,6 +179,8 @@ class CaptureThread(Generic[BufferT]):
     def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT]:
         began_ns = time.monotonic_ns()
         self._writer.fill(picture)
+        preprocess_ns = time.monotonic_ns() - began_ns
+        wanted_px = max(tuple(self._wanted_px.values()), default=0)
         return Frame(
             buffer=self._writer,
             size_wh=picture.size_wh,
@@ -195,14 +188,10 @@ class CaptureThread(Generic[BufferT]):
             captured_ns=picture.captured_ns,
             captured_utc_ns=picture.captured_utc_ns,
             capture_ns=picture.work_ns,
-            preprocess_ns=time.monotonic_ns() - began_ns,
+            preprocess_ns=preprocess_ns,
             camera=self.camera,
-            picture=self._reduced(picture) if self._leases else None,
+            picture=self._scaler.reduced(picture, max_side_px=wanted_px) if wanted_px else None,
         )
-
-    def _reduced(self, picture: Picture) -> NDArray[np.uint8] | None:
-        sides_px = [lease.max_side_px for lease in tuple(self._leases)]
-        return self._scaler.reduced(picture, max_side_px=max(sides_px)) if sides_px else None
 
     def _hand_over(self, frame: Frame[BufferT]) -> bool:
         """Put the writer's buffer into the slot; False when nobody takes frames any more."""
@@ -213,7 +202,7 @@ class CaptureThread(Generic[BufferT]):
                 return False
             self._replaced += self._waiting is not None
             self._writer, self._slot = self._slot, self._writer
-            self._waiting = frame
+            self._waiting = replace(frame, dropped=self._replaced)
             self.changed.notify_all()
             return True
 
@@ -235,13 +224,9 @@ class Turns(Generic[BufferT]):
 
     Args:
         captures: One or more, started by the caller; all notify the same `changed`.
-
-    Attributes:
-        dropped: Frames of the same camera that were replaced untaken before the last one taken.
     """
 
     def __init__(self, captures: Sequence[CaptureThread[BufferT]]) -> None:
-        self.dropped = 0
         self._captures = tuple(captures)
         self._changed = captures[0].changed
         self._next = 0
@@ -276,7 +261,6 @@ class Turns(Generic[BufferT]):
             frame = None if capture.ended else self._poll_one(capture)
             if frame is not None:
                 self._next = (self._next + offset + 1) % len(order)
-                self.dropped = capture.dropped
                 return frame
         return None
 

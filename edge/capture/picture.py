@@ -84,20 +84,23 @@ class Scaler:
     """Owns the scratch between pictures and one size; allocates only when format or size change.
 
     Args:
-        color: Order of the result's channels: `rgb` or `bgr`.
+        color: Order of the result's channels: `rgb` or `bgr`; or `grey`.
     """
 
     def __init__(self, color: str) -> None:
         self._color = color
+        self._coloured = Scaler("bgr") if color == "grey" else None
         self._yuv_matrix = _yuv_matrix(color)
         self._scratch: list[NDArray[np.uint8]] = []
         self._made_for: tuple[Any, ...] = ()
 
     def scale(self, picture: Picture, *, out: NDArray[np.uint8]) -> None:
-        """Write a picture into `(h, w, 3)` uint8, contiguous, by bilinear interpolation."""
+        """Write a picture into `(h, w, C)` uint8, contiguous, by bilinear interpolation."""
         pixels, kind = picture.pixels, picture.format
         width, height = picture.size_wh
-        if kind == "bgr":
+        if self._coloured is not None:
+            self._scale_to_grey(self._coloured, picture, out=out)
+        elif kind == "bgr":
             _resize(pixels, out)
             if self._color == "rgb":
                 cv2.cvtColor(out, cv2.COLOR_BGR2RGB, dst=out)
@@ -124,6 +127,14 @@ class Scaler:
         out = np.empty(shape, np.uint8)
         self.scale(picture, out=out)
         return out
+
+    def _scale_to_grey(self, coloured: Scaler, picture: Picture, *, out: NDArray[np.uint8]) -> None:
+        if picture.format == "grey":
+            _resize(picture.pixels, out)
+            return
+        (small,) = self._buffers(picture.format, out.shape[:2], 3)
+        coloured.scale(picture, out=small)
+        cv2.cvtColor(small, cv2.COLOR_BGR2GRAY, dst=out)
 
     def _scale_planes(
         self,

@@ -25,7 +25,7 @@ class Row:
         module: Imported when the first of its kind is opened.
         opener: Of the module: `(location, options) -> Source`.
         check: Of the module: `(location, options) -> None`; raises `SourceError` for what the
-            opener would refuse, and touches no device.
+            opener would refuse, and touches no device. Without one it is opened and read once.
         options: What may be asked of it.
         install: What to install where the import fails.
         returns: What breaks may come back, as a camera that is plugged in again.
@@ -33,16 +33,16 @@ class Row:
 
     module: str
     opener: str
-    check: str
+    check: str = ""
     options: type[SourceOptions] = SourceOptions
     install: str = ""
     returns: bool = False
 
 
 SOURCES = {
-    "demo": Row("edge.capture.synthetic", "DemoSource", "check_demo"),
-    "file": Row("edge.capture.files", "open_file", "check_file"),
-    "images": Row("edge.capture.images", "open_images", "check_images"),
+    "demo": Row("edge.capture.synthetic", "open_demo", "check_demo"),
+    "file": Row("edge.capture.files", "open_file"),
+    "images": Row("edge.capture.images", "open_images"),
     "v4l2": Row("edge.capture.v4l2", "V4l2Source", "check_v4l2", V4l2Options, returns=True),
 }
 # What people try, and why it is no source here.
@@ -79,13 +79,7 @@ def open_lasting(
     begin_closed: bool = False,
     on_change: Callable[[bool], None] | None = None,
 ) -> Source:
-    """Open a source that outlasts a camera's going away; one that cannot return is opened plainly.
-
-    Args:
-        uri: As `open_source` takes it.
-        options: Likewise.
-        begin_closed: See `Reopening`.
-        on_change: See `Reopening`; never called for a source that is opened plainly.
+    """Open a source, one that may return as `Reopening`; the others never call `on_change`.
 
     Raises:
         SourceError: As `open_source`; with `begin_closed` only for a URI that no source has.
@@ -107,7 +101,12 @@ def check_source(uri: str, options: SourceOptions | None = None) -> None:
     """
     scheme, location = split_uri(uri)
     row = SOURCES[scheme]
-    _function(row, row.check)(location, options or row.options())
+    if row.check:
+        _function(row, row.check)(location, options or row.options())
+        return
+    # Without the options: what a file gives otherwise than asked is told when it runs.
+    with open_source(uri) as source:
+        source.read(None)
 
 
 def split_uri(uri: str) -> tuple[str, str]:

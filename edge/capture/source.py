@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import cv2
 
+from edge.capture.picture import Picture
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     import numpy as np
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from edge.capture.options import SourceOptions
-    from edge.capture.picture import Picture
 
 NS_PER_S = 1_000_000_000
 # Source: FFmpeg, libavutil/log.h, AV_LOG_QUIET.
@@ -82,33 +83,56 @@ def leave(source: Source, *_: object) -> None:
     source.close()
 
 
-class Pacer:
-    """Holds each frame back until it is due; can be interrupted from any thread.
+class Paced:
+    """A source of images that only its pace holds back: of a file, or drawn.
 
-    A frame that is asked for late is due at once, and the ones after it follow a period apart:
+    An image that is asked for late is due at once, and the ones after it follow a period apart:
     nothing is made up for in a burst.
 
     Args:
+        next_image: Returns the next image, `(H, W, 3)` uint8, B G R, in the buffer that it is given
+            where that fits; `None` when there are no more.
+        live: As `Source.live`.
         rate_hz: Frames per second; `None` never waits.
+        on_close: Lets go of where the images come from.
     """
 
-    def __init__(self, rate_hz: float | None) -> None:
+    __enter__, __exit__ = enter, leave
+
+    def __init__(
+        self,
+        next_image: Callable[[NDArray[np.uint8] | None], NDArray[np.uint8] | None],
+        *,
+        live: bool,
+        rate_hz: float | None,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.live = live
+        self._next_image = next_image
+        self._on_close = on_close
         self._period_ns = 0 if rate_hz is None else round(NS_PER_S / rate_hz)
         self._due_ns = time.monotonic_ns()
         self._interrupted = threading.Event()
 
-    def wait(self) -> bool:
-        """Wait until the next frame is due; False once interrupted."""
-        if not self._period_ns:
-            return not self._interrupted.is_set()
+    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
+        """Return the next picture once it is due: `Source.read`."""
         now_ns = time.monotonic_ns()
-        interrupted = self._interrupted.wait(max(0, self._due_ns - now_ns) / NS_PER_S)
+        wait_ns = max(0, self._due_ns - now_ns) if self._period_ns else 0
         self._due_ns = max(self._due_ns, now_ns) + self._period_ns
-        return not interrupted
+        if self._interrupted.wait(wait_ns / NS_PER_S) if wait_ns else self._interrupted.is_set():
+            return None
+        began_ns = time.monotonic_ns()
+        image = self._next_image(buffer)
+        return None if image is None else Picture.taken(image, began_ns)
 
     def interrupt(self) -> None:
-        """End a wait under way, and every later one at once."""
+        """End a wait under way, and every later one at once: `Source.interrupt`."""
         self._interrupted.set()
+
+    def close(self) -> None:
+        """Let go of the file: `Source.close`."""
+        self._interrupted.set()
+        self._on_close()
 
 
 def silence_opencv() -> None:
@@ -133,6 +157,9 @@ class Capture:
         backend: One of OpenCV's `CAP_*` backends.
         parameters: `cv2.CAP_PROP_*` to open it with, each followed by its value.
 
+    Attributes:
+        video: Its properties may be used; it may be not open.
+
     Raises:
         SourceError: OpenCV cannot take the name, and would end the process over it.
     """
@@ -147,23 +174,13 @@ class Capture:
         silence_opencv()
         self._name = name
         self._reading = threading.Lock()
-        self._capture = cv2.VideoCapture(name, backend, parameters)
-
-    def is_open(self) -> bool:
-        """Whether there is something to read from."""
-        return self._capture.isOpened()
-
-    def get(self, prop: int) -> float:
-        """Return one `cv2.CAP_PROP_*`; 0 where it is not known."""
-        return self._capture.get(prop)
-
-    def set(self, prop: int, value: float) -> None:
-        """Ask for one `cv2.CAP_PROP_*`; only `get` tells what was granted."""
-        self._capture.set(prop, value)
+        self.video = cv2.VideoCapture(name, backend, parameters)
 
     def size_wh(self) -> tuple[int, int]:
         """Return width and height of the frames, pixels, as they are said to be."""
-        return int(self.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        width, height = (int(self.video.get(side)) for side in sides)
+        return width, height
 
     def start(self) -> bool:
         """Have a camera send; return whether its first frame came within `V4L_START_S`; V4L2 only.
@@ -171,7 +188,7 @@ class Capture:
         A camera that is gone shows in the `wait` that follows.
         """
         with self._reading, contextlib.suppress(cv2.error):
-            return cv2.VideoCapture.waitAny([self._capture], round(START_POLL_S * 1e9))[0]
+            return cv2.VideoCapture.waitAny([self.video], round(START_POLL_S * 1e9))[0]
         return False
 
     def wait(self, timeout_s: float) -> bool:
@@ -182,7 +199,7 @@ class Capture:
         """
         with self._reading:
             try:
-                return cv2.VideoCapture.waitAny([self._capture], round(timeout_s * 1e9))[0]
+                return cv2.VideoCapture.waitAny([self.video], round(timeout_s * 1e9))[0]
             except cv2.error as error:
                 raise SourceError(
                     f"{self._name}: the camera stopped giving frames; check its cable and dmesg"
@@ -191,14 +208,14 @@ class Capture:
     def read(self, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
         """Return the next image, in `buffer` where its shape fits; `None` when none came."""
         with self._reading:
-            found, image = self._capture.read(buffer)
+            found, image = self.video.read(buffer)
         return cast("NDArray[np.uint8]", image) if found else None
 
     def close(self) -> None:
         """Release it, unless a read hangs in the driver: releasing under that would crash."""
         if self._reading.acquire(timeout=CLOSE_WAIT_S):
             try:
-                self._capture.release()
+                self.video.release()
             finally:
                 self._reading.release()
 

@@ -7,7 +7,7 @@ use OpenCV's bit-exact linear kernel. Measured on 2 x86 cores at 1280x720: 0.8 m
 
 from __future__ import annotations
 
-import time
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 
 from edge.capture.images import load_image
-from edge.capture.picture import Picture
-from edge.capture.source import Pacer, enter, leave
+from edge.capture.source import Paced
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -87,36 +86,11 @@ SCENES = (
 )
 
 
-class DemoSource:
-    """Endless frames of the built-in scenes, paced like a camera or as fast as they are taken.
+class Scenes:
+    """Draws the frames of the built-in scenes."""
 
-    Args:
-        location: What stood after `demo:`; nothing may.
-        options: Size (1280x720) and rate (30 Hz) of the frames; live unless `realtime` is False.
-            The rate changes when frames come, never what is in them.
-    """
-
-    __enter__, __exit__ = enter, leave
-
-    def __init__(self, location: str, options: SourceOptions) -> None:
-        check_demo(location, options)
-        self.live = options.realtime is not False
-        self._size_wh = options.size_wh or DEFAULT_SIZE_WH
-        self._pacer = Pacer((options.rate_hz or DEFAULT_RATE_HZ) if self.live else None)
+    def __init__(self) -> None:
         self._photos = [_load_photo(SCENES_FOLDER / name) for name, _, _ in SCENES]
-        self._next = 0
-
-    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
-        """Return the next image once it is due: `Source.read`."""
-        if not self._pacer.wait():
-            return None
-        began_ns = time.monotonic_ns()
-        width, height = self._size_wh
-        if buffer is None or buffer.shape != (height, width, 3):
-            buffer = np.empty((height, width, 3), np.uint8)
-        self.render(self._next, out=buffer)
-        self._next += 1
-        return Picture.taken(buffer, began_ns)
 
     def render(self, index: int, *, out: NDArray[np.uint8]) -> None:
         """Draw frame `index`, from 0, into `out`, `(H, W, 3)` uint8 of any size."""
@@ -129,13 +103,28 @@ class DemoSource:
         cropped = photo[y : y + height, x : x + width]  # (h, w, 3), a view
         cv2.resize(cropped, frame_wh, dst=out, interpolation=cv2.INTER_LINEAR_EXACT)
 
-    def interrupt(self) -> None:
-        """End a wait for the next frame: `Source.interrupt`."""
-        self._pacer.interrupt()
 
-    def close(self) -> None:
-        """Stop; there is no device to let go of."""
-        self._pacer.interrupt()
+def open_demo(location: str, options: SourceOptions) -> Paced:
+    """Open the endless frames of the built-in scenes.
+
+    Args:
+        location: What stood after `demo:`; nothing may.
+        options: Size (1280x720) and rate (30 Hz) of the frames; live unless `realtime` is False.
+            The rate changes when frames come, never what is in them.
+    """
+    check_demo(location, options)
+    live = options.realtime is not False
+    width, height = options.size_wh or DEFAULT_SIZE_WH
+    scenes, indices = Scenes(), itertools.count()
+
+    def next_image(buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        if buffer is None or buffer.shape != (height, width, 3):
+            buffer = np.empty((height, width, 3), np.uint8)
+        scenes.render(next(indices), out=buffer)
+        return buffer
+
+    rate_hz = (options.rate_hz or DEFAULT_RATE_HZ) if live else None
+    return Paced(next_image, live=live, rate_hz=rate_hz)
 
 
 def check_demo(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - all can be had

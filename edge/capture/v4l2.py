@@ -68,7 +68,7 @@ class V4l2Source:
         check_device(self._path)
         self._interrupted = self._is_started = False
         self._capture = Capture(str(self._path), backend=cv2.CAP_V4L2)
-        if not self._capture.is_open():
+        if not self._capture.video.isOpened():
             self._capture.close()
             raise SourceError(
                 f"{self._path}: expected a camera that gives frames, found one that is in use or "
@@ -121,19 +121,23 @@ class V4l2Source:
             pixels = raw_pixels(image, self._fourcc, size_wh=self._size_wh)
         if pixels is None:
             return None
-        captured_ns = driver_ns(self._capture.get(cv2.CAP_PROP_POS_MSEC), time.monotonic_ns())
+        captured_ns = driver_ns(self._capture.video.get(cv2.CAP_PROP_POS_MSEC), time.monotonic_ns())
         pixel_format: PixelFormat = RAW[self._fourcc][0] if raw else "bgr"
         return Picture.taken(pixels, began_ns, pixel_format=pixel_format, captured_ns=captured_ns)
 
     def _negotiate(self, options: V4l2Options) -> str:
         """Ask for what is wanted, log what is given, and return the FourCC of the frames."""
         for prop, value in requested(options):
-            self._capture.set(prop, value)
-        fourcc = int(self._capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1")
+            self._capture.video.set(prop, value)
+        fourcc = (
+            int(self._capture.video.get(cv2.CAP_PROP_FOURCC))
+            .to_bytes(4, "little")
+            .decode("latin-1")
+        )
         if fourcc in RAW:
-            self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+            self._capture.video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         width, height = self._capture.size_wh()
-        rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
+        rate_hz = self._capture.video.get(cv2.CAP_PROP_FPS)
         logger.info("%s: %dx%d at %g Hz, %s", self._path, width, height, rate_hz, fourcc)
         found = differences(options, size_wh=(width, height), rate_hz=rate_hz)
         if options.format and fourcc != FOURCC[options.format]:

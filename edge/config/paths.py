@@ -1,15 +1,13 @@
-"""Paths in a configuration: from where they count, and what lies where nothing was found."""
+"""Paths of a configuration: from where they count, what looks like them, and the state folder."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from edge.capture.location import anchored
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PATH_KEYS = (
     ("model", "file"), ("model", "description"), ("mqtt", "password_file"), ("mqtt", "ca_file"),
@@ -59,3 +57,22 @@ def lookalike(path: Path) -> str:
 
 def _plain(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def state_folder() -> Path | None:
+    """Return the folder, which need not exist; `None` where the environment names none.
+
+    systemd's ``StateDirectory=`` comes first; else it is `edge-vision` in the user's own.
+    Source: systemd.exec(5); XDG Base Directory Specification 0.8, which has relative paths ignored.
+    """
+    # Several folders of a unit are separated by colons.
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    named = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if named.is_absolute():
+        return named / "edge-vision"
+    try:
+        return Path.home() / ".local" / "state" / "edge-vision"
+    except RuntimeError:
+        return None

@@ -15,6 +15,7 @@ from edge.errors import ConfigError
 from edge.record import Unsound, read
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.faults import Fault
@@ -59,9 +60,7 @@ def parse(fields: Fields, *, where: str = "") -> Config:
     """
     config, faults = _checked(fields)
     if faults:
-        from edge.config.faults import sentence  # noqa: PLC0415 - a sound file needs no words
-
-        raise ConfigError("\n".join(where + sentence(fault, fields) for fault in faults))
+        raise ConfigError("\n".join(where + _sentence(fault, fields) for fault in faults))
     return config
 
 
@@ -127,3 +126,37 @@ def _read(path: Path) -> Fields:
     fields = toml.read(path)
     anchor_inplace(fields, path.resolve().parent)
     return fields
+
+
+def _sentence(fault: Fault, fields: Fields) -> str:
+    """Return a fault as ``[section] key: what was expected, found …``.
+
+    Args:
+        fault: Of a configuration; a camera's place begins with its number.
+        fields: What was read: section to key to value.
+    """
+    section, *keys = fault.place or ("",)
+    if section != "camera" or not keys:
+        return fault.sentence(f"[{section}]")
+    label = camera_label(keys[0], _camera_names(fields))
+    return fault.within(section, *keys[1:]).sentence(label)
+
+
+def camera_label(index: int, names: Sequence[str]) -> str:
+    """Return where a camera stands in the configuration: `[camera]`, or `[[camera]] 2 (door)`.
+
+    Args:
+        index: Among the cameras, from 0.
+        names: Of all of them; empty where one has none.
+    """
+    if len(names) <= 1:
+        return "[camera]"
+    return f"[[camera]] {index + 1}{f' ({names[index]})' if names[index] else ''}"
+
+
+def _camera_names(fields: Fields) -> list[str]:
+    cameras = fields.get("camera")
+    return [
+        str(camera.get("name", "")) if isinstance(camera, dict) else ""
+        for camera in (cameras if isinstance(cameras, (list, tuple)) else [cameras])
+    ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
-from edge.decode.activation import clamp_inplace
+from edge.decode.boxes import BOX_SIDES, MAX_EXPONENT, BoxDecoder, Grid, clamp_inplace
 from edge.decode.checks import (
     Misfit,
     cells_text,
@@ -21,17 +21,14 @@ from edge.decode.checks import (
     expect_raw,
     expect_shape,
 )
-from edge.decode.grids import BOX_SIDES, MAX_EXPONENT, GridRoles, Grids
 from edge.model.description import HeadSchema
 from edge.record import Record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
-    from edge.model.spec import ModelSpec, Tensors
-    from edge.results.detections import Detections
+    from edge.model.spec import ModelSpec, TensorSpec
 
 # Far over any input, and small enough that no area of a box overflows float32.
 MAX_STRIDE_PX = 2**16
@@ -118,66 +115,51 @@ def describe(spec: ModelSpec) -> list[tuple[str, str]]:
     return lines
 
 
-class AnchorFreeDecoder:
-    """Decodes the tensors of one model into buffers of its own.
+class AnchorFreeDecoder(BoxDecoder):
+    """Decodes the grids of one model.
 
     Args:
         spec: The model; its head is an `AnchorFreeHead`.
         thresholds: Of a candidate, and of the detections that are made of them.
-
-    Attributes:
-        candidates: Those of the last frame.
     """
 
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(AnchorFreeHead)
         self._boxes_kind = head.boxes
-        self._box_width = BOX_SIDES * head.bins
-        roles = [GridRoles(grid.boxes, grid.objectness, grid.scores) for grid in head.grids]
-        self._grids = Grids(spec, roles, thresholds)
         # Of a box of distances the origin is the cell's centre, of others its corner.
         inset = 0.0 if head.boxes == "center_exp" else 0.5
-        self._geometry = np.concatenate(
-            [
-                _geometry(shape, stride_px=grid.stride_px, inset=inset)
-                for grid, shape in zip(head.grids, self._grids.shapes, strict=True)
-            ]
-        )
-        self.candidates = self._grids.candidates
+        grids = [
+            Grid(
+                grid.boxes,
+                grid.scores,
+                _geometry(spec.outputs[grid.boxes], stride_px=grid.stride_px, inset=inset),
+                grid.objectness,
+            )
+            for grid in head.grids
+        ]
+        super().__init__(spec, grids, thresholds, width=BOX_SIDES * head.bins)
 
-    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
-        """Return what one frame shows, on the source frame; borrowed until the next call."""
-        self.find(tensors)
-        return self.candidates.detections(placement, clock)
-
-    def find(self, tensors: Tensors) -> int:
-        """Find the candidates of one frame, as `Candidates` has them; return their number."""
-        if self._grids.select(tensors) == 0:
-            return 0
-        raw = self._grids.raw_boxes(tensors, width=self._box_width)
+    def place_boxes(
+        self,
+        raw: NDArray[np.float32],
+        geometry: NDArray[np.float64],
+        *,
+        out: NDArray[np.float32],
+    ) -> None:
+        """Decode what a box says, in strides."""
         if self._boxes_kind == "distribution":
             sides = _means(raw.reshape(len(raw) * BOX_SIDES, -1)).reshape(-1, BOX_SIDES)
         else:
             sides = raw.astype(np.float64)
             clamp_inplace(sides, MAX_CELLS)
-        self._fill_boxes(sides)
-        return self._grids.drop_nan()
-
-    def _fill_boxes(self, sides: NDArray[np.float64]) -> None:
-        """Turn `(n, 4)` sides, in cells, into the boxes of the candidates; overwrites them."""
-        count = len(sides)
-        geometry = self._geometry.take(self.candidates.cells[:count], axis=0)  # (n, 3)
+        before, behind = sides[:, :2], sides[:, 2:]
         origins_xy, stride_px = geometry[:, :2], geometry[:, 2:]
         if self._boxes_kind == "center_exp":
-            origins_xy += sides[:, :2]
-            clamp_inplace(sides[:, 2:], MAX_EXPONENT)
-            halves = np.exp(sides[:, 2:]) / 2
-            before, behind = halves, halves
-        else:
-            before, behind = sides[:, :2], sides[:, 2:]
-        boxes = self.candidates.boxes[:count]
-        np.multiply(origins_xy - before, stride_px, out=boxes[:, :2])
-        np.multiply(origins_xy + behind, stride_px, out=boxes[:, 2:])
+            origins_xy += before
+            clamp_inplace(behind, MAX_EXPONENT)
+            before = behind = np.exp(behind) / 2
+        np.multiply(origins_xy - before, stride_px, out=out[:, :2])
+        np.multiply(origins_xy + behind, stride_px, out=out[:, 2:])
 
 
 def _means(raw: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -195,9 +177,9 @@ def _means(raw: NDArray[np.float32]) -> NDArray[np.float64]:
     return means
 
 
-def _geometry(shape: tuple[int, ...], *, stride_px: int, inset: float) -> NDArray[np.float64]:
+def _geometry(output: TensorSpec, *, stride_px: int, inset: float) -> NDArray[np.float64]:
     """Return of each cell its origin (x, y), in cells, and its side, pixels, `(H * W, 3)`."""
-    rows, columns = shape
+    rows, columns = output.shape[1:3]
     table = np.empty((rows, columns, 3))
     table[..., 0] = np.arange(columns) + inset
     table[..., 1] = np.arange(rows)[:, None] + inset

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from msgspec import Meta
 
-from edge.decode.activation import every_byte
 from edge.decode.checks import Misfit, expect_no_anchors, expect_raw, expect_roles, expect_shape
+from edge.decode.scores import every_byte
 from edge.model.description import HeadSchema
 from edge.record import PositiveFloat
 from edge.results.anomaly import Anomaly

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta
 
-from edge.decode.activation import Activation, least_raw, logit, softmax
-from edge.decode.candidates import best_rows
 from edge.decode.checks import Misfit, expect_no_anchors, expect_raw, expect_roles
+from edge.decode.scores import Activation, best_rows, least_raw
 from edge.model.description import HeadSchema
 from edge.results.classes import Classes
 
@@ -78,16 +77,11 @@ class ClassesDecoder:
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(ClassesHead)
         output = spec.outputs[ROLE]
-        self._quant = output.quant
         self._top = head.top
         self._threshold = np.float32(thresholds.score)
-        self._activate: Activation | None = None
-        if head.activation != "softmax":
-            self._activate = Activation(output, head.activation)
-            is_sigmoid = head.activation == "sigmoid"
-            self._least = least_raw(
-                output, logit(thresholds.score) if is_sigmoid else thresholds.score
-            )
+        self._is_softmax = head.activation == "softmax"
+        self._least = least_raw(output, thresholds.score, head.activation)
+        self._activate = Activation(output, head.activation)
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Classes:  # noqa: ARG002 - a class is of the whole frame
         """Return the best classes of one frame; nothing made here outgrows the number of classes.
@@ -98,7 +92,7 @@ class ClassesDecoder:
             clock: Told when the stage `decode` is over.
         """
         raw = tensors[ROLE].reshape(-1)  # (C,)
-        ids, scores = self._of_softmax(raw) if self._activate is None else self._passing(raw)
+        ids, scores = self._of_softmax(raw) if self._is_softmax else self._passing(raw)
         if len(ids) > self._top:
             best = best_rows(scores, keep=self._top)
             ids, scores = ids[best], scores[best]
@@ -108,12 +102,12 @@ class ClassesDecoder:
         return seen
 
     def _of_softmax(self, raw: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        scores = softmax(self._quant.dequantize(raw))
+        scores = self._activate(raw)
         ids = (scores >= self._threshold).nonzero()[0]
         return ids, scores[ids]
 
     def _passing(self, raw: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        if self._activate is None or self._least is None:
+        if self._least is None:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         ids = (raw >= self._least).nonzero()[0]
         return ids, self._activate(raw[ids])

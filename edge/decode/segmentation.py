@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edge.decode.activation import least_raw, logit
 from edge.decode.checks import Misfit, cells_text, expect_no_anchors, expect_raw, expect_roles
+from edge.decode.scores import least_raw
 from edge.errors import ModelError
 from edge.model.description import HeadSchema
 from edge.results.class_map import ClassMap
@@ -140,8 +140,9 @@ class SegmentationDecoder:
         # Ids have one channel, whether the shape says so or not.
         self._channels = 1 if head.activation == "argmax" else output.shape[3]
         self.class_ids = np.zeros((height, width), np.uint8)
-        real = logit(thresholds.score) if head.activation == "sigmoid" else thresholds.score
-        self._threshold = least_raw(output, real)
+        self._threshold = least_raw(
+            output, thresholds.score, "sigmoid" if head.activation == "sigmoid" else "none"
+        )
         # One compare cannot pass NaN over, which only a float output can hold.
         self._is_pair = self._channels == BINARY_CLASSES and output.dtype.kind != "f"
         kept = (0, 0) if self._channels == 1 or self._is_pair else (height, width)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
-from edge.decode.activation import clamp_inplace, sigmoid_inplace
+from edge.decode.boxes import BOX_SIDES, MAX_EXPONENT, BoxDecoder, Grid, clamp_inplace
 from edge.decode.checks import (
     Misfit,
     cells_text,
@@ -22,17 +22,15 @@ from edge.decode.checks import (
     expect_shape,
     grid_cells,
 )
-from edge.decode.grids import BOX_SIDES, MAX_EXPONENT, GridRoles, Grids
+from edge.decode.scores import sigmoid_inplace
 from edge.model.description import HeadSchema
 from edge.record import Record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
-    from edge.model.spec import ModelSpec, Tensors
-    from edge.results.detections import Detections
+    from edge.model.spec import ModelSpec
 
 # Far over any input, and small enough that no area of a box overflows float32.
 MAX_SIDE_PX = 2**16
@@ -125,49 +123,32 @@ def describe(spec: ModelSpec) -> list[tuple[str, str]]:
     return lines
 
 
-class YoloDecoder:
-    """Decodes the tensors of one model into buffers of its own.
+class YoloDecoder(BoxDecoder):
+    """Decodes the grids of one model.
 
     Args:
         spec: The model; its head is a `YoloHead`.
         thresholds: Of a candidate, and of the detections that are made of them.
-
-    Attributes:
-        candidates: Those of the last frame.
     """
 
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(YoloHead)
         self._has_square_sides = head.sides == "square"
-        roles = [
-            GridRoles(grid.boxes, grid.objectness, grid.scores, anchors=len(grid.anchors_px))
+        grids = [
+            Grid(grid.boxes, grid.scores, _geometry(grid, spec), grid.objectness)
             for grid in head.grids
         ]
-        self._grids = Grids(spec, roles, thresholds, classes=head.classes)
-        self._geometry = np.concatenate(
-            [
-                _geometry(grid, shape, input_wh=spec.description.input.size_wh)
-                for grid, shape in zip(head.grids, self._grids.shapes, strict=True)
-            ]
-        )
-        self.candidates = self._grids.candidates
+        super().__init__(spec, grids, thresholds, activation=head.classes)
 
-    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
-        """Return what one frame shows, on the source frame; borrowed until the next call."""
-        self.find(tensors)
-        return self.candidates.detections(placement, clock)
-
-    def find(self, tensors: Tensors) -> int:
-        """Find the candidates of one frame, as `Candidates` has them; return their number."""
-        if self._grids.select(tensors) == 0:
-            return 0
-        self._fill_boxes(self._grids.raw_boxes(tensors, width=BOX_SIDES).astype(np.float64))
-        return self._grids.drop_nan()
-
-    def _fill_boxes(self, offsets: NDArray[np.float64]) -> None:
-        """Decode `(n, 4)` offsets (tx, ty, tw, th) of the candidates; overwrites them."""
-        count = len(offsets)
-        geometry = self._geometry.take(self.candidates.cells[:count], axis=0)  # (n, 6)
+    def place_boxes(
+        self,
+        raw: NDArray[np.float32],
+        geometry: NDArray[np.float64],
+        *,
+        out: NDArray[np.float32],
+    ) -> None:
+        """Decode offsets (tx, ty, tw, th) of cells and anchors."""
+        offsets = raw.astype(np.float64)
         if self._has_square_sides:
             sigmoid_inplace(offsets)
             sides_wh = np.square(offsets[:, 2:]) * 4
@@ -177,22 +158,19 @@ class YoloDecoder:
             sigmoid_inplace(offsets[:, :2])
         centers_xy = offsets[:, :2] * geometry[:, :2] + geometry[:, 2:4]
         halves_wh = sides_wh * geometry[:, 4:]
-        boxes = self.candidates.boxes[:count]
-        np.subtract(centers_xy, halves_wh, out=boxes[:, :2])
-        np.add(centers_xy, halves_wh, out=boxes[:, 2:])
+        np.subtract(centers_xy, halves_wh, out=out[:, :2])
+        np.add(centers_xy, halves_wh, out=out[:, 2:])
 
 
-def _geometry(
-    grid: YoloGrid, shape: tuple[int, ...], *, input_wh: tuple[int, int]
-) -> NDArray[np.float64]:
+def _geometry(grid: YoloGrid, spec: ModelSpec) -> NDArray[np.float64]:
     """Return what turns each cell's offsets into pixels, `(H * W * B, 6)`.
 
     Columns: of the centre, factor (x, y) and origin (x, y), so that it stands at ``sigmoid(t) *
     factor + origin``; half the anchor's sides (w, h).
     """
-    rows, columns = shape
+    rows, columns = spec.outputs[grid.boxes].shape[1:3]
     anchors = len(grid.anchors_px)
-    stride_xy = np.array(input_wh) / (columns, rows)
+    stride_xy = np.array(spec.description.input.size_wh) / (columns, rows)
     table = np.empty((rows, columns, anchors, 6))
     corners_xy = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)  # (H, W, 2)
     table[..., :2] = grid.scale_xy * stride_xy

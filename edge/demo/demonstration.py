@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from edge import app, running
-from edge.capture.options import SourceOptions
-from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
+from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, Scenes
 from edge.config import reading as config
 from edge.demo import broker
 from edge.demo.subscriber import Subscriber
@@ -95,11 +94,11 @@ def scene_frames() -> list[NDArray[np.uint8]]:
     """Return the middle frame of each built-in scene."""
     width, height = DEFAULT_SIZE_WH
     frames = []
-    with DemoSource("", SourceOptions(realtime=False)) as source:
-        for scene in range(len(SCENES)):
-            image = np.empty((height, width, 3), np.uint8)
-            source.render(scene * FRAMES_PER_SCENE + FRAMES_PER_SCENE // 2, out=image)
-            frames.append(image)
+    scenes = Scenes()
+    for scene in range(len(SCENES)):
+        image = np.empty((height, width, 3), np.uint8)
+        scenes.render(scene * FRAMES_PER_SCENE + FRAMES_PER_SCENE // 2, out=image)
+        frames.append(image)
     return frames
 
 

@@ -78,10 +78,7 @@ class BoxRun:
         judged = judge(self._truth, self.results, **chosen)
         metrics, found, sample = summarize(judged), curves(judged), collect(judged)
         names = {key: name for key, name in self._names.items() if key in category_ids}
-        objects = {
-            number: int(category.objects.sum())
-            for number, category in zip(sorted(names), sample.categories, strict=True)
-        }
+        objects = dict(zip(sorted(names), sample.objects.sum(axis=1).tolist(), strict=True))
         # What users would see, by the manifest's score threshold.
         self._matches = box_mistakes.match_boxes(
             self._truth, self.results, **chosen, score_threshold=threshold

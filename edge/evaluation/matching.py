@@ -1,13 +1,13 @@
 """mAP of any choice of images, from one matching of each: what a bootstrap needs.
 
 pycocotools matches detections with the truth image by image and only then accumulates, so a
-resampled set needs no new matching. Its own `accumulate` takes 0.3 s; this one a few milliseconds,
-for the same numbers.
+resampled set needs no new matching. Its own `accumulate` takes 0.3 s; this one, all categories at
+once, a millisecond, for the same numbers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,36 +23,46 @@ IOU_50 = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class CategoryMatches:
-    """One category's detections on all images, and whether they were right.
+class Matches:
+    """Detections on N images in C categories, and whether they were right.
+
+    They stand image by image, those of one image by falling score.
 
     Attributes:
-        counts: `(N,)` detections of each image, which stand in this order below.
+        images: `(D,)` image of each detection, below N.
+        categories: `(D,)` its category, below C.
         scores: `(D,)`.
         is_hit: `(T, D)`, a match with a counted object, for each IoU threshold.
         is_miss: `(T, D)`; a detection that matched what does not count is neither.
-        objects: `(N,)` counted objects of each image.
+        objects: `(C, N)` counted objects.
+        iou_thresholds: `(T,)`, such as 0.5..0.95.
+        recalls: `(R,)`, where precision is read off, ascending.
+        ranks: `(D,)`, category by category by falling score; equal scores share one.
     """
 
-    counts: NDArray[np.int64]
+    images: NDArray[np.int64]
+    categories: NDArray[np.int64]
     scores: NDArray[np.float64]
     is_hit: NDArray[np.bool_]
     is_miss: NDArray[np.bool_]
     objects: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Matches:
-    """All categories' matches at the IoU thresholds `(T,)`, such as 0.5..0.95, of N images.
-
-    Attributes:
-        recalls: `(R,)`, where precision is read off.
-    """
-
-    categories: tuple[CategoryMatches, ...]
     iou_thresholds: NDArray[np.float64]
     recalls: NDArray[np.float64]
-    image_count: int
+    ranks: NDArray[np.integer[Any]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        order = np.lexsort((-self.scores, self.categories))
+        keys = np.stack([self.categories[order], self.scores[order]])
+        is_next = np.diff(keys, prepend=keys[:, :1]).any(axis=0)
+        ranks = np.empty(len(order), np.int64)
+        ranks[order] = np.cumsum(is_next)
+        # Of 16 bits numpy sorts by radix, in a fifth of the time.
+        object.__setattr__(self, "ranks", ranks.astype(np.min_scalar_type(len(order))))
+
+    @property
+    def image_count(self) -> int:
+        """N."""
+        return int(self.objects.shape[1])
 
     def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return `(2,)`, `METRICS` on the chosen images; NaN where they show no object."""
@@ -62,15 +72,41 @@ class Matches:
 
 def collect(evaluation: Any) -> Matches:  # noqa: ANN401
     """Take the matches out of a `COCOeval` that has evaluated; of its area ranges the first."""
-    params, images = evaluation.params, evaluation.evalImgs
-    count = len(params.imgIds)
-    # Category by category, in it area range by area range, in it image by image.
-    starts = range(0, len(images), count * len(params.areaRng))
+    params, found = evaluation.params, evaluation.evalImgs
+    count, most = len(params.imgIds), params.maxDets[-1]
+    # Category by category, in it area range by area range, in it image by image; an image without
+    # objects and detections is `None`.
+    by_area = [found[n : n + count] for n in range(0, len(found), count)]
+    rows = [
+        (category, image, row)
+        for category, images in enumerate(by_area[:: len(params.areaRng)])
+        for image, row in enumerate(images)
+        if row
+    ]
+
+    def joined(key: str, *, lines: int = 1) -> NDArray[Any]:
+        parts = [np.reshape(row[key], (lines, -1))[:, :most] for *_, row in rows]
+        return np.concatenate([np.zeros((lines, 0)), *parts], axis=1)
+
+    thresholds = np.asarray(params.iouThrs, np.float64)
+    objects = np.zeros((len(params.catIds), count), np.int64)
+    for category, image, row in rows:
+        objects[category, image] = np.sum(np.asarray(row["gtIgnore"]) == 0)
+    sizes = [min(most, len(row["dtScores"])) for *_, row in rows]
+    categories, images = (np.repeat([row[n] for row in rows], sizes).astype(int) for n in (0, 1))
+    scores = joined("dtScores")[0]
+    is_matched = joined("dtMatches", lines=len(thresholds)) > 0
+    is_counted = joined("dtIgnore", lines=len(thresholds)) == 0
+    order = np.lexsort((-scores, images))
     return Matches(
-        tuple(_category(images[start : start + count], params) for start in starts),
-        np.asarray(params.iouThrs, np.float64),
-        np.asarray(params.recThrs, np.float64),
-        count,
+        images=images[order],
+        categories=categories[order],
+        scores=scores[order],
+        is_hit=(is_matched & is_counted)[:, order],
+        is_miss=(~is_matched & is_counted)[:, order],
+        objects=objects,
+        iou_thresholds=thresholds,
+        recalls=np.asarray(params.recThrs, np.float64),
     )
 
 
@@ -89,59 +125,52 @@ def average_precision(
     101 recalls, 0 beyond the last.
     """
     order = np.asarray(chosen, np.int64)
-    found = [
-        _precision(category, order, matches.recalls).mean(axis=1)
-        for category in matches.categories
-        if category.objects[order].sum()
-    ]
-    nothing = np.full((1, len(matches.iou_thresholds)), np.nan)
-    out: NDArray[np.float64] = np.mean(found or nothing, axis=0)
-    return out
-
-
-def _category(images: Sequence[dict[str, Any] | None], params: Any) -> CategoryMatches:  # noqa: ANN401
-    """Join what stands of each image, which is `None` without objects and detections."""
-    none: dict[str, Any] = {
-        "dtScores": [], "gtIgnore": [],
-        **dict.fromkeys(("dtMatches", "dtIgnore"), np.zeros((len(params.iouThrs), 0))),
-    }  # fmt: skip
-    rows = [image or none for image in images]
-    most = params.maxDets[-1]
-
-    def joined(key: str) -> NDArray[Any]:
-        return np.concatenate([np.asarray(row[key])[..., :most] for row in rows], axis=-1)
-
-    is_matched, is_counted = joined("dtMatches") > 0, joined("dtIgnore") == 0
-    return CategoryMatches(
-        np.array([min(most, len(row["dtScores"])) for row in rows]),
-        joined("dtScores"),
-        is_matched & is_counted,
-        ~is_matched & is_counted,
-        np.array([np.sum(np.asarray(row["gtIgnore"]) == 0) for row in rows]),
+    objects = matches.objects[:, order].sum(axis=1)  # (C,)
+    shape = len(matches.iou_thresholds), len(objects)  # T, C
+    if not objects.any():
+        return np.full(shape[0], np.nan)
+    columns = _columns(matches, order)
+    categories = matches.categories[columns]
+    misses = np.zeros((shape[0], len(columns) + 1), np.int64)
+    np.cumsum(matches.is_miss[:, columns], axis=1, out=misses[:, 1:])
+    # Between two hits precision only falls, so those of the hits are all that counts.
+    rows, places = np.nonzero(matches.is_hit[:, columns])  # (H,), by threshold, then category
+    category = categories[places]
+    curves = rows * shape[1] + category
+    firsts = np.searchsorted(curves, curves)
+    hits = np.arange(len(curves)) - firsts + 1
+    missed = misses[rows, places] - misses[rows, np.searchsorted(categories, category)]
+    best = _best_from_here(hits / (hits + missed + np.spacing(1)), curves)
+    # How many recalls are read off here, that no hit before reaches.
+    reached, before = (
+        np.searchsorted(matches.recalls, count / objects[category], side="right")
+        for count in (hits, hits - 1)
     )
+    read_off = reached - np.where(hits > 1, before, 0)
+    sums = np.bincount(curves, best * read_off, minlength=shape[0] * shape[1]).reshape(shape)
+    found: NDArray[np.float64] = sums[:, objects > 0].mean(axis=1) / len(matches.recalls)
+    return found
 
 
-def _precision(
-    category: CategoryMatches, chosen: NDArray[np.int64], recalls: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return `(T, R)`, the precision at each recall."""
-    counts = category.counts[chosen]
-    firsts, ends = (np.cumsum(category.counts) - category.counts)[chosen], np.cumsum(counts)
+def _columns(matches: Matches, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the detections of the chosen images, category by category by falling score."""
+    counts = np.bincount(matches.images, minlength=matches.image_count)
+    firsts = (np.cumsum(counts) - counts)[chosen]
+    counts = counts[chosen]
+    ends = np.cumsum(counts)
     columns = np.arange(ends[-1]) + np.repeat(firsts - (ends - counts), counts)  # (D',)
     # Stable, as pycocotools sorts: of equal scores the earlier image goes first. Weights in place
-    # of repeated images take 3.3 ms for 8.3, but int8 scores tie, and an image drawn twice must
-    # come whole before it comes again: they moved mAP of a draw by up to 0.0014.
-    columns = columns[np.argsort(-category.scores[columns], kind="stable")]
-    out = np.zeros((len(category.is_hit), len(recalls)))
-    if not len(columns):
-        return out
-    hits = np.cumsum(category.is_hit[:, columns], axis=1, dtype=np.float64)  # (T, D')
-    misses = np.cumsum(category.is_miss[:, columns], axis=1, dtype=np.float64)
-    recall = hits / category.objects[chosen].sum()
-    precision = hits / (hits + misses + np.spacing(1))
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    for row in range(len(out)):
-        where = np.searchsorted(recall[row], recalls, side="left")  # (R,)
-        reached = where < len(columns)
-        out[row, reached] = precision[row, where[reached]]
-    return out
+    # of repeated images would do, but int8 scores tie, and an image drawn twice must come whole
+    # before it comes again: they moved mAP of a draw by up to 0.0014.
+    return np.asarray(columns[np.argsort(matches.ranks[columns], kind="stable")])
+
+
+def _best_from_here(values: NDArray[np.float64], curves: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return of each value the greatest from there to the end of its curve; curves ascend."""
+    order = np.argsort(values)
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order))
+    # From the right each curve begins above all ranks of the one before.
+    keys = ranks - curves * len(order)
+    best = np.maximum.accumulate(keys[::-1])[::-1] + curves * len(order)
+    return values[order][best]

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 from msgspec import Meta
 
 from edge.messages.envelope import (
-    AgeMs,
-    DroppedFrames,
     Envelope,
     Side,
-    StageMs,
+    Timing,
 )
 
 if TYPE_CHECKING:
@@ -40,13 +38,10 @@ class AnomalyDetailPayload(TypedDict):
     heat_map: HeatMapPayload
 
 
-class AnomalyPayload(Envelope):
+class AnomalyPayload(Envelope, Timing):
     """What one camera of one device saw on one frame, with an autoencoder."""
 
     anomaly: AnomalyDetailPayload
-    stage_ms: StageMs
-    age_ms: AgeMs
-    dropped_frames: DroppedFrames
 
 
 def fields(seen: Anomaly, _size_wh: tuple[int, int]) -> dict[str, Any]:

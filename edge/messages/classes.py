@@ -8,12 +8,10 @@ from msgspec import Meta
 
 from edge.messages.envelope import (
     SCORE_DECIMALS,
-    AgeMs,
     ClassId,
-    DroppedFrames,
     Envelope,
     Label,
-    StageMs,
+    Timing,
 )
 
 if TYPE_CHECKING:
@@ -33,16 +31,13 @@ class ClassPayload(TypedDict):
     score: Annotated[float, Meta(ge=0, le=1, description="Four decimals.")]
 
 
-class ClassesPayload(Envelope):
+class ClassesPayload(Envelope, Timing):
     """What one camera of one device saw on one frame, with a classifier."""
 
     classes: Annotated[
         list[ClassPayload],
         Meta(description="The best classes from the threshold on, by falling score."),
     ]
-    stage_ms: StageMs
-    age_ms: AgeMs
-    dropped_frames: DroppedFrames
 
 
 def fields(labels: Sequence[str]) -> Fields:

@@ -10,13 +10,11 @@ from msgspec import Meta
 from edge.messages.envelope import (
     RATIO_DECIMALS,
     SCORE_DECIMALS,
-    AgeMs,
     ClassId,
-    DroppedFrames,
     Envelope,
     Label,
     Ratio,
-    StageMs,
+    Timing,
 )
 
 if TYPE_CHECKING:
@@ -53,13 +51,10 @@ class DetectionPayload(_Tracked):
     ]
 
 
-class DetectionsPayload(Envelope):
+class DetectionsPayload(Envelope, Timing):
     """What one camera of one device saw on one frame, with a detector."""
 
     detections: Annotated[list[DetectionPayload], Meta(description="By falling score.")]
-    stage_ms: StageMs
-    age_ms: AgeMs
-    dropped_frames: DroppedFrames
 
 
 def fields(labels: Sequence[str]) -> Fields:

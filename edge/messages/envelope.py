@@ -41,18 +41,6 @@ MS_DECIMALS = 3
 
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Side = Annotated[int, Meta(gt=0)]
-Ms = Annotated[float, Meta(ge=0)]
-AgeMs = Annotated[
-    float, Meta(ge=0, description="From the frame's capture to its result, milliseconds.")
-]
-StageMs = Annotated[
-    dict[str, Ms],
-    Meta(
-        description="Milliseconds that each stage took for this frame, three decimals.",
-        extra_json_schema={"required": ["capture", "preprocess", "invoke", "decode"]},
-    ),
-]
-DroppedFrames = Annotated[int, Meta(ge=0, description="Frames replaced unseen since the start.")]
 Label = Annotated[str, Meta(description="Text of the class id.")]
 ClassId = Annotated[int, Meta(ge=0, description="Index into the model's labels.")]
 
@@ -95,9 +83,19 @@ class Envelope(TypedDict):
 class Timing(TypedDict):
     """How long it took; the last fields of every message."""
 
-    stage_ms: StageMs
-    age_ms: AgeMs
-    dropped_frames: DroppedFrames
+    stage_ms: Annotated[
+        dict[str, Annotated[float, Meta(ge=0)]],
+        Meta(
+            description="Milliseconds that each stage took for this frame, three decimals.",
+            extra_json_schema={"required": ["capture", "preprocess", "invoke", "decode"]},
+        ),
+    ]
+    age_ms: Annotated[
+        float, Meta(ge=0, description="From the frame's capture to its result, milliseconds.")
+    ]
+    dropped_frames: Annotated[
+        int, Meta(ge=0, description="Frames replaced unseen since the start.")
+    ]
 
 
 @dataclass(frozen=True, slots=True)

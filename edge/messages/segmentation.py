@@ -9,14 +9,12 @@ from msgspec import Meta
 
 from edge.messages.envelope import (
     RATIO_DECIMALS,
-    AgeMs,
     ClassId,
-    DroppedFrames,
     Envelope,
     Label,
     Ratio,
     Side,
-    StageMs,
+    Timing,
 )
 
 if TYPE_CHECKING:
@@ -67,12 +65,8 @@ class _Map(_Areas, total=False):
     class_map: ClassMapPayload
 
 
-class SegmentationPayload(_Map):
+class SegmentationPayload(_Map, Timing):
     """What one camera of one device saw on one frame, with a segmenter."""
-
-    stage_ms: StageMs
-    age_ms: AgeMs
-    dropped_frames: DroppedFrames
 
 
 def fields(labels: Sequence[str], *, background: int | None = 0, class_map: bool = True) -> Fields:

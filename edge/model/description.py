@@ -27,19 +27,25 @@ class InputTransform(Record, frozen=True):
 
     Attributes:
         size_wh: Width and height of the input tensor, pixels.
-        color: Channel order that the model was trained on.
-        mean: Per channel, in pixel values 0..255, in the order of `color`.
+        color: Channel order that the model was trained on, or `grey` for a single channel.
+        mean: Per channel, in pixel values 0..255, in the order of `color`; the first for grey.
         std: Per channel, in pixel values, > 0.
         resize: `stretch` fills the input; `letterbox` keeps the aspect, centred.
         padding: Pixel value of the letterbox bars, before the normalisation.
     """
 
     size_wh: tuple[PositiveInt, PositiveInt]
-    color: Literal["rgb", "bgr"]
+    color: Literal["rgb", "bgr", "grey"]
     mean: tuple[Finite, Finite, Finite]
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     resize: Literal["letterbox", "stretch"]
     padding: Annotated[int, Meta(ge=0, le=255)] = 114
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the input tensor: `(1, H, W, C)`."""
+        width, height = self.size_wh
+        return 1, height, width, 1 if self.color == "grey" else 3
 
 
 class HeadSchema(Record, frozen=True, tag_field="kind"):

@@ -188,8 +188,7 @@ def join(file: ModelFile, inputs: list[TensorSpec], outputs: list[TensorSpec]) -
 
 
 def _only(inputs: list[TensorSpec], description: Description) -> TensorSpec:
-    width, height = description.input.size_wh
-    expected = (1, height, width, 3)
+    expected = description.input.shape
     if len(inputs) != 1 or inputs[0].shape != expected:
         found = ", ".join(str(tensor.shape) for tensor in inputs)
         raise Misfit(f"input is {found}, but the description says {expected}")

@@ -64,11 +64,7 @@ class Fanout:
         self._going = list(self._sinks)
 
     def send(self, message: Message) -> None:
-        """Hand a message to every sink.
-
-        Raises:
-            SinkError: The only sink failed, or the last that was left of several.
-        """
+        """Hand a message to every sink; raises the `SinkError` of the last one that was left."""
         for sink in tuple(self._going):
             try:
                 sink.send(message)
@@ -91,21 +87,17 @@ class Fanout:
 
 
 class _Buffered:
-    """A sink on a thread of its own, behind an outbox.
-
-    Its failure is raised by the next `send`, and the messages that it did not take are undelivered.
-    """
+    """A sink on a thread of its own, behind an outbox; its failure is raised by the next `send`."""
 
     may_wait = False
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
         self.name = sink.name
+        self.failure: SinkError | None = None
+        self._sink = sink
         self._outbox = Outbox(messages=BUFFER_MESSAGES, size_bytes=BUFFER_BYTES)
         self._news = threading.Event()
-        self._closing = threading.Event()
-        self.failure: SinkError | None = None
-        self._has_told = False
+        self._is_closing = self._has_told = False
         self._thread = threading.Thread(target=self._run, name=f"edge-{self.name}", daemon=True)
         self._thread.start()
 
@@ -122,7 +114,7 @@ class _Buffered:
             )
 
     def close(self, timeout_s: float) -> int:
-        self._closing.set()
+        self._is_closing = True
         self._news.set()
         self._thread.join(timeout_s)
         tally = self._outbox.tally()
@@ -137,10 +129,9 @@ class _Buffered:
                 try:
                     self._sink.send(entry.message)
                 except SinkError as error:
-                    self._outbox.put_back([entry], lost=False)
                     self.failure = error
                     return
                 self._outbox.settle(entry)
-            if self._closing.is_set():
+            if self._is_closing:
                 return
             self._news.wait()

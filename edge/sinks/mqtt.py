@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from edge.backoff import Backoff
 from edge.messages.envelope import OFFLINE, ONLINE, presence_topic, status_topic
-from edge.sinks.mqtt_connection import Channel, Connection
-from edge.sinks.mqtt_credentials import read_password, tls_context
+from edge.sinks.mqtt_connection import Connection
 from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
 from edge.sinks.mqtt_identity import Presence
 from edge.sinks.outbox import Outbox
@@ -48,7 +47,7 @@ class Pace:
         base_s: Longest wait before the second try; it doubles with every further one.
         cap_s: Longest wait of all, and so the silence behind an outage.
         refused_s: Shortest wait after a refusal: at most six tries a minute.
-        young_s: As `Presence` takes it.
+        young_s: A connection that is lost sooner is suspect: see `Presence`.
         answer_s: Longest wait for the broker to accept, and for it to acknowledge a message.
         repeat_log_s: The same fault is logged again no sooner.
         correct_s: `online` is said against somebody else's `offline` no more often.
@@ -99,14 +98,12 @@ class MqttSink:
         self._outbox = Outbox(
             messages=settings.outbox_messages, size_bytes=settings.outbox_mib * MIB
         )
-        self._channel = Channel(
-            settings=settings,
+        self._connection = Connection(
+            settings,
+            self._outbox,
+            self._log,
             status_topic=status_topic(device),
-            outbox=self._outbox,
-            password=read_password(settings.password_file) if settings.password_file else None,
-            tls=tls_context(settings.ca_file) if settings.tls else None,
             answer_s=self._pace.answer_s,
-            log=self._log,
         )
         self._backoff = Backoff(base_s=self._pace.base_s, cap_s=self._pace.cap_s)
         self._waker, self._alarm = socket.socketpair()
@@ -140,7 +137,7 @@ class MqttSink:
             topic: May hold the wildcards + and #.
             handler: Called with topic and payload on the thread `edge-mqtt`, which waits for it.
         """
-        self._channel.handlers.append((topic, handler))
+        self._connection.handlers.append((topic, handler))
         self._wake()
 
     def tally(self) -> Tally:
@@ -174,8 +171,8 @@ class MqttSink:
                 self._alarm.send(b"\0")
 
     def _run(self) -> None:
+        connection = self._connection
         while not self._is_done():
-            connection = Connection(self._channel, self._presence.client_id)
             fault = self._attempt(connection)
             if fault is None:
                 continue
@@ -183,13 +180,19 @@ class MqttSink:
             self._presence.note_end(fault, age_s=connection.age_s, accepted=connection.is_accepted)
             if self._closing.is_set() and fault.refused:
                 return
-            self._pause(connection, fault)
+            if connection.has_acknowledged:
+                self._backoff.reset()
+            delay_s = self._backoff.next_s() + (self._pace.refused_s if fault.refused else 0)
+            if self._closing.wait(delay_s) and not self._is_done():
+                # The end is near: a broker that restarts just now still gets the rest.
+                time.sleep(self._patience_s(min(delay_s, self._pace.base_s)))
 
     def _attempt(self, connection: Connection) -> BrokerError | None:
         """Hold one connection; return why it ended, or None for a clean end."""
         fault: BrokerError | None = None
         try:
-            connection.open(max(SHORTEST_DIAL_S, self._patience_s(DIAL_S)))
+            dial_s = max(SHORTEST_DIAL_S, self._patience_s(DIAL_S))
+            connection.open(self._presence.client_id, timeout_s=dial_s)
             while not connection.is_accepted and not self._is_done():
                 self._step(connection)
             if connection.is_accepted:
@@ -204,16 +207,14 @@ class MqttSink:
         self.connects += 1
         self.connected = True
         self._log.connected(self._presence.client_id, self._outbox.tally())
-        self._contradicted, contradict_at = False, 0.0
-        connection.announce(ONLINE)
         self._outbox.renew()
-        self._outbox.put(self._presence.announcement(connection.own_address))
+        # Once said; and whoever contradicts it has left, or shares the name.
+        self._contradicted, say_at = True, 0.0
         is_stand_in = self._presence.is_stand_in
         while not self._is_done():
-            if self._contradicted and time.monotonic() >= contradict_at:
-                self._contradicted, contradict_at = False, time.monotonic() + self._pace.correct_s
+            if self._contradicted and time.monotonic() >= say_at:
+                self._contradicted, say_at = False, time.monotonic() + self._pace.correct_s
                 connection.announce(ONLINE)
-                # Whoever said it has left, or shares the name.
                 self._outbox.put(self._presence.announcement(connection.own_address))
             if is_stand_in and connection.is_idle and self._presence.takes_back():
                 connection.leave()
@@ -231,14 +232,6 @@ class MqttSink:
         longest_s = min(TICK_S, self._pace.answer_s / TICKS_PER_ANSWER)
         connection.step(self._waker, timeout_s=self._patience_s(longest_s))
         self._awake = False
-
-    def _pause(self, connection: Connection, fault: BrokerError) -> None:
-        if connection.has_acknowledged:
-            self._backoff.reset()
-        delay_s = self._backoff.next_s() + (self._pace.refused_s if fault.refused else 0)
-        if self._closing.wait(delay_s) and not self._is_done():
-            # The end is near: a broker that restarts just now still gets the rest.
-            time.sleep(self._patience_s(min(delay_s, self._pace.base_s)))
 
     def _is_done(self) -> bool:
         """Whether the sink is closing with nothing left, or with no time left."""

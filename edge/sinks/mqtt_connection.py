@@ -13,18 +13,17 @@ import logging
 import select
 import struct
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge.messages.envelope import OFFLINE
-from edge.sinks.mqtt_faults import dial_fault, ended_fault, refusal_fault, stranger_fault
+from edge.sinks.mqtt_credentials import read_password, tls_context
+from edge.sinks.mqtt_faults import BrokerError, dial_fault
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import Callable
 
     from paho.mqtt.reasoncodes import ReasonCode
@@ -46,57 +45,65 @@ WAKE_BYTES = 4096
 DISCONNECT, HANG_UP_S = b"\xe0\x00", 0.5
 
 
-@dataclass(slots=True)
-class Channel:
-    """What the connections of one sink have in common.
+class Connection:
+    """Takes messages from the outbox to the broker: opened, used and closed on one thread.
+
+    Each opening begins anew. What was sent without an acknowledgement returns to the outbox when
+    the connection is closed, and so paho's own resending never runs. Each method but `close` raises
+    `BrokerError` once the connection failed or ended.
+
+    Args:
+        settings: Which broker, and as whom.
+        outbox: Where messages come from; settled once acknowledged (QoS 1) or sent (QoS 0).
+        faults: Told of what the broker refuses and goes on.
+        status_topic: Where `ONLINE` and `OFFLINE` stand.
+        answer_s: Longest wait for the acceptance, and for each acknowledgement.
 
     Attributes:
-        status_topic: Where `ONLINE` and `OFFLINE` stand.
-        outbox: Where messages come from; settled once acknowledged (QoS 1) or sent (QoS 0).
-        tls: Verifies the broker's certificate; None for an open connection.
-        answer_s: Longest wait for the acceptance, and for each acknowledgement.
-        log: Told of topics that the broker does not let us read.
         handlers: Topic and handler of each subscription; may grow at any time, on any thread.
+        has_acknowledged: Whether the broker has, anything, since the last opening.
+
+    Raises:
+        ConfigError: The password file or the certificates can't be used.
     """
 
-    settings: Mqtt
-    status_topic: str
-    outbox: Outbox
-    password: str | None = field(repr=False)
-    tls: ssl.SSLContext | None
-    answer_s: float
-    log: ConnectionLog
-    handlers: list[tuple[str, Handler]] = field(default_factory=list)
+    def __init__(
+        self,
+        settings: Mqtt,
+        outbox: Outbox,
+        faults: ConnectionLog,
+        *,
+        status_topic: str,
+        answer_s: float,
+    ) -> None:
+        self.handlers: list[tuple[str, Handler]] = []
+        self._settings = settings
+        self._outbox = outbox
+        self._faults = faults
+        self._status_topic = status_topic
+        self._answer_s = answer_s
+        self._password = read_password(settings.password_file) if settings.password_file else None
+        self._tls = tls_context(settings.ca_file) if settings.tls else None
+        self._begin("")
 
-
-class Connection:
-    """Takes messages from the outbox to the broker; lives on one thread, and ends with `close`.
-
-    A connection never comes back: its successor is a new one. What it had sent without an
-    acknowledgement returns to the outbox, and so paho's own resending never runs. Each method but
-    `close` raises `BrokerError` once the connection failed or ended.
-    """
-
-    def __init__(self, channel: Channel, client_id: str) -> None:
+    def _begin(self, client_id: str) -> None:
         self.has_acknowledged = False
-        self._channel = channel
-        self._settings = channel.settings
         self._opened_at = time.monotonic()
         self._reply: ReasonCode | None = None
-        self._heard = False
-        self._sends_alone = False
+        self._heard = self._sends_alone = False
         # Message id to when it was sent and the entry of the outbox, if so; oldest first.
         self._in_flight: dict[int, tuple[float, Entry | None]] = {}
-        self._subscribed: dict[str, int | None] = {}
+        # Message id to topic.
+        self._subscribed: dict[int | None, str] = {}
         self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False
         )
         client.max_inflight_messages_set(0)  # MAX_IN_FLIGHT is kept here
-        client.will_set(channel.status_topic, OFFLINE, qos=1, retain=True)
-        if channel.settings.username:
-            client.username_pw_set(channel.settings.username, channel.password)
-        if channel.tls:
-            client.tls_set_context(channel.tls)
+        client.will_set(self._status_topic, OFFLINE, qos=1, retain=True)
+        if self._settings.username:
+            client.username_pw_set(self._settings.username, self._password)
+        if self._tls:
+            client.tls_set_context(self._tls)
         client.on_connect = lambda _client, _data, _flags, reason, *_: self._accept(reason)
         client.on_publish = lambda _client, _data, message_id, *_: self._acknowledge(message_id)
         client.on_subscribe = lambda _client, _data, *reply: self._note_subscription(*reply[:2])
@@ -123,8 +130,9 @@ class Connection:
         sock: Any = self._client.socket()
         return str(sock.getsockname()[0]) if sock is not None else ""
 
-    def open(self, timeout_s: float) -> None:
+    def open(self, client_id: str, *, timeout_s: float) -> None:
         """Call the broker; its acceptance comes later, in `step`."""
+        self._begin(client_id)
         settings = self._settings
         self._client.connect_timeout = timeout_s
         try:
@@ -134,15 +142,15 @@ class Connection:
 
     def announce(self, status: bytes) -> None:
         """Publish `ONLINE` or `OFFLINE`, retained."""
-        self._track(self._client.publish(self._channel.status_topic, status, qos=1, retain=True))
+        self._track(self._client.publish(self._status_topic, status, qos=1, retain=True))
 
     def feed(self) -> None:
         """Subscribe where that is due, and send from the outbox while there is room in flight."""
-        for topic, _ in tuple(self._channel.handlers):
-            if topic not in self._subscribed:
-                _, self._subscribed[topic] = self._client.subscribe(topic, qos=1)
+        for topic, _ in tuple(self.handlers):
+            if topic not in self._subscribed.values():
+                self._subscribed[self._client.subscribe(topic, qos=1)[1]] = topic
         while len(self._in_flight) < (1 if self._sends_alone else MAX_IN_FLIGHT):
-            entry = self._channel.outbox.take(suspects=not self._in_flight)
+            entry = self._outbox.take(suspects=not self._in_flight)
             if entry is None:
                 return
             self._sends_alone = entry.is_suspect
@@ -160,19 +168,24 @@ class Connection:
         sock: Any = self._client.socket()
         if sock is not None:
             # TLS may hold bytes that it has read and decrypted: the socket is silent about those.
-            has_pending = self._channel.tls is not None and sock.pending() > 0
+            reads = self._tls is not None and sock.pending() > 0
             poll = select.poll()
-            writes = select.POLLOUT if self._client.want_write() else 0
-            poll.register(sock, select.POLLIN | writes)
+            poll.register(sock, select.POLLIN | select.POLLOUT * self._client.want_write())
             poll.register(waker, select.POLLIN)
-            events = dict(poll.poll(0 if has_pending else timeout_s * 1000))
+            events = dict(poll.poll(0 if reads else timeout_s * 1000))
             if waker.fileno() in events:
                 waker.recv(WAKE_BYTES)
             seen = events.get(sock.fileno(), 0)
-            self._exchange(
-                reads=has_pending or bool(seen & ~select.POLLOUT),
-                writes=bool(seen & select.POLLOUT),
-            )
+            reads |= bool(seen & ~select.POLLOUT)
+            self._heard |= reads
+            try:
+                if reads:
+                    self._client.loop_read()
+                if seen & select.POLLOUT:
+                    self._client.loop_write()
+                self._client.loop_misc()
+            except PARSE_ERRORS as error:
+                raise BrokerError("stranger", self._settings) from error
         self._check()
 
     def leave(self) -> None:
@@ -201,51 +214,42 @@ class Connection:
             with contextlib.suppress(OSError):
                 sock.close()
         unsettled = [entry for _, entry in self._in_flight.values() if entry is not None]
-        if given_up := self._channel.outbox.put_back(unsettled, lost=lost):
-            self._channel.log.tell(
+        if given_up := self._outbox.put_back(unsettled, lost=lost):
+            self._faults.tell(
                 "given up",
                 f"ends the connection over a message of {len(given_up.message.payload)} bytes to "
                 f"{given_up.message.topic}, which is dropped; let it take more (mosquitto: "
                 "max_packet_size), or send less ([output] class_map, [model] max_detections)",
             )
 
-    def _exchange(self, *, reads: bool, writes: bool) -> None:
-        self._heard |= reads
-        try:
-            if reads:
-                self._client.loop_read()
-            if writes:
-                self._client.loop_write()
-            self._client.loop_misc()
-        except PARSE_ERRORS as error:
-            raise stranger_fault(self._settings) from error
-
     def _check(self) -> None:
+        """Raise what has become of the connection, if it is not what it should be."""
         if self._reply is not None and self._reply.is_failure:
-            raise refusal_fault(self._reply.value, str(self._reply), self._settings)
-        if self._client.socket() is None:
-            if self.is_accepted:
-                raise ended_fault(self._settings)
-            if self._heard:
-                raise stranger_fault(self._settings)
-            # paho hangs up after a silence of keepalive_s, which may be less than answer_s.
-            raise ended_fault(self._settings, silent_s=round(self.age_s), accepted=False)
-        answer_s, now = self._channel.answer_s, time.monotonic()
-        awaited = [sent_at for sent_at, _ in self._in_flight.values()] or [now]
-        if now - (awaited[0] if self.is_accepted else self._opened_at) > answer_s:
-            if self._heard and not self.is_accepted:
-                raise stranger_fault(self._settings)
-            raise ended_fault(self._settings, silent_s=answer_s, accepted=self.is_accepted)
+            kind, reason = f"refused {self._reply.value}", str(self._reply).lower()
+            raise BrokerError(kind, self._settings, reason=reason)
+        since, silent_s = self._opened_at, self._answer_s
+        if self.is_accepted:
+            since = next((sent_at for sent_at, _ in self._in_flight.values()), time.monotonic())
+        is_over = self._client.socket() is None
+        if not is_over and time.monotonic() - since <= silent_s:
+            return
+        if self.is_accepted:
+            raise BrokerError("lost" if is_over else "silence", self._settings, silent_s=silent_s)
+        if self._heard:
+            raise BrokerError("stranger", self._settings)
+        # paho hangs up after a silence of keepalive_s, which may be less than answer_s.
+        silent_s = round(self.age_s) if is_over else silent_s
+        raise BrokerError("unanswered", self._settings, silent_s=silent_s)
 
     def _track(self, info: paho.MQTTMessageInfo, entry: Entry | None = None) -> None:
         self._in_flight[info.mid] = (time.monotonic(), entry)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise ended_fault(self._settings)
+            raise BrokerError("lost", self._settings)
 
     def _settle(self, message_id: int) -> None:
         _, entry = self._in_flight.pop(message_id, (0.0, None))
         if entry is not None:
-            self._channel.outbox.settle(entry)
+            self._outbox.settle(entry)
 
     def _accept(self, reason: ReasonCode) -> None:
         self._reply = reason
@@ -255,14 +259,13 @@ class Connection:
         self._settle(message_id)
 
     def _note_subscription(self, message_id: int, reasons: list[ReasonCode]) -> None:
-        for topic, own_id in self._subscribed.items():
-            if own_id == message_id and any(reason.is_failure for reason in reasons):
-                who = self._settings.username or "everybody"
-                text = f"does not let us read {topic}; let {who} read it in its access list"
-                self._channel.log.tell(f"unreadable {topic}", text)
+        if any(reason.is_failure for reason in reasons):
+            topic, who = self._subscribed.get(message_id), self._settings.username or "everybody"
+            text = f"does not let us read {topic}; let {who} read it in its access list"
+            self._faults.tell(f"unreadable {topic}", text)
 
     def _hand_over(self, message: paho.MQTTMessage) -> None:
-        for topic, handler in tuple(self._channel.handlers):
+        for topic, handler in tuple(self.handlers):
             if paho.topic_matches_sub(topic, message.topic):
                 try:
                     handler(message.topic, bytes(message.payload))

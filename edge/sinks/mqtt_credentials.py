@@ -22,8 +22,7 @@ WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 # Where Docker, Kubernetes and systemd lay secrets for one container or service alone. The modes
 # there are theirs: 0444, or 0440 for an access list.
 SECRET_FOLDERS = (Path("/run/secrets"), Path("/run/credentials"))
-# X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED, and X509_V_FLAG_NO_CHECK_TIME, of OpenSSL.
-WRONG_TIME_CODES = (9, 10)
+# X509_V_FLAG_NO_CHECK_TIME of OpenSSL.
 NO_CHECK_TIME = 0x200000
 
 
@@ -45,13 +44,12 @@ def read_password(path: Path) -> str:
                     f"found {mode:04o}; type: chmod 600 {path}"
                 )
             line = file.readline(MAX_PASSWORD_BYTES + 5).rstrip(b"\r\n")
+        password = line.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(
             f"{path}: expected a password file, cannot read it: {error.strerror}; "
             "give its path in password_file"
         ) from error
-    try:
-        password = line.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path}: expected UTF-8 text on the first line; write it anew"
@@ -68,6 +66,15 @@ def read_password(path: Path) -> str:
             *(path, unicodedata.name(last, "tab").lower()),
         )
     return password
+
+
+def _is_laid_by_the_system(path: Path, status: os.stat_result) -> bool:
+    """Whether a file stands where a container or service finds its secrets, and root alone put it.
+
+    A file that somebody wrote at home and left readable (0644) is none of those.
+    """
+    is_secret = any(path.resolve().is_relative_to(folder) for folder in SECRET_FOLDERS)
+    return is_secret and status.st_uid == ROOT and not status.st_mode & WRITABLE_BY_OTHERS
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -106,16 +113,3 @@ def certificate_dates(place: tuple[str, int], ca_file: Path | None, *, timeout_s
     except OSError:
         return ""
     return f"from {shown.get('notBefore')} to {shown.get('notAfter')}"
-
-
-def _is_laid_by_the_system(path: Path, status: os.stat_result) -> bool:
-    """Whether a file stands where a container or service finds its secrets, and root alone put it.
-
-    A file that somebody wrote at home and left readable (0644) is none of those.
-    """
-    real = path.resolve()
-    return (
-        any(real.is_relative_to(folder) for folder in SECRET_FOLDERS)
-        and status.st_uid == ROOT
-        and not status.st_mode & WRITABLE_BY_OTHERS
-    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge.config.mqtt import MQTT_PORTS
 from edge.errors import SinkError
-from edge.sinks.mqtt_credentials import WRONG_TIME_CODES, certificate_dates
+from edge.sinks.mqtt_credentials import certificate_dates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,111 +22,112 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge.sinks.mqtt")
 
-# Reason codes of MQTT 5, section 3.2.2.2, into which paho translates those of 3.1.1.
-BAD_CLIENT_ID = 133
-BUSY = 136
+AGAIN = "if this repeats, look at the broker's log, or check with: {probe}"
+REFUSES = "{address} refuses {who} ({reason})"
+UNTRUSTED = "the certificate of {address} is not trusted ({reason})"
+# Kind: what was found where a broker was expected, and what to type or change. The numbers are
+# reason codes of MQTT 5, section 3.2.2.2, into which paho translates those of 3.1.1.
+SENTENCES = {
+    "absent": ("nothing answers at {address} ({reason})", "check the broker with: {probe}"),
+    "name": ("the name {host!r} has no address ({reason})", "check it with: getent hosts {host}"),
+    "lost": ("the connection to {address} ended", AGAIN),
+    "unanswered": ("{address} takes the call, and has not answered for {silent_s:g} s", AGAIN),
+    "silence": ("{address} has acknowledged nothing for {silent_s:g} s", AGAIN),
+    "stranger": ("{address} answers, but not as an MQTT broker", "check the port ({ports}"),
+    "tls": (
+        "{address} answers, but not in TLS ({reason})",
+        "use the broker's TLS port (often 8883), or mqtt:// if it has none",
+    ),
+    "expired": (
+        f"{UNTRUSTED}{{dates}}, and this machine's clock says {{now:%b %d %H:%M:%S %Y}} GMT",
+        "set the clock (check with: timedatectl), or renew the certificate",
+    ),
+    "foreign": (UNTRUSTED, "check that {ca_file} signed it and that it names {host}"),
+    "unsigned": (UNTRUSTED, "set ca_file to the certificate of the authority that signed it"),
+    "refused 133": (REFUSES, "let the broker accept client ids that begin with 'edge-'"),
+    "refused 136": (REFUSES, "it is up but busy; look at its log"),
+    "refused": (REFUSES, "{credentials}"),
+}
+# The broker is there and wants none of us, or it is no broker: trying often makes it worse.
+REFUSALS = ("tls", "stranger", "expired", "foreign", "unsigned", "refused")
 DATES_TIMEOUT_S = 2.0
+# X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED of OpenSSL.
+WRONG_TIME_CODES = (9, 10)
 
 
 class BrokerError(SinkError):
     """Why there is no connection.
 
+    Args:
+        kind: Of `SENTENCES`, or its first word is; the same for repeats of the same fault.
+        settings: Named in the sentence.
+        words: What else the sentence names.
+
     Attributes:
-        kind: The same for repeats of the same fault.
         found: What was found where a broker was expected.
         remedy: What to type or change.
-        refused: The broker is there and wants none of us: trying often makes it worse.
+        refused: Trying often makes it worse.
     """
 
-    def __init__(self, kind: str, found: str, remedy: str, *, refused: bool = False) -> None:
-        super().__init__(f"mqtt: {found}; {remedy}")
+    def __init__(self, kind: str, settings: Mqtt, **words: object) -> None:
+        words |= _words(settings)
+        sentence = SENTENCES.get(kind) or SENTENCES[kind.partition(" ")[0]]
         self.kind = kind
-        self.found = found
-        self.remedy = remedy
-        self.refused = refused
+        self.found, self.remedy = (text.format(**words) for text in sentence)
+        self.refused = kind.partition(" ")[0] in REFUSALS
+        super().__init__(f"mqtt: {self.found}; {self.remedy}")
 
 
 def dial_fault(error: OSError | UnicodeError, settings: Mqtt) -> BrokerError:
     """Return why no connection could be opened."""
-    address = settings.address
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate_fault(error, settings)
-    if isinstance(error, ssl.SSLError) or (
-        settings.tls and isinstance(error, ConnectionResetError)
-    ):
-        found = f"{address} answers, but not in TLS ({error.strerror or error})"
-        remedy = "use the broker's TLS port (often 8883), or mqtt:// if it has none"
-        return BrokerError("tls", found, remedy, refused=True)
     if isinstance(error, socket.gaierror | UnicodeError):
-        found = f"the name {settings.host!r} has no address ({error})"
-        return BrokerError("name", found, f"check the name with: getent hosts {settings.host}")
+        return BrokerError("name", settings, reason=error)
+    is_reset = settings.tls and isinstance(error, ConnectionResetError)
+    if isinstance(error, ssl.SSLError) or is_reset:
+        return BrokerError("tls", settings, reason=error.strerror or error)
     reason = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
-    found = f"nothing answers at {address} ({reason.lower()})"
-    return BrokerError("absent", found, f"check the broker with: {_probe(settings)}")
-
-
-def refusal_fault(code: int, reason: str, settings: Mqtt) -> BrokerError:
-    """Return why the broker did not accept us."""
-    user = settings.username
-    who = f"user {user!r}" if user else "a client without a user name"
-    credentials = (
-        "check the user in the broker's URL and the first line of its password_file, where a blank "
-        "at the end counts"
-        if settings.password_file
-        else "name the user in the broker's URL (mqtt://USER@HOST) and set password_file"
-    )
-    remedies = {
-        BAD_CLIENT_ID: "let the broker accept client ids that begin with 'edge-'",
-        BUSY: "it is up but busy; look at its log",
-    }
-    found = f"{settings.address} refuses {who} ({reason.lower()})"
-    return BrokerError(f"refused {code}", found, remedies.get(code, credentials), refused=True)
-
-
-def stranger_fault(settings: Mqtt) -> BrokerError:
-    """Return the fault of something that took our call and spoke, but not MQTT."""
-    found = f"{settings.address} answers, but not as an MQTT broker"
-    port, otherwise = MQTT_PORTS["mqtts"], ""
-    if not settings.tls:
-        port, otherwise = MQTT_PORTS["mqtt"], ", or write mqtts:// if the broker wants TLS"
-    remedy = f"check the port (brokers use {port}){otherwise}"
-    return BrokerError("stranger", found, remedy, refused=True)
-
-
-def ended_fault(settings: Mqtt, *, silent_s: float = 0.0, accepted: bool = True) -> BrokerError:
-    """Return the fault of a broker that ended the connection, or was silent for so long in it."""
-    what = "has acknowledged nothing" if accepted else "takes the call, and has not answered"
-    remedy = f"if this repeats, look at the broker's log, or check with: {_probe(settings)}"
-    if silent_s:
-        return BrokerError("silence", f"{settings.address} {what} for {silent_s:g} s", remedy)
-    return BrokerError("lost", f"the connection to {settings.address} ended", remedy)
+    return BrokerError("absent", settings, reason=reason.lower())
 
 
 def _certificate_fault(error: ssl.SSLCertVerificationError, settings: Mqtt) -> BrokerError:
-    found = f"the certificate of {settings.address} is not trusted ({error.verify_message})"
-    if error.verify_code in WRONG_TIME_CODES:
-        place = (settings.host, settings.port)
-        dates = certificate_dates(place, settings.ca_file, timeout_s=DATES_TIMEOUT_S)
-        now = datetime.now(timezone.utc)
-        found += f"; it holds {dates}" if dates else ""
-        found += f", and this machine's clock says {now:%b %d %H:%M:%S %Y} GMT"
-        remedy = "set the clock (check with: timedatectl), or renew the certificate"
-    elif settings.ca_file:
-        remedy = f"check that {settings.ca_file} signed it and that it names {settings.host}"
-    else:
-        remedy = "set ca_file to the certificate of the authority that signed it"
-    return BrokerError("certificate", found, remedy, refused=True)
+    if error.verify_code not in WRONG_TIME_CODES:
+        kind = "foreign" if settings.ca_file else "unsigned"
+        return BrokerError(kind, settings, reason=error.verify_message)
+    place = (settings.host, settings.port)
+    dates = certificate_dates(place, settings.ca_file, timeout_s=DATES_TIMEOUT_S)
+    return BrokerError(
+        "expired",
+        settings,
+        reason=error.verify_message,
+        dates=dates and f"; it holds {dates}",
+        now=datetime.now(timezone.utc),
+    )
 
 
-def _probe(settings: Mqtt) -> str:
-    words = ["mosquitto_sub", "-h", settings.host]
-    if settings.port != MQTT_PORTS["mqtt"]:
-        words += ["-p", str(settings.port)]
-    if settings.tls and settings.ca_file:
-        words += ["--cafile", str(settings.ca_file)]
-    if settings.username:
-        words += ["-u", settings.username, "-P", "PASSWORD"]
-    return " ".join([*words, "-t", "'edge/#'"])
+def _words(settings: Mqtt) -> dict[str, object]:
+    user, port = settings.username, settings.port
+    probe = ["mosquitto_sub", "-h", settings.host]
+    probe += ["-p", str(port)] if port != MQTT_PORTS["mqtt"] else []
+    probe += ["--cafile", str(settings.ca_file)] if settings.tls and settings.ca_file else []
+    probe += ["-u", user, "-P", "PASSWORD"] if user else []
+    ports = f"brokers use {MQTT_PORTS['mqtts']})"
+    if not settings.tls:
+        ports = f"brokers use {MQTT_PORTS['mqtt']}), or write mqtts:// if the broker wants TLS"
+    credentials = "name the user in the broker's URL (mqtt://USER@HOST) and set password_file"
+    if settings.password_file:
+        credentials = (
+            "check the user in the broker's URL and the first line of its password_file, where a "
+            "blank at the end counts"
+        )
+    return {
+        **{name: getattr(settings, name) for name in ("address", "host", "ca_file")},
+        "probe": " ".join([*probe, "-t", "'edge/#'"]),
+        "ports": ports,
+        "who": f"user {user!r}" if user else "a client without a user name",
+        "credentials": credentials,
+    }
 
 
 class ConnectionLog:
@@ -151,16 +152,13 @@ class ConnectionLog:
 
     def fault(self, fault: BrokerError) -> None:
         """Note that there is no connection, and why."""
-        repeats = self._repeats(fault.kind)
-        if not repeats:
-            return
-        self._owes_recovery = True
-        since = f", {repeats} times since the last such line" if repeats > 1 else ""
-        most = self._settings.outbox_messages
-        log.warning(
-            "mqtt: %s%s; results wait in memory (up to %d messages), trying again; %s",
-            *(fault.found, since, most, fault.remedy),
-        )
+        if repeats := self._repeats(fault.kind):
+            self._owes_recovery = True
+            since = f", {repeats} times since the last such line" if repeats > 1 else ""
+            log.warning(
+                "mqtt: %s%s; results wait in memory (up to %d messages), trying again; %s",
+                *(fault.found, since, self._settings.outbox_messages, fault.remedy),
+            )
 
     def tell(self, kind: str, text: str) -> None:
         """Warn of something that does not end the connection, and count its repeats."""

@@ -26,7 +26,6 @@ log = logging.getLogger("edge.sinks.mqtt")
 MACHINE_ID = Path("/etc/machine-id")
 # MQTT 3.1.1, section 3.1.3: any broker takes 23 characters; "edge-", 9, "-" and 8 are 23.
 NAME_CHARACTERS, DIGEST_CHARACTERS = 9, 8
-KEPT_CHARACTERS = len("edge-") + NAME_CHARACTERS
 # So often in a row a new connection is lost before the client id is suspected.
 YOUNG_LOSSES = 2
 # What is kept of others: anybody may write to the presence topic.
@@ -56,7 +55,7 @@ class Presence:
 
     Args:
         device: Its name.
-        client_id: The stable id.
+        stable_id: The client id as long as nobody else seems to have it.
         young_s: A connection that is lost sooner may have been thrown off; and the first such
             while, seconds.
 
@@ -64,18 +63,19 @@ class Presence:
         client_id: Of the next connection.
     """
 
-    def __init__(self, device: str, client_id: str, *, young_s: float) -> None:
-        self.client_id = client_id
+    def __init__(self, device: str, stable_id: str, *, young_s: float) -> None:
+        self.client_id = self._stable_id = stable_id
         self._device = device
-        self._stable = client_id
         self._young_s = self._alone_s = young_s
-        self._young_losses = 0
+        self._young_losses = self._announcements = 0
         self._run = secrets.token_hex(4)
-        self._announcements = 0
-        self._said = self.announcement("")
         # Run to the last announcement of it that was heard.
         self._peers: dict[str, str] = {}
-        self._has_company = False
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether the client id is one of this run alone."""
+        return self.client_id != self._stable_id
 
     def announcement(self, address: str) -> Message:
         """Return what asks who else is there, from this address."""
@@ -110,24 +110,20 @@ class Presence:
     def note_end(self, fault: BrokerError, *, age_s: float, accepted: bool) -> None:
         """Give up an id that another client seems to have, and one that the broker refuses."""
         if fault.refused:
-            self.client_id = self._stable
+            self.client_id = self._stable_id
         elif accepted:
             is_young = fault.kind == "lost" and age_s < self._young_s
             self._young_losses = self._young_losses + 1 if is_young else 0
             if self._young_losses >= YOUNG_LOSSES and not self.is_stand_in:
-                self.client_id = f"{self._stable[:KEPT_CHARACTERS]}-{secrets.token_hex(4)}"
+                kept = self._stable_id[: len("edge-") + NAME_CHARACTERS]
+                self.client_id = f"{kept}-{secrets.token_hex(4)}"
                 self._alone_s *= 2
-
-    @property
-    def is_stand_in(self) -> bool:
-        """Whether the client id is one of this run alone."""
-        return self.client_id != self._stable
 
     def takes_back(self) -> bool:
         """Take the stable id back once alone for long; whether a new connection is due for it."""
         if self._has_company or time.monotonic() - self._announced_at < self._alone_s:
             return False
-        self.client_id = self._stable
+        self.client_id = self._stable_id
         self._young_losses = 0
         log.info("mqtt: nobody else speaks as device %r; its own client id again", self._device)
         return True

@@ -6,7 +6,7 @@ import math
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,15 +17,8 @@ if TYPE_CHECKING:
 OVERHEAD_BYTES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Where every streamed message and every event is now; the three add up to all of them.
-
-    Attributes:
-        settled: Delivered.
-        dropped: Thrown away: the oldest where there was no room, or what the receiver refuses.
-        waiting: Still here, or taken and not settled yet.
-    """
+class Tally(NamedTuple):
+    """How many streamed messages and events were delivered, thrown away, or are on their way."""
 
     settled: int
     dropped: int
@@ -37,7 +30,6 @@ class Entry:
     """A message in the outbox.
 
     Attributes:
-        message: The same.
         losses: Connections that ended while it was on its way.
         is_suspect: Whether it may be what ended one; then it is sent alone.
     """
@@ -53,8 +45,9 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """Of a state: what it is the state of."""
-        return self.message.key or self.message.topic
+        """What it is the state of; empty of what is no state."""
+        is_state = self.message.policy == "state"
+        return (self.message.key or self.message.topic) if is_state else ""
 
 
 class Outbox:
@@ -82,8 +75,10 @@ class Outbox:
         self._most_bytes = size_bytes
         self._bytes = 0
         self._states: dict[str, Entry] = {}
-        self._due: dict[str, None] = {}
-        self._lanes: dict[str, deque[Entry]] = {"event": deque(), "stream": deque()}
+        # Of states those that are due; a state stays in memory when it was sent.
+        self._lanes: dict[str, deque[Entry]] = {
+            policy: deque() for policy in ("state", "event", "stream")
+        }
         self._settled = self._dropped = self._waiting = 0
         self._refused_bytes = math.inf
         self._lock = threading.Lock()
@@ -92,17 +87,14 @@ class Outbox:
         """Store a message; older ones make room where there is none."""
         entry = Entry(message)
         with self._lock:
-            if message.policy != "state":
-                self._waiting += 1
+            self._waiting += not entry.key
             if entry.size_bytes > self._most_bytes:
                 self._drop(entry)
                 return
-            if message.policy == "state":
+            if entry.key:
                 self._forget(entry.key)
                 self._states[entry.key] = entry
-                self._due[entry.key] = None
-            else:
-                self._lanes[message.policy].append(entry)
+            self._lanes[message.policy].append(entry)
             self._bytes += entry.size_bytes
             self._make_room()
 
@@ -113,19 +105,15 @@ class Outbox:
             suspects: Whether a suspect may be taken; while others are on their way it must not.
         """
         with self._lock:
-            key = next(iter(self._due), None)
-            lane = self._lanes["event"] or self._lanes["stream"]
-            if key is None and not lane:
+            lane = next(filter(None, self._lanes.values()), None)
+            if lane is None:
                 return None
-            entry = lane[0] if key is None else self._states[key]
+            entry = lane[0]
             entry.is_suspect = entry.losses > 0 or entry.size_bytes >= self._refused_bytes
             if entry.is_suspect and not suspects:
                 return None
-            if key is None:
-                self._bytes -= lane.popleft().size_bytes
-            else:
-                del self._due[key]
-            return entry
+            self._bytes -= 0 if entry.key else entry.size_bytes
+            return lane.popleft()
 
     def settle(self, entry: Entry) -> None:
         """Note that a taken message was delivered."""
@@ -133,9 +121,8 @@ class Outbox:
             entry.losses = 0
             if entry.size_bytes >= self._refused_bytes:
                 self._refused_bytes = math.inf
-            if entry.message.policy != "state":
-                self._waiting -= 1
-                self._settled += 1
+            self._waiting -= not entry.key
+            self._settled += not entry.key
 
     def put_back(self, entries: Sequence[Entry], *, lost: bool) -> Entry | None:
         """Return taken messages to the front; the oldest are dropped where there is no room.
@@ -154,19 +141,17 @@ class Outbox:
                 return entries[0]
             for entry in reversed(entries):
                 entry.losses += lost
-                if entry.message.policy == "state":
-                    if self._states.get(entry.key) is entry:
-                        self._due = {entry.key: None, **self._due}
-                else:
-                    self._lanes[entry.message.policy].appendleft(entry)
-                    self._bytes += entry.size_bytes
+                if entry.key and self._states.get(entry.key) is not entry:
+                    continue
+                self._bytes += 0 if entry.key else entry.size_bytes
+                self._lanes[entry.message.policy].appendleft(entry)
             self._make_room()
             return None
 
     def renew(self) -> None:
         """Make every state due again, for a receiver that may know none."""
         with self._lock:
-            self._due = dict.fromkeys(self._states)
+            self._lanes["state"] = deque(self._states.values())
 
     def tally(self) -> Tally:
         """Return the counts of one moment."""
@@ -176,22 +161,20 @@ class Outbox:
     def _make_room(self) -> None:
         for lane in (self._lanes["stream"], self._lanes["event"]):
             while lane and (len(lane) > self._most or self._bytes > self._most_bytes):
-                entry = lane.popleft()
-                self._bytes -= entry.size_bytes
-                self._drop(entry)
+                self._bytes -= lane[0].size_bytes
+                self._drop(lane.popleft())
         while len(self._states) > self._most or self._bytes > self._most_bytes:
             self._forget(next(iter(self._states)))
 
     def _drop(self, entry: Entry) -> None:
         """Give up an entry that lies in no lane."""
-        if entry.message.policy != "state":
-            self._waiting -= 1
-            self._dropped += 1
-        elif self._states.get(entry.key) is entry:
+        self._waiting -= not entry.key
+        self._dropped += not entry.key
+        if entry.key and self._states.get(entry.key) is entry:
             self._forget(entry.key)
 
     def _forget(self, key: str) -> None:
-        entry = self._states.pop(key, None)
-        self._due.pop(key, None)
-        if entry is not None:
+        if entry := self._states.pop(key, None):
             self._bytes -= entry.size_bytes
+            if entry in self._lanes["state"]:
+                self._lanes["state"].remove(entry)

@@ -68,7 +68,7 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         `None` for a model that is at fault itself.
     """
     from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
-    from edge.config.faults import camera_label  # noqa: PLC0415
+    from edge.config.reading import camera_label  # noqa: PLC0415
 
     files: list[ModelFile] = []
     found = _failure(lambda: files.append(_model(config)), path=config.model.file)

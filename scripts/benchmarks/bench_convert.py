@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import build_default_model  # noqa: E402
 import cv2  # noqa: E402
@@ -34,8 +34,7 @@ from converter.importing import import_model  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402
 from converter.quantize.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
 from edge.capture.images import load_image  # noqa: E402
-from edge.capture.options import SourceOptions  # noqa: E402
-from edge.capture.synthetic import DemoSource  # noqa: E402
+from edge.capture.synthetic import Scenes  # noqa: E402
 from edge.errors import EdgeError, SourceError  # noqa: E402
 from edge.model import model_file  # noqa: E402
 from edge.model.backends.litert import runtime_module  # noqa: E402
@@ -136,10 +135,10 @@ def draw_scenes(folder: Path, count: int) -> Path:
     """Write frames of the demonstration as JPEG files of 640x480, and return their folder."""
     folder.mkdir()
     image = np.empty((480, 640, 3), np.uint8)
-    with DemoSource("", SourceOptions(realtime=False)) as source:
-        for index in range(count):
-            source.render(index * APART, out=image)
-            cv2.imwrite(str(folder / f"{index:04}.jpg"), image)
+    scenes = Scenes()
+    for index in range(count):
+        scenes.render(index * APART, out=image)
+        cv2.imwrite(str(folder / f"{index:04}.jpg"), image)
     return folder
 
 

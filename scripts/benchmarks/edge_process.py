@@ -21,8 +21,7 @@ import numpy as np
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.capture.options import SourceOptions
-from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, DemoSource
+from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, Scenes
 from edge.demo import broker
 from edge.errors import EdgeError, SinkError
 
@@ -65,15 +64,13 @@ def make_clip(path: Path) -> Path:
 
     width, height = DEFAULT_SIZE_WH
     image = np.empty((height, width, 3), np.uint8)
-    with (
-        av.open(str(path), "w") as container,
-        DemoSource("", SourceOptions(realtime=False)) as source,
-    ):
+    scenes = Scenes()
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=CLIP_RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"preset": "veryfast"}
         for index in range(CLIP_FRAMES):
-            source.render(index % PERIOD_FRAMES * 3, out=image)
+            scenes.render(index % PERIOD_FRAMES * 3, out=image)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(stream.encode())
     return path

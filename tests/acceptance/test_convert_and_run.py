@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from reference import bright_models, bright_net
 
-from converter import child
+from converter.jobs.child import NO_GPU, QUIET
 
 pytestmark = pytest.mark.converter
 
@@ -34,7 +34,7 @@ class Format:
 def write_keras(folder, suffix):
     path = folder / f"bright{suffix}"
     maker = ROOT / "tests" / "reference" / "bright_keras.py"
-    environment = {**os.environ, **child.ENVIRONMENT}
+    environment = {**os.environ, **QUIET, **NO_GPU}
     subprocess.run([sys.executable, maker, path], env=environment, check=True, capture_output=True)
     return path
 

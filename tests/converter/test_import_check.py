@@ -43,6 +43,12 @@ def test_the_noise_is_always_the_same_and_covers_both_conventions():
     np.testing.assert_array_equal(noise(SHAPE), [first, second])
 
 
+def test_an_input_of_integers_gets_whole_pixels():
+    (image,) = noise(SHAPE, whole=True)
+
+    np.testing.assert_array_equal(image, np.round(noise(SHAPE)[1]))
+
+
 def test_a_model_agrees_with_itself(flatbuffer, heads):
     assert error_ratio(flatbuffer, noise(SHAPE), heads, path=PATH) == 0
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import zipfile
 
 import pytest
+from darknet_files import write_darknet
+from reference import onnx_models
 from tflite_files import grid
 
-from converter.choice import Choice, Origin
+from converter.choice import Choice, InputChoice, Origin
+from converter.importers import onnx_file
 from converter.importing import READERS, SUFFIXES, import_model, is_ours, recognise
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
+from edge.model.backends.litert import open_interpreter
 from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.converter
@@ -21,10 +25,10 @@ pytestmark = pytest.mark.converter
     [
         ("model.json", b"{}", "tfjs"),
         ("net.cfg", b"[net]", "darknet"),
-        ("graph.PB", b"\n", "frozen"),
-        ("misnamed.pb", b"\x89HDF\r\n", "h5"),
+        ("graph.PB", b"\n" * 16, "frozen"),
+        ("misnamed.pb", b"\x89HDF\r\n" + bytes(16), "h5"),
         ("misnamed.h5", grid(), "tflite"),
-        ("empty.onnx", b"", "onnx"),
+        ("net.onnx", b"\x08" * 16, "onnx"),
     ],
 )
 def test_the_format_is_recognised(tmp_path, name, data, form):
@@ -32,6 +36,39 @@ def test_the_format_is_recognised(tmp_path, name, data, form):
 
     assert recognise(tmp_path / name) == form
     assert form in READERS
+
+
+LOOKALIKES = {
+    "a pointer": ("a.onnx", b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+    "a pickle": ("a.h5", b"\x80\x04\x95" + bytes(20), "pickle, which runs code"),
+    "a web page": ("a.pb", b"\n<!DOCTYPE html><html>", "a web page"),
+    "two bytes": ("a.onnx", b"ab", "found 2 bytes"),
+    "no HDF5": ("a.h5", b"CDF\1" + bytes(20), r"expected an HDF5 file.*found 24 bytes.*CDF"),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "words"), LOOKALIKES.values(), ids=LOOKALIKES)
+def test_what_only_looks_like_a_model_is_named(tmp_path, name, data, words):
+    (tmp_path / name).write_bytes(data)
+
+    with pytest.raises(ModelError, match=words):
+        recognise(tmp_path / name)
+
+
+def test_a_pointer_among_the_weights_of_a_saved_model_is_named(tmp_path):
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "saved_model.pb").write_bytes(bytes(20))
+    (tmp_path / "variables" / "variables.index").write_bytes(b"version https://git-lfs.github")
+
+    with pytest.raises(ModelError, match=r"variables\.index.*git lfs pull"):
+        recognise(tmp_path)
+
+
+def test_a_missing_file_is_compared_with_what_is_there(tmp_path):
+    (tmp_path / "net_saved").mkdir()
+
+    with pytest.raises(ModelError, match=r"net\.pb: no such file; did you mean net_saved\?"):
+        recognise(tmp_path / "net.pb")
 
 
 def test_every_suffix_has_a_reader():
@@ -47,8 +84,13 @@ def test_a_folder_is_a_saved_model_or_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("members", "words"),
-    [(["config.json"], ""), (["a/data.pkl"], "PyTorch pickle"), (["x"], "another zip")],
-    ids=["keras", "pickle", "other"],
+    [
+        (["config.json"], ""),
+        (["a/data.pkl"], "PyTorch pickle"),
+        (["x"], "a zip with x"),
+        (["model.weights.h5"], "weights only"),
+    ],
+    ids=["keras", "pickle", "other", "weights"],
 )
 def test_a_zip_is_told_by_its_members(tmp_path, members, words):
     path = tmp_path / "model.pt"
@@ -81,6 +123,36 @@ def test_a_model_of_ours_is_read_as_it_is():
 
     assert is_ours(path)
     assert file.own_manifest() == model_file.read(path).own_manifest()
+
+
+def test_one_run_parses_an_onnx_file_once(monkeypatch, tmp_path):
+    parsed = []
+    read = onnx_file.read
+    monkeypatch.setattr(onnx_file, "read", lambda *given: parsed.append(given) or read(*given))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_models.yolov8().SerializeToString())
+
+    import_model(path, family=None, origin=Origin(), choice=Choice())
+
+    assert len(parsed) == 1
+
+
+def test_a_grey_darknet_network_is_asked_for_no_colours(tmp_path):
+    cfg = write_darknet(tmp_path, "v3")
+    cfg.write_text(cfg.read_text().replace("channels=3", "channels=1"))
+    weights = cfg.with_suffix(".weights")
+    data = weights.read_bytes()
+    # Of the first 4 filters of 3 x 3, behind the header and 4 rows of 4, two channels are gone.
+    weights.write_bytes(data[: 20 + 4 * 16] + data[20 + 4 * 16 + 4 * 4 * 9 * 2 :])
+    origin = Origin(labels=("a", "b", "c"))
+    choice = Choice(input=InputChoice(resize="stretch"))
+
+    file = import_model(cfg, family=None, origin=origin, choice=choice)
+
+    runtime = open_interpreter(file.flatbuffer, cfg, threads=1)
+    shape = tuple(runtime.get_input_details()[0]["shape"])
+    assert file.description.input.color == "grey"
+    assert shape == file.description.input.shape == (1, 48, 64, 1)
 
 
 def test_a_family_that_there_is_not_is_refused_with_the_list(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
-from edge.capture.synthetic import DemoSource
+from edge.capture.synthetic import open_demo
 from edge.errors import EdgeError, SinkClosed, SinkError
 from edge.model import model_file
 from edge.model.default import default_model_path
@@ -47,7 +47,7 @@ def detector():
 
 
 def run(detector, sinks, *, frames=None, realtime=False):
-    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=realtime)) as source:
+    with open_demo("", SourceOptions(size_wh=SIZE_WH, realtime=realtime)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         try:
@@ -74,7 +74,7 @@ def test_frames_are_decoded_on_a_thread_of_its_own(detector):
 def test_overlapping_the_stages_changes_no_detection(detector):
     sink = Recorder()
     run(detector, [sink], frames=12)
-    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+    with open_demo("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         for seen in sink.results:
             alone = detector(source.read(None).pixels)
             assert (seen.boxes == alone.boxes).all()
@@ -147,7 +147,7 @@ def test_a_sink_that_hangs_is_named_once_the_run_is_stopped(detector, monkeypatc
         def __call__(self, observation):
             released.wait()
 
-    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+    with open_demo("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         pipeline = Pipeline(Turns([capture]), Behaviour(detector), [Stuck()])
@@ -159,7 +159,7 @@ def test_a_sink_that_hangs_is_named_once_the_run_is_stopped(detector, monkeypatc
 
 
 def test_stop_ends_a_run_from_another_thread(detector):
-    with DemoSource("", SourceOptions(size_wh=SIZE_WH)) as source:
+    with open_demo("", SourceOptions(size_wh=SIZE_WH)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         pipeline = Pipeline(Turns([capture]), Behaviour(detector), [Recorder()])
@@ -175,7 +175,7 @@ def test_the_frame_loop_keeps_nothing(detector):
         def __call__(self, observation):
             pass
 
-    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+    with open_demo("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         capture.start()
         tracemalloc.start()
@@ -207,7 +207,7 @@ class Marking:
 
 def test_stages_run_in_their_order_between_decode_and_the_consumers(detector):
     order, sink = [], Recorder()
-    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+    with open_demo("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
         with capture:
             behaviour = Behaviour(detector, (Marking("first", order), Marking("second", order)))
@@ -220,7 +220,7 @@ def test_stages_run_in_their_order_between_decode_and_the_consumers(detector):
 
 def test_another_behaviour_is_followed_from_the_next_frame_on(detector):
     counts = []
-    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+    with open_demo("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         capture = CaptureThread(source, detector.input_buffers(), camera="door")
 
         def change(observation):

@@ -68,6 +68,22 @@ def random_image(size_wh: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
+@pytest.mark.parametrize("kind", ["bgr", "grey", "nv12", "yuyv"])
+def test_a_grey_model_is_given_the_luma_of_every_format(kind):
+    transform = transform_of("float32", color="grey", mean=(10, 0, 0), std=(2, 1, 1))
+    colour = transform_of("float32", color="bgr", mean=(0, 0, 0), std=(1, 1, 1))
+    picture = yuv_pictures.picture(random_image((64, 48)), kind)
+    width, height = INPUT_WH
+    grey, bgr = (np.zeros((1, height, width, sides), np.float32) for sides in (1, 3))
+
+    Preprocessor(transform, quant=Quant(), dtype=np.dtype(np.float32)).fill_input(picture, grey)
+    Preprocessor(colour, quant=Quant(), dtype=np.dtype(np.float32)).fill_input(picture, bgr)
+
+    blue, green, red = bgr[0].transpose(2, 0, 1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601-7, 2.5.1
+    np.testing.assert_allclose(grey[0, ..., 0] * 2 + 10, luma, atol=1)
+
+
 def naive_input(image: NDArray[np.uint8], case: str, transform: InputTransform) -> NDArray[Any]:
     """Return the input tensor by the manifest's formula, in float64, pixel by pixel."""
     _, _, quant, dtype = INPUTS[case]

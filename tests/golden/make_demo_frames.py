@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.capture.options import SourceOptions
-from edge.capture.synthetic import FRAMES_PER_SCENE, SCENES, DemoSource
+from edge.capture.synthetic import FRAMES_PER_SCENE, SCENES, Scenes
 
 GOLDEN = Path(__file__).with_name("demo_frames.json")
 SIZES_WH = ((1280, 720), (300, 400))
@@ -31,21 +30,21 @@ def describe(image: np.ndarray) -> dict[str, object]:
     }
 
 
-def render(source: DemoSource, index: int, size_wh: tuple[int, int]) -> np.ndarray:
+def render(scenes: Scenes, index: int, size_wh: tuple[int, int]) -> np.ndarray:
     """Return one frame, new."""
     image = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
-    source.render(index, out=image)
+    scenes.render(index, out=image)
     return image
 
 
 def main() -> None:
     """Write the file anew."""
     golden: dict[str, dict[str, object]] = {}
-    with DemoSource("", SourceOptions(realtime=False)) as source:
-        for size_wh in SIZES_WH:
-            for index in FRAMES:
-                name = f"{size_wh[0]}x{size_wh[1]} frame {index}"
-                golden[name] = describe(render(source, index, size_wh))
+    scenes = Scenes()
+    for size_wh in SIZES_WH:
+        for index in FRAMES:
+            name = f"{size_wh[0]}x{size_wh[1]} frame {index}"
+            golden[name] = describe(render(scenes, index, size_wh))
     assert max(FRAMES) < FRAMES_PER_SCENE * len(SCENES)
     rows = (f"{json.dumps(name)}: {json.dumps(row)}" for name, row in golden.items())
     GOLDEN.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")

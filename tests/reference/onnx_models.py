@@ -52,11 +52,12 @@ class OnnxWriter:
     def normals(self, *shape):
         return self._random.normal(size=shape)
 
-    def model(self, outputs, *, metadata=None, batch=1, dtype=TensorProto.FLOAT):
+    def model(self, outputs, *, metadata=None, batch=1, dtype=TensorProto.FLOAT, channels=3):
+        shape = [batch, channels, SIDE, SIDE]
         graph = helper.make_graph(
             self.nodes,
             "net",
-            [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info(name, dtype, None) for name in outputs],
             self.constants,
         )
@@ -153,10 +154,10 @@ def yolox(*, classes=1):
     return net.model([output])
 
 
-def unet(*, classes=1, last="Sigmoid"):
+def unet(*, classes=1, last="Sigmoid", channels=3):
     """Down, up by a transposed and by a linear step, with skips."""
     net = OnnxWriter(seed=3)
-    first = net.op("Relu", net.conv("image", 3, 8, kernel=3))
+    first = net.op("Relu", net.conv("image", channels, 8, kernel=3))
     half = net.op("MaxPool", first, kernel_shape=[2, 2], strides=[2, 2])
     half = net.op("Relu", net.conv(half, 8, 16, kernel=3))
     quarter = net.op("MaxPool", half, kernel_shape=[2, 2], strides=[2, 2])
@@ -172,7 +173,7 @@ def unet(*, classes=1, last="Sigmoid"):
     value = net.conv(net.op("Concat", first, up, axis=1), 16, classes)
     attrs = {"axis": 1} if last in ("Softmax", "ArgMax") else {}
     dtype = TensorProto.INT64 if last == "ArgMax" else TensorProto.FLOAT
-    return net.model([net.op(last, value, **attrs)], dtype=dtype)
+    return net.model([net.op(last, value, **attrs)], dtype=dtype, channels=channels)
 
 
 def _chunk(net, value):

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from bench_against import Figure
 
-from edge.capture.options import SourceOptions
-from edge.capture.synthetic import DemoSource
+from edge.capture.synthetic import Scenes
 from edge.errors import ConfigError, EdgeError
 
 pytestmark = pytest.mark.board
@@ -23,10 +22,10 @@ def clip(tmp_path):
     path = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 30, (640, 360))
     image = np.empty((360, 640, 3), np.uint8)
-    with DemoSource("", SourceOptions(realtime=False)) as source:
-        for index in range(8):
-            source.render(index, out=image)
-            writer.write(image)
+    scenes = Scenes()
+    for index in range(8):
+        scenes.render(index, out=image)
+        writer.write(image)
     writer.release()
     return path
 

@@ -11,8 +11,7 @@ pytest.importorskip("psutil", reason="the benchmarks need the extra `dev`")
 import bench_peers_files
 from bench_peers_worker import Row, Worker
 
-from edge.capture.options import SourceOptions
-from edge.capture.synthetic import SCENES, SCENES_FOLDER, DemoSource
+from edge.capture.synthetic import SCENES, SCENES_FOLDER, Scenes
 from edge.errors import EdgeError
 from edge.model.default import default_model_path
 
@@ -30,10 +29,10 @@ def folder(tmp_path_factory):
         str(path / "clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 30, (640, 360)
     )
     image = np.empty((360, 640, 3), np.uint8)
-    with DemoSource("", SourceOptions(realtime=False)) as source:
-        for index in range(8):
-            source.render(index, out=image)
-            writer.write(image)
+    scenes = Scenes()
+    for index in range(8):
+        scenes.render(index, out=image)
+        writer.write(image)
     writer.release()
     return path
 

@@ -183,14 +183,14 @@ def _weights(random, convolution):
 
     Some variances are so small that Darknet's epsilon shows; what comes out is about 1.
     """
-    filters = convolution.filters
+    filters, *kernel = convolution.kernel
     yield random.normal(size=filters)  # bias
-    if convolution.normalized:
+    if convolution.is_normalized:
         variance = 10 ** random.uniform(-5, 0, filters)
         yield np.sqrt(variance) * random.uniform(0.5, 1.5, filters)  # scale
         yield np.sqrt(variance) * random.normal(size=filters)  # mean
         yield variance
-    inputs = convolution.channels // convolution.groups * convolution.size**2
+    inputs = np.prod(kernel)
     yield random.normal(size=(filters, inputs)) / np.sqrt(inputs)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.observe import TappedModel
-from converter.deliver.report.contents import LayerFeatures
 from converter.graph.reading import read
 from edge.capture.images import load_image
 
@@ -31,10 +30,34 @@ KERNEL_AXES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Filter:
+class LayerFeatures:
+    """One convolution of the float model, its filters and what they answer.
+
+    Attributes:
+        name: Of the tensor that it computes.
+        op: Its kind, such as `CONV_2D`.
+        kernels: `(C, h, w, I)` float32, weights by output channel; I is 1 if depthwise.
+        norms: `(C,)` float64, L2 norm of each output channel's weights.
+        spans: `(C,)` float64, greatest minus least value of each output channel over the images.
+        maps: `(H, W, C)` float32, the output on the first image.
+    """
+
     name: str
     op: str
     kernels: NDArray[np.float32]
+    norms: NDArray[np.float64]
+    spans: NDArray[np.float64]
+    maps: NDArray[np.float32]
+
+    @property
+    def dead(self) -> tuple[int, ...]:
+        """Channels whose output hardly changes."""
+        return low_channels(self.spans, ratio=DEAD_RATIO)
+
+    @property
+    def weak(self) -> tuple[int, ...]:
+        """Channels whose weights are next to nothing."""
+        return low_channels(self.norms, ratio=WEAK_RATIO)
 
 
 def observe_features(
@@ -42,13 +65,11 @@ def observe_features(
 ) -> tuple[LayerFeatures, ...]:
     """Run a float model on images and return its convolutions, in the order in which they run.
 
-    The feature maps are those of the first image.
-
     Raises:
         ModelError: The model is not a float model.
         SourceError: An image cannot be read.
     """
-    filters = {layer.name: layer for layer in _filters(file)}
+    filters = dict(_filters(file))
     model = TappedModel(file.flatbuffer, file.description.input)
     maps: dict[str, NDArray[np.float32]] = {}
     lows: dict[str, NDArray[np.float32]] = {}
@@ -64,10 +85,12 @@ def observe_features(
             highs[name] = np.maximum(highs.get(name, high), high)
         if progress:
             progress(done, len(images))
-    return tuple(
-        _layer(layer, spans=(highs[name] - lows[name]).astype(np.float64), maps=maps[name])
-        for name, layer in filters.items()
-    )
+    found = []
+    for name, (kind, kernels) in filters.items():
+        norms = np.sqrt(np.square(kernels, dtype=np.float64).sum(axis=(1, 2, 3)))
+        spans = (highs[name] - lows[name]).astype(np.float64)
+        found.append(LayerFeatures(name, kind, kernels, norms, spans, maps[name]))
+    return tuple(found)
 
 
 def low_channels(values: NDArray[np.float64], *, ratio: float) -> tuple[int, ...]:
@@ -84,8 +107,9 @@ def choose_layers(layers: Sequence[LayerFeatures], *, count: int) -> list[LayerF
     """Return the first layer, those with the largest share of dead channels, and others spread."""
     if len(layers) <= count:
         return list(layers)
-    by_dead = sorted(range(len(layers)), key=lambda index: -_dead_ratio(layers[index]))
-    chosen = {0} | {index for index in by_dead[: count // 2] if layers[index].dead}
+    dead_ratios = [len(layer.dead) / len(layer.spans) for layer in layers]
+    by_dead = sorted(range(len(layers)), key=lambda index: -dead_ratios[index])
+    chosen = {0} | {index for index in by_dead[: count // 2] if dead_ratios[index]}
     spread = np.linspace(0, len(layers) - 1, count).round().astype(int)
     for index in (*spread, *range(len(layers))):
         if len(chosen) < count:
@@ -93,29 +117,8 @@ def choose_layers(layers: Sequence[LayerFeatures], *, count: int) -> list[LayerF
     return [layers[index] for index in sorted(chosen)]
 
 
-def _dead_ratio(layer: LayerFeatures) -> float:
-    return len(layer.dead) / len(layer.spans)
-
-
-def _layer(
-    layer: _Filter, *, spans: NDArray[np.float64], maps: NDArray[np.float32]
-) -> LayerFeatures:
-    flat = layer.kernels.reshape(len(layer.kernels), -1).astype(np.float64)  # (C, h * w * I)
-    norms = np.sqrt((flat * flat).sum(axis=1))
-    return LayerFeatures(
-        name=layer.name,
-        op=layer.op,
-        norms=norms,
-        spans=spans,
-        dead=low_channels(spans, ratio=DEAD_RATIO),
-        weak=low_channels(norms, ratio=WEAK_RATIO),
-        kernels=layer.kernels,
-        maps=maps,
-    )
-
-
-def _filters(file: ModelFile) -> Iterator[_Filter]:
-    """Yield the convolutions whose weights are constants of float32."""
+def _filters(file: ModelFile) -> Iterator[tuple[str, tuple[str, NDArray[np.float32]]]]:
+    """Yield the name, op and kernels of the convolutions whose weights are float32 constants."""
     graph = read(file.flatbuffer, file.path)
     for op in graph.ops:
         # A transposed convolution reads its output shape first: its weights stand second too.
@@ -125,4 +128,4 @@ def _filters(file: ModelFile) -> Iterator[_Filter]:
         kernels = np.moveaxis(weights, CHANNEL_AXES[op.kind], 0)
         if op.kind == "DEPTHWISE_CONV_2D":
             kernels = np.moveaxis(kernels, 1, -1)  # (C, h, w, 1)
-        yield _Filter(op.output, op.kind, kernels)
+        yield op.output, (op.kind, kernels)

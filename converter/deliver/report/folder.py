@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.deliver.report.build import build
-from converter.deliver.report.document import as_html, as_json, as_markdown, content
+from converter.deliver.report.document import as_html, as_markdown, draw_plots
 from edge.errors import SinkError
 from edge.pages import plot
 
 if TYPE_CHECKING:
-    from converter.deliver.report.contents import Report, Subject
+    from converter.conversion import Conversion
+    from converter.deliver.report.build import Report
 
 JSON_FILE, MARKDOWN_FILE, HTML_FILE = "report.json", "report.md", "report.html"
 
@@ -49,8 +50,8 @@ def subject_digest(folder: Path) -> str | None:
         return None
 
 
-def deliver(subject: Subject, model: Path) -> Path:
-    """Take and write the report beside a model file; return the path of its page.
+def deliver(done: Conversion, model: Path, *, files: tuple[str, ...] = ()) -> Path:
+    """Take and write the report beside a model file, as `build`; return the path of its page.
 
     Raises:
         ModelError: A model cannot be run.
@@ -59,7 +60,7 @@ def deliver(subject: Subject, model: Path) -> Path:
     """
     place = folder_of(model)
     check_folder(place)
-    write(build(subject), place)
+    write(build(done, files=files), place)
     return place / HTML_FILE
 
 
@@ -89,18 +90,13 @@ def write(report: Report, folder: Path) -> None:
 
 
 def _fill(report: Report, folder: Path) -> None:
-    for picture in report.pictures():
+    for picture in report.pictures:
         (folder / picture.file_name).write_bytes(picture.data)
-    fields = json.dumps(as_json(report), indent=1, ensure_ascii=False, allow_nan=False)
-    said = content(report)
-    texts = {
-        name: plot.standalone(svg)
-        for section in said["sections"]
-        for name, svg in section.plots.items()
-    }
-    texts |= {
-        MARKDOWN_FILE: as_markdown(said),
-        HTML_FILE: as_html(said),
+    plots = draw_plots(report)
+    fields = json.dumps(report.fields, indent=1, ensure_ascii=False, allow_nan=False)
+    texts = {name: plot.standalone(svg) for name, svg in plots.items()} | {
+        MARKDOWN_FILE: as_markdown(report),
+        HTML_FILE: as_html(report, plots),
         JSON_FILE: f"{fields}\n",
     }
     for name, text in texts.items():

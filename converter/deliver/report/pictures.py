@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from converter.deliver.report.contents import Picture
 from converter.judge.agreement import FOUND_RATIO
 from converter.judge.bill import SEGMENTATION
 from converter.judge.sight import Sight
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from converter.deliver.report.contents import LayerFeatures, Subject
+    from converter.conversion import Conversion
+    from converter.deliver.report.features import LayerFeatures
     from converter.judge.bill import Bill, ImageRow
     from converter.judge.sight import Seen
     from edge.terminal.progress import Progress
@@ -37,6 +38,20 @@ TILE_PX, TILE_GAP_PX, NUMBER_PX = 76, 4, 14
 # B G R.
 PAPER, INK, GRAY, RED = (255, 255, 255), (40, 40, 40), (128, 128, 128), (60, 60, 230)
 RGB = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A file of the report's folder.
+
+    Attributes:
+        file_name: With `.jpg` or `.png`.
+        caption: One sentence for people, without what the models' files say.
+    """
+
+    file_name: str
+    data: bytes
+    caption: str
 
 
 def choose_images(bill: Bill) -> list[tuple[str, ImageRow]]:
@@ -62,17 +77,17 @@ def _disagreement(row: ImageRow) -> float:
 
 
 def draw_side_by_side(
-    subject: Subject, chosen: Sequence[tuple[str, ImageRow]], *, progress: Progress | None = None
+    done: Conversion, chosen: Sequence[tuple[str, ImageRow]], *, progress: Progress | None = None
 ) -> tuple[Picture, ...]:
     """Run both models once more on the chosen images and draw what each sees.
 
     Raises:
         SourceError: An image cannot be read.
     """
-    sights = [Sight(subject.reference), Sight(subject.quantized)]
-    described = subject.reference.own_manifest()
+    sights = [Sight(done.reference), Sight(done.quantized)]
+    described = done.reference.own_manifest()
     background = getattr(described.head, "background", None)
-    titles = ("float", subject.quantized.own_manifest().provenance.recipe)
+    titles = ("float", done.quantized.own_manifest().provenance.recipe)
     pictures = []
     for number, (why, row) in enumerate(chosen, start=1):
         image = load_image(row.path)
@@ -85,7 +100,7 @@ def draw_side_by_side(
         )
         gap = np.full((left.shape[0], GAP_PX, RGB), PAPER, np.uint8)
         data = _encoded(".jpg", np.hstack([left, gap, right]), JPEG)
-        caption = f"{why}: {_describe(subject.bill, row)}"
+        caption = f"{why}: {_describe(done.bill, row)}"
         pictures.append(Picture(f"compare-{number:02}.jpg", data, caption))
         if progress:
             progress(number, len(chosen))

@@ -8,41 +8,26 @@ from typing import TYPE_CHECKING
 from converter import export
 from converter.deliver.targets import edgetpu_check
 from converter.deliver.targets.edgetpu_compiler import HOW_TO_GET, compile_model, find_compiler
-from converter.deliver.targets.gpu import make_float16
-from converter.deliver.targets.onnx_writer import onnx_module
-from converter.deliver.targets.tensorrt import (
-    CALIBRATOR,
-    VERIFIED_IMAGES,
-    make_qdq,
-    onnxruntime_module,
-    verify_qdq,
-)
+from converter.deliver.targets.onnx_writer import package
+from converter.deliver.targets.tensorrt import CALIBRATOR, VERIFIED_IMAGES, make_qdq, verify_qdq
+from converter.graph.reading import read
 from converter.quantize.observations import Observations
-from edge.errors import ConfigError
+from converter.quantize.quantization import refuse_quantized
+from converter.quantize.quantize import TOOLS, quantize
+from converter.quantize.recipe import load_recipe
+from edge.errors import ConfigError, ModelError
 from edge.terminal.progress import bar, waiting
+from edge.terminal.version import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from calibration.dataset import ImageSet
     from edge.model.model_file import ModelFile
 
-SUFFIXES = EDGE_TPU_SUFFIX, GPU_SUFFIX, TENSORRT_SUFFIX = (
-    ".edgetpu.tflite", ".gpu.tflite", ".qdq.onnx",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """Which files are wanted."""
-
-    edge_tpu: bool
-    gpu: bool
-    tensorrt: bool
-
-    def __bool__(self) -> bool:
-        return self.edge_tpu or self.gpu or self.tensorrt
+# Target, as its option is called, to the suffix of its file.
+SUFFIXES = {"edgetpu": ".edgetpu.tflite", "gpu": ".gpu.tflite", "tensorrt": ".qdq.onnx"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,81 +67,100 @@ def sources_of(file: ModelFile, images: ImageSet | None) -> Sources:
     return Sources(file, None, images, () if images is None else images.paths)
 
 
-def check_sources(sources: Sources, targets: Targets) -> None:
-    """Refuse targets that cannot be made of these sources.
+def check_packages(targets: Collection[str]) -> None:
+    """Refuse targets that lack a package, before the minutes of work.
 
     Raises:
-        ConfigError: They cannot.
-        DependencyError: A package is missing for them.
+        DependencyError: They do.
     """
-    if targets.edge_tpu and sources.quantized is None:
-        raise ConfigError(
-            "--edgetpu needs the int8 model, found a float one; quantise it first: "
-            "edge-convert quantize MODEL --images DIR --recipe int8_tflite_converter -o FILE"
-        )
-    for name, wanted in (("--gpu", targets.gpu), ("--tensorrt", targets.tensorrt)):
-        if wanted and sources.reference is None:
-            raise ConfigError(
-                f"{name} needs the float model, found a quantised one; give the file that "
-                "edge-convert run keeps with --float"
-            )
-    if targets.tensorrt:
-        onnx_module()
-        onnxruntime_module()
-    if targets.tensorrt and sources.images is None:
-        raise ConfigError("--tensorrt needs images to observe ranges on; add --images DIR")
+    for name in ("onnx", "onnxruntime") if "tensorrt" in targets else ():
+        package(name)
 
 
-def deliver(sources: Sources, targets: Targets, *, stem: Path) -> Iterator[Made]:
+def deliver(sources: Sources, targets: Collection[str], *, stem: Path) -> Iterator[Made]:
     """Make each wanted file, written as the stem with the target's suffix.
 
     Raises:
-        ConfigError: Something is missing for it.
+        ConfigError: Something is missing for one of them; none is made.
         ModelError: The model does not suit the target.
         DependencyError: A package is missing for it.
         SinkError: A file cannot be written.
     """
-    check_sources(sources, targets)
-    if targets.edge_tpu and sources.quantized:
-        yield _edge_tpu(sources.quantized, stem)
-    if targets.gpu and sources.reference:
-        yield _gpu(sources.reference, stem)
-    if targets.tensorrt and sources.reference and sources.images:
-        yield _tensorrt(sources, sources.reference, sources.images, stem=stem)
+    if "edgetpu" in targets and sources.quantized is None:
+        raise ConfigError(
+            "--edgetpu needs the int8 model, found a float one; quantise it first: "
+            "edge-convert quantize MODEL --images DIR --recipe int8_tflite_converter -o FILE"
+        )
+    for name in targets:
+        if name != "edgetpu" and sources.reference is None:
+            raise ConfigError(
+                f"--{name} needs the float model, found a quantised one; give the file that "
+                "edge-convert run keeps with --float"
+            )
+    check_packages(targets)
+    if "tensorrt" in targets and sources.images is None:
+        raise ConfigError("--tensorrt needs images to observe ranges on; add --images DIR")
+    places = {name: stem.with_name(f"{stem.name}{suffix}") for name, suffix in SUFFIXES.items()}
+    if "edgetpu" in targets and sources.quantized:
+        yield _edge_tpu(sources.quantized, places["edgetpu"])
+    if "gpu" in targets and sources.reference:
+        export.write(make_float16(sources.reference), places["gpu"])
+        text = f"{places['gpu']}: float16 weights, static shapes, for a GPU delegate"
+        yield Made(places["gpu"], text)
+    if "tensorrt" in targets and sources.reference and sources.images:
+        held_back = sources.held_back[:VERIFIED_IMAGES]
+        data, said = _qdq(sources.reference, sources.images, held_back)
+        export.write_bytes(data, places["tensorrt"])
+        yield Made(places["tensorrt"], f"{places['tensorrt']}: {said}")
 
 
-def _edge_tpu(file: ModelFile, stem: Path) -> Made:
+def _edge_tpu(file: ModelFile, path: Path) -> Made:
     text = edgetpu_check.as_text(edgetpu_check.check(file))
     compiler = find_compiler()
     if compiler is None:
         return Made(None, f"{text}\n{HOW_TO_GET}")
     with waiting("compile"):
         done = compile_model(file, compiler)
-    path = _path(stem, EDGE_TPU_SUFFIX)
     export.write(done.file, path)
     return Made(path, f"{text}\n{path}: {done.describe()}")
 
 
-def _gpu(file: ModelFile, stem: Path) -> Made:
-    path = _path(stem, GPU_SUFFIX)
-    export.write(make_float16(file), path)
-    return Made(path, f"{path}: float16 weights, static shapes, for a GPU delegate")
+def make_float16(file: ModelFile) -> ModelFile:
+    """Return the file of a float model for a GPU delegate.
+
+    Raises:
+        ModelError: The model is quantised already, has a custom op, or a shape that is only known
+            when it runs.
+    """
+    refuse_quantized(file)
+    graph = read(file.flatbuffer, file.path)
+    for op in graph.ops:
+        if op.custom is not None:
+            raise ModelError(
+                f"{file.path}: op {op.kind!r} is a custom one, which a GPU delegate does not "
+                "have; export the model with builtin ops"
+            )
+    for tensor in graph.tensors.values():
+        if tensor.open_axes:
+            raise ModelError(
+                f"{file.path}: the shape of {tensor.name!r} is only known when the model runs; "
+                "export it with a fixed batch and image size"
+            )
+    recipe = load_recipe("float16")
+    made = quantize(graph, {}, recipe, path=file.path)
+    tools = versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    step = made.describe(recipe)
+    return export.remade(file, made.flatbuffer, step, tools=tools, recipe=recipe.name)
 
 
-def _tensorrt(sources: Sources, file: ModelFile, images: ImageSet, *, stem: Path) -> Made:
+def _qdq(file: ModelFile, images: ImageSet, held_back: tuple[Path, ...]) -> tuple[bytes, str]:
     with bar("observe") as progress:
         observed = Observations(file, images, progress=progress)
         ranges = observed.ranges(CALIBRATOR, equalised=False)
     data = make_qdq(file, ranges, images)
     with waiting("verify"):
-        bill = verify_qdq(file, data, sources.held_back[:VERIFIED_IMAGES])
-    path = _path(stem, TENSORRT_SUFFIX)
-    export.write_bytes(data, path)
-    return Made(path, f"{path}: symmetric int8 for TensorRT; {bill.describe()}")
-
-
-def _path(stem: Path, suffix: str) -> Path:
-    return stem.with_name(f"{stem.name}{suffix}")
+        said = verify_qdq(file, data, held_back)
+    return data, f"symmetric int8 for TensorRT; {said}"
 
 
 def stem_of(model: Path) -> Path:

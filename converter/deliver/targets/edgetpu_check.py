@@ -10,16 +10,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from converter.deliver.targets import edgetpu_limits as limits
 from converter.deliver.targets.edgetpu_ops import (
     ADVICE,
     COMPILER_VERSION,
     CONSTANT_DTYPES,
+    DOUBTS,
     DTYPES,
     INT8_VERSIONS,
     ON_CHIP_BYTES,
     READABLE_VERSIONS,
     SUPPORTED,
+    innermost_axes,
 )
 from converter.graph.reading import read
 from edge.terminal.table import render
@@ -112,7 +113,8 @@ def _own_reason(op: Op, graph: Graph) -> str:
     dtypes = _foreign_dtypes(op, graph)
     if dtypes:
         return f"works on {', '.join(dtypes)}; the Edge TPU takes int8 and uint8"
-    return SUPPORTED[op.kind].limit(op, graph) or limits.innermost_axes(op, graph)
+    limits = (reason for is_met, reason in SUPPORTED[op.kind] if is_met(op, graph))
+    return next(limits, "") or innermost_axes(op, graph)
 
 
 def _doubt(op: Op) -> str:
@@ -123,7 +125,7 @@ def _doubt(op: Op) -> str:
             f"int8 came to it with version {least}: the compiler may refuse this; "
             "quantise with --recipe int8_tflite_converter"
         )
-    return SUPPORTED[op.kind].doubt
+    return DOUBTS.get(op.kind, "")
 
 
 def _foreign_dtypes(op: Op, graph: Graph) -> list[str]:

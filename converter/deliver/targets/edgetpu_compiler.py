@@ -16,10 +16,10 @@ from converter import export
 from converter.graph.reading import read
 from converter.graph.writing import write
 from edge.errors import ModelError
-from edge.model.model_file import ModelFile
 
 if TYPE_CHECKING:
     from converter.graph.values import Graph
+    from edge.model.model_file import ModelFile
 
 PROGRAM = "edgetpu_compiler"
 TIMEOUT_S = 600  # its own limit is 180 s for each attempt
@@ -48,14 +48,14 @@ class Compilation:
         file: The compiled model, sealed with the manifest of the one that it was made of.
         version: Of the compiler.
         on_tpu: Ops that it mapped; `None` where its log does not say.
-        on_cpu: Ops that it left, likewise.
+        on_cpu: Ops that it left.
         streamed: Weights streamed for each frame, in its own words; empty where it does not say.
     """
 
     file: ModelFile
     version: str
     on_tpu: int | None
-    on_cpu: int | None
+    on_cpu: int
     streamed: str
 
     def describe(self) -> str:
@@ -88,11 +88,17 @@ def compile_model(file: ModelFile, compiler: Path, *, timeout_s: float = TIMEOUT
         if not made.is_file():
             raise ModelError(f"{file.path}: {PROGRAM} made no model: {_reason(said)}")
         flatbuffer = made.read_bytes()
+    _check_ends(file, flatbuffer)
     version = _first(VERSION, said) or "of unknown version"
-    _check_made(file, flatbuffer)
-    on_tpu, on_cpu = _counts(said)
-    sealed = _sealed(file, flatbuffer, version=version)
-    return Compilation(sealed, version, on_tpu, on_cpu, streamed=_first(STREAMED, said) or "")
+    total, on_tpu, on_cpu = (_first(pattern, said) for pattern in (TOTAL, ON_TPU, ON_CPU))
+    return Compilation(
+        export.remade(file, flatbuffer, "compiled for the Edge TPU", tools={PROGRAM: version}),
+        version,
+        # It counts them apart only where some are left.
+        on_tpu=int(found) if (found := on_tpu or total) else None,
+        on_cpu=int(on_cpu or 0),
+        streamed=_first(STREAMED, said),
+    )
 
 
 def _run(words: list[str], path: Path, *, timeout_s: float) -> str:
@@ -107,17 +113,13 @@ def _run(words: list[str], path: Path, *, timeout_s: float) -> str:
             f"{path}: {PROGRAM} took over {timeout_s:g} s; compile a smaller model"
         ) from error
     finally:
-        _end_group(process)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     said = output.decode(errors="replace")
     if process.returncode != 0:
         raise ModelError(f"{path}: {PROGRAM} cannot compile this model: {_reason(said)}")
     return said
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _reason(said: str) -> str:
@@ -127,39 +129,14 @@ def _reason(said: str) -> str:
     return (lines[0] if lines else "it says nothing")[:MAX_WORDS]
 
 
-def _first(pattern: re.Pattern[str], said: str) -> str | None:
+def _first(pattern: re.Pattern[str], said: str) -> str:
     found = pattern.search(said)
-    return found[1] if found else None
+    return found[1] if found else ""
 
 
-def _counts(said: str) -> tuple[int | None, int | None]:
-    total, on_tpu, on_cpu = (_first(pattern, said) for pattern in (TOTAL, ON_TPU, ON_CPU))
-    if on_tpu is not None:
-        return int(on_tpu), int(on_cpu or 0)
-    # It counts them apart only where some are left.
-    return (int(total), 0) if total is not None else (None, None)
-
-
-def _sealed(file: ModelFile, flatbuffer: bytes, *, version: str) -> ModelFile:
-    before = file.own_manifest().provenance
-    provenance = before.replace(
-        changes=f"{before.changes}; compiled for the Edge TPU",
-        tools=dict(sorted((before.tools | {PROGRAM: version}).items())),
-    )
-    manifest = file.own_manifest().replace(provenance=provenance)
-    return export.sealed(
-        ModelFile.of(file.path, flatbuffer, manifest, anchors=file.description.anchors), manifest
-    )
-
-
-def _check_made(file: ModelFile, flatbuffer: bytes) -> None:
-    made = ModelFile.of(
-        Path("compiled model"), flatbuffer, file.own_manifest(), anchors=file.description.anchors
-    )
-    expected, found = (
-        _ends(read(file.flatbuffer, file.path)),
-        _ends(read(made.flatbuffer, made.path)),
-    )
+def _check_ends(file: ModelFile, flatbuffer: bytes) -> None:
+    expected = _ends(read(file.flatbuffer, file.path))
+    found = _ends(read(flatbuffer, Path("compiled model")))
     if found != expected:
         raise ModelError(
             f"{file.path}: expected {PROGRAM} to keep the inputs and outputs {expected}, "

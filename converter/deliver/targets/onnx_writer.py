@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.graph.values import ABSENT
 from edge.errors import DependencyError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,23 +28,29 @@ if TYPE_CHECKING:
 
 OPSET = 17  # TensorRT 8.6, of JetPack 5.1 and 6, reads it
 IMAGE_AXES = 4
+# TO_NHWC also says where N C H W has an axis of N H W C.
 TO_NCHW, TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
-# Of N H W C to where N C H W has it.
-NCHW_AXES = (0, 2, 3, 1)
 LEVELS = 127  # int8, symmetric, -127..127
+# Of a fused activation: kind and bounds.
+ACTIVATIONS: dict[str, tuple[Any, ...]] = {
+    "RELU": ("Relu",),
+    "RELU_N1_TO_1": ("Clip", -1, 1),
+    "RELU6": ("Clip", 0, 6),
+    "TANH": ("Tanh",),
+}
 
 
-def onnx_module() -> Any:  # noqa: ANN401
-    """Import and return `onnx`.
+def package(name: str) -> Any:  # noqa: ANN401
+    """Import and return `onnx` or `onnxruntime`.
 
     Raises:
         DependencyError: It is not installed.
     """
     try:
-        return importlib.import_module("onnx")
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise DependencyError(
-            "the onnx package is needed for --tensorrt; type: pip install 'edge-vision[onnx]'"
+            f"the {name} package is needed for --tensorrt; type: pip install 'edge-vision[onnx]'"
         ) from error
 
 
@@ -70,7 +75,7 @@ class OnnxWriter:
     def __init__(self, graph: Graph, ranges: dict[str, Range] | None, path: Path) -> None:
         self.graph = graph
         self.path = path
-        self._onnx = onnx_module()
+        self._onnx = package("onnx")
         self._ranges = ranges
         # Of each tensor, the name of each layout that it has.
         self._forms = {(name, "plain"): name for name in graph.inputs}
@@ -78,23 +83,50 @@ class OnnxWriter:
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
 
-    def shape(self, tensor: str) -> tuple[int, ...]:
-        """Return a tensor's shape as the `.tflite` has it."""
-        return self.graph.shape(tensor)
-
     def is_image(self, tensor: str) -> bool:
         """Return whether a tensor has four axes, and so two forms."""
-        return len(self.shape(tensor)) == IMAGE_AXES
+        return len(self.graph.shape(tensor)) == IMAGE_AXES
 
-    def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:  # noqa: ANN401
-        """Add a node and return the name of its output."""
-        made = self._onnx.helper.make_node(kind, list(inputs), [output], name=output, **attributes)
-        self._nodes.append(made)
+    def write(
+        self,
+        op: Op,
+        kind: str,
+        inputs: Sequence[Any],
+        *,
+        layout: str = "nchw",
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write an op's first output as one node, and its fused activation behind it.
+
+        Args:
+            op: Of the graph.
+            kind: ONNX's name of it.
+            inputs: Names of ONNX, or arrays, which become constants.
+            layout: Of what the node makes, `nchw` or `plain`.
+            attributes: Of the node.
+        """
+        output, given = self.output(op.output, layout), attributes or {}
+        if op.activation == "NONE":
+            self.node(kind, inputs, output, **given)
+            return
+        activation, *bounds = ACTIVATIONS[op.activation]
+        before = self.node(kind, inputs, f"{op.output}/before_activation", **given)
+        self.node(activation, [before, *map(np.float32, bounds)], output)
+
+    def node(self, kind: str, inputs: Sequence[Any], output: str, **attributes: Any) -> str:  # noqa: ANN401
+        """Add a node and return the name of its output; arrays among its inputs are constants."""
+        names = [
+            found if isinstance(found, str) else self.constant(f"{output}/{number}", found)
+            for number, found in enumerate(inputs)
+        ]
+        self._nodes.append(
+            self._onnx.helper.make_node(kind, names, [output], name=output, **attributes)
+        )
         return output
 
-    def constant(self, name: str, value: NDArray[Any]) -> str:
+    def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
         """Add a constant and return its name."""
-        stored = np.ascontiguousarray(value)
+        stored = np.ascontiguousarray(value).reshape(np.shape(value))
         self._constants[name] = self._onnx.numpy_helper.from_array(stored, name)
         return name
 
@@ -115,20 +147,21 @@ class OnnxWriter:
         self._forms[tensor, form] = name
         return name
 
-    def inner(self, op: Op, what: str) -> str:
-        """Return a name for a value inside an op."""
-        return f"{op.output}/{what}"
+    def axis(self, tensor: str, number: int) -> int:
+        """Return which axis of a tensor as `nchw` names it is the `.tflite`'s."""
+        place = number % len(self.graph.shape(tensor))
+        return TO_NHWC[place] if self.is_image(tensor) else place
 
     def value(self, tensor: str) -> NDArray[Any]:
-        """Return the values of a constant tensor."""
+        """Return the values of a constant tensor.
+
+        Raises:
+            ModelError: It is computed.
+        """
         found = self.graph.value(tensor)
         if found is None:
             raise ModelError(f"{self.path}: expected {tensor!r} to be stored, found it computed")
         return found
-
-    def has(self, op: Op, position: int) -> bool:
-        """Return whether an op has an optional input."""
-        return len(op.inputs) > position and op.inputs[position] != ABSENT
 
     def rounded(self, tensor: str) -> str:
         """Return the N C H W name of a tensor behind rounding to int8, once for all its readers."""
@@ -140,9 +173,9 @@ class OnnxWriter:
             self._rounded[name] = self._pair(name, np.float32(scale), np.int8(0))
         return self._rounded[name]
 
-    def weights(self, name: str, value: NDArray[np.float32], *, axis: int) -> str:
-        """Add weights, rounded per channel along an axis where the model is quantised."""
-        source = self.constant(name, value.astype(np.float32))
+    def weights(self, op: Op, value: NDArray[np.float32], *, axis: int) -> str:
+        """Add an op's weights, rounded per channel along an axis where the model is quantised."""
+        source = self.constant(f"{op.output}/weights", value.astype(np.float32))
         if self._ranges is None:
             return source
         others = tuple(other for other in range(value.ndim) if other != axis)
@@ -151,9 +184,8 @@ class OnnxWriter:
         return self._pair(source, scales, np.zeros(len(scales), np.int8), axis=axis)
 
     def _pair(self, name: str, scale: Any, zero: Any, **attributes: int) -> str:  # noqa: ANN401
-        scale_name = self.constant(f"{name}/scale", np.asarray(scale))
-        zero_name = self.constant(f"{name}/zero", np.asarray(zero))
-        steps = (scale_name, zero_name)
+        steps = [self.constant(f"{name}/{what}", found)
+                 for what, found in (("scale", scale), ("zero", zero))]  # fmt: skip
         quantized = self.node("QuantizeLinear", (name, *steps), f"{name}/q", **attributes)
         return self.node("DequantizeLinear", (quantized, *steps), f"{name}/dq", **attributes)
 
@@ -162,35 +194,31 @@ class OnnxWriter:
         if found:
             return found
         if self.graph.is_constant(tensor):
-            return self._constant_form(tensor, wanted)
+            value = self.value(tensor)
+            value = value.transpose(TO_NCHW) if wanted == "nchw" else value
+            return self.constant(self.output(tensor, wanted), value)
         source = self._forms[tensor, other]
         return self.node("Transpose", [source], self.output(tensor, wanted), perm=order)
 
-    def _constant_form(self, tensor: str, wanted: str) -> str:
-        value = self.value(tensor)
-        if wanted == "nchw":
-            value = value.transpose(TO_NCHW)
-        return self.constant(self.output(tensor, wanted), value)
-
     def model(self) -> Any:  # noqa: ANN401
-        """Return the `ModelProto` of what was added; its outputs bear the `.tflite`'s names."""
-        outputs = [self.plain(tensor) for tensor in self.graph.outputs]
-        helper, float32 = self._onnx.helper, self._onnx.TensorProto.FLOAT
-        graph = helper.make_graph(
-            self._nodes,
-            "edge-vision",
-            [self._end(tensor, tensor, float32) for tensor in self.graph.inputs],
+        """Return the `ModelProto` of what was added; its ends bear the `.tflite`'s names."""
+        for tensor in self.graph.outputs:
+            self.plain(tensor)
+        helper = self._onnx.helper
+        ends = [
             [
-                self._end(tensor, name, float32)
-                for tensor, name in zip(self.graph.outputs, outputs, strict=True)
-            ],
-            list(self._constants.values()),
-        )
-        opsets = [helper.make_opsetid("", OPSET)]
+                helper.make_tensor_value_info(
+                    name, self._onnx.TensorProto.FLOAT, self.graph.shape(name)
+                )
+                for name in names
+            ]
+            for names in (self.graph.inputs, self.graph.outputs)
+        ]
+        graph = helper.make_graph(self._nodes, "edge-vision", *ends, list(self._constants.values()))
         # 8: what runtimes of the same age as the opset read.
         return helper.make_model(
-            graph, opset_imports=opsets, ir_version=8, producer_name="edge-vision"
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=8,
+            producer_name="edge-vision",
         )
-
-    def _end(self, tensor: str, name: str, dtype: int) -> Any:  # noqa: ANN401
-        return self._onnx.helper.make_tensor_value_info(name, dtype, self.shape(tensor))

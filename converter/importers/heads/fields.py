@@ -36,6 +36,16 @@ class Part:
     channels: NDArray[np.intp]
 
 
+def parts_of(tensor: str, channels: int, *, anchors: int) -> dict[str, Part]:
+    """Read `(1, H, W, B * (5 + C))`, anchor by anchor: tx, ty, tw, th, objectness, classes.
+
+    As Darknet has it, and after it YOLOv3 to v5 and v7 and their ports to Keras.
+    """
+    columns = np.arange(channels).reshape(anchors, -1)
+    cuts = np.split(columns, [BOX_SIDES, BOX_AND_OBJECTNESS], axis=1)
+    return {kind: Part(tensor, cut) for kind, cut in zip(PARTS, cuts, strict=True)}
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """One reading of raw heads. Its R rows are grid, cell by cell, anchor by anchor.

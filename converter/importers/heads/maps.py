@@ -67,7 +67,11 @@ def find_classes(graph: Graph, path: Path, choice: Choice) -> Found:
 
 
 def raw_scores(graph: Graph, name: str) -> str:
-    """Return the tensor that an output's last activation reads, before any resize behind that."""
+    """Return the tensor that an output's last activation reads, before any resize behind that.
+
+    A resize before it, to the size of the image, is the runtime's as well, and a map at that size
+    the largest tensor.
+    """
     tail = [name]
     while (op := graph.producers.get(tail[-1])) is not None:
         if op.kind not in SHOWS:
@@ -75,7 +79,14 @@ def raw_scores(graph: Graph, name: str) -> str:
         tail.append(op.inputs[0])
     activated = [place for place, tensor in enumerate(tail[:-1])
                  if graph.producers[tensor].kind in ACTIVATIONS]  # fmt: skip
-    return before_reshapes(graph, tail[activated[-1] + 1 if activated else 0])
+    found = before_reshapes(graph, tail[activated[-1] + 1 if activated else 0])
+    size = graph.shape(graph.inputs[0])[1:3]
+    while activated and (op := graph.producers.get(found)) is not None and op.kind in RESIZES:
+        before = graph.shape(op.inputs[0])
+        if graph.shape(found)[1:3] not in (size, before[1:3]):
+            break
+        found = before_reshapes(graph, op.inputs[0])
+    return found
 
 
 def shows_classes(graph: Graph, name: str) -> bool:

@@ -17,6 +17,7 @@ from converter.importers.heads.fields import (
     PARTS,
     Fields,
     Part,
+    parts_of,
 )
 from converter.importers.heads.raw import Found, by_grid, cut_at, is_splittable, raw_heads, split
 from converter.importers.heads.tail import tail_of
@@ -69,7 +70,7 @@ def find_yolo(graph: Graph, path: Path, choice: Choice) -> Found:
     fields, decode = found or _undecoded(graph, grids, path=path, choice=choice)
     if found is not None and decode.anchors_px and choice.anchors is not None:
         _agree(path, decode.anchors_px, choice.anchors)
-    return _cut(graph, fields, decode)
+    return found_at(graph, fields, decode)
 
 
 def _decoded(graph: Graph, grids: Grids, tail: Tail, *, path: Path) -> tuple[Fields, Decode] | None:
@@ -111,18 +112,13 @@ def _readings(graph: Graph, grids: Grids, ends: list[tuple[int, ...]]) -> Iterat
 
 
 def _combined(graph: Graph, grids: Grids, anchors: int) -> Fields | None:
-    """Read `(1, H, W, B * (5 + C))`, anchor by anchor: tx, ty, tw, th, objectness, classes.
-
-    As Darknet has it, and after it YOLOv3 to v5 and v7 and their ports to Keras.
-    """
+    """Read one tensor a grid, where so many anchors fit."""
     parts = []
     for (name,) in grids.values():
         each, rest = divmod(graph.shape(name)[3], anchors)
         if rest or each <= BOX_AND_OBJECTNESS:
             return None
-        columns = np.arange(graph.shape(name)[3]).reshape(anchors, each)
-        cuts = np.split(columns, [BOX_SIDES, BOX_AND_OBJECTNESS], axis=1)
-        parts.append({kind: Part(name, cut) for kind, cut in zip(PARTS, cuts, strict=True)})
+        parts.append(parts_of(name, graph.shape(name)[3], anchors=anchors))
     if len({part["scores"].channels.shape for part in parts}) > 1:
         return None
     return Fields(tuple(parts), tuple(grids), _input_wh(graph), anchors)
@@ -163,7 +159,7 @@ def _undecoded(graph: Graph, grids: Grids, *, path: Path, choice: Choice) -> tup
     return fields, Decode("center_exp" if "objectness" in fields.parts[0] else kind)  # type: ignore[arg-type]
 
 
-def _cut(graph: Graph, fields: Fields, decode: Decode) -> Found:
+def found_at(graph: Graph, fields: Fields, decode: Decode) -> Found:
     """Return the graph up to the fields, each a role of its own where the weights allow."""
     outputs: dict[str, str] = {}
     sources: dict[str, tuple[str, NDArray[np.intp] | None]] = {}

@@ -56,6 +56,20 @@ def test_half_precision_weights_become_float32(tmp_path):
     assert "half" not in found.tensors
 
 
+def test_a_convolution_without_a_bias_gets_one_before_its_runtime_is_asked(tmp_path):
+    places = {"padding": "SAME", "strideH": 1, "strideW": 1}
+    convolution = Op("CONV_2D", ("image", "weights"), ("out",), places)
+    graph = graph_of(convolution, weights=np.ones((3, 1, 1, 3), np.float32))
+    graph = dataclasses.replace(
+        graph, tensors={**graph.tensors, "out": Tensor("out", IMAGE, open_axes=(0,))}
+    )
+
+    found = foreign(tmp_path, graph, shapes_of=shapes_of)
+
+    assert found.value(found.producers["out"].inputs[2]).tolist() == [0, 0, 0]
+    assert shapes_of(write(found))["out"] == IMAGE
+
+
 def test_an_open_batch_is_1_and_what_hangs_on_it_is_folded(tmp_path):
     """Rows of the result are two a picture: the batch is not all that its open axis holds."""
     graph = graph_of(

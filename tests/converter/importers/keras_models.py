@@ -6,9 +6,11 @@ Run as ``python keras_models.py FOLDER``: writes the models, `image.npy` `(1, 64
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -41,6 +43,14 @@ def main() -> None:
     code.save(folder / "lambda.keras")
     code.save(folder / "lambda.h5")
     detector(folder / "detector")
+    for name, model in own_inputs().items():
+        image = np.random.default_rng(1).integers(0, 256, (1, *model.input_shape[1:]))
+        np.save(folder / f"{name}.npy", image.astype(np.float32))
+        shake(model)
+        model.save(folder / f"{name}.keras")
+        np.save(folder / f"{name}.expected.npy", model.predict(image.astype(np.float32), verbose=0))
+    keras_2(folder)
+    optimised(folder / "optimised")
 
 
 def shake(model) -> None:
@@ -74,6 +84,74 @@ def normalised():
     fine = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(scaled)
     raw = layers.Conv2D(3, 1, name="raw")(fine)
     return keras.Model(image, layers.Softmax()(raw))
+
+
+def own_inputs():
+    """Return segmenters that do something to their image first, by what it is."""
+    layers = keras.layers
+    statistics = {"mean": [0.4, 0.45, 0.48], "variance": [0.05, 0.06, 0.07]}
+    means = np.array([103.939, 116.779, 123.68], np.float32)
+    inner = keras.Sequential([layers.Input((32, 40, 3)), layers.Conv2D(4, 3, padding="same")])
+    return {
+        "valid": segmenter([layers.Rescaling(1 / 127.5, -1)], padding="valid"),
+        "normalisation": segmenter([layers.Rescaling(1 / 255), layers.Normalization(**statistics)]),
+        "statistics": segmenter([layers.BatchNormalization()]),
+        "caffe": segmenter([lambda image: image[..., ::-1] - means]),
+        "swap": segmenter([lambda image: keras.ops.flip(image, -1), layers.Rescaling(1 / 255)]),
+        "resizing": segmenter([layers.Resizing(16, 24), layers.Rescaling(1 / 255)]),
+        "pooling": segmenter([layers.AveragePooling2D(2)]),
+        "focus": segmenter([layers.Rescaling(1 / 255), focus]),
+        "grey": segmenter([layers.Rescaling(1 / 255)], channels=1),
+        "wrapped": keras.Sequential(
+            [layers.Input((32, 40, 3)), layers.Rescaling(1 / 255), inner, scores()]
+        ),
+    }
+
+
+def segmenter(steps, *, padding="same", channels=3):
+    """Return a segmenter whose 48 filters divide by three, behind these steps."""
+    entry = image = keras.Input((32, 40, channels))
+    for step in steps:
+        image = step(image)
+    first = keras.layers.Conv2D(48, 3, strides=2, padding=padding, activation="relu")
+    return keras.Model(entry, scores()(first(image)))
+
+
+def scores():
+    return keras.layers.Conv2D(2, 1, activation="softmax")
+
+
+def focus(image):
+    parts = [image[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
+    return keras.ops.concatenate(parts, -1)
+
+
+def keras_2(folder: Path) -> None:
+    """Write an HDF5 file whose depthwise convolution has the argument that Keras 2 wrote."""
+    entry = keras.Input((32, 40, 3))
+    image = keras.layers.DepthwiseConv2D(3, padding="same")(entry)
+    keras.Model(entry, scores()(image)).save(folder / "keras_2.h5")
+    with h5py.File(folder / "keras_2.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "DepthwiseConv2D":
+                layer["config"]["groups"] = 1
+        file.attrs["model_config"] = json.dumps(config)
+
+
+def optimised(folder: Path) -> None:
+    """Write a SavedModel with the slots of an optimizer of TensorFlow 1, and an input of bytes."""
+    module = tf.Module()
+    module.kernel = tf.Variable(tf.random.stateless_normal((3, 3, 3, 2), (1, 2)))
+    module.optimizer = tf.compat.v1.train.AdamOptimizer()
+    module.optimizer.minimize(lambda: tf.reduce_sum(module.kernel**2))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 32, 40, 3), tf.uint8, name="image")])
+    def serve(image):
+        image = tf.image.convert_image_dtype(image, tf.float32)
+        return {"mask": tf.nn.softmax(tf.nn.conv2d(image, module.kernel, 1, "SAME"))}
+
+    tf.saved_model.save(module, str(folder), signatures=serve)
 
 
 def grids():

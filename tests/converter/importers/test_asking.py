@@ -67,12 +67,21 @@ def test_a_saved_model_of_the_object_detection_api_is_an_ssd(tmp_path):
     assert asked(tmp_path) == "ssd"
 
 
-@pytest.mark.parametrize("name", ["m.h5", "m.json", "m.pb", "m.tflite"])
-def test_a_family_that_nobody_says_is_asked_for_and_never_guessed(tmp_path, name):
-    path = written(tmp_path / name, detector(decoded=False) if name.endswith("tflite") else b"{}")
+def test_a_family_that_nobody_says_is_asked_for_and_never_guessed(tmp_path):
+    path = written(tmp_path / "m.tflite", detector(decoded=False))
 
     with pytest.raises(ConfigError, match=r"--family ssd .*--family yolo .*--family unet"):
         asked(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("m.h5", b"\x89HDF" + bytes(16)), ("m.json", b"{}"), ("m.pb", bytes(16))],
+)
+def test_a_file_that_only_its_import_tells_the_family_of_is_not_asked_for_it(tmp_path, name, data):
+    path = written(tmp_path / name, data)
+
+    assert asked(path, input=InputChoice(resize="stretch")) is None
 
 
 def test_a_model_of_ours_is_asked_for_nothing_and_has_no_use_for_what_only_importers_take():
@@ -82,7 +91,7 @@ def test_a_model_of_ours_is_asked_for_nothing_and_has_no_use_for_what_only_impor
 
 
 def test_how_images_are_fitted_stands_in_no_keras_file_and_is_asked_before_the_work(tmp_path):
-    path = written(tmp_path / "m.h5", b"\x89HDF")
+    path = written(tmp_path / "m.h5", b"\x89HDF" + bytes(16))
 
     with pytest.raises(ConfigError, match="unless the graph does so itself") as caught:
         asked(path, family="unet")
@@ -108,7 +117,7 @@ def test_labels_that_a_cfg_cannot_have_are_asked_before_the_weights_are_read(tmp
     ],
 )
 def test_an_option_that_a_file_has_no_use_for_is_refused(tmp_path, name, choice, option):
-    data = {"m.tflite": segmenter(), "m.h5": b"\x89HDF", "net.cfg": "[net]"}[name]
+    data = {"m.tflite": segmenter(), "m.h5": b"\x89HDF" + bytes(16), "net.cfg": "[net]"}[name]
 
     with pytest.raises(ConfigError, match=f"has no use for {option}; leave it out"):
         asked(written(tmp_path / name, data), family="yolo", **choice)

@@ -94,6 +94,60 @@ def test_the_person_wins_over_the_file_with_a_warning_for_each(caplog):
     ]
 
 
+OWN = InputChoice(mean=(1.0, 2.0, 3.0), std=(4.0,) * 3, swapped=True)
+
+
+@pytest.mark.parametrize(("said", "left"), [("rgb", "bgr"), ("bgr", "rgb"), (None, "bgr")])
+def test_what_is_said_of_the_files_own_input_holds_before_its_swap_of_channels(said, left, caplog):
+    choice = replace(WHOLE, color=said)
+
+    found = completed(draft(transform=OWN), choice).description.input
+
+    # Pixel values 0..255, as WHOLE says, are what a file's own normalisation starts from.
+    assert (found.color, found.mean, found.std) == (left, OWN.mean, OWN.std)
+    assert not caplog.records
+
+
+def test_another_range_than_the_file_normalises_itself_is_said_to_contradict_it(caplog):
+    choice = replace(WHOLE, std=(255.0,) * 3)
+
+    completed(draft(transform=OWN), choice)
+
+    assert "the file says mean 1, 2, 3, you say 0" in caplog.text
+
+
+def test_what_is_said_of_each_channel_follows_the_swap():
+    choice = replace(WHOLE, color="rgb", mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0))
+
+    found = completed(draft(transform=InputChoice(swapped=True)), choice).description.input
+
+    assert (found.color, found.mean, found.std) == ("bgr", (3, 2, 1), (6, 5, 4))
+
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_statistics_of_an_image_in_0_to_1_join_with_the_range_that_is_said(caplog):
+    transform = InputChoice(after=IMAGENET)
+    choice = replace(WHOLE, mean=(0.0,) * 3, std=(255.0,) * 3)
+
+    found = completed(draft(transform=transform), choice).description.input
+
+    assert found.mean == pytest.approx([255 * number for number in IMAGENET[0]])
+    assert found.std == pytest.approx([255 * number for number in IMAGENET[1]])
+    assert not caplog.records
+    with pytest.raises(ConfigError, match="--range"):
+        completed(draft(transform=transform), InputChoice(color="rgb", resize="stretch"))
+
+
+def test_a_model_of_one_channel_is_grey():
+    grey = draft(flatbuffer=grid(channels=1), labels=("nothing", "something"))
+
+    assert completed(grey, replace(WHOLE, color=None)).description.input.color == "grey"
+    with pytest.raises(ConfigError, match="leave out --input bgr"):
+        completed(grey)
+
+
 def test_another_family_is_named():
     with pytest.raises(ConfigError, match=r"family ssd, found one of family unet.*--family unet"):
         completed(draft(), family="ssd")

@@ -10,9 +10,7 @@ import pytest
 from damaged_files import faults
 from graphdef_files import CONSTANTS, graph_message, segmenter
 
-from converter.choice import Choice, InputChoice
-from converter.importers import frozen_graph
-from converter.importers.segmentation_graph import find_segmentation
+from converter.importers import frozen_graph, graph_input
 from edge.errors import ModelError
 
 pytestmark = pytest.mark.converter
@@ -107,10 +105,11 @@ def test_a_file_without_any_node_is_named(tmp_path):
 @pytest.mark.assets
 def test_a_damaged_real_graph_is_one_sentence_or_still_a_graph(assets, tmp_path):
     path = assets / "models" / "portrait_unet" / "frozen_inference_graph.pb"
-    choice = Choice(input=InputChoice(size_wh=(513, 513)))
 
     def read(path):
-        find_segmentation(frozen_graph.read(path), path, choice)
+        graph = frozen_graph.read(path)
+        entry = graph_input.placeholder(graph)
+        graph_input.shape(graph, entry, path=path, size_wh=(513, 513))
 
     found = faults(read, path.read_bytes(), tmp_path / "damaged.pb", count=40)
 

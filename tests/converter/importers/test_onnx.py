@@ -11,9 +11,10 @@ import onnx
 import pytest
 from reference import onnx_models
 
-from converter.choice import Choice
-from converter.importers.onnx import import_onnx, read_graph, told_family
-from converter.importers.onnx_ops import refuse_unread
+from converter.choice import Choice, InputChoice, Origin
+from converter.graph.reading import read
+from converter.importers.onnx import import_onnx, read_graph, refuse_unread, told_family
+from converter.importing import import_model
 from edge.errors import EdgeError, ModelError
 from edge.model.backends.litert import open_interpreter
 
@@ -71,6 +72,28 @@ def test_the_manifest_says_that_onnxruntime_gives_the_same_heads(name, drafts):
     assert float(clause.rpartition(" of each")[0].rpartition(" ")[2]) <= MAX_ERROR
 
 
+NORMALISED = {  # what the graph subtracts and divides by
+    "pixels": ((116, 117, 118), (57, 58, 59)),
+    "numbers in 0..1": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+@pytest.mark.parametrize(("mean", "std"), NORMALISED.values(), ids=NORMALISED)
+def test_a_files_own_normalisation_is_taken_out_and_checked_on_its_own_image(mean, std, tmp_path):
+    net = onnx_models.OnnxWriter()
+    laid = [net.constant(np.reshape(values, (1, 3, 1, 1))) for values in (mean, std)]
+    image = net.op("Div", net.op("Sub", "image", laid[0]), laid[1])
+    scores = net.conv(net.op("Relu", net.conv(image, 3, 8, kernel=3)), 8, 1)
+
+    draft = imported(net.model([net.op("Sigmoid", scores)]), tmp_path, family="unet")
+
+    own = draft.transform
+    found = own.after or (own.mean, own.std)
+    np.testing.assert_allclose(found, (mean, std), rtol=1e-5)
+    assert "import checked against onnxruntime" in draft.changes
+    assert [op.kind for op in read(draft.flatbuffer, SOMEWHERE).ops] == ["CONV_2D", "CONV_2D"]
+
+
 def test_the_heads_are_those_of_the_original(drafts):
     proto = onnx_models.unet()
     image = np.random.default_rng(5).random((1, 3, 64, 64), np.float32)
@@ -82,9 +105,9 @@ def test_the_heads_are_those_of_the_original(drafts):
 
 
 def test_a_model_that_is_read_wrongly_is_refused(monkeypatch, tmp_path):
-    from converter.importers import onnx_pointwise  # noqa: PLC0415
+    from converter.importers import onnx_arithmetic  # noqa: PLC0415
 
-    monkeypatch.setitem(onnx_pointwise.UNARY, "Relu", "ABS")
+    monkeypatch.setitem(onnx_arithmetic.UNARY, "Relu", "ABS")
 
     with pytest.raises(ModelError, match="'classes' off by"):
         imported(onnx_models.unet(), tmp_path, family="unet")
@@ -188,6 +211,21 @@ def test_other_images_than_the_runtime_makes_are_refused_with_their_channels(cha
 
     with pytest.raises(ModelError, match=f"channels, found {channels}"):
         imported(proto, tmp_path, family="unet")
+
+
+def test_a_grey_model_is_asked_for_no_colours_and_gives_the_originals_heads(tmp_path):
+    proto = onnx_models.unet(channels=1)
+    path = saved(proto, tmp_path)
+    image = np.random.default_rng(5).random((1, 1, 64, 64), np.float32)
+    said = InputChoice(mean=(0, 0, 0), std=(255, 255, 255), resize="stretch")
+
+    file = import_model(path, family=None, origin=Origin(), choice=Choice(input=said))
+    (found,) = imported_heads(file, image).values()
+    (expected,) = onnx_models.run_values(proto, [proto.graph.node[-1].input[0]], image)
+
+    assert file.description.input.color == "grey"
+    assert file.description.input.shape == (1, 64, 64, 1)
+    assert np.abs(found - expected).max() <= MAX_ERROR * np.ptp(expected)
 
 
 def without_weights(proto):

@@ -67,6 +67,14 @@ def test_a_missing_shard_is_named(tiny_tfjs):
         tfjs.read(tiny_tfjs)
 
 
+def test_a_shard_that_git_lfs_has_not_fetched_is_named(tiny_tfjs):
+    shard = tiny_tfjs.parent / f"group1-shard2of{SHARDS}"
+    shard.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+
+    with pytest.raises(ModelError, match=f"{shard.name}.*git lfs pull"):
+        tfjs.read(tiny_tfjs)
+
+
 @pytest.mark.parametrize(("change_bytes", "found"), [(-5, 71), (3, 79)], ids=["short", "long"])
 def test_a_byte_count_that_does_not_fit_is_refused_with_both_counts(tiny_tfjs, change_bytes, found):
     shard = tiny_tfjs.parent / f"group1-shard2of{SHARDS}"

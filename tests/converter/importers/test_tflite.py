@@ -12,8 +12,9 @@ from damaged_files import faults
 from float_tflite_models import FloatModel
 from tflite_files import ANCHORS, SIDE, Builder, detector, grid
 
-from converter.choice import Choice
+from converter.choice import Choice, InputChoice
 from converter.graph.reading import read
+from converter.importers.normalisation import normalised
 from converter.importers.tflite import find_draft, import_tflite
 from edge.errors import ConfigError, ModelError
 from edge.model.backends.litert import open_interpreter
@@ -104,7 +105,7 @@ def test_raw_outputs_that_are_no_heads_of_one_are_listed(tmp_path):
 
 @pytest.mark.parametrize(
     ("channels", "words"),
-    [(5, r"one input \(1, height, width, 3\) float32"), (4, "of which no source gives the last")],
+    [(5, "of which no source gives them"), (4, "of which no source gives the last")],
 )
 def test_an_image_that_no_source_gives_is_refused(tmp_path, channels, words):
     path = written(tmp_path, grid(channels=channels))
@@ -120,6 +121,29 @@ def test_a_grey_image_has_one_channel(tmp_path):
     draft = import_tflite(written(tmp_path, model.flatbuffer()), family=None, choice=Choice())
 
     assert read(draft.flatbuffer, tmp_path).shape("input") == (1, 8, 8, 1)
+
+
+NORMALISED = {  # what the graph multiplies and adds, and what becomes of it
+    "pixels": (1 / 58.0, -2.0, {"mean": (116,) * 3, "std": (58,) * 3}),
+    "numbers in 0..1": (1 / 0.25, -1.6, {"after": ((0.4,) * 3, (0.25,) * 3)}),
+}
+
+
+@pytest.mark.parametrize(("factor", "shift", "own"), NORMALISED.values(), ids=NORMALISED)
+def test_a_files_own_normalisation_is_taken_out(tmp_path, factor, shift, own):
+    model, shape = FloatModel((1, 8, 8, 3)), (1, 8, 8, 3)
+    model.then("MUL", (model.last, model.constant(np.full(3, factor, np.float32))), shape)
+    model.then("ADD", (model.last, model.constant(np.full(3, shift, np.float32))), shape)
+    model.then("TANH", (model.last,), shape)
+    path = written(tmp_path, model.flatbuffer())
+    image = np.random.default_rng(1).random(shape, np.float32)
+
+    draft = import_tflite(path, family=None, choice=Choice())
+
+    assert draft.transform == InputChoice(**own)
+    (found,) = run(draft.flatbuffer, path, normalised(image, draft.transform)).values()
+    (expected,) = run(path.read_bytes(), path, image).values()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_model_that_computes_nothing_is_refused(tmp_path):

@@ -13,7 +13,7 @@ from waiting import eventually
 from edge.capture.latest import THREAD_NAME, CaptureThread
 from edge.capture.options import SourceOptions
 from edge.capture.picture import Picture
-from edge.capture.synthetic import DemoSource
+from edge.capture.synthetic import Scenes, open_demo
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -57,8 +57,8 @@ def test_a_slow_consumer_of_a_live_source_sees_the_newest_and_an_exact_drop_coun
             source.permit(burst)
             # The thread asks for the next frame only once it has put the last one into the slot.
             assert eventually(lambda asked=last + 2: source.asked == asked)
-            assert take(capture, LONG_S).sequence == last
-            assert capture.dropped == dropped
+            taken = take(capture, LONG_S)
+            assert (taken.sequence, taken.dropped) == (last, dropped)
 
 
 def test_every_frame_of_a_source_that_is_not_live_arrives_in_order():
@@ -67,19 +67,19 @@ def test_every_frame_of_a_source_that_is_not_live_arrives_in_order():
         while (taken := take(capture, LONG_S)) is not None:
             sequences.append(taken.sequence)
             values.append(int(taken.buffer.image[0, 0, 0]))
+            assert taken.dropped == 0
     assert sequences == list(range(500))
     assert values == [k % 251 for k in range(500)]
     assert capture.ended
-    assert capture.dropped == 0
 
 
 def test_taken_and_dropped_frames_add_up_to_what_the_source_gave():
     source = CountingSource(count=5000, live=True)
     with CaptureThread(source, buffers(), camera="door") as capture:
-        taken = 0
-        while take(capture, LONG_S) is not None:
-            taken += 1
-    assert taken + capture.dropped == source.reads == 5000
+        taken = dropped = 0
+        while (frame := take(capture, LONG_S)) is not None:
+            taken, dropped = taken + 1, frame.dropped
+    assert taken + dropped == source.reads == 5000
 
 
 def test_a_borrowed_image_never_changes_until_the_next_take():
@@ -91,20 +91,21 @@ def test_a_borrowed_image_never_changes_until_the_next_take():
             assert (before == taken.sequence % 251).all()
             time.sleep(0.0005)  # the writer goes round its buffers many times
             assert (taken.buffer.image == before).all()
-    assert capture.dropped > 0
+            dropped = taken.dropped
+    assert dropped > 0
 
 
 def test_the_built_in_source_is_captured_without_a_torn_frame():
     options = SourceOptions(size_wh=(160, 90), rate_hz=500.0)
-    reference = np.empty((90, 160, 3), np.uint8)
+    reference, scenes = np.empty((90, 160, 3), np.uint8), Scenes()
     with (
-        DemoSource("", options) as source,
+        open_demo("", options) as source,
         CaptureThread(source, buffers(), camera="door") as capture,
     ):
         for _ in range(40):
             taken = take(capture, LONG_S)
             time.sleep(0.003)
-            source.render(taken.sequence, out=reference)
+            scenes.render(taken.sequence, out=reference)
             assert (taken.buffer.image == reference).all()
 
 
@@ -112,7 +113,7 @@ def test_a_frame_says_when_it_came_and_how_long_the_source_took():
     before_ns, before_utc_ns = time.monotonic_ns(), time.time_ns()
     options = SourceOptions(size_wh=(32, 18), rate_hz=50.0)
     with (
-        DemoSource("", options) as source,
+        open_demo("", options) as source,
         CaptureThread(source, buffers(), camera="door") as capture,
     ):
         first, second = take(capture, LONG_S), take(capture, LONG_S)
@@ -190,7 +191,7 @@ def test_stopping_frees_a_writer_that_waits_for_the_slot():
 
 def test_stopping_a_slow_camera_does_not_wait_for_its_next_frame():
     options = SourceOptions(size_wh=(32, 18), rate_hz=0.01)
-    with DemoSource("", options) as source:
+    with open_demo("", options) as source:
         began_s = time.monotonic()
         with CaptureThread(source, buffers(), camera="door") as capture:
             assert take(capture, LONG_S).sequence == 0

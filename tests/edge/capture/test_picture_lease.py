@@ -25,7 +25,7 @@ def test_without_a_lease_not_a_byte_is_copied(monkeypatch):
     monkeypatch.setattr(Scaler, "reduced", never)
     source = CountingSource(count=100, live=False)
     with CaptureThread(source, buffers(), camera="door") as capture:
-        capture.want_picture(640).close()
+        capture.want_picture(640)()
         while take(capture, LONG_S) is not None:
             pass
     assert source.reads == 100
@@ -43,10 +43,10 @@ def test_a_picture_comes_while_somebody_wants_one_as_large_as_the_largest_wish()
         assert shape_of_next() is None
         small, large = capture.want_picture(4), capture.want_picture(8)
         assert shape_of_next() == (4, 8, 3)
-        large.close()
+        large()
         assert shape_of_next() == (2, 4, 3)
-        small.close()
-        small.close()
+        small()
+        small()
         assert shape_of_next() is None
 
 

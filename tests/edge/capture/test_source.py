@@ -3,49 +3,56 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from edge.capture.source import Pacer
+from edge.capture.source import Paced
+
+IMAGE = np.zeros((2, 2, 3), np.uint8)
 
 pytestmark = pytest.mark.board
 
 
+def paced(rate_hz):
+    return Paced(lambda _: IMAGE, live=True, rate_hz=rate_hz)
+
+
 def test_the_first_frame_is_due_at_once():
-    assert Pacer(0.001).wait()
+    assert paced(0.001).read(None)
 
 
 def test_frames_are_a_period_apart():
-    pacer = Pacer(100.0)
+    pacer = paced(100.0)
     began_s = time.monotonic()
     for _ in range(6):
-        assert pacer.wait()
+        assert pacer.read(None)
     assert time.monotonic() - began_s >= 0.049
 
 
 def test_a_late_caller_is_not_paid_back_with_a_burst():
-    pacer = Pacer(50.0)
-    pacer.wait()
+    pacer = paced(50.0)
+    pacer.read(None)
     time.sleep(0.1)  # five periods
-    pacer.wait()
+    pacer.read(None)
     began_s = time.monotonic()
-    pacer.wait()
+    pacer.read(None)
     assert time.monotonic() - began_s >= 0.015
 
 
 def test_without_a_rate_nothing_waits():
-    pacer = Pacer(None)
+    pacer = paced(None)
     began_s = time.monotonic()
-    assert all(pacer.wait() for _ in range(1000))
+    assert all(pacer.read(None) for _ in range(1000))
     assert time.monotonic() - began_s < 1
 
 
 @pytest.mark.parametrize("rate_hz", [0.001, None], ids=["paced", "unpaced"])
 def test_an_interrupt_ends_this_wait_and_all_later_ones(rate_hz):
-    pacer = Pacer(rate_hz)
-    pacer.wait()
+    pacer = paced(rate_hz)
+    pacer.read(None)
     threading.Timer(0.02, pacer.interrupt).start()
     if rate_hz:
-        assert not pacer.wait()
+        assert not pacer.read(None)
     else:
         pacer.interrupt()
-    assert not pacer.wait()
+    assert not pacer.read(None)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.capture.options import SourceOptions
-from edge.capture.synthetic import FRAMES_PER_SCENE, SCENES, SCENES_FOLDER, DemoSource, View
+from edge.capture.synthetic import FRAMES_PER_SCENE, SCENES, SCENES_FOLDER, Scenes, View, open_demo
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -32,20 +32,19 @@ FAST = SourceOptions(realtime=False)
 
 @pytest.fixture(scope="module")
 def demo():
-    with DemoSource("", FAST) as source:
-        yield source
+    return Scenes()
 
 
-def rendered(source: DemoSource, index: int, size_wh: tuple[int, int]) -> np.ndarray:
+def rendered(scenes: Scenes, index: int, size_wh: tuple[int, int]) -> np.ndarray:
     image = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
-    source.render(index, out=image)
+    scenes.render(index, out=image)
     return image
 
 
-def golden_frame(source: DemoSource, name: str) -> np.ndarray:
+def golden_frame(scenes: Scenes, name: str) -> np.ndarray:
     size, _, index = name.split(" ")
     width, height = map(int, size.split("x"))
-    return rendered(source, int(index), (width, height))
+    return rendered(scenes, int(index), (width, height))
 
 
 @pytest.mark.skipif(
@@ -66,14 +65,15 @@ def test_a_frame_shows_what_it_ever_showed(demo, name):
     assert np.abs(means - expected).max() <= TOLERANCE_LEVELS
 
 
-def test_frames_are_1280x720_unless_another_size_is_asked_for(demo):
-    assert demo.read(None).pixels.shape == (720, 1280, 3)
-    with DemoSource("", SourceOptions(realtime=False, size_wh=(300, 400))) as source:
+def test_frames_are_1280x720_unless_another_size_is_asked_for():
+    with open_demo("", FAST) as source:
+        assert source.read(None).pixels.shape == (720, 1280, 3)
+    with open_demo("", SourceOptions(realtime=False, size_wh=(300, 400))) as source:
         assert source.read(None).pixels.shape == (400, 300, 3)
 
 
 def test_reading_gives_frame_after_frame_from_the_first(demo):
-    with DemoSource("", SourceOptions(realtime=False, size_wh=(64, 36))) as source:
+    with open_demo("", SourceOptions(realtime=False, size_wh=(64, 36))) as source:
         for index in range(2 * FRAMES_PER_SCENE):
             assert (source.read(None).pixels == rendered(demo, index, (64, 36))).all()
 
@@ -92,16 +92,17 @@ def test_the_view_moves_a_little_from_frame_to_frame_and_cuts_between_scenes(dem
     assert sum(step > 0 for step in steps[:-1]) > FRAMES_PER_SCENE // 2
 
 
-def test_a_buffer_that_fits_is_used_and_another_is_left_alone(demo):
+def test_a_buffer_that_fits_is_used_and_another_is_left_alone():
     fitting = np.zeros((720, 1280, 3), np.uint8)
     other = np.zeros((72, 128, 3), np.uint8)
-    assert demo.read(fitting).pixels is fitting
-    assert demo.read(other).pixels is not other
+    with open_demo("", FAST) as source:
+        assert source.read(fitting).pixels is fitting
+        assert source.read(other).pixels is not other
     assert not other.any()
 
 
 def test_reading_into_a_buffer_allocates_nothing_that_grows_with_the_image():
-    with DemoSource("", FAST) as source:
+    with open_demo("", FAST) as source:
         buffer = source.read(None).pixels
         source.read(buffer)
         tracemalloc.start()
@@ -116,7 +117,7 @@ def test_reading_into_a_buffer_allocates_nothing_that_grows_with_the_image():
 
 
 def test_the_demo_is_live_and_paced_by_default():
-    with DemoSource("", SourceOptions(rate_hz=100.0, size_wh=(32, 18))) as source:
+    with open_demo("", SourceOptions(rate_hz=100.0, size_wh=(32, 18))) as source:
         assert source.live
         source.read(None)
         began_s = time.monotonic()
@@ -126,13 +127,13 @@ def test_the_demo_is_live_and_paced_by_default():
 
 
 def test_the_rate_never_changes_what_a_frame_holds(demo):
-    with DemoSource("", SourceOptions(rate_hz=500.0, size_wh=(32, 18))) as source:
+    with open_demo("", SourceOptions(rate_hz=500.0, size_wh=(32, 18))) as source:
         for index in range(5):
             assert (source.read(None).pixels == rendered(demo, index, (32, 18))).all()
 
 
 def test_interrupting_ends_a_wait_for_the_next_frame():
-    with DemoSource("", SourceOptions(rate_hz=0.01, size_wh=(32, 18))) as source:
+    with open_demo("", SourceOptions(rate_hz=0.01, size_wh=(32, 18))) as source:
         source.read(None)
         threading.Timer(0.05, source.interrupt).start()
         began_s = time.monotonic()
@@ -141,7 +142,7 @@ def test_interrupting_ends_a_wait_for_the_next_frame():
 
 
 def test_closing_twice_does_nothing_and_a_closed_source_has_ended():
-    source = DemoSource("", FAST)
+    source = open_demo("", FAST)
     source.close()
     source.close()
     assert source.read(None) is None
@@ -151,7 +152,7 @@ def test_demo_takes_nothing_after_its_colon():
     with pytest.raises(
         SourceError, match=r"takes nothing after its colon, got 'fast'; write demo:"
     ):
-        DemoSource("fast", FAST)
+        open_demo("fast", FAST)
 
 
 def test_each_photograph_is_shipped_and_its_rights_are_stated():

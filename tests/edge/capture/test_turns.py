@@ -11,7 +11,7 @@ import pytest
 
 from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
-from edge.capture.synthetic import DemoSource
+from edge.capture.synthetic import open_demo
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -30,7 +30,7 @@ class Broken:
     live = False
 
     def __init__(self, pictures):
-        self._demo = DemoSource("", SourceOptions(size_wh=(64, 48), realtime=False))
+        self._demo = open_demo("", SourceOptions(size_wh=(64, 48), realtime=False))
         self._left = pictures
 
     def read(self, buffer):
@@ -58,7 +58,7 @@ def cameras(stack, sources):
 
 
 def demo(**options):
-    return DemoSource("", SourceOptions(size_wh=(64, 48), **options))
+    return open_demo("", SourceOptions(size_wh=(64, 48), **options))
 
 
 def take_all(turns):
@@ -100,7 +100,7 @@ def test_the_frames_dropped_are_those_of_the_camera_that_was_taken():
         dropped = {}
         for _ in range(20):
             frame = turns.take(5)
-            dropped[frame.camera] = turns.dropped
+            dropped[frame.camera] = frame.dropped
             time.sleep(0.02)
 
     assert dropped["fast"] > 0

@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from edge.config import reading
-from edge.config.faults import camera_label
+from edge.config.reading import camera_label
 from edge.errors import ConfigError, shown
 
 pytestmark = pytest.mark.board

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.state import state_folder
+from edge.config.paths import state_folder
 
 pytestmark = pytest.mark.board
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import ssd_float
 
-from edge.decode.activation import logit
+from edge.decode.scores import logit
 from edge.decode.ssd import SsdDecoder, SsdHead
 from edge.model.quant import Quant
 

@@ -5,8 +5,7 @@ import factories
 import numpy as np
 import pytest
 
-from edge.capture.options import SourceOptions
-from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, DemoSource
+from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, Scenes
 from edge.errors import ModelError
 from edge.frame import Placement, StageClock
 from edge.heads import HEADS
@@ -32,8 +31,7 @@ def detector(file):
 def scene(index):
     width, height = DEFAULT_SIZE_WH
     image = np.empty((height, width, 3), np.uint8)
-    with DemoSource("", SourceOptions(realtime=False)) as source:
-        source.render(index * FRAMES_PER_SCENE + FRAMES_PER_SCENE // 2, out=image)
+    Scenes().render(index * FRAMES_PER_SCENE + FRAMES_PER_SCENE // 2, out=image)
     return image
 
 

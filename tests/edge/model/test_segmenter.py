@@ -13,7 +13,7 @@ from reference import tiny_segmenter
 from edge import app, cli, running
 from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
-from edge.capture.synthetic import DemoSource
+from edge.capture.synthetic import open_demo
 from edge.config import reading as config
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError
@@ -75,7 +75,7 @@ def run(model, *, frames):
         observations.append(replace(seen, result=seen.result.copy()))
         tally.add(seen.result)
 
-    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+    with open_demo("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         capture = CaptureThread(source, model.input_buffers(), camera="door")
         capture.start()
         try:
@@ -88,7 +88,7 @@ def run(model, *, frames):
 
 def test_overlapping_the_stages_changes_no_map(segmenter):
     observations, _ = run(segmenter, frames=12)
-    with DemoSource("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
+    with open_demo("", SourceOptions(size_wh=SIZE_WH, realtime=False)) as source:
         for seen in observations:
             alone = segmenter(source.read(None).pixels)
             assert (seen.result.class_ids == alone.class_ids).all()

@@ -10,8 +10,9 @@ from edge.sinks.outbox import Tally
 
 pytestmark = pytest.mark.board
 
-ABSENT = BrokerError(kind="absent", found="nothing answers", remedy="check the broker")
-LOST = BrokerError(kind="lost", found="the connection ended", remedy="look")
+SETTINGS = Mqtt(url="mqtt://host", outbox_messages=7)
+ABSENT = BrokerError("absent", SETTINGS, reason="no answer")
+LOST = BrokerError("lost", SETTINGS)
 
 
 class Clock:
@@ -31,8 +32,7 @@ def clock():
 
 @pytest.fixture
 def connection_log(clock):
-    settings = Mqtt(url="mqtt://host", outbox_messages=7)
-    return ConnectionLog(settings, repeat_s=600, clock=clock)
+    return ConnectionLog(SETTINGS, repeat_s=600, clock=clock)
 
 
 def test_hours_without_a_broker_are_a_line_every_ten_minutes(connection_log, clock, log_lines):
@@ -41,10 +41,12 @@ def test_hours_without_a_broker_are_a_line_every_ten_minutes(connection_log, clo
         clock.now_s += 30
     assert len(log_lines()) == 18
     assert log_lines()[0] == (
-        "mqtt: nothing answers; results wait in memory (up to 7 messages), trying again; "
-        "check the broker"
+        "mqtt: nothing answers at host:1883 (no answer); results wait in memory (up to 7 "
+        "messages), trying again; check the broker with: mosquitto_sub -h host -t 'edge/#'"
     )
-    assert log_lines()[1].startswith("mqtt: nothing answers, 20 times since the last such line;")
+    assert log_lines()[1].startswith(
+        "mqtt: nothing answers at host:1883 (no answer), 20 times since the last such line;"
+    )
 
 
 def test_another_fault_is_told_at_once(connection_log, log_lines):
@@ -52,8 +54,8 @@ def test_another_fault_is_told_at_once(connection_log, log_lines):
     connection_log.fault(LOST)
     connection_log.fault(ABSENT)
     assert [line.split(";")[0] for line in log_lines()] == [
-        "mqtt: nothing answers",
-        "mqtt: the connection ended",
+        "mqtt: nothing answers at host:1883 (no answer)",
+        "mqtt: the connection to host:1883 ended",
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from reference import bright_net
@@ -11,7 +11,6 @@ from calibration.dataset import image_set
 from calibration.image_sets import ImageSets
 from converter.conversion import Images, convert
 from converter.deliver.report.build import build
-from converter.deliver.report.contents import subject_of
 from converter.judge.gate import REFUSED, Budget, Verdict
 from converter.quantize.recipe import load_recipe
 from converter.search.sensitivity import LayerError
@@ -39,8 +38,7 @@ def subject(bright_images):
         for paths in (bright_images[:5], bright_images[5:7], bright_images[7:])
     ]
     images = Images(ImageSets(*parts, train=None), annotations=None, dataset="bright squares")
-    done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=Budget())
-    return subject_of(done, Budget())
+    return convert(bright_net.model_file(), images, load_recipe("int8"), budget=Budget())
 
 
 @pytest.fixture(scope="session")
@@ -62,4 +60,5 @@ def report(subject):
         quantized=disguised(subject.quantized),
         verdict=Verdict(REFUSED, (f"a fault of {HOSTILE}",)),
     )
-    return replace(build(hostile), layers=LAYERS)
+    built = build(hostile)
+    return replace(built, fields={**built.fields, "layers": [asdict(layer) for layer in LAYERS]})

@@ -12,16 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.deliver.report import folder, sections, tables
-from converter.deliver.report.document import (
-    SCHEMA_VERSION,
-    as_html,
-    as_json,
-    as_markdown,
-    content,
-    escape_markdown,
-)
-from converter.judge.bill import Loss
+from converter.deliver.report import document, folder
+from converter.deliver.report.build import SCHEMA_VERSION
+from converter.deliver.report.document import as_markdown, draw_plots, escape_markdown
 from edge.errors import SinkError
 from edge.pages import plot
 from edge.pages.page import clean
@@ -56,14 +49,25 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
+def as_html(report):
+    return document.as_html(report, draw_plots(report))
+
+
+def table(report, header):
+    """Return the cells of the Markdown table with this header, row by row, the headers first."""
+    blocks = [block for block in as_markdown(report).split("\n\n") if f"| {header} |" in block]
+    lines = [line for line in blocks[0].splitlines() if line[:2] == "| " and line[2] != "-"]
+    return [[cell.replace("\\", "") for cell in line[2:-2].split(" | ")] for line in lines]
+
+
 @pytest.fixture(scope="module")
 def page(report):
-    return as_html(content(report))
+    return as_html(report)
 
 
 @pytest.fixture(scope="module")
 def fields(report):
-    return json.loads(json.dumps(as_json(report), allow_nan=False))
+    return json.loads(json.dumps(report.fields, allow_nan=False))
 
 
 def test_the_page_is_well_formed_and_loads_nothing(page):
@@ -81,7 +85,7 @@ def test_the_page_is_well_formed_and_loads_nothing(page):
 def test_hostile_labels_and_names_are_shown_as_text(page, report):
     read = Page(page)
 
-    name = clean(report.subject.quantized.description.name)
+    name = clean(report.fields["model"]["name"])
     assert name in read.texts
     assert f"a fault of {name}" in read.texts
     assert "<script>alert" not in page
@@ -89,7 +93,7 @@ def test_hostile_labels_and_names_are_shown_as_text(page, report):
 
 
 def test_hostile_text_means_nothing_to_markdown(report):
-    text = as_markdown(content(report))
+    text = as_markdown(report)
 
     assert "<script" not in text
     assert not re.search(r"(?<!\\)\]\(javascript", text)
@@ -117,55 +121,56 @@ def test_any_text_fits_into_xml_and_on_one_line_of_markdown(text):
     assert not re.search(r"(?<!\\)(\\\\)*[`\[\]*_]", escaped), "each has a backslash of its own"
 
 
-def test_the_tables_numbers_are_the_bills(report, fields):
-    bill = report.subject.bill
-    table = tables.variants(report)
+def test_the_tables_numbers_are_the_bills(subject, report, fields):
+    bill = subject.bill
+    headers, *rows = table(report, "size, MiB")
 
-    assert [row[0] for row in table.rows] == ["float32", "float16", "dynamic", "int8"]
+    assert headers[0] == "model"
+    assert [row[0] for row in rows] == ["float32", "float16", "dynamic", "int8"]
     distance = bill.likeness.distance
-    assert table.rows[-1][1] == f"{bill.candidate_bytes / 2**20:.2f}"
-    assert table.rows[-1][5] == (f"{distance:.3f} ({bill.matched} of {bill.expected} found again)")
+    assert rows[-1][1] == f"{bill.candidate_bytes / 2**20:.2f}"
+    assert rows[-1][5] == f"{distance:.3f} ({bill.matched} of {bill.expected} found again)"
     assert fields["variants"][-1]["distance"] == distance == fields["bill"]["distance"]
     assert [row["size_bytes"] for row in fields["variants"]][-1] == bill.candidate_bytes
-    for row, variant in zip(table.rows, fields["variants"], strict=True):
+    for row, variant in zip(rows, fields["variants"], strict=True):
         assert row[3].startswith(f"{variant['latency']['median_ms']:.2f} ")
-    for document in (as_html(content(report)), as_markdown(content(report))):
-        assert table.rows[-1][5] in document
+    assert f">{rows[-1][5]}</td>" in as_html(report)
 
 
 def test_accuracy_against_labels_stands_in_the_table_with_its_interval(report):
     rows = [
-        Loss(metric=metric, dataset="d", images=7, reference=0.31, candidate=0.3,
-             difference=-0.01, interval=(-0.02, 0.005))
+        {"metric": metric, "dataset": "d", "images": 7, "reference": 0.31, "candidate": 0.3,
+         "difference": -0.01, "interval": [-0.02, 0.005]}
         for metric in ("mAP50-95", "mAP50")
     ]  # fmt: skip
-    labelled = replace(report.subject.bill, accuracy=tuple(rows))
-    variants = [replace(each, bill=labelled if each.bill else None) for each in report.variants]
-    subject = replace(report.subject, bill=labelled)
-    full = replace(report, subject=subject, variants=tuple(variants))
+    float32, *others = report.fields["variants"]
+    labelled = {
+        **report.fields,
+        "bill": {**report.fields["bill"], "accuracy": rows},
+        "variants": [float32, *({**each, "accuracy": rows} for each in others)],
+    }
+    full = replace(report, fields=labelled)
 
-    table = tables.variants(full)
-
-    assert table.headers[-1] == "mAP50-95"
-    assert table.rows[0][-1] == "0.3100"
-    assert table.rows[-1][-1] == "0.3000 [-0.0200 to +0.0050]"
-    assert len(tables.accuracies(full).rows) == 2 * 3
-    assert tables.accuracies(full).rows[-1] == (
-        "int8, mAP50", "0.3100", "0.3000", "-0.0100", "-0.0200 to +0.0050", "7",
-    )  # fmt: skip
-    for text in (as_html(content(full)), as_markdown(content(full))):
+    headers, first, *_, last = table(full, "size, MiB")
+    assert headers[-1] == "mAP50-95"
+    assert first[-1] == "0.3100"
+    assert last[-1] == "0.3000 [-0.0200 to +0.0050]"
+    _, *against = table(full, "95 % interval")
+    assert len(against) == 2 * 3
+    assert against[-1] == ["int8, mAP50", "0.3100", "0.3000", "-0.0100", "-0.0200 to +0.0050", "7"]
+    for text in (as_html(full), as_markdown(full).replace("\\", "")):
         assert "mAP50-95 -0.0100 on 7 images" in text
 
 
-def test_the_json_has_every_part(fields, report):
+def test_the_json_has_every_part(fields, subject):
     assert fields["schema_version"] == SCHEMA_VERSION
     assert fields.keys() == {
         "schema_version", "model", "verdict", "reasons", "warnings", "budget", "bill", "islands",
         "variants", "images", "layers", "features", "pictures", "attempts", "calibration",
-        "image_sets", "provenance", "host", "elapsed_s",
+        "image_sets", "provenance", "host", "elapsed_s", "dataset", "files",
     }  # fmt: skip
     assert fields["verdict"] == "refused"
-    assert len(fields["images"]) == len(report.subject.judgement.images)
+    assert len(fields["images"]) == len(subject.judgement.images)
     assert fields["image_sets"]["select"]["images"] == 2
     assert fields["features"]["layers"][0]["dead"] == [3, 5]
     assert fields["attempts"][0]["chosen"]
@@ -206,9 +211,10 @@ def test_a_folder_of_something_else_is_never_replaced(report, tmp_path):
 
 
 def test_the_worst_layers_stand_out_in_both_plots(report, monkeypatch):
-    monkeypatch.setattr(tables, "WORST_LAYERS", 1)
+    monkeypatch.setattr(document, "WORST_LAYERS", 1)
 
-    for svg in sections.layer_plots(report).values():
+    plots = draw_plots(report)
+    for name in ("layers-snr.svg", "layers-share.svg"):
         colors = [plot.COLORS[0].lower(), plot.COLORS[1].lower()]
-        assert [svg.count(f"fill: {color}") for color in colors] == [1, 1]
-        assert ET.fromstring(plot.standalone(svg)) is not None  # noqa: S314
+        assert [plots[name].count(f"fill: {color}") for color in colors] == [1, 1]
+        assert ET.fromstring(plot.standalone(plots[name])) is not None  # noqa: S314

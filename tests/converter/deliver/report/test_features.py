@@ -48,9 +48,9 @@ def test_a_low_channel_is_low_beside_the_others(values, expected):
 
 
 def test_the_first_layer_and_those_with_most_dead_channels_are_chosen(layers):
-    many = [replace(layers[1], name=str(number), dead=()) for number in range(20)]
-    many[7] = replace(many[7], dead=(0, 1))
-    many[9] = replace(many[9], dead=(0, 1, 2))
+    many = [replace(layers[1], name=str(number), spans=np.ones(3)) for number in range(20)]
+    many[7] = replace(many[7], spans=np.array([0.0, 0.0, 1.0]))
+    many[9] = replace(many[9], spans=np.zeros(3))
 
     chosen = [layer.name for layer in choose_layers(many, count=4)]
 

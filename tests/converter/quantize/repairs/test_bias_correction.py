@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from reference import tiny_net
 
+from converter.choice import Choice, InputChoice
 from converter.graph.reading import read
 from converter.graph.values import Op
-from converter.importers import tfjs
-from converter.lowering import lower
+from converter.importers.tensorflow import lower
 from converter.quantize.repairs.bias_correction import correct_biases, mean_shift
 from converter.quantize.repairs.weights import Convolution, rounding_error
 
@@ -54,12 +54,13 @@ def test_the_shift_of_a_depthwise_convolution_follows_its_own_channel():
 
 
 def test_correction_subtracts_the_shift_from_the_bias(tiny_tfjs, tiny_weights):
-    made = lower(tfjs.read(tiny_tfjs), feed="input", fetches={"boxes": "flat"}, shape=(1, 5, 5, 3))
+    choice = Choice(input=InputChoice(size_wh=(5, 5)))
+    made = lower(tiny_tfjs, "tfjs", family="ssd", choice=choice)
     mean = np.array([1.0, 2.0, 3.0])
     kernel = tiny_weights["kernel"].transpose(3, 0, 1, 2)  # (O, h, w, I)
     expected = tiny_weights["bias"] - rounding_error(kernel, (1, 2, 3)).sum((1, 2)) @ mean
 
-    graph = correct_biases(read(made.flatbuffer, PATH), {"input": mean})
+    graph = correct_biases(made.graph, {"input": mean})
 
     (convolution,) = (op for op in graph.ops if len(op.inputs) == 3)
     found = graph.value(convolution.inputs[2])

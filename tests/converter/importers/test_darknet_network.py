@@ -11,8 +11,7 @@ from darknet_files import NETWORKS, cfg_of, refusal, write_darknet
 from darknet_official import OFFICIAL
 
 from converter.importers import darknet
-from converter.importers.darknet_network import read_network
-from converter.importers.darknet_weights import read_weights
+from converter.importers.darknet_network import read_network, read_weights
 from edge.errors import EdgeError, ModelError
 
 CFG = "[net]\nwidth=8\nheight=8\n[convolutional]\nbatch_normalize=1\nsize=2\nfilters=2\ngroups=1\n"
@@ -37,7 +36,7 @@ def numbers_of_one_convolution():
 def test_normalisation_is_folded_with_darknets_epsilon_under_the_root(tmp_path):
     path, network = write(tmp_path, numbers_of_one_convolution())
 
-    filters = read_weights(path, network).filters[0]
+    filters = read_weights(path, network)[1][0]
 
     factors = np.array([3 / np.sqrt(0.25 + 1e-5), 4 / np.sqrt(1e-6 + 1e-5)])
     np.testing.assert_allclose(filters.bias, [1, 2] - np.array([5, 6]) * factors, rtol=1e-6)
@@ -48,6 +47,14 @@ def test_normalisation_is_folded_with_darknets_epsilon_under_the_root(tmp_path):
         assert filters.kernel[number, channel, row, column] == pytest.approx(expected, rel=1e-6)
 
 
+def test_weights_that_git_lfs_has_not_fetched_are_named(tmp_path):
+    path, network = write(tmp_path, numbers_of_one_convolution())
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+
+    with pytest.raises(ModelError, match=r"weights of a Darknet model.*git lfs pull"):
+        read_weights(path, network)
+
+
 @pytest.mark.parametrize(
     ("version", "seen"),
     [((0, 1, 0), 4), ((0, 2, 0), 8), ((0, 2, 5), 8), ((1, 0, 0), 8)],
@@ -56,7 +63,7 @@ def test_normalisation_is_folded_with_darknets_epsilon_under_the_root(tmp_path):
 def test_the_count_of_images_has_64_bits_since_version_0_2(tmp_path, version, seen):
     path, network = write(tmp_path, numbers_of_one_convolution(), version=version, seen=seen)
 
-    assert read_weights(path, network).filters[0].kernel[0, 0, 0, 0] == 0
+    assert read_weights(path, network)[1][0].kernel[0, 0, 0, 0] == 0
 
     path, network = write(tmp_path, numbers_of_one_convolution(), version=version, seen=12 - seen)
     with pytest.raises(ModelError, match="bytes of weights for"):
@@ -71,8 +78,7 @@ def test_official_networks_have_as_many_weights_as_their_files(tmp_path, name):
 
     network = read_network(path)
 
-    weights = sum(convolution.weights() for convolution in network.convolutions().values())
-    assert file_bytes - 4 * weights in (HEADER_0_1, HEADER_0_2)
+    assert file_bytes - 4 * network.weights() in (HEADER_0_1, HEADER_0_2)
     assert network.warnings == ()
 
 
@@ -121,9 +127,9 @@ def test_damaged_weights_are_read_or_refused_in_one_line(tmp_path, name):
         place = chance.randrange(len(data))
         path.write_bytes(data[:place])
         with pytest.raises(EdgeError, match=r"^[^\n]*expected [^\n]*found[^\n]*$"):
-            darknet.read(cfg)
+            darknet.import_darknet(cfg)
         # Half of the flips in the header, where they change the size that is expected.
         place = chance.choice([place, chance.randrange(12)])
         flipped = data[place] ^ 1 << chance.randrange(8)
         path.write_bytes(data[:place] + bytes([flipped]) + data[place + 1 :])
-        assert "\n" not in refusal(darknet.read, cfg)
+        assert "\n" not in refusal(darknet.import_darknet, cfg)

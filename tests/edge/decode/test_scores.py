@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.decode.candidates import Flags
+from edge.decode.scores import Flags
 
 pytestmark = pytest.mark.board
 

@@ -1,15 +1,11 @@
-"""The child process in which TensorFlow's quantiser runs.
+"""The job in which TensorFlow's quantiser runs.
 
-Run as ``python -m converter.quantize_child FOLDER``. The folder holds `float.tflite`, each computed
-tensor with its range, and `job.json` (names of the ops that stay float); `quantized.tflite` is
-written.
+The folder holds `float.tflite`, each computed tensor with its range; `quantized.tflite` is written.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 # The whole module is TensorFlow's: no other may import it.
 import tensorflow as tf
@@ -18,11 +14,17 @@ import tensorflow as tf
 # public way in.
 from tensorflow.lite.python.convert import mlir_quantize
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def main(argv: list[str]) -> int:
-    """Quantise the model in a folder: int8 in, int8 out, weights per channel."""
-    folder = Path(argv[0])
-    job = json.loads((folder / "job.json").read_text())
+
+def main(folder: Path, job: dict[str, Any]) -> None:
+    """Quantise the model: int8 in, int8 out, weights per channel.
+
+    Args:
+        folder: Of the job.
+        job: `float_names`, of the ops that stay float.
+    """
     quantized = mlir_quantize(
         (folder / "float.tflite").read_bytes(),
         fully_quantize=True,
@@ -31,8 +33,3 @@ def main(argv: list[str]) -> int:
         denylisted_nodes=set(job["float_names"]) or None,
     )
     (folder / "quantized.tflite").write_bytes(quantized)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,259 @@
+"""What decoders of boxes share: the candidates of a frame, their boxes, and what becomes of them.
+
+Candidates stand in the order of the tensors: by grid, cell and anchor, then by class. Of equal
+scores beyond the capacity the earlier stay, and of the best those with a box that is NaN are
+dropped. Nothing that is made for a frame grows with cells times classes, only with the candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.decode.scores import ClassScores, ObjectnessScores, best_rows
+from edge.decode.suppress import Suppressor
+from edge.results.detections import Detections
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.decode.scores import Function
+    from edge.frame import Placement, StageClock
+    from edge.model.description import Thresholds
+    from edge.model.spec import ModelSpec, Tensors
+
+BOX_SIDES = 4
+# In strides or anchor sides, and as the logarithm of a side's growth. Only a damaged float output
+# comes near: real ones stay below 5, and e^32 still leaves the area of a box finite in float32.
+MAX_EXPONENT = 32.0
+
+
+class Candidates:
+    """The best candidates of one frame, and of equal ones the first.
+
+    Args:
+        thresholds: How many stay, how many detections there may be, and how far they may overlap.
+
+    Attributes:
+        boxes: `(capacity, 4)` float32, xyxy, input pixels, not clipped, finite; of damaged
+            distances perhaps with its sides swapped.
+        scores: `(capacity,)` float32 in [0, 1].
+        class_ids: `(capacity,)` int32, indices into the labels.
+        cells: `(capacity,)` int64, rising: in which row of the tensors each stood.
+        count: Rows in use.
+    """
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        capacity = thresholds.candidates
+        self.boxes = np.zeros((capacity, 4), np.float32)
+        self.scores = np.zeros(capacity, np.float32)
+        self.class_ids = np.zeros(capacity, np.int32)
+        self.cells = np.zeros(capacity, np.int64)
+        self.count = 0
+        self._thresholds = thresholds
+        self._suppressor = Suppressor(capacity)
+
+    def add(
+        self, cells: NDArray[np.int64], class_ids: NDArray[np.int64], scores: NDArray[np.float32]
+    ) -> None:
+        """Add candidates that stand behind the present ones, which they may drive out.
+
+        Args:
+            cells: `(n,)`, rising, none below those added before.
+            class_ids: `(n,)`.
+            scores: `(n,)` >= 0, never NaN.
+        """
+        start, end = self.count, self.count + len(scores)
+        if end > len(self.scores):
+            scores = np.concatenate([self.scores[:start], scores])
+            best = best_rows(scores, keep=len(self.scores))
+            cells = np.concatenate([self.cells[:start], cells])[best]
+            class_ids = np.concatenate([self.class_ids[:start], class_ids])[best]
+            scores = scores[best]
+            start, end = 0, len(best)
+        self.cells[start:end] = cells
+        self.class_ids[start:end] = class_ids
+        self.scores[start:end] = scores
+        self.count = end
+
+    def drop_nan(self) -> int:
+        """Drop what has a box that is not a number, as damaged float tensors give it.
+
+        Returns:
+            How many are left.
+        """
+        boxes = self.boxes[: self.count]
+        is_number: NDArray[np.bool_] = np.logical_not(np.isnan(boxes).any(axis=1))
+        return self._keep(is_number)
+
+    def suppress(self) -> int:
+        """Keep the survivors, best first; return their number."""
+        self.count = self._suppressor.suppress_inplace(
+            self.boxes[: self.count],
+            self.scores[: self.count],
+            self.class_ids[: self.count],
+            iou_threshold=self._thresholds.iou,
+            max_detections=self._thresholds.max_detections,
+        )
+        return self.count
+
+    def detections(self, placement: Placement, clock: StageClock) -> Detections:
+        """Suppress, and go back to source pixels; borrowed until the next frame.
+
+        What lay wholly outside the frame has no area once it is clipped, and is dropped. The time
+        so far goes to the stage `decode`, that of this to `suppress`.
+        """
+        clock.lap("decode")
+        if self.suppress():
+            boxes = self.boxes[: self.count]
+            placement.boxes_to_source_inplace(boxes)
+            self._keep((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        count = self.count
+        found = Detections(self.boxes[:count], self.scores[:count], self.class_ids[:count])
+        clock.lap("suppress")
+        return found
+
+    def _keep(self, keeps: NDArray[np.bool_]) -> int:
+        """Close up the rows in use that `keeps` `(count,)` marks; return their number."""
+        if not keeps.all():
+            rows = keeps.nonzero()[0]
+            for buffer in (self.boxes, self.scores, self.class_ids):
+                buffer[: len(rows)] = buffer[rows]
+            self.count = len(rows)
+        return self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Cells that stand in the same outputs; all three roles are one in a combined YOLO head.
+
+    Attributes:
+        boxes: Output role whose rows begin with the raw box.
+        scores: Output role whose rows end with the raw class scores.
+        geometry: `(cells, k)` float64, what places the box of each cell.
+        objectness: Output role; `None` where there is none.
+    """
+
+    boxes: str
+    scores: str
+    geometry: NDArray[np.float64]
+    objectness: str | None = None
+
+
+class BoxDecoder:
+    """Decodes the tensors of one model into buffers of its own; each kind places its own boxes.
+
+    Args:
+        spec: The model.
+        grids: In the order in which candidates stand.
+        thresholds: Of a candidate, and of the detections that are made of them.
+        width: Raw values of a box.
+        activation: What the class scores are; `none` only where there is no objectness.
+        background: Column 0 of the scores is "no object".
+
+    Attributes:
+        candidates: Those of the last frame; their `cells` count on from grid to grid.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        spec: ModelSpec,
+        grids: Sequence[Grid],
+        thresholds: Thresholds,
+        *,
+        width: int = BOX_SIDES,
+        activation: Function = "sigmoid",
+        background: bool = False,
+    ) -> None:
+        self.candidates = Candidates(thresholds)
+        self._width = width
+        self._geometry = np.concatenate([grid.geometry for grid in grids])
+        self._bounds = np.cumsum([0, *(len(grid.geometry) for grid in grids)])
+        bounds = self._bounds.tolist()
+        self._boxes = [
+            (grid.boxes, spec.outputs[grid.boxes].quant, first_cell, end_cell - first_cell)
+            for grid, first_cell, end_cell in zip(grids, bounds[:-1], bounds[1:], strict=True)
+        ]
+        self._may_be_nan = any(spec.outputs[grid.boxes].dtype.kind == "f" for grid in grids)
+        self._selectors = [
+            ClassScores(
+                spec,
+                grid.scores,
+                thresholds.score,
+                most=thresholds.candidates,
+                activation=activation,
+                background=background,
+            )
+            if grid.objectness is None
+            else ObjectnessScores(
+                spec,
+                (grid.objectness, grid.scores),
+                thresholds.score,
+                cells=len(grid.geometry),
+                activation=activation,
+            )
+            for grid in grids
+        ]
+
+    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
+        """Return what one frame shows, on the source frame; borrowed until the next call."""
+        self.find(tensors)
+        return self.candidates.detections(placement, clock)
+
+    def find(self, tensors: Tensors) -> int:
+        """Find the candidates of one frame, as `Candidates` has them; return their number."""
+        found = self.candidates
+        found.count = 0
+        for selector, (_, _, first_cell, _) in zip(self._selectors, self._boxes, strict=True):
+            for cells, class_ids, scores in selector.select(tensors):
+                found.add(cells + first_cell, class_ids, scores)
+        if found.count == 0:
+            return 0
+        cells, boxes = found.cells[: found.count], found.boxes[: found.count]
+        raw = self._raw_boxes(tensors, cells)
+        self.place_boxes(raw, self._geometry.take(cells, axis=0), out=boxes)
+        return found.drop_nan() if self._may_be_nan else found.count
+
+    def place_boxes(
+        self,
+        raw: NDArray[np.float32],
+        geometry: NDArray[np.float64],
+        *,
+        out: NDArray[np.float32],
+    ) -> None:
+        """Turn raw boxes into corners; NaN among them is a quiet one, which nothing warns of.
+
+        Args:
+            raw: `(n, width)`, dequantised; may be overwritten.
+            geometry: `(n, k)`, of the cells that they stand in; may be overwritten.
+            out: `(n, 4)`, xyxy, input pixels.
+        """
+        raise NotImplementedError
+
+    def _raw_boxes(self, tensors: Tensors, cells: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the first `width` values of each cell, dequantised, `(n, width)`."""
+        real = np.empty((len(cells), self._width), np.float32)
+        end = 0
+        bounds = [len(cells)]
+        if len(self._boxes) > 1:
+            bounds = cells.searchsorted(self._bounds[1:]).tolist()
+        for (role, quant, first_cell, count), grid_end in zip(self._boxes, bounds, strict=True):
+            start, end = end, grid_end
+            if start < end:
+                rows = tensors[role].reshape(count, -1)
+                raw = rows.take(cells[start:end] - first_cell, axis=0)[:, : self._width]
+                real[start:end] = quant.dequantize(raw)
+        if self._may_be_nan:
+            with np.errstate(invalid="ignore"):
+                real += np.float32(0)  # which turns a signalling NaN into a quiet one
+        return real
+
+
+def clamp_inplace(values: NDArray[np.float64], limit: float) -> None:
+    """Cut floats to ±limit, NaN left as it is; `np.clip` takes 5 µs longer for so few."""
+    np.minimum(values, limit, out=values)
+    np.maximum(values, -limit, out=values)
