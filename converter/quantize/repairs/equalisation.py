@@ -48,14 +48,20 @@ STRENGTH = 0.75
 # A channel that was silent on the calibration set may speak later: no factor beyond this.
 MAX_FACTOR = 1000.0
 # A SiLU gets a gain where its channels peak so many times below the widest in the (geometric) mean.
-LEAST_SPREAD = 1.0
+LEAST_SPREAD = 4.0
 
 
 def observe_peaks(
     model: TappedModel, images: ImageSet, *, progress: Progress | None = None
 ) -> Peaks:
-    """Return the greatest absolute value of each channel (last axis) of each computed tensor."""
+    """Return how far each channel (last axis) of each computed tensor goes from 0.
+
+    That is the geometric mean of its greatest absolute value on all images, and of the mean of its
+    greatest on each: the former alone leaves a channel too little that one image drives far out,
+    the latter alone too much of it to be cut off.
+    """
     peaks: Peaks = {}
+    totals: Peaks = {}
     for done, path in enumerate(images.paths, start=1):
         for name, values in model.run(load_image(path)):
             if values.ndim == 0 or not values.size:
@@ -63,9 +69,10 @@ def observe_peaks(
             rows = values.reshape(-1, values.shape[-1])
             found = np.maximum(rows.max(axis=0), -rows.min(axis=0)).astype(np.float64)  # (C,)
             peaks[name] = np.maximum(peaks[name], found) if name in peaks else found
+            totals[name] = totals[name] + found if name in totals else found
         if progress:
             progress(done, len(images.paths))
-    return peaks
+    return {name: np.sqrt(top * totals[name] / len(images.paths)) for name, top in peaks.items()}
 
 
 def equalise(graph: Graph, peaks: Peaks) -> Graph:
@@ -73,7 +80,7 @@ def equalise(graph: Graph, peaks: Peaks) -> Graph:
 
     Args:
         graph: The float model.
-        peaks: Greatest absolute value of each channel, by tensor name.
+        peaks: `(C,)` of each tensor, by name: how far its channels go from 0.
     """
     uneven = [product for x, product in silus(graph) if _spread(peaks[x]) >= LEAST_SPREAD]
     return without_idle_gains(_scaled(with_gains(graph, uneven), peaks))
