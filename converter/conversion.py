@@ -14,7 +14,7 @@ from converter.judge.verify import compare
 from converter.quantize.observations import Observations
 from converter.quantize.quantization import digests, fitted
 from converter.search.attempts import Trials
-from edge.evaluation.bootstrap import RESAMPLES
+from edge.evaluation.measuring import RESAMPLES
 from edge.terminal.progress import bar
 
 if TYPE_CHECKING:

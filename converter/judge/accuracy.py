@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from converter.judge.bill import Loss
 from edge.evaluation import box_run, mask_run, reading
-from edge.evaluation.bootstrap import RESAMPLES
 from edge.evaluation.faults import ABSENT
-from edge.evaluation.measuring import Difference, measure
+from edge.evaluation.measuring import RESAMPLES, Difference, measure
 from edge.model.readers.manifest import Accuracy
 from edge.record import storable
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,15 +15,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.benchmark.spread import Interval
-    from edge.evaluation.bootstrap import Sample
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
-    from edge.model.spec import Tensors
-    from edge.preprocess import InputBuffer
     from edge.results.observation import Result
 
 # Of most use in a confusion matrix of many classes.
 MOST_CONFUSED = 10
+
+
+class Sample(Protocol):
+    """One model's results on a set of images, ready to be judged on any choice of them."""
+
+    @property
+    def image_count(self) -> int:
+        """N."""
+
+    def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return `(M,)`, the metrics on the chosen images; NaN where they show no object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,27 +125,18 @@ class TimedModel:
 
     def __init__(self, load: Callable[[], LoadedModel]) -> None:
         self._load = load
-        self._loaded: tuple[LoadedModel, InputBuffer, Tensors] | None = None
+        self._model: LoadedModel | None = None
         self._rows_ms: list[dict[str, float]] = []
 
     def run(self, image: NDArray[np.uint8]) -> Result:
         """Return what the model sees on `(H, W, 3)` uint8, B G R; borrowed until the next call."""
-        model, buffer, tensors = self._loaded or self._open()
+        if self._model is None:
+            self._model = self._load()
+            self._model.invoke_bare()  # the first lays the weights out, which no later one does
         clock = StageClock()
-        buffer.fill(image)
-        clock.lap("preprocess")
-        model.invoke(buffer, out=tensors)
-        clock.lap("invoke")
-        result = model.decode(tensors, buffer.placement, clock)
+        result = self._model(image, clock)
         self._rows_ms.append(clock.stage_ms())
         return result
-
-    def _open(self) -> tuple[LoadedModel, InputBuffer, Tensors]:
-        model = self._load()
-        self._loaded = loaded = model, model.input_buffers()[0], model.output_buffers()
-        # The first invoke lays the weights out, which no later one does.
-        model.invoke(loaded[1], out=loaded[2])
-        return loaded
 
     def times_ms(self) -> dict[str, dict[str, float]]:
         """Return `p50`, `p95` and `mean` of each stage, and of all of them together as `total`."""

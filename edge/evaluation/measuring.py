@@ -10,7 +10,6 @@ import numpy as np
 from edge.benchmark.spread import interval
 from edge.capture.source import silence_opencv
 from edge.errors import ModelError, SourceError
-from edge.evaluation.bootstrap import bootstrap
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.benchmark.spread import Interval
-    from edge.evaluation.evaluation import Evaluation
+    from edge.evaluation.evaluation import Evaluation, Sample
     from edge.evaluation.truth import Truth
     from edge.model.model_file import ModelFile
     from edge.results.observation import Result
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
     Run = BoxRun | MaskRun
 
+RESAMPLES = 1000
+# Draws without any object are drawn again, but not for ever.
+MAX_EMPTY_DRAWS = 20
 UNREADABLE = "images or masks that cannot be read, left out"
 OTHER_SIZE = "images of another size than their annotations say, left out"
 
@@ -208,3 +210,36 @@ def _with_intervals(
         for number, result in enumerate(plain.evaluations)
     )
     return replace(plain, evaluations=evaluations, differences=differences)
+
+
+def bootstrap(
+    samples: Sequence[Sample], *, seed: int, resamples: int, progress: Progress | None = None
+) -> NDArray[np.float64]:
+    """Return each model's metrics on each draw of images, the draws shared.
+
+    A draw without any object is drawn again.
+
+    Args:
+        samples: One for each model, of the same images.
+        seed: Of the draws.
+        resamples: Number of draws.
+        progress: Called with (draws done, draws wanted).
+
+    Returns:
+        `(resamples, models, M)` float64; NaN where there are next to no objects to draw.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentiles).
+    """
+    random = np.random.default_rng(seed)
+    count = samples[0].image_count
+    rows: list[Any] = []
+    spare = MAX_EMPTY_DRAWS * resamples
+    while len(rows) < resamples:
+        chosen = np.sort(random.integers(0, count, count))
+        row = [sample.values(chosen) for sample in samples]
+        if not np.isnan(row).any() or spare <= 0:
+            rows.append(row)
+            if progress:
+                progress(len(rows), resamples)
+        spare -= 1
+    return np.array(rows)
