@@ -87,7 +87,8 @@ class Trials:
         # COCO Yolo-Fastest's plain int8 stood at 1.4 times the noise floor, on all 89 at 2.2.
         self._all = (*images, *observations.images.paths)
         self._budget = budget
-        self._reference = Views(observations.file)
+        # Not loaded before there is something to compare: a quantiser's child needs the memory.
+        self._reference: Views | None = None
 
     @property
     def passed(self) -> bool:
@@ -137,22 +138,24 @@ class Trials:
         search_fewest(len(steps), lambda count: self.run(*steps[count - 1]))
 
     def _compare(self, file: ModelFile) -> Bill:
-        reference, candidate = self._reference, Views(file)
+        reference = self._reference = self._reference or Views(self.observations.file)
+        candidate = Views(file)
         if not self.attempts:
-            bill = self._bill(candidate, self._few)
+            bill = self._bill(reference, candidate, self._few)
             if is_clear(bill, self._budget):
                 return bill
         if not reference.shifted:
             with bar("noise") as progress:
                 reference.add(self._all[len(reference.paths) :])
                 reference.move(1, progress=progress)
-        return self._bill(candidate, self._all)
+        return self._bill(reference, candidate, self._all)
 
-    def _bill(self, candidate: Views, images: tuple[Path, ...]) -> Bill:
+    @staticmethod
+    def _bill(reference: Views, candidate: Views, images: tuple[Path, ...]) -> Bill:
         with bar("compare") as progress:
-            for views in (self._reference, candidate):
+            for views in (reference, candidate):
                 views.add(images[len(views.paths) :], progress=progress)
-        (bill,) = compare(self._reference, [candidate], resamples=RESAMPLES)
+        (bill,) = compare(reference, [candidate], resamples=RESAMPLES)
         return bill
 
     def _fault(self, bill: Bill) -> str:
