@@ -8,7 +8,7 @@ import numpy as np
 
 from converter.draft import COLOURS, GREY, check_channels
 from converter.graph.edits import with_reads
-from converter.graphdef import Graph, Node, node_name
+from converter.graphdef import Graph, Node
 from converter.importers.frozen_graph import DTYPES
 from edge.errors import ConfigError, ModelError
 
@@ -42,24 +42,6 @@ def dtype(entry: Node) -> str:
     found = entry.attrs.get("dtype", {}).get("type", "1")
     names = {str(number): name for number, (name, _) in DTYPES.items()}
     return names.get(str(found), "float32" if found == "DT_FLOAT" else str(found))
-
-
-def with_floats(graph: Graph, entry: Node) -> Graph:
-    """Return the graph whose input is float32; what reads it as integers gets these of it."""
-    whole = f"{entry.name}/whole"
-    nodes = dict(graph.nodes)
-    for node in graph.nodes.values():
-        if entry.name not in map(node_name, node.data_inputs()):
-            continue
-        if node.op == "Cast" and node.attrs["DstT"] == FLOAT32:
-            nodes[node.name] = Node(node.name, "Identity", (entry.name,), {"T": FLOAT32})
-            continue
-        inputs = tuple(whole if node_name(name) == entry.name else name for name in node.inputs)
-        nodes[node.name] = Node(node.name, node.op, inputs, node.attrs)
-    nodes[entry.name] = Node(entry.name, "Placeholder", (), {**entry.attrs, "dtype": FLOAT32})
-    cast = {"SrcT": FLOAT32, "DstT": entry.attrs["dtype"]}
-    nodes[whole] = Node(whole, "Cast", (entry.name,), cast)
-    return Graph(nodes, graph.constants)
 
 
 def with_barrier(graph: Graph) -> Graph:

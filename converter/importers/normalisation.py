@@ -88,7 +88,8 @@ def find_normalisation(graph: Graph) -> Normalisation | None:
         if step is None or not (np.isfinite(step.shift).all() and (step.scale > 0).all()):
             break
         found = step
-        if graph.shape(found.tensor) == graph.shape(entry):
+        tensor = graph.tensors[found.tensor]
+        if tensor.shape == graph.shape(entry) and tensor.dtype == "float32":
             taken = found
     return None if taken.tensor == entry else taken
 

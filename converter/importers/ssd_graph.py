@@ -6,7 +6,7 @@ resize, (x * m - s), feature maps, concatenated heads, then a float decode that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from edge.model.description import InputTransform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Names of version 1; version 2 exports the same graph as a function, whose name stands before.
 FEED = "Preprocessor/sub"
 SCORE_ACTIVATION = "Postprocessor/convert_scores"
 DECODE = "Postprocessor/Decode"
@@ -28,90 +29,62 @@ BOX_SIDES = 4
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """An SSD of the Object Detection API, cut.
+    """Where an SSD of the Object Detection API is cut, and what it says.
 
     Attributes:
-        graph: With the names that version 1 of the API gives.
         feed: Node of the normalised image.
-        fetches: Output role to the node that makes it.
-        prefix: Before the names of the original.
+        fetches: Output role to the tensor of the graph.
         head: What the outputs mean.
         transform: How a frame becomes the feed.
         anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w).
     """
 
-    graph: Graph
+    feed: str
     fetches: dict[str, str]
     head: SsdHead
     transform: InputTransform
     anchors: NDArray[np.float32]
-    feed: str = FEED
-    prefix: str = ""
-
-    def whole(self) -> dict[str, str]:
-        """Return output role to node of the original."""
-        return {role: f"{self.prefix}{name}" for role, name in self.fetches.items()}
 
 
 def find_detector(graph: Graph) -> Detector | None:
     """Recognise an SSD of the Object Detection API; `None` for a graph without its decode.
-
-    Version 2 exports the same graph as a function, whose name stands before those of all nodes.
 
     Raises:
         ModelError: A part is missing; the message names what was expected.
     """
     marks = (SCORE_ACTIVATION, f"{DECODE}/transpose")
     found = next((name for name in graph.nodes if name.endswith(marks)), None)
-    if found is None:
-        return None
-    prefix = found[: found.index("Postprocessor/")]
-    return replace(find_ssd(_without_prefix(graph, prefix)), prefix=prefix)
+    return None if found is None else find_ssd(graph, found[: found.index("Postprocessor/")])
 
 
-def _without_prefix(graph: Graph, prefix: str) -> Graph:
-    names = {
-        name: name.removeprefix(prefix)
-        for name in graph.nodes
-        if name.startswith(prefix) and name.removeprefix(prefix) not in graph.nodes
-    }
-
-    def rename(reference: str) -> str:
-        name = node_name(reference)
-        return reference.replace(name, names.get(name, name), 1)
-
-    nodes = [
-        Node(names.get(node.name, node.name), node.op, tuple(map(rename, node.inputs)), node.attrs)
-        for node in graph.nodes.values()
-    ]
-    constants = {names.get(name, name): value for name, value in graph.constants.items()}
-    return Graph({node.name: node for node in nodes}, constants)
-
-
-def find_ssd(graph: Graph) -> Detector:
-    """Return where to cut a graph that has the API's own names, and what it says.
+def find_ssd(graph: Graph, prefix: str = "") -> Detector:
+    """Return where to cut a graph whose nodes bear the API's names behind a prefix.
 
     Raises:
         ModelError: A part is missing; the message names what was expected.
     """
-    scores, activation = _scores(graph)
+    scores, activation = _scores(graph, prefix)
     boxes = _source(
-        graph, f"{DECODE}/transpose", op="Reshape", what="the raw boxes behind the decode"
+        graph, f"{prefix}{DECODE}/transpose", op="Reshape", what="the raw boxes behind the decode"
     )
     raw_boxes = graph.source(boxes)
     if raw_boxes is None:
         raise _missing("the raw boxes behind the decode", f"an input of {boxes.name}")
     return Detector(
-        graph=graph,
-        fetches={"boxes": raw_boxes.name, "scores": scores.name},
-        transform=_transform(graph),
-        head=SsdHead(box_scales=_box_scales(graph), activation=activation, background=True),
-        anchors=_anchors(graph),
+        feed=f"{prefix}{FEED}",
+        fetches={"boxes": f"{raw_boxes.name}:0", "scores": f"{scores.name}:0"},
+        transform=_transform(graph, prefix),
+        head=SsdHead(
+            box_scales=_box_scales(graph, f"{prefix}{DECODE}/unstack"),
+            activation=activation,
+            background=True,
+        ),
+        anchors=_anchors(graph, f"{prefix}{ANCHORS}"),
     )
 
 
-def _scores(graph: Graph) -> tuple[Node, Any]:
-    node = _node(graph, SCORE_ACTIVATION, "the score activation")
+def _scores(graph: Graph, prefix: str) -> tuple[Node, Any]:
+    node = _node(graph, f"{prefix}{SCORE_ACTIVATION}", "the score activation")
     raw = graph.source(node)
     if node.op == "Sigmoid" and raw is not None:
         return raw, "sigmoid"
@@ -121,8 +94,8 @@ def _scores(graph: Graph) -> tuple[Node, Any]:
     )
 
 
-def _transform(graph: Graph) -> InputTransform:
-    sub = _node(graph, FEED, "the input normalisation")
+def _transform(graph: Graph, prefix: str) -> InputTransform:
+    sub = _node(graph, f"{prefix}{FEED}", "the input normalisation")
     mul = graph.source(sub)
     shift = _constant(graph, graph.source(sub, 1), f"the constant that {FEED} subtracts")
     if mul is None or mul.op != "Mul":
@@ -135,7 +108,7 @@ def _transform(graph: Graph) -> InputTransform:
     mean = _significant(float(shift.flat[0]) / float(factor.flat[0]))
     std = _significant(1 / float(factor.flat[0]))
     return InputTransform(
-        size_wh=_size_wh(graph),
+        size_wh=_size_wh(graph, f"{prefix}Preprocessor/"),
         color="rgb",
         mean=(mean, mean, mean),
         std=(std, std, std),
@@ -143,20 +116,20 @@ def _transform(graph: Graph) -> InputTransform:
     )
 
 
-def _size_wh(graph: Graph) -> tuple[int, int]:
+def _size_wh(graph: Graph, place: str) -> tuple[int, int]:
     for node in graph.nodes.values():
-        if node.op == "ResizeBilinear" and node.name.startswith("Preprocessor/"):
+        if node.op == "ResizeBilinear" and node.name.startswith(place):
             height, width = _constant(graph, graph.source(node, 1), f"the size of {node.name}")
             return int(width), int(height)
     raise _missing("the input size", "a ResizeBilinear to a fixed size in Preprocessor/")
 
 
-def _box_scales(graph: Graph) -> tuple[float, float, float, float]:
+def _box_scales(graph: Graph, unpack: str) -> tuple[float, float, float, float]:
     """Return the divisors of ty, tx, th, tw: the constants that the decode's Unpack meets first."""
     scales: dict[int, float] = {}
     for node in graph.nodes.values():
         inputs = node.data_inputs()
-        if not inputs or node_name(inputs[0]) != f"{DECODE}/unstack" or len(inputs) == 1:
+        if not inputs or node_name(inputs[0]) != unpack or len(inputs) == 1:
             continue
         value = _optional_constant(graph, graph.producer(inputs[1]))
         if value is None or node.op not in ("Mul", "RealDiv"):
@@ -164,17 +137,17 @@ def _box_scales(graph: Graph) -> tuple[float, float, float, float]:
         divisor = float(value.flat[0]) if node.op == "RealDiv" else 1 / float(value.flat[0])
         scales[int(inputs[0].partition(":")[2] or 0)] = _significant(divisor)
     if sorted(scales) != list(range(BOX_SIDES)):
-        raise _missing("the four box scales", f"four constant factors behind {DECODE}/unstack")
+        raise _missing("the four box scales", f"four constant factors behind {unpack}")
     return scales[0], scales[1], scales[2], scales[3]
 
 
-def _anchors(graph: Graph) -> NDArray[np.float32]:
+def _anchors(graph: Graph, name: str) -> NDArray[np.float32]:
     """Follow the decode's anchors back to the constant they are, and turn corners into centre-size.
 
     The exporter has folded the anchor generator: behind the Reshape and the Tile over the batch
     stands one constant `(1, A, 4)` (ymin, xmin, ymax, xmax), which depends on no image.
     """
-    node: Node | None = _node(graph, ANCHORS, "the anchors")
+    node: Node | None = _node(graph, name, "the anchors")
     while node is not None and node.op in ("Transpose", "Reshape", "Tile", "ExpandDims"):
         node = graph.source(node)
     corners = _constant(graph, node, "the anchors").reshape(-1, BOX_SIDES).astype(np.float64)

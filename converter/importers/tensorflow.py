@@ -15,13 +15,12 @@ import numpy as np
 from converter import import_check
 from converter.draft import Draft
 from converter.graph.reading import read
-from converter.importers import frozen_graph
 from converter.importers.asking import accepted
+from converter.importers.frozen_graph import SAVED_MODEL, disarmed_saved_model, file_bytes
 from converter.importers.graph_input import without_barrier
 from converter.importers.heads.finder import family_of
 from converter.importers.keras_config import check_keras_archive
 from converter.importers.normalisation import normalised, without_normalisation
-from converter.importers.saved_model import SAVED_MODEL, disarmed_saved_model
 from converter.importers.tflite import find_draft
 from converter.jobs.child import job_folder, run_child
 from edge import record as records
@@ -149,7 +148,7 @@ def _checked(path: Path, folder: Path) -> Path:
     """
     if path.is_dir():
         return _disarmed_copy(path, folder)
-    if path.suffix != ".json" and frozen_graph.file_bytes(path)[:4] == b"PK\x03\x04":
+    if path.suffix != ".json" and file_bytes(path)[:4] == b"PK\x03\x04":
         check_keras_archive(path)
     return path.resolve()
 

@@ -42,7 +42,7 @@ class Part:
     """What is lowered: a graph from its one input to what is wanted of it.
 
     Attributes:
-        feed: Node that becomes the input, of floats.
+        feed: Node that becomes the input, which is of floats.
         fetches: Role to tensor.
         shape: Of the input.
         takes_floats: Whether the original's own input does.
@@ -97,16 +97,13 @@ def _loaded(folder: Path, job: dict[str, Any]) -> tuple[Part, Run]:
     fetches = {safe_name(name): tensor for name, tensor in wanted.items()}
     graph = original.graph.between(fetches.values(), feed="")
     entry = graph_input.placeholder(graph)
-    takes_floats = graph_input.dtype(entry) == "float32"
     run = original.run or session(original.graph_def, entry.name, wanted)
     part = Part(
-        graph=graph_input.with_barrier(
-            graph if takes_floats else graph_input.with_floats(graph, entry)
-        ),
+        graph=graph_input.with_barrier(graph),
         feed=entry.name,
         fetches=fetches,
         shape=graph_input.shape(graph, entry, path=path, size_wh=size_wh),
-        takes_floats=takes_floats,
+        takes_floats=graph_input.dtype(entry) == "float32",
         runtime=original.runtime,
     )
     return part, lambda image: {safe_name(name): value for name, value in run(image).items()}
@@ -122,14 +119,13 @@ def _detector(
             "Object Detection API; type: --family ssd"
         )
     np.save(folder / "anchors.npy", found.anchors)
-    entry = graph_input.placeholder(original.graph.between(found.whole().values(), feed=""))
+    tensors = found.fetches.values()
+    entry = graph_input.placeholder(original.graph.between(tensors, feed=""))
     width, height = found.transform.size_wh
-    fetches = {role: f"{name}:0" for role, name in found.fetches.items()}
-    whole = {role: f"{name}:0" for role, name in found.whole().items()}
     part = Part(
-        graph=found.graph.between(fetches.values(), feed=found.feed),
+        graph=original.graph.between(tensors, feed=found.feed),
         feed=found.feed,
-        fetches=fetches,
+        fetches=found.fetches,
         shape=(1, height, width, 3),
         takes_floats=graph_input.dtype(entry) == "float32",
         detector={
@@ -137,7 +133,7 @@ def _detector(
             "transform": found.transform.plain(),
         },
     )
-    return part, session(original.graph_def, entry.name, whole)
+    return part, session(original.graph_def, entry.name, found.fetches)
 
 
 def _chosen(original: Original, path: Path, output: str | None) -> dict[str, str]:
@@ -176,9 +172,11 @@ def _weights_inplace(graph: Graph) -> dict[str, Any]:
 
 def _lowered(part: Part, path: Path) -> bytes:
     variables = _weights_inplace(part.graph)
-    graph_def = as_graph_def(part.graph, fed={part.feed, *variables})
-    if part.feed not in part.graph.nodes:
+    graph_def = as_graph_def(part.graph, fed=variables)
+    entry = part.graph.nodes.get(part.feed)
+    if entry is None:
         graph_def.node.add(name=part.feed, op="Placeholder").attr["dtype"].type = 1
+    dtype = graph_input.dtype(entry) if entry else "float32"
     module = tf.Module()
     module.weights = list(variables.values())
 
@@ -188,7 +186,7 @@ def _lowered(part: Part, path: Path) -> bytes:
         values = {f"{name}:0": variable.read_value() for name, variable in variables.items()}
         heads = tf.graph_util.import_graph_def(
             graph_def,
-            input_map={f"{part.feed}:0": image, **values},
+            input_map={f"{part.feed}:0": tf.cast(image, dtype), **values},
             return_elements=list(part.fetches.values()),
             name="",
         )

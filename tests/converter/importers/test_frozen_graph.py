@@ -1,4 +1,4 @@
-"""A frozen graph is read without TensorFlow; what is unsafe, unfrozen or damaged is named."""
+"""Frozen graphs and SavedModels are checked without TensorFlow; what is unsafe is named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import pytest
 from damaged_files import faults
 from graphdef_files import CONSTANTS, graph_message, segmenter
 
+from converter.choice import Choice
+from converter.graphdef_schema import message_class
 from converter.importers import frozen_graph, graph_input
+from converter.importers.frozen_graph import SAVED_MODEL, SAVERS, disarmed_saved_model
+from converter.importing import import_draft
 from edge.errors import ModelError
 
 pytestmark = pytest.mark.converter
@@ -122,4 +126,39 @@ def test_a_damaged_real_graph_is_one_sentence_or_still_a_graph(assets, tmp_path)
     found = faults(read, path.read_bytes(), tmp_path / "damaged.pb", count=40)
 
     assert len(found) > 20
+    assert not [text for text in found if "\n" in text]
+
+
+def test_a_saved_models_own_savers_are_made_to_do_nothing(models):
+    path = models / "saved" / SAVED_MODEL
+    model = message_class("SavedModel")()
+
+    model.ParseFromString(disarmed_saved_model(path))
+
+    ops = {
+        node.op
+        for meta in model.meta_graphs
+        for nodes in (meta.graph_def.node, *(f.node_def for f in meta.graph_def.library.function))
+        for node in nodes
+    }
+    assert b"SaveV2" in path.read_bytes()
+    assert not ops & set(SAVERS)
+
+
+def test_a_saved_model_with_an_unsafe_op_is_refused(models, tmp_path):
+    model = message_class("SavedModel")()
+    model.ParseFromString((models / "saved" / SAVED_MODEL).read_bytes())
+    model.meta_graphs[0].graph_def.node.add(name="evil", op="WriteFile")
+    (tmp_path / SAVED_MODEL).write_bytes(model.SerializeToString())
+
+    with pytest.raises(ModelError, match=r"WriteFile \(evil\)"):
+        import_draft(tmp_path, family="unet", choice=Choice())
+
+
+def test_damaged_saved_models_are_one_sentence_each(models, tmp_path):
+    data = (models / "saved" / SAVED_MODEL).read_bytes()
+
+    found = faults(disarmed_saved_model, data, tmp_path / SAVED_MODEL)
+
+    assert len(found) > 100
     assert not [text for text in found if "\n" in text]

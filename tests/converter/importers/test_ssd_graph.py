@@ -49,7 +49,7 @@ def test_the_cut_lies_at_the_normalised_image_and_the_raw_heads():
     cut = find_ssd(ssd_graph())
 
     assert cut.feed == "Preprocessor/sub"
-    assert cut.fetches == {"boxes": "boxes", "scores": "logits"}
+    assert cut.fetches == {"boxes": "boxes:0", "scores": "logits:0"}
 
 
 def test_the_transform_is_that_of_the_graphs_own_constants():
