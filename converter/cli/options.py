@@ -81,8 +81,16 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
     Raises:
         ConfigError: They contradict each other, or say half.
     """
+    mean, std = arguments.mean, arguments.std
+    if arguments.range and (mean or std):
+        raise ConfigError("--range says mean and std already; give --range, or --mean and --std")
+    if (mean is None) != (std is None):
+        given, other = ("--mean", "--std") if mean else ("--std", "--mean")
+        raise ConfigError(f"{given} needs {other} beside it; give both, in pixel values")
+    if arguments.range:
+        mean, std = ((value,) * CHANNELS for value in RANGES[arguments.range])
     return Choice(
-        input=_input_choice(arguments),
+        input=InputChoice(arguments.input, mean, std, arguments.resize, arguments.size),
         weights=arguments.weights,
         output=arguments.output_name,
         anchors=arguments.anchors,
@@ -124,24 +132,6 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not by_id or not is_rising or min(by_id) > 1 or max(by_id) >= MAX_CLASSES:
         return tuple(lines)
     return tuple(by_id.get(number, "") for number in range(max(by_id) + 1))
-
-
-def _input_choice(arguments: argparse.Namespace) -> InputChoice:
-    mean, std = arguments.mean, arguments.std
-    if arguments.range and (mean or std):
-        raise ConfigError("--range says mean and std already; give --range, or --mean and --std")
-    if (mean is None) != (std is None):
-        given, other = ("--mean", "--std") if mean else ("--std", "--mean")
-        raise ConfigError(f"{given} needs {other} beside it; give both, in pixel values")
-    if arguments.range:
-        mean, std = ((value,) * CHANNELS for value in RANGES[arguments.range])
-    return InputChoice(
-        color=arguments.input,
-        mean=mean,
-        std=std,
-        resize=arguments.resize,
-        size_wh=arguments.size,
-    )
 
 
 def _numbers(
