@@ -194,8 +194,8 @@ def _verify(arguments: argparse.Namespace) -> int:
         arguments.images.resolve().name,
         arguments.seed,
     )
-    (bill,) = judge(reference, [quantized], judged_on)
     budget = making.budget_of(arguments)
+    (bill,) = judge(reference, [quantized], judged_on, budget=budget)
     done = Conversion(reference, quantized, judged_on, bill, budget, verdict_on(bill, budget))
     outputs.tell(arguments, done, arguments.quantized)
     if arguments.report:

@@ -12,9 +12,8 @@ from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from converter.draft import GREY, Draft, check_channels
+from converter.draft import GREY, check_channels
 from converter.graph.edits import renamed
-from converter.graph.writing import write
 from converter.importers import (
     onnx_arithmetic,
     onnx_file,
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.choice import Choice
+    from converter.draft import Draft
     from converter.graph.values import Graph
-    from converter.importers.heads.raw import Found
     from converter.importers.onnx_file import OnnxModel, OnnxNode
     from converter.importers.onnx_values import Order
 
@@ -71,19 +70,12 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     model, graph, orders = read_graph(path)
     found = _find_heads(graph, path, family=family, choice=choice)
     part, own = without_normalisation(found.graph)
-    flatbuffer = write(part)
-    checked = onnx_runtime.checked(
-        flatbuffer, found.sources, model, orders=orders, own=own, path=path
-    )
+    checked = onnx_runtime.checked(part, found.sources, model, orders=orders, own=own, path=path)
     _graph_of.cache_clear()  # the weights
-    _, height, width, _ = model.input_shape
-    return Draft(
-        flatbuffer=flatbuffer,
-        size_wh=(width, height),
-        head=found.head,
-        outputs={role: role for role in found.graph.outputs},
-        anchors=found.anchors,
-        transform=own or ultralytics.transform_of(model.metadata, (width, height)),
+    return replace(
+        found,
+        graph=part,
+        transform=own or ultralytics.transform_of(model.metadata, found.size_wh),
         labels=ultralytics.labels_of(model.metadata),
         changes=f"{found.changes}; {checked}",
     )
@@ -130,7 +122,7 @@ def _graph_of(data: bytes, path: Path) -> tuple[OnnxModel, Graph, dict[str, Orde
         ) from error
 
 
-def _find_heads(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Found:
+def _find_heads(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Draft:
     """Return a graph up to its raw heads, all of whose operations are read."""
     try:
         found = find(graph, path, family=family, choice=choice)

@@ -177,6 +177,9 @@ def shapes_of(node: OnnxNode, constants: Constants, computed: Mapping[str, Kind]
         node: The node.
         constants: By value name.
         computed: Type and shape of all else that it reads.
+
+    Raises:
+        ValueError: They contradict each other.
     """
     import onnx  # noqa: PLC0415 - of an extra
 

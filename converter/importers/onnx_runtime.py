@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.choice import InputChoice
+    from converter.graph.values import Graph
     from converter.importers.onnx_file import OnnxModel
 
     Sources = Mapping[str, tuple[str, NDArray[np.intp] | None]]
@@ -29,7 +30,7 @@ ERRORS_ONLY = 3
 
 # All that a comparison needs.
 def checked(  # noqa: PLR0913
-    flatbuffer: bytes,
+    graph: Graph,
     sources: Sources,
     model: OnnxModel,
     *,
@@ -40,7 +41,7 @@ def checked(  # noqa: PLR0913
     """Return a clause for the manifest: how far from onnxruntime's the heads are, or why not.
 
     Args:
-        flatbuffer: Its outputs are named by their roles.
+        graph: Its outputs are named by their roles.
         sources: Role to the value whose numbers it has, and the channels of it; `None` takes all.
         model: The original.
         orders: Of the axes of a value as the import has it, by name.
@@ -67,7 +68,7 @@ def checked(  # noqa: PLR0913
     for role, (name, channels) in sources.items():
         laid = np.concatenate([each.transpose(orders[name]) for each in values[name]])
         expected[role] = laid if channels is None else laid[..., channels]
-    ratio = import_check.error_ratio(flatbuffer, normalised(images, own), expected, path=path)
+    ratio = import_check.error_ratio(graph, normalised(images, own), expected, path=path)
     return import_check.in_words(ratio, f"onnxruntime {version}")
 
 

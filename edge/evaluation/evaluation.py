@@ -10,7 +10,7 @@ import numpy as np
 from edge.frame import StageClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -120,16 +120,19 @@ class TimedModel:
     """Runs a model's stages in a row on the calling thread, and notes how long each took.
 
     Args:
-        model: Nobody else may use it meanwhile.
+        load: Gives the model, which nobody else may use meanwhile; called before the first image.
     """
 
-    def __init__(self, model: LoadedModel) -> None:
-        self._model = model
+    def __init__(self, load: Callable[[], LoadedModel]) -> None:
+        self._load = load
+        self._model: LoadedModel | None = None
         self._rows_ms: list[dict[str, float]] = []
-        model.invoke_bare()  # the first lays the weights out, which no later one does
 
     def run(self, image: NDArray[np.uint8]) -> Result:
         """Return what the model sees on `(H, W, 3)` uint8, B G R; borrowed until the next call."""
+        if self._model is None:
+            self._model = self._load()
+            self._model.invoke_bare()  # the first lays the weights out, which no later one does
         clock = StageClock()
         result = self._model(image, clock)
         self._rows_ms.append(clock.stage_ms())

@@ -17,7 +17,7 @@ from edge.evaluation.truth import numbered
 from edge.heads import task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge.evaluation.evaluation import Evaluation, Sample
     from edge.evaluation.truth import Truth
     from edge.model.model_file import ModelFile
+    from edge.results.observation import Result
     from edge.terminal.progress import Progress
 
     Run = BoxRun | MaskRun
@@ -93,6 +94,7 @@ def measure(  # noqa: PLR0913
     seed: int,
     resamples: int,
     threads: int = 1,
+    found: Sequence[Mapping[Path, Result]] = (),
     progress: Progress | None = None,
     drawing: Progress | None = None,
 ) -> Measurement:
@@ -109,6 +111,8 @@ def measure(  # noqa: PLR0913
         seed: Of the draws.
         resamples: Number of draws; 0 for no intervals.
         threads: Of the interpreters.
+        found: What each model finds on each image, where that is known: as `open_detector` keeps
+            it, or a class map. No model is run then.
         progress: Called with (images run, images to run), those of all models counted.
         drawing: Called with (draws done, draws wanted).
     """
@@ -119,7 +123,7 @@ def measure(  # noqa: PLR0913
     for key, path, image in _images(truth, annotated):
         try:
             for number, run in enumerate(runs, start=1):
-                run.see(key, image)
+                run.see(key, image, found[number - 1][path] if found else None)
                 if progress:
                     progress(len(seen) * len(runs) + number, len(annotated) * len(runs))
         except SourceError as error:
