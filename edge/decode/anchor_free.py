@@ -27,6 +27,7 @@ from edge.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge.decode.boxes import Corners
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, TensorSpec
 
@@ -139,13 +140,7 @@ class AnchorFreeDecoder(BoxDecoder):
         ]
         super().__init__(spec, grids, thresholds, width=BOX_SIDES * head.bins)
 
-    def place_boxes(
-        self,
-        raw: NDArray[np.float32],
-        geometry: NDArray[np.float64],
-        *,
-        out: NDArray[np.float32],
-    ) -> None:
+    def place(self, raw: NDArray[np.float32], geometry: NDArray[np.float64]) -> Corners:
         """Decode what a box says, in strides."""
         if self._boxes_kind == "distribution":
             sides = _means(raw.reshape(len(raw) * BOX_SIDES, -1)).reshape(-1, BOX_SIDES)
@@ -158,8 +153,7 @@ class AnchorFreeDecoder(BoxDecoder):
             origins_xy += before
             clamp_inplace(behind, MAX_EXPONENT)
             before = behind = np.exp(behind) / 2
-        np.multiply(origins_xy - before, stride_px, out=out[:, :2])
-        np.multiply(origins_xy + behind, stride_px, out=out[:, 2:])
+        return (origins_xy - before) * stride_px, (origins_xy + behind) * stride_px
 
 
 def _means(raw: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ from edge.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge.decode.boxes import Corners
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec
 
@@ -140,13 +141,7 @@ class YoloDecoder(BoxDecoder):
         ]
         super().__init__(spec, grids, thresholds, activation=head.classes)
 
-    def place_boxes(
-        self,
-        raw: NDArray[np.float32],
-        geometry: NDArray[np.float64],
-        *,
-        out: NDArray[np.float32],
-    ) -> None:
+    def place(self, raw: NDArray[np.float32], geometry: NDArray[np.float64]) -> Corners:
         """Decode offsets (tx, ty, tw, th) of cells and anchors."""
         offsets = raw.astype(np.float64)
         if self._has_square_sides:
@@ -158,8 +153,7 @@ class YoloDecoder(BoxDecoder):
             sigmoid_inplace(offsets[:, :2])
         centers_xy = offsets[:, :2] * geometry[:, :2] + geometry[:, 2:4]
         halves_wh = sides_wh * geometry[:, 4:]
-        np.subtract(centers_xy, halves_wh, out=out[:, :2])
-        np.add(centers_xy, halves_wh, out=out[:, 2:])
+        return centers_xy - halves_wh, centers_xy + halves_wh
 
 
 def _geometry(grid: YoloGrid, spec: ModelSpec) -> NDArray[np.float64]:
