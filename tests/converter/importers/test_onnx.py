@@ -12,11 +12,10 @@ import pytest
 from damaged_files import damaged
 from reference import onnx_models
 
-from converter.choice import Choice, InputChoice, Origin
+from converter.choice import Choice
 from converter.graph.writing import write
 from converter.importers import onnx_arithmetic
 from converter.importers.onnx import import_onnx, read_graph, refuse_unread, told_family
-from converter.importing import import_model
 from edge.errors import EdgeError, ModelError
 from edge.model.backends.litert import open_interpreter
 
@@ -213,21 +212,6 @@ def test_other_images_than_the_runtime_makes_are_refused_with_their_channels(cha
         imported(proto, tmp_path, family="unet")
 
 
-def test_a_grey_model_is_asked_for_no_colours_and_gives_the_originals_heads(tmp_path):
-    proto = onnx_models.unet(channels=1)
-    path = saved(proto, tmp_path)
-    image = np.random.default_rng(5).random((1, 1, 64, 64), np.float32)
-    said = InputChoice(mean=(0, 0, 0), std=(255, 255, 255), resize="stretch")
-
-    file = import_model(path, family=None, origin=Origin(), choice=Choice(input=said))
-    (found,) = imported_heads(file.flatbuffer, image).values()
-    (expected,) = onnx_models.run_values(proto, [proto.graph.node[-1].input[0]], image)
-
-    assert file.description.input.color == "grey"
-    assert file.description.input.shape == (1, 64, 64, 1)
-    assert np.abs(found - expected).max() <= MAX_ERROR * np.ptp(expected)
-
-
 def without_weights(proto):
     tensor = proto.graph.initializer[0]
     onnx.external_data_helper.set_external_data(tensor, "weights.bin")
@@ -293,7 +277,7 @@ def test_damaged_files_give_a_graph_or_one_sentence(make, tmp_path):
     for number in range(FUZZED):
         path.write_bytes(damaged(data, number))
         try:
-            refuse_unread(read_graph(path)[1])
+            refuse_unread(read_graph(path)[1], path)
         except EdgeError as error:
             refused.append(str(error))
     assert len(refused) > FUZZED / 2

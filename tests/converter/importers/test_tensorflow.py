@@ -134,6 +134,22 @@ def test_yolo_grids_are_found_before_their_reshape_and_given_their_anchors(model
     assert_same(joined(found, coarse), expected["coarse"])
 
 
+@pytest.mark.parametrize("name", ["suppressed", "suppressed_alone"])
+def test_a_suppression_that_tensorflow_lite_lacks_is_cut_off_with_the_decode(models, name):
+    draft = import_draft(models / name, family=None, choice=Choice())
+
+    fine, coarse = draft.head.grids
+    assert fine.anchors_px == ((10, 13), (16, 30))
+    assert coarse.anchors_px == ((33, 23), (62, 45))
+    assert "import checked against TensorFlow 2" in draft.changes
+    assert "decode and suppression left to the runtime" in draft.changes
+
+
+def test_an_operation_that_tensorflow_lite_lacks_is_named_with_the_way_out(models):
+    with pytest.raises(ModelError, match=r"no operation Igamma; .*--output-name"):
+        import_draft(models / "unknown", family="unet", choice=Choice())
+
+
 @pytest.mark.slow
 def test_an_ssd_without_decode_takes_its_anchors_from_the_person(models):
     choice = Choice(anchors=str(models / "anchors.npy"), box_scales=(10, 10, 5, 5))
