@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.importers.heads.fields import Fields
-    from converter.importers.heads.tail import Tail
+    from converter.importers.heads.raw import Tail
 
     Values = NDArray[np.float64]
 

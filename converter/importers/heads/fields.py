@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from converter.importers.heads.tail import Tail
+    from converter.importers.heads.raw import Tail
 
 BOX_SIDES = 4
 BOX_AND_OBJECTNESS = 5

@@ -12,9 +12,8 @@ from converter.importers.heads.maps import (
     raw_scores,
     shows_classes,
 )
-from converter.importers.heads.raw import NHWC, raw_heads
+from converter.importers.heads.raw import NHWC, raw_heads, tail_of
 from converter.importers.heads.ssd import find_ssd
-from converter.importers.heads.tail import tail_of
 from converter.importers.heads.yolo import MIN_BINS, find_yolo
 from edge.errors import ConfigError, ModelError
 

@@ -20,8 +20,7 @@ from converter.importers.heads.fields import (
     Part,
     parts_of,
 )
-from converter.importers.heads.raw import by_grid, cut_at, is_splittable, raw_heads, split
-from converter.importers.heads.tail import tail_of
+from converter.importers.heads.raw import by_grid, cut_at, is_splittable, raw_heads, split, tail_of
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ConfigError, ModelError
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from converter.choice import Choice
     from converter.graph.values import Graph
-    from converter.importers.heads.tail import Tail
+    from converter.importers.heads.raw import Tail
     from edge.model.description import HeadSchema
 
     Grids = dict[tuple[int, int], list[str]]
