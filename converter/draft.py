@@ -1,4 +1,4 @@
-"""What an importer found in a foreign model: a float `.tflite`, and what the file said of it."""
+"""What an importer found in a foreign model: its graph, and what the file said of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from converter.choice import InputChoice
+    from converter.graph.values import Graph
     from edge.model.description import HeadSchema, InputTransform
 
 
@@ -42,24 +44,28 @@ class Draft:
     What is `None` the file does not say; the person who converts is asked for it, by name.
 
     Attributes:
-        flatbuffer: Float `.tflite` with one input `input` `(1, H, W, C)` float32 and outputs named
-            by their roles; no manifest behind it.
-        size_wh: Of the input, pixels.
+        graph: Float, with one input `(1, H, W, C)` and outputs named by their roles.
         head: What the outputs mean.
-        outputs: Output role to tensor name, as the interpreter spells it.
         anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w), for an SSD head.
         transform: How a frame becomes the input, whole or as far as the file says.
         labels: One a class id.
         changes: What the importer cut, merged or left out; a clause for the manifest.
         warnings: Sentences for the person who converts.
+        sources: Role to the tensor of the whole graph whose values it has, and the channels of it
+            that it is; `None` takes all.
     """
 
-    flatbuffer: bytes
-    size_wh: tuple[int, int]
+    graph: Graph
     head: HeadSchema
-    outputs: dict[str, str]
     anchors: NDArray[np.float32] | None = None
     transform: InputTransform | InputChoice | None = None
     labels: tuple[str, ...] | None = None
-    changes: str = ""
-    warnings: tuple[str, ...] = field(default=())
+    changes: str = "cut at the raw heads; decode and suppression left to the runtime"
+    warnings: tuple[str, ...] = ()
+    sources: Mapping[str, tuple[str, NDArray[np.intp] | None]] = field(default_factory=dict)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Of the input, pixels."""
+        _, height, width, _ = self.graph.shape(self.graph.inputs[0])
+        return width, height

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converter.graph.writing import write
 from edge.errors import ModelError
 from edge.model.backends.litert import open_interpreter, tensor_spec
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from converter.graph.values import Graph
 
     Heads = dict[str, NDArray[np.float32]]
 
@@ -36,13 +39,11 @@ def noise(shape: tuple[int, ...], *, whole: bool = False) -> NDArray[np.float32]
     return np.stack([np.round(images[1])] if whole else images).astype(np.float32)
 
 
-def error_ratio(
-    flatbuffer: bytes, inputs: NDArray[np.float32], expected: Heads, *, path: Path
-) -> float:
+def error_ratio(graph: Graph, inputs: NDArray[np.float32], expected: Heads, *, path: Path) -> float:
     """Return the largest error of a head, as a share of the range of the original's.
 
     Args:
-        flatbuffer: Whose outputs are named by role.
+        graph: Float, its outputs named by role.
         inputs: `(N, H, W, C)`.
         expected: Role to what the original gives, `(N, ...)`.
         path: For messages.
@@ -50,7 +51,7 @@ def error_ratio(
     Raises:
         ModelError: It is above `MAX_ERROR_RATIO`, or the original gives no numbers.
     """
-    found = _run(flatbuffer, inputs, path)
+    found = _run(write(graph), inputs, path)
     rows = [
         all(bool(np.isfinite(head[row]).all()) for head in expected.values())
         for row in range(len(inputs))

@@ -8,8 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.graph.own_biases import with_own_biases
-from converter.graph.reading import read
-from converter.graph.writing import write
 from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
 from converter.importers.keras_config import WEIGHTS
@@ -49,8 +47,7 @@ def import_model(path: Path, *, family: str | None, origin: Origin, choice: Choi
     if is_ours(path):
         return restate(model_file.read(path), family=family, origin=origin, choice=choice.input)
     found = import_draft(path, family=known, choice=choice)
-    graph = with_own_biases(read(found.flatbuffer, path))
-    draft = replace(found, flatbuffer=write(graph))
+    draft = replace(found, graph=with_own_biases(found.graph))
     return complete(draft, path, family=known, origin=origin, choice=choice.input)
 
 

@@ -11,16 +11,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from edge.errors import EdgeError
-    from edge.library import open_model, watch
-    from edge.model.loaded import LoadedModel
-    from edge.results.anomaly import Anomaly
-    from edge.results.class_map import ClassMap
-    from edge.results.classes import Classes
-    from edge.results.detections import Detections
-    from edge.results.observation import Observation
+    from edge.errors import EdgeError as EdgeError
+    from edge.library import open_model as open_model
+    from edge.library import watch as watch
+    from edge.model.loaded import LoadedModel as LoadedModel
+    from edge.results.anomaly import Anomaly as Anomaly
+    from edge.results.class_map import ClassMap as ClassMap
+    from edge.results.classes import Classes as Classes
+    from edge.results.detections import Detections as Detections
+    from edge.results.observation import Observation as Observation
 
 # Name: the module that defines it, imported when the name is first used: `edge --help` needs none.
+# With the lines above, the place of a new kind's result.
 _MODULES = {
     "Anomaly": "edge.results.anomaly",
     "ClassMap": "edge.results.class_map",
@@ -32,17 +34,7 @@ _MODULES = {
     "open_model": "edge.library",
     "watch": "edge.library",
 }
-__all__ = [
-    "Anomaly",
-    "ClassMap",
-    "Classes",
-    "Detections",
-    "EdgeError",
-    "LoadedModel",
-    "Observation",
-    "open_model",
-    "watch",
-]
+__all__ = [*_MODULES]  # noqa: PLE0604 - texts
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for

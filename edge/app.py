@@ -14,7 +14,6 @@ from edge.capture.registry import open_lasting
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
-from edge.messages.envelope import Identity
 from edge.model import model_file as models
 from edge.model import trial
 from edge.model.default import default_model_path
@@ -92,9 +91,7 @@ def thresholds(config: Config, description: Description) -> Thresholds:
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     """Return the configured number, or one a core, less one for all that is not the interpreter.
 
-    Args:
-        config: Of this run.
-        available: Cores of the process, counted before any of its threads was confined to some.
+    The available cores are those of the process, counted before any thread was confined to some.
     """
     return config.model.threads or max(1, len(available) - 1)
 
@@ -104,11 +101,8 @@ class Parts:
     """What a pipeline is made of, opened.
 
     Attributes:
-        model: Loaded.
         captures: One a camera, started.
-        frames: All of them, in turn.
         publisher: Tells the sinks; `None` where nothing is published.
-        cores: Who runs where.
     """
 
     model: LoadedModel
@@ -231,9 +225,8 @@ def open_sinks(config: Config) -> list[Sink]:
 
 def open_encoder(config: Config, description: Description) -> Encoder:
     """Return what makes the messages of this kind of model."""
-    identity = Identity(config.device.name, description.name, description.digest)
     encoder = task_for(description).encoder
-    return encoder(identity, description, class_map=config.output.class_map)
+    return encoder(config.device.name, description, class_map=config.output.class_map)
 
 
 @contextmanager

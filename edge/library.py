@@ -14,12 +14,12 @@ from edge.errors import ConfigError, EdgeError
 from edge.verbs.check import examine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from edge.config.sections import Config
+    from edge.app import Parts
     from edge.model.loaded import LoadedModel
-    from edge.model.model_file import ModelFile
     from edge.pipeline import Pipeline, Stage
     from edge.results.observation import Observation
 
@@ -87,11 +87,12 @@ def watch(
     file, found = examine(config)
     if found:
         raise ConfigError("\n".join(found))
-    return _watch(lambda: _Watcher(config, file, stages=tuple(stages), picture_px=picture_px))
+    opening = app.opened(config, file, publish=False, picture_px=picture_px)
+    return _watch(_Watcher(opening, tuple(stages)))
 
 
-def _watch(start: Callable[[], _Watcher]) -> Iterator[Observation]:
-    watcher = start()
+def _watch(watcher: _Watcher) -> Iterator[Observation]:
+    watcher.thread.start()
     try:
         while (seen := watcher.take()) is not None:
             yield seen
@@ -107,18 +108,10 @@ class _Watcher:
     frame; one of a file is waited for.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        file: ModelFile | None,
-        *,
-        stages: tuple[Stage, ...],
-        picture_px: int | None,
-    ) -> None:
-        self._config = config
-        self._file = file
+    def __init__(self, opening: AbstractContextManager[Parts], stages: tuple[Stage, ...]) -> None:
+        self.thread = threading.Thread(target=self._run, name="edge-watch", daemon=True)
+        self._opening = opening
         self._stages = stages
-        self._picture_px = picture_px
         self._pipeline: Pipeline | None = None
         self._live: dict[str, bool] = {}
         self._changed = threading.Condition()
@@ -126,15 +119,9 @@ class _Watcher:
         self._replaced: Counter[str] = Counter()
         self._stopping = self._ended = False
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="edge-watch", daemon=True)
-        self._thread.start()
 
     def take(self) -> Observation | None:
-        """Wait for the next observation; `None` at the end.
-
-        Raises:
-            EdgeError: A part failed.
-        """
+        """Wait for the next observation; `None` at the end; raises what failed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._ended)
             if self._waiting:
@@ -147,18 +134,14 @@ class _Watcher:
         return None
 
     def stop(self) -> None:
-        """End the pipeline, and wait until all is closed.
-
-        Raises:
-            EdgeError: A source does not return from its read.
-        """
+        """End the pipeline, and wait until all is closed."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         if self._pipeline is not None:
             self._pipeline.stop()
-        self._thread.join(JOIN_TIMEOUT_S)
-        if self._thread.is_alive():
+        self.thread.join(JOIN_TIMEOUT_S)
+        if self.thread.is_alive():
             raise EdgeError(
                 f"thread edge-watch did not end within {JOIN_TIMEOUT_S:g} s: a source does not "
                 "return from its read; unplug the camera or end the process"
@@ -166,9 +149,7 @@ class _Watcher:
 
     def _run(self) -> None:
         try:
-            with app.opened(
-                self._config, self._file, publish=False, picture_px=self._picture_px
-            ) as parts:
+            with self._opening as parts:
                 self._live = {capture.camera: capture.live for capture in parts.captures}
                 self._pipeline = parts.pipeline([self._hand_over], stages=self._stages)
                 if not self._stopping:

@@ -225,6 +225,6 @@ class Publisher:
 
     def tell_camera(self, camera: str, *, is_up: bool) -> None:
         """Say whether a camera gives frames; kept by the broker for who asks later."""
-        topic = camera_status_topic(self._encoder.identity.device, camera)
+        topic = camera_status_topic(self._encoder.device, camera)
         payload = ONLINE if is_up else OFFLINE
         self._sink.send(Message(topic, payload, retain=True, policy="state"))

@@ -10,7 +10,7 @@ from edge.decode.segmentation import SegmentationHead, has_threshold
 from edge.errors import ConfigError
 from edge.heads import task_of
 from edge.messages import anomaly, classes, detections, segmentation
-from edge.messages.envelope import Encoder
+from edge.messages.envelope import Encoder, ModelPayload
 from edge.results.anomaly import AnomalyTally
 from edge.results.class_map import AreaTally
 from edge.results.classes import ClassTally
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.messages.envelope import Fields, Identity
+    from edge.messages.envelope import Fields
     from edge.model.description import Description
     from edge.results.observation import Result
 
@@ -60,11 +60,10 @@ class Task:
     draw: tuple[str, str]
     thresholds: Callable[[Description], set[str]]
 
-    def encoder(
-        self, identity: Identity, description: Description, *, class_map: bool = True
-    ) -> Encoder:
+    def encoder(self, device: str, description: Description, *, class_map: bool = True) -> Encoder:
         """Return what turns observations into messages."""
-        return Encoder(identity, self.topic, self.fields(description, class_map=class_map))
+        model: ModelPayload = {"name": description.name, "digest": description.digest}
+        return Encoder(device, model, self.topic, self.fields(description, class_map=class_map))
 
     def draw_inplace(
         self, image: NDArray[np.uint8], result: Result, description: Description
@@ -126,23 +125,14 @@ def task_for(description: Description) -> Task:
 
 
 def describe(topic: str, payload: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the label and a few words for each thing that a message tells of.
-
-    Args:
-        topic: Where the message came from.
-        payload: The message, read.
-    """
+    """Return the label and a few words for each thing that a message from a topic tells of."""
     level = topic.rpartition("/")[2]
     task = next(task for task in TASKS.values() if task.topic == level)
     return task.describe(payload)
 
 
 def refuse_thresholds(description: Description, given: Collection[str]) -> None:
-    """Refuse a threshold that would change nothing.
-
-    Args:
-        description: Of the model.
-        given: Keys of `[model]` that a person wrote.
+    """Refuse a key of `[model]` that a person wrote and that would change nothing.
 
     Raises:
         ConfigError: One of them has no meaning for the model's task.

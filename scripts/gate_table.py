@@ -38,8 +38,8 @@ from converter.judge import accuracy  # noqa: E402
 from converter.judge.accuracy import Annotations  # noqa: E402
 from converter.judge.bill import SEGMENTATION, Bill, Likeness  # noqa: E402
 from converter.judge.gate import LEAST_FLOOR, REFUSED, Budget, judge  # noqa: E402
-from converter.judge.sight import Sight  # noqa: E402
-from converter.judge.verify import compare, observe  # noqa: E402
+from converter.judge.sight import DIAGONALS, Sight, Views  # noqa: E402
+from converter.judge.verify import compare  # noqa: E402
 from edge.capture.images import load_image  # noqa: E402
 from edge.evaluation.mask_run import PixelSample, pixel_confusion  # noqa: E402
 from edge.model import model_file  # noqa: E402
@@ -104,8 +104,11 @@ def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
     reference = model_file.read(path)
     sets = draw_sets(words.images, seed=0)
     made = list(variants(reference, sets.calibrate, stem=CACHE / name))
-    observed = observe(reference, sets.judge.paths)
-    bills = compare(observed, [each.file for each in made], resamples=RESAMPLES)
+    views = [Views(file) for file in (reference, *(each.file for each in made))]
+    for view in views:
+        view.add(sets.judge.paths)
+    views[0].move(len(DIAGONALS))
+    bills = compare(views[0], views[1:], resamples=RESAMPLES)
     unused = (*sets.select.paths, *sets.judge.paths)
     losses = _losses(reference, made, unused, assets / INSTANCES, is_mask=not ALL[name].labelled)
     return [

@@ -139,16 +139,18 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     with waiting("import"):
         reference = import_model(
-            arguments.model,
-            family=arguments.family,
-            origin=origin,
-            choice=choice,
+            arguments.model, family=arguments.family, origin=origin, choice=choice
         )
     outputs.say(f"imported: {reference.own_manifest().provenance.changes}")
     if arguments.float:
         export.write(reference, arguments.float)
-    budget = making.budget_of(arguments)
-    done = convert(reference, images, recipe, budget=budget, repair=not arguments.no_repair)
+    done = convert(
+        reference,
+        images,
+        recipe,
+        budget=making.budget_of(arguments),
+        repair=not arguments.no_repair,
+    )
     for line in describe_attempts(done) if len(done.attempts) > 1 else ():
         outputs.say(line)
     outputs.say_remarks(arguments.output, done.quantized, done.attempts[done.chosen].recipe)
@@ -156,17 +158,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _quantize(arguments: argparse.Namespace) -> int:
-    from calibration.dataset import sample  # noqa: PLC0415 - inspect needs no OpenCV
-    from converter.quantize.quantization import quantize_file  # noqa: PLC0415
+    from converter.quantize.quantization import quantize_file  # noqa: PLC0415 - loads OpenCV
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     recipe = making.recipe_of(arguments)
     outputs.check_folder(arguments.output)
     reference = model_file.read(arguments.model)
-    with bar("draw") as progress:
-        images = sample(
-            arguments.images, count=arguments.count, seed=arguments.seed, progress=progress
-        )
+    images = making.draw(arguments)
     with bar("quantise") as progress:
         quantized = quantize_file(reference, images, recipe, progress=progress)
     export.write(quantized, arguments.output)
@@ -196,15 +194,13 @@ def _verify(arguments: argparse.Namespace) -> int:
         arguments.images.resolve().name,
         arguments.seed,
     )
-    (bill,) = judge(reference, [quantized], judged_on)
     budget = making.budget_of(arguments)
-    found = verdict_on(bill, budget)
-    outputs.print_verdict(arguments, bill, found)
-    outputs.say(f"{arguments.quantized}: {found}")
+    (bill,) = judge(reference, [quantized], judged_on, budget=budget)
+    done = Conversion(reference, quantized, judged_on, bill, budget, verdict_on(bill, budget))
+    outputs.tell(arguments, done, arguments.quantized)
     if arguments.report:
-        done = Conversion(reference, quantized, judged_on, bill=bill, budget=budget, verdict=found)
         outputs.report(done, arguments.quantized)
-    return FAILED if found.is_refused else DONE
+    return FAILED if done.verdict.is_refused else DONE
 
 
 def _inspect(arguments: argparse.Namespace) -> int:

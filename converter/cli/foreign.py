@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from converter.graph.writing import write
 from converter.importers.asking import ask_family
 from converter.importers.facts import (
     ASK,
@@ -41,7 +42,7 @@ def describe(
     family = ask_family(path, form, said=family)
     draft = import_draft(path, family=family, choice=choice)
     check_family(draft, path, family=family)
-    missing = missing_facts(draft, path, choice.input, labels=labels)
+    missing = missing_facts(draft, choice.input, labels=labels)
     return {
         "format": FORMATS[form],
         "family": FAMILY_OF_HEAD[draft.head.kind],
@@ -50,10 +51,10 @@ def describe(
             name: value for name, value in stated(draft).items() if value is not None
         },
         "head": draft.head.plain(),
-        "outputs": list(draft.outputs),
-        "classes": class_count(draft, path),
+        "outputs": list(draft.graph.outputs),
+        "classes": class_count(draft),
         "anchors": None if draft.anchors is None else len(draft.anchors),
-        "bytes": len(draft.flatbuffer),
+        "bytes": len(write(draft.graph)),
         "changes": draft.changes,
         "warnings": list(draft.warnings),
         "missing": [ASK[name] for name in missing],

@@ -22,8 +22,10 @@ from converter.quantize.recipe import (
 )
 from edge.errors import ConfigError
 from edge.terminal.command import positive
+from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
+    from calibration.dataset import ImageSet
     from converter.judge.accuracy import Annotations
     from converter.quantize.recipe import Kept, Recipe
 
@@ -73,6 +75,20 @@ def add_quantization(parser: argparse.ArgumentParser) -> None:
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Add the seed of the draws of images."""
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
+
+
+def draw(arguments: argparse.Namespace) -> ImageSet:
+    """Return the images to calibrate with.
+
+    Raises:
+        SourceError: There are none, or too few.
+    """
+    from calibration.dataset import sample  # noqa: PLC0415 - inspect needs no OpenCV
+
+    with bar("draw") as progress:
+        return sample(
+            arguments.images, count=arguments.count, seed=arguments.seed, progress=progress
+        )
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.choice import RANGES, Choice, InputChoice, Origin
 from edge.errors import ConfigError, ModelError
-from edge.evaluation import names
+from edge.evaluation.label_files import MAX_CLASSES, YAML_SUFFIXES, read_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,8 +81,16 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
     Raises:
         ConfigError: They contradict each other, or say half.
     """
+    mean, std = arguments.mean, arguments.std
+    if arguments.range and (mean or std):
+        raise ConfigError("--range says mean and std already; give --range, or --mean and --std")
+    if (mean is None) != (std is None):
+        given, other = ("--mean", "--std") if mean else ("--std", "--mean")
+        raise ConfigError(f"{given} needs {other} beside it; give both, in pixel values")
+    if arguments.range:
+        mean, std = ((value,) * CHANNELS for value in RANGES[arguments.range])
     return Choice(
-        input=_input_choice(arguments),
+        input=InputChoice(arguments.input, mean, std, arguments.resize, arguments.size),
         weights=arguments.weights,
         output=arguments.output_name,
         anchors=arguments.anchors,
@@ -110,8 +118,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ModelError: The file cannot be read, or is no text.
         SourceError: A YAML has no `names`.
     """
-    if path.suffix in names.YAML_SUFFIXES:
-        return names.read(path)
+    if path.suffix in YAML_SUFFIXES:
+        return read_names(path)
     try:
         lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -121,27 +129,9 @@ def read_labels(path: Path) -> tuple[str, ...]:
     rows = [WITH_ID.fullmatch(line) for line in lines if line]
     by_id = {int(row[1]): row[2] for row in rows if row}
     is_rising = len(by_id) == len(rows) and list(by_id) == sorted(by_id)
-    if not by_id or not is_rising or min(by_id) > 1 or max(by_id) >= names.MAX_CLASSES:
+    if not by_id or not is_rising or min(by_id) > 1 or max(by_id) >= MAX_CLASSES:
         return tuple(lines)
     return tuple(by_id.get(number, "") for number in range(max(by_id) + 1))
-
-
-def _input_choice(arguments: argparse.Namespace) -> InputChoice:
-    mean, std = arguments.mean, arguments.std
-    if arguments.range and (mean or std):
-        raise ConfigError("--range says mean and std already; give --range, or --mean and --std")
-    if (mean is None) != (std is None):
-        given, other = ("--mean", "--std") if mean else ("--std", "--mean")
-        raise ConfigError(f"{given} needs {other} beside it; give both, in pixel values")
-    if arguments.range:
-        mean, std = ((value,) * CHANNELS for value in RANGES[arguments.range])
-    return InputChoice(
-        color=arguments.input,
-        mean=mean,
-        std=std,
-        resize=arguments.resize,
-        size_wh=arguments.size,
-    )
 
 
 def _numbers(

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from converter import export
-from converter.cli import making, targets
+from converter.cli import targets
 from converter.judge.bill import as_text
 from converter.judge.gate import as_json, estimate
 from converter.quantize.islands import remarks
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.conversion import Conversion
-    from converter.judge.bill import Bill
-    from converter.judge.gate import Verdict
     from converter.quantize.recipe import Recipe
     from edge.model.model_file import ModelFile
 
@@ -61,8 +59,7 @@ def deliver(arguments: argparse.Namespace, done: Conversion) -> int:
     output, is_refused = arguments.output, done.verdict.is_refused
     path = output.with_name(f"{output.name}.rejected") if is_refused else output
     export.write(done.quantized, path)
-    print_verdict(arguments, done.bill, done.verdict)
-    say(f"{path}: {done.verdict}")
+    tell(arguments, done, path)
     made = targets.deliver_conversion(arguments, done)
     if arguments.report:
         lines = tuple(one.text.splitlines()[-1] for one in made)
@@ -111,12 +108,13 @@ def say_remarks(output: Path, quantized: ModelFile, recipe: Recipe) -> None:
         say(f"{output}: {clause}")
 
 
-def print_verdict(arguments: argparse.Namespace, bill: Bill, verdict: Verdict) -> None:
-    """Print the bill and what it means, as text or JSON."""
+def tell(arguments: argparse.Namespace, done: Conversion, path: Path) -> None:
+    """Print the bill and what it means, as text or JSON, and the verdict with its reasons."""
     if arguments.json:
-        print(json.dumps(as_json(bill, making.budget_of(arguments)), indent=1))
-        return
-    print(as_text(bill))
-    if said := estimate(bill):
-        print(f"estimate    {said}")
-    print(f"verdict     {verdict.value}")
+        print(json.dumps(as_json(done.bill, done.budget), indent=1))
+    else:
+        print(as_text(done.bill))
+        if said := estimate(done.bill):
+            print(f"estimate    {said}")
+        print(f"verdict     {done.verdict.value}")
+    say(f"{path}: {done.verdict}")

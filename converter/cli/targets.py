@@ -13,7 +13,6 @@ from edge.terminal.command import DONE, add_verb, positive
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
 
     from converter.conversion import Conversion
     from converter.deliver.targets.delivery import Made
@@ -86,22 +85,16 @@ def targets_of(arguments: argparse.Namespace) -> list[str]:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from calibration.dataset import sample  # noqa: PLC0415 - loads OpenCV
-    from converter.deliver.targets.delivery import deliver, sources_of, stem_of  # noqa: PLC0415
-    from edge.terminal.progress import bar  # noqa: PLC0415
+    from converter.deliver.targets.delivery import deliver, sources_of, stem_of  # noqa: PLC0415 - loads OpenCV
 
     targets = targets_of(arguments)
     if not targets:
         raise ConfigError("expected what to make, found nothing; add --edgetpu, --gpu, --tensorrt")
     file = model_file.read(arguments.model)
-    images = None
-    if "tensorrt" in targets and arguments.images:
-        with bar("draw") as progress:
-            images = sample(
-                arguments.images, count=arguments.count, seed=arguments.seed, progress=progress
-            )
+    images = making.draw(arguments) if "tensorrt" in targets and arguments.images else None
     stem = arguments.output or stem_of(arguments.model)
-    _print(deliver(sources_of(file, images), targets, stem=stem), as_json=False)
+    for made in deliver(sources_of(file, images), targets, stem=stem):
+        print(made.text)
     return DONE
 
 
@@ -122,14 +115,8 @@ def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> list[
     images = done.sets.calibrate if done.sets else None
     sources = Sources(done.reference, done.quantized, images, done.judgement.images)
     stem = stem_of(arguments.output)
-    made = _print(deliver(sources, targets, stem=stem), as_json=arguments.json)
+    made = []
+    for one in deliver(sources, targets, stem=stem):
+        print(one.text, file=sys.stderr if arguments.json else sys.stdout)
+        made.append(one)
     return [one for one in made if one.path]
-
-
-def _print(made: Iterable[Made], *, as_json: bool) -> tuple[Made, ...]:
-    """Print what became of each target as it is known; beside JSON on stderr."""
-    found = []
-    for one in made:
-        (sys.stderr if as_json else sys.stdout).write(f"{one.text}\n")
-        found.append(one)
-    return tuple(found)

@@ -22,6 +22,7 @@ RANK_VERSIONS = {
     "TRANSPOSE": {5: 4, 6: 6}, "SLICE": {5: 5}, "STRIDED_SLICE": {5: 4}, "PAD": {5: 4},
     "PADV2": {5: 4}, "MAXIMUM": {5: 3}, "MINIMUM": {5: 3}, "SUB": {5: 3}, "DIV": {5: 2},
 }  # fmt: skip
+MASKS = ("beginMask", "endMask", "ellipsisMask", "newAxisMask", "shrinkAxisMask")
 NARROW = {"float64": np.float32, "float16": np.float32, "int64": np.int32}
 
 
@@ -68,7 +69,7 @@ class Builder:
         return self.constant(np.array(value, np.float32))
 
     # The options are the schema's own and as many as a kind has.
-    def add(
+    def add(  # noqa: PLR0913
         self,
         kind: str,
         inputs: Sequence[str],
@@ -76,34 +77,18 @@ class Builder:
         *,
         version: int = 1,
         dtype: str | None = None,
+        custom: bytes | None = None,
         **options: Any,  # noqa: ANN401
     ) -> str:
         """Add an op with one output of this shape, of the first input's type if none is named."""
-        return self.add_many(kind, inputs, [shape], version=version, dtype=dtype, **options)[0]
-
-    # Likewise.
-    def add_many(  # noqa: PLR0913
-        self,
-        kind: str,
-        inputs: Sequence[str],
-        shapes: Sequence[Shape],
-        *,
-        version: int = 1,
-        dtype: str | None = None,
-        custom: bytes | None = None,
-        **options: Any,  # noqa: ANN401
-    ) -> list[str]:
-        """Add an op with an output of each of these shapes."""
-        number = len(self._tensors)
-        dtype = dtype or self._tensors[inputs[0]].dtype
-        names = [f"{kind.lower()}_{number + place}" for place in range(len(shapes))]
-        for name, shape in zip(names, shapes, strict=True):
-            self._tensors[name] = Tensor(name, tuple(map(int, shape)), dtype)
+        name = f"{kind.lower()}_{len(self._tensors)}"
+        dtype = dtype or self.dtype(inputs[0])
+        self._tensors[name] = Tensor(name, tuple(map(int, shape)), dtype)
         axes = max((len(self.shape(value)) for value in inputs if value), default=0)
         by_rank = RANK_VERSIONS.get(kind, {})
         version = max([version, *(least for rank, least in by_rank.items() if rank <= axes)])
-        self._ops.append(Op(kind, tuple(inputs), tuple(names), options, version, custom))
-        return names
+        self._ops.append(Op(kind, tuple(inputs), (name,), options, version, custom))
+        return name
 
     def unary(self, kind: str, value: str, **options: Any) -> str:  # noqa: ANN401
         """Add an op on each number by itself."""
@@ -167,19 +152,14 @@ class Builder:
             return value
         key = (value, *((part.start, part.stop, part.step) for part in parts))
         if key not in self._sliced:
-            self._sliced[key] = self._slice(value, parts, shape)
+            starts, stops, steps = (self.numbers(*row) for row in zip(*key[1:], strict=True))
+            if all(part.step == 1 for part in parts):
+                made = self.add("SLICE", [value, starts, self.numbers(*shape)], shape)
+            else:
+                masks: dict[str, Any] = dict.fromkeys(MASKS, 0)
+                made = self.add("STRIDED_SLICE", [value, starts, stops, steps], shape, **masks)
+            self._sliced[key] = made
         return self._sliced[key]
-
-    def _slice(self, value: str, parts: Sequence[slice], shape: Shape) -> str:
-        starts = self.numbers(*(part.start for part in parts))
-        if all(part.step == 1 for part in parts):
-            return self.add("SLICE", [value, starts, self.numbers(*shape)], shape)
-        stops = self.numbers(*(part.stop for part in parts))
-        steps = self.numbers(*(part.step for part in parts))
-        masks: dict[str, Any] = dict.fromkeys(
-            ("beginMask", "endMask", "ellipsisMask", "newAxisMask", "shrinkAxisMask"), 0
-        )
-        return self.add("STRIDED_SLICE", [value, starts, stops, steps], shape, **masks)
 
     def part(self, value: str, axis: int, *, start: int, stop: int) -> str:
         """Take a part along one axis."""

@@ -78,6 +78,13 @@ class Window:
         rows, columns = ((total // 2, total - total // 2) for total in totals)
         return replace(self, pads=(rows, columns) if more_behind else (rows[::-1], columns[::-1]))
 
+    def word(self, size_hw: Sequence[int]) -> str | None:
+        """Return TFLite's word for the padding that windows reach; `None` where it has none."""
+        fitted = self.fitted(size_hw)
+        if fitted.pads == NO_PADS:
+            return "VALID"
+        return "SAME" if fitted == fitted.same(size_hw) else None
+
     def options(self, padding: str) -> dict[str, Any]:
         """Return the options of a pool."""
         return {
@@ -105,12 +112,15 @@ def convolution(  # noqa: PLR0913
     It is a depthwise one where every channel is its own group. The filters are
     `(Cout, Cin / groups, kH, kW)`, the bias `(Cout,)`.
     """
-    image, (rows, columns), padding = _padded(builder, image, window)
+    size_hw = builder.shape(image)[1:3]
+    (rows, columns), padding = window.out_hw(size_hw), window.word(size_hw)
+    if padding is None:
+        image = builder.pad(image, [(0, 0), *window.fitted(size_hw).pads, (0, 0)])
     count, depthwise = len(filters), groups > 1 and filters.shape[1] == 1
     options: dict[str, Any] = {
-        "padding": padding, "strideH": window.strides[0], "strideW": window.strides[1],
+        "padding": padding or "VALID", "fusedActivationFunction": "NONE",
+        "strideH": window.strides[0], "strideW": window.strides[1],
         "dilationHFactor": window.dilations[0], "dilationWFactor": window.dilations[1],
-        "fusedActivationFunction": "NONE",
     }  # fmt: skip
     version = GROUPED_VERSION if groups > 1 else 1
     if depthwise:
@@ -192,21 +202,14 @@ def max_pool(builder: Builder, image: str, window: Window) -> str:
     left (dilations, wider padding) becomes maxima of rows and columns that are picked.
     """
     size_hw = builder.shape(image)[1:3]
-    fitted = window.fitted(size_hw)
+    pads, word = window.fitted(size_hw).pads, window.word(size_hw)
     out = (1, *window.out_hw(size_hw), builder.shape(image)[3])
     if max(window.dilations) == 1:
-        widest = max(
-            (2 * max(pads) - kernel)
-            for pads, kernel in zip(fitted.pads, window.kernel, strict=True)
-        )
-        padded = fitted.pads != NO_PADS
-        if not padded or fitted == fitted.same(size_hw):
-            padding = "SAME" if padded else "VALID"
-            return builder.add("MAX_POOL_2D", [image], out, **window.options(padding))
-        if widest <= 0:
-            border = [(0, 0), *fitted.pads, (0, 0)]
-            image = builder.mirror_pad(image, border, with_edge=True)
-            return builder.add("MAX_POOL_2D", [image], out, **window.options("VALID"))
+        inside = all(2 * max(side) <= k for side, k in zip(pads, window.kernel, strict=True))
+        if not word and inside:
+            image = builder.mirror_pad(image, [(0, 0), *pads, (0, 0)], with_edge=True)
+        if word or inside:
+            return builder.add("MAX_POOL_2D", [image], out, **window.options(word or "VALID"))
     for axis in (0, 1):
         picked = _picked(window, axis, size=size_hw[axis], out=out[axis + 1])
         parts = [builder.gather(image, places, axis + 1) for places in picked]
@@ -233,11 +236,10 @@ def average_pool(
 ) -> str:
     """Add a mean over windows, in which the zeros of `counted_pads` count, and no other padding."""
     size_hw = builder.shape(image)[1:3]
-    fitted = window.fitted(size_hw)
     shape = (1, *window.out_hw(size_hw), builder.shape(image)[3])
-    if counted_pads == NO_PADS and fitted.pads != NO_PADS and fitted == fitted.same(size_hw):
+    if counted_pads == NO_PADS and window.word(size_hw) == "SAME":
         return builder.add("AVERAGE_POOL_2D", [image], shape, **window.options("SAME"))
-    padded = builder.pad(image, [(0, 0), *fitted.pads, (0, 0)])
+    padded = builder.pad(image, [(0, 0), *window.fitted(size_hw).pads, (0, 0)])
     made = builder.add("AVERAGE_POOL_2D", [padded], shape, **window.options("VALID"))
     rows, columns = (
         _counted(window, axis, size=size_hw[axis], pads=counted_pads[axis], out=shape[axis + 1])
@@ -256,14 +258,3 @@ def _counted(window: Window, axis: int, *, size: int, pads: Pair, out: int) -> N
     inside = (places >= -pads[0]) & (places < size + pads[1])
     shares: NDArray[np.float64] = inside.mean(axis=1)
     return shares
-
-
-def _padded(builder: Builder, image: str, window: Window) -> tuple[str, list[int], str]:
-    """Return an image to convolve, what comes out, and TFLite's word for the padding."""
-    size_hw = builder.shape(image)[1:3]
-    fitted, out = window.fitted(size_hw), window.out_hw(size_hw)
-    if fitted.pads == NO_PADS:
-        return image, out, "VALID"
-    if fitted == fitted.same(size_hw):
-        return image, out, "SAME"
-    return builder.pad(image, [(0, 0), *fitted.pads, (0, 0)]), out, "VALID"

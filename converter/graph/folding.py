@@ -70,47 +70,27 @@ def _grown(kind: str, values: Values) -> float:
 
 def _strided_slice(op: Op, values: Values) -> NDArray[Any]:
     """Source: `strided_slice` of TensorFlow: a bit of each mask an axis of `begin`."""
-    source, *places = values
-
-    def mask(name: str, axis: int) -> bool:
-        return bool(op.options.get(f"{name}Mask", 0) >> axis & 1)
-
     index: list[Any] = []
     for axis, (begin, end, stride) in enumerate(
-        zip(*(map(int, row) for row in places), strict=True)
+        zip(*map(np.ndarray.tolist, values[1:]), strict=True)
     ):
-        if mask("ellipsis", axis):
+        names = ("begin", "end", "ellipsis", "newAxis", "shrinkAxis")
+        masks = {name for name in names if op.options.get(f"{name}Mask", 0) >> axis & 1}
+        if "ellipsis" in masks:
             index.append(Ellipsis)
-        elif mask("newAxis", axis):
+        elif "newAxis" in masks:
             index.append(None)
-        elif mask("shrinkAxis", axis):
+        elif "shrinkAxis" in masks:
             index.append(begin)
         else:
-            ends = None if mask("begin", axis) else begin, None if mask("end", axis) else end
+            ends = None if "begin" in masks else begin, None if "end" in masks else end
             index.append(slice(*ends, stride))
-    found: NDArray[Any] = source[tuple(index)]
+    found: NDArray[Any] = values[0][tuple(index)]
     return found
 
 
 def _axis(op: Op) -> int:
     return int(op.options.get("axis", 0))
-
-
-def _squeeze(op: Op, values: Values) -> NDArray[Any]:
-    return np.squeeze(values[0], axis=tuple(op.options.get("squeezeDims") or ()) or None)
-
-
-def _slice(_op: Op, values: Values) -> NDArray[Any]:
-    source, begin, size = values
-    rows = zip(begin.tolist(), size.tolist(), strict=True)
-    found: NDArray[Any] = source[
-        tuple(slice(first, None if count < 0 else first + count) for first, count in rows)
-    ]
-    return found
-
-
-def _unpack(op: Op, values: Values) -> list[NDArray[Any]]:
-    return list(np.moveaxis(values[0], _axis(op), 0))
 
 
 def _divided(_op: Op, values: Values) -> NDArray[Any]:
@@ -119,12 +99,19 @@ def _divided(_op: Op, values: Values) -> NDArray[Any]:
     return np.trunc(quotient) if values[0].dtype.kind in "iu" else quotient
 
 
-def _reduced(function: Callable[..., Any]) -> Callable[[Op, Values], Any]:
-    def reduce(op: Op, values: Values) -> Any:  # noqa: ANN401
-        axes = tuple(int(axis) for axis in values[1].ravel())
-        return function(values[0], axis=axes, keepdims=bool(op.options.get("keepDims")))
+def _slice(_op: Op, values: Values) -> NDArray[Any]:
+    rows = zip(values[1].tolist(), values[2].tolist(), strict=True)
+    part = tuple(slice(first, None if count < 0 else first + count) for first, count in rows)
+    found: NDArray[Any] = values[0][part]
+    return found
 
-    return reduce
+
+def _reduced(function: Callable[..., Any]) -> Callable[[Op, Values], Any]:
+    return lambda op, values: function(
+        values[0],
+        axis=tuple(map(int, values[1].ravel())),
+        keepdims=bool(op.options.get("keepDims")),
+    )
 
 
 def _of_all(function: Callable[..., Any]) -> Callable[[Op, Values], Any]:
@@ -151,11 +138,13 @@ FOLDS: dict[str, Callable[[Op, Values], Any]] = {
     "REDUCE_PROD": _reduced(np.prod),
     "RESHAPE": lambda _op, values: values[0].reshape(values[1].tolist()),
     "SLICE": _slice,
-    "SQUEEZE": _squeeze,
+    "SQUEEZE": lambda op, values: np.squeeze(
+        values[0], axis=tuple(op.options.get("squeezeDims") or ()) or None
+    ),
     "STRIDED_SLICE": _strided_slice,
     "SUB": _of_all(np.subtract),
     "SUM": _reduced(np.sum),
     "TILE": _of_all(lambda value, counts: np.tile(value, counts.tolist())),
     "TRANSPOSE": _of_all(lambda value, order: value.transpose(order.tolist())),
-    "UNPACK": _unpack,
+    "UNPACK": lambda op, values: list(np.moveaxis(values[0], _axis(op), 0)),
 }

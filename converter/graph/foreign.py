@@ -10,7 +10,7 @@ import numpy as np
 from converter.graph.edits import tidied
 from converter.graph.folding import folded
 from converter.graph.own_biases import biased
-from converter.graph.reading import DAMAGED, read, read_bytes
+from converter.graph.reading import read, read_bytes, sound
 from converter.graph.values import ABSENT, Graph
 from converter.graph.writing import CALLS, write
 from edge.errors import ModelError
@@ -48,18 +48,11 @@ def read_foreign(path: Path, *, shapes_of: Callable[[bytes], Shapes]) -> Graph:
     for name in graph.inputs:
         _refuse_quantised(graph.tensors[name].dtype, "an input", path)
     graph = _with_batch_1(graph, path)
-    try:
+    with sound(path, "one whose ops contradict each other"):
         graph = biased(unpacked_float16(graph))
         if any(tensor.open_axes for tensor in graph.tensors.values()):
             graph = with_shapes(graph, shapes_of(write(graph)))
         return folded(graph)
-    except DAMAGED as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(
-            f"{path}: expected a whole TensorFlow Lite model, found one whose ops contradict each "
-            f"other ({error}); copy the file again"
-        ) from error
 
 
 def _with_batch_1(graph: Graph, path: Path) -> Graph:

@@ -10,8 +10,6 @@ import numpy as np
 from converter.graph.edits import tidied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from converter.graph.values import Graph, Op, Tensor
@@ -78,48 +76,36 @@ def _merged(
 
 def _channel_row(graph: Graph, op: Op, other: str, *, before: Op) -> NDArray[np.float32] | None:
     """Return the factors or sums, one a filter, that an op brings to a convolution before it."""
-    if before.kind not in WEIGHTED or not other:
+    weights_at, bias_at, _ = WEIGHTED.get(before.kind, (0, len(before.inputs), 0))
+    if not other or len(before.inputs) <= bias_at:
         return None
     if op.activation != "NONE" and before.kind not in FUSING:
         return None
-    weights_at, bias_at, _ = WEIGHTED[before.kind]
-    if len(before.inputs) <= bias_at or not all(
-        _is_own(graph, before.inputs[place]) for place in (weights_at, bias_at)
-    ):
+    own = [before.inputs[weights_at], before.inputs[bias_at]]
+    values = [graph.value(name) for name in (*own, other)]
+    if any(value is None or value.dtype != np.float32 for value in values):
         return None
-    value = graph.value(other)
-    count = graph.shape(before.output)[-1]
-    if value is None or value.dtype != np.float32 or value.shape[-1:] not in ((), (1,), (count,)):
+    shape, count = graph.shape(other), graph.shape(before.output)[-1]
+    is_row = shape[-1:] in ((), (1,), (count,)) and np.prod(shape) in (1, count)
+    is_alone = all(len(graph.readers[name]) == 1 for name in own)
+    if not is_row or not is_alone or graph.shape(op.output) != graph.shape(before.output):
         return None
-    if value.size not in (1, count) or graph.shape(op.output) != graph.shape(before.output):
-        return None
-    return np.broadcast_to(value.reshape(-1), (count,))
-
-
-def _is_own(graph: Graph, name: str) -> bool:
-    """Return whether a tensor is a float32 constant that one op reads."""
-    value = graph.value(name)
-    return value is not None and value.dtype == np.float32 and len(graph.readers[name]) == 1
+    row: Any = graph.value(other)
+    return np.broadcast_to(row.reshape(-1), (count,))
 
 
 def _with_row(op: Op, before: Op, row: NDArray[np.float32], *, tensors: dict[str, Tensor]) -> Op:
     weights_at, bias_at, axis = WEIGHTED[before.kind]
-    if op.kind == "MUL":
-        along = [
-            -1 if place == axis else 1 for place in range(len(tensors[before.inputs[1]].shape))
-        ]
-        _change(tensors, before.inputs[weights_at], lambda weights: weights * row.reshape(along))
-        _change(tensors, before.inputs[bias_at], lambda bias: bias * row)
-    else:
-        _change(tensors, before.inputs[bias_at], lambda bias: bias + row)
+    for place, along in ((weights_at, axis), (bias_at, 0)):
+        tensor = tensors[before.inputs[place]]
+        assert tensor.value is not None  # noqa: S101 - a constant of its own
+        sides = [-1 if each == along else 1 for each in range(len(tensor.shape))]
+        value = tensor.value
+        if op.kind == "MUL":
+            value = value * row.reshape(sides)
+        elif place == bias_at:
+            value = value + row
+        made = np.ascontiguousarray(value, np.float32)
+        tensors[tensor.name] = replace(tensor, value=made)
     options = {**before.options, "fusedActivationFunction": op.activation}
     return replace(before, outputs=op.outputs, options=options)
-
-
-def _change(
-    tensors: dict[str, Tensor], name: str, change: Callable[[NDArray[Any]], NDArray[Any]]
-) -> None:
-    tensor = tensors[name]
-    assert tensor.value is not None  # noqa: S101 - the builder made it a constant
-    value = np.ascontiguousarray(change(tensor.value), np.float32)
-    tensors[name] = replace(tensor, value=value)

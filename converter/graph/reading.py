@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import struct
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converter.graph.values import ABSENT, Graph, Op, Quantisation, Tensor
-from edge.errors import ModelError
+from edge.errors import EdgeError, ModelError
 from edge.model import structure
 from edge.model.model_file import FLATBUFFER_IDENTIFIER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -75,33 +76,40 @@ def read(flatbuffer: bytes, path: Path, *, is_signed: bool = False) -> Graph:
         ModelError: It is damaged, or stores weights as sparse ones.
     """
     structure.check(flatbuffer, path)
-    try:
+    with sound(path):
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer, 0))
         main = model.subgraphs[0]
         names = _unique_names(model, main, is_signed=is_signed)
         data = [_data(buffer, flatbuffer) for buffer in model.buffers]
-        pairs = zip(names, main.tensors, strict=True)
+        pairs = list(zip(names, main.tensors, strict=True))
         sparse = [name for name, tensor in pairs if tensor.sparsity is not None]
         if sparse:
             raise ModelError(
                 f"{path}: expected dense weights, found {sparse[0]!r} stored as sparse, and "
                 f"{len(sparse) - 1} more; export the model without"
             )
-        tensors = [
-            _tensor(tensor, name, data[tensor.buffer])
-            for tensor, name in zip(main.tensors, names, strict=True)
-        ]
         return Graph(
-            tensors={tensor.name: tensor for tensor in tensors},
+            tensors={name: _tensor(tensor, name, data[tensor.buffer]) for name, tensor in pairs},
             ops=tuple(_op(op, model.operatorCodes[op.opcodeIndex], names) for op in main.operators),
             inputs=tuple(names[index] for index in main.inputs),
             outputs=tuple(names[index] for index in main.outputs),
         )
+
+
+@contextmanager
+def sound(path: Path, fault: str = "one that is damaged") -> Iterator[None]:
+    """Say in one sentence that a model is damaged, whatever Python says of it.
+
+    Raises:
+        ModelError: It is.
+    """
+    try:
+        yield
+    except EdgeError:
+        raise
     except DAMAGED as error:
-        if isinstance(error, ModelError):
-            raise
         raise ModelError(
-            f"{path}: expected a whole TensorFlow Lite model, found one that is damaged "
+            f"{path}: expected a whole TensorFlow Lite model, found {fault} "
             f"({type(error).__name__}: {error}); copy the file again"
         ) from error
 
@@ -131,17 +139,15 @@ def _data(buffer: Any, flatbuffer: bytes) -> NDArray[np.uint8] | None:  # noqa: 
 
 
 def _tensor(tensor: Any, name: str, data: NDArray[np.uint8] | None) -> Tensor:  # noqa: ANN401
-    shape = _sizes(tensor.shape)
-    dtype = DTYPES[tensor.type]
+    shape, dtype = _sizes(tensor.shape), DTYPES[tensor.type]
+    signature = enumerate(_sizes(tensor.shapeSignature))
     return Tensor(
         name=name,
         shape=shape,
         dtype=dtype,
         value=None if data is None else _value(data, dtype, shape),
         quantisation=_quantisation(tensor.quantization),
-        open_axes=tuple(
-            axis for axis, size in enumerate(_sizes(tensor.shapeSignature)) if size < 0
-        ),
+        open_axes=tuple(axis for axis, size in signature if size < 0),
         is_variable=bool(tensor.isVariable),
     )
 
@@ -164,18 +170,15 @@ def _quantisation(found: Any) -> Quantisation | None:  # noqa: ANN401
     if found is None or found.scale is None or not len(found.scale):
         return None
     scales = np.asarray(found.scale, np.float32)
-    zero_points = (
-        np.zeros(scales.shape, np.int64)
-        if found.zeroPoint is None
-        else np.asarray(found.zeroPoint, np.int64)
-    )
-    return Quantisation(scales, zero_points, int(found.quantizedDimension))
+    zero_points = np.zeros(scales.shape) if found.zeroPoint is None else found.zeroPoint
+    return Quantisation(scales, np.asarray(zero_points, np.int64), int(found.quantizedDimension))
 
 
 def _op(op: Any, code: Any, names: list[str]) -> Op:  # noqa: ANN401
     # Writers before 2020 know only the field of one byte.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     is_custom = number == schema.BuiltinOperator.CUSTOM
+    given = b"" if op.customOptions is None else bytes(op.customOptions)
     table, options = _options(op)
     return Op(
         kind=code.customCode.decode(errors="replace") if is_custom else KINDS[number],
@@ -183,9 +186,7 @@ def _op(op: Any, code: Any, names: list[str]) -> Op:  # noqa: ANN401
         outputs=tuple(names[index] for index in _sizes(op.outputs)),
         options=options,
         version=int(code.version),
-        custom=bytes(op.customOptions if op.customOptions is not None else b"")
-        if is_custom
-        else None,
+        custom=given if is_custom else None,
         table=table,
     )
 
@@ -197,16 +198,12 @@ def _options(op: Any) -> tuple[str, Mapping[str, Any]]:  # noqa: ANN401
     )
     for words, (number, found) in zip(TABLES, unions, strict=True):
         if number and found is not None:
-            fields = {name: _plain(name, value) for name, value in vars(found).items()}
-            return words[number], fields
+            return words[number], {name: _plain(name, value) for name, value in vars(found).items()}
     return "", {}
 
 
 def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a field of the schema holds
     if name in WORDS:
         return WORDS[name][value]
-    return (
-        tuple(value)
-        if isinstance(value, list)
-        else (tuple(value.tolist()) if isinstance(value, np.ndarray) else value)
-    )
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    return tuple(value) if isinstance(value, list) else value

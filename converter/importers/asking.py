@@ -29,30 +29,8 @@ TAKEN = {
     "--output-name": (*TENSORFLOW, "tflite", "onnx"),
     "--size": TENSORFLOW,
 }
-# What stands in the file of a detector of the Object Detection API, which says all of itself.
-API_MARKS = {
-    "tfjs": DECODE.encode(),
-    "frozen": DECODE.encode(),
-    "saved_model": DECODE.encode(),
-}
-
-
-def tell_family(path: Path, form: str) -> tuple[str | None, str]:
-    """Return the family that a file is of, or `None` where it can't be told before the import; why.
-
-    Args:
-        path: The model.
-        form: Its format, a key of `FORMATS`.
-    """
-    if form == "darknet":
-        return "yolo", "its sections say so"
-    if form == "tflite":
-        return told_family(path)
-    if form == "onnx":
-        from converter.importers import onnx  # noqa: PLC0415 - loads onnx
-
-        return onnx.told_family(path)
-    return "ssd", "it is a detector of the Object Detection API"
+# In whose files the name of its decode stands if they are of the Object Detection API.
+API_FORMATS = ("tfjs", "frozen", "saved_model")
 
 
 def ask_family(path: Path, form: str, *, said: str | None) -> str | None:
@@ -61,17 +39,26 @@ def ask_family(path: Path, form: str, *, said: str | None) -> str | None:
     Raises:
         ConfigError: Neither does.
     """
-    if said or (form in TENSORFLOW and not _is_api_detector(path, form)):
+    if said:
         return said
-    return accepted(path, form, *tell_family(path, form))
+    if form == "darknet":
+        return "yolo"
+    if form in TENSORFLOW:
+        return "ssd" if _is_api_detector(path, form) else None
+    if form == "tflite":
+        return accepted(path, form, told_family(path))
+    from converter.importers import onnx  # noqa: PLC0415 - loads onnx
+
+    return accepted(path, form, onnx.told_family(path))
 
 
-def accepted(path: Path, form: str, found: str | None, reason: str) -> str:
-    """Return the family that a file was found to be of.
+def accepted(path: Path, form: str, told: tuple[str | None, str]) -> str:
+    """Return the family that a file was told to be of, with the reason.
 
     Raises:
         ConfigError: It is none that is converted, or can't be told for that reason.
     """
+    found, reason = told
     if found == "classes":
         raise ConfigError(
             f"{path}: expected a detector or a segmenter, found a classifier, whose int8 file "
@@ -142,9 +129,8 @@ def _never_said(path: Path, form: str, family: str | None) -> tuple[str, ...]:
 
 
 def _is_api_detector(path: Path, form: str) -> bool:
-    mark = API_MARKS.get(form)
     source = path / "saved_model.pb" if path.is_dir() else path
-    return mark is not None and mark in source.read_bytes()
+    return form in API_FORMATS and DECODE.encode() in source.read_bytes()
 
 
 def _darknet_classes(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,9 @@ import numpy as np
 
 from converter import import_check
 from converter.coco_labels import COCO_LABELS
-from converter.draft import Draft, check_channels
+from converter.draft import check_channels
 from converter.graph.building import Builder
 from converter.graph.building_images import convolution
-from converter.graph.writing import write
 from converter.importers.darknet_layers import INPUT, Convolution, Head
 from converter.importers.darknet_network import EPSILON, read_network, read_weights
 from converter.importers.heads.decoding import Decode
@@ -27,8 +27,8 @@ from edge.model.description import InputTransform
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from converter.draft import Draft
     from converter.importers.darknet_network import Filters, Network, Version
-    from converter.importers.heads.raw import Found
 
 FEED = "input"
 # Source: `leaky_activate` of Darknet, src/activations.h.
@@ -57,7 +57,7 @@ CHANGES = (
 
 
 def import_darknet(cfg: Path, *, weights: Path | None = None) -> Draft:
-    """Return a Darknet detector as a float `.tflite` with raw heads.
+    """Return a Darknet detector as a float graph with raw heads.
 
     Args:
         cfg: The network.
@@ -74,15 +74,11 @@ def import_darknet(cfg: Path, *, weights: Path | None = None) -> Draft:
     _check_heads(cfg, heads)
     version, filters = read_weights(weights, network)
     found = find_heads(network, filters)
-    flatbuffer = write(found.graph)
-    return Draft(
-        flatbuffer=flatbuffer,
-        size_wh=network.size_wh,
-        head=found.head,
-        outputs={role: role for role in found.graph.outputs},
+    return replace(
+        found,
         transform=_transform(network, version),
         labels=COCO_USED_LABELS if heads[0].classes == len(COCO_USED_LABELS) else None,
-        changes=f"{CHANGES}; {_checked(flatbuffer, network, found, weights=weights)}",
+        changes=f"{CHANGES}; {_checked(found, network, weights)}",
         warnings=(*network.warnings, *_mask_warnings(network, weights, heads)),
     )
 
@@ -100,7 +96,7 @@ def _check_heads(cfg: Path, heads: list[Head]) -> None:
         )
 
 
-def find_heads(network: Network, filters: dict[int, Filters]) -> Found:
+def find_heads(network: Network, filters: dict[int, Filters]) -> Draft:
     """Return the graph of a network up to its heads, of which each part is an output."""
     builder = Builder({FEED: (1, *network.input_shape)})
     raw: dict[int, str] = {}
@@ -148,7 +144,7 @@ def _activated(builder: Builder, value: str, activation: str) -> str:
     return builder.mish(value) if activation == "mish" else value
 
 
-def _checked(flatbuffer: bytes, network: Network, found: Found, *, weights: Path) -> str:
+def _checked(found: Draft, network: Network, weights: Path) -> str:
     """Return a clause for the manifest: how far from OpenCV's heads the model's are, or why not.
 
     Raises:
@@ -170,7 +166,7 @@ def _checked(flatbuffer: bytes, network: Network, found: Found, *, weights: Path
     expected = {
         role: heads[tensor][..., channels] for role, (tensor, channels) in found.sources.items()
     }
-    ratio = import_check.error_ratio(flatbuffer, images, expected, path=network.path)
+    ratio = import_check.error_ratio(found.graph, images, expected, path=network.path)
     return import_check.in_words(ratio, name)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from converter import export
@@ -16,6 +15,7 @@ from converter.choice import RANGES, InputChoice
 from converter.coco_labels import COCO_LABELS
 from converter.draft import GREY, Draft
 from converter.graph.reading import read
+from converter.graph.writing import write
 from edge.decode.anchor_free import AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
@@ -29,6 +29,7 @@ from edge.terminal.version import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from converter.choice import Origin, Triple
 
@@ -82,7 +83,7 @@ def complete(
         ConfigError: It is of another family, or something is missing; all of it is named at once.
     """
     check_family(draft, path, family=family)
-    missing = missing_facts(draft, path, choice, labels=origin.labels)
+    missing = missing_facts(draft, choice, labels=origin.labels)
     if missing:
         asked = "; ".join(ASK[name] for name in missing)
         raise ConfigError(f"{path}: the file does not say, so you must: {asked}")
@@ -95,7 +96,7 @@ def complete(
     manifest = Manifest(
         name=storable(origin.name or path.stem),
         input=_transform(draft, choice),
-        outputs=draft.outputs,
+        outputs={role: role for role in draft.graph.outputs},
         head=draft.head,
         labels=tuple(map(storable, labels)),
         provenance=Provenance(
@@ -107,9 +108,8 @@ def complete(
             tools=versions(export.IMPORT_TOOLS),
         ),
     )
-    return export.sealed(
-        ModelFile.of(path, draft.flatbuffer, manifest, anchors=draft.anchors), manifest
-    )
+    file = ModelFile.of(path, write(draft.graph), manifest, anchors=draft.anchors)
+    return export.sealed(file, manifest)
 
 
 def restate(
@@ -121,11 +121,12 @@ def restate(
         ConfigError: It is of another family, or its labels do not fit.
     """
     before = file.own_manifest()
+    graph = read(file.flatbuffer, file.path)
+    # Two roles may be of one tensor.
+    roles = {role: graph.tensors[name] for role, name in before.outputs.items()}
     draft = Draft(
-        flatbuffer=file.flatbuffer,
-        size_wh=before.input.size_wh,
+        graph=replace(graph, tensors={**graph.tensors, **roles}, outputs=tuple(roles)),
         head=before.head,
-        outputs=before.outputs,
         transform=before.input,
         labels=before.labels,
     )
@@ -151,7 +152,7 @@ def check_family(draft: Draft, path: Path, *, family: str | None) -> None:
     Raises:
         ConfigError: It is; the message names its own.
     """
-    found = FAMILY_OF_HEAD[draft.head.kind]
+    found = FAMILY_OF_HEAD.get(draft.head.kind, draft.head.kind)
     if family not in (None, found):
         raise ConfigError(
             f"{path}: expected a model of family {family}, found one of family {found}; "
@@ -160,24 +161,23 @@ def check_family(draft: Draft, path: Path, *, family: str | None) -> None:
 
 
 def missing_facts(
-    draft: Draft, path: Path, choice: InputChoice, *, labels: tuple[str, ...] | None = None
+    draft: Draft, choice: InputChoice, *, labels: tuple[str, ...] | None = None
 ) -> list[str]:
     """Return the keys of `ASK` that neither the file nor the person says."""
     known = _merged(draft, choice)
     missing = [name for name in ("color", "mean", "resize") if known.get(name) is None]
-    if labels is None and _own_labels(draft, path) is None:
+    if labels is None and _own_labels(draft) is None:
         missing.append("labels")
     return missing
 
 
-def class_count(draft: Draft, path: Path) -> int | None:
+def class_count(draft: Draft) -> int | None:
     """Return how many labels the head needs, background included where it is a label.
 
     None where the outputs do not say: class ids that the graph chose itself.
     """
-    graph = read(draft.flatbuffer, path)
-    shapes = {name: graph.shape(name) for name in graph.outputs}
-    channels = {role: shapes[name][-1] for role, name in draft.outputs.items() if shapes.get(name)}
+    shapes = {role: draft.graph.shape(role) for role in draft.graph.outputs}
+    channels = {role: shape[-1] for role, shape in shapes.items() if shape}
     return _head_classes(draft.head, channels)
 
 
@@ -199,8 +199,7 @@ def stated(draft: Draft) -> dict[str, Any]:
     """Return what the file says of its preprocessing, by field; `None` where it is silent."""
     names = ("color", "mean", "std", "resize")
     found = {name: getattr(draft.transform, name, None) for name in names}
-    graph = read(draft.flatbuffer, Path("the model"))
-    is_grey = graph.shape(graph.inputs[0])[-1] == GREY
+    is_grey = draft.graph.shape(draft.graph.inputs[0])[-1] == GREY
     return {**found, "color": "grey"} if is_grey else found
 
 
@@ -266,18 +265,18 @@ def _transform(draft: Draft, choice: InputChoice) -> InputTransform:
     return InputTransform(size_wh=draft.size_wh, **fields)
 
 
-def _own_labels(draft: Draft, path: Path) -> tuple[str, ...] | None:
+def _own_labels(draft: Draft) -> tuple[str, ...] | None:
     if draft.labels is not None:
         return draft.labels
-    count = class_count(draft, path)
+    count = class_count(draft)
     if isinstance(draft.head, SegmentationHead):
         return MASK_LABELS if count == len(MASK_LABELS) else None
     return KNOWN_LABELS.get(count or 0)
 
 
 def _checked_labels(draft: Draft, path: Path, said: tuple[str, ...] | None) -> tuple[str, ...]:
-    labels = said if said is not None else _own_labels(draft, path)
-    count = class_count(draft, path)
+    labels = said if said is not None else _own_labels(draft)
+    count = class_count(draft)
     if labels and not labels[0] and len(labels) - 1 == count:
         # Ids from 1 on, of a head whose first class is 0.
         labels = labels[1:]

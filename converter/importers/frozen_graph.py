@@ -184,7 +184,8 @@ def _filled(name: str, values: NDArray[Any], count: int) -> NDArray[Any]:
         checked = np.zeros(count, values.dtype)
     else:
         raise ValueError(f"constant {name!r} with {values.size} of {count} values")
-    if checked.dtype == np.float32 and not np.isfinite(checked).all():
+    # A single one is a limit: no threshold is minus infinity.
+    if checked.dtype == np.float32 and count > 1 and not np.isfinite(checked).all():
         raise ValueError(f"constant {name!r} with numbers that are not finite")
     return checked
 

@@ -12,9 +12,8 @@ from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from converter.draft import GREY, Draft, check_channels
+from converter.draft import GREY, check_channels
 from converter.graph.edits import renamed
-from converter.graph.writing import write
 from converter.importers import (
     onnx_arithmetic,
     onnx_file,
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.choice import Choice
+    from converter.draft import Draft
     from converter.graph.values import Graph
-    from converter.importers.heads.raw import Found
     from converter.importers.onnx_file import OnnxModel, OnnxNode
     from converter.importers.onnx_values import Order
 
@@ -69,29 +68,14 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
         DependencyError: The package onnx is not installed.
     """
     model, graph, orders = read_graph(path)
-    found = find_heads(graph, path, family=family, choice=choice)
+    found = _find_heads(graph, path, family=family, choice=choice)
     part, own = without_normalisation(found.graph)
-    flatbuffer = write(part)
-    inner = [tensor for tensor, _ in found.sources.values() if tensor not in orders]
-    fetches = {
-        role: onnx_runtime.Fetch(tensor, orders[tensor], channels)
-        for role, (tensor, channels) in found.sources.items()
-        if not inner
-    }
-    checked = (
-        f"import not checked, as the file has no value that is {inner[0]}"
-        if inner
-        else onnx_runtime.checked(flatbuffer, model, fetches, path=path, own=own)
-    )
+    checked = onnx_runtime.checked(part, found.sources, model, orders=orders, own=own, path=path)
     _graph_of.cache_clear()  # the weights
-    _, height, width, _ = model.input_shape
-    return Draft(
-        flatbuffer=flatbuffer,
-        size_wh=(width, height),
-        head=found.head,
-        outputs={role: role for role in found.graph.outputs},
-        anchors=found.anchors,
-        transform=own or ultralytics.transform_of(model.metadata, (width, height)),
+    return replace(
+        found,
+        graph=part,
+        transform=own or ultralytics.transform_of(model.metadata, found.size_wh),
         labels=ultralytics.labels_of(model.metadata),
         changes=f"{found.changes}; {checked}",
     )
@@ -138,24 +122,16 @@ def _graph_of(data: bytes, path: Path) -> tuple[OnnxModel, Graph, dict[str, Orde
         ) from error
 
 
-def find_heads(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Found:
-    """Return a graph up to its raw heads, all of whose operations are read.
-
-    Raises:
-        ConfigError: It is of another family, or something is not said.
-        ModelError: It is not of that family, or an operation before its heads is not read.
-    """
-    unread = ", ".join(sorted({op.kind for op in graph.ops if op.custom is not None}))
+def _find_heads(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Draft:
+    """Return a graph up to its raw heads, all of whose operations are read."""
     try:
         found = find(graph, path, family=family, choice=choice)
     except ModelError as error:
+        unread = ", ".join(sorted({op.kind for op in graph.ops if op.custom is not None}))
         if not unread:
             raise
         raise ModelError(f"{error}; of its operations {unread} is not read; {WAY_OUT}") from error
-    try:
-        refuse_unread(found.graph)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
+    refuse_unread(found.graph, path)
     return found
 
 
@@ -197,7 +173,7 @@ def _reason(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:MAX_NAME]
 
 
-def refuse_unread(graph: Graph) -> None:
+def refuse_unread(graph: Graph, path: Path) -> None:
     """Refuse a graph with an operation that is not read here.
 
     Raises:
@@ -205,7 +181,7 @@ def refuse_unread(graph: Graph) -> None:
     """
     for op in graph.ops:
         if op.custom is not None:
-            raise ModelError(f"{op.custom.decode()}; {WAY_OUT}")
+            raise ModelError(f"{path}: {op.custom.decode()}; {WAY_OUT}")
 
 
 def _is_plain(name: str) -> bool:

@@ -33,7 +33,10 @@ INT64 = 4  # the schema: TensorType
 def _cast(call: Call) -> Made:
     if call.attr("to") not in FLOATS:
         raise ModelError(f"expected {call.node} to a float type, found another")
-    return call.made
+    shape, dtype = call.builder.shape(call.x), call.builder.dtype(call.x)
+    if dtype == "float32":
+        return call.made
+    return call.alike(call.builder.add("CAST", [call.x], shape, dtype="float32"))
 
 
 def _prelu(call: Call) -> Made:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2**30
 IMAGE_AXES = 4
+MOST_NAMED = 5
 FLOAT_TYPES = (1, 10, 11)  # onnx.TensorProto: FLOAT, FLOAT16, DOUBLE
 MOST_CHANNELS = 4
 DOMAINS = ("", "ai.onnx")
@@ -68,7 +69,7 @@ class OnnxModel:
         shape: Of the input, `(1, C, H, W)` or `(1, H, W, C)`.
         outputs: Names of the outputs.
         metadata: What the exporter wrote beside the graph.
-        original: The file, with a batch of 1.
+        proto: The file, with a batch of 1, as onnx has it.
         is_float32: The original computes so.
     """
 
@@ -78,7 +79,7 @@ class OnnxModel:
     shape: tuple[int, ...]
     outputs: tuple[str, ...]
     metadata: dict[str, str]
-    original: bytes
+    proto: Any
     is_float32: bool
 
     @property
@@ -132,9 +133,20 @@ def read(data: bytes, path: Path) -> OnnxModel:
         ) from error
     if not proto.graph.node:
         raise ModelError(f"{path}: expected an ONNX model, found no graph in it; export it again")
-    _refuse_foreign(path, proto, onnx)
-    _fix_batch_inplace(path, proto)
-    weights, (image,) = proto.graph.initializer, proto.graph.input
+    weights = proto.graph.initializer
+    names = {tensor.name for tensor in weights}
+    images = [value for value in proto.graph.input if value.name not in names]
+    _refuse_unfit(path, proto, images)
+    # Weights listed as inputs may be replaced by the caller: no shape could hang on them.
+    del proto.graph.input[:]
+    proto.graph.input.extend(images)
+    (image,) = proto.graph.input
+    image.type.tensor_type.shape.dim[0].dim_value = 1
+    # What the exporter wrote of later shapes holds for its own batch.
+    del proto.graph.value_info[:]
+    for value in proto.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
     return OnnxModel(
         nodes=tuple(
             OnnxNode(
@@ -153,7 +165,7 @@ def read(data: bytes, path: Path) -> OnnxModel:
         shape=tuple(side.dim_value for side in image.type.tensor_type.shape.dim),
         outputs=tuple(value.name for value in proto.graph.output),
         metadata={entry.key: entry.value for entry in proto.metadata_props},
-        original=proto.SerializeToString(),
+        proto=proto,
         is_float32=not any(tensor.data_type in FLOAT_TYPES[1:] for tensor in weights),
     )
 
@@ -165,13 +177,19 @@ def shapes_of(node: OnnxNode, constants: Constants, computed: Mapping[str, Kind]
         node: The node.
         constants: By value name.
         computed: Type and shape of all else that it reads.
+
+    Raises:
+        ValueError: They contradict each other.
     """
     import onnx  # noqa: PLC0415 - of an extra
 
-    found = {}
-    for value in onnx.shape_inference.infer_shapes(
-        _model_of(node, constants, computed)
-    ).graph.output:
+    found: Shapes = {}
+    try:
+        model = onnx.shape_inference.infer_shapes(_model_of(node, constants, computed))
+    # It lacks what it must read.
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return found
+    for value in model.graph.output:
         kind = value.type.tensor_type
         if kind.HasField("shape") and all(side.HasField("dim_value") for side in kind.shape.dim):
             found[value.name] = tuple(side.dim_value for side in kind.shape.dim)
@@ -217,56 +235,33 @@ def _model_of(node: OnnxNode, constants: Constants, computed: Mapping[str, Kind]
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.opset)])
 
 
-def _refuse_foreign(path: Path, proto: Any, onnx: Any) -> None:  # noqa: ANN401
-    domains = sorted({node.domain for node in proto.graph.node} - set(DOMAINS))
-    if domains or proto.functions:
-        found = ", ".join(domains) or ", ".join(found.name for found in proto.functions)
-        raise ModelError(
-            f"{path}: expected the operations of ONNX itself, found those of {found}; "
-            "export the model without custom operations"
-        )
-    quantized = sorted({node.op_type for node in proto.graph.node}.intersection(QUANTIZED))
-    if quantized:
-        raise ModelError(
-            f"{path}: expected a float model, found {', '.join(quantized)}; "
-            "give the model that it was quantised from"
-        )
-    outside = sum(map(onnx.external_data_helper.uses_external_data, proto.graph.initializer))
-    if outside:
-        raise ModelError(
-            f"{path}: expected the weights inside the file, found {outside} tensors kept in "
-            "another; export the model as one file"
-        )
+def _refuse_unfit(path: Path, proto: Any, images: list[Any]) -> None:  # noqa: ANN401
+    from onnx.external_data_helper import uses_external_data  # noqa: PLC0415 - of an extra
 
-
-def _fix_batch_inplace(path: Path, proto: Any) -> None:  # noqa: ANN401
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    inputs = [value for value in proto.graph.input if value.name not in weights]
-    if len(inputs) != 1:
-        names = ", ".join(value.name for value in inputs) or "none"
-        raise ModelError(f"{path}: expected one input, an image, found {names}")
-    sides = inputs[0].type.tensor_type.shape.dim
-    shape = [side.dim_value or side.dim_param or "?" for side in sides]
-    if len(sides) != IMAGE_AXES or not all(
-        isinstance(side, int) and side > 0 for side in shape[1:]
-    ):
-        raise ModelError(
-            f"{path}: expected an input (1, channels, height, width) of fixed size, found "
-            f"({', '.join(map(str, shape))}); export the model with a fixed image size"
-        )
-    kind = inputs[0].type.tensor_type.elem_type
-    if kind not in FLOAT_TYPES:
-        raise ModelError(
-            f"{path}: expected an input of floats, found type {kind} of ONNX (2 is uint8); export "
-            "the model without the cast at its input"
-        )
-    # Weights listed as inputs may be replaced by the caller: no shape could hang on them.
-    del proto.graph.input[:]
-    proto.graph.input.extend(inputs)
-    if shape[0] != 1:
-        proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-        # What the exporter wrote of later shapes holds for its own batch.
-        del proto.graph.value_info[:]
-        for value in proto.graph.output:
-            if value.type.HasField("tensor_type"):
-                value.type.tensor_type.ClearField("shape")
+    graph = proto.graph
+    kinds = {image.type.tensor_type.elem_type for image in images}
+    sides = [side for image in images for side in image.type.tensor_type.shape.dim]
+    shape = ", ".join(str(side.dim_value or side.dim_param or "?") for side in sides)
+    is_fixed = len(sides) == IMAGE_AXES and all(side.dim_value > 0 for side in sides[1:])
+    rows: tuple[tuple[str, set[str], str], ...] = (
+        ("the operations of ONNX itself",
+         {node.domain for node in graph.node} - {*DOMAINS} | {one.name for one in proto.functions},
+         "export the model without custom operations"),
+        ("a float model", {node.op_type for node in graph.node} & {*QUANTIZED},
+         "give the model that it was quantised from"),
+        ("the weights inside the file",
+         {f"{each.name} in another" for each in graph.initializer if uses_external_data(each)},
+         "export the model as one file"),
+        ("one input, an image",
+         {str(len(images)), *(image.name for image in images)} if len(images) != 1 else set(),
+         "export a model of images alone"),
+        ("an input (1, channels, height, width) of fixed size",
+         set() if is_fixed else {f"({shape})"}, "export the model with a fixed image size"),
+        ("an input of floats",
+         {f"type {kind} of ONNX (2 is uint8)" for kind in kinds - {*FLOAT_TYPES}},
+         "export the model without the cast at its input"),
+    )  # fmt: skip
+    for expected, found, way in rows:
+        if found:
+            some = ", ".join(sorted(found)[:MOST_NAMED])
+            raise ModelError(f"{path}: expected {expected}, found {some}; {way}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,46 +18,43 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.choice import InputChoice
+    from converter.graph.values import Graph
     from converter.importers.onnx_file import OnnxModel
+
+    Sources = Mapping[str, tuple[str, NDArray[np.intp] | None]]
 
 MODEL, IMAGES, FOUND = "model.onnx", "images.npy", "found.npz"
 ONNXRUNTIME = Child(program="onnxruntime", time_s=300)
 ERRORS_ONLY = 3
 
 
-class Fetch(NamedTuple):
-    """What a role is of the original: a value, the order of its axes here, channels or all."""
-
-    value: str
-    order: tuple[int, ...]
-    channels: NDArray[np.intp] | None
-
-    def taken(self, found: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the role's numbers `(N, ...)` of those of the value, batch by batch."""
-        laid = np.concatenate([each.transpose(self.order) for each in found])
-        return laid if self.channels is None else laid[..., self.channels]
-
-
-def checked(
-    flatbuffer: bytes,
+# All that a comparison needs.
+def checked(  # noqa: PLR0913
+    graph: Graph,
+    sources: Sources,
     model: OnnxModel,
-    fetches: Mapping[str, Fetch],
     *,
-    path: Path,
+    orders: Mapping[str, tuple[int, ...]],
     own: InputChoice | None,
+    path: Path,
 ) -> str:
     """Return a clause for the manifest: how far from onnxruntime's the heads are, or why not.
 
     Args:
-        flatbuffer: Its outputs are named by their roles.
+        graph: Its outputs are named by their roles.
+        sources: Role to the value whose numbers it has, and the channels of it; `None` takes all.
         model: The original.
-        fetches: By role.
-        path: For messages.
+        orders: Of the axes of a value as the import has it, by name.
         own: The normalisation that was taken out of it.
+        path: For messages.
 
     Raises:
         ModelError: They are other heads, or onnxruntime refuses the original.
     """
+    names = list(dict.fromkeys(name for name, _ in sources.values()))
+    inner = [name for name in names if name not in orders]
+    if inner:
+        return f"import not checked, as the file has no value that is {inner[0]}"
     if importlib.util.find_spec("onnxruntime") is None:
         return (
             "import not checked, as onnxruntime is not installed (pip install 'edge-vision[onnx]')"
@@ -66,10 +63,12 @@ def checked(
         # Half precision alone is off by more than is allowed.
         return "import not checked, as the original does not compute in float32"
     images = import_check.noise(model.input_shape)
-    names = list(dict.fromkeys(fetch.value for fetch in fetches.values()))
-    found, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
-    expected = {role: fetch.taken(found[fetch.value]) for role, fetch in fetches.items()}
-    ratio = import_check.error_ratio(flatbuffer, normalised(images, own), expected, path=path)
+    values, version = _run(model, names, images.transpose(np.argsort(model.input_order)))
+    expected = {}
+    for role, (name, channels) in sources.items():
+        laid = np.concatenate([each.transpose(orders[name]) for each in values[name]])
+        expected[role] = laid if channels is None else laid[..., channels]
+    ratio = import_check.error_ratio(graph, normalised(images, own), expected, path=path)
     return import_check.in_words(ratio, f"onnxruntime {version}")
 
 
@@ -79,7 +78,8 @@ def _run(
     """Return values of the original by name, `(N, 1, ...)`, and onnxruntime's version."""
     import onnx  # noqa: PLC0415 - of an extra
 
-    proto = onnx.load_model_from_string(model.original)
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
     # What it gives is fetched by its place: names may be anything.
     del proto.graph.output[:]
     proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)

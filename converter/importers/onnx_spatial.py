@@ -33,17 +33,10 @@ if TYPE_CHECKING:
     Coordinates = NDArray[np.float64]
     Pair = tuple[int, int]
 
-KINDS = {
-    b"nearest": "RESIZE_NEAREST_NEIGHBOR",
-    b"linear": "RESIZE_BILINEAR",
-    b"bilinear": "RESIZE_BILINEAR",
-}
-# Of TFLite's two ops, the flags of each mode.
-MODES: tuple[dict[str, bool], ...] = (
-    {},
-    {"half_pixel": True},
-    {"align_corners": True},
-)
+NEAREST, LINEAR = "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"
+KINDS = {b"nearest": NEAREST, b"linear": LINEAR, b"bilinear": LINEAR}
+# Of both, the flags of each mode.
+MODES: tuple[dict[str, bool], ...] = ({}, {"half_pixel": True}, {"align_corners": True})
 SAME_PIXEL = 1e-4  # of a pixel: float32 coordinates of images up to 4096 px
 RESIZE_BY_PIXEL_SINCE = 11
 
@@ -57,77 +50,72 @@ def _conv(call: Call) -> Made:
             f"expected {call.node} to have filters for {channels} channels in {groups} groups, "
             f"found {filters.shape}"
         )
-    window = _window(call, filters.shape[2:], image=image)
+    window, bias = _window(call, filters.shape[2:], image=image), call.constant(2)
     return call.channels_last(
-        convolution(
-            call.builder, image, filters, bias=call.constant(2), window=window, groups=groups
-        )
+        convolution(call.builder, image, filters, bias=bias, window=window, groups=groups)
     )
 
 
 def _conv_transpose(call: Call) -> Made:
     image, filters, groups = call.image, call.required(1), call.attr("group", 1)
-    channels = call.builder.shape(image)[3]
+    size_hw, channels = call.builder.shape(image)[1:3], call.builder.shape(image)[3]
     # The filters' axes are Cin, Cout / groups, rows, columns.
     if filters.ndim != len(IMAGE) or len(filters) != channels or channels % groups:
         raise ModelError(
             f"expected {call.node} to have filters for {channels} channels, found {filters.shape}"
         )
-    out_hw = call.out_shape[2], call.out_shape[3]
-    window = _transposed_window(
-        call, filters.shape[2:], size_hw=call.builder.shape(image)[1:3], out_hw=out_hw
+    _, _, rows, columns = call.out_shape
+    window = Window(filters.shape[2:], _pair(call, "strides"), _pair(call, "dilations"))
+    top, left = _cut_before(call, window, size_hw, out_hw=(rows, columns))
+    made = transposed_convolution(
+        call.builder,
+        image,
+        _ungrouped(filters, groups),
+        bias=call.constant(2),
+        window=replace(window, pads=((top, 0), (left, 0))),
+        size_hw=(rows, columns),
     )
-    return call.channels_last(
-        transposed_convolution(
-            call.builder,
-            image,
-            _ungrouped(filters, groups),
-            bias=call.constant(2),
-            window=window,
-            size_hw=out_hw,
-        )
-    )
+    return call.channels_last(made)
 
 
 def _ungrouped(filters: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
     """Return filters `(Cin, Cout, kH, kW)` with zeros between the groups, which TFLite lacks."""
     if groups == 1:
         return filters
-    inside, outside = len(filters) // groups, filters.shape[1]
-    whole = np.zeros((len(filters), outside * groups, *filters.shape[2:]), np.float32)
-    for group in range(groups):
-        rows = slice(group * inside, (group + 1) * inside)
-        whole[rows, group * outside : (group + 1) * outside] = filters[rows]
-    return whole
+    inside, outside, *kernel = len(filters) // groups, *filters.shape[1:]
+    whole = np.zeros((groups, inside, groups, outside, *kernel), np.float32)
+    own = np.arange(groups)
+    whole[own, :, own] = filters.reshape(groups, inside, outside, *kernel)
+    return whole.reshape(groups * inside, groups * outside, *kernel)
 
 
-def _transposed_window(
-    call: Call, kernel: Sequence[int], *, size_hw: Sequence[int], out_hw: Sequence[int]
-) -> Window:
-    """Return how a transposed convolution's filters slide; its pads are what is cut off."""
-    window = Window((kernel[0], kernel[1]), _pair(call, "strides"), _pair(call, "dilations"))
+def _cut_before(
+    call: Call, window: Window, size_hw: Sequence[int], *, out_hw: Sequence[int]
+) -> Sequence[int]:
+    """Return how many rows and columns are cut off before a transposed convolution's result."""
     auto = call.attr("auto_pad", b"NOTSET")
-    if call.attr("output_shape") is None and auto in (b"NOTSET", b"VALID"):
-        return replace(window, pads=_pads(call))
-    sides = zip(
-        size_hw, window.strides, window.reach, _pair(call, "output_padding", (0, 0)), out_hw,
-        strict=True,
-    )  # fmt: skip
+    if auto == b"NOTSET" and not call.attr("output_shape"):
+        return [before for before, _ in _pads(call)]
+    extra = _pair(call, "output_padding", (0, 0))
     totals = [
-        max((size - 1) * stride + reach + extra - out, 0)
-        for size, stride, reach, extra, out in sides
+        max((size - 1) * stride + reach + more - out, 0)
+        for size, stride, reach, more, out in zip(
+            size_hw, window.strides, window.reach, extra, out_hw, strict=True
+        )
     ]
     # Source: the specification of ConvTranspose: all but SAME_UPPER cut the larger half first.
-    before = [cut // 2 if auto == b"SAME_UPPER" else cut - cut // 2 for cut in totals]
-    rows, columns = ((first, cut - first) for first, cut in zip(before, totals, strict=True))
-    return replace(window, pads=(rows, columns))
+    return [cut // 2 if auto == b"SAME_UPPER" else cut - cut // 2 for cut in totals]
 
 
 def _max_pool(call: Call) -> Made:
     if any(call.node.outputs[1:]):
         raise ModelError(f"expected {call.node} to give maxima alone, found places too")
     image = call.image
-    window = _window(call, _pair(call, "kernel_shape"), image=image)
+    _, height, width, _ = call.builder.shape(image)
+    if call.node.op == "GlobalMaxPool":
+        window = Window((height, width))
+    else:
+        window = _window(call, _pair(call, "kernel_shape"), image=image)
     return call.channels_last(max_pool(call.builder, image, window))
 
 
@@ -138,12 +126,6 @@ def _average_pool(call: Call) -> Made:
         raise ModelError(f"expected {call.node} without dilations, found some")
     counted = _pads(call) if call.attr("count_include_pad", 0) else NO_PADS
     return call.channels_last(average_pool(call.builder, image, window, counted_pads=counted))
-
-
-def _global_max_pool(call: Call) -> Made:
-    image = call.image
-    height, width = call.builder.shape(image)[1:3]
-    return call.channels_last(max_pool(call.builder, image, Window((height, width))))
 
 
 def _window(call: Call, kernel: Sequence[int], *, image: str) -> Window:
@@ -195,13 +177,7 @@ def _resize(call: Call) -> Made:
 def _coordinates(call: Call, size: int, out: int, *, scale: float, old: bool) -> Coordinates:
     """Return where in the image each output row lies, 0 the centre of the first row.
 
-    Args:
-        call: Says by which rule.
-        size: Rows before.
-        out: Rows after.
-        scale: How many times more the file says that they become.
-        old: It is of an opset that knows no rule but one.
-
+    The file says that `size` rows become `scale` times as many, and `old` opsets know one rule.
     Source: the specification of Resize, `coordinate_transformation_mode`.
     """
     where = call.attr("coordinate_transformation_mode", b"asymmetric" if old else b"half_pixel")
@@ -239,7 +215,7 @@ def _taken(
     """
     scale = (size - 1) / (out - 1) if align_corners and out > 1 else size / out
     x = np.arange(out) + (0.5 if half_pixel else 0)
-    if kind == KINDS[b"nearest"]:
+    if kind == NEAREST:
         row = x.astype(np.float32) * np.float32(scale)
         x = np.floor(row + 0.5 if align_corners else row).astype(np.float64)
     else:
@@ -270,7 +246,7 @@ HANDLERS: dict[str, Handler] = {
     "GlobalAveragePool": lambda call: call.channels_last(
         call.builder.reduce("MEAN", call.image, (1, 2))
     ),
-    "GlobalMaxPool": _global_max_pool,
+    "GlobalMaxPool": _max_pool,
     "MaxPool": _max_pool,
     "Resize": _resize,
     "Upsample": _resize,

@@ -139,16 +139,13 @@ class Values:
             self.made[value] = made
 
     def leave(self, node: OnnxNode, reason: str) -> None:
-        """Write a custom op that stands for a node which is not read, with the reason in it."""
+        """Write custom ops that stand for a node which is not read, with the reason in them."""
         inputs = [self.made[value].plain() for value in node.inputs if value in self.made]
-        outputs = [value for value in node.outputs if value]
         told = self.shapes(node)
-        shapes = [told.get(value, ()) for value in outputs]
-        names = self.builder.add_many(
-            node.op, inputs, shapes, dtype="float32", custom=reason.encode()
-        )
-        for value, name in zip(outputs, names, strict=True):
-            self.made[value] = Made(self.builder, name, tuple(range(len(self.builder.shape(name)))))
+        for value in filter(None, node.outputs):
+            shape = told.get(value, ())
+            name = self.builder.add(node.op, inputs, shape, dtype="float32", custom=reason.encode())
+            self.made[value] = Made(self.builder, name, tuple(range(len(shape))))
 
     def shapes(self, node: OnnxNode) -> dict[str, tuple[int, ...]]:
         """Return the shapes that a node's outputs have by the specification, where it tells."""

@@ -15,7 +15,6 @@ import numpy as np
 from converter import import_check
 from converter.draft import Draft
 from converter.graph.reading import read
-from converter.graph.writing import write
 from converter.importers import frozen_graph
 from converter.importers.asking import accepted
 from converter.importers.graph_input import without_barrier
@@ -64,11 +63,11 @@ class Lowered:
     detector: dict[str, Any] | None = None
     anchors: NDArray[np.float32] | None = None
 
-    def check(self, flatbuffer: bytes, path: Path, *, own: Own) -> str:
+    def check(self, graph: Graph, path: Path, *, own: Own) -> str:
         """Hold a model to the original; return how near it is, for the manifest.
 
         Args:
-            flatbuffer: What became of the graph.
+            graph: What became of the whole.
             path: For messages.
             own: The normalisation that was taken out of it.
 
@@ -76,7 +75,7 @@ class Lowered:
             ModelError: It gives other numbers.
         """
         ratio = import_check.error_ratio(
-            flatbuffer, normalised(self.inputs, own), self.outputs, path=path
+            graph, normalised(self.inputs, own), self.outputs, path=path
         )
         return import_check.in_words(ratio, self.runtime)
 
@@ -99,9 +98,9 @@ def import_tensorflow(path: Path, form: str, *, family: str | None, choice: Choi
     lowered = lower(path, form, family=family, choice=choice)
     if lowered.detector is not None:
         return _detector(lowered, path, lowered.detector)
-    family = family or accepted(path, form, *family_of(lowered.graph))
+    family = family or accepted(path, form, family_of(lowered.graph))
     graph, own = without_normalisation(lowered.graph)
-    checked = lowered.check(write(graph), path, own=own)
+    checked = lowered.check(graph, path, own=own)
     # The child has kept the output that was chosen, under a name that a signature takes.
     found = find_draft(path, family=family, choice=replace(choice, output=None), graph=graph)
     return replace(found, transform=own, changes="; ".join(filter(None, [found.changes, checked])))
@@ -134,15 +133,12 @@ def lower(path: Path, form: str, *, family: str | None, choice: Choice) -> Lower
 
 def _detector(lowered: Lowered, path: Path, found: dict[str, Any]) -> Draft:
     transform = records.read(InputTransform, found["transform"])
-    flatbuffer = write(lowered.graph)
     return Draft(
-        flatbuffer=flatbuffer,
-        size_wh=transform.size_wh,
+        graph=lowered.graph,
         head=records.read(SsdHead, found["head"]),
-        outputs={role: role for role in lowered.graph.outputs},
         anchors=lowered.anchors,
         transform=transform,
-        changes=f"{DETECTOR_CHANGES}; {lowered.check(flatbuffer, path, own=transform)}",
+        changes=f"{DETECTOR_CHANGES}; {lowered.check(lowered.graph, path, own=transform)}",
     )
 
 

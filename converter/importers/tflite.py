@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from converter.draft import Draft, check_channels
+from converter.draft import check_channels
 from converter.graph.foreign import read_foreign, refuse_unfit
 from converter.graph.reading import DAMAGED
 from converter.graph.writing import write
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.choice import Choice
+    from converter.draft import Draft
     from converter.graph.values import Graph
 
 IMAGE_AXES, MIN_SIDE = 4, 4
@@ -33,7 +35,7 @@ def import_tflite(path: Path, *, family: str | None, choice: Choice) -> Draft:
         ModelError: It is damaged or quantised, or its outputs are none of the family's.
     """
     draft = find_draft(path, family=family, choice=choice)
-    probe(draft.flatbuffer, path)
+    probe(write(draft.graph), path)
     return draft
 
 
@@ -66,21 +68,16 @@ def find_draft(
         own = None
         if graph is None:
             whole = read_foreign(path, shapes_of=lambda data: shapes_of(data, path))
-            _checked_size(whole, path)
+            _check_image(whole, path)
             graph, own = without_normalisation(whole)
-        size_wh = _checked_size(graph, path)
+        _check_image(graph, path)
         texts = _packed_texts(path)
         found = find(graph, path, family=family, choice=choice)
         refuse_unfit(found.graph, path)
-        return Draft(
-            flatbuffer=write(found.graph),
-            size_wh=size_wh,
-            head=found.head,
-            outputs={role: role for role in found.graph.outputs},
-            anchors=found.anchors,
-            transform=own or ultralytics.transform_of(_metadata(texts), size_wh),
+        return replace(
+            found,
+            transform=own or ultralytics.transform_of(_metadata(texts), found.size_wh),
             labels=_labels(texts),
-            changes=found.changes,
         )
     except DAMAGED as error:
         if isinstance(error, EdgeError):
@@ -91,8 +88,8 @@ def find_draft(
         ) from error
 
 
-def _checked_size(graph: Graph, path: Path) -> tuple[int, int]:
-    """Return width and height of the one image that a graph takes."""
+def _check_image(graph: Graph, path: Path) -> None:
+    """Refuse a graph that takes anything but one image."""
     tensors = [graph.tensors[name] for name in graph.inputs]
     shape = tensors[0].shape if len(tensors) == 1 else ()
     if len(shape) == IMAGE_AXES:
@@ -104,7 +101,6 @@ def _checked_size(graph: Graph, path: Path) -> tuple[int, int]:
             f"{path}: expected one input (1, height, width, 3) float32, found {listed}; "
             "export the model with a fixed size and one image of 1 or 3 channels"
         )
-    return shape[2], shape[1]
 
 
 def _packed_texts(path: Path) -> dict[str, str]:

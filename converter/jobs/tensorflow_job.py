@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,15 @@ import numpy as np
 
 # The whole module is TensorFlow's: no other may import it.
 import tensorflow as tf
+from tensorflow.lite.python.convert import ConverterError
 
 from converter.import_check import noise
 from converter.importers import graph_input
 from converter.importers.ssd_graph import find_detector
+from converter.importers.suppression import before_suppression
 from converter.jobs.child import step
 from converter.jobs.originals import LOADERS, TENSORFLOW, Original, as_graph_def, session
-from edge.errors import ConfigError
+from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from converter.graphdef import Graph
@@ -69,13 +72,13 @@ def main(folder: Path, job: dict[str, Any]) -> None:
     inputs = noise(part.shape, whole=not part.takes_floats)
     np.save(folder / "inputs.npy", inputs)
     rows = [run(image[None]) for image in inputs]
-    columns: Any = {role: np.concatenate([row[role] for row in rows]) for role in part.fetches}
+    columns: Any = {role: np.stack([row[role] for row in rows]) for role in part.fetches}
     np.savez(folder / "original.npz", **columns)
     # With the original beside it, lowering SSDLite peaked 150 MiB higher.
     del run, rows, columns
     gc.collect()
     step("lowers it")
-    (folder / "model.tflite").write_bytes(_lowered(part))
+    (folder / "model.tflite").write_bytes(_lowered(part, Path(job["name"])))
     result = {"runtime": part.runtime, "detector": part.detector}
     (folder / "result.json").write_text(json.dumps(result))
 
@@ -88,6 +91,9 @@ def _loaded(folder: Path, job: dict[str, Any]) -> tuple[Part, Run]:
     if detector is not None:
         return _detector(folder, original, detector, job=job)
     wanted = _chosen(original, path, job["output"])
+    raw = before_suppression(original.graph, wanted, path)
+    if raw != wanted:
+        wanted, original = raw, replace(original, run=None, runtime=TENSORFLOW)
     fetches = {safe_name(name): tensor for name, tensor in wanted.items()}
     graph = original.graph.between(fetches.values(), feed="")
     entry = graph_input.placeholder(graph)
@@ -168,7 +174,7 @@ def _weights_inplace(graph: Graph) -> dict[str, Any]:
     return {name: tf.Variable(graph.constants.pop(name), trainable=False) for name in large}
 
 
-def _lowered(part: Part) -> bytes:
+def _lowered(part: Part, path: Path) -> bytes:
     variables = _weights_inplace(part.graph)
     graph_def = as_graph_def(part.graph, fed={part.feed, *variables})
     if part.feed not in part.graph.nodes:
@@ -190,4 +196,14 @@ def _lowered(part: Part) -> bytes:
 
     module.serve = serve
     made = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], module)
-    return bytes(made.convert())
+    try:
+        return bytes(made.convert())
+    except ConverterError as error:
+        missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+        if not missing:
+            raise
+        raise ModelError(
+            f"{path}: TensorFlow Lite has no operation {', '.join(missing)}; where it stands "
+            "behind what is wanted, name the output before it with --output-name, else export the "
+            "model without it"
+        ) from error

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from converter.judge.bill import Loss
 from edge.evaluation import box_run, mask_run, reading
-from edge.evaluation.bootstrap import RESAMPLES
 from edge.evaluation.faults import ABSENT
-from edge.evaluation.measuring import Difference, measure
+from edge.evaluation.measuring import RESAMPLES, Difference, measure
 from edge.model.readers.manifest import Accuracy
 from edge.record import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edge.evaluation.truth import Truth
     from edge.model.model_file import ModelFile
+    from edge.results.observation import Result
     from edge.terminal.progress import Progress
 
 # Of a mean average precision; a hundredth of a point is far below what an image set can tell.
@@ -71,6 +71,7 @@ def compare(  # noqa: PLR0913
     dataset: str,
     seed: int,
     resamples: int = RESAMPLES,
+    found: Sequence[Mapping[Path, Result]] = (),
     progress: Progress | None = None,
 ) -> list[tuple[Loss, ...]]:
     """Measure models on the same images, and their differences from the first: `edge eval A B`.
@@ -87,6 +88,7 @@ def compare(  # noqa: PLR0913
         dataset: Name of the set, for the manifest.
         seed: Of the draws.
         resamples: Number of draws.
+        found: What each of them, the reference first, finds on each image, where that is known.
         progress: Called with (images run, images to run), those of all models counted.
 
     Returns:
@@ -99,7 +101,13 @@ def compare(  # noqa: PLR0913
     """
     truth = annotations.read(images)
     measured = measure(
-        (reference, *candidates), truth, images, seed=seed, resamples=resamples, progress=progress
+        (reference, *candidates),
+        truth,
+        images,
+        seed=seed,
+        resamples=resamples,
+        found=found,
+        progress=progress,
     )
     notes = [note for note in measured.evaluations[0].notes if note not in FACTS]
     annotations.warn([*truth.faults.lines(without=ABSENT), *notes])

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from converter.judge.sight import Seen
-
 # Above it lies how boxes tremble, which costs next to no mAP: over 36 good and damaged conversions
 # of three detectors the distance correlates by 0.97 with the mAP50-95 lost, up to 0.95 by 0.94.
 TOP_IOU = 0.85
@@ -42,6 +40,8 @@ AT_50 = 0
 # 0.94 with what two portrait nets lose by the masks of another net; but without borders fine and
 # faulty lie further apart, 0.75 and 1.8 times the noise floor, with them 0.84 and 1.6.
 BORDER = np.ones((3, 3), np.uint8)
+
+Seen = Detections | ClassMap
 
 
 class Agreement(Protocol):

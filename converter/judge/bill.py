@@ -62,7 +62,7 @@ class Likeness:
         distance: `converter.judge.agreement` of the model with the reference, in [0, 1]; NaN where
             the reference sees nothing.
         floor: The same of the reference with itself, the image moved by a quarter of a pixel of the
-            input: the mean of four directions.
+            input: the mean of several directions; NaN where nobody looked.
         objects: What the reference is sure of, on all images; of masks, the images on which it
             shows more than one class.
         draws: `(B, 2)` float64, both on as many draws of images; B may be 0.

@@ -65,7 +65,7 @@ class Budget:
 
     def limit(self, bill: Bill) -> float:
         """Return the greatest distance allowed."""
-        return self.times(bill.head) * max(bill.likeness.floor, LEAST_FLOOR)
+        return self.times(bill.head) * max(LEAST_FLOOR, bill.likeness.floor)  # not a NaN
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def judge(bill: Bill, budget: Budget) -> Verdict:
         else:
             value = REFUSED if unlabelled.is_refused else UNPROVEN
             found = Verdict(value, (*reasons, *unlabelled.reasons))
-    least = LEAST_MASKS if bill.head == SEGMENTATION else LEAST_OBJECTS
+    least = _least_objects(bill)
     if found.value == PASSES and like.objects < least:
         what = "masks of more than one class" if bill.head == SEGMENTATION else "detections"
         few = f"only {like.objects} {what} to judge by, of fewer than {least} nothing is proven"
@@ -126,9 +126,8 @@ def drawn_excess(bill: Bill, budget: Budget) -> NDArray[np.float64]:
     """
     like = bill.likeness
     rows = np.vstack([[like.distance, like.floor], like.draws])  # (1 + B, 2)
-    excess: NDArray[np.float64] = rows[:, 0] - budget.times(bill.head) * np.maximum(
-        rows[:, 1], LEAST_FLOOR
-    )
+    floors = np.fmax(rows[:, 1], LEAST_FLOOR)  # which passes over a NaN
+    excess: NDArray[np.float64] = rows[:, 0] - budget.times(bill.head) * floors
     return excess
 
 
@@ -143,6 +142,15 @@ def is_good_enough(bill: Bill, budget: Budget) -> bool:
     return bool(excess[0] <= 0 and np.mean(excess <= 0) >= SURE_SHARE)
 
 
+def is_clear(bill: Bill, budget: Budget) -> bool:
+    """Return whether a model is so near that neither its noise floor nor more images would tell.
+
+    So is one within what any floor allows, on every draw of images.
+    """
+    enough = bill.likeness.objects >= _least_objects(bill)
+    return enough and bool((drawn_excess(bill, budget) <= 0).all())
+
+
 def estimate(bill: Bill) -> str:
     """Return what the distance means in words; empty where that is not known."""
     like = bill.likeness
@@ -153,6 +161,10 @@ def estimate(bill: Bill) -> str:
         f"about {share:.0%} of its mAP50-95 lost ({100 * share * 0.3:.1f} points of a model at "
         "0.30), as far as that can be told without labels"
     )
+
+
+def _least_objects(bill: Bill) -> int:
+    return LEAST_MASKS if bill.head == SEGMENTATION else LEAST_OBJECTS
 
 
 def _by_floor(bill: Bill, budget: Budget) -> Verdict:
@@ -227,7 +239,7 @@ def as_json(bill: Bill, budget: Budget) -> dict[str, Any]:
         "objects": like.objects,
         "distance": None if math.isnan(like.distance) else like.distance,
         "floor": None if math.isnan(like.floor) else like.floor,
-        "limit": None if math.isnan(like.floor) else budget.limit(bill),
+        "limit": None if math.isnan(like.distance) else budget.limit(bill),
         "matched": bill.matched,
         "expected": bill.expected,
         "extra": bill.extra,

@@ -1,4 +1,7 @@
-"""One model's raw heads and what they decode to, image by image, through the runtime's own path."""
+"""One model's raw heads and what they decode to on a set of images, each run once.
+
+It goes through the runtime's own path, and the outputs of one run are decoded for all who ask.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 
+from converter.judge.agreement import match
+from edge.capture.images import load_image
+from edge.evaluation import box_run
 from edge.frame import Placement, StageClock
 from edge.heads import task_of
 from edge.model.loaded import load_model
@@ -17,10 +23,14 @@ from edge.results.detections import Detections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from converter.judge.agreement import Agreement, Seen
+    from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
+    from edge.terminal.progress import Progress
 
 # Of the score from which a detection counts: what lies below moves the distance by 0.001 at most.
 LEAST_RATIO = 0.2
@@ -28,8 +38,8 @@ MAX_CANDIDATES = 500
 # Of a pixel of the model's input: what a frame is off by when a camera moves, and nobody notices.
 SHIFT_PX = 0.25
 DIAGONALS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-
-Seen = Detections | ClassMap
+# Of the images on which raw heads are compared: they settle with few.
+HEAD_IMAGES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +50,12 @@ class Look:
         heads: Output role to its real values, float32, of the output's shape.
         seen: Detections down to `LEAST_RATIO` of the score threshold, or a class map; owned by
             whoever looked.
+        found: What labels are judged by: detections down to lower scores, or the same class map.
     """
 
     heads: dict[str, NDArray[np.float32]]
     seen: Seen
+    found: Seen
 
 
 class Sight:
@@ -61,22 +73,25 @@ class Sight:
 
     def __init__(self, file: ModelFile) -> None:
         described = file.description
-        thresholds = described.thresholds()
         # A segmenter keeps its own threshold: that of its foreground says which cells it covers.
+        self._model = self._judged = load_model(file)
         if task_of(described.head) == "detection":
+            self._judged = box_run.open_detector(file)
             least = LEAST_RATIO * described.score_threshold
-            thresholds = described.thresholds(score=least, max_candidates=MAX_CANDIDATES)
-        self._model = load_model(file, thresholds=thresholds)
+            self._model = self._judged.with_thresholds(score=least)
         self.spec = self._model.spec
         self._buffer = InputBuffer(self.spec)
         self._tensors = self._model.output_buffers()
 
-    def look(self, image: NDArray[np.uint8]) -> Look:
-        """Run the model on `(H, W, 3)` uint8, B G R."""
+    def look(self, image: NDArray[np.uint8], *, judged: bool = False) -> Look:
+        """Run the model on `(H, W, 3)` uint8, B G R; keep what labels judge where that is asked."""
         seen = self._see(image)
+        found = seen
+        if judged and self._judged is not self._model:
+            found = self._decoded(self._judged)
         outputs = self.spec.outputs
         heads = {role: outputs[role].quant.dequantize(q) for role, q in self._tensors.items()}
-        return Look(heads, seen)
+        return Look(heads, seen, found)
 
     def look_shifted(
         self, image: NDArray[np.uint8], diagonals: Sequence[tuple[int, int]] = DIAGONALS
@@ -107,5 +122,83 @@ class Sight:
     def _see(self, image: NDArray[np.uint8]) -> Seen:
         self._buffer.fill(image)
         self._model.invoke(self._buffer, out=self._tensors)
-        seen = self._model.decode(self._tensors, self._buffer.placement, StageClock())
+        return self._decoded(self._model)
+
+    def _decoded(self, model: LoadedModel) -> Seen:
+        seen = model.decode(self._tensors, self._buffer.placement, StageClock())
         return cast("Seen", seen.copy())
+
+
+class Views:
+    """What a model sees on images, each run once, as far as it was asked.
+
+    Args:
+        file: A detector or a segmenter.
+
+    Attributes:
+        file: The same.
+        spec: Its contract.
+        paths: The images so far.
+        heads: Of the first `HEAD_IMAGES`, role to real values.
+        seen: What it sees on each image.
+        found: What labels judge it by; empty unless asked for.
+        shifted: Its agreements with itself when the images move; empty before they were.
+
+    Raises:
+        ModelError: The model cannot be run.
+    """
+
+    def __init__(self, file: ModelFile) -> None:
+        self.file = file
+        self.paths: list[Path] = []
+        self.heads: list[dict[str, NDArray[np.float32]]] = []
+        self.seen: list[Seen] = []
+        self.found: dict[Path, Seen] = {}
+        self.shifted: tuple[Agreement, ...] = ()
+        self._sight = Sight(file)
+        self.spec = self._sight.spec
+
+    def add(
+        self, paths: Sequence[Path], *, judged: bool = False, progress: Progress | None = None
+    ) -> None:
+        """Run the model on more images.
+
+        Args:
+            paths: Of the images.
+            judged: Keep what labels judge it by.
+            progress: Called with (images run, images to run).
+
+        Raises:
+            SourceError: An image cannot be read.
+        """
+        for done, path in enumerate(paths, start=1):
+            look = self._sight.look(load_image(path), judged=judged)
+            self.paths.append(path)
+            self.seen.append(look.seen)
+            if len(self.heads) < HEAD_IMAGES:
+                self.heads.append(look.heads)
+            if judged:
+                self.found[path] = look.found
+            if progress:
+                progress(done, len(paths))
+
+    def move(self, moves: int, *, progress: Progress | None = None) -> None:
+        """Run the model on the images moved, and match what it sees with what it saw.
+
+        Args:
+            moves: Along how many diagonals each image is moved; of fewer than all, the next image
+                begins with the next one.
+            progress: Called with (images run, images to run).
+
+        Raises:
+            SourceError: An image cannot be read.
+        """
+        moved = []
+        for done, path in enumerate(self.paths, start=1):
+            first = done % len(DIAGONALS)
+            diagonals = (DIAGONALS[first:] + DIAGONALS)[:moves]
+            moved.append(self._sight.look_shifted(load_image(path), diagonals))
+            if progress:
+                progress(done, len(self.paths))
+        sure = self.file.description.score_threshold
+        self.shifted = tuple(match(self.seen, row, sure=sure) for row in zip(*moved, strict=True))

@@ -109,15 +109,11 @@ def digests(images: ImageSet, *, named: bool = True) -> ImageDigests:
 
 
 def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
-    before = file.own_manifest().provenance
-    tools = before.tools | versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
-    steps = (*(before.steps or (before.changes,)), made.describe(recipe))
-    provenance = before.replace(
+    provenance = export.one_step_on(
+        file.own_manifest().provenance,
+        made.describe(recipe),
+        tools=versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer])),
         recipe=recipe.name,
-        seed=images.seed,
-        tools=dict(sorted(tools.items())),
-        changes="; ".join(steps),
-        steps=steps,
     )
     calibration = Calibration(
         digest=images.digest,
@@ -126,7 +122,7 @@ def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Re
         method=recipe.calibrator,
     )
     manifest = file.own_manifest().replace(
-        provenance=provenance,
+        provenance=provenance.replace(seed=images.seed),
         calibration=calibration if recipe.needs_ranges else None,
         image_sets={"calibrate": digests(images)} if recipe.needs_ranges else {},
     )

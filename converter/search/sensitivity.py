@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from converter.graph.edits import tidied, with_values
+from converter.graph.edits import free_name, insert_after, tidied, with_values
 from converter.graph.reading import read
+from converter.graph.values import Op, Quantisation, Tensor
 from converter.graph.writing import write
 from converter.quantize.repairs.weights import SHARED_AXES, channel_scales, convolutions
-from converter.search.fake_quantization import Levels, with_rounded
 from edge.capture.images import load_image
 from edge.model.backends.litert import open_interpreter
 from edge.model.quant import Quant
@@ -31,11 +31,28 @@ if TYPE_CHECKING:
 
 # Runs of the whole float model for each layer: the ranking of a hundred layers settles with few.
 IMAGES = 4
-UNIT = Levels(1.0, 0)
 # Of how many levels half of the weights may be off: rounding moves them by half of one or so.
 MAX_MEDIAN_LEVELS = 2.0
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The int8 levels of a tensor: ``scale * (q - zero_point)``."""
+
+    scale: float
+    zero_point: int
+
+    @property
+    def low(self) -> float:
+        """The least value."""
+        return (int(np.iinfo(np.int8).min) - self.zero_point) * self.scale
+
+    @property
+    def high(self) -> float:
+        """The greatest value."""
+        return (int(np.iinfo(np.int8).max) - self.zero_point) * self.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +151,21 @@ def _quantised_layer(
         if layer.name == name:
             base = with_values(base, layer.values(weights=weights))
     return with_rounded(base, name, levels)
+
+
+def with_rounded(graph: Graph, name: str, levels: Levels) -> Graph:
+    """Return the graph in which all that reads a tensor reads it rounded; an output is it, too."""
+    shape = graph.shape(name)
+    scales, zeros = np.array([levels.scale], np.float32), np.array([levels.zero_point])
+    whole = Tensor(
+        free_name(graph, f"{name}/levels"), shape, "int8", quantisation=Quantisation(scales, zeros)
+    )
+    rounded = Tensor(free_name(graph, f"{name}/rounded"), shape)
+    ops = (
+        Op("QUANTIZE", (name,), (whole.name,)),
+        Op("DEQUANTIZE", (whole.name,), (rounded.name,)),
+    )
+    return insert_after(graph, name, ops, tensors=(whole, rounded))
 
 
 def _watched(graph: Graph, names: Iterable[str]) -> Graph:

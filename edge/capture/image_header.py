@@ -52,12 +52,7 @@ def read_size(path: Path) -> tuple[int, int] | None:
 
 
 def size_of(file: BinaryIO, path: Path) -> tuple[int, int] | None:
-    """Return what `read_size` does, of an open file or of bytes in memory.
-
-    Args:
-        file: At its beginning.
-        path: For the error.
-    """
+    """Return what `read_size` does, of an open file or of bytes in memory, from the beginning."""
     start = file.read(8)
     reader = next((read for magic, read in FORMATS.items() if start.startswith(magic)), None)
     if reader is None:
@@ -73,11 +68,7 @@ def size_of(file: BinaryIO, path: Path) -> tuple[int, int] | None:
 
 
 def check_pixels(path: Path, size_wh: tuple[int, int]) -> None:
-    """Refuse a size that would take the memory of a board.
-
-    Raises:
-        SourceError: It is above `MAX_IMAGE_PIXELS`.
-    """
+    """Refuse a size above `MAX_IMAGE_PIXELS`, which would take the memory of a board."""
     width, height = size_wh
     if width * height > MAX_IMAGE_PIXELS:
         raise SourceError(

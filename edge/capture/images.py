@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ DEFAULT_IMAGE_RATE_HZ = 1.0
 SIXTEEN_TO_EIGHT = 257
 
 logger = logging.getLogger(__name__)
+# A folder is opened to be checked and again to be read: what is wrong with it is said once.
+log_once = functools.lru_cache(maxsize=1000)(logger.log)
 
 
 def open_images(location: str, options: SourceOptions) -> Paced:
@@ -80,7 +83,7 @@ def _readable(paths: list[Path], *, loop: bool) -> Iterator[NDArray[np.uint8]]:
                 if len(paths) == 1:
                     last = f" (the last of {unreadable} like it)" if unreadable > 1 else ""
                     raise SourceError(f"{error}{last}") from error
-                logger.warning("%s; passed over, %d so far", error, unreadable)
+                log_once(logging.WARNING, "%s; passed over, %d so far", str(error), unreadable)
                 paths.remove(path)
         if not loop:
             return
@@ -115,13 +118,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """Decode the contents of an image file; see `load_image`.
+    """Decode the contents of an image file as `load_image` does.
 
     OpenCV gets bytes and no name: a name that is not UTF-8 ends the process in its `imread`.
-
-    Args:
-        data: The file's contents.
-        path: For the error.
     """
     silence_opencv()
     # The PNG and JPEG decoders print warnings on stderr themselves, so a file that is cut short
@@ -168,5 +167,6 @@ def list_images(folder: Path) -> list[Path]:
             f"{len(shown)} entries; name a folder that holds some"
         )
     if len(images) < len(shown):
-        logger.info("%s: %d entries are no images, passed over", folder, len(shown) - len(images))
+        others = len(shown) - len(images)
+        log_once(logging.INFO, "%s: %d entries are no images, passed over", folder, others)
     return images

@@ -10,6 +10,7 @@ the consumer never waits for it, and what circulates is the small input tensor, 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -153,8 +154,13 @@ class CaptureThread(Generic[BufferT]):
         self.stop()
 
     def _run(self) -> None:
+        pixels: NDArray[np.uint8] | None = None
         try:
-            self._pump()
+            for sequence in itertools.count():
+                picture = None if self._finished else self._source.read(pixels)
+                if picture is None or not self._hand_over(self._prepare(picture, sequence)):
+                    return
+                pixels = picture.pixels
         except Exception as error:  # noqa: BLE001 - crosses to the consumer's thread, raised by poll
             self._failure = error
         finally:
@@ -165,16 +171,6 @@ class CaptureThread(Generic[BufferT]):
         with self.changed:
             self._finished = True
             self.changed.notify_all()
-
-    def _pump(self) -> None:
-        pixels: NDArray[np.uint8] | None = None
-        sequence = 0
-        while not self._finished:
-            picture = self._source.read(pixels)
-            if picture is None or not self._hand_over(self._prepare(picture, sequence)):
-                return
-            pixels = picture.pixels
-            sequence += 1
 
     def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT]:
         began_ns = time.monotonic_ns()

@@ -59,13 +59,9 @@ class Picture:
         pixel_format: PixelFormat = "bgr",
         captured_ns: int | None = None,
     ) -> Self:
-        """Return a picture that is ready now.
+        """Return a picture that is ready now; the work of giving it began at `began_ns`.
 
-        Args:
-            pixels: As `Picture.pixels`.
-            began_ns: Monotonic clock when the work of giving it began.
-            pixel_format: As `Picture.format`.
-            captured_ns: Monotonic clock of the driver; `None` is now.
+        Both times are of the monotonic clock; without the driver's, it was captured now.
         """
         now_ns = time.monotonic_ns()
         age_ns = 0 if captured_ns is None else now_ns - captured_ns

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import cv2
@@ -15,11 +16,9 @@ from edge.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     import numpy as np
     from numpy.typing import NDArray
-    from typing_extensions import Self
 
     from edge.capture.options import SourceOptions
 
@@ -36,7 +35,7 @@ CLOSE_WAIT_S = 1.0
 RATE_TOLERANCE_HZ = 0.5
 
 
-class Source(Protocol):
+class Source(AbstractContextManager["Source"], Protocol):
     """Where frames come from. Read by one thread; closed by whoever opened it, using `with`."""
 
     @property
@@ -59,15 +58,6 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of the device or file; a second call does nothing."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 SourceT = TypeVar("SourceT")
@@ -223,13 +213,7 @@ class Capture:
 def differences(
     options: SourceOptions, *, size_wh: tuple[int, int], rate_hz: float | None = None
 ) -> list[str]:
-    """Return one sentence for each thing that a source gives otherwise than asked.
-
-    Args:
-        options: What was asked.
-        size_wh: What is given, pixels.
-        rate_hz: What is given; `None` leaves it out.
-    """
+    """Return one sentence for each thing that a source gives otherwise than the options ask."""
     found = []
     if options.size_wh is not None and options.size_wh != size_wh:
         asked, given = ("x".join(map(str, size)) for size in (options.size_wh, size_wh))

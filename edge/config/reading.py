@@ -104,9 +104,7 @@ def _cameras(tables: list[object]) -> tuple[list[Camera], list[Fault]]:
 def _dropped_inplace(fields: Fields, place: tuple[int | str, ...]) -> bool:
     """Take out the key that a fault is about, or its section; return whether something was there.
 
-    Args:
-        fields: Section to key to value.
-        place: Of the fault; empty where sections contradict each other.
+    The place is empty where sections contradict each other.
     """
     section, *keys = place or ("output",)
     values = fields.get(str(section))
@@ -129,12 +127,7 @@ def _read(path: Path) -> Fields:
 
 
 def _sentence(fault: Fault, fields: Fields) -> str:
-    """Return a fault as ``[section] key: what was expected, found …``.
-
-    Args:
-        fault: Of a configuration; a camera's place begins with its number.
-        fields: What was read: section to key to value.
-    """
+    """Return a fault as ``[section] key: what was expected, found …``."""
     section, *keys = fault.place or ("",)
     if section != "camera" or not keys:
         return fault.sentence(f"[{section}]")
@@ -143,12 +136,7 @@ def _sentence(fault: Fault, fields: Fields) -> str:
 
 
 def camera_label(index: int, names: Sequence[str]) -> str:
-    """Return where a camera stands in the configuration: `[camera]`, or `[[camera]] 2 (door)`.
-
-    Args:
-        index: Among the cameras, from 0.
-        names: Of all of them; empty where one has none.
-    """
+    """Return where a camera stands: `[camera]`, or of index 1 of several `[[camera]] 2 (door)`."""
     if len(names) <= 1:
         return "[camera]"
     return f"[[camera]] {index + 1}{f' ({names[index]})' if names[index] else ''}"

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from edge.model.spec import ModelSpec, Tensors, TensorSpec
 
 ROLE, INPUT = "reconstruction", "input"
-CHANNELS = 3
 # A normalised pixel lies within some units of 0: a greater error says that the output is damaged.
 MAX_ERROR = 1e6
 Cells = Annotated[int, Meta(ge=1, le=64)]
 
 
 class AnomalyHead(HeadSchema, frozen=True, kw_only=True, tag="anomaly"):
-    """The input again, in the output role `reconstruction`, `(1, H, W, 3)`.
+    """The input again, in the output role `reconstruction`, `(1, H, W, C)`.
 
     Attributes:
         threshold: Least error of an anomaly: the mean over the frame of ``(output - input)^2``,
@@ -77,13 +76,13 @@ class AnomalyDecoder:
 
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:  # noqa: ARG002 - the head's
         head = spec.description.head_as(AnomalyHead)
-        _, height, width, _ = spec.input.shape
+        _, height, width, channels = spec.input.shape
         self._threshold = head.threshold
         self._grid_wh = head.grid_wh
         self._readers = (_Real(spec.outputs[ROLE]), _Real(spec.input))
-        self._output, self._input = np.empty((2, height, width, CHANNELS), np.float32)
-        self._bands = np.empty((head.grid_wh[1], width, CHANNELS), np.float32)
-        self._columns = np.empty((head.grid_wh[1], head.grid_wh[0], CHANNELS), np.float32)
+        self._output, self._input = np.empty((2, height, width, channels), np.float32)
+        self._bands = np.empty((head.grid_wh[1], width, channels), np.float32)
+        self._columns = np.empty((head.grid_wh[1], head.grid_wh[0], channels), np.float32)
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Anomaly:
         """Return how far the frame is from its reconstruction; the letterbox's bars do not count.
@@ -106,13 +105,13 @@ class AnomalyDecoder:
     def _mean(self, squares: NDArray[np.float32], placement: Placement) -> Anomaly:
         (x, y), (width, height) = placement.offset_xy, placement.region_wh
         rows, columns = _edges(height, self._grid_wh[1]), _edges(width, self._grid_wh[0])
-        region = squares[y : y + height, x : x + width]  # (h', w', 3)
-        bands = self._bands[: len(rows) - 1, :width]  # (rows, w', 3)
+        region = squares[y : y + height, x : x + width]  # (h', w', C)
+        bands = self._bands[: len(rows) - 1, :width]  # (rows, w', C)
         np.add.reduceat(region, rows[:-1], axis=0, out=bands)
-        cells = self._columns[: len(rows) - 1, : len(columns) - 1]  # (rows, columns, 3)
+        cells = self._columns[: len(rows) - 1, : len(columns) - 1]  # (rows, columns, C)
         np.add.reduceat(bands, columns[:-1], axis=1, out=cells)
         sums = cells.sum(axis=2, dtype=np.float64)  # (rows, columns)
-        pixels = np.multiply.outer(np.diff(rows), np.diff(columns)) * CHANNELS
+        pixels = np.multiply.outer(np.diff(rows), np.diff(columns)) * squares.shape[2]
         heat = np.nan_to_num(sums / pixels, nan=MAX_ERROR, posinf=MAX_ERROR).clip(max=MAX_ERROR)
         error = float((heat * pixels).sum() / pixels.sum())
         return Anomaly(error, self._threshold, heat.astype(np.float32))

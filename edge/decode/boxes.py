@@ -236,9 +236,8 @@ class BoxDecoder:
 
     def _raw_boxes(self, tensors: Tensors, cells: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the first `width` values of each cell, dequantised, `(n, width)`."""
-        real = np.empty((len(cells), self._width), np.float32)
-        end = 0
-        bounds = [len(cells)]
+        parts = []
+        end, bounds = 0, [len(cells)]
         if len(self._boxes) > 1:
             bounds = cells.searchsorted(self._bounds[1:]).tolist()
         for (role, quant, first_cell, count), grid_end in zip(self._boxes, bounds, strict=True):
@@ -246,7 +245,8 @@ class BoxDecoder:
             if start < end:
                 rows = tensors[role].reshape(count, -1)
                 raw = rows.take(cells[start:end] - first_cell, axis=0)[:, : self._width]
-                real[start:end] = quant.dequantize(raw)
+                parts.append(quant.dequantize(raw))
+        real = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if self._may_be_nan:
             with np.errstate(invalid="ignore"):
                 real += np.float32(0)  # which turns a signalling NaN into a quiet one

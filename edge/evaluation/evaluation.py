@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from edge.frame import StageClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from edge.benchmark.spread import Interval
-    from edge.evaluation.bootstrap import Sample
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.results.observation import Result
 
 # Of most use in a confusion matrix of many classes.
 MOST_CONFUSED = 10
+
+
+class Sample(Protocol):
+    """One model's results on a set of images, ready to be judged on any choice of them."""
+
+    @property
+    def image_count(self) -> int:
+        """N."""
+
+    def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return `(M,)`, the metrics on the chosen images; NaN where they show no object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +120,21 @@ class TimedModel:
     """Runs a model's stages in a row on the calling thread, and notes how long each took.
 
     Args:
-        model: Nobody else may use it meanwhile.
+        load: Gives the model, which nobody else may use meanwhile; called before the first image.
     """
 
-    def __init__(self, model: LoadedModel) -> None:
-        self._model = model
-        self._input = model.input_buffers()[0]
-        self._tensors = model.output_buffers()
+    def __init__(self, load: Callable[[], LoadedModel]) -> None:
+        self._load = load
+        self._model: LoadedModel | None = None
         self._rows_ms: list[dict[str, float]] = []
-        # The first invoke lays the weights out, which no later one does.
-        model.invoke(self._input, out=self._tensors)
 
     def run(self, image: NDArray[np.uint8]) -> Result:
         """Return what the model sees on `(H, W, 3)` uint8, B G R; borrowed until the next call."""
+        if self._model is None:
+            self._model = self._load()
+            self._model.invoke_bare()  # the first lays the weights out, which no later one does
         clock = StageClock()
-        self._input.fill(image)
-        clock.lap("preprocess")
-        self._model.invoke(self._input, out=self._tensors)
-        clock.lap("invoke")
-        result = self._model.decode(self._tensors, self._input.placement, clock)
+        result = self._model(image, clock)
         self._rows_ms.append(clock.stage_ms())
         return result
 

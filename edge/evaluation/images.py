@@ -13,8 +13,7 @@ import numpy as np
 from edge.capture.image_header import check_pixels
 from edge.capture.images import IMAGE_SUFFIXES, load_image
 from edge.errors import SourceError
-from edge.evaluation import names
-from edge.evaluation.label_files import library
+from edge.evaluation.label_files import library, read_names
 from edge.evaluation.pairing import ImageIndex
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def find_images(folder: Path) -> list[Path]:
 
 def chosen(images: Sequence[Path], names_path: Path) -> list[Path]:
     """Return the images that a file names, one a line, with or without suffix or folders."""
-    wanted = ImageIndex(images).chosen(names.read(names_path))
+    wanted = ImageIndex(images).chosen(read_names(names_path))
     if not wanted:
         raise SourceError(
             f"{names_path}: expected names of the images, found none of them; write one a line"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.errors import SourceError
-from edge.evaluation import names as names_file
 from edge.evaluation.faults import Faults
 from edge.evaluation.images import opened
+from edge.evaluation.label_files import names_beside
 from edge.evaluation.pairing import Claim, ImageIndex, absolute
 from edge.evaluation.truth import MaskTruth, merge_names
 
@@ -48,7 +48,7 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
         )
     pairs.sort(key=lambda pair: pair[1].name)
     masks = [claim.place for claim, _ in pairs]
-    labels = names or names_file.beside(folder, faults)
+    labels = names or names_beside(folder, faults)
     return MaskTruth(
         path=folder,
         files=dict(enumerate(image for _, image in pairs)),

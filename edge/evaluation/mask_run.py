@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from edge.evaluation.truth import MaskTruth
     from edge.model.model_file import ModelFile
     from edge.results.class_map import ClassMap
+    from edge.results.observation import Result
 
 METRICS = ("mIoU", "pixel accuracy")
 BINARY_CLASSES = 2
@@ -119,17 +121,19 @@ class MaskRun:
         background = file.description.head_as(SegmentationHead).background
         self.match = _match(self._labels, truth)
         self._true_ids, self._said_ids = _tables(self.match, truth.merged, background)
-        self._model = TimedModel(load_model(file, threads=threads))
+        self._model = TimedModel(partial(load_model, file, threads=threads))
         self._confusions: dict[int, NDArray[np.int64]] = {}
 
-    def see(self, key: int, image: NDArray[np.uint8]) -> None:
-        """Run the stages on one image and count its pixels.
+    def see(self, key: int, image: NDArray[np.uint8], found: Result | None = None) -> None:
+        """Run the stages on one image, or take what was found, and count its pixels.
 
         Raises:
             SourceError: Its mask cannot be read, or has another shape.
         """
         true = self._true(key, image.shape)
-        self._confusions[key] = pixel_confusion(true, self._said(image), classes=len(self._labels))
+        self._confusions[key] = pixel_confusion(
+            true, self._said(image, found), classes=len(self._labels)
+        )
 
     def drawn(self, key: int, image: NDArray[np.uint8], side_px: int | None) -> NDArray[np.uint8]:
         """Return an image beside itself with the mistakes painted on, reduced to a longer side."""
@@ -142,9 +146,10 @@ class MaskRun:
         painted[(true != VOID) & (said != true)] = WRONG
         return reduced(np.hstack([image, painted]), side_px)
 
-    def _said(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _said(self, image: NDArray[np.uint8], found: Result | None = None) -> NDArray[np.uint8]:
         """Return `(h, w)` class ids of the model, as they are judged."""
-        said: NDArray[np.uint8] = self._said_ids[cast("ClassMap", self._model.run(image)).class_ids]
+        found = self._model.run(image) if found is None else found
+        said: NDArray[np.uint8] = self._said_ids[cast("ClassMap", found).class_ids]
         return said
 
     def _true(self, key: int, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -10,7 +10,6 @@ import numpy as np
 from edge.benchmark.spread import interval
 from edge.capture.source import silence_opencv
 from edge.errors import ModelError, SourceError
-from edge.evaluation.bootstrap import bootstrap
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
@@ -18,19 +17,23 @@ from edge.evaluation.truth import numbered
 from edge.heads import task_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from edge.benchmark.spread import Interval
-    from edge.evaluation.evaluation import Evaluation
+    from edge.evaluation.evaluation import Evaluation, Sample
     from edge.evaluation.truth import Truth
     from edge.model.model_file import ModelFile
+    from edge.results.observation import Result
     from edge.terminal.progress import Progress
 
     Run = BoxRun | MaskRun
 
+RESAMPLES = 1000
+# Draws without any object are drawn again, but not for ever.
+MAX_EMPTY_DRAWS = 20
 UNREADABLE = "images or masks that cannot be read, left out"
 OTHER_SIZE = "images of another size than their annotations say, left out"
 
@@ -91,6 +94,7 @@ def measure(  # noqa: PLR0913
     seed: int,
     resamples: int,
     threads: int = 1,
+    found: Sequence[Mapping[Path, Result]] = (),
     progress: Progress | None = None,
     drawing: Progress | None = None,
 ) -> Measurement:
@@ -107,6 +111,8 @@ def measure(  # noqa: PLR0913
         seed: Of the draws.
         resamples: Number of draws; 0 for no intervals.
         threads: Of the interpreters.
+        found: What each model finds on each image, where that is known: as `open_detector` keeps
+            it, or a class map. No model is run then.
         progress: Called with (images run, images to run), those of all models counted.
         drawing: Called with (draws done, draws wanted).
     """
@@ -117,7 +123,7 @@ def measure(  # noqa: PLR0913
     for key, path, image in _images(truth, annotated):
         try:
             for number, run in enumerate(runs, start=1):
-                run.see(key, image)
+                run.see(key, image, found[number - 1][path] if found else None)
                 if progress:
                     progress(len(seen) * len(runs) + number, len(annotated) * len(runs))
         except SourceError as error:
@@ -204,3 +210,36 @@ def _with_intervals(
         for number, result in enumerate(plain.evaluations)
     )
     return replace(plain, evaluations=evaluations, differences=differences)
+
+
+def bootstrap(
+    samples: Sequence[Sample], *, seed: int, resamples: int, progress: Progress | None = None
+) -> NDArray[np.float64]:
+    """Return each model's metrics on each draw of images, the draws shared.
+
+    A draw without any object is drawn again.
+
+    Args:
+        samples: One for each model, of the same images.
+        seed: Of the draws.
+        resamples: Number of draws.
+        progress: Called with (draws done, draws wanted).
+
+    Returns:
+        `(resamples, models, M)` float64; NaN where there are next to no objects to draw.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentiles).
+    """
+    random = np.random.default_rng(seed)
+    count = samples[0].image_count
+    rows: list[Any] = []
+    spare = MAX_EMPTY_DRAWS * resamples
+    while len(rows) < resamples:
+        chosen = np.sort(random.integers(0, count, count))
+        row = [sample.values(chosen) for sample in samples]
+        if not np.isnan(row).any() or spare <= 0:
+            rows.append(row)
+            if progress:
+                progress(len(rows), resamples)
+        spare -= 1
+    return np.array(rows)

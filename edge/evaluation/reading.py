@@ -6,8 +6,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from edge.errors import SourceError
-from edge.evaluation import coco_file, mask_folder, names, voc_folder, yolo_folder
+from edge.evaluation import coco_file, mask_folder, voc_folder, yolo_folder
 from edge.evaluation.images import chosen, find_images
+from edge.evaluation.label_files import read_names
 from edge.evaluation.pairing import Claim, ImageIndex
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None =
         names_path: File of the names of YOLO's or the masks' class ids; `None` looks for one
             beside them.
     """
-    labels = names.read(names_path) if names_path else None
+    labels = read_names(names_path) if names_path else None
     if annotations.is_dir():
         return _read_folder(annotations, images, labels)
     return coco_file.read(annotations, images)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.errors import SourceError
-from edge.evaluation import names as names_file
 from edge.evaluation.boxes import LabelledBox, gather
 from edge.evaluation.faults import Faults
-from edge.evaluation.label_files import read_text
+from edge.evaluation.label_files import NAME_FILES, names_beside, read_text
 from edge.evaluation.pairing import Claim, ImageIndex
 from edge.evaluation.truth import merge_names
 
@@ -37,7 +36,7 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
         names: Text of each class id; `None` looks for a file of them.
     """
     faults = Faults()
-    labels = names or names_file.beside(folder, faults)
+    labels = names or names_beside(folder, faults)
     if not labels:
         raise SourceError(
             f"{folder}: expected a file with the names of the classes, found none; write a "
@@ -54,7 +53,7 @@ def read(folder: Path, images: Sequence[Path], *, names: tuple[str, ...] | None)
     claims = [
         Claim(path, path.name, stem=path.stem)
         for path in sorted(folder.rglob("*.txt"))
-        if path.name not in names_file.FILES
+        if path.name not in NAME_FILES
     ]
     pairs = ImageIndex(images).pair(claims, folder, faults)
     return gather(folder, pairs, boxes_of, labels=filter(None, labels), faults=faults)

@@ -41,11 +41,7 @@ class ClassesPayload(Envelope, Timing):
 
 
 def fields(labels: Sequence[str]) -> Fields:
-    """Return what makes the part of a message that tells of classes.
-
-    Args:
-        labels: Text of each class id.
-    """
+    """Return what makes the part of a message that tells of classes."""
 
     def of_frame(seen: Classes, _size_wh: tuple[int, int]) -> dict[str, Any]:
         scores = seen.scores.astype(float).round(SCORE_DECIMALS).tolist()

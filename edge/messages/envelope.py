@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 import msgspec
 from msgspec import Meta
 
-from edge.errors import ConfigError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -99,35 +97,6 @@ class Timing(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """Who speaks: a device, and the model that looks through its cameras.
-
-    Raises:
-        ConfigError: The name holds what a topic may not.
-    """
-
-    device: str
-    model_name: str
-    model_digest: str
-
-    def __post_init__(self) -> None:
-        check_name("device", self.device)
-
-    def envelope(self, observation: Observation) -> Envelope:
-        """Return what every message of an observation begins with."""
-        width, height = observation.size_wh
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "device": self.device,
-            "camera": observation.camera,
-            "model": {"name": self.model_name, "digest": self.model_digest},
-            "sequence": observation.sequence,
-            "captured_at": utc_text(observation.captured_utc_ns),
-            "frame": {"width_px": width, "height_px": height},
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Message:
     """One message.
 
@@ -162,18 +131,20 @@ class Encoder:
     """Turns observations into messages of one kind.
 
     Attributes:
-        identity: Written into every message.
+        device: Who speaks; a level of their topics.
+        model: That looks through its cameras.
         level: Last level of their topics.
         fields: Makes what stands between envelope and timing.
     """
 
-    identity: Identity
+    device: str
+    model: ModelPayload
     level: str
     fields: Fields
 
     def topic(self, camera: str) -> str:
         """Return where the messages of a camera go."""
-        return f"edge/{self.identity.device}/{camera}/{self.level}"
+        return f"edge/{self.device}/{camera}/{self.level}"
 
     def encode(self, observation: Observation) -> bytes:
         """Return the message of an observation: compact UTF-8 JSON.
@@ -181,25 +152,23 @@ class Encoder:
         Raises:
             ValueError: A stage's time or the age is not finite.
         """
-        payload = {
-            **self.identity.envelope(observation),
-            **self.fields(observation.result, observation.size_wh),
-            **timing(observation),
+        width, height = observation.size_wh
+        envelope: Envelope = {
+            "schema_version": SCHEMA_VERSION,
+            "device": self.device,
+            "camera": observation.camera,
+            "model": self.model,
+            "sequence": observation.sequence,
+            "captured_at": utc_text(observation.captured_utc_ns),
+            "frame": {"width_px": width, "height_px": height},
         }
-        return msgspec.json.encode(payload)
-
-
-def timing(observation: Observation) -> Timing:
-    """Return what every message of an observation ends with.
-
-    Raises:
-        ValueError: A time is not finite.
-    """
-    return {
-        "stage_ms": {name: rounded_ms(name, ms) for name, ms in observation.stage_ms.items()},
-        "age_ms": rounded_ms("age", observation.age_ms),
-        "dropped_frames": observation.dropped_frames,
-    }
+        times: Timing = {
+            "stage_ms": {name: _rounded_ms(name, ms) for name, ms in observation.stage_ms.items()},
+            "age_ms": _rounded_ms("age", observation.age_ms),
+            "dropped_frames": observation.dropped_frames,
+        }
+        fields = self.fields(observation.result, observation.size_wh)
+        return msgspec.json.encode({**envelope, **fields, **times})
 
 
 def status_topic(device: str) -> str:
@@ -217,36 +186,13 @@ def presence_topic(device: str) -> str:
     return f"edge/{device}/presence"
 
 
-def check_name(what: str, name: str) -> str:
-    """Return a name that may be a level of a topic.
-
-    Args:
-        what: The thing that is named, for the message.
-        name: To check.
-
-    Raises:
-        ConfigError: It is empty, too long, or holds other characters than A-Z a-z 0-9 _ -.
-    """
-    if not NAME_PATTERN.fullmatch(name):
-        raise ConfigError(
-            f"{what} name must be 1 to 64 of the characters A-Z a-z 0-9 _ -, found {name!r}; "
-            "choose another name"
-        )
-    return name
-
-
 def utc_text(utc_ns: int) -> str:
     """Return nanoseconds since the Unix epoch as RFC 3339 text in UTC, cut to microseconds."""
     moment = EPOCH + timedelta(microseconds=utc_ns // NS_PER_US)
     return moment.isoformat(timespec="microseconds") + "Z"
 
 
-def rounded_ms(what: str, value_ms: float) -> float:
-    """Return milliseconds as they leave the board.
-
-    Raises:
-        ValueError: They are not finite.
-    """
+def _rounded_ms(what: str, value_ms: float) -> float:
     if not math.isfinite(value_ms):
         raise ValueError(f"{what} must take a finite time, got {value_ms} ms")
     return round(value_ms, MS_DECIMALS)

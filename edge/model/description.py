@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta
 
@@ -79,6 +79,13 @@ class Thresholds:
     max_detections: int = MAX_DETECTIONS
     max_candidates: int | None = None
 
+    def changed(self, **given: float | None) -> Thresholds:
+        """Return them with those changed that are given."""
+        changes: dict[str, Any] = {
+            name: value for name, value in given.items() if value is not None
+        }
+        return replace(self, **changes)
+
     @property
     def candidates(self) -> int:
         """How many candidates of a frame stay, the best ones."""
@@ -123,18 +130,6 @@ class Description:
             raise TypeError(f"expected a head of kind {wanted}, got {self.head.kind}")
         return self.head
 
-    def thresholds(
-        self,
-        *,
-        score: float | None = None,
-        iou: float | None = None,
-        max_detections: int | None = None,
-        max_candidates: int | None = None,
-    ) -> Thresholds:
+    def thresholds(self, **given: float | None) -> Thresholds:
         """Return the description's own thresholds where none is given."""
-        return Thresholds(
-            score=self.score_threshold if score is None else score,
-            iou=self.iou_threshold if iou is None else iou,
-            max_detections=MAX_DETECTIONS if max_detections is None else max_detections,
-            max_candidates=max_candidates,
-        )
+        return Thresholds(self.score_threshold, self.iou_threshold).changed(**given)

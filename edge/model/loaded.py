@@ -103,14 +103,22 @@ class LoadedModel:
         """
         return self._decoder.decode(tensors, placement, clock)
 
-    def __call__(self, image: NDArray[np.uint8]) -> Result:
-        """Run all stages on one image `(H, W, 3)` uint8, B G R; borrowed until the next call."""
+    def __call__(self, image: NDArray[np.uint8], clock: StageClock | None = None) -> Result:
+        """Run all stages on one image; the result is borrowed until the next call.
+
+        Args:
+            image: `(H, W, 3)` uint8, B G R.
+            clock: Told when each stage is over.
+        """
+        clock = clock or StageClock()
         if self._own is None:
             self._own = InputBuffer(self.spec), self.output_buffers()
         buffer, tensors = self._own
         buffer.fill(image)
+        clock.lap("preprocess")
         self.invoke(buffer, out=tensors)
-        return self.decode(tensors, buffer.placement, StageClock())
+        clock.lap("invoke")
+        return self.decode(tensors, buffer.placement, clock)
 
     def with_thresholds(
         self,
@@ -123,13 +131,7 @@ class LoadedModel:
 
         What is not given stays as it is.
         """
-        now = self.thresholds
-        changed = self.description.thresholds(
-            score=now.score if score is None else score,
-            iou=now.iou if iou is None else iou,
-            max_detections=now.max_detections if max_detections is None else max_detections,
-            max_candidates=now.max_candidates,
-        )
+        changed = self.thresholds.changed(score=score, iou=iou, max_detections=max_detections)
         return LoadedModel(self.spec, self._backend, changed)
 
 

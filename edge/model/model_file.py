@@ -70,50 +70,22 @@ class ModelFile:
         return self.manifest
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A model's bytes before anybody said who it is.
-
-    Attributes:
-        path: Where they came from.
-        data: All of the file.
-        written: A TOML that a person wrote of it, if there is one.
-    """
-
-    path: Path
-    data: bytes
-    written: Path | None
+def _by_toml(path: Path, data: bytes, written: Path | None) -> ModelFile | None:
+    if written is None:
+        return None
+    return ModelFile(path, data, toml.read(written, data), read_by=TOML)
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """One source of descriptions.
-
-    Attributes:
-        claims: Whether the description is to be found there.
-        read: Returns the file; raises `EdgeError` where it claimed too much.
-    """
-
-    claims: Callable[[Unread], bool]
-    read: Callable[[Unread], ModelFile]
+def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile:
+    flatbuffer, manifest, anchors = manifests.read(path, data)
+    return ModelFile.of(path, flatbuffer, manifest, anchors=anchors)
 
 
-def _by_manifest(unread: Unread) -> ModelFile:
-    flatbuffer, manifest, anchors = manifests.read(unread.path, unread.data)
-    return ModelFile.of(unread.path, flatbuffer, manifest, anchors=anchors)
-
-
-def _by_toml(unread: Unread) -> ModelFile:
-    if unread.written is None:
-        raise TypeError("a description by toml needs the path of one")
-    description = toml.read(unread.written, unread.data)
-    return ModelFile(unread.path, unread.data, description, read_by=TOML)
-
-
-# Asked in turn; the last one says what is missing.
-READERS = {
-    TOML: Reader(lambda unread: unread.written is not None, _by_toml),
-    MANIFEST: Reader(lambda _: True, _by_manifest),
+# Asked in turn, with the path, all of the file, and a TOML that a person wrote of it. Each gives
+# the file, or `None` where it was not described its way; the last one says what is missing.
+READERS: dict[str, Callable[[Path, bytes, Path | None], ModelFile | None]] = {
+    TOML: _by_toml,
+    MANIFEST: _by_manifest,
 }
 
 
@@ -134,8 +106,8 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
             f"{path}: expected a TensorFlow Lite model, found {_describe(data)}; "
             "make one with: edge-convert run"
         )
-    unread = Unread(path, data, description)
-    file = next(reader for reader in READERS.values() if reader.claims(unread)).read(unread)
+    found = (reader(path, data, description) for reader in READERS.values())
+    file = next(filter(None, found))
     structure.check(file.flatbuffer, path)
     return file
 

@@ -131,13 +131,7 @@ def _words(settings: Mqtt) -> dict[str, object]:
 
 
 class ConnectionLog:
-    """Tells each change once, and each kind of fault no more often than every `repeat_s` seconds.
-
-    Args:
-        settings: Named in the lines.
-        repeat_s: Shortest time between two lines about faults of one kind, seconds.
-        clock: Monotonic, seconds.
-    """
+    """Tells each change once, and each kind of fault no more often than every `repeat_s`."""
 
     def __init__(
         self, settings: Mqtt, *, repeat_s: float, clock: Callable[[], float] = time.monotonic

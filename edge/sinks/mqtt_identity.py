@@ -71,6 +71,7 @@ class Presence:
         self._run = secrets.token_hex(4)
         # Run to the last announcement of it that was heard.
         self._peers: dict[str, str] = {}
+        self.announcement("")
 
     @property
     def is_stand_in(self) -> bool:

@@ -101,8 +101,7 @@ class Outbox:
     def take(self, *, suspects: bool = True) -> Entry | None:
         """Return the next message to deliver, or None; settle it or put it back later.
 
-        Args:
-            suspects: Whether a suspect may be taken; while others are on their way it must not.
+        While others are on their way, no suspect may be taken.
         """
         with self._lock:
             lane = next(filter(None, self._lanes.values()), None)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from reference import bright_net
 
 from calibration.image_sets import draw_sets
 from converter.conversion import Images, convert, describe_attempts
+from converter.judge import gate
 from converter.judge.gate import Budget
 from converter.quantize.observations import Observations
 from converter.quantize.recipe import load_recipe, with_kept
@@ -52,6 +55,18 @@ def test_the_verdict_rests_on_images_that_nothing_was_chosen_by(images):
     assert named["judge"].contents == ()
 
 
+def test_what_is_clear_on_a_few_images_is_looked_at_on_no_others(images, monkeypatch):
+    monkeypatch.setattr(gate, "LEAST_OBJECTS", 1)
+    done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=ANYTHING)
+
+    (attempt,) = done.attempts
+    assert [row.path for row in attempt.bill.images] == list(images.sets.select.paths)
+    assert math.isnan(attempt.bill.likeness.floor)
+    assert [row.path for row in done.bill.images] == list(images.sets.judge.paths)
+    assert not math.isnan(done.bill.likeness.floor)
+    assert not done.verdict.is_refused
+
+
 def test_each_step_stands_in_the_manifest(images):
     done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=ANYTHING)
     before, after = (file.own_manifest().provenance for file in (done.reference, done.quantized))
@@ -77,7 +92,8 @@ def test_where_nothing_passes_the_best_is_kept_with_all_that_was_tried(images):
 
     tried = [(a.recipe.repairs, a.recipe.calibrator, a.recipe.keep_float) for a in done.attempts]
     assert len(tried) == len(set(map(str, tried))) > 5
-    assert done.attempts[0].recipe == recipe.replace(repairs=("bias_correction",))
+    assert done.attempts[0].recipe.name == recipe.name
+    assert done.attempts[0].recipe.calibrator == recipe.calibrator
     distances = [attempt.bill.likeness.distance for attempt in done.attempts]
     assert distances[done.chosen] == min(distances)
     assert done.verdict.is_refused

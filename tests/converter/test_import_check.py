@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from reference import bright_net
 
+from converter.graph.reading import read
 from converter.import_check import MAX_ERROR_RATIO, error_ratio, in_words, noise
 from edge.errors import ModelError
 from edge.model.backends.litert import open_interpreter, tensor_spec
@@ -19,6 +20,11 @@ SHAPE = (1, bright_net.SIDE, bright_net.SIDE, 3)
 @pytest.fixture(scope="module")
 def flatbuffer():
     return bright_net.build()
+
+
+@pytest.fixture(scope="module")
+def graph(flatbuffer):
+    return read(flatbuffer, PATH)
 
 
 @pytest.fixture
@@ -49,36 +55,36 @@ def test_an_input_of_integers_gets_whole_pixels():
     np.testing.assert_array_equal(image, np.round(noise(SHAPE)[1]))
 
 
-def test_a_model_agrees_with_itself(flatbuffer, heads):
-    assert error_ratio(flatbuffer, noise(SHAPE), heads, path=PATH) == 0
+def test_a_model_agrees_with_itself(graph, heads):
+    assert error_ratio(graph, noise(SHAPE), heads, path=PATH) == 0
 
 
-def test_the_error_is_the_worst_head_s_share_of_its_range(flatbuffer, heads):
+def test_the_error_is_the_worst_head_s_share_of_its_range(graph, heads):
     heads["boxes"][1, 3, 2] += MAX_ERROR_RATIO / 2 * np.ptp(heads["boxes"])
 
-    found = error_ratio(flatbuffer, noise(SHAPE), heads, path=PATH)
+    found = error_ratio(graph, noise(SHAPE), heads, path=PATH)
 
     assert found == pytest.approx(MAX_ERROR_RATIO / 2, rel=0.01)
 
 
-def test_heads_that_differ_are_refused_by_name(flatbuffer, heads):
+def test_heads_that_differ_are_refused_by_name(graph, heads):
     heads["scores"][0, 0, 1] += np.ptp(heads["scores"]) / 10
 
     with pytest.raises(ModelError, match=r"'scores' off by 0\.\d+; "):
-        error_ratio(flatbuffer, noise(SHAPE), heads, path=PATH)
+        error_ratio(graph, noise(SHAPE), heads, path=PATH)
 
 
-def test_an_image_that_overflows_the_original_tells_nothing(flatbuffer, heads):
+def test_an_image_that_overflows_the_original_tells_nothing(graph, heads):
     heads["scores"][1] = np.inf
 
-    assert error_ratio(flatbuffer, noise(SHAPE), heads, path=PATH) == 0
+    assert error_ratio(graph, noise(SHAPE), heads, path=PATH) == 0
 
 
-def test_an_original_without_numbers_is_refused(flatbuffer, heads):
+def test_an_original_without_numbers_is_refused(graph, heads):
     heads["boxes"][:] = np.nan
 
     with pytest.raises(ModelError, match="finite numbers"):
-        error_ratio(flatbuffer, noise(SHAPE), heads, path=PATH)
+        error_ratio(graph, noise(SHAPE), heads, path=PATH)
 
 
 @pytest.mark.parametrize(

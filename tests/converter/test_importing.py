@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 
+import numpy as np
 import pytest
 from darknet_files import write_darknet
 from reference import onnx_models
@@ -135,6 +136,25 @@ def test_one_run_parses_an_onnx_file_once(monkeypatch, tmp_path):
     import_model(path, family=None, origin=Origin(), choice=Choice())
 
     assert len(parsed) == 1
+
+
+def test_a_grey_model_is_asked_for_no_colours_and_gives_the_originals_heads(tmp_path):
+    proto = onnx_models.unet(channels=1)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    image = np.random.default_rng(5).random((1, 1, 64, 64), np.float32)
+    said = InputChoice(mean=(0, 0, 0), std=(255, 255, 255), resize="stretch")
+
+    file = import_model(path, family=None, origin=Origin(), choice=Choice(input=said))
+    runtime = open_interpreter(file.flatbuffer, path, threads=1)
+    runtime.set_tensor(runtime.get_input_details()[0]["index"], image.transpose(0, 2, 3, 1))
+    runtime.invoke()
+    found = runtime.get_tensor(runtime.get_output_details()[0]["index"])
+    (expected,) = onnx_models.run_values(proto, [proto.graph.node[-1].input[0]], image)
+
+    assert file.description.input.color == "grey"
+    assert file.description.input.shape == (1, 64, 64, 1)
+    assert np.abs(found - expected).max() <= 1e-3 * np.ptp(expected)
 
 
 def test_a_grey_darknet_network_is_asked_for_no_colours(tmp_path):

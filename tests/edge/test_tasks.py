@@ -13,7 +13,6 @@ from edge import cli
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError
 from edge.heads import HEADS
-from edge.messages.envelope import Identity
 from edge.tasks import TASKS, describe, refuse_thresholds, task_for
 
 pytestmark = pytest.mark.board
@@ -44,7 +43,7 @@ def test_a_result_is_sent_described_counted_and_drawn_by_its_row(name):
     description, result = RESULTS[name]
     task = task_for(description)
     assert task is TASKS[name]
-    encoder = task.encoder(Identity("porch", "tiny", "sha256:0"), description, class_map=True)
+    encoder = task.encoder("porch", description, class_map=True)
     assert encoder.topic("front") == f"edge/porch/front/{task.topic}"
     payload = json.loads(encoder.encode(factories.observation(result=result)))
     seen = describe(encoder.topic("front"), payload)

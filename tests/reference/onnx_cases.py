@@ -83,6 +83,10 @@ CASES = {
     "abs": one("Abs"),
     "argmax": one("ArgMax", axis=1),
     "argmax, axis dropped": one("ArgMax", axis=1, keepdims=0),
+    "argmax as floats": chain(
+        ("ArgMax", "image", "a", {"axis": 1}), ("Cast", "a", "b", {"to": 1}),
+        ("Mul", "b c", "o", {}), constants={"c": np.float32(0.5)},
+    ),
     "elu": one("Elu"),
     "elu of another alpha": one("Elu", alpha=0.3),
     "exp": one("Exp"),

@@ -11,7 +11,7 @@ from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
 from edge.messages import detections as detections_message
 from edge.messages import segmentation as segmentation_message
-from edge.messages.envelope import Encoder, Identity, Message
+from edge.messages.envelope import Encoder, Message
 from edge.model.description import InputTransform, Thresholds
 from edge.model.model_file import ModelFile
 from edge.model.quant import Quant
@@ -154,18 +154,18 @@ def observation(sequence: int = 0, **changes: Any) -> Observation:
     return Observation(sequence=sequence, **fields | changes)
 
 
-IDENTITY = Identity("porch", "tiny", "sha256:0")
+IDENTITY = ("porch", {"name": "tiny", "digest": "sha256:0"})
 
 
 def segmentation_encoder(labels: Sequence[str] = LABELS, **options: Any) -> Encoder:
     """Return the encoder of the device `porch`, for a segmenter."""
     fields = segmentation_message.fields(labels, **options)
-    return Encoder(IDENTITY, segmentation_message.TOPIC, fields)
+    return Encoder(*IDENTITY, segmentation_message.TOPIC, fields)
 
 
 def encoder(labels: Sequence[str] = LABELS) -> Encoder:
     """Return the encoder of the device `porch`, for a detector."""
-    return Encoder(IDENTITY, detections_message.TOPIC, detections_message.fields(labels))
+    return Encoder(*IDENTITY, detections_message.TOPIC, detections_message.fields(labels))
 
 
 def message(sequence: int = 0, **changes: Any) -> Message:

@@ -82,7 +82,9 @@ def build(done: Conversion, *, files: tuple[str, ...] = ()) -> Report:
         models, notes = _variants(done)
     others = list(models.values())[1:-1]
     with _timed(elapsed_s, "agreement"):
-        made = judge(done.reference, others, done.judgement, resamples=RESAMPLES)
+        made = judge(
+            done.reference, others, done.judgement, budget=done.budget, resamples=RESAMPLES
+        )
     with _timed(elapsed_s, "latency"), bar("latency", unit="windows") as progress:
         latencies = measure(models, progress=progress)
     images = done.judgement.images

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from converter.conversion import Conversion
     from converter.deliver.report.features import LayerFeatures
+    from converter.judge.agreement import Seen
     from converter.judge.bill import Bill, ImageRow
-    from converter.judge.sight import Seen
     from edge.terminal.progress import Progress
 
 WORST_COUNT, TYPICAL_COUNT = 4, 2

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from converter.graph.foreign import POSTPROCESS
 from converter.importers.heads.fields import BOX_AND_OBJECTNESS, BOX_SIDES
 from converter.importers.heads.maps import (
-    find_classes,
     find_segmentation,
     raw_scores,
     shows_classes,
 )
-from converter.importers.heads.raw import NHWC, Found, raw_heads
+from converter.importers.heads.raw import NHWC, raw_heads
 from converter.importers.heads.ssd import find_ssd
 from converter.importers.heads.tail import tail_of
 from converter.importers.heads.yolo import MIN_BINS, find_yolo
@@ -23,17 +22,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.choice import Choice
+    from converter.draft import Draft
     from converter.graph.values import Graph
 
 # Family, as people name it, to what finds its heads.
-FINDERS = {
-    "ssd": find_ssd, "yolo": find_yolo, "unet": find_segmentation, "classes": find_classes,
-}  # fmt: skip
+FINDERS = {"ssd": find_ssd, "yolo": find_yolo, "unet": find_segmentation}
 MAP_STRIDE = 4  # a map of classes is at least so fine; the finest grid of a YOLO has 8 pixels
 COARSE_STRIDE = 16
 
 
-def find(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Found:
+def find(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Draft:
     """Return a float graph up to its raw heads, with what they mean.
 
     Args:
@@ -47,16 +45,17 @@ def find(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Fou
         ModelError: Nothing of that family is found; the message names the tensor that stopped it.
     """
     told, reason = family_of(graph)
-    if family is None and told is None:
+    family = family or told
+    if family not in FINDERS:
         raise ConfigError(
             f"{path}: {reason}; say what it shall become: --family {', '.join(FINDERS)}"
         )
-    if POSTPROCESS in {op.kind for op in graph.ops} and family not in (None, "ssd"):
+    if POSTPROCESS in {op.kind for op in graph.ops} and family != "ssd":
         raise ConfigError(
             f"{path}: expected a model of family {family}, found an SSD: {reason}; "
             "type: --family ssd"
         )
-    found = FINDERS[family or told or ""](graph, path, choice)
+    found = FINDERS[family](graph, path, choice)
     if set(found.graph.outputs) & set(found.graph.inputs):
         raise ModelError(
             f"{path}: expected a model that computes something, found its own image as output; "

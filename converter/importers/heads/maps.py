@@ -1,11 +1,11 @@
-"""Heads of one output: a map of classes, or a row of them, behind what only shows them."""
+"""Heads of one output: a map of classes behind what only shows them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from converter.importers.heads.raw import NHWC, RESHAPERS, Found, before_reshapes, cut_at
-from edge.decode.classes import ClassesHead
+from converter.draft import Draft
+from converter.importers.heads.raw import NHWC, RESHAPERS, before_reshapes, cut_at
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError, ModelError
 
@@ -21,7 +21,7 @@ RESIZES = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
 SHOWS = (*ACTIVATIONS, *RESIZES, *RESHAPERS, "STRIDED_SLICE", "SLICE")
 
 
-def find_segmentation(graph: Graph, path: Path, choice: Choice) -> Found:
+def find_segmentation(graph: Graph, path: Path, choice: Choice) -> Draft:
     """Return a segmenter up to its raw scores: what its output's last activation reads.
 
     Raises:
@@ -35,34 +35,14 @@ def find_segmentation(graph: Graph, path: Path, choice: Choice) -> Found:
             f"{path}: expected class scores of shape (1, height, width, classes), found {shape} in "
             f"{name!r}; give a segmentation model, or another --family"
         )
-    return Found(
+    whole = graph.outputs == (name,)
+    return Draft(
         cut_at(graph, {"classes": name}),
         SegmentationHead(activation="sigmoid" if shape[3] == 1 else "softmax"),
-        changes=_changes(graph, name),
+        changes="outputs named"
+        if whole
+        else "cut at the raw outputs, the rest left to the runtime",
         sources={"classes": (name, None)},
-    )
-
-
-def find_classes(graph: Graph, path: Path, choice: Choice) -> Found:
-    """Return a classifier up to its raw scores `(1, C)`; softmax where the file has no activation.
-
-    Raises:
-        ConfigError: There are several outputs, and none is named.
-        ModelError: What is found is no row of scores.
-    """
-    name = _chosen(graph, path, choice.output)
-    shape = graph.shape(name)
-    if not shape or max(shape) != shape[-1] or any(side != 1 for side in shape[:-1]):
-        raise ModelError(
-            f"{path}: expected scores of shape (1, classes), found {shape} in {name!r}; "
-            "give a classifier, or another --family"
-        )
-    is_sigmoid = any(op.kind == "LOGISTIC" for op in graph.readers.get(name, ()))
-    return Found(
-        cut_at(graph, {"scores": name}),
-        ClassesHead(activation="sigmoid" if is_sigmoid else "softmax"),
-        changes=_changes(graph, name),
-        sources={"scores": (name, None)},
     )
 
 
@@ -72,13 +52,9 @@ def raw_scores(graph: Graph, name: str) -> str:
     A resize before it, to the size of the image, is the runtime's as well, and a map at that size
     the largest tensor.
     """
-    tail = [name]
-    while (op := graph.producers.get(tail[-1])) is not None:
-        if op.kind not in SHOWS:
-            break
-        tail.append(op.inputs[0])
-    activated = [place for place, tensor in enumerate(tail[:-1])
-                 if graph.producers[tensor].kind in ACTIVATIONS]  # fmt: skip
+    tail = _tail(graph, name)
+    kinds = [graph.producers[tensor].kind for tensor in tail[:-1]]
+    activated = [place for place, kind in enumerate(kinds) if kind in ACTIVATIONS]
     found = before_reshapes(graph, tail[activated[-1] + 1 if activated else 0])
     size = graph.shape(graph.inputs[0])[1:3]
     while activated and (op := graph.producers.get(found)) is not None and op.kind in RESIZES:
@@ -91,17 +67,16 @@ def raw_scores(graph: Graph, name: str) -> str:
 
 def shows_classes(graph: Graph, name: str) -> bool:
     """Return whether an output is made by an activation over classes or a resize of them."""
-    return bool({"SOFTMAX", "ARG_MAX", *RESIZES} & _tail_kinds(graph, name))
+    kinds = {graph.producers[tensor].kind for tensor in _tail(graph, name)[:-1]}
+    return bool({"SOFTMAX", "ARG_MAX", *RESIZES} & kinds)
 
 
-def _tail_kinds(graph: Graph, name: str) -> set[str]:
-    kinds: set[str] = set()
-    while (op := graph.producers.get(name)) is not None:
-        if op.kind not in SHOWS:
-            break
-        kinds.add(op.kind)
-        name = op.inputs[0]
-    return kinds
+def _tail(graph: Graph, name: str) -> list[str]:
+    """Return an output and, back from it, what it only shows; the last is what is shown."""
+    tail = [name]
+    while (op := graph.producers.get(tail[-1])) is not None and op.kind in SHOWS:
+        tail.append(op.inputs[0])
+    return tail
 
 
 def _chosen(graph: Graph, path: Path, name: str | None) -> str:
@@ -115,8 +90,3 @@ def _chosen(graph: Graph, path: Path, name: str | None) -> str:
             "name the one to keep with --output-name"
         )
     return raw[name]
-
-
-def _changes(graph: Graph, name: str) -> str:
-    whole = graph.outputs == (name,)
-    return "outputs named" if whole else "cut at the raw outputs, the rest left to the runtime"

@@ -6,7 +6,7 @@ graph's outputs is decode, which the runtime does in the quantised domain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.model.description import HeadSchema
-
 INPUT = "input"
 NHWC = 4
 # What keeps all values and only moves them: it can be cut off together with what follows it.
@@ -32,26 +30,6 @@ MOVERS = (*RESHAPERS, *SLICES, "CONCATENATION", "PACK")
 # Where the walk from the outputs ends; the number is that of the weights among the inputs.
 WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
 POINTWISE = ("ADD", "MUL", "SUB")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A model up to its raw heads.
-
-    Attributes:
-        graph: Its input is `input`, its outputs are named by their roles.
-        head: What these mean.
-        anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w), for an SSD.
-        changes: What was cut off; a clause for the manifest.
-        sources: Role to the tensor of the whole graph whose values it has, and the channels of it
-            that it is; `None` takes all.
-    """
-
-    graph: Graph
-    head: HeadSchema
-    anchors: NDArray[np.float32] | None = None
-    changes: str = "cut at the raw heads; decode and suppression left to the runtime"
-    sources: Mapping[str, tuple[str, NDArray[np.intp] | None]] = field(default_factory=dict)
 
 
 def cut_at(graph: Graph, outputs: Mapping[str, str]) -> Graph:

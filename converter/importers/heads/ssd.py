@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from flatbuffers import flexbuffers
 
+from converter.draft import Draft
 from converter.graph.foreign import POSTPROCESS
-from converter.importers.heads.raw import Found, cut_at
+from converter.importers.heads.raw import cut_at
 from edge.decode.ssd import SsdHead
 from edge.errors import ConfigError, ModelError
 from edge.record import read
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 ANCHOR_AXES, BOX_SIDES = 3, 4
 
 
-def find_ssd(graph: Graph, path: Path, choice: Choice) -> Found:
+def find_ssd(graph: Graph, path: Path, choice: Choice) -> Draft:
     """Return an SSD up to its raw boxes and scores.
 
     Raises:
@@ -47,7 +48,7 @@ def find_ssd(graph: Graph, path: Path, choice: Choice) -> Found:
     )
     outputs = {"boxes": boxes, "scores": raw}
     sources = {role: (name, None) for role, name in outputs.items()}
-    return Found(cut_at(graph, outputs), head, anchors, sources=sources)
+    return Draft(cut_at(graph, outputs), head, anchors, sources=sources)
 
 
 def roles_of(graph: Graph, path: Path) -> tuple[str, str]:
@@ -69,7 +70,7 @@ def roles_of(graph: Graph, path: Path) -> tuple[str, str]:
     return boxes[0], scores[0]
 
 
-def _decoded(graph: Graph, op: Op, path: Path) -> Found:
+def _decoded(graph: Graph, op: Op, path: Path) -> Draft:
     """Cut before the op that decodes and suppresses: it holds anchors and box scales.
 
     As TensorFlow's Object Detection API and Model Maker export it. Source:
@@ -90,7 +91,7 @@ def _decoded(graph: Graph, op: Op, path: Path) -> Found:
             "background": graph.shape(scores)[-1] == int(options["num_classes"]) + 1,
         },
     )
-    return Found(cut_at(graph, {"boxes": boxes, "scores": raw}), head, np.array(anchors))
+    return Draft(cut_at(graph, {"boxes": boxes, "scores": raw}), head, np.array(anchors))
 
 
 def _before_sigmoid(graph: Graph, name: str) -> tuple[str, str]:

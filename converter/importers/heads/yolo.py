@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converter.draft import Draft
 from converter.importers.heads.decoding import Decode, ask, recognise
 from converter.importers.heads.fields import (
     BOX_AND_OBJECTNESS,
@@ -19,7 +20,7 @@ from converter.importers.heads.fields import (
     Part,
     parts_of,
 )
-from converter.importers.heads.raw import Found, by_grid, cut_at, is_splittable, raw_heads, split
+from converter.importers.heads.raw import by_grid, cut_at, is_splittable, raw_heads, split
 from converter.importers.heads.tail import tail_of
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
 from edge.decode.yolo import YoloGrid, YoloHead
@@ -44,7 +45,7 @@ MIN_BINS = 8
 MAX_FILE_BYTES = 16 * 2**20
 
 
-def find_yolo(graph: Graph, path: Path, choice: Choice) -> Found:
+def find_yolo(graph: Graph, path: Path, choice: Choice) -> Draft:
     """Return a YOLO up to its raw grids, with boxes, objectness and scores apart.
 
     Raises:
@@ -159,7 +160,7 @@ def _undecoded(graph: Graph, grids: Grids, *, path: Path, choice: Choice) -> tup
     return fields, Decode("center_exp" if "objectness" in fields.parts[0] else kind)  # type: ignore[arg-type]
 
 
-def found_at(graph: Graph, fields: Fields, decode: Decode) -> Found:
+def found_at(graph: Graph, fields: Fields, decode: Decode) -> Draft:
     """Return the graph up to the fields, each a role of its own where the weights allow."""
     outputs: dict[str, str] = {}
     sources: dict[str, tuple[str, NDArray[np.intp] | None]] = {}
@@ -182,7 +183,7 @@ def found_at(graph: Graph, fields: Fields, decode: Decode) -> Found:
         rows.append(roles)
         for kind, part in parts.items():
             sources.setdefault(roles[kind], (part.tensor, part.channels.ravel()))
-    return Found(cut_at(graph, outputs), _head(fields, decode, rows), sources=sources)
+    return Draft(cut_at(graph, outputs), _head(fields, decode, rows), sources=sources)
 
 
 def _head(fields: Fields, decode: Decode, rows: list[dict[str, str]]) -> HeadSchema:

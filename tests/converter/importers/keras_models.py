@@ -43,6 +43,9 @@ def main() -> None:
     code.save(folder / "lambda.keras")
     code.save(folder / "lambda.h5")
     detector(folder / "detector")
+    suppressed(folder / "suppressed", tf.image.combined_non_max_suppression)
+    suppressed(folder / "suppressed_alone", alone)
+    unknown(folder / "unknown")
     for name, model in own_inputs().items():
         image = np.random.default_rng(1).integers(0, 256, (1, *model.input_shape[1:]))
         np.save(folder / f"{name}.npy", image.astype(np.float32))
@@ -196,6 +199,54 @@ def detector(folder: Path) -> None:
             flat = tf.reshape(boxes, (-1, 4))
             with tf.name_scope("Decode"):
                 return {"boxes": decoded(flat), "scores": scores}
+
+    tf.saved_model.save(module, str(folder), signatures=serve)
+
+
+ANCHORS_PX = {8: ((10, 13), (16, 30)), 16: ((33, 23), (62, 45))}
+
+
+def suppressed(folder: Path, suppress) -> None:
+    """Write a YOLOv3 whose boxes are decoded and suppressed, as SavedModels of it are."""
+    module = tf.Module()
+    module.kernels = {
+        str(stride): tf.Variable(tf.random.stateless_normal((stride, stride, 3, 16), (stride, 2)))
+        for stride in ANCHORS_PX
+    }
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 64, 48, 3), tf.float32, name="image")])
+    def serve(image):
+        boxes, scores = [], []
+        for stride, anchors in ANCHORS_PX.items():
+            grid = tf.nn.conv2d(image, module.kernels[str(stride)], stride, "SAME")
+            _, rows, columns, _ = grid.shape
+            grid = tf.reshape(grid, (-1, rows, columns, 2, 8))
+            place = tf.stack(tf.meshgrid(tf.range(columns), tf.range(rows)), -1)[:, :, None]
+            centre = (tf.sigmoid(grid[..., :2]) + tf.cast(place, tf.float32)) / (columns, rows)
+            half = tf.exp(grid[..., 2:4]) * np.float32(anchors) / (2 * 48, 2 * 64)
+            corners = tf.concat([centre - half, centre + half], -1)
+            boxes.append(tf.reshape(corners, (-1, rows * columns * 2, 1, 4)))
+            share = tf.sigmoid(grid[..., 4:5]) * tf.sigmoid(grid[..., 5:])
+            scores.append(tf.reshape(share, (-1, rows * columns * 2, 3)))
+        found = suppress(tf.concat(boxes, 1), tf.concat(scores, 1), 10, 10)
+        return dict(zip(("boxes", "scores", "classes", "count"), found, strict=False))
+
+    tf.saved_model.save(module, str(folder), signatures=serve)
+
+
+def alone(boxes, scores, count, _total):
+    best = tf.reduce_max(scores[0], -1)
+    kept = tf.image.non_max_suppression(boxes[0, :, 0], best, count)
+    return tf.gather(boxes[0, :, 0], kept), tf.gather(scores[0], kept)
+
+
+def unknown(folder: Path) -> None:
+    """Write a segmenter with an operation that TensorFlow Lite does not have."""
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 8, 8, 3), tf.float32, name="image")])
+    def serve(image):
+        return {"mask": tf.math.igamma(image + 1, image + 1)}
 
     tf.saved_model.save(module, str(folder), signatures=serve)
 

@@ -22,7 +22,7 @@ from darknet_files import (
 )
 
 from converter.coco_labels import COCO_LABELS
-from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.importers import darknet
 from edge.errors import ModelError
 
@@ -96,7 +96,7 @@ def imported(request, tmp_path_factory):
 
 def run(draft, image):
     """Return the heads of a float model for an `(H, W, 3)` image, as Darknet has them."""
-    interpreter = Interpreter(model_content=draft.flatbuffer)
+    interpreter = Interpreter(model_content=write(draft.graph))
     interpreter.allocate_tensors()
     (input_,) = interpreter.get_input_details()
     assert input_["name"] == "input"
@@ -104,7 +104,7 @@ def run(draft, image):
     interpreter.invoke()
     outputs = interpreter.get_output_details()
     named = {row["name"]: interpreter.get_tensor(row["index"]) for row in outputs}
-    return whole_heads({role: named[tensor] for role, tensor in draft.outputs.items()})
+    return whole_heads(named)
 
 
 @pytest.mark.converter
@@ -136,9 +136,8 @@ def test_raw_heads_are_those_of_opencv(imported, golden):
 @pytest.mark.converter
 def test_every_layer_becomes_its_own_op_and_no_other(imported):
     name, draft = imported
-    ops = read(draft.flatbuffer, Path(name)).ops
 
-    assert Counter(op.kind for op in ops) == OPS[name]
+    assert Counter(op.kind for op in draft.graph.ops) == OPS[name]
 
 
 @pytest.mark.assets
@@ -189,8 +188,8 @@ def test_new_coordinates_are_squared_sides(tmp_path):
 
 
 def test_three_roles_a_head_end_in_convolutions_of_their_own(tmp_path):
-    draft = darknet.import_darknet(write_darknet(tmp_path, "v3"))
-    graph = read(draft.flatbuffer, tmp_path)
+    graph = darknet.import_darknet(write_darknet(tmp_path, "v3")).graph
+
     assert len(graph.outputs) == 6
     for role, channels in (("boxes0", 2 * 4), ("objectness0", 2), ("scores0", 2 * 3)):
         op = graph.producers[role]

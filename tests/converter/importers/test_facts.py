@@ -10,7 +10,10 @@ from tflite_files import grid
 
 from converter.choice import InputChoice, Origin
 from converter.draft import Draft
+from converter.graph.edits import renamed
+from converter.graph.reading import read
 from converter.importers.facts import class_count, complete, restate
+from edge.decode.classes import ClassesHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ConfigError
@@ -26,13 +29,15 @@ SAYS = InputTransform(
 )
 
 
+def graph(role, **options):
+    return renamed(read(grid(**options), PATH), {"output": role})
+
+
 def draft(**changes):
     """Return the draft of a segmenter with three classes."""
     whole = Draft(
-        flatbuffer=grid(),
-        size_wh=(4, 4),
+        graph=graph("classes"),
         head=SegmentationHead(activation="softmax"),
-        outputs={"classes": "output"},
         labels=("nothing", "cat", "dog"),
     )
     return replace(whole, **changes)
@@ -141,7 +146,7 @@ def test_statistics_of_an_image_in_0_to_1_join_with_the_range_that_is_said(caplo
 
 
 def test_a_model_of_one_channel_is_grey():
-    grey = draft(flatbuffer=grid(channels=1), labels=("nothing", "something"))
+    grey = draft(graph=graph("classes", channels=1), labels=("nothing", "something"))
 
     assert completed(grey, replace(WHOLE, color=None)).description.input.color == "grey"
     with pytest.raises(ConfigError, match="leave out --input bgr"):
@@ -164,8 +169,8 @@ def test_labels_with_ids_from_1_on_fit_a_head_that_counts_from_0():
 
 
 def ours(**changes):
-    manifest = completed(draft()).own_manifest().replace(**changes)
-    return ModelFile.of(PATH, grid(), manifest)
+    file = completed(draft())
+    return ModelFile.of(PATH, file.flatbuffer, file.own_manifest().replace(**changes))
 
 
 def restated(file, choice=InputChoice(), *, family=None, **origin):  # noqa: B008 - frozen
@@ -194,14 +199,30 @@ def test_what_cannot_be_done_to_a_model_of_ours_is_refused():
         restated(ours(), labels=("a",))
 
 
+def test_two_roles_of_a_model_of_ours_may_be_of_one_tensor():
+    one = YoloGrid(boxes="boxes", objectness="objectness", scores="scores", anchors_px=((1, 1),))
+    outputs = dict.fromkeys(["boxes", "objectness", "scores"], "classes")
+
+    file = restated(ours(head=YoloHead(grids=(one,)), outputs=outputs), labels=("a", "b", "c"))
+
+    assert (file.labels, file.outputs) == (("a", "b", "c"), outputs)
+
+
+def test_a_model_of_ours_that_no_family_has_is_named_by_its_head():
+    with pytest.raises(ConfigError, match="found one of family classes"):
+        restated(
+            ours(head=ClassesHead(activation="none"), outputs={"scores": "classes"}), family="unet"
+        )
+
+
 @pytest.mark.parametrize("anchors", [1, 3])
 def test_a_grid_has_the_classes_of_one_anchor(anchors):
     sides = ((1, 1),) * anchors
     one = YoloGrid(boxes="boxes", objectness="boxes", scores="scores", anchors_px=sides)
-    made = draft(head=YoloHead(grids=(one,)), outputs={"boxes": "output", "scores": "output"})
+    made = draft(head=YoloHead(grids=(one,)), graph=graph("scores"))
 
     # The output has 3 channels, anchor by anchor.
-    assert class_count(made, PATH) == 3 // anchors
+    assert class_count(made) == 3 // anchors
 
 
 def test_the_completed_file_passes_the_runtimes_own_check():

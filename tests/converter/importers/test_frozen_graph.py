@@ -41,6 +41,14 @@ def test_a_constant_with_one_value_is_repeated_to_its_shape():
     np.testing.assert_array_equal(found.constants["bias"], [0.5, 0.5])
 
 
+def test_a_threshold_may_be_infinite_and_weights_may_not():
+    limit = dict(CONSTANTS, bias=np.array(-np.inf, np.float32))
+
+    assert read(segmenter(), limit).constants["bias"] == -np.inf
+    with pytest.raises(ModelError, match="not finite"):
+        read(segmenter(), dict(CONSTANTS, bias=np.array([0, np.inf], np.float32)))
+
+
 def test_attributes_are_those_of_the_protobuf_json_mapping():
     graph = graph_message(segmenter(), CONSTANTS)
     attrs = next(node for node in graph.node if node.name == "conv").attr

@@ -35,7 +35,7 @@ def both(proto):
     """Return what the import and onnxruntime give for every output, and the import's ops."""
     model = onnx_file.read(proto.SerializeToString(), SOMEWHERE)
     graph, orders = translate(model)
-    refuse_unread(graph)
+    refuse_unread(graph, SOMEWHERE)
     runtime = open_interpreter(write(graph), SOMEWHERE, threads=1)
     image = np.random.default_rng(5).normal(size=model.shape).astype(np.float32)
     entry = runtime.get_input_details()[0]["index"]
@@ -47,7 +47,7 @@ def both(proto):
     found = [tensors[name].transpose(np.argsort(orders[name])) for name in model.outputs]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.original, options)
+    session = onnxruntime.InferenceSession(model.proto.SerializeToString(), options)
     return found, session.run(list(model.outputs), {model.input: image}), graph.ops
 
 
@@ -106,15 +106,16 @@ def test_an_open_batch_is_one(batch):
     [
         (one("Conv", numbers(6, 2, 3, 3), **PAIR), "filters for 4 channels in 1 groups"),
         (one("LRN", size=3), "found LRN"),
+        (one("TopK", outputs=2), "found TopK"),
         (one("Resize", None, np.array([1, 1, 2, 2], np.float32), mode="cubic"), "found cubic"),
     ],
-    ids=["channels", "operation", "mode"],
+    ids=["channels", "operation", "operation without its inputs", "mode"],
 )
 def test_what_is_not_read_is_named_with_the_way_out(case, words):
     model = onnx_file.read(written(case).SerializeToString(), SOMEWHERE)
 
     with pytest.raises(ModelError, match=rf"{words}.*onnx2tf -i MODEL\.onnx"):
-        refuse_unread(translate(model)[0])
+        refuse_unread(translate(model)[0], SOMEWHERE)
 
 
 def test_a_small_file_that_asks_for_gigabytes_is_not_computed():
@@ -124,4 +125,4 @@ def test_a_small_file_that_asks_for_gigabytes_is_not_computed():
     model = onnx_file.read(written(case).SerializeToString(), SOMEWHERE)
 
     with pytest.raises(ModelError, match="found ConstantOfShape"):
-        refuse_unread(translate(model)[0])
+        refuse_unread(translate(model)[0], SOMEWHERE)

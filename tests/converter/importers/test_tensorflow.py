@@ -10,7 +10,6 @@ import pytest
 from damaged_files import damaged
 
 from converter.choice import Choice, InputChoice
-from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers.normalisation import normalised
 from converter.importers.tensorflow import lower
@@ -26,12 +25,12 @@ ANCHORS = 24
 def heads(draft, folder, image="image.npy"):
     """Return what a draft's model gives for an image, by role."""
     image = normalised(np.load(folder / image), draft.transform)
-    runtime = open_interpreter(draft.flatbuffer, folder, threads=1)
+    runtime = open_interpreter(write(draft.graph), folder, threads=1)
     runtime.set_tensor(runtime.get_input_details()[0]["index"], image.astype(np.float32))
     runtime.invoke()
     rows = [tensor_spec(detail) for detail in runtime.get_output_details()]
     named = {row.name: runtime.get_tensor(row.index) for row in rows}
-    return {role: named[name] for role, name in draft.outputs.items()}
+    return {role: named[role] for role in draft.graph.outputs}
 
 
 def assert_same(found, expected):
@@ -75,7 +74,7 @@ def test_what_a_model_does_to_its_image_first_is_kept_or_becomes_the_transform(m
     found = np.exp(raw - raw.max(-1, keepdims=True))
     found /= found.sum(-1, keepdims=True)
     np.testing.assert_allclose(found, np.load(models / f"{name}.expected.npy"), atol=1e-5)
-    graph = read(draft.flatbuffer, models)
+    graph = draft.graph
     if isinstance(own, set):
         assert own <= {op.kind for op in graph.ops}
         return
@@ -94,14 +93,14 @@ def test_what_a_model_does_to_its_image_first_is_kept_or_becomes_the_transform(m
 def test_the_argument_that_keras_2_wrote_is_understood(models):
     draft = import_draft(models / "keras_2.h5", family="unet", choice=Choice())
 
-    assert read(draft.flatbuffer, models).ops[0].kind == "DEPTHWISE_CONV_2D"
+    assert draft.graph.ops[0].kind == "DEPTHWISE_CONV_2D"
 
 
 def test_a_saved_model_with_an_old_optimizers_slots_is_read_and_takes_bytes(models):
     draft = import_draft(models / "optimised", family="unet", choice=Choice())
 
     assert draft.transform.std == (255,) * 3
-    assert [op.kind for op in read(draft.flatbuffer, models).ops] == ["CONV_2D"]
+    assert [op.kind for op in draft.graph.ops] == ["CONV_2D"]
     assert "import checked against TensorFlow 2" in draft.changes
 
 
@@ -133,6 +132,22 @@ def test_yolo_grids_are_found_before_their_reshape_and_given_their_anchors(model
     assert (fine.anchors_px, coarse.anchors_px) == (((1, 2), (3, 4)), ((5, 6), (7, 8)))
     assert_same(joined(found, fine), expected["fine"])
     assert_same(joined(found, coarse), expected["coarse"])
+
+
+@pytest.mark.parametrize("name", ["suppressed", "suppressed_alone"])
+def test_a_suppression_that_tensorflow_lite_lacks_is_cut_off_with_the_decode(models, name):
+    draft = import_draft(models / name, family=None, choice=Choice())
+
+    fine, coarse = draft.head.grids
+    assert fine.anchors_px == ((10, 13), (16, 30))
+    assert coarse.anchors_px == ((33, 23), (62, 45))
+    assert "import checked against TensorFlow 2" in draft.changes
+    assert "decode and suppression left to the runtime" in draft.changes
+
+
+def test_an_operation_that_tensorflow_lite_lacks_is_named_with_the_way_out(models):
+    with pytest.raises(ModelError, match=r"no operation Igamma; .*--output-name"):
+        import_draft(models / "unknown", family="unet", choice=Choice())
 
 
 @pytest.mark.slow
@@ -210,7 +225,7 @@ def test_a_small_graph_is_lowered_with_the_numbers_it_had(tiny_tfjs):
 
     made = lower(tiny_tfjs, "tfjs", family="ssd", choice=choice)
 
-    checked = made.check(write(made.graph), tiny_tfjs, own=None)
+    checked = made.check(made.graph, tiny_tfjs, own=None)
 
     assert made.graph.inputs == ("input",)
     assert checked.startswith("import checked against TensorFlow 2")
@@ -237,7 +252,7 @@ def test_the_real_detector_keeps_its_heads_and_loses_its_float_decode(assets):
     made = import_draft(path, family="ssd", choice=Choice())
 
     assert "within 1e-5" in made.changes
-    assert Counter(op.kind for op in read(made.flatbuffer, path).ops) == {
+    assert Counter(op.kind for op in made.graph.ops) == {
         "CONV_2D": 55, "DEPTHWISE_CONV_2D": 33, "RESHAPE": 13, "ADD": 10, "CONCATENATION": 2,
     }  # fmt: skip
 
@@ -250,6 +265,6 @@ def test_a_real_segmenter_loses_its_resizing_for_any_frame(assets):
     made = import_draft(path, family="unet", choice=choice)
 
     assert made.transform.mean == made.transform.std == (127.5,) * 3
-    graph = read(made.flatbuffer, path)
+    graph = made.graph
     assert graph.shape("classes") == (1, 65, 65, 2)
     assert graph.ops[0].kind == "CONV_2D"

@@ -13,7 +13,7 @@ from float_tflite_models import FloatModel
 from tflite_files import ANCHORS, SIDE, Builder, detector, grid
 
 from converter.choice import Choice, InputChoice
-from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.importers.normalisation import normalised
 from converter.importers.tflite import find_draft, import_tflite
 from edge.errors import ConfigError, ModelError
@@ -46,13 +46,13 @@ def test_a_detector_is_cut_before_its_postprocess_and_gives_anchors_and_scales(t
 
     draft = import_tflite(path, family="ssd", choice=Choice())
 
-    found = run(draft.flatbuffer, path, image)
+    found = run(write(draft.graph), path, image)
     assert draft.head.box_scales == (10, 10, 5, 5)
     assert (draft.head.activation, draft.head.background) == ("sigmoid", True)
     np.testing.assert_allclose(draft.anchors[-1], np.arange(44, 48) / 47, rtol=1e-6)
     np.testing.assert_array_equal(found["boxes"], image.reshape(1, ANCHORS, 4))
     np.testing.assert_array_equal(found["scores"], image.reshape(1, ANCHORS, 4))
-    assert [op.kind for op in read(draft.flatbuffer, path).ops] == ["RESHAPE"] * 2
+    assert [op.kind for op in draft.graph.ops] == ["RESHAPE"] * 2
 
 
 def test_labels_that_the_metadata_packs_behind_the_model_are_read(tmp_path):
@@ -120,7 +120,7 @@ def test_a_grey_image_has_one_channel(tmp_path):
 
     draft = import_tflite(written(tmp_path, model.flatbuffer()), family=None, choice=Choice())
 
-    assert read(draft.flatbuffer, tmp_path).shape("input") == (1, 8, 8, 1)
+    assert draft.graph.shape("input") == (1, 8, 8, 1)
 
 
 NORMALISED = {  # what the graph multiplies and adds, and what becomes of it
@@ -141,7 +141,7 @@ def test_a_files_own_normalisation_is_taken_out(tmp_path, factor, shift, own):
     draft = import_tflite(path, family=None, choice=Choice())
 
     assert draft.transform == InputChoice(**own)
-    (found,) = run(draft.flatbuffer, path, normalised(image, draft.transform)).values()
+    (found,) = run(write(draft.graph), path, normalised(image, draft.transform)).values()
     (expected,) = run(path.read_bytes(), path, image).values()
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -185,10 +185,10 @@ def test_a_real_segmenter_is_cut_before_its_sigmoid(assets, name):
 
     draft = import_tflite(path, family="unet", choice=Choice())
 
-    found = run(draft.flatbuffer, path, image)["classes"]
+    found = run(write(draft.graph), path, image)["classes"]
     assert (found.shape, draft.head.activation) == ((1, 256, 256, 1), "sigmoid")
     np.testing.assert_allclose(sigmoid(found).ravel(), expected.ravel(), atol=1e-5)
-    assert "DEQUANTIZE" not in [op.kind for op in read(draft.flatbuffer, path).ops]
+    assert "DEQUANTIZE" not in [op.kind for op in draft.graph.ops]
 
 
 @pytest.mark.assets
@@ -200,7 +200,7 @@ def test_a_real_segmenter_without_activation_keeps_its_numbers(assets):
     draft = import_tflite(path, family="unet", choice=Choice())
 
     assert draft.head.activation == "softmax"
-    np.testing.assert_array_equal(run(draft.flatbuffer, path, image)["classes"], expected)
+    np.testing.assert_array_equal(run(write(draft.graph), path, image)["classes"], expected)
 
 
 REFUSED = {

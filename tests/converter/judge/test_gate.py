@@ -16,6 +16,7 @@ from converter.judge.gate import (
     Budget,
     as_json,
     estimate,
+    is_clear,
     is_good_enough,
     judge,
 )
@@ -102,6 +103,23 @@ def test_a_reference_that_sees_nothing_is_refused_with_the_likely_causes():
         assert cause in reason
 
 
+@pytest.mark.parametrize(
+    ("case", "is_so"),
+    [
+        pytest.param(bill(0.04, floor=math.nan), True, id="within the least floor, none measured"),
+        pytest.param(bill(0.05, floor=math.nan), False, id="beyond the least floor"),
+        pytest.param(bill(0.04, floor=math.nan, spread=0.01), False, id="beyond it on a draw"),
+        pytest.param(bill(0.01, floor=math.nan, objects=49), False, id="of few objects"),
+        pytest.param(bill(0.02, floor=math.nan, head="segmentation"), True, id="masks"),
+    ],
+)
+def test_what_any_noise_floor_allows_is_clear_without_one(case, is_so):
+    assert is_clear(case, Budget()) is is_so
+    if is_so:
+        assert judge(case, Budget()).value == PASSES
+        assert as_json(case, Budget())["floor"] is None
+
+
 def test_the_distance_is_told_in_words():
     assert estimate(bill(0.1)).startswith("about 7% of its mAP50-95 lost (2.1 points of a model")
     assert estimate(bill(0.05, head="segmentation")) == ""
@@ -112,9 +130,9 @@ def test_the_bill_reads_as_a_table_and_as_json():
 
     assert as_text(case).splitlines() == [
         "size        1.00 MiB before, 0.50 MiB now",
-        "output  cosine   SNR dB  max error",
+        "output   cosine  SNR dB  max error",
         "------  -------  ------  ---------",
-        "boxes   0.99900  25.0    0.5",
+        "boxes   0.99900    25.0        0.5",
         (
             "distance    0.050 from the float model; of that from itself, a quarter of a pixel on: "
             "0.030"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from factories import ssd_spec, tensor
 
-from converter.judge.sight import DIAGONALS, Sight
-from converter.judge.verify import _floor, _shared_roles, _Sums, compare, observe
+from converter.judge.sight import DIAGONALS, HEAD_IMAGES, Sight, Views
+from converter.judge.verify import _floor, _shared_roles, compare, head_row
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError
 from edge.model import model_file
@@ -29,11 +29,19 @@ def scenes(root):
     return sorted((root / "edge" / "capture" / "scenes").glob("*.jpg"))[:6]
 
 
-def test_a_model_agrees_with_itself(shipped, scenes):
-    reference = observe(shipped, scenes)
-    first, second = compare(reference, [shipped, shipped], resamples=20)
+def viewed(file, images, moves=0):
+    views = Views(file)
+    views.add(images)
+    if moves:
+        views.move(moves)
+    return views
 
-    assert [first] == [second] == compare(reference, [shipped])
+
+def test_a_model_agrees_with_itself(shipped, scenes):
+    reference, other = viewed(shipped, scenes, moves=1), viewed(shipped, scenes)
+    first, second = compare(reference, [other, other], resamples=20)
+
+    assert [first] == [second] == compare(reference, [other])
     assert first.likeness.distance == pytest.approx(0, abs=1e-9)
     assert first.likeness.objects == first.expected
     assert first.likeness.draws.shape == (20, 2)
@@ -53,7 +61,7 @@ def test_the_wrong_input_transform_makes_the_float_model_blind(shipped, scenes):
         anchors=shipped.description.anchors,
     )
 
-    (bill,) = compare(observe(blind, scenes), [blind], resamples=5)
+    (bill,) = compare(viewed(blind, scenes, moves=1), [viewed(blind, scenes)], resamples=5)
 
     assert bill.likeness.objects == 0
     assert math.isnan(bill.likeness.distance)
@@ -62,11 +70,39 @@ def test_the_wrong_input_transform_makes_the_float_model_blind(shipped, scenes):
 
 
 def test_the_noise_floor_is_that_of_moved_images_whose_boxes_are_moved_back(shipped, scenes):
-    reference = observe(shipped, scenes)
-    (bill,) = compare(reference, [shipped])
+    reference = viewed(shipped, scenes, moves=4)
+    (bill,) = compare(reference, [viewed(shipped, scenes)])
 
+    every = np.arange(len(scenes))
     assert len(reference.shifted) == 4
-    assert bill.likeness.floor == reference.floor(np.arange(len(scenes))) < 0.2
+    assert bill.likeness.floor == np.mean([one.distance(every) for one in reference.shifted])
+    assert bill.likeness.floor < 0.2
+
+
+def test_a_noise_floor_that_nobody_looked_for_is_no_number(shipped, scenes):
+    (bill,) = compare(viewed(shipped, scenes), [viewed(shipped, scenes)], resamples=3)
+
+    assert math.isnan(bill.likeness.floor)
+    assert bill.likeness.draws.shape == (3, 2)
+
+
+def test_each_image_is_run_once_for_heads_objects_and_labels(shipped, scenes, monkeypatch):
+    views, run = Views(shipped), []
+    invoke = views._sight._model._backend.invoke
+    monkeypatch.setattr(
+        views._sight._model._backend,
+        "invoke",
+        lambda *args, **named: run.append(1) or invoke(*args, **named),
+    )
+
+    views.add(scenes[:2], judged=True)
+    views.add(scenes[2:], judged=True)
+
+    assert len(run) == len(scenes) == len(views.seen) == len(views.heads) < HEAD_IMAGES
+    assert list(views.found) == views.paths == scenes
+    assert all(
+        len(found) > len(seen) for found, seen in zip(views.found.values(), views.seen, strict=True)
+    )
 
 
 def test_fewer_moves_an_image_go_along_all_diagonals_in_turn(shipped, scenes, monkeypatch):
@@ -77,7 +113,7 @@ def test_fewer_moves_an_image_go_along_all_diagonals_in_turn(shipped, scenes, mo
         return (self.look(image).seen,) * len(diagonals)
 
     monkeypatch.setattr(Sight, "look_shifted", look_shifted)
-    reference = observe(shipped, [*scenes, *scenes], moves=1)
+    reference = viewed(shipped, [*scenes, *scenes], moves=1)
 
     assert {len(each) for each in asked} == {len(reference.shifted)} == {1}
     assert set(asked) == {(diagonal,) for diagonal in DIAGONALS}
@@ -115,7 +151,7 @@ def test_a_model_that_reads_other_colours_is_told_from_itself(shipped, scenes):
         anchors=shipped.description.anchors,
     )
 
-    (bill,) = compare(observe(shipped, scenes), [other])
+    (bill,) = compare(viewed(shipped, scenes), [viewed(other, scenes)])
 
     assert bill.heads[1].snr_db < 30
     assert bill.images[0].expected > 0
@@ -145,21 +181,16 @@ def test_a_saturated_score_counts_as_the_least_that_int8_can_say():
         boxes=tensor("b", (1, 6, 4)), scores=tensor("s", (1, 6, 4), quant=Quant(0.5, 0))
     )
     floor = _floor("scores", spec)
-    sums = _Sums(floor=floor)
-
-    sums.add(np.array([-99.0, 2.0], np.float32), np.array([-64.0, 2.0], np.float32))
+    pair = np.array([-99.0, 2.0], np.float32), np.array([-64.0, 2.0], np.float32)
 
     assert floor == -64
     assert _floor("boxes", spec) == -math.inf
-    assert sums.row("scores").max_error == 0
+    assert head_row("scores", [pair], floor=floor).max_error == 0
 
 
 def test_cosine_and_snr_are_those_of_the_heads_as_vectors():
-    sums = _Sums(floor=-math.inf)
-
-    sums.add(np.array([3.0, 0.0], np.float32), np.array([3.0, 0.5], np.float32))
-    sums.add(np.array([0.0, 4.0], np.float32), np.array([0.0, 4.0], np.float32))
-    row = sums.row("boxes")
+    pairs = [([3.0, 0.0], [3.0, 0.5]), ([0.0, 4.0], [0.0, 4.0])]
+    row = head_row("boxes", [(np.float32(a), np.float32(b)) for a, b in pairs])
 
     assert row.cosine == pytest.approx(25 / math.sqrt(25 * 25.25))
     assert row.snr_db == pytest.approx(10 * math.log10(25 / 0.25))

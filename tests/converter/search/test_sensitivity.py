@@ -19,8 +19,7 @@ from converter.graph.writing import write
 from converter.quantize.quantize import quantize
 from converter.quantize.recipe import load_recipe
 from converter.quantize.repairs.weights import convolutions
-from converter.search.fake_quantization import Levels, with_rounded
-from converter.search.sensitivity import layer_errors
+from converter.search.sensitivity import Levels, layer_errors, with_rounded
 from edge.model.model_file import ModelFile
 
 PATH = Path("net")

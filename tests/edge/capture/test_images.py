@@ -9,7 +9,7 @@ from image_files import png_claiming
 
 from edge.capture.images import open_images
 from edge.capture.options import SourceOptions
-from edge.capture.registry import open_source
+from edge.capture.registry import check_source, open_source
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board
@@ -112,3 +112,10 @@ def test_an_image_taken_away_after_opening_is_passed_over(folder, caplog):
 def test_what_is_no_folder_of_images_is_refused(folder, name, options, message):
     with pytest.raises(SourceError, match=message):
         open_images(str(folder / name), SourceOptions(**options))
+
+
+def test_a_bad_image_is_told_once_though_its_folder_is_checked_before_it_is_read(folder, caplog):
+    (folder / "a.jpg").write_bytes(b"no image")
+    check_source(f"images:{folder}")
+    assert len(read_all(open_source(f"images:{folder}"))) == 2
+    assert ["passed over" in row.getMessage() for row in caplog.records] == [True]

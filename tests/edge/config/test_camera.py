@@ -8,11 +8,15 @@ import os
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.capture.registry import check_source
 from edge.config import reading as config
-from edge.config.camera import read_camera
+from edge.config.camera import Camera, read_camera
+from edge.config.sections import Device
 from edge.errors import ConfigError, SourceError
+from edge.record import Unsound, read
 from edge.verbs import check
 
 pytestmark = pytest.mark.board
@@ -155,3 +159,14 @@ def test_each_of_several_cameras_has_its_own_options_and_is_checked(folder):
     path.write_text(text + "rate = 3\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"\[\[camera\]\] 2 \(b\) 'rate = 3' has no unit"):
         config.load(path, {})
+
+
+@given(st.text(max_size=70))
+def test_a_name_is_accepted_exactly_if_each_character_may_stand_in_a_topic(name):
+    allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+    for kind in (Device, Camera):
+        if 1 <= len(name) <= 64 and all(character in allowed for character in name):
+            assert read(kind, {"name": name}).name == name
+        else:
+            with pytest.raises(Unsound, match="name: expected 1 to 64 of the characters"):
+                read(kind, {"name": name})

@@ -109,6 +109,17 @@ def test_the_error_and_the_heat_are_the_means_of_squares(into, out, source_wh, g
     np.testing.assert_allclose(seen.heat, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", QUANTS)
+def test_a_grey_input_has_one_channel_of_error(dtype):
+    spec = spec_of(into=dtype, out=dtype)
+    grey = replace(spec.input, shape=(*SHAPE[:3], 1))
+    spec = replace(spec, input=grey, outputs={"reconstruction": grey})
+    raw = np.zeros(grey.shape, grey.dtype)
+    tensors = {"input": raw, "reconstruction": raw + grey.dtype.type(10)}
+    expected = (10 * grey.quant.scale) ** 2
+    assert decoded(spec, tensors, placed(20, 12)).error == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_perfect_reconstruction_has_no_error_whatever_the_quantisation():
     spec = spec_of(into="int8", out="float32")
     pixels = np.arange(np.prod(SHAPE)).astype(np.int8).reshape(SHAPE)

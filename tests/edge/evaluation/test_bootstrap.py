@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edge.benchmark.spread import interval
-from edge.evaluation.bootstrap import bootstrap
 from edge.evaluation.judge import judge
 from edge.evaluation.matching import average_precision, collect
+from edge.evaluation.measuring import bootstrap
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 

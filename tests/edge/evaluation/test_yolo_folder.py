@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import SourceError
-from edge.evaluation import names, yolo_folder
+from edge.evaluation import label_files, yolo_folder
 from edge.evaluation.faults import Faults
 from edge.evaluation.truth import numbered
 
@@ -140,7 +140,7 @@ def test_names_are_needed(folder, images):
 def test_names_are_found_beside_the_labels_or_above(folder, file, text):
     (folder.parent / file).write_text(text)
 
-    assert names.beside(folder, Faults()) == ("cat", "dog")
+    assert label_files.names_beside(folder, Faults()) == ("cat", "dog")
 
 
 def test_a_data_yaml_two_folders_up_is_found(tmp_path, images):
@@ -157,7 +157,7 @@ def test_names_that_yaml_would_take_for_something_else_stay_text(tmp_path):
     path = tmp_path / "data.yaml"
     path.write_text("names: [no, 1.10, null, 2024-01-01]\n")
 
-    assert names.read(path) == ("no", "1.10", "null", "2024-01-01")
+    assert label_files.read_names(path) == ("no", "1.10", "null", "2024-01-01")
 
 
 def test_yaml_that_expands_a_billionfold_names_nothing(tmp_path):
@@ -169,7 +169,7 @@ def test_yaml_that_expands_a_billionfold_names_nothing(tmp_path):
     path.write_text("\n".join([*lines, "names: *a19"]))
 
     with pytest.raises(SourceError, match="expected the names of the classes, found none"):
-        names.read(path)
+        label_files.read_names(path)
 
 
 @pytest.mark.parametrize("text", ["[" * 10_000, "a: [", "a: b: c"])
@@ -178,15 +178,15 @@ def test_broken_yaml_is_refused(tmp_path, text):
     path.write_text(text)
 
     with pytest.raises(SourceError, match="expected YAML, found none"):
-        names.read(path)
+        label_files.read_names(path)
 
 
 def test_yaml_too_long_to_be_names_is_refused(tmp_path):
     path = tmp_path / "data.yaml"
-    path.write_text("names: [" + "a," * names.MAX_YAML_LETTERS)
+    path.write_text("names: [" + "a," * label_files.MAX_YAML_LETTERS)
 
     with pytest.raises(SourceError, match="expected at most 262144 letters"):
-        names.read(path)
+        label_files.read_names(path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
@@ -231,7 +231,7 @@ def test_a_file_without_names_is_refused(tmp_path, text):
     path.write_text(text)
 
     with pytest.raises(SourceError, match="expected the names of the classes, found none"):
-        names.read(path)
+        label_files.read_names(path)
 
 
 @given(text=st.text(max_size=200))
@@ -240,7 +240,7 @@ def test_any_yaml_gives_names_or_is_refused(tmp_path_factory, text):
     path.write_text(f"names: {text}", encoding="utf-8")
 
     try:
-        found = names.read(path)
+        found = label_files.read_names(path)
     except SourceError:
         return
     assert found

@@ -34,7 +34,7 @@ def anomaly(error):
 
 
 def encoder():
-    return Encoder(IDENTITY, TOPIC, fields)
+    return Encoder(*IDENTITY, TOPIC, fields)
 
 
 @pytest.mark.parametrize(("error", "label"), [(0.2, "normal"), (0.25, "anomaly"), (0.3, "anomaly")])

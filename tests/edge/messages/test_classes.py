@@ -26,7 +26,7 @@ def classes(*rows):
 
 
 def encoder():
-    return Encoder(IDENTITY, TOPIC, fields(LABELS))
+    return Encoder(*IDENTITY, TOPIC, fields(LABELS))
 
 
 def test_a_message_fits_the_schema_and_has_no_field_beside_it():

@@ -133,17 +133,9 @@ def test_what_fits_several_families_is_asked_for_with_the_reason():
     assert find(coarse_map(), PATH, family="unet", choice=Choice()).graph.outputs == ("classes",)
 
 
-@pytest.mark.parametrize(
-    ("graph", "activation"),
-    [(classifier("SOFTMAX"), "softmax"), (classifier("LOGISTIC"), "sigmoid"),
-     (classifier(None), "softmax")],
-    ids=["softmax", "sigmoid", "raw"],
-)  # fmt: skip
-def test_a_classifier_is_cut_at_its_raw_scores(graph, activation):
-    found = find(graph, PATH, family=None, choice=Choice())
-
-    assert (found.head.kind, found.head.activation) == ("classes", activation)
-    assert found.graph.producers["scores"].kind == "FULLY_CONNECTED"
+def test_a_classifier_is_told_and_not_converted():
+    with pytest.raises(ConfigError, match=r"one row of 10 scores; .*--family ssd, yolo"):
+        find(classifier("SOFTMAX"), PATH, family=None, choice=Choice())
 
 
 @pytest.mark.parametrize("tail", [["SOFTMAX"], ["SOFTMAX", "ARG_MAX"], ["RESIZE_BILINEAR"]])

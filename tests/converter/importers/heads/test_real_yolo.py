@@ -7,7 +7,6 @@ import pytest
 from reference.decoded_yolo import decoded
 
 from converter.choice import Choice, InputChoice, Origin
-from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers.facts import complete
 from converter.importers.tflite import import_tflite
@@ -29,7 +28,7 @@ def original(assets, tmp_path_factory):
     folder = assets / "models" / "yolov3_tiny"
     cfg, weights = folder / "yolov3-tiny.mask123.cfg", folder / "yolov3-tiny.weights"
     draft = import_draft(cfg, family="yolo", choice=Choice(weights=weights))
-    graph = decoded(read(draft.flatbuffer, cfg), draft.head, input_wh=draft.size_wh)
+    graph = decoded(draft.graph, draft.head, input_wh=draft.size_wh)
     path = tmp_path_factory.mktemp("decoded") / "yolo.tflite"
     path.write_bytes(write(graph))
     return path, draft.head

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from converter.choice import Choice, InputChoice, Origin
-from converter.draft import Draft
 from converter.graph.foreign import read_foreign
 from converter.graph.writing import write
 from converter.importers.facts import complete
@@ -91,14 +90,8 @@ READ = {
 
 def decoded(found, path, image):
     """Return what our runtime makes of the raw heads: boxes, scores and class ids, best first."""
-    draft = Draft(
-        flatbuffer=write(found.graph),
-        size_wh=(SIDE, SIDE),
-        head=found.head,
-        outputs={role: role for role in found.graph.outputs},
-    )
     origin = Origin(name="m", source="here", labels=("a", "b", "c"))
-    file = complete(draft, path, family="yolo", origin=origin, choice=WHOLE)
+    file = complete(found, path, family="yolo", origin=origin, choice=WHOLE)
     spec = load_model(file).spec
     thresholds = spec.description.thresholds(score=THRESHOLD, max_candidates=4096)
     decoder = HEADS[found.head.kind].decoder(spec, thresholds)
