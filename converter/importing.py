@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from converter.graph.own_biases import with_own_biases
 from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
-from converter.importers.keras_config import WEIGHTS
 from converter.importers.lookalikes import HEAD_BYTES, refuse_lookalike, refuse_pointer
+from converter.importers.tensorflow.keras_config import WEIGHTS
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
 from edge.model.model_file import FLATBUFFER_IDENTIFIER
@@ -166,7 +166,7 @@ def _zip_format(path: Path) -> str:
 
 def _tensorflow(form: str) -> Callable[[Path, str | None, Choice], Draft]:
     def read(path: Path, family: str | None, choice: Choice) -> Draft:
-        from converter.importers.tensorflow import import_tensorflow  # noqa: PLC0415
+        from converter.importers.tensorflow.importer import import_tensorflow  # noqa: PLC0415
 
         return import_tensorflow(path, form, family=family, choice=choice)
 
@@ -180,13 +180,13 @@ def _tflite(path: Path, family: str | None, choice: Choice) -> Draft:
 
 
 def _darknet(path: Path, _family: str | None, choice: Choice) -> Draft:
-    from converter.importers.darknet import import_darknet  # noqa: PLC0415
+    from converter.importers.darknet.importer import import_darknet  # noqa: PLC0415
 
     return import_darknet(path, weights=choice.weights)
 
 
 def _onnx(path: Path, family: str | None, choice: Choice) -> Draft:
-    from converter.importers.onnx import import_onnx  # noqa: PLC0415
+    from converter.importers.onnx.importer import import_onnx  # noqa: PLC0415
 
     return import_onnx(path, family=family, choice=choice)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from converter.importers.facts import ASK, FORMATS, KNOWN_LABELS
-from converter.importers.ssd_graph import DECODE
+from converter.importers.tensorflow.ssd_graph import DECODE
 from converter.importers.tflite import told_family
 from edge.errors import ConfigError
 
@@ -47,7 +47,7 @@ def ask_family(path: Path, form: str, *, said: str | None) -> str | None:
         return "ssd" if _is_api_detector(path, form) else None
     if form == "tflite":
         return accepted(path, form, told_family(path))
-    from converter.importers import onnx  # noqa: PLC0415 - loads onnx
+    from converter.importers.onnx import importer as onnx  # noqa: PLC0415 - loads onnx
 
     return accepted(path, form, onnx.told_family(path))
 
@@ -119,7 +119,7 @@ def refuse_unused(path: Path, form: str, choice: Choice) -> None:
 def _never_said(path: Path, form: str, family: str | None) -> tuple[str, ...]:
     """Return the fields of `InputChoice` that such a file is silent on, whatever it holds."""
     if form == "onnx":
-        from converter.importers import onnx  # noqa: PLC0415 - loads onnx
+        from converter.importers.onnx import importer as onnx  # noqa: PLC0415 - loads onnx
 
         return onnx.unsaid(path, family=family)
     if form in TENSORFLOW and not _is_api_detector(path, form):
@@ -134,6 +134,6 @@ def _is_api_detector(path: Path, form: str) -> bool:
 
 
 def _darknet_classes(path: Path) -> int:
-    from converter.importers.darknet_network import read_network  # noqa: PLC0415
+    from converter.importers.darknet.network import read_network  # noqa: PLC0415
 
     return next((head.classes for _, head in read_network(path).heads()), 0)

@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 
-from converter.graphdef import node_name, output_names
-from converter.importers import frozen_graph, tfjs
-from converter.importers.graph_input import image_shape
-from converter.importers.keras_config import check_h5
-from converter.importers.ssd_graph import ANCHORS
+from converter.importers.tensorflow import frozen_graph, tfjs
+from converter.importers.tensorflow.graph_input import image_shape
+from converter.importers.tensorflow.graphdef import node_name, output_names
+from converter.importers.tensorflow.keras_config import check_h5
+from converter.importers.tensorflow.ssd_graph import ANCHORS
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from converter.graphdef import Graph
+    from converter.importers.tensorflow.graphdef import Graph
 
     Arrays = dict[str, NDArray[Any]]
     Run = Callable[[NDArray[Any]], Arrays]

@@ -20,16 +20,16 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import ConverterError
 
 from converter.import_check import noise
-from converter.importers import graph_input
-from converter.importers.ssd_graph import find_detector
-from converter.importers.suppression import before_suppression
+from converter.importers.tensorflow import graph_input
+from converter.importers.tensorflow.ssd_graph import find_detector
+from converter.importers.tensorflow.suppression import before_suppression
 from converter.jobs.child import step
 from converter.jobs.originals import LOADERS, TENSORFLOW, Original, as_graph_def, session
 from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
-    from converter.graphdef import Graph
-    from converter.importers.ssd_graph import Detector
+    from converter.importers.tensorflow.graphdef import Graph
+    from converter.importers.tensorflow.ssd_graph import Detector
     from converter.jobs.originals import Run
 
 # TFLiteConverter copies a graph some twenty times, with the constants in it; variables it does not.

@@ -11,7 +11,7 @@ from reference import onnx_models
 from tflite_files import grid
 
 from converter.choice import Choice, InputChoice, Origin
-from converter.importers import onnx_file
+from converter.importers.onnx import file as onnx_file
 from converter.importing import READERS, SUFFIXES, import_model, is_ours, recognise
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file

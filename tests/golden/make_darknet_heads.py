@@ -28,8 +28,8 @@ from darknet_files import (
     write_darknet,
 )
 
-from converter.importers.darknet import raw_heads
-from converter.importers.darknet_network import read_network
+from converter.importers.darknet.importer import raw_heads
+from converter.importers.darknet.network import read_network
 
 GOLDEN = Path(__file__).with_name("darknet_heads.npz")
 

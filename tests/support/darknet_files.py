@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from converter.importers.darknet_network import read_network
+from converter.importers.darknet.network import read_network
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:

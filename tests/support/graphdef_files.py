@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from converter.graphdef_schema import message_class
+from converter.importers.tensorflow.graphdef_schema import message_class
 
 FLOAT, INT32 = 1, 3
 

@@ -56,7 +56,7 @@ SEAMS = {
     "tensorflow": ["converter.*"],
     "keras": ["converter.*"],
     "litert_quantizer": ["converter.*"],
-    "onnx": ["converter.importers.onnx*"],
+    "onnx": ["converter.importers.onnx.*"],
 }  # fmt: skip
 
 

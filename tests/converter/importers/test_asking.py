@@ -7,7 +7,7 @@ from float_tflite_models import FloatModel
 from tflite_files import detector
 
 from converter.choice import Choice, InputChoice, Origin
-from converter.importers.ssd_graph import DECODE
+from converter.importers.tensorflow.ssd_graph import DECODE
 from converter.importing import ask
 from edge.errors import ConfigError
 from edge.model.default import default_model_path

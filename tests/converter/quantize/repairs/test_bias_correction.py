@@ -11,7 +11,7 @@ from reference import tiny_net
 from converter.choice import Choice, InputChoice
 from converter.graph.reading import read
 from converter.graph.values import Op
-from converter.importers.tensorflow import lower
+from converter.importers.tensorflow.importer import lower
 from converter.quantize.repairs.bias_correction import correct_biases, mean_shift
 from converter.quantize.repairs.weights import Convolution, rounding_error
 

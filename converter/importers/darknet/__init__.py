@@ -1,0 +1,1 @@
+"""Darknet detectors: a `.cfg` and its `.weights`."""

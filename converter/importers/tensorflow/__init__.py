@@ -1,0 +1,1 @@
+"""TensorFlow's formats: Keras, SavedModel, frozen graph, TF.js."""
