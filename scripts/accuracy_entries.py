@@ -62,6 +62,11 @@ ENTRIES = {
         "models/yolo_fastest/yolo-fastest-1.1_body.cfg", ("--family", "yolo"),
         SEPARABLE_GOAL, "MobileNet", "Yolo-Fastest 1.1 body, Darknet, 320x320", labels=(PERSON,),
     ),
+    "yolox_nano": Entry(
+        "models/yolox_nano/yolox_nano.onnx",
+        ("--family", "yolo", "--input", "bgr", "--range", "0..255", "--resize", "letterbox"),
+        SEPARABLE_GOAL, "separable convolutions", "YOLOX-nano, ONNX, 416x416",
+    ),
     "portrait_mnv3": Entry(
         # The range is that which its authors' own int8 file has.
         "models/portrait_unet/mnv3_seg_float.tflite", (*MASK_OPTIONS, "--range=-1..1"),

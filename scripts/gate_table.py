@@ -24,7 +24,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from accuracy_entries import ENTRIES, INSTANCES, Entry, options_of  # noqa: E402
+from accuracy_entries import ENTRIES, INSTANCES, options_of  # noqa: E402
 from accuracy_page import write_between  # noqa: E402
 from accuracy_table import find_assets  # noqa: E402
 from gate_variants import Variant, variants  # noqa: E402
@@ -48,11 +48,6 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 CACHE = ROOT / ".cache" / "gate"
-YOLOX = ("--family", "yolo", "--input", "bgr", "--range", "0..255", "--resize", "letterbox")
-ALL = {
-    **ENTRIES,
-    "yolox_nano": Entry("models/yolox_nano/yolox_nano.onnx", YOLOX, 0.0, "", "YOLOX-nano, ONNX"),
-}
 RESAMPLES = 300
 # Points of mAP50-95 or mean IoU: what is lost by a good conversion at most, by a bad one at least.
 FINE, BAD = 1.2, 1.3
@@ -63,9 +58,9 @@ def main() -> int:
     arguments = _parser().parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
-    for name in ALL:
+    for name in ENTRIES:
         kept = CACHE / f"{name}.json"
-        if not kept.is_file() and name in (arguments.only or ALL) and not arguments.stored:
+        if not kept.is_file() and name in (arguments.only or ENTRIES) and not arguments.stored:
             print(f"gate_table: {name} …", file=sys.stderr)
             kept.write_text(json.dumps(_measure(name, find_assets()), indent=1))
         if kept.is_file():
@@ -84,7 +79,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/gate_table", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", action="append", choices=tuple(ALL))
+    parser.add_argument("--only", metavar="NAME", action="append", choices=tuple(ENTRIES))
     parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/accuracy.md")
     parser.add_argument("--stored", action="store_true", help="tabulate what was kept, no more")
     return parser
@@ -92,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
     """Return a row for each variant of one model."""
-    line = ["run", *options_of(ALL[name], assets, CACHE), "-o", "unused.tflite"]
+    line = ["run", *options_of(ENTRIES[name], assets, CACHE), "-o", "unused.tflite"]
     words = new_command().parse_args(options.join_signed(line))
     path = CACHE / f"{name}.float.tflite"
     if not path.is_file():
@@ -110,13 +105,13 @@ def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
     views[0].move(len(DIAGONALS))
     bills = compare(views[0], views[1:], resamples=RESAMPLES)
     unused = (*sets.select.paths, *sets.judge.paths)
-    losses = _losses(reference, made, unused, assets / INSTANCES, is_mask=not ALL[name].labelled)
+    losses = _losses(reference, made, unused, assets / INSTANCES, is_mask=not ENTRIES[name].labelled)
     return [
         {
             "model": name,
             "variant": each.name,
             "is_damaged": each.is_damaged,
-            "is_mask": not ALL[name].labelled,
+            "is_mask": not ENTRIES[name].labelled,
             "distance": bill.likeness.distance,
             "floor": bill.likeness.floor,
             "objects": bill.likeness.objects,
