@@ -105,7 +105,8 @@ def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
     views[0].move(len(DIAGONALS))
     bills = compare(views[0], views[1:], resamples=RESAMPLES)
     unused = (*sets.select.paths, *sets.judge.paths)
-    losses = _losses(reference, made, unused, assets / INSTANCES, is_mask=not ENTRIES[name].labelled)
+    is_mask = not ENTRIES[name].labelled
+    losses = _losses(reference, made, unused, assets / INSTANCES, is_mask=is_mask)
     return [
         {
             "model": name,
