@@ -27,7 +27,6 @@ from edge.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.decode.boxes import Corners
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, TensorSpec
 
@@ -140,7 +139,9 @@ class AnchorFreeDecoder(BoxDecoder):
         ]
         super().__init__(spec, grids, thresholds, width=BOX_SIDES * head.bins)
 
-    def place(self, raw: NDArray[np.float32], geometry: NDArray[np.float64]) -> Corners:
+    def place(
+        self, raw: NDArray[np.float32], geometry: NDArray[np.float64], *, out: NDArray[np.float32]
+    ) -> None:
         """Decode what a box says, in strides."""
         if self._boxes_kind == "distribution":
             sides = _means(raw.reshape(len(raw) * BOX_SIDES, -1)).reshape(-1, BOX_SIDES)
@@ -153,7 +154,8 @@ class AnchorFreeDecoder(BoxDecoder):
             origins_xy += before
             clamp_inplace(behind, MAX_EXPONENT)
             before = behind = np.exp(behind) / 2
-        return (origins_xy - before) * stride_px, (origins_xy + behind) * stride_px
+        np.multiply(origins_xy - before, stride_px, out=out[:, :2])
+        np.multiply(origins_xy + behind, stride_px, out=out[:, 2:])
 
 
 def _means(raw: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
 
-    Corners = tuple[NDArray[np.float64], NDArray[np.float64]]
-
 BOX_SIDES = 4
 # In strides or anchor sides, and as the logarithm of a side's growth. Only a damaged float output
 # comes near: real ones stay below 5, and e^32 still leaves the area of a box finite in float32.
@@ -217,15 +215,18 @@ class BoxDecoder:
             return 0
         cells, boxes = found.cells[: found.count], found.boxes[: found.count]
         raw = self._raw_boxes(tensors, cells)
-        boxes[:, :2], boxes[:, 2:] = self.place(raw, self._geometry.take(cells, axis=0))
+        self.place(raw, self._geometry.take(cells, axis=0), out=boxes)
         return found.drop_nan() if self._may_be_nan else found.count
 
-    def place(self, raw: NDArray[np.float32], geometry: NDArray[np.float64]) -> Corners:
-        """Return the least and the greatest x and y of raw boxes, `(n, 2)` each, input pixels.
+    def place(
+        self, raw: NDArray[np.float32], geometry: NDArray[np.float64], *, out: NDArray[np.float32]
+    ) -> None:
+        """Decode raw boxes to xyxy, input pixels.
 
         Args:
             raw: `(n, width)`, dequantised; NaN is a quiet one, which nothing warns of.
             geometry: `(n, k)`, of the cells that they stand in; may be overwritten.
+            out: `(n, 4)`.
         """
         raise NotImplementedError
 

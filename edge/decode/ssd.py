@@ -18,7 +18,6 @@ from edge.record import PositiveFloat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.decode.boxes import Corners
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec
 
@@ -105,7 +104,9 @@ class SsdDecoder(BoxDecoder):
         )
         self._box_scales = np.array(head.box_scales)
 
-    def place(self, raw: NDArray[np.float32], geometry: NDArray[np.float64]) -> Corners:
+    def place(
+        self, raw: NDArray[np.float32], geometry: NDArray[np.float64], *, out: NDArray[np.float32]
+    ) -> None:
         """Decode offsets (ty, tx, th, tw) of anchors (cy, cx, h, w).
 
         In float64, as TensorFlow Lite's own decoder computes; for so few it costs nothing.
@@ -115,7 +116,8 @@ class SsdDecoder(BoxDecoder):
         sides_yx = geometry[:, 2:]  # (n, 2)
         centers_yx = offsets[:, :2] * sides_yx + geometry[:, :2]
         halves_yx = np.exp(offsets[:, 2:]) * (sides_yx * 0.5)
-        return (centers_yx - halves_yx)[:, ::-1], (centers_yx + halves_yx)[:, ::-1]
+        np.subtract(centers_yx, halves_yx, out=out[:, 1::-1])  # columns 1 and 0
+        np.add(centers_yx, halves_yx, out=out[:, :1:-1])  # columns 3 and 2
 
 
 def _anchors(spec: ModelSpec) -> NDArray[np.float32]:

@@ -29,7 +29,6 @@ from edge.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.decode.boxes import Corners
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec
 
@@ -141,7 +140,9 @@ class YoloDecoder(BoxDecoder):
         ]
         super().__init__(spec, grids, thresholds, activation=head.classes)
 
-    def place(self, raw: NDArray[np.float32], geometry: NDArray[np.float64]) -> Corners:
+    def place(
+        self, raw: NDArray[np.float32], geometry: NDArray[np.float64], *, out: NDArray[np.float32]
+    ) -> None:
         """Decode offsets (tx, ty, tw, th) of cells and anchors."""
         offsets = raw.astype(np.float64)
         if self._has_square_sides:
@@ -153,7 +154,8 @@ class YoloDecoder(BoxDecoder):
             sigmoid_inplace(offsets[:, :2])
         centers_xy = offsets[:, :2] * geometry[:, :2] + geometry[:, 2:4]
         halves_wh = sides_wh * geometry[:, 4:]
-        return centers_xy - halves_wh, centers_xy + halves_wh
+        np.subtract(centers_xy, halves_wh, out=out[:, :2])
+        np.add(centers_xy, halves_wh, out=out[:, 2:])
 
 
 def _geometry(grid: YoloGrid, spec: ModelSpec) -> NDArray[np.float64]:
