@@ -167,10 +167,12 @@ def add_constant_inplace(graph_def: Any, name: str, value: NDArray[Any]) -> Any:
 
 
 def session(graph_def: Any, feed: str, fetches: dict[str, str]) -> Run:  # noqa: ANN401
-    """Return what runs a graph from one node to others, by role."""
+    """Return what runs a graph from one node to others, by role; what lies behind is left alone."""
+    nodes = sorted({tensor.partition(":")[0] for tensor in fetches.values()})
     graph = tf.Graph()
     with graph.as_default():
-        tf.graph_util.import_graph_def(graph_def, name="")
+        part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, nodes)
+        tf.graph_util.import_graph_def(part, name="")
     opened = tf.compat.v1.Session(graph=graph)
     entry = graph.get_tensor_by_name(f"{feed}:0")
 
