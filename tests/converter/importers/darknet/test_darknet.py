@@ -26,7 +26,7 @@ from converter.graph.writing import write
 from converter.importers.darknet import importer as darknet
 from edge.errors import ModelError
 
-GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "darknet_heads.npz"
+GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "darknet_heads.npz"
 # Largest error in the range of a head; found 4e-6 on the real models, 3e-7 on the others.
 TOLERANCE = 2e-5
 OPS = {
