@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -134,6 +133,8 @@ def _advice(uri: str, shown: str) -> str:
         return MISSING[uri]
     if uri.isdigit() or uri.startswith("/dev/"):
         return f"for a camera write v4l2:{uri}"
+    import difflib  # noqa: PLC0415 - 0.2 MiB, for a mistake only
+
     close = difflib.get_close_matches(scheme.lower(), SOURCES, n=1)
     if colon and "/" not in scheme and close:
         return f"did you mean {close[0]}:{location.rpartition('@')[2]}"
