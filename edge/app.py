@@ -167,12 +167,11 @@ def opened(
                     publisher=publisher,
                     # A camera that is away must not keep the others from being seen.
                     begin_closed=len(config.cameras) > 1,
+                    picture_px=picture_px,
                 )
             )
             for camera in config.cameras
         )
-        for capture in captures if picture_px else ():
-            capture.want_picture(picture_px or 0)
         yield Parts(model, captures, Turns(captures), publisher, cores)
 
 
@@ -229,14 +228,16 @@ def open_encoder(config: Config, description: Description) -> Encoder:
     return encoder(config.device.name, description, class_map=config.output.class_map)
 
 
+# A camera, the model that it feeds, and all who are told of it.
 @contextmanager
-def _capturing(
+def _capturing(  # noqa: PLR0913
     camera: Camera,
     model: LoadedModel,
     *,
     changed: threading.Condition,
     publisher: Publisher | None,
     begin_closed: bool,
+    picture_px: int | None,
 ) -> Iterator[CaptureThread[InputBuffer]]:
     """Read a camera on a thread of its own for the length of the block."""
 
@@ -246,17 +247,18 @@ def _capturing(
 
     tell(is_up=True)
     try:
-        with (
-            open_lasting(
-                camera.source,
-                camera.options,
-                begin_closed=begin_closed,
-                on_change=lambda is_up: tell(is_up=is_up),
-            ) as source,
-            CaptureThread(
+        with open_lasting(
+            camera.source,
+            camera.options,
+            begin_closed=begin_closed,
+            on_change=lambda is_up: tell(is_up=is_up),
+        ) as source:
+            capture = CaptureThread(
                 source, model.input_buffers(), camera=camera.name, changed=changed
-            ) as capture,
-        ):
-            yield capture
+            )
+            if picture_px:  # before the first frame
+                capture.want_picture(picture_px)
+            with capture:
+                yield capture
     finally:
         tell(is_up=False)
