@@ -122,7 +122,7 @@ def draw_images(
 
     Args:
         folder: Of images.
-        calibration_count: `None` takes what `calibration.dataset.share_out` gives.
+        calibration_count: `None` takes what `calibration.image_sets.share_out` gives.
         judge_count: Most images to judge on.
         seed: Of the draw.
         annotations: Of the images, or `None`.

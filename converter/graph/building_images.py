@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converter.graph.own_biases import BIASED_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, int]
 NO_PADS = ((0, 0), (0, 0))
-GROUPED_VERSION, DILATED_VERSION, BIASED_VERSION = 6, 2, 3  # of three kinds of convolution
+GROUPED_VERSION, DILATED_VERSION = 6, 2  # of convolutions, full and depthwise
 
 
 @dataclass(frozen=True, slots=True)

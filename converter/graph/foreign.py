@@ -61,11 +61,9 @@ def _with_batch_1(graph: Graph, path: Path) -> Graph:
     for name in graph.inputs:
         tensor = tensors[name]
         if tensor.open_axes not in ((), (0,)):
-            sizes = [
-                -1 if axis in tensor.open_axes else side for axis, side in enumerate(tensor.shape)
-            ]
             raise ModelError(
-                f"{path}: expected images of one size, found input {name!r} of shape {sizes}, "
+                f"{path}: expected images of one size, found input {name!r} of shape "
+                f"{list(tensor.open_shape)}, "
                 "where -1 is open; export the model with a fixed height and width"
             )
         if tensor.open_axes:

@@ -58,6 +58,11 @@ class Tensor:
     is_variable: bool = False
 
     @property
+    def open_shape(self) -> tuple[int, ...]:
+        """The shape with -1 for what the file leaves open."""
+        return tuple(-1 if axis in self.open_axes else size for axis, size in enumerate(self.shape))
+
+    @property
     def numbers(self) -> NDArray[np.float32]:
         """What the integers of a quantised constant stand for."""
         if self.value is None or self.quantisation is None:

@@ -34,8 +34,7 @@ NAMED_OTHERWISE = {
     "L2_POOL_2D": "Pool2DOptions", "MEAN": "ReducerOptions", "SUM": "ReducerOptions",
     "REDUCE_MAX": "ReducerOptions", "REDUCE_MIN": "ReducerOptions",
     "REDUCE_PROD": "ReducerOptions", "MINIMUM": "MaximumMinimumOptions",
-    "MAXIMUM": "MaximumMinimumOptions", "CONCATENATION": "ConcatenationOptions",
-    "PADV2": "PadV2Options",
+    "MAXIMUM": "MaximumMinimumOptions", "PADV2": "PadV2Options",
 }  # fmt: skip
 NUMBERS = {name: number for number, name in KINDS.items()}
 TYPES = {name: number for number, name in DTYPES.items()}
@@ -128,7 +127,6 @@ def _store(value: NDArray[Any], buffers: list[Any], stored: dict[tuple[int, int]
 
 
 def _tensor(tensor: Tensor, extremes: tuple[float, float] | None) -> Any:  # noqa: ANN401
-    sizes = [-1 if axis in tensor.open_axes else size for axis, size in enumerate(tensor.shape)]
     found, quantisation = tensor.quantisation, None
     if extremes:
         low, high = (np.array([value], np.float32) for value in extremes)
@@ -145,7 +143,7 @@ def _tensor(tensor: Tensor, extremes: tuple[float, float] | None) -> Any:  # noq
         name=tensor.name.encode(),
         quantization=quantisation,
         isVariable=tensor.is_variable,
-        shapeSignature=np.array(sizes, np.int32) if tensor.open_axes else None,
+        shapeSignature=np.array(tensor.open_shape, np.int32) if tensor.open_axes else None,
         hasRank=bool(tensor.shape),
     )
 

@@ -97,7 +97,7 @@ def layer_errors(
 
     Returns:
         The layers that the quantised model has in int8, in the order of the float model. None, with
-        a warning, where the weights are another float model's: its equalised twin was quantised.
+        a warning, where the weights are another float model's: the equalised one was quantised.
     """
     base = base or read(reference.flatbuffer, reference.path)
     inputs = _inputs(reference, images[:IMAGES])

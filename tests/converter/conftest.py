@@ -1,10 +1,22 @@
-"""A small TF.js model on disk, made by hand: what the importers are tested on without assets."""
+"""Small models on disk, made by hand: a TF.js file for the importers, a float model of ours."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from tfjs_files import node, write_tfjs
+
+
+@pytest.fixture
+def float_model(tmp_path):
+    """Return the path of a float SSD that finds bright squares."""
+    from reference import bright_net  # noqa: PLC0415 - a board's tests lack what it needs
+
+    from converter import export  # noqa: PLC0415
+
+    path = tmp_path / "bright.tflite"
+    export.write(bright_net.model_file(), path)
+    return path
 
 
 @pytest.fixture

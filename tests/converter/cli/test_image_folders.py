@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from reference import bright_net
 
-from converter import export
 from converter.cli.command import main
 from edge.terminal.command import DONE, FAILED
 
@@ -23,13 +22,6 @@ KINDS = {
     "rgba": lambda image: np.dstack([image, np.full(image.shape[:2], 9, np.uint8)]),
     "deep": lambda image: image.astype(np.uint16) * image_files.SIXTEEN_TO_EIGHT,
 }
-
-
-@pytest.fixture
-def float_model(tmp_path):
-    path = tmp_path / "float.tflite"
-    export.write(bright_net.model_file(), path)
-    return path
 
 
 def convert(model, folder, *words):

@@ -8,7 +8,6 @@ import json
 import pytest
 from reference import bright_net
 
-from converter import export
 from converter.cli.command import main
 from converter.cli.making import add_quantization, recipe_of
 from converter.graph.reading import read
@@ -77,13 +76,6 @@ def test_a_word_that_is_none_is_a_misuse(words, capsys):
 def test_a_recipe_that_looks_at_no_images_has_nothing_to_change(words):
     with pytest.raises(ConfigError, match="--recipe int8"):
         chosen("--recipe", "float16", *words)
-
-
-@pytest.fixture
-def float_model(tmp_path):
-    path = tmp_path / "bright.tflite"
-    export.write(bright_net.model_file(), path)
-    return path
 
 
 @pytest.fixture

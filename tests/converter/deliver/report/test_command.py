@@ -15,13 +15,6 @@ pytestmark = pytest.mark.converter
 
 
 @pytest.fixture
-def float_model(tmp_path):
-    path = tmp_path / "bright.tflite"
-    export.write(bright_net.model_file(), path)
-    return path
-
-
-@pytest.fixture
 def judged(bright_images):
     return ["--images", str(bright_images[0].parent), "--held-back", "5", "--seed", "1"]
 
