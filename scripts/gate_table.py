@@ -165,8 +165,7 @@ def _mask_values(
 
 
 def _mean_iou(table: np.ndarray) -> float:
-    counts = np.array([[np.diag(table), table.sum(axis=1), table.sum(axis=0)]])
-    return float(PixelSample(counts).values(np.array([0]))[0])
+    return float(PixelSample.of(table[None]).values(np.array([0]))[0])
 
 
 def _gate(row: dict[str, Any], tolerance: float | None = None) -> str:

@@ -126,7 +126,7 @@ def _run(arguments: argparse.Namespace) -> int:
     recipe = making.recipe_of(arguments)
     outputs.check_folder(arguments.output)
     outputs.check_report(arguments, arguments.output)
-    targets.targets_of(arguments)
+    targets.check_packages(arguments)
     default_name = None if is_ours(arguments.model) else arguments.output.stem
     origin = options.origin_of(arguments, name=default_name)
     ask(arguments.model, family=arguments.family, origin=origin, choice=choice)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.conversion import Conversion
+    from converter.deliver.targets.delivery import Made
     from converter.quantize.recipe import Recipe
     from edge.model.model_file import ModelFile
 
@@ -60,12 +61,35 @@ def deliver(arguments: argparse.Namespace, done: Conversion) -> int:
     path = output.with_name(f"{output.name}.rejected") if is_refused else output
     export.write(done.quantized, path)
     tell(arguments, done, path)
-    made = targets.deliver_conversion(arguments, done)
+    made = _deliver_targets(arguments, done)
     if arguments.report:
         lines = tuple(one.text.splitlines()[-1] for one in made)
         report(done, path, files=lines)
     say_leftovers(output, done.quantized, made=[path, *(one.path for one in made if one.path)])
     return FAILED if is_refused else DONE
+
+
+def _deliver_targets(arguments: argparse.Namespace, done: Conversion) -> list[Made]:
+    """Make what is asked for beside a converted model; nothing of a rejected one.
+
+    Returns:
+        Those of which there is a file.
+    """
+    wanted = targets.targets_of(arguments)
+    if not wanted:
+        return []
+    if done.verdict.is_refused:
+        say("no other files are made of a model that is rejected")
+        return []
+    from converter.deliver.targets import delivery  # noqa: PLC0415 - loads OpenCV
+
+    images = done.sets.calibrate if done.sets else None
+    sources = delivery.Sources(done.reference, done.quantized, images, done.judgement.images)
+    made = []
+    for one in delivery.deliver(sources, wanted, stem=delivery.stem_of(arguments.output)):
+        print(one.text, file=sys.stderr if arguments.json else sys.stdout)
+        made.append(one)
+    return [one for one in made if one.path]
 
 
 def say_leftovers(output: Path, file: ModelFile, *, made: list[Path]) -> None:

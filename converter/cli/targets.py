@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,6 @@ from edge.terminal.command import DONE, add_verb, positive
 
 if TYPE_CHECKING:
     import argparse
-
-    from converter.conversion import Conversion
-    from converter.deliver.targets.delivery import Made
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
@@ -70,18 +66,22 @@ def add_export(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps its type to
 
 
 def targets_of(arguments: argparse.Namespace) -> list[str]:
-    """Return which files are asked for, by their options.
+    """Return which files are asked for, by their options."""
+    return [name for name in ("edgetpu", "gpu", "tensorrt") if getattr(arguments, name)]
+
+
+def check_packages(arguments: argparse.Namespace) -> None:
+    """Refuse files for which a package is missing, before the minutes of work.
 
     Raises:
-        DependencyError: A package is missing for one.
+        DependencyError: One is.
     """
-    wanted = [name for name in ("edgetpu", "gpu", "tensorrt") if getattr(arguments, name)]
-    if wanted:
+    targets = targets_of(arguments)
+    if targets:
         # Loads both runtimes.
-        from converter.deliver.targets.delivery import check_packages  # noqa: PLC0415
+        from converter.deliver.targets import delivery  # noqa: PLC0415
 
-        check_packages(wanted)
-    return wanted
+        delivery.check_packages(targets)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -96,27 +96,3 @@ def _export(arguments: argparse.Namespace) -> int:
     for made in deliver(sources_of(file, images), targets, stem=stem):
         print(made.text)
     return DONE
-
-
-def deliver_conversion(arguments: argparse.Namespace, done: Conversion) -> list[Made]:
-    """Make what is asked for beside a converted model; nothing of a rejected one.
-
-    Returns:
-        Those of which there is a file.
-    """
-    targets = targets_of(arguments)
-    if not targets:
-        return []
-    if done.verdict.is_refused:
-        sys.stderr.write("edge-convert: no other files are made of a model that is rejected\n")
-        return []
-    from converter.deliver.targets.delivery import Sources, deliver, stem_of  # noqa: PLC0415 - as above
-
-    images = done.sets.calibrate if done.sets else None
-    sources = Sources(done.reference, done.quantized, images, done.judgement.images)
-    stem = stem_of(arguments.output)
-    made = []
-    for one in deliver(sources, targets, stem=stem):
-        print(one.text, file=sys.stderr if arguments.json else sys.stdout)
-        made.append(one)
-    return [one for one in made if one.path]

@@ -19,7 +19,7 @@ from edge.benchmark.spread import interval
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from converter.judge.bill import Bill, HeadRow, Loss
+    from converter.judge.bill import Bill, Loss
 
 # Times the noise floor that the distance may be, of boxes and of masks.
 TOLERANCE, MASK_TOLERANCE = 2.4, 1.2
@@ -221,24 +221,30 @@ def _blindness(bill: Bill) -> str:
     )
 
 
-def head_json(row: HeadRow) -> dict[str, Any]:
-    """Return one output's figures ready for JSON, which has no infinity: no noise is `null`."""
-    return {**asdict(row), "snr_db": row.snr_db if math.isfinite(row.snr_db) else None}
+def finite(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return a value as JSON can hold it: a ratio without noise, infinite, is `null`."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def as_json(bill: Bill, budget: Budget) -> dict[str, Any]:
     """Return the bill and its verdict ready for JSON."""
     found = judge(bill, budget)
     like = bill.likeness
-    return {
+    fields = {
         "head": bill.head,
         "reference_bytes": bill.reference_bytes,
         "candidate_bytes": bill.candidate_bytes,
-        "heads": [head_json(row) for row in bill.heads],
+        "heads": [asdict(row) for row in bill.heads],
         "images": len(bill.images),
         "objects": like.objects,
-        "distance": None if math.isnan(like.distance) else like.distance,
-        "floor": None if math.isnan(like.floor) else like.floor,
+        "distance": like.distance,
+        "floor": like.floor,
         "limit": None if math.isnan(like.distance) else budget.limit(bill),
         "matched": bill.matched,
         "expected": bill.expected,
@@ -248,3 +254,5 @@ def as_json(bill: Bill, budget: Budget) -> dict[str, Any]:
         "reasons": list(found.reasons),
         "estimate": estimate(bill),
     }
+    said: dict[str, Any] = finite(fields)
+    return said

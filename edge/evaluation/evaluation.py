@@ -115,6 +115,11 @@ class Evaluation:
         """Name of the metric that models are chosen by."""
         return next(iter(self.metrics))
 
+    @property
+    def class_metrics(self) -> list[str]:
+        """Names of the metrics of each class."""
+        return [name for name in next(iter(self.classes.values()), {}) if name != "objects"]
+
 
 class TimedModel:
     """Runs a model's stages in a row on the calling thread, and notes how long each took.

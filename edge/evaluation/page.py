@@ -66,7 +66,7 @@ def _named(result: Evaluation) -> str:
 def _details(measured: Measurement, number: int, letter: str) -> dict[str, Any]:
     """Return what the page shows of one model: curves, classes, confusion, worst images."""
     result, run = measured.evaluations[number], measured.runs[number]
-    metrics = [name for name in next(iter(result.classes.values()), {}) if name != "objects"]
+    metrics = result.class_metrics
     return {
         "letter": letter,
         "name": result.file.description.name,

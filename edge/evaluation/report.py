@@ -147,7 +147,7 @@ def _letter(model: int) -> str:
 def _classes(results: Sequence[Evaluation]) -> str:
     """Return the classes with most objects: all metrics of one model, the main one of several."""
     first = results[0]
-    metrics = [name for name in next(iter(first.classes.values()), {}) if name != "objects"]
+    metrics = first.class_metrics
     headers = ["class", *metrics, "objects"]
     if len(results) > 1:
         headers = [*_headers("class", results, metrics[:1]), "objects"]

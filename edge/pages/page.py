@@ -7,12 +7,8 @@ makes the page.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from edge.errors import DependencyError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PACKAGES = ("jinja2", "matplotlib")
 # What neither XML 1.0 nor HTML can hold, lone surrogates among it.
@@ -66,8 +62,3 @@ def render(template: str, *, package: str = "edge.pages", **values: object) -> s
 def clean(text: str) -> str:
     """Return a text that a page can hold; the template escapes it."""
     return FORBIDDEN.sub(REPLACEMENT, text)
-
-
-def columns(letters: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Return the headers of one group of columns a letter; without letters just the names."""
-    return [f"{letter} {name}".strip() for letter in letters for name in names]

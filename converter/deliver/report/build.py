@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from converter.conversion import judge
 from converter.deliver.report.features import choose_layers, observe_features
 from converter.deliver.report.pictures import choose_images, draw_layer, draw_side_by_side
 from converter.judge.gate import as_json as bill_json
+from converter.judge.gate import finite
 from converter.judge.latency import measure
 from converter.quantize.islands import islands_of, remarks
 from converter.quantize.quantization import quantize_file
@@ -122,7 +122,7 @@ def build(done: Conversion, *, files: tuple[str, ...] = ()) -> Report:
         "elapsed_s": elapsed_s,
     }
     norms = {layer.name: layer.norms.tolist() for layer in drawn}
-    return Report(_finite(fields), pictures, norms)
+    return Report(finite(fields), pictures, norms)
 
 
 def _described(done: Conversion) -> dict[str, Any]:
@@ -191,17 +191,6 @@ def _channels(layer: LayerFeatures) -> dict[str, Any]:
         "dead": list(layer.dead),
         "weak": list(layer.weak),
     }
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Return a value as JSON can hold it: a ratio without noise, infinite, is `null`."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _host() -> dict[str, str]:

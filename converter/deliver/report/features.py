@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.observe import TappedModel
+from converter.graph.fusing import WEIGHTED
 from converter.graph.reading import read
 from edge.capture.images import load_image
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 # nothing; likewise the norm of its weights.
 DEAD_RATIO = 1e-3
 WEAK_RATIO = 1e-2
-# Op to the axis of its weights that counts output channels.
-CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 0}
 KERNEL_AXES = 4
 
 
@@ -122,10 +121,13 @@ def _filters(file: ModelFile) -> Iterator[tuple[str, tuple[str, NDArray[np.float
     graph = read(file.flatbuffer, file.path)
     for op in graph.ops:
         # A transposed convolution reads its output shape first: its weights stand second too.
-        weights = graph.value(op.inputs[1]) if op.kind in CHANNEL_AXES else None
+        if op.kind not in WEIGHTED:
+            continue
+        at, _, axis = WEIGHTED[op.kind]
+        weights = graph.value(op.inputs[at])
         if weights is None or weights.dtype != np.float32 or weights.ndim != KERNEL_AXES:
             continue
-        kernels = np.moveaxis(weights, CHANNEL_AXES[op.kind], 0)
+        kernels = np.moveaxis(weights, axis, 0)
         if op.kind == "DEPTHWISE_CONV_2D":
             kernels = np.moveaxis(kernels, 1, -1)  # (C, h, w, 1)
         yield op.output, (op.kind, kernels)

@@ -9,7 +9,7 @@ from converter import export
 from converter.deliver.targets import edgetpu_check
 from converter.deliver.targets.edgetpu_compiler import HOW_TO_GET, compile_model, find_compiler
 from converter.deliver.targets.onnx_writer import package
-from converter.deliver.targets.tensorrt import CALIBRATOR, VERIFIED_IMAGES, make_qdq, verify_qdq
+from converter.deliver.targets.tensorrt import CALIBRATOR, make_qdq, verify_qdq
 from converter.graph.reading import read
 from converter.quantize.observations import Observations
 from converter.quantize.quantization import refuse_quantized
@@ -82,7 +82,7 @@ def deliver(sources: Sources, targets: Collection[str], *, stem: Path) -> Iterat
 
     Raises:
         ConfigError: Something is missing for one of them; none is made.
-        ModelError: The model does not suit the target.
+        ModelError: The model is quantised already, or does not suit the target.
         DependencyError: A package is missing for it.
         SinkError: A file cannot be written.
     """
@@ -97,6 +97,8 @@ def deliver(sources: Sources, targets: Collection[str], *, stem: Path) -> Iterat
                 f"--{name} needs the float model, found a quantised one; give the file that "
                 "edge-convert run keeps with --float"
             )
+        if name != "edgetpu" and sources.reference:
+            refuse_quantized(sources.reference)
     check_packages(targets)
     if "tensorrt" in targets and sources.images is None:
         raise ConfigError("--tensorrt needs images to observe ranges on; add --images DIR")
@@ -108,8 +110,7 @@ def deliver(sources: Sources, targets: Collection[str], *, stem: Path) -> Iterat
         text = f"{places['gpu']}: float16 weights, static shapes, for a GPU delegate"
         yield Made(places["gpu"], text)
     if "tensorrt" in targets and sources.reference and sources.images:
-        held_back = sources.held_back[:VERIFIED_IMAGES]
-        data, said = _qdq(sources.reference, sources.images, held_back)
+        data, said = _qdq(sources.reference, sources.images, sources.held_back)
         export.write_bytes(data, places["tensorrt"])
         yield Made(places["tensorrt"], f"{places['tensorrt']}: {said}")
 
@@ -129,10 +130,8 @@ def make_float16(file: ModelFile) -> ModelFile:
     """Return the file of a float model for a GPU delegate.
 
     Raises:
-        ModelError: The model is quantised already, has a custom op, or a shape that is only known
-            when it runs.
+        ModelError: The model has a custom op, or a shape that is only known when it runs.
     """
-    refuse_quantized(file)
     graph = read(file.flatbuffer, file.path)
     for op in graph.ops:
         if op.custom is not None:

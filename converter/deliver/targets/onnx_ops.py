@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.deliver.targets.onnx_writer import IMAGE_AXES, TO_NCHW, TO_NHWC, OnnxWriter
+from converter.graph.building_images import Window
 from converter.graph.fusing import WEIGHTED
 from converter.graph.values import ABSENT
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -100,7 +101,6 @@ def _conv(writer: OnnxWriter, op: Op) -> None:
     values, channels = writer.value(op.inputs[1]), writer.graph.shape(op.inputs[0])[3]
     is_depthwise = op.kind == "DEPTHWISE_CONV_2D"
     kernel = values.shape[1:3]
-    reach = [(side - 1) * step + 1 for side, step in zip(kernel, op.dilations, strict=True)]
     turned = values.transpose((3, 0, 1, 2) if is_depthwise else TO_NCHW)
     weights = writer.weights(op, turned, axis=0)
     attributes = {
@@ -108,27 +108,24 @@ def _conv(writer: OnnxWriter, op: Op) -> None:
         "strides": op.strides,
         "dilations": op.dilations,
         "group": channels if is_depthwise else channels // values.shape[3],
-        "pads": _pads(writer, op, reach=reach),
+        "pads": _pads(writer, op, Window(kernel, op.strides, op.dilations)),
     }
-    inputs = [writer.rounded(op.inputs[0]), weights, *_bias(writer, op, 2)]
+    inputs = [writer.rounded(op.inputs[0]), weights, *_bias(writer, op)]
     writer.write(op, "Conv", inputs, attributes=attributes)
 
 
-def _bias(writer: OnnxWriter, op: Op, position: int) -> list[NDArray[Any]]:
+def _bias(writer: OnnxWriter, op: Op) -> list[NDArray[Any]]:
+    _, position, _ = WEIGHTED[op.kind]
     is_given = len(op.inputs) > position and op.inputs[position] != ABSENT
     return [writer.value(op.inputs[position])] if is_given else []
 
 
-def _pads(writer: OnnxWriter, op: Op, *, reach: Sequence[int]) -> list[int]:
+def _pads(writer: OnnxWriter, op: Op, window: Window) -> list[int]:
     """Return what stands before and behind height and width: y0, x0, y1, x1."""
     if op.options["padding"] != "SAME":
         return [0, 0, 0, 0]
-    sides = writer.graph.shape(op.inputs[0])[1:3]
-    totals = [
-        max((-(-side // stride) - 1) * stride + length - side, 0)
-        for side, stride, length in zip(sides, op.strides, reach, strict=True)
-    ]
-    return _halved(totals)
+    rows, columns = window.same(writer.graph.shape(op.inputs[0])[1:3]).pads
+    return [rows[0], columns[0], rows[1], columns[1]]
 
 
 def _halved(totals: list[int]) -> list[int]:
@@ -151,7 +148,7 @@ def _transpose_conv(writer: OnnxWriter, op: Op) -> None:
         "pads": _halved([max(total, 0) for total in excess]),
         "output_padding": [max(-total, 0) for total in excess],
     }
-    inputs = [writer.rounded(op.inputs[2]), weights, *_bias(writer, op, 3)]
+    inputs = [writer.rounded(op.inputs[2]), weights, *_bias(writer, op)]
     writer.write(op, "ConvTranspose", inputs, attributes=attributes)
 
 
@@ -164,7 +161,7 @@ def _fully_connected(writer: OnnxWriter, op: Op) -> None:
         # N C H W of the rounded values, and the weights count in N H W C.
         source = writer.node("Transpose", [source], f"{name}/nhwc", perm=TO_NHWC)
     flat = writer.node("Reshape", [source, _whole(-1, values.shape[1])], f"{name}/flat")
-    inputs = [flat, writer.weights(op, values, axis=0), *_bias(writer, op, 2)]
+    inputs = [flat, writer.weights(op, values, axis=0), *_bias(writer, op)]
     product = writer.node("Gemm", inputs, f"{name}/product", transB=1)
     writer.write(op, "Reshape", [product, _whole(*writer.graph.shape(name))])
 
@@ -254,7 +251,7 @@ def _strided_slice(writer: OnnxWriter, op: Op) -> None:
 def _pooling(writer: OnnxWriter, op: Op) -> dict[str, Any]:
     """Return the attributes of a pool; of an average the padding does not count."""
     kernel = op.options["filterHeight"], op.options["filterWidth"]
-    pads = _pads(writer, op, reach=kernel)
+    pads = _pads(writer, op, Window(kernel, op.strides))
     return {"kernel_shape": kernel, "strides": op.strides, "pads": pads}
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from converter import export
 from converter.deliver.targets.onnx_ops import to_onnx
 from converter.deliver.targets.onnx_writer import package
 from converter.graph.reading import read
-from converter.quantize.quantization import refuse_quantized
+from converter.judge.verify import head_row
 from edge.capture.images import load_image
 from edge.errors import ModelError
 from edge.model.loaded import load_model
@@ -64,10 +63,9 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
         images: That they were observed on, for the manifest.
 
     Raises:
-        ModelError: The model is quantised already, or has an op without ONNX form.
+        ModelError: The model has an op without ONNX form.
         DependencyError: `onnx` is not installed.
     """
-    refuse_quantized(file)
     model = to_onnx(read(file.flatbuffer, file.path), ranges, path=file.path)
     return with_manifest(model, _manifest(file, images), file.description.anchors)
 
@@ -111,8 +109,9 @@ def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> str:
     """
     plain = to_onnx(read(file.flatbuffer, file.path), path=file.path).SerializeToString()
     reference = load_model(file)
-    inputs = [InputBuffer(reference.spec) for _ in paths[:VERIFIED_IMAGES]]
-    for buffer, path in zip(inputs, paths, strict=False):
+    shown = paths[:VERIFIED_IMAGES]
+    inputs = [InputBuffer(reference.spec) for _ in shown]
+    for buffer, path in zip(inputs, shown, strict=True):
         buffer.fill(load_image(path))
     made = [reference.output_buffers() for _ in inputs]
     for buffer, out in zip(inputs, made, strict=True):
@@ -141,7 +140,5 @@ def _by_onnxruntime(file: ModelFile, model: bytes, inputs: Sequence[InputBuffer]
 
 
 def _row(role: str, wanted: NDArray[np.float32], found: NDArray[np.float32]) -> str:
-    a, b = wanted.astype(np.float64).ravel(), found.astype(np.float64).ravel()
-    norm, noise = math.sqrt((a @ a) * (b @ b)), float((a - b) @ (a - b))
-    snr_db = 10 * math.log10(float(a @ a) / noise) if noise and a.any() else math.inf
-    return f"{role} cosine {float(a @ b) / norm if norm else 1:.5f}, SNR {snr_db:.1f} dB"
+    row = head_row(role, [(wanted, found)])
+    return f"{role} cosine {row.cosine:.5f}, SNR {row.snr_db:.1f} dB"
