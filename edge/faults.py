@@ -24,8 +24,8 @@ UNITS = ("_s", "_ms", "_hz", "_px", "_ratio", "_mib", "_wh", "_messages")
 WORDS = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path",
 }  # fmt: skip
-LIMITS = {"ge": "from {}", "gt": "greater than {}", "le": "up to {}", "lt": "below {}",
-          "min_length": "at least {} long", "max_length": "at most {} long"}  # fmt: skip
+LIMITS = {"ge": "from {}", "gt": "greater than {}", "le": "up to {}", "lt": "below {}"}
+LENGTHS = {"min_length": "at least {}", "max_length": "at most {}"}
 MOST_SHOWN = 80  # characters of a value
 
 
@@ -57,14 +57,15 @@ class Fault:
         """Return the fault with another place."""
         return replace(self, place=place)
 
-    def sentence(self, label: str) -> str:
+    def sentence(self, label: str = "") -> str:
         """Return it as ``[table] key: what was expected, found …``.
 
         Args:
-            label: Stands for the first part of the place, in brackets.
+            label: Stands for the first part of the place; by default that in brackets.
         """
         if not self.place:
             return self.text
+        label = label or f"[{self.place[0]}]"
         key = ".".join(map(str, self.place[1:]))
         if self.known is not None:
             return f"{label} {self._said()}" if key else f"unknown {label}; {self._nearest('[{}]')}"
@@ -198,18 +199,26 @@ def _expected(kind: Any) -> str:  # noqa: ANN401
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         meta = next(each for each in args if isinstance(each, Meta))
-        limits = {name: getattr(meta, name) for name in LIMITS}
-        said = [LIMITS[name].format(limit) for name, limit in limits.items() if limit is not None]
-        return meta.description or " ".join([_expected(args[0]), *said])
+        if meta.description:
+            return meta.description
+        lengths = _worded(LENGTHS, meta)
+        unit = "characters" if args[0] is str else "of them"
+        what = f"{_expected(args[0])}, {' and '.join(lengths)} {unit}" if lengths else ""
+        return " ".join([what or _expected(args[0]), *_worded(LIMITS, meta)])
     if origin in (Union, types.UnionType):
         words = (_expected(each) for each in args if each is not type(None))
         return " or ".join(dict.fromkeys(words))
     if origin is Literal:
         return " or ".join(map(repr, args))
-    if origin is tuple:
-        number = "" if args[-1] is Ellipsis else f" of {len(args)}"
+    if origin in (tuple, list):
+        number = f" of {len(args)}" if origin is tuple and args[-1] is not Ellipsis else ""
         return f"a list{number}, each {_expected(args[0])}"
     return WORDS.get(kind, "a table of keys")
+
+
+def _worded(words: Mapping[str, str], meta: Meta) -> list[str]:
+    limits = {name: getattr(meta, name) for name in words}
+    return [words[name].format(limit) for name, limit in limits.items() if limit is not None]
 
 
 def _short(value: object) -> str:

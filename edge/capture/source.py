@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import cv2
@@ -125,6 +126,7 @@ class Paced:
         self._on_close()
 
 
+@cache
 def silence_opencv() -> None:
     """Keep OpenCV and its FFmpeg off stderr, for the whole process: each fault is an error here.
 
@@ -177,8 +179,8 @@ class Capture:
 
         A camera that is gone shows in the `wait` that follows.
         """
-        with self._reading, contextlib.suppress(cv2.error):
-            return cv2.VideoCapture.waitAny([self.video], round(START_POLL_S * 1e9))[0]
+        with contextlib.suppress(SourceError):
+            return self.wait(START_POLL_S)
         return False
 
     def wait(self, timeout_s: float) -> bool:

@@ -128,11 +128,10 @@ def _read(path: Path) -> Fields:
 
 def _sentence(fault: Fault, fields: Fields) -> str:
     """Return a fault as ``[section] key: what was expected, found …``."""
-    section, *keys = fault.place or ("",)
-    if section != "camera" or not keys:
-        return fault.sentence(f"[{section}]")
-    label = camera_label(keys[0], _camera_names(fields))
-    return fault.within(section, *keys[1:]).sentence(label)
+    if fault.place[:1] != ("camera",) or len(fault.place) == 1:
+        return fault.sentence()
+    section, index, *keys = fault.place
+    return fault.within(section, *keys).sentence(camera_label(index, _camera_names(fields)))
 
 
 def camera_label(index: int, names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, field
 
-from edge.config.camera import KEYS, Camera, Name
+from edge.config.camera import Camera, Name
 from edge.config.mqtt import Mqtt
 from edge.model import delegates
 from edge.record import Checks, Ratio, Record
@@ -67,16 +67,6 @@ class Output(Record, frozen=True):
     class_map: bool = True
 
 
-# The keys of each section.
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "device": Device.__struct_fields__,
-    "camera": KEYS,
-    "model": Model.__struct_fields__,
-    "mqtt": Mqtt.__struct_fields__,
-    "output": Output.__struct_fields__,
-}
-
-
 def _check_cameras(cameras: tuple[Camera, ...]) -> None:
     names = [camera.name for camera in cameras]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -93,9 +83,9 @@ class Config(Record, frozen=True):
     checks: ClassVar[Checks] = {"cameras": _check_cameras}
 
     device: Device = field(default_factory=Device)
-    cameras: Annotated[tuple[Camera, ...], Meta(min_length=1)] = field(
-        default=(Camera(),), name="camera"
-    )
+    cameras: Annotated[
+        tuple[Camera, ...], Meta(min_length=1, description="a table [camera], or tables [[camera]]")
+    ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
     mqtt: Mqtt | None = None
     output: Output = field(default_factory=Output)

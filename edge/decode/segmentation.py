@@ -150,7 +150,7 @@ class SegmentationDecoder:
         self._best = np.empty(kept, output.dtype)
         self._wins = np.empty(kept, np.bool_)
         self._winner = np.empty(kept, np.uint8)
-        self._fill = self._filler(head)
+        self._fill = self._filler(spec.description)
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> ClassMap:
         """Return the cells that the frame covers; borrowed until the next call.
@@ -184,11 +184,10 @@ class SegmentationDecoder:
         )
         return ClassMap(self.class_ids[rows, columns], placement.source_wh)
 
-    def _filler(self, head: SegmentationHead) -> Callable[[NDArray[Any]], None]:
-        if head.activation == "argmax":
+    def _filler(self, description: Description) -> Callable[[NDArray[Any]], None]:
+        if description.head_as(SegmentationHead).activation == "argmax":
             return self._fill_with_ids
-        is_ready_pair = head.activation == "none" and self._channels == BINARY_CLASSES
-        if self._channels == 1 or is_ready_pair:
+        if has_threshold(description):
             return self._fill_above_threshold
         return self._fill_of_two if self._is_pair else self._fill_of_many
 

@@ -1,8 +1,8 @@
 """What every message is and has in common: its envelope, its names, its topics.
 
 The kinds of messages stand beside this file: one typed dict each, the only description of such a
-message. The schema is derived from it and the encoders are checked against it by type, so that
-neither can drift from the other; docs/payload.md says it in prose.
+message. The schema is derived from it; the parts of a message are checked against it by type, whole
+messages by the tests against the schema. docs/payload.md says it in prose.
 """
 
 from __future__ import annotations

@@ -33,7 +33,10 @@ SENTENCES = {
     "lost": ("the connection to {address} ended", AGAIN),
     "unanswered": ("{address} takes the call, and has not answered for {silent_s:g} s", AGAIN),
     "silence": ("{address} has acknowledged nothing for {silent_s:g} s", AGAIN),
-    "stranger": ("{address} answers, but not as an MQTT broker", "check the port ({ports}"),
+    "stranger": (
+        "{address} answers, but not as an MQTT broker",
+        "check the port (brokers use {usual_port}){otherwise}",
+    ),
     "tls": (
         "{address} answers, but not in TLS ({reason})",
         "use the broker's TLS port (often 8883), or mqtt:// if it has none",
@@ -112,9 +115,6 @@ def _words(settings: Mqtt) -> dict[str, object]:
     probe += ["-p", str(port)] if port != MQTT_PORTS["mqtt"] else []
     probe += ["--cafile", str(settings.ca_file)] if settings.tls and settings.ca_file else []
     probe += ["-u", user, "-P", "PASSWORD"] if user else []
-    ports = f"brokers use {MQTT_PORTS['mqtts']})"
-    if not settings.tls:
-        ports = f"brokers use {MQTT_PORTS['mqtt']}), or write mqtts:// if the broker wants TLS"
     credentials = "name the user in the broker's URL (mqtt://USER@HOST) and set password_file"
     if settings.password_file:
         credentials = (
@@ -124,7 +124,8 @@ def _words(settings: Mqtt) -> dict[str, object]:
     return {
         **{name: getattr(settings, name) for name in ("address", "host", "ca_file")},
         "probe": " ".join([*probe, "-t", "'edge/#'"]),
-        "ports": ports,
+        "usual_port": MQTT_PORTS["mqtts" if settings.tls else "mqtt"],
+        "otherwise": "" if settings.tls else ", or write mqtts:// if the broker wants TLS",
         "who": f"user {user!r}" if user else "a client without a user name",
         "credentials": credentials,
     }

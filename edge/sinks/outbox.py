@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections import deque
@@ -175,5 +176,5 @@ class Outbox:
     def _forget(self, key: str) -> None:
         if entry := self._states.pop(key, None):
             self._bytes -= entry.size_bytes
-            if entry in self._lanes["state"]:
+            with contextlib.suppress(ValueError):  # it is under way
                 self._lanes["state"].remove(entry)

@@ -148,9 +148,11 @@ def descriptions(arguments: argparse.Namespace) -> list[Path | None]:
     """Return what describes each of the `models`, in their order; `None` for the model itself.
 
     Raises:
-        ConfigError: Some are described and others are not mentioned.
+        ConfigError: There is no model; or some are described and others are not mentioned.
     """
     models, given = arguments.models, arguments.description
+    if given and not models:
+        raise ConfigError("--description needs a model: write MODEL.tflite --description FILE")
     if given and len(given) != len(models):
         raise ConfigError(
             f"expected --description FILE once for each of {len(models)} models, found it "

@@ -93,10 +93,10 @@ class _Models(argparse.Action):
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        *rest: Any,  # noqa: ANN401 - the words, and an option's name
+        words: Any,  # noqa: ANN401 - as argparse hands them on
+        *_: object,
     ) -> None:
         """Keep them."""
-        words = rest[0]
         setattr(namespace, self.dest, words)
         if words[:1] == [COMPARE]:
             parser.print_help = _compare_parser().print_help  # type: ignore[method-assign]

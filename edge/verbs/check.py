@@ -70,8 +70,11 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
     from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
     from edge.config.reading import camera_label  # noqa: PLC0415
 
-    files: list[ModelFile] = []
-    found = _failure(lambda: files.append(_model(config)), path=config.model.file)
+    file, found = None, []
+    try:
+        file = _model(config)
+    except EdgeError as error:
+        found.append(_sentence(error, config.model.file))
     names = [camera.name for camera in config.cameras]
     for index, camera in enumerate(config.cameras):
         check = partial(check_source, camera.source, camera.options)
@@ -79,7 +82,7 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         found += [f"{camera_label(index, names)} source: {text}" for text in failure]
     if config.mqtt and (config.mqtt.password_file or config.mqtt.ca_file):
         found += _credentials(config.mqtt)
-    return (files[0] if files else None), found
+    return file, found
 
 
 def _failure(check: Callable[[], object], *, path: Path | None = None) -> list[str]:
@@ -87,10 +90,14 @@ def _failure(check: Callable[[], object], *, path: Path | None = None) -> list[s
     try:
         check()
     except EdgeError as error:
-        from edge.config.paths import lookalike  # noqa: PLC0415
-
-        return [f"{error}{lookalike(path) if path else ''}"]
+        return [_sentence(error, path)]
     return []
+
+
+def _sentence(error: EdgeError, path: Path | None) -> str:
+    from edge.config.paths import lookalike  # noqa: PLC0415
+
+    return f"{error}{lookalike(path) if path else ''}"
 
 
 def _credentials(mqtt: Mqtt) -> list[str]:

@@ -67,7 +67,7 @@ def read(path: Path, flatbuffer: bytes) -> Description:
     try:
         written = read_record(Written, fields)
     except Unsound as error:
-        faults += [fault.sentence(f"[{(*fault.place, '')[0]}]") for fault in error.faults]
+        faults += [fault.sentence() for fault in error.faults]
     if written is None or faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
     return Description(

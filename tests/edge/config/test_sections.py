@@ -5,10 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import reading as config
-from edge.config.sections import SECTIONS
+from edge.config.camera import KEYS
+from edge.config.mqtt import Mqtt
+from edge.config.sections import Device, Model, Output
 from edge.errors import ConfigError
 
 pytestmark = pytest.mark.board
+
+SECTIONS = {
+    "camera": KEYS,
+    **{
+        name: section.__struct_fields__
+        for name, section in {
+            "device": Device, "model": Model, "mqtt": Mqtt, "output": Output,
+        }.items()
+    },
+}  # fmt: skip
 
 
 def write(tmp_path, text):
