@@ -51,17 +51,8 @@ SAVED_MODEL = "saved_model.pb"
 SAVERS = ("SaveV2", "MergeV2Checkpoints")
 
 
-def read(path: Path) -> Graph:
-    """Return the graph of a frozen `.pb`, its constants as arrays.
-
-    Raises:
-        ModelError: It is missing, damaged, unsafe, or not frozen.
-    """
-    return read_bytes(file_bytes(path), path)
-
-
 def read_bytes(data: bytes, path: Path) -> Graph:
-    """Return the graph in the bytes of a GraphDef; `path` is for messages.
+    """Return the graph in the bytes of a GraphDef, its constants as arrays; `path` is for messages.
 
     Raises:
         ModelError: They are damaged, unsafe, or not frozen.
@@ -123,16 +114,26 @@ def _disarm_inplace(nodes: Any) -> None:  # noqa: ANN401
             node.attr.clear()
 
 
-def file_bytes(path: Path) -> bytes:
-    """Return the bytes of a protobuf file.
+def check_size(path: Path) -> None:
+    """Refuse a file of a size that no model has.
 
     Raises:
         ModelError: It is missing, unreadable or too large.
     """
     try:
         size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelError(f"{path}: expected at most {MAX_BYTES} bytes, found {size}")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from error
+    if size > MAX_BYTES:
+        raise ModelError(
+            f"{path}: expected at most {MAX_BYTES} bytes, found {size}; give a smaller model"
+        )
+
+
+def file_bytes(path: Path) -> bytes:
+    """Return the bytes of a protobuf file; raises as `check_size`."""
+    check_size(path)
+    try:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from error

@@ -1,4 +1,4 @@
-"""A float graph as plain values: what importers read and TensorFlow's child process is given."""
+"""A float graph of TensorFlow as plain values, as its file has it before it is lowered."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 # Nodes that nobody reads, and that are no output either.
 NO_OUTPUT = ("Const", "Assert", "NoOp", "Placeholder", "AssignVariableOp", "SaveV2", "RestoreV2")
 
@@ -83,3 +84,8 @@ def output_names(graph: Graph) -> list[str]:
 def node_name(reference: str) -> str:
     """Return the node of an input reference: `^a` and `a:1` are both of node `a`."""
     return reference.removeprefix("^").partition(":")[0]
+
+
+def tensor_name(reference: str) -> str:
+    """Return an input reference with the number of the output that it is."""
+    return reference if ":" in reference else f"{reference}:0"

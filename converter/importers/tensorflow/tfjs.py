@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.importers.lookalikes import HEAD_BYTES, refuse_pointer
-from converter.importers.tensorflow.graphdef import Graph, Node
+from converter.importers.tensorflow.frozen_graph import refuse_unsafe_ops
+from converter.importers.tensorflow.graphdef import Graph, Node, node_name
 from converter.importers.tensorflow.regroup import regroup_additions
 from converter.importers.tensorflow.unfuse import unfuse
 from edge.errors import ModelError
@@ -33,7 +34,8 @@ def read(path: Path) -> Graph:
     """Return the graph of a TF.js `model.json`, its weights as constants, its fused ops split.
 
     Raises:
-        ModelError: The file or a shard is missing, truncated, damaged or foreign.
+        ModelError: The file or a shard is missing, truncated, damaged or foreign; or an op reaches
+            beyond the graph.
     """
     try:
         return _read(path)
@@ -49,6 +51,7 @@ def read(path: Path) -> Graph:
 def _read(path: Path) -> Graph:
     fields = _parse(path)
     nodes = {node.name: node for node in map(_node, fields["modelTopology"]["node"])}
+    refuse_unsafe_ops(((node.name, node.op) for node in nodes.values()), path)
     constants = _weights(path, fields["weightsManifest"])
     _check(path, nodes, constants)
     return regroup_additions(unfuse(Graph(nodes, constants)))
@@ -212,7 +215,7 @@ def _check(path: Path, nodes: dict[str, Node], constants: dict[str, NDArray[Any]
         raise ModelError(f"{path}: constant {bare!r} has no weights; download model.json again")
     for node in nodes.values():
         for reference in node.inputs:
-            if reference.removeprefix("^").partition(":")[0] not in nodes:
+            if node_name(reference) not in nodes:
                 raise ModelError(
                     f"{path}: node {node.name!r} reads {reference!r}, which is not in the graph; "
                     "download model.json again"

@@ -107,11 +107,9 @@ def test_a_constant_whose_shape_does_not_fit_is_refused(size):
         frozen_graph.read_bytes(graph.SerializeToString(), PATH)
 
 
-def test_a_file_without_any_node_is_named(tmp_path):
-    (tmp_path / "empty.pb").write_bytes(b"")
-
+def test_a_file_without_any_node_is_named():
     with pytest.raises(ModelError, match="found no node"):
-        frozen_graph.read(tmp_path / "empty.pb")
+        frozen_graph.read_bytes(b"", PATH)
 
 
 @pytest.mark.assets
@@ -119,8 +117,8 @@ def test_a_damaged_real_graph_is_one_sentence_or_still_a_graph(assets, tmp_path)
     path = assets / "models" / "portrait_unet" / "frozen_inference_graph.pb"
 
     def read(path):
-        graph = frozen_graph.read(path)
-        entry = graph_input.placeholder(graph)
+        graph = frozen_graph.read_bytes(frozen_graph.file_bytes(path), path)
+        entry = graph_input.placeholder(graph, path)
         graph_input.shape(graph, entry, path=path, size_wh=(513, 513))
 
     found = faults(read, path.read_bytes(), tmp_path / "damaged.pb", count=40)

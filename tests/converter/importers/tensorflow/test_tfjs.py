@@ -108,6 +108,17 @@ def test_foreign_files_are_refused_in_one_sentence(tmp_path, data, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("op", ["PyFunc", "WriteFile", "ReadFile"])
+def test_an_op_that_reaches_beyond_the_graph_is_refused_by_name(tiny_tfjs, op):
+    fields = json.loads(tiny_tfjs.read_text())
+    nodes_of(fields)[-1]["input"].append("^evil")
+    nodes_of(fields).append({"name": "evil", "op": op, "input": ["input"]})
+    tiny_tfjs.write_text(json.dumps(fields))
+
+    with pytest.raises(ModelError, match=rf"{op} \(evil\)"):
+        tfjs.read(tiny_tfjs)
+
+
 def weights_of(fields):
     return fields["weightsManifest"][0]["weights"]
 
