@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.graph.own_biases import with_own_biases
-from converter.importers.asking import FAMILIES, ask_early, ask_family, refuse_unused
+from converter.importers.asking import FAMILIES, TENSORFLOW, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
 from converter.importers.lookalikes import HEAD_BYTES, refuse_lookalike, refuse_pointer
 from converter.importers.tensorflow.keras_config import WEIGHTS
@@ -193,12 +193,8 @@ def _onnx(path: Path, family: str | None, choice: Choice) -> Draft:
 
 # Format to what reads it: path, family and choice in, draft out.
 READERS: dict[str, Callable[[Path, str | None, Choice], Draft]] = {
-    "tfjs": _tensorflow("tfjs"),
+    **{form: _tensorflow(form) for form in TENSORFLOW},
     "darknet": _darknet,
-    "frozen": _tensorflow("frozen"),
-    "h5": _tensorflow("h5"),
-    "keras": _tensorflow("keras"),
-    "saved_model": _tensorflow("saved_model"),
     "tflite": _tflite,
     "onnx": _onnx,
 }

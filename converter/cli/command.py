@@ -129,7 +129,7 @@ def _run(arguments: argparse.Namespace) -> int:
     targets.check_packages(arguments)
     default_name = None if is_ours(arguments.model) else arguments.output.stem
     origin = options.origin_of(arguments, name=default_name)
-    ask(arguments.model, family=arguments.family, origin=origin, choice=choice)
+    told = ask(arguments.model, family=arguments.family, origin=origin, choice=choice)
     images = draw_images(
         arguments.images,
         calibration_count=arguments.count,
@@ -139,7 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     with waiting("import"):
         reference = import_model(
-            arguments.model, family=arguments.family, origin=origin, choice=choice
+            arguments.model, family=told or arguments.family, origin=origin, choice=choice
         )
     outputs.say(f"imported: {reference.own_manifest().provenance.changes}")
     if arguments.float:

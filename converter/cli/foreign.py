@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from converter.graph.writing import write
-from converter.importers.asking import ask_family
+from converter.importers.asking import ask_family, refuse_unused
 from converter.importers.facts import (
     ASK,
     FAMILY_OF_HEAD,
@@ -39,6 +39,7 @@ def describe(
             f"{path}: expected a foreign model, found one of ours; leave out --family"
         )
     form = recognise(path)
+    refuse_unused(path, form, choice)
     family = ask_family(path, form, said=family)
     draft = import_draft(path, family=family, choice=choice)
     check_family(draft, path, family=family)

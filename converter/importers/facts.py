@@ -16,6 +16,7 @@ from converter.coco_labels import COCO_LABELS
 from converter.draft import GREY, Draft
 from converter.graph.reading import read
 from converter.graph.writing import write
+from converter.importers.heads.fields import BOX_AND_OBJECTNESS
 from edge.decode.anchor_free import AnchorFreeHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
@@ -53,7 +54,6 @@ KNOWN_LABELS = {
     sum(map(bool, COCO_LABELS)): tuple(filter(None, COCO_LABELS)),
 }
 MASK_LABELS = ("background", "foreground")
-BOX_AND_OBJECTNESS = 5
 OTHER_ORDER: dict[str, Literal["rgb", "bgr"]] = {"rgb": "bgr", "bgr": "rgb"}
 AS_THEY_ARE = tuple((value,) * 3 for value in RANGES["0..255"])
 ASK = {

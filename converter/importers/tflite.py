@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from converter.draft import check_channels
 from converter.graph.foreign import read_foreign, refuse_unfit
-from converter.graph.reading import DAMAGED
+from converter.graph.reading import sound
 from converter.graph.writing import write
 from converter.importers import ultralytics
 from converter.importers.heads.finder import family_of, find
 from converter.importers.normalisation import without_normalisation
 from converter.importers.tflite_probe import probe, shapes_of
-from edge.errors import EdgeError, ModelError
+from edge.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,47 +48,46 @@ def told_family(path: Path) -> tuple[str | None, str]:
     return family_of(read_foreign(path, shapes_of=lambda data: shapes_of(data, path)))
 
 
-def find_draft(
-    path: Path, *, family: str | None, choice: Choice, graph: Graph | None = None
-) -> Draft:
-    """Return what the finder makes of a model, whole as its exporter wrote it.
+def find_draft(path: Path, *, family: str | None, choice: Choice) -> Draft:
+    """Return what the finder makes of a `.tflite`, whole as its exporter wrote it.
+
+    Its runtime is trusted with no more of it than its decode.
 
     Args:
         path: The file.
         family: What it shall become; `None` takes what its structure tells.
         choice: What the person says.
-        graph: What was made of the file; `None` reads it, and trusts its runtime with no more of it
-            than its decode.
 
     Raises:
         ConfigError: It is of another family, or something is not said.
         ModelError: It is damaged or quantised, or its outputs are none of the family's.
     """
-    try:
-        own = None
-        if graph is None:
-            whole = read_foreign(path, shapes_of=lambda data: shapes_of(data, path))
-            _check_image(whole, path)
-            graph, own = without_normalisation(whole)
-        _check_image(graph, path)
+    with sound(path):
+        whole = read_foreign(path, shapes_of=lambda data: shapes_of(data, path))
+        check_image(whole, path)
+        graph, own = without_normalisation(whole)
+        found = cut_heads(graph, path, family=family, choice=choice)
         texts = _packed_texts(path)
-        found = find(graph, path, family=family, choice=choice)
-        refuse_unfit(found.graph, path)
         return replace(
             found,
             transform=own or ultralytics.transform_of(_metadata(texts), found.size_wh),
             labels=_labels(texts),
         )
-    except DAMAGED as error:
-        if isinstance(error, EdgeError):
-            raise
-        raise ModelError(
-            f"{path}: expected a whole TensorFlow Lite model, found one that is damaged; "
-            "copy the file again"
-        ) from error
 
 
-def _check_image(graph: Graph, path: Path) -> None:
+def cut_heads(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Draft:
+    """Return a graph up to its raw heads, with nothing in it that cannot be converted.
+
+    Raises:
+        ConfigError: It is of another family, or something is not said.
+        ModelError: Its outputs are none of the family's, or it branches, loops or is quantised.
+    """
+    found = find(graph, path, family=family, choice=choice)
+    refuse_unfit(found.graph, path)
+    return found
+
+
+def check_image(graph: Graph, path: Path) -> None:
     """Refuse a graph that takes anything but one image."""
     tensors = [graph.tensors[name] for name in graph.inputs]
     shape = tensors[0].shape if len(tensors) == 1 else ()

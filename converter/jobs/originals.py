@@ -13,7 +13,7 @@ from google.protobuf import json_format
 
 from converter.importers.tensorflow import frozen_graph, tfjs
 from converter.importers.tensorflow.graph_input import image_shape
-from converter.importers.tensorflow.graphdef import node_name, output_names
+from converter.importers.tensorflow.graphdef import node_name, output_names, tensor_name
 from converter.importers.tensorflow.keras_config import check_h5
 from converter.importers.tensorflow.ssd_graph import ANCHORS
 from edge.errors import ModelError
@@ -66,15 +66,17 @@ def load_keras(path: Path, name: Path, size_wh: tuple[int, int] | None) -> Origi
         ModelError: It has not one input, or is damaged.
         ConfigError: It takes an image of any size, and none is said.
     """
-    check_h5(path, name)
-    import keras  # noqa: PLC0415 - after the check
+    import keras  # noqa: PLC0415 - after what checks a file
 
     model = keras.saving.load_model(
         path, custom_objects=_old_layers(keras), compile=False, safe_mode=True
     )
     entries = list(model.inputs or ())
     if len(entries) != 1:
-        raise ModelError(f"{name}: expected a model with one input, found {len(entries)}")
+        raise ModelError(
+            f"{name}: expected a model with one input, found {len(entries)}; export a model of one "
+            "image"
+        )
     shape, dtype = image_shape(entries[0].shape, name, size_wh), entries[0].dtype
 
     def run(image: NDArray[Any]) -> Arrays:
@@ -90,6 +92,12 @@ def load_keras(path: Path, name: Path, size_wh: tuple[int, int] | None) -> Origi
     )
 
 
+def load_h5(path: Path, name: Path, size_wh: tuple[int, int] | None) -> Original:
+    """Return what an `.h5` file holds; as `load_keras`."""
+    check_h5(path, name)
+    return load_keras(path, name, size_wh)
+
+
 def load_saved_model(path: Path, name: Path, _size_wh: tuple[int, int] | None) -> Original:
     """Return what a SavedModel's signature computes; arguments and errors as for `load_keras`."""
     model = tf.saved_model.load(str(path))
@@ -102,7 +110,10 @@ def load_saved_model(path: Path, name: Path, _size_wh: tuple[int, int] | None) -
         )
     entries = function.structured_input_signature[1]
     if len(entries) != 1:
-        raise ModelError(f"{name}: expected a model with one input, found {len(entries)}")
+        raise ModelError(
+            f"{name}: expected a model with one input, found {len(entries)}; export a model of one "
+            "image"
+        )
     ((key, entry),) = entries.items()
 
     def run(image: NDArray[Any]) -> Arrays:
@@ -112,10 +123,11 @@ def load_saved_model(path: Path, name: Path, _size_wh: tuple[int, int] | None) -
     return _frozen(function, name, run=run, runtime=TENSORFLOW)
 
 
-def load_frozen(path: Path, _name: Path, _size_wh: tuple[int, int] | None) -> Original:
+def load_frozen(path: Path, name: Path, _size_wh: tuple[int, int] | None) -> Original:
     """Return a frozen graph; arguments and errors as for `load_keras`."""
-    graph = frozen_graph.read(path)
-    graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    data = frozen_graph.file_bytes(path)
+    graph = frozen_graph.read_bytes(data, name)
+    graph_def = tf.compat.v1.GraphDef.FromString(data)
     return Original(graph, graph_def, {name: f"{name}:0" for name in output_names(graph)})
 
 
@@ -129,7 +141,7 @@ def load_tfjs(path: Path, _name: Path, _size_wh: tuple[int, int] | None) -> Orig
 # Format to what loads it.
 LOADERS: dict[str, Callable[[Path, Path, tuple[int, int] | None], Original]] = {
     "keras": load_keras,
-    "h5": load_keras,
+    "h5": load_h5,
     "saved_model": load_saved_model,
     "frozen": load_frozen,
     "tfjs": load_tfjs,
@@ -168,7 +180,7 @@ def add_constant_inplace(graph_def: Any, name: str, value: NDArray[Any]) -> Any:
 
 def session(graph_def: Any, feed: str, fetches: dict[str, str]) -> Run:  # noqa: ANN401
     """Return what runs a graph from one node to others, by role; what lies behind is left alone."""
-    nodes = sorted({tensor.partition(":")[0] for tensor in fetches.values()})
+    nodes = sorted(set(map(node_name, fetches.values())))
     graph = tf.Graph()
     with graph.as_default():
         part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, nodes)
@@ -228,11 +240,13 @@ def _fold_anchors_inplace(graph_def: Any) -> None:  # noqa: ANN401
     inputs = [node for node in graph_def.node if node.op == "Placeholder"]
     if len(found) != 1 or len(inputs) != 1:
         return
-    reference = found[0].input[0]
-    tensor = reference if ":" in reference else f"{reference}:0"
+    tensor = tensor_name(found[0].input[0])
     run = session(graph_def, inputs[0].name, {"anchors": tensor})
     black, white = (run(np.full((1, *DUMMY_SHAPE), value))["anchors"] for value in (0, 255))
     if not np.array_equal(black, white):
-        raise ModelError("expected a detector with fixed anchors, found ones that follow the image")
+        raise ModelError(
+            "expected a detector with fixed anchors, found ones that follow the image; export it "
+            "with a fixed image size"
+        )
     add_constant_inplace(graph_def, f"{found[0].name}/folded", black)
     found[0].input[0] = graph_def.node[-1].name

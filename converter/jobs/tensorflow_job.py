@@ -96,7 +96,7 @@ def _loaded(folder: Path, job: dict[str, Any]) -> tuple[Part, Run]:
         wanted, original = raw, replace(original, run=None, runtime=TENSORFLOW)
     fetches = {safe_name(name): tensor for name, tensor in wanted.items()}
     graph = original.graph.between(fetches.values(), feed="")
-    entry = graph_input.placeholder(graph)
+    entry = graph_input.placeholder(graph, path)
     run = original.run or session(original.graph_def, entry.name, wanted)
     part = Part(
         graph=graph_input.with_barrier(graph),
@@ -120,7 +120,7 @@ def _detector(
         )
     np.save(folder / "anchors.npy", found.anchors)
     tensors = found.fetches.values()
-    entry = graph_input.placeholder(original.graph.between(tensors, feed=""))
+    entry = graph_input.placeholder(original.graph.between(tensors, feed=""), Path(job["name"]))
     width, height = found.transform.size_wh
     part = Part(
         graph=original.graph.between(tensors, feed=found.feed),

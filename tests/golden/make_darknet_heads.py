@@ -41,12 +41,13 @@ def main(assets: Path) -> None:
         for name in NETWORKS:
             network = read_network(write_darknet(Path(folder), name))
             weights = network.path.with_suffix(".weights")
-            heads = raw_heads(network, weights, random_input(name))
+            (heads,) = raw_heads(network, weights, random_input(name)[None])
             golden |= {f"{name}/{grid}": head for grid, head in enumerate(heads)}
     image = cv2.imread(str(assets / REAL_IMAGE))[..., ::-1]
     for name, (cfg, weights) in REAL_MODELS.items():
         network = read_network(assets / cfg)
-        heads = raw_heads(network, assets / weights, crop_input(image, network.size_wh))
+        cropped = crop_input(image, network.size_wh)
+        (heads,) = raw_heads(network, assets / weights, cropped[None])
         golden |= {f"{name}/{grid}": sampled(head) for grid, head in enumerate(heads)}
     np.savez_compressed(GOLDEN, **golden)
     print(f"{GOLDEN}: {GOLDEN.stat().st_size} bytes, OpenCV {cv2.__version__}")

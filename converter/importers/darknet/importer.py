@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -21,10 +19,13 @@ from converter.importers.darknet.network import EPSILON, read_network, read_weig
 from converter.importers.heads.decoding import Decode
 from converter.importers.heads.fields import Fields, parts_of
 from converter.importers.heads.yolo import found_at
+from converter.jobs.child import job_folder
 from edge.errors import ModelError
 from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from converter.draft import Draft
@@ -155,7 +156,7 @@ def _checked(found: Draft, network: Network, weights: Path) -> str:
         return f"import not checked, as {name} reads no Darknet files (OpenCV before 5 does)"
     images = import_check.noise((1, *network.input_shape))
     try:
-        rows = [raw_heads(network, weights, image) for image in images]
+        rows = raw_heads(network, weights, images)
     except cv2.error:
         return f"import not checked, as {name} does not read this network"
     tensors = dict.fromkeys(tensor for tensor, _ in found.sources.values())
@@ -171,9 +172,9 @@ def _checked(found: Draft, network: Network, weights: Path) -> str:
 
 
 def raw_heads(
-    network: Network, weights: Path, image: NDArray[np.float32]
-) -> list[NDArray[np.float32]]:
-    """Return OpenCV's `(H, W, anchors * (5 + classes))` of each head for an `(H, W, C)` image.
+    network: Network, weights: Path, images: NDArray[np.float32]
+) -> list[list[NDArray[np.float32]]]:
+    """Return OpenCV's `(H, W, anchors * (5 + classes))` of each head for each `(H, W, C)` image.
 
     Every variance is given what Darknet's epsilon has more than OpenCV's.
     """
@@ -183,15 +184,18 @@ def raw_heads(
         if made.is_normalized:
             numbers[3 * made.kernel[0] : 4 * made.kernel[0]] += EPSILON - OPENCV_EPSILON
         numbers = numbers[made.weights() :]
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as folder:
-        shifted = Path(folder) / "shifted.weights"
+    with job_folder() as folder:
+        shifted = folder / "shifted.weights"
         shifted.write_bytes(data)
         read: Any = cv2.dnn.readNetFromDarknet  # type: ignore[attr-defined,unused-ignore]
         net = read(str(network.path), str(shifted))
-    net.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
     # OpenCV counts layers as the cfg does; the convolution before a head has no normalisation.
     names = [f"conv_{layer.sources[0]}" for layer, _ in network.heads()]
-    return [head[0].transpose(1, 2, 0) for head in net.forward(names)]
+    rows = []
+    for image in images:
+        net.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
+        rows.append([head[0].transpose(1, 2, 0) for head in net.forward(names)])
+    return rows
 
 
 def _transform(network: Network, version: Version) -> InputTransform:

@@ -25,6 +25,7 @@ from converter.importers.darknet.layers import (
     Shape,
     spelt,
 )
+from converter.importers.heads.fields import BOX_AND_OBJECTNESS
 from converter.importers.lookalikes import HEAD_BYTES, refuse_pointer
 from edge.errors import ModelError
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 # The largest networks known: 1,024 px inputs, 6.4e7 weights, 7.6e7 values a layer.
 MAX_SIDE_PX, MAX_WEIGHTS, MAX_VALUES = 4096, 2**28, 2**27
-# Of tx, ty, tw, th and the objectness.
-BOX_VALUES = 5
 MAX_ANCHORS, MAX_CLASSES = 100, 10_000
 # Widths and heights, in pixels for yolo and in cells for region.
 MIN_SIDE, MAX_SIDE = 1e-3, 1e5
@@ -173,10 +172,10 @@ def _head(place: Place) -> Made:
         mask = section.integers("mask", low=0, high=total - 1)
     if len(set(mask)) < len(mask):
         raise section.fault("each anchor once in 'mask'", f"{list(mask)}")
-    if shape[2] != len(mask) * (BOX_VALUES + classes):
+    filters = len(mask) * (BOX_AND_OBJECTNESS + classes)
+    if shape[2] != filters:
         raise section.fault(
-            f"'filters = {len(mask) * (BOX_VALUES + classes)}' in the convolution before, as its "
-            "anchors and classes say",
+            f"'filters = {filters}' in the convolution before, as its anchors and classes say",
             f"{shape[2]}",
         )
     is_squared = not is_region and section.flag("new_coords")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from converter.importers.heads.fields import table
+from edge.decode.boxes import BOX_SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-BOX_SIDES = 4
 TOLERANCE = 1e-3  # of a value; float16 weights are gone by then, the decode computes in float32
 TOLERANCE_PX = 0.02
 # Anchors and factors are short numbers in every configuration; float32 is good to 7 digits.

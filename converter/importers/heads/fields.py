@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.decode.boxes import BOX_SIDES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
     from converter.importers.heads.raw import Tail
 
-BOX_SIDES = 4
 BOX_AND_OBJECTNESS = 5
 MAX_ANCHORS = 16  # of a grid
 RANK_LOW, RANK_HIGH = 0.2, 4.2  # where neighbouring sigmoids of 25,200 rows differ in float32

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from converter.graph.foreign import POSTPROCESS
-from converter.importers.heads.fields import BOX_AND_OBJECTNESS, BOX_SIDES
+from converter.importers.heads.fields import BOX_AND_OBJECTNESS
 from converter.importers.heads.maps import (
     find_segmentation,
     raw_scores,
@@ -15,6 +15,7 @@ from converter.importers.heads.maps import (
 from converter.importers.heads.raw import NHWC, raw_heads, tail_of
 from converter.importers.heads.ssd import find_ssd
 from converter.importers.heads.yolo import MIN_BINS, find_yolo
+from edge.decode.boxes import BOX_SIDES
 from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from flatbuffers import flexbuffers
 from converter.draft import Draft
 from converter.graph.foreign import POSTPROCESS
 from converter.importers.heads.raw import cut_at
+from edge.decode.boxes import BOX_SIDES
 from edge.decode.ssd import SsdHead
 from edge.errors import ConfigError, ModelError
 from edge.record import read
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from converter.choice import Choice
     from converter.graph.values import Graph, Op
 
-ANCHOR_AXES, BOX_SIDES = 3, 4
+ANCHOR_AXES = 3
 
 
 def find_ssd(graph: Graph, path: Path, choice: Choice) -> Draft:

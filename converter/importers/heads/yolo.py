@@ -13,7 +13,6 @@ from converter.draft import Draft
 from converter.importers.heads.decoding import Decode, ask, recognise
 from converter.importers.heads.fields import (
     BOX_AND_OBJECTNESS,
-    BOX_SIDES,
     MAX_ANCHORS,
     PARTS,
     Fields,
@@ -22,6 +21,7 @@ from converter.importers.heads.fields import (
 )
 from converter.importers.heads.raw import by_grid, cut_at, is_splittable, raw_heads, split, tail_of
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.boxes import BOX_SIDES
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ConfigError, ModelError
 

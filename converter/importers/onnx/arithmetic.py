@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converter.importers.onnx.file import FLOAT_TYPES
 from converter.importers.onnx.values import IMAGE, Made
 from edge.errors import ModelError
 
@@ -23,7 +24,6 @@ BINARY = {
 }  # fmt: skip
 REDUCED = {"ReduceMax": "REDUCE_MAX", "ReduceMean": "MEAN", "ReduceMin": "REDUCE_MIN",
            "ReduceSum": "SUM", "ReduceProd": "REDUCE_PROD", "ReduceL2": "SUM"}  # fmt: skip
-FLOATS = (1, 10, 11)  # onnx.TensorProto: FLOAT, FLOAT16, DOUBLE
 SIX = 6.0
 SOFTMAX_BY_AXIS_SINCE = 13
 MATRIX_AXES = 2
@@ -31,7 +31,7 @@ INT64 = 4  # the schema: TensorType
 
 
 def _cast(call: Call) -> Made:
-    if call.attr("to") not in FLOATS:
+    if call.attr("to") not in FLOAT_TYPES:
         raise ModelError(f"expected {call.node} to a float type, found another")
     shape, dtype = call.builder.shape(call.x), call.builder.dtype(call.x)
     if dtype == "float32":

@@ -9,7 +9,7 @@ import numpy as np
 from converter.draft import COLOURS, GREY, check_channels
 from converter.graph.edits import with_reads
 from converter.importers.tensorflow.frozen_graph import DTYPES
-from converter.importers.tensorflow.graphdef import Graph, Node
+from converter.importers.tensorflow.graphdef import CONVOLUTIONS, Graph, Node
 from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 AXES = 4
 FLOAT32 = {"type": "1"}
 AFFINE = ("Mul", "Sub", "Add", "AddV2", "RealDiv")
-CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 
 
-def placeholder(graph: Graph) -> Node:
+def placeholder(graph: Graph, path: Path) -> Node:
     """Return the node of the image.
 
     Raises:
@@ -33,7 +32,10 @@ def placeholder(graph: Graph) -> Node:
     found = [node for node in graph.nodes.values() if node.op == "Placeholder"]
     if len(found) != 1:
         names = ", ".join(node.name for node in found) or "none"
-        raise ModelError(f"expected a model with one input, an image, found {names}")
+        raise ModelError(
+            f"{path}: expected a model with one input, an image, found {names}; freeze the graph "
+            "with the others as constants, or export a model of images alone"
+        )
     return found[0]
 
 

@@ -20,12 +20,12 @@ from converter.importers.heads.finder import family_of
 from converter.importers.normalisation import normalised, without_normalisation
 from converter.importers.tensorflow.frozen_graph import (
     SAVED_MODEL,
+    check_size,
     disarmed_saved_model,
-    file_bytes,
 )
 from converter.importers.tensorflow.graph_input import without_barrier
 from converter.importers.tensorflow.keras_config import check_keras_archive
-from converter.importers.tflite import find_draft
+from converter.importers.tflite import check_image, cut_heads
 from converter.jobs.child import job_folder, run_child
 from edge import record as records
 from edge.decode.ssd import SsdHead
@@ -88,7 +88,7 @@ def import_tensorflow(path: Path, form: str, *, family: str | None, choice: Choi
 
     Args:
         path: The model.
-        form: Its format, a key of `LOADERS` of the job.
+        form: Its format, a key of `LOADERS` of `converter.jobs.originals`.
         family: What it shall become; `None` takes what the graph tells.
         choice: What the person says of it.
 
@@ -105,7 +105,8 @@ def import_tensorflow(path: Path, form: str, *, family: str | None, choice: Choi
     graph, own = without_normalisation(lowered.graph)
     checked = lowered.check(graph, path, own=own)
     # The child has kept the output that was chosen, under a name that a signature takes.
-    found = find_draft(path, family=family, choice=replace(choice, output=None), graph=graph)
+    check_image(graph, path)
+    found = cut_heads(graph, path, family=family, choice=replace(choice, output=None))
     return replace(found, transform=own, changes="; ".join(filter(None, [found.changes, checked])))
 
 
@@ -113,7 +114,7 @@ def lower(path: Path, form: str, *, family: str | None, choice: Choice) -> Lower
     """Return the whole of a model as a graph; arguments and errors as for the import."""
     with job_folder() as folder:
         job = {
-            "path": str(_checked(path, folder)),
+            "path": str(_checked(path, form, folder)),
             "name": str(path),
             "format": form,
             "family": family,
@@ -145,14 +146,16 @@ def _detector(lowered: Lowered, path: Path, found: dict[str, Any]) -> Draft:
     )
 
 
-def _checked(path: Path, folder: Path) -> Path:
+def _checked(path: Path, form: str, folder: Path) -> Path:
     """Refuse what can be told without TensorFlow; return what the child shall load.
 
     The child itself checks an HDF5 file, whose reader may crash.
     """
-    if path.is_dir():
+    if form == "saved_model":
         return _disarmed_copy(path, folder)
-    if path.suffix != ".json" and file_bytes(path)[:4] == b"PK\x03\x04":
+    if form != "tfjs":  # whose JSON and shards have limits of their own
+        check_size(path)
+    if form == "keras":
         check_keras_archive(path)
     return path.resolve()
 

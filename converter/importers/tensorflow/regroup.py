@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from converter.importers.tensorflow.graphdef import Graph, Node, node_name
+from converter.importers.tensorflow.graphdef import CONVOLUTIONS, Graph, Node, node_name
 
 ADD = ("Add", "AddV2", "BiasAdd")
-CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 PAIR = 2
 
 

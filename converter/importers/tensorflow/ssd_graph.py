@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.importers.tensorflow.graphdef import Graph, Node, node_name
+from edge.decode.boxes import BOX_SIDES
 from edge.decode.ssd import SsdHead
 from edge.errors import ModelError
 from edge.model.description import InputTransform
@@ -24,7 +25,6 @@ FEED = "Preprocessor/sub"
 SCORE_ACTIVATION = "Postprocessor/convert_scores"
 DECODE = "Postprocessor/Decode"
 ANCHORS = f"{DECODE}/get_center_coordinates_and_sizes/transpose"
-BOX_SIDES = 4
 
 
 @dataclass(frozen=True, slots=True)

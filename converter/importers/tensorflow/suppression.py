@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from converter.importers.tensorflow.graphdef import node_name
+from converter.importers.tensorflow.graphdef import node_name, tensor_name
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def before_suppression(graph: Graph, outputs: dict[str, str], path: Path) -> dic
                 )
             # Source: `image_ops.cc` of TensorFlow: boxes and scores come first in all its kinds.
             for reference in node.data_inputs()[:2]:
-                found[node_name(reference)] = reference if ":" in reference else f"{reference}:0"
+                found[node_name(reference)] = tensor_name(reference)
     return found
 
 
