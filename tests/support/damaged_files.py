@@ -39,11 +39,12 @@ def faults(read: Callable[[Path], object], data: bytes, path: Path, *, count: in
     found = []
     for seed in range(count):
         path.write_bytes(damaged(data, seed))
-        found.append(_fault(read, path))
+        found.append(refusal(read, path))
     return [text for text in found if text]
 
 
-def _fault(read: Callable[[Path], object], path: Path) -> str:
+def refusal(read: Callable[[Path], object], path: Path) -> str:
+    """Return the sentence with which a file is refused; empty if it is read."""
     try:
         read(path)
     except EdgeError as error:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.importers.darknet.network import read_network
-from edge.errors import EdgeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
 # A layer on each line: `kind key=value ...`, of which the last of a key counts.
@@ -167,15 +166,6 @@ def write_darknet(folder: Path, name: str, *, version: tuple[int, int, int] = (0
         struct.pack("<3i", *version) + bytes(seen) + b"".join(rows)
     )
     return path
-
-
-def refusal(read: Callable[[Path], object], path: Path) -> str:
-    """Return the sentence with which a file is refused; empty if it is read."""
-    try:
-        read(path)
-    except EdgeError as error:
-        return str(error)
-    return ""
 
 
 def _weights(random, convolution):

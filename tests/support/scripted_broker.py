@@ -97,6 +97,7 @@ class ScriptedBroker:
             except OSError:
                 return
             self.calls += 1
+            self._call.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._call, contextlib.suppress(OSError, EOFError):
                 self._call.sendall(self.script.greeting)
                 self._converse(self._call)

@@ -8,8 +8,8 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 from float_tflite_models import FloatModel
+from litert_runs import run
 
 from converter.graph import edits
 from converter.graph.reading import read
@@ -34,17 +34,6 @@ def flatbuffer():
     return model.packed([model.first], [model.last])
 
 
-def results(flatbuffer, image):
-    interpreter = Interpreter(model_content=flatbuffer)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
-    interpreter.invoke()
-    return {
-        row["name"]: interpreter.get_tensor(row["index"])
-        for row in interpreter.get_output_details()
-    }
-
-
 @pytest.fixture
 def image():
     return np.random.default_rng(1).normal(size=(1, 9, 8, 4)).astype(np.float32)
@@ -53,7 +42,7 @@ def image():
 def test_what_is_read_and_written_computes_the_same(flatbuffer, image):
     again = write(read(flatbuffer, PATH))
 
-    (before,), (after,) = results(flatbuffer, image).values(), results(again, image).values()
+    (before,), (after,) = run(flatbuffer, image).values(), run(again, image).values()
     np.testing.assert_array_equal(before, after)
     assert write(read(again, PATH)) == again
 
@@ -74,7 +63,7 @@ def test_a_cut_names_its_ends_and_drops_the_rest(flatbuffer, image):
 
     assert (part.inputs, part.outputs, len(part.ops)) == (("picture",), ("scores",), 1)
     assert len(part.tensors) == 4
-    assert list(results(write(part), image)) == ["scores"]
+    assert list(run(write(part), image)) == ["scores"]
 
 
 def test_a_cut_below_what_its_outputs_need_is_refused(flatbuffer):
@@ -105,8 +94,8 @@ def test_an_op_is_replaced_and_another_follows_it(flatbuffer, image):
     found = edits.with_ops(graph, {logistic: (tanh, minus)}, tensors=[between])
 
     (sigmoid,), (other,) = (
-        results(write(graph), image).values(),
-        results(write(found), image).values(),
+        run(write(graph), image).values(),
+        run(write(found), image).values(),
     )
     raw = np.log(sigmoid) - np.log1p(-sigmoid)
     np.testing.assert_allclose(other, -np.tanh(raw), atol=1e-5)

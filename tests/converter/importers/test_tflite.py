@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from damaged_files import faults
 from float_tflite_models import FloatModel
+from litert_runs import run
 from tflite_files import ANCHORS, SIDE, Builder, detector, grid
 
 from converter.choice import Choice, InputChoice
@@ -17,17 +18,9 @@ from converter.graph.writing import write
 from converter.importers.normalisation import normalised
 from converter.importers.tflite import find_draft, import_tflite
 from edge.errors import ConfigError, ModelError
-from edge.model.backends.litert import open_interpreter
 
 pytestmark = pytest.mark.converter
 PORTRAIT = "models/portrait_unet"
-
-
-def run(flatbuffer, path, image):
-    runtime = open_interpreter(flatbuffer, path, threads=1)
-    runtime.set_tensor(runtime.get_input_details()[0]["index"], image)
-    runtime.invoke()
-    return {row["name"]: runtime.get_tensor(row["index"]) for row in runtime.get_output_details()}
 
 
 def sigmoid(values):
@@ -46,7 +39,7 @@ def test_a_detector_is_cut_before_its_postprocess_and_gives_anchors_and_scales(t
 
     draft = import_tflite(path, family="ssd", choice=Choice())
 
-    found = run(write(draft.graph), path, image)
+    found = run(write(draft.graph), image, path)
     assert draft.head.box_scales == (10, 10, 5, 5)
     assert (draft.head.activation, draft.head.background) == ("sigmoid", True)
     np.testing.assert_allclose(draft.anchors[-1], np.arange(44, 48) / 47, rtol=1e-6)
@@ -141,8 +134,8 @@ def test_a_files_own_normalisation_is_taken_out(tmp_path, factor, shift, own):
     draft = import_tflite(path, family=None, choice=Choice())
 
     assert draft.transform == InputChoice(**own)
-    (found,) = run(write(draft.graph), path, normalised(image, draft.transform)).values()
-    (expected,) = run(path.read_bytes(), path, image).values()
+    (found,) = run(write(draft.graph), normalised(image, draft.transform), path).values()
+    (expected,) = run(path.read_bytes(), image, path).values()
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -181,11 +174,11 @@ def test_what_litert_cannot_invoke_is_found_in_a_child_process(tmp_path):
 def test_a_real_segmenter_is_cut_before_its_sigmoid(assets, name):
     path = assets / PORTRAIT / name
     image = np.random.default_rng(2).random((1, 256, 256, 3)).astype(np.float32)
-    (expected,) = run(path.read_bytes(), path, image).values()
+    (expected,) = run(path.read_bytes(), image, path).values()
 
     draft = import_tflite(path, family="unet", choice=Choice())
 
-    found = run(write(draft.graph), path, image)["classes"]
+    found = run(write(draft.graph), image, path)["classes"]
     assert (found.shape, draft.head.activation) == ((1, 256, 256, 1), "sigmoid")
     np.testing.assert_allclose(sigmoid(found).ravel(), expected.ravel(), atol=1e-5)
     assert "DEQUANTIZE" not in [op.kind for op in draft.graph.ops]
@@ -195,12 +188,12 @@ def test_a_real_segmenter_is_cut_before_its_sigmoid(assets, name):
 def test_a_real_segmenter_without_activation_keeps_its_numbers(assets):
     path = assets / PORTRAIT / "mnv3_seg_float.tflite"
     image = np.random.default_rng(2).random((1, 256, 256, 3)).astype(np.float32)
-    (expected,) = run(path.read_bytes(), path, image).values()
+    (expected,) = run(path.read_bytes(), image, path).values()
 
     draft = import_tflite(path, family="unet", choice=Choice())
 
     assert draft.head.activation == "softmax"
-    np.testing.assert_array_equal(run(write(draft.graph), path, image)["classes"], expected)
+    np.testing.assert_array_equal(run(write(draft.graph), image, path)["classes"], expected)
 
 
 REFUSED = {

@@ -24,14 +24,6 @@ pytestmark = pytest.mark.board
 SHORT = Plan(duration_s=0.25, starts=0)
 
 
-@pytest.fixture(scope="module")
-def segmenter(tmp_path_factory):
-    pytest.importorskip("ai_edge_litert", reason="the model is written with LiteRT's schema")
-    from reference import tiny_segmenter  # noqa: PLC0415 - a board may have another runtime
-
-    return tiny_segmenter.write(tmp_path_factory.mktemp("model") / "strongest.tflite").path
-
-
 @pytest.fixture
 def folder(tmp_path):
     """Return a folder of three images: a source that ends early."""

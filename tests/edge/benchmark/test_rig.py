@@ -16,14 +16,6 @@ from edge.model.backends.litert import runtime_module
 pytestmark = pytest.mark.board
 
 
-@pytest.fixture(scope="module")
-def segmenter(tmp_path_factory):
-    pytest.importorskip("ai_edge_litert", reason="the model is written with LiteRT's schema")
-    from reference import tiny_segmenter  # noqa: PLC0415 - a board may have another runtime
-
-    return tiny_segmenter.write(tmp_path_factory.mktemp("model") / "strongest.tflite").path
-
-
 def config(file, *, threads):
     return parse(
         {

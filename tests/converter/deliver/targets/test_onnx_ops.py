@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
 from float_tflite_models import MODELS, FloatModel
+from litert_runs import run
 
 from calibration.ranges import Range
 from converter.deliver.targets.onnx_ops import to_onnx
@@ -26,14 +26,6 @@ def built(name):
     return MODELS[name](FloatModel())
 
 
-def by_litert(model, image):
-    runtime = Interpreter(model_content=model.flatbuffer())
-    runtime.allocate_tensors()
-    runtime.set_tensor(runtime.get_input_details()[0]["index"], image)
-    runtime.invoke()
-    return runtime.get_tensor(runtime.get_output_details()[0]["index"])
-
-
 def by_onnxruntime(proto, image):
     onnx.checker.check_model(proto, full_check=True)
     session = onnxruntime.InferenceSession(
@@ -50,7 +42,7 @@ def image():
 @pytest.mark.parametrize("name", MODELS)
 def test_an_op_computes_what_litert_computes(name, image):
     model = built(name)
-    wanted = by_litert(model, image)
+    wanted = run(model.flatbuffer(), image)["output"]
 
     found = by_onnxruntime(onnx_of(model.named()), image)
 

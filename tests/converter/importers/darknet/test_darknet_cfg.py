@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from darknet_files import NETWORKS, refusal, write_darknet
+from damaged_files import refusal
+from darknet_files import NETWORKS, write_darknet
 from hypothesis import given
 from hypothesis import strategies as st
 

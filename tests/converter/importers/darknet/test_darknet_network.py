@@ -7,7 +7,8 @@ import struct
 
 import numpy as np
 import pytest
-from darknet_files import NETWORKS, cfg_of, refusal, write_darknet
+from damaged_files import refusal
+from darknet_files import NETWORKS, cfg_of, write_darknet
 from darknet_official import OFFICIAL
 
 from converter.importers.darknet import importer as darknet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from litert_runs import run
 from reference.decoded_yolo import decoded
 
 from converter.choice import Choice, InputChoice, Origin
@@ -13,7 +14,6 @@ from converter.importers.tflite import import_tflite
 from converter.importing import import_draft
 from edge.capture.images import load_image
 from edge.heads import HEADS
-from edge.model.backends.litert import open_interpreter
 from edge.model.loaded import load_model
 from edge.preprocess import InputBuffer
 
@@ -32,13 +32,6 @@ def original(assets, tmp_path_factory):
     path = tmp_path_factory.mktemp("decoded") / "yolo.tflite"
     path.write_bytes(write(graph))
     return path, draft.head
-
-
-def run(flatbuffer, path, image):
-    runtime = open_interpreter(flatbuffer, path, threads=1)
-    runtime.set_tensor(runtime.get_input_details()[0]["index"], image)
-    runtime.invoke()
-    return {row["name"]: runtime.get_tensor(row["index"]) for row in runtime.get_output_details()}
 
 
 def best_first(scores, *others):
@@ -60,13 +53,13 @@ def test_boxes_and_scores_on_photographs_are_those_of_the_original(original, ass
     found = 0
     for photograph in sorted((assets / "data" / "coco_train178").rglob("*.jpg"))[:PHOTOGRAPHS]:
         buffer.fill(load_image(photograph))
-        (rows,) = run(path.read_bytes(), path, buffer.tensor)["decoded"]
+        (rows,) = run(path.read_bytes(), buffer.tensor, path)["decoded"]
         shares = rows[:, 4:5] * rows[:, 5:]
         places, classes = np.nonzero(shares >= THRESHOLD)
         center, half = rows[places, :2] * SIDE, rows[places, 2:4] * SIDE / 2
         wanted = best_first(shares[places, classes], np.hstack([center - half, center + half]))
 
-        count = decoder.find(run(file.flatbuffer, path, buffer.tensor))
+        count = decoder.find(run(file.flatbuffer, buffer.tensor, path))
 
         ours = decoder.candidates
         scores, boxes = best_first(ours.scores[:count], ours.boxes[:count])

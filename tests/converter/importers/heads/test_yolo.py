@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from litert_runs import run
 
 from converter.choice import Choice, InputChoice, Origin
 from converter.graph.foreign import read_foreign
@@ -13,7 +14,6 @@ from converter.importers.heads.finder import find
 from converter.importers.tflite_probe import shapes_of
 from edge.errors import ConfigError, ModelError
 from edge.heads import HEADS
-from edge.model.backends.litert import open_interpreter
 from edge.model.loaded import load_model
 
 pytestmark = pytest.mark.converter
@@ -30,13 +30,6 @@ def graph_of(path):
 
 def found_in(path, *, anchors=None, family=None):
     return find(graph_of(path), path, family=family, choice=Choice(anchors=anchors))
-
-
-def run(flatbuffer, path, image):
-    runtime = open_interpreter(flatbuffer, path, threads=1)
-    runtime.set_tensor(runtime.get_input_details()[0]["index"], image)
-    runtime.invoke()
-    return {row["name"]: runtime.get_tensor(row["index"]) for row in runtime.get_output_details()}
 
 
 def by_width(outputs):
@@ -95,7 +88,7 @@ def decoded(found, path, image):
     spec = load_model(file).spec
     thresholds = spec.description.thresholds(score=THRESHOLD, max_candidates=4096)
     decoder = HEADS[found.head.kind].decoder(spec, thresholds)
-    count = decoder.find(run(file.flatbuffer, path, image))
+    count = decoder.find(run(file.flatbuffer, image, path))
     rows = decoder.candidates
     order = np.argsort(-rows.scores[:count])
     return rows.boxes[:count][order], rows.scores[:count][order], rows.class_ids[:count][order]
@@ -115,7 +108,7 @@ def best_of_rows(boxes, scores, class_ids, count):
 def test_the_cut_and_our_decode_give_what_the_export_gave(exports, name):
     path = exports / f"{name}.tflite"
     image = np.random.default_rng(3).random((1, SIDE, SIDE, 3)).astype(np.float32)
-    boxes, scores = READ[name](run(path.read_bytes(), path, image))
+    boxes, scores = READ[name](run(path.read_bytes(), image, path))
     rows, classes = np.nonzero(scores >= THRESHOLD)
     order = np.argsort(-scores[rows, classes])
     rows, classes = rows[order], classes[order]
@@ -156,11 +149,11 @@ def test_grids_without_a_decode_take_the_anchors_that_are_said(exports):
     with pytest.raises(ConfigError, match="check --anchors"):
         found_in(path, anchors="1,1 2,2 3,3 / 4,4 5,5 6,6")
     image = np.random.default_rng(3).random((1, SIDE, SIDE, 3)).astype(np.float32)
-    whole = run(path.read_bytes(), path, image)
+    whole = run(path.read_bytes(), image, path)
 
     found = found_in(path, anchors=ANCHORS)
 
-    ours = run(write(found.graph), path, image)
+    ours = run(write(found.graph), image, path)
     coarse = next(value for value in whole.values() if value.ndim == 5)
     parts = [ours[f"{part}1"].reshape(1, 4, 4, 2, -1) for part in ("boxes", "objectness", "scores")]
     np.testing.assert_allclose(np.concatenate(parts, -1), coarse, atol=1e-5)
