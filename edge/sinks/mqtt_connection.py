@@ -274,7 +274,7 @@ class Connection:
                     log.exception("mqtt: the handler of %s failed", topic)
 
 
-def _send_at_once(_client: paho.Client, _data: object, sock: Any) -> None:
+def _send_at_once(_client: paho.Client, _data: object, sock: Any) -> None:  # noqa: ANN401 - paho's type for it is too narrow
     """Have short packets leave without delay.
 
     Else the kernel holds one back until the one before is acknowledged, and the other side's kernel
