@@ -12,7 +12,7 @@ from converter import export
 from converter.cli import foreign, making, options, outputs, targets
 from converter.graph import inspection
 from converter.graph.reading import read, read_bytes
-from converter.importers.asking import FAMILIES
+from converter.importers.heads.families import FAMILIES
 from converter.importing import ask, import_model, is_ours, is_tflite
 from converter.judge.gate import judge as verdict_on
 from edge.model import model_file
