@@ -15,6 +15,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "-1..1": (127.5, 127.5),
     "0..255": (0.0, 1.0),
 }
+# Of the errors of good images, below the threshold of an anomaly: one of a hundred is above.
+QUANTILE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
