@@ -6,6 +6,7 @@ holds, with what is known of the others.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,8 @@ def _loss_of_boxes(distance: float) -> str:
 
 def _loss_of_classes(distance: float) -> str:
     return (
-        f"at most {100 * distance:.1f} points of its top-1 accuracy lost on images of which either "
-        "is sure: no more have another class"
+        f"at most {100 * distance:.1f} points of its top-1 accuracy lost, as on these images no "
+        "more have another class"
     )
 
 
@@ -56,6 +57,7 @@ class Kind:
             wanted; loaded when it is asked for.
         is_far: What the distance is 1 minus of, or says by itself, for the report.
         times: How many times the noise floor it may be.
+        most: What it may be whatever the floor.
         least: Of what the reference must be sure of for a pass to be proven.
         things: What that is, for people.
         nothing: What a reference sees that sees nothing on any image.
@@ -75,6 +77,7 @@ class Kind:
     nothing: str
     metrics: tuple[str, ...]
     shown: str
+    most: float = math.inf
     counted: tuple[str, str] | None = None
     lowest: float | None = None
     placed: Callable[[Any, float, NDArray[np.float64]], Any] = _as_it_is
@@ -112,6 +115,7 @@ KINDS = {
         ("converter.judge.whole_frames", "match_classes"),
         "share of the images with another best class, of those of which either model is sure",
         times=2.4,
+        most=0.25,
         least=50,
         things="images of a sure class",
         nothing="no class above the score threshold",
@@ -125,6 +129,8 @@ KINDS = {
         ("converter.judge.whole_frames", "match_errors"),
         "mean over the images of how much the error differs, as a share of the greater one",
         times=2.4,
+        # Details that an autoencoder leaves out move with the image, and its error with them.
+        most=0.25,
         least=20,
         things="images",
         nothing="no error",
