@@ -106,7 +106,10 @@ def test_errors_of_nothing_are_not_apart():
 
 @pytest.mark.parametrize(
     ("second", "expected"),
-    [([1, 2, 3, 4], 1), ([40, 30, 20, 10], -1), ([1, 1, 2, 2], 4 / math.sqrt(20)), ([5] * 4, math.nan)],
+    [
+        ([1, 2, 3, 4], 1), ([40, 30, 20, 10], -1), ([1, 1, 2, 2], 4 / math.sqrt(20)),
+        ([5] * 4, math.nan),
+    ],
     ids=["the same", "turned", "ties", "even"],
 )  # fmt: skip
 def test_ranks_correlate_as_spearman_says(second, expected):
