@@ -8,7 +8,7 @@ dropped. Nothing that is made for a frame grows with cells times classes, only w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from edge.decode.suppress import Suppressor
 from edge.results.detections import Detections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from edge.decode.scores import Function
+    from edge.decode.scores import Found, Function
     from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
@@ -43,7 +43,7 @@ class Candidates:
             distances perhaps with its sides swapped.
         scores: `(capacity,)` float32 in [0, 1].
         class_ids: `(capacity,)` int32, indices into the labels.
-        cells: `(capacity,)` int64, rising: in which row of the tensors each stood.
+        cells: `(capacity,)` int64, in which row of the tensors each stood; rising until suppressed.
         count: Rows in use.
     """
 
@@ -92,14 +92,17 @@ class Candidates:
 
     def suppress(self) -> int:
         """Keep the survivors, best first; return their number."""
-        self.count = self._suppressor.suppress_inplace(
-            self.boxes[: self.count],
-            self.scores[: self.count],
-            self.class_ids[: self.count],
-            iou_threshold=self._thresholds.iou,
-            max_detections=self._thresholds.max_detections,
+        count = self.count
+        limits = self._thresholds
+        rows = self._suppressor.select(
+            self.boxes[:count],
+            self.scores[:count],
+            self.class_ids[:count],
+            suppression=limits.suppression,
+            iou_threshold=limits.iou,
+            max_detections=limits.max_detections,
         )
-        return self.count
+        return self._take(rows)
 
     def detections(self, placement: Placement, clock: StageClock) -> Detections:
         """Suppress, and go back to source pixels; borrowed until the next frame.
@@ -119,12 +122,14 @@ class Candidates:
 
     def _keep(self, keeps: NDArray[np.bool_]) -> int:
         """Close up the rows in use that `keeps` `(count,)` marks; return their number."""
-        if not keeps.all():
-            rows = keeps.nonzero()[0]
-            for buffer in (self.boxes, self.scores, self.class_ids):
-                buffer[: len(rows)] = buffer[rows]
-            self.count = len(rows)
-        return self.count
+        return self.count if keeps.all() else self._take(keeps.nonzero()[0])
+
+    def _take(self, rows: NDArray[np.int64]) -> int:
+        """Make these rows the ones in use; return their number."""
+        self.count = count = len(rows)
+        for buffer in (self.boxes, self.scores, self.class_ids, self.cells):
+            buffer[:count] = buffer.take(rows, axis=0)
+        return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,13 @@ class Grid:
     objectness: str | None = None
 
 
+class Selector(Protocol):
+    """Finds what reaches the score threshold."""
+
+    def select(self, tensors: Tensors) -> Iterator[Found]:
+        """Yield it, by rising cell and then class, some cells at a time."""
+
+
 class BoxDecoder:
     """Decodes the tensors of one model into buffers of its own; each kind places its own boxes.
 
@@ -154,6 +166,7 @@ class BoxDecoder:
         width: Raw values of a box.
         activation: What the class scores are; `none` only where there is no objectness.
         background: Column 0 of the scores is "no object".
+        selectors: What finds the candidates of each grid, where its scores are of no usual kind.
 
     Attributes:
         candidates: Those of the last frame; their `cells` count on from grid to grid.
@@ -168,6 +181,7 @@ class BoxDecoder:
         width: int = BOX_SIDES,
         activation: Function = "sigmoid",
         background: bool = False,
+        selectors: Sequence[Selector] = (),
     ) -> None:
         self.candidates = Candidates(thresholds)
         self._width = width
@@ -179,7 +193,7 @@ class BoxDecoder:
             for grid, first_cell, end_cell in zip(grids, bounds[:-1], bounds[1:], strict=True)
         ]
         self._may_be_nan = any(spec.outputs[grid.boxes].dtype.kind == "f" for grid in grids)
-        self._selectors = [
+        self._selectors: Sequence[Selector] = selectors or [
             ClassScores(
                 spec,
                 grid.scores,
