@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.decode.scores import Found
+    from edge.decode.selection import Found
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors, TensorSpec
 
@@ -103,7 +103,7 @@ class DetectionsDecoder(BoxDecoder):
 
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(DetectionsHead)
-        grid = Grid("rows" if "rows" in spec.outputs else "boxes", "", np.empty((_rows(spec), 0)))
+        grid = Grid("rows" if "rows" in spec.outputs else "boxes", np.empty((_rows(spec), 0)))
         if head.suppressed:
             thresholds = thresholds.changed(suppression="none")
         super().__init__(spec, [grid], thresholds, selectors=[_Rows(spec, thresholds.score)])
