@@ -43,7 +43,7 @@ def _loss_of_boxes(distance: float) -> str:
 
 def _loss_of_classes(distance: float) -> str:
     return (
-        f"at most {100 * distance:.1f} points of its top-1 accuracy lost, as on these images no "
+        f"on these images at most {100 * distance:.1f} points of its top-1 accuracy are lost: no "
         "more have another class"
     )
 

@@ -93,7 +93,10 @@ def draw_side_by_side(
         image = load_image(row.path)
         first, second = (sight.look(image).seen for sight in sights)
         shown = _sure(first, second, described[0].score_threshold)
-        left, right = map(_panel, (image, image), shown, described, titles)
+        left, right = (
+            _panel(image, seen, own, title=title)
+            for seen, own, title in zip(shown, described, titles, strict=True)
+        )
         gap = np.full((left.shape[0], GAP_PX, RGB), PAPER, np.uint8)
         data = _encoded(".jpg", np.hstack([left, gap, right]), JPEG)
         caption = f"{why}: {_describe(done.bill, row)}"
@@ -138,7 +141,7 @@ def _ious(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def _panel(
-    image: NDArray[np.uint8], seen: Result, described: Description, title: str
+    image: NDArray[np.uint8], seen: Result, described: Description, *, title: str
 ) -> NDArray[np.uint8]:
     """Return the image, its longer side `PANEL_SIDE_PX`, with what was seen, below a title.
 
