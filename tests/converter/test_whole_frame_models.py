@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from reference import whole_nets
@@ -92,6 +93,31 @@ def test_an_autoencoder_that_is_fed_the_wrong_pixels_is_refused_before_the_work(
     assert run(nets, "blocks", images, tmp_path / "o.tflite", "--range", "0..255") == FAILED
     assert "where one even colour has" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_are_the_folders_and_only_good_images_make_the_threshold(
+    nets, images, tmp_path, capsys
+):
+    folder = tmp_path / "images"
+    for number, path in enumerate(images):
+        odd = number % 3 == 0
+        place = folder / ("scratched" if odd else "good") / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        image = load_image(path).copy()
+        if odd:
+            image[::2] = 0
+        cv2.imwrite(str(place), image)
+    output = tmp_path / "o.tflite"
+
+    status = run(nets, "blocks", [folder], output, "--range", "0..1", "--json",
+                 "--no-report", "--annotations", str(folder))  # fmt: skip
+
+    assert status == DONE
+    (row,) = json.loads(capsys.readouterr().out)["accuracy"]
+    assert (row["metric"], row["reference"], row["difference"]) == ("AUROC", 1, 0)
+    model = load_model(model_file.read(output))
+    alarms = [model(load_image(path)).is_anomaly for path in sorted(folder.glob("scratched/*"))]
+    assert all(alarms), "of 14 images that calibrate some are scratched"
 
 
 def test_a_net_that_gives_nothing_back_of_its_image_is_no_autoencoder(nets, images, tmp_path):
