@@ -43,7 +43,7 @@ class Candidates:
             distances perhaps with its sides swapped.
         scores: `(capacity,)` float32 in [0, 1].
         class_ids: `(capacity,)` int32, indices into the labels.
-        cells: `(capacity,)` int64, rising: in which row of the tensors each stood.
+        cells: `(capacity,)` int64: in which row of the tensors each stood; rising until suppressed.
         count: Rows in use.
     """
 
@@ -99,6 +99,7 @@ class Candidates:
             iou_threshold=self._thresholds.iou,
             max_detections=self._thresholds.max_detections,
         )
+        self.cells[: self.count] = self.cells[self._suppressor.origins[: self.count]]
         return self.count
 
     def detections(self, placement: Placement, clock: StageClock) -> Detections:
@@ -121,7 +122,7 @@ class Candidates:
         """Close up the rows in use that `keeps` `(count,)` marks; return their number."""
         if not keeps.all():
             rows = keeps.nonzero()[0]
-            for buffer in (self.boxes, self.scores, self.class_ids):
+            for buffer in (self.boxes, self.scores, self.class_ids, self.cells):
                 buffer[: len(rows)] = buffer[rows]
             self.count = len(rows)
         return self.count
@@ -198,6 +199,11 @@ class BoxDecoder:
             )
             for grid in grids
         ]
+
+    @property
+    def bounds(self) -> list[int]:
+        """The first cell of each grid, and behind them the number of all cells."""
+        return list(map(int, self._bounds))
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
         """Return what one frame shows, on the source frame; borrowed until the next call."""

@@ -32,6 +32,9 @@ class Suppressor:
 
     Args:
         capacity: Most candidates of one call, >= 1.
+
+    Attributes:
+        origins: `(capacity,)` int64: of each survivor of the last call, its row before.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -43,6 +46,7 @@ class Suppressor:
         self._class_ids = np.empty(capacity, np.int32)
         self._planes = np.empty(PLANES * capacity, np.float32)
         self._survivors = np.empty(capacity, np.int64)
+        self.origins = np.empty(capacity, np.int64)
         block = min(capacity, BLOCK)
         self._kept_planes = np.empty(PLANES * block, np.float32)
         self._ours = np.empty(PLANES * block**2, np.float32)
@@ -100,6 +104,7 @@ class Suppressor:
         np.take(self._boxes, rows, axis=0, out=boxes[:kept], mode="clip")
         np.take(self._scores, rows, out=scores[:kept], mode="clip")
         np.take(self._class_ids, rows, out=class_ids[:kept], mode="clip")
+        np.take(self._keys, rows, out=self.origins[:kept], mode="clip")
         return kept
 
     def _sort(
