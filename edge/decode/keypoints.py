@@ -142,7 +142,8 @@ class KeypointsDecoder:
             clock: Told of `decode` and `suppress`; points are decoded after the suppression.
         """
         seen, rows = self._rows.decode(tensors, placement, clock)
-        raw = rows.reshape(len(seen), len(self._head.names), -1)  # (N, K, 2 or 3)
+        count = len(self._head.names)
+        raw = rows.reshape(len(seen), count, self._head.width // count)  # (N, K, 2 or 3)
         points = np.ones((*raw.shape[:2], POINT), np.float32)
         with np.errstate(invalid="ignore", over="ignore"):  # of damaged float outputs
             places = self._input_px(raw[..., :2].astype(np.float64), len(seen))
