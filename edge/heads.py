@@ -10,7 +10,6 @@ from edge.decode.box_heads import BOX_HEADS, Head
 if TYPE_CHECKING:
     from edge.model.description import HeadSchema
 
-
 HEADS = {
     **BOX_HEADS,
     "segmentation": Head(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import typing
 
 import factories
 import jsonschema
@@ -12,11 +14,14 @@ from factories import IDENTITY, LABELS, observation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.config import toml
 from edge.decode.keypoints import COCO_KEYPOINTS
+from edge.heads import HEADS
 from edge.messages import instances, poses
 from edge.messages.envelope import Encoder
 from edge.messages.schema import schema
 from edge.messages.segmentation import MAX_RUNS
+from edge.record import read
 from edge.results.instances import Instances, Mask
 from edge.results.poses import Poses
 
@@ -119,3 +124,28 @@ def test_a_hundred_poses_of_seventeen_points_take_under_200_kib():
     points[..., 2] = 0.9999
     _, size_bytes = encode(Poses.of(factories.detections(100), points), names=COCO_KEYPOINTS)
     assert size_bytes < 200 * 1024
+
+
+@pytest.mark.parametrize(
+    ("page", "kinds"),
+    [
+        ("instances", [instances.InstancePayload, instances.MaskPayload]),
+        ("pose", [poses.PosePayload, poses.KeypointPayload]),
+    ],
+)
+def test_the_page_of_the_documentation_shows_what_is_sent(root, page, kinds):
+    text = (root / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    VALIDATOR.validate(json.loads(example))
+    for kind in kinds:
+        for name in typing.get_type_hints(kind):
+            assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize("page", ["instances", "pose"])
+def test_the_heads_of_the_documentation_can_be_read(root, page, tmp_path):
+    text = (root / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
+        (tmp_path / "model.toml").write_text(block, encoding="utf-8")
+        head = toml.read(tmp_path / "model.toml")["head"]
+        assert read(HEADS[head["kind"]].schema, head).kind == head["kind"]
