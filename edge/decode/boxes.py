@@ -181,6 +181,11 @@ class BoxDecoder:
         ]
         self._may_be_nan = any(spec.outputs[grid.boxes].dtype.kind == "f" for grid in grids)
 
+    @property
+    def bounds(self) -> list[int]:
+        """The first cell of each grid, and behind them the number of all cells."""
+        return [0, *map(int, self._ends)]
+
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
         """Return what one frame shows, on the source frame; borrowed until the next call."""
         self.find(tensors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -134,7 +133,6 @@ class SegmentationDecoder:
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(SegmentationHead)
         output = spec.outputs[ROLE]
-        self._input_wh = spec.description.input.size_wh
         self._labels = len(spec.description.labels)
         height, width = output.shape[1:3]
         # Ids have one channel, whether the shape says so or not.
@@ -166,23 +164,10 @@ class SegmentationDecoder:
             ModelError: The graph gave a class id that has no label.
         """
         self._fill(tensors[ROLE].reshape(*self.class_ids.shape, self._channels))  # (H, W, C)
-        seen = self._within(placement)
+        rows, columns = placement.cells(self.class_ids.shape)
+        seen = ClassMap(self.class_ids[rows, columns], placement.source_wh)
         clock.lap("decode")
         return seen
-
-    def _within(self, placement: Placement) -> ClassMap:
-        """Return the part of `class_ids` where the frame lies, a view."""
-        height, width = self.class_ids.shape
-        columns, rows = (
-            _cells(
-                placement.offset_xy[axis],
-                placement.region_wh[axis],
-                per_input=cells / self._input_wh[axis],
-                cells=cells,
-            )
-            for axis, cells in enumerate((width, height))
-        )
-        return ClassMap(self.class_ids[rows, columns], placement.source_wh)
 
     def _filler(self, description: Description) -> Callable[[NDArray[Any]], None]:
         if description.head_as(SegmentationHead).activation == "argmax":
@@ -225,11 +210,3 @@ class SegmentationDecoder:
             greatest(best, plane, out=best)
             np.multiply(wins.view(np.uint8), np.uint8(class_id), out=winner)
             np.maximum(self.class_ids, winner, out=self.class_ids)
-
-
-def _cells(offset_px: int, region_px: int, *, per_input: float, cells: int) -> slice:
-    """Return the cells of an axis whose borders lie nearest to the region's; at least one."""
-    # Halves upwards: to even, a region between two halves would lose a cell or win one.
-    first = min(math.floor(offset_px * per_input + 0.5), cells - 1)
-    end = max(math.floor((offset_px + region_px) * per_input + 0.5), first + 1)
-    return slice(first, end)

@@ -99,10 +99,11 @@ class Detections:
 
 
 class DetectionTally:
-    """Counts the detections of a run."""
+    """Counts the detections of a run; `noun` is what they are called."""
 
-    def __init__(self) -> None:
+    def __init__(self, noun: str = "detections") -> None:
         self.detections = 0
+        self._noun = noun
 
     def add(self, result: Detections) -> None:
         """Count those of one frame."""
@@ -110,4 +111,4 @@ class DetectionTally:
 
     def text(self) -> str:
         """Return the count in words."""
-        return f"{self.detections} detections"
+        return f"{self.detections} {self._noun}"
