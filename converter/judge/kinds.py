@@ -7,8 +7,8 @@ holds, with what is known of the others.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.results.instances import Instances
+    from edge.results.poses import Poses
+
+D = TypeVar("D", bound=Detections)
+
 # Of its mAP50-95: the share that a detector loses with a distance.
 RELATIVE_LOSS = 0.7
 
@@ -28,9 +33,24 @@ def _as_it_is(seen: Any, scale: float, offset_xy: NDArray[np.float64]) -> Any:  
     return seen
 
 
-def _boxes(seen: Detections, scale: float, offset_xy: NDArray[np.float64]) -> Detections:
+def _boxes(seen: D, scale: float, offset_xy: NDArray[np.float64]) -> D:
     boxes = (seen.boxes * scale + np.tile(offset_xy, 2)).astype(np.float32)  # x, y, x, y
-    return Detections(boxes, seen.scores, seen.class_ids)
+    return replace(seen, boxes=boxes)
+
+
+def _masks(seen: Instances, scale: float, offset_xy: NDArray[np.float64]) -> Instances:
+    x, y = offset_xy.tolist()
+    masks = []
+    for mask in seen.masks:
+        x1, y1, x2, y2 = (side * scale for side in mask.box)
+        masks.append(replace(mask, box=(x1 + x, y1 + y, x2 + x, y2 + y)))
+    return replace(_boxes(seen, scale, offset_xy), masks=tuple(masks))
+
+
+def _points(seen: Poses, scale: float, offset_xy: NDArray[np.float64]) -> Poses:
+    points = seen.points.copy()
+    points[..., :2] = points[..., :2] * scale + offset_xy
+    return replace(_boxes(seen, scale, offset_xy), points=points)
 
 
 def _loss_of_boxes(distance: float) -> str:
@@ -100,6 +120,34 @@ KINDS = {
         lowest=0.2,
         placed=_boxes,
         loss=_loss_of_boxes,
+    ),
+    "instances": Kind(
+        ("converter.judge.shapes", "match_instances"),
+        "1 - average precision, mask IoU 0.5 to 0.85, with the float model's instances as the "
+        "truth",
+        times=2.4,
+        least=50,
+        things="instances",
+        nothing="no instance above the score threshold",
+        metrics=(),
+        shown="instances from the score threshold on, and the partners of those that the other has",
+        counted=("instances", "found again"),
+        lowest=0.2,
+        placed=_masks,
+    ),
+    "pose": Kind(
+        ("converter.judge.shapes", "match_poses"),
+        "1 - average precision, keypoint similarity 0.5 to 0.85, with the float model's poses as "
+        "the truth",
+        times=2.4,
+        least=50,
+        things="poses",
+        nothing="no pose above the score threshold",
+        metrics=(),
+        shown="poses from the score threshold on, and the partners of those that the other has",
+        counted=("poses", "found again"),
+        lowest=0.2,
+        placed=_points,
     ),
     "segmentation": Kind(
         ("converter.judge.agreement", "match_masks"),

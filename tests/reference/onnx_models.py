@@ -98,70 +98,18 @@ def yolov8(*, classes=3, bins=16):
     )  # fmt: skip
     fine = net.op("Concat", fine, up, axis=1)
     features = ((fine, 32, 8), (coarse, 16, 4))
-    output = net.op("Concat", *_distribution_head(net, features, classes, bins), axis=1)
-    return net.model([output], metadata=_metadata(classes))
+    output = net.op("Concat", *distribution_head(net, features, classes, bins), axis=1)
+    return net.model([output], metadata=metadata_of(classes))
 
 
-def yolov8_seg(*, classes=3, prototypes=8):
-    """Ultralytics' `Segment`: a third convolution a grid, and prototypes beside the rows."""
-    net = OnnxWriter(seed=4)
-    quarter, features = _features(net)
-    boxes = _distribution_head(net, features, classes, 16)
-    coefficients = _rows_of(net, features, prototypes)
-    up = net.silu(net.conv(quarter, 8, 8, kernel=3))
-    made = net.silu(net.conv(up, 8, prototypes))
-    output = net.op("Concat", *boxes, coefficients, axis=1)
-    return net.model([output, made], metadata=_metadata(classes))
-
-
-def yolov8_pose(*, points=17, numbers=3, classes=1):
-    """Ultralytics' `Pose`: `kpts_decode` as it is exported, (raw * 2 + column) * stride."""
-    net = OnnxWriter(seed=5)
-    _, features = _features(net)
-    boxes = _distribution_head(net, features, classes, 16)
-    raw = net.reshape(_rows_of(net, features, points * numbers), [1, points, numbers, 80])
-    centres, strides = _centres((8, 4))
-    parts = net.constant([2, 1][: numbers - 1], np.int64)
-    places = net.op("Split", raw, parts, outputs=2, axis=2) if numbers == 3 else [raw]
-    corners = net.constant(centres[None] - 0.5)
-    moved = net.op("Add", net.op("Mul", places[0], net.constant(2.0)), corners)
-    found = [net.op("Mul", moved, net.constant(strides[None, None]))]
-    found += [net.op("Sigmoid", score) for score in places[1:]]
-    joined = net.op("Concat", *found, axis=2) if numbers == 3 else found[0]
-    rows = net.reshape(joined, [1, points * numbers, 80])
-    output = net.op("Concat", *boxes, rows, axis=1)
-    return net.model([output], metadata=_metadata(classes))
-
-
-def yolov5_seg(*, classes=3, prototypes=8):
-    """The YOLOv5 repository's `Segment`: coefficients behind the classes of each anchor."""
-    net = OnnxWriter(seed=6)
-    quarter, features = _features(net)
-    rows = []
-    for value, channels, side in features:
-        raw = net.conv(value, channels, 2 * (5 + classes + prototypes))
-        rows.append(_square_decode(net, raw, ANCHORS_PX[side], side, behind=prototypes))
-    made = net.silu(net.conv(quarter, 8, prototypes))
-    return net.model([net.op("Concat", *rows, axis=1), made], metadata=_metadata(classes))
-
-
-def _features(net):
-    """Return what lies before the grids, of a quarter of the image, and of both grids."""
-    quarter = net.silu(net.conv(net.silu(net.conv("image", 3, 8, kernel=3, stride=2)), 8, 8,
-                                kernel=3, stride=2))  # fmt: skip
-    fine = net.silu(net.conv(quarter, 8, 16, kernel=3, stride=2))
-    coarse = net.silu(net.conv(fine, 16, 16, kernel=3, stride=2))
-    return quarter, ((fine, 16, 8), (coarse, 16, 4))
-
-
-def _rows_of(net, features, count):
+def rows_of(net, features, count):
     rows = [net.reshape(net.conv(value, channels, count), [1, count, side**2])
             for value, channels, side in features]  # fmt: skip
     return net.op("Concat", *rows, axis=-1)
 
 
-def _distribution_head(net, features, classes, bins):
-    boxes, scores = _rows_of(net, features, 4 * bins), _rows_of(net, features, classes)
+def distribution_head(net, features, classes, bins):
+    boxes, scores = rows_of(net, features, 4 * bins), rows_of(net, features, classes)
     cells = 8 * 8 + 4 * 4
     sides = net.reshape(boxes, [1, 4, bins, cells])
     spread = net.op("Softmax", net.op("Transpose", sides, perm=[0, 2, 1, 3]), axis=1)
@@ -171,7 +119,7 @@ def _distribution_head(net, features, classes, bins):
     return found, net.op("Sigmoid", scores)
 
 
-def _metadata(classes):
+def metadata_of(classes):
     names = {number: f"thing {number}" for number in range(classes)}
     return {"names": str(names), "stride": "32"}
 
@@ -196,7 +144,7 @@ def yolov5(*, classes=3):
     for side, anchors in ANCHORS_PX.items():
         if side != 8:
             value = net.op("MaxPool", value, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
-        rows.append(_square_decode(net, net.conv(value, 16, 2 * (5 + classes)), anchors, side))
+        rows.append(square_decode(net, net.conv(value, 16, 2 * (5 + classes)), anchors, side))
     return net.model([net.op("Concat", *rows, axis=1)], batch="batch")
 
 
@@ -247,7 +195,7 @@ def _chunk(net, value):
     return net.op("Slice", value, net.constant([0], np.int64), half, index)
 
 
-def _centres(sides):
+def centres_of(sides):
     """Return all cells' centres `(2, N)`, in cells, and strides `(N,)`."""
     centres = [np.stack(np.meshgrid(np.arange(side), np.arange(side))).reshape(2, -1) + 0.5
                for side in sides]  # fmt: skip
@@ -257,7 +205,7 @@ def _centres(sides):
 
 def _boxes_of_distances(net, distances, sides):
     """Write Ultralytics' `dist2bbox`: left, top, right, bottom of each cell as centre and size."""
-    centres, strides = _centres(sides)
+    centres, strides = centres_of(sides)
     places = net.constant(centres[None])
     parts = net.constant([2, 2], np.int64)
     near, far = net.op("Split", distances, parts, outputs=2, axis=1)
@@ -286,7 +234,7 @@ def _attention(net, value, channels, cells):
     )
 
 
-def _square_decode(net, value, anchors, side, *, behind=0):
+def square_decode(net, value, anchors, side, *, behind=0):
     count = len(anchors)
     cells = net.reshape(value, [1, count, -1, side, side])
     ordered = net.op("Transpose", cells, perm=[0, 1, 3, 4, 2])

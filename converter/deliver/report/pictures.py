@@ -128,7 +128,7 @@ def _selected(own: Detections, other: Detections, sure: float) -> Detections:
         ious = _ious(other.boxes[index], own.boxes)  # (N,)
         is_same = own.class_ids == other.class_ids[index]
         keep |= partners & (ious >= PARTNER_IOU) & is_same
-    return Detections(own.boxes[keep], own.scores[keep], own.class_ids[keep])
+    return own[keep]
 
 
 def _ious(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -56,7 +56,7 @@ def find_masks(graph: Graph, path: Path, choice: Choice) -> Draft:
     rest = replace(graph, outputs=tuple(output for output in graph.outputs if output != name))
     fields, decode = read_yolo(rest, path, choice, beside=beside)
     draft = found_at(graph, fields, decode, others={"prototypes": name})
-    roles = _roles(draft, fields, beside, path)
+    roles = _roles(draft, fields, beside, path=path)
     head = PrototypeMasksHead(boxes=draft.head, coefficients=roles)
     return replace(draft, head=head)
 
@@ -76,7 +76,7 @@ def find_points(graph: Graph, path: Path, choice: Choice) -> Draft:
     head = KeypointsHead(
         boxes=draft.head,
         names=names,
-        keypoints=_roles(draft, fields, beside, path),
+        keypoints=_roles(draft, fields, beside, path=path),
         scale=SCALE,
         scored=is_scored,
         skeleton=COCO_SKELETON if is_coco else (),
@@ -119,7 +119,7 @@ def told_of_beside(graph: Graph, raws: tuple[str, ...]) -> tuple[str, str] | Non
     return None
 
 
-def _roles(draft: Draft, fields: Fields, beside: Beside, path: Path) -> tuple[str, ...]:
+def _roles(draft: Draft, fields: Fields, beside: Beside, *, path: Path) -> tuple[str, ...]:
     roles = tuple(f"{beside.kind}{number}" for number in range(len(fields.parts)))
     if not set(roles) <= set(draft.graph.outputs):
         raise ModelError(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converter.draft import Draft
+from converter.importers.heads.anchors import agree, anchor_groups
 from converter.importers.heads.decoding import Decode, ask, recognise
 from converter.importers.heads.fields import (
     BOX_AND_OBJECTNESS,
@@ -28,6 +27,7 @@ from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -38,12 +38,10 @@ if TYPE_CHECKING:
     from edge.model.description import HeadSchema
 
     Grids = dict[tuple[int, int], list[str]]
-    Anchors = tuple[tuple[tuple[float, float], ...], ...]
 
 COMBINED, SPLIT, DECOUPLED = 1, 2, 3  # convolutions a grid
 # Of a side, in heads of distributions; fewer boxes of 4 numbers are the anchors of an SSD.
 MIN_BINS = 8
-MAX_FILE_BYTES = 16 * 2**20
 
 
 def find_yolo(graph: Graph, path: Path, choice: Choice) -> Draft:
@@ -83,7 +81,7 @@ def read_yolo(
         )
     fields, decode = found or _undecoded(graph, grids, path=path, choice=choice)
     if found is not None and decode.anchors_px and choice.anchors is not None:
-        _agree(path, decode.anchors_px, choice.anchors)
+        agree(path, decode.anchors_px, choice.anchors)
     return fields, decode
 
 
@@ -93,7 +91,7 @@ def _decoded(
     """Return the reading of the grids with which the tail's answers are a decode that is known."""
     if not tail.ends:
         return None
-    for fields in _readings(graph, grids, [graph.shape(name) for name in tail.ends], beside):
+    for fields in _readings(graph, grids, [graph.shape(n) for n in tail.ends], beside=beside):
         answers = ask(fields, tail, path)
         decode = None if answers is None else recognise(fields, answers)
         if decode is None or answers is None:
@@ -105,7 +103,7 @@ def _decoded(
 
 
 def _readings(
-    graph: Graph, grids: Grids, ends: list[tuple[int, ...]], beside: Beside | None = None
+    graph: Graph, grids: Grids, ends: list[tuple[int, ...]], *, beside: Beside | None = None
 ) -> Iterator[Fields]:
     """Yield what the channels may be, the likeliest first."""
     channels = [[graph.shape(name)[3] for name in names] for names in grids.values()]
@@ -115,7 +113,7 @@ def _readings(
             rows = {anchors * count for count in (sum(cells), *cells)}
             if any(rows & set(shape) or (len(shape) > BOX_SIDES and anchors in shape)
                    for shape in ends):  # fmt: skip
-                yield from _combined(graph, grids, anchors, beside)
+                yield from _combined(graph, grids, anchors, beside=beside)
         return
     kinds = PARTS if len(channels[0]) == DECOUPLED else ("boxes", "scores")
     if beside:
@@ -139,7 +137,7 @@ def _readings(
 
 
 def _combined(
-    graph: Graph, grids: Grids, anchors: int, beside: Beside | None = None
+    graph: Graph, grids: Grids, anchors: int, *, beside: Beside | None = None
 ) -> Iterator[Fields]:
     """Read one tensor a grid, where so many anchors fit."""
     names = {name: graph.shape(name)[3] for (name,) in grids.values()}
@@ -254,60 +252,3 @@ def _head(fields: Fields, decode: Decode, rows: list[dict[str, str]]) -> HeadSch
 def _input_wh(graph: Graph) -> tuple[int, int]:
     _, height, width, _ = graph.shape(graph.inputs[0])
     return width, height
-
-
-def _agree(path: Path, found: Anchors, text: str) -> None:
-    said = anchor_groups(path, text, grids=len(found))
-    if not np.array_equal(np.array(said, np.float32), np.array(found, np.float32)):
-        raise ConfigError(
-            f"{path}: its decode says the anchors {_words(found)}, you say {_words(said)}; leave "
-            "out --anchors"
-        )
-
-
-def _words(groups: Anchors) -> str:
-    return " / ".join(" ".join(f"{w:g},{h:g}" for w, h in group) for group in groups)
-
-
-def anchor_groups(path: Path, text: str | None, *, grids: int) -> Anchors:
-    """Return the anchors that the person says, a group for each grid.
-
-    Raises:
-        ConfigError: They are not said, or do not fit.
-    """
-    if text is None:
-        raise ConfigError(
-            f"{path}: the file does not say its anchors, so you must: --anchors 'W,H W,H / W,H …', "
-            f"pixels, {grids} groups, finest grid first"
-        )
-    groups = [_pairs(group) for group in _text_of(text).split("/")]
-    if len(groups) == 1 and len(groups[0]) % grids == 0:
-        each = len(groups[0]) // grids
-        groups = [groups[0][at : at + each] for at in range(0, len(groups[0]), each)]
-    if len(groups) != grids or not all(groups):
-        raise ConfigError(
-            f"{path}: expected {grids} groups of anchors, one a grid, found {len(groups)} in "
-            f"--anchors {text!r}"
-        )
-    return tuple(groups)
-
-
-def _text_of(text: str) -> str:
-    """Return the anchors as text: `--anchors` may name a file of them."""
-    if "," in text:
-        return text
-    try:
-        return Path(text).read_text("utf-8")[:MAX_FILE_BYTES]
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(
-            f"expected --anchors 'W,H W,H / …' or a text file of these, found {text!r}"
-        ) from error
-
-
-def _pairs(text: str) -> tuple[tuple[float, float], ...]:
-    numbers = [float(word) for word in re.findall(r"\d+(?:\.\d+)?", text)]
-    if len(numbers) % 2 or not all(number > 0 for number in numbers):
-        raise ConfigError(
-            f"expected pairs of positive numbers in --anchors, found {text.strip()!r}"
-        )
-    return tuple(zip(numbers[::2], numbers[1::2], strict=True))

@@ -1,4 +1,4 @@
-"""A classifier and an autoencoder go the whole way, by the command, to what a board runs."""
+"""Models that are no plain detectors go the whole way, by the command, to what a board runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from reference import whole_nets
+from reference import onnx_beside, whole_nets
 
 from converter.cli.command import main
 from converter.quantize.threshold import with_threshold
@@ -125,6 +125,35 @@ def test_a_net_that_gives_nothing_back_of_its_image_is_no_autoencoder(nets, imag
     path.write_bytes(whole_nets.autoencoder(sharpness=60.0))
     assert main(["run", str(path), *INPUT, "--range", "0..1", "--images", str(images[0].parent),
                  "-o", str(tmp_path / "o.tflite")]) == FAILED  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "task", "figure"),
+    [(onnx_beside.yolov8_seg, "instances", "mask IoU"), (onnx_beside.yolov8_pose, "pose", "OKS")],
+    ids=["seg", "pose"],
+)
+def test_a_yolo_with_something_beside_its_boxes_needs_no_option(
+    make, task, figure, tmp_path, capsys
+):
+    (tmp_path / "m.onnx").write_bytes(make().SerializeToString())
+    for number in range(12):
+        cells = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+        large = cv2.resize(cells, (96, 64), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), large)
+    output = tmp_path / "o.tflite"
+
+    status = main(["run", str(tmp_path / "m.onnx"), "--images", str(tmp_path), "-o", str(output),
+                   "--tolerance", "99", "--json", "--no-report"])  # fmt: skip
+
+    assert status == DONE
+    fields = json.loads(capsys.readouterr().out)
+    ((name, value),) = fields["figures"].items()
+    assert figure in name
+    assert value > 0.9
+    assert fields["matched"] > 0.9 * fields["expected"] > 0
+    model = load_model(model_file.read(output))
+    assert (model.task, model.spec.input.dtype) == (task, np.int8)
+    assert len(model(load_image(tmp_path / "0.png")))
 
 
 def test_other_models_have_no_threshold_to_measure(images):
