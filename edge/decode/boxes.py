@@ -47,6 +47,7 @@ class Candidates:
         class_ids: `(capacity,)` int32, indices into the labels.
         cells: `(capacity,)` int64, in which row of the tensors each stood; rising until suppressed.
         count: Rows in use.
+        cut: How many candidates beyond the capacity were dropped.
     """
 
     def __init__(self, thresholds: Thresholds) -> None:
@@ -55,9 +56,14 @@ class Candidates:
         self.scores = np.zeros(capacity, np.float32)
         self.class_ids = np.zeros(capacity, np.int32)
         self.cells = np.zeros(capacity, np.int64)
-        self.count = 0
+        self.count = self.cut = 0
         self._thresholds = thresholds
         self._suppressor = Suppressor(capacity)
+        self._is_full = False
+
+    def clear(self) -> None:
+        """Begin a frame."""
+        self.count = self.cut = 0
 
     def add(
         self, cells: NDArray[np.int64], class_ids: NDArray[np.int64], scores: NDArray[np.float32]
@@ -71,6 +77,7 @@ class Candidates:
         """
         start, end = self.count, self.count + len(scores)
         if end > len(self.scores):
+            self.cut += end - len(self.scores)
             scores = np.concatenate([self.scores[:start], scores])
             best = best_rows(scores, keep=len(self.scores))
             cells = np.concatenate([self.cells[:start], cells])[best]
@@ -102,11 +109,13 @@ class Candidates:
             self.boxes[:count],
             self.scores[:count],
             self.class_ids[:count],
-            suppression=limits.suppression,
+            suppression=limits.suppression or "class",
             iou_threshold=limits.iou,
-            max_detections=limits.max_detections,
+            max_detections=limits.max_detections + 1,
         )
-        return self._take(rows)
+        # One more was asked for than may stay, which tells whether any is cut.
+        self._is_full = len(rows) > limits.max_detections
+        return self._take(rows[: limits.max_detections])
 
     def detections(self, placement: Placement, clock: StageClock) -> Detections:
         """Suppress, and go back to source pixels; borrowed until the next frame.
@@ -115,12 +124,19 @@ class Candidates:
         so far goes to the stage `decode`, that of this to `suppress`.
         """
         clock.lap("decode")
-        if self.suppress():
+        self._is_full = False
+        if self.count and self.suppress():
             boxes = self.boxes[: self.count]
             placement.boxes_to_source_inplace(boxes)
             self._keep((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
         count = self.count
-        found = Detections(self.boxes[:count], self.scores[:count], self.class_ids[:count])
+        found = Detections(
+            self.boxes[:count],
+            self.scores[:count],
+            self.class_ids[:count],
+            cut_candidates=self.cut,
+            is_full=self._is_full,
+        )
         clock.lap("suppress")
         return found
 
@@ -198,7 +214,7 @@ class BoxDecoder:
     def find(self, tensors: Tensors) -> int:
         """Find the candidates of one frame, as `Candidates` has them; return their number."""
         found = self.candidates
-        found.count = 0
+        found.clear()
         for selector in self._selectors:
             for cells, class_ids, scores in selector.select(tensors):
                 found.add(cells, class_ids, scores)

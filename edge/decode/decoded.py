@@ -137,7 +137,7 @@ class DecodedDecoder(BoxDecoder):
                 ]
             )
         if head.suppressed:
-            thresholds = thresholds.changed(suppression="none")
+            thresholds = thresholds.of_suppressed()
         super().__init__(
             spec,
             [Grid(boxes, geometry, is_turned=is_turned)],

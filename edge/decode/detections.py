@@ -104,7 +104,7 @@ class DetectionsDecoder:
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(DetectionsHead)
         if head.suppressed:
-            thresholds = thresholds.changed(suppression="none")
+            thresholds = thresholds.of_suppressed()
         self.candidates = Candidates(thresholds)
         self._labels, self._first_class = len(spec.description.labels), head.first_class
         self._outputs = spec.outputs
@@ -122,7 +122,7 @@ class DetectionsDecoder:
     def find(self, tensors: Tensors) -> int:
         """Find the rows in use that reach the threshold and have a label; return their number."""
         found = self.candidates
-        found.count = 0
+        found.clear()
         rows = self._passing(tensors)
         if not len(rows):
             return 0
