@@ -10,6 +10,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.centroids import CentroidsHead
 from edge.decode.decoded import DecodedHead
 from edge.decode.detections import DetectionsHead
 from edge.decode.yolo import YoloGrid, YoloHead
@@ -185,6 +186,18 @@ def decoded(draw: st.DrawFn) -> Drawn:
         for role, width in widths.items()
     }
     return _drawn(draw, head, shapes, classes=classes, input_wh=input_wh)
+
+
+@st.composite
+def centroids(draw: st.DrawFn) -> Drawn:
+    """Draw a coarse map of one to three classes."""
+    classes, background = draw(st.integers(1, 3)), draw(st.booleans())
+    side = st.integers(1, 7)
+    head = CentroidsHead(
+        background=background, activation=draw(st.sampled_from(["none", "sigmoid"]))
+    )
+    shapes = {"cells": (1, draw(side), draw(side), classes + background)}
+    return _drawn(draw, head, shapes, classes=classes, input_wh=(64, 40))
 
 
 def _drawn(
