@@ -139,7 +139,8 @@ def _groups(cells: list[int], class_ids: list[int], *, columns: int) -> list[lis
                 larger, smaller = sorted((own, other), key=len, reverse=True)
                 larger += smaller
                 for each in smaller:
-                    at[(*divmod(cells[each], columns), class_id)] = larger
+                    place = divmod(cells[each], columns)
+                    at[place[0], place[1], class_id] = larger
                 own = larger
         at[row, column, class_id] = own
     groups = {id(group): sorted(group) for group in at.values()}
