@@ -201,12 +201,14 @@ class Means:
         100 boxes of 16 bins in three grids, which take 42 when they are computed (x86, NumPy 2.4).
         """
         if self._powers is not None:
-            powers = self._powers.take(raw.view(np.uint8))
-        else:
-            powers = softmax(self._dequantize(raw).reshape(len(raw), BOX_SIDES, self._bins))
+            return self._means(self._powers.take(raw.view(np.uint8)))
+        powers = softmax(self._dequantize(raw).reshape(len(raw), BOX_SIDES, self._bins))
         with np.errstate(invalid="ignore"):
-            sums = powers.reshape(-1, self._bins) @ self._moments  # (n * 4, 2)
-            means: NDArray[np.float32] = sums[:, 1] / sums[:, 0]
+            return self._means(powers)
+
+    def _means(self, powers: NDArray[np.float32]) -> NDArray[np.float32]:
+        sums = powers.reshape(-1, self._bins) @ self._moments  # (n * 4, 2)
+        means: NDArray[np.float32] = sums[:, 1] / sums[:, 0]
         return means.reshape(-1, BOX_SIDES)
 
 
