@@ -68,8 +68,9 @@ class AnchorFreeHead(HeadSchema, frozen=True, kw_only=True, tag="anchor_free"):
     Attributes:
         boxes: What a raw box says, in strides. `center_exp`: centre from the cell's corner, and
             the logarithm of width and height (YOLOX). `distances`: left, top, right, bottom from
-            the cell's centre (bins is 1; YOLOv6, v26). `distribution`: each of these as the mean of a
-            softmax over bins 0, 1, 2 … (v6 M and L, v8 to v12; Li et al. 2020, "Generalized Focal Loss").
+            the cell's centre (bins is 1; YOLOv6, v26). `distribution`: each of these as the mean of
+            a softmax over bins 0, 1, 2 … (v6 M and L, v8 to v12; Li et al. 2020, "Generalized Focal
+            Loss").
         bins: Of each side; 1 unless `distribution`.
     """
 
