@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol, Union
 from edge.decode import anchor_free, anomaly, classes, segmentation, ssd, yolo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from edge.frame import Placement, StageClock
+    from edge.model.declared import Declared, Reading
     from edge.model.description import HeadSchema, Thresholds
     from edge.model.spec import ModelSpec, Tensors
     from edge.results.observation import Result
@@ -40,6 +41,7 @@ class Head:
         task: What it is for, a key of `edge.tasks.TASKS`.
         describe: What `edge inspect` says of it, rows of a word and a text.
         reads_input: The decoder's tensors hold the input tensor too, under `input`.
+        recognise: Which readings a bare file's outputs allow as this head; most files have none.
     """
 
     schema: type[HeadSchema]
@@ -48,6 +50,7 @@ class Head:
     task: str
     describe: Callable[[ModelSpec], list[tuple[str, str]]]
     reads_input: bool = False
+    recognise: Callable[[Declared], Iterable[Reading]] = lambda _: ()
 
 
 HEADS = {
@@ -66,6 +69,7 @@ HEADS = {
         segmentation.SegmentationDecoder,
         "segmentation",
         segmentation.describe,
+        recognise=segmentation.recognise,
     ),
     "classes": Head(
         classes.ClassesHead,
@@ -73,6 +77,7 @@ HEADS = {
         classes.ClassesDecoder,
         "classification",
         classes.describe,
+        recognise=classes.recognise,
     ),
     "anomaly": Head(
         anomaly.AnomalyHead,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
 from edge.model import structure
+from edge.model.declared import Told
 from edge.model.readers import manifest as manifests
 from edge.model.readers import toml
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
 FLATBUFFER_IDENTIFIER = b"TFL3"
 MANIFEST, TOML = "manifest", "toml"
+EXPORTER, METADATA, INFERENCE = "exporter's metadata", "TFLite Metadata", "inference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class ModelFile:
         flatbuffer: The model itself, without what was appended.
         description: Who the model is.
         manifest: What else our own manifest says; `None` where another reader described it.
-        read_by: That reader, a key of `READERS`.
+        read_by: What described it: `toml`, `manifest`, or what of the file's own did.
+        why: What in the file says so, where the file itself was asked.
     """
 
     path: Path
@@ -43,6 +46,7 @@ class ModelFile:
     description: Description
     manifest: Manifest | None = None
     read_by: str = MANIFEST
+    why: str = ""
 
     @classmethod
     def of(
@@ -76,9 +80,26 @@ def _by_toml(path: Path, data: bytes, written: Path | None) -> ModelFile | None:
     return ModelFile(path, data, toml.read(written, data), read_by=TOML)
 
 
-def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile:
+def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile | None:
+    # Its name stands twice in a file that has it: one flipped bit must not make a bare model of it.
+    if manifests.MANIFEST_MEMBER.encode() not in data:
+        return None
     flatbuffer, manifest, anchors = manifests.read(path, data)
     return ModelFile.of(path, flatbuffer, manifest, anchors=anchors)
+
+
+def _by_itself(path: Path, data: bytes, _: Path | None) -> ModelFile:
+    # Imported here: no file of `edge-convert` needs them.
+    from edge.model.readers import exporter, inference, metadata  # noqa: PLC0415
+
+    structure.check(data, path)
+    told, read_by = exporter.told(path, data), EXPORTER
+    if told is None:
+        told, read_by = metadata.told(path, data), METADATA
+    if told is None:
+        told, read_by = Told(), INFERENCE
+    description, why = inference.infer(path, data, told)
+    return ModelFile(path, data, description, read_by=read_by, why=why)
 
 
 # Asked in turn, with the path, all of the file, and a TOML that a person wrote of it. Each gives
@@ -86,6 +107,7 @@ def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile:
 READERS: dict[str, Callable[[Path, bytes, Path | None], ModelFile | None]] = {
     TOML: _by_toml,
     MANIFEST: _by_manifest,
+    INFERENCE: _by_itself,
 }
 
 
@@ -97,7 +119,8 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
         description: A TOML of its description, which then counts instead of what the file says.
 
     Raises:
-        ModelError: Missing, truncated, foreign or damaged, or without a description.
+        ModelError: Missing, truncated, foreign or damaged.
+        Undescribed: Sound, but what it means is nowhere told.
         ConfigError: The TOML cannot be read, or has faults.
     """
     data = _read_bytes(path)
