@@ -65,6 +65,7 @@ class Told:
     """What a file says of itself beside its tensors; `None` and empty: nothing.
 
     Attributes:
+        by: Where it stands, in words; empty for nowhere.
         name: Of the model.
         labels: Text of each class id.
         color: Channel order of the input.
@@ -77,6 +78,7 @@ class Told:
         contents: Of each output, in the graph's order, what TFLite Metadata says of it.
     """
 
+    by: str = ""
     name: str = ""
     labels: tuple[str, ...] = ()
     color: str | None = None

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
-from edge.model import structure
-from edge.model.declared import Told
+from edge.model import onnx_file, structure
 from edge.model.readers import manifest as manifests
-from edge.model.readers import toml
+from edge.model.readers import onnx_metadata, toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +23,10 @@ if TYPE_CHECKING:
 
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
 FLATBUFFER_IDENTIFIER = b"TFL3"
-MANIFEST, TOML = "manifest", "toml"
-EXPORTER, METADATA, INFERENCE = "exporter's metadata", "TFLite Metadata", "inference"
+MANIFEST, TOML, INFERENCE = "manifest", "toml", "inference"
+TFLITE, ONNX = "tflite", "onnx"
+# Whose `check` refuses a model of this format that is damaged or hostile, and copies nothing.
+FORMATS = {TFLITE: structure, ONNX: onnx_file}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class ModelFile:
 
     Attributes:
         path: Where it came from, for messages.
-        flatbuffer: The model itself, without what was appended.
+        flatbuffer: The model itself, a FlatBuffer or an ONNX model, without what was appended to it
+            or stored in its metadata.
         description: Who the model is.
         manifest: What else our own manifest says; `None` where another reader described it.
         read_by: What described it: `toml`, `manifest`, or what of the file's own did.
@@ -47,6 +49,11 @@ class ModelFile:
     manifest: Manifest | None = None
     read_by: str = MANIFEST
     why: str = ""
+
+    @property
+    def format(self) -> str:
+        """What the model is written in, a key of `FORMATS`."""
+        return ONNX if onnx_file.is_onnx(self.flatbuffer) else TFLITE
 
     @classmethod
     def of(
@@ -77,29 +84,33 @@ class ModelFile:
 def _by_toml(path: Path, data: bytes, written: Path | None) -> ModelFile | None:
     if written is None:
         return None
-    return ModelFile(path, data, toml.read(written, data), read_by=TOML)
+    model = onnx_file.split(data, path)[0] if onnx_file.is_onnx(data) else data
+    return ModelFile(path, model, toml.read(written, model), read_by=TOML)
 
 
 def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile | None:
     # Its name stands twice in a file that has it: one flipped bit must not make a bare model of it.
     if manifests.MANIFEST_MEMBER.encode() not in data:
         return None
-    flatbuffer, manifest, anchors = manifests.read(path, data)
-    return ModelFile.of(path, flatbuffer, manifest, anchors=anchors)
+    reader = onnx_metadata if onnx_file.is_onnx(data) else manifests
+    model, manifest, anchors = reader.read(path, data)
+    return ModelFile.of(path, model, manifest, anchors=anchors)
 
 
 def _by_itself(path: Path, data: bytes, _: Path | None) -> ModelFile:
-    # Imported here: no file of `edge-convert` needs them.
-    from edge.model.readers import exporter, inference, metadata  # noqa: PLC0415
+    # Imported here: no file of `edge-convert` needs it.
+    from edge.model.readers import inference  # noqa: PLC0415
 
-    structure.check(data, path)
-    told, read_by = exporter.told(path, data), EXPORTER
-    if told is None:
-        told, read_by = metadata.told(path, data), METADATA
-    if told is None:
-        told, read_by = Told(), INFERENCE
-    description, why = inference.infer(path, data, told)
-    return ModelFile(path, data, description, read_by=read_by, why=why)
+    is_onnx = onnx_file.is_onnx(data)
+    model, entries = onnx_file.split(data, path) if is_onnx else (data, {})
+    FORMATS[ONNX if is_onnx else TFLITE].check(model, path)
+    declared = (
+        inference.from_onnx(path, model, entries)
+        if is_onnx
+        else (inference.from_tflite(path, data))
+    )
+    description, why = inference.infer(path, model, declared)
+    return ModelFile(path, model, description, read_by=declared.told.by or INFERENCE, why=why)
 
 
 # Asked in turn, with the path, all of the file, and a TOML that a person wrote of it. Each gives
@@ -115,7 +126,7 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
     """Read and verify a model file.
 
     Args:
-        path: A `.tflite`.
+        path: A `.tflite` or `.onnx`.
         description: A TOML of its description, which then counts instead of what the file says.
 
     Raises:
@@ -123,15 +134,19 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
         Undescribed: Sound, but what it means is nowhere told.
         ConfigError: The TOML cannot be read, or has faults.
     """
-    data = _read_bytes(path)
-    if data[4:8] != FLATBUFFER_IDENTIFIER:
+    return parse(path, _read_bytes(path), description=description)
+
+
+def parse(path: Path, data: bytes, *, description: Path | None = None) -> ModelFile:
+    """Verify the bytes of a model file; as `read`, which has them from the path."""
+    if data[4:8] != FLATBUFFER_IDENTIFIER and not onnx_file.is_onnx(data):
         raise ModelError(
-            f"{path}: expected a TensorFlow Lite model, found {_describe(data)}; "
+            f"{path}: expected a TensorFlow Lite or ONNX model, found {_describe(data)}; "
             "make one with: edge-convert run"
         )
     found = (reader(path, data, description) for reader in READERS.values())
     file = next(filter(None, found))
-    structure.check(file.flatbuffer, path)
+    FORMATS[file.format].check(file.flatbuffer, path)
     return file
 
 

@@ -33,38 +33,42 @@ def told(path: Path, data: bytes) -> Told | None:
         ModelError: There is, but it is damaged.
     """
     facts = _facts(path, data)
-    if facts is None:
-        return None
+    return None if facts is None else told_by(path, facts)
+
+
+def told_by(path: Path, facts: dict[str, Any]) -> Told:
+    """Return what the exporter's keys say, those of an ONNX file as well: there all are texts.
+
+    Raises:
+        ModelError: They cannot be true.
+    """
     try:
-        return told_by(facts)
-    except (TypeError, ValueError, KeyError) as error:
+        return _told(
+            {
+                key: ast.literal_eval(value)
+                if key in LITERALS and isinstance(value, str)
+                else value
+                for key, value in facts.items()
+            }
+        )
+    except (*NO_LITERAL, TypeError, KeyError) as error:
         raise ModelError(
             f"{path}: the metadata that its exporter appended is damaged ({error}); export it again"
         ) from error
 
 
-def told_by(facts: dict[str, Any]) -> Told:
-    """Return what the exporter's keys say, those of an ONNX file as well: there all are texts.
-
-    Raises:
-        KeyError: `names` is missing.
-        ValueError: A value is of another kind.
-        TypeError: Likewise.
-    """
-    known = {
-        key: ast.literal_eval(value) if key in LITERALS and isinstance(value, str) else value
-        for key, value in facts.items()
-    }
-    task = str(known.get("task", "detect"))
+def _told(facts: dict[str, Any]) -> Told:
+    task = str(facts.get("task", "detect"))
     return Told(
-        labels=_labels(known["names"]),
-        color="grey" if int(known.get("channels", 3)) == 1 else "rgb",
+        by="its exporter's metadata",
+        labels=_labels(facts["names"]),
+        color="grey" if int(facts.get("channels", 3)) == 1 else "rgb",
         mean=(0.0, 0.0, 0.0),
         std=(WHITE, WHITE, WHITE),
-        size_wh=_size_wh(known.get("imgsz")),
+        size_wh=_size_wh(facts.get("imgsz")),
         resize="stretch" if task == "classify" else "letterbox",
         task=task,
-        facts=known,
+        facts=facts,
     )
 
 

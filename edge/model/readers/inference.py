@@ -15,10 +15,11 @@ import numpy as np
 
 from edge.errors import ModelError
 from edge.heads import HEADS
-from edge.model.declared import class_labels
+from edge.model import onnx_file
+from edge.model.declared import Declared, Terminal, Told, class_labels
 from edge.model.description import Description, InputTransform
 from edge.model.flatbuffer import DamagedError
-from edge.model.readers import graph
+from edge.model.readers import exporter, graph, metadata
 from edge.model.readers.draft import Findings, draft
 from edge.preprocess import pixel_table
 from edge.record import storable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from edge.model.declared import Declared, Reading, Told
+    from edge.model.declared import Reading
     from edge.model.spec import TensorSpec
 
 Triple = tuple[float, float, float]
@@ -71,22 +72,43 @@ class Undescribed(ModelError):  # noqa: N818 - what the file is
         self.draft = draft
 
 
-def infer(path: Path, data: bytes, told: Told) -> tuple[Description, str]:
+def from_tflite(path: Path, data: bytes) -> Declared:
+    """Return what a whole `.tflite` declares and says of itself, `structure.check` passed.
+
+    Raises:
+        ModelError: Its metadata is damaged.
+    """
+    told = exporter.told(path, data) or metadata.told(path, data)
+    try:
+        return graph.declared(data, told or Told())
+    except DamagedError as error:
+        raise ModelError(f"{path}: {error}; copy it or convert it again") from error
+
+
+def from_onnx(path: Path, model: bytes, entries: dict[str, str]) -> Declared:
+    """Return the same of an ONNX model, without its metadata, and these.
+
+    Raises:
+        ModelError: They are damaged.
+    """
+    inputs, outputs = map(list, onnx_file.tensors(model, path))
+    told = exporter.told_by(path, entries) if "names" in entries else Told()
+    return Declared(tuple(map(Terminal, inputs)), tuple(map(Terminal, outputs)), told)
+
+
+def infer(path: Path, data: bytes, model: Declared) -> tuple[Description, str]:
     """Return who a model is, and what in the file says so.
 
     Args:
         path: Of the file, for messages and as a name.
-        data: All of it; `edge.model.structure.check` accepted it.
-        told: What its metadata says.
+        data: What the digest is of.
+        model: What the file declares.
 
     Raises:
         Undescribed: More than one reading fits, or none.
         ModelError: No camera can fill its input.
     """
-    try:
-        model = graph.declared(data, told)
-    except DamagedError as error:
-        raise ModelError(f"{path}: {error}; copy it or convert it again") from error
+    told = model.told
     if model.image_shape is None:
         raise ModelError(f"{path}: {_no_image(model)}")
     found = Findings(told.name or storable(path.stem))

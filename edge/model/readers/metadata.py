@@ -70,6 +70,7 @@ def _read(flat: FlatBuffer, data: bytes) -> Told:
     activation = _segmenter(flat, graphs[0]) if graphs else None
     labels = (_labels(flat, output, data) for output in outputs)
     return Told(
+        by="TFLite Metadata",
         name=flat.text(root, 0),
         labels=next(filter(None, labels), ()),
         color=color,

@@ -26,7 +26,7 @@ def test_a_classifier_runs_with_its_names(tmp_path, old):
     )
     file = read(tmp_path, data)
     described = file.description
-    assert (file.read_by, described.name) == ("exporter's metadata", "best")
+    assert (file.read_by, described.name) == ("its exporter's metadata", "best")
     assert described.labels == ("red", "green", "it's")
     assert (described.input.color, described.input.resize) == ("rgb", "stretch")
     assert (described.input.mean, described.input.std) == ((0, 0, 0), (255, 255, 255))
@@ -42,7 +42,7 @@ def test_a_detector_is_letterboxed_and_says_how_it_was_exported():
 
 def test_the_same_keys_are_texts_in_an_onnx_file():
     facts = {"names": "{0: 'a', 1: 'b'}", "imgsz": "[320, 320]", "task": "detect", "stride": "32"}
-    found = exporter.told_by(facts)
+    found = exporter.told_by("x", facts)
     assert (found.labels, found.size_wh) == (("a", "b"), (320, 320))
 
 
