@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import flatbuffers
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from tflite_files import Builder
 
 from converter.graph.values import Quantisation, Tensor
@@ -50,6 +52,16 @@ class Bare(Builder):
 
     def file(self, *outputs):
         return write(self.graph((self.image,), outputs))
+
+
+def with_open_input(data, signature, *, stored=(1, 1, 1, 3)):
+    """Return a model that leaves sides of its input, -1 in the signature, to its caller."""
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    image = next(each for each in model.subgraphs[0].tensors if each.name == b"image")
+    image.shape, image.shapeSignature = list(stored), list(signature)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def fixed_quant(dtype):
