@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Protocol, Union
 from edge.decode import anchor_free, anomaly, classes, detections, segmentation, ssd, yolo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from edge.frame import Placement, StageClock
-    from edge.model.declared import Declared, Reading
     from edge.model.description import HeadSchema, Thresholds
     from edge.model.spec import ModelSpec, Tensors
     from edge.results.observation import Result
@@ -41,7 +40,6 @@ class Head:
         task: What it is for, a key of `edge.tasks.TASKS`.
         describe: What `edge inspect` says of it, rows of a word and a text.
         reads_input: The decoder's tensors hold the input tensor too, under `input`.
-        recognise: Which readings a bare file's outputs allow as this head; most files have none.
     """
 
     schema: type[HeadSchema]
@@ -50,7 +48,6 @@ class Head:
     task: str
     describe: Callable[[ModelSpec], list[tuple[str, str]]]
     reads_input: bool = False
-    recognise: Callable[[Declared], Iterable[Reading]] = lambda _: ()
 
 
 HEADS = {
@@ -76,7 +73,6 @@ HEADS = {
         segmentation.SegmentationDecoder,
         "segmentation",
         segmentation.describe,
-        recognise=segmentation.recognise,
     ),
     "classes": Head(
         classes.ClassesHead,
@@ -84,7 +80,6 @@ HEADS = {
         classes.ClassesDecoder,
         "classification",
         classes.describe,
-        recognise=classes.recognise,
     ),
     "anomaly": Head(
         anomaly.AnomalyHead,

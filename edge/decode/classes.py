@@ -13,27 +13,18 @@ from msgspec import Meta
 
 from edge.decode.checks import Misfit, expect_no_anchors, expect_raw, expect_roles
 from edge.decode.scores import Activation, best_rows, least_raw
-from edge.model.declared import Reading, is_fixed
 from edge.model.description import HeadSchema
 from edge.results.classes import Classes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from edge.frame import Placement, StageClock
-    from edge.model.declared import Declared
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
 
 ROLE = "scores"
 TOP = 5
-MIN_CLASSES = 2
-# Ops whose output is a score in [0, 1] already.
-READY = {"SOFTMAX": "a softmax", "LOGISTIC": "a sigmoid"}
-KIND = '"classes" if these are scores of classes; a box or an embedding looks the same'
-ACTIVATIONS = '"softmax", "sigmoid", or "none" where the graph did it'
 
 
 class ClassesHead(HeadSchema, frozen=True, kw_only=True, tag="classes"):
@@ -71,38 +62,6 @@ def describe(spec: ModelSpec) -> list[tuple[str, str]]:
     """Return what `edge inspect` says of the head."""
     head = spec.description.head_as(ClassesHead)
     return [("head", f"classes, activation {head.activation}, the best {head.top}")]
-
-
-def recognise(model: Declared) -> Iterator[Reading]:
-    """Read a vector of scores: certain of a softmax, of others only where the file tells labels.
-
-    A vector of sigmoids may be a box, and one of other numbers anything: an embedding, an angle. A
-    flattened mask is none of these: the op that made the scores gave a vector itself.
-    """
-    output, told = model.only_output(), model.told
-    if output is None or told.task not in ("", "classify") or not _is_vector(output.shape):
-        return
-    classes = output.shape[-1]
-    is_told = bool(told.task) or len(told.labels) == classes
-    is_ready = output.made_by in READY and _is_vector(output.made_shape)
-    if not is_ready and output.made_shape and not _is_vector(output.made_shape):
-        return
-    is_ready = is_ready or told.task == "classify" or is_fixed(output.tensor)
-    unknown = {} if is_told or output.made_by == "SOFTMAX" else {"head.kind": KIND}
-    if not is_ready:
-        unknown["head.activation"] = ACTIVATIONS
-    made = READY.get(output.made_by, "a vector")
-    yield Reading(
-        ClassesHead(activation="none" if is_ready else "softmax"),
-        {ROLE: output.name},
-        f"the output is {made} over {classes} classes",
-        classes=classes,
-        unknown=unknown,
-    )
-
-
-def _is_vector(shape: tuple[int, ...]) -> bool:
-    return len(shape) in (2, 4) and math.prod(shape) == shape[-1] >= MIN_CLASSES
 
 
 class ClassesDecoder:

@@ -10,17 +10,15 @@ import numpy as np
 from edge.decode.checks import Misfit, cells_text, expect_no_anchors, expect_raw, expect_roles
 from edge.decode.scores import least_raw
 from edge.errors import ModelError
-from edge.model.declared import Reading
 from edge.model.description import HeadSchema
 from edge.results.class_map import ClassMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from edge.frame import Placement, StageClock
-    from edge.model.declared import Declared, Terminal
     from edge.model.description import Description, Thresholds
     from edge.model.spec import ModelSpec, Tensors, TensorSpec
 
@@ -34,15 +32,6 @@ NEEDED = {
     "softmax": "(1, H, W, C) with C >= 2",
     "none": "(1, H, W, C)",
 }
-TEXTS = {
-    "argmax": "the number of a class",
-    "sigmoid": "a raw score",
-    "softmax": "raw scores",
-    "none": "scores",
-}
-# Labels of what is nothing in particular.
-NOTHING = ("background", "bg", "__background__", "unlabeled", "unlabelled", "void")
-KIND = '"segmentation" if each cell holds scores of classes; a depth or an image looks the same'
 
 
 class SegmentationHead(HeadSchema, frozen=True, kw_only=True, tag="segmentation"):
@@ -124,60 +113,6 @@ def describe(spec: ModelSpec) -> list[tuple[str, str]]:
         f"background class {background}"
     )
     return [("head", text)]
-
-
-def recognise(model: Declared) -> Iterator[Reading]:
-    """Read one output of rows and columns as a class a cell.
-
-    Certain are class ids that an `ARG_MAX` chose, a softmax of the input's own resolution, and what
-    metadata calls a segmenter. One sigmoid a cell may be a depth, a softmax of coarse cells the
-    centroids of objects, and raw numbers another image: no more than a draft.
-    """
-    output, image, told = model.only_output(), model.image_shape, model.told
-    if output is None or image is None or told.task not in ("", "semantic", "segmenter"):
-        return
-    activation = _activation(output)
-    if activation is None:
-        return
-    # A softmax is over the last axis of what it made, which a TRANSPOSE may have moved.
-    whole = output.shape == output.made_shape and output.shape[1:3] == image[:2]
-    is_sure = activation == "argmax" or (output.made_by == "SOFTMAX" and whole)
-    if told.task == "segmenter":
-        activation, is_sure = told.facts.get("activation", activation), True
-    classes = _classes(output, activation)
-    labels = list(told.labels)
-    yield Reading(
-        SegmentationHead(
-            activation=activation,
-            background=next((n for n in range(len(labels)) if labels[n].lower() in NOTHING), None),
-        ),
-        {ROLE: output.name},
-        f"the output is {TEXTS[activation]} for each of {cells_text(output.tensor)} cells",
-        classes=classes,
-        unknown={} if is_sure else {"head.kind": KIND},
-    )
-
-
-def _activation(output: Terminal) -> Literal["sigmoid", "softmax", "none", "argmax"] | None:
-    """Return what an output holds if it is a class map; `None` if it can't be one."""
-    axes, is_integer = len(output.shape), output.tensor.dtype.kind in "iu"
-    if axes not in (MAP_AXES, SCORE_AXES) or min(output.shape[1:3]) < BINARY_CLASSES:
-        return None
-    if output.made_by == "ARG_MAX" and is_integer:
-        return "argmax"
-    if axes != SCORE_AXES or output.shape[3] > MAX_CLASSES:
-        return None
-    if output.made_by in ("SOFTMAX", "LOGISTIC"):
-        return "none"
-    return "sigmoid" if output.shape[3] == 1 else "softmax"
-
-
-def _classes(output: Terminal, activation: str) -> int | None:
-    """Return how many classes an output tells apart; of an `ARG_MAX`, what it read."""
-    if activation != "argmax":
-        return max(BINARY_CLASSES, output.shape[3])
-    sides = set(output.shape[1:3])
-    return next((side for side in output.made_of_shape[:0:-1] if side not in sides), None)
 
 
 class SegmentationDecoder:

@@ -1,8 +1,7 @@
 """What a bare model file declares, and what its outputs may be read as.
 
-A head's `recognise` answers "could these outputs be mine?" with readings. A file runs without a
-description of its own only where exactly one reading of all heads fits: a wrong guess is worse than
-a question, so a reading claims nothing that another meaning of the same file would look like.
+A file runs without a description of its own only where exactly one reading of all heads fits: a
+wrong guess is worse than a question.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What goes in: the size and the layout are the tensor's; the channel order and the normalisation are
 what metadata or the kind of head says, or of an integer input what its quantisation spans. What
-comes out is what the rows of `edge.heads.HEADS` recognise. Of anything else this asks.
+comes out is what `edge.model.readers.readings` recognises. Of anything else this asks.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.errors import ModelError
-from edge.heads import HEADS
 from edge.model import onnx_file
 from edge.model.declared import Declared, Terminal, Told, class_labels
 from edge.model.description import Description, InputTransform
 from edge.model.flatbuffer import DamagedError
 from edge.model.readers import exporter, graph, metadata
 from edge.model.readers.draft import Findings, draft
+from edge.model.readers.readings import READINGS
 from edge.preprocess import pixel_table
 from edge.record import storable
 
@@ -50,6 +50,7 @@ RGB_NAMES = re.compile(
     re.IGNORECASE,
 )
 FOURTH_BAND = 4
+MAX_CLASSES = 2**16  # that are numbered; ImageNet has 21,843
 ASKED = {
     "model.labels": "a text for each class id, or the name of a file with one a line",
     "input.color": '"rgb" (TensorFlow, PyTorch as a rule) or "bgr" (OpenCV, Caffe, YOLOX)',
@@ -163,7 +164,7 @@ def _no_image(model: Declared) -> str:
 
 def _choose(model: Declared, found: Findings) -> Reading | None:
     """Return the one reading that fits, or the best one of which something is to be asked."""
-    readings = [reading for head in HEADS.values() for reading in head.recognise(model)]
+    readings = [reading for recognise in READINGS.values() for reading in recognise(model)]
     sure = [reading for reading in readings if not reading.unknown]
     fitting = sure or readings
     if len(fitting) != 1:
@@ -249,8 +250,9 @@ def _labels(told: Told, reading: Reading | None, found: Findings) -> tuple[str, 
     if reading is None:
         return told.labels
     labels, classes = told.labels or reading.labels, reading.classes
-    if not labels and classes is None:
+    if not labels and not 0 < (classes or 0) <= MAX_CLASSES:
         _ask(found, "model.labels")
+        return ()
     if labels and classes is not None and len(labels) != classes:
         found.unknown["model.labels"] = f"{classes} labels, the file has {len(labels)}"
     return labels or class_labels(classes or 0)

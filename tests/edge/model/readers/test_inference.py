@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bare_models as bare
 import numpy as np
 import pytest
 import told_files as told
 from tflite_files import detector
 
+from converter.graph import reading
 from edge import cli
 from edge.config import toml as toml_file
 from edge.errors import ConfigError, ModelError
@@ -163,6 +166,42 @@ def test_what_no_camera_can_fill_is_refused(read, shape, found):
         read(bare.segmenter("ABS", shape=shape, **UINT8))
 
 
+def detector_for_bytes(order):
+    """Return an SSD behind the op, its outputs in this order; its heads are constants."""
+    make = bare.Bare((1, 4, 4, 3), **UINT8)
+    make.ops += detector_ops(make)
+    return make.file(*order)
+
+
+def detector_ops(make):
+    graph = reading.read(detector(decoded=True), "x")
+    make.tensors |= {name: each for name, each in graph.tensors.items() if name != "image"}
+    real = make.tensor("real", (1, 4, 4, 3))
+    make.op("DEQUANTIZE", (make.image,), (real,))
+    return [
+        replace(op, inputs=tuple("real" if name == "image" else name for name in op.inputs))
+        for op in graph.ops
+    ]
+
+
+TF1 = ("locations", "classes", "confidences", "count")
+TF2 = ("confidences", "locations", "count", "classes")
+
+
+@pytest.mark.parametrize("order", [TF1, TF2], ids=["TensorFlow 1", "TensorFlow 2"])
+def test_the_detection_ops_outputs_are_told_by_the_op_and_not_by_their_order(read, order):
+    file = read(detector_for_bytes(order))
+    described = file.description
+    assert described.outputs == dict(zip(("boxes", "classes", "scores", "count"), TF1, strict=True))
+    assert (described.input.color, described.head.kind) == ("rgb", "detections")
+    assert described.labels == ("class 0", "class 1", "class 2")
+    assert len(load_model(file).with_thresholds(score=0.1)(RED))
+
+
+def test_a_float_detector_behind_the_op_is_asked_for_its_normalisation(read):
+    assert asked(read, detector(decoded=True)) == {MEAN, STD}
+
+
 def test_a_grey_input_has_no_channel_order(read):
     make = bare.Bare((1, 8, 8, 1), **UINT8)
     assert asked(read, make.file(make.then("LOGISTIC", "image", "map", make.shape))) == {KIND}
@@ -233,5 +272,5 @@ def test_damaged_options_give_one_sentence(read):
         for bit in (0, 4, 7):
             damaged = bytearray(data)
             damaged[min(position, len(data) - 1)] ^= 1 << bit
-            with pytest.raises(ModelError):
+            with pytest.raises(ModelError):  # never more labels than memory
                 read(bytes(damaged))
