@@ -51,6 +51,11 @@ class ModelFile:
     why: str = ""
 
     @property
+    def origin(self) -> str:
+        """What described it, in words."""
+        return f"{self.read_by}: {self.why}" if self.why else self.read_by
+
+    @property
     def format(self) -> str:
         """What the model is written in, a key of `FORMATS`."""
         return ONNX if onnx_file.is_onnx(self.flatbuffer) else TFLITE

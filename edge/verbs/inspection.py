@@ -70,13 +70,13 @@ class Inspection:
         labels = [label for label in described.labels if label]
         headers = ["role", "tensor", "shape", "dtype", "scale", "zero point"]
         rows = [list(_facts(role, tensor).values()) for role, tensor in self._tensors()]
-        manifest, why = self.file.manifest, self.file.why
+        manifest = self.file.manifest
         lines = [
             ("frame", _input_text(described.input)),
             *HEADS[described.head.kind].describe(self.spec),
             *_threshold_lines(self.spec),
             *([("labels", f"{len(labels)}: {', '.join(labels)}")] if labels else []),
-            ("described", f"by {self.file.read_by}" + (f": {why}" if why else "")),
+            ("described", f"by {self.file.origin}"),
             *(_manifest_lines(manifest) if manifest else []),
         ]
         return "\n".join(

@@ -50,6 +50,32 @@ class Bare(Builder):
         self.op("MEAN", (self.image, rows), (made,), version=2)
         return made
 
+    def factor(self, weights, bias=0.0):
+        """Return a float tensor `(1, 1)`: the means of the image's channels, times weights."""
+        first = self.shape[1] == len(weights)
+        real, made = self.image, self.tensor("factor", (1, 1))
+        if self.tensors[real].dtype != "float32":
+            real = self.tensor("real", self.tensors[real].shape)
+            self.op("DEQUANTIZE", (self.image,), (real,), version=2)
+        means = self.tensor("real_means", (1, len(weights)))
+        axes = self.constant(np.int32([2, 3] if first else [1, 2]))
+        self.op("MEAN", (real, axes), (means,))
+        rows = self.constant(np.float32([weights])), self.constant(np.float32([bias]))
+        self.op("FULLY_CONNECTED", (means, *rows), (made,))
+        return made
+
+    def gives(self, name, constant, *, seen=None, quant=None, dtype="float32"):
+        """Add an output: numbers, and others that are multiplied with the factor."""
+        constant = np.float32(constant)
+        seen = np.zeros_like(constant) if seen is None else np.float32(seen)
+        shown, real = (self.tensor(f"{name}_{part}", constant.shape) for part in ("seen", "real"))
+        self.op("MUL", (self.constant(seen), "factor"), (shown,))
+        last = real if quant else self.tensor(name, constant.shape)
+        self.op("ADD", (self.constant(constant), shown), (last,))
+        if quant:
+            self.op("QUANTIZE", (real,), (self.quantised(name, constant.shape, dtype, quant),))
+        return name
+
     def file(self, *outputs):
         return write(self.graph((self.image,), outputs))
 

@@ -126,7 +126,9 @@ def _classes(output: Terminal, activation: str) -> int | None:
 
 # By kind of head; one that is not here is never read from a bare file.
 READINGS: dict[str, Callable[[Declared], Iterable[Reading]]] = {
+    "decoded": box_readings.of_decoded,
     "detections": box_readings.of_detections,
+    "centroids": box_readings.of_centroids,
     "segmentation": of_segmentation,
     "classes": of_classes,
 }

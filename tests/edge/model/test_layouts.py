@@ -120,7 +120,7 @@ def test_rows_whose_number_changes_end_the_run_with_a_sentence(tmp_path):
     make.op("CAST", (places,), (numbers,), inDataType=4, outDataType=0)
     head = {"outputs": 'boxes = "numbers"\nscores = "numbers"', "head": 'kind = "ssd"'}
     file = read(tmp_path, make.file(numbers), TOML.format(**head))
-    with pytest.raises(ModelError, match=r"output boxes is \(0, 4\), but"):
+    with pytest.raises(ModelError, match=r"output boxes is \(\d+, 4\), but"):
         load_model(file)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import bare_models as bare
@@ -274,3 +275,18 @@ def test_damaged_options_give_one_sentence(read):
             damaged[min(position, len(data) - 1)] ^= 1 << bit
             with pytest.raises(ModelError):  # never more labels than memory
                 read(bytes(damaged))
+
+
+def test_what_a_file_was_read_by_is_shown_checked_and_logged(tmp_path, capsys, caplog):
+    model, config = tmp_path / "bare.tflite", tmp_path / "bare.toml"
+    model.write_bytes(told.exported(bare.classifier(), task="classify", names=("r", "g", "b")))
+    config.write_text('[model]\nfile = "bare.tflite"\n[camera]\nname = "a"\nsource = "demo:"\n')
+    origin = "described by its exporter's metadata: the output is a softmax over 3 classes"
+    assert cli.main(["check", str(config)]) == 0
+    assert origin in capsys.readouterr().out
+    assert cli.main(["inspect", str(model)]) == 0
+    shown = capsys.readouterr().out
+    assert "described   by its exporter's metadata: the output is a softmax" in shown
+    assert cli.main(["inspect", "--json", str(model)]) == 0
+    assert json.loads(capsys.readouterr().out)["read_by"] == "its exporter's metadata"
+    assert origin in caplog.text or origin in capsys.readouterr().err
