@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"config": str(arguments.config), "faults": found}, indent=1))
     elif not found:
         print(f"{arguments.config}: no faults")
+        if file and file.why:
+            print(f"{file.path}: described by {file.origin}")
     for fault in [] if arguments.json else found:
         print(f"edge: {fault}", file=sys.stderr)
     return status
