@@ -13,10 +13,11 @@ from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided
-from edge.errors import SinkError
+from edge.errors import EdgeError, SinkError
 from edge.model import model_file as models
-from edge.model import trial
+from edge.model import proof, trial
 from edge.model.default import default_model_path
+from edge.model.delegates import CPU
 from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Publisher
 from edge.preprocess import use_one_thread
@@ -70,9 +71,39 @@ def model_file(config: Config) -> ModelFile:
 
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
-    """Load the model with so many interpreter threads, and the configuration's thresholds."""
+    """Load the model with so many interpreter threads, and the configuration's thresholds.
+
+    Raises:
+        EdgeError: It cannot be loaded, or gives other values than the converter saw.
+    """
     wanted = thresholds(config, file.description)
-    return load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
+    delegate = config.model.delegate
+    model = load_model(file, threads=threads, delegate=delegate, thresholds=wanted)
+    proof.check(model, file.manifest.proof if file.manifest else {})
+    return model
+
+
+def say_who_runs(model: LoadedModel, file: ModelFile, *, threads: int) -> None:
+    """Say what the start can tell of an accelerator: whether it was proved, and that it is slow."""
+    if model.ran.provider == CPU:
+        return
+    if not (file.manifest and file.manifest.proof):
+        log.warning(
+            "%s has no stored values, so nothing proves that %s computes it rightly; convert it "
+            "again with this edge-convert",
+            *(file.path, model.ran),
+        )
+    try:
+        cpu = load_model(file, threads=threads)
+    except EdgeError:  # compiled for the delegate: the CPU cannot run it
+        return
+    own_ms, cpu_ms = proof.invoke_ms(model), proof.invoke_ms(cpu)
+    if own_ms > cpu_ms:
+        log.warning(
+            "%s takes %.1f ms for an invoke, the CPU %.1f ms with %d threads: leave [model] "
+            "delegate out",
+            *(model.ran, own_ms, cpu_ms, threads),
+        )
 
 
 def thresholds(config: Config, description: Description) -> Thresholds:
@@ -153,7 +184,9 @@ def opened(
         threads = interpreter_threads(config, available)
         cores = stack.enter_context(divided(available, threads=threads))
         with confined(cores.interpreter):
-            model = open_model(config, file or model_file(config), threads=threads)
+            file = file or model_file(config)
+            model = open_model(config, file, threads=threads)
+            say_who_runs(model, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         publisher = stack.enter_context(_publishing(config, model)) if publish else None
@@ -190,11 +223,13 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
     sink = Fanout(open_sinks(config))
     try:
-        yield Publisher(
+        publisher = Publisher(
             open_encoder(config, model.description),
             sink,
             qos=config.mqtt.qos if config.mqtt else 1,
         )
+        publisher.introduce(model)
+        yield publisher
     finally:
         sink.close(DRAIN_S)
     if sink.failure:

@@ -123,6 +123,7 @@ class Rig:
 
     Attributes:
         live: The source of the last run kept its own pace.
+        run_by: Backend, version, provider and device that run the model.
 
     Raises:
         ModelError: The runtime refuses the model.
@@ -137,6 +138,7 @@ class Rig:
         self._cores = Cores.divide(available, threads=self.setting.threads)
         with confined(self._cores.interpreter):
             self._model = app.open_model(config, file, threads=self.setting.threads)
+        self.run_by = str(self._model.ran)
         self._buffers = self._model.input_buffers()
 
     def bare(self, duration_s: float) -> Bare:

@@ -17,8 +17,36 @@ if TYPE_CHECKING:
     from edge.model.spec import ModelSpec, Tensors, TensorSpec
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """Which backend runs a model, and on what.
+
+    Attributes:
+        backend: A key of `BACKENDS`.
+        version: Of the runtime's package.
+        provider: The runtime's own name of what computes, or the delegate's; `cpu` for the CPU.
+        device: Of the provider; empty where there is one only.
+    """
+
+    backend: str
+    version: str
+    provider: str = CPU
+    device: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.backend} {self.version} on {self.provider}" + (
+            f" ({self.device})" if self.device else ""
+        )
+
+
 class Backend(Protocol):
-    """One model in one runtime; one thread at a time may use it."""
+    """One model in one runtime; one thread at a time may use it.
+
+    Attributes:
+        ran: Who it is; of an accelerator once it was found to be the one asked for.
+    """
+
+    ran: Ran
 
     def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         """Return the inputs and outputs, as the file declares them before `allocate`."""
@@ -41,8 +69,8 @@ class Backend(Protocol):
 class Runtime:
     """Where a backend stands.
 
-    Its module also has `check_delegate`, which refuses what it cannot run a file with, and
-    `trial_facts`: of `edge.model.trial`.
+    Its module also has `check_delegate`, which refuses what it cannot run a file with;
+    `who_runs`, which says who would; and `trial_facts`: of `edge.model.trial`.
 
     Attributes:
         format: Of the models that it runs, a key of `edge.model.model_file.FORMATS`.
@@ -91,6 +119,12 @@ def check_delegate(file: ModelFile, delegate: str) -> None:
     """
     if wanted := delegates.parse(delegate):
         backend_module(file).check_delegate(file, wanted)
+
+
+def who_runs(file: ModelFile, delegate: str) -> Ran:
+    """Return who would run a file; opens no device, so that no device is named."""
+    found: Ran = backend_module(file).who_runs(delegates.parse(delegate))
+    return found
 
 
 def open_backend(file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> Backend:

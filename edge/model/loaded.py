@@ -47,6 +47,7 @@ class LoadedModel:
         spec: The model's contract.
         thresholds: What the decoder was made with.
         task: What it is for, a key of `edge.tasks.TASKS`.
+        ran: Which backend runs it, on what.
     """
 
     def __init__(self, spec: ModelSpec, backend: Backend, thresholds: Thresholds) -> None:
@@ -54,6 +55,7 @@ class LoadedModel:
         self.spec = spec
         self.thresholds = thresholds
         self.task = head.task
+        self.ran = backend.ran
         self._backend = backend
         self._decoder = head.decoder(spec, thresholds)
         self._reads_input = head.reads_input

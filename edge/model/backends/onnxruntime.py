@@ -15,6 +15,7 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates, onnx_file
+from edge.model.backend import Ran
 from edge.model.delegates import CPU, Delegate
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ def runtime_module() -> Any:  # noqa: ANN401
     return module
 
 
-def runtime_version() -> str:
-    """Return the version of what invokes models here, such as `1.32.0`."""
-    return str(runtime_module().__version__)
+def who_runs(delegate: Delegate) -> Ran:
+    """Return who runs a model with this delegate, without the device's name."""
+    version = str(runtime_module().__version__)
+    return Ran("onnxruntime", version, delegate.kind.provider or CPU)
 
 
 def trial_facts() -> tuple[str, str]:
@@ -91,6 +93,9 @@ class OnnxRuntime:
         threads: Of the CPU's provider, >= 1.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
 
+    Attributes:
+        ran: Who it is.
+
     Raises:
         ConfigError: There is no delegate of that name.
         DelegateError: onnxruntime was built without it, or does not find its device.
@@ -100,6 +105,7 @@ class OnnxRuntime:
         self._delegate = delegates.parse(delegate)
         if self._delegate:
             check_delegate(file, self._delegate)
+        self.ran = who_runs(self._delegate)
         self._file = file
         self._threads = threads
         self._inputs, self._outputs = onnx_file.tensors(file.flatbuffer, file.path)
@@ -153,14 +159,10 @@ class OnnxRuntime:
     def _refusal(self, error: Exception) -> ModelError | DelegateError:
         if self._delegate:
             return delegates.refused(self._delegate, reason(error))
-        version = self._version()
         return ModelError(
-            f"{self._file.path}: onnxruntime {version} cannot load this model: {reason(error)}; "
-            "convert it again"
+            f"{self._file.path}: onnxruntime {self.ran.version} cannot load this model: "
+            f"{reason(error)}; convert it again"
         )
-
-    def _version(self) -> str:
-        return runtime_version()
 
     def _bind(self, tensor: NDArray[Any]) -> None:
         """Have the next runs read this tensor, which is kept until another one is bound.
