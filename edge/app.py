@@ -13,13 +13,12 @@ from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided
-from edge.errors import EdgeError, SinkError
+from edge.errors import SinkError
 from edge.model import model_file as models
 from edge.model import proof, trial
 from edge.model.default import default_model_path
-from edge.model.delegates import CPU
 from edge.model.loaded import load_model
-from edge.pipeline import Behaviour, Pipeline, Publisher
+from edge.pipeline import Behaviour, Pipeline, Publisher, Worker
 from edge.preprocess import use_one_thread
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
@@ -71,39 +70,25 @@ def model_file(config: Config) -> ModelFile:
 
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
-    """Load the model with so many interpreter threads, and the configuration's thresholds.
-
-    Raises:
-        EdgeError: It cannot be loaded, or gives other values than the converter saw.
-    """
+    """Load and prove the model: so many interpreter threads, the configuration's thresholds."""
     wanted = thresholds(config, file.description)
-    delegate = config.model.delegate
-    model = load_model(file, threads=threads, delegate=delegate, thresholds=wanted)
+    model = load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
     proof.check(model, file.manifest.proof if file.manifest else {})
     return model
 
 
-def say_who_runs(model: LoadedModel, file: ModelFile, *, threads: int) -> None:
-    """Say what the start can tell of an accelerator: whether it was proved, and that it is slow."""
-    if model.ran.provider == CPU:
-        return
-    if not (file.manifest and file.manifest.proof):
-        log.warning(
-            "%s has no stored values, so nothing proves that %s computes it rightly; convert it "
-            "again with this edge-convert",
-            *(file.path, model.ran),
-        )
-    try:
-        cpu = load_model(file, threads=threads)
-    except EdgeError:  # compiled for the delegate: the CPU cannot run it
-        return
-    own_ms, cpu_ms = proof.invoke_ms(model), proof.invoke_ms(cpu)
-    if own_ms > cpu_ms:
-        log.warning(
-            "%s takes %.1f ms for an invoke, the CPU %.1f ms with %d threads: leave [model] "
-            "delegate out",
-            *(model.ran, own_ms, cpu_ms, threads),
-        )
+def open_workers(
+    config: Config, file: ModelFile, cores: Cores, *, threads: int
+) -> tuple[Worker, ...]:
+    """Load the model once for each of `[model] workers`, on the cores of each.
+
+    All read the same bytes of the file; packed weights and tensors are each one's own.
+    """
+    workers = []
+    for own in cores.of_workers(config.model.workers):
+        with confined(own):
+            workers.append(Worker(open_model(config, file, threads=threads), own))
+    return tuple(workers)
 
 
 def thresholds(config: Config, description: Description) -> Thresholds:
@@ -120,11 +105,12 @@ def thresholds(config: Config, description: Description) -> Thresholds:
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
-    """Return the configured number, or one a core, less one for all that is not the interpreter.
+    """Return the configured number, or one a core, less one for all that is not an interpreter.
 
-    The available cores are those of the process, counted before any thread was confined to some.
+    Several workers share them. The available cores are those of the process, counted before any
+    thread was confined to some.
     """
-    return config.model.threads or max(1, len(available) - 1)
+    return config.model.threads or max(1, (len(available) - 1) // config.model.workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +118,21 @@ class Parts:
     """What a pipeline is made of, opened.
 
     Attributes:
+        workers: At least one.
         captures: One a camera, started.
         publisher: Tells the sinks; `None` where nothing is published.
     """
 
-    model: LoadedModel
+    workers: tuple[Worker, ...]
     captures: tuple[CaptureThread[InputBuffer], ...]
     frames: Turns[InputBuffer]
     publisher: Publisher | None
     cores: Cores
+
+    @property
+    def model(self) -> LoadedModel:
+        """The first worker's."""
+        return self.workers[0].model
 
     def pipeline(
         self,
@@ -154,7 +146,7 @@ class Parts:
             self.frames,
             Behaviour(self.model, stages),
             [*told, *consumers],
-            cores=self.cores.interpreter,
+            workers=self.workers,
         )
 
 
@@ -182,11 +174,19 @@ def opened(
         stack.enter_context(_switching_soon())
         available = available_cores()
         threads = interpreter_threads(config, available)
-        cores = stack.enter_context(divided(available, threads=threads))
-        with confined(cores.interpreter):
-            file = file or model_file(config)
-            model = open_model(config, file, threads=threads)
-            say_who_runs(model, file, threads=threads)
+        wanted = config.model.workers * threads
+        if config.model.workers > 1 and wanted > len(available):
+            log.warning(
+                "[model] workers = %d of %d threads each are more than the %d cores of this "
+                "process: they will wait for each other; set fewer",
+                *(config.model.workers, threads, len(available)),
+            )
+        cores = stack.enter_context(divided(available, threads=wanted))
+        file = file or model_file(config)
+        workers = open_workers(config, file, cores, threads=threads)
+        model = workers[0].model
+        with confined(workers[0].cores):
+            proof.tell(model, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         publisher = stack.enter_context(_publishing(config, model)) if publish else None
@@ -205,7 +205,7 @@ def opened(
             )
             for camera in config.cameras
         )
-        yield Parts(model, captures, Turns(captures), publisher, cores)
+        yield Parts(workers, captures, Turns(captures), publisher, cores)
 
 
 @contextmanager

@@ -10,20 +10,25 @@ their mean, any other such head would look the same.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.errors import DelegateError, ModelError
+from edge.errors import DelegateError, EdgeError, ModelError
 from edge.model.delegates import CPU
+from edge.model.loaded import load_model
 from edge.model.readers.manifest import HeadProof
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.model.loaded import LoadedModel
+    from edge.model.model_file import ModelFile
     from edge.model.spec import Tensors, TensorSpec
+
+log = logging.getLogger("edge")
 
 KEPT = 64  # that stand out, and as many at even distances: 2 KiB of text a head
 LEAST_COSINE = 0.99
@@ -100,6 +105,29 @@ def check(model: LoadedModel, stored: dict[str, HeadProof]) -> None:
                 f"{model.description.name}: {model.ran} does not compute this model: of a fixed "
                 f"image, head {role!r} {fault}; its results are not to be trusted: {remedy}"
             )
+
+
+def tell(model: LoadedModel, file: ModelFile, *, threads: int) -> None:
+    """Log what the start shows of an accelerator: that nothing proves it, that it is slow."""
+    if model.ran.provider == CPU:
+        return
+    if not (file.manifest and file.manifest.proof):
+        log.warning(
+            "%s has no stored values, so nothing proves that %s computes it rightly; convert it "
+            "again with this edge-convert",
+            *(file.path, model.ran),
+        )
+    try:
+        cpu = load_model(file, threads=threads)
+    except EdgeError:  # compiled for the delegate: the CPU cannot run it
+        return
+    own_ms, cpu_ms = invoke_ms(model), invoke_ms(cpu)
+    if own_ms > cpu_ms:
+        log.warning(
+            "%s takes %.1f ms for an invoke, the CPU %.1f ms with %d threads: leave [model] "
+            "delegate out",
+            *(model.ran, own_ms, cpu_ms, threads),
+        )
 
 
 def invoke_ms(model: LoadedModel) -> float:

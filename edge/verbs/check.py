@@ -111,7 +111,8 @@ def _sentence(error: EdgeError, path: Path | None) -> str:
 
 
 def _credentials(mqtt: Mqtt) -> list[str]:
-    from edge.sinks.mqtt_credentials import read_password, tls_context  # noqa: PLC0415
+    from edge.password import read_password  # noqa: PLC0415
+    from edge.sinks.mqtt_credentials import tls_context  # noqa: PLC0415
 
     found = []
     if password := mqtt.password_file:

@@ -179,10 +179,10 @@ def test_an_accelerator_that_is_slower_than_the_cpu_is_named(monkeypatch, caplog
     times = iter([30.0, 8.0, 8.0, 30.0])
     monkeypatch.setattr(proof, "invoke_ms", lambda _: next(times))
 
-    app.say_who_runs(model, file, threads=2)
+    proof.tell(model, file, threads=2)
     assert "litert 2 on npu takes 30.0 ms for an invoke, the CPU 8.0 ms" in caplog.text
     caplog.clear()
-    app.say_who_runs(model, file, threads=2)
+    proof.tell(model, file, threads=2)
     assert not caplog.records
 
 
@@ -191,11 +191,11 @@ def test_an_accelerator_without_values_to_prove_it_is_named_once(caplog, monkeyp
     old = replace(file, manifest=file.manifest.replace(proof={}))
     model = load_model(old)
     monkeypatch.setattr(proof, "invoke_ms", lambda _: 1.0)
-    app.say_who_runs(model, old, threads=1)
+    proof.tell(model, old, threads=1)
     assert not caplog.records  # on the CPU nothing else could run it
 
     model.ran = Ran("litert", "2", "npu")
-    app.say_who_runs(model, old, threads=1)
+    proof.tell(model, old, threads=1)
     assert caplog.text.count("has no stored values") == 1
 
 
