@@ -14,8 +14,8 @@ from edge.capture.registry import open_lasting
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
+from edge.model import engines, proof, trial
 from edge.model import model_file as models
-from edge.model import proof, trial
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Publisher, Worker
@@ -71,8 +71,9 @@ def model_file(config: Config) -> ModelFile:
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
     """Load and prove the model: so many interpreter threads, the configuration's thresholds."""
-    wanted = thresholds(config, file.description)
-    model = load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
+    wanted, name = thresholds(config, file.description), config.model.delegate
+    engine = engines.find(file, name, state_folder())
+    model = load_model(file, threads=threads, delegate=name, engine=engine, thresholds=wanted)
     proof.check(model, file.manifest.proof if file.manifest else {})
     return model
 

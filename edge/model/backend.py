@@ -11,6 +11,8 @@ from edge.model import delegates
 from edge.model.delegates import CPU
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from edge.model.model_file import ModelFile
@@ -75,7 +77,7 @@ class Runtime:
     Attributes:
         format: Of the models that it runs, a key of `edge.model.model_file.FORMATS`.
         module: Imported when a model is loaded.
-        name: Of the class, called with (file, *, threads, delegate).
+        name: Of the class, called with (file, *, threads, delegate, engine).
         install: What to type where a package of it is missing.
     """
 
@@ -127,8 +129,16 @@ def who_runs(file: ModelFile, delegate: str) -> Ran:
     return found
 
 
-def open_backend(file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> Backend:
+def open_backend(
+    file: ModelFile, *, threads: int = 1, delegate: str = CPU, engine: Path | None = None
+) -> Backend:
     """Return a model in the runtime of its format, not yet allocated.
+
+    Args:
+        file: A verified model file.
+        threads: On the CPU, >= 1.
+        delegate: As `edge.model.delegates.parse` takes it.
+        engine: Folder of the engine of a delegate that runs a prepared one: `edge.model.engines`.
 
     Raises:
         ModelError: The runtime refuses the model.
@@ -137,6 +147,6 @@ def open_backend(file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> B
     """
     row = next(row for row in BACKENDS.values() if row.format == file.format)
     made: Backend = getattr(backend_module(file), row.name)(
-        file, threads=threads, delegate=delegate
+        file, threads=threads, delegate=delegate, engine=engine
     )
     return made

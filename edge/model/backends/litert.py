@@ -225,6 +225,7 @@ class LiteRt:
         file: A verified model file.
         threads: Of the XNNPACK delegate, >= 1.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
+        engine: Unused: no delegate here runs one.
 
     Attributes:
         ran: Who it is.
@@ -235,7 +236,14 @@ class LiteRt:
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
 
-    def __init__(self, file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        *,
+        threads: int = 1,
+        delegate: str = CPU,
+        engine: Path | None = None,  # noqa: ARG002 - as its neighbour's
+    ) -> None:
         self._delegate = delegates.parse(delegate)
         self.ran = who_runs(self._delegate)
         if self._delegate:
