@@ -14,6 +14,7 @@ from edge.model import delegates
 from edge.model.backend import Ran
 from edge.model.backends.notices import without_notices
 from edge.model.delegates import CPU, DELEGATES, Delegate
+from edge.model.first_run import close_input
 from edge.model.quant import Quant
 from edge.model.spec import TensorSpec
 
@@ -254,6 +255,7 @@ class LiteRt:
         self._runtime = _unallocated(
             file.flatbuffer, file.path, num_threads=threads, experimental_delegates=loaded
         )
+        close_input(self._runtime, file.description.input.shapes)
 
     def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         """Return the inputs and outputs, as the file declares them before `allocate`."""
@@ -277,8 +279,16 @@ class LiteRt:
         self._runtime.set_tensor(spec.input.index, tensor)  # 6 µs for 270 kB
         self.invoke_bare()
         for role, output in spec.outputs.items():
-            # The view lives for this line only: LiteRT refuses to invoke while one is held.
-            np.copyto(out[role], self._runtime.tensor(output.index)())
+            # The view lives for these lines only: LiteRT refuses to invoke while one is held.
+            self._copy(self._runtime.tensor(output.index)(), out[role], role=role)
+
+    def _copy(self, seen: NDArray[Any], out: NDArray[Any], *, role: str) -> None:
+        if seen.shape != out.shape:
+            raise ModelError(
+                f"{self._path}: output {role} was {out.shape}, and of this frame {seen.shape}: "
+                "expected one shape for all frames; export it with a fixed number of rows"
+            )
+        np.copyto(out, seen)
 
     def invoke_bare(self) -> None:
         """Run the model on whatever its input holds; the GIL is free meanwhile.

@@ -14,6 +14,7 @@ import cv2
 import factories
 import numpy as np
 import pytest
+from reference import tiny_segmenter
 
 from edge import cli
 from edge.benchmark import result as result_file
@@ -70,7 +71,6 @@ def absent():
 def models(tmp_path_factory):
     """Return a model as it was, and as a compiler for the Edge TPU leaves it."""
     pytest.importorskip("ai_edge_litert", reason="the model is written with LiteRT's schema")
-    from reference import tiny_segmenter  # noqa: PLC0415 - a board may have another runtime
 
     folder = tmp_path_factory.mktemp("models")
     plain = tiny_segmenter.write(folder / "my.tflite")
@@ -274,11 +274,11 @@ def test_layers_are_timed_on_the_cpu_only(capsys):
     assert "leave --delegate out" in capsys.readouterr().err
 
 
-def test_a_compiled_model_of_another_tool_says_what_to_do(tmp_path):
+def test_a_compiled_model_of_another_tool_is_asked_about_like_any_bare_file(tmp_path):
     path = tmp_path / "other_edgetpu.tflite"
-    path.write_bytes(factories.FLATBUFFER + EDGE_TPU_OP.encode() + bytes(16))
+    path.write_bytes(tiny_segmenter.flatbuffer(custom_op=EDGE_TPU_OP))
 
-    with pytest.raises(ModelError, match="compiled for an Edge TPU by something else; compile"):
+    with pytest.raises(ModelError, match=r"nothing in the file says .*--draft other_edgetpu\.toml"):
         model_file.read(path)
 
 
