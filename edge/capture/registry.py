@@ -42,6 +42,7 @@ SOURCES = {
     "demo": Row("edge.capture.synthetic", "open_demo", "check_demo"),
     "file": Row("edge.capture.files", "open_file"),
     "images": Row("edge.capture.images", "open_images"),
+    "replay": Row("edge.capture.replay", "open_replay"),
     "v4l2": Row("edge.capture.v4l2", "V4l2Source", "check_v4l2", V4l2Options, returns=True),
 }
 # What people try, and why it is no source here.
@@ -55,7 +56,7 @@ MISSING = dict.fromkeys(
 
 
 def open_source(uri: str, options: SourceOptions | None = None) -> Source:
-    """Open the source that a URI names: `demo:`, `file:PATH`, `images:FOLDER`, `v4l2:/dev/video0`.
+    """Open the source that a URI names: `demo:`, `file:PATH`, `replay:FILE`, `v4l2:/dev/video0`.
 
     Args:
         uri: As above.
