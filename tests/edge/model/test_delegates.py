@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import factories
@@ -28,7 +26,6 @@ from edge.verbs import check, inspection
 
 pytestmark = pytest.mark.board
 
-SOURCE = Path(__file__).resolve().parents[2] / "reference" / "stand_in_delegate.c"
 LIBRARY = "libedgetpu.so.1"
 # A process whose dynamic linker finds the stand-in under the name of the real one.
 TELL_HEADS = """
@@ -46,17 +43,6 @@ print(json.dumps(heads["classes"].ravel().tolist()))
 """
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler on the PATH: neither cc nor gcc")
-    path = tmp_path_factory.mktemp("library") / LIBRARY
-    words = [compiler, "-std=c99", "-shared", "-fPIC", "-o", str(path), str(SOURCE)]
-    subprocess.run(words, check=True)
-    return path
-
-
 @pytest.fixture
 def absent():
     try:
@@ -64,18 +50,6 @@ def absent():
     except OSError:
         return
     pytest.skip(f"{LIBRARY} is installed here, so it cannot be missing")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """Return a model as it was, and as a compiler for the Edge TPU leaves it."""
-    pytest.importorskip("ai_edge_litert", reason="the model is written with LiteRT's schema")
-    from reference import tiny_segmenter  # noqa: PLC0415 - a board may have another runtime
-
-    folder = tmp_path_factory.mktemp("models")
-    plain = tiny_segmenter.write(folder / "my.tflite")
-    compiled = tiny_segmenter.write(folder / "my.edgetpu.tflite", custom_op=EDGE_TPU_OP)
-    return plain, compiled
 
 
 @pytest.fixture
