@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
+from edge.model.backend import Ran
 from edge.model.backends.notices import without_notices
 from edge.model.delegates import CPU, DELEGATES, Delegate
 from edge.model.quant import Quant
@@ -66,6 +67,13 @@ def runtime_name() -> str:
 def trial_facts() -> tuple[str, str]:
     """Return what a trial runs a model with, and as what that is installed."""
     return runtime_module().__name__, runtime_name()
+
+
+def who_runs(delegate: Delegate) -> Ran:
+    """Return who runs a model with this delegate."""
+    version = str(importlib.import_module(runtime_name()).__version__)
+    kind, _, device = delegate.name.partition(":")
+    return Ran("litert", version, kind, device)
 
 
 def open_interpreter(flatbuffer: bytes, path: Path, *, threads: int, **options: Any) -> Any:  # noqa: ANN401
@@ -216,6 +224,10 @@ class LiteRt:
         file: A verified model file.
         threads: Of the XNNPACK delegate, >= 1.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
+        engine: Unused: no delegate here runs one.
+
+    Attributes:
+        ran: Who it is.
 
     Raises:
         ConfigError: There is no delegate of that name.
@@ -223,8 +235,16 @@ class LiteRt:
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
 
-    def __init__(self, file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        *,
+        threads: int = 1,
+        delegate: str = CPU,
+        engine: Path | None = None,  # noqa: ARG002 - as its neighbour's
+    ) -> None:
         self._delegate = delegates.parse(delegate)
+        self.ran = who_runs(self._delegate)
         if self._delegate:
             check_delegate(file, self._delegate)
         self._path = file.path
