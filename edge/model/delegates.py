@@ -14,7 +14,8 @@ from urllib.parse import unquote
 
 from edge.errors import ConfigError, DelegateError
 
-CPU, EDGE_TPU, EXTERNAL, CUDA, TENSORRT = "cpu", "edgetpu", "external", "cuda", "tensorrt"
+CPU, EDGE_TPU, EXTERNAL, HAILO = "cpu", "edgetpu", "external", "hailo"
+CUDA, TENSORRT = "cuda", "tensorrt"
 # The op that edgetpu_compiler puts in place of those it took; libedgetpu alone can run it.
 EDGE_TPU_OP = "edgetpu-custom-op"
 # Source: external_delegate_interface.h of TensorFlow Lite.
@@ -40,6 +41,7 @@ class Kind:
         plug: What to do when the library finds no device.
         compile: How a file for it is made.
         choose: How it is chosen for a file that needs it.
+        tried: On what this program was tried with it, where that was no such device.
     """
 
     format: str = ""
@@ -53,6 +55,7 @@ class Kind:
     plug: str = ""
     compile: str = ""
     choose: str = ""
+    tried: str = ""
 
 
 DELEGATES = {
@@ -72,6 +75,7 @@ DELEGATES = {
         'makes, or set [model] delegate = "cpu"',
         choose='compiled for an Edge TPU: set [model] delegate = "edgetpu" or add '
         "--delegate edgetpu, or take the .tflite that it was compiled from",
+        tried="on a stand-in for its library, not on hardware",
     ),
     # Of any maker: its path stands behind the colon, its options behind a question mark.
     EXTERNAL: Kind(
@@ -79,6 +83,18 @@ DELEGATES = {
         install="check the path, and what it needs itself with: ldd PATH",
         reinstall="name the library that the device's maker gives for TensorFlow Lite",
         plug="check the options behind the ? and the device with the maker's own tools",
+        tried="with a library compiled for its tests, not with a maker's",
+    ),
+    HAILO: Kind(
+        format="hef",
+        provider="HailoRT",
+        device=r"[\da-f]{4}:[\da-f]{2}:[\da-f]{2}\.\d",  # domain, bus, device and function on PCIe
+        install="type: sudo apt install hailo-all (Hailo-8, 8L) or hailo-h10-all (10H), and make "
+        "the virtual environment of the system's Python with --system-site-packages",
+        plug="see that hailortcli fw-control identify names the chip, that driver, firmware and "
+        ".hef are of one version, and that no other program has it",
+        choose='runs on a Hailo chip only: set [model] delegate = "hailo" or add --delegate hailo',
+        tried="on classes with HailoRT's signatures, not on hardware",
     ),
     CUDA: Kind(
         format="onnx",

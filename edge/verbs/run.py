@@ -39,7 +39,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     )
     parser.add_argument(
         "--delegate", metavar="NAME",
-        help="what runs the model: cpu, edgetpu, cuda, tensorrt, or external:/PATH.so?KEY=VALUE",
+        help="what runs the model: cpu, edgetpu, hailo, cuda, tensorrt, external:/PATH.so?KEY=VALUE"
     )  # fmt: skip
     parser.add_argument(
         "--mqtt", metavar="URL", help="mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS"

@@ -210,7 +210,7 @@ def test_inspect_shows_a_compiled_model_without_its_delegate(models):
     assert facts["delegate"] == "edgetpu"
     assert facts["labels"] == ["red", "green", "blue"]
     assert [tensor["shape"] for tensor in facts["tensors"]] == [[1, 24, 32, 3], [1, 12, 16, 3]]
-    assert 'compiled for an Edge TPU: runs only with [model] delegate = "edgetpu"' in (shown.text())
+    assert 'compiled for an Edge TPU: set [model] delegate = "edgetpu"' in (shown.text())
     assert inspection.inspect(models[0]).delegate == "cpu"
 
 
