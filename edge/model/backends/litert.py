@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,8 +132,8 @@ def load_delegate(delegate: Delegate) -> Any:  # noqa: ANN401
         raise delegates.refused(delegate, " ".join(str(error).split("\n")[1:]).strip()) from error
 
 
-def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> Any:  # noqa: ANN401
-    """Return an interpreter, not yet allocated, some of whose ops the delegate has taken.
+def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[Any, str]:
+    """Return an interpreter, not yet allocated, and how many of its ops the delegate has taken.
 
     Raises:
         DelegateError: It cannot be loaded, or takes none of the ops.
@@ -155,9 +156,10 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> Any:  # 
             "and would leave all to the CPU; take a model of the ops and types that its maker "
             "names, or leave delegate out"
         )
+    share = f"{taken} of {count} ops"
     if taken < count:
-        log.info("delegate %s runs %d of %d ops, the CPU the others", delegate.name, taken, count)
-    return interpreter
+        log.info("delegate %s runs %s, the CPU the others", delegate.name, share)
+    return interpreter, share
 
 
 def _taken(ops: list[dict[str, Any]]) -> set[int]:
@@ -250,7 +252,8 @@ class LiteRt:
         self._path = file.path
         self._flatbuffer = file.flatbuffer  # LiteRT borrows it
         if self._delegate:
-            self._runtime = _delegated(file, self._delegate, threads=threads)
+            self._runtime, share = _delegated(file, self._delegate, threads=threads)
+            self.ran = replace(self.ran, device=", ".join(filter(None, (self.ran.device, share))))
         else:
             self._runtime = _unallocated(file.flatbuffer, file.path, num_threads=threads)
 

@@ -62,6 +62,7 @@ def test_the_library_runs_what_it_takes(library, models):
 
     cells = heads["classes"].ravel()
     assert (cells == np.arange(cells.size).astype(np.int8)).all()
+    assert str(model.ran).endswith(f" on external ({library}?device=usb:1, 1 of 1 ops)")
 
 
 def refusal(text, file):
