@@ -247,11 +247,10 @@ class LiteRt:
     ) -> None:
         self._delegate = delegates.parse(delegate)
         self.ran = who_runs(self._delegate)
-        if self._delegate:
-            check_delegate(file, self._delegate)
         self._path = file.path
         self._flatbuffer = file.flatbuffer  # LiteRT borrows it
         if self._delegate:
+            check_delegate(file, self._delegate)
             self._runtime, share = _delegated(file, self._delegate, threads=threads)
             self.ran = replace(self.ran, device=", ".join(filter(None, (self.ran.device, share))))
         else:
