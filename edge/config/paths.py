@@ -11,6 +11,7 @@ from edge.capture.location import anchored
 
 PATH_KEYS = (
     ("model", "file"), ("model", "description"), ("mqtt", "password_file"), ("mqtt", "ca_file"),
+    ("camera", "password_file"),
 )  # fmt: skip
 
 
@@ -22,13 +23,19 @@ def anchor_inplace(fields: dict[str, Any], folder: Path) -> None:
         folder: Of the configuration file, absolute.
     """
     for section, key in PATH_KEYS:
-        values = fields.get(section)
-        if isinstance(values, dict) and isinstance(values.get(key), str):
-            values[key] = folder / os.path.expanduser(values[key])  # noqa: PTH111 - never raises
-    cameras = fields.get("camera")
-    for camera in cameras if isinstance(cameras, list) else [cameras]:
-        if isinstance(camera, dict) and isinstance(camera.get("source"), str):
+        for table in _tables(fields, section):
+            if isinstance(table.get(key), str):
+                table[key] = folder / os.path.expanduser(table[key])  # noqa: PTH111 - never raises
+    for camera in _tables(fields, "camera"):
+        if isinstance(camera.get("source"), str):
             camera["source"] = anchored(camera["source"], folder)
+
+
+def _tables(fields: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    found = fields.get(section)
+    return [
+        each for each in (found if isinstance(found, list) else [found]) if isinstance(each, dict)
+    ]
 
 
 def lookalike(path: Path) -> str:

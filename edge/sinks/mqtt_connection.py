@@ -20,7 +20,8 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge.messages.envelope import OFFLINE
-from edge.sinks.mqtt_credentials import read_password, tls_context
+from edge.password import read_password
+from edge.sinks.mqtt_credentials import tls_context
 from edge.sinks.mqtt_faults import BrokerError, dial_fault
 
 if TYPE_CHECKING:

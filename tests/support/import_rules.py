@@ -25,7 +25,7 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 LAYERS = {
     "values": [
         "__init__", "errors", "record", "faults", "cores", "frame", "results",
-        "terminal", "backoff", "config.toml", "capture.picture",
+        "terminal", "backoff", "password", "config.toml", "capture.picture",
         "model.spec", "model.quant", "model.description", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
@@ -40,7 +40,7 @@ LAYERS = {
 # Folders of `converter`, lowest first: no module of one imports from a folder after it.
 CONVERTER = ["graph", "importers", "quantize", "judge", "search", "deliver", "cli"]
 # A sink knows what it is handed (messages, its section of the configuration), not who made it.
-SINKS_IMPORT = {"errors", "backoff", "results", "messages", "config"}
+SINKS_IMPORT = {"errors", "backoff", "password", "results", "messages", "config"}
 
 # Packages of others, or a module of one, that stand behind a seam: where each may be imported.
 SEAMS = {
@@ -57,6 +57,7 @@ SEAMS = {
     "keras": ["converter.*"],
     "litert_quantizer": ["converter.*"],
     "onnx": ["converter.importers.onnx.*"],
+    "onnxruntime": ["edge.model.backends.onnxruntime", "converter.*"],
 }  # fmt: skip
 
 

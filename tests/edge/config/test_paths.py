@@ -30,7 +30,13 @@ def home(monkeypatch):
     ],
 )
 @pytest.mark.parametrize(
-    ("section", "key"), [("model", "file"), ("mqtt", "password_file"), ("mqtt", "ca_file")]
+    ("section", "key"),
+    [
+        ("model", "file"),
+        ("mqtt", "password_file"),
+        ("mqtt", "ca_file"),
+        ("camera", "password_file"),
+    ],
 )
 def test_every_key_that_is_a_path_counts_from_the_file_or_from_home(section, key, written, path):
     fields = {section: {key: written}}
