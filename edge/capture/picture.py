@@ -39,13 +39,8 @@ CONVERSIONS = {
     ("yuyv", "rgb"): cv2.COLOR_YUV2RGB_YUYV,
     ("yuyv", "bgr"): cv2.COLOR_YUV2BGR_YUYV,
 }
-# Which channel of the planes, counted through all of them, becomes which of Y U V.
-PLACES = {
-    "nv12": [0, 0, 1, 1, 2, 2],
-    "i420": [0, 0, 1, 1, 2, 2],
-    "j420": [0, 0, 1, 1, 2, 2],
-    "yuyv": [0, 0, 3, 1, 5, 2],
-}
+# Where Y, U and V lie among the channels of the arrays that are resized, one behind the other.
+PLACES = {"nv12": (0, 1, 2), "i420": (0, 1, 2), "j420": (0, 1, 2), "yuyv": (0, 3, 5)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +121,7 @@ class Scaler:
         self._coloured = Scaler("bgr") if color == "grey" else None
         self._unturned = np.empty(0, np.uint8)
         self._video = _yuv_matrix(color, black=BLACK, luma=219, chroma=224)
+        self._black = np.array([BLACK], np.float64)  # a scalar, as OpenCV types it
         self._full = _yuv_matrix(color, black=0, luma=255, chroma=255)
         self._scratch: list[NDArray[np.uint8]] = []
         self._made_for: tuple[Any, ...] = ()
@@ -193,15 +189,22 @@ class Scaler:
         self, kind: str, planes: tuple[NDArray[np.uint8], ...], *, out: NDArray[np.uint8]
     ) -> None:
         """Resize what holds Y and what holds U and V, put Y U V together, and convert that."""
-        channels = [plane[0, 0].size for plane in planes]
-        *small, yuv = self._buffers(kind, out.shape[:2], *channels, 3)
-        for plane, reduced in zip(planes, small, strict=True):
-            _resize(plane, reduced)
-        is_full = kind == "j420"
-        if not is_full:
-            np.maximum(small[0], BLACK, out=small[0])
-        cv2.mixChannels(small, [yuv], PLACES[kind])
-        cv2.transform(yuv, self._full if is_full else self._video, dst=out)
+        counts = [plane[0, 0].size for plane in planes]
+        singles = [1] * sum(counts)
+        yuv, *scratch = self._buffers(kind, out.shape[:2], 3, *counts, *singles)
+        small, channels = scratch[: len(planes)], scratch[len(planes) :]
+        at = 0
+        for plane, reduced, count in zip(planes, small, counts, strict=True):
+            # Split and merged: 18 µs for 300 x 300, where `mixChannels` takes 60.
+            _resize(plane, reduced if count > 1 else channels[at])
+            if count > 1:
+                cv2.split(reduced, channels[at : at + count])
+            at += count
+        y, u, v = (channels[place] for place in PLACES[kind])
+        if kind != "j420":
+            cv2.max(y, self._black, dst=y)  # 6 µs, where NumPy's takes 40
+        cv2.merge((y, u, v), dst=yuv)
+        cv2.transform(yuv, self._full if kind == "j420" else self._video, dst=out)
 
     def _buffers(
         self, kind: str, shape: tuple[int, ...], *channels: int
