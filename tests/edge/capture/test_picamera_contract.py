@@ -2,8 +2,9 @@
 
 Real are libcamera's core, its Python bindings, and picamera2's threads, requests and configuration.
 Not real are sensor, image processor, autofocus, exposure, the pace of frames and their dma-bufs.
-Three things are made up, as the virtual pipeline lacks them: the module `pykms` (a display's),
-sensor modes, and picamera2's own allocator (of one plane for NV12, at which libcamera aborts).
+Made up are sensor modes, which the virtual pipeline lacks; picamera2's own allocator, of one plane
+for NV12, at which libcamera aborts; and modules of displays, encoders and raw files, where they are
+not installed. scripts/test_debian_next has what else it needs.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ PROGRAM = """
 import json, logging, sys, threading, time
 from unittest import mock
 
-sys.modules["pykms"] = mock.MagicMock()
+for name in "pykms prctl libarchive libarchive.read pidng pidng.core pidng.camdefs".split():
+    try:
+        __import__(name)
+    except ImportError:
+        sys.modules[name] = mock.MagicMock()
 import libcamera, picamera2
 from picamera2.allocators import LibcameraAllocator
 
