@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -148,7 +149,7 @@ def test_what_a_camera_gave_is_recorded_as_it_came_with_the_drivers_times(librar
     assert [entry.format for entry, _ in seen] == ["yuyv"] * 6
     levels = [int(pixels[0, 0, 0]) for _, pixels in seen]
     assert levels == list(range(levels[0], levels[0] + 6))
-    for (earlier, _), (later, _) in zip(seen, seen[1:], strict=False):
+    for (earlier, _), (later, _) in itertools.pairwise(seen):
         # Of the driver's clock, whatever this machine was busy with.
         assert 1 < (later.captured_ns - earlier.captured_ns) / 1e6 < 500
     assert clip.stat().st_size < 100_000  # of 3.7 MB, all of one grey
