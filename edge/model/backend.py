@@ -72,7 +72,8 @@ class Runtime:
     """Where a backend stands.
 
     Its module also has `check_delegate`, which refuses what it cannot run a file with;
-    `who_runs`, which says who would; and `trial_facts`: of `edge.model.trial`.
+    `compiled_for`, which names what alone can; `who_runs`, which says who would; and
+    `trial_facts`: of `edge.model.trial`.
 
     Attributes:
         format: Of the models that it runs, a key of `edge.model.model_file.FORMATS`.
@@ -93,6 +94,9 @@ BACKENDS = {
     ),
     "onnxruntime": Runtime(
         "onnx", "edge.model.backends.onnxruntime", "OnnxRuntime", "pip install onnxruntime"
+    ),
+    "hailort": Runtime(
+        "hef", "edge.model.backends.hailort", "HailoRt", "sudo apt install hailo-all"
     ),
 }
 
@@ -121,6 +125,12 @@ def check_delegate(file: ModelFile, delegate: str) -> None:
     """
     if wanted := delegates.parse(delegate):
         backend_module(file).check_delegate(file, wanted)
+
+
+def compiled_for(file: ModelFile) -> str:
+    """Return the delegate that alone can run a file, a key of `DELEGATES`; `cpu` for none."""
+    found: str = backend_module(file).compiled_for(file)
+    return found
 
 
 def who_runs(file: ModelFile, delegate: str) -> Ran:
