@@ -59,7 +59,7 @@ def test_a_classifier_is_told_by_its_softmax_and_says_the_same_in_int8(
     assert best == [0, 1, 2, 0, 1, 2]
     html = (tmp_path / "colours.report" / "report.html").read_text("utf-8")
     assert "24 of 24 the same" in html
-    assert "top-5 agreement" in html
+    assert "mean change of the best score" in html
 
 
 def test_labels_of_a_classifier_are_asked_for(nets, images, tmp_path, capsys):
