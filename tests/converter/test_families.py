@@ -127,6 +127,24 @@ def test_a_net_that_gives_nothing_back_of_its_image_is_no_autoencoder(nets, imag
                  "-o", str(tmp_path / "o.tflite")]) == FAILED  # fmt: skip
 
 
+def test_annotations_that_cannot_judge_a_model_are_refused_before_the_work(
+    nets, images, tmp_path, capsys
+):
+    rows = [
+        {"id": number, "file_name": path.name, "width": 32, "height": 32}
+        for number, path in enumerate(images, start=1)
+    ]
+    boxes = {"images": rows, "annotations": [], "categories": [{"id": 1, "name": "red"}]}
+    (tmp_path / "labels.json").write_text(json.dumps(boxes))
+    labels = ["--labels", str(nets / "labels.txt")]
+
+    status = run(nets, "colours", images, tmp_path / "o.tflite", *labels, "--range", "0..1",
+                 "--annotations", str(tmp_path / "labels.json"))  # fmt: skip
+
+    assert status == FAILED
+    assert "a classifier is judged by classes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("make", "task", "figure"),
     [(onnx_beside.yolov8_seg, "instances", "mask IoU"), (onnx_beside.yolov8_pose, "pose", "OKS")],
