@@ -8,13 +8,13 @@ import factories
 import numpy as np
 import pytest
 
-from edge.app import THRESHOLDS, thresholds
+from edge.app import thresholds
 from edge.config.sections import Config, Model
 from edge.decode.boxes import Candidates
 from edge.frame import Placement, StageClock
 from edge.model.description import Thresholds
 from edge.results.detections import DetectionTally
-from edge.tasks import BOX_THRESHOLDS
+from edge.tasks import THRESHOLDS
 
 pytestmark = pytest.mark.board
 
@@ -74,6 +74,6 @@ def test_every_limit_of_the_configuration_reaches_the_decoder():
         "max_candidates": 4,
         "suppression": "all",
     }
-    assert set(given) == set(THRESHOLDS) == BOX_THRESHOLDS
+    assert set(given) == set(THRESHOLDS)
     found = thresholds(Config(model=Model(**given)), factories.manifest().description(None))
     assert dataclasses.astuple(found) == (0.1, 0.2, 3, 4, "all")
