@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edge.results.observation import Result
 
 
-# What of `[model]` may change while frames run, and what it is in `Thresholds`: all that boxes have.
+# What of `[model]` may change while frames run, and what it is in `Thresholds`; boxes have it all.
 THRESHOLDS = {
     "score_threshold": "score",
     "iou_threshold": "iou",
