@@ -63,13 +63,14 @@ class AnchorFreeGrid(Record, frozen=True, kw_only=True):
 
 
 class AnchorFreeHead(HeadSchema, frozen=True, kw_only=True, tag="anchor_free"):
-    """Raw grids without anchors (YOLOX, YOLOv6, v8 to v11); scores are sigmoids.
+    """Raw grids without anchors (YOLOX, YOLOv6, v8 to v12, v26); scores are sigmoids.
 
     Attributes:
         boxes: What a raw box says, in strides. `center_exp`: centre from the cell's corner, and
             the logarithm of width and height (YOLOX). `distances`: left, top, right, bottom from
-            the cell's centre (bins is 1; YOLOv6). `distribution`: each of these as the mean of a
-            softmax over bins 0, 1, 2 … (v8, v9, v11; Li et al. 2020, "Generalized Focal Loss").
+            the cell's centre (bins is 1; YOLOv6, v26). `distribution`: each of these as the mean of
+            a softmax over bins 0, 1, 2 … (v6 M and L, v8 to v12; Li et al. 2020, "Generalized Focal
+            Loss").
         bins: Of each side; 1 unless `distribution`.
     """
 

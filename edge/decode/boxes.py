@@ -206,6 +206,11 @@ class BoxDecoder:
         ]
         self._may_be_nan = any(spec.outputs[grid.boxes].dtype.kind == "f" for grid in grids)
 
+    @property
+    def bounds(self) -> list[int]:
+        """The first cell of each grid, and behind them the number of all cells."""
+        return [0, *map(int, self._ends)]
+
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
         """Return what one frame shows, on the source frame; borrowed until the next call."""
         self.find(tensors)
@@ -231,7 +236,7 @@ class BoxDecoder:
         """Decode raw boxes to xyxy, input pixels.
 
         Args:
-            raw: `(n, 4)`, unpacked; NaN is a quiet one, which nothing warns of.
+            raw: `(n, 4)`, unpacked; NaN is a quiet one.
             geometry: `(n, k)`, of the cells that they stand in; may be overwritten.
             out: `(n, 4)`.
         """
@@ -252,11 +257,7 @@ class BoxDecoder:
                     raw = tensors[grid.boxes].reshape(count, -1).take(rows, axis=0)
                 parts.append(unpack(raw[:, : grid.width]))
             start = end
-        real = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if self._may_be_nan:
-            with np.errstate(invalid="ignore"):
-                real += np.float32(0)  # which turns a signalling NaN into a quiet one
-        return real
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def clamp_inplace(values: NDArray[np.float64], limit: float) -> None:

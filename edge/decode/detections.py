@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
-from edge.decode.boxes import BOX_SIDES, MAX_SIDE_PX, Candidates, clamp_inplace
+from edge.decode.boxes import BOX_SIDES, MAX_SIDE_PX, Candidates
 from edge.decode.checks import Misfit, expect_no_anchors, expect_raw, expect_roles
 from edge.decode.scores import least_raw
 from edge.model.description import HeadSchema
@@ -114,6 +114,11 @@ class DetectionsDecoder:
         self._may_be_nan = any(tensor.dtype.kind == "f" for tensor in spec.outputs.values())
         self._to_pixels = BoxUnits(spec, head.boxes, head.units)
 
+    @property
+    def bounds(self) -> list[int]:
+        """The first row, and behind it the number of all rows."""
+        return [0, len(self._passes)]
+
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
         """Return what one frame shows, on the source frame; borrowed until the next call."""
         self.find(tensors)
@@ -158,11 +163,7 @@ class DetectionsDecoder:
         for role in ("rows",) if self._scores == "rows" else SEPARATE:
             raw = tensors[role].reshape(len(self._passes), -1).take(rows, axis=0)
             parts.append(self._outputs[role].quant.dequantize(raw))
-        numbers = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-        if self._may_be_nan:
-            with np.errstate(invalid="ignore"):
-                numbers += np.float32(0)  # which turns a signalling NaN into a quiet one
-        return numbers
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 class BoxUnits:
@@ -175,20 +176,20 @@ class BoxUnits:
     """
 
     def __init__(self, spec: ModelSpec, corners: Corners, units: Units) -> None:
-        width, height = spec.description.input.size_wh if units == "ratios" else (1, 1)
+        width, height = spec.description.input.size_wh
         sides = [height, width] if corners == "yxyx" else [width, height]
         self._corners = corners
-        self._pixels = np.array(sides * 2, np.float64)
+        self._pixels = np.array(sides * 2, np.float32) if units == "ratios" else None
 
     def __call__(self, raw: NDArray[np.float32], *, out: NDArray[np.float32]) -> None:
         """Write the boxes of `(n, 4)` raw ones to `out` `(n, 4)`; NaN stays NaN."""
-        boxes = raw * self._pixels
-        clamp_inplace(boxes, MAX_SIDE_PX)
+        np.minimum(raw, MAX_SIDE_PX, out=out)
+        np.maximum(out, -MAX_SIDE_PX, out=out)
+        if self._pixels is not None:
+            out *= self._pixels
         if self._corners == "cxcywh":
-            halves = boxes[:, 2:] * 0.5
-            np.subtract(boxes[:, :2], halves, out=out[:, :2])
-            np.add(boxes[:, :2], halves, out=out[:, 2:])
+            halves = out[:, 2:] * np.float32(0.5)
+            np.add(out[:, :2], halves, out=out[:, 2:])
+            out[:, :2] -= halves
         elif self._corners == "yxyx":
-            out[:, 0::2], out[:, 1::2] = boxes[:, 1::2], boxes[:, 0::2]
-        else:
-            out[:] = boxes
+            out[:] = out[:, (1, 0, 3, 2)]

@@ -60,7 +60,8 @@ def refusals(runtime: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401
     own = getattr(getattr(runtime, "capi", None), "onnxruntime_pybind11_state", None)
     kinds = [kind for kind in vars(own).values() if isinstance(kind, type)] if own else []
     raised = [kind for kind in kinds if issubclass(kind, Exception)]
-    return (*raised, ValueError, RuntimeError)
+    hailort = getattr(runtime, "HailoRTException", ValueError)
+    return (*raised, hailort, ValueError, RuntimeError)
 
 
 def _limit(job: dict[str, Any]) -> None:
@@ -151,7 +152,17 @@ def _by_onnxruntime(
     session.run(None, zeros)
 
 
-RUNS = {"tflite": _by_litert, "onnx": _by_onnxruntime}
+def _by_hailort(
+    runtime: Any,  # noqa: ANN401
+    model: bytes,
+    _: Sequence[Sequence[int]],
+) -> Iterator[int]:
+    """Have HailoRT read the file, which needs no chip; what the chip does with it is not tried."""
+    yield LOAD_REFUSED
+    runtime.HEF(model).get_output_vstream_infos()
+
+
+RUNS = {"tflite": _by_litert, "onnx": _by_onnxruntime, "hef": _by_hailort}
 
 
 if __name__ == "__main__":

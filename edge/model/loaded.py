@@ -19,6 +19,8 @@ from edge.model.spec import ModelSpec
 from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from edge.frame import Placement
@@ -47,6 +49,7 @@ class LoadedModel:
         spec: The model's contract.
         thresholds: What the decoder was made with.
         task: What it is for, a key of `edge.tasks.TASKS`.
+        ran: Which backend runs it, on what.
     """
 
     def __init__(self, spec: ModelSpec, backend: Backend, thresholds: Thresholds) -> None:
@@ -54,6 +57,7 @@ class LoadedModel:
         self.spec = spec
         self.thresholds = thresholds
         self.task = head.task
+        self.ran = backend.ran
         self._backend = backend
         self._decoder = head.decoder(spec, thresholds)
         self._reads_input = head.reads_input
@@ -144,6 +148,7 @@ def load_model(
     *,
     threads: int = 1,
     delegate: str = CPU,
+    engine: Path | None = None,
     thresholds: Thresholds | None = None,
 ) -> LoadedModel:
     """Load a model, once its description and its declared tensors agree.
@@ -152,6 +157,7 @@ def load_model(
         file: A verified model file.
         threads: Of the interpreter, >= 1.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
+        engine: Folder of the engine of a delegate that runs a prepared one.
         thresholds: `None` takes the description's.
 
     Raises:
@@ -159,7 +165,7 @@ def load_model(
         ModelError: The runtime refuses the model, or the description does not fit it.
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
-    backend = open_backend(file, threads=threads, delegate=delegate)
+    backend = open_backend(file, threads=threads, delegate=delegate, engine=engine)
     # An input of 30,000 x 30,000 takes 21 GiB: what is declared is compared before it is allocated,
     # and what was allocated afterwards.
     join(file, *backend.tensors())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
-from edge.model import onnx_file, structure
+from edge.model import hef_file, onnx_file, structure
 from edge.model.readers import manifest as manifests
 from edge.model.readers import onnx_metadata, toml
 
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from edge.model.description import Description
     from edge.model.readers.manifest import Manifest
 
+log = logging.getLogger("edge")
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
 FLATBUFFER_IDENTIFIER = b"TFL3"
 MANIFEST, TOML, INFERENCE = "manifest", "toml", "inference"
-TFLITE, ONNX = "tflite", "onnx"
+TFLITE, ONNX, HEF = "tflite", "onnx", "hef"
 # Whose `check` refuses a model of this format that is damaged or hostile, and copies nothing.
-FORMATS = {TFLITE: structure, ONNX: onnx_file}
+FORMATS = {TFLITE: structure, ONNX: onnx_file, HEF: hef_file}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class ModelFile:
     @property
     def format(self) -> str:
         """What the model is written in, a key of `FORMATS`."""
+        if hef_file.is_hef(self.flatbuffer):
+            return HEF
         return ONNX if onnx_file.is_onnx(self.flatbuffer) else TFLITE
 
     @classmethod
@@ -115,7 +119,9 @@ def _by_itself(path: Path, data: bytes, _: Path | None) -> ModelFile:
         else (inference.from_tflite(path, data))
     )
     description, why = inference.infer(path, model, declared)
-    return ModelFile(path, model, description, read_by=declared.told.by or INFERENCE, why=why)
+    file = ModelFile(path, model, description, read_by=declared.told.by or INFERENCE, why=why)
+    log.info("%s is described by %s", path, file.origin)
+    return file
 
 
 # Asked in turn, with the path, all of the file, and a TOML that a person wrote of it. Each gives
@@ -144,7 +150,13 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
 
 def parse(path: Path, data: bytes, *, description: Path | None = None) -> ModelFile:
     """Verify the bytes of a model file; as `read`, which has them from the path."""
-    if data[4:8] != FLATBUFFER_IDENTIFIER and not onnx_file.is_onnx(data):
+    if hef_file.is_hef(data):
+        if description is None:
+            raise ModelError(
+                f"{path}: a .hef does not say what its outputs mean; write that into a TOML "
+                '(docs/hailo.md) and set [model] description = "NAME.toml"'
+            )
+    elif data[4:8] != FLATBUFFER_IDENTIFIER and not onnx_file.is_onnx(data):
         raise ModelError(
             f"{path}: expected a TensorFlow Lite or ONNX model, found {_describe(data)}; "
             "make one with: edge-convert run"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from edge.heads import HEADS
 from edge.model import model_file
-from edge.model.backends.litert import compiled_for
+from edge.model.backend import compiled_for
 from edge.model.default import default_model_path
-from edge.model.delegates import CPU
+from edge.model.delegates import CPU, DELEGATES
 from edge.model.loaded import load_model, read_spec
 from edge.tasks import task_for
 from edge.terminal import table
@@ -97,7 +97,7 @@ class Inspection:
     def _delegate_lines(self) -> list[str]:
         if self.delegate == CPU:
             return []
-        return [f'compiled for an Edge TPU: runs only with [model] delegate = "{self.delegate}"']
+        return [DELEGATES[self.delegate].choose]
 
 
 def inspect(file: ModelFile) -> Inspection:
