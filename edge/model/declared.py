@@ -189,6 +189,6 @@ def is_fixed(tensor: TensorSpec) -> bool:
     return tensor.quant == Quant(1 / 256, 0 if tensor.dtype.kind == "u" else -128)
 
 
-def class_labels(count: int) -> tuple[str, ...]:
-    """Return labels for classes that nobody named: they say no more than their number."""
-    return tuple(f"class {number}" for number in range(count))
+def class_labels(count: int, word: str = "class") -> tuple[str, ...]:
+    """Return labels for what nobody named: they say no more than their number."""
+    return tuple(f"{word} {number}" for number in range(count))
