@@ -59,8 +59,6 @@ def read_model(path: Path | None, *, description: Path | None = None) -> ModelFi
     """
     file = models.read(path or default_model_path(), description=description)
     trial.admit(file, state_folder=state_folder())
-    if file.why:
-        log.info("%s is described by %s", file.path, file.origin)
     return file
 
 

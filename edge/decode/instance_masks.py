@@ -46,11 +46,13 @@ class PrototypeMasksHead(HeadSchema, frozen=True, kw_only=True, tag="prototype_m
             None where they are the last P channels of the boxes' only output, `(1, 4 + C + P, N)`
             or `(1, N, 4 + C + P)`.
         prototypes: Output role, `(1, H, W, P)`, over the whole input.
+        channels_first: The prototypes are `(1, P, H, W)`.
     """
 
     boxes: AnyBoxHead
     coefficients: tuple[str, ...] = ()
     prototypes: str = "prototypes"
+    channels_first: bool = False
 
 
 class BoxMasksHead(HeadSchema, frozen=True, kw_only=True, tag="box_masks"):
@@ -95,9 +97,15 @@ def _prototype_rows(spec: ModelSpec, thresholds: Thresholds) -> BoxRows:
             f"output {head.prototypes} is {output.shape}, but prototypes are (1, rows, columns, "
             "channels)"
         )
-    return BoxRows(
-        rest, head.boxes, head.coefficients, width=output.shape[-1], thresholds=thresholds
-    )
+    width = output.shape[1 if head.channels_first else 3]
+    return BoxRows(rest, head.boxes, head.coefficients, width=width, thresholds=thresholds)
+
+
+def _prototype_shape(spec: ModelSpec) -> tuple[int, int, int]:
+    """Return rows, columns and number of the prototypes."""
+    head = spec.description.head_as(PrototypeMasksHead)
+    first, rows, columns = spec.outputs[head.prototypes].shape[1:]
+    return (rows, columns, first) if head.channels_first else (first, rows, columns)
 
 
 def _masked_boxes(spec: ModelSpec, thresholds: Thresholds) -> BoxDecoder:
@@ -116,7 +124,7 @@ def _masked_boxes(spec: ModelSpec, thresholds: Thresholds) -> BoxDecoder:
 def describe_prototypes(spec: ModelSpec) -> list[tuple[str, str]]:
     """Return what `edge inspect` says of a head of prototypes."""
     head = spec.description.head_as(PrototypeMasksHead)
-    _, rows, columns, count = spec.outputs[head.prototypes].shape
+    rows, columns, count = _prototype_shape(spec)
     place = ", ".join(head.coefficients) or "behind the boxes"
     text = f"prototype_masks, {columns} x {rows} cells of {count} prototypes, coefficients {place}"
     return [
@@ -145,11 +153,13 @@ class PrototypeMasksDecoder:
     """
 
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
-        self._role = spec.description.head_as(PrototypeMasksHead).prototypes
+        head = spec.description.head_as(PrototypeMasksHead)
+        self._role = head.prototypes
         self._rows = _prototype_rows(spec, thresholds)
         prototypes = spec.outputs[self._role]
         self._zero_point = np.float32(prototypes.quant.zero_point)
-        _, height, width, channels = prototypes.shape
+        self._channels_first = head.channels_first
+        height, width, channels = _prototype_shape(spec)
         most, band = thresholds.max_detections, min(BAND_ROWS, height) * width
         self._band = np.empty(band * channels, np.float32)
         self._sums = np.empty(most * band, np.float32)
@@ -168,7 +178,10 @@ class PrototypeMasksDecoder:
         height, width = self._cells.shape[1:]
         windows, boxes = _windows(seen.boxes, placement, (height, width))
         if len(seen):
-            self._mix(tensors[self._role][0], coefficients, windows)
+            prototypes = tensors[self._role][0]
+            if self._channels_first:
+                prototypes = prototypes.transpose(1, 2, 0)
+            self._mix(prototypes, coefficients, windows)
         places = zip(self._cells, windows.tolist(), map(tuple, boxes.tolist()), strict=False)
         masks = tuple(
             Mask(cells[top:bottom, left:right], box)
