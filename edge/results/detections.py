@@ -121,5 +121,9 @@ class DetectionTally:
     def text(self) -> str:
         """Return the count in words."""
         counts = {"max_detections": self.full, "max_candidates": self.cut}
-        limits = [f", {key} cut those of {count} frames" for key, count in counts.items() if count]
+        limits = [
+            f", in {count} of the frames {key} left some out"
+            for key, count in counts.items()
+            if count
+        ]
         return f"{self.detections} {self._noun}{''.join(limits)}"

@@ -64,7 +64,8 @@ class Poses(Detections):
     @classmethod
     def of(cls, seen: Detections, points: NDArray[np.float32]) -> Poses:
         """Return detections with their points."""
-        return cls(seen.boxes, seen.scores, seen.class_ids, seen.track_ids, points=points)
+        arrays = seen.boxes, seen.scores, seen.class_ids, seen.track_ids
+        return cls(*arrays, seen.cut_candidates, seen.is_full, points=points)
 
     @classmethod
     def none(cls) -> Poses:

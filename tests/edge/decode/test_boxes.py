@@ -14,6 +14,7 @@ from edge.decode.boxes import Candidates
 from edge.frame import Placement, StageClock
 from edge.model.description import Thresholds
 from edge.results.detections import DetectionTally
+from edge.results.poses import Poses
 from edge.tasks import THRESHOLDS
 
 pytestmark = pytest.mark.board
@@ -50,10 +51,12 @@ def test_what_the_limits_cut_is_told_and_counted():
     ]
     assert [len(each) for each in (kept, few, fewer)] == [6, 5, 4]
     tally = DetectionTally()
-    for each in (kept, few, few[:2], fewer.copy()):
+    posed = Poses.of(few, np.zeros((5, 1, 3), np.float32))
+    for each in (kept, few, posed[:2], fewer.copy()):
         tally.add(each)
     assert tally.text() == (
-        "17 detections, max_detections cut those of 2 frames, max_candidates cut those of 1 frames"
+        "17 detections, in 2 of the frames max_detections left some out, "
+        "in 1 of the frames max_candidates left some out"
     )
 
 
