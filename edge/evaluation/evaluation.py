@@ -81,9 +81,9 @@ class Evaluation:
 
     Attributes:
         file: The model.
-        task: `detection` or `segmentation`.
+        task: A key of `edge.tasks.TASKS`.
         images: N.
-        objects: Judged boxes; of masks, judged pixels.
+        objects: Judged boxes; of masks, judged pixels; of classes, images; of anomalies, bad ones.
         metrics: Name to value in [0, 1], the main one first.
         classes: Label to its own metrics, and `objects`.
         curves: Label to `precision` and `scores` of `edge.evaluation.judge.curves`; none for masks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,9 +25,36 @@ METRICS = {
     "mAP50-95 medium": 4,
     "mAP50-95 large": 5,
 }
+# Of keypoints there are no small objects.
+POINT_METRICS = {
+    "mAP50-95": 0,
+    "mAP50": 1,
+    "mAP75": 2,
+    "mAP50-95 medium": 3,
+    "mAP50-95 large": 4,
+}
 NO_TRUTH = -1.0
 # Place of IoU 0.5 among `COCOeval.params.iouThrs`, of all sizes, and of 100 detections an image.
 AT_50, ALL_AREAS, MOST_DETECTIONS = 0, 0, -1
+
+
+class Compared(NamedTuple):
+    """What objects and detections are compared by.
+
+    Attributes:
+        name: As pycocotools has it.
+        key: Of a row, what holds it.
+        sigmas: Of each keypoint, how far people differ on it; none for COCO's seventeen.
+    """
+
+    name: str
+    key: str
+    sigmas: tuple[float, ...] = ()
+
+
+BOXES, MASKS = Compared("bbox", "bbox"), Compared("segm", "segmentation")
+POINTS = Compared("keypoints", "keypoints")
+SHAPES = {each.key for each in (BOXES, MASKS, POINTS)}
 
 
 def result_rows(image_id: int, found: Detections, match: LabelMatch) -> Iterable[dict[str, Any]]:
@@ -45,13 +72,14 @@ def result_rows(image_id: int, found: Detections, match: LabelMatch) -> Iterable
         }
 
 
-def judge(
+def judge(  # noqa: PLR0913
     truth: BoxTruth,
     results: Sequence[dict[str, Any]],
     *,
     image_ids: Sequence[int],
     category_ids: Sequence[int],
     all_areas: bool = True,
+    by: Compared = BOXES,
 ) -> Any:  # noqa: ANN401
     """Return a `COCOeval` that has matched the results with the truth, image by image.
 
@@ -61,15 +89,18 @@ def judge(
         image_ids: Images to judge by, those without objects or results among them.
         category_ids: Categories to judge by.
         all_areas: Also apart for small, medium and large objects; four times the work.
+        by: What is compared.
     """
     judge_type = library("pycocotools.cocoeval").COCOeval
     with contextlib.redirect_stdout(io.StringIO()):
         coco = _indexed(truth.fields)
         # loadRes reads the first result to learn their kind, and fails on none; it writes into the
         # rows it is given.
-        found = coco.loadRes([dict(row) for row in results]) if results else None
+        found = coco.loadRes([_row_of(row, by.key) for row in results]) if results else None
         found = found or _indexed({**truth.fields, "annotations": []})
-        evaluation = judge_type(coco, found, "bbox")
+        evaluation = judge_type(coco, found, by.name)
+        if by.sigmas:
+            evaluation.params.kpt_oks_sigmas = np.array(by.sigmas)
         evaluation.params.imgIds = sorted(image_ids)
         evaluation.params.catIds = sorted(category_ids)
         if not all_areas:
@@ -77,6 +108,11 @@ def judge(
             evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
         evaluation.evaluate()
     return evaluation
+
+
+def _row_of(row: dict[str, Any], compared: str) -> dict[str, Any]:
+    """Return a result with what is compared alone: a box beside it would be taken for that."""
+    return {key: row[key] for key in row if key == compared or key not in SHAPES}
 
 
 def summarize(evaluation: Any) -> dict[str, float]:  # noqa: ANN401
@@ -87,7 +123,8 @@ def summarize(evaluation: Any) -> dict[str, float]:  # noqa: ANN401
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.accumulate()
         evaluation.summarize()
-    values = {name: float(evaluation.stats[index]) for name, index in METRICS.items()}
+    metrics = POINT_METRICS if evaluation.params.iouType == POINTS.name else METRICS
+    values = {name: float(evaluation.stats[index]) for name, index in metrics.items()}
     return {name: value for name, value in values.items() if value != NO_TRUTH}
 
 

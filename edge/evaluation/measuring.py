@@ -10,10 +10,13 @@ import numpy as np
 from edge.benchmark.spread import interval
 from edge.capture.source import silence_opencv
 from edge.errors import ModelError, SourceError
+from edge.evaluation.anomaly_run import AnomalyRun
 from edge.evaluation.box_run import BoxRun
+from edge.evaluation.class_run import ClassRun
 from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
-from edge.evaluation.truth import numbered
+from edge.evaluation.object_runs import InstanceRun, PoseRun
+from edge.evaluation.truth import FrameTruth, numbered
 from edge.heads import task_of
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from edge.results.observation import Result
     from edge.terminal.progress import Progress
 
-    Run = BoxRun | MaskRun
+    Run = BoxRun | MaskRun | ClassRun | AnomalyRun
 
 RESAMPLES = 1000
 # Draws without any object are drawn again, but not for ever.
@@ -40,7 +43,11 @@ OTHER_SIZE = "images of another size than their annotations say, left out"
 # What a model does, to what it is called, what it is judged by, and who judges it.
 JUDGED: dict[str, tuple[str, str, Any]] = {
     "detection": ("a detector", "boxes", BoxRun),
+    "instances": ("a model of instance masks", "boxes", InstanceRun),
+    "pose": ("a pose model", "boxes", PoseRun),
     "segmentation": ("a segmenter", "masks", MaskRun),
+    "classification": ("a classifier", FrameTruth.holds, ClassRun),
+    "anomaly": ("an autoencoder", FrameTruth.holds, AnomalyRun),
 }
 
 
@@ -144,14 +151,13 @@ def measure(  # noqa: PLR0913
     return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
 
 
+def judged_by(file: ModelFile) -> str:
+    """Return what a model is judged by: what the truth of its kind holds."""
+    return JUDGED[task_of(file.description.head)][1]
+
+
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
-    task = task_of(file.description.head)
-    if task not in JUDGED:
-        raise ModelError(
-            f"{file.path}: a model for {task} cannot be judged, only for {' or '.join(JUDGED)}; "
-            "see what it says of an image with: edge run --source file:IMAGE"
-        )
-    kind, wanted, run = JUDGED[task]
+    kind, wanted, run = JUDGED[task_of(file.description.head)]
     if truth.holds != wanted:
         raise ModelError(
             f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {truth.holds}; "

@@ -6,10 +6,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from edge.errors import SourceError
-from edge.evaluation import coco_file, mask_folder, voc_folder, yolo_folder
+from edge.evaluation import class_folder, coco_file, mask_folder, voc_folder, yolo_folder
 from edge.evaluation.images import chosen, find_images
 from edge.evaluation.label_files import read_names
 from edge.evaluation.pairing import Claim, ImageIndex
+from edge.evaluation.truth import BoxTruth, FrameTruth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["chosen", "find_images", "read"]
 
 
-def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None = None) -> Truth:
+def read(
+    annotations: Path,
+    images: Sequence[Path],
+    *,
+    names_path: Path | None = None,
+    holds: str = BoxTruth.holds,
+) -> Truth:
     """Read annotations of these images, of whatever form.
 
     Args:
@@ -29,7 +36,11 @@ def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None =
         images: The images.
         names_path: File of the names of YOLO's or the masks' class ids; `None` looks for one
             beside them.
+        holds: What they are to hold. Folders of classes are read as such where they are wanted: by
+            what they hold they could be masks.
     """
+    if holds == FrameTruth.holds and annotations.is_dir():
+        return class_folder.read(annotations, images)
     labels = read_names(names_path) if names_path else None
     if annotations.is_dir():
         return _read_folder(annotations, images, labels)

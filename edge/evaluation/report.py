@@ -20,7 +20,14 @@ SCHEMA_VERSION = 1
 # Of a terminal; JSON and HTML have them all.
 CLASSES_SHOWN = 20
 # Of a task, what is counted.
-WHAT = {"detection": "objects", "segmentation": "judged pixels"}
+WHAT = {
+    "detection": "objects",
+    "instances": "objects",
+    "pose": "objects",
+    "segmentation": "judged pixels",
+    "classification": "judged images",
+    "anomaly": "bad images",
+}
 
 
 def fields(measured: Measurement) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is true of a set of images: boxes or masks, whatever form they were written in."""
+"""What is true of a set of images: boxes, masks, classes, whatever form they were written in."""
 
 from __future__ import annotations
 
@@ -74,7 +74,31 @@ class MaskTruth:
         return {}
 
 
-Truth = BoxTruth | MaskTruth
+@dataclass(frozen=True, slots=True)
+class FrameTruth:
+    """What each image shows as a whole.
+
+    Attributes:
+        path: The folder.
+        files: Key to image.
+        labels: Key to an index into `names`.
+        names: Of the classes.
+        faults: What was left out.
+    """
+
+    holds: ClassVar = "folders of classes"
+    path: Path
+    files: dict[int, Path]
+    labels: dict[int, int]
+    names: tuple[str, ...]
+    faults: Faults = field(default_factory=Faults)
+
+    def sizes_wh(self) -> dict[int, tuple[int, int]]:
+        """Return nothing: a class is of an image of any size."""
+        return {}
+
+
+Truth = BoxTruth | MaskTruth | FrameTruth
 
 
 def numbered(truth: Truth, images: Iterable[Path]) -> list[tuple[int, Path]]:
