@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Union
 
-from edge.decode import anomaly, classes, instance_masks, keypoints, segmentation
+from edge.decode import anomaly, centroids, classes, instance_masks, keypoints, segmentation
 from edge.decode.box_heads import BOX_HEADS, Head
 
 if TYPE_CHECKING:
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 HEADS = {
     **BOX_HEADS,
+    "centroids": Head(
+        centroids.CentroidsHead,
+        centroids.check,
+        centroids.CentroidsDecoder,
+        "detection",
+        centroids.describe,
+    ),
     "segmentation": Head(
         segmentation.SegmentationHead,
         segmentation.check,

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from edge.results.observation import Result
 
 
+# Those keys of `[model]` that have a meaning for boxes.
+BOX_THRESHOLDS = {
+    "score_threshold", "iou_threshold", "max_detections", "max_candidates", "suppression",
+}  # fmt: skip
+
+
 class Tally(Protocol):
     """Counts what a run saw."""
 
@@ -72,9 +78,6 @@ class Task:
         """Draw what was seen on `(H, W, 3)` uint8, B G R."""
         module, name = self.draw
         getattr(importlib.import_module(module), name)(image, result, description)
-
-
-BOX_THRESHOLDS = {"score_threshold", "iou_threshold", "max_detections"}
 
 
 def _background(described: Description) -> int | None:

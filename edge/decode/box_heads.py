@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Union
 
-from edge.decode import anchor_free, detections, ssd, yolo
+from edge.decode import anchor_free, decoded, detections, ssd, yolo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,13 @@ BOX_HEADS = {
         anchor_free.AnchorFreeDecoder,
         "detection",
         anchor_free.describe,
+    ),
+    "decoded": Head(
+        decoded.DecodedHead,
+        decoded.check,
+        decoded.DecodedDecoder,
+        "detection",
+        decoded.describe,
     ),
     "detections": Head(
         detections.DetectionsHead,
