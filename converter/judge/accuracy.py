@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from converter.judge.bill import Loss
 from edge.evaluation import reading
 from edge.evaluation.faults import ABSENT
-from edge.evaluation.measuring import JUDGED, RESAMPLES, Difference, judged_by, measure
+from edge.evaluation.measuring import JUDGED, RESAMPLES, Difference, measure
 from edge.model.readers.manifest import Accuracy
 from edge.record import storable
 
@@ -45,13 +45,13 @@ class Annotations:
     names: Path | None = None
     said: set[str] = field(default_factory=set, compare=False, repr=False)
 
-    def read(self, images: Sequence[Path], model: ModelFile) -> Truth:
-        """Read what is on these images, for a model of this kind.
+    def read(self, images: Sequence[Path]) -> Truth:
+        """Read what is on these images.
 
         Raises:
             SourceError: They are of no known form, or fit no image.
         """
-        return reading.read(self.path, images, names_path=self.names, holds=judged_by(model))
+        return reading.read(self.path, images, names_path=self.names)
 
     def warn(self, lines: Sequence[str]) -> None:
         """Log what was not logged before."""
@@ -99,7 +99,7 @@ def compare(  # noqa: PLR0913
         ModelError: A model cannot be run, or the annotations are none for its head or its labels.
         DependencyError: pycocotools is not installed, and boxes are to be judged.
     """
-    truth = annotations.read(images, reference)
+    truth = annotations.read(images)
     measured = measure(
         (reference, *candidates),
         truth,

@@ -6,8 +6,9 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.options import SourceOptions, V4l2Options
+from edge.capture.options import PicameraOptions, SourceOptions, V4l2Options
 from edge.capture.reopening import Reopening
+from edge.capture.source import Turned
 from edge.errors import DependencyError, SourceError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Row:
         options: What may be asked of it.
         install: What to install where the import fails.
         returns: What breaks may come back, as a camera that is plugged in again.
+        turns: Degrees by which it turns its frames itself.
     """
 
     module: str
@@ -36,27 +38,40 @@ class Row:
     options: type[SourceOptions] = SourceOptions
     install: str = ""
     returns: bool = False
+    turns: tuple[int, ...] = ()
 
 
 SOURCES = {
     "demo": Row("edge.capture.synthetic", "open_demo", "check_demo"),
     "file": Row("edge.capture.files", "open_file"),
     "images": Row("edge.capture.images", "open_images"),
+    "picamera": Row(
+        "edge.capture.picamera",
+        "open_picamera",
+        "check_picamera",
+        PicameraOptions,
+        returns=True,
+        turns=(180,),
+    ),
     "replay": Row("edge.capture.replay", "open_replay"),
     "v4l2": Row("edge.capture.v4l2", "V4l2Source", "check_v4l2", V4l2Options, returns=True),
 }
 # What people try, and why it is no source here.
 NO_STREAMS = "this version reads no network streams; it reads cameras of this machine and files"
 NO_CSI = "this version reads no CSI camera; a USB camera is v4l2:/dev/video0"
-MISSING = dict.fromkeys(
-    ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp", "http", "https", "mjpeg"), NO_STREAMS
-) | dict.fromkeys(
-    ("csi", "libcamera", "picamera", "picamera2", "rpicam", "argus", "nvarguscamerasrc"), NO_CSI
+MISSING = (
+    dict.fromkeys(
+        ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp", "http", "https", "mjpeg"), NO_STREAMS
+    )
+    | dict.fromkeys(
+        ("libcamera", "picamera2", "rpicam"), "a Raspberry Pi's own camera is picamera:"
+    )
+    | dict.fromkeys(("csi", "argus", "nvarguscamerasrc"), NO_CSI)
 )
 
 
 def open_source(uri: str, options: SourceOptions | None = None) -> Source:
-    """Open the source that a URI names: `demo:`, `file:PATH`, `replay:FILE`, `v4l2:/dev/video0`.
+    """Open the source that a URI names: `demo:`, `file:PATH`, `picamera:`, `v4l2:/dev/video0`.
 
     Args:
         uri: As above.
@@ -68,7 +83,10 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
     """
     scheme, location = split_uri(uri)
     row = SOURCES[scheme]
-    source: Source = _function(row, row.opener)(location, options or row.options())
+    options = options or row.options()
+    source: Source = _function(row, row.opener)(location, options)
+    if options.rotate and options.rotate not in row.turns:
+        return Turned(source, options.rotate)
     return source
 
 

@@ -1,43 +1,38 @@
-"""Read a folder that has a subfolder of images for each class, named as the class is."""
+"""Read a folder of folders of images: the class of an image is the folder that it lies in."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.errors import SourceError
+from edge.evaluation.images import SUFFIXES
 from edge.evaluation.pairing import absolute
-from edge.evaluation.truth import FrameTruth
-from edge.record import storable
+from edge.evaluation.truth import ClassTruth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+LEAST_CLASSES = 2
 
-def read(folder: Path, images: Sequence[Path]) -> FrameTruth:
-    """Return the class of each of the images below a folder: the first folder on the way to it.
 
-    Raises:
-        SourceError: It is no folder, or has no subfolder with any of the images.
-    """
-    if not folder.is_dir():
-        raise SourceError(
-            f"{folder}: expected a folder that has a subfolder of images for each class, found "
-            f"{'a file' if folder.exists() else 'nothing'}; give that folder"
-        )
+def find_classes(folder: Path, images: Sequence[Path]) -> dict[Path, str]:
+    """Return the class of each image; of none, where all of them lie in one folder."""
     root = absolute(folder)
-    places = {path: absolute(path) for path in images}
-    found = {
-        path: storable(place.relative_to(root).parts[0])
-        for path, place in places.items()
-        if root in place.parent.parents
-    }
-    if not found:
-        raise SourceError(
-            f"{folder}: expected a subfolder of images for each class, named as the class is, "
-            f"found none of the {len(images)} images in one; move them, or give another folder"
-        )
-    names = sorted(set(found.values()))
-    files = dict(enumerate(found, start=1))
-    labels = {key: names.index(found[path]) for key, path in files.items()}
-    return FrameTruth(folder, files, labels, tuple(names))
+    found = {path: path.parent.name for path in images if absolute(path).parent.parent == root}
+    return found if len(set(found.values())) >= LEAST_CLASSES else {}
+
+
+def read(folder: Path, images: Sequence[Path]) -> ClassTruth:
+    """Return the classes of images of a folder, which `find_classes` found.
+
+    The classes are those of all images in it, whether they are asked for or not.
+    """
+    found = find_classes(folder, images)
+    every = {path.parent.name for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES}
+    names = tuple(sorted(every))
+    return ClassTruth(
+        path=folder,
+        files=dict(enumerate(found)),
+        names=names,
+        class_ids={key: names.index(name) for key, name in enumerate(found.values())},
+    )

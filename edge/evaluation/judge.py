@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy as np
 from edge.evaluation.label_files import library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from edge.evaluation.truth import BoxTruth, LabelMatch
     from edge.results.detections import Detections
+
+    Similarity = Callable[[dict[str, Any], dict[str, Any]], float]
 
 # Index into `COCOeval.stats`. Source: pycocotools, `COCOeval.summarize`.
 METRICS = {
@@ -72,6 +75,7 @@ def result_rows(image_id: int, found: Detections, match: LabelMatch) -> Iterable
         }
 
 
+# What is true and what was found, which of it, and how they are matched.
 def judge(  # noqa: PLR0913
     truth: BoxTruth,
     results: Sequence[dict[str, Any]],
@@ -80,6 +84,7 @@ def judge(  # noqa: PLR0913
     category_ids: Sequence[int],
     all_areas: bool = True,
     by: Compared = BOXES,
+    similarity: Similarity | None = None,
 ) -> Any:  # noqa: ANN401
     """Return a `COCOeval` that has matched the results with the truth, image by image.
 
@@ -90,6 +95,7 @@ def judge(  # noqa: PLR0913
         category_ids: Categories to judge by.
         all_areas: Also apart for small, medium and large objects; four times the work.
         by: What is compared.
+        similarity: Of a result and a row of the truth, in [0, 1], in place of the IoU of boxes.
     """
     judge_type = library("pycocotools.cocoeval").COCOeval
     with contextlib.redirect_stdout(io.StringIO()):
@@ -106,6 +112,8 @@ def judge(  # noqa: PLR0913
         if not all_areas:
             evaluation.params.areaRng = evaluation.params.areaRng[:1]
             evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
+        if similarity:
+            evaluation.computeIoU = partial(_table, evaluation=evaluation, similarity=similarity)
         evaluation.evaluate()
     return evaluation
 
@@ -113,6 +121,18 @@ def judge(  # noqa: PLR0913
 def _row_of(row: dict[str, Any], compared: str) -> dict[str, Any]:
     """Return a result with what is compared alone: a box beside it would be taken for that."""
     return {key: row[key] for key in row if key == compared or key not in SHAPES}
+
+
+def _table(image_id: int, category_id: int, *, evaluation: Any, similarity: Similarity) -> Any:  # noqa: ANN401
+    """Return `(D, G)`, the results by falling score, as `COCOeval.computeIoU` has them."""
+    true, found = (
+        rows[image_id, category_id]
+        for rows in (evaluation._gts, evaluation._dts)  # noqa: SLF001 - what it replaces reads them
+    )
+    best = sorted(found, key=lambda row: -row["score"])[: evaluation.params.maxDets[-1]]
+    return np.array([[similarity(one, other) for other in true] for one in best]).reshape(
+        len(best), len(true)
+    )
 
 
 def summarize(evaluation: Any) -> dict[str, float]:  # noqa: ANN401

@@ -10,13 +10,12 @@ import numpy as np
 from edge.benchmark.spread import interval
 from edge.capture.source import silence_opencv
 from edge.errors import ModelError, SourceError
-from edge.evaluation.anomaly_run import AnomalyRun
 from edge.evaluation.box_run import BoxRun
-from edge.evaluation.class_run import ClassRun
 from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
 from edge.evaluation.object_runs import InstanceRun, PoseRun
-from edge.evaluation.truth import FrameTruth, numbered
+from edge.evaluation.truth import numbered
+from edge.evaluation.whole_run import AnomalyRun, ClassRun
 from edge.heads import task_of
 
 if TYPE_CHECKING:
@@ -46,8 +45,8 @@ JUDGED: dict[str, tuple[str, str, Any]] = {
     "instances": ("a model of instance masks", "boxes", InstanceRun),
     "pose": ("a pose model", "boxes", PoseRun),
     "segmentation": ("a segmenter", "masks", MaskRun),
-    "classification": ("a classifier", FrameTruth.holds, ClassRun),
-    "anomaly": ("an autoencoder", FrameTruth.holds, AnomalyRun),
+    "classification": ("a classifier", "classes", ClassRun),
+    "anomaly": ("an autoencoder", "classes", AnomalyRun),
 }
 
 
@@ -149,11 +148,6 @@ def measure(  # noqa: PLR0913
     evaluations = tuple(run.evaluation(list(seen), known) for run in runs)
     plain = Measurement(truth, seen, runs, evaluations)
     return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
-
-
-def judged_by(file: ModelFile) -> str:
-    """Return what a model is judged by: what the truth of its kind holds."""
-    return JUDGED[task_of(file.description.head)][1]
 
 
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:

@@ -21,12 +21,9 @@ SCHEMA_VERSION = 1
 CLASSES_SHOWN = 20
 # Of a task, what is counted.
 WHAT = {
-    "detection": "objects",
-    "instances": "objects",
-    "pose": "objects",
+    **dict.fromkeys(("detection", "instances", "pose"), "objects"),
     "segmentation": "judged pixels",
-    "classification": "judged images",
-    "anomaly": "bad images",
+    **dict.fromkeys(("classification", "anomaly"), "images"),
 }
 
 

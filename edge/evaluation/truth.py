@@ -1,4 +1,4 @@
-"""What is true of a set of images: boxes, masks, classes, whatever form they were written in."""
+"""What is true of a set of images: boxes, masks or classes, whatever form they were written in."""
 
 from __future__ import annotations
 
@@ -75,30 +75,30 @@ class MaskTruth:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameTruth:
+class ClassTruth:
     """What each image shows as a whole.
 
     Attributes:
         path: The folder.
         files: Key to image.
-        labels: Key to an index into `names`.
-        names: Of the classes.
+        names: Text of each class id.
+        class_ids: Key to class id.
         faults: What was left out.
     """
 
-    holds: ClassVar = "folders of classes"
+    holds: ClassVar = "classes"
     path: Path
     files: dict[int, Path]
-    labels: dict[int, int]
     names: tuple[str, ...]
+    class_ids: dict[int, int]
     faults: Faults = field(default_factory=Faults)
 
     def sizes_wh(self) -> dict[int, tuple[int, int]]:
-        """Return nothing: a class is of an image of any size."""
+        """Return nothing: no size is said."""
         return {}
 
 
-Truth = BoxTruth | MaskTruth | FrameTruth
+Truth = BoxTruth | MaskTruth | ClassTruth
 
 
 def numbered(truth: Truth, images: Iterable[Path]) -> list[tuple[int, Path]]:

@@ -110,11 +110,7 @@ class Detections:
 
 
 class DetectionTally:
-    """Counts the detections of a run, and the frames of which a limit cut some.
-
-    Args:
-        noun: What they are called.
-    """
+    """Counts the detections of a run, called `noun`, and the frames of which a limit cut some."""
 
     def __init__(self, noun: str = "detections") -> None:
         self.detections = self.full = self.cut = 0

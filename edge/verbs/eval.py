@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _measure(arguments: argparse.Namespace) -> Measurement:
     from edge import app  # noqa: PLC0415
     from edge.evaluation import reading  # noqa: PLC0415
-    from edge.evaluation.measuring import judged_by, measure  # noqa: PLC0415
+    from edge.evaluation.measuring import measure  # noqa: PLC0415
     from edge.preprocess import use_one_thread  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
@@ -106,12 +106,8 @@ def _measure(arguments: argparse.Namespace) -> Measurement:
         for path, description in zip(arguments.models, descriptions(arguments), strict=True)
     ]
     found = reading.find_images(arguments.images)
-    truth = reading.read(
-        arguments.annotations or arguments.images,
-        found,
-        names_path=arguments.names,
-        holds=judged_by(files[0]),
-    )
+    annotations = arguments.annotations or arguments.images
+    truth = reading.read(annotations, found, names_path=arguments.names)
     images = reading.chosen(found, arguments.only) if arguments.only else found
     with bar("eval") as progress, bar("interval", unit="draws") as drawing:
         return measure(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import math
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from edge.terminal.command import add_verb, positive
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from edge.capture.recording import Recorder
     from edge.capture.source import Source
@@ -57,10 +59,11 @@ def run(arguments: argparse.Namespace) -> None:
     from edge.capture.recording import Header, Recorder  # noqa: PLC0415 - `edge --help` needs none
     from edge.capture.registry import check_source, open_lasting  # noqa: PLC0415
     from edge.errors import shown  # noqa: PLC0415
+    from edge.record import storable  # noqa: PLC0415
 
     camera = _camera(arguments)
     check_source(camera.source, camera.options)
-    header = Header(camera=camera.name, source=shown(camera.source))
+    header = Header(camera=camera.name, source=storable(shown(camera.source)))
     with (
         open_lasting(camera.source, camera.options) as source,
         Recorder(arguments.out, header, max_bytes=arguments.max_mib * BYTES_PER_MIB) as recorder,
@@ -76,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
         elapsed_s = time.monotonic() - began_s
         if not recorder.frames:
             raise SourceError(
-                f"{header.source}: no frame came, and nothing was written; try edge check"
+                f"{header.source} gave no frame, and nothing was written; give it longer"
             )
         recorder.finish()
     if arguments.json:
@@ -96,9 +99,12 @@ def _record(source: Source, recorder: Recorder, arguments: argparse.Namespace) -
     from edge.terminal.signals import ENDING, handling  # noqa: PLC0415
 
     buffer = None
-    end_s = time.monotonic() + (arguments.seconds or math.inf)
-    with handling(dict.fromkeys(ENDING, source.interrupt)), bar("Recording", unit="MiB") as draw:
-        while recorder.frames != arguments.frames and time.monotonic() < end_s:
+    with (
+        handling(dict.fromkeys(ENDING, source.interrupt)),
+        _interrupted_after(arguments.seconds, source),
+        bar("Recording", unit="MiB") as draw,
+    ):
+        while recorder.frames != arguments.frames:
             picture = source.read(buffer)
             if picture is None:
                 return
@@ -108,6 +114,21 @@ def _record(source: Source, recorder: Recorder, arguments: argparse.Namespace) -
             buffer = picture.pixels
             if draw:
                 draw(recorder.bytes // BYTES_PER_MIB, arguments.max_mib)
+
+
+@contextmanager
+def _interrupted_after(seconds: int | None, source: Source) -> Iterator[None]:
+    """Interrupt a source after so long, also one that gives nothing; without seconds never."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, source.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _camera(arguments: argparse.Namespace) -> Camera:
