@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from edge.decode.keypoints import COCO_KEYPOINTS, KeypointsHead
 from edge.draw.instances import pixels
+from edge.draw.masks import cover, outline_inplace
 from edge.errors import ModelError, SourceError
+from edge.evaluation.box_mistakes import kind_of
 from edge.evaluation.box_run import NOTE, BoxRun
 from edge.evaluation.judge import MASKS, POINTS, result_rows
 from edge.evaluation.label_files import library
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 # Evaluation": 0.025 (eyes) to 0.107 (hips).
 OTHER_SIGMA = 0.05
 CORNERS = 3  # of a polygon
+LINE_PX = 2
 
 
 class InstanceRun(BoxRun):
@@ -50,6 +54,17 @@ class InstanceRun(BoxRun):
         for row, mask in zip(rows, found.masks, strict=True):
             row["segmentation"] = encoded(pixels(mask, shape))
             yield row
+
+    def drawn(
+        self, image_id: int, image: NDArray[np.uint8], side_px: int | None
+    ) -> NDArray[np.uint8]:
+        """Return an image with what was found wrong on it, boxes and outlines of masks."""
+        small = super().drawn(image_id, image, side_px)
+        for pair in self._matches[image_id]:
+            row: Row = pair[1] or pair[0] or {}
+            cells = library("pycocotools.mask").decode(row["segmentation"]).view(np.bool_)
+            outline_inplace(small, cover(cells, small.shape[:2]), kind_of(pair), unit=LINE_PX)
+        return small
 
 
 class PoseRun(BoxRun):
@@ -74,6 +89,20 @@ class PoseRun(BoxRun):
         for row, points in zip(result_rows(image_id, found, self.match), found.points, strict=True):
             row["keypoints"] = np.nan_to_num(points[self._order]).reshape(-1).tolist()
             yield row
+
+    def drawn(
+        self, image_id: int, image: NDArray[np.uint8], side_px: int | None
+    ) -> NDArray[np.uint8]:
+        """Return an image with what was found wrong on it, boxes and points."""
+        small = super().drawn(image_id, image, side_px)
+        scale = small.shape[1] / image.shape[1]
+        for pair in self._matches[image_id]:
+            row: Row = pair[1] or pair[0] or {}
+            for x, y, seen in np.reshape(row["keypoints"], (-1, POINT)).tolist():
+                if seen > 0:
+                    place = round(x * scale), round(y * scale)
+                    cv2.circle(small, place, 2 * LINE_PX, kind_of(pair), cv2.FILLED)
+        return small
 
 
 def with_masks(truth: BoxTruth) -> BoxTruth:
