@@ -62,8 +62,12 @@ class InstanceRun(BoxRun):
         small = super().drawn(image_id, image, side_px)
         for pair in self._matches[image_id]:
             row: Row = pair[1] or pair[0] or {}
-            cells = library("pycocotools.mask").decode(row["segmentation"]).view(np.bool_)
-            outline_inplace(small, cover(cells, small.shape[:2]), kind_of(pair), unit=LINE_PX)
+            outline_inplace(
+                small,
+                cover(_cells(row["segmentation"]), small.shape[:2]),
+                kind_of(pair),
+                unit=LINE_PX,
+            )
         return small
 
 
@@ -187,6 +191,14 @@ def unpacked(text: str) -> list[int]:
 def encoded(mask: NDArray[np.bool_]) -> Any:  # noqa: ANN401
     """Return `(H, W)` as pycocotools packs it."""
     return library("pycocotools.mask").encode(np.asfortranarray(mask.view(np.uint8)))
+
+
+def _cells(packed: Any) -> NDArray[np.bool_]:  # noqa: ANN401 - of `encoded`
+    """Return a packed mask, `(H, W)`."""
+    height, width = packed["size"]
+    runs = unpacked(packed["counts"].decode())
+    is_inside = np.arange(len(runs)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(is_inside, runs).reshape(width, height).T)
 
 
 def with_points(truth: BoxTruth, count: int) -> BoxTruth:
