@@ -124,7 +124,12 @@ class BoxMasksDecoder:
         whole = self._whole_px(tensors, self._boxes.candidates.cells[: len(seen)], placement)
         counts = np.array(self._cells.shape[:0:-1])  # columns, rows
         origins = whole[:, :1]
-        windows, boxes = windows_in(seen.boxes, origins, counts / (whole[:, 1:] - origins), counts)
+        windows, boxes = windows_in(
+            seen.boxes,
+            origins_px=origins,
+            cells_per_px=counts / (whole[:, 1:] - origins),
+            counts=counts,
+        )
         # Half a cell may stick out of the frame.
         np.clip(boxes, 0, np.tile(placement.source_wh, 2), out=boxes)
         return tuple(

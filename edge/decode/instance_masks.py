@@ -180,12 +180,15 @@ def _windows(
     """Return which cells of a grid over the input lie in boxes of the frame, as `windows_in`."""
     rows, columns = placement.cells(shape)
     counts = np.array([columns.stop - columns.start, rows.stop - rows.start])
-    windows, boxes_px = windows_in(boxes, np.zeros(2), counts / placement.source_wh, counts)
+    windows, boxes_px = windows_in(
+        boxes, origins_px=np.zeros(2), cells_per_px=counts / placement.source_wh, counts=counts
+    )
     return windows + np.tile((columns.start, rows.start), 2), boxes_px
 
 
 def windows_in(
     boxes: NDArray[np.float32],
+    *,
     origins_px: NDArray[np.floating[Any]],
     cells_per_px: NDArray[np.floating[Any]],
     counts: NDArray[np.int64],
