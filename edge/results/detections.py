@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -97,6 +97,10 @@ class Detections:
     def none(cls) -> Detections:
         """Return zero detections."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
+
+    def columns(self) -> dict[str, Any]:
+        """Return the fields of detections, by name: also of what is more than that."""
+        return {each.name: getattr(self, each.name) for each in fields(Detections)}
 
     def copy(self) -> Detections:
         """Return the same detections in arrays of their own."""

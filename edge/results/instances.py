@@ -88,8 +88,7 @@ class Instances(Detections):
     @classmethod
     def of(cls, seen: Detections, masks: tuple[Mask, ...]) -> Instances:
         """Return detections with their masks."""
-        arrays = seen.boxes, seen.scores, seen.class_ids, seen.track_ids
-        return cls(*arrays, seen.cut_candidates, seen.is_full, masks=masks)
+        return cls(**seen.columns(), masks=masks)
 
     @classmethod
     def none(cls) -> Instances:
