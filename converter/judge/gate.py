@@ -97,8 +97,9 @@ def judge(bill: Bill, budget: Budget) -> Verdict:
         return Verdict(REFUSED, (_blindness(bill),))
     unlabelled = _by_floor(bill, budget)
     found = unlabelled
-    if bill.judged:
-        labelled = [_by_labels(row, budget) for row in bill.judged]
+    # Where the reference has nothing right there is nothing to lose, and labels tell nothing.
+    labelled = [_by_labels(row, budget) for row in bill.judged if row.reference > 0]
+    if labelled:
         reasons = tuple(reason for one in labelled for reason in one.reasons)
         values = {one.value for one in labelled}
         if REFUSED in values:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,10 @@ def bill(distance, *, floor=0.03, spread=0.0, objects=100, head="ssd", accuracy=
         pytest.param(bill(0.2, accuracy=(loss(-0.002),)), PASSES, id="labels outweigh the floor"),
         pytest.param(bill(0.01, accuracy=(loss(-0.008),)), REFUSED, id="labels refuse"),
         pytest.param(bill(0.01, accuracy=(loss(0.0, 0.02),)), UNPROVEN, id="labels cannot tell"),
+        pytest.param(
+            bill(0.2, accuracy=(replace(loss(0.0), reference=0.0, candidate=0.0),)), REFUSED,
+            id="labels tell nothing of a reference that has nothing right",
+        ),
         pytest.param(
             bill(0.2, accuracy=(loss(0.0, 0.02),)), REFUSED,
             id="where labels cannot tell, the floor refuses",
