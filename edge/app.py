@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from edge.capture.reopening import CameraState
     from edge.config.camera import Camera
     from edge.config.sections import Config
     from edge.messages.envelope import Encoder
@@ -241,17 +242,17 @@ def _capturing(  # noqa: PLR0913
 ) -> Iterator[CaptureThread[InputBuffer]]:
     """Read a camera on a thread of its own for the length of the block."""
 
-    def tell(*, is_up: bool) -> None:
+    def tell(state: CameraState) -> None:
         if publisher:
-            publisher.tell_camera(camera.name, is_up=is_up)
+            publisher.tell_camera(camera.name, state)
 
-    tell(is_up=True)
+    tell("online")
     try:
         with open_lasting(
             camera.source,
             camera.options,
             begin_closed=begin_closed,
-            on_change=lambda is_up: tell(is_up=is_up),
+            on_change=tell,
         ) as source:
             capture = CaptureThread(
                 source, model.input_buffers(), camera=camera.name, changed=changed
@@ -261,4 +262,4 @@ def _capturing(  # noqa: PLR0913
             with capture:
                 yield capture
     finally:
-        tell(is_up=False)
+        tell("offline")

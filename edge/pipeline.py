@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.frame import NS_PER_MS, StageClock
-from edge.messages.envelope import OFFLINE, ONLINE, Message, camera_status_topic
+from edge.messages.envelope import Message, camera_status_topic
 from edge.metrics import StageTimes
 from edge.results.observation import Observation
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.capture.latest import Turns
+    from edge.capture.reopening import CameraState
     from edge.frame import Frame, Placement
     from edge.messages.envelope import Encoder
     from edge.model.loaded import LoadedModel
@@ -223,8 +224,7 @@ class Publisher:
         topic = self._encoder.topic(observation.camera)
         self._sink.send(Message(topic, self._encoder.encode(observation), qos=self._qos))
 
-    def tell_camera(self, camera: str, *, is_up: bool) -> None:
+    def tell_camera(self, camera: str, state: CameraState) -> None:
         """Say whether a camera gives frames; kept by the broker for who asks later."""
         topic = camera_status_topic(self._encoder.device, camera)
-        payload = ONLINE if is_up else OFFLINE
-        self._sink.send(Message(topic, payload, retain=True, policy="state"))
+        self._sink.send(Message(topic, state.encode(), retain=True, policy="state"))

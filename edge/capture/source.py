@@ -32,6 +32,8 @@ OPENCV_LOG_SILENT = 0
 # own 10 s are more than a program that stops waits for its threads.
 V4L_START_S = 1
 START_POLL_S = 0.1
+# A live source that gives nothing for so long has failed: it is closed and opened anew.
+STALL_S = 5.0
 CLOSE_WAIT_S = 1.0
 RATE_TOLERANCE_HZ = 0.5
 
@@ -45,6 +47,8 @@ class Source(AbstractContextManager["Source"], Protocol):
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the next picture, or `None` when there are no more.
+
+        A live source raises where none came for `STALL_S`.
 
         Args:
             buffer: Pixels of a picture that was given before, to be used again where they fit;
@@ -136,6 +140,7 @@ def silence_opencv() -> None:
     """
     os.putenv("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_LOG_QUIET)
     os.putenv("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(V4L_START_S))
+    os.putenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
     # OpenCV 5 moved this function; 4 has it at the top.
     module = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
     module.setLogLevel(OPENCV_LOG_SILENT)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.capture.picture import Picture
-from edge.capture.source import Capture, differences, enter, leave
+from edge.capture.source import STALL_S, Capture, differences, enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ MAX_RAW_SIZE_WH = (640, 480)
 # The driver fills one while the other is decoded; with one alone it would have nowhere to put the
 # frame that arrives meanwhile.
 BUFFERS = 2
-# A camera that gives nothing for so long has failed; and how soon a wait sees an interrupt.
-SILENCE_S, POLL_S = 10.0, 0.2
+POLL_S = 0.2  # how soon a wait sees an interrupt
 # A driver's time that is older, or ahead, is of another clock than the monotonic one.
 MAX_AGE_NS = 2_000_000_000
 # FourCC of what is taken as the camera sends it: its name here, its rows for H, its bytes a pixel.
@@ -80,13 +79,13 @@ class V4l2Source:
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the camera's next frame: `Source.read`; raw ones lie in a buffer of its own."""
-        give_up_s = time.monotonic() + SILENCE_S
+        give_up_s = time.monotonic() + STALL_S
         if not self._is_started:
             self._is_started = True
             if not self._capture.start():
                 logger.warning(
                     "%s: the camera is open and gives no frame yet; it has %g s for the first",
-                    *(self._path, SILENCE_S),
+                    *(self._path, STALL_S),
                 )
         while not self._interrupted and time.monotonic() < give_up_s:
             if not self._capture.wait(POLL_S):
@@ -98,7 +97,7 @@ class V4l2Source:
         if self._interrupted:
             return None
         raise SourceError(
-            f"{self._path}: the camera gave no frame for {SILENCE_S:g} s; check its cable and dmesg"
+            f"{self._path}: the camera gave no frame for {STALL_S:g} s; check its cable and dmesg"
         )
 
     def interrupt(self) -> None:

@@ -46,7 +46,7 @@ class Camera(Record, frozen=True):
 
     Attributes:
         name: A level of every topic.
-        source: `demo:`, `file:PATH`, `images:FOLDER` or `v4l2:DEVICE`.
+        source: A URI of `edge.capture.registry.SOURCES`.
         options: What is asked of the source, in its row's model.
     """
 

@@ -108,7 +108,11 @@ def test_what_run_refuses_of_a_source_check_refuses_with_the_same_sentence(folde
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
-        ("source = 'rtsp://me:s3cret@cam'", "[camera] source: rtsp: is not a source: this version"),
+        ("source = 'srt://me:s3cret@cam'", "[camera] source: srt: is not a source: streams are"),
+        (
+            "source = 'demo:'\npassword_file = 's3cret'",
+            "password_file: demo: has no such key; take",
+        ),
         (
             "source = 'demo:'\nformat = 'yuyv'",
             "[camera] format: demo: has no such key; take",
