@@ -38,6 +38,8 @@ class Aside(Generic[ResultT]):
         Raises:
             TimeoutError: It does not return in time; leave it then, and ask another.
         """
+        if self._is_left:
+            return None
         self._calls.put(call)
         try:
             result, failure = self._results.get(timeout=timeout_s)

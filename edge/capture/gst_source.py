@@ -196,6 +196,9 @@ class GstSource:
             elif child.frames in ready:
                 began_ns = began_ns or time.monotonic_ns()
                 filled += self._take(child, filled)
+        # A turned frame has as many bytes: that its size changed is said, and said before it.
+        if any(key.fileobj is child.texts for key, _ in self._selector.select(0)):
+            self._listen(child)
         pixels = self._block.pixels(self._data)
         if pixels is None:
             raise self._resized()

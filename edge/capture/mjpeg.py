@@ -52,16 +52,10 @@ def connected(address: Address) -> MjpegReader | None:
 
 
 def _asked(address: Address) -> HTTPResponse:
-    logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    if address.user:
-        logins.add_password(None, address.url, address.user, address.password)
-    digest = urllib.request.HTTPDigestAuthHandler(logins)
-    vars(digest)["retried"] = 5  # One try of its six: cameras lock who is wrong too often.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}),
         urllib.request.HTTPSHandler(context=unverified_context()),
-        digest,
-        urllib.request.HTTPBasicAuthHandler(logins),
+        *_logins(address),
     )
     try:
         response: HTTPResponse = opener.open(address.url, timeout=STALL_S)
@@ -73,6 +67,17 @@ def _asked(address: Address) -> HTTPResponse:
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _unreachable(address, error) from error
     return response
+
+
+def _logins(address: Address) -> list[urllib.request.BaseHandler]:
+    """Return what answers a camera that asks for a login, in both ways."""
+    if not address.user:
+        return []
+    logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+    logins.add_password(None, address.url, address.user, address.password)
+    digest = urllib.request.HTTPDigestAuthHandler(logins)
+    vars(digest)["retried"] = 5  # One try of its six: cameras lock who is wrong too often.
+    return [digest, urllib.request.HTTPBasicAuthHandler(logins)]
 
 
 def _unreachable(address: Address, error: Exception) -> SourceError:
@@ -90,9 +95,8 @@ class MjpegReader:
     def __init__(self, response: HTTPResponse, address: Address) -> None:
         self._response = response
         self._address = address
-        boundary = response.headers.get_boundary() or ""
-        # Cameras write it with its two hyphens, or without.
-        self._boundary = b"--" + boundary.encode("latin-1").lstrip(b"-")
+        # The first part says how the others begin: what the response's head says is often wrong.
+        self._boundary = b"--"
         self._is_inside = False  # behind a boundary, in a part's header
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture:  # noqa: ARG002 - OpenCV makes its own
@@ -124,6 +128,8 @@ class MjpegReader:
         try:
             length = self._header()
             data = self._response.read(length) if length else self._until_boundary()
+        except SourceError:
+            raise
         except TimeoutError as error:
             raise SourceError(
                 f"{self._address}: the camera gave no frame for {STALL_S:g} s; check its power and "
@@ -145,7 +151,7 @@ class MjpegReader:
                 raise self._ended()
             name, _, value = line.strip().partition(b":")
             if line.startswith(self._boundary):
-                inside = True
+                self._boundary, inside = line.strip(), True
             elif inside and name.lower() == b"content-length" and value.strip().isdigit():
                 length = int(value)
             elif inside and not name:

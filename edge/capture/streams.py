@@ -140,7 +140,8 @@ class _Video:
         )
         if not self._video.isOpened():
             raise SourceError(f"{address}: {fault_of(address)}")
-        self._catch_up()
+        if address.scheme in ("rtsp", "rtsps"):
+            self._catch_up()
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture:
         self._grab()
