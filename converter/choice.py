@@ -15,6 +15,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "-1..1": (127.5, 127.5),
     "0..255": (0.0, 1.0),
 }
+# Of the errors of good images, below the threshold of an anomaly: one of a hundred is above.
+QUANTILE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Choice:
         input: Of the preprocessing.
         weights: The file of weights beside a `.cfg`.
         output: The one to keep, of a model with several.
+        activation: Of a classifier that ends in raw scores.
         anchors: `--anchors` as it was typed, or the path of a file.
         box_scales: Divisors of (ty, tx, th, tw) of an SSD whose decode lies outside its file.
     """
@@ -57,6 +60,7 @@ class Choice:
     input: InputChoice = field(default_factory=InputChoice)
     weights: Path | None = None
     output: str | None = None
+    activation: Literal["softmax", "sigmoid"] | None = None
     anchors: str | None = None
     box_scales: tuple[float, float, float, float] | None = None
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from calibration.image_sets import MOST_JUDGE, draw_sets
 from converter import export
+from converter.choice import QUANTILE
 from converter.judge import accuracy, gate
 from converter.judge.latency import measure
 from converter.judge.sight import DIAGONALS, Views
 from converter.judge.verify import compare
 from converter.quantize.observations import Observations
 from converter.quantize.quantization import digests, fitted
+from converter.quantize.threshold import with_threshold
 from converter.search.attempts import Trials
 from edge.evaluation.measuring import RESAMPLES
 from edge.terminal.progress import bar
@@ -181,8 +183,14 @@ def judge(
     return [replace(bill, accuracy=row) for bill, row in zip(bills, rows, strict=True)]
 
 
-def convert(
-    reference: ModelFile, images: Images, recipe: Recipe, *, budget: Budget, repair: bool = True
+def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
+    reference: ModelFile,
+    images: Images,
+    recipe: Recipe,
+    *,
+    budget: Budget,
+    repair: bool = True,
+    quantile: float = QUANTILE,
 ) -> Conversion:
     """Quantise, choose, judge against the budget, and return all that was tried.
 
@@ -198,7 +206,8 @@ def convert(
     if repair and not trials.passed:
         trials.repair(recipe)
     best = trials.best
-    attempt, file = trials.attempts[best], trials.files[best]
+    attempt = trials.attempts[best]
+    file = with_threshold(trials.files[best], sets.calibrate.paths, quantile=quantile)
     (bill,) = judge(reference, [file], images.judgement, budget=budget)
     latencies: Mapping[str, Latency] = {}
     if attempt.recipe.is_mixed and best > 0:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.graph.own_biases import with_own_biases
-from converter.importers.asking import FAMILIES, TENSORFLOW, ask_early, ask_family, refuse_unused
+from converter.importers.asking import TENSORFLOW, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
+from converter.importers.heads.families import FAMILIES
 from converter.importers.lookalikes import HEAD_BYTES, refuse_lookalike, refuse_pointer
 from converter.importers.tensorflow.keras_config import WEIGHTS
 from edge.errors import ConfigError, ModelError

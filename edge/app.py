@@ -18,7 +18,7 @@ from edge.model import model_file as models
 from edge.model import trial
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.pipeline import Behaviour, Pipeline, Publisher
+from edge.pipeline import Behaviour, Pipeline, Publisher, Worker
 from edge.preprocess import use_one_thread
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
@@ -76,6 +76,20 @@ def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
     return load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
 
 
+def open_workers(
+    config: Config, file: ModelFile, cores: Cores, *, threads: int
+) -> tuple[Worker, ...]:
+    """Load the model once for each of `[model] workers`, on the cores of each.
+
+    All read the same bytes of the file; packed weights and tensors are each one's own.
+    """
+    workers = []
+    for own in cores.of_workers(config.model.workers):
+        with confined(own):
+            workers.append(Worker(open_model(config, file, threads=threads), own))
+    return tuple(workers)
+
+
 def thresholds(config: Config, description: Description) -> Thresholds:
     """Return the configuration's thresholds, the model's own where it has none.
 
@@ -90,11 +104,12 @@ def thresholds(config: Config, description: Description) -> Thresholds:
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
-    """Return the configured number, or one a core, less one for all that is not the interpreter.
+    """Return the configured number, or one a core, less one for all that is not an interpreter.
 
-    The available cores are those of the process, counted before any thread was confined to some.
+    Several workers share them. The available cores are those of the process, counted before any
+    thread was confined to some.
     """
-    return config.model.threads or max(1, len(available) - 1)
+    return config.model.threads or max(1, (len(available) - 1) // config.model.workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +117,21 @@ class Parts:
     """What a pipeline is made of, opened.
 
     Attributes:
+        workers: At least one.
         captures: One a camera, started.
         publisher: Tells the sinks; `None` where nothing is published.
     """
 
-    model: LoadedModel
+    workers: tuple[Worker, ...]
     captures: tuple[CaptureThread[InputBuffer], ...]
     frames: Turns[InputBuffer]
     publisher: Publisher | None
     cores: Cores
+
+    @property
+    def model(self) -> LoadedModel:
+        """The first worker's."""
+        return self.workers[0].model
 
     def pipeline(
         self,
@@ -124,7 +145,7 @@ class Parts:
             self.frames,
             Behaviour(self.model, stages),
             [*told, *consumers],
-            cores=self.cores.interpreter,
+            workers=self.workers,
         )
 
 
@@ -152,9 +173,18 @@ def opened(
         stack.enter_context(_switching_soon())
         available = available_cores()
         threads = interpreter_threads(config, available)
-        cores = stack.enter_context(divided(available, threads=threads))
-        with confined(cores.interpreter):
-            model = open_model(config, file or model_file(config), threads=threads)
+        wanted = config.model.workers * threads
+        if config.model.workers > 1 and wanted > len(available):
+            log.warning(
+                "[model] workers = %d of %d threads each are more than the %d cores of this "
+                "process: they will wait for each other; set fewer",
+                config.model.workers,
+                threads,
+                len(available),
+            )
+        cores = stack.enter_context(divided(available, threads=wanted))
+        workers = open_workers(config, file or model_file(config), cores, threads=threads)
+        model = workers[0].model
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         publisher = stack.enter_context(_publishing(config, model)) if publish else None
@@ -173,7 +203,7 @@ def opened(
             )
             for camera in config.cameras
         )
-        yield Parts(model, captures, Turns(captures), publisher, cores)
+        yield Parts(workers, captures, Turns(captures), publisher, cores)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which CPU cores the interpreter has to itself, and which everything else shares.
+"""Which CPU cores the interpreters have to themselves, and which everything else shares.
 
 Left to the scheduler, capture and publishing push the interpreter from core to core. Measured on
 two x86 cores, 720p H.264 in, MQTT on, windows interleaved: 0.956 of the bare interpreter's rate
@@ -28,7 +28,7 @@ class Cores:
     """A division of the cores that this process may use.
 
     Attributes:
-        interpreter: Core numbers of the thread that invokes, and of the interpreter's own.
+        interpreter: Core numbers of the threads that invoke, and of the interpreters' own.
         others: Of capture, decode, suppression and sinks.
     """
 
@@ -46,6 +46,14 @@ class Cores:
             return cls(available, available)
         own = frozenset(sorted(available)[-threads:])
         return cls(own, available - own)
+
+    def of_workers(self, count: int) -> tuple[frozenset[int], ...]:
+        """Return where each of so many interpreters runs: on cores of its own, or on all."""
+        if self.interpreter == self.others:
+            return (self.interpreter,) * count
+        own = sorted(self.interpreter)
+        size = len(own) // count
+        return tuple(frozenset(own[first : first + size]) for first in range(0, len(own), size))
 
 
 @contextmanager

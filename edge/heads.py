@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Union
 
-from edge.decode import anchor_free, anomaly, classes, segmentation, ssd, yolo
+from edge.decode import anchor_free, anomaly, classes, detections, segmentation, ssd, yolo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,13 @@ HEADS = {
         anchor_free.AnchorFreeDecoder,
         "detection",
         anchor_free.describe,
+    ),
+    "detections": Head(
+        detections.DetectionsHead,
+        detections.check,
+        detections.DetectionsDecoder,
+        "detection",
+        detections.describe,
     ),
     "segmentation": Head(
         segmentation.SegmentationHead,

@@ -42,6 +42,11 @@ def open_model(path: str | Path | None = None, **options: Any) -> LoadedModel:  
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
     config = parse({"model": {"file": path, **options}})
+    if config.model.workers > 1:
+        raise ConfigError(
+            f"workers = {config.model.workers}: a model that is called runs one image at a time; "
+            "leave workers out, or use edge.watch"
+        )
     threads = app.interpreter_threads(config, available_cores())
     return app.open_model(config, app.model_file(config), threads=threads)
 

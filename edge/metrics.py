@@ -28,7 +28,7 @@ class Summary:
         elapsed_s: From the first frame taken to the last one decoded, seconds.
         percentiles_ms: Stage, and `age`, to (p50, p95, p99), milliseconds, over those of the last
             `WINDOW_FRAMES` frames that had it.
-        invoke_ratio: Share of the elapsed time that the interpreter was at work.
+        invoke_ratio: Share of the elapsed time that an interpreter was at work, the mean of all.
         seen: What the results were, in a few words.
     """
 
@@ -48,9 +48,13 @@ class StageTimes:
     """Collects the times of each frame, of whatever stages it names; one thread writes.
 
     A column is made when its stage is first named, and then kept.
+
+    Args:
+        interpreters: How many work at the same time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, interpreters: int = 1) -> None:
+        self._interpreters = interpreters
         self._columns_ms: dict[str, NDArray[np.float32]] = {}
         self._frames = 0
         self._invoke_ms = 0.0
@@ -88,5 +92,7 @@ class StageTimes:
             frames=self._frames,
             elapsed_s=elapsed_s,
             percentiles_ms=percentiles,
-            invoke_ratio=self._invoke_ms / 1e3 / elapsed_s if elapsed_s else 0.0,
+            invoke_ratio=self._invoke_ms / 1e3 / elapsed_s / self._interpreters
+            if elapsed_s
+            else 0.0,
         )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import signal
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge import app
 from edge.errors import ConfigError
 from edge.tasks import TASKS
+from edge.terminal.signals import ENDING, handling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from edge.config.sections import Config
     from edge.metrics import Summary
@@ -45,12 +45,12 @@ def run(
     with app.opened(config, file) as parts:
         tally = TASKS[parts.model.task].tally(parts.model.description)
         pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
-        handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM), pipeline.stop)
+        handlers = dict.fromkeys(ENDING, pipeline.stop)
         if reread:
             handlers[signal.SIGHUP] = lambda: _reload(
                 config, reread, pipeline=pipeline, model=parts.model
             )
-        with _handling(handlers):
+        with handling(handlers):
             pipeline.run(max_frames=max_frames)
         summary = pipeline.times.summary()
         log.info(
@@ -84,17 +84,3 @@ def _reload(
     log.info("reload: thresholds are %s", thresholds)
     if as_is != wanted:
         log.warning("reload: the rest of the configuration has changed too; restart to follow it")
-
-
-@contextmanager
-def _handling(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
-    """Call these on signals, for the length of the block."""
-    before = {
-        number: signal.signal(number, lambda *_, handle=handle: handle())
-        for number, handle in handlers.items()
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -36,7 +36,7 @@ from converter.cli.command import new_command  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.accuracy import Annotations  # noqa: E402
-from converter.judge.bill import SEGMENTATION, Bill, Likeness  # noqa: E402
+from converter.judge.bill import Bill, Likeness  # noqa: E402
 from converter.judge.gate import LEAST_FLOOR, REFUSED, Budget, judge  # noqa: E402
 from converter.judge.sight import DIAGONALS, Sight, Views  # noqa: E402
 from converter.judge.verify import compare  # noqa: E402
@@ -170,7 +170,7 @@ def _mean_iou(table: np.ndarray) -> float:
 
 def _gate(row: dict[str, Any], tolerance: float | None = None) -> str:
     """Return the verdict without labels on a row, with the gate's tolerance or another."""
-    head = SEGMENTATION if row["is_mask"] else "ssd"
+    head = "segmentation" if row["is_mask"] else "ssd"
     like = Likeness(row["distance"], row["floor"], row["objects"], np.array(row["draws"]))
     return judge(Bill(head, 0, 0, (), (), like), Budget(tolerance)).value
 

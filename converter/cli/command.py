@@ -12,7 +12,7 @@ from converter import export
 from converter.cli import foreign, making, options, outputs, targets
 from converter.graph import inspection
 from converter.graph.reading import read, read_bytes
-from converter.importers.asking import FAMILIES
+from converter.importers.heads.families import FAMILIES
 from converter.importing import ask, import_model, is_ours, is_tflite
 from converter.judge.gate import judge as verdict_on
 from edge.model import model_file
@@ -120,6 +120,7 @@ def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
 def _run(arguments: argparse.Namespace) -> int:
     # Loads pycocotools.
     from converter.conversion import convert, describe_attempts, draw_images  # noqa: PLC0415
+    from converter.quantize.threshold import with_threshold  # noqa: PLC0415 - loads OpenCV
     from edge.terminal.progress import waiting  # noqa: PLC0415 - inspect needs no OpenCV
 
     choice = options.choice_of(arguments)
@@ -142,6 +143,8 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.model, family=told or arguments.family, origin=origin, choice=choice
         )
     outputs.say(f"imported: {reference.own_manifest().provenance.changes}")
+    good, quantile = images.sets.calibrate.paths, arguments.quantile
+    reference = with_threshold(reference, good, quantile=quantile)
     if arguments.float:
         export.write(reference, arguments.float)
     done = convert(
@@ -150,6 +153,7 @@ def _run(arguments: argparse.Namespace) -> int:
         recipe,
         budget=making.budget_of(arguments),
         repair=not arguments.no_repair,
+        quantile=quantile,
     )
     for line in describe_attempts(done) if len(done.attempts) > 1 else ():
         outputs.say(line)
@@ -159,6 +163,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _quantize(arguments: argparse.Namespace) -> int:
     from converter.quantize.quantization import quantize_file  # noqa: PLC0415 - loads OpenCV
+    from converter.quantize.threshold import with_threshold  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     recipe = making.recipe_of(arguments)
@@ -167,6 +172,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
     images = making.draw(arguments)
     with bar("quantise") as progress:
         quantized = quantize_file(reference, images, recipe, progress=progress)
+    quantized = with_threshold(quantized, images.paths, quantile=arguments.quantile)
     export.write(quantized, arguments.output)
     outputs.say_leftovers(arguments.output, quantized, made=[arguments.output])
     outputs.say_remarks(arguments.output, quantized, recipe)

@@ -8,7 +8,6 @@ from converter.graph.writing import write
 from converter.importers.asking import ask_family, refuse_unused
 from converter.importers.facts import (
     ASK,
-    FAMILY_OF_HEAD,
     FORMATS,
     check_family,
     class_count,
@@ -16,6 +15,7 @@ from converter.importers.facts import (
     short,
     stated,
 )
+from converter.importers.heads.families import FAMILY_OF_HEAD
 from converter.importing import import_draft, is_ours, recognise
 from edge.errors import ConfigError
 

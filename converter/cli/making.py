@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from calibration.calibrators import CALIBRATORS
-from converter.judge.gate import ACCURACY_LOSS, MASK_TOLERANCE, TOLERANCE, Budget
+from converter.choice import QUANTILE
+from converter.judge.gate import ACCURACY_LOSS, Budget
+from converter.judge.kinds import KINDS
 from converter.quantize.recipe import (
     DEFAULT_RECIPE,
     Repair,
@@ -69,6 +71,14 @@ def add_quantization(parser: argparse.ArgumentParser) -> None:
         type=positive,
         help="calibration images; default: 100, or what a small folder can spare",
     )
+    parser.add_argument(
+        "--quantile",
+        metavar="RATIO",
+        type=partial(_number, most=1.0),
+        default=QUANTILE,
+        help="of an autoencoder: share of the calibration images below the threshold of an "
+        "anomaly; default: %(default)s",
+    )
     add_seed(parser)
 
 
@@ -108,6 +118,8 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
 
 def add_judgement(parser: argparse.ArgumentParser, *, report: bool) -> None:
     """Add the options of the comparison with the float model; `report` is the default of one."""
+    metrics = [name for kind in KINDS.values() for name in kind.metrics]
+    defaults = [f"{kind.times:g} for {task}" for task, kind in KINDS.items()]
     parser.add_argument("--images", metavar="DIR", type=Path, required=True)
     parser.add_argument(
         "--annotations",
@@ -131,14 +143,14 @@ def add_judgement(parser: argparse.ArgumentParser, *, report: bool) -> None:
         metavar="TIMES",
         type=partial(_number, least=math.ulp(0.0)),
         help="how far int8 may see otherwise than float, times what a quarter of a pixel makes of "
-        f"the float model; default: {TOLERANCE:g} for detectors, {MASK_TOLERANCE:g} for masks",
+        f"the float model; default: {', '.join(defaults)}",
     )
     parser.add_argument(
         "--max-loss",
         metavar="RATIO",
         type=partial(_number, most=1.0),
         default=ACCURACY_LOSS,
-        help="mAP50-95 or mIoU that int8 may lose, with labels; default: %(default)s",
+        help=f"of {' or '.join(metrics)}, what int8 may lose, with labels; default: %(default)s",
     )
     parser.add_argument("--json", action="store_true", help="the bill as JSON")
     parser.add_argument(

@@ -49,6 +49,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output-name", metavar="NAME", help="of the output to keep, of several")
     parser.add_argument(
+        "--activation",
+        choices=("softmax", "sigmoid"),
+        help="what makes likelihoods of a classifier's raw scores: one class an image, or any",
+    )
+    parser.add_argument(
         "--anchors",
         metavar="TEXT",
         help="a file, or for YOLO width,height in pixels, finest grid first: '10,14 23,27 / 81,82'",
@@ -93,6 +98,7 @@ def choice_of(arguments: argparse.Namespace) -> Choice:
         input=InputChoice(arguments.input, mean, std, arguments.resize, arguments.size),
         weights=arguments.weights,
         output=arguments.output_name,
+        activation=arguments.activation,
         anchors=arguments.anchors,
         box_scales=arguments.box_scales,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from converter.importers.facts import ASK, FORMATS, KNOWN_LABELS
+from converter.importers.facts import ASK, FORMATS
+from converter.importers.heads.families import FAMILIES, KNOWN_LABELS
 from converter.importers.tensorflow.ssd_graph import DECODE
 from converter.importers.tflite import told_family
 from edge.errors import ConfigError
@@ -14,12 +15,6 @@ if TYPE_CHECKING:
 
     from converter.choice import Choice
 
-# Family to what such a model gives, for the person who is asked.
-FAMILIES = {
-    "ssd": "two outputs, boxes and scores of anchors",
-    "yolo": "grids of boxes",
-    "unet": "a map of classes",
-}
 TENSORFLOW = ("tfjs", "frozen", "h5", "keras", "saved_model")
 # Option to the formats whose importers take it: no other file has a use for it.
 TAKEN = {
@@ -27,6 +22,7 @@ TAKEN = {
     "--anchors": (*TENSORFLOW, "tflite", "onnx"),
     "--box-scales": (*TENSORFLOW, "tflite", "onnx"),
     "--output-name": (*TENSORFLOW, "tflite", "onnx"),
+    "--activation": (*TENSORFLOW, "tflite", "onnx"),
     "--size": TENSORFLOW,
 }
 # In whose files the name of its decode stands if they are of the Object Detection API.
@@ -56,16 +52,11 @@ def accepted(path: Path, form: str, told: tuple[str | None, str]) -> str:
     """Return the family that a file was told to be of, with the reason.
 
     Raises:
-        ConfigError: It is none that is converted, or can't be told for that reason.
+        ConfigError: It can't be told, for that reason.
     """
     found, reason = told
-    if found == "classes":
-        raise ConfigError(
-            f"{path}: expected a detector or a segmenter, found a classifier, whose int8 file "
-            "nothing here can judge; give another model"
-        )
     if found is None:
-        ways = ", ".join(f"--family {name} ({text})" for name, text in FAMILIES.items())
+        ways = ", ".join(f"--family {name} ({row.gives})" for name, row in FAMILIES.items())
         raise ConfigError(
             f"{path}: a {FORMATS[form]}, whose family the file does not tell ({reason}), so you "
             f"must: {ways}"
@@ -83,7 +74,7 @@ def ask_early(
     """
     unsaid = {name for name in ("color", "mean", "resize") if getattr(choice.input, name) is None}
     missing = [name for name in _never_said(path, form, family) if name in unsaid]
-    if form == "darknet" and labels is None and _darknet_classes(path) not in KNOWN_LABELS:
+    if labels is None and _needs_labels(path, form, family):
         missing.append("labels")
     if not missing:
         return
@@ -105,6 +96,7 @@ def refuse_unused(path: Path, form: str, choice: Choice) -> None:
         "--anchors": choice.anchors,
         "--box-scales": choice.box_scales,
         "--output-name": choice.output,
+        "--activation": choice.activation,
         "--size": choice.input.size_wh,
     }
     unused = [
@@ -133,7 +125,11 @@ def _is_api_detector(path: Path, form: str) -> bool:
     return form in API_FORMATS and DECODE.encode() in source.read_bytes()
 
 
-def _darknet_classes(path: Path) -> int:
-    from converter.importers.darknet.network import read_network  # noqa: PLC0415
+def _needs_labels(path: Path, form: str, family: str | None) -> bool:
+    """Return whether a file surely holds no labels, and its family has none of its own."""
+    if form == "darknet":
+        from converter.importers.darknet.network import read_network  # noqa: PLC0415
 
-    return next((head.classes for _, head in read_network(path).heads()), 0)
+        heads = read_network(path).heads()
+        return next((head.classes for _, head in heads), 0) not in KNOWN_LABELS
+    return form in TENSORFLOW and family == "classifier"

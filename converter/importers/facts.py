@@ -12,15 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from converter import export
 from converter.choice import RANGES, InputChoice
-from converter.coco_labels import COCO_LABELS
 from converter.draft import GREY, Draft
 from converter.graph.reading import read
 from converter.graph.writing import write
-from converter.importers.heads.fields import BOX_AND_OBJECTNESS
-from edge.decode.anchor_free import AnchorFreeHead
-from edge.decode.segmentation import SegmentationHead
-from edge.decode.ssd import SsdHead
-from edge.decode.yolo import YoloHead
+from converter.importers.heads.families import FAMILIES, FAMILY_OF_HEAD, KNOWN_LABELS
 from edge.errors import ConfigError
 from edge.model.description import InputTransform
 from edge.model.model_file import ModelFile
@@ -33,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.choice import Origin, Triple
+    from converter.importers.heads.families import Family
 
 FLOAT_RECIPE = "float32"
 # For people, by the key of the reader.
@@ -47,13 +43,6 @@ FORMATS = {
     "tflite": "float .tflite",
     "onnx": "ONNX file",
 }
-FAMILY_OF_HEAD = {"ssd": "ssd", "yolo": "yolo", "anchor_free": "yolo", "segmentation": "unet"}
-# Labels that a data set of that many classes has by its own specification.
-KNOWN_LABELS = {
-    len(COCO_LABELS): COCO_LABELS,
-    sum(map(bool, COCO_LABELS)): tuple(filter(None, COCO_LABELS)),
-}
-MASK_LABELS = ("background", "foreground")
 OTHER_ORDER: dict[str, Literal["rgb", "bgr"]] = {"rgb": "bgr", "bgr": "rgb"}
 AS_THEY_ARE = tuple((value,) * 3 for value in RANGES["0..255"])
 ASK = {
@@ -152,7 +141,7 @@ def check_family(draft: Draft, path: Path, *, family: str | None) -> None:
     Raises:
         ConfigError: It is; the message names its own.
     """
-    found = FAMILY_OF_HEAD.get(draft.head.kind, draft.head.kind)
+    found = FAMILY_OF_HEAD[draft.head.kind]
     if family not in (None, found):
         raise ConfigError(
             f"{path}: expected a model of family {family}, found one of family {found}; "
@@ -172,27 +161,14 @@ def missing_facts(
 
 
 def class_count(draft: Draft) -> int | None:
-    """Return how many labels the head needs, background included where it is a label.
-
-    None where the outputs do not say: class ids that the graph chose itself.
-    """
+    """Return how many labels the head needs; `None` where its outputs do not say."""
     shapes = {role: draft.graph.shape(role) for role in draft.graph.outputs}
     channels = {role: shape[-1] for role, shape in shapes.items() if shape}
-    return _head_classes(draft.head, channels)
+    return _family(draft).counts[draft.head.kind](draft.head, channels)
 
 
-def _head_classes(head: Any, channels: dict[str, int]) -> int | None:  # noqa: ANN401
-    if isinstance(head, SsdHead):
-        return channels["scores"] - head.background
-    if isinstance(head, YoloHead):
-        grid = head.grids[0]
-        each = channels[grid.scores] // len(grid.anchors_px)
-        return each - BOX_AND_OBJECTNESS if grid.boxes == grid.scores else each
-    if isinstance(head, AnchorFreeHead):
-        return channels[head.grids[0].scores]
-    if isinstance(head, SegmentationHead) and head.activation != "argmax":
-        return max(2, channels["classes"])
-    return None
+def _family(draft: Draft) -> Family:
+    return FAMILIES[FAMILY_OF_HEAD[draft.head.kind]]
 
 
 def stated(draft: Draft) -> dict[str, Any]:
@@ -266,17 +242,17 @@ def _transform(draft: Draft, choice: InputChoice) -> InputTransform:
 
 
 def _own_labels(draft: Draft) -> tuple[str, ...] | None:
-    if draft.labels is not None:
-        return draft.labels
-    count = class_count(draft)
-    if isinstance(draft.head, SegmentationHead):
-        return MASK_LABELS if count == len(MASK_LABELS) else None
-    return KNOWN_LABELS.get(count or 0)
+    count, known = class_count(draft), _family(draft).labels
+    if count == 0 or draft.labels is None:
+        return known.get(count or 0)
+    return draft.labels
 
 
 def _checked_labels(draft: Draft, path: Path, said: tuple[str, ...] | None) -> tuple[str, ...]:
     labels = said if said is not None else _own_labels(draft)
     count = class_count(draft)
+    if count == 0 and labels:
+        raise ConfigError(f"{path}: such a model has no labels; leave out --labels")
     if labels and not labels[0] and len(labels) - 1 == count:
         # Ids from 1 on, of a head whose first class is 0.
         labels = labels[1:]

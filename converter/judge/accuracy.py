@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from converter.judge.bill import Loss
-from edge.evaluation import box_run, mask_run, reading
+from edge.evaluation import reading
 from edge.evaluation.faults import ABSENT
-from edge.evaluation.measuring import RESAMPLES, Difference, measure
+from edge.evaluation.measuring import JUDGED, RESAMPLES, Difference, measure
 from edge.model.readers.manifest import Accuracy
 from edge.record import storable
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Of a mean average precision; a hundredth of a point is far below what an image set can tell.
 DIGITS = 5
 # How the figures are counted, on every run alike: the report says it, no warning.
-FACTS = (box_run.NOTE, mask_run.NOTE)
+FACTS = tuple(run.NOTE for *_, run in JUDGED.values())
 
 _log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ the cells that do not lie at a border of the other's masks.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,18 +16,21 @@ import cv2
 import numpy as np
 
 from converter.judge.bill import ImageRow
+from converter.judge.kinds import KINDS
 from edge.evaluation.judge import judge
 from edge.evaluation.mask_folder import VOID
 from edge.evaluation.mask_run import PixelSample, pixel_confusion
 from edge.evaluation.matching import Matches, average_precision, collect
 from edge.evaluation.truth import BoxTruth
-from edge.results.class_map import ClassMap
-from edge.results.detections import Detections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from edge.results.class_map import ClassMap
+    from edge.results.detections import Detections
+    from edge.results.observation import Result
 
 # Above it lies how boxes tremble, which costs next to no mAP: over 36 good and damaged conversions
 # of three detectors the distance correlates by 0.97 with the mAP50-95 lost, up to 0.95 by 0.94.
@@ -41,8 +45,6 @@ AT_50 = 0
 # faulty lie further apart, 0.75 and 1.8 times the noise floor, with them 0.84 and 1.6.
 BORDER = np.ones((3, 3), np.uint8)
 
-Seen = Detections | ClassMap
-
 
 class Agreement(Protocol):
     """What a model has in common with a reference on a set of images."""
@@ -50,6 +52,10 @@ class Agreement(Protocol):
     @property
     def objects(self) -> int:
         """Return how many things the reference is sure of."""
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Return what is told beside the distance, by its name."""
 
     def distance(self, chosen: NDArray[np.int64]) -> float:
         """Return how far they are apart on the chosen images, in [0, 1]; NaN where nothing is."""
@@ -74,6 +80,11 @@ class BoxAgreement:
     def objects(self) -> int:
         """Return the sure detections of the reference."""
         return int(self.matches.objects.sum())
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Return nothing more."""
+        return {}
 
     def distance(self, chosen: NDArray[np.int64]) -> float:
         """Return one minus the average precision."""
@@ -113,6 +124,11 @@ class MaskAgreement:
         """Return the images on which the reference shows more than one class."""
         return int(self._shows_something().sum())
 
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Return nothing more."""
+        return {}
+
     def distance(self, chosen: NDArray[np.int64]) -> float:
         """Return one minus the mean IoU over the classes that the reference shows."""
         return 1 - float(self.sample.values(chosen)[0])
@@ -129,25 +145,30 @@ class MaskAgreement:
         return np.asarray((self.sample.counts[:, 1] > 0).sum(axis=1) > 1)  # (N,)
 
 
-def match(wanted: Sequence[Seen], found: Sequence[Seen], *, sure: float) -> Agreement:
+def match(
+    wanted: Sequence[Result], found: Sequence[Result], *, task: str, sure: float
+) -> Agreement:
     """Match what was found with what was wanted, image by image and class by class.
 
     Args:
-        wanted: Of the reference, an entry an image: detections, or a class map. Finding a detection
-            below `sure` again, or not, does not count.
+        wanted: Of the reference, an entry an image.
         found: Of the other model, likewise.
-        sure: Score from which on a detection of the reference must be found.
+        task: A key of `KINDS`.
+        sure: Score from which on what the reference sees must be found: finding what lies below it
+            again, or not, does not count.
     """
-    boxes = [[s for s in seen if isinstance(s, Detections)] for seen in (wanted, found)]
-    masks = [[s for s in seen if isinstance(s, ClassMap)] for seen in (wanted, found)]
-    if len(boxes[0]) == len(boxes[1]) == len(wanted):
-        return _match_boxes(boxes[0], boxes[1], sure=sure)
-    if len(masks[0]) == len(masks[1]) == len(wanted):
-        return _match_masks(masks[0], masks[1])
-    raise TypeError(f"expected two of a type, found {type(wanted[0])} and {type(found[0])}")
+    module, name = KINDS[task].match
+    made: Agreement = getattr(importlib.import_module(module), name)(wanted, found, sure=sure)
+    return made
 
 
-def _match_masks(wanted: Sequence[ClassMap], found: Sequence[ClassMap]) -> MaskAgreement:
+def match_masks(
+    wanted: Sequence[ClassMap],
+    found: Sequence[ClassMap],
+    *,
+    sure: float,  # noqa: ARG001 - a map says one class a cell
+) -> MaskAgreement:
+    """Count the cells of class maps, those that lie at a border of the wanted ones left out."""
     classes = 1 + max(int(seen.class_ids.max()) for seen in (*wanted, *found))
     counts = []
     for first, second in zip(wanted, found, strict=True):
@@ -158,9 +179,10 @@ def _match_masks(wanted: Sequence[ClassMap], found: Sequence[ClassMap]) -> MaskA
     return MaskAgreement(PixelSample(np.array(counts)))
 
 
-def _match_boxes(
+def match_boxes(
     wanted: Sequence[Detections], found: Sequence[Detections], *, sure: float
 ) -> BoxAgreement:
+    """Match detections with the sure ones that were wanted, as pycocotools matches them."""
     ids = range(1, len(wanted) + 1)
     rows = [row for key, seen in zip(ids, wanted, strict=True) for row in _fields(key, seen)]
     for number, row in enumerate(rows, start=1):

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from converter.judge.kinds import Kind, kind_of
 from edge.terminal.table import render
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
 MIB = 2**20
-SEGMENTATION = "segmentation"
-JUDGED_METRICS = ("mAP50-95", "mIoU")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,11 @@ class ImageRow:
 
     Attributes:
         distance: As `Likeness.distance`, on this image alone; 0 where the reference sees nothing.
-        matched: Sure detections of the reference that the other model found again, IoU 0.5.
-        expected: All of them.
-        extra: Sure detections of the other model that the reference has not, sure or unsure.
-        is_blank: The reference saw nothing here: no sure detection, or a mask of one class.
+        matched: What the reference is sure of and the other model found again: detections at an
+            IoU of 0.5, the class of the image.
+        expected: All of it.
+        extra: What the other model is sure of and the reference has not, sure or unsure.
+        is_blank: The reference saw nothing here: nothing sure, or a mask of one class.
     """
 
     path: Path
@@ -63,8 +64,7 @@ class Likeness:
             the reference sees nothing.
         floor: The same of the reference with itself, the image moved by a quarter of a pixel of the
             input: the mean of several directions; NaN where nobody looked.
-        objects: What the reference is sure of, on all images; of masks, the images on which it
-            shows more than one class.
+        objects: What the reference is sure of, on all images, as `Kind.things` says.
         draws: `(B, 2)` float64, both on as many draws of images; B may be 0.
     """
 
@@ -102,6 +102,7 @@ class Bill:
         head: Kind of the models' head, as in the manifest.
         images: A row each.
         accuracy: Against labels, where there were any.
+        figures: What is told beside the distance, by its name.
     """
 
     head: str
@@ -111,26 +112,32 @@ class Bill:
     images: tuple[ImageRow, ...]
     likeness: Likeness
     accuracy: tuple[Loss, ...] = field(default=())
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> Kind:
+        """How such models are compared."""
+        return kind_of(self.head)
 
     @property
     def matched(self) -> int:
-        """Return the sure detections found again, of all images."""
+        """Return what was found again, of all images."""
         return sum(row.matched for row in self.images)
 
     @property
     def expected(self) -> int:
-        """Return the sure detections of the reference, of all images."""
+        """Return what the reference is sure of, of all images."""
         return sum(row.expected for row in self.images)
 
     @property
     def extra(self) -> int:
-        """Return the sure detections that only the other model has, of all images."""
+        """Return what only the other model is sure of, of all images."""
         return sum(row.extra for row in self.images)
 
     @property
     def judged(self) -> tuple[Loss, ...]:
         """Return the metrics that a verdict rests on."""
-        return tuple(row for row in self.accuracy if row.metric in JUDGED_METRICS)
+        return tuple(row for row in self.accuracy if row.metric in self.kind.metrics)
 
 
 def as_text(bill: Bill) -> str:
@@ -151,12 +158,14 @@ def as_text(bill: Bill) -> str:
             f"a quarter of a pixel on: {like.floor:.3f}"
         ),
     ]
-    if bill.head != SEGMENTATION:
+    if bill.kind.counted:
+        name, words = bill.kind.counted
         share = bill.matched / bill.expected if bill.expected else 1.0
         lines.append(
-            f"detections  {bill.matched} of {bill.expected} found again ({share:.1%}), "
+            f"{name:<11} {bill.matched} of {bill.expected} {words} ({share:.1%}), "
             f"{bill.extra} new on {len(bill.images)} images"
         )
+    lines += [f"{value:<11.4f} {name}" for name, value in bill.figures.items()]
     for row in bill.accuracy:
         low, high = row.interval
         lines.append(

@@ -2,7 +2,7 @@
 
 Without labels it may do no more harm than a few times what the reference does to itself when the
 image moves by a quarter of a pixel: that is what anyone's camera does to it all day.
-Fitted by `scripts/gate_table`, whose table docs/accuracy.md holds.
+How far is said task by task, in `converter.judge.kinds`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from converter.judge.bill import SEGMENTATION
+from converter.judge.kinds import kind_of
 from edge.benchmark.spread import interval
 
 if TYPE_CHECKING:
@@ -21,21 +21,14 @@ if TYPE_CHECKING:
 
     from converter.judge.bill import Bill, Loss
 
-# Times the noise floor that the distance may be, of boxes and of masks.
-TOLERANCE, MASK_TOLERANCE = 2.4, 1.2
 # A floor below it is taken for it: measured on a few dozen objects it may be anything.
 LEAST_FLOOR = 0.02
 # Share of the draws of images that must lie beyond what is allowed for a refusal.
 REFUSING_SHARE = 0.5
 # Share that must lie within for an attempt to be taken: it will be judged on other images.
 SURE_SHARE = 0.75
-# What the reference must be sure of for a pass to be proven; of masks, images with some.
-LEAST_OBJECTS = 50
-LEAST_MASKS = 20
-# mAP50-95 or mean IoU that may be lost where labels tell.
+# What may be lost of the metric that labels are judged by, where they tell.
 ACCURACY_LOSS = 0.005
-# Of a distance: the share of its mAP50-95 that a detector loses with it.
-RELATIVE_LOSS = 0.7
 # More images than that will not be had for one more word of proof.
 MOST_IMAGES = 10_000
 
@@ -51,7 +44,7 @@ class Budget:
 
     Attributes:
         tolerance: Times the noise floor that its distance may be; `None` is that of its head.
-        accuracy_loss: Most mAP50-95 or mean IoU that it may lose, where labels are given.
+        accuracy_loss: Most that it may lose of `Kind.metrics`, where labels are given.
     """
 
     tolerance: float | None = None
@@ -61,7 +54,7 @@ class Budget:
         """Return how many times the noise floor are allowed for this kind of head."""
         if self.tolerance is not None:
             return self.tolerance
-        return MASK_TOLERANCE if head == SEGMENTATION else TOLERANCE
+        return kind_of(head).times
 
     def limit(self, bill: Bill) -> float:
         """Return the greatest distance allowed."""
@@ -110,10 +103,12 @@ def judge(bill: Bill, budget: Budget) -> Verdict:
         else:
             value = REFUSED if unlabelled.is_refused else UNPROVEN
             found = Verdict(value, (*reasons, *unlabelled.reasons))
-    least = _least_objects(bill)
+    least = bill.kind.least
     if found.value == PASSES and like.objects < least:
-        what = "masks of more than one class" if bill.head == SEGMENTATION else "detections"
-        few = f"only {like.objects} {what} to judge by, of fewer than {least} nothing is proven"
+        few = (
+            f"only {like.objects} {bill.kind.things} to judge by, of fewer than {least} nothing is "
+            "proven"
+        )
         return Verdict(UNPROVEN, (*found.reasons, few))
     return found
 
@@ -147,24 +142,14 @@ def is_clear(bill: Bill, budget: Budget) -> bool:
 
     So is one within what any floor allows, on every draw of images.
     """
-    enough = bill.likeness.objects >= _least_objects(bill)
+    enough = bill.likeness.objects >= bill.kind.least
     return enough and bool((drawn_excess(bill, budget) <= 0).all())
 
 
 def estimate(bill: Bill) -> str:
     """Return what the distance means in words; empty where that is not known."""
-    like = bill.likeness
-    if bill.head == SEGMENTATION or math.isnan(like.distance):
-        return ""
-    share = RELATIVE_LOSS * like.distance
-    return (
-        f"about {share:.0%} of its mAP50-95 lost ({100 * share * 0.3:.1f} points of a model at "
-        "0.30), as far as that can be told without labels"
-    )
-
-
-def _least_objects(bill: Bill) -> int:
-    return LEAST_MASKS if bill.head == SEGMENTATION else LEAST_OBJECTS
+    distance = bill.likeness.distance
+    return "" if math.isnan(distance) else bill.kind.loss(distance)
 
 
 def _by_floor(bill: Bill, budget: Budget) -> Verdict:
@@ -210,12 +195,8 @@ def _more(count: int, gap: float, width: float) -> str:
 
 
 def _blindness(bill: Bill) -> str:
-    if bill.head == SEGMENTATION:
-        seen = "a mask of one class"
-    else:
-        seen = "no detection above the score threshold"
     return (
-        f"the float model sees nothing: expected objects, found {seen} on each of the "
+        f"the float model sees nothing: expected objects, found {bill.kind.nothing} on each of the "
         f"{len(bill.images)} images; check --range or --mean/--std, --input (colour order) and "
         "--labels, and that the images show what it knows"
     )
@@ -249,6 +230,7 @@ def as_json(bill: Bill, budget: Budget) -> dict[str, Any]:
         "matched": bill.matched,
         "expected": bill.expected,
         "extra": bill.extra,
+        "figures": dict(bill.figures),
         "accuracy": [asdict(row) for row in bill.accuracy],
         "verdict": found.value,
         "reasons": list(found.reasons),

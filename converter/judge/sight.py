@@ -6,20 +6,19 @@ It goes through the runtime's own path, and the outputs of one run are decoded f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from converter.judge.agreement import match
+from converter.judge.kinds import KINDS
 from edge.capture.images import load_image
 from edge.evaluation import box_run
 from edge.frame import Placement, StageClock
 from edge.heads import task_of
 from edge.model.loaded import load_model
 from edge.preprocess import InputBuffer
-from edge.results.class_map import ClassMap
-from edge.results.detections import Detections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,14 +26,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from converter.judge.agreement import Agreement, Seen
+    from converter.judge.agreement import Agreement
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
+    from edge.results.observation import Result
     from edge.terminal.progress import Progress
 
-# Of the score from which a detection counts: what lies below moves the distance by 0.001 at most.
-LEAST_RATIO = 0.2
-MAX_CANDIDATES = 500
 # Of a pixel of the model's input: what a frame is off by when a camera moves, and nobody notices.
 SHIFT_PX = 0.25
 DIAGONALS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
@@ -48,21 +45,21 @@ class Look:
 
     Attributes:
         heads: Output role to its real values, float32, of the output's shape.
-        seen: Detections down to `LEAST_RATIO` of the score threshold, or a class map; owned by
-            whoever looked.
-        found: What labels are judged by: detections down to lower scores, or the same class map.
+        seen: What the model sees, down to `Kind.lowest` of the score threshold; owned by whoever
+            looked.
+        found: What labels are judged by: detections down to lower scores, or the same.
     """
 
     heads: dict[str, NDArray[np.float32]]
-    seen: Seen
-    found: Seen
+    seen: Result
+    found: Result
 
 
 class Sight:
     """A loaded model and its buffers.
 
     Args:
-        file: A detector or a segmenter.
+        file: A model of any task.
 
     Attributes:
         spec: The model's contract.
@@ -73,11 +70,14 @@ class Sight:
 
     def __init__(self, file: ModelFile) -> None:
         described = file.description
+        task = task_of(described.head)
+        self._kind = KINDS[task]
+        self._model = self._judged = (
+            box_run.open_detector(file) if task == "detection" else load_model(file)
+        )
         # A segmenter keeps its own threshold: that of its foreground says which cells it covers.
-        self._model = self._judged = load_model(file)
-        if task_of(described.head) == "detection":
-            self._judged = box_run.open_detector(file)
-            least = LEAST_RATIO * described.score_threshold
+        if self._kind.lowest is not None:
+            least = self._kind.lowest * described.score_threshold
             self._model = self._judged.with_thresholds(score=least)
         self.spec = self._model.spec
         self._buffer = InputBuffer(self.spec)
@@ -95,7 +95,7 @@ class Sight:
 
     def look_shifted(
         self, image: NDArray[np.uint8], diagonals: Sequence[tuple[int, int]] = DIAGONALS
-    ) -> tuple[Seen, ...]:
+    ) -> tuple[Result, ...]:
         """Run the model on the image moved by `SHIFT_PX` along some diagonals.
 
         Returns:
@@ -108,36 +108,33 @@ class Sight:
         step = SHIFT_PX * np.divide(size_wh, placement.region_wh)  # (x, y), source pixels
         return tuple(self._see_moved(image, step * signs) for signs in diagonals)
 
-    def _see_moved(self, image: NDArray[np.uint8], offset_xy: NDArray[np.float64]) -> Seen:
+    def _see_moved(self, image: NDArray[np.uint8], offset_xy: NDArray[np.float64]) -> Result:
         matrix = np.column_stack([np.eye(2), offset_xy])
         moved = cv2.warpAffine(
             image, matrix, (image.shape[1], image.shape[0]), borderMode=cv2.BORDER_REPLICATE
         )
-        seen = self._see(np.asarray(moved, np.uint8))
-        if isinstance(seen, ClassMap):
-            return seen
-        back = np.tile(offset_xy, 2).astype(np.float32)  # x, y, x, y
-        return Detections(seen.boxes - back, seen.scores, seen.class_ids)
+        back: Result = self._kind.placed(self._see(np.asarray(moved, np.uint8)), 1.0, -offset_xy)
+        return back
 
-    def _see(self, image: NDArray[np.uint8]) -> Seen:
+    def _see(self, image: NDArray[np.uint8]) -> Result:
         self._buffer.fill(image)
         self._model.invoke(self._buffer, out=self._tensors)
         return self._decoded(self._model)
 
-    def _decoded(self, model: LoadedModel) -> Seen:
-        seen = model.decode(self._tensors, self._buffer.placement, StageClock())
-        return cast("Seen", seen.copy())
+    def _decoded(self, model: LoadedModel) -> Result:
+        return model.decode(self._tensors, self._buffer.placement, StageClock()).copy()
 
 
 class Views:
     """What a model sees on images, each run once, as far as it was asked.
 
     Args:
-        file: A detector or a segmenter.
+        file: A model of any task.
 
     Attributes:
         file: The same.
         spec: Its contract.
+        task: What it is for.
         paths: The images so far.
         heads: Of the first `HEAD_IMAGES`, role to real values.
         seen: What it sees on each image.
@@ -152,11 +149,12 @@ class Views:
         self.file = file
         self.paths: list[Path] = []
         self.heads: list[dict[str, NDArray[np.float32]]] = []
-        self.seen: list[Seen] = []
-        self.found: dict[Path, Seen] = {}
+        self.seen: list[Result] = []
+        self.found: dict[Path, Result] = {}
         self.shifted: tuple[Agreement, ...] = ()
         self._sight = Sight(file)
         self.spec = self._sight.spec
+        self.task = task_of(file.description.head)
 
     def add(
         self, paths: Sequence[Path], *, judged: bool = False, progress: Progress | None = None
@@ -201,4 +199,6 @@ class Views:
             if progress:
                 progress(done, len(self.paths))
         sure = self.file.description.score_threshold
-        self.shifted = tuple(match(self.seen, row, sure=sure) for row in zip(*moved, strict=True))
+        self.shifted = tuple(
+            match(self.seen, row, task=self.task, sure=sure) for row in zip(*moved, strict=True)
+        )

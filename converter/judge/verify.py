@@ -39,7 +39,8 @@ def compare(
     """
     sure = reference.file.description.score_threshold
     heads = [_head_rows(reference, other) for other in candidates]
-    found = [match(reference.seen, other.seen, sure=sure) for other in candidates]
+    task = reference.task
+    found = [match(reference.seen, other.seen, task=task, sure=sure) for other in candidates]
     likes = _likenesses(reference.shifted, found, len(reference.paths), seed=seed, draws=resamples)
     return [
         Bill(
@@ -49,6 +50,7 @@ def compare(
             heads=rows,
             images=agreement.rows(reference.paths),
             likeness=like,
+            figures=agreement.figures,
         )
         for other, rows, agreement, like in zip(candidates, heads, found, likes, strict=True)
     ]

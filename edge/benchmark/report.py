@@ -31,7 +31,7 @@ class Limit(NamedTuple):
     No pipeline is faster than its interpreter alone, nor than all cores at work without a pause.
 
     Attributes:
-        rate_hz: min(1 / bare invoke, cores / CPU time of a frame), the medians of the windows.
+        rate_hz: min(workers / bare invoke, cores / CPU time of a frame), medians of the windows.
         reached: Share of the limit, each window held to its own bare invokes.
     """
 
@@ -41,7 +41,8 @@ class Limit(NamedTuple):
 
 def limit(row: Row, *, cores: int) -> Limit:
     """Return what a setting could reach, and how much of it each window reached."""
-    tops = [(1e3 / w.bare_ms, cores * 1e3 / w.cpu_ms) for w in row.windows]
+    workers = row.setting.workers
+    tops = [(workers * 1e3 / w.bare_ms, cores * 1e3 / w.cpu_ms) for w in row.windows]
     reached = [w.rate_hz / min(top) for w, top in zip(row.windows, tops, strict=True)]
     return Limit(min(median(column) for column in zip(*tops, strict=True)), spread(reached))
 
@@ -88,8 +89,8 @@ def measured_line(result: Result) -> str:
 def explanations(result: Result) -> list[str]:
     """Return what the columns of the overview mean."""
     limit_text = (
-        "limit: frames/s of this machine at best: 1 / bare invoke, or cores / CPU of a frame where "
-        "that is less"
+        "limit: frames/s of this machine at best: workers / bare invoke, or cores / CPU of a frame "
+        "where that is less"
     )
     reached_text = (
         "reached: frames/s over the limit of the same window, the median of all windows with its "

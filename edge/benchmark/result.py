@@ -86,6 +86,8 @@ class Setting(Record, frozen=True, kw_only=True):
     """One way to run one model.
 
     Attributes:
+        threads: Of each interpreter.
+        workers: Interpreters at the same time.
         delegate: As the configuration names it.
     """
 
@@ -93,13 +95,16 @@ class Setting(Record, frozen=True, kw_only=True):
     file: str
     digest: str
     threads: int
+    workers: int = 1
     delegate: str = CPU
 
     @property
     def title(self) -> str:
-        """The model's name with its threads, and its delegate if that is not the CPU."""
+        """The model's name and threads; its workers if several, its delegate if not the CPU."""
+        workers = f"{self.workers} workers of " if self.workers > 1 else ""
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         delegate = "" if self.delegate == CPU else f", {self.delegate}"
-        return f"{self.model}, {self.threads} thread{'s' * (self.threads > 1)}{delegate}"
+        return f"{self.model}, {workers}{threads}{delegate}"
 
 
 class Missing(Record, frozen=True, kw_only=True):

@@ -134,15 +134,16 @@ class Rig:
         self.config = config
         self.live = False
         self._camera = config.cameras[0]
-        self._cores = Cores.divide(available, threads=self.setting.threads)
-        with confined(self._cores.interpreter):
-            self._model = app.open_model(config, file, threads=self.setting.threads)
+        threads, workers = self.setting.threads, self.setting.workers
+        self._cores = Cores.divide(available, threads=threads * workers)
+        self._workers = app.open_workers(config, file, self._cores, threads=threads)
+        self._model = self._workers[0].model
         self._buffers = self._model.input_buffers()
 
     def bare(self, duration_s: float) -> Bare:
-        """Invoke for a while on what the input holds."""
+        """Invoke for a while on what the input holds; of several workers the first one alone."""
         times_ns: list[int] = []
-        with confined(self._cores.interpreter):
+        with confined(self._workers[0].cores):
             cpu_started_s = time.process_time()
             end_ns = time.perf_counter_ns() + round(duration_s * 1e9)
             while len(times_ns) < MIN_INVOKES or time.perf_counter_ns() < end_ns:
@@ -171,7 +172,7 @@ class Rig:
             capture = CaptureThread(source, self._buffers, camera=self._camera.name)
             stack.callback(capture.stop)
             pipeline = Pipeline(
-                Turns([capture]), Behaviour(self._model), [recorder], cores=self._cores.interpreter
+                Turns([capture]), Behaviour(self._model), [recorder], workers=self._workers
             )
             capture.start()
             return _run_for(pipeline, recorder, duration_s)
@@ -225,6 +226,7 @@ def setting_of(config: Config, file: ModelFile, available: frozenset[int]) -> Se
         file=file.path.name,
         digest=file.description.digest,
         threads=app.interpreter_threads(config, available),
+        workers=config.model.workers,
         delegate=config.model.delegate,
     )
 

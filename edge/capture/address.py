@@ -80,6 +80,7 @@ def read_address(uri: str, options: StreamOptions) -> Address:
         ConfigError: The password file cannot be used.
     """
     scheme, _, rest = uri.partition(":")
+    found = shown(uri).partition("?")[0]
     example = f"{scheme}://[USER@]HOST[:PORT]/PATH"
     try:
         parts = urlsplit(uri)
@@ -89,13 +90,13 @@ def read_address(uri: str, options: StreamOptions) -> Address:
     user, secret = (parts.username, parts.password) if parts else (None, None)
     if secret is not None or (parts is None and ":" in rest.rpartition("@")[0]):
         raise SourceError(
-            f"{scheme}:{shown(uri)}: everyone on this machine can read a password in the URL; "
+            f"{found}: everyone on this machine can read a password in the URL; "
             f"write {scheme}://USER@HOST/PATH, the password to a file, chmod 600 it, and set "
             "[camera] password_file"
         )
     if not parts or not host or not rest.startswith("//") or port == 0 or _is_torn(uri):
         raise SourceError(
-            f"expected {example}, found {shown(uri)!r}; in the name of a user write @ as %40 and / "
+            f"expected {example}, found {found!r}; in the name of a user write @ as %40 and / "
             "as %2F"
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

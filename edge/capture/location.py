@@ -13,6 +13,7 @@ from edge.errors import SourceError
 FILE_SCHEMES = {
     "file": "a video, an image or a folder of images",
     "images": "a folder of images",
+    "replay": "a recording of edge record",
 }
 
 

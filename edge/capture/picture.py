@@ -18,14 +18,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-PixelFormat = Literal["bgr", "nv12", "yuyv", "grey"]
+PixelFormat = Literal["bgr", "nv12", "i420", "yuyv", "grey"]
 # Least value of video-range luma: black. OpenCV's conversions clip below it, so this does.
 BLACK = 16
 CONVERSIONS = {
     ("nv12", "rgb"): cv2.COLOR_YUV2RGB_NV12,
     ("nv12", "bgr"): cv2.COLOR_YUV2BGR_NV12,
+    ("i420", "rgb"): cv2.COLOR_YUV2RGB_I420,
+    ("i420", "bgr"): cv2.COLOR_YUV2BGR_I420,
     ("yuyv", "rgb"): cv2.COLOR_YUV2RGB_YUYV,
     ("yuyv", "bgr"): cv2.COLOR_YUV2BGR_YUYV,
+}
+# Which channel of the planes, counted through all of them, becomes which of Y U V.
+PLACES = {
+    "nv12": [0, 0, 1, 1, 2, 2],
+    "i420": [0, 0, 1, 1, 2, 2],
+    "yuyv": [0, 0, 3, 1, 5, 2],
 }
 
 
@@ -35,8 +43,9 @@ class Picture:
 
     Attributes:
         pixels: uint8; of an image of W x H pixels `(H, W, 3)` for `bgr`, `(H * 3 / 2, W)` for
-            `nv12` (rows of Y, then rows of U V), `(H, W, 2)` for `yuyv` (Y U Y V), `(H, W)` for
-            `grey`. Rows may be further apart than they are long.
+            `nv12` (rows of Y, then rows of U V) and `i420` (rows of Y, then all of U, then all of
+            V), `(H, W, 2)` for `yuyv` (Y U Y V), `(H, W)` for `grey`. Rows may be further apart
+            than they are long, but not those of `i420`.
         captured_ns: Monotonic clock (`time.monotonic_ns`) when the sensor saw it, where the driver
             knows; else when the source gave it.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC, at that moment; for messages only.
@@ -73,7 +82,19 @@ class Picture:
     def size_wh(self) -> tuple[int, int]:
         """Width and height of the image, pixels."""
         rows, columns = self.pixels.shape[:2]
-        return columns, rows * 2 // 3 if self.format == "nv12" else rows
+        return columns, rows * 2 // 3 if self.format in ("nv12", "i420") else rows
+
+
+def pixel_shape(pixel_format: PixelFormat, size_wh: tuple[int, int]) -> tuple[int, ...]:
+    """Return the shape of `Picture.pixels`, for an image of this format and size."""
+    width, height = size_wh
+    return {
+        "bgr": (height, width, 3),
+        "nv12": (height * 3 // 2, width),
+        "i420": (height * 3 // 2, width),
+        "yuyv": (height, width, 2),
+        "grey": (height, width),
+    }[pixel_format]
 
 
 class Scaler:
@@ -106,10 +127,13 @@ class Scaler:
             cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR, dst=out)
         elif kind == "nv12" and 2 * out.shape[1] <= width:
             chroma = pixels[height:].reshape(height // 2, width // 2, 2)  # U V
-            self._scale_planes(kind, pixels[:height], chroma, out=out)
+            self._scale_planes(kind, (pixels[:height], chroma), out=out)
+        elif kind == "i420" and 2 * out.shape[1] <= width:
+            chroma = pixels[height:].reshape(2, height // 2, width // 2)  # all U, all V
+            self._scale_planes(kind, (pixels[:height], *chroma), out=out)
         elif kind == "yuyv" and 2 * out.shape[1] < width:
             # Of the first both lumas are used, of the second U and V: Y U Y V.
-            self._scale_planes(kind, pixels, pixels.reshape(height, width // 2, 4), out=out)
+            self._scale_planes(kind, (pixels, pixels.reshape(height, width // 2, 4)), out=out)
         else:
             (whole,) = self._buffers(kind, (height, width), 3)
             cv2.cvtColor(pixels, CONVERSIONS[kind, self._color], dst=whole)
@@ -133,21 +157,15 @@ class Scaler:
         cv2.cvtColor(small, cv2.COLOR_BGR2GRAY, dst=out)
 
     def _scale_planes(
-        self,
-        kind: str,
-        luma: NDArray[np.uint8],
-        chroma: NDArray[np.uint8],
-        *,
-        out: NDArray[np.uint8],
+        self, kind: str, planes: tuple[NDArray[np.uint8], ...], *, out: NDArray[np.uint8]
     ) -> None:
         """Resize what holds Y and what holds U and V, put Y U V together, and convert that."""
-        channels = (luma[0, 0].size, chroma[0, 0].size, 3)
-        small_luma, small_chroma, yuv = self._buffers(kind, out.shape[:2], *channels)
-        _resize(luma, small_luma)
-        _resize(chroma, small_chroma)
-        places = [0, 0, 1, 1, 2, 2] if kind == "nv12" else [0, 0, 3, 1, 5, 2]
-        np.maximum(small_luma, BLACK, out=small_luma)
-        cv2.mixChannels([small_luma, small_chroma], [yuv], places)
+        channels = [plane[0, 0].size for plane in planes]
+        *small, yuv = self._buffers(kind, out.shape[:2], *channels, 3)
+        for plane, reduced in zip(planes, small, strict=True):
+            _resize(plane, reduced)
+        np.maximum(small[0], BLACK, out=small[0])
+        cv2.mixChannels(small, [yuv], PLACES[kind])
         cv2.transform(yuv, self._yuv_matrix, dst=out)
 
     def _buffers(

@@ -53,6 +53,7 @@ SOURCES = {
     "demo": Row("edge.capture.synthetic", "open_demo", "check_demo"),
     "file": Row("edge.capture.files", "open_file"),
     "images": Row("edge.capture.images", "open_images"),
+    "replay": Row("edge.capture.replay", "open_replay"),
     "rtsp": STREAM,
     "rtsps": STREAM,
     "http": STREAM,

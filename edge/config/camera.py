@@ -46,7 +46,7 @@ class Camera(Record, frozen=True):
 
     Attributes:
         name: A level of every topic.
-        source: A URI of `edge.capture.registry.SOURCES`.
+        source: `demo:`, `file:PATH`, `v4l2:DEVICE` … : a scheme of `SOURCES`, and what it takes.
         options: What is asked of the source, in its row's model.
     """
 

@@ -33,6 +33,8 @@ class Model(Record, frozen=True):
         file: A model made by edge-convert; `None` is the built-in COCO detector.
         description: A TOML that describes `file`, which may then come from anywhere.
         threads: Of the interpreter; 0 leaves one core to capture and publishing.
+        workers: Interpreters that run at the same time, each with so many threads, for more frames
+            a second of several cameras; each takes the model's memory again.
         delegate: `cpu`, `edgetpu`, or `edgetpu:DEVICE`; nothing falls back to the CPU.
         score_threshold: In [0, 1]; `None` takes the model's own.
         iou_threshold: In [0, 1]; `None` takes the model's own.
@@ -44,6 +46,7 @@ class Model(Record, frozen=True):
     file: Path | None = None
     description: Path | None = None
     threads: Annotated[int, Meta(ge=0, le=64)] = 0
+    workers: Annotated[int, Meta(ge=1, le=16)] = 1
     score_threshold: Ratio | None = None
     iou_threshold: Ratio | None = None
     max_detections: Annotated[int, Meta(gt=0, le=1000)] | None = None
@@ -53,6 +56,11 @@ class Model(Record, frozen=True):
         super().__post_init__()
         if self.description and not self.file:
             raise ValueError("description needs a model: write file = 'MODEL.tflite' beside it")
+        if self.workers > 1 and delegates.parse(self.delegate).kind.device:
+            raise ValueError(
+                f"workers = {self.workers} would queue for one device, delegate "
+                f"{self.delegate!r}, which runs one frame at a time; leave workers out"
+            )
 
 
 class Output(Record, frozen=True):

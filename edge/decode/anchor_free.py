@@ -21,6 +21,7 @@ from edge.decode.checks import (
     expect_raw,
     expect_shape,
 )
+from edge.decode.selection import Scores, selectors_of
 from edge.model.description import HeadSchema
 from edge.record import Record
 
@@ -131,13 +132,21 @@ class AnchorFreeDecoder(BoxDecoder):
         grids = [
             Grid(
                 grid.boxes,
-                grid.scores,
                 _geometry(spec.outputs[grid.boxes], stride_px=grid.stride_px, inset=inset),
-                grid.objectness,
             )
             for grid in head.grids
         ]
-        super().__init__(spec, grids, thresholds, width=BOX_SIDES * head.bins)
+        scores = [
+            Scores(grid.scores, len(placed.geometry), grid.objectness)
+            for grid, placed in zip(head.grids, grids, strict=True)
+        ]
+        super().__init__(
+            spec,
+            grids,
+            thresholds,
+            selectors=selectors_of(spec, scores, thresholds.score, activation="sigmoid"),
+            width=BOX_SIDES * head.bins,
+        )
 
     def place(
         self, raw: NDArray[np.float32], geometry: NDArray[np.float64], *, out: NDArray[np.float32]

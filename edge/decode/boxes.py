@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.decode.scores import ClassScores, ObjectnessScores, best_rows
+from edge.decode.scores import best_rows
 from edge.decode.suppress import Suppressor
 from edge.results.detections import Detections
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.decode.scores import Function
+    from edge.decode.selection import Selector
     from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
@@ -43,7 +43,7 @@ class Candidates:
             distances perhaps with its sides swapped.
         scores: `(capacity,)` float32 in [0, 1].
         class_ids: `(capacity,)` int32, indices into the labels.
-        cells: `(capacity,)` int64, rising: in which row of the tensors each stood.
+        cells: `(capacity,)` int64, in which row of the tensors each stood; rising until suppressed.
         count: Rows in use.
     """
 
@@ -92,14 +92,17 @@ class Candidates:
 
     def suppress(self) -> int:
         """Keep the survivors, best first; return their number."""
-        self.count = self._suppressor.suppress_inplace(
-            self.boxes[: self.count],
-            self.scores[: self.count],
-            self.class_ids[: self.count],
-            iou_threshold=self._thresholds.iou,
-            max_detections=self._thresholds.max_detections,
+        count = self.count
+        limits = self._thresholds
+        rows = self._suppressor.select(
+            self.boxes[:count],
+            self.scores[:count],
+            self.class_ids[:count],
+            suppression=limits.suppression,
+            iou_threshold=limits.iou,
+            max_detections=limits.max_detections,
         )
-        return self.count
+        return self._take(rows)
 
     def detections(self, placement: Placement, clock: StageClock) -> Detections:
         """Suppress, and go back to source pixels; borrowed until the next frame.
@@ -119,29 +122,29 @@ class Candidates:
 
     def _keep(self, keeps: NDArray[np.bool_]) -> int:
         """Close up the rows in use that `keeps` `(count,)` marks; return their number."""
-        if not keeps.all():
-            rows = keeps.nonzero()[0]
-            for buffer in (self.boxes, self.scores, self.class_ids):
-                buffer[: len(rows)] = buffer[rows]
-            self.count = len(rows)
-        return self.count
+        return self.count if keeps.all() else self._take(keeps.nonzero()[0])
+
+    def _take(self, rows: NDArray[np.int64]) -> int:
+        """Make these rows the ones in use; return their number."""
+        self.count = count = len(rows)
+        for buffer in (self.boxes, self.scores, self.class_ids, self.cells):
+            buffer[:count] = buffer.take(rows, axis=0)
+        return count
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Cells that stand in the same outputs; all three roles are one in a combined YOLO head.
+    """Cells whose boxes stand in one output.
 
     Attributes:
         boxes: Output role whose rows begin with the raw box.
-        scores: Output role whose rows end with the raw class scores.
         geometry: `(cells, k)` float64, what places the box of each cell.
-        objectness: Output role; `None` where there is none.
+        is_turned: Rows are columns: the output is `(1, width, cells)`.
     """
 
     boxes: str
-    scores: str
     geometry: NDArray[np.float64]
-    objectness: str | None = None
+    is_turned: bool = False
 
 
 class BoxDecoder:
@@ -151,53 +154,32 @@ class BoxDecoder:
         spec: The model.
         grids: In the order in which candidates stand.
         thresholds: Of a candidate, and of the detections that are made of them.
+        selectors: What finds the candidates; their cells count on from grid to grid.
         width: Raw values of a box.
-        activation: What the class scores are; `none` only where there is no objectness.
-        background: Column 0 of the scores is "no object".
 
     Attributes:
-        candidates: Those of the last frame; their `cells` count on from grid to grid.
+        candidates: Those of the last frame.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         spec: ModelSpec,
         grids: Sequence[Grid],
         thresholds: Thresholds,
         *,
+        selectors: Sequence[Selector],
         width: int = BOX_SIDES,
-        activation: Function = "sigmoid",
-        background: bool = False,
     ) -> None:
         self.candidates = Candidates(thresholds)
+        self._selectors = selectors
         self._width = width
         self._geometry = np.concatenate([grid.geometry for grid in grids])
-        self._bounds = np.cumsum([0, *(len(grid.geometry) for grid in grids)])
-        bounds = self._bounds.tolist()
-        self._boxes = [
-            (grid.boxes, spec.outputs[grid.boxes].quant, first_cell, end_cell - first_cell)
-            for grid, first_cell, end_cell in zip(grids, bounds[:-1], bounds[1:], strict=True)
+        self._ends = np.cumsum([len(grid.geometry) for grid in grids])
+        self._grids = [
+            (grid, spec.outputs[grid.boxes].quant, int(end) - len(grid.geometry))
+            for grid, end in zip(grids, self._ends, strict=True)
         ]
         self._may_be_nan = any(spec.outputs[grid.boxes].dtype.kind == "f" for grid in grids)
-        self._selectors = [
-            ClassScores(
-                spec,
-                grid.scores,
-                thresholds.score,
-                most=thresholds.candidates,
-                activation=activation,
-                background=background,
-            )
-            if grid.objectness is None
-            else ObjectnessScores(
-                spec,
-                (grid.objectness, grid.scores),
-                thresholds.score,
-                cells=len(grid.geometry),
-                activation=activation,
-            )
-            for grid in grids
-        ]
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
         """Return what one frame shows, on the source frame; borrowed until the next call."""
@@ -208,9 +190,9 @@ class BoxDecoder:
         """Find the candidates of one frame, as `Candidates` has them; return their number."""
         found = self.candidates
         found.count = 0
-        for selector, (_, _, first_cell, _) in zip(self._selectors, self._boxes, strict=True):
+        for selector in self._selectors:
             for cells, class_ids, scores in selector.select(tensors):
-                found.add(cells + first_cell, class_ids, scores)
+                found.add(cells, class_ids, scores)
         if found.count == 0:
             return 0
         cells, boxes = found.cells[: found.count], found.boxes[: found.count]
@@ -233,15 +215,18 @@ class BoxDecoder:
     def _raw_boxes(self, tensors: Tensors, cells: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the first `width` values of each cell, dequantised, `(n, width)`."""
         parts = []
-        end, bounds = 0, [len(cells)]
-        if len(self._boxes) > 1:
-            bounds = cells.searchsorted(self._bounds[1:]).tolist()
-        for (role, quant, first_cell, count), grid_end in zip(self._boxes, bounds, strict=True):
-            start, end = end, grid_end
+        start, ends = 0, [len(cells)]
+        if len(self._grids) > 1:
+            ends = cells.searchsorted(self._ends).tolist()
+        for (grid, quant, first_cell), end in zip(self._grids, ends, strict=True):
             if start < end:
-                rows = tensors[role].reshape(count, -1)
-                raw = rows.take(cells[start:end] - first_cell, axis=0)[:, : self._width]
-                parts.append(quant.dequantize(raw))
+                count, rows = len(grid.geometry), cells[start:end] - first_cell
+                if grid.is_turned:
+                    raw = tensors[grid.boxes].reshape(-1, count)[: self._width].take(rows, axis=1).T
+                else:
+                    raw = tensors[grid.boxes].reshape(count, -1).take(rows, axis=0)
+                parts.append(quant.dequantize(raw[:, : self._width]))
+            start = end
         real = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if self._may_be_nan:
             with np.errstate(invalid="ignore"):

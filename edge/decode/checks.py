@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from edge.model.description import Description
     from edge.model.spec import ModelSpec, TensorSpec
 
 GRID_AXES = 4  # batch, row, column, channel
 # What a decoder reads; a class map of `argmax` may have any integers.
 RAW_DTYPES = tuple(map(np.dtype, (np.int8, np.uint8, np.int16, np.float16, np.float32)))
+
+WIDE_DTYPES = (np.dtype(np.int32), np.dtype(np.int64))
 
 
 class Misfit(ValueError):  # noqa: N818 - what does not fit; whoever knows the file makes an error of it
@@ -43,13 +47,13 @@ def expect_grid_roles(spec: ModelSpec, named: list[list[str]], *, head: str) -> 
     expect_roles(spec, set(flat), head=f"{head} with these grids")
 
 
-def expect_raw(spec: ModelSpec) -> None:
-    """Refuse outputs of a dtype that no decoder reads."""
+def expect_raw(spec: ModelSpec, *, integers: Collection[str] = ()) -> None:
+    """Refuse outputs of a dtype that no decoder reads; those named may be wide integers."""
     for role, output in spec.outputs.items():
-        if output.dtype not in RAW_DTYPES:
+        known = RAW_DTYPES + WIDE_DTYPES * (role in integers)
+        if output.dtype not in known:
             raise Misfit(
-                f"output {role} is {output.dtype}, but a decoder reads "
-                f"{', '.join(map(str, RAW_DTYPES))}"
+                f"output {role} is {output.dtype}, but a decoder reads {', '.join(map(str, known))}"
             )
 
 

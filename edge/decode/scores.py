@@ -1,9 +1,4 @@
-"""Raw scores: what they are in [0, 1], and which of them reach a threshold.
-
-A *cell* here is a row of an output: one anchor of an SSD or of one cell of a YOLO grid, one cell
-without anchors. Scores of 8 bits are compared as they are, and activated only where they pass. A
-score that is NaN never passes.
-"""
+"""Raw scores: what they are in [0, 1], and what raw value reaches a threshold."""
 
 from __future__ import annotations
 
@@ -13,24 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-    from edge.model.spec import ModelSpec, Tensors, TensorSpec
-
-    # Cell, class id and score of what reaches the threshold, by cell and class.
-    Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+    from edge.model.spec import TensorSpec
 
 BYTE_VALUES = 256
 WORD_BYTES, BYTE_BITS, BYTE_MASK = 8, 3, 7
 POSITION_BITS, POSITION_MASK = 32, (1 << 32) - 1
 SIGN_SHIFT, MAGNITUDE_MASK = 31, 0x7FFFFFFF
-# Of a combined row: tx, ty, tw, th, objectness, classes.
-COMBINED_OBJECTNESS, COMBINED_CLASSES = 4, 5
-# Cells whose classes are looked at together: their 85 columns of bytes stay in the L2 cache, and
-# however many cells pass, they take no more memory.
-CHUNK_CELLS = 1024
 Function = Literal["sigmoid", "softmax", "none"]
 
 
@@ -64,6 +49,7 @@ class Activation:
             sigmoid_inplace(real)
         else:
             np.minimum(real, 1, out=real)  # a quantised 1 may come back as the next float
+            np.maximum(real, 0, out=real)
         return real
 
 
@@ -167,129 +153,3 @@ def _sortable(values: NDArray[Any]) -> NDArray[Any]:
         return values
     bits = (values.astype(np.float32) + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0
     return np.asarray(bits ^ ((bits >> SIGN_SHIFT) & MAGNITUDE_MASK))
-
-
-class ClassScores:
-    """Class scores alone, each for itself (SSD, YOLOv6, v8).
-
-    Args:
-        spec: The model.
-        role: Of the output whose last axis is the classes.
-        threshold: Least score.
-        most: More than these of one frame, the best ones, are not wanted.
-        activation: Of the scores, `sigmoid` or `none`.
-        background: Column 0 is "no object".
-    """
-
-    def __init__(  # noqa: PLR0913
-        self, spec: ModelSpec, role: str, threshold: float, *,
-        most: int, activation: Function, background: bool,
-    ) -> None:  # fmt: skip
-        tensor = spec.outputs[role]
-        self._role = role
-        self._columns = tensor.shape[-1]
-        self._most = most
-        self._has_background = background
-        self._least = least_raw(tensor, threshold, activation)
-        self._activate = Activation(tensor, activation)
-        self._passes = Flags(math.prod(tensor.shape))
-
-    def select(self, tensors: Tensors) -> Iterator[Found]:
-        """Yield what reaches the threshold."""
-        if self._least is None:
-            return
-        raw = tensors[self._role].reshape(-1)  # (cells * columns,)
-        np.greater_equal(raw, self._least, out=self._passes.each)
-        if self._has_background:
-            self._passes.each[:: self._columns] = False
-        flat = self._passes.positions()  # (n,)
-        raw = raw[flat]
-        if len(flat) > self._most:
-            best = best_rows(raw, keep=self._most)
-            flat, raw = flat[best], raw[best]
-        if len(flat):
-            cells = flat // self._columns  # and not `divmod`, which is three times as slow
-            class_ids = flat - cells * self._columns
-            class_ids -= self._has_background
-            yield cells, class_ids, self._activate(raw)
-
-
-class ObjectnessScores:
-    """Objectness, a sigmoid, times the class, which is never over 1; every class counts.
-
-    The classes of a cell whose objectness alone fails the threshold are never looked at.
-
-    Args:
-        spec: The model.
-        roles: Of objectness and classes; one and the same in a combined YOLO head.
-        threshold: Least score.
-        cells: Rows of each.
-        activation: Of the classes.
-    """
-
-    def __init__(
-        self,
-        spec: ModelSpec,
-        roles: tuple[str, str],
-        threshold: float,
-        *,
-        cells: int,
-        activation: Function,
-    ) -> None:
-        self._objectness_role, self._scores_role = roles
-        objectness, scores = (spec.outputs[role] for role in roles)
-        is_combined = roles[0] == roles[1]
-        self._column = COMBINED_OBJECTNESS if is_combined else 0
-        self._first_class = COMBINED_CLASSES if is_combined else 0
-        self._threshold = np.float32(threshold)
-        self._activate = Activation(objectness, "sigmoid")
-        self._activate_classes = Activation(scores, activation)
-        self._least = least_raw(objectness, threshold)
-        # Of 8 bits, for each byte of objectness the least of a class that reaches it.
-        self._least_class: NDArray[Any] | None = None
-        if self._activate.table is not None and self._activate_classes.table is not None:
-            products = np.multiply.outer(self._activate.table, self._activate_classes.table)
-            reaches = products >= self._threshold  # (256, 256)
-            able = every_byte(objectness.dtype)[reaches.any(axis=1)]
-            self._least = able.min() if len(able) else None
-            # The greatest stands where no class reaches it, and is not asked for.
-            values, greatest = every_byte(scores.dtype), np.iinfo(scores.dtype).max
-            least_class = np.where(reaches, values, greatest).min(axis=1)  # (256,)
-            self._least_class = least_class.astype(scores.dtype)
-        self._passes = np.zeros(cells, np.bool_)
-        width = math.prod(scores.shape) // cells
-        self._rows = np.empty((min(cells, CHUNK_CELLS), width), scores.dtype)
-
-    def select(self, tensors: Tensors) -> Iterator[Found]:
-        """Yield what reaches the threshold, of so many cells at a time."""
-        if self._least is None:
-            return
-        shape = len(self._passes), -1
-        objectness = tensors[self._objectness_role].reshape(shape)[:, self._column]
-        np.greater_equal(objectness, self._least, out=self._passes)
-        passing = self._passes.nonzero()[0]
-        rows = tensors[self._scores_role].reshape(shape)
-        for start in range(0, len(passing), CHUNK_CELLS):
-            cells = passing[start : start + CHUNK_CELLS]
-            # "clip" is the mode in which `take` writes straight into `out`.
-            raw = rows.take(cells, axis=0, out=self._rows[: len(cells)], mode="clip")
-            found, class_ids, scores = self._find(objectness[cells], raw)
-            if len(found):
-                yield cells[found], class_ids, scores
-
-    def _find(self, objectness: NDArray[Any], raw: NDArray[Any]) -> Found:
-        """Find the classes in `(m, width)` rows beside `(m,)` objectness, none below the least."""
-        if self._least_class is None:
-            scores = self._activate_classes(raw[:, self._first_class :])  # (m, C)
-            scores *= self._activate(objectness)[:, None]
-            rows, class_ids = (scores >= self._threshold).nonzero()
-            return rows, class_ids, scores[rows, class_ids]
-        passes = raw >= self._least_class.take(objectness.view(np.uint8))[:, None]  # (m, width)
-        passes[:, : self._first_class] = False
-        flat = passes.reshape(-1).nonzero()[0]  # (n,)
-        rows = flat // raw.shape[1]
-        class_ids = flat - rows * raw.shape[1]
-        class_ids -= self._first_class
-        found = self._activate(objectness[rows])
-        found *= self._activate_classes(raw.reshape(-1)[flat])
-        return rows, class_ids, found

@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.decode.boxes import BOX_SIDES, MAX_EXPONENT, BoxDecoder, Grid, clamp_inplace
 from edge.decode.checks import Misfit, expect_raw, expect_roles, expect_shape
+from edge.decode.selection import Scores, selectors_of
 from edge.model.description import HeadSchema
 from edge.record import PositiveFloat
 
@@ -97,10 +98,14 @@ class SsdDecoder(BoxDecoder):
         anchors_px: NDArray[np.float64] = _anchors(spec) * size
         super().__init__(
             spec,
-            [Grid("boxes", "scores", anchors_px)],
+            [Grid("boxes", anchors_px)],
             thresholds,
-            activation=head.activation,
-            background=head.background,
+            selectors=selectors_of(
+                spec,
+                [Scores("scores", len(anchors_px), first_class=int(head.background))],
+                thresholds.score,
+                activation=head.activation,
+            ),
         )
         self._box_scales = np.array(head.box_scales)
 

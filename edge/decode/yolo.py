@@ -23,6 +23,7 @@ from edge.decode.checks import (
     grid_cells,
 )
 from edge.decode.scores import sigmoid_inplace
+from edge.decode.selection import Scores, selectors_of
 from edge.model.description import HeadSchema
 from edge.record import Record
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec
 
+# Of a combined row: tx, ty, tw, th, objectness, classes.
+COMBINED_CLASSES = 5
 # Far over any input, and small enough that no area of a box overflows float32.
 MAX_SIDE_PX = 2**16
 SidePx = Annotated[float, Meta(gt=0, le=MAX_SIDE_PX)]
@@ -134,11 +137,17 @@ class YoloDecoder(BoxDecoder):
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(YoloHead)
         self._has_square_sides = head.sides == "square"
-        grids = [
-            Grid(grid.boxes, grid.scores, _geometry(grid, spec), grid.objectness)
-            for grid in head.grids
+        grids = [Grid(grid.boxes, _geometry(grid, spec)) for grid in head.grids]
+        scores = [
+            _scores(grid, cells=len(placed.geometry))
+            for grid, placed in zip(head.grids, grids, strict=True)
         ]
-        super().__init__(spec, grids, thresholds, activation=head.classes)
+        super().__init__(
+            spec,
+            grids,
+            thresholds,
+            selectors=selectors_of(spec, scores, thresholds.score, activation=head.classes),
+        )
 
     def place(
         self, raw: NDArray[np.float32], geometry: NDArray[np.float64], *, out: NDArray[np.float32]
@@ -156,6 +165,15 @@ class YoloDecoder(BoxDecoder):
         halves_wh = sides_wh * geometry[:, 4:]
         np.subtract(centers_xy, halves_wh, out=out[:, :2])
         np.add(centers_xy, halves_wh, out=out[:, 2:])
+
+
+def _scores(grid: YoloGrid, *, cells: int) -> Scores:
+    """Return where the scores of a grid stand, in an output for themselves or behind the box."""
+    if grid.scores != grid.boxes:
+        return Scores(grid.scores, cells, grid.objectness)
+    return Scores(
+        grid.scores, cells, grid.objectness, first_class=COMBINED_CLASSES, objectness_at=BOX_SIDES
+    )
 
 
 def _geometry(grid: YoloGrid, spec: ModelSpec) -> NDArray[np.float64]:

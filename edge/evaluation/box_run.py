@@ -51,11 +51,13 @@ class BoxRun:
     """One detector's findings on a labelled set, gathered image by image.
 
     Attributes:
+        NOTE: How the figures are counted.
         KEYS: Colour, B G R, to what it means on a drawn image.
         match: Which of the model's labels is which category.
         results: What was found, in COCO's result format.
     """
 
+    NOTE = NOTE
     KEYS = box_mistakes.KEYS
 
     def __init__(self, file: ModelFile, truth: BoxTruth, *, threads: int = 1) -> None:

@@ -108,10 +108,12 @@ class MaskRun:
     """One segmenter's pixels on a set of masks, counted image by image.
 
     Attributes:
+        NOTE: How the figures are counted.
         KEYS: Colour, B G R, to what it means on a drawn image.
         match: Which of the model's labels is which class id of the masks.
     """
 
+    NOTE: ClassVar = NOTE
     KEYS: ClassVar = {WRONG: "wrong", NOT_JUDGED: "not judged"}
 
     def __init__(self, file: ModelFile, truth: MaskTruth, *, threads: int = 1) -> None:

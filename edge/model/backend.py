@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge.errors import DependencyError
+from edge.model import delegates
 from edge.model.delegates import CPU
 
 if TYPE_CHECKING:
@@ -40,38 +41,68 @@ class Backend(Protocol):
 class Runtime:
     """Where a backend stands.
 
+    Its module also has `check_delegate`, which refuses what it cannot run a file with, and
+    `trial_facts`: of `edge.model.trial`.
+
     Attributes:
+        format: Of the models that it runs, a key of `edge.model.model_file.FORMATS`.
         module: Imported when a model is loaded.
         name: Of the class, called with (file, *, threads, delegate).
         install: What to type where a package of it is missing.
     """
 
+    format: str
     module: str
     name: str
     install: str
 
 
 BACKENDS = {
-    "litert": Runtime("edge.model.backends.litert", "LiteRt", "pip install ai-edge-litert"),
+    "litert": Runtime(
+        "tflite", "edge.model.backends.litert", "LiteRt", "pip install ai-edge-litert"
+    ),
+    "onnxruntime": Runtime(
+        "onnx", "edge.model.backends.onnxruntime", "OnnxRuntime", "pip install onnxruntime"
+    ),
 }
 
 
-def open_backend(
-    file: ModelFile, *, backend: str = "litert", threads: int = 1, delegate: str = CPU
-) -> Backend:
-    """Return a model in a runtime, not yet allocated.
+def backend_module(file: ModelFile) -> Any:  # noqa: ANN401
+    """Import and return the module of the backend that runs a file's format.
+
+    Raises:
+        DependencyError: A package of it is not installed.
+    """
+    name, row = next(each for each in BACKENDS.items() if each[1].format == file.format)
+    try:
+        return importlib.import_module(row.module)
+    except ModuleNotFoundError as error:
+        raise DependencyError(f"the backend {name} is not installed; type: {row.install}") from (
+            error
+        )
+
+
+def check_delegate(file: ModelFile, delegate: str) -> None:
+    """Refuse a delegate that cannot run a file here; opens no device.
+
+    Raises:
+        ConfigError: There is none of that name.
+        DelegateError: It cannot be loaded, or the model is not made for it.
+    """
+    if wanted := delegates.parse(delegate):
+        backend_module(file).check_delegate(file, wanted)
+
+
+def open_backend(file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> Backend:
+    """Return a model in the runtime of its format, not yet allocated.
 
     Raises:
         ModelError: The runtime refuses the model.
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
         DependencyError: The runtime is not installed.
     """
-    row = BACKENDS[backend]
-    try:
-        module = importlib.import_module(row.module)
-    except ModuleNotFoundError as error:
-        raise DependencyError(f"the backend {backend} is not installed; type: {row.install}") from (
-            error
-        )
-    made: Backend = getattr(module, row.name)(file, threads=threads, delegate=delegate)
+    row = next(row for row in BACKENDS.values() if row.format == file.format)
+    made: Backend = getattr(backend_module(file), row.name)(
+        file, threads=threads, delegate=delegate
+    )
     return made

@@ -8,10 +8,14 @@ from __future__ import annotations
 import ctypes
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError, DelegateError
 
-CPU, EDGE_TPU = "cpu", "edgetpu"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CPU, EDGE_TPU, CUDA, TENSORRT = "cpu", "edgetpu", "cuda", "tensorrt"
 # The op that edgetpu_compiler puts in place of those it took; libedgetpu alone can run it.
 EDGE_TPU_OP = "edgetpu-custom-op"
 # Source: external_delegate_interface.h of TensorFlow Lite.
@@ -23,7 +27,11 @@ class Kind:
     """One kind of delegate.
 
     Attributes:
-        library: As the dynamic linker finds it; empty for the CPU, which needs none.
+        format: Of the models that it takes, a key of `edge.model.model_file.FORMATS`; empty for
+            all.
+        library: As the dynamic linker finds it; empty where the runtime brings it.
+        provider: The runtime's own name of it; empty where it goes by its library.
+        is_prepared: It runs an engine that `edge prepare` builds of a model beforehand.
         device: Pattern of the library's option `device`, written behind the kind and a colon;
             empty where there is none.
         compiled_op: The op that its compiler leaves in a file; empty where it takes any file.
@@ -34,7 +42,10 @@ class Kind:
         choose: How it is chosen for a file that needs it.
     """
 
+    format: str = ""
     library: str = ""
+    provider: str = ""
+    is_prepared: bool = False
     device: str = ""
     compiled_op: str = ""
     package: str = ""
@@ -47,6 +58,7 @@ class Kind:
 DELEGATES = {
     CPU: Kind(),
     EDGE_TPU: Kind(
+        format="tflite",
         library="libedgetpu.so.1",
         device=r"(usb|pci)(:\d{1,2})?|:\d{1,2}",  # the bus, the number on it, or both
         compiled_op=EDGE_TPU_OP,
@@ -61,16 +73,33 @@ DELEGATES = {
         choose='compiled for an Edge TPU: set [model] delegate = "edgetpu" or add '
         "--delegate edgetpu, or take the .tflite that it was compiled from",
     ),
+    CUDA: Kind(
+        format="onnx",
+        provider="CUDAExecutionProvider",
+        device=r"\d",
+        install="an onnxruntime built with CUDA for this GPU: docs/accelerators.md",
+        plug="see that nvidia-smi, or tegrastats on a Jetson, knows the GPU, and that CUDA and "
+        "cuDNN are of the version that this onnxruntime was built with",
+    ),
+    TENSORRT: Kind(
+        format="onnx",
+        provider="TensorrtExecutionProvider",
+        is_prepared=True,
+        device=r"\d",
+        install="an onnxruntime built with TensorRT for this GPU: docs/accelerators.md",
+        plug="see that nvidia-smi, or tegrastats on a Jetson, knows the GPU, and that TensorRT is "
+        "of the version that this onnxruntime was built with",
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Delegate:
-    """A library that a runtime hands ops to.
+    """What a runtime hands ops to.
 
     Attributes:
         name: As the configuration has it.
-        library: As the dynamic linker finds it; empty for the CPU, which needs none.
+        library: As the dynamic linker finds it; empty where the runtime brings it.
         options: For the library.
     """
 
@@ -79,7 +108,7 @@ class Delegate:
     options: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.library)
+        return self.name != CPU
 
     @property
     def kind(self) -> Kind:
@@ -88,7 +117,7 @@ class Delegate:
 
 
 def parse(text: str) -> Delegate:
-    """Return the delegate of a name: `cpu`, `edgetpu`, or `edgetpu:DEVICE` such as `edgetpu:usb:1`.
+    """Return the delegate of a key of `DELEGATES`, or of `KEY:DEVICE` such as `edgetpu:usb:1`.
 
     Raises:
         ConfigError: There is none of that name.
@@ -98,7 +127,7 @@ def parse(text: str) -> Delegate:
     if kind and (text == name or (kind.device and re.fullmatch(kind.device, device))):
         return Delegate(text, kind.library, {"device": device} if device else {})
     raise ConfigError(
-        f'expected a delegate: "{CPU}", "{EDGE_TPU}", or one of several Edge TPUs such as '
+        f"""expected a delegate: "{'", "'.join(DELEGATES)}", or one of several devices such as """
         f'"{EDGE_TPU}:usb:1", found {text!r}'
     )
 
@@ -106,6 +135,22 @@ def parse(text: str) -> Delegate:
 def needed_for(op: str) -> str:
     """Return which delegate a file with this op needs; the CPU where no compiler left it."""
     return next((name for name, kind in DELEGATES.items() if kind.compiled_op == op), CPU)
+
+
+def check_format(delegate: Delegate, found: str, path: Path) -> None:
+    """Refuse a model in a format that a delegate does not run.
+
+    Raises:
+        DelegateError: It is.
+    """
+    wanted = delegate.kind.format
+    if wanted and wanted != found:
+        others = [name for name, kind in DELEGATES.items() if kind.format in ("", found)]
+        raise DelegateError(
+            f'{path}: delegate "{delegate.name}" runs .{wanted} files, found a .{found}; set '
+            f"[model] delegate to {' or '.join(others)}, or take the .{wanted} that edge-convert "
+            "export makes"
+        )
 
 
 def check_library(delegate: Delegate) -> None:
@@ -133,10 +178,10 @@ def check_library(delegate: Delegate) -> None:
 
 def refused(delegate: Delegate, reason: str) -> DelegateError:
     """Return the error of a library that found no device, or none that it can use."""
-    said = f" ({reason})" if reason else ""
+    kind, said = delegate.kind, f" ({reason})" if reason else ""
     return DelegateError(
-        f'delegate "{delegate.name}": {delegate.library} found no device that it can use{said}; '
-        f"{delegate.kind.plug}"
+        f'delegate "{delegate.name}": {kind.library or kind.provider} found no device that it can '
+        f"use{said}; {kind.plug}"
     )
 
 

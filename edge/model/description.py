@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HeadT = TypeVar("HeadT", bound="HeadSchema")
+Suppression = Literal["class", "all", "none"]
 
 MAX_DETECTIONS = 100
 # Of a COCO scene with some 7 objects, 20-30 candidates pass a score of 0.5; of random weights, 130.
@@ -72,14 +73,16 @@ class Thresholds:
         max_detections: Most of one frame, >= 1.
         max_candidates: Best scores that meet each other in suppression; by default as many as
             `max_detections` needs.
+        suppression: Which candidates meet: of one `class`, `all`, or `none`.
     """
 
     score: float
     iou: float
     max_detections: int = MAX_DETECTIONS
     max_candidates: int | None = None
+    suppression: Suppression = "class"
 
-    def changed(self, **given: float | None) -> Thresholds:
+    def changed(self, **given: float | str | None) -> Thresholds:
         """Return them with those changed that are given."""
         changes: dict[str, Any] = {
             name: value for name, value in given.items() if value is not None
@@ -130,6 +133,6 @@ class Description:
             raise TypeError(f"expected a head of kind {wanted}, got {self.head.kind}")
         return self.head
 
-    def thresholds(self, **given: float | None) -> Thresholds:
+    def thresholds(self, **given: float | str | None) -> Thresholds:
         """Return the description's own thresholds where none is given."""
         return Thresholds(self.score_threshold, self.iou_threshold).changed(**given)

@@ -4,6 +4,8 @@ It is run by its path under ``python -I -S``, and imports numpy and the runtime 
 for the shipped model, where this package with its configuration would take as long again.
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import json
@@ -11,18 +13,29 @@ import os
 import resource
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What its exit status says beside 0; the reason is the last line on stderr.
 LOAD_REFUSED, INVOKE_REFUSED, OUT_OF_MEMORY = 3, 4, 5
+# What onnxruntime calls the types of inputs that `edge.model.onnx_file` lets through.
+ONNX_DTYPES = {
+    "tensor(bool)": "bool", "tensor(double)": "float64", "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    **{f"tensor({kind})": kind for kind in ("int8", "uint8", "int16", "uint16", "int32", "uint32",
+                                            "int64", "uint64")},
+}  # fmt: skip
 
 
 def main(job: dict[str, Any]) -> int:
     """Run the model on stdin once; return the exit status.
 
     Args:
-        job: `path`, what modules are looked for in; `runtime`, the interpreter's module; and the
-            limits `memory_bytes` (beyond what the runtime itself takes), `cpu_s` and `log_bytes`.
+        job: `path`, what modules are looked for in; `format` of the model; `runtime`, the module
+            that runs it; and the limits `memory_bytes` (beyond what the runtime itself takes),
+            `cpu_s` and `log_bytes`.
     """
     sys.path[:] = job["path"]
     # OpenBLAS would start a thread a core, each with a stack of its own.
@@ -32,19 +45,22 @@ def main(job: dict[str, Any]) -> int:
     _limit(job)
     status = LOAD_REFUSED
     try:
-        runner = _load(runtime, flatbuffer)
-        status = INVOKE_REFUSED
-        _invoke(runner)
-        status = LOAD_REFUSED
-        # As `edge bench --layers` lists ops: with other kernels than those that run them.
-        plain = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        _load(runtime, flatbuffer, experimental_op_resolver_type=plain).get_tensor_details()
+        for status in RUNS[job["format"]](runtime, flatbuffer):  # noqa: B007 - of the next step
+            pass
     except MemoryError:
         return OUT_OF_MEMORY
-    except (ValueError, RuntimeError) as error:
+    except refusals(runtime) as error:
         print(str(error).strip().partition("\n")[0], file=sys.stderr)  # noqa: T201 - to the parent
         return status
     return 0
+
+
+def refusals(runtime: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401
+    """Return what a runtime raises; onnxruntime's own errors stand in no tree."""
+    own = getattr(getattr(runtime, "capi", None), "onnxruntime_pybind11_state", None)
+    kinds = [kind for kind in vars(own).values() if isinstance(kind, type)] if own else []
+    raised = [kind for kind in kinds if issubclass(kind, Exception)]
+    return (*raised, ValueError, RuntimeError)
 
 
 def _limit(job: dict[str, Any]) -> None:
@@ -65,19 +81,51 @@ def _limit(job: dict[str, Any]) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _load(runtime: Any, flatbuffer: bytes, **options: Any) -> Any:  # noqa: ANN401
-    loaded = runtime.Interpreter(model_content=flatbuffer, num_threads=1, **options)
-    loaded.allocate_tensors()
-    return loaded
-
-
-def _invoke(loaded: Any) -> None:  # noqa: ANN401
+def _by_litert(runtime: Any, flatbuffer: bytes) -> Iterator[int]:  # noqa: ANN401
+    """Load and invoke; yield before each step what it means if that fails."""
+    yield LOAD_REFUSED
+    loaded = _load(runtime, flatbuffer)
+    yield INVOKE_REFUSED
     zeros = importlib.import_module("numpy").zeros
     for detail in loaded.get_input_details():
         loaded.set_tensor(detail["index"], zeros(detail["shape"], detail["dtype"]))
     loaded.invoke()
     for detail in loaded.get_output_details():
         loaded.get_tensor(detail["index"])
+    yield LOAD_REFUSED
+    # As `edge bench --layers` lists ops: with other kernels than those that run them.
+    plain = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    _load(runtime, flatbuffer, experimental_op_resolver_type=plain).get_tensor_details()
+
+
+def _load(runtime: Any, flatbuffer: bytes, **options: Any) -> Any:  # noqa: ANN401
+    loaded = runtime.Interpreter(model_content=flatbuffer, num_threads=1, **options)
+    loaded.allocate_tensors()
+    return loaded
+
+
+def _by_onnxruntime(runtime: Any, model: bytes) -> Iterator[int]:  # noqa: ANN401
+    """Do the same on the CPU, which is what a file for a GPU can be tried on anywhere."""
+    yield LOAD_REFUSED
+    runtime.set_default_logger_severity(4)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    session = runtime.InferenceSession(
+        model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
+    yield INVOKE_REFUSED
+    numpy = importlib.import_module("numpy")
+    zeros = {
+        each.name: numpy.zeros(
+            [side if isinstance(side, int) else 1 for side in each.shape], ONNX_DTYPES[each.type]
+        )
+        for each in session.get_inputs()
+    }
+    session.run(None, zeros)
+
+
+RUNS = {"tflite": _by_litert, "onnx": _by_onnxruntime}
 
 
 if __name__ == "__main__":

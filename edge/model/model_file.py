@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
-from edge.model import structure
+from edge.model import onnx_file, structure
 from edge.model.readers import manifest as manifests
-from edge.model.readers import toml
+from edge.model.readers import onnx_metadata, toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
 FLATBUFFER_IDENTIFIER = b"TFL3"
 MANIFEST, TOML = "manifest", "toml"
+TFLITE, ONNX = "tflite", "onnx"
+# Whose `check` refuses a model of this format that is damaged or hostile, and copies nothing.
+FORMATS = {TFLITE: structure, ONNX: onnx_file}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class ModelFile:
 
     Attributes:
         path: Where it came from, for messages.
-        flatbuffer: The model itself, without what was appended.
+        flatbuffer: The model itself, a FlatBuffer or an ONNX model, without what was appended to it
+            or stored in its metadata.
         description: Who the model is.
         manifest: What else our own manifest says; `None` where another reader described it.
         read_by: That reader, a key of `READERS`.
@@ -43,6 +47,11 @@ class ModelFile:
     description: Description
     manifest: Manifest | None = None
     read_by: str = MANIFEST
+
+    @property
+    def format(self) -> str:
+        """What the model is written in, a key of `FORMATS`."""
+        return ONNX if onnx_file.is_onnx(self.flatbuffer) else TFLITE
 
     @classmethod
     def of(
@@ -73,12 +82,14 @@ class ModelFile:
 def _by_toml(path: Path, data: bytes, written: Path | None) -> ModelFile | None:
     if written is None:
         return None
-    return ModelFile(path, data, toml.read(written, data), read_by=TOML)
+    model = onnx_file.split(data, path)[0] if onnx_file.is_onnx(data) else data
+    return ModelFile(path, model, toml.read(written, model), read_by=TOML)
 
 
 def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile:
-    flatbuffer, manifest, anchors = manifests.read(path, data)
-    return ModelFile.of(path, flatbuffer, manifest, anchors=anchors)
+    reader = onnx_metadata if onnx_file.is_onnx(data) else manifests
+    model, manifest, anchors = reader.read(path, data)
+    return ModelFile.of(path, model, manifest, anchors=anchors)
 
 
 # Asked in turn, with the path, all of the file, and a TOML that a person wrote of it. Each gives
@@ -93,22 +104,26 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
     """Read and verify a model file.
 
     Args:
-        path: A `.tflite`.
+        path: A `.tflite` or `.onnx`.
         description: A TOML of its description, which then counts instead of what the file says.
 
     Raises:
         ModelError: Missing, truncated, foreign or damaged, or without a description.
         ConfigError: The TOML cannot be read, or has faults.
     """
-    data = _read_bytes(path)
-    if data[4:8] != FLATBUFFER_IDENTIFIER:
+    return parse(path, _read_bytes(path), description=description)
+
+
+def parse(path: Path, data: bytes, *, description: Path | None = None) -> ModelFile:
+    """Verify the bytes of a model file; as `read`, which has them from the path."""
+    if data[4:8] != FLATBUFFER_IDENTIFIER and not onnx_file.is_onnx(data):
         raise ModelError(
-            f"{path}: expected a TensorFlow Lite model, found {_describe(data)}; "
+            f"{path}: expected a TensorFlow Lite or ONNX model, found {_describe(data)}; "
             "make one with: edge-convert run"
         )
     found = (reader(path, data, description) for reader in READERS.values())
     file = next(filter(None, found))
-    structure.check(file.flatbuffer, path)
+    FORMATS[file.format].check(file.flatbuffer, path)
     return file
 
 

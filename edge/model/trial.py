@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from edge.errors import ModelError
 from edge.model import first_run
-from edge.model.backends.litert import runtime_module, runtime_name
+from edge.model.backend import backend_module
 from edge.model.delegates import EDGE_TPU_OP
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def admit(file: ModelFile, *, state_folder: Path | None) -> None:
     Raises:
         ModelError: The child crashed, failed, or went beyond a limit.
     """
-    key = _key(file.description.digest)
+    key = _key(file)
     known = _recall(state_folder) if key else []
     if key in known:
         return
-    try_once(file.flatbuffer, file.path, limits=default_limits(file.flatbuffer))
+    try_once(file, limits=default_limits(file.flatbuffer))
     if key and state_folder:
         _remember(state_folder, [key, *known])
 
@@ -85,7 +85,7 @@ def default_limits(flatbuffer: bytes) -> Limits:
     return Limits(min(wanted_bytes, machine_bytes))
 
 
-def try_once(flatbuffer: bytes, path: Path, *, limits: Limits) -> None:
+def try_once(file: ModelFile, *, limits: Limits) -> None:
     """Load and invoke a model once, on a zero input, in a child.
 
     Raises:
@@ -93,9 +93,12 @@ def try_once(flatbuffer: bytes, path: Path, *, limits: Limits) -> None:
     """
     import subprocess  # noqa: PLC0415 - of a model that is new only
 
+    path = file.path
+    runtime, _ = backend_module(file).trial_facts()
     job = {
         "path": [folder for folder in sys.path if Path(folder).is_absolute()],
-        "runtime": runtime_module().__name__,
+        "format": file.format,
+        "runtime": runtime,
         "memory_bytes": limits.memory_bytes,
         "cpu_s": limits.time_s,
         "log_bytes": LOG_BYTES,
@@ -105,7 +108,7 @@ def try_once(flatbuffer: bytes, path: Path, *, limits: Limits) -> None:
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-S", "-B", first_run.__file__, json.dumps(job)],
-                input=flatbuffer, stdout=subprocess.DEVNULL, stderr=said, cwd="/",
+                input=file.flatbuffer, stdout=subprocess.DEVNULL, stderr=said, cwd="/",
                 timeout=limits.time_s, start_new_session=True, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
@@ -117,18 +120,19 @@ def try_once(flatbuffer: bytes, path: Path, *, limits: Limits) -> None:
                 f"{path}: cannot be tried in a process of its own: {error}; free memory and start "
                 "again"
             ) from error
-        fault = _fault(done.returncode, _last_line(said), limits)
+        fault = _fault(done.returncode, _last_line(said), limits=limits, runtime=runtime)
     if fault:
         raise ModelError(f"{path}: {fault}")
 
 
-def _fault(status: int, line: str, limits: Limits) -> str:
+def _fault(status: int, line: str, *, limits: Limits, runtime: str) -> str:
     """Return what went wrong in a child, as the rest of a sentence; empty if nothing did."""
     refused = {first_run.LOAD_REFUSED: "load", first_run.INVOKE_REFUSED: "run"}.get(status)
     if status == 0 or (refused and EDGE_TPU_OP in line):
         return ""
     if refused:
-        return f"{runtime_name()} cannot {refused} this model: {line}; convert it again"
+        package = runtime.partition(".")[0]
+        return f"{package} cannot {refused} this model: {line}; convert it again"
     # C++ aborts for want of memory in these words.
     if status == first_run.OUT_OF_MEMORY or (status == -signal.SIGABRT and "bad_alloc" in line):
         return (
@@ -148,17 +152,21 @@ def _last_line(said: BinaryIO) -> str:
     return lines[-1][:SHOWN_CHARACTERS] if lines else ""
 
 
-def _key(digest: str) -> str:
+def _key(file: ModelFile) -> str:
     """Return what a passed trial holds for: the bytes of this digest, this runtime, this program.
 
     It is empty where the versions are unknown, as in a tree that was not installed.
     """
-    program, runtime = installed("edge_vision"), installed(runtime_name())
-    return f"{digest} {runtime} {program}" if program and runtime else ""
+    _, package = backend_module(file).trial_facts()
+    program, runtime = installed("edge_vision"), installed(package)
+    return f"{file.description.digest} {runtime} {program}" if program and runtime else ""
 
 
 def installed(package: str) -> str:
     """Return name and version of an installed package, as its metadata's folder is named; or "".
+
+    A `*` behind the name stands for what else may belong to it.
+
 
     `importlib.metadata` would read the same from the same name, and takes 10 ms to import.
     """

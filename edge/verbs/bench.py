@@ -27,8 +27,8 @@ COMPARE = "compare"
 COMPARED_FILES = 2
 # Options that mean nothing to `edge bench compare`.
 BENCH_ONLY = (
-    "description", "source", "loop", "realtime", "duration", "sustained", "threads", "delegate",
-    "starts", "layers", "html",
+    "description", "source", "loop", "realtime", "duration", "sustained", "threads", "workers",
+    "delegate", "starts", "layers", "html",
 )  # fmt: skip
 STARTS = 3
 
@@ -46,16 +46,11 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         ],
     )
     parser.add_argument(
-        "models",
-        action=_Models,
-        metavar="MODEL",
-        nargs="*",
+        "models", metavar="MODEL", nargs="*", action=_Models,
         help="models of edge-convert (default: the built-in one); or: compare A.json B.json",
-    )
+    )  # fmt: skip
     add_descriptions(parser)
-    parser.add_argument(
-        "--source", metavar="URI", default="demo:", help="as of edge run (default: demo:)"
-    )
+    parser.add_argument("--source", metavar="URI", default="demo:", help="as of edge run")
     parser.add_argument("--password-file", metavar="FILE", type=Path, help="of the URI's user")
     parser.add_argument("--loop", action="store_true", help="start a file again at its end")
     parser.add_argument(
@@ -70,8 +65,12 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         help="then run each setting without a break, such as 10m",
     )  # fmt: skip
     parser.add_argument(
-        "--threads", metavar="N,N", type=_threads, default=(0,),
+        "--threads", metavar="N,N", type=_numbers, default=(0,),
         help="of the interpreter, such as 1,2,4 (default: as edge run chooses)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", metavar="N,N", type=_numbers, default=(1,),
+        help="interpreters at the same time, such as 1,2 (default: 1)",
     )  # fmt: skip
     parser.add_argument(
         "--delegate", metavar="NAME,NAME", type=_names, default=(CPU,),
@@ -171,12 +170,14 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
                     "file": file,
                     "description": description,
                     "threads": threads,
+                    "workers": workers,
                     "delegate": delegate,
                 },
             }
         )
         for file, description in _models(arguments)
         for threads in arguments.threads
+        for workers in arguments.workers
         for delegate in arguments.delegate
     ]
 
@@ -196,6 +197,8 @@ def _layers(arguments: argparse.Namespace) -> int:
         raise ConfigError("--layers writes no page; leave --html out, or take --json FILE")
     if arguments.delegate != (CPU,):
         raise ConfigError("--layers times the ops on the CPU; leave --delegate out")
+    if arguments.workers != (1,):
+        raise ConfigError("--layers times the ops of one interpreter; leave --workers out")
     timed = []
     for path, description in _models(arguments):
         file = app.read_model(path, description=description)
@@ -225,7 +228,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _threads(text: str) -> tuple[int, ...]:
+def _numbers(text: str) -> tuple[int, ...]:
     """Return an argument of numbers between commas, each once; for argparse's `type`."""
     return tuple(dict.fromkeys(positive(part.strip()) for part in text.split(",")))
 

@@ -115,15 +115,11 @@ def _credentials(mqtt: Mqtt) -> list[str]:
 def _model(config: Config) -> ModelFile:
     """Read the configured model, and refuse what does not go with it."""
     from edge import app  # noqa: PLC0415
-    from edge.model import delegates  # noqa: PLC0415
+    from edge.model.backend import check_delegate  # noqa: PLC0415
 
     file = app.model_file(config)
     app.thresholds(config, file.description)
-    if delegate := delegates.parse(config.model.delegate):
-        from edge.model.backends import litert  # noqa: PLC0415
-
-        litert.check_delegate(file, delegate)
-        delegates.check_library(delegate)
+    check_delegate(file, config.model.delegate)
     return file
 
 

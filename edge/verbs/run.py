@@ -31,7 +31,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "--source",
         metavar="URI",
-        help="demo:, file:PATH (video or image), images:FOLDER, v4l2:/dev/video0, "
+        help="demo:, file:PATH (video or image), images:FOLDER, replay:FILE, v4l2:/dev/video0, "
         "rtsp://HOST/PATH, http://HOST/PATH, csi:0, or gst:PIPELINE",
     )
     parser.add_argument(

@@ -128,7 +128,7 @@ class TestBadModels:
 
     def test_a_foreign_file(self, tmp_path, image_file):
         result = edge("run", "--model", image_file)
-        assert_one_sentence(result, "expected a TensorFlow Lite model", status=2)
+        assert_one_sentence(result, "expected a TensorFlow Lite or ONNX model", status=2)
 
     def test_a_bare_model_without_a_manifest(self, tmp_path):
         path = tmp_path / "bare.tflite"

@@ -65,4 +65,4 @@ def test_a_frame_passes_no_more_files_than_today(tmp_path, mosquitto):
         )  # fmt: skip
 
     files = result.stdout.split()
-    assert len(files) <= MOST_FILES, files
+    assert len(files) <= MOST_FILES, "\n".join(files)

@@ -115,7 +115,7 @@ def test_sample_prints_its_list_where_no_file_is_named(photos, capsys):
         ),
         pytest.param(
             ["observe", __file__, "--images", ".", "-o", "r"],
-            "expected a TensorFlow Lite model",
+            "expected a TensorFlow Lite or ONNX model",
             id="foreign model",
         ),
     ],

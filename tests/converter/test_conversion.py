@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from reference import bright_net
 
 from calibration.image_sets import draw_sets
 from converter.conversion import Images, convert, describe_attempts
-from converter.judge import gate
 from converter.judge.gate import Budget
+from converter.judge.kinds import KINDS
 from converter.quantize.observations import Observations
 from converter.quantize.recipe import load_recipe, with_kept
 from converter.search.attempts import Trials
@@ -56,7 +57,7 @@ def test_the_verdict_rests_on_images_that_nothing_was_chosen_by(images):
 
 
 def test_what_is_clear_on_a_few_images_is_looked_at_on_no_others(images, monkeypatch):
-    monkeypatch.setattr(gate, "LEAST_OBJECTS", 1)
+    monkeypatch.setitem(KINDS, "detection", replace(KINDS["detection"], least=1))
     done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=ANYTHING)
 
     (attempt,) = done.attempts

@@ -22,19 +22,47 @@ def four_cores(monkeypatch):
     return affinity
 
 
-def test_a_board_of_four_cores_runs_three_interpreter_threads(four_cores, monkeypatch):
-    asked = []
+@pytest.fixture
+def asked(four_cores, monkeypatch):
+    """Return how each interpreter is opened: its threads, its cores, and the model's bytes."""
+    calls = []
     real = app.open_model
 
     def open_model(config, file, *, threads):
-        asked.append((threads, four_cores[-1]))
+        calls.append((threads, four_cores[-1], id(file.flatbuffer)))
         return real(config, file, threads=1)
 
     monkeypatch.setattr(app, "open_model", open_model)
+    return calls
+
+
+def test_a_board_of_four_cores_runs_three_interpreter_threads(asked):
     with app.opened(parse({"camera": {"source": "demo:"}})) as parts:
         assert parts.cores == cores.Cores(frozenset({1, 2, 3}), frozenset({0}))
 
-    assert asked == [(3, frozenset({1, 2, 3}))]
+    assert [call[:2] for call in asked] == [(3, frozenset({1, 2, 3}))]
+
+
+def test_each_worker_has_an_interpreter_and_a_core_and_all_share_the_files_bytes(asked, caplog):
+    with app.opened(parse({"camera": {"source": "demo:"}, "model": {"workers": 3}})) as parts:
+        assert parts.cores == cores.Cores(frozenset({1, 2, 3}), frozenset({0}))
+        assert [worker.cores for worker in parts.workers] == [{1}, {2}, {3}]
+        assert len({id(worker.model) for worker in parts.workers}) == 3
+
+    assert [call[:2] for call in asked] == [(1, {1}), (1, {2}), (1, {3})]
+    assert len({call[2] for call in asked}) == 1
+    assert caplog.messages == []
+
+
+def test_more_workers_than_cores_is_said(asked, caplog):
+    with app.opened(parse({"camera": {"source": "demo:"}, "model": {"workers": 5}})) as parts:
+        assert {worker.cores for worker in parts.workers} == {frozenset(range(4))}
+
+    assert [call[0] for call in asked] == [1] * 5
+    assert " ".join(caplog.messages) == (
+        "[model] workers = 5 of 1 threads each are more than the 4 cores of this process: they "
+        "will wait for each other; set fewer"
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,23 @@ def test_both_sides_have_cores_and_no_core_is_invented(available, threads):
     assert cores.interpreter | cores.others == available
 
 
+@pytest.mark.parametrize(
+    ("interpreter", "others", "count", "expected"),
+    [
+        pytest.param({1, 2, 3}, {0}, 3, [{1}, {2}, {3}], id="one core each"),
+        pytest.param({4, 5, 6, 7}, {0, 1}, 2, [{4, 5}, {6, 7}], id="neighbours, of two threads"),
+        pytest.param({0, 1}, {0, 1}, 2, [{0, 1}, {0, 1}], id="all share all"),
+        pytest.param({1}, {0}, 1, [{1}], id="one worker"),
+    ],
+)
+def test_each_worker_has_cores_of_its_own_where_the_interpreters_have(
+    interpreter, others, count, expected
+):
+    cores = Cores(frozenset(interpreter), frozenset(others))
+
+    assert list(cores.of_workers(count)) == expected
+
+
 HOLDER = """
 import socket, sys
 claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -94,6 +94,20 @@ def test_what_is_wrong_with_the_call_is_said_by_the_call(source, options):
         watch(source, **options)
 
 
+def test_a_model_that_is_called_has_no_use_for_workers():
+    with pytest.raises(
+        ConfigError, match=r"one image at a time; leave workers out, or use edge\.w"
+    ):
+        open_model(workers=2)
+
+
+def test_a_loop_over_several_interpreters_keeps_the_order_of_the_frames():
+    seen = [found.sequence for found in watch(f"images:{SCENES_FOLDER}", workers=2)]
+
+    assert len(seen) > 1
+    assert seen == list(range(len(seen)))
+
+
 def test_a_failure_on_the_way_is_raised_in_the_loop(tmp_path):
     class Failing:
         name = "failing"

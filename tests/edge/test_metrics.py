@@ -52,6 +52,15 @@ def test_a_run_without_frames_has_figures_of_zero():
     assert (summary.frames, summary.rate_hz, summary.invoke_ratio) == (0, 0.0, 0.0)
 
 
+def test_the_share_of_several_interpreters_is_their_mean():
+    one, two = StageTimes(), StageTimes(interpreters=2)
+    for times in (one, two):
+        times._started_ns, times._ended_ns = 0, 10**9
+        times._frames, times._invoke_ms = 10, 800.0
+
+    assert (one.summary().invoke_ratio, two.summary().invoke_ratio) == (0.8, 0.4)
+
+
 def test_a_stage_has_figures_of_the_frames_that_named_it():
     times = StageTimes()
     times.start()

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.detections import DetectionsHead
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.model.quant import Quant
 from edge.model.spec import ModelSpec
@@ -131,6 +132,31 @@ def anchor_free(draw: st.DrawFn) -> Drawn:
         )
     head = AnchorFreeHead(grids=tuple(grids), boxes=boxes, bins=bins)
     return _drawn(draw, head, shapes, classes=classes, input_wh=input_wh)
+
+
+@st.composite
+def detections(draw: st.DrawFn) -> Drawn:
+    """Draw ready detections, in rows of six or in outputs of their own, with or without count."""
+    classes, rows = draw(st.integers(1, 4)), draw(st.integers(2, 12))
+    head = DetectionsHead(
+        boxes=draw(st.sampled_from(["xyxy", "yxyx", "cxcywh"])),
+        units=draw(st.sampled_from(["pixels", "ratios"])),
+        first_class=draw(st.integers(0, 1)),
+    )
+    shapes: dict[str, tuple[int, ...]] = {"rows": (1, rows, 6)}
+    if draw(st.booleans()):
+        shapes = {"boxes": (1, rows, 4), "scores": (1, rows), "classes": (1, rows)}
+    if draw(st.booleans()):
+        shapes["count"] = (1,)
+    drawn = _drawn(draw, head, shapes, classes=classes, input_wh=(40, 24))
+    for role in {"classes", "count"} & shapes.keys():
+        dtype = draw(st.sampled_from([None, "int32", "int64"]))
+        if dtype is not None:
+            described = factories.tensor(role, shapes[role], dtype=np.dtype(dtype), quant=Quant())
+            drawn.spec.outputs[role] = described
+            numbers = np.random.default_rng(rows).integers(-1, classes + 2, shapes[role])
+            drawn.heads[role] = numbers.astype(dtype)
+    return drawn
 
 
 def _drawn(

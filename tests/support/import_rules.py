@@ -57,6 +57,7 @@ SEAMS = {
     "keras": ["converter.*"],
     "litert_quantizer": ["converter.*"],
     "onnx": ["converter.importers.onnx.*"],
+    "onnxruntime": ["edge.model.backends.onnxruntime", "converter.*"],
 }  # fmt: skip
 
 

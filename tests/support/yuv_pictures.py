@@ -26,6 +26,7 @@ def whole(source: Picture) -> np.ndarray:
     """Return all of a picture in B G R, `(H, W, 3)` uint8, by OpenCV's own conversion."""
     codes = {
         "nv12": cv2.COLOR_YUV2BGR_NV12,
+        "i420": cv2.COLOR_YUV2BGR_I420,
         "yuyv": cv2.COLOR_YUV2BGR_YUYV,
         "grey": cv2.COLOR_GRAY2BGR,
     }
@@ -55,5 +56,7 @@ def _packed(yuv: np.ndarray, kind: str) -> Picture:
         pixels[:, 0::2, 1], pixels[:, 1::2, 1] = pairs[..., 1], pairs[..., 2]
         return Picture(pixels, 0, 0, 0, "yuyv")
     blocks = yuv.reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3)).astype(np.uint8)
-    chroma = blocks[..., 1:].reshape(height // 2, width)
-    return Picture(np.vstack([yuv[..., 0], chroma]), 0, 0, 0, "nv12")
+    # NV12 has U V, U V ..., I420 all of U and then all of V.
+    chroma = blocks[..., 1:] if kind == "nv12" else np.moveaxis(blocks[..., 1:], -1, 0)
+    pixels = np.vstack([yuv[..., 0], chroma.reshape(height // 2, width)])
+    return Picture(pixels, 0, 0, 0, kind)

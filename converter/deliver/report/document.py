@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.judge.bill import JUDGED_METRICS, MIB, SEGMENTATION
-from edge.evaluation import box_run, mask_run
+from converter.judge.bill import MIB
+from converter.judge.kinds import kind_of
+from edge.evaluation.measuring import JUDGED
+from edge.heads import HEADS
 from edge.pages import page, plot
 
 if TYPE_CHECKING:
@@ -44,14 +46,13 @@ def as_markdown(report: Report) -> str:
 
 
 def _render(template: str, report: Report, **values: Any) -> str:  # noqa: ANN401
-    is_mask = report.fields["bill"]["head"] == SEGMENTATION
+    head = report.fields["bill"]["head"]
     return page.render(
         template,
         package=TEMPLATES,
         report=report.fields,
-        is_mask=is_mask,
-        measured=(mask_run if is_mask else box_run).NOTE,
-        judged=JUDGED_METRICS,
+        kind=kind_of(head),
+        measured={task: run.NOTE for task, (*_, run) in JUDGED.items()}.get(HEADS[head].task),
         mib=MIB,
         most_layers=WORST_LAYERS,
         short=short_name,

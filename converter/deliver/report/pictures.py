@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 
 from converter.judge.agreement import FOUND_RATIO
-from converter.judge.bill import SEGMENTATION
+from converter.judge.kinds import KINDS
 from converter.judge.sight import Sight
 from edge.capture.images import load_image
-from edge.draw.boxes import annotate_inplace
 from edge.draw.lettering import printable
-from edge.draw.masks import overlay_inplace
+from edge.heads import task_of
 from edge.results.detections import Detections
+from edge.tasks import task_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from converter.conversion import Conversion
     from converter.deliver.report.features import LayerFeatures
-    from converter.judge.agreement import Seen
     from converter.judge.bill import Bill, ImageRow
+    from edge.model.description import Description
+    from edge.results.observation import Result
     from edge.terminal.progress import Progress
 
 WORST_COUNT, TYPICAL_COUNT = 4, 2
@@ -85,19 +86,14 @@ def draw_side_by_side(
         SourceError: An image cannot be read.
     """
     sights = [Sight(done.reference), Sight(done.quantized)]
-    described = done.reference.own_manifest()
-    background = getattr(described.head, "background", None)
+    described = [file.description for file in (done.reference, done.quantized)]
     titles = ("float", done.quantized.own_manifest().provenance.recipe)
     pictures = []
     for number, (why, row) in enumerate(chosen, start=1):
         image = load_image(row.path)
         first, second = (sight.look(image).seen for sight in sights)
-        left, right = (
-            _panel(image, seen, described.labels, background=background, title=title)
-            for seen, title in zip(
-                _sure(first, second, described.score_threshold), titles, strict=True
-            )
-        )
+        shown = _sure(first, second, described[0].score_threshold)
+        left, right = map(_panel, (image, image), shown, described, titles)
         gap = np.full((left.shape[0], GAP_PX, RGB), PAPER, np.uint8)
         data = _encoded(".jpg", np.hstack([left, gap, right]), JPEG)
         caption = f"{why}: {_describe(done.bill, row)}"
@@ -108,14 +104,14 @@ def draw_side_by_side(
 
 
 def _describe(bill: Bill, row: ImageRow) -> str:
-    if bill.head == SEGMENTATION:
+    if not bill.kind.counted:
         return f"distance {row.distance:.4f}"
     if row.is_blank:
         return f"the float model sees nothing, {row.extra} new"
-    return f"{row.matched} of {row.expected} detections found again, {row.extra} new"
+    return f"{row.matched} of {row.expected} {' '.join(bill.kind.counted)}, {row.extra} new"
 
 
-def _sure(first: Seen, second: Seen, sure: float) -> tuple[Seen, Seen]:
+def _sure(first: Result, second: Result, sure: float) -> tuple[Result, Result]:
     """Leave out the unsure detections, but for the partners of sure ones of the other model."""
     if not isinstance(first, Detections) or not isinstance(second, Detections):
         return first, second
@@ -142,12 +138,7 @@ def _ious(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def _panel(
-    image: NDArray[np.uint8],
-    seen: Seen,
-    labels: Sequence[str],
-    *,
-    background: int | None,
-    title: str,
+    image: NDArray[np.uint8], seen: Result, described: Description, title: str
 ) -> NDArray[np.uint8]:
     """Return the image, its longer side `PANEL_SIDE_PX`, with what was seen, below a title.
 
@@ -156,11 +147,8 @@ def _panel(
     ratio = PANEL_SIDE_PX / max(image.shape[:2])
     size_wh = [max(1, round(side * ratio)) for side in (image.shape[1], image.shape[0])]
     drawn = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    if isinstance(seen, Detections):
-        scaled = Detections(seen.boxes * np.float32(ratio), seen.scores, seen.class_ids)
-        annotate_inplace(drawn, scaled, labels)
-    else:
-        overlay_inplace(drawn, seen, labels, background=background)
+    scaled = KINDS[task_of(described.head)].placed(seen, ratio, np.zeros(2))
+    task_for(described).draw_inplace(drawn, scaled, described)
     strip = np.full((STRIP_PX, drawn.shape[1], RGB), PAPER, np.uint8)
     origin = (2, STRIP_PX - 8)
     cv2.putText(strip, printable(title), origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)

@@ -6,15 +6,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from converter.graph.foreign import POSTPROCESS
+from converter.importers.heads.families import FAMILIES
 from converter.importers.heads.fields import BOX_AND_OBJECTNESS
-from converter.importers.heads.maps import (
-    find_segmentation,
-    raw_scores,
-    shows_classes,
-)
+from converter.importers.heads.maps import raw_scores, shows_classes
 from converter.importers.heads.raw import NHWC, raw_heads, tail_of
-from converter.importers.heads.ssd import find_ssd
-from converter.importers.heads.yolo import MIN_BINS, find_yolo
+from converter.importers.heads.whole import told_of_whole
+from converter.importers.heads.yolo import MIN_BINS
 from edge.decode.boxes import BOX_SIDES
 from edge.errors import ConfigError, ModelError
 
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from converter.draft import Draft
     from converter.graph.values import Graph
 
-# Family, as people name it, to what finds its heads.
-FINDERS = {"ssd": find_ssd, "yolo": find_yolo, "unet": find_segmentation}
 MAP_STRIDE = 4  # a map of classes is at least so fine; the finest grid of a YOLO has 8 pixels
 COARSE_STRIDE = 16
 
@@ -37,8 +32,8 @@ def find(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Dra
     Args:
         graph: The whole model, channels last, with its decode where the export had one.
         path: For messages.
-        family: A key of `FINDERS`; `None` takes what the graph tells.
-        choice: What the person says of anchors, box scales and the output to keep.
+        family: A key of `FAMILIES`; `None` takes what the graph tells.
+        choice: What the person says of anchors, box scales, activation and the output to keep.
 
     Raises:
         ConfigError: The family can't be told, it is another one, or something is not said.
@@ -46,16 +41,21 @@ def find(graph: Graph, path: Path, *, family: str | None, choice: Choice) -> Dra
     """
     told, reason = family_of(graph)
     family = family or told
-    if family not in FINDERS:
+    if family not in FAMILIES:
         raise ConfigError(
-            f"{path}: {reason}; say what it shall become: --family {', '.join(FINDERS)}"
+            f"{path}: {reason}; say what it shall become: --family {', '.join(FAMILIES)}"
+        )
+    if choice.activation and family != "classifier":
+        raise ConfigError(
+            f"{path}: --activation is of a classifier, this is a model of family {family}; "
+            "leave it out"
         )
     if POSTPROCESS in {op.kind for op in graph.ops} and family != "ssd":
         raise ConfigError(
             f"{path}: expected a model of family {family}, found an SSD: {reason}; "
             "type: --family ssd"
         )
-    found = FINDERS[family](graph, path, choice)
+    found = FAMILIES[family].find(graph, path, choice)
     if set(found.graph.outputs) & set(found.graph.inputs):
         raise ModelError(
             f"{path}: expected a model that computes something, found its own image as output; "
@@ -96,8 +96,8 @@ def _of_one_output(graph: Graph, output: str) -> tuple[str | None, str] | None:
     shape, image = graph.shape(name), graph.shape(graph.inputs[0])
     if name in graph.inputs:
         return None
-    if shape and all(side == 1 for side in shape[:-1]) and shape[-1] > 1:
-        return "classes", f"its output is one row of {shape[-1]} scores"
+    if (told := told_of_whole(graph, output)) is not None:
+        return told
     if len(shape) != NHWC or len(image) != NHWC or not all(shape[1:3]):
         return None
     stride = image[1] / shape[1]

@@ -28,20 +28,17 @@ def find_segmentation(graph: Graph, path: Path, choice: Choice) -> Draft:
         ConfigError: There are several outputs, and none is named.
         ModelError: What is found is no map.
     """
-    name = _chosen(graph, path, choice.output)
+    name = raw_scores(graph, chosen(graph, path, choice.output))
     shape = graph.shape(name)
     if len(shape) != NHWC or shape[0] != 1:
         raise ModelError(
             f"{path}: expected class scores of shape (1, height, width, classes), found {shape} in "
             f"{name!r}; give a segmentation model, or another --family"
         )
-    whole = graph.outputs == (name,)
     return Draft(
         cut_at(graph, {"classes": name}),
         SegmentationHead(activation="sigmoid" if shape[3] == 1 else "softmax"),
-        changes="outputs named"
-        if whole
-        else "cut at the raw outputs, the rest left to the runtime",
+        changes=cut_in_words(graph, name),
         sources={"classes": (name, None)},
     )
 
@@ -52,10 +49,10 @@ def raw_scores(graph: Graph, name: str) -> str:
     A resize before it, to the size of the image, is the runtime's as well, and a map at that size
     the largest tensor.
     """
-    tail = _tail(graph, name)
-    kinds = [graph.producers[tensor].kind for tensor in tail[:-1]]
+    shown = tail(graph, name)
+    kinds = [graph.producers[tensor].kind for tensor in shown[:-1]]
     activated = [place for place, kind in enumerate(kinds) if kind in ACTIVATIONS]
-    found = before_reshapes(graph, tail[activated[-1] + 1 if activated else 0])
+    found = before_reshapes(graph, shown[activated[-1] + 1 if activated else 0])
     size = graph.shape(graph.inputs[0])[1:3]
     while activated and (op := graph.producers.get(found)) is not None and op.kind in RESIZES:
         before = graph.shape(op.inputs[0])
@@ -67,26 +64,37 @@ def raw_scores(graph: Graph, name: str) -> str:
 
 def shows_classes(graph: Graph, name: str) -> bool:
     """Return whether an output is made by an activation over classes or a resize of them."""
-    kinds = {graph.producers[tensor].kind for tensor in _tail(graph, name)[:-1]}
+    kinds = {graph.producers[tensor].kind for tensor in tail(graph, name)[:-1]}
     return bool({"SOFTMAX", "ARG_MAX", *RESIZES} & kinds)
 
 
-def _tail(graph: Graph, name: str) -> list[str]:
+def tail(graph: Graph, name: str) -> list[str]:
     """Return an output and, back from it, what it only shows; the last is what is shown."""
-    tail = [name]
-    while (op := graph.producers.get(tail[-1])) is not None and op.kind in SHOWS:
-        tail.append(op.inputs[0])
-    return tail
+    found = [name]
+    while (op := graph.producers.get(found[-1])) is not None and op.kind in SHOWS:
+        found.append(op.inputs[0])
+    return found
 
 
-def _chosen(graph: Graph, path: Path, name: str | None) -> str:
-    """Return the raw scores behind the output of that name, or those behind all of them."""
-    raw = {output: raw_scores(graph, output) for output in graph.outputs}
-    if name is None and len(set(raw.values())) == 1:
-        return raw[graph.outputs[0]]
-    if name not in raw:
+def chosen(graph: Graph, path: Path, name: str | None) -> str:
+    """Return the output of that name, or the one whose raw scores all outputs show.
+
+    Raises:
+        ConfigError: There are several, and none is named.
+    """
+    outputs = graph.outputs
+    if name is None and len({raw_scores(graph, output) for output in outputs}) == 1:
+        return outputs[0]
+    if name not in outputs:
         raise ConfigError(
-            f"{path}: expected a model with one output, found {', '.join(raw)}; "
+            f"{path}: expected a model with one output, found {', '.join(outputs)}; "
             "name the one to keep with --output-name"
         )
-    return raw[name]
+    return name
+
+
+def cut_in_words(graph: Graph, name: str) -> str:
+    """Return what becomes of a graph of which this tensor alone is kept, for the manifest."""
+    if graph.outputs == (name,):
+        return "outputs named"
+    return "cut at the raw outputs, the rest left to the runtime"

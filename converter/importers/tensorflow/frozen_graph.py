@@ -14,7 +14,6 @@ import numpy as np
 
 from converter.importers.tensorflow.graphdef import Graph, Node
 from converter.importers.tensorflow.graphdef_schema import parse
-from converter.importers.tensorflow.regroup import regroup_additions
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def read_bytes(data: bytes, path: Path) -> Graph:
             "copy the file again"
         ) from error
     _check(path, nodes)
-    return regroup_additions(Graph(nodes, constants))
+    return Graph(nodes, constants)
 
 
 def disarmed_saved_model(path: Path) -> bytes:

@@ -13,7 +13,6 @@ import numpy as np
 from converter.importers.lookalikes import HEAD_BYTES, refuse_pointer
 from converter.importers.tensorflow.frozen_graph import refuse_unsafe_ops
 from converter.importers.tensorflow.graphdef import Graph, Node, node_name
-from converter.importers.tensorflow.regroup import regroup_additions
 from converter.importers.tensorflow.unfuse import unfuse
 from edge.errors import ModelError
 
@@ -54,7 +53,7 @@ def _read(path: Path) -> Graph:
     refuse_unsafe_ops(((node.name, node.op) for node in nodes.values()), path)
     constants = _weights(path, fields["weightsManifest"])
     _check(path, nodes, constants)
-    return regroup_additions(unfuse(Graph(nodes, constants)))
+    return unfuse(Graph(nodes, constants))
 
 
 def _parse(path: Path) -> dict[str, Any]:

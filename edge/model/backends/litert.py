@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
+from edge.model.backends.notices import without_notices
 from edge.model.delegates import CPU, DELEGATES, Delegate
 from edge.model.quant import Quant
 from edge.model.spec import TensorSpec
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
 # First what a new board installs, then the package it succeeded (Python <= 3.11, numpy < 2).
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 NUMPY_2 = 2
-STDERR = 2
-# Of "Created TensorFlow Lite XNNPACK delegate for CPU.", which would stand before every result.
-NOTICE = b"INFO: "
-_stderr_lock = threading.Lock()
 
 
 def runtime_module() -> Any:  # noqa: ANN401
@@ -62,6 +57,11 @@ def runtime_name() -> str:
     return str(runtime_module().__name__.partition(".")[0])
 
 
+def trial_facts() -> tuple[str, str]:
+    """Return what a trial runs a model with, and as what that is installed."""
+    return runtime_module().__name__, runtime_name()
+
+
 def open_interpreter(flatbuffer: bytes, path: Path, *, threads: int, **options: Any) -> Any:  # noqa: ANN401
     """Return a bare runtime interpreter with its tensors allocated.
 
@@ -87,34 +87,9 @@ def _unallocated(flatbuffer: bytes, path: Path, **options: Any) -> Any:  # noqa:
 
 
 @contextlib.contextmanager
-def _without_notices() -> Iterator[None]:
-    """Keep LiteRT's lines of level INFO from stderr; all others follow when the block ends.
-
-    Python has no switch for them. What other threads write meanwhile is passed on as well.
-    """
-    with _stderr_lock:
-        try:
-            stderr, caught = os.dup(STDERR), os.memfd_create("notices")
-        except (OSError, AttributeError):  # a closed stderr, or a system without such files
-            yield
-            return
-        os.dup2(caught, STDERR)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, STDERR)
-            os.close(stderr)
-            with os.fdopen(caught, "rb") as lines:
-                lines.seek(0)
-                kept = b"".join(line for line in lines if not line.startswith(NOTICE))
-            with contextlib.suppress(OSError):  # a full disk behind stderr
-                os.write(STDERR, kept)
-
-
-@contextlib.contextmanager
 def _as_sentences(path: Path, *, delegated: bool = False) -> Iterator[None]:
     try:
-        with _without_notices():
+        with without_notices():
             yield
     except (ValueError, RuntimeError) as error:
         for kind in DELEGATES.values():
@@ -159,15 +134,17 @@ def compiled_for(file: ModelFile) -> str:
 
 
 def check_delegate(file: ModelFile, delegate: Delegate) -> None:
-    """Refuse a model that a delegate would leave to the CPU without a word.
+    """Refuse a model that a delegate would leave to the CPU without a word, and a missing library.
 
     Raises:
-        DelegateError: It would.
+        DelegateError: It would, or the library cannot be loaded.
     """
+    delegates.check_format(delegate, file.format, file.path)
     kind = delegate.kind
     if kind.compiled_op and DELEGATES[compiled_for(file)] != kind:
         advice = kind.compile.format(name=f'"{delegate.name}"')
         raise DelegateError(f"{file.path}: {advice}")
+    delegates.check_library(delegate)
 
 
 def tensor_spec(detail: dict[str, Any]) -> TensorSpec:
@@ -249,7 +226,8 @@ class LiteRt:
 
     def __init__(self, file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> None:
         self._delegate = delegates.parse(delegate)
-        check_delegate(file, self._delegate)
+        if self._delegate:
+            check_delegate(file, self._delegate)
         loaded = [load_delegate(self._delegate)] if self._delegate else None
         self._path = file.path
         self._flatbuffer = file.flatbuffer  # LiteRT borrows it

@@ -175,7 +175,7 @@ def read(path: Path, data: bytes) -> tuple[bytes, Manifest, NDArray[np.float32] 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             flatbuffer = data[: _zip_start(archive)]
-            manifest = _parse_manifest(path, archive.read(MANIFEST_MEMBER))
+            manifest = parse(path, archive.read(MANIFEST_MEMBER))
             anchors = _read_anchors(path, archive)
     except (*DAMAGED, ValueError, RuntimeError) as error:
         if isinstance(error, ModelError):
@@ -184,13 +184,22 @@ def read(path: Path, data: bytes) -> tuple[bytes, Manifest, NDArray[np.float32] 
             f"{path}: expected a manifest behind the model, found none that can be read "
             f"({_reason(error)}); {_remedy(data)}"
         ) from error
-    found = digest_of(flatbuffer)
+    check_digest(path, flatbuffer, manifest)
+    return flatbuffer, manifest, anchors
+
+
+def check_digest(path: Path, model: bytes, manifest: Manifest) -> None:
+    """Refuse a model that is not the one that its manifest was made for.
+
+    Raises:
+        ModelError: It is another.
+    """
+    found = digest_of(model)
     if found != manifest.digest:
         raise ModelError(
             f"{path}: the model is damaged: expected {manifest.digest[:19]}…, "
             f"found {found[:19]}…; copy the file again"
         )
-    return flatbuffer, manifest, anchors
 
 
 def _zip_start(archive: zipfile.ZipFile) -> int:
@@ -217,7 +226,14 @@ def _remedy(data: bytes) -> str:
     return "copy the file again, or make it with: edge-convert run"
 
 
-def _parse_manifest(path: Path, text: bytes) -> Manifest:
+def parse(path: Path, text: bytes) -> Manifest:
+    """Return the manifest of a JSON text.
+
+    Raises:
+        ModelError: Of another version, or wrong.
+        ValueError: No JSON.
+        RecursionError: Nested too deep.
+    """
     fields: Any = json.loads(text)
     version = fields.get("schema_version") if isinstance(fields, dict) else None
     if version not in READ_VERSIONS:

@@ -118,12 +118,11 @@ class Ours:
         if source not in self._captures:
             self._captures[source] = self._ram_capture()
         watch = Stopwatch(lead)
-        cores = self._parts.cores
         pipeline = Pipeline(
             Turns([self._captures[source]]),
             Behaviour(self._parts.model),
             [watch],
-            cores=cores.interpreter,
+            workers=self._parts.workers,
         )
         pipeline.run(max_frames=lead + frames)
         return watch.window()

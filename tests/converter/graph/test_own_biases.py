@@ -44,6 +44,18 @@ def summing_net(*, is_read_twice=False, fused="NONE"):
     return replace(found, outputs=(*found.outputs, "wide")) if is_read_twice else found
 
 
+def residual_net(*, is_read_twice=False, parts=("wide", "near")):
+    """Return a net with ``AddN(conv, x) + bias``, as TensorFlow's optimiser leaves a block."""
+    graph, _ = start()
+    value = np.linspace(-1, 1, tiny_net.CHANNELS).astype(np.float32)
+    row = Tensor("row", value.shape, value=value)
+    sums = (Tensor("sum", graph.shape("wide")), Tensor("total", graph.shape("wide")))
+    leaf = Op("ADD_N", parts, ("sum",))
+    add = Op("ADD", ("row", "sum"), ("total",), {"fusedActivationFunction": "RELU"})
+    found = insert_after(graph, "wide", [leaf, add], tensors=(*sums, row))
+    return replace(found, outputs=(*found.outputs, "sum")) if is_read_twice else found
+
+
 def run(graph, names):
     model = TappedModel(write(graph), tiny_net.TRANSFORM)
     taps = [dict(model.run(image)) for image in tiny_net.images(2)]
@@ -64,7 +76,7 @@ def test_repairs_may_change_a_convolution_that_shared_its_bias():
     assert after - before == {"active", "deep"}  # the stem has taken the RELU behind it in
 
 
-@pytest.mark.parametrize("build", [sharing_net, summing_net], ids=["shared bias", "sum behind"])
+@pytest.mark.parametrize("build", [sharing_net, summing_net, residual_net])
 def test_the_function_stays_what_it_was(build):
     before, after = (run(graph, tiny_net.OUTPUTS) for graph in (build(), with_own_biases(build())))
 
@@ -89,6 +101,28 @@ def test_a_constant_added_to_a_transposed_convolution_becomes_its_bias():
 )
 def test_a_sum_that_is_no_mere_bias_stays(options):
     assert "ADD" in kinds(with_own_biases(summing_net(**options)))
+
+
+def test_a_bias_behind_a_residual_sum_goes_back_to_its_convolution():
+    found = with_own_biases(residual_net())
+
+    assert "ADD_N" not in kinds(found)
+    assert [op.inputs for op in found.ops if op.kind == "ADD"] == [("wide", "near")]
+    assert found.producers["total"].activation == "RELU"
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"is_read_twice": True}, ["ADD", "ADD"]),
+        ({"parts": ("wide", "near", "near")}, ["ADD_N", "ADD"]),
+    ],
+    ids=["another reads the sum", "a sum of three"],
+)
+def test_a_residual_sum_that_is_no_such_stays(options, left):
+    found = with_own_biases(residual_net(**options))
+
+    assert [kind for kind in kinds(found) if kind.startswith("ADD")] == left
 
 
 def test_an_op_without_a_bias_gets_one_of_zeros():

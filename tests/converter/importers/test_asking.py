@@ -34,7 +34,8 @@ num=1
 
 def segmenter():
     model = FloatModel((1, 8, 8, 3))
-    model.then("TANH", (model.last,), (1, 8, 8, 3))
+    for kind in ("TANH", "SOFTMAX"):
+        model.then(kind, (model.last,), (1, 8, 8, 3))
     return model.flatbuffer()
 
 
@@ -97,6 +98,15 @@ def test_how_images_are_fitted_stands_in_no_keras_file_and_is_asked_before_the_w
         asked(path, family="unet")
     assert all(option in str(caught.value) for option in ("--input", "--range", "--resize"))
     assert asked(path, family="unet", input=InputChoice(resize="stretch")) == "unet"
+
+
+def test_labels_of_a_classifier_stand_in_no_keras_file_and_are_asked_before_the_work(tmp_path):
+    path = written(tmp_path / "m.h5", b"\x89HDF" + bytes(16))
+    said = {"family": "classifier", "input": InputChoice(resize="stretch")}
+
+    with pytest.raises(ConfigError, match="--labels FILE"):
+        asked(path, **said)
+    assert asked(path, labels=("a", "b"), **said) == "classifier"
 
 
 def test_labels_that_a_cfg_cannot_have_are_asked_before_the_weights_are_read(tmp_path):

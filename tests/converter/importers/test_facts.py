@@ -12,7 +12,8 @@ from converter.choice import InputChoice, Origin
 from converter.draft import Draft
 from converter.graph.edits import renamed
 from converter.graph.reading import read
-from converter.importers.facts import class_count, complete, restate
+from converter.importers.facts import class_count, complete, missing_facts, restate
+from edge.decode.anomaly import AnomalyHead
 from edge.decode.classes import ClassesHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.yolo import YoloGrid, YoloHead
@@ -208,11 +209,25 @@ def test_two_roles_of_a_model_of_ours_may_be_of_one_tensor():
     assert (file.labels, file.outputs) == (("a", "b", "c"), outputs)
 
 
-def test_a_model_of_ours_that_no_family_has_is_named_by_its_head():
-    with pytest.raises(ConfigError, match="found one of family classes"):
+def test_a_model_of_ours_of_another_family_is_named_by_its_own():
+    with pytest.raises(ConfigError, match="found one of family classifier"):
         restated(
             ours(head=ClassesHead(activation="none"), outputs={"scores": "classes"}), family="unet"
         )
+
+
+def test_a_classifier_of_80_classes_is_not_taken_for_cocos():
+    made = draft(head=ClassesHead(activation="softmax"), graph=graph("scores", channels=80))
+
+    assert missing_facts(replace(made, labels=None), WHOLE) == ["labels"]
+
+
+def test_an_autoencoder_has_no_labels_and_takes_none():
+    made = draft(head=AnomalyHead(threshold=1.0), graph=graph("reconstruction"), labels=("a",))
+
+    assert completed(made, family="autoencoder").description.labels == ()
+    with pytest.raises(ConfigError, match="has no labels; leave out --labels"):
+        completed(made, family="autoencoder", labels=("a", "b"))
 
 
 @pytest.mark.parametrize("anchors", [1, 3])

@@ -131,7 +131,7 @@ def test_a_files_own_normalisation_is_taken_out(tmp_path, factor, shift, own):
     path = written(tmp_path, model.flatbuffer())
     image = np.random.default_rng(1).random(shape, np.float32)
 
-    draft = import_tflite(path, family=None, choice=Choice())
+    draft = import_tflite(path, family="unet", choice=Choice())
 
     assert draft.transform == InputChoice(**own)
     (found,) = run(write(draft.graph), normalised(image, draft.transform), path).values()

@@ -29,7 +29,7 @@ def detections(*rows):
 
 
 def boxes_apart(wanted, found):
-    return match([wanted], [found], sure=SURE).distance(ONE)
+    return match([wanted], [found], task="detection", sure=SURE).distance(ONE)
 
 
 def class_map(ids):
@@ -81,7 +81,7 @@ def test_an_unsure_detection_of_the_reference_may_be_found_or_not():
 def test_the_rows_say_what_became_of_each_image():
     wanted = [detections((BOX, 0.9, 1), (OTHER, 0.6, 2), (OTHER, 0.4, 3)), detections()]
     found = [detections((BOX, 0.3, 1), (OTHER, 0.7, 3), (OTHER, 0.6, 4)), detections()]
-    agreement = match(wanted, found, sure=SURE)
+    agreement = match(wanted, found, task="detection", sure=SURE)
 
     first, second = agreement.rows([Path("a.jpg"), Path("b.jpg")])
 
@@ -104,7 +104,7 @@ def test_masks_are_compared_off_their_borders():
     inside[:, 6:] = 0
 
     def apart(found):
-        return match([class_map(wanted)], [class_map(found)], sure=SURE)
+        return match([class_map(wanted)], [class_map(found)], task="segmentation", sure=SURE)
 
     assert apart(wanted).distance(ONE) == 0
     assert apart(at_border).distance(ONE) == 0
@@ -115,12 +115,9 @@ def test_masks_are_compared_off_their_borders():
 def test_a_mask_of_one_class_is_blank():
     blank, half = np.zeros((2, 8, 8), np.uint8)
     half[:, 4:] = 1
-    agreement = match([class_map(blank), class_map(half)], [class_map(half)] * 2, sure=SURE)
+    agreement = match(
+        [class_map(blank), class_map(half)], [class_map(half)] * 2, task="segmentation", sure=SURE
+    )
 
     assert agreement.objects == 1
     assert [row.is_blank for row in agreement.rows([Path("a"), Path("b")])] == [True, False]
-
-
-def test_detections_are_not_compared_with_masks():
-    with pytest.raises(TypeError, match="two of a type"):
-        match([detections()], [class_map(np.zeros((2, 2)))], sure=SURE)

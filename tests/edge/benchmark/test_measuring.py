@@ -202,6 +202,7 @@ def test_threads_are_settings_of_their_own(segmenter, tmp_path, capsys):
             id="compare options",
         ),
         pytest.param(["--layers", "--html", "x"], "--layers writes no page", id="layers page"),
+        pytest.param(["--layers", "--workers", "2"], "leave --workers out", id="layers workers"),
     ],
 )
 def test_misuse_is_told(arguments, said, capsys):

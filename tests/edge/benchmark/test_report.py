@@ -8,7 +8,7 @@ from html_pages import read_page
 
 from edge.benchmark import page, report
 from edge.benchmark.report import limit
-from edge.benchmark.result import Slice, Start
+from edge.benchmark.result import Setting, Slice, Start
 
 pytestmark = pytest.mark.board
 
@@ -27,6 +27,15 @@ def test_the_limit_is_the_interpreter_alone_or_all_cores_at_work(bare_ms, cpu_ms
 
     assert found.rate_hz == rate_hz
     assert found.reached.median == pytest.approx(100 / rate_hz)
+
+
+def test_several_workers_may_reach_as_many_times_the_rate_of_one():
+    windows = [window(number, bare_ms=20.0, cpu_ms=22.0) for number in range(5)]
+    two = Setting(model="tiny", file="tiny.tflite", digest="sha256:1", threads=1, workers=2)
+
+    assert limit(row(windows, setting=two), cores=4).rate_hz == 2 * 1000 / 20.0
+    assert two.title == "tiny, 2 workers of 1 thread"
+    assert "2 workers of 1 thread" in report.render(result(row(windows, setting=two)))
 
 
 def test_the_table_tells_the_share_of_the_limit():

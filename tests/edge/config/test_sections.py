@@ -94,6 +94,17 @@ def test_a_broker_takes_the_place_of_stdout_unless_both_are_asked_for(tmp_path):
             id="certificates-without-tls",
         ),
         pytest.param(
+            "[model]\nworkers = 0",
+            "[model] workers: expected a whole number from 1 up to 16, found 0",
+            id="no-worker",
+        ),
+        pytest.param(
+            "[model]\nworkers = 2\ndelegate = 'edgetpu'",
+            "[model]: workers = 2 would queue for one device, delegate 'edgetpu', which runs one "
+            "frame at a time; leave workers out",
+            id="workers-of-one-device",
+        ),
+        pytest.param(
             "model = 3", "[model]: expected a table of keys, found 3", id="section-that-is-a-number"
         ),
     ],

@@ -47,15 +47,16 @@ def ours(
     capacity = ANCHORS * COLUMNS
     decoder = SsdDecoder(spec, factories.thresholds(SCORE_THRESHOLD, candidates=capacity))
     candidates = decoder.find(heads)
-    count = Suppressor(capacity).suppress_inplace(
+    rows = Suppressor(capacity).select(
         decoder.candidates.boxes[:candidates],
         decoder.candidates.scores[:candidates],
         decoder.candidates.class_ids[:candidates],
         iou_threshold=iou_threshold,
         max_detections=max_detections,
     )
-    boxes_yxyx = decoder.candidates.boxes[:count, (1, 0, 3, 2)] / np.float32(INPUT_WH[::-1] * 2)
-    return boxes_yxyx, decoder.candidates.scores[:count], decoder.candidates.class_ids[:count]
+    found = decoder.candidates
+    boxes_yxyx = found.boxes[rows][:, (1, 0, 3, 2)] / np.float32(INPUT_WH[::-1] * 2)
+    return boxes_yxyx, found.scores[rows], found.class_ids[rows]
 
 
 def op(spec: ModelSpec, *, iou_threshold: float, max_detections: int) -> TflitePostprocess:

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import yolo_float
 
-from edge.decode.scores import CHUNK_CELLS
+from edge.decode.selection import CHUNK_CELLS
 from edge.decode.yolo import YoloDecoder, YoloGrid, YoloHead
 from edge.model.quant import Quant
 

@@ -246,4 +246,4 @@ def test_a_file_that_is_no_model_is_refused(options, tmp_path, capsys):
     path.write_bytes(factories.FLATBUFFER[:3])
 
     assert eval_(path, *options) == 1
-    assert "expected a TensorFlow Lite model" in capsys.readouterr().err
+    assert "expected a TensorFlow Lite or ONNX model" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from edge.frame import Placement, StageClock
 from edge.heads import HEADS
 from edge.model import model_file
 from edge.model.backends import litert
+from edge.model.backends.notices import without_notices
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.model.quant import Quant
@@ -123,6 +124,6 @@ def test_as_many_detections_as_were_asked_for_can_be_had(max_detections):
 def test_loading_says_nothing_and_an_error_is_not_swallowed(file, capfd, tmp_path):
     load_model(file)
     assert capfd.readouterr().err == ""
-    with litert._without_notices():
+    with without_notices():
         os.write(2, b"INFO: Created a delegate.\nERROR: something is wrong\n")
     assert capfd.readouterr().err == "ERROR: something is wrong\n"

@@ -19,6 +19,7 @@ from reference import tiny_model, tiny_segmenter
 
 from edge.errors import ModelError
 from edge.model import model_file, trial
+from edge.model.backends.litert import runtime_name
 from edge.model.default import default_model_path
 from edge.model.readers import manifest
 
@@ -49,7 +50,7 @@ def crashing():
 def refusal(flatbuffer, **limits):
     given = {"memory_bytes": 2**30} | limits
     with pytest.raises(ModelError) as caught:
-        trial.try_once(flatbuffer, PATH, limits=trial.Limits(**given))
+        trial.try_once(file_of(flatbuffer), limits=trial.Limits(**given))
     return str(caught.value)
 
 
@@ -79,7 +80,7 @@ def test_another_model_is_tried(tmp_path, tried):
     assert len(tried) == 2
 
 
-@pytest.mark.parametrize("package", ["edge_vision", trial.runtime_name()])
+@pytest.mark.parametrize("package", ["edge_vision", runtime_name()])
 def test_another_version_of_the_program_or_the_runtime_tries_again(
     tmp_path, tried, monkeypatch, package
 ):
@@ -100,7 +101,7 @@ def test_a_tree_that_was_not_installed_tries_each_time(tmp_path, tried, monkeypa
     assert len(tried) == 2
 
 
-@pytest.mark.parametrize("package", ["numpy", "edge-vision", trial.runtime_name()])
+@pytest.mark.parametrize("package", ["numpy", "edge-vision", runtime_name()])
 def test_an_installed_package_is_found_by_the_name_of_its_metadata(package):
     name = package.replace("-", "_")
 
@@ -169,7 +170,9 @@ def test_a_model_that_fails_when_it_is_invoked_is_refused():
 
 
 def test_a_model_for_an_edge_tpu_passes_as_far_as_the_cpu_can_tell():
-    trial.try_once(tiny_segmenter.flatbuffer("edgetpu-custom-op"), PATH, limits=trial.Limits(2**30))
+    trial.try_once(
+        file_of(tiny_segmenter.flatbuffer("edgetpu-custom-op")), limits=trial.Limits(2**30)
+    )
 
 
 def test_a_model_that_needs_more_memory_than_it_may_is_refused():
@@ -180,7 +183,7 @@ def test_a_model_that_needs_more_memory_than_it_may_is_refused():
     pooled.shape = np.array([1, 2048, 2048, 3], np.int32)
     flatbuffer = hostile_models.packed(model)
 
-    trial.try_once(flatbuffer, PATH, limits=trial.Limits(256 * 2**20))
+    trial.try_once(file_of(flatbuffer), limits=trial.Limits(256 * 2**20))
     assert "cannot load this model" in refusal(flatbuffer, memory_bytes=32 * 2**20)
 
 
@@ -204,7 +207,7 @@ def test_a_model_that_takes_too_long_is_ended():
     ],
 )
 def test_each_way_to_fail_is_a_sentence(status, line, words):
-    assert words in trial._fault(status, line, trial.Limits(2**20))
+    assert words in trial._fault(status, line, limits=trial.Limits(2**20), runtime="tflite")
 
 
 def test_the_child_is_limited_and_leaves_no_core(tmp_path):
@@ -218,7 +221,7 @@ def test_the_child_is_limited_and_leaves_no_core(tmp_path):
         "    raise ValueError([*held, os.getcwd(), os.getsid(0) == os.getpid(), sys.path])\n"
     )
     job = {"path": [str(tmp_path), *sys.path], "runtime": "told", "memory_bytes": 2**28}
-    job |= {"cpu_s": 7, "log_bytes": 4096}
+    job |= {"format": "tflite", "cpu_s": 7, "log_bytes": 4096}
     done = subprocess.run(
         [sys.executable, "-I", "-S", trial.first_run.__file__, json.dumps(job)],
         input=b"", capture_output=True, check=False, cwd="/", start_new_session=True,
@@ -237,6 +240,6 @@ def test_a_trial_works_beside_running_threads():
     for thread in threads:
         thread.start()
     try:
-        trial.try_once(SMALL, PATH, limits=trial.Limits(2**30))
+        trial.try_once(file_of(SMALL), limits=trial.Limits(2**30))
     finally:
         stop.set()

@@ -80,8 +80,8 @@ def test_a_model_that_shows_its_fault_once_it_is_loaded_is_a_failure_of_both(tmp
 def test_no_verb_hands_the_runtime_a_model_that_failed_its_trial(
     words, tmp_path, capsys, monkeypatch
 ):
-    def refuse(_, path, **__):
-        raise ModelError(f"{path}: ended by SIGSEGV when it was first run")
+    def refuse(file, **__):
+        raise ModelError(f"{file.path}: ended by SIGSEGV when it was first run")
 
     monkeypatch.setattr(trial, "try_once", refuse)
     monkeypatch.setattr(litert, "_unallocated", lambda *_, **__: pytest.fail("it was loaded"))

@@ -11,6 +11,8 @@ from converter.choice import Choice
 from converter.graph.foreign import read_foreign
 from converter.graph.values import Graph, Op, Tensor
 from converter.importers.heads.finder import family_of, find
+from edge.decode.anomaly import MAX_ERROR, AnomalyHead
+from edge.decode.classes import ClassesHead
 from edge.errors import ConfigError, ModelError
 
 pytestmark = pytest.mark.converter
@@ -20,8 +22,8 @@ PATH = Path("model.tflite")
 class Net:
     """Ops one behind the other on an image of 64 x 64."""
 
-    def __init__(self):
-        self.tensors = {"image": Tensor("image", (1, 64, 64, 3))}
+    def __init__(self, shape=(1, 64, 64, 3)):
+        self.tensors = {"image": Tensor("image", shape)}
         self.ops = []
 
     def op(self, kind, source, shape, *constants, name=None):
@@ -50,6 +52,18 @@ def classifier(activation):
     weights = np.ones((10, 16), np.float32)
     raw = net.op("FULLY_CONNECTED", mean, (1, 10), weights, name="raw")
     return net.graph(net.op(activation, raw, (1, 10)) if activation else raw)
+
+
+def same_size(*, channels=3, narrow=True, around=False, last="LOGISTIC"):
+    """A net whose output has its image's shape, through fewer numbers or not, and a way around."""
+    net = Net((1, 64, 64, channels))
+    wide = net.conv(64, 16)
+    inside = net.conv(8, 8, source=wide) if narrow else wide
+    up = net.op("TRANSPOSE_CONV", inside, (1, 64, 64, 16), np.ones((16, 8, 8, 8), np.float32))
+    if around:
+        up = net.op("CONCATENATION", (up, wide), (1, 64, 64, 32))
+    raw = net.conv(64, channels, source=up)
+    return net.graph(net.op(last, raw, (1, 64, 64, channels)) if last else raw)
 
 
 def segmenter(*tail):
@@ -97,7 +111,17 @@ FAMILIES = {
     "raw distributions": (raw_pairs(64), "yolo"),
     "raw distances": (raw_pairs(4), "yolo"),
     "raw boxes of three anchors": (raw_pairs(12, 15), None),
-    "classifier": (classifier("SOFTMAX"), "classes"),
+    "classifier": (classifier("SOFTMAX"), "classifier"),
+    "row of raw numbers": (classifier(None), None),
+    "row of shares": (classifier("LOGISTIC"), None),
+    "autoencoder": (same_size(), "autoencoder"),
+    "autoencoder in -1..1": (same_size(last="TANH"), "autoencoder"),
+    "image again, or three raw maps": (same_size(last=None), None),
+    "grey image again, or a mask of it": (same_size(channels=1), None),
+    "image again, with a way around": (same_size(around=True), None),
+    "mask of a grey image": (same_size(channels=1, around=True), "unet"),
+    "three raw maps": (same_size(around=True, last=None), "unet"),
+    "three maps of one another": (same_size(last="SOFTMAX"), "unet"),
     "map": (segmenter("SOFTMAX"), "unet"),
     "map of ids": (segmenter("SOFTMAX", "ARG_MAX"), "unet"),
     "coarse map, resized": (coarse_map(tail=["RESIZE_BILINEAR"]), "unet"),
@@ -133,9 +157,57 @@ def test_what_fits_several_families_is_asked_for_with_the_reason():
     assert find(coarse_map(), PATH, family="unet", choice=Choice()).graph.outputs == ("classes",)
 
 
-def test_a_classifier_is_told_and_not_converted():
-    with pytest.raises(ConfigError, match=r"one row of 10 scores; .*--family ssd, yolo"):
-        find(classifier("SOFTMAX"), PATH, family=None, choice=Choice())
+@pytest.mark.parametrize(
+    ("graph", "choice", "activation", "shape"),
+    [
+        pytest.param(classifier("SOFTMAX"), Choice(), "softmax", (1, 10), id="softmax"),
+        pytest.param(classifier("LOGISTIC"), Choice(), "sigmoid", (1, 10), id="sigmoid"),
+        pytest.param(classifier(None), Choice(activation="softmax"), "softmax", (1, 10), id="raw"),
+    ],
+)
+def test_a_classifier_ends_in_its_raw_scores(graph, choice, activation, shape):
+    found = find(graph, PATH, family="classifier", choice=choice)
+
+    assert found.head == ClassesHead(activation=activation)
+    assert found.graph.shape("scores") == shape
+    assert found.sources == {"scores": ("raw", None)}
+
+
+def test_what_makes_likelihoods_of_raw_scores_is_asked_for():
+    with pytest.raises(ConfigError, match=r"raw scores of 10 classes, .*--activation softmax"):
+        find(classifier(None), PATH, family="classifier", choice=Choice())
+
+
+@pytest.mark.parametrize(
+    ("graph", "family", "sentence"),
+    [
+        (classifier("SOFTMAX"), "classifier", "ends in a softmax; leave out --activation sigmoid"),
+        (segmenter("SOFTMAX"), "unet", "--activation is of a classifier, this is .* unet"),
+    ],
+)
+def test_an_activation_that_says_nothing_is_refused(graph, family, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        find(graph, PATH, family=family, choice=Choice(activation="sigmoid"))
+
+
+def test_an_autoencoder_keeps_its_activation():
+    found = find(same_size(), PATH, family=None, choice=Choice())
+
+    assert found.graph.outputs == ("reconstruction",)
+    assert found.graph.ops[-1].kind == "LOGISTIC"
+    assert found.head == AnomalyHead(threshold=MAX_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("graph", "family", "sentence"),
+    [
+        (segmenter(), "autoencoder", r"an output of the input's shape, \(1, 64, 64, 3\), found"),
+        (segmenter(), "classifier", r"one row of class scores, .* found \(1, 64, 64, 4\) in 'raw'"),
+    ],
+)
+def test_what_is_no_whole_image_head_is_refused_as_one(graph, family, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        find(graph, PATH, family=family, choice=Choice())
 
 
 @pytest.mark.parametrize("tail", [["SOFTMAX"], ["SOFTMAX", "ARG_MAX"], ["RESIZE_BILINEAR"]])

@@ -122,7 +122,7 @@ def test_a_flipped_bit_of_the_model_is_always_refused(read, bit):
     for position in range(len(factories.FLATBUFFER)):
         damaged = bytearray(WHOLE)
         damaged[position] ^= 1 << bit
-        with pytest.raises(ModelError, match=r"damaged|expected a TensorFlow Lite model"):
+        with pytest.raises(ModelError, match=r"damaged|expected a TensorFlow Lite or ONNX model"):
             read(bytes(damaged))
 
 
@@ -164,7 +164,9 @@ def test_random_bytes_behind_a_model_give_one_sentence(tmp_path_factory, data):
     ],
 )
 def test_a_foreign_file_is_named_for_what_it_is(read, data, found):
-    with pytest.raises(ModelError, match=f"expected a TensorFlow Lite model, found .*{found}"):
+    with pytest.raises(
+        ModelError, match=f"expected a TensorFlow Lite or ONNX model, found .*{found}"
+    ):
         read(data)
 
 

@@ -1,0 +1,139 @@
+"""How models are compared by what they see, task by task. A new task is a row.
+
+The tolerances of boxes and masks are fitted by `scripts/gate_table`, whose table docs/accuracy.md
+holds, with what is known of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge.heads import HEADS
+from edge.results.detections import Detections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+# Of its mAP50-95: the share that a detector loses with a distance.
+RELATIVE_LOSS = 0.7
+
+
+def _as_it_is(seen: Any, scale: float, offset_xy: NDArray[np.float64]) -> Any:  # noqa: ANN401, ARG001 - of the row's kind
+    return seen
+
+
+def _boxes(seen: Detections, scale: float, offset_xy: NDArray[np.float64]) -> Detections:
+    boxes = (seen.boxes * scale + np.tile(offset_xy, 2)).astype(np.float32)  # x, y, x, y
+    return Detections(boxes, seen.scores, seen.class_ids)
+
+
+def _loss_of_boxes(distance: float) -> str:
+    share = RELATIVE_LOSS * distance
+    return (
+        f"about {share:.0%} of its mAP50-95 lost ({100 * share * 0.3:.1f} points of a model at "
+        "0.30), as far as that can be told without labels"
+    )
+
+
+def _loss_of_classes(distance: float) -> str:
+    return (
+        f"at most {100 * distance:.1f} points of its top-1 accuracy lost on images of which either "
+        "is sure: no more have another class"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way to compare.
+
+    Attributes:
+        match: Module and function that return the `Agreement` of what was found with what was
+            wanted; loaded when it is asked for.
+        is_far: What the distance is 1 minus of, or says by itself, for the report.
+        times: How many times the noise floor it may be.
+        least: Of what the reference must be sure of for a pass to be proven.
+        things: What that is, for people.
+        nothing: What a reference sees that sees nothing on any image.
+        counted: Name of what is found again, and the words for it; empty where nothing is.
+        metrics: With labels, those that the verdict rests on.
+        shown: What the report's pictures show.
+        lowest: Of the score threshold, what a result is kept from; `None` keeps the threshold.
+        placed: Of a result, it scaled and then moved, in pixels.
+        loss: What a distance means in words.
+    """
+
+    match: tuple[str, str]
+    is_far: str
+    times: float
+    least: int
+    things: str
+    nothing: str
+    metrics: tuple[str, ...]
+    shown: str
+    counted: tuple[str, str] | None = None
+    lowest: float | None = None
+    placed: Callable[[Any, float, NDArray[np.float64]], Any] = _as_it_is
+    loss: Callable[[float], str] = lambda _: ""
+
+
+KINDS = {
+    "detection": Kind(
+        ("converter.judge.agreement", "match_boxes"),
+        "1 - average precision, IoU 0.5 to 0.85, with the float model's detections as the truth",
+        times=2.4,
+        least=50,
+        things="detections",
+        nothing="no detection above the score threshold",
+        metrics=("mAP50-95",),
+        shown="detections from the score threshold on, and the partners of those that the other "
+        "has",
+        counted=("detections", "found again"),
+        # What lies below moves the distance by 0.001 at most.
+        lowest=0.2,
+        placed=_boxes,
+        loss=_loss_of_boxes,
+    ),
+    "segmentation": Kind(
+        ("converter.judge.agreement", "match_masks"),
+        "1 - mean IoU with the float model's masks, borders left out",
+        times=1.2,
+        least=20,
+        things="masks of more than one class",
+        nothing="a mask of one class",
+        metrics=("mIoU",),
+        shown="class masks over the image",
+    ),
+    "classification": Kind(
+        ("converter.judge.whole_frames", "match_classes"),
+        "share of the images with another best class, of those of which either model is sure",
+        times=2.4,
+        least=50,
+        things="images of a sure class",
+        nothing="no class above the score threshold",
+        metrics=("top-1",),
+        shown="the best classes and their scores",
+        counted=("classes", "the same"),
+        lowest=0.0,
+        loss=_loss_of_classes,
+    ),
+    "anomaly": Kind(
+        ("converter.judge.whole_frames", "match_errors"),
+        "mean over the images of how much the error differs, as a share of the greater one",
+        times=2.4,
+        least=20,
+        things="images",
+        nothing="no error",
+        metrics=("AUROC",),
+        shown="each model's error, and where it lies, by its own threshold",
+    ),
+}
+
+
+def kind_of(head: str) -> Kind:
+    """Return how models of a kind of head, as manifests have it, are compared."""
+    return KINDS[HEADS[head].task]

@@ -1,0 +1,210 @@
+"""The only place that knows onnxruntime: open a model on one provider alone, invoke it.
+
+Nothing falls back: onnxruntime would take the CPU for a provider that fails, or for single ops, and
+say so at most on stdout. So the CPU is never listed beside another provider, the retry is switched
+off, an op that the provider leaves is refused, the provider is compared, and `edge.model.proof`
+invokes once at load, which is where a GPU without code for it fails.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge.errors import DelegateError, DependencyError, ModelError
+from edge.model import delegates, onnx_file
+from edge.model.delegates import CPU, Delegate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge.model.model_file import ModelFile
+    from edge.model.spec import ModelSpec, Tensors, TensorSpec
+
+PACKAGE = "onnxruntime"
+CPU_PROVIDER = "CPUExecutionProvider"
+# Of the levels 0 (verbose) to 4 (fatal): what goes wrong comes as an exception as well.
+FATAL = 4
+
+
+def runtime_module() -> Any:  # noqa: ANN401
+    """Import and return onnxruntime, silenced.
+
+    Raises:
+        DependencyError: It is not installed.
+    """
+    try:
+        module = importlib.import_module(PACKAGE)
+    except ModuleNotFoundError as error:
+        if error.name != PACKAGE:
+            raise
+        raise DependencyError(
+            "models in ONNX need onnxruntime, which is not installed; type: "
+            "pip install 'edge-vision[onnx]' (for a GPU: docs/accelerators.md)"
+        ) from error
+    module.set_default_logger_severity(FATAL)
+    return module
+
+
+def runtime_version() -> str:
+    """Return the version of what invokes models here, such as `1.32.0`."""
+    return str(runtime_module().__version__)
+
+
+def trial_facts() -> tuple[str, str]:
+    """Return what a trial runs a model with, and as what that is installed: under several names."""
+    return PACKAGE, f"{PACKAGE}*"
+
+
+def errors_of(module: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401
+    """Return what onnxruntime raises: its own, which stand in no tree, and what it passes on."""
+    own = vars(module.capi.onnxruntime_pybind11_state).values()
+    raised = [kind for kind in own if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*raised, RuntimeError, ValueError)
+
+
+def check_delegate(file: ModelFile, delegate: Delegate) -> None:
+    """Refuse a delegate that this onnxruntime was built without; opens no device.
+
+    Raises:
+        DelegateError: It was.
+        DependencyError: There is no onnxruntime.
+    """
+    delegates.check_format(delegate, file.format, file.path)
+    module = runtime_module()
+    has = module.get_available_providers()
+    if delegate.kind.provider not in has:
+        raise DelegateError(
+            f'delegate "{delegate.name}" needs {delegate.kind.provider}, this onnxruntime '
+            f"{module.__version__} was built with {', '.join(has)}; install "
+            f"{delegate.kind.install}"
+        )
+
+
+class OnnxRuntime:
+    """A model in onnxruntime; one thread at a time may use it.
+
+    Args:
+        file: A verified model file.
+        threads: Of the CPU's provider, >= 1.
+        delegate: What runs the model, as `edge.model.delegates.parse` takes it.
+
+    Raises:
+        ConfigError: There is no delegate of that name.
+        DelegateError: onnxruntime was built without it, or does not find its device.
+    """
+
+    def __init__(self, file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> None:
+        self._delegate = delegates.parse(delegate)
+        if self._delegate:
+            check_delegate(file, self._delegate)
+        self._file = file
+        self._threads = threads
+        self._inputs, self._outputs = onnx_file.tensors(file.flatbuffer, file.path)
+        self._session: Any = None
+
+    def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
+        """Return the inputs and outputs as the file declares them."""
+        return self._inputs, self._outputs
+
+    def allocate(self) -> None:
+        """Open the session and take the memory that its ends need.
+
+        Raises:
+            ModelError: The runtime refuses the model.
+            DelegateError: The delegate does not take all of it, or finds no device.
+        """
+        module = runtime_module()
+        self._errors = errors_of(module)
+        self._session = self._open(module)
+        self._binding = self._session.io_binding()
+        # Outputs are bound once: the runtime copies them here after each run.
+        self._heads = [np.zeros(output.shape, output.dtype) for output in self._outputs]
+        for output, head in zip(self._outputs, self._heads, strict=True):
+            self._binding.bind_output(
+                output.name, "cpu", 0, head.dtype, head.shape, head.ctypes.data
+            )
+        self._bind(np.zeros(self._inputs[0].shape, self._inputs[0].dtype))
+
+    def _open(self, module: Any) -> Any:  # noqa: ANN401
+        options = module.SessionOptions()
+        options.log_severity_level = FATAL
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        # Spinning threads take the cores from capture: 74 instead of 24 ms of CPU a frame at 5 Hz.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        provider, settings = CPU_PROVIDER, {}
+        if self._delegate:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+            provider, settings = self._delegate.kind.provider, _settings(self._delegate)
+        try:
+            session = module.InferenceSession(
+                self._file.flatbuffer, options, providers=[(provider, settings)], enable_fallback=0
+            )
+        except self._errors as error:
+            raise self._refusal(error) from error
+        used = session.get_providers()[0]
+        if used != provider:
+            raise delegates.refused(self._delegate, f"onnxruntime took {used} for it")
+        return session
+
+    def _refusal(self, error: Exception) -> ModelError | DelegateError:
+        if self._delegate:
+            return delegates.refused(self._delegate, reason(error))
+        version = self._version()
+        return ModelError(
+            f"{self._file.path}: onnxruntime {version} cannot load this model: {reason(error)}; "
+            "convert it again"
+        )
+
+    def _version(self) -> str:
+        return runtime_version()
+
+    def _bind(self, tensor: NDArray[Any]) -> None:
+        """Have the next runs read this tensor, which is kept until another one is bound.
+
+        With a GPU, binding is what copies: it is due for each frame. On the CPU it takes 5 µs.
+        """
+        spec = self._inputs[0]
+        self._binding.bind_input(
+            spec.name, "cpu", 0, tensor.dtype, tensor.shape, tensor.ctypes.data
+        )
+        self._bound = tensor
+
+    def invoke(self, tensor: NDArray[Any], spec: ModelSpec, *, out: Tensors) -> None:
+        """Run the model on one input and copy its outputs by role; raises as `invoke_bare`."""
+        self._bind(tensor)
+        self.invoke_bare()
+        for role, output in spec.outputs.items():
+            np.copyto(out[role], self._heads[output.index])
+
+    def invoke_bare(self) -> None:
+        """Run the model on the input of the last run; the GIL is free meanwhile.
+
+        Raises:
+            ModelError: An op failed.
+            DelegateError: The delegate's device failed, or has no code for this model.
+        """
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except self._errors as error:
+            if self._delegate:
+                raise delegates.lost(self._delegate, reason(error)) from error
+            raise ModelError(
+                f"{self._file.path}: onnxruntime failed while it ran this model: {reason(error)}; "
+                "convert it again"
+            ) from error
+
+
+def _settings(delegate: Delegate) -> dict[str, str]:
+    """Return a provider's options."""
+    device = delegate.options.get("device", "0")
+    return {"device_id": device}
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what onnxruntime said, without its prefix."""
+    line = next(iter(str(error).strip().splitlines()), "no reason given")
+    return line.rpartition(" : ")[2] if line.startswith("[ONNXRuntimeError]") else line

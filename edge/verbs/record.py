@@ -1,0 +1,131 @@
+"""The verb `edge record`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import ConfigError, SourceError
+from edge.terminal.command import add_verb, positive
+
+if TYPE_CHECKING:
+    import argparse
+
+    from edge.capture.recording import Recorder
+    from edge.capture.source import Source
+    from edge.config.camera import Camera
+
+MAX_MIB = 1024
+BYTES_PER_MIB = 2**20
+
+logger = logging.getLogger(__name__)
+
+
+def add(verbs: Any) -> None:  # noqa: ANN401
+    """Add the verb to a command."""
+    parser = add_verb(
+        verbs,
+        "record",
+        "Write a source's frames and their times to a file that replay: plays.",
+        run=run,
+        examples=[
+            "edge record v4l2:/dev/video0 --out door.rec --seconds 20",
+            "edge record --config /etc/edge/door.toml --camera door --out door.rec",
+        ],
+    )
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="a URI, as for edge run")
+    parser.add_argument(
+        "--config", metavar="CONFIG", type=Path, help="take a camera of this TOML file instead"
+    )
+    parser.add_argument("--camera", metavar="NAME", help="which camera of it")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="what to write")
+    parser.add_argument("--seconds", metavar="N", type=positive, help="stop after so long")
+    parser.add_argument("--frames", metavar="N", type=positive, help="stop after N frames")
+    parser.add_argument(
+        "--max-mib", metavar="N", type=positive, default=MAX_MIB,
+        help="stop before the file is larger (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="what was written as JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Record until the source ends, a limit is reached, or Ctrl-C."""
+    from edge.capture.recording import Header, Recorder  # noqa: PLC0415 - `edge --help` needs none
+    from edge.capture.registry import check_source, open_lasting, shown_source  # noqa: PLC0415
+
+    camera = _camera(arguments)
+    check_source(camera.source, camera.options)
+    header = Header(camera=camera.name, source=shown_source(camera.source))
+    with (
+        open_lasting(camera.source, camera.options) as source,
+        Recorder(arguments.out, header, max_bytes=arguments.max_mib * BYTES_PER_MIB) as recorder,
+    ):
+        began_s = time.monotonic()
+        try:
+            _record(source, recorder, arguments)
+        except SourceError:
+            # What came before is kept, and plays.
+            if recorder.frames:
+                recorder.finish()
+            raise
+        elapsed_s = time.monotonic() - began_s
+        if not recorder.frames:
+            raise SourceError(
+                f"{header.source}: no frame came, and nothing was written; try edge check"
+            )
+        recorder.finish()
+    if arguments.json:
+        told = {"file": str(arguments.out), "frames": recorder.frames, "bytes": recorder.bytes}
+        print(json.dumps(told, indent=1))
+        return
+    print(
+        f"{arguments.out}: {recorder.frames} frames in {elapsed_s:.1f} s, "
+        f"{recorder.bytes / BYTES_PER_MIB:.1f} MiB; play it: "
+        f"edge run --source replay:{arguments.out}"
+    )
+
+
+def _record(source: Source, recorder: Recorder, arguments: argparse.Namespace) -> None:
+    """Read and write on one thread: what a camera gives meanwhile, its driver drops."""
+    from edge.terminal.progress import bar  # noqa: PLC0415
+    from edge.terminal.signals import ENDING, handling  # noqa: PLC0415
+
+    buffer = None
+    end_s = time.monotonic() + (arguments.seconds or math.inf)
+    with handling(dict.fromkeys(ENDING, source.interrupt)), bar("Recording", unit="MiB") as draw:
+        while recorder.frames != arguments.frames and time.monotonic() < end_s:
+            picture = source.read(buffer)
+            if picture is None:
+                return
+            if not recorder.add(picture):
+                logger.warning("--max-mib %d is reached: recording ends", arguments.max_mib)
+                return
+            buffer = picture.pixels
+            if draw:
+                draw(recorder.bytes // BYTES_PER_MIB, arguments.max_mib)
+
+
+def _camera(arguments: argparse.Namespace) -> Camera:
+    """Return the one camera that is meant.
+
+    Raises:
+        ConfigError: None is, or more than one.
+    """
+    from edge.config.reading import load  # noqa: PLC0415
+
+    if bool(arguments.source) == bool(arguments.config):
+        raise ConfigError("expected a SOURCE or --config FILE; give one of them")
+    if arguments.source:
+        return load(None, {"camera": {"source": arguments.source}}).cameras[0]
+    cameras = load(arguments.config, {}).cameras
+    found = [camera for camera in cameras if arguments.camera in (None, camera.name)]
+    if len(found) != 1:
+        names = ", ".join(camera.name for camera in cameras)
+        raise ConfigError(
+            f"{arguments.config}: expected one camera; write --camera with one of {names}"
+        )
+    return found[0]

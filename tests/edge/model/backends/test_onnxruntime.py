@@ -1,0 +1,190 @@
+"""onnxruntime as a backend: on its real CPU provider, and strict about every other one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import factories
+import numpy as np
+import onnx_bytes
+import pytest
+from onnx_bytes import end, graph, model, node
+
+from edge import cli
+from edge.decode.segmentation import SegmentationHead
+from edge.errors import DelegateError, DependencyError, ModelError
+from edge.model import model_file, trial
+from edge.model.backends import onnxruntime as seam
+from edge.model.loaded import load_model
+
+pytestmark = pytest.mark.board
+
+SIDE = 8
+
+
+def whole(bare, side=SIDE):
+    manifest = factories.manifest(
+        input=factories.input_transform(size_wh=(side, side), resize="stretch"),
+        outputs={"classes": "classes"},
+        head=SegmentationHead(activation="softmax"),
+    )
+    return onnx_bytes.sealed(bare, manifest)
+
+
+def file_of(bare, side=SIDE):
+    return model_file.parse(Path("my.onnx"), whole(bare, side))
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    return pytest.importorskip("onnxruntime", reason="onnxruntime is an extra")
+
+
+@pytest.fixture
+def without(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+
+
+@pytest.fixture
+def provider(runtime, monkeypatch):
+    """Let the real onnxruntime pass its CPU off as another provider; return what it was told.
+
+    It obeys the real signatures: the session below is a real one.
+    """
+    told = {}
+
+    class Session(runtime.InferenceSession):
+        def __init__(self, model, options, *, providers, enable_fallback):
+            ((name, settings),) = providers
+            strict = options.get_session_config_entry("session.disable_cpu_ep_fallback")
+            told.update(name=name, settings=settings, retry=enable_fallback, strict=strict)
+            plain = runtime.SessionOptions()
+            super().__init__(model, plain, providers=["CPUExecutionProvider"])
+
+        def get_providers(self):
+            return [told.get("answers", told["name"]), "CPUExecutionProvider"]
+
+    has = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(runtime, "InferenceSession", Session)
+    monkeypatch.setattr(runtime, "get_available_providers", lambda: has)
+    return told
+
+
+def test_a_model_computes_what_its_graph_says(runtime):
+    loaded = load_model(file_of(onnx_bytes.segmenter(SIDE)))
+    buffer, heads = loaded.input_buffers()[0], loaded.output_buffers()
+    random = np.random.default_rng(0)
+    kernel = np.linspace(-1, 1, 9, dtype=np.float32).reshape(3, 3)
+
+    for _ in range(2):  # the second one must not read the first one's input
+        buffer.fill(random.integers(0, 256, (20, 20, 3), np.uint8))
+        loaded.invoke(buffer, out=heads)
+
+        np.testing.assert_allclose(heads["classes"], buffer.tensor @ kernel.T, atol=1e-5)
+
+
+def test_a_frame_allocates_nothing_that_grows_with_the_image(runtime):
+    import tracemalloc  # noqa: PLC0415
+
+    loaded = load_model(file_of(onnx_bytes.segmenter(256), 256))
+    buffer, heads = loaded.input_buffers()[0], loaded.output_buffers()
+    loaded.invoke(buffer, out=heads)
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            loaded.invoke(buffer, out=heads)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 20_000  # an input takes 786,432
+
+
+def test_a_model_is_first_run_in_a_child(runtime, tmp_path):
+    trial.admit(file_of(onnx_bytes.segmenter(SIDE)), state_folder=tmp_path)
+
+    assert "onnxruntime" in (tmp_path / trial.REMEMBERED).read_text()
+
+
+def of_op(op):
+    ends = {
+        "inputs": [end("image", (1, SIDE, SIDE, 3))],
+        "outputs": [end("classes", (1, SIDE, SIDE, 3))],
+    }
+    return file_of(model(graph([node(op, ["image"], "classes")], **ends)))
+
+
+def test_what_the_runtime_refuses_in_the_child_is_a_sentence(runtime):
+    for refuse in (lambda file: trial.admit(file, state_folder=None), load_model):
+        with pytest.raises(ModelError, match=r"onnxruntime .*cannot load") as caught:
+            refuse(of_op("NoSuchOp"))
+        assert "\n" not in str(caught.value)
+
+
+def test_an_output_of_another_shape_than_the_declared_one_is_refused(runtime):
+    loaded = load_model(of_op("Squeeze"))
+    with pytest.raises(ModelError, match=r"onnxruntime failed .* shape"):
+        loaded.invoke(loaded.input_buffers()[0], out=loaded.output_buffers())
+
+
+@pytest.mark.usefixtures("without")
+def test_without_the_package_one_sentence_says_what_to_type(tmp_path, capsys):
+    path = tmp_path / "my.onnx"
+    path.write_bytes(whole(onnx_bytes.segmenter(SIDE)))
+
+    with pytest.raises(DependencyError, match="pip install 'edge-vision"):
+        load_model(model_file.read(path))
+    assert cli.main(["inspect", str(path)]) == 1
+    assert "pip install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["cuda", "tensorrt"])
+def test_a_provider_that_was_not_built_in_is_named(runtime, name):
+    if runtime.get_available_providers()[0].startswith(("CUDA", "Tensorrt")):
+        pytest.skip("this onnxruntime was built for a GPU")
+    with pytest.raises(DelegateError, match=rf'"{name}" needs .*ExecutionProvider, this onnxrunt'):
+        load_model(file_of(onnx_bytes.segmenter(SIDE)), delegate=name)
+
+
+def test_an_accelerator_is_asked_for_alone_and_with_all_guards(provider):
+    load_model(file_of(onnx_bytes.segmenter(SIDE)), delegate="cuda:1")
+
+    assert provider["name"] == "CUDAExecutionProvider"
+    assert provider["settings"]["device_id"] == "1"
+    assert (provider["retry"], provider["strict"]) == (0, "1")
+
+
+def test_another_provider_than_the_one_asked_for_ends_the_run(provider):
+    provider["answers"] = "CPUExecutionProvider"
+    with pytest.raises(DelegateError, match="onnxruntime took CPUExecutionProvider for it"):
+        load_model(file_of(onnx_bytes.segmenter(SIDE)), delegate="cuda")
+
+
+def test_the_real_guards_hold_where_no_accelerator_takes_the_nodes(runtime, monkeypatch):
+    """Of the real session, without a stand-in: what is left to the CPU is refused at load."""
+    has = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    if "CUDAExecutionProvider" in runtime.get_available_providers():
+        pytest.skip("this onnxruntime was built for a GPU")
+    monkeypatch.setattr(runtime, "get_available_providers", lambda: has)
+    with (
+        pytest.warns(UserWarning, match="not in available"),
+        pytest.raises(DelegateError, match="fallback to CPU EP has been explicitly disabled"),
+    ):
+        load_model(file_of(onnx_bytes.segmenter(SIDE)), delegate="cuda")
+
+
+def test_a_device_that_is_lost_ends_the_run(provider):
+    loaded = load_model(file_of(onnx_bytes.segmenter(SIDE)), delegate="cuda")
+
+    def lost(_):
+        raise seam.runtime_module().capi.onnxruntime_pybind11_state.Fail("CUDA failure 700")
+
+    loaded._backend._session = SimpleNamespace(run_with_iobinding=lost)
+    with pytest.raises(DelegateError, match='"cuda" failed while it ran: CUDA failure 700'):
+        loaded.invoke(loaded.input_buffers()[0], out=loaded.output_buffers())
+
+
+def test_delegates_of_the_other_format_are_named():
+    with pytest.raises(DelegateError, match=r"runs \.tflite files, found a \.onnx; .*cpu or cuda"):
+        load_model(file_of(onnx_bytes.segmenter(SIDE)), delegate="edgetpu")
