@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # RFC 7826, section 19.1 (rtsp 554, rtsps 322); RFC 9110, section 4.2.
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 ENCRYPTED = {"rtsps", "https"}
-# How long a camera that is there takes to accept a connection; and to answer, on a slow network.
+# How long a camera that is there takes to answer a knock; and a question, on a slow network.
 KNOCK_S, ANSWER_S = 0.5, 2.0
 LINE_BYTES = 200
 HTTP_REFUSED = (401, 403)
@@ -118,13 +118,14 @@ def _password(path: Path | None, user: str | None) -> str:
 
 
 def is_there(uri: str, options: StreamOptions) -> bool:
-    """Return whether something listens where the camera should be."""
-    address = read_address(uri, options)
+    """Return whether something answers where the camera should be; what it answers is not asked.
+
+    A camera that hangs still has a kernel that accepts connections.
+    """
     try:
-        socket.create_connection((address.host, address.port), KNOCK_S).close()
+        return bool(_first_line(read_address(uri, options), "OPTIONS", timeout_s=KNOCK_S))
     except OSError:
         return False
-    return True
 
 
 def fault_of(address: Address) -> str:
@@ -133,7 +134,8 @@ def fault_of(address: Address) -> str:
     One request without the password is sent, and its first line read.
     """
     try:
-        line = _first_line(address)
+        verb = "DESCRIBE" if address.scheme.startswith("rtsp") else "GET"
+        line = _first_line(address, verb, timeout_s=ANSWER_S)
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         return (
@@ -171,13 +173,12 @@ def fault_of_status(address: Address, number: int) -> str:
     return f"the camera refuses with status {number}; look it up in its manual or log"
 
 
-def _first_line(address: Address) -> str:
-    verb, version = (
-        ("DESCRIBE", "RTSP/1.0") if address.scheme.startswith("rtsp") else ("GET", "HTTP/1.0")
-    )
-    target = address.url if verb == "DESCRIBE" else address.path
+def _first_line(address: Address, verb: str, *, timeout_s: float) -> str:
+    """Return the first line of the answer to a request; raises `OSError` where there is none."""
+    is_rtsp = address.scheme.startswith("rtsp")
+    version, target = ("RTSP/1.0", address.url) if is_rtsp else ("HTTP/1.0", address.path)
     request = f"{verb} {target} {version}\r\nCSeq: 1\r\nHost: {address.place}\r\n\r\n"
-    with socket.create_connection((address.host, address.port), ANSWER_S) as plain:
+    with socket.create_connection((address.host, address.port), timeout_s) as plain:
         connection = plain
         if address.scheme in ENCRYPTED:
             connection = unverified_context().wrap_socket(plain)

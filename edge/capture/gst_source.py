@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from edge.capture.picture import Picture
-from edge.capture.source import STALL_S, enter, leave
+from edge.capture.source import STALL_S, enter, leave, log_once
 from edge.errors import SourceError, shown
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ NO_ELEMENT = re.compile(r'no element "([^"]+)"')
 # Elements that come in packages of their own.
 PACKAGES = {"libcamerasrc": "gstreamer1.0-libcamera", "nvarguscamerasrc": "nvidia-l4t-gstreamer"}
 OTHER_PACKAGES = "gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
-
-logger = logging.getLogger(__name__)
 
 
 class _Block(NamedTuple):
@@ -262,7 +260,7 @@ class GstSource:
                 f"{self._name}: expected frames of even sides, found {width}x{height}; "
                 f"set [camera] size_wh = [{width - width % 2}, {height - height % 2}]"
             )
-        logger.info("%s: %dx%d", self._name, width, height)
+        log_once(logging.INFO, "%s: %dx%d", self._name, width, height)
         self._block = _Block.of(size_wh)
         self._data = np.empty(self._block.total_bytes, np.uint8)
         self._selector.register(child.frames, selectors.EVENT_READ)

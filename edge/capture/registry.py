@@ -60,7 +60,14 @@ SOURCES = {
     "https": STREAM,
     "gst": Row("edge.capture.gst", "open_gst", "check_gst", CameraOptions, returns=True),
     "csi": Row("edge.capture.gst", "open_csi", "check_csi", CameraOptions, returns=True),
-    "v4l2": Row("edge.capture.v4l2", "V4l2Source", "check_v4l2", V4l2Options, returns=True),
+    "v4l2": Row(
+        "edge.capture.v4l2",
+        "V4l2Source",
+        "check_v4l2",
+        V4l2Options,
+        returns=True,
+        is_there="is_there",
+    ),  # fmt: skip
 }
 # What people try, and why it is no source here.
 THROUGH_GST = "streams are rtsp:, rtsps:, http: or https:; others come through a pipeline, gst:"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from edge.backoff import Backoff
 from edge.capture.aside import Aside
 from edge.capture.source import NS_PER_S, enter, leave
-from edge.errors import SourceError
+from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ class Reopening:
         state: Of the source; `online` from the start, until it fails.
 
     Raises:
-        SourceError: It cannot be opened at first, without `begin_closed`.
+        EdgeError: It cannot be opened at first, without `begin_closed`.
     """
 
     live = True
@@ -91,20 +91,20 @@ class Reopening:
         self._source: Source | None = None
         try:
             self._source = open_source()
-        except SourceError as error:
+        except EdgeError as error:
             self._go_down(error)
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the next picture, however long that takes: `Source.read`.
 
         Raises:
-            SourceError: Its first one did not come, without `begin_closed`.
+            EdgeError: Its first one did not come, without `begin_closed`.
         """
         while not self._interrupted.is_set():
             try:
                 source = self._source or self._reopen()
                 picture = source.read(buffer) if source else None
-            except SourceError as error:
+            except EdgeError as error:
                 self._go_down(error)
                 continue
             if picture is not None:
@@ -162,24 +162,24 @@ class Reopening:
             knocking.leave()
         try:
             return knocking.ask(self._is_there, left_s)
-        except TimeoutError:
+        except (TimeoutError, EdgeError):
             return None
         finally:
             knocking.leave()
 
-    def _go_down(self, error: SourceError) -> None:
+    def _go_down(self, error: EdgeError) -> None:
+        if not self._may_be_away:
+            raise error
+        if self._down_since_s is None:
+            self._down_since_s = time.monotonic()
+            if self._down_since_s - self._up_since_s > SOUND_S:
+                self._backoff.reset()
+            self._log.say(f"{error}; it is tried again every {LEAST_S:g} to {CAP_S:g} s")
+            self._tell("offline")
+        # Last, as what hangs may take a while to be closed.
         if source := self._source:
             self._source = None
             source.close()
-        if not self._may_be_away:
-            raise error
-        if self._down_since_s is not None:
-            return
-        self._down_since_s = time.monotonic()
-        if self._down_since_s - self._up_since_s > SOUND_S:
-            self._backoff.reset()
-        self._log.say(f"{error}; it is tried again every {LEAST_S:g} to {CAP_S:g} s")
-        self._tell("offline")
 
     def _see(self, picture: Picture) -> None:
         self._may_be_away = True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import cv2
@@ -36,6 +37,10 @@ START_POLL_S = 0.1
 STALL_S = 5.0
 CLOSE_WAIT_S = 1.0
 RATE_TOLERANCE_HZ = 0.5
+
+# A folder is opened to be checked and again to be read, a camera after each outage: what is to be
+# said of them is said once.
+log_once = lru_cache(maxsize=1000)(logging.getLogger(__name__).log)
 
 
 class Source(AbstractContextManager["Source"], Protocol):

@@ -12,7 +12,14 @@ import cv2
 from edge.capture.address import fault_of, is_there, read_address
 from edge.capture.aside import Aside
 from edge.capture.picture import Picture
-from edge.capture.source import STALL_S, differences, enter, leave, silence_opencv
+from edge.capture.source import (
+    STALL_S,
+    differences,
+    enter,
+    leave,
+    log_once,
+    silence_opencv,
+)
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -32,8 +39,6 @@ GRACE_S = 0.5
 READY_RATIO = 0.25
 CATCH_UP_S = 2.0
 MAX_RATE_HZ = 240.0
-
-logger = logging.getLogger(__name__)
 
 
 class Reader(Protocol):
@@ -78,9 +83,10 @@ class StreamSource:
         except TimeoutError as error:
             raise _silence(self._address) from error
         if picture is not None and is_first:
-            logger.info("%s: %dx%d", self._address, *picture.size_wh)
+            name = str(self._address)
+            log_once(logging.INFO, "%s: %dx%d", name, *picture.size_wh)
             for difference in differences(self._options, size_wh=picture.size_wh):
-                logger.warning("%s: %s; set it in the camera", self._address, difference)
+                log_once(logging.WARNING, "%s: %s; set it in the camera", name, difference)
         return picture
 
     def interrupt(self) -> None:
@@ -159,8 +165,11 @@ class _Video:
         began_s = time.monotonic()
         found = self._video.grab()
         took_s = time.monotonic() - began_s
+        # As FFmpeg gives up, it still hands out the last frame that it had kept back.
+        if took_s >= STALL_S:
+            raise _silence(self._address)
         if not found:
-            raise _silence(self._address) if took_s >= STALL_S else self._ended()
+            raise self._ended()
         return took_s
 
     def _catch_up(self) -> None:

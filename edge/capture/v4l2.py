@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.capture.picture import Picture
-from edge.capture.source import STALL_S, Capture, differences, enter, leave
+from edge.capture.source import STALL_S, Capture, differences, enter, leave, log_once
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -137,12 +137,13 @@ class V4l2Source:
             self._capture.video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         width, height = self._capture.size_wh()
         rate_hz = self._capture.video.get(cv2.CAP_PROP_FPS)
-        logger.info("%s: %dx%d at %g Hz, %s", self._path, width, height, rate_hz, fourcc)
+        said = "%s: %dx%d at %g Hz, %s"
+        log_once(logging.INFO, said, str(self._path), width, height, rate_hz, fourcc)
         found = differences(options, size_wh=(width, height), rate_hz=rate_hz)
         if options.format and fourcc != FOURCC[options.format]:
             found.append(f"asked for {options.format}, it gives {fourcc}")
         for difference in found:
-            logger.warning("%s: %s", self._path, difference)
+            log_once(logging.WARNING, "%s: %s", str(self._path), difference)
         return fourcc
 
 
@@ -154,6 +155,11 @@ def check_v4l2(location: str, options: V4l2Options) -> None:  # noqa: ARG001 - c
     except (OSError, ValueError):
         return
     _check_kind(path, status)
+
+
+def is_there(location: str, options: V4l2Options) -> bool:  # noqa: ARG001 - as all have it
+    """Return whether the device is there, which a camera that was unplugged has not."""
+    return device_path(location).exists()
 
 
 def device_path(location: str) -> Path:

@@ -64,6 +64,9 @@ class RtspCamera:
         self._child.wait()
         self._child.stdout.close()
 
+    def signal(self, number: int) -> None:
+        self._child.send_signal(number)
+
     def __enter__(self):
         return self
 

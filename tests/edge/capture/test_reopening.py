@@ -13,7 +13,7 @@ from edge.backoff import Backoff
 from edge.capture.latest import CaptureThread
 from edge.capture.picture import Picture
 from edge.capture.reopening import FROZEN_S, LINES, LINES_S, SOUND_S, Reopening
-from edge.errors import SourceError
+from edge.errors import ConfigError, EdgeError, SourceError
 
 pytestmark = pytest.mark.board
 
@@ -24,14 +24,14 @@ AT_ONCE = {"base_s": 0.0, "cap_s": 0.0}
 class Camera:
     """Opens as its plan says: frames to give until it breaks, or an error instead of opening."""
 
-    def __init__(self, *plan: int | SourceError) -> None:
+    def __init__(self, *plan: int | EdgeError) -> None:
         self.plan = list(plan)
         self.closed = 0
         self.sides: list[int] = []
 
     def open(self) -> _Plugged:
         what = self.plan.pop(0)
-        if isinstance(what, SourceError):
+        if isinstance(what, EdgeError):
             raise what
         return _Plugged(self, what)
 
@@ -197,6 +197,15 @@ def test_what_was_away_and_is_there_again_is_opened_at_once():
     assert source.read(None)
     assert time.monotonic() - began_s < LONG_S
     assert list(knocks) == []
+
+
+def test_what_is_wrong_with_the_files_of_a_camera_that_ran_is_an_outage_too():
+    camera = Camera(1, ConfigError("door.password: cannot be read"), 1)
+    source = reopening(camera)
+    assert source.read(None)
+    assert source.read(None)
+    with pytest.raises(ConfigError):
+        reopening(Camera(ConfigError("door.password: cannot be read")))
 
 
 def test_a_knock_that_does_not_return_holds_up_nobody():

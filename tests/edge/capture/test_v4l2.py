@@ -18,6 +18,7 @@ from edge.capture.v4l2 import (
     device_path,
     driver_ns,
     explain,
+    is_there,
     raw_pixels,
     requested,
 )
@@ -37,6 +38,13 @@ DEVICE = Path("/dev/video0")
         pytest.param("/dev/v4l/by-id/usb-cam", "/dev/v4l/by-id/usb-cam", id="stable name"),
     ],
 )
+def test_a_camera_is_there_while_its_device_is(tmp_path):
+    path = tmp_path / "video0"
+    assert not is_there(str(path), V4l2Options())
+    path.touch()
+    assert is_there(str(path), V4l2Options())
+
+
 def test_a_location_means_a_device(location, expected):
     assert device_path(location) == Path(expected)
 

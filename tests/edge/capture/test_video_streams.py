@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import rtsp_server
+from waiting import eventually
 
 from edge.capture.options import StreamOptions
 from edge.capture.registry import open_lasting, open_source
@@ -64,6 +66,37 @@ def test_rtsp_reads_with_the_password_of_the_file_and_says_what_is_refused(passw
         assert "does not take that of 'me'" in said
     assert "does not answer (Connection refused)" in refusal(camera.url())
     assert "p@ss" not in said + caplog.text
+
+
+def test_a_camera_that_hangs_is_a_stall_after_five_seconds_and_seen_again_as_it_goes_on():
+    with (
+        rtsp_server.RtspCamera() as camera,
+        open_lasting(camera.url(), begin_closed=True) as source,
+    ):
+        assert source.read(None)
+        reading = Reading(source)
+        camera.signal(signal.SIGSTOP)
+        began_s = time.monotonic()
+        assert eventually(lambda: source.state == "offline", timeout_s=2 * LONG_S)
+        assert 4 < time.monotonic() - began_s < LONG_S
+        count = reading.count
+        camera.signal(signal.SIGCONT)
+        assert eventually(lambda: reading.count > count, timeout_s=2 * LONG_S)
+        source.interrupt()
+
+
+class Reading(threading.Thread):
+    """Reads a source until it ends, and counts."""
+
+    def __init__(self, source) -> None:
+        super().__init__(daemon=True)
+        self.count = 0
+        self._source = source
+        self.start()
+
+    def run(self) -> None:
+        while self._source.read(None):
+            self.count += 1
 
 
 def test_a_path_that_is_not_there_is_said():
