@@ -67,7 +67,7 @@ SOURCES = {
         V4l2Options,
         returns=True,
         is_there="is_there",
-    ),  # fmt: skip
+    ),
 }
 # What people try, and why it is no source here.
 THROUGH_GST = "streams are rtsp:, rtsps:, http: or https:; others come through a pipeline, gst:"

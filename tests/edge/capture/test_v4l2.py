@@ -29,6 +29,13 @@ pytestmark = pytest.mark.board
 DEVICE = Path("/dev/video0")
 
 
+def test_a_camera_is_there_while_its_device_is(tmp_path):
+    path = tmp_path / "video0"
+    assert not is_there(str(path), V4l2Options())
+    path.touch()
+    assert is_there(str(path), V4l2Options())
+
+
 @pytest.mark.parametrize(
     ("location", "expected"),
     [
@@ -38,13 +45,6 @@ DEVICE = Path("/dev/video0")
         pytest.param("/dev/v4l/by-id/usb-cam", "/dev/v4l/by-id/usb-cam", id="stable name"),
     ],
 )
-def test_a_camera_is_there_while_its_device_is(tmp_path):
-    path = tmp_path / "video0"
-    assert not is_there(str(path), V4l2Options())
-    path.touch()
-    assert is_there(str(path), V4l2Options())
-
-
 def test_a_location_means_a_device(location, expected):
     assert device_path(location) == Path(expected)
 
