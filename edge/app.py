@@ -49,8 +49,14 @@ SWITCH_INTERVAL_S = 0.0005
 DRAIN_S = 5.0
 # Of each sink, who takes its messages.
 RECEIVERS = {"mqtt": "the broker", "jsonl": "what reads the results"}
-# What of the configuration may change while frames run.
-THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
+# What of `[model]` may change while frames run, and what it is in `Thresholds`.
+THRESHOLDS = {
+    "score_threshold": "score",
+    "iou_threshold": "iou",
+    "max_detections": "max_detections",
+    "max_candidates": "max_candidates",
+    "suppression": "suppression",
+}
 
 
 def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:
@@ -98,9 +104,7 @@ def thresholds(config: Config, description: Description) -> Thresholds:
     """
     model = config.model
     refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
-    return description.thresholds(
-        score=model.score_threshold, iou=model.iou_threshold, max_detections=model.max_detections
-    )
+    return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:

@@ -47,13 +47,16 @@ class Placement:
         Args:
             boxes: `(N, 4)` float32, rewritten in place.
         """
-        for axis in (0, 1):
-            values = boxes[:, axis::2]  # (N, 2): both sides at once, in half the time
-            values -= self.offset_xy[axis]
-            values *= self.source_wh[axis] / self.region_wh[axis]
-            # As `np.clip`, for 1.4 µs against 2.7, x86, NumPy 2.4.
-            np.minimum(values, self.source_wh[axis], out=values)
-            np.maximum(values, 0, out=values)
+        (left, top), (width, height) = self.offset_xy, self.source_wh
+        x_ratio, y_ratio = width / self.region_wh[0], height / self.region_wh[1]
+        offset, ratio, most = np.array(
+            [(left, top) * 2, (x_ratio, y_ratio) * 2, (width, height) * 2], np.float32
+        )
+        boxes -= offset
+        boxes *= ratio
+        # As `np.clip`, for 1.4 µs against 2.7, x86, NumPy 2.4.
+        np.minimum(boxes, most, out=boxes)
+        np.maximum(boxes, 0, out=boxes)
 
 
 class StageClock:

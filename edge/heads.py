@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Union
 
-from edge.decode import anchor_free, anomaly, classes, detections, segmentation, ssd, yolo
+from edge.decode import (
+    anchor_free,
+    anomaly,
+    centroids,
+    classes,
+    decoded,
+    detections,
+    segmentation,
+    ssd,
+    yolo,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,12 +70,26 @@ HEADS = {
         "detection",
         anchor_free.describe,
     ),
+    "decoded": Head(
+        decoded.DecodedHead,
+        decoded.check,
+        decoded.DecodedDecoder,
+        "detection",
+        decoded.describe,
+    ),
     "detections": Head(
         detections.DetectionsHead,
         detections.check,
         detections.DetectionsDecoder,
         "detection",
         detections.describe,
+    ),
+    "centroids": Head(
+        centroids.CentroidsHead,
+        centroids.check,
+        centroids.CentroidsDecoder,
+        "detection",
+        centroids.describe,
     ),
     "segmentation": Head(
         segmentation.SegmentationHead,

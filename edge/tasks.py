@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from edge.results.observation import Result
 
 
+# Those keys of `[model]` that have a meaning for boxes.
+BOX_THRESHOLDS = {
+    "score_threshold", "iou_threshold", "max_detections", "max_candidates", "suppression",
+}  # fmt: skip
+
+
 class Tally(Protocol):
     """Counts what a run saw."""
 
@@ -85,7 +91,7 @@ TASKS = {
         describe=detections.describe,
         tally=lambda _: DetectionTally(),
         draw=("edge.draw.boxes", "draw_inplace"),
-        thresholds=lambda _: {"score_threshold", "iou_threshold", "max_detections"},
+        thresholds=lambda _: BOX_THRESHOLDS,
     ),
     "segmentation": Task(
         topic=segmentation.TOPIC,

@@ -132,7 +132,11 @@ class LoadedModel:
         What is not given stays as it is.
         """
         changed = self.thresholds.changed(score=score, iou=iou, max_detections=max_detections)
-        return LoadedModel(self.spec, self._backend, changed)
+        return self.decoding_with(changed)
+
+    def decoding_with(self, thresholds: Thresholds) -> LoadedModel:
+        """Return the model with a new decoder; both share what invokes it."""
+        return LoadedModel(self.spec, self._backend, thresholds)
 
 
 def load_model(
