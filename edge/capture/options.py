@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from edge.record import Checks, Record
 
@@ -30,12 +30,14 @@ class SourceOptions(Record, frozen=True, kw_only=True, omit_defaults=True):
         loop: Start a file again at its end; a source without an end has no use for it.
         realtime: Give frames at their own pace and let late ones drop, or give each one as it is
             taken; `None` is the source's own way.
+        rotate: Degrees clockwise to turn frames by, after what their file says of itself.
     """
 
     size_wh: tuple[Pixels, Pixels] | None = None
     rate_hz: Annotated[float, Meta(gt=0, le=1000)] | None = None
     loop: bool = False
     realtime: bool | None = None
+    rotate: Literal[0, 90, 180, 270] = 0
 
 
 class CameraOptions(SourceOptions, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,3 +65,19 @@ class V4l2Options(CameraOptions, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     format: Literal["mjpg", "yuyv", "nv12", "grey"] | None = None
+
+
+class PicameraOptions(CameraOptions, frozen=True, kw_only=True, omit_defaults=True):
+    """What may be asked of a Raspberry Pi's own camera.
+
+    Attributes:
+        model_wh: Width and height of the frames that the model sees, pixels, made by the camera's
+            own scaler; `None` takes `size_wh` at up to 640 pixels width. Pictures of what was seen
+            have up to `size_wh`.
+        controls: Of libcamera, by name: `{ ExposureTime = 8000, AfMode = "Continuous" }`.
+        via: What reads it; `None` takes picamera2 where this Python can import it.
+    """
+
+    model_wh: tuple[Pixels, Pixels] | None = None
+    controls: dict[str, bool | int | float | str | tuple[float, ...]] = field(default_factory=dict)
+    via: Literal["picamera2", "rpicam-vid"] | None = None

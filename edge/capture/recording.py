@@ -15,6 +15,7 @@ import os
 import re
 import time
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -70,7 +71,8 @@ class Entry(Record, frozen=True, kw_only=True):
         captured_ns: Monotonic clock of the machine that recorded: only differences have a meaning.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC.
         format: What the pixels mean.
-        size_wh: Width and height of the frame, pixels.
+        size_wh: Width and height of the frame, pixels, before it is turned.
+        rotate: Degrees clockwise by which it is to be turned.
         packed_bytes: Of the compressed pixels that follow.
     """
 
@@ -78,6 +80,7 @@ class Entry(Record, frozen=True, kw_only=True):
     captured_utc_ns: Natural
     format: PixelFormat
     size_wh: tuple[Pixels, Pixels]
+    rotate: Literal[0, 90, 180, 270] = 0
     packed_bytes: Natural
 
     def shape(self) -> tuple[int, ...]:
@@ -135,7 +138,8 @@ class Recorder:
             captured_ns=picture.captured_ns,
             captured_utc_ns=picture.captured_utc_ns,
             format=picture.format,
-            size_wh=picture.size_wh,
+            size_wh=replace(picture, rotate=0).size_wh,
+            rotate=picture.rotate,  # type: ignore[arg-type] # one of these
             packed_bytes=len(packed),
         )
         line = _line(entry)

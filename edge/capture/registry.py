@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.options import CameraOptions, SourceOptions, StreamOptions, V4l2Options
+from edge.capture.options import (
+    CameraOptions,
+    PicameraOptions,
+    SourceOptions,
+    StreamOptions,
+    V4l2Options,
+)
 from edge.capture.reopening import Reopening
+from edge.capture.source import Turned
 from edge.errors import DependencyError, SourceError
 
 if TYPE_CHECKING:
@@ -33,6 +40,7 @@ class Row:
         is_there: Of the module: `(location, options) -> bool`, whether it can be had, as far as
             that is told without opening it; it may block.
         whole: The functions take the whole URI in the place of a location.
+        turns: Degrees by which it turns its frames itself.
     """
 
     module: str
@@ -43,6 +51,7 @@ class Row:
     returns: bool = False
     is_there: str = ""
     whole: bool = False
+    turns: tuple[int, ...] = ()
 
 
 STREAM = Row(
@@ -53,6 +62,14 @@ SOURCES = {
     "demo": Row("edge.capture.synthetic", "open_demo", "check_demo"),
     "file": Row("edge.capture.files", "open_file"),
     "images": Row("edge.capture.images", "open_images"),
+    "picamera": Row(
+        "edge.capture.picamera",
+        "open_picamera",
+        "check_picamera",
+        PicameraOptions,
+        returns=True,
+        turns=(180,),
+    ),
     "replay": Row("edge.capture.replay", "open_replay"),
     "rtsp": STREAM,
     "rtsps": STREAM,
@@ -71,9 +88,9 @@ SOURCES = {
 }
 # What people try, and why it is no source here.
 THROUGH_GST = "streams are rtsp:, rtsps:, http: or https:; others come through a pipeline, gst:"
-AS_CSI = "a camera at the ribbon connector is csi:0, a USB camera is v4l2:/dev/video0"
+PI = "a Raspberry Pi's own camera is picamera:, that of others csi:0, a USB camera v4l2:/dev/video0"
 MISSING = dict.fromkeys(("rtmp", "rtp", "srt", "udp", "tcp", "mjpeg"), THROUGH_GST) | dict.fromkeys(
-    ("libcamera", "picamera", "picamera2", "rpicam", "argus", "nvarguscamerasrc"), AS_CSI
+    ("libcamera", "picamera2", "rpicam", "argus", "nvarguscamerasrc"), PI
 )
 
 
@@ -90,9 +107,10 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
     """
     scheme, location = split_uri(uri)
     row = SOURCES[scheme]
-    source: Source = _function(row, row.opener)(
-        uri if row.whole else location, options or row.options()
-    )
+    options = options or row.options()
+    source: Source = _function(row, row.opener)(uri if row.whole else location, options)
+    if options.rotate and options.rotate not in row.turns:
+        return Turned(source, options.rotate)
     return source
 
 

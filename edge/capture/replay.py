@@ -160,7 +160,14 @@ class Replay:
         work_ns = time.monotonic_ns() - began_ns
         if self.live and self._is_interrupted_before(entry.captured_ns):
             return None
-        return Picture(pixels, time.monotonic_ns(), entry.captured_utc_ns, work_ns, entry.format)
+        return Picture(
+            pixels,
+            time.monotonic_ns(),
+            entry.captured_utc_ns,
+            work_ns,
+            format=entry.format,
+            rotate=entry.rotate,
+        )
 
     def interrupt(self) -> None:
         """End a wait under way, and give no more: `Source.interrupt`."""

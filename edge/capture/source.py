@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
@@ -37,6 +38,8 @@ START_POLL_S = 0.1
 STALL_S = 5.0
 CLOSE_WAIT_S = 1.0
 RATE_TOLERANCE_HZ = 0.5
+# A driver's time that is older, or ahead, is of another clock than the monotonic one.
+MAX_AGE_NS = 2 * NS_PER_S
 
 # A folder is opened to be checked and again to be read, a camera after each outage: what is to be
 # said of them is said once.
@@ -220,6 +223,34 @@ class Capture:
                 self.video.release()
             finally:
                 self._reading.release()
+
+
+class Turned:
+    """The frames of a source, to be turned; that is done to the small image that a model sees.
+
+    Args:
+        source: Closed with this.
+        rotate: Degrees clockwise: 90, 180 or 270.
+    """
+
+    __enter__, __exit__ = enter, leave
+
+    def __init__(self, source: Source, rotate: int) -> None:
+        self.live = source.live
+        self.interrupt, self.close = source.interrupt, source.close
+        self._source, self._rotate = source, rotate
+
+    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
+        """Return the next frame: `Source.read`."""
+        picture = self._source.read(buffer)
+        if picture is None:
+            return None
+        return replace(picture, rotate=(picture.rotate + self._rotate) % 360)
+
+
+def recent_ns(captured_ns: int, now_ns: int) -> int | None:
+    """Return a driver's time of a frame, `None` where it is not of the monotonic clock."""
+    return captured_ns if 0 <= now_ns - captured_ns <= MAX_AGE_NS else None
 
 
 def differences(

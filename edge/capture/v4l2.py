@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.capture.picture import Picture
-from edge.capture.source import STALL_S, Capture, differences, enter, leave, log_once
+from edge.capture.source import STALL_S, Capture, differences, enter, leave, log_once, recent_ns
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ MAX_RAW_SIZE_WH = (640, 480)
 # frame that arrives meanwhile.
 BUFFERS = 2
 POLL_S = 0.2  # how soon a wait sees an interrupt
-# A driver's time that is older, or ahead, is of another clock than the monotonic one.
-MAX_AGE_NS = 2_000_000_000
 # FourCC of what is taken as the camera sends it: its name here, its rows for H, its bytes a pixel.
 RAW: dict[str, tuple[PixelFormat, float, int]] = {
     "YUYV": ("yuyv", 1, 2),
@@ -120,7 +118,9 @@ class V4l2Source:
             pixels = raw_pixels(image, self._fourcc, size_wh=self._size_wh)
         if pixels is None:
             return None
-        captured_ns = driver_ns(self._capture.video.get(cv2.CAP_PROP_POS_MSEC), time.monotonic_ns())
+        # The driver's time of the buffer, as OpenCV hands it on.
+        driver_ns = round(self._capture.video.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+        captured_ns = recent_ns(driver_ns, time.monotonic_ns())
         pixel_format: PixelFormat = RAW[self._fourcc][0] if raw else "bgr"
         return Picture.taken(pixels, began_ns, pixel_format=pixel_format, captured_ns=captured_ns)
 
@@ -248,15 +248,3 @@ def raw_pixels(
     stride = image.size // rows if image.size % rows == 0 else row_bytes
     lines = image.reshape(-1)[: rows * stride].reshape(rows, stride)[:, :row_bytes]
     return lines.reshape(rows, width, 2) if pixel_bytes == 2 else lines  # noqa: PLR2004 - Y U Y V
-
-
-def driver_ns(position_ms: float, now_ns: int) -> int | None:
-    """Return when the driver saw a frame, monotonic clock; `None` where it does not say.
-
-    Args:
-        position_ms: Of OpenCV, which hands the driver's time of the buffer on as it is. Drivers of
-            cameras take it from the monotonic clock, but may be told otherwise.
-        now_ns: Monotonic clock.
-    """
-    captured_ns = round(position_ms * 1e6)
-    return captured_ns if 0 <= now_ns - captured_ns <= MAX_AGE_NS else None

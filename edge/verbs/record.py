@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import math
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from edge.terminal.command import add_verb, positive
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from edge.capture.recording import Recorder
     from edge.capture.source import Source
@@ -75,7 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
         elapsed_s = time.monotonic() - began_s
         if not recorder.frames:
             raise SourceError(
-                f"{header.source}: no frame came, and nothing was written; try edge check"
+                f"{header.source} gave no frame, and nothing was written; give it longer"
             )
         recorder.finish()
     if arguments.json:
@@ -95,9 +97,12 @@ def _record(source: Source, recorder: Recorder, arguments: argparse.Namespace) -
     from edge.terminal.signals import ENDING, handling  # noqa: PLC0415
 
     buffer = None
-    end_s = time.monotonic() + (arguments.seconds or math.inf)
-    with handling(dict.fromkeys(ENDING, source.interrupt)), bar("Recording", unit="MiB") as draw:
-        while recorder.frames != arguments.frames and time.monotonic() < end_s:
+    with (
+        handling(dict.fromkeys(ENDING, source.interrupt)),
+        _interrupted_after(arguments.seconds, source),
+        bar("Recording", unit="MiB") as draw,
+    ):
+        while recorder.frames != arguments.frames:
             picture = source.read(buffer)
             if picture is None:
                 return
@@ -107,6 +112,21 @@ def _record(source: Source, recorder: Recorder, arguments: argparse.Namespace) -
             buffer = picture.pixels
             if draw:
                 draw(recorder.bytes // BYTES_PER_MIB, arguments.max_mib)
+
+
+@contextmanager
+def _interrupted_after(seconds: int | None, source: Source) -> Iterator[None]:
+    """Interrupt a source after so long, also one that gives nothing; without seconds never."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, source.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _camera(arguments: argparse.Namespace) -> Camera:

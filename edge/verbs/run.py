@@ -31,8 +31,8 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "--source",
         metavar="URI",
-        help="demo:, file:PATH (video or image), images:FOLDER, replay:FILE, v4l2:/dev/video0, "
-        "rtsp://HOST/PATH, http://HOST/PATH, csi:0, or gst:PIPELINE",
+        help="demo:, file:PATH (video or image), images:FOLDER, replay:FILE, picamera:, "
+        "v4l2:/dev/video0, rtsp://HOST/PATH, http://HOST/PATH, csi:0, or gst:PIPELINE",
     )
     parser.add_argument(
         "--password-file", metavar="FILE", type=Path, help="of the user in a network camera's URI"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.capture.picture import Picture
+from edge.capture.picture import PLANAR, Picture
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
 from edge.decode.decoded import DecodedHead
 from edge.decode.detections import DetectionsHead
@@ -53,9 +53,12 @@ FRAME_WH = (1280, 720)
 FORMATS = (
     ("bgr", (720, 1280, 3), None),
     ("nv12", (1080, 1280), cv2.COLOR_YUV2BGR_NV12),
+    ("i420", (1080, 1280), cv2.COLOR_YUV2BGR_I420),
     ("yuyv", (720, 1280, 2), cv2.COLOR_YUV2BGR_YUYV),
     ("grey", (720, 1280), cv2.COLOR_GRAY2BGR),
 )
+# Most microseconds from such a frame to the input, as it is.
+PLANES_LIMIT_US = 250.0
 US_PER_S = 1e6
 UNLIMITED = float("inf")
 
@@ -167,7 +170,8 @@ def _preprocess_rows(*, timer: Callable[[], float]) -> list[tuple[str, float, fl
         picture = Picture(pixels, 0, 0, 0, name)
         buffer = InputBuffer(spec)
         text = f"preprocess 720p to {SSD_WH[0]} x {SSD_WH[1]}, {name}"
-        rows.append((text, _median_us(buffer.fill, picture, timer=timer), UNLIMITED))
+        limit_us = PLANES_LIMIT_US if name in PLANAR else UNLIMITED
+        rows.append((text, _median_us(buffer.fill, picture, timer=timer), limit_us))
         if code is None:
             continue
 

@@ -14,7 +14,7 @@ def picture(bgr: np.ndarray, kind: str) -> Picture:
         return Picture(bgr, 0, 0, 0)
     if kind == "grey":
         return Picture(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), 0, 0, 0, "grey")
-    return _packed(_video_range(bgr), kind)
+    return _packed(_yuv(bgr, is_full=kind == "j420"), kind)
 
 
 def flat(kind: str, yuv: tuple[int, int, int], *, size_wh: tuple[int, int]) -> Picture:
@@ -32,17 +32,30 @@ def whole(source: Picture) -> np.ndarray:
     }
     if source.format == "bgr":
         return source.pixels
+    if source.format == "j420":
+        return _whole_of_full_range(source)
     return cv2.cvtColor(source.pixels, codes[source.format])
 
 
-def _video_range(bgr: np.ndarray) -> np.ndarray:
-    """Return `(H, W, 3)` uint8, Y U V by ITU-R BT.601-7, 2.5."""
+def _whole_of_full_range(source: Picture) -> np.ndarray:
+    """Convert by ITU-T T.871 (JFIF), 7; OpenCV has no conversion of such planes."""
+    width, height = source.size_wh
+    luma = source.pixels[:height].astype(float)
+    u, v = source.pixels[height:].reshape(2, height // 2, width // 2).astype(float) - 128
+    u, v = (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in (u, v))
+    bgr = luma + 1.772 * u, luma - 0.344136 * u - 0.714136 * v, luma + 1.402 * v
+    return np.stack(bgr, axis=-1).round().clip(0, 255).astype(np.uint8)
+
+
+def _yuv(bgr: np.ndarray, *, is_full: bool) -> np.ndarray:
+    """Return `(H, W, 3)` uint8, Y U V by ITU-R BT.601-7, 2.5, in video range or in full."""
     blue, green, red = np.moveaxis(bgr.astype(float), -1, 0)
+    black, steps, chroma = (0, 255, 127.5) if is_full else (16, 219, 112)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     planes = (
-        16 + 219 / 255 * luma,
-        128 + 112 / 255 * (blue - luma) / 0.886,
-        128 + 112 / 255 * (red - luma) / 0.701,
+        black + steps / 255 * luma,
+        128 + chroma / 255 * (blue - luma) / 0.886,
+        128 + chroma / 255 * (red - luma) / 0.701,
     )
     return np.stack(planes, axis=-1).round().clip(0, 255).astype(np.uint8)
 

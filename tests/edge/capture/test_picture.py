@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from edge.capture.synthetic import SCENES, SCENES_FOLDER
 
 pytestmark = pytest.mark.board
 
-FORMATS = ("nv12", "i420", "yuyv", "grey", "bgr")
+FORMATS = ("nv12", "i420", "j420", "yuyv", "grey", "bgr")
 # Against OpenCV's conversion of the whole frame, then a bilinear resize. Of photographs, levels of
 # 255: chroma is interpolated here and repeated there, and what is rounded twice is rounded once.
 MEAN_LEVELS, P999_LEVELS, MOST_LEVELS = 0.5, 8, 20
@@ -52,16 +53,16 @@ def test_a_picture_is_what_converting_all_of_it_first_gives(photo, kind, size_wh
     assert difference.max() <= MOST_LEVELS
 
 
-@pytest.mark.parametrize("kind", ["nv12", "i420", "yuyv"])
+@pytest.mark.parametrize("kind", ["nv12", "i420", "j420", "yuyv"])
 @pytest.mark.parametrize("luma", [0, 16, 128, 235, 255])
-def test_flat_colours_are_those_of_opencv_to_the_level(kind, luma):
+def test_flat_colours_are_those_of_a_conversion_of_the_whole_to_the_level(kind, luma):
     for u, v in ((128, 128), (16, 240), (240, 16), (90, 160)):
         picture = yuv_pictures.flat(kind, (luma, u, v), size_wh=(64, 48))
         expected = yuv_pictures.whole(picture)[0, 0].astype(int)
         assert np.abs(scaled(picture, (20, 10), "bgr") - expected).max() <= 1
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "i420"])
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind not in ("i420", "j420")])
 def test_rows_may_be_further_apart_than_they_are_long(photo, kind):
     picture = yuv_pictures.picture(photo, kind)
     larger = np.zeros((picture.pixels.shape[0], picture.pixels.shape[1] + 6, 4), np.uint8)
@@ -115,6 +116,7 @@ def test_a_reduced_picture_keeps_its_aspect_and_is_never_larger(photo, max_side_
         pytest.param((48, 64, 3), "bgr", id="bgr"),
         pytest.param((72, 64), "nv12", id="nv12"),
         pytest.param((72, 64), "i420", id="i420"),
+        pytest.param((72, 64), "j420", id="j420"),
         pytest.param((48, 64, 2), "yuyv", id="yuyv"),
         pytest.param((48, 64), "grey", id="grey"),
     ],
@@ -124,3 +126,30 @@ def test_the_size_is_that_of_the_image_not_of_the_array(shape, pixel_format):
 
     assert picture.size_wh == (64, 48)
     assert pixel_shape(pixel_format, (64, 48)) == shape
+
+
+@pytest.mark.parametrize("color", ["bgr", "rgb", "grey"])
+@pytest.mark.parametrize("rotate", [90, 180, 270])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_picture_that_is_to_be_turned_is_turned_when_it_is_small(photo, kind, rotate, color):
+    picture = yuv_pictures.picture(photo, kind)
+    turned = replace(picture, rotate=rotate)
+    size_wh = (300, 169) if rotate == 180 else (169, 300)
+    channels = () if color == "grey" else (3,)
+    straight, out = (
+        np.empty((169, 300, *channels), np.uint8),
+        np.empty((*size_wh[::-1], *channels), np.uint8),
+    )
+    Scaler(color).scale(picture, out=straight)
+    Scaler(color).scale(turned, out=out)
+    np.testing.assert_array_equal(out, np.rot90(straight, -rotate // 90))
+    assert turned.size_wh == ((1280, 720) if rotate == 180 else (720, 1280))
+
+
+def test_a_reduced_picture_is_made_of_the_larger_one_where_it_has_more_to_show(photo):
+    whole = yuv_pictures.picture(photo, "nv12")
+    small = Picture(cv2.resize(photo, (320, 180)), 0, 0, 0, rotate=90, larger=lambda: whole)
+    assert Scaler("bgr").reduced(small, max_side_px=320).shape == (320, 180, 3)
+    assert Scaler("bgr").reduced(small, max_side_px=640).shape == (640, 360, 3)
+    expected = np.rot90(Scaler("bgr").reduced(whole, max_side_px=640), -1)
+    np.testing.assert_array_equal(Scaler("bgr").reduced(small, max_side_px=640), expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import yuv_pictures
 
 from edge.capture.picture import Picture, pixel_shape
 from edge.capture.recording import Header, Recorder
+from edge.capture.registry import open_source
 from edge.capture.replay import Player
 from edge.errors import SinkError, SourceError
 
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.board
 
 MIB = 2**20
 HEADER = Header(camera="door", source="demo:")
-FORMATS = ("bgr", "nv12", "i420", "yuyv", "grey")
+FORMATS = ("bgr", "nv12", "i420", "j420", "yuyv", "grey")
 
 
 def pictures(count=4, size_wh=(64, 48), kinds=FORMATS):
@@ -70,6 +72,15 @@ def test_rows_that_are_further_apart_are_recorded_without_what_lies_between(tmp_
     record(tmp_path / "door.rec", [Picture(padded[:, :64], 0, 0, 0)])
     ((_, pixels),) = play(tmp_path / "door.rec")
     assert (pixels == 5).all()
+
+
+def test_a_frame_that_is_to_be_turned_still_is(tmp_path):
+    taken = replace(next(pictures(1)), rotate=90)
+    record(tmp_path / "door.rec", [taken])
+    with open_source(f"replay:{tmp_path}/door.rec") as source:
+        picture = source.read(None)
+    assert (picture.rotate, picture.size_wh) == (90, (48, 64))
+    np.testing.assert_array_equal(picture.pixels, taken.pixels)
 
 
 def test_a_smooth_image_takes_a_fraction_of_its_bytes(tmp_path):

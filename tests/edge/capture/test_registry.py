@@ -33,9 +33,11 @@ def test_a_uri_is_split_at_its_first_colon(uri, expected):
         pytest.param("demo", "write demo: with its colon", id="no colon after a scheme"),
         pytest.param("/dev/video0", "for a camera write v4l2:/dev/video0", id="device"),
         pytest.param("0", "for a camera write v4l2:0", id="number"),
-        pytest.param("picamera2:", "is csi:0, a USB camera is v4l2:/dev/video0", id="picamera2"),
-        pytest.param("libcamera:0", "is csi:0, a USB camera", id="libcamera"),
-        pytest.param("argus", "is csi:0, a USB camera", id="no colon after a missing one"),
+        pytest.param("picamera2:", "a Raspberry Pi's own camera is picamera:", id="picamera2"),
+        pytest.param("libcamera:0", "a Raspberry Pi's own camera is picamera:", id="libcamera"),
+        pytest.param(
+            "argus", "that of others csi:0, a USB camera", id="no colon after a missing one"
+        ),
         pytest.param("srt://me:pw@cam/1", "others come through a pipeline, gst:", id="srt"),
         pytest.param("RTMP://cam/1", "others come through a pipeline", id="upper case rtmp"),
         pytest.param("RTSP://me:pw@cam/1", "did you mean rtsp://cam/1", id="upper case rtsp"),

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from edge.capture.source import Paced
+from edge.capture.source import Paced, recent_ns
 
 IMAGE = np.zeros((2, 2, 3), np.uint8)
 
@@ -56,3 +56,17 @@ def test_an_interrupt_ends_this_wait_and_all_later_ones(rate_hz):
     else:
         pacer.interrupt()
     assert not pacer.read(None)
+
+
+@pytest.mark.parametrize(
+    ("stamp_ns", "expected_ns"),
+    [
+        pytest.param(4_990_123_000, 4_990_123_000, id="10 ms ago"),
+        pytest.param(0, None, id="no time"),
+        pytest.param(-1_000_000, None, id="not known"),
+        pytest.param(5_001_000_000, None, id="ahead"),
+        pytest.param(1_700_000_000 * 10**9, None, id="of the wall clock"),
+    ],
+)
+def test_a_drivers_time_counts_where_it_is_of_the_monotonic_clock(stamp_ns, expected_ns):
+    assert recent_ns(stamp_ns, 5_000_000_000) == expected_ns

@@ -16,7 +16,6 @@ from edge.capture.v4l2 import (
     check_device,
     check_v4l2,
     device_path,
-    driver_ns,
     explain,
     is_there,
     raw_pixels,
@@ -159,20 +158,6 @@ def test_raw_bytes_take_the_shape_of_their_format(fourcc, rows, row_bytes, shape
 
 def test_a_raw_frame_that_is_cut_short_is_none():
     assert raw_pixels(np.zeros((1, 255), np.uint8), "YUYV", size_wh=(16, 8)) is None
-
-
-@pytest.mark.parametrize(
-    ("position_ms", "expected_ns"),
-    [
-        pytest.param(4_990.123, 4_990_123_000, id="10 ms ago"),
-        pytest.param(0.0, None, id="no time"),
-        pytest.param(-1.0, None, id="not known"),
-        pytest.param(5_001.0, None, id="ahead"),
-        pytest.param(1.7e12, None, id="of the wall clock"),
-    ],
-)
-def test_a_drivers_time_counts_where_it_is_of_the_monotonic_clock(position_ms, expected_ns):
-    assert driver_ns(position_ms, 5_000_000_000) == expected_ns
 
 
 @pytest.mark.parametrize("location", ["cam0", "pipe", "", "/dev/null", "{folder}/pipe", "{folder}"])

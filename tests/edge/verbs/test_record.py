@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge.capture import registry
+from edge.capture.options import SourceOptions
 from edge.capture.picture import Picture
 from edge.cli import main
 from edge.errors import SourceError
@@ -150,3 +151,22 @@ def test_what_came_before_a_source_broke_is_kept(tmp_path, monkeypatch, capsys, 
     if frames:
         with registry.open_source(f"replay:{clip}") as source:
             assert [source.read(None) is None for _ in range(4)] == [False] * 3 + [True]
+
+
+def test_so_many_seconds_end_also_a_camera_that_gives_nothing(tmp_path, capsys):
+    clip = tmp_path / "door.rec"
+    began_s = time.monotonic()
+    assert main(["record", "v4l2:9876", "--out", str(clip), "--seconds", "1"]) == 1
+    assert "found none" in capsys.readouterr().err
+    assert main(["record", "demo:", "--out", str(clip), "--seconds", "1"]) == 0
+    assert 1 <= time.monotonic() - began_s < 20
+    assert 1 < int(capsys.readouterr().out.split()[1]) <= 31
+
+
+def test_a_silent_camera_is_told_after_its_seconds(tmp_path, monkeypatch, capsys):
+    demo = registry.open_source("demo:", SourceOptions(rate_hz=0.001))
+    assert demo.read(None)
+    monkeypatch.setattr(registry, "open_lasting", lambda *_: demo)
+    assert main(["record", "demo:", "--out", str(tmp_path / "door.rec"), "--seconds", "1"]) == 1
+    assert "demo: gave no frame, and nothing was written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
