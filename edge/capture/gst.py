@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.capture.gst_source import LAUNCH, GstSource
-from edge.errors import DependencyError, SourceError
+from edge.capture.child import need_programs
+from edge.capture.gst_source import INSTALL, LAUNCH, GstSource
+from edge.errors import SourceError
 
 if TYPE_CHECKING:
     from edge.capture.options import SourceOptions
 
-INSTALL = "sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good"
 CSI_SIZE_WH, CSI_RATE_HZ = (1280, 720), 30.0
 
 
@@ -38,26 +37,24 @@ def words_of(pipeline: str) -> list[str]:
 def check_gst(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - the child is asked
     """Refuse what is no pipeline, and a machine without GStreamer; no pipeline is started."""
     words_of(location)
-    _check_tools()
+    need_programs("gst", LAUNCH, INSTALL)
 
 
 def open_gst(location: str, options: SourceOptions) -> GstSource:
     """Open a pipeline that the user wrote, as `GstSource` does."""
     words = words_of(location)
-    _check_tools()
     return GstSource(words, options, name=f"gst:{words[0]}")
 
 
 def check_csi(location: str, options: SourceOptions) -> None:
     """Refuse a location that can be no CSI camera, and a machine without GStreamer."""
     csi_words(location, options, is_jetson=is_jetson())
-    _check_tools()
+    need_programs("csi", LAUNCH, INSTALL)
 
 
 def open_csi(location: str, options: SourceOptions) -> GstSource:
     """Open a camera at the board's ribbon connector, as `GstSource` does."""
     words = csi_words(location, options, is_jetson=is_jetson())
-    _check_tools()
     return GstSource(words, options, name=f"csi:{location}")
 
 
@@ -94,10 +91,3 @@ def is_jetson(compatible: Path = Path("/proc/device-tree/compatible")) -> bool:
         return b"nvidia,tegra" in compatible.read_bytes()
     except OSError:
         return False
-
-
-def _check_tools() -> None:
-    if shutil.which(LAUNCH) is None:
-        raise DependencyError(f"{LAUNCH}: not installed; type: {INSTALL}")
-    if shutil.which("setpriv") is None:
-        raise DependencyError("setpriv: not installed; type: sudo apt install util-linux")

@@ -51,7 +51,7 @@ def test_a_machine_without_gstreamer_says_what_to_type(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     for uri in ("gst:videotestsrc", "csi:0"):
         for use in (check_source, open_source):
-            with pytest.raises(DependencyError, match="type: sudo apt install gstreamer"):
+            with pytest.raises(DependencyError, match="install it: sudo apt install gstreamer"):
                 use(uri)
 
 
@@ -174,7 +174,7 @@ def test_a_pipeline_that_stalls_is_opened_again_and_its_child_is_gone(monkeypatc
     monkeypatch.setattr(gst_source, "STALL_S", 0.5)
     with open_lasting(f"gst:{HALVES}", begin_closed=True) as source:
         assert source.read(None)
-        child = source._source._child._process
+        child = source._source.child.process
         os.killpg(child.pid, signal.SIGSTOP)
         while not caplog.messages:
             assert source.read(None)
@@ -199,7 +199,7 @@ def test_the_child_dies_with_us_even_when_it_writes_nothing():
         "from edge.capture.registry import open_source\n"
         "source = open_source('gst:videotestsrc is-live=true ! video/x-raw,framerate=1/1000')\n"
         "source.read(None)\n"
-        "print(source._child._process.pid, flush=True)\n"
+        "print(source.child.process.pid, flush=True)\n"
         "source.read(None)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:

@@ -102,7 +102,7 @@ def test_a_program_that_ends_is_missed_at_once_with_what_it_said(camera, wrong, 
 
 
 def test_a_program_that_falls_silent_is_given_up(camera, monkeypatch):
-    monkeypatch.setattr(child, "SILENCE_S", 0.3)
+    monkeypatch.setattr(child, "STALL_S", 0.3)
     with camera("silent:2") as source:
         assert source.read(None)
         assert source.read(None)
@@ -130,7 +130,7 @@ def test_closing_ends_the_program_even_one_that_does_not_want_to(camera, monkeyp
     monkeypatch.setattr(child, "END_S", 0.5)
     source = camera(wrong)
     source.read(None)
-    process = source._child._child
+    process = source._child.child.process
     source.close()
     source.close()
     assert process.returncode == (-signal.SIGKILL if wrong else 0)
@@ -174,7 +174,7 @@ def test_the_bindings_that_were_asked_for_are_not_replaced(camera, monkeypatch):
 def test_ctrl_c_on_the_terminal_reaches_the_program_only_through_its_owner(camera):
     with camera() as source:
         source.read(None)
-        group = os.getpgid(source._child._child.pid)
+        group = os.getpgid(source._child.child.process.pid)
         assert group != os.getpgid(os.getpid())
 
 
