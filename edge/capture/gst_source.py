@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,9 +19,13 @@ from edge.capture.source import STALL_S, enter, leave, log_once
 from edge.errors import SourceError, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from edge.capture.options import SourceOptions
+
+ResultT = TypeVar("ResultT")
 
 LAUNCH = "gst-launch-1.0"
 INSTALL = (
@@ -126,14 +131,11 @@ class GstSource:
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:  # noqa: ARG002 - its own
         """Return the pipeline's next frame: `Source.read`."""
         patience_s = STALL_S if self._block else START_S
-        try:
-            while self._block is None:
-                if not self.child.listen(patience_s):
-                    return None
-                self._agree()
-            began_ns = self.child.fill(self._data, patience_s)
-        except SourceError as error:
-            raise self._explained(patience_s) from error
+        while self._block is None:
+            if not self._asked(self.child.listen, patience_s):
+                return None
+            self._agree()
+        began_ns = self._asked(partial(self.child.fill, self._data), patience_s)
         if began_ns is None:
             return None
         # A turned frame has as many bytes as before: its size is heard of, and before it comes.
@@ -142,6 +144,13 @@ class GstSource:
         if pixels is None:
             raise self._resized()
         return Picture.taken(pixels, began_ns, pixel_format="nv12")
+
+    def _asked(self, call: Callable[[float], ResultT], patience_s: float) -> ResultT:
+        """Ask the child for something, and say why it does not give it."""
+        try:
+            return call(patience_s)
+        except SourceError as error:
+            raise self._explained(patience_s) from error
 
     def _agree(self) -> None:
         """Take in the size of the frames, where something new was said of it."""
