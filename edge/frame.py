@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
@@ -40,6 +41,24 @@ class Placement:
         height = min(input_wh[1], max(1, round(source_wh[1] * ratio)))
         offset = ((input_wh[0] - width) // 2, (input_wh[1] - height) // 2)
         return cls(source_wh, input_wh, (width, height), offset)
+
+    def cells(self, shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Return the rows and columns of a grid over the input whose borders lie nearest the frame.
+
+        At least one of each.
+
+        Args:
+            shape: Rows and columns of the grid.
+        """
+        found = []
+        for axis, cells in ((1, shape[0]), (0, shape[1])):
+            per_input = cells / self.input_wh[axis]
+            offset, region = self.offset_xy[axis], self.region_wh[axis]
+            # Halves upwards: to even, a region between two halves would lose a cell or win one.
+            first = min(math.floor(offset * per_input + 0.5), cells - 1)
+            end = max(math.floor((offset + region) * per_input + 0.5), first + 1)
+            found.append(slice(first, end))
+        return found[0], found[1]
 
     def boxes_to_source_inplace(self, boxes: NDArray[np.float32]) -> None:
         """Turn xyxy boxes from input pixels into source pixels, clipped to the source frame.

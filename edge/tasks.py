@@ -6,10 +6,11 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edge.decode.keypoints import KeypointsHead
 from edge.decode.segmentation import SegmentationHead, has_threshold
 from edge.errors import ConfigError
 from edge.heads import task_of
-from edge.messages import anomaly, classes, detections, segmentation
+from edge.messages import anomaly, classes, detections, instances, poses, segmentation
 from edge.messages.envelope import Encoder, ModelPayload
 from edge.results.anomaly import AnomalyTally
 from edge.results.class_map import AreaTally
@@ -91,6 +92,26 @@ TASKS = {
         describe=detections.describe,
         tally=lambda _: DetectionTally(),
         draw=("edge.draw.boxes", "draw_inplace"),
+        thresholds=lambda _: BOX_THRESHOLDS,
+    ),
+    "instances": Task(
+        topic=instances.TOPIC,
+        fields=lambda described, class_map: instances.fields(described.labels, class_map=class_map),
+        payload=instances.InstancesPayload,
+        describe=instances.describe,
+        tally=lambda _: DetectionTally("instances"),
+        draw=("edge.draw.instances", "draw_inplace"),
+        thresholds=lambda _: BOX_THRESHOLDS,
+    ),
+    "pose": Task(
+        topic=poses.TOPIC,
+        fields=lambda described, **_: poses.fields(
+            described.labels, described.head_as(KeypointsHead).names
+        ),
+        payload=poses.PosesPayload,
+        describe=poses.describe,
+        tally=lambda _: DetectionTally("poses"),
+        draw=("edge.draw.poses", "draw_inplace"),
         thresholds=lambda _: BOX_THRESHOLDS,
     ),
     "segmentation": Task(

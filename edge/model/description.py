@@ -44,9 +44,15 @@ class InputTransform(Record, frozen=True):
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the input tensor: `(1, H, W, C)`."""
+        """Of an input tensor with the channels last: `(1, H, W, C)`."""
         width, height = self.size_wh
         return 1, height, width, 1 if self.color == "grey" else 3
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+        """Which an input tensor may have: `(1, H, W, C)`, `(1, C, H, W)`."""
+        batch, height, width, channels = self.shape
+        return self.shape, (batch, channels, height, width)
 
 
 class HeadSchema(Record, frozen=True, tag_field="kind"):

@@ -106,10 +106,11 @@ class Detections:
 
 
 class DetectionTally:
-    """Counts the detections of a run, and the frames of which a limit cut some."""
+    """Counts the detections of a run, called `noun`, and the frames of which a limit cut some."""
 
-    def __init__(self) -> None:
+    def __init__(self, noun: str = "detections") -> None:
         self.detections = self.full = self.cut = 0
+        self._noun = noun
 
     def add(self, result: Detections) -> None:
         """Count those of one frame."""
@@ -121,4 +122,4 @@ class DetectionTally:
         """Return the count in words."""
         counts = {"max_detections": self.full, "max_candidates": self.cut}
         limits = [f", {key} cut those of {count} frames" for key, count in counts.items() if count]
-        return f"{self.detections} detections{''.join(limits)}"
+        return f"{self.detections} {self._noun}{''.join(limits)}"

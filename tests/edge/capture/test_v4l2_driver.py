@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import sys
 import time
 
 import pytest
+
+from edge.capture.replay import Player
 
 pytestmark = [
     pytest.mark.board,
@@ -131,3 +134,22 @@ def test_a_camera_that_never_gives_a_frame_can_be_interrupted_and_is_given_up(re
     seen, ended = read({"FAKE_V4L2_AFTER_S": "100"}, silence_s=1.5)
     assert seen == []
     assert ended == "/dev/video9: the camera gave no frame for 1.5 s; check its cable and dmesg"
+
+
+def test_what_a_camera_gave_is_recorded_as_it_came_with_the_drivers_times(library, root, tmp_path):
+    clip = tmp_path / "door.rec"
+    subprocess.run(
+        [sys.executable, "-m", "edge", "record", "v4l2:9", "--out", clip, "--frames", "6"],
+        cwd=root, env=os.environ | {"LD_PRELOAD": str(library)}, check=True, timeout=60,
+    )  # fmt: skip
+    player, seen = Player(clip), []
+    while frame := player.next_frame(None):
+        seen.append(frame)
+    assert player.header.source == "v4l2:9"
+    assert [entry.format for entry, _ in seen] == ["yuyv"] * 6
+    levels = [int(pixels[0, 0, 0]) for _, pixels in seen]
+    assert levels == list(range(levels[0], levels[0] + 6))
+    for (earlier, _), (later, _) in itertools.pairwise(seen):
+        # Of the driver's clock, whatever this machine was busy with.
+        assert 1 < (later.captured_ns - earlier.captured_ns) / 1e6 < 500
+    assert clip.stat().st_size < 100_000  # of 3.7 MB, all of one grey

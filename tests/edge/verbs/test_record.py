@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 
@@ -170,3 +172,11 @@ def test_a_silent_camera_is_told_after_its_seconds(tmp_path, monkeypatch, capsys
     assert main(["record", "demo:", "--out", str(tmp_path / "door.rec"), "--seconds", "1"]) == 1
     assert "demo: gave no frame, and nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_no_text_can_be_recorded(tmp_path, capsys):
+    image = tmp_path / os.fsdecode(b"caf\xe9.png")
+    image.write_bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    clip = tmp_path / "door.rec"
+    assert main(["record", f"file:{image}", "--out", str(clip)]) == 0
+    assert clip.read_bytes().startswith(b'{"edge_recording":1,"camera":"camera","source":"file:')
