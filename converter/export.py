@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import SinkError
+from edge.model import proof
+from edge.model.backends.litert import compiled_for
+from edge.model.delegates import CPU
+from edge.model.loaded import load_model
 from edge.model.model_file import ModelFile
 from edge.model.readers import manifest as manifests
 
@@ -54,8 +58,23 @@ def remade(
     return sealed(made, manifest)
 
 
+def proven(file: ModelFile) -> ModelFile:
+    """Return the file with what its heads give for the fixed pattern, for the proof at start.
+
+    One compiled for a delegate, which nothing runs here, keeps what it was compiled from gave.
+
+    Raises:
+        ModelError: The runtime refuses the model, or it gives NaN.
+    """
+    if compiled_for(file) != CPU:
+        return file
+    manifest = file.own_manifest().replace(proof=proof.take(load_model(file)))
+    return ModelFile.of(file.path, file.flatbuffer, manifest, anchors=file.description.anchors)
+
+
 def to_bytes(file: ModelFile) -> bytes:
     """Return the bytes of the file as `edge.model.model_file.read` reads them."""
+    file = proven(file)
     return manifests.append(file.flatbuffer, file.own_manifest(), file.description.anchors)
 
 

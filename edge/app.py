@@ -14,8 +14,8 @@ from edge.capture.registry import open_lasting
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided
 from edge.errors import SinkError
+from edge.model import engines, proof, trial
 from edge.model import model_file as models
-from edge.model import trial
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Publisher, Worker
@@ -48,8 +48,14 @@ SWITCH_INTERVAL_S = 0.0005
 DRAIN_S = 5.0
 # Of each sink, who takes its messages.
 RECEIVERS = {"mqtt": "the broker", "jsonl": "what reads the results"}
-# What of the configuration may change while frames run.
-THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
+# What of `[model]` may change while frames run, and what it is in `Thresholds`.
+THRESHOLDS = {
+    "score_threshold": "score",
+    "iou_threshold": "iou",
+    "max_detections": "max_detections",
+    "max_candidates": "max_candidates",
+    "suppression": "suppression",
+}
 
 
 def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:
@@ -61,6 +67,8 @@ def read_model(path: Path | None, *, description: Path | None = None) -> ModelFi
     """
     file = models.read(path or default_model_path(), description=description)
     trial.admit(file, state_folder=state_folder())
+    if file.why:
+        log.info("%s is described by %s", file.path, file.origin)
     return file
 
 
@@ -70,9 +78,12 @@ def model_file(config: Config) -> ModelFile:
 
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
-    """Load the model with so many interpreter threads, and the configuration's thresholds."""
-    wanted = thresholds(config, file.description)
-    return load_model(file, threads=threads, delegate=config.model.delegate, thresholds=wanted)
+    """Load and prove the model: so many interpreter threads, the configuration's thresholds."""
+    wanted, name = thresholds(config, file.description), config.model.delegate
+    engine = engines.find(file, name, state_folder())
+    model = load_model(file, threads=threads, delegate=name, engine=engine, thresholds=wanted)
+    proof.check(model, file.manifest.proof if file.manifest else {})
+    return model
 
 
 def open_workers(
@@ -97,9 +108,7 @@ def thresholds(config: Config, description: Description) -> Thresholds:
     """
     model = config.model
     refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
-    return description.thresholds(
-        score=model.score_threshold, iou=model.iou_threshold, max_detections=model.max_detections
-    )
+    return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
@@ -177,13 +186,14 @@ def opened(
             log.warning(
                 "[model] workers = %d of %d threads each are more than the %d cores of this "
                 "process: they will wait for each other; set fewer",
-                config.model.workers,
-                threads,
-                len(available),
+                *(config.model.workers, threads, len(available)),
             )
         cores = stack.enter_context(divided(available, threads=wanted))
-        workers = open_workers(config, file or model_file(config), cores, threads=threads)
+        file = file or model_file(config)
+        workers = open_workers(config, file, cores, threads=threads)
         model = workers[0].model
+        with confined(workers[0].cores):
+            proof.tell(model, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         publisher = stack.enter_context(_publishing(config, model)) if publish else None
@@ -220,11 +230,13 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
     sink = Fanout(open_sinks(config))
     try:
-        yield Publisher(
+        publisher = Publisher(
             open_encoder(config, model.description),
             sink,
             qos=config.mqtt.qos if config.mqtt else 1,
         )
+        publisher.introduce(model)
+        yield publisher
     finally:
         sink.close(DRAIN_S)
     if sink.failure:

@@ -276,6 +276,10 @@ class Publisher:
         topic = self._encoder.topic(observation.camera)
         self._sink.send(Message(topic, self._encoder.encode(observation), qos=self._qos))
 
+    def introduce(self, model: LoadedModel) -> None:
+        """Say which model runs and what invokes it."""
+        self._sink.send(self._encoder.introduction(model.ran))
+
     def tell_camera(self, camera: str, *, is_up: bool) -> None:
         """Say whether a camera gives frames; kept by the broker for who asks later."""
         topic = camera_status_topic(self._encoder.device, camera)

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.errors import ModelError
-from edge.model.backends.litert import list_ops, open_interpreter
+from edge.model.backends.litert import open_interpreter
+from edge.model.backends.litert_ops import list_ops
 from edge.model.flatbuffer import OFFSET_BYTES, FlatBuffer
 from edge.terminal import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.model.backends.litert import Op
+    from edge.model.backends.litert_ops import Op
     from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 

@@ -207,6 +207,7 @@ def _row(track: _Track, plan: Plan) -> Row:
         start=start,
         sustained=tuple(track.sustained),
         notes=tuple(track.notes),
+        run_by=track.rig.run_by,
     )
 
 

@@ -106,7 +106,8 @@ def explanations(result: Result) -> list[str]:
 def frames_line(row: Row) -> str:
     """Return what a setting's percentiles were taken over."""
     frames = sum(window.frames for window in row.windows)
-    return f"{row.setting.title}: {row.bare.count} bare invokes, {frames} frames"
+    run_by = f", run by {row.run_by}" if row.run_by else ""
+    return f"{row.setting.title}: {row.bare.count} bare invokes, {frames} frames{run_by}"
 
 
 def overview_cells(result: Result) -> list[list[str]]:

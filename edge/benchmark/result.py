@@ -161,6 +161,7 @@ class Row(Record, frozen=True, kw_only=True):
         histogram_ms: Upper edges of the bins of `histogram`, end to end; the last bin has none.
         histogram: Frames in each bin.
         sustained: Of the long run, if one was asked for.
+        run_by: Backend, version, provider and device that ran it.
     """
 
     setting: Setting
@@ -172,6 +173,7 @@ class Row(Record, frozen=True, kw_only=True):
     start: Start | None = None
     sustained: tuple[Slice, ...] = ()
     notes: tuple[str, ...] = ()
+    run_by: str = ""
 
 
 class Instrumentation(Record, frozen=True, kw_only=True):

@@ -123,6 +123,7 @@ class Rig:
 
     Attributes:
         live: The source of the last run kept its own pace.
+        run_by: Backend, version, provider and device that run the model.
 
     Raises:
         ModelError: The runtime refuses the model.
@@ -138,6 +139,7 @@ class Rig:
         self._cores = Cores.divide(available, threads=threads * workers)
         self._workers = app.open_workers(config, file, self._cores, threads=threads)
         self._model = self._workers[0].model
+        self.run_by = str(self._model.ran)
         self._buffers = self._model.input_buffers()
 
     def bare(self, duration_s: float) -> Bare:

@@ -19,6 +19,7 @@ from msgspec import Meta
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.model.backend import Ran
     from edge.results.observation import Observation
 
     # From a result, and the size of its frame, to what a kind of message says of it.
@@ -145,6 +146,20 @@ class Encoder:
     def topic(self, camera: str) -> str:
         """Return where the messages of a camera go."""
         return f"edge/{self.device}/{camera}/{self.level}"
+
+    def introduction(self, ran: Ran) -> Message:
+        """Return which model runs and what invokes it, kept by the broker for who asks later."""
+        fields = {
+            "schema_version": SCHEMA_VERSION,
+            "device": self.device,
+            "model": self.model,
+            "backend": ran.backend,
+            "version": ran.version,
+            "provider": ran.provider,
+            "accelerator": ran.device,
+        }
+        topic = f"edge/{self.device}/model"
+        return Message(topic, msgspec.json.encode(fields), retain=True, policy="state")
 
     def encode(self, observation: Observation) -> bytes:
         """Return the message of an observation: compact UTF-8 JSON.

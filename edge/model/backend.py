@@ -11,14 +11,44 @@ from edge.model import delegates
 from edge.model.delegates import CPU
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from edge.model.model_file import ModelFile
     from edge.model.spec import ModelSpec, Tensors, TensorSpec
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """Which backend runs a model, and on what.
+
+    Attributes:
+        backend: A key of `BACKENDS`.
+        version: Of the runtime's package.
+        provider: The runtime's own name of what computes, or the delegate's; `cpu` for the CPU.
+        device: Of the provider; empty where there is one only.
+    """
+
+    backend: str
+    version: str
+    provider: str = CPU
+    device: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.backend} {self.version} on {self.provider}" + (
+            f" ({self.device})" if self.device else ""
+        )
+
+
 class Backend(Protocol):
-    """One model in one runtime; one thread at a time may use it."""
+    """One model in one runtime; one thread at a time may use it.
+
+    Attributes:
+        ran: Who it is; of an accelerator once it was found to be the one asked for.
+    """
+
+    ran: Ran
 
     def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         """Return the inputs and outputs, as the file declares them before `allocate`."""
@@ -41,13 +71,14 @@ class Backend(Protocol):
 class Runtime:
     """Where a backend stands.
 
-    Its module also has `check_delegate`, which refuses what it cannot run a file with, and
+    Its module also has `check_delegate`, which refuses what it cannot run a file with;
+    `compiled_for`, which names what alone can; `who_runs`, which says who would; and
     `trial_facts`: of `edge.model.trial`.
 
     Attributes:
         format: Of the models that it runs, a key of `edge.model.model_file.FORMATS`.
         module: Imported when a model is loaded.
-        name: Of the class, called with (file, *, threads, delegate).
+        name: Of the class, called with (file, *, threads, delegate, engine).
         install: What to type where a package of it is missing.
     """
 
@@ -63,6 +94,9 @@ BACKENDS = {
     ),
     "onnxruntime": Runtime(
         "onnx", "edge.model.backends.onnxruntime", "OnnxRuntime", "pip install onnxruntime"
+    ),
+    "hailort": Runtime(
+        "hef", "edge.model.backends.hailort", "HailoRt", "sudo apt install hailo-all"
     ),
 }
 
@@ -93,8 +127,28 @@ def check_delegate(file: ModelFile, delegate: str) -> None:
         backend_module(file).check_delegate(file, wanted)
 
 
-def open_backend(file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> Backend:
+def compiled_for(file: ModelFile) -> str:
+    """Return the delegate that alone can run a file, a key of `DELEGATES`; `cpu` for none."""
+    found: str = backend_module(file).compiled_for(file)
+    return found
+
+
+def who_runs(file: ModelFile, delegate: str) -> Ran:
+    """Return who would run a file; opens no device, so that no device is named."""
+    found: Ran = backend_module(file).who_runs(delegates.parse(delegate))
+    return found
+
+
+def open_backend(
+    file: ModelFile, *, threads: int = 1, delegate: str = CPU, engine: Path | None = None
+) -> Backend:
     """Return a model in the runtime of its format, not yet allocated.
+
+    Args:
+        file: A verified model file.
+        threads: On the CPU, >= 1.
+        delegate: As `edge.model.delegates.parse` takes it.
+        engine: Folder of the engine of a delegate that runs a prepared one: `edge.model.engines`.
 
     Raises:
         ModelError: The runtime refuses the model.
@@ -103,6 +157,6 @@ def open_backend(file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> B
     """
     row = next(row for row in BACKENDS.values() if row.format == file.format)
     made: Backend = getattr(backend_module(file), row.name)(
-        file, threads=threads, delegate=delegate
+        file, threads=threads, delegate=delegate, engine=engine
     )
     return made

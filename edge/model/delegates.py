@@ -6,20 +6,21 @@ Nothing here knows a runtime: a backend hands the library to its own.
 from __future__ import annotations
 
 import ctypes
+import platform
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from urllib.parse import unquote
 
 from edge.errors import ConfigError, DelegateError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-CPU, EDGE_TPU, CUDA, TENSORRT = "cpu", "edgetpu", "cuda", "tensorrt"
+CPU, EDGE_TPU, EXTERNAL, HAILO = "cpu", "edgetpu", "external", "hailo"
+CUDA, TENSORRT = "cuda", "tensorrt"
 # The op that edgetpu_compiler puts in place of those it took; libedgetpu alone can run it.
 EDGE_TPU_OP = "edgetpu-custom-op"
 # Source: external_delegate_interface.h of TensorFlow Lite.
-ENTRY_POINT = "tflite_plugin_create_delegate"
+ENTRY_POINTS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
+ELF_MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64"}  # Source: elf(5), e_machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,12 @@ class Kind:
         device: Pattern of the library's option `device`, written behind the kind and a colon;
             empty where there is none.
         compiled_op: The op that its compiler leaves in a file; empty where it takes any file.
-        package: What holds the library, for apt.
-        install: What to do first, so that apt knows the package.
+        install: What to do where the library cannot be loaded.
+        reinstall: What to do where it is something else's.
         plug: What to do when the library finds no device.
         compile: How a file for it is made.
         choose: How it is chosen for a file that needs it.
+        tried: On what this program was tried with it, where that was no such device.
     """
 
     format: str = ""
@@ -48,11 +50,12 @@ class Kind:
     is_prepared: bool = False
     device: str = ""
     compiled_op: str = ""
-    package: str = ""
     install: str = ""
+    reinstall: str = ""
     plug: str = ""
     compile: str = ""
     choose: str = ""
+    tried: str = ""
 
 
 DELEGATES = {
@@ -62,9 +65,9 @@ DELEGATES = {
         library="libedgetpu.so.1",
         device=r"(usb|pci)(:\d{1,2})?|:\d{1,2}",  # the bus, the number on it, or both
         compiled_op=EDGE_TPU_OP,
-        package="libedgetpu1-std",
         install="for an Edge TPU add Coral's apt repository "
-        "(coral.ai/docs/accelerator/get-started)",
+        "(coral.ai/docs/accelerator/get-started) and type: sudo apt install libedgetpu1-std",
+        reinstall="type: sudo apt install --reinstall libedgetpu1-std",
         plug="plug the Edge TPU in: lsusb must name 1a6e:089a or 18d1:9302, or on PCIe "
         "ls /dev/apex_0 the file, and this user must be in its group (plugdev, apex)",
         compile="not compiled for an Edge TPU, so delegate {name} would leave all of it to the "
@@ -72,6 +75,26 @@ DELEGATES = {
         'makes, or set [model] delegate = "cpu"',
         choose='compiled for an Edge TPU: set [model] delegate = "edgetpu" or add '
         "--delegate edgetpu, or take the .tflite that it was compiled from",
+        tried="on a stand-in for its library, not on hardware",
+    ),
+    # Of any maker: its path stands behind the colon, its options behind a question mark.
+    EXTERNAL: Kind(
+        format="tflite",
+        install="check the path, and what it needs itself with: ldd PATH",
+        reinstall="name the library that the device's maker gives for TensorFlow Lite",
+        plug="check the options behind the ? and the device with the maker's own tools",
+        tried="with a library compiled for its tests, not with a maker's",
+    ),
+    HAILO: Kind(
+        format="hef",
+        provider="HailoRT",
+        device=r"[\da-f]{4}:[\da-f]{2}:[\da-f]{2}\.\d",  # domain, bus, device and function on PCIe
+        install="type: sudo apt install hailo-all (Hailo-8, 8L) or hailo-h10-all (10H), and make "
+        "the virtual environment of the system's Python with --system-site-packages",
+        plug="see that hailortcli fw-control identify names the chip, that driver, firmware and "
+        ".hef are of one version, and that no other program has it",
+        choose='runs on a Hailo chip only: set [model] delegate = "hailo" or add --delegate hailo',
+        tried="on classes with HailoRT's signatures, not on hardware",
     ),
     CUDA: Kind(
         format="onnx",
@@ -119,10 +142,14 @@ class Delegate:
 def parse(text: str) -> Delegate:
     """Return the delegate of a key of `DELEGATES`, or of `KEY:DEVICE` such as `edgetpu:usb:1`.
 
+    One of any maker is `external:/PATH.so?KEY=VALUE&KEY=VALUE`, with `%26` for a `&` in a value.
+
     Raises:
         ConfigError: There is none of that name.
     """
     name, _, device = text.partition(":")
+    if name == EXTERNAL:
+        return _external(text, device)
     kind = DELEGATES.get(name)
     if kind and (text == name or (kind.device and re.fullmatch(kind.device, device))):
         return Delegate(text, kind.library, {"device": device} if device else {})
@@ -130,6 +157,18 @@ def parse(text: str) -> Delegate:
         f"""expected a delegate: "{'", "'.join(DELEGATES)}", or one of several devices such as """
         f'"{EDGE_TPU}:usb:1", found {text!r}'
     )
+
+
+def _external(text: str, place: str) -> Delegate:
+    path, _, query = place.partition("?")
+    pairs = [part.partition("=") for part in query.split("&")] if query else []
+    options = {unquote(key): unquote(value) for key, sign, value in pairs if sign and key}
+    if not path.startswith("/") or len(options) != len(pairs):
+        raise ConfigError(
+            f'expected a delegate "{EXTERNAL}:/PATH/LIBRARY.so?KEY=VALUE&KEY=VALUE", each key '
+            f"once, found {text!r}"
+        )
+    return Delegate(text, path, options)
 
 
 def needed_for(op: str) -> str:
@@ -166,22 +205,48 @@ def check_library(delegate: Delegate) -> None:
         library = ctypes.PyDLL(delegate.library)
     except OSError as error:
         raise DelegateError(
-            f'delegate "{delegate.name}" needs a library that cannot be loaded: {error}; '
-            f"{kind.install} and type: sudo apt install {kind.package}"
+            f'delegate "{delegate.name}" needs a library that cannot be loaded: '
+            f"{_foreign(Path(delegate.library)) or error}; {kind.install}"
         ) from error
-    if not hasattr(library, ENTRY_POINT):
-        raise DelegateError(
-            f'delegate "{delegate.name}": {delegate.library} has no {ENTRY_POINT}, so it is not '
-            f"the library of a delegate; type: sudo apt install --reinstall {kind.package}"
-        )
+    for name in ENTRY_POINTS:
+        if not hasattr(library, name):
+            raise DelegateError(
+                f'delegate "{delegate.name}": {delegate.library} has no {name}, so it is not '
+                f"the library of a delegate; {kind.reinstall}"
+            )
+
+
+def _foreign(path: Path) -> str:
+    """Say that a library is for another processor: the linker calls such a file missing."""
+    try:
+        with path.open("rb") as file, Path("/proc/self/exe").open("rb") as own:
+            theirs, ours = file.read(20), own.read(20)
+    except OSError:
+        return ""
+    # The class (32 or 64 bits), the order of bytes, and the machine. Source: elf(5), Elf64_Ehdr.
+    if not theirs.startswith(b"\x7fELF") or (theirs[4:6], theirs[18:]) == (ours[4:6], ours[18:]):
+        return ""
+    machine = int.from_bytes(theirs[18:20], "little")
+    return (
+        f"{path} is for a processor {ELF_MACHINES.get(machine, f'of ELF machine {machine}')}, "
+        f"this Python for {platform.machine()}"
+    )
 
 
 def refused(delegate: Delegate, reason: str) -> DelegateError:
     """Return the error of a library that found no device, or none that it can use."""
     kind, said = delegate.kind, f" ({reason})" if reason else ""
     return DelegateError(
-        f'delegate "{delegate.name}": {kind.library or kind.provider} found no device that it can '
-        f"use{said}; {kind.plug}"
+        f'delegate "{delegate.name}": {delegate.library or kind.provider} found no device that it '
+        f"can use{said}; {kind.plug}"
+    )
+
+
+def unprepared(delegate: Delegate, path: Path, reason: str) -> DelegateError:
+    """Return the error of a library that cannot take a model that it was given."""
+    return DelegateError(
+        f'{path}: delegate "{delegate.name}" cannot prepare this model: {reason}; '
+        f"{delegate.kind.plug}"
     )
 
 

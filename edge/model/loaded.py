@@ -19,6 +19,8 @@ from edge.model.spec import ModelSpec
 from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from edge.frame import Placement
@@ -47,6 +49,7 @@ class LoadedModel:
         spec: The model's contract.
         thresholds: What the decoder was made with.
         task: What it is for, a key of `edge.tasks.TASKS`.
+        ran: Which backend runs it, on what.
     """
 
     def __init__(self, spec: ModelSpec, backend: Backend, thresholds: Thresholds) -> None:
@@ -54,6 +57,7 @@ class LoadedModel:
         self.spec = spec
         self.thresholds = thresholds
         self.task = head.task
+        self.ran = backend.ran
         self._backend = backend
         self._decoder = head.decoder(spec, thresholds)
         self._reads_input = head.reads_input
@@ -132,7 +136,11 @@ class LoadedModel:
         What is not given stays as it is.
         """
         changed = self.thresholds.changed(score=score, iou=iou, max_detections=max_detections)
-        return LoadedModel(self.spec, self._backend, changed)
+        return self.decoding_with(changed)
+
+    def decoding_with(self, thresholds: Thresholds) -> LoadedModel:
+        """Return the model with a new decoder; both share what invokes it."""
+        return LoadedModel(self.spec, self._backend, thresholds)
 
 
 def load_model(
@@ -140,6 +148,7 @@ def load_model(
     *,
     threads: int = 1,
     delegate: str = CPU,
+    engine: Path | None = None,
     thresholds: Thresholds | None = None,
 ) -> LoadedModel:
     """Load a model, once its description and its declared tensors agree.
@@ -148,6 +157,7 @@ def load_model(
         file: A verified model file.
         threads: Of the interpreter, >= 1.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
+        engine: Folder of the engine of a delegate that runs a prepared one.
         thresholds: `None` takes the description's.
 
     Raises:
@@ -155,12 +165,14 @@ def load_model(
         ModelError: The runtime refuses the model, or the description does not fit it.
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
-    backend = open_backend(file, threads=threads, delegate=delegate)
+    backend = open_backend(file, threads=threads, delegate=delegate, engine=engine)
     # An input of 30,000 x 30,000 takes 21 GiB: what is declared is compared before it is allocated,
     # and what was allocated afterwards.
     join(file, *backend.tensors())
     backend.allocate()
-    spec = join(file, *backend.tensors())
+    if not _are_known(backend.tensors()[1]):
+        backend.invoke_bare()
+    spec = join(file, *backend.tensors(), was_run=True)
     return LoadedModel(spec, backend, thresholds or file.description.thresholds())
 
 
@@ -173,8 +185,24 @@ def read_spec(file: ModelFile) -> ModelSpec:
     return join(file, *open_backend(file).tensors())
 
 
-def join(file: ModelFile, inputs: list[TensorSpec], outputs: list[TensorSpec]) -> ModelSpec:
+def _are_known(outputs: list[TensorSpec]) -> bool:
+    return all(output.shape and min(output.shape) > 0 for output in outputs)
+
+
+def join(
+    file: ModelFile,
+    inputs: list[TensorSpec],
+    outputs: list[TensorSpec],
+    *,
+    was_run: bool = False,
+) -> ModelSpec:
     """Match a description with the tensors of its model.
+
+    Args:
+        file: The model.
+        inputs: Of its backend.
+        outputs: Likewise; with shapes that are not known yet, the head is left unchecked.
+        was_run: They are what they will be.
 
     Raises:
         ModelError: They disagree; the message names both sides.
@@ -182,18 +210,23 @@ def join(file: ModelFile, inputs: list[TensorSpec], outputs: list[TensorSpec]) -
     description = file.description
     try:
         spec = ModelSpec(description, _only(inputs, description), _by_role(outputs, description))
-        HEADS[description.head.kind].check(spec)
+        # Some shapes only an allocation tells, or even an invoke.
+        if was_run or _are_known(outputs):
+            HEADS[description.head.kind].check(spec)
     except Misfit as error:
-        remedy = "convert the model again" if file.manifest else f"correct its {file.read_by}"
+        remedy = f"edge inspect {file.path} --draft FILE, and correct what it writes"
+        if file.manifest:
+            remedy = "convert the model again"
+        elif file.read_by == "toml":
+            remedy = "correct its toml"
         raise ModelError(f"{file.path}: {error}; {remedy}") from error
     return spec
 
 
 def _only(inputs: list[TensorSpec], description: Description) -> TensorSpec:
-    expected = description.input.shape
-    if len(inputs) != 1 or inputs[0].shape != expected:
+    if len(inputs) != 1 or inputs[0].shape not in description.input.shapes:
         found = ", ".join(str(tensor.shape) for tensor in inputs)
-        raise Misfit(f"input is {found}, but the description says {expected}")
+        raise Misfit(f"input is {found}, but the description says {description.input.shape}")
     return inputs[0]
 
 

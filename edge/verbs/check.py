@@ -37,6 +37,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 def run(arguments: argparse.Namespace) -> int:
     """Print every fault; the status is that of `edge run` for the same faults."""
     from edge.config import reading  # noqa: PLC0415 - `edge --help` needs no msgspec
+    from edge.model import delegates  # noqa: PLC0415
 
     found: list[str] = []
     try:
@@ -49,13 +50,27 @@ def run(arguments: argparse.Namespace) -> int:
     refused = _failure(partial(_load, settings, file)) if file else []
     status = MISUSED if found else FAILED if refused else DONE
     found += refused
+    ran = _ran(settings, file) if file and not found else {}
     if arguments.json:
-        print(json.dumps({"config": str(arguments.config), "faults": found}, indent=1))
+        said = {"config": str(arguments.config), "faults": found, **ran}
+        print(json.dumps(said, indent=1))
     elif not found:
         print(f"{arguments.config}: no faults")
+        print(f"model: {ran['model']}, run by {ran['run_by']}")
+        if file and file.why:
+            print(f"{file.path}: described by {file.origin}")
+        if tried := delegates.parse(settings.model.delegate).kind.tried:
+            print(f"note: this delegate was tried {tried}")
     for fault in [] if arguments.json else found:
         print(f"edge: {fault}", file=sys.stderr)
     return status
+
+
+def _ran(config: Config, file: ModelFile) -> dict[str, str]:
+    from edge.model.backend import who_runs  # noqa: PLC0415
+
+    ran = who_runs(file, config.model.delegate)
+    return {"model": file.description.name, "run_by": str(ran)}
 
 
 def examine(config: Config) -> tuple[ModelFile | None, list[str]]:

@@ -38,7 +38,10 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "--description", metavar="FILE", type=Path, help="a TOML that describes the model"
     )
-    parser.add_argument("--delegate", metavar="NAME", help="what runs the model: cpu or edgetpu")
+    parser.add_argument(
+        "--delegate", metavar="NAME",
+        help="what runs the model: cpu, edgetpu, hailo, cuda, tensorrt, external:/PATH.so?KEY=VALUE"
+    )  # fmt: skip
     parser.add_argument(
         "--mqtt", metavar="URL", help="mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS"
     )

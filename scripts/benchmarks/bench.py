@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import bench_kernels
+import bench_workers
 from edge_process import EdgeProcess, make_clip, running_broker
 
 from edge import app
@@ -60,6 +61,7 @@ def main() -> int:
         settings = bench_config(clip, port)
         figures = [
             *throughput(settings, pairs=arguments.pairs),
+            *workers(pairs=arguments.pairs),
             *kernels(),
             growth(settings),
             *processes(clip, port),
@@ -118,6 +120,14 @@ def throughput(settings: config.Config, *, pairs: int) -> list[Figure]:
         spread("pipeline, 720p H.264 in, MQTT on", b_ms, "ms/frame"),
         spread("pipeline / (1 / bare invoke)", ratios, "ratio", "≥ 0.95"),
         spread("CPU of the pipeline", cpu_ms, "ms/frame"),
+    ]
+
+
+def workers(*, pairs: int) -> list[Figure]:
+    """Measure several interpreters at the same time beside the bare invoke of one."""
+    return [
+        spread(f"{count} workers / (1 / bare invoke), 720p in memory", ratios, "ratio", "≥ 1.7")
+        for count, ratios in bench_workers.measure((2,), pairs=pairs).items()
     ]
 
 

@@ -1,5 +1,5 @@
 /* A delegate of LiteRT: takes every `edgetpu-custom-op`, and copies the start of its input to its
-   output. Option `device` = `usb:9` is refused; behind so many invokes as the environment variable
+   output. Option `device` = `usb:9` is refused, and any other but `prepare` = `fails`, which it does; behind so many invokes as the environment variable
    STAND_IN_INVOKES says, the device is gone. The structs are those of LiteRT's C interface. */
 
 #include <stdbool.h>
@@ -77,7 +77,13 @@ static Status invoke_op(Context *context, Node *node) {
     return OK;
 }
 
+static bool fails;
+
 static Status take_ops(Context *context, Delegate *delegate) {
+    if (fails) {
+        context->report_error(context, "the device has no memory left");
+        return FAILED;
+    }
     Registration own = {.prepare = prepare_op, .invoke = invoke_op, .custom_name = "StandIn"};
     Registration *op;
     Node *node;
@@ -99,8 +105,11 @@ static Delegate stand_in = {.prepare = take_ops, .flags = ALLOW_DYNAMIC_TENSORS}
 
 Delegate *tflite_plugin_create_delegate(const char **keys, const char **values, size_t count,
                                         void (*report_error)(const char *)) {
+    fails = false;
     for (size_t i = 0; i < count; i++)
-        if (strcmp(keys[i], "device") || !strcmp(values[i], "usb:9")) {
+        if (!strcmp(keys[i], "prepare")) {
+            fails = !strcmp(values[i], "fails");
+        } else if (strcmp(keys[i], "device") || !strcmp(values[i], "usb:9")) {
             report_error("no device ");
             report_error(values[i]);
             return NULL;

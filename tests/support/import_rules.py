@@ -26,7 +26,7 @@ LAYERS = {
     "values": [
         "__init__", "errors", "record", "faults", "cores", "frame", "results",
         "terminal", "backoff", "password", "config.toml", "capture.picture",
-        "model.spec", "model.quant", "model.description", "model.delegates",
+        "model.spec", "model.quant", "model.description", "model.declared", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
@@ -47,6 +47,7 @@ SEAMS = {
     "ai_edge_litert": ["edge.model.backends.litert"],
     "ai_edge_litert.schema_py_generated": ["converter.graph.*"],
     "tflite_runtime": ["edge.model.backends.litert"],
+    "hailo_platform": ["edge.model.backends.hailort"],
     "cv2": [
         "edge.preprocess", "edge.capture.*", "edge.draw.*", "edge.demo.*", "edge.evaluation.*",
         "calibration.*", "converter.*",

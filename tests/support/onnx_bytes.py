@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
 
+import factories
 import numpy as np
 
+from edge.decode.segmentation import SegmentationHead
 from edge.model.readers.anchors import anchors_to_bytes
 from edge.model.readers.manifest import ANCHORS_MEMBER, MANIFEST_MEMBER, digest_of
 
@@ -86,9 +90,6 @@ def segmenter(side: int = 8, classes: int = 3, *, nchw: bool = False) -> bytes:
 
 def sealed(bare: bytes, manifest, anchors=None) -> bytes:
     """Return a model with a manifest in its metadata, as the converter writes it."""
-    import base64  # noqa: PLC0415
-    import json  # noqa: PLC0415
-
     text = json.dumps(manifest.replace(digest=digest_of(bare)).plain())
     entries = {MANIFEST_MEMBER: text}
     if anchors is not None:
@@ -96,6 +97,16 @@ def sealed(bare: bytes, manifest, anchors=None) -> bytes:
     return bare + b"".join(
         message(14, message(1, key), message(2, value)) for key, value in entries.items()
     )
+
+
+def described(bare: bytes, side: int, **changes) -> bytes:
+    """Return `segmenter`'s model with its manifest."""
+    fields = {
+        "input": factories.input_transform(size_wh=(side, side), resize="stretch"),
+        "outputs": {"classes": "classes"},
+        "head": SegmentationHead(activation="softmax"),
+    }
+    return sealed(bare, factories.manifest(**fields | changes))
 
 
 def _varint(value: int) -> bytes:

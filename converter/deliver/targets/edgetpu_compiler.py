@@ -92,7 +92,9 @@ def compile_model(file: ModelFile, compiler: Path, *, timeout_s: float = TIMEOUT
     version = _first(VERSION, said) or "of unknown version"
     total, on_tpu, on_cpu = (_first(pattern, said) for pattern in (TOTAL, ON_TPU, ON_CPU))
     return Compilation(
-        export.remade(file, flatbuffer, "compiled for the Edge TPU", tools={PROGRAM: version}),
+        export.remade(
+            export.proven(file), flatbuffer, "compiled for the Edge TPU", tools={PROGRAM: version}
+        ),
         version,
         # It counts them apart only where some are left.
         on_tpu=int(found) if (found := on_tpu or total) else None,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from dataclasses import dataclass
+import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
+from edge.model.backend import Ran
 from edge.model.backends.notices import without_notices
 from edge.model.delegates import CPU, DELEGATES, Delegate
+from edge.model.first_run import close_input
 from edge.model.quant import Quant
 from edge.model.spec import TensorSpec
 
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
 # First what a new board installs, then the package it succeeded (Python <= 3.11, numpy < 2).
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 NUMPY_2 = 2
+# What LiteRT calls the ops that a delegate has put in place of others.
+DELEGATE_OP = "DELEGATE"
+# What it adds to a delegate's own words, without a blank between.
+RESTORED = "Restored original execution plan"
+
+log = logging.getLogger(__name__)
 
 
 def runtime_module() -> Any:  # noqa: ANN401
@@ -60,6 +69,13 @@ def runtime_name() -> str:
 def trial_facts() -> tuple[str, str]:
     """Return what a trial runs a model with, and as what that is installed."""
     return runtime_module().__name__, runtime_name()
+
+
+def who_runs(delegate: Delegate) -> Ran:
+    """Return who runs a model with this delegate."""
+    version = str(importlib.import_module(runtime_name()).__version__)
+    kind, _, device = delegate.name.partition(":")
+    return Ran("litert", version, kind, device)
 
 
 def open_interpreter(flatbuffer: bytes, path: Path, *, threads: int, **options: Any) -> Any:  # noqa: ANN401
@@ -117,6 +133,51 @@ def load_delegate(delegate: Delegate) -> Any:  # noqa: ANN401
         raise delegates.refused(delegate, " ".join(str(error).split("\n")[1:]).strip()) from error
 
 
+def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[Any, str]:
+    """Return an interpreter, not yet allocated, and how many of its ops the delegate has taken.
+
+    Raises:
+        DelegateError: It cannot be loaded, or takes none of the ops.
+    """
+    loaded = load_delegate(delegate)
+    try:
+        with without_notices():
+            interpreter = runtime_module().Interpreter(
+                model_content=file.flatbuffer, num_threads=threads, experimental_delegates=[loaded]
+            )
+    except (ValueError, RuntimeError) as error:
+        reason = _reason(error).partition(RESTORED)[0]
+        raise delegates.unprepared(delegate, file.path, reason) from error
+    # Only the delegate has been here: XNNPACK takes what is left when memory is allocated.
+    ops = interpreter._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
+    taken, count = len(_taken(ops)), sum(op["op_name"] != DELEGATE_OP for op in ops)
+    if not taken:
+        raise DelegateError(
+            f'{file.path}: delegate "{delegate.name}" takes none of the {count} ops of this model, '
+            "and would leave all to the CPU; take a model of the ops and types that its maker "
+            "names, or leave delegate out"
+        )
+    share = f"{taken} of {count} ops"
+    if taken < count:
+        log.info("delegate %s runs %s, the CPU the others", delegate.name, share)
+    return interpreter, share
+
+
+def _taken(ops: list[dict[str, Any]]) -> set[int]:
+    """Return the numbers of the ops that stand between a delegate's inputs and its outputs."""
+    makers = {output: op for op in ops if op["op_name"] != DELEGATE_OP for output in op["outputs"]}
+    taken: set[int] = set()
+    for part in ops:
+        if part["op_name"] == DELEGATE_OP:
+            given, left = set(part["inputs"]), list(part["outputs"])
+            while left:
+                op = makers.get(left.pop())
+                if op and op["index"] not in taken:
+                    taken.add(op["index"])
+                    left += [tensor for tensor in op["inputs"] if tensor not in given]
+    return taken
+
+
 def compiled_for(file: ModelFile) -> str:
     """Return the delegate that a model was compiled for, a key of `DELEGATES`; `cpu` for none.
 
@@ -159,57 +220,6 @@ def tensor_spec(detail: dict[str, Any]) -> TensorSpec:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One op of a model's main graph.
-
-    Attributes:
-        number: Its place in the graph.
-        kind: LiteRT's name, such as `CONV_2D`.
-        inputs: Numbers of the tensors that an earlier op or the caller fills, each once.
-        outputs: Tensor numbers.
-        output_name: Of its first output.
-        output_shape: Of that.
-    """
-
-    number: int
-    kind: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    output_name: str
-    output_shape: tuple[int, ...]
-
-
-def list_ops(file: ModelFile) -> tuple[Op, ...]:
-    """Return the ops of a model in their order, as they are before a delegate takes them over.
-
-    Raises:
-        ModelError: The runtime refuses the model.
-    """
-    plain = runtime_module().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    runtime = open_interpreter(
-        file.flatbuffer, file.path, threads=1, experimental_op_resolver_type=plain
-    )
-    tensors = {detail["index"]: detail for detail in runtime.get_tensor_details()}
-    filled = {detail["index"] for detail in runtime.get_input_details()}
-    ops = []
-    for detail in runtime._get_ops_details():  # noqa: SLF001 - what LiteRT's own analyzer calls
-        outputs = tuple(int(index) for index in detail["outputs"])
-        first = tensors[outputs[0]]
-        ops.append(
-            Op(
-                number=int(detail["index"]),
-                kind=str(detail["op_name"]),
-                inputs=tuple(dict.fromkeys(int(i) for i in detail["inputs"] if i in filled)),
-                outputs=outputs,
-                output_name=first["name"],
-                output_shape=tuple(int(side) for side in first["shape"]),
-            )
-        )
-        filled.update(outputs)
-    return tuple(ops)
-
-
 class LiteRt:
     """A model in LiteRT; one thread at a time may use it.
 
@@ -217,6 +227,10 @@ class LiteRt:
         file: A verified model file.
         threads: Of the XNNPACK delegate, >= 1.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
+        engine: Unused: no delegate here runs one.
+
+    Attributes:
+        ran: Who it is.
 
     Raises:
         ConfigError: There is no delegate of that name.
@@ -224,16 +238,25 @@ class LiteRt:
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
     """
 
-    def __init__(self, file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        *,
+        threads: int = 1,
+        delegate: str = CPU,
+        engine: Path | None = None,  # noqa: ARG002 - as its neighbour's
+    ) -> None:
         self._delegate = delegates.parse(delegate)
-        if self._delegate:
-            check_delegate(file, self._delegate)
-        loaded = [load_delegate(self._delegate)] if self._delegate else None
+        self.ran = who_runs(self._delegate)
         self._path = file.path
         self._flatbuffer = file.flatbuffer  # LiteRT borrows it
-        self._runtime = _unallocated(
-            file.flatbuffer, file.path, num_threads=threads, experimental_delegates=loaded
-        )
+        if self._delegate:
+            check_delegate(file, self._delegate)
+            self._runtime, share = _delegated(file, self._delegate, threads=threads)
+            self.ran = replace(self.ran, device=", ".join(filter(None, (self.ran.device, share))))
+        else:
+            self._runtime = _unallocated(file.flatbuffer, file.path, num_threads=threads)
+        close_input(self._runtime, file.description.input.shapes)
 
     def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         """Return the inputs and outputs, as the file declares them before `allocate`."""
@@ -257,8 +280,16 @@ class LiteRt:
         self._runtime.set_tensor(spec.input.index, tensor)  # 6 µs for 270 kB
         self.invoke_bare()
         for role, output in spec.outputs.items():
-            # The view lives for this line only: LiteRT refuses to invoke while one is held.
-            np.copyto(out[role], self._runtime.tensor(output.index)())
+            # The view lives for these lines only: LiteRT refuses to invoke while one is held.
+            self._copy(self._runtime.tensor(output.index)(), out[role], role=role)
+
+    def _copy(self, seen: NDArray[Any], out: NDArray[Any], *, role: str) -> None:
+        if seen.shape != out.shape:
+            raise ModelError(
+                f"{self._path}: output {role} was {out.shape}, and of this frame {seen.shape}: "
+                "expected one shape for all frames; export it with a fixed number of rows"
+            )
+        np.copyto(out, seen)
 
     def invoke_bare(self) -> None:
         """Run the model on whatever its input holds; the GIL is free meanwhile.

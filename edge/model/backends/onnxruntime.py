@@ -15,9 +15,12 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates, onnx_file
+from edge.model.backend import Ran
 from edge.model.delegates import CPU, Delegate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from edge.model.model_file import ModelFile
@@ -48,9 +51,15 @@ def runtime_module() -> Any:  # noqa: ANN401
     return module
 
 
-def runtime_version() -> str:
-    """Return the version of what invokes models here, such as `1.32.0`."""
-    return str(runtime_module().__version__)
+def compiled_for(_: ModelFile) -> str:
+    """Return what every ONNX file can be run with."""
+    return CPU
+
+
+def who_runs(delegate: Delegate) -> Ran:
+    """Return who runs a model with this delegate, without the device's name."""
+    version = str(runtime_module().__version__)
+    return Ran("onnxruntime", version, delegate.kind.provider or CPU)
 
 
 def trial_facts() -> tuple[str, str]:
@@ -90,18 +99,31 @@ class OnnxRuntime:
         file: A verified model file.
         threads: Of the CPU's provider, >= 1.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
+        engine: Folder of its engine, where the delegate runs a prepared one.
+
+    Attributes:
+        ran: Who it is.
 
     Raises:
         ConfigError: There is no delegate of that name.
         DelegateError: onnxruntime was built without it, or does not find its device.
     """
 
-    def __init__(self, file: ModelFile, *, threads: int = 1, delegate: str = CPU) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        *,
+        threads: int = 1,
+        delegate: str = CPU,
+        engine: Path | None = None,
+    ) -> None:
         self._delegate = delegates.parse(delegate)
         if self._delegate:
             check_delegate(file, self._delegate)
+        self.ran = who_runs(self._delegate)
         self._file = file
         self._threads = threads
+        self._engine = engine
         self._inputs, self._outputs = onnx_file.tensors(file.flatbuffer, file.path)
         self._session: Any = None
 
@@ -138,7 +160,7 @@ class OnnxRuntime:
         provider, settings = CPU_PROVIDER, {}
         if self._delegate:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-            provider, settings = self._delegate.kind.provider, _settings(self._delegate)
+            provider, settings = self._delegate.kind.provider, self._settings()
         try:
             session = module.InferenceSession(
                 self._file.flatbuffer, options, providers=[(provider, settings)], enable_fallback=0
@@ -150,17 +172,40 @@ class OnnxRuntime:
             raise delegates.refused(self._delegate, f"onnxruntime took {used} for it")
         return session
 
+    def _settings(self) -> dict[str, str]:
+        """Return the provider's options.
+
+        Source: ONNX Runtime, "TensorRT Execution Provider", configurations.
+
+        Raises:
+            DelegateError: It runs prepared engines only, and none is given.
+        """
+        settings = {"device_id": self._delegate.options.get("device", "0")}
+        if not self._delegate.kind.is_prepared:
+            return settings
+        if self._engine is None:
+            raise DelegateError(
+                f'{self._file.path}: delegate "{self._delegate.name}" runs a prepared engine; '
+                f"type: edge prepare --model {self._file.path} --delegate {self._delegate.name}"
+            )
+        kinds = onnx_file.ops(self._file.flatbuffer, self._file.path)
+        return settings | {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(self._engine),
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(self._engine),
+            # The types are in the graph; TensorRT before 11 wants leave to use them.
+            "trt_fp16_enable": "1",
+            "trt_int8_enable": str(int("QuantizeLinear" in kinds)),
+        }
+
     def _refusal(self, error: Exception) -> ModelError | DelegateError:
         if self._delegate:
             return delegates.refused(self._delegate, reason(error))
-        version = self._version()
         return ModelError(
-            f"{self._file.path}: onnxruntime {version} cannot load this model: {reason(error)}; "
-            "convert it again"
+            f"{self._file.path}: onnxruntime {self.ran.version} cannot load this model: "
+            f"{reason(error)}; convert it again"
         )
-
-    def _version(self) -> str:
-        return runtime_version()
 
     def _bind(self, tensor: NDArray[Any]) -> None:
         """Have the next runs read this tensor, which is kept until another one is bound.
@@ -196,12 +241,6 @@ class OnnxRuntime:
                 f"{self._file.path}: onnxruntime failed while it ran this model: {reason(error)}; "
                 "convert it again"
             ) from error
-
-
-def _settings(delegate: Delegate) -> dict[str, str]:
-    """Return a provider's options."""
-    device = delegate.options.get("device", "0")
-    return {"device_id": device}
 
 
 def reason(error: Exception) -> str:

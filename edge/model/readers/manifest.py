@@ -18,16 +18,15 @@ import json
 import struct
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 
 from edge.errors import ModelError
 from edge.heads import AnyHead
-from edge.model.delegates import EDGE_TPU_OP
 from edge.model.description import Description, InputTransform
 from edge.model.readers.anchors import anchors_from_bytes, anchors_to_bytes
-from edge.record import PositiveInt, Ratio, Record, Text, Unsound
+from edge.record import Finite, PositiveInt, Ratio, Record, Text, Unsound
 from edge.record import read as read_record
 
 if TYPE_CHECKING:
@@ -97,6 +96,23 @@ class Provenance(Record, frozen=True, kw_only=True):
     steps: tuple[Text, ...] = ()
 
 
+class HeadProof(Record, frozen=True, kw_only=True):
+    """Of one head, the values for the pattern, real numbers.
+
+    Attributes:
+        at: Where in the head, as a flat array.
+        values: There.
+    """
+
+    at: tuple[Annotated[int, Meta(ge=0)], ...]
+    values: tuple[Finite, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.at) != len(self.values):
+            raise ValueError(f"proof has {len(self.at)} places and {len(self.values)} values")
+
+
 class Manifest(Record, frozen=True, kw_only=True):
     """The JSON half of the manifest.
 
@@ -107,6 +123,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         score_threshold: Default of the runtime; a configuration may say otherwise.
         iou_threshold: Likewise, for suppression.
         image_sets: Of `train`, `calibrate`, `select` and `judge`, those that are known.
+        proof: Output role to what `edge.model.proof` compares at start; empty in older files.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -122,6 +139,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     accuracy: tuple[Accuracy, ...] = ()
     image_sets: dict[Text, ImageDigests] = field(default_factory=dict)
     provenance: Provenance
+    proof: dict[Text, HeadProof] = field(default_factory=dict)
 
     def description(self, anchors: NDArray[np.float32] | None) -> Description:
         """Return what decode needs of it, with the anchors that stand beside it."""
@@ -182,7 +200,8 @@ def read(path: Path, data: bytes) -> tuple[bytes, Manifest, NDArray[np.float32] 
             raise
         raise ModelError(
             f"{path}: expected a manifest behind the model, found none that can be read "
-            f"({_reason(error)}); {_remedy(data)}"
+            f"({str(error) or type(error).__name__}); copy the file again, or make it with: "
+            "edge-convert run"
         ) from error
     check_digest(path, flatbuffer, manifest)
     return flatbuffer, manifest, anchors
@@ -215,15 +234,6 @@ def _zip_start(archive: zipfile.ZipFile) -> int:
     if sum(info.file_size for info in infos) > MAX_MEMBERS_BYTES:
         raise zipfile.BadZipFile(f"it unpacks to over {MAX_MEMBERS_BYTES} bytes")
     return min(info.header_offset for info in infos)
-
-
-def _remedy(data: bytes) -> str:
-    if EDGE_TPU_OP.encode() in data:
-        return (
-            "it was compiled for an Edge TPU by something else; "
-            "compile the model that it was made of with: edge-convert run --edgetpu"
-        )
-    return "copy the file again, or make it with: edge-convert run"
 
 
 def parse(path: Path, text: bytes) -> Manifest:
@@ -277,7 +287,3 @@ def _write_member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o644 << 16
     archive.writestr(info, data)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

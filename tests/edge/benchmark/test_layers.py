@@ -10,7 +10,8 @@ import pytest
 from edge.benchmark import layers
 from edge.benchmark.layers import cut, empty
 from edge.model import model_file
-from edge.model.backends.litert import list_ops, open_interpreter, runtime_module
+from edge.model.backends.litert import open_interpreter, runtime_module
+from edge.model.backends.litert_ops import list_ops
 from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.board

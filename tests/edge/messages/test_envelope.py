@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timezone
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.messages import envelope as payload
+from edge.model.backend import Ran
 
 pytestmark = pytest.mark.board
 
@@ -30,3 +32,13 @@ def test_topics_name_the_device_and_the_camera():
     assert payload.camera_status_topic("porch", "front") == "edge/porch/front/status"
     assert payload.status_topic("porch") == "edge/porch/status"
     assert payload.presence_topic("porch") == "edge/porch/presence"
+
+
+def test_who_runs_the_model_is_kept_by_the_broker():
+    message = encoder().introduction(Ran("onnxruntime", "1.23", "CUDAExecutionProvider", "Orin"))
+
+    assert (message.topic, message.retain, message.policy) == ("edge/porch/model", True, "state")
+    said = json.loads(message.payload)
+    assert (said["backend"], said["version"]) == ("onnxruntime", "1.23")
+    assert (said["provider"], said["accelerator"]) == ("CUDAExecutionProvider", "Orin")
+    assert said["model"]["name"]

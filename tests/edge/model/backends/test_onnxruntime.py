@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import factories
 import numpy as np
 import onnx_bytes
 import pytest
+import stand_in_provider
 from onnx_bytes import end, graph, model, node
 
 from edge import cli
-from edge.decode.segmentation import SegmentationHead
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import model_file, trial
 from edge.model.backends import onnxruntime as seam
@@ -24,17 +23,8 @@ pytestmark = pytest.mark.board
 SIDE = 8
 
 
-def whole(bare, side=SIDE):
-    manifest = factories.manifest(
-        input=factories.input_transform(size_wh=(side, side), resize="stretch"),
-        outputs={"classes": "classes"},
-        head=SegmentationHead(activation="softmax"),
-    )
-    return onnx_bytes.sealed(bare, manifest)
-
-
 def file_of(bare, side=SIDE):
-    return model_file.parse(Path("my.onnx"), whole(bare, side))
+    return model_file.parse(Path("my.onnx"), onnx_bytes.described(bare, side))
 
 
 @pytest.fixture(scope="module")
@@ -49,27 +39,7 @@ def without(monkeypatch):
 
 @pytest.fixture
 def provider(runtime, monkeypatch):
-    """Let the real onnxruntime pass its CPU off as another provider; return what it was told.
-
-    It obeys the real signatures: the session below is a real one.
-    """
-    told = {}
-
-    class Session(runtime.InferenceSession):
-        def __init__(self, model, options, *, providers, enable_fallback):
-            ((name, settings),) = providers
-            strict = options.get_session_config_entry("session.disable_cpu_ep_fallback")
-            told.update(name=name, settings=settings, retry=enable_fallback, strict=strict)
-            plain = runtime.SessionOptions()
-            super().__init__(model, plain, providers=["CPUExecutionProvider"])
-
-        def get_providers(self):
-            return [told.get("answers", told["name"]), "CPUExecutionProvider"]
-
-    has = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(runtime, "InferenceSession", Session)
-    monkeypatch.setattr(runtime, "get_available_providers", lambda: has)
-    return told
+    return stand_in_provider.install(runtime, monkeypatch)
 
 
 def test_a_model_computes_what_its_graph_says(runtime):
@@ -131,7 +101,7 @@ def test_an_output_of_another_shape_than_the_declared_one_is_refused(runtime):
 @pytest.mark.usefixtures("without")
 def test_without_the_package_one_sentence_says_what_to_type(tmp_path, capsys):
     path = tmp_path / "my.onnx"
-    path.write_bytes(whole(onnx_bytes.segmenter(SIDE)))
+    path.write_bytes(onnx_bytes.described(onnx_bytes.segmenter(SIDE), SIDE))
 
     with pytest.raises(DependencyError, match="pip install 'edge-vision"):
         load_model(model_file.read(path))
