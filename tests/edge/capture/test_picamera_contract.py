@@ -43,7 +43,7 @@ PROGRAM = """
 import json, logging, sys, threading, time
 from unittest import mock
 
-for name in "pykms prctl libarchive libarchive.read pidng pidng.core pidng.camdefs".split():
+for name in "pykms prctl pidng pidng.core pidng.camdefs".split():
     try:
         __import__(name)
     except ImportError:
