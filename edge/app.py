@@ -150,12 +150,8 @@ class Parts:
     ) -> Pipeline:
         """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
         told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
-        return Pipeline(
-            self.frames,
-            Behaviour(self.model, stages),
-            [*told, *consumers],
-            workers=self.workers,
-        )
+        behaviour = Behaviour(self.model, stages)
+        return Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
 
 
 @contextmanager
@@ -291,14 +287,10 @@ def _capturing(  # noqa: PLR0913
     tell("online")
     try:
         with open_lasting(
-            camera.source,
-            camera.options,
-            begin_closed=begin_closed,
-            on_change=tell,
+            camera.source, camera.options, begin_closed=begin_closed, on_change=tell
         ) as source:
-            capture = CaptureThread(
-                source, model.input_buffers(), camera=camera.name, changed=changed
-            )
+            buffers = model.input_buffers()
+            capture = CaptureThread(source, buffers, camera=camera.name, changed=changed)
             if picture_px:  # before the first frame
                 capture.want_picture(picture_px)
             with capture:
