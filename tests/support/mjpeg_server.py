@@ -9,9 +9,13 @@ import re
 import socket
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    import ssl
 
 TICK_S = 0.02
 
@@ -30,6 +34,7 @@ class MjpegCamera:
         boundary: How each part begins.
         content_type: What it says that it sends.
         status: What it answers instead of a stream, as `404 Not Found`.
+        encryption: A context, for a camera of `https:`.
         requests: Heads of the requests so far.
         sent: Frames so far.
     """
@@ -44,6 +49,7 @@ class MjpegCamera:
         self.boundary = "--frame"
         self.content_type = "multipart/x-mixed-replace;boundary=frame"
         self.status = ""
+        self.encryption: ssl.SSLContext | None = None
         self.requests: list[str] = []
         self.sent = 0
         self._port = port
@@ -57,7 +63,7 @@ class MjpegCamera:
 
     @property
     def url(self) -> str:
-        return f"http://{self.place}/video"
+        return f"http{'s' if self.encryption else ''}://{self.place}/video"
 
     def start(self) -> None:
         """Listen, at the same port as before."""
@@ -87,6 +93,11 @@ class MjpegCamera:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        if self.encryption:
+            try:
+                connection = self.encryption.wrap_socket(connection, server_side=True)
+            except OSError:
+                return
         self._connected.add(connection)
         with connection, contextlib.suppress(OSError):
             request = connection.recv(8192).decode()

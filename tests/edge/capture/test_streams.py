@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 
 import pytest
+from broker import Certificate
 from mjpeg_server import MjpegCamera
 from waiting import eventually
 
@@ -171,6 +173,30 @@ def test_the_password_comes_from_its_file_and_nobody_sees_it(
     assert len(camera.requests) == 2
     assert not any(secret in caplog.text + str(caught.value) for secret in ("p@ss", "wr0ng"))
     assert "the camera asks for a login (401)" in refusal(camera)
+
+
+def test_https_encrypts_and_takes_the_certificate_that_a_camera_made_itself(camera, tmp_path):
+    made = Certificate.make(tmp_path / "tls")
+    camera.encryption = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    camera.encryption.load_cert_chain(made.certificate, made.key)
+    with open_source(camera.url) as source:
+        assert source.read(None).size_wh == (64, 48)
+    camera.status = "404 Not Found"
+    assert "the camera has no such stream (404)" in refusal(camera)
+    plain = camera.url.replace("https", "http")
+    with open_source(plain) as source, pytest.raises(SourceError, match="does not answer as one"):
+        source.read(None)
+
+
+def test_a_picture_that_stands_still_is_said_by_the_lasting_source(camera, monkeypatch, caplog):
+    monkeypatch.setattr("edge.capture.reopening.FROZEN_S", 0.3)
+    monkeypatch.setattr("edge.capture.reopening.LOOK_EVERY_S", 0.1)
+    states = []
+    with open_lasting(camera.url, on_change=states.append) as source:
+        for mode, expected in (("frozen", ["frozen"]), ("sends", ["frozen", "online"])):
+            camera.mode = mode
+            assert eventually(lambda: source.read(None) and states == expected)  # noqa: B023
+    assert f"{camera.url} has given the same picture" in caplog.messages[0]
 
 
 def test_nobody_there_is_said_with_what_to_look_at(camera):
