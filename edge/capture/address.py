@@ -94,10 +94,12 @@ def read_address(uri: str, options: StreamOptions) -> Address:
             f"write {scheme}://USER@HOST/PATH, the password to a file, chmod 600 it, and set "
             "[camera] password_file"
         )
-    if not parts or not host or not rest.startswith("//") or port == 0 or _is_torn(uri):
+    # An @ behind the host may be the end of a password with a slash in it.
+    is_sound = host and rest.startswith("//") and port != 0 and not _is_torn(uri)
+    if not parts or not is_sound or "@" in parts.path + parts.query:
         raise SourceError(
-            f"expected {example}, found {found!r}; in the name of a user write @ as %40 and / "
-            "as %2F"
+            f"expected {example}, found {found!r}; in the name of a user write / as %2F, and @ as "
+            "%40 everywhere but before the host"
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     user, password = unquote(user or ""), _password(options.password_file, user)

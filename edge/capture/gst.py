@@ -82,7 +82,7 @@ def csi_words(location: str, options: SourceOptions, *, is_jetson: bool) -> list
             "with rpicam-hello --list-cameras or cam -l, and write csi:NAME"
         )
     named = [] if is_number else [f"camera-name={number}"]
-    return ["libcamerasrc", *named, "!", f"video/x-raw,{size}"]
+    return ["libcamerasrc", *named, "!", f"video/x-raw,format=NV12,{size}"]
 
 
 def is_jetson(compatible: Path = Path("/proc/device-tree/compatible")) -> bool:

@@ -59,6 +59,8 @@ def test_the_password_is_that_of_the_file_and_stands_in_nothing_that_is_shown(pa
         ("rtsp://me:s3cret@cam/1", "…@cam/1: everyone on this machine can read a password"),
         ("rtsp://me:@cam/1", "set [camera] password_file"),
         ("rtsp://me:s3/cret@cam/1", "set [camera] password_file"),
+        ("rtsp://me:33/s3cret@cam/1", "found '…@cam/1'; in the name of a user"),
+        ("http://cam/1?user=s3@home", "%40 everywhere but before the host"),
     ],
 )
 def test_what_is_no_address_is_refused_without_its_secret(uri, said):

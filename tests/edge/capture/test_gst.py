@@ -61,7 +61,9 @@ def test_the_camera_of_a_jetson_is_nvidias_and_that_of_others_libcameras():
         "framerate=30000/1000 ! nvvidconv"
     )
     sized = csi(size_wh=(640, 480), rate_hz=12.5)
-    assert sized == "libcamerasrc ! video/x-raw,width=640,height=480,framerate=12500/1000"
+    assert (
+        sized == "libcamerasrc ! video/x-raw,format=NV12,width=640,height=480,framerate=12500/1000"
+    )
     assert csi("0") == csi("")
     name = "/base/soc/i2c0mux/i2c@1/imx219@10"
     assert csi(name).startswith(f"libcamerasrc camera-name={name} ! ")
