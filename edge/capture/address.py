@@ -95,8 +95,8 @@ def read_address(uri: str, options: StreamOptions) -> Address:
             "[camera] password_file"
         )
     # An @ behind the host may be the end of a password with a slash in it.
-    is_sound = host and rest.startswith("//") and port != 0 and not _is_torn(uri)
-    if not parts or not is_sound or "@" in parts.path + parts.query:
+    is_sound = rest.startswith("//") and port != 0 and not _is_torn(uri)
+    if not parts or not host or not is_sound or "@" in parts.path + parts.query:
         raise SourceError(
             f"expected {example}, found {found!r}; in the name of a user write / as %2F, and @ as "
             "%40 everywhere but before the host"
