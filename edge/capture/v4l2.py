@@ -31,7 +31,8 @@ MAX_RAW_SIZE_WH = (640, 480)
 # The driver fills one while the other is decoded; with one alone it would have nowhere to put the
 # frame that arrives meanwhile.
 BUFFERS = 2
-POLL_S = 0.2  # how soon a wait sees an interrupt
+# Some cameras take seconds to their first frame; and how soon a wait sees an interrupt.
+START_S, POLL_S = 10.0, 0.2
 # FourCC of what is taken as the camera sends it: its name here, its rows for H, its bytes a pixel.
 RAW: dict[str, tuple[PixelFormat, float, int]] = {
     "YUYV": ("yuyv", 1, 2),
@@ -77,13 +78,14 @@ class V4l2Source:
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the camera's next frame: `Source.read`; raw ones lie in a buffer of its own."""
-        give_up_s = time.monotonic() + STALL_S
+        patience_s = STALL_S if self._is_started else START_S
+        give_up_s = time.monotonic() + patience_s
         if not self._is_started:
             self._is_started = True
             if not self._capture.start():
                 logger.warning(
                     "%s: the camera is open and gives no frame yet; it has %g s for the first",
-                    *(self._path, STALL_S),
+                    *(self._path, patience_s),
                 )
         while not self._interrupted and time.monotonic() < give_up_s:
             if not self._capture.wait(POLL_S):
@@ -95,7 +97,8 @@ class V4l2Source:
         if self._interrupted:
             return None
         raise SourceError(
-            f"{self._path}: the camera gave no frame for {STALL_S:g} s; check its cable and dmesg"
+            f"{self._path}: the camera gave no frame for {patience_s:g} s; check its cable "
+            "and dmesg"
         )
 
     def interrupt(self) -> None:

@@ -15,7 +15,7 @@ import time
 import pytest
 from waiting import eventually
 
-from edge.capture import gst, gst_source
+from edge.capture import child, gst, gst_source
 from edge.capture.options import CameraOptions
 from edge.capture.registry import check_source, open_lasting, open_source
 from edge.errors import DependencyError, SourceError
@@ -174,15 +174,16 @@ def test_a_secret_in_a_pipeline_is_not_in_the_log(caplog):
 @has_gstreamer
 def test_a_pipeline_that_stalls_is_opened_again_and_its_child_is_gone(monkeypatch, caplog):
     monkeypatch.setattr(gst_source, "STALL_S", 0.5)
+    monkeypatch.setattr(child, "END_S", 0.2)
     with open_lasting(f"gst:{HALVES}", begin_closed=True) as source:
         assert source.read(None)
-        child = source._source.child.process
-        os.killpg(child.pid, signal.SIGSTOP)
+        process = source._source.child.process
+        os.killpg(process.pid, signal.SIGSTOP)
         while not caplog.messages:
             assert source.read(None)
         assert source.read(None)
     assert "the pipeline gave no frame for 0.5 s" in caplog.messages[0]
-    assert child.returncode == -signal.SIGKILL
+    assert process.returncode == -signal.SIGKILL
 
 
 @has_gstreamer
