@@ -113,11 +113,13 @@ class Declared:
         inputs: In the graph's order.
         outputs: Likewise.
         told: What the file's own metadata says.
+        is_onnx: It is an ONNX model: nothing says which ops make its outputs.
     """
 
     inputs: tuple[Terminal, ...]
     outputs: tuple[Terminal, ...]
     told: Told = field(default_factory=Told)
+    is_onnx: bool = False
 
     @property
     def channels_first(self) -> bool:
