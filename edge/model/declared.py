@@ -113,7 +113,7 @@ class Declared:
         inputs: In the graph's order.
         outputs: Likewise.
         told: What the file's own metadata says.
-        is_onnx: It is an ONNX file, and not a `.tflite`.
+        is_onnx: It is an ONNX model: nothing says which ops make its outputs.
     """
 
     inputs: tuple[Terminal, ...]
