@@ -83,10 +83,7 @@ class ModelFile:
             ModelError: It has none, so that nothing says how it was made.
         """
         if self.manifest is None:
-            raise ModelError(
-                f"{self.path}: expected a model with a manifest, found one described by "
-                f"{self.read_by}; make it with: edge-convert run"
-            )
+            raise _without_manifest(self.path, f"one described by {self.read_by}")
         return self.manifest
 
 
@@ -146,6 +143,25 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
         ConfigError: The TOML cannot be read, or has faults.
     """
     return parse(path, _read_bytes(path), description=description)
+
+
+def read_own(path: Path) -> ModelFile:
+    """Read and verify a model that `edge-convert` made; as `read`, with no question about others.
+
+    Raises:
+        ModelError: As `read`, or it has no manifest.
+    """
+    data = _read_bytes(path)
+    is_model = data[4:8] == FLATBUFFER_IDENTIFIER or onnx_file.is_onnx(data)
+    if is_model and manifests.MANIFEST_MEMBER.encode() not in data:
+        raise _without_manifest(path, "none")
+    return parse(path, data)
+
+
+def _without_manifest(path: Path, found: str) -> ModelError:
+    return ModelError(
+        f"{path}: expected a model with a manifest, found {found}; make it with: edge-convert run"
+    )
 
 
 def parse(path: Path, data: bytes, *, description: Path | None = None) -> ModelFile:
