@@ -55,6 +55,23 @@ def test_a_model_computes_what_its_graph_says(runtime):
         np.testing.assert_allclose(heads["classes"], buffer.tensor @ kernel.T, atol=1e-5)
 
 
+def test_channels_first_give_the_same(runtime):
+    last, first = (
+        load_model(file_of(onnx_bytes.segmenter(SIDE, channels_first=order)))
+        for order in (False, True)
+    )
+    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    heads = []
+    for loaded in (last, first):
+        buffer, head = loaded.input_buffers()[0], loaded.output_buffers()
+        buffer.fill(image)
+        loaded.invoke(buffer, out=head)
+        heads.append(head["classes"])
+
+    assert first.spec.input.shape == (1, 3, SIDE, SIDE)
+    np.testing.assert_allclose(heads[0], heads[1], atol=1e-6)
+
+
 def test_a_frame_allocates_nothing_that_grows_with_the_image(runtime):
     import tracemalloc  # noqa: PLC0415
 
