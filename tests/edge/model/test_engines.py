@@ -64,6 +64,18 @@ def test_a_run_without_an_engine_says_the_command_and_builds_nothing(model, stat
     assert provider["built"] == 0
 
 
+def test_check_names_a_missing_engine_and_asks_no_gpu(model, state, provider, capsys, monkeypatch):
+    path = model.with_suffix(".toml")
+    path.write_text('[model]\nfile = "my.onnx"\ndelegate = "tensorrt"\n')
+
+    assert cli.main(["check", str(path)]) == 2
+    assert "type: edge prepare --model" in capsys.readouterr().err
+    assert prepare(model) == 0
+    monkeypatch.setattr(engines, "gpu_name", lambda _: pytest.fail("the GPU was asked"))
+    assert cli.main(["check", str(path)]) == 0
+    assert "run by onnxruntime" in capsys.readouterr().out
+
+
 def test_the_verb_builds_what_the_run_then_takes(model, state, provider, capsys):
     assert prepare(model) == 0
     assert stand_in_provider.GPU in capsys.readouterr().out
