@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
 from edge.config.paths import state_folder
-from edge.cores import Cores, available_cores, confined, divided
+from edge.cores import Cores, available_cores, confined, divided, switching_soon
 from edge.errors import SinkError
 from edge.model import engines, proof, trial
 from edge.model import model_file as models
@@ -22,7 +22,7 @@ from edge.pipeline import Behaviour, Pipeline, Publisher, Worker
 from edge.preprocess import use_one_thread
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
-from edge.tasks import refuse_thresholds, task_for
+from edge.tasks import THRESHOLDS, refuse_thresholds, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,21 +42,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge")
 
-# By default a busy Python thread keeps the GIL for 5 ms while a 7 ms invoke waits to go on: 0.55 of
-# its speed alone. With 0.5 ms it is 0.88.
-SWITCH_INTERVAL_S = 0.0005
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
 # Of each sink, who takes its messages.
 RECEIVERS = {"mqtt": "the broker", "jsonl": "what reads the results"}
-# What of `[model]` may change while frames run, and what it is in `Thresholds`.
-THRESHOLDS = {
-    "score_threshold": "score",
-    "iou_threshold": "iou",
-    "max_detections": "max_detections",
-    "max_candidates": "max_candidates",
-    "suppression": "suppression",
-}
 
 
 def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:
@@ -68,8 +57,6 @@ def read_model(path: Path | None, *, description: Path | None = None) -> ModelFi
     """
     file = models.read(path or default_model_path(), description=description)
     trial.admit(file, state_folder=state_folder())
-    if file.why:
-        log.info("%s is described by %s", file.path, file.origin)
     return file
 
 
@@ -175,7 +162,7 @@ def opened(
     """
     use_one_thread()
     with ExitStack() as stack:
-        stack.enter_context(_switching_soon())
+        stack.enter_context(switching_soon())
         available = available_cores()
         threads = interpreter_threads(config, available)
         wanted = config.model.workers * threads
@@ -210,16 +197,6 @@ def opened(
             for camera in config.cameras
         )
         yield Parts(workers, captures, Turns(captures), publisher, cores)
-
-
-@contextmanager
-def _switching_soon() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta
 
 from edge.decode.boxes import BOX_SIDES, MAX_SIDE_PX, Candidates
-from edge.decode.checks import Misfit, expect_no_anchors, expect_raw, expect_roles
+from edge.decode.checks import Misfit, expect_levels, expect_no_anchors, expect_raw, expect_roles
 from edge.decode.scores import least_raw
 from edge.model.description import HeadSchema
 
@@ -63,6 +63,8 @@ def check(spec: ModelSpec) -> None:
     expect_raw(spec, integers=NUMBERS)
     wanted = {"rows"} if "rows" in spec.outputs else set(SEPARATE)
     expect_roles(spec, wanted | ({"count"} & spec.outputs.keys()), head="a head of detections")
+    if "rows" in spec.outputs:
+        expect_levels(spec, "rows")
     rows = _rows(spec)
     for role, output in spec.outputs.items():
         width = {"rows": ROW_WIDTH, "boxes": BOX_SIDES}.get(role, 1)
@@ -143,6 +145,12 @@ class DetectionsDecoder:
             numbers = numbers.take(rows.searchsorted(found.cells[: found.count]), axis=0)
         self._to_pixels(numbers[:, :BOX_SIDES], out=found.boxes[: found.count])
         return found.drop_nan() if self._may_be_nan else found.count
+
+    def place_cells(
+        self, tensors: Tensors, cells: NDArray[np.int64], *, out: NDArray[np.float32]
+    ) -> None:
+        """Read the boxes of some rows to `(n, 4)` xyxy, input pixels, not clipped."""
+        self._to_pixels(self._numbers(tensors, cells)[:, :BOX_SIDES], out=out)
 
     def _passing(self, tensors: Tensors) -> NDArray[np.int64]:
         """Return the rows in use that reach the threshold."""

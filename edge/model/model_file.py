@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edge.model.description import Description
     from edge.model.readers.manifest import Manifest
 
+log = logging.getLogger("edge")
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
 FLATBUFFER_IDENTIFIER = b"TFL3"
 MANIFEST, TOML, INFERENCE = "manifest", "toml", "inference"
@@ -81,10 +83,7 @@ class ModelFile:
             ModelError: It has none, so that nothing says how it was made.
         """
         if self.manifest is None:
-            raise ModelError(
-                f"{self.path}: expected a model with a manifest, found one described by "
-                f"{self.read_by}; make it with: edge-convert run"
-            )
+            raise _without_manifest(self.path, f"one described by {self.read_by}")
         return self.manifest
 
 
@@ -117,7 +116,9 @@ def _by_itself(path: Path, data: bytes, _: Path | None) -> ModelFile:
         else (inference.from_tflite(path, data))
     )
     description, why = inference.infer(path, model, declared)
-    return ModelFile(path, model, description, read_by=declared.told.by or INFERENCE, why=why)
+    file = ModelFile(path, model, description, read_by=declared.told.by or INFERENCE, why=why)
+    log.info("%s is described by %s", path, file.origin)
+    return file
 
 
 # Asked in turn, with the path, all of the file, and a TOML that a person wrote of it. Each gives
@@ -142,6 +143,25 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
         ConfigError: The TOML cannot be read, or has faults.
     """
     return parse(path, _read_bytes(path), description=description)
+
+
+def read_own(path: Path) -> ModelFile:
+    """Read and verify a model that `edge-convert` made; as `read`, with no question about others.
+
+    Raises:
+        ModelError: As `read`, or it has no manifest.
+    """
+    data = _read_bytes(path)
+    is_model = data[4:8] == FLATBUFFER_IDENTIFIER or onnx_file.is_onnx(data)
+    if is_model and manifests.MANIFEST_MEMBER.encode() not in data:
+        raise _without_manifest(path, "none")
+    return parse(path, data)
+
+
+def _without_manifest(path: Path, found: str) -> ModelError:
+    return ModelError(
+        f"{path}: expected a model with a manifest, found {found}; make it with: edge-convert run"
+    )
 
 
 def parse(path: Path, data: bytes, *, description: Path | None = None) -> ModelFile:

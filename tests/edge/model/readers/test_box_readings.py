@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import bare_models as bare
+import factories
 import numpy as np
 import pytest
 import told_files as told
 
+from edge.errors import ModelError
 from edge.model import model_file
+from edge.model.declared import Declared, Terminal
 from edge.model.loaded import load_model
+from edge.model.readers import exporter
 from edge.model.readers.inference import Undescribed
+from edge.model.readers.readings import READINGS
 
 pytestmark = pytest.mark.board
 SIDE = 96
@@ -137,3 +142,50 @@ def test_a_coarse_softmax_may_be_two_heads(read):
     scores = make.then("SOFTMAX", pooled, "scores", (1, 2, 2, 3), bare.fixed_quant("uint8"))
     with pytest.raises(Undescribed, match=r'"centroids" if .*; "segmentation" if'):
         read(make.file(scores))
+
+
+@pytest.mark.parametrize("kind", ["decoded", "end to end"])
+def test_one_scale_that_leaves_scores_no_levels_is_refused(read, kind):
+    model, fixed, _ = table((1, 6, CELLS) if kind == "decoded" else (1, 300, 6))
+    data = model.file(model.gives("out", fixed, quant=(2.5, -128), dtype="int8"))
+    file = read(told.exported(data, end2end=kind != "decoded"))
+    with pytest.raises(
+        ModelError, match=r"one scale, 2\.5, for boxes and scores, which leaves .* 1 of"
+    ):
+        load_model(file)
+
+
+def onnx(shape, **facts):
+    """Return the readings of an exporter's ONNX file with this output."""
+    image, out = (factories.tensor(name, each) for name, each in (("images", FIRST), ("o", shape)))
+    entries = {"names": "{0: 'a', 1: 'b'}", "task": "detect", "imgsz": "[96, 96]"} | facts
+    model = Declared(
+        (Terminal(image),), (Terminal(out),), exporter.told_by("x", entries), is_onnx=True
+    )
+    return [reading for recognise in READINGS.values() for reading in recognise(model)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "facts", "units"),
+    [
+        pytest.param((1, 6, CELLS), {}, "pixels", id="columns"),
+        pytest.param((1, 300, 6), {"end2end": "True"}, "pixels", id="end to end"),
+        pytest.param((1, 300, 6), {"args": "{'nms': True}"}, "pixels", id="suppressed"),
+        pytest.param((1, 300, 6), {"head": "RTDETRDecoder"}, "ratios", id="a DETR"),
+    ],
+)
+def test_an_exporters_onnx_file_has_pixels_but_for_detrs(shape, facts, units):
+    (reading,) = onnx(shape, **facts)
+    assert (reading.head.units, reading.unknown) == (units, {})
+
+
+def test_the_units_of_an_onnx_file_for_an_integer_chip_are_asked():
+    (reading,) = onnx((1, 6, CELLS), args="{'quantize': 8}")
+    assert list(reading.unknown) == ["head.units"]
+
+
+@pytest.mark.parametrize("shape", [[17], [17, 4], "17", [17, "x"], [0, 3], None])
+def test_keypoints_of_no_known_shape_are_asked_about(read, shape):
+    model, fixed, _ = table((1, 6 + 51, CELLS))
+    data = told.exported(model.file(model.gives("out", fixed)), task="pose", kpt_shape=shape)
+    assert asked(read, data) == {"[head] kind"}
