@@ -1,12 +1,16 @@
-"""MJPEG from a server of the tests, on the loopback interface."""
+"""MJPEG and video over HTTP, from servers of the tests on the loopback interface."""
 
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import cv2
+import numpy as np
 import pytest
 from broker import Certificate
 from mjpeg_server import MjpegCamera
@@ -204,3 +208,42 @@ def test_nobody_there_is_said_with_what_to_look_at(camera):
     said = refusal(camera)
     assert f"expected a camera at {camera.place}, it does not answer" in said
     assert "Connection refused" in said
+
+
+def test_a_wait_for_ffmpeg_ends_at_once_when_interrupted():
+    # It listens, and never answers.
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        open_source(f"rtsp://127.0.0.1:{listening.getsockname()[1]}/live") as source,
+    ):
+        threading.Timer(0.3, source.interrupt).start()
+        began_s = time.monotonic()
+        assert source.read(None) is None
+        assert time.monotonic() - began_s < LONG_S / 5
+
+
+def test_a_video_over_http_is_read_by_ffmpeg_and_its_end_is_an_outage(tmp_path):
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))
+    for value in range(10):
+        writer.write(np.full((120, 160, 3), 20 * value, np.uint8))
+    writer.release()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "video/x-msvideo")
+            self.end_headers()
+            self.wfile.write(path.read_bytes())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with open_source(f"http://127.0.0.1:{server.server_port}/clip.avi") as source:
+        assert source.read(None).size_wh == (160, 120)
+        with pytest.raises(SourceError, match="the camera ended the stream"):
+            list(iter(lambda: source.read(None), None))
+    server.shutdown()
+    server.server_close()

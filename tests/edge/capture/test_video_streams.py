@@ -1,13 +1,10 @@
-"""H.264 over RTSP and HTTP, from GStreamer's and FFmpeg's own hands."""
+"""H.264 over RTSP, from GStreamer's own server."""
 
 from __future__ import annotations
 
-import shutil
 import signal
-import subprocess
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import rtsp_server
@@ -103,42 +100,3 @@ class Reading(threading.Thread):
 def test_a_path_that_is_not_there_is_said():
     with rtsp_server.RtspCamera() as camera:
         assert "the camera has no such stream (404)" in refusal(camera.url() + "/other")
-
-
-def test_a_wait_for_ffmpeg_ends_at_once_when_interrupted():
-    # It listens, and never answers.
-    with rtsp_server.socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        with open_source(f"rtsp://127.0.0.1:{port}/live") as source:
-            threading.Timer(0.3, source.interrupt).start()
-            began_s = time.monotonic()
-            assert source.read(None) is None
-            assert time.monotonic() - began_s < LONG_S / 5
-
-
-@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs apt install ffmpeg")
-def test_a_video_over_http_is_read_and_its_end_is_an_outage(tmp_path):
-    path = tmp_path / "clip.ts"
-    subprocess.run(
-        ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=s=160x120:d=1", path],
-        check=True,
-    )
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "video/mp2t")
-            self.end_headers()
-            self.wfile.write(path.read_bytes())
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with open_source(f"http://127.0.0.1:{server.server_port}/clip.ts") as source:
-        assert source.read(None).size_wh == (160, 120)
-        with pytest.raises(SourceError, match="the camera ended the stream"):
-            list(iter(lambda: source.read(None), None))
-    server.shutdown()
-    server.server_close()
