@@ -113,9 +113,9 @@ def tell(model: LoadedModel, file: ModelFile, *, threads: int) -> None:
         return
     if not (file.manifest and file.manifest.proof):
         log.warning(
-            "%s has no stored values, so nothing proves that %s computes it rightly; convert it "
-            "again with this edge-convert",
+            "%s has no stored values, so nothing proves that %s computes it rightly%s",
             *(file.path, model.ran),
+            "; convert it again with this edge-convert" if file.manifest else "",
         )
     try:
         cpu = load_model(file, threads=threads)
