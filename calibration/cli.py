@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,18 @@ from edge.errors import ConfigError
 from edge.model import model_file
 from edge.model.description import InputTransform
 from edge.model.readers import manifest
-from edge.terminal.command import add_verb, new_parser, positive, run
+from edge.terminal.command import add_verb, new_parser, numbers, positive, run
 from edge.terminal.progress import bar
 from edge.terminal.table import render
 from edge.terminal.version import versions
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
 
-CHANNELS = 3
 INT8_MIN = -128
 NAME_COLUMNS = 60
 TRANSFORM_FLAGS = ("color", "mean", "std", "resize")
@@ -93,8 +93,10 @@ def _add_observe(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("-o", "--output", metavar="RANGES", type=Path, required=True)
     group = parser.add_argument_group("input transform, for a model without a manifest")
     group.add_argument("--color", choices=("rgb", "bgr", "grey"), help="channels of the model")
-    group.add_argument("--mean", metavar="M[,M,M]", type=_channels, help="pixel values, 0..255")
-    group.add_argument("--std", metavar="S[,S,S]", type=_channels, help="pixel values, > 0")
+    group.add_argument("--mean", metavar="M[,M,M]", type=numbers, help="pixel values, 0..255")
+    group.add_argument(
+        "--std", metavar="S[,S,S]", type=partial(numbers, above=0), help="pixel values"
+    )
     group.add_argument("--resize", choices=("letterbox", "stretch"))
 
 
@@ -108,16 +110,6 @@ def _add_show(verbs: Any) -> None:  # noqa: ANN401
     )
     parser.add_argument("ranges", metavar="RANGES", type=Path, help="of edge-calibrate observe")
     parser.add_argument("--json", action="store_true", help="the same as JSON")
-
-
-def _channels(text: str) -> tuple[float, ...]:
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) not in (1, CHANNELS):
-        raise argparse.ArgumentTypeError(f"expected one number or three with commas, found {text}")
-    return values * CHANNELS if len(values) == 1 else values
 
 
 def _sample(arguments: argparse.Namespace) -> None:

@@ -17,6 +17,9 @@ from converter.quantize.quantization import digests, fitted
 from converter.quantize.threshold import with_threshold
 from converter.search.attempts import Trials
 from edge.evaluation.measuring import RESAMPLES
+from edge.evaluation.truth import ClassTruth
+from edge.evaluation.whole_run import GOOD
+from edge.heads import task_of
 from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
@@ -67,6 +70,16 @@ class Images:
     sets: ImageSets
     annotations: Annotations | None
     dataset: str
+
+    @property
+    def good(self) -> tuple[Path, ...]:
+        """Those that calibrate and show nothing unusual, as far as annotations say."""
+        paths = self.sets.calibrate.paths
+        truth = self.annotations.read(paths) if self.annotations else None
+        if not isinstance(truth, ClassTruth):
+            return paths
+        names = [name.casefold() in GOOD for name in truth.names]
+        return tuple(path for key, path in truth.files.items() if names[truth.class_ids[key]])
 
     @property
     def judgement(self) -> Judgement:
@@ -183,6 +196,14 @@ def judge(
     return [replace(bill, accuracy=row) for bill, row in zip(bills, rows, strict=True)]
 
 
+def with_own_threshold(file: ModelFile, images: Images, *, quantile: float) -> ModelFile:
+    """Return an autoencoder with the threshold that good images give it; else the file."""
+    if task_of(file.description.head) != "anomaly":
+        return file
+    with bar("threshold") as progress:
+        return with_threshold(file, images.good, quantile=quantile, progress=progress)
+
+
 def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
     reference: ModelFile,
     images: Images,
@@ -207,7 +228,7 @@ def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
         trials.repair(recipe)
     best = trials.best
     attempt = trials.attempts[best]
-    file = with_threshold(trials.files[best], sets.calibrate.paths, quantile=quantile)
+    file = with_own_threshold(trials.files[best], images, quantile=quantile)
     (bill,) = judge(reference, [file], images.judgement, budget=budget)
     latencies: Mapping[str, Latency] = {}
     if attempt.recipe.is_mixed and best > 0:

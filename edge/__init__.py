@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from edge.results.class_map import ClassMap as ClassMap
     from edge.results.classes import Classes as Classes
     from edge.results.detections import Detections as Detections
+    from edge.results.instances import Instances as Instances
     from edge.results.observation import Observation as Observation
+    from edge.results.poses import Poses as Poses
 
 # Name: the module that defines it, imported when the name is first used: `edge --help` needs none.
 # With the lines above, the place of a new kind's result.
@@ -29,8 +31,10 @@ _MODULES = {
     "Classes": "edge.results.classes",
     "Detections": "edge.results.detections",
     "EdgeError": "edge.errors",
+    "Instances": "edge.results.instances",
     "LoadedModel": "edge.model.loaded",
     "Observation": "edge.results.observation",
+    "Poses": "edge.results.poses",
     "open_model": "edge.library",
     "watch": "edge.library",
 }

@@ -48,8 +48,14 @@ SWITCH_INTERVAL_S = 0.0005
 DRAIN_S = 5.0
 # Of each sink, who takes its messages.
 RECEIVERS = {"mqtt": "the broker", "jsonl": "what reads the results"}
-# What of the configuration may change while frames run.
-THRESHOLDS = ("score_threshold", "iou_threshold", "max_detections")
+# What of `[model]` may change while frames run, and what it is in `Thresholds`.
+THRESHOLDS = {
+    "score_threshold": "score",
+    "iou_threshold": "iou",
+    "max_detections": "max_detections",
+    "max_candidates": "max_candidates",
+    "suppression": "suppression",
+}
 
 
 def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:
@@ -61,6 +67,8 @@ def read_model(path: Path | None, *, description: Path | None = None) -> ModelFi
     """
     file = models.read(path or default_model_path(), description=description)
     trial.admit(file, state_folder=state_folder())
+    if file.why:
+        log.info("%s is described by %s", file.path, file.origin)
     return file
 
 
@@ -100,9 +108,7 @@ def thresholds(config: Config, description: Description) -> Thresholds:
     """
     model = config.model
     refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
-    return description.thresholds(
-        score=model.score_threshold, iou=model.iou_threshold, max_detections=model.max_detections
-    )
+    return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
@@ -172,7 +178,8 @@ def opened(
     """
     use_one_thread()
     with ExitStack() as stack:
-        stack.enter_context(_switching_soon())
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         available = available_cores()
         threads = interpreter_threads(config, available)
         wanted = config.model.workers * threads
@@ -210,25 +217,12 @@ def opened(
 
 
 @contextmanager
-def _switching_soon() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
-@contextmanager
 def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
     sink = Fanout(open_sinks(config))
     try:
-        publisher = Publisher(
-            open_encoder(config, model.description),
-            sink,
-            qos=config.mqtt.qos if config.mqtt else 1,
-        )
+        encoder = open_encoder(config, model.description)
+        publisher = Publisher(encoder, sink, qos=config.mqtt.qos if config.mqtt else 1)
         publisher.introduce(model)
         yield publisher
     finally:

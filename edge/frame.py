@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
@@ -41,19 +42,40 @@ class Placement:
         offset = ((input_wh[0] - width) // 2, (input_wh[1] - height) // 2)
         return cls(source_wh, input_wh, (width, height), offset)
 
+    def cells(self, shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Return the rows and columns of a grid over the input whose borders lie nearest the frame.
+
+        At least one of each.
+
+        Args:
+            shape: Rows and columns of the grid.
+        """
+        found = []
+        for axis, cells in ((1, shape[0]), (0, shape[1])):
+            per_input = cells / self.input_wh[axis]
+            offset, region = self.offset_xy[axis], self.region_wh[axis]
+            # Halves upwards: to even, a region between two halves would lose a cell or win one.
+            first = min(math.floor(offset * per_input + 0.5), cells - 1)
+            end = max(math.floor((offset + region) * per_input + 0.5), first + 1)
+            found.append(slice(first, end))
+        return found[0], found[1]
+
     def boxes_to_source_inplace(self, boxes: NDArray[np.float32]) -> None:
         """Turn xyxy boxes from input pixels into source pixels, clipped to the source frame.
 
         Args:
             boxes: `(N, 4)` float32, rewritten in place.
         """
-        for axis in (0, 1):
-            values = boxes[:, axis::2]  # (N, 2): both sides at once, in half the time
-            values -= self.offset_xy[axis]
-            values *= self.source_wh[axis] / self.region_wh[axis]
-            # As `np.clip`, for 1.4 µs against 2.7, x86, NumPy 2.4.
-            np.minimum(values, self.source_wh[axis], out=values)
-            np.maximum(values, 0, out=values)
+        (left, top), (width, height) = self.offset_xy, self.source_wh
+        x_ratio, y_ratio = width / self.region_wh[0], height / self.region_wh[1]
+        offset, ratio, most = np.array(
+            [(left, top) * 2, (x_ratio, y_ratio) * 2, (width, height) * 2], np.float32
+        )
+        boxes -= offset
+        boxes *= ratio
+        # As `np.clip`, for 1.4 µs against 2.7, x86, NumPy 2.4.
+        np.minimum(boxes, most, out=boxes)
+        np.maximum(boxes, 0, out=boxes)
 
 
 class StageClock:

@@ -2,70 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Union
+from typing import TYPE_CHECKING, Union
 
-from edge.decode import anchor_free, anomaly, classes, detections, segmentation, ssd, yolo
+from edge.decode import anomaly, centroids, classes, instance_masks, keypoints, segmentation
+from edge.decode.box_heads import BOX_HEADS, Head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from edge.frame import Placement, StageClock
-    from edge.model.description import HeadSchema, Thresholds
-    from edge.model.spec import ModelSpec, Tensors
-    from edge.results.observation import Result
-
-
-class Decoder(Protocol):
-    """Turns the raw outputs of one frame into what they mean."""
-
-    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Result:
-        """Return what was seen, on the source frame; borrowed until the next call.
-
-        Args:
-            tensors: Output role to raw tensor, of the spec's shapes and dtypes; read only.
-            placement: Where the frame lies in the input.
-            clock: Told when each stage is over, `decode` at least.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One kind of head.
-
-    Attributes:
-        schema: What a description says of it.
-        check: Compares it with the model's tensors, labels and anchors; raises `Misfit`.
-        decoder: Makes what decodes it, with buffers of its own.
-        task: What it is for, a key of `edge.tasks.TASKS`.
-        describe: What `edge inspect` says of it, rows of a word and a text.
-        reads_input: The decoder's tensors hold the input tensor too, under `input`.
-    """
-
-    schema: type[HeadSchema]
-    check: Callable[[ModelSpec], None]
-    decoder: Callable[[ModelSpec, Thresholds], Decoder]
-    task: str
-    describe: Callable[[ModelSpec], list[tuple[str, str]]]
-    reads_input: bool = False
-
+    from edge.model.description import HeadSchema
 
 HEADS = {
-    "ssd": Head(ssd.SsdHead, ssd.check, ssd.SsdDecoder, "detection", ssd.describe),
-    "yolo": Head(yolo.YoloHead, yolo.check, yolo.YoloDecoder, "detection", yolo.describe),
-    "anchor_free": Head(
-        anchor_free.AnchorFreeHead,
-        anchor_free.check,
-        anchor_free.AnchorFreeDecoder,
+    **BOX_HEADS,
+    "centroids": Head(
+        centroids.CentroidsHead,
+        centroids.check,
+        centroids.CentroidsDecoder,
         "detection",
-        anchor_free.describe,
-    ),
-    "detections": Head(
-        detections.DetectionsHead,
-        detections.check,
-        detections.DetectionsDecoder,
-        "detection",
-        detections.describe,
+        centroids.describe,
     ),
     "segmentation": Head(
         segmentation.SegmentationHead,
@@ -73,6 +25,27 @@ HEADS = {
         segmentation.SegmentationDecoder,
         "segmentation",
         segmentation.describe,
+    ),
+    "prototype_masks": Head(
+        instance_masks.PrototypeMasksHead,
+        instance_masks.check_prototypes,
+        instance_masks.PrototypeMasksDecoder,
+        "instances",
+        instance_masks.describe_prototypes,
+    ),
+    "box_masks": Head(
+        instance_masks.BoxMasksHead,
+        instance_masks.check_box_masks,
+        instance_masks.BoxMasksDecoder,
+        "instances",
+        instance_masks.describe_box_masks,
+    ),
+    "keypoints": Head(
+        keypoints.KeypointsHead,
+        keypoints.check,
+        keypoints.KeypointsDecoder,
+        "pose",
+        keypoints.describe,
     ),
     "classes": Head(
         classes.ClassesHead,

@@ -58,10 +58,19 @@ class Preprocessor:
         transform: The model's input transform.
         quant: Quantisation of the input tensor; `Quant()` for a float one.
         dtype: Of the input tensor.
+        channels_first: It is `(1, C, h, w)`.
     """
 
-    def __init__(self, transform: InputTransform, *, quant: Quant, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        transform: InputTransform,
+        *,
+        quant: Quant,
+        dtype: np.dtype[Any],
+        channels_first: bool = False,
+    ) -> None:
         self._transform = transform
+        self._channels_first = channels_first
         self._table = pixel_table(transform, quant=quant, dtype=dtype)
         xor_table = np.arange(256, dtype=np.uint8) ^ SIGN_BIT
         self._is_xor = dtype == np.int8 and bool(
@@ -71,7 +80,7 @@ class Preprocessor:
         self._lookup = self._table.view(np.int16) if dtype == np.float16 else self._table
         self._scaler = Scaler(transform.color)
         self._placement: Placement | None = None
-        self._resized = np.empty(0, np.uint8)
+        self._resized = self._plane = np.empty(0, np.uint8)
         self._filled: NDArray[Any] | None = None
 
     def fill_input(self, image: Picture | NDArray[np.uint8], out: NDArray[Any]) -> Placement:
@@ -79,8 +88,9 @@ class Preprocessor:
 
         Args:
             image: A picture of any format, or `(H, W, 3)` uint8, B G R; read only.
-            out: `(1, h, w, C)` of the input's dtype, owned by the caller, rewritten. The letterbox
-                bars are painted once per buffer and frame size: write nothing to `out` in between.
+            out: `(1, h, w, C)` or `(1, C, h, w)` of the input's dtype, owned by the caller,
+                rewritten. The letterbox's bars are painted once per buffer and frame size: write
+                nothing to `out` in between.
 
         Returns:
             Where the frame lies in the input, for the boxes' way back.
@@ -90,6 +100,10 @@ class Preprocessor:
         self._scaler.scale(picture, out=self._resized)
         x, y = placement.offset_xy
         width, height = placement.region_wh
+        if self._channels_first:
+            planes = out[0, :, y : y + height, x : x + width]  # (C, h', w')
+            self._fill_planes(planes.view(self._lookup.dtype))
+            return placement
         region = out[0, y : y + height, x : x + width]  # (h', w', C)
         if self._is_xor:
             np.bitwise_xor(self._resized, SIGN_BIT, out=region.view(np.uint8))
@@ -97,13 +111,21 @@ class Preprocessor:
             cv2.LUT(self._resized, self._lookup[None], dst=region.view(self._lookup.dtype))
         return placement
 
+    def _fill_planes(self, region: NDArray[Any]) -> None:
+        """Write the resized frame channel by channel, `(C, h', w')`."""
+        for channel, plane in enumerate(region):
+            cv2.extractChannel(self._resized, channel, dst=self._plane)
+            cv2.LUT(self._plane, self._lookup[:, channel], dst=plane)
+
     def _place(self, source_wh: tuple[int, int], out: NDArray[Any]) -> Placement:
         if self._placement and self._placement.source_wh == source_wh and self._filled is out:
             return self._placement
         placement = Placement.fit(source_wh, self._transform.size_wh, resize=self._transform.resize)
         width, height = placement.region_wh
-        self._resized = np.empty((height, width, out.shape[3]), np.uint8)
-        out[:] = self._table[self._transform.padding]
+        bars = self._table[self._transform.padding]  # (C,)
+        self._resized = np.empty((height, width, len(bars)), np.uint8)
+        self._plane = np.empty((height, width), np.uint8)
+        out[:] = bars[:, None, None] if self._channels_first else bars
         self._placement, self._filled = placement, out
         return placement
 
@@ -115,13 +137,18 @@ class InputBuffer:
         spec: The model's contract.
 
     Attributes:
-        tensor: `(1, h, w, C)` of the input's dtype; zeros until `fill`.
+        tensor: `(1, h, w, C)` or `(1, C, h, w)` of the input's dtype; zeros until `fill`.
         placement: Where the last image lies in the tensor.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         transform = spec.description.input
-        self._preprocessor = Preprocessor(transform, quant=spec.input.quant, dtype=spec.input.dtype)
+        self._preprocessor = Preprocessor(
+            transform,
+            quant=spec.input.quant,
+            dtype=spec.input.dtype,
+            channels_first=spec.channels_first,
+        )
         self.tensor = np.zeros(spec.input.shape, spec.input.dtype)
         self.placement = Placement.fit(
             transform.size_wh, transform.size_wh, resize=transform.resize

@@ -77,9 +77,7 @@ def _reload(
     thresholds = app.thresholds(wanted, model.description)
     pipeline.behaviour = replace(
         pipeline.behaviour,
-        model=model.with_thresholds(
-            score=thresholds.score, iou=thresholds.iou, max_detections=thresholds.max_detections
-        ),
+        model=model.decoding_with(thresholds),
     )
     log.info("reload: thresholds are %s", thresholds)
     if as_is != wanted:

@@ -6,10 +6,11 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edge.decode.keypoints import KeypointsHead
 from edge.decode.segmentation import SegmentationHead, has_threshold
 from edge.errors import ConfigError
 from edge.heads import task_of
-from edge.messages import anomaly, classes, detections, segmentation
+from edge.messages import anomaly, classes, detections, instances, poses, segmentation
 from edge.messages.envelope import Encoder, ModelPayload
 from edge.results.anomaly import AnomalyTally
 from edge.results.class_map import AreaTally
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from edge.messages.envelope import Fields
     from edge.model.description import Description
     from edge.results.observation import Result
+
+
+# Those keys of `[model]` that have a meaning for boxes.
+BOX_THRESHOLDS = {
+    "score_threshold", "iou_threshold", "max_detections", "max_candidates", "suppression",
+}  # fmt: skip
 
 
 class Tally(Protocol):
@@ -85,7 +92,27 @@ TASKS = {
         describe=detections.describe,
         tally=lambda _: DetectionTally(),
         draw=("edge.draw.boxes", "draw_inplace"),
-        thresholds=lambda _: {"score_threshold", "iou_threshold", "max_detections"},
+        thresholds=lambda _: BOX_THRESHOLDS,
+    ),
+    "instances": Task(
+        topic=instances.TOPIC,
+        fields=lambda described, class_map: instances.fields(described.labels, class_map=class_map),
+        payload=instances.InstancesPayload,
+        describe=instances.describe,
+        tally=lambda _: DetectionTally("instances"),
+        draw=("edge.draw.instances", "draw_inplace"),
+        thresholds=lambda _: BOX_THRESHOLDS,
+    ),
+    "pose": Task(
+        topic=poses.TOPIC,
+        fields=lambda described, **_: poses.fields(
+            described.labels, described.head_as(KeypointsHead).names
+        ),
+        payload=poses.PosesPayload,
+        describe=poses.describe,
+        tally=lambda _: DetectionTally("poses"),
+        draw=("edge.draw.poses", "draw_inplace"),
+        thresholds=lambda _: BOX_THRESHOLDS,
     ),
     "segmentation": Task(
         topic=segmentation.TOPIC,

@@ -119,8 +119,12 @@ def _add_inspect(verbs: Any) -> None:  # noqa: ANN401
 
 def _run(arguments: argparse.Namespace) -> int:
     # Loads pycocotools.
-    from converter.conversion import convert, describe_attempts, draw_images  # noqa: PLC0415
-    from converter.quantize.threshold import with_threshold  # noqa: PLC0415 - loads OpenCV
+    from converter.conversion import (  # noqa: PLC0415
+        convert,
+        describe_attempts,
+        draw_images,
+        with_own_threshold,
+    )
     from edge.terminal.progress import waiting  # noqa: PLC0415 - inspect needs no OpenCV
 
     choice = options.choice_of(arguments)
@@ -143,8 +147,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.model, family=told or arguments.family, origin=origin, choice=choice
         )
     outputs.say(f"imported: {reference.own_manifest().provenance.changes}")
-    good, quantile = images.sets.calibrate.paths, arguments.quantile
-    reference = with_threshold(reference, good, quantile=quantile)
+    reference = with_own_threshold(reference, images, quantile=arguments.quantile)
     if arguments.float:
         export.write(reference, arguments.float)
     done = convert(
@@ -153,7 +156,7 @@ def _run(arguments: argparse.Namespace) -> int:
         recipe,
         budget=making.budget_of(arguments),
         repair=not arguments.no_repair,
-        quantile=quantile,
+        quantile=arguments.quantile,
     )
     for line in describe_attempts(done) if len(done.attempts) > 1 else ():
         outputs.say(line)

@@ -64,13 +64,13 @@ def describe(
 
 def as_text(found: dict[str, Any]) -> str:
     """Return the description for a terminal."""
-    width, height = found["input"]
+    (width, height), classes = found["input"], found["classes"]
     said = ", ".join(f"{name} {short(value)}" for name, value in found["preprocessing"].items())
     lines = [
         f"format      {found['format']}, read as {found['family']}",
         f"input       {width}x{height}; the file says: {said or 'nothing of its preprocessing'}",
         f"head        {found['head']['kind']}, outputs {', '.join(found['outputs'])}",
-        f"classes     {found['classes'] or 'the outputs do not say'}",
+        f"classes     {'the outputs do not say' if classes is None else classes}",
         f"changes     {found['changes'] or 'none'}",
         *(f"warning     {sentence}" for sentence in found["warnings"]),
     ]

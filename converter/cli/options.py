@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from converter.choice import RANGES, Choice, InputChoice, Origin
 from edge.errors import ConfigError, ModelError
 from edge.evaluation.label_files import MAX_CLASSES, YAML_SUFFIXES, read_names
+from edge.terminal.command import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--box-scales",
         metavar="Y,X,H,W",
-        type=partial(_numbers, counts=(BOX_SIDES,), above=0),
+        type=partial(numbers, counts=(BOX_SIDES,), above=0),
         help="divisors of an SSD's raw boxes, such as 10,10,5,5",
     )
     _add_input(parser.add_argument_group("input", "Where the file does not say, you must."))
@@ -72,8 +72,8 @@ def _add_input(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of
     group.add_argument(
         "--range", choices=tuple(RANGES), help="what pixel values 0..255 become, all channels alike"
     )
-    group.add_argument("--mean", metavar="M", type=_numbers, help="pixel values, 1 or 3: R,G,B")
-    group.add_argument("--std", metavar="S", type=partial(_numbers, above=0), help="likewise")
+    group.add_argument("--mean", metavar="M", type=numbers, help="pixel values, 1 or 3: R,G,B")
+    group.add_argument("--std", metavar="S", type=partial(numbers, above=0), help="likewise")
     group.add_argument("--resize", choices=("letterbox", "stretch"), help="keep the aspect or not")
     group.add_argument(
         "--size", metavar="WxH", type=_size_wh, help="pixels, where the model takes any size"
@@ -138,20 +138,6 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not by_id or not is_rising or min(by_id) > 1 or max(by_id) >= MAX_CLASSES:
         return tuple(lines)
     return tuple(by_id.get(number, "") for number in range(max(by_id) + 1))
-
-
-def _numbers(
-    text: str, *, counts: Sequence[int] = (1, CHANNELS), above: float = -math.inf
-) -> tuple[float, ...]:
-    """Return finite numbers, as many as the last count: a single one stands for all."""
-    try:
-        numbers = tuple(float(word) for word in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) not in counts or not all(above < number < math.inf for number in numbers):
-        wanted = " or ".join(map(str, counts)) + " numbers" + f" above {above:g}" * (above == 0)
-        raise argparse.ArgumentTypeError(f"expected {wanted} with commas between, found {text!r}")
-    return numbers if len(numbers) == counts[-1] else numbers * counts[-1]
 
 
 def _size_wh(text: str) -> tuple[int, int]:

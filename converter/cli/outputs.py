@@ -84,7 +84,7 @@ def _deliver_targets(arguments: argparse.Namespace, done: Conversion) -> list[Ma
     from converter.deliver.targets import delivery  # noqa: PLC0415 - loads OpenCV
 
     images = done.sets.calibrate if done.sets else None
-    sources = delivery.Sources(done.reference, done.quantized, images, done.judgement.images)
+    sources = delivery.Sources(done.reference, done.quantized, images, done.judgement, done.budget)
     made = []
     for one in delivery.deliver(sources, wanted, stem=delivery.stem_of(arguments.output)):
         print(one.text, file=sys.stderr if arguments.json else sys.stdout)
@@ -110,7 +110,7 @@ def say_leftovers(output: Path, file: ModelFile, *, made: list[Path]) -> None:
     files = [
         output,
         rejected,
-        *(stem.with_name(f"{stem.name}{suffix}") for suffix in SUFFIXES.values()),
+        *(stem.with_name(f"{stem.name}{suffix}") for row in SUFFIXES.values() for suffix in row),
     ]
     left = [path for path in files if path.is_file() and path not in made]
     digests = {place: subject_digest(place) for place in map(folder_of, (output, rejected))}

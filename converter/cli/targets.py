@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from converter.cli import making
 from edge.errors import ConfigError
 from edge.model import model_file
-from edge.terminal.command import DONE, add_verb, positive
+from edge.terminal.command import DONE, FAILED, add_verb, positive
 
 if TYPE_CHECKING:
     import argparse
@@ -31,8 +31,8 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tensorrt",
         action="store_true",
-        help="make STEM.qdq.onnx of the float model and the images, for a Jetson; "
-        "needs pip install 'edge-vision[onnx]'",
+        help="make STEM.qdq.onnx (int8) and STEM.fp16.onnx of the float model and the images, for "
+        "a GPU; each is judged as the int8 model is; needs pip install 'edge-vision[onnx]'",
     )
 
 
@@ -57,7 +57,7 @@ def add_export(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps its type to
     add_targets(parser)
     parser.add_argument("--images", metavar="DIR", type=Path, help="for --tensorrt")
     parser.add_argument(
-        "--count", metavar="N", type=positive, help="of them; default: 100, or all of fewer"
+        "--count", metavar="N", type=positive, help="of them to observe ranges on; the others judge"
     )
     making.add_seed(parser)
     parser.add_argument(
@@ -85,14 +85,23 @@ def check_packages(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from converter.conversion import draw_images  # noqa: PLC0415 - loads OpenCV
     from converter.deliver.targets.delivery import deliver, sources_of, stem_of  # noqa: PLC0415 - loads OpenCV
 
     targets = targets_of(arguments)
     if not targets:
         raise ConfigError("expected what to make, found nothing; add --edgetpu, --gpu, --tensorrt")
     file = model_file.read(arguments.model)
-    images = making.draw(arguments) if "tensorrt" in targets and arguments.images else None
-    stem = arguments.output or stem_of(arguments.model)
+    images = None
+    if "tensorrt" in targets and arguments.images:
+        images = draw_images(
+            arguments.images,
+            calibration_count=arguments.count,
+            seed=arguments.seed,
+            annotations=None,
+        )
+    stem, status = arguments.output or stem_of(arguments.model), DONE
     for made in deliver(sources_of(file, images), targets, stem=stem):
         print(made.text)
-    return DONE
+        status = FAILED if made.is_refused else status
+    return status

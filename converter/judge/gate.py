@@ -58,7 +58,12 @@ class Budget:
 
     def limit(self, bill: Bill) -> float:
         """Return the greatest distance allowed."""
-        return self.times(bill.head) * max(LEAST_FLOOR, bill.likeness.floor)  # not a NaN
+        return float(self.limits(bill, np.array([bill.likeness.floor]))[0])
+
+    def limits(self, bill: Bill, floors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the greatest distance that each noise floor allows; one that is NaN, the least."""
+        times = self.times(bill.head) * np.fmax(floors, LEAST_FLOOR)
+        return np.minimum(times, bill.kind.most if self.tolerance is None else math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +126,7 @@ def drawn_excess(bill: Bill, budget: Budget) -> NDArray[np.float64]:
     """
     like = bill.likeness
     rows = np.vstack([[like.distance, like.floor], like.draws])  # (1 + B, 2)
-    floors = np.fmax(rows[:, 1], LEAST_FLOOR)  # which passes over a NaN
-    excess: NDArray[np.float64] = rows[:, 0] - budget.times(bill.head) * floors
+    excess: NDArray[np.float64] = rows[:, 0] - budget.limits(bill, rows[:, 1])
     return excess
 
 
@@ -153,14 +157,17 @@ def estimate(bill: Bill) -> str:
 
 
 def _by_floor(bill: Bill, budget: Budget) -> Verdict:
-    like, limit, times = bill.likeness, budget.limit(bill), budget.times(bill.head)
+    like, limit = bill.likeness, budget.limit(bill)
+    if limit == bill.kind.most:
+        reason = "the most, however much the float model's own noise"
+    else:
+        reason = f"{budget.times(bill.head):g} times the float model's own noise"
     drawn = drawn_excess(bill, budget)
     over = float(drawn[0])
     low, high = interval(drawn)
     said = (
         f"its distance from the float model is {like.distance:.3f}, "
-        f"{'more than' if over > 0 else 'within'} the {limit:.3f} that are allowed, "
-        f"{times:g} times the float model's own noise"
+        f"{'more than' if over > 0 else 'within'} the {limit:.3f} that are allowed, {reason}"
     )
     if over > 0 and np.mean(drawn > 0) >= REFUSING_SHARE:
         return Verdict(REFUSED, (said,))

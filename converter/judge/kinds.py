@@ -6,8 +6,9 @@ holds, with what is known of the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.results.instances import Instances
+    from edge.results.poses import Poses
+
+D = TypeVar("D", bound=Detections)
+
 # Of its mAP50-95: the share that a detector loses with a distance.
 RELATIVE_LOSS = 0.7
 
@@ -27,9 +33,24 @@ def _as_it_is(seen: Any, scale: float, offset_xy: NDArray[np.float64]) -> Any:  
     return seen
 
 
-def _boxes(seen: Detections, scale: float, offset_xy: NDArray[np.float64]) -> Detections:
+def _boxes(seen: D, scale: float, offset_xy: NDArray[np.float64]) -> D:
     boxes = (seen.boxes * scale + np.tile(offset_xy, 2)).astype(np.float32)  # x, y, x, y
-    return Detections(boxes, seen.scores, seen.class_ids)
+    return replace(seen, boxes=boxes)
+
+
+def _masks(seen: Instances, scale: float, offset_xy: NDArray[np.float64]) -> Instances:
+    x, y = offset_xy.tolist()
+    masks = []
+    for mask in seen.masks:
+        x1, y1, x2, y2 = (side * scale for side in mask.box)
+        masks.append(replace(mask, box=(x1 + x, y1 + y, x2 + x, y2 + y)))
+    return replace(_boxes(seen, scale, offset_xy), masks=tuple(masks))
+
+
+def _points(seen: Poses, scale: float, offset_xy: NDArray[np.float64]) -> Poses:
+    points = seen.points.copy()
+    points[..., :2] = points[..., :2] * scale + offset_xy
+    return replace(_boxes(seen, scale, offset_xy), points=points)
 
 
 def _loss_of_boxes(distance: float) -> str:
@@ -42,8 +63,8 @@ def _loss_of_boxes(distance: float) -> str:
 
 def _loss_of_classes(distance: float) -> str:
     return (
-        f"at most {100 * distance:.1f} points of its top-1 accuracy lost on images of which either "
-        "is sure: no more have another class"
+        f"on these images at most {100 * distance:.1f} points of its top-1 accuracy are lost: no "
+        "more have another class"
     )
 
 
@@ -56,6 +77,7 @@ class Kind:
             wanted; loaded when it is asked for.
         is_far: What the distance is 1 minus of, or says by itself, for the report.
         times: How many times the noise floor it may be.
+        most: What it may be whatever the floor.
         least: Of what the reference must be sure of for a pass to be proven.
         things: What that is, for people.
         nothing: What a reference sees that sees nothing on any image.
@@ -75,6 +97,7 @@ class Kind:
     nothing: str
     metrics: tuple[str, ...]
     shown: str
+    most: float = math.inf
     counted: tuple[str, str] | None = None
     lowest: float | None = None
     placed: Callable[[Any, float, NDArray[np.float64]], Any] = _as_it_is
@@ -98,6 +121,34 @@ KINDS = {
         placed=_boxes,
         loss=_loss_of_boxes,
     ),
+    "instances": Kind(
+        ("converter.judge.shapes", "match_instances"),
+        "1 - average precision, mask IoU 0.5 to 0.85, with the float model's instances as the "
+        "truth",
+        times=2.4,
+        least=50,
+        things="instances",
+        nothing="no instance above the score threshold",
+        metrics=(),
+        shown="instances from the score threshold on, and the partners of those that the other has",
+        counted=("instances", "found again"),
+        lowest=0.2,
+        placed=_masks,
+    ),
+    "pose": Kind(
+        ("converter.judge.shapes", "match_poses"),
+        "1 - average precision, keypoint similarity 0.5 to 0.85, with the float model's poses as "
+        "the truth",
+        times=2.4,
+        least=50,
+        things="poses",
+        nothing="no pose above the score threshold",
+        metrics=(),
+        shown="poses from the score threshold on, and the partners of those that the other has",
+        counted=("poses", "found again"),
+        lowest=0.2,
+        placed=_points,
+    ),
     "segmentation": Kind(
         ("converter.judge.agreement", "match_masks"),
         "1 - mean IoU with the float model's masks, borders left out",
@@ -112,6 +163,7 @@ KINDS = {
         ("converter.judge.whole_frames", "match_classes"),
         "share of the images with another best class, of those of which either model is sure",
         times=2.4,
+        most=0.25,
         least=50,
         things="images of a sure class",
         nothing="no class above the score threshold",
@@ -125,6 +177,8 @@ KINDS = {
         ("converter.judge.whole_frames", "match_errors"),
         "mean over the images of how much the error differs, as a share of the greater one",
         times=2.4,
+        # Details that an autoencoder leaves out move with the image, and its error with them.
+        most=0.25,
         least=20,
         things="images",
         nothing="no error",

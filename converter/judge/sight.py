@@ -89,8 +89,8 @@ class Sight:
         found = seen
         if judged and self._judged is not self._model:
             found = self._decoded(self._judged)
-        outputs = self.spec.outputs
-        heads = {role: outputs[role].quant.dequantize(q) for role, q in self._tensors.items()}
+        outputs = self.spec.outputs.items()
+        heads = {role: one.quant.dequantize(self._tensors[role]) for role, one in outputs}
         return Look(heads, seen, found)
 
     def look_shifted(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from calibration.ranges import Range
 from edge.decode.anchor_free import AnchorFreeHead
+from edge.decode.instance_masks import PrototypeMasksHead
+from edge.decode.keypoints import KeypointsHead
 from edge.decode.ssd import SsdHead
 from edge.decode.yolo import YoloHead
 
@@ -22,6 +24,8 @@ def score_roles(head: HeadSchema) -> set[str]:
     Classes of a softmax are none: each counts beside the others. Nor is a tensor that holds boxes
     too.
     """
+    if isinstance(head, PrototypeMasksHead | KeypointsHead):
+        head = head.boxes
     if isinstance(head, SsdHead):
         return {"scores"} if head.activation == "sigmoid" else set()
     if not isinstance(head, YoloHead | AnchorFreeHead):

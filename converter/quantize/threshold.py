@@ -10,7 +10,7 @@ from converter import export
 from converter.choice import QUANTILE
 from edge.capture.images import load_image
 from edge.decode.anomaly import AnomalyHead
-from edge.errors import ModelError
+from edge.errors import ModelError, SourceError
 from edge.frame import StageClock
 from edge.model.loaded import load_model
 from edge.preprocess import InputBuffer
@@ -39,17 +39,21 @@ def with_threshold(
 
     Args:
         file: Of any kind of head.
-        images: That show nothing unusual, at least one.
+        images: That show nothing unusual.
         quantile: Share of them below the threshold.
         progress: Called with (images run, images to run).
 
     Raises:
         ModelError: It is float, and gives its images back worse than one even colour would.
-        SourceError: An image cannot be read.
+        SourceError: There are no images, or one cannot be read.
     """
     before = file.own_manifest()
     if not isinstance(before.head, AnomalyHead):
         return file
+    if not images:
+        raise SourceError(
+            f"{file.path}: expected good images among those that calibrate, found none; give more"
+        )
     model = load_model(file)
     buffer, tensors = InputBuffer(model.spec), model.output_buffers()
     errors, variances = [], []

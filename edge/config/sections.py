@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.mqtt import Mqtt
 from edge.model import delegates
+from edge.model.description import Suppression
 from edge.record import Checks, Ratio, Record
 
 
@@ -39,6 +40,10 @@ class Model(Record, frozen=True):
         score_threshold: In [0, 1]; `None` takes the model's own.
         iou_threshold: In [0, 1]; `None` takes the model's own.
         max_detections: Most detections of one frame; `None` takes 100.
+        max_candidates: Best scores of a frame that meet each other; `None` takes 256, or twice as
+            many as `max_detections`.
+        suppression: Which of them meet: those of one `class`, `all`, or `none`; `None` takes
+            `class`, and `none` of a model that suppresses by itself.
     """
 
     checks: ClassVar[Checks] = {"delegate": delegates.parse}
@@ -50,6 +55,8 @@ class Model(Record, frozen=True):
     score_threshold: Ratio | None = None
     iou_threshold: Ratio | None = None
     max_detections: Annotated[int, Meta(gt=0, le=1000)] | None = None
+    max_candidates: Annotated[int, Meta(gt=0, le=10_000)] | None = None
+    suppression: Suppression | None = None
     delegate: str = delegates.CPU
 
     def __post_init__(self) -> None:

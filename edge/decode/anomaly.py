@@ -49,7 +49,10 @@ def check(spec: ModelSpec) -> None:
     expect_raw(spec)
     expect_no_anchors(spec.description)
     expect_roles(spec, {ROLE}, head="an anomaly head")
-    expect_shape(spec, ROLE, spec.input.shape, reason="the input and its reconstruction")
+    wanted = spec.description.input.shape
+    expect_shape(spec, ROLE, wanted, reason="the input and its reconstruction, channels last,")
+    if spec.channels_first:
+        raise Misfit(f"input is {spec.input.shape}, but an anomaly head compares {wanted}")
     if spec.description.labels:
         raise Misfit(
             f"an anomaly head has no labels, the description has {len(spec.description.labels)}"

@@ -8,7 +8,7 @@ dropped. Nothing that is made for a frame grows with cells times classes, only w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from edge.decode.suppress import Suppressor
 from edge.results.detections import Detections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from edge.model.spec import ModelSpec, Tensors
 
 BOX_SIDES = 4
+# Far over any input, and small enough that no area of a box overflows float32.
+MAX_SIDE_PX = 2**16
 # In strides or anchor sides, and as the logarithm of a side's growth. Only a damaged float output
 # comes near: real ones stay below 5, and e^32 still leaves the area of a box finite in float32.
 MAX_EXPONENT = 32.0
@@ -45,6 +47,7 @@ class Candidates:
         class_ids: `(capacity,)` int32, indices into the labels.
         cells: `(capacity,)` int64, in which row of the tensors each stood; rising until suppressed.
         count: Rows in use.
+        cut: How many candidates beyond the capacity were dropped.
     """
 
     def __init__(self, thresholds: Thresholds) -> None:
@@ -53,9 +56,14 @@ class Candidates:
         self.scores = np.zeros(capacity, np.float32)
         self.class_ids = np.zeros(capacity, np.int32)
         self.cells = np.zeros(capacity, np.int64)
-        self.count = 0
+        self.count = self.cut = 0
         self._thresholds = thresholds
         self._suppressor = Suppressor(capacity)
+        self._is_full = False
+
+    def clear(self) -> None:
+        """Begin a frame."""
+        self.count = self.cut = 0
 
     def add(
         self, cells: NDArray[np.int64], class_ids: NDArray[np.int64], scores: NDArray[np.float32]
@@ -69,6 +77,7 @@ class Candidates:
         """
         start, end = self.count, self.count + len(scores)
         if end > len(self.scores):
+            self.cut += end - len(self.scores)
             scores = np.concatenate([self.scores[:start], scores])
             best = best_rows(scores, keep=len(self.scores))
             cells = np.concatenate([self.cells[:start], cells])[best]
@@ -87,6 +96,8 @@ class Candidates:
             How many are left.
         """
         boxes = self.boxes[: self.count]
+        if not np.isnan(np.add.reduce(boxes, axis=None)):
+            return self.count
         is_number: NDArray[np.bool_] = np.logical_not(np.isnan(boxes).any(axis=1))
         return self._keep(is_number)
 
@@ -98,11 +109,13 @@ class Candidates:
             self.boxes[:count],
             self.scores[:count],
             self.class_ids[:count],
-            suppression=limits.suppression,
+            suppression=limits.suppression or "class",
             iou_threshold=limits.iou,
-            max_detections=limits.max_detections,
+            max_detections=limits.max_detections + 1,
         )
-        return self._take(rows)
+        # One more was asked for than may stay, which tells whether any is cut.
+        self._is_full = len(rows) > limits.max_detections
+        return self._take(rows[: limits.max_detections])
 
     def detections(self, placement: Placement, clock: StageClock) -> Detections:
         """Suppress, and go back to source pixels; borrowed until the next frame.
@@ -111,12 +124,19 @@ class Candidates:
         so far goes to the stage `decode`, that of this to `suppress`.
         """
         clock.lap("decode")
-        if self.suppress():
+        self._is_full = False
+        if self.count and self.suppress():
             boxes = self.boxes[: self.count]
             placement.boxes_to_source_inplace(boxes)
             self._keep((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
         count = self.count
-        found = Detections(self.boxes[:count], self.scores[:count], self.class_ids[:count])
+        found = Detections(
+            self.boxes[:count],
+            self.scores[:count],
+            self.class_ids[:count],
+            cut_candidates=self.cut,
+            is_full=self._is_full,
+        )
         clock.lap("suppress")
         return found
 
@@ -139,11 +159,15 @@ class Grid:
     Attributes:
         boxes: Output role whose rows begin with the raw box.
         geometry: `(cells, k)` float64, what places the box of each cell.
+        width: Raw values of a box.
+        unpack: Turns raw rows `(n, width)` into the numbers of boxes, `(n, 4)`; `None` dequantises.
         is_turned: Rows are columns: the output is `(1, width, cells)`.
     """
 
     boxes: str
     geometry: NDArray[np.float64]
+    width: int = BOX_SIDES
+    unpack: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
     is_turned: bool = False
 
 
@@ -155,7 +179,6 @@ class BoxDecoder:
         grids: In the order in which candidates stand.
         thresholds: Of a candidate, and of the detections that are made of them.
         selectors: What finds the candidates; their cells count on from grid to grid.
-        width: Raw values of a box.
 
     Attributes:
         candidates: Those of the last frame.
@@ -168,18 +191,25 @@ class BoxDecoder:
         thresholds: Thresholds,
         *,
         selectors: Sequence[Selector],
-        width: int = BOX_SIDES,
     ) -> None:
         self.candidates = Candidates(thresholds)
         self._selectors = selectors
-        self._width = width
         self._geometry = np.concatenate([grid.geometry for grid in grids])
         self._ends = np.cumsum([len(grid.geometry) for grid in grids])
         self._grids = [
-            (grid, spec.outputs[grid.boxes].quant, int(end) - len(grid.geometry))
+            (
+                grid,
+                grid.unpack or spec.outputs[grid.boxes].quant.dequantize,
+                int(end) - len(grid.geometry),
+            )
             for grid, end in zip(grids, self._ends, strict=True)
         ]
         self._may_be_nan = any(spec.outputs[grid.boxes].dtype.kind == "f" for grid in grids)
+
+    @property
+    def bounds(self) -> list[int]:
+        """The first cell of each grid, and behind them the number of all cells."""
+        return [0, *map(int, self._ends)]
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
         """Return what one frame shows, on the source frame; borrowed until the next call."""
@@ -189,7 +219,7 @@ class BoxDecoder:
     def find(self, tensors: Tensors) -> int:
         """Find the candidates of one frame, as `Candidates` has them; return their number."""
         found = self.candidates
-        found.count = 0
+        found.clear()
         for selector in self._selectors:
             for cells, class_ids, scores in selector.select(tensors):
                 found.add(cells, class_ids, scores)
@@ -206,32 +236,28 @@ class BoxDecoder:
         """Decode raw boxes to xyxy, input pixels.
 
         Args:
-            raw: `(n, width)`, dequantised; NaN is a quiet one, which nothing warns of.
+            raw: `(n, 4)`, unpacked; NaN is a quiet one.
             geometry: `(n, k)`, of the cells that they stand in; may be overwritten.
             out: `(n, 4)`.
         """
         raise NotImplementedError
 
     def _raw_boxes(self, tensors: Tensors, cells: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the first `width` values of each cell, dequantised, `(n, width)`."""
+        """Return the raw box of each cell, unpacked, `(n, 4)`."""
         parts = []
         start, ends = 0, [len(cells)]
         if len(self._grids) > 1:
             ends = cells.searchsorted(self._ends).tolist()
-        for (grid, quant, first_cell), end in zip(self._grids, ends, strict=True):
+        for (grid, unpack, first_cell), end in zip(self._grids, ends, strict=True):
             if start < end:
                 count, rows = len(grid.geometry), cells[start:end] - first_cell
                 if grid.is_turned:
-                    raw = tensors[grid.boxes].reshape(-1, count)[: self._width].take(rows, axis=1).T
+                    raw = tensors[grid.boxes].reshape(-1, count)[: grid.width].take(rows, axis=1).T
                 else:
                     raw = tensors[grid.boxes].reshape(count, -1).take(rows, axis=0)
-                parts.append(quant.dequantize(raw[:, : self._width]))
+                parts.append(unpack(raw[:, : grid.width]))
             start = end
-        real = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if self._may_be_nan:
-            with np.errstate(invalid="ignore"):
-                real += np.float32(0)  # which turns a signalling NaN into a quiet one
-        return real
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def clamp_inplace(values: NDArray[np.float64], limit: float) -> None:

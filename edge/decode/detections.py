@@ -12,26 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
-from edge.decode.boxes import BOX_SIDES, BoxDecoder, Grid, clamp_inplace
+from edge.decode.boxes import BOX_SIDES, MAX_SIDE_PX, Candidates
 from edge.decode.checks import Misfit, expect_no_anchors, expect_raw, expect_roles
 from edge.decode.scores import least_raw
 from edge.model.description import HeadSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-    from edge.decode.selection import Found
+    from edge.frame import Placement, StageClock
     from edge.model.description import Thresholds
-    from edge.model.spec import ModelSpec, Tensors, TensorSpec
+    from edge.model.spec import ModelSpec, Tensors
+    from edge.results.detections import Detections
 
 Corners = Literal["xyxy", "yxyx", "cxcywh"]
 Units = Literal["pixels", "ratios"]
 # Of a row: x1, y1, x2, y2, score, class.
 ROW_SCORE, ROW_CLASS, ROW_WIDTH = 4, 5, 6
-# Far over any input, and small enough that no area of a box overflows float32.
-MAX_SIDE_PX = 2.0**16
 SEPARATE = ("boxes", "scores", "classes")
 NUMBERS = ("classes", "count")  # may have integers that no other output has
 
@@ -93,28 +90,80 @@ def describe(spec: ModelSpec) -> list[tuple[str, str]]:
     return [("head", f"detections, {_rows(spec)} rows, {head.boxes} in {head.units}{rest}")]
 
 
-class DetectionsDecoder(BoxDecoder):
+class DetectionsDecoder:
     """Reads the rows of one model.
 
     Args:
         spec: The model; its head is a `DetectionsHead`.
         thresholds: Of a detection.
+
+    Attributes:
+        candidates: The rows of the last frame that reach the threshold.
     """
 
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(DetectionsHead)
-        grid = Grid("rows" if "rows" in spec.outputs else "boxes", np.empty((_rows(spec), 0)))
         if head.suppressed:
-            thresholds = thresholds.changed(suppression="none")
-        super().__init__(spec, [grid], thresholds, selectors=[_Rows(spec, thresholds.score)])
+            thresholds = thresholds.of_suppressed()
+        self.candidates = Candidates(thresholds)
+        self._labels, self._first_class = len(spec.description.labels), head.first_class
+        self._outputs = spec.outputs
+        self._scores = "rows" if "rows" in spec.outputs else "scores"
+        self._least = least_raw(spec.outputs[self._scores], thresholds.score, "none")
+        self._passes = np.zeros(_rows(spec), np.bool_)
+        self._may_be_nan = any(tensor.dtype.kind == "f" for tensor in spec.outputs.values())
         self._to_pixels = BoxUnits(spec, head.boxes, head.units)
 
-    def place(
-        self, raw: NDArray[np.float32], geometry: NDArray[np.float64], *, out: NDArray[np.float32]
-    ) -> None:
-        """Turn boxes into xyxy, input pixels."""
-        del geometry
-        self._to_pixels(raw, out=out)
+    @property
+    def bounds(self) -> list[int]:
+        """The first row, and behind it the number of all rows."""
+        return [0, len(self._passes)]
+
+    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
+        """Return what one frame shows, on the source frame; borrowed until the next call."""
+        self.find(tensors)
+        return self.candidates.detections(placement, clock)
+
+    def find(self, tensors: Tensors) -> int:
+        """Find the rows in use that reach the threshold and have a label; return their number."""
+        found = self.candidates
+        found.clear()
+        rows = self._passing(tensors)
+        if not len(rows):
+            return 0
+        numbers = self._numbers(tensors, rows)
+        class_ids = np.rint(numbers[:, ROW_CLASS]) - self._first_class
+        has_label = (class_ids >= 0) & (class_ids < self._labels)  # NaN has none
+        if not has_label.all():
+            rows, numbers, class_ids = rows[has_label], numbers[has_label], class_ids[has_label]
+        scores = numbers[:, ROW_SCORE]
+        np.minimum(scores, 1, out=scores)  # a quantised 1 may come back as the next float
+        found.add(rows, class_ids.astype(np.int64), scores)
+        if found.count < len(rows):
+            numbers = numbers.take(rows.searchsorted(found.cells[: found.count]), axis=0)
+        self._to_pixels(numbers[:, :BOX_SIDES], out=found.boxes[: found.count])
+        return found.drop_nan() if self._may_be_nan else found.count
+
+    def _passing(self, tensors: Tensors) -> NDArray[np.int64]:
+        """Return the rows in use that reach the threshold."""
+        count = len(self._passes)
+        if "count" in tensors:
+            told = float(self._outputs["count"].quant.dequantize(tensors["count"]).reshape(-1)[0])
+            count = min(count, max(0, round(told))) if math.isfinite(told) else 0
+        if self._least is None or not count:
+            return np.empty(0, np.int64)
+        scores = tensors[self._scores].reshape(len(self._passes), -1)
+        column = ROW_SCORE if self._scores == "rows" else 0
+        passes = np.greater_equal(scores[:count, column], self._least, out=self._passes[:count])
+        return passes.nonzero()[0]
+
+    def _numbers(self, tensors: Tensors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the six numbers of these rows, dequantised, a new array `(n, 6)`."""
+        parts = []
+        for role in ("rows",) if self._scores == "rows" else SEPARATE:
+            raw = tensors[role].reshape(len(self._passes), -1).take(rows, axis=0)
+            parts.append(self._outputs[role].quant.dequantize(raw))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 class BoxUnits:
@@ -127,77 +176,20 @@ class BoxUnits:
     """
 
     def __init__(self, spec: ModelSpec, corners: Corners, units: Units) -> None:
-        width, height = spec.description.input.size_wh if units == "ratios" else (1, 1)
+        width, height = spec.description.input.size_wh
         sides = [height, width] if corners == "yxyx" else [width, height]
         self._corners = corners
-        self._pixels = np.array(sides * 2, np.float64)
+        self._pixels = np.array(sides * 2, np.float32) if units == "ratios" else None
 
     def __call__(self, raw: NDArray[np.float32], *, out: NDArray[np.float32]) -> None:
         """Write the boxes of `(n, 4)` raw ones to `out` `(n, 4)`; NaN stays NaN."""
-        boxes = raw * self._pixels
-        clamp_inplace(boxes, MAX_SIDE_PX)
+        np.minimum(raw, MAX_SIDE_PX, out=out)
+        np.maximum(out, -MAX_SIDE_PX, out=out)
+        if self._pixels is not None:
+            out *= self._pixels
         if self._corners == "cxcywh":
-            halves = boxes[:, 2:] * 0.5
-            np.subtract(boxes[:, :2], halves, out=out[:, :2])
-            np.add(boxes[:, :2], halves, out=out[:, 2:])
+            halves = out[:, 2:] * np.float32(0.5)
+            np.add(out[:, :2], halves, out=out[:, 2:])
+            out[:, :2] -= halves
         elif self._corners == "yxyx":
-            out[:, 0::2], out[:, 1::2] = boxes[:, 1::2], boxes[:, 0::2]
-        else:
-            out[:] = boxes
-
-
-class _Rows:
-    """Selects the rows in use that reach the threshold, of classes that have a label."""
-
-    def __init__(self, spec: ModelSpec, threshold: float) -> None:
-        self._labels = len(spec.description.labels)
-        self._first_class = spec.description.head_as(DetectionsHead).first_class
-        is_joint = "rows" in spec.outputs
-        self._scores = _Column(spec.outputs, *(("rows", ROW_SCORE) if is_joint else ("scores", 0)))
-        self._classes = _Column(
-            spec.outputs, *(("rows", ROW_CLASS) if is_joint else ("classes", 0))
-        )
-        self._count = _Column(spec.outputs, "count", 0) if "count" in spec.outputs else None
-        self._least = least_raw(self._scores.tensor, threshold, "none")
-        self._passes = np.zeros(_rows(spec), np.bool_)
-
-    def select(self, tensors: Tensors) -> Iterator[Found]:
-        """Yield what reaches the threshold."""
-        if self._least is None:
-            return
-        count = len(self._passes)
-        if self._count is not None:
-            told = float(self._count.real(tensors)[0])
-            count = min(count, max(0, round(told))) if math.isfinite(told) else 0
-        passes = self._passes[:count]
-        np.greater_equal(self._scores.raw(tensors)[:count], self._least, out=passes)
-        rows = passes.nonzero()[0]
-        if not len(rows):
-            return
-        numbers = self._classes.real(tensors, rows)
-        class_ids = np.rint(numbers) - self._first_class
-        is_known = (class_ids >= 0) & (class_ids < self._labels)  # a damaged one, or NaN, is not
-        if not is_known.all():
-            rows, class_ids = rows[is_known], class_ids[is_known]
-        scores = self._scores.real(tensors, rows)
-        np.minimum(scores, 1, out=scores)  # a quantised 1 may come back as the next float
-        yield rows, class_ids.astype(np.int64), scores
-
-
-class _Column:
-    """One number of each row: a column of `rows`, or an output for itself."""
-
-    def __init__(self, outputs: dict[str, TensorSpec], role: str, column: int) -> None:
-        self.tensor = outputs[role]
-        self._role, self._column = role, column
-        self._width = ROW_WIDTH if role == "rows" else 1
-
-    def raw(self, tensors: Tensors) -> NDArray[np.generic]:
-        """Return the raw values, a view `(N,)`."""
-        return tensors[self._role].reshape(-1, self._width)[:, self._column]
-
-    def real(
-        self, tensors: Tensors, rows: NDArray[np.int64] | slice = slice(None)
-    ) -> NDArray[np.float32]:
-        """Return the values of some rows, dequantised, a new array."""
-        return self.tensor.quant.dequantize(self.raw(tensors)[rows])
+            out[:] = out[:, (1, 0, 3, 2)]

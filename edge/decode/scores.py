@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BYTE_VALUES = 256
 WORD_BYTES, BYTE_BITS, BYTE_MASK = 8, 3, 7
+FOLDS = 16
 POSITION_BITS, POSITION_MASK = 32, (1 << 32) - 1
 SIGN_SHIFT, MAGNITUDE_MASK = 31, 0x7FFFFFFF
 Function = Literal["sigmoid", "softmax", "none"]
@@ -49,7 +50,7 @@ class Activation:
             sigmoid_inplace(real)
         else:
             np.minimum(real, 1, out=real)  # a quantised 1 may come back as the next float
-            np.maximum(real, 0, out=real)
+            real[real < 0] = np.nan  # no score, and never passes: two of them would multiply to one
         return real
 
 
@@ -126,6 +127,44 @@ class Flags:
         bytes_set &= BYTE_MASK
         positions += bytes_set
         return positions
+
+
+class Folds:
+    """Integers, few of very many reaching a threshold, found by the greatest of so many at a time.
+
+    Of 672,000 with 100 that do: 36 µs, where a flag for each takes 54 (x86, NumPy 2.4). Not of
+    floats, whose NaN would hide the others of its fold.
+
+    Args:
+        count: Number of values.
+        dtype: Of an integer.
+    """
+
+    def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
+        self._width = width = count // FOLDS
+        self._greatest = np.empty(width, dtype)
+        self._reaches = np.empty(width, np.bool_)
+
+    def positions(self, values: NDArray[Any], least: np.generic) -> NDArray[np.int64]:
+        """Return where values are not less, `(n,)`, rising; a new array.
+
+        Args:
+            values: `(count,)`, contiguous.
+            least: Of their dtype.
+        """
+        body = FOLDS * self._width
+        folds = values[:body].reshape(FOLDS, -1)  # (FOLDS, width)
+        np.maximum.reduce(folds, axis=0, out=self._greatest)
+        np.greater_equal(self._greatest, least, out=self._reaches)
+        columns = self._reaches.nonzero()[0]
+        fold, column = (folds.take(columns, axis=1) >= least).nonzero()
+        fold *= self._width
+        fold += columns.take(column)
+        fold.sort()
+        if body < len(values):
+            rest = (values[body:] >= least).nonzero()[0]
+            fold = np.concatenate([fold, rest + body])
+        return fold
 
 
 def best_rows(values: NDArray[Any], *, keep: int) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from edge.decode.scores import Activation, Flags, every_byte, least_raw
+from edge.decode.scores import Activation, Flags, Folds, every_byte, least_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,63 +108,63 @@ class ClassScores:
         self, spec: ModelSpec, grids: Sequence[Scores], threshold: float, *,
         activation: Function, first_cell: int = 0,
     ) -> None:  # fmt: skip
-        tensors = [spec.outputs[grid.role] for grid in grids]
-        sizes = [math.prod(tensor.shape) for tensor in tensors]
-        ends = np.cumsum(sizes)
-        self._passes = Flags(int(ends[-1]))
-        self._ends: NDArray[np.int64] = ends
         self._first_cell = first_cell
-        self._first_class = grids[0].first_class
-        self._cells, self._columns = grids[0].cells, sizes[0] // grids[0].cells
-        self._is_turned = grids[0].is_turned
-        self._grids = [
-            (
-                grid.role,
-                least_raw(tensor, threshold, activation),
-                Activation(tensor, activation),
-                self._passes.each[end - size : end],
-                int(end - size),
-            )
-            for grid, tensor, size, end in zip(grids, tensors, sizes, ends, strict=True)
-        ]
-        # Flags of what is no class, each a view: a box, the background.
-        each = self._passes.each
-        self._others = [each[column :: self._columns] for column in range(self._first_class)]
-        if self._is_turned:
-            self._others = [each[: self._first_class * self._cells]]
+        self._first_class = first_class = grids[0].first_class
+        self._cells, self._is_turned = grids[0].cells, grids[0].is_turned
+        self._columns = math.prod(spec.outputs[grids[0].role].shape) // self._cells
+        # What stands in front of the classes, the box or the background, is passed over: where rows
+        # are columns it is not looked at, else it is in between.
+        self._start = first_class * self._cells if self._is_turned else 0
+        self._grids: list[tuple[str, Flags | Folds, np.generic, Activation, int]] = []
+        before = 0
+        for grid in grids:
+            tensor = spec.outputs[grid.role]
+            least = least_raw(tensor, threshold, activation)
+            size = grid.cells * self._columns
+            if least is not None:
+                is_whole = self._is_turned or not first_class
+                if is_whole and tensor.dtype.kind != "f":
+                    search: Flags | Folds = Folds(size - self._start, tensor.dtype)
+                else:
+                    search = Flags(size - self._start)
+                activate = Activation(tensor, activation)
+                self._grids.append((grid.role, search, least, activate, before))
+            before += size
 
     def select(self, tensors: Tensors) -> Iterator[Found]:
         """Yield what reaches the threshold."""
-        for role, least, _, passes, _ in self._grids:
-            if least is not None:
-                np.greater_equal(tensors[role].reshape(-1), least, out=passes)
-        for others in self._others:
-            others[:] = False
-        flat = self._passes.positions()
-        if not len(flat):
-            return
-        if self._is_turned:
-            columns = flat // self._cells
-            rows = flat - columns * self._cells
-            order = (rows * self._columns + columns).argsort()
-            flat, rows, columns = flat[order], rows[order], columns[order]
-        else:
-            rows = flat // self._columns  # and not `divmod`, which is three times as slow
-            columns = flat - rows * self._columns
-        columns -= self._first_class
-        rows += self._first_cell
-        yield rows, columns, self._scores(tensors, flat)
+        places, scores = [], []
+        for role, search, least, activate, before in self._grids:
+            raw = tensors[role].reshape(-1)[self._start :]
+            if isinstance(search, Folds):
+                flat = search.positions(raw, least)
+            else:
+                np.greater_equal(raw, least, out=search.each)
+                if not self._is_turned:
+                    for column in range(self._first_class):
+                        search.each[column :: self._columns] = False
+                flat = search.positions()
+            if len(flat):
+                scores.append(activate(raw[flat]))
+                places.append(flat + before)
+        if places:
+            yield self._found(_joined(places), _joined(scores))
 
-    def _scores(self, tensors: Tensors, flat: NDArray[np.int64]) -> NDArray[np.float32]:
-        parts = []
-        bounds = [len(flat)] if len(self._grids) == 1 else flat.searchsorted(self._ends).tolist()
-        start = 0
-        for (role, _, activate, _, before), end in zip(self._grids, bounds, strict=True):
-            if start < end:
-                raw = tensors[role].reshape(-1)
-                parts.append(activate(raw[flat[start:end] - before]))
-            start = end
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def _found(self, flat: NDArray[np.int64], scores: NDArray[np.float32]) -> Found:
+        if self._is_turned:
+            class_ids = flat // self._cells
+            cells = flat - class_ids * self._cells
+            order = (cells * self._columns + class_ids).argsort()
+            return cells[order] + self._first_cell, class_ids[order], scores[order]
+        cells = flat // self._columns  # and not `divmod`, which is three times as slow
+        class_ids = flat - cells * self._columns
+        class_ids -= self._first_class
+        cells += self._first_cell
+        return cells, class_ids, scores
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class ObjectnessScores:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.int64]
 
-ROW_BITS = 32
-ROW_MASK = (1 << ROW_BITS) - 1
 # x_min, y_min, x_max, y_max, area.
 PLANES = 5
 # Candidates that meet each other at once: whatever the capacity, a call takes at most 1.6 MiB.
@@ -41,7 +39,6 @@ class Suppressor:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._row_numbers = np.arange(capacity, dtype=np.int64)
-        self._keys = np.empty(capacity, np.int64)
         self._planes = np.empty((PLANES, capacity), np.float32)
         self._class_ids = np.zeros(capacity, np.int32)
         self._survivors = np.empty(capacity, np.int64)
@@ -75,11 +72,9 @@ class Suppressor:
         count = len(scores)
         if count > self._capacity:
             raise ValueError(f"at most {self._capacity} candidates fit, got {count}")
-        order = self._sort(scores)
-        rows: Rows
+        order: Rows = np.negative(scores).argsort(kind="stable")
         if suppression == "none" or count == 0:
-            rows = order[:max_detections].copy()
-            return rows
+            return order[:max_detections]
         self._lay_planes(boxes.take(order, axis=0))
         self._class_ids[:count] = class_ids.take(order) if suppression == "class" else 0
         kept = 0
@@ -90,22 +85,8 @@ class Suppressor:
             alive = self._meet(block, kept, np.float32(iou_threshold))[: max_detections - kept]
             self._survivors[kept : kept + len(alive)] = alive + start
             kept += len(alive)
-        rows = order.take(self._survivors[:kept])
+        rows: Rows = order.take(self._survivors[:kept])
         return rows
-
-    def _sort(self, scores: NDArray[np.float32]) -> Rows:
-        """Return the rows by falling score, then by rising row, borrowed.
-
-        The bits of floats >= 0 order as the floats do, so one integer key holds score and row.
-        """
-        count = len(scores)
-        keys = self._keys[:count]
-        np.copyto(keys, (scores + np.float32(0)).view(np.int32))  # -0.0 becomes 0.0, bits in order
-        np.left_shift(keys, ROW_BITS, out=keys)
-        np.subtract(self._row_numbers[:count], keys, out=keys)
-        keys.sort()
-        np.bitwise_and(keys, ROW_MASK, out=keys)
-        return keys
 
     def _lay_planes(self, boxes: NDArray[np.float32]) -> None:
         """Lay the sorted boxes `(K, 4)` into the planes, with their areas."""

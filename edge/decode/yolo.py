@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
-from edge.decode.boxes import BOX_SIDES, MAX_EXPONENT, BoxDecoder, Grid, clamp_inplace
+from edge.decode.boxes import (
+    BOX_SIDES,
+    MAX_EXPONENT,
+    MAX_SIDE_PX,
+    BoxDecoder,
+    Grid,
+    clamp_inplace,
+)
 from edge.decode.checks import (
     Misfit,
     cells_text,
@@ -35,8 +42,6 @@ if TYPE_CHECKING:
 
 # Of a combined row: tx, ty, tw, th, objectness, classes.
 COMBINED_CLASSES = 5
-# Far over any input, and small enough that no area of a box overflows float32.
-MAX_SIDE_PX = 2**16
 SidePx = Annotated[float, Meta(gt=0, le=MAX_SIDE_PX)]
 
 

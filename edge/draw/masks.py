@@ -50,37 +50,39 @@ def overlay_inplace(
     if background in shown:
         shown.remove(background)
     unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
-    covers = [_cover(seen, class_id, image) for class_id in shown]
-    for class_id, cover in zip(shown, covers, strict=True):
-        _tint_inplace(image, cover, class_color(class_id))
-    for class_id, cover in zip(shown, covers, strict=True):
-        _outline_inplace(image, cover, class_color(class_id), unit=unit)
+    covers = [cover(seen.class_ids == class_id, image.shape[:2]) for class_id in shown]
+    for class_id, covered in zip(shown, covers, strict=True):
+        tint_inplace(image, covered, class_color(class_id))
+    for class_id, covered in zip(shown, covers, strict=True):
+        outline_inplace(image, covered, class_color(class_id), unit=unit)
     for line, class_id in enumerate(shown):
         text = f"{labels[class_id]} {ratios[class_id]:.1%}"
         write_line_inplace(image, text, color=class_color(class_id), line=line)
 
 
-def _cover(seen: ClassMap, class_id: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return how much of each pixel a class covers, `(H, W)` uint8 to 255; no steps of cells."""
-    cells = np.where(seen.class_ids == class_id, np.uint8(255), np.uint8(0))
-    height, width = image.shape[:2]
-    return np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+def cover(cells: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return how much of each pixel some cells cover, `(H, W)` uint8 to 255; no steps of cells."""
+    height, width = shape
+    values = cells.view(np.uint8) * np.uint8(255)
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _tint_inplace(
-    image: NDArray[np.uint8], cover: NDArray[np.uint8], color: tuple[int, int, int]
+def tint_inplace(
+    image: NDArray[np.uint8], covered: NDArray[np.uint8], color: tuple[int, int, int]
 ) -> None:
-    weight = cover[..., None] * np.float32(TINT / 255)  # (H, W, 1)
+    """Tint `(H, W, 3)` by what `cover` returned, `(H, W)`."""
+    weight = covered[..., None] * np.float32(TINT / 255)  # (H, W, 1)
     image[:] = (image + (np.array(color, np.float32) - image) * weight).round()
 
 
-def _outline_inplace(
+def outline_inplace(
     image: NDArray[np.uint8],
-    cover: NDArray[np.uint8],
+    covered: NDArray[np.uint8],
     color: tuple[int, int, int],
     *,
     unit: float,
 ) -> None:
-    inside = (cover >= INSIDE).astype(np.uint8)
+    """Draw the border of what is covered by half or more; `unit` is a line's width."""
+    inside = (covered >= INSIDE).astype(np.uint8)
     outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(image, outlines, -1, color, round(unit), cv2.LINE_AA)

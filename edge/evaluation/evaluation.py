@@ -63,7 +63,10 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Mistakes:
-    """What went wrong on the image of a key: misses and false alarms, or wrong pixels."""
+    """What went wrong on the image of a key: misses and false alarms, or wrong pixels.
+
+    Of a whole image, how sure the wrong word was.
+    """
 
     key: int
     count: int
@@ -81,12 +84,12 @@ class Evaluation:
 
     Attributes:
         file: The model.
-        task: `detection` or `segmentation`.
+        task: A key of `edge.tasks.TASKS`.
         images: N.
-        objects: Judged boxes; of masks, judged pixels.
+        objects: Judged boxes; of masks, judged pixels; of whole images, their number.
         metrics: Name to value in [0, 1], the main one first.
         classes: Label to its own metrics, and `objects`.
-        curves: Label to `precision` and `scores` of `edge.evaluation.judge.curves`; none for masks.
+        curves: Label to `precision` and `scores` of `edge.evaluation.judge.curves`; boxes only.
         confusion: What was taken for what.
         stages_ms: Stage, and `total`, to `p50`, `p95` and `mean` over the same images.
         sample: What a bootstrap draws from; its metrics are the first of `metrics`.

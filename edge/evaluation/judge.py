@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy as np
 from edge.evaluation.label_files import library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from edge.evaluation.truth import BoxTruth, LabelMatch
     from edge.results.detections import Detections
+
+    Similarity = Callable[[dict[str, Any], dict[str, Any]], float]
 
 # Index into `COCOeval.stats`. Source: pycocotools, `COCOeval.summarize`.
 METRICS = {
@@ -45,13 +48,15 @@ def result_rows(image_id: int, found: Detections, match: LabelMatch) -> Iterable
         }
 
 
-def judge(
+# What is true and what was found, which of it, and how they are matched.
+def judge(  # noqa: PLR0913
     truth: BoxTruth,
     results: Sequence[dict[str, Any]],
     *,
     image_ids: Sequence[int],
     category_ids: Sequence[int],
     all_areas: bool = True,
+    similarity: Similarity | None = None,
 ) -> Any:  # noqa: ANN401
     """Return a `COCOeval` that has matched the results with the truth, image by image.
 
@@ -61,6 +66,7 @@ def judge(
         image_ids: Images to judge by, those without objects or results among them.
         category_ids: Categories to judge by.
         all_areas: Also apart for small, medium and large objects; four times the work.
+        similarity: Of a result and a row of the truth, in [0, 1], in place of the IoU of boxes.
     """
     judge_type = library("pycocotools.cocoeval").COCOeval
     with contextlib.redirect_stdout(io.StringIO()):
@@ -75,8 +81,22 @@ def judge(
         if not all_areas:
             evaluation.params.areaRng = evaluation.params.areaRng[:1]
             evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
+        if similarity:
+            evaluation.computeIoU = partial(_table, evaluation=evaluation, similarity=similarity)
         evaluation.evaluate()
     return evaluation
+
+
+def _table(image_id: int, category_id: int, *, evaluation: Any, similarity: Similarity) -> Any:  # noqa: ANN401
+    """Return `(D, G)`, the results by falling score, as `COCOeval.computeIoU` has them."""
+    true, found = (
+        rows[image_id, category_id]
+        for rows in (evaluation._gts, evaluation._dts)  # noqa: SLF001 - what it replaces reads them
+    )
+    best = sorted(found, key=lambda row: -row["score"])[: evaluation.params.maxDets[-1]]
+    return np.array([[similarity(one, other) for other in true] for one in best]).reshape(
+        len(best), len(true)
+    )
 
 
 def summarize(evaluation: Any) -> dict[str, float]:  # noqa: ANN401

@@ -14,6 +14,7 @@ from edge.evaluation.box_run import BoxRun
 from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
 from edge.evaluation.truth import numbered
+from edge.evaluation.whole_run import AnomalyRun, ClassRun
 from edge.heads import task_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from edge.results.observation import Result
     from edge.terminal.progress import Progress
 
-    Run = BoxRun | MaskRun
+    Run = BoxRun | MaskRun | ClassRun | AnomalyRun
 
 RESAMPLES = 1000
 # Draws without any object are drawn again, but not for ever.
@@ -41,6 +42,8 @@ OTHER_SIZE = "images of another size than their annotations say, left out"
 JUDGED: dict[str, tuple[str, str, Any]] = {
     "detection": ("a detector", "boxes", BoxRun),
     "segmentation": ("a segmenter", "masks", MaskRun),
+    "classification": ("a classifier", "classes", ClassRun),
+    "anomaly": ("an autoencoder", "classes", AnomalyRun),
 }
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.errors import SourceError
-from edge.evaluation import coco_file, mask_folder, voc_folder, yolo_folder
+from edge.evaluation import class_folder, coco_file, mask_folder, voc_folder, yolo_folder
 from edge.evaluation.images import chosen, find_images
 from edge.evaluation.label_files import read_names
 from edge.evaluation.pairing import Claim, ImageIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge.evaluation.truth import Truth
@@ -25,7 +26,7 @@ def read(annotations: Path, images: Sequence[Path], *, names_path: Path | None =
 
     Args:
         annotations: A COCO `instances` file; or a folder of VOC XML files, of YOLO text files, of
-            masks, or with one COCO file.
+            masks, or with one COCO file; or the images' own, one folder in it a class.
         images: The images.
         names_path: File of the names of YOLO's or the masks' class ids; `None` looks for one
             beside them.
@@ -54,23 +55,40 @@ def _read_folder(
         return voc_folder.read(annotations, images)
     if fits(".txt"):
         return yolo_folder.read(annotations, images, names=labels)
-    masks = any(map(index.candidates, mask_folder.claims(annotations, index)))
+    read = _by_pixels(annotations, images, labels)
     jsons = [path for path in files[".json"] if path.parent == annotations] or files[".json"]
     if len(jsons) == 1:
         try:
             return coco_file.read(jsons[0], images)
         except coco_file.OtherForm:
-            if not (masks or files[".xml"]):
+            if not (read or files[".xml"]):
                 raise
-    if masks:
-        return mask_folder.read(annotations, images, names=labels)
+    if read:
+        return read()
     if files[".xml"]:
         return voc_folder.read(annotations, images)
-    wanted = (
-        f"one COCO file, found {len(jsons)} JSON files; give the one to read by its name, or "
-        "export the set as COCO, YOLO or VOC"
-        if jsons
-        else "a COCO file, VOC XML files, YOLO text files or masks named as the images are, found "
-        "none of them; choose another folder"
+    raise SourceError(f"{annotations}: expected {_wanted(len(jsons))}")
+
+
+def _by_pixels(
+    annotations: Path, images: Sequence[Path], labels: tuple[str, ...] | None
+) -> Callable[[], Truth] | None:
+    """Return what reads a folder of images: masks, or those that are sorted by their class."""
+    if class_folder.find_classes(annotations, images):
+        return partial(class_folder.read, annotations, images)
+    index = ImageIndex(images)
+    if any(map(index.candidates, mask_folder.claims(annotations, index))):
+        return partial(mask_folder.read, annotations, images, names=labels)
+    return None
+
+
+def _wanted(jsons: int) -> str:
+    if jsons:
+        return (
+            f"one COCO file, found {jsons} JSON files; give the one to read by its name, or export "
+            "the set as COCO, YOLO or VOC"
+        )
+    return (
+        "a COCO file, VOC XML files, YOLO text files or masks named as the images are, or the "
+        "images themselves in a folder for each class, found none of them; choose another folder"
     )
-    raise SourceError(f"{annotations}: expected {wanted}")

@@ -20,7 +20,10 @@ SCHEMA_VERSION = 1
 # Of a terminal; JSON and HTML have them all.
 CLASSES_SHOWN = 20
 # Of a task, what is counted.
-WHAT = {"detection": "objects", "segmentation": "judged pixels"}
+WHAT = {
+    "detection": "objects", "segmentation": "judged pixels", "classification": "images",
+    "anomaly": "images",
+}  # fmt: skip
 
 
 def fields(measured: Measurement) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is true of a set of images: boxes or masks, whatever form they were written in."""
+"""What is true of a set of images: boxes, masks or classes, whatever form they were written in."""
 
 from __future__ import annotations
 
@@ -74,7 +74,31 @@ class MaskTruth:
         return {}
 
 
-Truth = BoxTruth | MaskTruth
+@dataclass(frozen=True, slots=True)
+class ClassTruth:
+    """What each image shows as a whole.
+
+    Attributes:
+        path: The folder.
+        files: Key to image.
+        names: Text of each class id.
+        class_ids: Key to class id.
+        faults: What was left out.
+    """
+
+    holds: ClassVar = "classes"
+    path: Path
+    files: dict[int, Path]
+    names: tuple[str, ...]
+    class_ids: dict[int, int]
+    faults: Faults = field(default_factory=Faults)
+
+    def sizes_wh(self) -> dict[int, tuple[int, int]]:
+        """Return nothing: no size is said."""
+        return {}
+
+
+Truth = BoxTruth | MaskTruth | ClassTruth
 
 
 def numbered(truth: Truth, images: Iterable[Path]) -> list[tuple[int, Path]]:

@@ -20,6 +20,8 @@ from edge.messages.envelope import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from edge.messages.envelope import Fields
     from edge.results.detections import Detections
 
@@ -65,14 +67,20 @@ def fields(labels: Sequence[str]) -> Fields:
     """
 
     def of_frame(seen: Detections, size_wh: tuple[int, int]) -> dict[str, Any]:
-        return {"detections": _rows(seen, size_wh, labels) if len(seen) else []}
+        return {"detections": rows(seen, size_wh, labels) if len(seen) else []}
 
     return of_frame
 
 
-def _rows(
+def is_finite(seen: Detections) -> NDArray[np.bool_]:
+    """Return of which ones box and score are finite, as a message can tell them, `(N,)`."""
+    return np.asarray(np.isfinite(seen.boxes).all(axis=1) & np.isfinite(seen.scores))
+
+
+def rows(
     seen: Detections, size_wh: tuple[int, int], labels: Sequence[str]
 ) -> list[DetectionPayload]:
+    """Return what a message says of each detection, of at least one."""
     numbers = np.empty((len(seen), 9))  # (N, 9): score, box_px, box_ratio
     numbers[:, 0] = seen.scores
     numbers[:, 1:5] = seen.boxes
@@ -83,7 +91,7 @@ def _rows(
     scores = numbers[:, 0].round(SCORE_DECIMALS).tolist()
     boxes_px = numbers[:, 1:5].round(PX_DECIMALS).tolist()
     boxes_ratio = numbers[:, 5:].round(RATIO_DECIMALS).tolist()
-    rows: list[DetectionPayload] = [
+    found: list[DetectionPayload] = [
         {
             "label": labels[class_id],
             "class_id": class_id,
@@ -96,15 +104,20 @@ def _rows(
         )
     ]
     if seen.track_ids is not None:
-        for row, track_id in zip(rows, seen.track_ids.tolist(), strict=True):
+        for row, track_id in zip(found, seen.track_ids.tolist(), strict=True):
             row["track_id"] = track_id
-    return rows
+    return found
 
 
 def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the label and a few words for each detection of a message."""
-    rows = []
-    for found in payload["detections"]:
-        box = ", ".join(f"{side:.0f}" for side in found["box_px"])
-        rows.append((found["label"], f"{found['label']} {found['score']:.2f} at ({box}) px"))
-    return rows
+    return describe_each(payload["detections"])
+
+
+def describe_each(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return the label and a few words for each of what `rows` made."""
+    said = []
+    for each in found:
+        box = ", ".join(f"{side:.0f}" for side in each["box_px"])
+        said.append((each["label"], f"{each['label']} {each['score']:.2f} at ({box}) px"))
+    return said

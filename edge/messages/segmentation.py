@@ -98,16 +98,21 @@ def fields(labels: Sequence[str], *, background: int | None = 0, class_map: bool
 
 
 def _class_map(seen: ClassMap, runs: Runs) -> ClassMapPayload:
-    """Return the map, of half as many rows and columns until its runs are few enough."""
-    step, sent = 1, seen
-    while len(runs.lengths) > MAX_RUNS:
-        step *= 2
-        sent = seen.coarse(step)
-        runs = sent.runs()
+    sent, runs = reduced(seen, runs, most=MAX_RUNS)
     height, width = sent.class_ids.shape
     pairs = np.empty((len(runs.lengths), 2), np.int64)
     pairs[:, 0], pairs[:, 1] = runs.class_ids, runs.lengths
     return {"width": width, "height": height, "runs": pairs.reshape(-1).tolist()}
+
+
+def reduced(seen: ClassMap, runs: Runs, *, most: int) -> tuple[ClassMap, Runs]:
+    """Return a map of half as many rows and columns until its runs are at most these."""
+    step, sent = 1, seen
+    while len(runs.lengths) > most:
+        step *= 2
+        sent = seen.coarse(step)
+        runs = sent.runs()
+    return sent, runs
 
 
 def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:

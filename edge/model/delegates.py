@@ -10,6 +10,7 @@ import platform
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from edge.errors import ConfigError, DelegateError
@@ -185,6 +186,26 @@ def _external(text: str, place: str) -> Delegate:
 def needed_for(op: str) -> str:
     """Return which delegate a file with this op needs; the CPU where no compiler left it."""
     return next((name for name, kind in DELEGATES.items() if kind.compiled_op == op), CPU)
+
+
+def taken(ops: list[dict[str, Any]], delegated: str) -> set[int]:
+    """Return the numbers of the ops that stand between a delegate's inputs and its outputs.
+
+    Args:
+        ops: `index`, `op_name`, `inputs` and `outputs` of each, the delegate's own among them.
+        delegated: Name of those.
+    """
+    makers = {output: op for op in ops if op["op_name"] != delegated for output in op["outputs"]}
+    found: set[int] = set()
+    for part in ops:
+        if part["op_name"] == delegated:
+            given, left = set(part["inputs"]), list(part["outputs"])
+            while left:
+                op = makers.get(left.pop())
+                if op and op["index"] not in found:
+                    found.add(op["index"])
+                    left += [tensor for tensor in op["inputs"] if tensor not in given]
+    return found
 
 
 def check_format(delegate: Delegate, found: str, path: Path) -> None:

@@ -44,9 +44,15 @@ class InputTransform(Record, frozen=True):
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the input tensor: `(1, H, W, C)`."""
+        """Of an input tensor with the channels last: `(1, H, W, C)`."""
         width, height = self.size_wh
         return 1, height, width, 1 if self.color == "grey" else 3
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+        """Which an input tensor may have: `(1, H, W, C)`, `(1, C, H, W)`."""
+        batch, height, width, channels = self.shape
+        return self.shape, (batch, channels, height, width)
 
 
 class HeadSchema(Record, frozen=True, tag_field="kind"):
@@ -73,14 +79,15 @@ class Thresholds:
         max_detections: Most of one frame, >= 1.
         max_candidates: Best scores that meet each other in suppression; by default as many as
             `max_detections` needs.
-        suppression: Which candidates meet: of one `class`, `all`, or `none`.
+        suppression: Which candidates meet: of one `class`, `all`, or `none`; by default of a
+            class, and none of a head that says it is suppressed.
     """
 
     score: float
     iou: float
     max_detections: int = MAX_DETECTIONS
     max_candidates: int | None = None
-    suppression: Suppression = "class"
+    suppression: Suppression | None = None
 
     def changed(self, **given: float | str | None) -> Thresholds:
         """Return them with those changed that are given."""
@@ -88,6 +95,10 @@ class Thresholds:
             name: value for name, value in given.items() if value is not None
         }
         return replace(self, **changes)
+
+    def of_suppressed(self) -> Thresholds:
+        """Return them as they hold for boxes that are suppressed already."""
+        return self if self.suppression else replace(self, suppression="none")
 
     @property
     def candidates(self) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # What its exit status says beside 0; the reason is the last line on stderr.
 LOAD_REFUSED, INVOKE_REFUSED, OUT_OF_MEMORY = 3, 4, 5
@@ -34,8 +34,8 @@ def main(job: dict[str, Any]) -> int:
 
     Args:
         job: `path`, what modules are looked for in; `format` of the model; `runtime`, the module
-            that runs it; and the limits `memory_bytes` (beyond what the runtime itself takes),
-            `cpu_s` and `log_bytes`.
+            that runs it; `shapes` that its input may have; and the limits `memory_bytes` (beyond
+            what the runtime itself takes), `cpu_s` and `log_bytes`.
     """
     sys.path[:] = job["path"]
     # OpenBLAS would start a thread a core, each with a stack of its own.
@@ -45,7 +45,7 @@ def main(job: dict[str, Any]) -> int:
     _limit(job)
     status = LOAD_REFUSED
     try:
-        for status in RUNS[job["format"]](runtime, flatbuffer):  # noqa: B007 - of the next step
+        for status in RUNS[job["format"]](runtime, flatbuffer, job.get("shapes", ())):  # noqa: B007 - of the next step
             pass
     except MemoryError:
         return OUT_OF_MEMORY
@@ -82,10 +82,25 @@ def _limit(job: dict[str, Any]) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _by_litert(runtime: Any, flatbuffer: bytes) -> Iterator[int]:  # noqa: ANN401
+def close_input(loaded: Any, shapes: Sequence[Sequence[int]]) -> None:  # noqa: ANN401
+    """Give an input whose sides a `.tflite` leaves open the first of these shapes that fits it."""
+    for detail in loaded.get_input_details():
+        sides = tuple(int(side) for side in detail["shape_signature"])
+        for wanted in shapes if -1 in sides[1:] else ():
+            pairs = list(zip(sides, wanted, strict=False))
+            if len(sides) == len(wanted) and all(side in (-1, fixed) for side, fixed in pairs):
+                loaded.resize_tensor_input(detail["index"], wanted)
+                break
+
+
+def _by_litert(
+    runtime: Any,  # noqa: ANN401
+    flatbuffer: bytes,
+    shapes: Sequence[Sequence[int]],
+) -> Iterator[int]:
     """Load and invoke; yield before each step what it means if that fails."""
     yield LOAD_REFUSED
-    loaded = _load(runtime, flatbuffer)
+    loaded = _load(runtime, flatbuffer, shapes)
     yield INVOKE_REFUSED
     zeros = importlib.import_module("numpy").zeros
     for detail in loaded.get_input_details():
@@ -96,16 +111,27 @@ def _by_litert(runtime: Any, flatbuffer: bytes) -> Iterator[int]:  # noqa: ANN40
     yield LOAD_REFUSED
     # As `edge bench --layers` lists ops: with other kernels than those that run them.
     plain = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    _load(runtime, flatbuffer, experimental_op_resolver_type=plain).get_tensor_details()
+    loaded = _load(runtime, flatbuffer, shapes, experimental_op_resolver_type=plain)
+    loaded.get_tensor_details()
 
 
-def _load(runtime: Any, flatbuffer: bytes, **options: Any) -> Any:  # noqa: ANN401
+def _load(
+    runtime: Any,  # noqa: ANN401
+    flatbuffer: bytes,
+    shapes: Sequence[Sequence[int]],
+    **options: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
     loaded = runtime.Interpreter(model_content=flatbuffer, num_threads=1, **options)
+    close_input(loaded, shapes)
     loaded.allocate_tensors()
     return loaded
 
 
-def _by_onnxruntime(runtime: Any, model: bytes) -> Iterator[int]:  # noqa: ANN401
+def _by_onnxruntime(
+    runtime: Any,  # noqa: ANN401
+    model: bytes,
+    _: Sequence[Sequence[int]],
+) -> Iterator[int]:
     """Do the same on the CPU, which is what a file for a GPU can be tried on anywhere."""
     yield LOAD_REFUSED
     runtime.set_default_logger_severity(4)
@@ -126,7 +152,11 @@ def _by_onnxruntime(runtime: Any, model: bytes) -> Iterator[int]:  # noqa: ANN40
     session.run(None, zeros)
 
 
-def _by_hailort(runtime: Any, model: bytes) -> Iterator[int]:  # noqa: ANN401
+def _by_hailort(
+    runtime: Any,  # noqa: ANN401
+    model: bytes,
+    _: Sequence[Sequence[int]],
+) -> Iterator[int]:
     """Have HailoRT read the file, which needs no chip; what the chip does with it is not tried."""
     yield LOAD_REFUSED
     runtime.HEF(model).get_output_vstream_infos()

@@ -141,7 +141,11 @@ class LoadedModel:
         What is not given stays as it is.
         """
         changed = self.thresholds.changed(score=score, iou=iou, max_detections=max_detections)
-        return LoadedModel(self.spec, self._backend, changed)
+        return self.decoding_with(changed)
+
+    def decoding_with(self, thresholds: Thresholds) -> LoadedModel:
+        """Return the model with a new decoder; both share what invokes it."""
+        return LoadedModel(self.spec, self._backend, thresholds)
 
 
 def load_model(
@@ -171,7 +175,9 @@ def load_model(
     # and what was allocated afterwards.
     join(file, *backend.tensors())
     backend.allocate()
-    spec = join(file, *backend.tensors())
+    if not _are_known(backend.tensors()[1]):
+        backend.invoke_bare()
+    spec = join(file, *backend.tensors(), was_run=True)
     return LoadedModel(spec, backend, thresholds or file.description.thresholds())
 
 
@@ -184,8 +190,24 @@ def read_spec(file: ModelFile) -> ModelSpec:
     return join(file, *open_backend(file).tensors())
 
 
-def join(file: ModelFile, inputs: list[TensorSpec], outputs: list[TensorSpec]) -> ModelSpec:
+def _are_known(outputs: list[TensorSpec]) -> bool:
+    return all(output.shape and min(output.shape) > 0 for output in outputs)
+
+
+def join(
+    file: ModelFile,
+    inputs: list[TensorSpec],
+    outputs: list[TensorSpec],
+    *,
+    was_run: bool = False,
+) -> ModelSpec:
     """Match a description with the tensors of its model.
+
+    Args:
+        file: The model.
+        inputs: Of its backend.
+        outputs: Likewise; with shapes that are not known yet, the head is left unchecked.
+        was_run: They are what they will be.
 
     Raises:
         ModelError: They disagree; the message names both sides.
@@ -193,18 +215,23 @@ def join(file: ModelFile, inputs: list[TensorSpec], outputs: list[TensorSpec]) -
     description = file.description
     try:
         spec = ModelSpec(description, _only(inputs, description), _by_role(outputs, description))
-        HEADS[description.head.kind].check(spec)
+        # Some shapes only an allocation tells, or even an invoke.
+        if was_run or _are_known(outputs):
+            HEADS[description.head.kind].check(spec)
     except Misfit as error:
-        remedy = "convert the model again" if file.manifest else f"correct its {file.read_by}"
+        remedy = f"edge inspect {file.path} --draft FILE, and correct what it writes"
+        if file.manifest:
+            remedy = "convert the model again"
+        elif file.read_by == "toml":
+            remedy = "correct its toml"
         raise ModelError(f"{file.path}: {error}; {remedy}") from error
     return spec
 
 
 def _only(inputs: list[TensorSpec], description: Description) -> TensorSpec:
-    expected = description.input.shape
-    if len(inputs) != 1 or inputs[0].shape != expected:
+    if len(inputs) != 1 or inputs[0].shape not in description.input.shapes:
         found = ", ".join(str(tensor.shape) for tensor in inputs)
-        raise Misfit(f"input is {found}, but the description says {expected}")
+        raise Misfit(f"input is {found}, but the description says {description.input.shape}")
     return inputs[0]
 
 

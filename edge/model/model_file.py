@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
 FLATBUFFER_IDENTIFIER = b"TFL3"
-MANIFEST, TOML = "manifest", "toml"
+MANIFEST, TOML, INFERENCE = "manifest", "toml", "inference"
 TFLITE, ONNX, HEF, RPK = "tflite", "onnx", "hef", "rpk"
 # Whose `check` refuses a model of this format that is damaged or hostile, and copies nothing.
 FORMATS = {TFLITE: structure, ONNX: onnx_file, HEF: hef_file, RPK: rpk_file}
@@ -39,7 +39,8 @@ class ModelFile:
             or stored in its metadata.
         description: Who the model is.
         manifest: What else our own manifest says; `None` where another reader described it.
-        read_by: That reader, a key of `READERS`.
+        read_by: What described it: `toml`, `manifest`, or what of the file's own did.
+        why: What in the file says so, where the file itself was asked.
     """
 
     path: Path
@@ -47,6 +48,12 @@ class ModelFile:
     description: Description
     manifest: Manifest | None = None
     read_by: str = MANIFEST
+    why: str = ""
+
+    @property
+    def origin(self) -> str:
+        """What described it, in words."""
+        return f"{self.read_by}: {self.why}" if self.why else self.read_by
 
     @property
     def format(self) -> str:
@@ -90,10 +97,29 @@ def _by_toml(path: Path, data: bytes, written: Path | None) -> ModelFile | None:
     return ModelFile(path, model, toml.read(written, model), read_by=TOML)
 
 
-def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile:
+def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile | None:
+    # Its name stands twice in a file that has it: one flipped bit must not make a bare model of it.
+    if manifests.MANIFEST_MEMBER.encode() not in data:
+        return None
     reader = onnx_metadata if onnx_file.is_onnx(data) else manifests
     model, manifest, anchors = reader.read(path, data)
     return ModelFile.of(path, model, manifest, anchors=anchors)
+
+
+def _by_itself(path: Path, data: bytes, _: Path | None) -> ModelFile:
+    # Imported here: no file of `edge-convert` needs it.
+    from edge.model.readers import inference  # noqa: PLC0415
+
+    is_onnx = onnx_file.is_onnx(data)
+    model, entries = onnx_file.split(data, path) if is_onnx else (data, {})
+    FORMATS[ONNX if is_onnx else TFLITE].check(model, path)
+    declared = (
+        inference.from_onnx(path, model, entries)
+        if is_onnx
+        else (inference.from_tflite(path, data))
+    )
+    description, why = inference.infer(path, model, declared)
+    return ModelFile(path, model, description, read_by=declared.told.by or INFERENCE, why=why)
 
 
 # Asked in turn, with the path, all of the file, and a TOML that a person wrote of it. Each gives
@@ -101,6 +127,7 @@ def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile:
 READERS: dict[str, Callable[[Path, bytes, Path | None], ModelFile | None]] = {
     TOML: _by_toml,
     MANIFEST: _by_manifest,
+    INFERENCE: _by_itself,
 }
 
 
@@ -112,7 +139,8 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
         description: A TOML of its description, which then counts instead of what the file says.
 
     Raises:
-        ModelError: Missing, truncated, foreign or damaged, or without a description.
+        ModelError: Missing, truncated, foreign or damaged.
+        Undescribed: Sound, but what it means is nowhere told.
         ConfigError: The TOML cannot be read, or has faults.
     """
     return parse(path, _read_bytes(path), description=description)

@@ -60,7 +60,7 @@ def pattern(size_wh: tuple[int, int]) -> NDArray[np.uint8]:
 
 def heads_of(model: LoadedModel) -> Tensors:
     """Return a model's raw heads for the pattern, in new buffers."""
-    buffer, heads = model.input_buffers()[0], model.output_buffers()
+    buffer, heads = model.input_buffer(), model.output_buffers()
     buffer.fill(pattern(model.description.input.size_wh))
     model.invoke(buffer, out=heads)
     return heads

@@ -60,8 +60,11 @@ class Quant:
     def dequantize(self, q: NDArray[Any]) -> NDArray[np.float32]:
         """Return the real values of `q`, a new float32 array of the same shape."""
         if q.dtype.kind == "f":
-            with np.errstate(invalid="ignore"):  # a damaged output may hold signalling NaN
-                return q.astype(np.float32)
+            with np.errstate(
+                invalid="ignore"
+            ):  # a signalling NaN, of damaged outputs, becomes quiet
+                quiet: NDArray[np.float32] = np.add(q, np.float32(0), dtype=np.float32)
+            return quiet
         # Widened first: int8 minus int8 wraps around at 128.
         steps = q.astype(np.int32) - self.zero_point
         # One rounding, as `(float(q) - zero_point) * scale` of TensorFlow Lite has it.

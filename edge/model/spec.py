@@ -24,7 +24,7 @@ class TensorSpec:
     Attributes:
         name: The interpreter's name of it.
         index: The interpreter's number of it.
-        shape: Static shape, batch first.
+        shape: Batch first; -1 is an open side, and `()` may be what only running tells.
         dtype: Element type.
         quant: Per-tensor quantisation; `Quant()` for float tensors.
     """
@@ -42,10 +42,15 @@ class ModelSpec:
 
     Attributes:
         description: Who the model is.
-        input: The only input, `(1, H, W, 3)`.
+        input: The only input, `(1, H, W, C)` or `(1, C, H, W)`.
         outputs: Output role to tensor.
     """
 
     description: Description
     input: TensorSpec
     outputs: dict[str, TensorSpec]
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the input is `(1, C, H, W)`."""
+        return self.input.shape != self.description.input.shape

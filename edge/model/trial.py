@@ -101,6 +101,7 @@ def try_once(file: ModelFile, *, limits: Limits) -> None:
         "path": [folder for folder in sys.path if Path(folder).is_absolute()],
         "format": file.format,
         "runtime": runtime,
+        "shapes": file.description.input.shapes,
         "memory_bytes": limits.memory_bytes,
         "cpu_s": limits.time_s,
         "log_bytes": LOG_BYTES,

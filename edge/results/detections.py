@@ -40,6 +40,8 @@ class Detections:
         class_ids: `(N,)` int32, indices into the description's labels.
         track_ids: `(N,)` int64, the same for the same object from frame to frame; `None` where
             nobody tracks.
+        cut_candidates: How many of the frame's candidates were beyond `max_candidates`.
+        is_full: There were more detections than `max_detections`.
 
     The arrays may be views into a decoder's buffers; they then hold until its next frame, and
     `copy` keeps them.
@@ -52,6 +54,8 @@ class Detections:
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int32]
     track_ids: NDArray[np.int64] | None = None
+    cut_candidates: int = 0
+    is_full: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -78,6 +82,8 @@ class Detections:
             self.scores[rows],
             self.class_ids[rows],
             None if self.track_ids is None else self.track_ids[rows],
+            self.cut_candidates,
+            self.is_full,
         )
 
     def __iter__(self) -> Iterator[Detection]:
@@ -95,19 +101,25 @@ class Detections:
     def copy(self) -> Detections:
         """Return the same detections in arrays of their own."""
         tracks = None if self.track_ids is None else self.track_ids.copy()
-        return Detections(self.boxes.copy(), self.scores.copy(), self.class_ids.copy(), tracks)
+        arrays = self.boxes.copy(), self.scores.copy(), self.class_ids.copy(), tracks
+        return Detections(*arrays, self.cut_candidates, self.is_full)
 
 
 class DetectionTally:
-    """Counts the detections of a run."""
+    """Counts the detections of a run, called `noun`, and the frames of which a limit cut some."""
 
-    def __init__(self) -> None:
-        self.detections = 0
+    def __init__(self, noun: str = "detections") -> None:
+        self.detections = self.full = self.cut = 0
+        self._noun = noun
 
     def add(self, result: Detections) -> None:
         """Count those of one frame."""
         self.detections += len(result)
+        self.full += result.is_full
+        self.cut += result.cut_candidates > 0
 
     def text(self) -> str:
         """Return the count in words."""
-        return f"{self.detections} detections"
+        counts = {"max_detections": self.full, "max_candidates": self.cut}
+        limits = [f", {key} cut those of {count} frames" for key, count in counts.items() if count]
+        return f"{self.detections} {self._noun}{''.join(limits)}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 import traceback
 from pathlib import Path
@@ -134,6 +135,23 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
     return value
+
+
+def numbers(
+    text: str, *, counts: Sequence[int] = (1, 3), above: float = -math.inf
+) -> tuple[float, ...]:
+    """Return finite numbers with commas between, as many as the last count; for argparse's `type`.
+
+    A single one stands for all.
+    """
+    try:
+        found = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in counts or not all(above < number < math.inf for number in found):
+        wanted = " or ".join(map(str, counts)) + " numbers" + f" above {above:g}" * (above == 0)
+        raise argparse.ArgumentTypeError(f"expected {wanted} with commas between, found {text!r}")
+    return found if len(found) == counts[-1] else found * counts[-1]
 
 
 def add_descriptions(parser: argparse.ArgumentParser) -> None:

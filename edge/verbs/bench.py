@@ -190,6 +190,7 @@ def _models(arguments: argparse.Namespace) -> list[tuple[Path | None, Path | Non
 def _layers(arguments: argparse.Namespace) -> int:
     from edge import app  # noqa: PLC0415
     from edge.benchmark import layers  # noqa: PLC0415
+    from edge.model.model_file import TFLITE  # noqa: PLC0415
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     if arguments.html is not None:
@@ -201,6 +202,8 @@ def _layers(arguments: argparse.Namespace) -> int:
     timed = []
     for path, description in _models(arguments):
         file = app.read_model(path, description=description)
+        if file.format != TFLITE:
+            raise ConfigError(f"{file.path}: --layers times the ops of a .tflite; leave it out")
         for threads in arguments.threads:
             with bar("layers", unit="ops") as progress:
                 timed.append(layers.measure(file, threads=max(1, threads), progress=progress))

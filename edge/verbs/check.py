@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     elif not found:
         print(f"{arguments.config}: no faults")
         print(f"model: {ran['model']}, run by {ran['run_by']}")
+        if file and file.why:
+            print(f"{file.path}: described by {file.origin}")
         if tried := delegates.parse(settings.model.delegate).kind.tried:
             print(f"note: this delegate was tried {tried}")
     for fault in [] if arguments.json else found:

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.heads import HEADS
+from edge.model import model_file
 from edge.model.backend import compiled_for
+from edge.model.default import default_model_path
 from edge.model.delegates import CPU, DELEGATES
 from edge.model.loaded import load_model, read_spec
 from edge.tasks import task_for
 from edge.terminal import table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.model.description import InputTransform
     from edge.model.model_file import ModelFile
     from edge.model.readers.manifest import Accuracy, Manifest
@@ -52,6 +56,7 @@ class Inspection:
         return {
             "file": str(self.file.path),
             "read_by": self.file.read_by,
+            "why": self.file.why,
             "delegate": self.delegate,
             "size_mib": self._size_mib(),
             "tensors": [_facts(role, tensor) for role, tensor in self._tensors()],
@@ -71,7 +76,7 @@ class Inspection:
             *HEADS[described.head.kind].describe(self.spec),
             *_threshold_lines(self.spec),
             *([("labels", f"{len(labels)}: {', '.join(labels)}")] if labels else []),
-            ("described", f"by {self.file.read_by}"),
+            ("described", f"by {self.file.origin}"),
             *(_manifest_lines(manifest) if manifest else []),
         ]
         return "\n".join(
@@ -104,6 +109,22 @@ def inspect(file: ModelFile) -> Inspection:
     delegate = compiled_for(file)
     spec = load_model(file).spec if delegate == CPU else read_spec(file)
     return Inspection(file, spec, delegate)
+
+
+def draft(path: Path | None, description: Path | None) -> str:
+    """Return a TOML of what is known of a model, with a question where nothing tells.
+
+    Raises:
+        ModelError: The model cannot be read.
+    """
+    from edge.model.readers import draft as drafts  # noqa: PLC0415 - seldom asked for
+    from edge.model.readers.inference import Undescribed  # noqa: PLC0415
+
+    try:
+        file = model_file.read(path or default_model_path(), description=description)
+    except Undescribed as error:
+        return error.draft
+    return drafts.of(file.description)
 
 
 def _facts(role: str, tensor: TensorSpec) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import numpy as np
 
 from edge.capture.picture import PLANAR, Picture
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.decoded import DecodedHead
+from edge.decode.detections import DetectionsHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
 from edge.decode.yolo import YoloGrid, YoloHead
@@ -82,6 +84,7 @@ class Case:
 def cases() -> list[Case]:
     """Return every kind of heads that is timed."""
     watched = dict.fromkeys((0, 20, 100, 1000), UNLIMITED)
+    limited = watched | {100: 200.0}
     return [
         Case(
             "",
@@ -89,9 +92,12 @@ def cases() -> list[Case]:
             ssd_heads,
             {0: 100.0, 25: 200.0, 100: 200.0, 400: UNLIMITED, 1000: UNLIMITED},
         ),
-        Case("YOLO 2535 x 85, ", _yolo_spec(YOLO_WH, (32, 16)), _yolo_heads, watched),
+        Case("YOLO 2535 x 85, ", _yolo_spec(YOLO_WH, (32, 16)), _yolo_heads, limited),
         Case("YOLO 25200 x 85, ", _yolo_spec(LARGE_WH, (8, 16, 32)), _yolo_heads, watched),
-        Case("anchor-free 8400 x 80, ", _anchor_free_spec(), _anchor_free_heads, watched),
+        Case("anchor-free 8400 x 80, ", _anchor_free_spec(), _anchor_free_heads, limited),
+        Case("decoded 84 x 8400, ", _decoded_spec((1, 84, 8400)), _decoded_heads, watched),
+        Case("decoded 8400 x 84, ", _decoded_spec((1, 8400, 84)), _decoded_heads, watched),
+        Case("end-to-end 300 x 6, ", _rows_spec(), _rows_heads, {0: 40.0, 20: 40.0, 100: 40.0}),
     ]
 
 
@@ -264,6 +270,18 @@ def _anchor_free_spec() -> ModelSpec:
     return _spec(head, shapes, input_wh=LARGE_WH)
 
 
+def _decoded_spec(shape: tuple[int, ...]) -> ModelSpec:
+    """Return a head as YOLOv8 has it behind its own decode, in shares of the input."""
+    return _spec(DecodedHead(units="ratios"), {"rows": shape}, input_wh=LARGE_WH)
+
+
+def _rows_spec() -> ModelSpec:
+    """Return a head as YOLO26 has it, float32, of which nothing is left but to read it."""
+    spec = _spec(DetectionsHead(), {"rows": (1, 300, 6)}, input_wh=LARGE_WH)
+    spec.outputs["rows"] = TensorSpec("rows", 1, (1, 300, 6), np.dtype(np.float32), Quant())
+    return spec
+
+
 def ssd_heads(spec: ModelSpec, candidates: int) -> Tensors:
     """Return random heads of which so many scores, in ten classes, reach the threshold."""
     rng = np.random.default_rng(candidates)
@@ -303,6 +321,29 @@ def _anchor_free_heads(spec: ModelSpec, candidates: int) -> Tensors:
     for role, row in _spots(rng, scores, candidates):
         scores[role][row, rng.integers(10)] = CERTAIN
     return {role: heads[role].reshape(tensor.shape) for role, tensor in spec.outputs.items()}
+
+
+def _decoded_heads(spec: ModelSpec, candidates: int) -> Tensors:
+    """Return boxes of which so many have one class that reaches the threshold."""
+    rng = np.random.default_rng(candidates)
+    shape = spec.outputs["rows"].shape
+    raw = rng.integers(-128, SCORE_QUANT.zero_point, shape).astype(np.int8)
+    rows = raw[0] if shape[1] > shape[2] else raw[0].T  # (8400, 84)
+    chosen = rng.choice(len(rows), candidates, replace=False)
+    rows[chosen, 4 + rng.integers(10, size=candidates)] = CERTAIN
+    return {"rows": raw}
+
+
+def _rows_heads(spec: ModelSpec, candidates: int) -> Tensors:
+    """Return rows by falling score of which so many reach the threshold."""
+    rng = np.random.default_rng(candidates)
+    rows = np.zeros(spec.outputs["rows"].shape, np.float32)
+    low, sides = rng.random((2, *rows.shape[:2], 2)) * 300
+    rows[..., :2], rows[..., 2:4] = low, low + sides
+    rows[0, :, 4] = 0.4
+    rows[0, :candidates, 4] = np.linspace(0.9, 0.6, candidates)
+    rows[..., 5] = rng.integers(0, CLASSES, rows.shape[:2])
+    return {"rows": rows}
 
 
 def _spots(rng: np.random.Generator, rows: Tensors, count: int) -> list[tuple[str, int]]:

@@ -17,6 +17,7 @@ from edge.model.readers.manifest import digest_of
 
 pytestmark = pytest.mark.board
 
+OBSERVE = ["observe", "m", "--images", "x", "-o", "r"]
 FLAGS = ("--color", "rgb", "--mean", "127.5", "--std", "127.5,127.5,127.5", "--resize", "stretch")
 
 
@@ -133,7 +134,11 @@ def test_a_failure_is_one_sentence_and_status_1(argv, message, capsys):
     "argv",
     [
         pytest.param(["sample", "x", "--count", "0"], id="no images"),
-        pytest.param(["observe", "m", "--images", "x", "-o", "r", "--mean", "1,2"], id="two means"),
+        pytest.param([*OBSERVE, "--mean", "1,2"], id="two means"),
+        pytest.param([*OBSERVE, "--mean", "nan"], id="a mean that is no number"),
+        pytest.param([*OBSERVE, "--std", "inf,1,1"], id="an infinite std"),
+        pytest.param([*OBSERVE, "--std", "0"], id="a std of 0"),
+        pytest.param([*OBSERVE, "--std=-1"], id="a std below 0"),
         pytest.param(["observe", "m", "-o", "r"], id="no images named"),
         pytest.param([], id="no verb"),
     ],

@@ -40,6 +40,9 @@ class Echo:
         self.grey = []
         self._before = before
 
+    def input_buffer(self):
+        return InputBuffer(SPEC)
+
     def output_buffers(self):
         return {"grey": np.zeros(1, np.int8)}
 

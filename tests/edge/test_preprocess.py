@@ -33,6 +33,7 @@ INPUTS = {
     "int8 table": ((123, 116, 103), (58, 57, 57), Quant(float(np.float32(0.0187)), -14), "int8"),
     "int8 saturating": ((128, 128, 128), (64, 64, 64), Quant(0.008, 3), "int8"),
     "uint8": ((123, 116, 103), (58, 57, 57), Quant(float(np.float32(0.0187)), 114), "uint8"),
+    "int16": ((123, 116, 103), (58, 57, 57), Quant(8e-5, 0), "int16"),
     "float32": ((123, 116, 103), (58, 57, 57), Quant(), "float32"),
     "float16": ((0, 0, 0), (255, 255, 255), Quant(), "float16"),
 }
@@ -122,6 +123,27 @@ def test_the_input_equals_the_naive_reference_byte_for_byte(
     np.testing.assert_array_equal(image, before)
 
 
+def planes_of(case: str, wh: tuple[int, int] = INPUT_WH) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return a buffer with its channels first, and what a preprocessor for it is made with."""
+    _, _, quant, dtype = INPUTS[case]
+    made = {"quant": quant, "dtype": np.dtype(dtype), "channels_first": True}
+    return np.full((1, 3, wh[1], wh[0]), 77, dtype), made
+
+
+@pytest.mark.parametrize("size_wh", FRAME_SIZES_WH.values(), ids=FRAME_SIZES_WH)
+@pytest.mark.parametrize("resize", ["letterbox", "stretch"])
+@pytest.mark.parametrize("case", INPUTS)
+def test_an_input_with_its_channels_first_holds_the_same_numbers(
+    case: str, resize: str, size_wh: tuple[int, int]
+) -> None:
+    transform = transform_of(case, resize=resize)
+    image = random_image(size_wh)
+    out, made = planes_of(case)
+    Preprocessor(transform, **made).fill_input(image, out)
+    expected = naive_input(image, case, transform).transpose(0, 3, 1, 2)
+    assert out.tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
 def test_the_table_is_a_bare_xor_only_where_every_channel_is_one() -> None:
     assert preprocessor_of("int8 xor", transform_of("int8 xor"))._is_xor
     assert not preprocessor_of("int8 table", transform_of("int8 table"))._is_xor
@@ -178,13 +200,17 @@ def test_a_frame_may_be_a_crop_or_read_only(
     assert out.tobytes() == naive_input(image, "int8 xor", transform).tobytes()
 
 
+@pytest.mark.parametrize("layout", ["channels last", "channels first"])
 @pytest.mark.parametrize("resize", ["letterbox", "stretch"])
 @pytest.mark.parametrize("case", INPUTS)
-def test_frames_of_one_size_make_no_array(case: str, resize: str) -> None:
+def test_frames_of_one_size_make_no_array(case: str, resize: str, layout: str) -> None:
     size_wh = (300, 300)
     transform = transform_of(case, size_wh=size_wh, resize=resize)
     preprocessor = preprocessor_of(case, transform)
     out = np.empty((1, 300, 300, 3), INPUTS[case][3])
+    if layout == "channels first":
+        out, made = planes_of(case, size_wh)
+        preprocessor = Preprocessor(transform, **made)
     image = random_image((640, 360))
     preprocessor.fill_input(image, out)
     tracemalloc.start()

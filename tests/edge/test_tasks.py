@@ -10,9 +10,14 @@ import pytest
 from reference import tiny_segmenter
 
 from edge import cli
+from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.instance_masks import PrototypeMasksHead
+from edge.decode.keypoints import KeypointsHead
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ConfigError
 from edge.heads import HEADS
+from edge.results.instances import Instances, Mask
+from edge.results.poses import Poses
 from edge.tasks import TASKS, describe, refuse_thresholds, task_for
 
 pytestmark = pytest.mark.board
@@ -27,7 +32,31 @@ def segmenter(activation, labels=factories.LABELS):
 SEGMENTER = segmenter("softmax")
 ROAD = segmenter("sigmoid", ("no road", "road"))
 DETECTOR = factories.manifest().description(factories.anchors())
+BOXES = AnchorFreeHead(
+    grids=(AnchorFreeGrid(boxes="b", scores="s", stride_px=8),), boxes="distances"
+)
+
+
+def described_as(head):
+    return factories.manifest(head=head, outputs={"b": "b"}).description(None)
+
+
+def instances(count):
+    mask = Mask(np.ones((2, 3), bool), (100.0, 100.0, 220.0, 180.0))
+    return Instances.of(factories.detections(count), (mask,) * count)
+
+
+def poses(count):
+    points = np.array([[[200, 100, 1], [300, 200, 0.9]]] * count, np.float32)
+    return Poses.of(factories.detections(count), points)
+
+
 RESULTS = {
+    "instances": (described_as(PrototypeMasksHead(boxes=BOXES)), instances(2)),
+    "pose": (
+        described_as(KeypointsHead(boxes=BOXES, names=("head", "tail"), skeleton=((0, 1),))),
+        poses(2),
+    ),
     "detection": (DETECTOR, factories.detections(2)),
     "segmentation": (SEGMENTER, factories.class_map()),
 }

@@ -52,7 +52,7 @@ def xyxy(raw: list[float], spec: ModelSpec) -> tuple[float, float, float, float]
     width, height = spec.description.input.size_wh if head.units == "ratios" else (1, 1)
     sides = (height, width) * 2 if head.boxes == "yxyx" else (width, height) * 2
     first, second, third, fourth = (
-        clamp(value * side, MAX_CELLS) for value, side in zip(raw, sides, strict=True)
+        clamp(value, MAX_CELLS) * side for value, side in zip(raw, sides, strict=True)
     )
     if head.boxes == "yxyx":
         return second, first, fourth, third

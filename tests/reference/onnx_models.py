@@ -97,20 +97,31 @@ def yolov8(*, classes=3, bins=16):
         coordinate_transformation_mode="asymmetric", nearest_mode="floor",
     )  # fmt: skip
     fine = net.op("Concat", fine, up, axis=1)
-    boxes, scores = [], []
-    for value, channels, side in ((fine, 32, 8), (coarse, 16, 4)):
-        boxes.append(net.reshape(net.conv(value, channels, 4 * bins), [1, 4 * bins, side**2]))
-        scores.append(net.reshape(net.conv(value, channels, classes), [1, classes, side**2]))
+    features = ((fine, 32, 8), (coarse, 16, 4))
+    output = net.op("Concat", *distribution_head(net, features, classes, bins), axis=1)
+    return net.model([output], metadata=metadata_of(classes))
+
+
+def rows_of(net, features, count):
+    rows = [net.reshape(net.conv(value, channels, count), [1, count, side**2])
+            for value, channels, side in features]  # fmt: skip
+    return net.op("Concat", *rows, axis=-1)
+
+
+def distribution_head(net, features, classes, bins):
+    boxes, scores = rows_of(net, features, 4 * bins), rows_of(net, features, classes)
     cells = 8 * 8 + 4 * 4
-    sides = net.reshape(net.op("Concat", *boxes, axis=-1), [1, 4, bins, cells])
+    sides = net.reshape(boxes, [1, 4, bins, cells])
     spread = net.op("Softmax", net.op("Transpose", sides, perm=[0, 2, 1, 3]), axis=1)
     weights = net.constant(np.arange(bins).reshape(1, bins, 1, 1))
     mean = net.op("Conv", spread, weights, kernel_shape=[1, 1], strides=[1, 1])
-    found = net.op("Sigmoid", net.op("Concat", *scores, axis=-1))
-    boxes = _boxes_of_distances(net, net.reshape(mean, [1, 4, cells]), (8, 4))
-    output = net.op("Concat", boxes, found, axis=1)
+    found = _boxes_of_distances(net, net.reshape(mean, [1, 4, cells]), (8, 4))
+    return found, net.op("Sigmoid", scores)
+
+
+def metadata_of(classes):
     names = {number: f"thing {number}" for number in range(classes)}
-    return net.model([output], metadata={"names": str(names), "stride": "32"})
+    return {"names": str(names), "stride": "32"}
 
 
 def yolov5(*, classes=3):
@@ -133,7 +144,7 @@ def yolov5(*, classes=3):
     for side, anchors in ANCHORS_PX.items():
         if side != 8:
             value = net.op("MaxPool", value, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
-        rows.append(_square_decode(net, net.conv(value, 16, 2 * (5 + classes)), anchors, side))
+        rows.append(square_decode(net, net.conv(value, 16, 2 * (5 + classes)), anchors, side))
     return net.model([net.op("Concat", *rows, axis=1)], batch="batch")
 
 
@@ -184,12 +195,18 @@ def _chunk(net, value):
     return net.op("Slice", value, net.constant([0], np.int64), half, index)
 
 
-def _boxes_of_distances(net, distances, sides):
-    """Write Ultralytics' `dist2bbox`: left, top, right, bottom of each cell as centre and size."""
-    centers = [np.stack(np.meshgrid(np.arange(side), np.arange(side))).reshape(2, -1) + 0.5
+def centres_of(sides):
+    """Return all cells' centres `(2, N)`, in cells, and strides `(N,)`."""
+    centres = [np.stack(np.meshgrid(np.arange(side), np.arange(side))).reshape(2, -1) + 0.5
                for side in sides]  # fmt: skip
     strides = np.concatenate([np.full(side**2, SIDE / side) for side in sides])
-    places = net.constant(np.concatenate(centers, 1)[None])
+    return np.concatenate(centres, 1), strides
+
+
+def _boxes_of_distances(net, distances, sides):
+    """Write Ultralytics' `dist2bbox`: left, top, right, bottom of each cell as centre and size."""
+    centres, strides = centres_of(sides)
+    places = net.constant(centres[None])
     parts = net.constant([2, 2], np.int64)
     near, far = net.op("Split", distances, parts, outputs=2, axis=1)
     near, far = net.op("Sub", places, near), net.op("Add", places, far)
@@ -217,10 +234,14 @@ def _attention(net, value, channels, cells):
     )
 
 
-def _square_decode(net, value, anchors, side):
+def square_decode(net, value, anchors, side, *, behind=0):
     count = len(anchors)
     cells = net.reshape(value, [1, count, -1, side, side])
-    ordered = net.op("Sigmoid", net.op("Transpose", cells, perm=[0, 1, 3, 4, 2]))
+    ordered = net.op("Transpose", cells, perm=[0, 1, 3, 4, 2])
+    if behind:
+        sizes = net.constant([8, behind], np.int64)
+        ordered, more = net.op("Split", ordered, sizes, outputs=2, axis=4)
+    ordered = net.op("Sigmoid", ordered)
     sizes = net.constant([2, 2, 4], np.int64)
     centers, sides, rest = net.op("Split", ordered, sizes, outputs=3, axis=4)
     columns, rows = np.meshgrid(np.arange(side), np.arange(side))
@@ -230,5 +251,6 @@ def _square_decode(net, value, anchors, side):
     centers = net.op("Add", net.op("Mul", centers, two), net.constant(corners))
     grown = net.op("Pow", net.op("Mul", sides, two), two)
     sides = net.op("Mul", grown, net.constant(anchor_grid))
-    boxes = net.op("Concat", net.op("Mul", centers, stride), sides, rest, axis=4)
+    boxes = net.op("Concat", net.op("Mul", centers, stride), sides, rest,
+                   *([more] if behind else []), axis=4)  # fmt: skip
     return net.reshape(boxes, [1, count * side**2, -1])

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import factories
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.centroids import CentroidsHead
+from edge.decode.decoded import DecodedHead
 from edge.decode.detections import DetectionsHead
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.model.quant import Quant
@@ -157,6 +160,44 @@ def detections(draw: st.DrawFn) -> Drawn:
             numbers = np.random.default_rng(rows).integers(-1, classes + 2, shapes[role])
             drawn.heads[role] = numbers.astype(dtype)
     return drawn
+
+
+@st.composite
+def decoded(draw: st.DrawFn) -> Drawn:
+    """Draw decoded boxes, in one output or two, as rows or as columns."""
+    classes, objectness = draw(st.integers(1, 4)), draw(st.booleans())
+    input_wh, strides_px, rows = (32, 16), (), draw(st.integers(1, 40))
+    boxes = draw(st.sampled_from(["xyxy", "yxyx", "cxcywh", "center_exp"]))
+    if boxes == "center_exp":
+        strides_px, rows = draw(st.sampled_from([((8,), 8), ((8, 16), 10)]))
+    head = DecodedHead(
+        boxes=boxes,
+        strides_px=strides_px,
+        units=draw(st.sampled_from(["pixels", "ratios"])),
+        objectness=objectness,
+        activation=draw(st.sampled_from(["none", "sigmoid"])),
+    )
+    widths = {"rows": 4 + objectness + classes}
+    if draw(st.booleans()):
+        widths = {"boxes": 4, "scores": objectness + classes}
+    assume(rows not in widths.values())
+    shapes = {
+        role: (1, rows, width) if draw(st.booleans()) else (1, width, rows)
+        for role, width in widths.items()
+    }
+    return _drawn(draw, head, shapes, classes=classes, input_wh=input_wh)
+
+
+@st.composite
+def centroids(draw: st.DrawFn) -> Drawn:
+    """Draw a coarse map of one to three classes."""
+    classes, background = draw(st.integers(1, 3)), draw(st.booleans())
+    side = st.integers(1, 7)
+    head = CentroidsHead(
+        background=background, activation=draw(st.sampled_from(["none", "sigmoid"]))
+    )
+    shapes = {"cells": (1, draw(side), draw(side), classes + background)}
+    return _drawn(draw, head, shapes, classes=classes, input_wh=(64, 40))
 
 
 def _drawn(

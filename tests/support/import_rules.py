@@ -26,7 +26,7 @@ LAYERS = {
     "values": [
         "__init__", "errors", "record", "faults", "cores", "frame", "results",
         "terminal", "backoff", "password", "config.toml", "capture.picture",
-        "model.spec", "model.quant", "model.description", "model.delegates",
+        "model.spec", "model.quant", "model.description", "model.declared", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],

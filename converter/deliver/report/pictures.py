@@ -93,7 +93,10 @@ def draw_side_by_side(
         image = load_image(row.path)
         first, second = (sight.look(image).seen for sight in sights)
         shown = _sure(first, second, described[0].score_threshold)
-        left, right = map(_panel, (image, image), shown, described, titles)
+        left, right = (
+            _panel(image, seen, own, title=title)
+            for seen, own, title in zip(shown, described, titles, strict=True)
+        )
         gap = np.full((left.shape[0], GAP_PX, RGB), PAPER, np.uint8)
         data = _encoded(".jpg", np.hstack([left, gap, right]), JPEG)
         caption = f"{why}: {_describe(done.bill, row)}"
@@ -125,7 +128,7 @@ def _selected(own: Detections, other: Detections, sure: float) -> Detections:
         ious = _ious(other.boxes[index], own.boxes)  # (N,)
         is_same = own.class_ids == other.class_ids[index]
         keep |= partners & (ious >= PARTNER_IOU) & is_same
-    return Detections(own.boxes[keep], own.scores[keep], own.class_ids[keep])
+    return own[keep]
 
 
 def _ious(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -138,7 +141,7 @@ def _ious(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def _panel(
-    image: NDArray[np.uint8], seen: Result, described: Description, title: str
+    image: NDArray[np.uint8], seen: Result, described: Description, *, title: str
 ) -> NDArray[np.uint8]:
     """Return the image, its longer side `PANEL_SIDE_PX`, with what was seen, below a title.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from converter import export
-from converter.deliver.targets import edgetpu_check
+from converter.deliver.targets import edgetpu_check, tensorrt
 from converter.deliver.targets.edgetpu_compiler import HOW_TO_GET, compile_model, find_compiler
 from converter.deliver.targets.onnx_writer import package
-from converter.deliver.targets.tensorrt import CALIBRATOR, make_qdq, verify_qdq
 from converter.graph.reading import read
+from converter.judge.gate import Budget
 from converter.quantize.observations import Observations
 from converter.quantize.quantization import refuse_quantized
 from converter.quantize.quantize import TOOLS, quantize
@@ -24,10 +24,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration.dataset import ImageSet
+    from converter.conversion import Images, Judgement
     from edge.model.model_file import ModelFile
 
-# Target, as its option is called, to the suffix of its file.
-SUFFIXES = {"edgetpu": ".edgetpu.tflite", "gpu": ".gpu.tflite", "tensorrt": ".qdq.onnx"}
+# Target, as its option is called, to the suffixes of its files.
+SUFFIXES = {
+    "edgetpu": (".edgetpu.tflite",),
+    "gpu": (".gpu.tflite",),
+    "tensorrt": (".qdq.onnx", ".fp16.onnx"),
+}
+REJECTED = ".rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,12 @@ class Made:
     Attributes:
         path: Of the file; `None` where none was made.
         text: What there is to say of it, lines for a terminal.
+        is_refused: The gate refused it, and it lies under a name of its own.
     """
 
     path: Path | None
     text: str
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +59,24 @@ class Sources:
         reference: The float model; `None` where only the quantised one is there.
         quantized: The int8 model; `None` likewise.
         images: To observe ranges on; `None` where none were given.
-        held_back: To verify the ONNX file on.
+        judgement: What a verdict on ONNX files rests on: other images.
+        budget: Of that verdict.
     """
 
     reference: ModelFile | None
     quantized: ModelFile | None
     images: ImageSet | None
-    held_back: tuple[Path, ...] = ()
+    judgement: Judgement | None = None
+    budget: Budget = field(default_factory=Budget)
 
 
-def sources_of(file: ModelFile, images: ImageSet | None) -> Sources:
+def sources_of(file: ModelFile, images: Images | None) -> Sources:
     """Return what a single model file can serve for: it is float or quantised."""
-    if file.own_manifest().calibration is not None:
-        return Sources(None, file, images)
-    return Sources(file, None, images, () if images is None else images.paths)
+    is_quantized = file.own_manifest().calibration is not None
+    reference, quantized = (None, file) if is_quantized else (file, None)
+    if images is None:
+        return Sources(reference, quantized, None)
+    return Sources(reference, quantized, images.sets.calibrate, images.judgement)
 
 
 def check_packages(targets: Collection[str]) -> None:
@@ -100,19 +112,17 @@ def deliver(sources: Sources, targets: Collection[str], *, stem: Path) -> Iterat
         if name != "edgetpu" and sources.reference:
             refuse_quantized(sources.reference)
     check_packages(targets)
-    if "tensorrt" in targets and sources.images is None:
+    if "tensorrt" in targets and (sources.images is None or sources.judgement is None):
         raise ConfigError("--tensorrt needs images to observe ranges on; add --images DIR")
-    places = {name: stem.with_name(f"{stem.name}{suffix}") for name, suffix in SUFFIXES.items()}
+    places = {name: stem.with_name(f"{stem.name}{row[0]}") for name, row in SUFFIXES.items()}
     if "edgetpu" in targets and sources.quantized:
         yield _edge_tpu(sources.quantized, places["edgetpu"])
     if "gpu" in targets and sources.reference:
         export.write(make_float16(sources.reference), places["gpu"])
         text = f"{places['gpu']}: float16 weights, static shapes, for a GPU delegate"
         yield Made(places["gpu"], text)
-    if "tensorrt" in targets and sources.reference and sources.images:
-        data, said = _qdq(sources.reference, sources.images, sources.held_back)
-        export.write_bytes(data, places["tensorrt"])
-        yield Made(places["tensorrt"], f"{places['tensorrt']}: {said}")
+    if "tensorrt" in targets:
+        yield from _onnx(sources, stem)
 
 
 def _edge_tpu(file: ModelFile, path: Path) -> Made:
@@ -152,14 +162,25 @@ def make_float16(file: ModelFile) -> ModelFile:
     return export.remade(file, made.flatbuffer, step, tools=tools, recipe=recipe.name)
 
 
-def _qdq(file: ModelFile, images: ImageSet, held_back: tuple[Path, ...]) -> tuple[bytes, str]:
+def _onnx(sources: Sources, stem: Path) -> Iterator[Made]:
+    """Make the files for TensorRT and CUDA, each through the gate; a refused one is put aside."""
+    file, images, judgement = sources.reference, sources.images, sources.judgement
+    if file is None or images is None or judgement is None:
+        return
     with bar("observe") as progress:
         observed = Observations(file, images, progress=progress)
-        ranges = observed.ranges(CALIBRATOR, equalised=False)
-    data = make_qdq(file, ranges, images)
+        ranges = observed.ranges(tensorrt.CALIBRATOR, equalised=False)
+    drafts = [tensorrt.draft_int8(file, ranges, images), tensorrt.draft_float16(file)]
     with waiting("verify"):
-        said = verify_qdq(file, data, held_back)
-    return data, f"symmetric int8 for TensorRT; {said}"
+        error = tensorrt.check_plain(file, judgement.images)
+    made = tensorrt.judged(file, drafts, judgement, budget=sources.budget)
+    whats = ("symmetric int8 for TensorRT", "float16 for CUDA and TensorRT")
+    for suffix, what, one in zip(SUFFIXES["tensorrt"], whats, made, strict=True):
+        aside = REJECTED if one.verdict.is_refused else ""
+        path = stem.with_name(f"{stem.name}{suffix}{aside}")
+        export.write_bytes(one.data, path)
+        text = f"{path}: {what}; {one.text()}; as float32 within {error:.1e} of the range"
+        yield Made(path, text, is_refused=one.verdict.is_refused)
 
 
 def stem_of(model: Path) -> Path:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     Found = Callable[[OnnxWriter, Op], dict[str, Any]]
 
 
-def to_onnx(graph: Graph, ranges: dict[str, Range] | None = None, *, path: Path) -> Any:  # noqa: ANN401
+def to_onnx(
+    graph: Graph, ranges: dict[str, Range] | None = None, *, path: Path, half: bool = False
+) -> Any:  # noqa: ANN401
     """Return the `ModelProto` of a float model.
 
     Args:
@@ -33,12 +35,13 @@ def to_onnx(graph: Graph, ranges: dict[str, Range] | None = None, *, path: Path)
         ranges: Of its tensors by name: with them what convolutions read and their weights are
             rounded to int8, as TensorRT's explicit quantisation wants it; biases stay float.
         path: For messages.
+        half: Compute in float16, without ranges.
 
     Raises:
         ModelError: It has an op that is not in `OPS`, or works on other numbers than float32.
         DependencyError: `onnx` is not installed.
     """
-    writer = OnnxWriter(graph, ranges, path)
+    writer = OnnxWriter(graph, ranges, path, half=half)
     for op in graph.ops:
         if op.kind not in OPS:
             raise ModelError(

@@ -1,4 +1,4 @@
-"""An ONNX graph in the making, of a float `.tflite`'s tensors, with or without 8-bit rounding.
+"""An ONNX graph in the making, of a float `.tflite`: float32, float16, or rounded to 8 bits.
 
 A written-out graph of our own rather than tf2onnx's (1.17): names and layouts stay known, so the
 calibrated ranges still fit the tensors, and it takes 1 s and no TensorFlow where that takes 12 s
@@ -31,6 +31,7 @@ IMAGE_AXES = 4
 # TO_NHWC also says where N C H W has an axis of N H W C.
 TO_NCHW, TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
 LEVELS = 127  # int8, symmetric, -127..127
+LARGEST_HALF = 65504.0  # float16's largest number
 # Of a fused activation: kind and bounds.
 ACTIVATIONS: dict[str, tuple[Any, ...]] = {
     "RELU": ("Relu",),
@@ -70,13 +71,17 @@ class OnnxWriter:
         graph: The float model.
         ranges: Of its tensors by name, to round at convolutions; `None` for a float model.
         path: For messages.
+        half: Compute in float16; what goes in and comes out stays float32.
     """
 
-    def __init__(self, graph: Graph, ranges: dict[str, Range] | None, path: Path) -> None:
+    def __init__(
+        self, graph: Graph, ranges: dict[str, Range] | None, path: Path, *, half: bool = False
+    ) -> None:
         self.graph = graph
         self.path = path
         self._onnx = package("onnx")
         self._ranges = ranges
+        self._half = half
         # Of each tensor, the name of each layout that it has.
         self._forms = {(name, "plain"): name for name in graph.inputs}
         self._rounded: dict[str, str] = {}
@@ -125,8 +130,16 @@ class OnnxWriter:
         return output
 
     def constant(self, name: str, value: NDArray[Any] | np.generic) -> str:
-        """Add a constant and return its name."""
+        """Add a constant and return its name.
+
+        Raises:
+            ModelError: It is too large for float16, where the model is to be.
+        """
         stored = np.ascontiguousarray(value).reshape(np.shape(value))
+        if self._half and stored.dtype == np.float32:
+            if np.abs(stored).max(initial=0) > LARGEST_HALF:
+                raise ModelError(f"{self.path}: constant {name!r} is too large for float16")
+            stored = stored.astype(np.float16)
         self._constants[name] = self._onnx.numpy_helper.from_array(stored, name)
         return name
 
@@ -200,11 +213,25 @@ class OnnxWriter:
         source = self._forms[tensor, other]
         return self.node("Transpose", [source], self.output(tensor, wanted), perm=order)
 
+    def _between_casts(self) -> list[Any]:
+        """Return the nodes with a cast behind each input and before each output of the model."""
+        make, types = self._onnx.helper.make_node, self._onnx.TensorProto
+        halves = {name: f"{name}/half" for name in (*self.graph.inputs, *self.graph.outputs)}
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                names[:] = [halves.get(name, name) for name in names]
+        first = [
+            make("Cast", [name], [halves[name]], to=types.FLOAT16) for name in self.graph.inputs
+        ]
+        last = [make("Cast", [halves[name]], [name], to=types.FLOAT) for name in self.graph.outputs]
+        return [*first, *self._nodes, *last]
+
     def model(self) -> Any:  # noqa: ANN401
         """Return the `ModelProto` of what was added; its ends bear the `.tflite`'s names."""
         for tensor in self.graph.outputs:
             self.plain(tensor)
         helper = self._onnx.helper
+        nodes = self._between_casts() if self._half else self._nodes
         ends = [
             [
                 helper.make_tensor_value_info(
@@ -214,7 +241,7 @@ class OnnxWriter:
             ]
             for names in (self.graph.inputs, self.graph.outputs)
         ]
-        graph = helper.make_graph(self._nodes, "edge-vision", *ends, list(self._constants.values()))
+        graph = helper.make_graph(nodes, "edge-vision", *ends, list(self._constants.values()))
         # 8: what runtimes of the same age as the opset read.
         return helper.make_model(
             graph,

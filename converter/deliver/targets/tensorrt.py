@@ -1,8 +1,9 @@
-"""An ONNX file for TensorRT on a Jetson: float, with rounding to int8 written into the graph.
+"""ONNX files for a GPU: float16, and float with rounding to int8 written into the graph.
 
 TensorRT's explicit quantisation takes QuantizeLinear and DequantizeLinear in pairs, symmetric
 (zero point 0), per tensor for activations and per channel for weights, with float biases. The int8
 `.tflite` is asymmetric, so that the file is made anew of the float model and its calibrated ranges.
+float16 needs no ranges, and is what the CUDA provider wants: it has no int8 convolution.
 
 Source: NVIDIA TensorRT, "Working with Quantized Types", explicit quantisation and "Q/DQ
 Layer-Placement Recommendations": pairs before weighted ops and on the residual input of sums; none
@@ -13,17 +14,19 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converter import export
+from converter.conversion import Judgement, judge
 from converter.deliver.targets.onnx_ops import to_onnx
-from converter.deliver.targets.onnx_writer import package
 from converter.graph.reading import read
-from converter.judge.verify import head_row
+from converter.judge import accuracy, gate
 from edge.capture.images import load_image
 from edge.errors import ModelError
+from edge.model import model_file, proof
 from edge.model.loaded import load_model
 from edge.model.readers.anchors import anchors_to_bytes
 from edge.model.readers.manifest import (
@@ -43,19 +46,49 @@ if TYPE_CHECKING:
 
     from calibration.dataset import ImageSet
     from calibration.ranges import Range
+    from converter.judge.bill import Bill
+    from converter.judge.gate import Budget, Verdict
     from edge.model.model_file import ModelFile
     from edge.model.readers.manifest import Manifest
 
-RECIPE = "int8_qdq_symmetric"
+INT8_RECIPE, HALF_RECIPE = "int8_qdq_symmetric", "float16"
 CALIBRATOR = "percentile"
 MAX_FLOAT_ERROR = 1e-3  # of a head's range, float ONNX against float .tflite
 VERIFIED_IMAGES = 8
 
-Heads = dict[str, "NDArray[np.float32]"]
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An ONNX model that was not judged yet: the `ModelProto`, and what its manifest will be."""
+
+    model: Any
+    manifest: Manifest
+    anchors: NDArray[np.float32] | None
+
+    def sealed(self, **changes: Any) -> bytes:  # noqa: ANN401 - of any field
+        """Return the file's bytes, with these changes to the manifest."""
+        return with_manifest(self.model, self.manifest.replace(**changes), self.anchors)
 
 
-def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> bytes:
-    """Return the ONNX file of a float model, its manifest inside.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finished file, and what the gate says of it against the float model."""
+
+    data: bytes
+    bill: Bill
+    verdict: Verdict
+
+    def text(self) -> str:
+        """Return the verdict, and how near the heads are."""
+        heads = "; ".join(
+            f"{row.role} cosine {row.cosine:.5f}, SNR {row.snr_db:.1f} dB"
+            for row in self.bill.heads
+        )
+        return f"{self.verdict}; {heads}"
+
+
+def draft_int8(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> Draft:
+    """Return a float model with rounding to int8.
 
     Args:
         file: The float model.
@@ -67,7 +100,20 @@ def make_qdq(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> byt
         DependencyError: `onnx` is not installed.
     """
     model = to_onnx(read(file.flatbuffer, file.path), ranges, path=file.path)
-    return with_manifest(model, _manifest(file, images), file.description.anchors)
+    calibration = Calibration(
+        digest=images.digest, images=len(images.paths), seed=images.seed, method=CALIBRATOR
+    )
+    manifest = _manifest(file, "rounding to int8 for TensorRT", recipe=INT8_RECIPE)
+    provenance = manifest.provenance.replace(seed=images.seed)
+    manifest = manifest.replace(provenance=provenance, calibration=calibration)
+    return Draft(model, manifest, file.description.anchors)
+
+
+def draft_float16(file: ModelFile) -> Draft:
+    """Return a float model in float16; raises as `draft_int8`."""
+    model = to_onnx(read(file.flatbuffer, file.path), path=file.path, half=True)
+    manifest = _manifest(file, "float16", recipe=HALF_RECIPE)
+    return Draft(model, manifest, file.description.anchors)
 
 
 def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] | None) -> bytes:  # noqa: ANN401
@@ -84,40 +130,29 @@ def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] |
     return bytes(described.SerializeToString(deterministic=True))
 
 
-def _manifest(file: ModelFile, images: ImageSet) -> Manifest:
+def _manifest(file: ModelFile, what: str, *, recipe: str) -> Manifest:
     before = file.own_manifest()
     provenance = export.one_step_on(
         before.provenance,
-        "written as ONNX with rounding to int8 for TensorRT",
+        f"written as ONNX with {what}",
         tools=versions((*export.QUANTIZE_TOOLS, "onnx")),
-        recipe=RECIPE,
+        recipe=recipe,
     )
-    calibration = Calibration(
-        digest=images.digest, images=len(images.paths), seed=images.seed, method=CALIBRATOR
-    )
-    return before.replace(
-        provenance=provenance.replace(seed=images.seed), calibration=calibration, accuracy=()
-    )
+    return before.replace(provenance=provenance, accuracy=(), proof={})
 
 
-def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> str:
-    """Run an ONNX file, and its graph without rounding, beside the float model; say how they fare.
+def check_plain(file: ModelFile, paths: Sequence[Path]) -> float:
+    """Run the graph in float32 beside the float model; return the worst error, of a head's range.
 
     Raises:
-        ModelError: The graph without rounding computes something else than the float model.
+        ModelError: It computes something else.
         DependencyError: `onnxruntime` is not installed.
     """
-    plain = to_onnx(read(file.flatbuffer, file.path), path=file.path).SerializeToString()
-    reference = load_model(file)
-    shown = paths[:VERIFIED_IMAGES]
-    inputs = [InputBuffer(reference.spec) for _ in shown]
-    for buffer, path in zip(inputs, shown, strict=True):
-        buffer.fill(load_image(path))
-    made = [reference.output_buffers() for _ in inputs]
-    for buffer, out in zip(inputs, made, strict=True):
-        reference.invoke(buffer, out=out)
-    wanted = {role: np.concatenate([heads[role] for heads in made]) for role in made[0]}
-    found, rounded = (_by_onnxruntime(file, model, inputs) for model in (plain, data))
+    model = to_onnx(read(file.flatbuffer, file.path), path=file.path)
+    plain = model_file.parse(
+        file.path, with_manifest(model, file.own_manifest(), file.description.anchors)
+    )
+    wanted, found = (_heads(each, paths[:VERIFIED_IMAGES]) for each in (file, plain))
     error = max(
         float(np.abs(wanted[role] - found[role]).max() / (np.ptp(wanted[role]) or 1))
         for role in wanted
@@ -127,18 +162,36 @@ def verify_qdq(file: ModelFile, data: bytes, paths: Sequence[Path]) -> str:
             f"{file.path}: expected the ONNX graph to compute the float model within "
             f"{MAX_FLOAT_ERROR:g} of each head's range, found {error:.2g}; do not use it"
         )
-    rows = [_row(role, wanted[role], rounded[role]) for role in sorted(wanted)]
-    return f"{'; '.join(rows)}; without rounding within {error:.1e} of the range"
+    return error
 
 
-def _by_onnxruntime(file: ModelFile, model: bytes, inputs: Sequence[InputBuffer]) -> Heads:
-    session = package("onnxruntime").InferenceSession(model, providers=["CPUExecutionProvider"])
-    name, outputs = session.get_inputs()[0].name, file.description.outputs
-    runs = [session.run(list(outputs.values()), {name: buffer.tensor}) for buffer in inputs]
-    columns = zip(*runs, strict=True)
-    return {role: np.concatenate(heads) for role, heads in zip(outputs, columns, strict=True)}
+def _heads(file: ModelFile, paths: Sequence[Path]) -> dict[str, NDArray[np.float32]]:
+    """Return the heads of all images, by role, the first axis the image."""
+    model = load_model(file)
+    buffer, rows = InputBuffer(model.spec), []
+    for path in paths:
+        buffer.fill(load_image(path))
+        rows.append(model.output_buffers())
+        model.invoke(buffer, out=rows[-1])
+    return {role: np.stack([row[role] for row in rows]) for role in rows[0]}
 
 
-def _row(role: str, wanted: NDArray[np.float32], found: NDArray[np.float32]) -> str:
-    row = head_row(role, [(wanted, found)])
-    return f"{role} cosine {row.cosine:.5f}, SNR {row.snr_db:.1f} dB"
+def judged(
+    file: ModelFile, drafts: Sequence[Draft], judgement: Judgement, *, budget: Budget
+) -> list[Judged]:
+    """Judge files against the float model by the gate of every model, and seal them.
+
+    On onnxruntime's CPU: what a GPU makes of them is for the proof at start to compare.
+    """
+    files = [model_file.parse(file.path, draft.sealed()) for draft in drafts]
+    bills = judge(file, files, judgement, budget=budget)
+    return [
+        Judged(
+            draft.sealed(
+                accuracy=accuracy.for_manifest(bill.accuracy), proof=proof.take(load_model(made))
+            ),
+            bill,
+            gate.judge(bill, budget),
+        )
+        for draft, made, bill in zip(drafts, files, bills, strict=True)
+    ]

@@ -6,7 +6,7 @@ Formulas and their sources stand in `edge.decode.yolo` and `edge.decode.anchor_f
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from converter.importers.heads.fields import table
 from edge.decode.boxes import BOX_SIDES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Decode:
         anchors_px: `(grids, B, 2)` of `anchors`.
         scales_xy: Likewise, a number a grid.
         sides: Likewise.
+        beside: What else each box has, as `Beside.read` says it.
     """
 
     boxes: Literal["anchors", "center_exp", "distances", "distribution"]
@@ -47,6 +48,7 @@ class Decode:
     anchors_px: tuple[tuple[tuple[float, float], ...], ...] = ()
     scales_xy: tuple[float, ...] = ()
     sides: Literal["exp", "square"] = "exp"
+    beside: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,21 @@ class Answers:
             if self.names[start] == self.names[start + width - 1]:
                 columns = slice(start, start + width)
                 yield self.flat[:, columns], self.noisy[:, columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What each box has beside its scores, and how it is told.
+
+    Attributes:
+        kind: Name of the part.
+        fits: Whether so many channels of a box may be it.
+        read: What it is by a tail's answers; `None` where these are not its.
+    """
+
+    kind: str
+    fits: Callable[[int], bool]
+    read: Callable[[Fields, Answers], Any]
 
 
 def ask(fields: Fields, tail: Tail, path: Path) -> Answers | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.coco_labels import COCO_LABELS
+from converter.importers.heads.beside import find_masks, find_points
 from converter.importers.heads.fields import BOX_AND_OBJECTNESS
 from converter.importers.heads.maps import find_segmentation
 from converter.importers.heads.ssd import find_ssd
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from converter.choice import Choice
     from converter.draft import Draft
     from converter.graph.values import Graph
+    from edge.decode.instance_masks import PrototypeMasksHead
+    from edge.decode.keypoints import KeypointsHead
     from edge.decode.yolo import YoloHead
 
     # A head, and the channels of each output role: the number of labels.
@@ -56,6 +59,16 @@ def _of_anchors(head: YoloHead, channels: Mapping[str, int]) -> int:
     return each - BOX_AND_OBJECTNESS if grid.boxes == grid.scores else each
 
 
+_OF_GRIDS: Mapping[str, Count] = {
+    "yolo": _of_anchors,
+    "anchor_free": lambda head, channels: channels[head.grids[0].scores],
+}
+
+
+def _of_boxes(head: PrototypeMasksHead | KeypointsHead, channels: Mapping[str, int]) -> int | None:
+    return _OF_GRIDS[head.boxes.kind](head.boxes, channels)
+
+
 FAMILIES = {
     "ssd": Family(
         "two outputs, boxes and scores of anchors",
@@ -63,14 +76,15 @@ FAMILIES = {
         {"ssd": lambda head, channels: channels["scores"] - head.background},
         KNOWN_LABELS,
     ),
-    "yolo": Family(
-        "grids of boxes",
-        find_yolo,
-        {
-            "yolo": _of_anchors,
-            "anchor_free": lambda head, channels: channels[head.grids[0].scores],
-        },
+    "yolo": Family("grids of boxes", find_yolo, _OF_GRIDS, KNOWN_LABELS),
+    "yolo-seg": Family(
+        "grids of boxes, and prototypes of their masks",
+        find_masks,
+        {"prototype_masks": _of_boxes},
         KNOWN_LABELS,
+    ),
+    "yolo-pose": Family(
+        "grids of boxes with keypoints", find_points, {"keypoints": _of_boxes}, KNOWN_LABELS
     ),
     "unet": Family(
         "a map of classes",

@@ -37,14 +37,20 @@ class Part:
     channels: NDArray[np.intp]
 
 
-def parts_of(tensor: str, channels: int, *, anchors: int) -> dict[str, Part]:
+def parts_of(
+    tensor: str, channels: int, *, anchors: int, more: Mapping[str, int] | None = None
+) -> dict[str, Part]:
     """Read `(1, H, W, B * (5 + C))`, anchor by anchor: tx, ty, tw, th, objectness, classes.
 
-    As Darknet has it, and after it YOLOv3 to v5 and v7 and their ports to Keras.
+    As Darknet has it, and after it YOLOv3 to v5 and v7 and their ports to Keras; behind the classes
+    may stand more, by its name and how many numbers it has.
     """
     columns = np.arange(channels).reshape(anchors, -1)
-    cuts = np.split(columns, [BOX_SIDES, BOX_AND_OBJECTNESS], axis=1)
-    return {kind: Part(tensor, cut) for kind, cut in zip(PARTS, cuts, strict=True)}
+    behind = -np.cumsum(list((more or {}).values())[::-1])[::-1]
+    cuts = np.split(columns, [BOX_SIDES, BOX_AND_OBJECTNESS, *behind], axis=1)
+    return {
+        kind: Part(tensor, cut) for kind, cut in zip((*PARTS, *(more or {})), cuts, strict=True)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class Fields:
     """One reading of raw heads. Its R rows are grid, cell by cell, anchor by anchor.
 
     Attributes:
-        parts: A row a grid, the finest first: boxes, objectness (or none), scores.
+        parts: A row a grid, the finest first: boxes, objectness (or none), scores, perhaps more.
         sizes_hw: Of the grids, cells.
         input_wh: Pixels.
         anchors: Of a cell.
@@ -122,7 +128,7 @@ class Fields:
         scores = np.zeros((rows, self.classes), np.float32)
         scores[:, 0] = np.linspace(RANK_LOW, RANK_HIGH, rows)
         flat = {
-            "boxes": np.zeros((rows, self.parts[0]["boxes"].channels.shape[1]), np.float32),
+            **{kind: np.zeros_like(values) for kind, values in self.noise().items()},
             "objectness": np.full((rows, 1), SURE, np.float32),
             "scores": scores,
         }

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from converter.graph.foreign import POSTPROCESS
+from converter.importers.heads.beside import told_of_beside
 from converter.importers.heads.families import FAMILIES
 from converter.importers.heads.fields import BOX_AND_OBJECTNESS
 from converter.importers.heads.maps import raw_scores, shows_classes
@@ -78,7 +79,9 @@ def family_of(graph: Graph) -> tuple[str | None, str]:
         return None, "its last layers are no convolutions on grids of fixed size"
     sizes = [(height, width) for _, height, width, _ in shapes]
     each = {sizes.count(size) for size in sizes}
-    told = None
+    told = told_of_beside(graph, raws)
+    if told is not None:
+        return told
     if each == {1}:
         told = _of_single_convolutions(shapes)
     elif each == {2}:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converter.draft import Draft
+from converter.importers.heads.anchors import agree, anchor_groups
 from converter.importers.heads.decoding import Decode, ask, recognise
 from converter.importers.heads.fields import (
     BOX_AND_OBJECTNESS,
@@ -26,22 +26,22 @@ from edge.decode.yolo import YoloGrid, YoloHead
 from edge.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from converter.choice import Choice
     from converter.graph.values import Graph
+    from converter.importers.heads.decoding import Beside
     from converter.importers.heads.raw import Tail
     from edge.model.description import HeadSchema
 
     Grids = dict[tuple[int, int], list[str]]
-    Anchors = tuple[tuple[tuple[float, float], ...], ...]
 
 COMBINED, SPLIT, DECOUPLED = 1, 2, 3  # convolutions a grid
 # Of a side, in heads of distributions; fewer boxes of 4 numbers are the anchors of an SSD.
 MIN_BINS = 8
-MAX_FILE_BYTES = 16 * 2**20
 
 
 def find_yolo(graph: Graph, path: Path, choice: Choice) -> Draft:
@@ -50,6 +50,16 @@ def find_yolo(graph: Graph, path: Path, choice: Choice) -> Draft:
     Raises:
         ConfigError: The file does not say its anchors and the person does not, or says others.
         ModelError: The last convolutions form no such head, or the decode behind is not known.
+    """
+    return found_at(graph, *read_yolo(graph, path, choice))
+
+
+def read_yolo(
+    graph: Graph, path: Path, choice: Choice, *, beside: Beside | None = None
+) -> tuple[Fields, Decode]:
+    """Return where boxes, objectness and scores stand, and their decode; raises as `find_yolo`.
+
+    With what a box has `beside` them the decode must stand in the file.
     """
     grids = by_grid(graph, raw_heads(graph), path)
     counts = {len(names) for names in grids.values()}
@@ -60,32 +70,41 @@ def find_yolo(graph: Graph, path: Path, choice: Choice) -> Draft:
             f"{shapes or 'none'}; give a detector of YOLOv2 to v11 or YOLOX"
         )
     tail = tail_of(graph, [name for names in grids.values() for name in names])
-    found = _decoded(graph, grids, tail, path=path)
-    if found is None and not tail.is_raw:
+    found = _decoded(graph, grids, tail, path=path, beside=beside)
+    if found is None and (beside or not tail.is_raw):
         ends = ", ".join(f"{name!r} {graph.shape(name)}" for name in tail.ends)
         raise ModelError(
-            f"{path}: expected the decode of YOLOv2 to v11 or YOLOX behind the last convolutions, "
-            f"found another one, which ends in {ends}; export the model without its box decoding"
+            f"{path}: expected the decode of YOLOv2 to v11 or YOLOX behind the last convolutions"
+            f"{f', {beside.kind} beside' if beside else ''}, found another one, which ends in "
+            f"{ends or 'nothing'}; export the model "
+            f"{'as its own exporter does' if beside else 'without its box decoding'}"
         )
     fields, decode = found or _undecoded(graph, grids, path=path, choice=choice)
     if found is not None and decode.anchors_px and choice.anchors is not None:
-        _agree(path, decode.anchors_px, choice.anchors)
-    return found_at(graph, fields, decode)
+        agree(path, decode.anchors_px, choice.anchors)
+    return fields, decode
 
 
-def _decoded(graph: Graph, grids: Grids, tail: Tail, *, path: Path) -> tuple[Fields, Decode] | None:
+def _decoded(
+    graph: Graph, grids: Grids, tail: Tail, *, path: Path, beside: Beside | None
+) -> tuple[Fields, Decode] | None:
     """Return the reading of the grids with which the tail's answers are a decode that is known."""
     if not tail.ends:
         return None
-    for fields in _readings(graph, grids, [graph.shape(name) for name in tail.ends]):
+    for fields in _readings(graph, grids, [graph.shape(n) for n in tail.ends], beside=beside):
         answers = ask(fields, tail, path)
         decode = None if answers is None else recognise(fields, answers)
-        if decode is not None:
-            return fields, decode
+        if decode is None or answers is None:
+            continue
+        found = beside and beside.read(fields, answers)
+        if beside is None or found is not None:
+            return fields, replace(decode, beside=found)
     return None
 
 
-def _readings(graph: Graph, grids: Grids, ends: list[tuple[int, ...]]) -> Iterator[Fields]:
+def _readings(
+    graph: Graph, grids: Grids, ends: list[tuple[int, ...]], *, beside: Beside | None = None
+) -> Iterator[Fields]:
     """Yield what the channels may be, the likeliest first."""
     channels = [[graph.shape(name)[3] for name in names] for names in grids.values()]
     if len(channels[0]) == COMBINED:
@@ -94,11 +113,13 @@ def _readings(graph: Graph, grids: Grids, ends: list[tuple[int, ...]]) -> Iterat
             rows = {anchors * count for count in (sum(cells), *cells)}
             if any(rows & set(shape) or (len(shape) > BOX_SIDES and anchors in shape)
                    for shape in ends):  # fmt: skip
-                fields = _combined(graph, grids, anchors)
-                if fields is not None:
-                    yield fields
+                yield from _combined(graph, grids, anchors, beside=beside)
         return
     kinds = PARTS if len(channels[0]) == DECOUPLED else ("boxes", "scores")
+    if beside:
+        kinds = ("boxes", "scores", beside.kind)
+    if len(kinds) != len(channels[0]):
+        return
     for order in permutations(range(len(kinds))):
         sizes = [dict(zip(kinds, (row[place] for place in order), strict=True)) for row in channels]
         boxes = {size["boxes"] for size in sizes}
@@ -106,22 +127,30 @@ def _readings(graph: Graph, grids: Grids, ends: list[tuple[int, ...]]) -> Iterat
             continue
         if any(size.get("objectness", 1) != 1 for size in sizes):
             continue
+        if beside and (
+            len({s[beside.kind] for s in sizes}) > 1 or not beside.fits(sizes[0][beside.kind])
+        ):
+            continue
         yield _apart(
             graph, grids, [(kind, place) for kind, place in zip(kinds, order, strict=True)]
         )
 
 
-def _combined(graph: Graph, grids: Grids, anchors: int) -> Fields | None:
+def _combined(
+    graph: Graph, grids: Grids, anchors: int, *, beside: Beside | None = None
+) -> Iterator[Fields]:
     """Read one tensor a grid, where so many anchors fit."""
-    parts = []
-    for (name,) in grids.values():
-        each, rest = divmod(graph.shape(name)[3], anchors)
-        if rest or each <= BOX_AND_OBJECTNESS:
-            return None
-        parts.append(parts_of(name, graph.shape(name)[3], anchors=anchors))
-    if len({part["scores"].channels.shape for part in parts}) > 1:
-        return None
-    return Fields(tuple(parts), tuple(grids), _input_wh(graph), anchors)
+    names = {name: graph.shape(name)[3] for (name,) in grids.values()}
+    sizes = {divmod(channels, anchors) for channels in names.values()}
+    if len(sizes) > 1 or any(rest for _, rest in sizes):
+        return
+    ((each, _),) = sizes
+    room = range(1, each - BOX_AND_OBJECTNESS) if beside else ()
+    widths = [{beside.kind: width} for width in room if beside and beside.fits(width)]
+    for more in widths if beside else [{}]:
+        if each - sum(more.values()) > BOX_AND_OBJECTNESS:
+            parts = (parts_of(n, size, anchors=anchors, more=more) for n, size in names.items())
+            yield Fields(tuple(parts), tuple(grids), _input_wh(graph), anchors)
 
 
 def _apart(graph: Graph, grids: Grids, places: list[tuple[str, int]]) -> Fields:
@@ -140,7 +169,7 @@ def _undecoded(graph: Graph, grids: Grids, *, path: Path, choice: Choice) -> tup
     """Read grids whose decode stands in no file: the person says the anchors, or there are none."""
     if any(len(names) == COMBINED for names in grids.values()):
         groups = anchor_groups(path, choice.anchors, grids=len(grids))
-        fields = _combined(graph, grids, len(groups[0]))
+        fields = next(_combined(graph, grids, len(groups[0])), None)
         if fields is None or len({len(group) for group in groups}) > 1:
             shapes = ", ".join(str(graph.shape(name)) for (name,) in grids.values())
             raise ConfigError(
@@ -159,15 +188,24 @@ def _undecoded(graph: Graph, grids: Grids, *, path: Path, choice: Choice) -> tup
     return fields, Decode("center_exp" if "objectness" in fields.parts[0] else kind)  # type: ignore[arg-type]
 
 
-def found_at(graph: Graph, fields: Fields, decode: Decode) -> Draft:
-    """Return the graph up to the fields, each a role of its own where the weights allow."""
+def found_at(
+    graph: Graph, fields: Fields, decode: Decode, *, others: Mapping[str, str] | None = None
+) -> Draft:
+    """Return the graph up to the fields, each a role of its own where the weights allow.
+
+    Args:
+        graph: The whole.
+        fields: Where each part stands.
+        decode: Of them.
+        others: Role to tensor of further outputs.
+    """
     outputs: dict[str, str] = {}
     sources: dict[str, tuple[str, NDArray[np.intp] | None]] = {}
     rows: list[dict[str, str]] = []
     for number, parts in enumerate(fields.parts):
         roles = {kind: f"{kind}{number}" for kind in parts}
-        (first, *others) = {part.tensor for part in parts.values()}
-        if others:
+        (first, *rest) = {part.tensor for part in parts.values()}
+        if rest:
             outputs |= {roles[kind]: part.tensor for kind, part in parts.items()}
         elif is_splittable(graph, first):
             names = {kind: f"{first}/{kind}" for kind in parts}
@@ -182,10 +220,13 @@ def found_at(graph: Graph, fields: Fields, decode: Decode) -> Draft:
         rows.append(roles)
         for kind, part in parts.items():
             sources.setdefault(roles[kind], (part.tensor, part.channels.ravel()))
+    for role, name in (others or {}).items():
+        outputs[role], sources[role] = name, (name, None)
     return Draft(cut_at(graph, outputs), _head(fields, decode, rows), sources=sources)
 
 
 def _head(fields: Fields, decode: Decode, rows: list[dict[str, str]]) -> HeadSchema:
+    rows = [{kind: role for kind, role in roles.items() if kind in PARTS} for roles in rows]
     if decode.boxes == "anchors":
         return YoloHead(
             grids=tuple(
@@ -211,60 +252,3 @@ def _head(fields: Fields, decode: Decode, rows: list[dict[str, str]]) -> HeadSch
 def _input_wh(graph: Graph) -> tuple[int, int]:
     _, height, width, _ = graph.shape(graph.inputs[0])
     return width, height
-
-
-def _agree(path: Path, found: Anchors, text: str) -> None:
-    said = anchor_groups(path, text, grids=len(found))
-    if not np.array_equal(np.array(said, np.float32), np.array(found, np.float32)):
-        raise ConfigError(
-            f"{path}: its decode says the anchors {_words(found)}, you say {_words(said)}; leave "
-            "out --anchors"
-        )
-
-
-def _words(groups: Anchors) -> str:
-    return " / ".join(" ".join(f"{w:g},{h:g}" for w, h in group) for group in groups)
-
-
-def anchor_groups(path: Path, text: str | None, *, grids: int) -> Anchors:
-    """Return the anchors that the person says, a group for each grid.
-
-    Raises:
-        ConfigError: They are not said, or do not fit.
-    """
-    if text is None:
-        raise ConfigError(
-            f"{path}: the file does not say its anchors, so you must: --anchors 'W,H W,H / W,H …', "
-            f"pixels, {grids} groups, finest grid first"
-        )
-    groups = [_pairs(group) for group in _text_of(text).split("/")]
-    if len(groups) == 1 and len(groups[0]) % grids == 0:
-        each = len(groups[0]) // grids
-        groups = [groups[0][at : at + each] for at in range(0, len(groups[0]), each)]
-    if len(groups) != grids or not all(groups):
-        raise ConfigError(
-            f"{path}: expected {grids} groups of anchors, one a grid, found {len(groups)} in "
-            f"--anchors {text!r}"
-        )
-    return tuple(groups)
-
-
-def _text_of(text: str) -> str:
-    """Return the anchors as text: `--anchors` may name a file of them."""
-    if "," in text:
-        return text
-    try:
-        return Path(text).read_text("utf-8")[:MAX_FILE_BYTES]
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(
-            f"expected --anchors 'W,H W,H / …' or a text file of these, found {text!r}"
-        ) from error
-
-
-def _pairs(text: str) -> tuple[tuple[float, float], ...]:
-    numbers = [float(word) for word in re.findall(r"\d+(?:\.\d+)?", text)]
-    if len(numbers) % 2 or not all(number > 0 for number in numbers):
-        raise ConfigError(
-            f"expected pairs of positive numbers in --anchors, found {text.strip()!r}"
-        )
-    return tuple(zip(numbers[::2], numbers[1::2], strict=True))

@@ -83,7 +83,7 @@ def told_family(path: Path) -> tuple[str | None, str]:
 def unsaid(path: Path, *, family: str | None) -> tuple[str, ...]:
     """Return the fields of `InputChoice` that a file is silent on; as `read_graph`."""
     model, graph, _ = read_graph(path)
-    if family == "yolo" and ultralytics.transform_of(model.metadata, (1, 1)):
+    if (family or "").startswith("yolo") and ultralytics.transform_of(model.metadata, (1, 1)):
         return ()
     own = without_normalisation(graph)[1]
     told = {"color": model.input_shape[3] == GREY, "mean": own is not None and own.mean}

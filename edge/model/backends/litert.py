@@ -15,6 +15,7 @@ from edge.model import delegates
 from edge.model.backend import Ran
 from edge.model.backends.notices import without_notices
 from edge.model.delegates import CPU, DELEGATES, Delegate
+from edge.model.first_run import close_input
 from edge.model.quant import Quant
 from edge.model.spec import TensorSpec
 
@@ -149,7 +150,10 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
         raise delegates.unprepared(delegate, file.path, reason) from error
     # Only the delegate has been here: XNNPACK takes what is left when memory is allocated.
     ops = interpreter._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
-    taken, count = len(_taken(ops)), sum(op["op_name"] != DELEGATE_OP for op in ops)
+    taken, count = (
+        len(delegates.taken(ops, DELEGATE_OP)),
+        sum(op["op_name"] != DELEGATE_OP for op in ops),
+    )
     if not taken:
         raise DelegateError(
             f'{file.path}: delegate "{delegate.name}" takes none of the {count} ops of this model, '
@@ -160,21 +164,6 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
     if taken < count:
         log.info("delegate %s runs %s, the CPU the others", delegate.name, share)
     return interpreter, share
-
-
-def _taken(ops: list[dict[str, Any]]) -> set[int]:
-    """Return the numbers of the ops that stand between a delegate's inputs and its outputs."""
-    makers = {output: op for op in ops if op["op_name"] != DELEGATE_OP for output in op["outputs"]}
-    taken: set[int] = set()
-    for part in ops:
-        if part["op_name"] == DELEGATE_OP:
-            given, left = set(part["inputs"]), list(part["outputs"])
-            while left:
-                op = makers.get(left.pop())
-                if op and op["index"] not in taken:
-                    taken.add(op["index"])
-                    left += [tensor for tensor in op["inputs"] if tensor not in given]
-    return taken
 
 
 def compiled_for(file: ModelFile) -> str:
@@ -255,6 +244,7 @@ class LiteRt:
             self.ran = replace(self.ran, device=", ".join(filter(None, (self.ran.device, share))))
         else:
             self._runtime = _unallocated(file.flatbuffer, file.path, num_threads=threads)
+        close_input(self._runtime, file.description.input.shapes)
 
     def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         """Return the inputs and outputs, as the file declares them before `allocate`."""
@@ -278,8 +268,16 @@ class LiteRt:
         self._runtime.set_tensor(spec.input.index, tensor)  # 6 µs for 270 kB
         self.invoke_bare()
         for role, output in spec.outputs.items():
-            # The view lives for this line only: LiteRT refuses to invoke while one is held.
-            np.copyto(out[role], self._runtime.tensor(output.index)())
+            # The view lives for these lines only: LiteRT refuses to invoke while one is held.
+            self._copy(self._runtime.tensor(output.index)(), out[role], role=role)
+
+    def _copy(self, seen: NDArray[Any], out: NDArray[Any], *, role: str) -> None:
+        if seen.shape != out.shape:
+            raise ModelError(
+                f"{self._path}: output {role} was {out.shape}, and of this frame {seen.shape}: "
+                "expected one shape for all frames; export it with a fixed number of rows"
+            )
+        np.copyto(out, seen)
 
     def invoke_bare(self) -> None:
         """Run the model on whatever its input holds; the GIL is free meanwhile.

@@ -24,7 +24,6 @@ from msgspec import Meta, field
 
 from edge.errors import ModelError
 from edge.heads import AnyHead
-from edge.model.delegates import EDGE_TPU_OP
 from edge.model.description import Description, InputTransform
 from edge.model.readers.anchors import anchors_from_bytes, anchors_to_bytes
 from edge.record import Finite, PositiveInt, Ratio, Record, Text, Unsound
@@ -201,7 +200,8 @@ def read(path: Path, data: bytes) -> tuple[bytes, Manifest, NDArray[np.float32] 
             raise
         raise ModelError(
             f"{path}: expected a manifest behind the model, found none that can be read "
-            f"({str(error) or type(error).__name__}); {_remedy(data)}"
+            f"({str(error) or type(error).__name__}); copy the file again, or make it with: "
+            "edge-convert run"
         ) from error
     check_digest(path, flatbuffer, manifest)
     return flatbuffer, manifest, anchors
@@ -234,15 +234,6 @@ def _zip_start(archive: zipfile.ZipFile) -> int:
     if sum(info.file_size for info in infos) > MAX_MEMBERS_BYTES:
         raise zipfile.BadZipFile(f"it unpacks to over {MAX_MEMBERS_BYTES} bytes")
     return min(info.header_offset for info in infos)
-
-
-def _remedy(data: bytes) -> str:
-    if EDGE_TPU_OP.encode() in data:
-        return (
-            "it was compiled for an Edge TPU by something else; "
-            "compile the model that it was made of with: edge-convert run --edgetpu"
-        )
-    return "copy the file again, or make it with: edge-convert run"
 
 
 def parse(path: Path, text: bytes) -> Manifest:

@@ -62,6 +62,7 @@ def read(path: Path, flatbuffer: bytes) -> Description:
     fields = toml.read(path)
     faults: list[str] = []
     anchors = _take_anchors(fields, path, faults)
+    _take_none(fields)
     _take_labels(fields, path, faults)
     written = None
     try:
@@ -95,6 +96,13 @@ def _take_labels(fields: dict[str, Any], path: Path, faults: list[str]) -> None:
         faults.append(f"[model] labels: {name} cannot be read: {_reason(error)}")
         return
     model["labels"] = [line.strip() for line in text.removesuffix("\n").split("\n")]
+
+
+def _take_none(fields: dict[str, Any]) -> None:
+    """Give the head no value where the text "none" stands, as TOML has no null."""
+    head = fields.get("head")
+    if isinstance(head, dict) and head.get("background") == "none":
+        head["background"] = None
 
 
 def _take_anchors(

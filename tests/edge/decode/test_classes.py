@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from edge import cli
 from edge.decode.classes import ClassesDecoder, ClassesHead
 from edge.errors import ModelError
-from edge.evaluation import measuring
 from edge.frame import Placement, StageClock
 from edge.model import model_file
 from edge.model.loaded import join, load_model
@@ -167,11 +166,6 @@ def test_edge_run_and_inspect_know_a_classifier(path, tmp_path, capfd, caplog):
     shown = capfd.readouterr().out
     assert "head        classes, activation none, the best 2" in shown
     assert "thresholds  score 0.25\n" in shown
-
-
-def test_edge_eval_says_that_it_cannot_judge_a_classifier(path):
-    with pytest.raises(ModelError, match="for classification cannot be judged, only for detection"):
-        measuring._run(model_file.read(path), None, 1)
 
 
 @pytest.mark.assets

@@ -12,6 +12,7 @@ import cv2
 import factories
 import numpy as np
 import pytest
+from reference import tiny_segmenter
 
 from edge import cli
 from edge.benchmark import result as result_file
@@ -248,11 +249,11 @@ def test_layers_are_timed_on_the_cpu_only(capsys):
     assert "leave --delegate out" in capsys.readouterr().err
 
 
-def test_a_compiled_model_of_another_tool_says_what_to_do(tmp_path):
+def test_a_compiled_model_of_another_tool_is_asked_about_like_any_bare_file(tmp_path):
     path = tmp_path / "other_edgetpu.tflite"
-    path.write_bytes(factories.FLATBUFFER + EDGE_TPU_OP.encode() + bytes(16))
+    path.write_bytes(tiny_segmenter.flatbuffer(custom_op=EDGE_TPU_OP))
 
-    with pytest.raises(ModelError, match="compiled for an Edge TPU by something else; compile"):
+    with pytest.raises(ModelError, match=r"nothing in the file says .*--draft other_edgetpu\.toml"):
         model_file.read(path)
 
 

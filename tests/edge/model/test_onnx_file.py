@@ -137,7 +137,7 @@ def test_graphs_that_lie_in_each_other_for_ever_are_refused():
 
 
 def test_a_file_without_manifest_says_what_to_do():
-    with pytest.raises(ModelError, match=r"expected a manifest in the metadata.*\[model\]"):
+    with pytest.raises(ModelError, match=r"nothing in the file says .*--draft my\.toml"):
         model_file.parse(PATH, BARE)
 
 

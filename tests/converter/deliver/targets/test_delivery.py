@@ -16,8 +16,9 @@ from reference import bright_net
 from converter import export
 from converter.cli.command import main
 from converter.deliver.targets.tensorrt import with_manifest
+from converter.judge import gate
 from edge.decode.segmentation import SegmentationHead
-from edge.model import model_file
+from edge.model import model_file, proof
 from edge.model.default import default_model_path
 from edge.model.description import InputTransform
 from edge.model.loaded import load_model
@@ -54,12 +55,14 @@ def float_model(tmp_path_factory):
         "PAD", (model.last, model.whole(0, 0, 0, 0, 0, 0, 0, 1, shape=(4, 2))), (1, SIDE, SIDE, 4)
     )
     conv(model, shape=(1, SIDE, SIDE, 6))
-    head = (model.last, model.weights(3, 1, 1, 6), model.weights(3))
+    # Each class is a feature of its own, so that images of several colours show several.
+    head = (model.last, model.constant(np.eye(3, 6, dtype=np.float32).reshape(3, 1, 1, 6)),
+            model.constant(np.zeros(3, np.float32)))  # fmt: skip
     model.then("CONV_2D", head, (1, SIDE, SIDE, 3), padding="SAME", strideH=1, strideW=1)
     described = Manifest(
         name="tiny",
         input=InputTransform(
-            size_wh=(SIDE, SIDE), color="rgb", mean=(0, 0, 0), std=(255, 255, 255), resize="stretch"
+            size_wh=(SIDE, SIDE), color="rgb", mean=(127,) * 3, std=(127,) * 3, resize="stretch"
         ),
         outputs={"classes": "output"},
         head=SegmentationHead(activation="softmax"),
@@ -89,11 +92,41 @@ def test_files_for_gpu_and_tensorrt_carry_the_manifest(float_model, images, tmp_
     _, found = bare(onnx.load(tmp_path / "my.qdq.onnx"))
     manifest = json.loads(found["manifest.json"])
     assert tuple(manifest["labels"]) == gpu.description.labels == ("sky", "sea", "land")
-    assert manifest["calibration"]["images"] == 4
-    assert "classes cosine 0.99" in out
+    assert manifest["calibration"]["images"] == 1
+    for suffix in ("qdq", "fp16"):
+        made = model_file.read(tmp_path / f"my.{suffix}.onnx")
+        assert made.description.labels == gpu.description.labels
+        proof.check(load_model(made), made.manifest.proof)
+        (line,) = (line for line in out.splitlines() if f"my.{suffix}.onnx: " in line)
+        assert "passes, not proven: " in line  # of two images little is
+        assert "classes cosine " in line
     first = (tmp_path / "my.qdq.onnx").read_bytes()
     assert main([*words, "-o", str(stem)]) == DONE
     assert (tmp_path / "my.qdq.onnx").read_bytes() == first
+
+
+def test_an_onnx_file_that_the_gate_refuses_is_put_aside(
+    float_model, images, tmp_path, capsys, monkeypatch
+):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    real = gate.judge
+
+    def judge(bill, budget):
+        bad = bill.heads[0].cosine < 0.99999
+        return gate.Verdict(gate.REFUSED, ("a test",)) if bad else real(bill, budget)
+
+    monkeypatch.setattr(gate, "judge", judge)
+    words = ["export", str(float_model), "--tensorrt", "--images", str(images)]
+
+    assert main([*words, "-o", str(tmp_path / "my")]) == FAILED
+
+    assert "my.qdq.onnx.rejected: symmetric int8 for TensorRT; refused: a test" in (
+        capsys.readouterr().out
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "my.fp16.onnx", "my.qdq.onnx.rejected"
+    ]  # fmt: skip
 
 
 def test_the_manifest_and_the_anchors_stand_in_the_metadata_and_the_digest_is_that_without():

@@ -18,8 +18,8 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
-def onnx_of(graph, ranges=None):
-    return to_onnx(graph, ranges, path=Path("m.tflite"))
+def onnx_of(graph, ranges=None, **options):
+    return to_onnx(graph, ranges, path=Path("m.tflite"), **options)
 
 
 def built(name):
@@ -47,6 +47,26 @@ def test_an_op_computes_what_litert_computes(name, image):
     found = by_onnxruntime(onnx_of(model.named()), image)
 
     np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1, np.abs(wanted).max()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_op_in_float16_computes_nearly_that_between_float32_ends(name, image):
+    model = built(name)
+    wanted = run(model.flatbuffer(), image)["output"]
+    proto = onnx_of(model.named(), half=True)
+
+    found = by_onnxruntime(proto, image)
+
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, wanted, atol=4e-3 * max(1, np.abs(wanted).max()))
+    assert not any(one.data_type == onnx.TensorProto.FLOAT for one in proto.graph.initializer)
+
+
+def test_a_weight_beyond_float16_is_refused():
+    model = FloatModel()
+    model.then("MUL", (model.last, model.constant(np.float32([1e5]))), (1, 9, 8, 4))
+    with pytest.raises(ModelError, match="too large for float16"):
+        onnx_of(model.named(), half=True)
 
 
 def ranges_of(graph, peak=4.0):

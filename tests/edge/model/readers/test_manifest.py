@@ -107,7 +107,7 @@ def test_the_flatbuffer_stands_first_so_that_the_runtime_sees_an_ordinary_model(
     ],
 )
 def test_a_truncated_file_is_refused(read, length):
-    with pytest.raises(ModelError, match=r"model\.tflite: expected"):
+    with pytest.raises(ModelError, match=r"model\.tflite: (expected|an offset|a table)"):
         read(WHOLE[:length])
 
 
@@ -168,11 +168,6 @@ def test_a_foreign_file_is_named_for_what_it_is(read, data, found):
         ModelError, match=f"expected a TensorFlow Lite or ONNX model, found .*{found}"
     ):
         read(data)
-
-
-def test_a_bare_model_says_how_to_make_one_with_a_manifest(read):
-    with pytest.raises(ModelError, match=r"expected a manifest .* edge-convert run"):
-        read(factories.FLATBUFFER)
 
 
 def test_a_missing_file_says_so(tmp_path):

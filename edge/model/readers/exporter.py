@@ -1,0 +1,124 @@
+"""What the common YOLO exporter appends to its `.tflite`: a zip with JSON, or a Python literal.
+
+Since 2025 it is `metadata.json`; older files have a text that `repr` wrote, beside TFLite Metadata
+that says less. Whatever the version, such a model takes R G B in 0 to 1 in a letterbox of grey 114.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import ModelError
+from edge.model.declared import Told
+from edge.model.readers.manifest import DAMAGED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MEMBER, OLD_SUFFIX = "metadata.json", ".txt"
+MAX_BYTES = 2**20
+WHITE = 255.0  # its nets take pixels in 0..1
+# What a damaged or hostile literal raises.
+NO_LITERAL = (ValueError, SyntaxError, MemoryError, RecursionError)
+
+
+def told(path: Path, data: bytes) -> Told | None:
+    """Return what an exporter's metadata says; `None` where there is none.
+
+    Raises:
+        ModelError: There is, but it is damaged.
+    """
+    facts = _facts(path, data)
+    return None if facts is None else told_by(path, facts)
+
+
+def told_by(path: Path, facts: dict[str, Any]) -> Told:
+    """Return what the exporter's keys say, those of an ONNX file as well: there all are texts.
+
+    Raises:
+        ModelError: They cannot be true.
+    """
+    try:
+        return _told(
+            {
+                key: ast.literal_eval(value)
+                if key in LITERALS and isinstance(value, str)
+                else value
+                for key, value in facts.items()
+            }
+        )
+    except (*NO_LITERAL, TypeError, KeyError) as error:
+        raise ModelError(
+            f"{path}: the metadata that its exporter appended is damaged ({error}); export it again"
+        ) from error
+
+
+def _told(facts: dict[str, Any]) -> Told:
+    task = str(facts.get("task", "detect"))
+    return Told(
+        by="its exporter's metadata",
+        labels=_labels(facts["names"]),
+        color="grey" if int(facts.get("channels", 3)) == 1 else "rgb",
+        mean=(0.0, 0.0, 0.0),
+        std=(WHITE, WHITE, WHITE),
+        size_wh=_size_wh(facts.get("imgsz")),
+        resize="stretch" if task == "classify" else "letterbox",
+        task=task,
+        facts=facts,
+    )
+
+
+LITERALS = ("names", "imgsz", "kpt_shape", "end2end", "stride", "channels", "args")
+
+
+def _size_wh(sides: Any) -> tuple[int, int] | None:  # noqa: ANN401 - what stands in a file
+    """Return `imgsz`, one side or height and width, as width and height."""
+    if sides is None:
+        return None
+    height, width = (sides, sides) if isinstance(sides, int) else map(int, sides)
+    return width, height
+
+
+def _labels(names: Any) -> tuple[str, ...]:  # noqa: ANN401 - what stands in a file
+    if isinstance(names, dict):
+        by_id = {int(key): str(name) for key, name in names.items()}
+        if sorted(by_id) != list(range(len(by_id))):
+            raise ValueError(f"names has the class ids {sorted(by_id)[:5]}")
+        names = [by_id[number] for number in range(len(by_id))]
+    if not isinstance(names, list) or not names:
+        raise ValueError("names is no list of labels")
+    return tuple(map(str, names))
+
+
+def _facts(path: Path, data: bytes) -> dict[str, Any] | None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for info in archive.infolist():
+                is_json = info.filename == MEMBER
+                if info.file_size > MAX_BYTES or not (
+                    is_json or info.filename.endswith(OLD_SUFFIX)
+                ):
+                    continue
+                facts = _parse(archive.read(info), is_json=is_json)
+                if isinstance(facts, dict) and "names" in facts and (is_json or "stride" in facts):
+                    return facts
+    except (*DAMAGED, *NO_LITERAL, RuntimeError) as error:
+        if MEMBER.encode() in data:
+            raise ModelError(
+                f"{path}: the metadata that its exporter appended cannot be read ({error}); "
+                "copy the file again, or export it again"
+            ) from error
+    return None
+
+
+def _parse(data: bytes, *, is_json: bool) -> Any:  # noqa: ANN401
+    if is_json:
+        return json.loads(data)
+    try:  # a list of labels is no literal
+        return ast.literal_eval(data.decode())
+    except NO_LITERAL:
+        return None

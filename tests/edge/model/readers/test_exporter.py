@@ -1,0 +1,78 @@
+"""What the common YOLO exporter appends tells all of a model but its head."""
+
+from __future__ import annotations
+
+import bare_models as bare
+import pytest
+import told_files as told
+
+from edge.errors import ModelError
+from edge.model import model_file
+from edge.model.readers import exporter
+
+pytestmark = pytest.mark.board
+
+
+def read(tmp_path, data):
+    path = tmp_path / "best.tflite"
+    path.write_bytes(data)
+    return model_file.read(path)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["JSON", "a Python literal"])
+def test_a_classifier_runs_with_its_names(tmp_path, old):
+    data = told.exported(
+        bare.classifier(), task="classify", names=("red", "green", "it's"), old=old
+    )
+    file = read(tmp_path, data)
+    described = file.description
+    assert (file.read_by, described.name) == ("its exporter's metadata", "best")
+    assert described.labels == ("red", "green", "it's")
+    assert (described.input.color, described.input.resize) == ("rgb", "stretch")
+    assert (described.input.mean, described.input.std) == ((0, 0, 0), (255, 255, 255))
+
+
+def test_a_detector_is_letterboxed_and_says_how_it_was_exported():
+    data = told.exported(b"model", end2end=True, imgsz=[384, 640], channels=1)
+    found = exporter.told("x", data)
+    assert (found.task, found.resize, found.color) == ("detect", "letterbox", "grey")
+    assert found.size_wh == (640, 384)
+    assert found.facts["end2end"] is True
+
+
+def test_the_same_keys_are_texts_in_an_onnx_file():
+    facts = {"names": "{0: 'a', 1: 'b'}", "imgsz": "[320, 320]", "task": "detect", "stride": "32"}
+    found = exporter.told_by("x", facts)
+    assert (found.labels, found.size_wh) == (("a", "b"), (320, 320))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param({"names": {"0": "a", "2": "b"}}, id="a gap among the ids"),
+        pytest.param({"names": {}}, id="no names"),
+        pytest.param({"names": "red"}, id="a text"),
+        pytest.param({"imgsz": ["wide", 3]}, id="a size of words"),
+        pytest.param({"imgsz": [1, 2, 3]}, id="three sides"),
+        pytest.param({"channels": "many"}, id="channels of words"),
+    ],
+)
+def test_metadata_that_cannot_be_true_is_a_fault(tmp_path, facts):
+    data = told.exported(bare.classifier(), task="classify", **facts)
+    with pytest.raises(ModelError, match=r"exporter appended is damaged .*; export it again"):
+        read(tmp_path, data)
+
+
+def test_a_zip_that_was_cut_off_is_a_fault_and_not_a_bare_model(tmp_path):
+    whole = told.exported(bare.classifier(), task="classify", names=tuple("rgb"))
+    with pytest.raises(ModelError, match="exporter appended cannot be read"):
+        read(tmp_path, whole[:-9])
+
+
+@pytest.mark.parametrize("bomb", ["(" * 100_000, "9**9**9", "__import__('os').getcwd()", "{1: "])
+def test_a_literal_that_is_none_says_nothing(bomb):
+    assert exporter.told("x", told.with_files(b"model", {"meta.txt": bomb})) is None
+
+
+def test_a_file_of_labels_is_no_metadata():
+    assert exporter.told("x", told.with_files(b"model", {"labels.txt": "cat\ndog\n"})) is None
