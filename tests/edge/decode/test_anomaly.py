@@ -169,7 +169,7 @@ def test_no_buffer_of_the_image_s_size_is_made_per_frame():
 @pytest.mark.parametrize(
     ("changes", "shape", "fault"),
     [
-        pytest.param({}, (1, HEIGHT, WIDTH, 1), r"reconstruction need \(1, 12, 20, 3\)", id="grey"),
+        pytest.param({}, (1, HEIGHT, WIDTH, 1), r"need \(1, 12, 20, 3\)", id="grey"),
         pytest.param({"labels": ("a",)}, SHAPE, "has no labels, the description has 1", id="label"),
         pytest.param({"outputs": {"x": "r"}}, SHAPE, "has the output roles recon", id="role"),
     ],
