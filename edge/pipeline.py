@@ -144,6 +144,7 @@ class Pipeline:
         """
         decoding = threading.Thread(target=self._finish_frames, name="edge-decode", daemon=True)
         first, *others = self._workers
+        self._taken = 0
         invoking = [
             threading.Thread(
                 target=self._invoke_frames,

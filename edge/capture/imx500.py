@@ -6,7 +6,9 @@ picamera2's real class with made-up metadata, not on a sensor.
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -74,14 +76,16 @@ class Imx500Source(PicameraSource):
 
     def __init__(self, network: Path, options: PicameraOptions) -> None:
         self._network = network.resolve()
-        self._patience_s = START_S
+        self._has_begun = False
         try:
             from picamera2 import devices  # type: ignore[import-not-found] # noqa: PLC0415
         except ImportError as error:
             raise DependencyError(f"imx500: cannot be read ({error}); {INSTALL}") from error
         try:
-            # Before the camera is opened: it takes the network then.
-            self._sensor: Any = devices.IMX500(str(network))
+            # Before the camera is opened: it takes the network then. It prints what it misses, to
+            # where the results go.
+            with redirect_stdout(sys.stderr):
+                self._sensor: Any = devices.IMX500(str(network))
         except (RuntimeError, OSError, StopIteration) as error:
             raise SourceError(
                 f"imx500: expected an AI Camera that takes {network}, found none ({error}); list "
@@ -92,7 +96,7 @@ class Imx500Source(PicameraSource):
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the next frame with what the sensor saw in it: `Source.read`."""
-        give_up_s = time.monotonic() + self._patience_s
+        give_up_s = time.monotonic() + self._silence_s()
         while (picture := super().read(buffer)) is not None:
             metadata = self._request.get_metadata()
             try:
@@ -103,15 +107,18 @@ class Imx500Source(PicameraSource):
                     f"imx500: picamera2 cannot read what the sensor sends ({error}); {INSTALL}"
                 ) from error
             if outputs is not None:
-                self._patience_s = SILENCE_S
+                self._has_begun = True
                 rows = rows_of(outputs, **self._layout)
                 return replace(picture, sensed=Sensed(rows, self._network, crop_xywh))
             if time.monotonic() > give_up_s:
                 raise SourceError(
-                    f"imx500: the sensor gave frames but no result for {self._patience_s:g} s; "
+                    f"imx500: the sensor gave frames but no result for {self._silence_s():g} s; "
                     "check dmesg for imx500, and that the .rpk is of this camera"
                 )
         return None
+
+    def _silence_s(self) -> float:
+        return SILENCE_S if self._has_begun else START_S
 
 
 def layout_of(sensor: Any, network: Path) -> dict[str, Any]:  # noqa: ANN401
