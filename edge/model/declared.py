@@ -113,11 +113,13 @@ class Declared:
         inputs: In the graph's order.
         outputs: Likewise.
         told: What the file's own metadata says.
+        is_onnx: It is an ONNX file, and not a `.tflite`.
     """
 
     inputs: tuple[Terminal, ...]
     outputs: tuple[Terminal, ...]
     told: Told = field(default_factory=Told)
+    is_onnx: bool = False
 
     @property
     def channels_first(self) -> bool:
@@ -189,6 +191,6 @@ def is_fixed(tensor: TensorSpec) -> bool:
     return tensor.quant == Quant(1 / 256, 0 if tensor.dtype.kind == "u" else -128)
 
 
-def class_labels(count: int) -> tuple[str, ...]:
-    """Return labels for classes that nobody named: they say no more than their number."""
-    return tuple(f"class {number}" for number in range(count))
+def class_labels(count: int, word: str = "class") -> tuple[str, ...]:
+    """Return labels for what nobody named: they say no more than their number."""
+    return tuple(f"{word} {number}" for number in range(count))

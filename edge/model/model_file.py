@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edge.model.description import Description
     from edge.model.readers.manifest import Manifest
 
+log = logging.getLogger("edge")
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
 FLATBUFFER_IDENTIFIER = b"TFL3"
 MANIFEST, TOML, INFERENCE = "manifest", "toml", "inference"
@@ -119,7 +121,9 @@ def _by_itself(path: Path, data: bytes, _: Path | None) -> ModelFile:
         else (inference.from_tflite(path, data))
     )
     description, why = inference.infer(path, model, declared)
-    return ModelFile(path, model, description, read_by=declared.told.by or INFERENCE, why=why)
+    file = ModelFile(path, model, description, read_by=declared.told.by or INFERENCE, why=why)
+    log.info("%s is described by %s", path, file.origin)
+    return file
 
 
 # Asked in turn, with the path, all of the file, and a TOML that a person wrote of it. Each gives

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bare_models
 import jsonschema
 import pytest
 from broker import Listener, Mosquitto
@@ -44,7 +45,7 @@ def at_hand(command, folder):
 def test_every_block_has_a_tag_that_a_test_here_knows():
     known = {
         ("sh", ""), ("sh", "board"), ("sh", "subscriber"), ("sh", "converter"),
-        ("sh", "eval"),
+        ("sh", "eval"), ("sh", "bare"),
         ("sh", "bench"),
         ("toml", "door.toml"), ("json", "payload"), ("python", "watch"),
     }  # fmt: skip
@@ -82,6 +83,17 @@ def test_the_board_block_is_made_of_commands_that_work(tmp_path):
     assert checked.returncode == 0
     assert checked.stdout.startswith("door.toml: no faults\nmodel: ssdlite_mobilenet_v2_coco, run")
     assert run_line == "~/edge/bin/edge run door.toml"
+
+
+def test_a_bare_model_is_asked_about_and_drafted(tmp_path):
+    (tmp_path / "other.tflite").write_bytes(bare_models.classifier())
+    (text,) = blocks("sh", "bare")
+    commands = [at_hand(line, "~/edge/bin") for line in text.splitlines()]
+    asked, drafted = (run(command, cwd=tmp_path) for command in commands)
+    assert asked.returncode == 1
+    assert "[input] color = " in asked.stderr
+    assert drafted.returncode == 0
+    assert 'color = "?"' in (tmp_path / "other.toml").read_text()
 
 
 PYTHON_BLOCK = r"^```python ([^\n]*)\n(.*?)^```$"

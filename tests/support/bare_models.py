@@ -50,9 +50,9 @@ class Bare(Builder):
         self.op("MEAN", (self.image, rows), (made,), version=2)
         return made
 
-    def factor(self, weights, bias=0.0):
+    def factor(self, weights, bias=0.0, *, first=None):
         """Return a float tensor `(1, 1)`: the means of the image's channels, times weights."""
-        first = self.shape[1] == len(weights)
+        first = self.shape[1] == len(weights) if first is None else first
         real, made = self.image, self.tensor("factor", (1, 1))
         if self.tensors[real].dtype != "float32":
             real = self.tensor("real", self.tensors[real].shape)

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
-from edge.model.backend import Ran
+from edge.model.backend import Ran, copy_output
 from edge.model.backends.notices import without_notices
 from edge.model.delegates import CPU, DELEGATES, Delegate
 from edge.model.first_run import close_input
@@ -248,10 +248,8 @@ class LiteRt:
 
     def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         """Return the inputs and outputs, as the file declares them before `allocate`."""
-        return (
-            [tensor_spec(detail) for detail in self._runtime.get_input_details()],
-            [tensor_spec(detail) for detail in self._runtime.get_output_details()],
-        )
+        inputs, outputs = self._runtime.get_input_details(), self._runtime.get_output_details()
+        return [*map(tensor_spec, inputs)], [*map(tensor_spec, outputs)]
 
     def allocate(self) -> None:
         """Take the memory that the tensors need.
@@ -268,16 +266,8 @@ class LiteRt:
         self._runtime.set_tensor(spec.input.index, tensor)  # 6 µs for 270 kB
         self.invoke_bare()
         for role, output in spec.outputs.items():
-            # The view lives for these lines only: LiteRT refuses to invoke while one is held.
-            self._copy(self._runtime.tensor(output.index)(), out[role], role=role)
-
-    def _copy(self, seen: NDArray[Any], out: NDArray[Any], *, role: str) -> None:
-        if seen.shape != out.shape:
-            raise ModelError(
-                f"{self._path}: output {role} was {out.shape}, and of this frame {seen.shape}: "
-                "expected one shape for all frames; export it with a fixed number of rows"
-            )
-        np.copyto(out, seen)
+            # The view lives for this line only: LiteRT refuses to invoke while one is held.
+            copy_output(self._runtime.tensor(output.index)(), out[role], place=(self._path, role))
 
     def invoke_bare(self) -> None:
         """Run the model on whatever its input holds; the GIL is free meanwhile.

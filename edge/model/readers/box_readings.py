@@ -1,31 +1,35 @@
 """Which outputs of a bare file are boxes, and of which kind.
 
-What the common YOLO exporter writes has been ratios of the input's sides in every version, but for
-end-to-end models of its newer, channels-first files, which are pixels.
+What the common YOLO exporter writes into a `.tflite` has been ratios of the input's sides in every
+version, but for end-to-end models of its newer, channels-first files, which are pixels; into an
+ONNX file, pixels.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from edge.decode.boxes import BOX_SIDES
 from edge.decode.centroids import CentroidsHead
 from edge.decode.decoded import DecodedHead
 from edge.decode.detections import ROW_WIDTH, DetectionsHead
-from edge.model.declared import Reading
+from edge.decode.instance_masks import PrototypeMasksHead
+from edge.decode.keypoints import COCO_KEYPOINTS, COCO_SKELETON, KeypointsHead
+from edge.model.declared import Reading, class_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.decode.detections import Units
-    from edge.model.declared import Declared, Told
+    from edge.model.declared import Declared, Terminal, Told
 
 DETECTION_OP = "TFLite_Detection_PostProcess"
 # Of that op, by the place of its output, whatever their order in the graph is: TensorFlow 1 and 2
 # export two. Source: detection_postprocess.cc of TensorFlow Lite.
 DETECTION_ROLES = ("boxes", "classes", "scores", "count")
 DETR = "RTDETRDecoder"  # the exporter's word for a head that needs no suppression
+UNITED = (DecodedHead, DetectionsHead)
 ROW_AXES, MAP_AXES = 3, 4  # (1, N, width), (1, H, W, C)
 # Of the grids that YOLO's joint outputs list, without and with a fourth for large images.
 STRIDES_PX = ((8, 16, 32), (8, 16, 32, 64))
@@ -41,27 +45,31 @@ def of_detections(model: Declared) -> Iterator[Reading]:
     """Read what an op or a graph detected and suppressed itself."""
     if model.outputs and all(one.made_by == DETECTION_OP for one in model.outputs):
         yield from _of_the_op(model)
-    output, told = model.only_output(), model.told
-    if output is None or told.task not in ("", "detect"):
+    output = model.only_output()
+    if output is not None and model.told.task in ("", "detect"):
+        yield from _rows(model, output)
+
+
+def _rows(model: Declared, output: Terminal, *, behind: int = 0) -> Iterator[Reading]:
+    """Read rows of box, score, class, and so many numbers behind them."""
+    shape, told = output.shape, model.told
+    if len(shape) != ROW_AXES or shape[0] != 1 or shape[2] != ROW_WIDTH + behind:
         return
-    shape = output.shape
-    if len(shape) != ROW_AXES or shape[0] != 1 or shape[2] != ROW_WIDTH or _is_grid(model):
+    if _is_grid(model, rows=shape[1]) or (told.facts and not _is_end_to_end(told)):
         return
-    units: Units = "pixels" if model.channels_first else "ratios"
     unknown = {}
-    if not _is_end_to_end(told):
+    if not told.facts:
         unknown = {"head.kind": ROWS_KIND, "head.units": UNITS}
     elif model.channels_first and not told.facts.get("end2end"):
         unknown = {"head.units": UNITS}
-    if not told.facts or _is_end_to_end(told):
-        yield Reading(
-            DetectionsHead(boxes="xyxy", units=units),
-            {"rows": output.name},
-            f"the output is {shape[1]} rows of box, score and class",
-            classes=len(told.labels) or None,
-            resize="letterbox",
-            unknown=unknown,
-        )
+    yield Reading(
+        DetectionsHead(boxes="xyxy", units="pixels" if model.channels_first else "ratios"),
+        {"rows": output.name},
+        f"the output is {shape[1]} rows of box, score and class",
+        classes=len(told.labels) or None,
+        resize="letterbox",
+        unknown=unknown,
+    )
 
 
 def _of_the_op(model: Declared) -> Iterator[Reading]:
@@ -87,42 +95,102 @@ def of_decoded(model: Declared) -> Iterator[Reading]:
     Without an exporter's word N must be the cells of a YOLO's grids, and the units are asked for.
     """
     output, told = model.only_output(), model.told
-    if output is None or len(output.shape) != ROW_AXES or output.shape[0] != 1:
+    if output is not None and told.task in ("", "detect") and not _is_end_to_end(told):
+        yield from (_columns if told.facts else _bare_columns)(model, output)
+
+
+def _columns(model: Declared, output: Terminal, *, behind: int = 0) -> Iterator[Reading]:
+    """Read what the exporter says are boxes, and so many numbers behind each."""
+    shape, classes = output.shape, len(model.told.labels)
+    for axis in (1, 2) if len(shape) == ROW_AXES and shape[0] == 1 else ():
+        objectness = shape[axis] - behind - classes - BOX_SIDES  # 1 in v5 and v7
+        if objectness in (0, 1):
+            yield Reading(
+                DecodedHead(
+                    units="pixels" if model.is_onnx else "ratios",
+                    objectness=bool(objectness),
+                    suppressed=model.told.facts.get("head") == DETR,
+                ),
+                {"rows": output.name},
+                f"the output is {shape[3 - axis]} boxes with the scores of {classes} classes",
+                classes=classes,
+                resize="letterbox",
+            )
+
+
+def _bare_columns(model: Declared, output: Terminal) -> Iterator[Reading]:
+    """Read what only its shape says: columns of v8 and later, or rows of v5 and v7."""
+    shape = output.shape
+    for axis, anchors in ((1, 1), (2, ANCHORS)) if len(shape) == ROW_AXES else ():
+        classes = shape[axis] - BOX_SIDES - (axis == 2)  # noqa: PLR2004 - the objectness of rows
+        if shape[0] == 1 and classes > 0 and _is_grid(model, rows=shape[3 - axis], anchors=anchors):
+            yield Reading(
+                DecodedHead(objectness=axis == 2),  # noqa: PLR2004
+                {"rows": output.name},
+                f"the output is {shape[3 - axis]} boxes with the scores of {classes} classes",
+                classes=classes,
+                color="rgb",
+                mean=(0.0, 0.0, 0.0),
+                std=WHITE,
+                resize="letterbox",
+                unknown={"head.units": UNITS, "model.labels": LABELS.format(count=classes)},
+            )
+
+
+def of_masks(model: Declared) -> Iterator[Reading]:
+    """Read the exporter's boxes with coefficients behind them, and the prototypes."""
+    joint = [one for one in model.outputs if len(one.shape) == ROW_AXES]
+    prototypes = [one for one in model.outputs if len(one.shape) == MAP_AXES]
+    if model.told.task != "segment" or (len(joint), len(prototypes)) != (1, 1):
         return
-    if told.task not in ("", "detect") or _is_end_to_end(told):
-        return
-    for axis, rows in ((1, output.shape[2]), (2, output.shape[1])):
-        width = output.shape[axis]
-        # Rows come with the objectness of v5 and v7, columns without, as v8 and later.
-        objectness = axis == 2  # noqa: PLR2004 - the last axis
-        if told.facts:
-            objectness = width == BOX_SIDES + 1 + len(told.labels)
-        classes = width - BOX_SIDES - objectness
-        fits = (
-            classes == len(told.labels)
-            if told.facts
-            else _is_grid(model, rows=rows, anchors=ANCHORS if objectness else 1)
+    first = model.channels_first
+    count = prototypes[0].shape[1 if first else 3]
+    for boxes in _joint(model, joint[0], behind=count):
+        yield replace(
+            boxes,
+            head=PrototypeMasksHead(boxes=boxes.head, channels_first=first),
+            outputs=boxes.outputs | {"prototypes": prototypes[0].name},
+            why=f"{boxes.why}, beside {count} prototypes",
         )
-        if classes < 1 or not fits:
-            continue
-        yield Reading(
-            DecodedHead(
-                boxes="cxcywh",
-                units="ratios",
-                objectness=objectness,
-                suppressed=told.facts.get("head") == DETR,
+
+
+def of_keypoints(model: Declared) -> Iterator[Reading]:
+    """Read the exporter's boxes with keypoints behind them, in the boxes' units."""
+    output, facts = model.only_output(), model.told.facts
+    sides = facts.get("kpt_shape")
+    if model.told.task != "pose" or output is None or sides is None or not _are_counts(sides):
+        return
+    count, width = sides
+    for boxes in _joint(model, output, behind=count * width):
+        names = COCO_KEYPOINTS if count == len(COCO_KEYPOINTS) else class_labels(count, "point")
+        yield replace(
+            boxes,
+            head=KeypointsHead(
+                boxes=boxes.head,
+                names=names,
+                units=boxes.head.units if isinstance(boxes.head, UNITED) else "ratios",
+                scored=width > 2,  # noqa: PLR2004
+                activation="none",
+                skeleton=COCO_SKELETON if names is COCO_KEYPOINTS else (),
             ),
-            {"rows": output.name},
-            f"the output is {rows} boxes with the scores of {classes} classes",
-            classes=classes,
-            color="rgb",
-            mean=(0.0, 0.0, 0.0),
-            std=WHITE,
-            resize="letterbox",
-            unknown={}
-            if told.facts
-            else {"head.units": UNITS, "model.labels": LABELS.format(count=classes)},
+            why=f"{boxes.why}, with {count} points",
         )
+
+
+def _are_counts(sides: Any) -> bool:  # noqa: ANN401 - what stands in a file
+    """Whether they are the number of points and 2 or 3, with a score, of each."""
+    is_pair = isinstance(sides, (list, tuple)) and len(sides) == 2  # noqa: PLR2004
+    return (
+        is_pair
+        and all(isinstance(side, int) for side in sides)
+        and (sides[0] > 0 and sides[1] in (2, 3))
+    )
+
+
+def _joint(model: Declared, output: Terminal, *, behind: int) -> Iterator[Reading]:
+    """Read the boxes of an exporter's task that has more to say of each."""
+    read = _rows if _is_end_to_end(model.told) else _columns
+    return read(model, output, behind=behind)
 
 
 def of_centroids(model: Declared) -> Iterator[Reading]:
@@ -147,12 +215,10 @@ def _is_end_to_end(told: Told) -> bool:
     return bool(told.facts.get("end2end") or nms)
 
 
-def _is_grid(model: Declared, rows: int = 0, anchors: int = 1) -> bool:
+def _is_grid(model: Declared, rows: int, anchors: int = 1) -> bool:
     """Whether there are as many rows as a YOLO's grids have boxes."""
-    image = model.image_shape
-    rows = rows or model.outputs[0].shape[1]
-    return image is not None and any(
-        rows
-        == anchors * sum(math.prod(math.ceil(side / px) for side in image[:2]) for px in strides)
-        for strides in STRIDES_PX
-    )
+    sides = (model.image_shape or (0, 0, 0))[:2]
+    cells = [
+        [math.prod(math.ceil(side / px) for side in sides) for px in each] for each in STRIDES_PX
+    ]
+    return rows in [anchors * sum(each) for each in cells]

@@ -94,7 +94,8 @@ def from_onnx(path: Path, model: bytes, entries: dict[str, str]) -> Declared:
     """
     inputs, outputs = map(list, onnx_file.tensors(model, path))
     told = exporter.told_by(path, entries) if "names" in entries else Told()
-    return Declared(tuple(map(Terminal, inputs)), tuple(map(Terminal, outputs)), told)
+    terminals = tuple(map(Terminal, inputs)), tuple(map(Terminal, outputs))
+    return Declared(*terminals, told, is_onnx=True)
 
 
 def infer(path: Path, data: bytes, model: Declared) -> tuple[Description, str]:

@@ -128,6 +128,8 @@ def _classes(output: Terminal, activation: str) -> int | None:
 READINGS: dict[str, Callable[[Declared], Iterable[Reading]]] = {
     "decoded": box_readings.of_decoded,
     "detections": box_readings.of_detections,
+    "prototype_masks": box_readings.of_masks,
+    "keypoints": box_readings.of_keypoints,
     "centroids": box_readings.of_centroids,
     "segmentation": of_segmentation,
     "classes": of_classes,
