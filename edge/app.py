@@ -22,7 +22,7 @@ from edge.pipeline import Behaviour, Pipeline, Publisher, Worker
 from edge.preprocess import use_one_thread
 from edge.sinks.fanout import Fanout
 from edge.sinks.jsonl import JsonlSink
-from edge.tasks import refuse_thresholds, task_for
+from edge.tasks import THRESHOLDS, refuse_thresholds, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,9 +48,6 @@ SWITCH_INTERVAL_S = 0.0005
 DRAIN_S = 5.0
 # Of each sink, who takes its messages.
 RECEIVERS = {"mqtt": "the broker", "jsonl": "what reads the results"}
-# What of `[model]` may change while frames run, and what it is in `Thresholds`.
-SAME = ("max_detections", "max_candidates", "suppression")
-THRESHOLDS = {"score_threshold": "score", "iou_threshold": "iou"} | dict(zip(SAME, SAME))  # noqa: B905
 
 
 def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Union
 
-from edge.decode import anomaly, centroids, classes, instance_masks, keypoints, segmentation
+from edge.decode import (
+    anomaly,
+    box_masks,
+    centroids,
+    classes,
+    instance_masks,
+    keypoints,
+    segmentation,
+)
 from edge.decode.box_heads import BOX_HEADS, Head
 
 if TYPE_CHECKING:
@@ -28,17 +36,17 @@ HEADS = {
     ),
     "prototype_masks": Head(
         instance_masks.PrototypeMasksHead,
-        instance_masks.check_prototypes,
+        instance_masks.check,
         instance_masks.PrototypeMasksDecoder,
         "instances",
-        instance_masks.describe_prototypes,
+        instance_masks.describe,
     ),
     "box_masks": Head(
-        instance_masks.BoxMasksHead,
-        instance_masks.check_box_masks,
-        instance_masks.BoxMasksDecoder,
+        box_masks.BoxMasksHead,
+        box_masks.check,
+        box_masks.BoxMasksDecoder,
         "instances",
-        instance_masks.describe_box_masks,
+        box_masks.describe,
     ),
     "keypoints": Head(
         keypoints.KeypointsHead,

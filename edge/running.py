@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge import app
 from edge.errors import ConfigError
-from edge.tasks import TASKS
+from edge.tasks import TASKS, THRESHOLDS
 from edge.terminal.signals import ENDING, handling
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _reload(
     except ConfigError as error:
         log.error("reload: nothing changed: %s", error)  # noqa: TRY400 - a user's fault, a sentence
         return
-    update = {key: getattr(wanted.model, key) for key in app.THRESHOLDS}
+    update = {key: getattr(wanted.model, key) for key in THRESHOLDS}
     as_is = config.replace(model=config.model.replace(**update))
     thresholds = app.thresholds(wanted, model.description)
     pipeline.behaviour = replace(

@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from edge.results.observation import Result
 
 
-# Those keys of `[model]` that have a meaning for boxes.
-BOX_THRESHOLDS = {
-    "score_threshold", "iou_threshold", "max_detections", "max_candidates", "suppression",
-}  # fmt: skip
+# What of `[model]` may change while frames run, and what it is in `Thresholds`; boxes have it all.
+THRESHOLDS = {
+    "score_threshold": "score",
+    "iou_threshold": "iou",
+    "max_detections": "max_detections",
+    "max_candidates": "max_candidates",
+    "suppression": "suppression",
+}
 
 
 class Tally(Protocol):
@@ -92,7 +96,7 @@ TASKS = {
         describe=detections.describe,
         tally=lambda _: DetectionTally(),
         draw=("edge.draw.boxes", "draw_inplace"),
-        thresholds=lambda _: BOX_THRESHOLDS,
+        thresholds=lambda _: set(THRESHOLDS),
     ),
     "instances": Task(
         topic=instances.TOPIC,
@@ -101,7 +105,7 @@ TASKS = {
         describe=instances.describe,
         tally=lambda _: DetectionTally("instances"),
         draw=("edge.draw.instances", "draw_inplace"),
-        thresholds=lambda _: BOX_THRESHOLDS,
+        thresholds=lambda _: set(THRESHOLDS),
     ),
     "pose": Task(
         topic=poses.TOPIC,
@@ -112,7 +116,7 @@ TASKS = {
         describe=poses.describe,
         tally=lambda _: DetectionTally("poses"),
         draw=("edge.draw.poses", "draw_inplace"),
-        thresholds=lambda _: BOX_THRESHOLDS,
+        thresholds=lambda _: set(THRESHOLDS),
     ),
     "segmentation": Task(
         topic=segmentation.TOPIC,

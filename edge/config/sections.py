@@ -75,7 +75,7 @@ class Output(Record, frozen=True):
 
     Attributes:
         jsonl: Write one JSON object a frame to stdout; `None` does so where there is no broker.
-        class_map: A segmenter's messages hold the class map, not only the areas.
+        class_map: Messages hold the class map, or the masks of instances, not only the areas.
     """
 
     jsonl: bool | None = None

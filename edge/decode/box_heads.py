@@ -53,7 +53,7 @@ class Head:
     reads_input: bool = False
 
 
-# Each decoder is a `BoxDecoder`, or has its `candidates` and `bounds`.
+# Each decoder is a `BoxDecoder`, or has its `candidates`, `bounds` and `place_cells`.
 BOX_HEADS = {
     "ssd": Head(ssd.SsdHead, ssd.check, ssd.SsdDecoder, "detection", ssd.describe),
     "yolo": Head(yolo.YoloHead, yolo.check, yolo.YoloDecoder, "detection", yolo.describe),

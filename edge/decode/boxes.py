@@ -225,10 +225,16 @@ class BoxDecoder:
                 found.add(cells, class_ids, scores)
         if found.count == 0:
             return 0
-        cells, boxes = found.cells[: found.count], found.boxes[: found.count]
-        raw = self._raw_boxes(tensors, cells)
-        self.place(raw, self._geometry.take(cells, axis=0), out=boxes)
+        cells = found.cells[: found.count]
+        self.place_cells(tensors, cells, out=found.boxes[: found.count])
         return found.drop_nan() if self._may_be_nan else found.count
+
+    def place_cells(
+        self, tensors: Tensors, cells: NDArray[np.int64], *, out: NDArray[np.float32]
+    ) -> None:
+        """Decode the boxes of some cells, rising, to `(n, 4)` xyxy, input pixels, not clipped."""
+        raw = self._raw_boxes(tensors, cells)
+        self.place(raw, self._geometry.take(cells, axis=0), out=out)
 
     def place(
         self, raw: NDArray[np.float32], geometry: NDArray[np.float64], *, out: NDArray[np.float32]

@@ -146,6 +146,12 @@ class DetectionsDecoder:
         self._to_pixels(numbers[:, :BOX_SIDES], out=found.boxes[: found.count])
         return found.drop_nan() if self._may_be_nan else found.count
 
+    def place_cells(
+        self, tensors: Tensors, cells: NDArray[np.int64], *, out: NDArray[np.float32]
+    ) -> None:
+        """Read the boxes of some rows to `(n, 4)` xyxy, input pixels, not clipped."""
+        self._to_pixels(self._numbers(tensors, cells)[:, :BOX_SIDES], out=out)
+
     def _passing(self, tensors: Tensors) -> NDArray[np.int64]:
         """Return the rows in use that reach the threshold."""
         count = len(self._passes)

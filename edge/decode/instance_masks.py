@@ -1,27 +1,23 @@
-"""The heads of instance masks: boxes of any kind, each with the shape of what is in it.
+"""The head `prototype_masks`: boxes of any kind, whose masks are mixes of the same prototypes.
 
-`prototype_masks`: a mask is a mix of prototypes that all boxes share; only the cells inside the box
-are computed. Source: Bolya et al. 2019, "YOLACT", section 3.2. `box_masks`: each box has a grid of
-its own, stretched over it. Source: He et al. 2017, "Mask R-CNN", section 3.
+Only the cells inside a box are computed. Source: Bolya et al. 2019, "YOLACT", section 3.2.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.decode.box_heads import AnyBoxHead
 from edge.decode.checks import Misfit, expect_raw
-from edge.decode.per_box import BoxRows, box_decoder, describe_boxes, only, without
-from edge.decode.scores import least_raw
+from edge.decode.per_box import BoxRows, describe_boxes, only, without
 from edge.model.description import HeadSchema, Thresholds
 from edge.results.instances import Instances, Mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.decode.boxes import BoxDecoder
     from edge.frame import Placement, StageClock
     from edge.model.spec import ModelSpec, Tensors
 
@@ -55,36 +51,13 @@ class PrototypeMasksHead(HeadSchema, frozen=True, kw_only=True, tag="prototype_m
     channels_first: bool = False
 
 
-class BoxMasksHead(HeadSchema, frozen=True, kw_only=True, tag="box_masks"):
-    """Boxes, each with a grid of probabilities that lies over it (the R-CNN family as exported).
-
-    Attributes:
-        boxes: What the boxes are; a head for itself.
-        masks: Output role, `(1, N, h, w)`, in the order of the boxes' rows.
-        activation: What the masks hold: raw scores (`sigmoid`), or probabilities (`none`).
-    """
-
-    boxes: AnyBoxHead
-    masks: str = "masks"
-    activation: Literal["sigmoid", "none"] = "none"
-
-
-def check_prototypes(spec: ModelSpec) -> None:
+def check(spec: ModelSpec) -> None:
     """Compare a head of prototypes with the outputs and the labels.
 
     Raises:
         Misfit: They disagree.
     """
     _prototype_rows(spec, spec.description.thresholds())
-
-
-def check_box_masks(spec: ModelSpec) -> None:
-    """Compare a head of a mask a box with the outputs and the labels.
-
-    Raises:
-        Misfit: They disagree.
-    """
-    _masked_boxes(spec, spec.description.thresholds())
 
 
 def _prototype_rows(spec: ModelSpec, thresholds: Thresholds) -> BoxRows:
@@ -108,20 +81,7 @@ def _prototype_shape(spec: ModelSpec) -> tuple[int, int, int]:
     return (rows, columns, first) if head.channels_first else (first, rows, columns)
 
 
-def _masked_boxes(spec: ModelSpec, thresholds: Thresholds) -> BoxDecoder:
-    head = spec.description.head_as(BoxMasksHead)
-    decoder = box_decoder(without(spec, [head.masks], head.boxes), thresholds)
-    output, count = spec.outputs[head.masks], decoder.bounds[-1]
-    expect_raw(only(spec, [head.masks]))
-    if len(output.shape) != MASK_AXES or output.shape[:2] != (1, count) or min(output.shape) < 1:
-        raise Misfit(
-            f"output {head.masks} is {output.shape}, but {count} boxes need (1, {count}, rows, "
-            "columns)"
-        )
-    return decoder
-
-
-def describe_prototypes(spec: ModelSpec) -> list[tuple[str, str]]:
+def describe(spec: ModelSpec) -> list[tuple[str, str]]:
     """Return what `edge inspect` says of a head of prototypes."""
     head = spec.description.head_as(PrototypeMasksHead)
     rows, columns, count = _prototype_shape(spec)
@@ -131,14 +91,6 @@ def describe_prototypes(spec: ModelSpec) -> list[tuple[str, str]]:
         ("head", text),
         *describe_boxes(spec, head.boxes, [head.prototypes, *head.coefficients]),
     ]
-
-
-def describe_box_masks(spec: ModelSpec) -> list[tuple[str, str]]:
-    """Return what `edge inspect` says of a head of a mask a box."""
-    head = spec.description.head_as(BoxMasksHead)
-    rows, columns = spec.outputs[head.masks].shape[2:]
-    text = f"box_masks, {columns} x {rows} cells a box, activation {head.activation}"
-    return [("head", text), *describe_boxes(spec, head.boxes, [head.masks])]
 
 
 class PrototypeMasksDecoder:
@@ -235,64 +187,41 @@ class PrototypeMasksDecoder:
         return sums
 
 
-class BoxMasksDecoder:
-    """Decodes boxes, and thresholds the mask of each that is left, as it is quantised.
-
-    Args:
-        spec: The model; its head is a `BoxMasksHead`.
-        thresholds: Of the boxes.
-    """
-
-    def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
-        head = spec.description.head_as(BoxMasksHead)
-        self._role = head.masks
-        self._boxes = _masked_boxes(spec, thresholds)
-        self._least = least_raw(spec.outputs[head.masks], INSIDE, head.activation)
-        shape = spec.outputs[head.masks].shape[2:]
-        self._cells = np.zeros((thresholds.max_detections, *shape), np.bool_)
-
-    def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Instances:
-        """Return what one frame shows, on the source frame; borrowed until the next call.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-            placement: Where the frame lies in the input.
-            clock: Told of `decode` and `suppress`; masks are decoded after the suppression.
-        """
-        seen = self._boxes.decode(tensors, placement, clock)
-        if self._least is not None:
-            rows = self._boxes.candidates.cells[: len(seen)].tolist()
-            for row, cells in zip(rows, self._cells, strict=False):
-                np.greater_equal(tensors[self._role][0, row], self._least, out=cells)
-        boxes = seen.boxes.tolist()
-        masks = tuple(map(Mask, self._cells[: len(seen)], map(tuple, boxes)))
-        clock.lap("decode")
-        return Instances.of(seen, masks)
-
-
 def _windows(
     boxes: NDArray[np.float32], placement: Placement, shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return which cells of a grid over the input lie in boxes of the source frame.
-
-    Args:
-        boxes: `(N, 4)`, xyxy, clipped to the frame.
-        placement: Where the frame lies in the input.
-        shape: Rows and columns of the grid.
-
-    Returns:
-        `(N, 4)`, left, top, right, bottom of each window, half-open, one cell at least; and those
-        sides in pixels of the source frame.
-    """
+    """Return which cells of a grid over the input lie in boxes of the frame, as `windows_in`."""
     rows, columns = placement.cells(shape)
     counts = np.array([columns.stop - columns.start, rows.stop - rows.start])
-    cells_per_px = counts / placement.source_wh
-    sides = boxes.reshape(-1, 2, 2) * cells_per_px  # (N, corner, axis)
-    windows = np.ceil(sides - 0.5) + 0.0  # and not -0.0
-    middles = np.minimum(np.floor(sides.mean(axis=1)), counts - 1)
+    windows, boxes_px = windows_in(
+        boxes, origins_px=np.zeros(2), cells_per_px=counts / placement.source_wh, counts=counts
+    )
+    return windows + np.tile((columns.start, rows.start), 2), boxes_px
+
+
+def windows_in(
+    boxes: NDArray[np.float32],
+    *,
+    origins_px: NDArray[np.floating[Any]],
+    cells_per_px: NDArray[np.floating[Any]],
+    counts: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return which cells of a grid lie in each of some boxes, by their centres; one cell at least.
+
+    Args:
+        boxes: `(N, 4)`, xyxy, on the grid.
+        origins_px: x, y of its upper left corner, `(2,)`, or of each box's own, `(N, 1, 2)`.
+        cells_per_px: Of that grid, likewise.
+        counts: Its columns and rows.
+
+    Returns:
+        `(N, 4)`, left, top, right, bottom of each window, half-open; and those sides in pixels.
+    """
+    sides = (boxes.reshape(-1, 2, 2) - origins_px) * cells_per_px  # (N, corner, axis)
+    windows = np.clip(np.ceil(sides - 0.5), 0, counts) + 0.0  # and not -0.0
+    middles = np.clip(np.floor(sides.mean(axis=1)), 0, counts - 1)
     is_empty = windows[:, 0] >= windows[:, 1]
     windows[:, 0] = np.where(is_empty, middles, windows[:, 0])
     windows[:, 1] = np.where(is_empty, middles + 1, windows[:, 1])
-    boxes_px = (windows / cells_per_px).reshape(-1, 4)
-    windows += (columns.start, rows.start)
-    return windows.reshape(-1, 4).astype(np.int64), boxes_px
+    boxes_px = windows / cells_per_px + origins_px
+    return windows.reshape(-1, 4).astype(np.int64), boxes_px.reshape(-1, 4)

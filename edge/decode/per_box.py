@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edge.results.detections import Detections
 
 JOINT_AXES = 3  # (1, channels, cells) or (1, cells, channels)
+ROWS_LAST = 2  # the axis of the channels of the latter
 
 
 class BoxRows:
@@ -54,11 +55,9 @@ class BoxRows:
     ) -> None:
         inner = without(spec, roles, boxes)
         self._width = width
-        self._joint: tuple[str, int, int] | None = None
-        if not roles:
-            inner, role, axis = _split(inner, width)
-            self._joint = role, axis, inner.outputs[role].shape[axis]
-            roles = [role]
+        self._joint = None if roles else _Joint(inner, width)
+        if self._joint is not None:
+            inner, roles = self._joint.boxes, [self._joint.role]
         self._decoder = box_decoder(inner, thresholds)
         self._outputs = [(role, spec.outputs[role].quant) for role in roles]
         self.bounds = self._decoder.bounds
@@ -91,10 +90,8 @@ class BoxRows:
         if self._joint is None:
             tables = [tensors[role].reshape(-1, self._width) for role, _ in self._outputs]
         else:
-            role, axis, kept = self._joint
-            columns = tensors[role][0].T if axis == 1 else tensors[role][0]  # (cells, channels)
-            tables = [columns[:, kept:]]
-            tensors = {role: tensors[role][:, :kept] if axis == 1 else tensors[role][..., :kept]}
+            boxes, values = self._joint.split(tensors[self._joint.role])
+            tensors, tables = {self._joint.role: boxes}, [values]
         seen = self._decoder.decode(tensors, placement, clock)
         return seen, self._rows(tables, self.cells(len(seen)))
 
@@ -152,6 +149,29 @@ def without(spec: ModelSpec, roles: Sequence[str], boxes: HeadSchema) -> ModelSp
     return replace(spec, description=replace(spec.description, head=boxes), outputs=outputs)
 
 
+class _Joint:
+    """The only output of boxes that have values behind them, apart again.
+
+    Attributes:
+        boxes: The contract of the boxes without the values.
+        role: Of the output.
+    """
+
+    def __init__(self, spec: ModelSpec, width: int) -> None:
+        self.boxes, self.role, self._axis = _split(spec, width)
+        output = self.boxes.outputs[self.role]
+        self._count = output.shape[self._axis]
+        # Rows that are shorter than they stand are copied by whoever flattens them: once, here.
+        self._rows = np.empty(output.shape if self._axis == ROWS_LAST else 0, output.dtype)
+
+    def split(self, tensor: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the output of the boxes alone, and `(cells, width)` of the values behind them."""
+        if self._axis != ROWS_LAST:
+            return tensor[:, : self._count], tensor[0, self._count :].T
+        np.copyto(self._rows, tensor[..., : self._count])
+        return self._rows, tensor[0, :, self._count :]
+
+
 def _split(inner: ModelSpec, width: int) -> tuple[ModelSpec, str, int]:
     """Leave the last channels of the only output to others; return its role and their axis.
 
@@ -170,7 +190,7 @@ def _split(inner: ModelSpec, width: int) -> tuple[ModelSpec, str, int]:
             "(1, channels, boxes) or (1, boxes, channels)"
         )
     faults = []
-    for axis in sorted((1, 2), key=lambda axis: shape[axis]):
+    for axis in sorted((1, ROWS_LAST), key=lambda axis: shape[axis]):
         sides = list(shape)
         sides[axis] -= width
         split = replace(inner, outputs={role: replace(output, shape=tuple(sides))})

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BYTE_VALUES = 256
 WORD_BYTES, BYTE_BITS, BYTE_MASK = 8, 3, 7
 FOLDS = 16
+MANY = 32
 POSITION_BITS, POSITION_MASK = 32, (1 << 32) - 1
 SIGN_SHIFT, MAGNITUDE_MASK = 31, 0x7FFFFFFF
 Function = Literal["sigmoid", "softmax", "none"]
@@ -157,6 +158,8 @@ class Folds:
         np.maximum.reduce(folds, axis=0, out=self._greatest)
         np.greater_equal(self._greatest, least, out=self._reaches)
         columns = self._reaches.nonzero()[0]
+        if len(columns) * MANY > self._width:  # then sorting them takes longer than a flag for each
+            return (values >= least).nonzero()[0]
         fold, column = (folds.take(columns, axis=1) >= least).nonzero()
         fold *= self._width
         fold += columns.take(column)

@@ -130,7 +130,7 @@ class SegmentationDecoder:
     """Decodes the output of one model into a buffer of its own.
 
     Of equal scores the lowest class id wins, and NaN loses against every number. Of 256 x 256 cells
-    on x86: 4 µs for a threshold, 30 for two classes, 80 for four, 480 for 21; NumPy's `argmax`
+    on x86: 4 µs for a threshold, 30 for two classes, 80 for four, 500 for 21; NumPy's `argmax`
     takes 2,900.
 
     Args:

@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.draw.boxes import draw_box_inplace
 from edge.evaluation.evaluation import Confusion, Mistakes, worst_first
+from edge.evaluation.judge import BOXES
 from edge.evaluation.label_files import library
 
 if TYPE_CHECKING:
@@ -31,15 +32,19 @@ Row = dict[str, Any]
 Pair = tuple["Row | None", "Row | None"]
 
 
-def match_boxes(
+def match_boxes(  # noqa: PLR0913
     truth: BoxTruth,
     results: Sequence[Row],
     *,
     image_ids: Sequence[int],
     category_ids: Sequence[int],
     score_threshold: float,
+    key: str = BOXES.key,
 ) -> dict[int, list[Pair]]:
-    """Return image id to what was matched, of some images and categories, from a score on."""
+    """Return image id to what was matched, of some images and categories, from a score on.
+
+    `key` is of a row what is compared: its box, or its mask.
+    """
     chosen = set(category_ids)
     by_image: dict[int, tuple[list[Row], list[Row]]] = defaultdict(lambda: ([], []))
     shown = [row for row in results if row["score"] >= score_threshold]
@@ -47,10 +52,10 @@ def match_boxes(
         for row in rows:
             if row["category_id"] in chosen:
                 by_image[row["image_id"]][side].append(row)
-    return {key: _match(*by_image[key]) for key in image_ids}
+    return {number: _match(*by_image[number], key) for number in image_ids}
 
 
-def _match(objects: list[Row], detections: list[Row]) -> list[Pair]:
+def _match(objects: list[Row], detections: list[Row], key: str) -> list[Pair]:
     """Match detections with objects of their own label first, then with what is left.
 
     As COCO does: better scores choose first, of equal ones the earlier; a crowd matches any number
@@ -58,10 +63,10 @@ def _match(objects: list[Row], detections: list[Row]) -> list[Pair]:
     """
     shape = len(detections), len(objects)
     is_crowd = np.array([bool(row.get("iscrowd")) for row in objects], bool)  # (O,)
-    boxes = ([row["bbox"] for row in rows] for rows in (detections, objects))
+    shapes = ([row[key] for row in rows] for rows in (detections, objects))
     iou = np.zeros(shape)
     if all(shape):
-        iou = library("pycocotools.mask").iou(*boxes, is_crowd)
+        iou = library("pycocotools.mask").iou(*shapes, is_crowd)
     is_near = iou >= IOU_THRESHOLD  # (D, O)
     labels = (np.array([row["category_id"] for row in rows]) for rows in (detections, objects))
     is_same = np.equal.outer(*labels).reshape(shape)

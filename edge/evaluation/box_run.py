@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from edge.evaluation import box_mistakes
 from edge.evaluation.evaluation import Evaluation, TimedModel
 from edge.evaluation.images import reduced
-from edge.evaluation.judge import curves, judge, result_rows, summarize
+from edge.evaluation.judge import BOXES, POINTS, curves, judge, result_rows, summarize
 from edge.evaluation.label_files import library
 from edge.evaluation.matching import collect
 from edge.evaluation.truth import match_labels
 from edge.model.loaded import load_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from edge.evaluation.truth import BoxTruth
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
-    from edge.results.detections import Detections
     from edge.results.observation import Result
 
 # Measured on 100 images of COCO with SSDLite-MobileNetV2, int8: mAP50-95 is 0.30378 at 0.001, 0.01
@@ -53,12 +52,17 @@ class BoxRun:
     Attributes:
         NOTE: How the figures are counted.
         KEYS: Colour, B G R, to what it means on a drawn image.
+        TASK: A key of `edge.evaluation.measuring.JUDGED`.
+        PREFIX: What the names of the metrics begin with.
+        by: What is compared.
         match: Which of the model's labels is which category.
         results: What was found, in COCO's result format.
     """
 
     NOTE = NOTE
     KEYS = box_mistakes.KEYS
+    TASK, PREFIX = "detection", ""
+    by = BOXES
 
     def __init__(self, file: ModelFile, truth: BoxTruth, *, threads: int = 1) -> None:
         library("pycocotools.cocoeval")  # before any image is run
@@ -73,26 +77,31 @@ class BoxRun:
     def see(self, image_id: int, image: NDArray[np.uint8], found: Result | None = None) -> None:
         """Run the four stages on one image and keep what it found; or keep what was found."""
         found = self._model.run(image) if found is None else found
-        self.results += result_rows(image_id, cast("Detections", found), self.match)
+        self.results += self._rows(image_id, image.shape[:2], found)
+
+    def _rows(self, image_id: int, shape: tuple[int, ...], found: Any) -> Iterable[dict[str, Any]]:  # noqa: ANN401, ARG002 - of the task's kind
+        """Return what was found on an image of `(H, W)`, in COCO's result format."""
+        return result_rows(image_id, found, self.match)
 
     def evaluation(self, image_ids: Sequence[int], category_ids: Sequence[int]) -> Evaluation:
         """Judge what was found on images that were seen, by these categories."""
         chosen: dict[str, Any] = {"image_ids": image_ids, "category_ids": category_ids}
         threshold = self._file.description.score_threshold
-        judged = judge(self._truth, self.results, **chosen)
+        judged = judge(self._truth, self.results, **chosen, by=self.by)
         metrics, found, sample = summarize(judged), curves(judged), collect(judged)
         names = {key: name for key, name in self._names.items() if key in category_ids}
         objects = dict(zip(sorted(names), sample.objects.sum(axis=1).tolist(), strict=True))
         # What users would see, by the manifest's score threshold.
         self._matches = box_mistakes.match_boxes(
-            self._truth, self.results, **chosen, score_threshold=threshold
-        )
+            self._truth, self.results, **chosen, score_threshold=threshold,
+            key=(BOXES if self.by.name == POINTS.name else self.by).key,
+        )  # fmt: skip
         return Evaluation(
             file=self._file,
-            task="detection",
+            task=self.TASK,
             images=len(image_ids),
             objects=sum(objects.values()),
-            metrics=metrics,
+            metrics={self.PREFIX + name: value for name, value in metrics.items()},
             classes={
                 names[key]: {name: row[name] for name in ("AP50-95", "AP50")}
                 | {"objects": objects[key]}
@@ -106,7 +115,7 @@ class BoxRun:
             stages_ms=self._model.times_ms(),
             sample=sample,
             mistakes=box_mistakes.worst(self._matches),
-            notes=(*self.match.lines(), NOTE),
+            notes=(*self.match.lines(), self.NOTE),
         )
 
     def drawn(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,9 +28,36 @@ METRICS = {
     "mAP50-95 medium": 4,
     "mAP50-95 large": 5,
 }
+# Of keypoints there are no small objects.
+POINT_METRICS = {
+    "mAP50-95": 0,
+    "mAP50": 1,
+    "mAP75": 2,
+    "mAP50-95 medium": 3,
+    "mAP50-95 large": 4,
+}
 NO_TRUTH = -1.0
 # Place of IoU 0.5 among `COCOeval.params.iouThrs`, of all sizes, and of 100 detections an image.
 AT_50, ALL_AREAS, MOST_DETECTIONS = 0, 0, -1
+
+
+class Compared(NamedTuple):
+    """What objects and detections are compared by.
+
+    Attributes:
+        name: As pycocotools has it.
+        key: Of a row, what holds it.
+        sigmas: Of each keypoint, how far people differ on it; none for COCO's seventeen.
+    """
+
+    name: str
+    key: str
+    sigmas: tuple[float, ...] = ()
+
+
+BOXES, MASKS = Compared("bbox", "bbox"), Compared("segm", "segmentation")
+POINTS = Compared("keypoints", "keypoints")
+SHAPES = {each.key for each in (BOXES, MASKS, POINTS)}
 
 
 def result_rows(image_id: int, found: Detections, match: LabelMatch) -> Iterable[dict[str, Any]]:
@@ -56,6 +83,7 @@ def judge(  # noqa: PLR0913
     image_ids: Sequence[int],
     category_ids: Sequence[int],
     all_areas: bool = True,
+    by: Compared = BOXES,
     similarity: Similarity | None = None,
 ) -> Any:  # noqa: ANN401
     """Return a `COCOeval` that has matched the results with the truth, image by image.
@@ -66,6 +94,7 @@ def judge(  # noqa: PLR0913
         image_ids: Images to judge by, those without objects or results among them.
         category_ids: Categories to judge by.
         all_areas: Also apart for small, medium and large objects; four times the work.
+        by: What is compared.
         similarity: Of a result and a row of the truth, in [0, 1], in place of the IoU of boxes.
     """
     judge_type = library("pycocotools.cocoeval").COCOeval
@@ -73,9 +102,11 @@ def judge(  # noqa: PLR0913
         coco = _indexed(truth.fields)
         # loadRes reads the first result to learn their kind, and fails on none; it writes into the
         # rows it is given.
-        found = coco.loadRes([dict(row) for row in results]) if results else None
+        found = coco.loadRes([_row_of(row, by.key) for row in results]) if results else None
         found = found or _indexed({**truth.fields, "annotations": []})
-        evaluation = judge_type(coco, found, "bbox")
+        evaluation = judge_type(coco, found, by.name)
+        if by.sigmas:
+            evaluation.params.kpt_oks_sigmas = np.array(by.sigmas)
         evaluation.params.imgIds = sorted(image_ids)
         evaluation.params.catIds = sorted(category_ids)
         if not all_areas:
@@ -85,6 +116,11 @@ def judge(  # noqa: PLR0913
             evaluation.computeIoU = partial(_table, evaluation=evaluation, similarity=similarity)
         evaluation.evaluate()
     return evaluation
+
+
+def _row_of(row: dict[str, Any], compared: str) -> dict[str, Any]:
+    """Return a result with what is compared alone: a box beside it would be taken for that."""
+    return {key: row[key] for key in row if key == compared or key not in SHAPES}
 
 
 def _table(image_id: int, category_id: int, *, evaluation: Any, similarity: Similarity) -> Any:  # noqa: ANN401
@@ -107,7 +143,8 @@ def summarize(evaluation: Any) -> dict[str, float]:  # noqa: ANN401
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.accumulate()
         evaluation.summarize()
-    values = {name: float(evaluation.stats[index]) for name, index in METRICS.items()}
+    metrics = POINT_METRICS if evaluation.params.iouType == POINTS.name else METRICS
+    values = {name: float(evaluation.stats[index]) for name, index in metrics.items()}
     return {name: value for name, value in values.items() if value != NO_TRUTH}
 
 

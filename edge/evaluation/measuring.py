@@ -13,6 +13,7 @@ from edge.errors import ModelError, SourceError
 from edge.evaluation.box_run import BoxRun
 from edge.evaluation.images import read_image
 from edge.evaluation.mask_run import MaskRun
+from edge.evaluation.object_runs import InstanceRun, PoseRun
 from edge.evaluation.truth import numbered
 from edge.evaluation.whole_run import AnomalyRun, ClassRun
 from edge.heads import task_of
@@ -41,6 +42,8 @@ OTHER_SIZE = "images of another size than their annotations say, left out"
 # What a model does, to what it is called, what it is judged by, and who judges it.
 JUDGED: dict[str, tuple[str, str, Any]] = {
     "detection": ("a detector", "boxes", BoxRun),
+    "instances": ("a model of instance masks", "boxes", InstanceRun),
+    "pose": ("a pose model", "boxes", PoseRun),
     "segmentation": ("a segmenter", "masks", MaskRun),
     "classification": ("a classifier", "classes", ClassRun),
     "anomaly": ("an autoencoder", "classes", AnomalyRun),
@@ -148,13 +151,7 @@ def measure(  # noqa: PLR0913
 
 
 def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
-    task = task_of(file.description.head)
-    if task not in JUDGED:
-        raise ModelError(
-            f"{file.path}: a model for {task} cannot be judged, only for {' or '.join(JUDGED)}; "
-            "see what it says of an image with: edge run --source file:IMAGE"
-        )
-    kind, wanted, run = JUDGED[task]
+    kind, wanted, run = JUDGED[task_of(file.description.head)]
     if truth.holds != wanted:
         raise ModelError(
             f"{file.path}: {kind} is judged by {wanted}, but {truth.path} holds {truth.holds}; "

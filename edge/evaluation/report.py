@@ -21,9 +21,10 @@ SCHEMA_VERSION = 1
 CLASSES_SHOWN = 20
 # Of a task, what is counted.
 WHAT = {
-    "detection": "objects", "segmentation": "judged pixels", "classification": "images",
-    "anomaly": "images",
-}  # fmt: skip
+    **dict.fromkeys(("detection", "instances", "pose"), "objects"),
+    "segmentation": "judged pixels",
+    **dict.fromkeys(("classification", "anomaly"), "images"),
+}
 
 
 def fields(measured: Measurement) -> dict[str, Any]:

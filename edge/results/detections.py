@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -98,6 +98,10 @@ class Detections:
         """Return zero detections."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
 
+    def columns(self) -> dict[str, Any]:
+        """Return the fields of detections, by name: also of what is more than that."""
+        return {each.name: getattr(self, each.name) for each in fields(Detections)}
+
     def copy(self) -> Detections:
         """Return the same detections in arrays of their own."""
         tracks = None if self.track_ids is None else self.track_ids.copy()
@@ -121,5 +125,9 @@ class DetectionTally:
     def text(self) -> str:
         """Return the count in words."""
         counts = {"max_detections": self.full, "max_candidates": self.cut}
-        limits = [f", {key} cut those of {count} frames" for key, count in counts.items() if count]
+        limits = [
+            f", in {count} of the frames {key} left some out"
+            for key, count in counts.items()
+            if count
+        ]
         return f"{self.detections} {self._noun}{''.join(limits)}"

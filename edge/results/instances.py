@@ -88,7 +88,7 @@ class Instances(Detections):
     @classmethod
     def of(cls, seen: Detections, masks: tuple[Mask, ...]) -> Instances:
         """Return detections with their masks."""
-        return cls(seen.boxes, seen.scores, seen.class_ids, seen.track_ids, masks=masks)
+        return cls(**seen.columns(), masks=masks)
 
     @classmethod
     def none(cls) -> Instances:

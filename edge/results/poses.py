@@ -64,7 +64,7 @@ class Poses(Detections):
     @classmethod
     def of(cls, seen: Detections, points: NDArray[np.float32]) -> Poses:
         """Return detections with their points."""
-        return cls(seen.boxes, seen.scores, seen.class_ids, seen.track_ids, points=points)
+        return cls(**seen.columns(), points=points)
 
     @classmethod
     def none(cls) -> Poses:

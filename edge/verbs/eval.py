@@ -36,6 +36,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         examples=[
             "edge eval my.tflite --images photos --annotations instances.json --html eval.html",
             "edge eval a.tflite b.tflite --images photos --annotations labels --names names.txt",
+            "edge eval classifier.tflite --images folder-of-folders",
         ],
     )
     parser.add_argument(
@@ -51,8 +52,8 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         "--annotations",
         metavar="FILE|DIR",
         type=Path,
-        required=True,
-        help="a COCO instances file; or a folder of VOC XML, YOLO text, or PNG masks",
+        help="a COCO file; or a folder of VOC XML, YOLO text, PNG masks, or with a subfolder of "
+        "images for each class; default: the folder of the images",
     )
     parser.add_argument(
         "--names", metavar="FILE", type=Path, help="names of YOLO's or the masks' class ids"
@@ -105,7 +106,8 @@ def _measure(arguments: argparse.Namespace) -> Measurement:
         for path, description in zip(arguments.models, descriptions(arguments), strict=True)
     ]
     found = reading.find_images(arguments.images)
-    truth = reading.read(arguments.annotations, found, names_path=arguments.names)
+    annotations = arguments.annotations or arguments.images
+    truth = reading.read(annotations, found, names_path=arguments.names)
     images = reading.chosen(found, arguments.only) if arguments.only else found
     with bar("eval") as progress, bar("interval", unit="draws") as drawing:
         return measure(

@@ -18,6 +18,7 @@ from edge.capture.picture import PLANAR, Picture
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
 from edge.decode.decoded import DecodedHead
 from edge.decode.detections import DetectionsHead
+from edge.decode.instance_masks import PrototypeMasksHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
 from edge.decode.yolo import YoloGrid, YoloHead
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from edge.model.description import HeadSchema
 
 
+UNLIMITED = float("inf")
 ANCHORS, COLUMNS = 1917, 91
 SSD_WH, YOLO_WH, LARGE_WH = (300, 300), (416, 416), (640, 640)
 CLASSES = 80  # of COCO
@@ -46,7 +48,11 @@ YOLO_ANCHORS_PX = ((23.0, 27.0), (37.0, 58.0), (81.0, 82.0))
 IOU_THRESHOLD = 0.6
 SCORE_QUANT, BOX_QUANT = Quant(0.09, 60), Quant(0.07, 3)
 CERTAIN = 127
-MAP_SIDE, MAP_CHANNELS = 256, (1, 2, 21)
+# Channels of a class map to the most microseconds.
+MAP_SIDE, MAP_CHANNELS = 256, {1: UNLIMITED, 2: UNLIMITED, 21: 500.0}
+# How much of the input each of the boxes takes in each direction, and the most microseconds.
+MASKS, MASK_SIDES = 20, {0.25: 2000.0, 1.0: 2000.0}
+PROTOTYPES = 160, 160, 32
 REPEATS, CALLS = 15, 100
 FRAME_WH = (1280, 720)
 # Format, shape of the pixels, and OpenCV's conversion of the whole frame.
@@ -60,7 +66,6 @@ FORMATS = (
 # Most microseconds from such a frame to the input, as it is.
 PLANES_LIMIT_US = 250.0
 US_PER_S = 1e6
-UNLIMITED = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +107,13 @@ def cases() -> list[Case]:
 
 
 def measure(
-    chosen: Sequence[Case] | None = None, *, timer: Callable[[], float] = time.perf_counter
+    chosen: Sequence[Case] | None = None, *, timer: Callable[[], float] = time.thread_time
 ) -> list[tuple[str, float, float]]:
     """Return (name, median microseconds of a frame, limit) for each number of candidates.
 
     Args:
         chosen: The kinds to time; by default all of them, and class maps.
-        timer: Seconds, such as `time.process_time`.
+        timer: Seconds; by default those of the thread, which a busy machine changes least.
     """
     rows = []
     for case in cases() if chosen is None else chosen:
@@ -123,6 +128,7 @@ def measure(
     if chosen is not None:
         return rows
     rows += [_segmentation_row(channels, timer=timer) for channels in MAP_CHANNELS]
+    rows += [_mask_row(side, timer=timer) for side in MASK_SIDES]
     return [*_preprocess_rows(timer=timer), *rows]
 
 
@@ -189,7 +195,27 @@ def _segmentation_row(channels: int, *, timer: Callable[[], float]) -> tuple[str
     spec = _spec(head, {"classes": shape}, input_wh=(MAP_SIDE, MAP_SIDE))
     scores = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
     name = f"decode, {MAP_SIDE} x {MAP_SIDE} x {channels}"
-    return name, _median_us(decoding(spec), {"classes": scores}, timer=timer), UNLIMITED
+    median_us = _median_us(decoding(spec), {"classes": scores}, timer=timer)
+    return name, median_us, MAP_CHANNELS[channels]
+
+
+def _mask_row(side: float, *, timer: Callable[[], float]) -> tuple[str, float, float]:
+    """Return the time of end-to-end boxes with their masks, each box of this share of a side."""
+    height, width, count = PROTOTYPES
+    head = PrototypeMasksHead(boxes=DetectionsHead())
+    shapes = {"rows": (1, 300, 6 + count), "prototypes": (1, height, width, count)}
+    spec = _spec(head, shapes, input_wh=LARGE_WH)
+    spec.outputs["rows"] = TensorSpec("rows", 1, shapes["rows"], np.dtype(np.float32), Quant())
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=shapes["rows"]).astype(np.float32)
+    rows[..., :2] = rng.uniform(0, 1 - side, (1, 300, 2)) * LARGE_WH
+    rows[..., 2:4] = rows[..., :2] + np.multiply(LARGE_WH, side)
+    rows[..., 4] = np.arange(300) < MASKS
+    rows[..., 5] = rng.integers(0, CLASSES, 300)
+    raw = rng.integers(-128, 128, shapes["prototypes"]).astype(np.int8)
+    name = f"boxes and {MASKS} masks of {height} x {width}, each {side:.0%} of a side"
+    median_us = _median_us(decoding(spec), {"rows": rows, "prototypes": raw}, timer=timer)
+    return name, median_us, MASK_SIDES[side]
 
 
 def _median_us(run: Callable[[Any], object], heads: Any, *, timer: Callable[[], float]) -> float:  # noqa: ANN401

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import factories
 import numpy as np
 import pytest
-from reference import tiny_segmenter
+from reference import tiny_instances, tiny_segmenter
 
 from edge import cli
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
@@ -84,6 +85,28 @@ def test_a_result_is_sent_described_counted_and_drawn_by_its_row(name):
     image = np.zeros((720, 1280, 3), np.uint8)
     task.draw_inplace(image, result, description)
     assert image.any()
+
+
+@pytest.mark.parametrize(
+    ("write", "topic", "inside"),
+    [
+        (tiny_instances.write_instances, "instances", {"width": 4, "height": 4}),
+        (tiny_instances.write_poses, "poses", {"name": "corner", "point_px": [24, 8]}),
+    ],
+    ids=["instances", "poses"],
+)
+def test_a_model_of_it_runs_from_an_image_to_its_message(tmp_path, capfd, write, topic, inside):
+    write(tmp_path / "m.tflite")
+    image = np.zeros((24, 32, 3), np.uint8)
+    image[10:12, 10:12] = (0, 0, 255)
+    cv2.imwrite(str(tmp_path / "spot.png"), image)
+    options = ["--model", str(tmp_path / "m.tflite"), "--source", f"file:{tmp_path / 'spot.png'}"]
+    assert cli.main(["run", *options]) == 0
+    (line,) = capfd.readouterr().out.splitlines()
+    (found,) = json.loads(line)[topic]
+    assert (found["label"], found["box_px"]) == ("red", [4, 4, 12, 12])
+    part = found.get("mask") or found["keypoints"][0]
+    assert part.items() >= inside.items()
 
 
 @pytest.mark.parametrize("key", ["iou_threshold", "max_detections"])

@@ -29,6 +29,7 @@ DETECTION_OP = "TFLite_Detection_PostProcess"
 # export two. Source: detection_postprocess.cc of TensorFlow Lite.
 DETECTION_ROLES = ("boxes", "classes", "scores", "count")
 DETR = "RTDETRDecoder"  # the exporter's word for a head that needs no suppression
+UNITED = (DecodedHead, DetectionsHead)
 ROW_AXES, MAP_AXES = 3, 4  # (1, N, width), (1, H, W, C)
 # Of the grids that YOLO's joint outputs list, without and with a fourth for large images.
 STRIDES_PX = ((8, 16, 32), (8, 16, 32, 64))
@@ -165,15 +166,13 @@ def of_keypoints(model: Declared) -> Iterator[Reading]:
         return
     count, width = sides
     for boxes in _joint(model, output, behind=count * width):
-        head = boxes.head
-        units = head.units if isinstance(head, (DetectionsHead, DecodedHead)) else "ratios"
         names = COCO_KEYPOINTS if count == len(COCO_KEYPOINTS) else class_labels(count, "point")
         yield replace(
             boxes,
             head=KeypointsHead(
                 boxes=boxes.head,
                 names=names,
-                units=units,
+                units=boxes.head.units if isinstance(boxes.head, UNITED) else "ratios",
                 scored=width > 2,  # noqa: PLR2004
                 activation="none",
                 skeleton=COCO_SKELETON if names is COCO_KEYPOINTS else (),

@@ -8,13 +8,14 @@ import factories
 import numpy as np
 import pytest
 
-from edge.app import THRESHOLDS, thresholds
+from edge.app import thresholds
 from edge.config.sections import Config, Model
 from edge.decode.boxes import Candidates
 from edge.frame import Placement, StageClock
 from edge.model.description import Thresholds
 from edge.results.detections import DetectionTally
-from edge.tasks import BOX_THRESHOLDS
+from edge.results.poses import Poses
+from edge.tasks import THRESHOLDS
 
 pytestmark = pytest.mark.board
 
@@ -50,10 +51,12 @@ def test_what_the_limits_cut_is_told_and_counted():
     ]
     assert [len(each) for each in (kept, few, fewer)] == [6, 5, 4]
     tally = DetectionTally()
-    for each in (kept, few, few[:2], fewer.copy()):
+    posed = Poses.of(few, np.zeros((5, 1, 3), np.float32))
+    for each in (kept, few, posed[:2], fewer.copy()):
         tally.add(each)
     assert tally.text() == (
-        "17 detections, max_detections cut those of 2 frames, max_candidates cut those of 1 frames"
+        "17 detections, in 2 of the frames max_detections left some out, "
+        "in 1 of the frames max_candidates left some out"
     )
 
 
@@ -74,6 +77,6 @@ def test_every_limit_of_the_configuration_reaches_the_decoder():
         "max_candidates": 4,
         "suppression": "all",
     }
-    assert set(given) == set(THRESHOLDS) == BOX_THRESHOLDS
+    assert set(given) == set(THRESHOLDS)
     found = thresholds(Config(model=Model(**given)), factories.manifest().description(None))
     assert dataclasses.astuple(found) == (0.1, 0.2, 3, 4, "all")

@@ -16,8 +16,10 @@ from reference import instance_float
 from reference.float_heads import real_values
 
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.box_masks import BoxMasksHead
 from edge.decode.checks import Misfit
-from edge.decode.instance_masks import BoxMasksHead, PrototypeMasksHead
+from edge.decode.detections import DetectionsHead
+from edge.decode.instance_masks import PrototypeMasksHead
 from edge.decode.ssd import SsdHead
 from edge.frame import Placement, StageClock
 from edge.heads import HEADS
@@ -202,18 +204,61 @@ def test_a_mask_of_a_box_is_that_of_its_row_and_equals_the_reference(dtype, acti
     spec = box_masks_spec(dtype, activation=activation)
     tensors = drawn_grids.random_heads(spec, np.random.default_rng(5))
     tensors["scores"][:] = [[[number, -9] for number in (1, 6, 3, 2, 5, 4)]]
-    placement = Placement.fit((640, 480), spec.description.input.size_wh, resize="letterbox")
+    tensors["boxes"][:] = -3  # inside the frame, all of them
+    size_wh = spec.description.input.size_wh
+    whole = Placement.fit(size_wh, size_wh, resize="stretch")
     thresholds = Thresholds(0.5, 1.0, max_detections=4)
-    seen = HEADS["box_masks"].decoder(spec, thresholds).decode(tensors, placement, StageClock())
+    seen = HEADS["box_masks"].decoder(spec, thresholds).decode(tensors, whole, StageClock())
     assert len(seen) == 4
-    raw = tensors["masks"][0]
     every = [
         instance_float.box_mask(each, spec.outputs["masks"], is_raw=activation == "sigmoid")
-        for each in raw
+        for each in tensors["masks"][0]
     ]
-    rows = [every.index(mask.cells.tolist()) for mask in seen.masks]
-    assert rows == [1, 4, 5, 2]
-    assert [mask.box for mask in seen.masks] == [tuple(box) for box in seen.boxes.tolist()]
+    inside = [
+        (row, box, mask)
+        for row, box, mask in zip((1, 4, 5, 2), seen.boxes.tolist(), seen.masks, strict=True)
+        if min(box[:2]) > 0 and box[2] < size_wh[0] and box[3] < size_wh[1]
+    ]
+    assert inside
+    for row, box, mask in inside:
+        assert mask.cells.tolist() == every[row]
+        assert mask.box == pytest.approx(box, abs=1e-3)
+
+
+def exported_spec(count=3):
+    """Return the outputs of the R-CNN family: boxes in shares, classes from 1, a mask a box."""
+    head = BoxMasksHead(boxes=DetectionsHead(boxes="yxyx", units="ratios", first_class=1))
+    shapes = {
+        "boxes": (1, count, 4), "scores": (1, count), "classes": (1, count), "count": (1,),
+        "masks": (1, count, 4, 4),
+    }  # fmt: skip
+    return drawn_grids.spec_of(
+        head, shapes, classes=2, input_wh=(400, 400), dtype=np.dtype(np.float32), quant=Quant()
+    )
+
+
+def test_masks_as_the_rcnn_family_exports_them_lie_on_their_boxes_and_end_with_the_frame():
+    spec = exported_spec()
+    HEADS["box_masks"].check(spec)
+    left = np.tile([0.9, 0.9, 0.1, 0.1], (4, 1)).astype(np.float32)
+    tensors = {
+        "boxes": np.array([[[0.25, 0.5, 0.5, 0.75], [0.5, 0.0, 0.75, 0.5], [0, 0, 1, 1]]]),
+        "scores": np.array([[0.6, 0.9, 0.99]]),
+        "classes": np.array([[2.0, 1.0, 1.0]]),
+        "count": np.array([2.0]),
+        "masks": np.stack([left, left.T, left])[None],
+    }
+    tensors = {role: values.astype(np.float32) for role, values in tensors.items()}
+    # The frame, 200 x 400, stands from 100 to 300 of the input's width.
+    placement = Placement.fit((200, 400), (400, 400), resize="letterbox")
+    seen = decoder_of(spec).decode(tensors, placement, StageClock())
+    assert seen.class_ids.tolist() == [0, 1]
+    cut, inside = seen.masks
+    # Half of it lies left of the frame: two of its four columns are left, of the upper rows.
+    assert cut.box == pytest.approx((0, 200, 100, 300))
+    assert cut.cells.tolist() == [[True, True], [True, True], [False, False], [False, False]]
+    assert inside.box == pytest.approx((100, 100, 200, 200))
+    assert inside.cells.tolist() == [[True, True, False, False]] * 4
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import drawn_grids
@@ -14,6 +15,8 @@ from reference import anchor_free_float, yolo_float
 
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
 from edge.decode.checks import Misfit
+from edge.decode.decoded import DecodedHead
+from edge.decode.detections import DetectionsHead
 from edge.decode.per_box import BoxRows
 from edge.decode.yolo import YoloHead
 from edge.frame import Placement, StageClock
@@ -109,3 +112,53 @@ def test_an_output_of_a_dtype_that_no_decoder_reads_is_refused():
     spec = replace(spec, outputs=spec.outputs | {"e8": wide})
     with pytest.raises(Misfit, match="output e8 is int64"):
         BoxRows(spec, GRIDS, ["e8", "e16"], width=3, thresholds=factories.thresholds(0.5))
+
+
+@pytest.mark.parametrize(
+    ("head", "is_turned"),
+    [(DecodedHead(), False), (DecodedHead(), True), (DetectionsHead(), False)],
+    ids=["rows", "columns", "end to end"],
+)
+def test_values_behind_the_boxes_are_the_last_channels(head, is_turned):
+    labels = 2
+    rows = np.zeros((9, 6 + WIDTH), np.float32)  # 4 of the box, 2 scores, or a score and a class
+    rows[:, :4] = [[100 * number, 50, 30, 20] for number in range(1, 10)]
+    if head.kind == "detections":
+        rows[:, 2:4] += rows[:, :2]
+    rows[[2, 7], 4] = 0.9, 0.8
+    rows[:, 6:] = np.arange(18).reshape(9, 2)
+    tensor = rows.T if is_turned else rows
+    spec = drawn_grids.spec_of(
+        head, {"rows": (1, *tensor.shape)}, classes=labels, input_wh=(1280, 640), **FLOAT
+    )
+    beside = BoxRows(spec, head, (), width=WIDTH, thresholds=factories.thresholds(0.5))
+    whole = Placement.fit((1280, 640), (1280, 640), resize="stretch")
+    seen, values = beside.decode({"rows": tensor[None]}, whole, StageClock())
+    assert seen.boxes[:, 2].tolist() == ([315, 815] if head.kind == "decoded" else [330, 830])
+    assert values.tolist() == [[4, 5], [14, 15]]
+
+
+@pytest.mark.parametrize("is_turned", [False, True], ids=["rows", "columns"])
+def test_nothing_made_for_a_frame_grows_with_the_boxes_before_the_values(is_turned):
+    peaks_bytes = []
+    for count in (100, 5000):
+        shape = (1, 16, count) if is_turned else (1, count, 16)
+        head = DecodedHead()
+        spec = drawn_grids.spec_of(head, {"rows": shape}, classes=9, input_wh=(64, 64), **FLOAT)
+        rows = BoxRows(spec, head, (), width=3, thresholds=factories.thresholds(0.5))
+        tensors = {"rows": np.zeros(shape, np.float32)}
+        table = tensors["rows"][0].T if is_turned else tensors["rows"][0]
+        table[7, :5] = 20, 20, 9, 9, 0.9
+        whole = Placement.fit((64, 64), (64, 64), resize="stretch")
+        rows.decode(tensors, whole, StageClock())
+        tracemalloc.start()
+        assert len(rows.decode(tensors, whole, StageClock())[0]) == 1
+        peaks_bytes.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks_bytes[1] < peaks_bytes[0] + 2000
+
+
+def test_too_few_channels_are_told_with_what_is_left():
+    spec = drawn_grids.spec_of(DecodedHead(), {"rows": (1, 20, 8)}, classes=2, input_wh=(64, 64))
+    with pytest.raises(Misfit, match=r"2 labels need .*, without the last 3 channels"):
+        BoxRows(spec, DecodedHead(), (), width=3, thresholds=factories.thresholds(0.5))

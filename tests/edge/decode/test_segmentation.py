@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import factories
 import numpy as np
 import pytest
@@ -13,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import segmentation_float
 
+from edge import app
 from edge.decode.segmentation import SegmentationDecoder, SegmentationHead
 from edge.errors import ModelError
 from edge.frame import Placement, StageClock
+from edge.model.loaded import load_model
 from edge.model.quant import Quant
 
 if TYPE_CHECKING:
@@ -225,3 +229,34 @@ def test_a_cropped_map_lies_within_half_a_cell_of_the_frame(width: int, height: 
     assert abs(row * 2 - y) <= tolerance
     assert abs((column + ids.shape[1]) * 2 - (x + region_width)) <= tolerance
     assert abs((row + ids.shape[0]) * 2 - (y + region_height)) <= tolerance
+
+
+@pytest.mark.assets
+def test_a_real_deeplab_whose_graph_ends_in_an_argmax_of_int64_finds_the_bird(assets, tmp_path):
+    photographs = assets / "images" / "coral"
+    names = (photographs / "pascal_voc_segmentation_labels.txt").read_text().splitlines()[:21]
+    (tmp_path / "d.toml").write_text(
+        f"""
+        [model]
+        name = "deeplab"
+        labels = {json.dumps(names)}
+        [input]
+        size_wh = [513, 513]
+        color = "rgb"
+        mean = [127.5, 127.5, 127.5]
+        std = [127.5, 127.5, 127.5]
+        resize = "stretch"
+        [outputs]
+        classes = "ArgMax"
+        [head]
+        kind = "segmentation"
+        activation = "argmax"
+        """
+    )
+    path = assets / "models" / "coral" / "deeplabv3_mnv2_dm05_pascal_quant.tflite"
+    model = load_model(app.read_model(path, description=tmp_path / "d.toml"))
+    seen = model(cv2.imread(str(photographs / "bird_segmentation.bmp")))
+    true = cv2.imread(str(photographs / "bird_segmentation_mask.bmp"), cv2.IMREAD_UNCHANGED)
+    bird = names.index("bird")
+    said, is_bird = seen.class_ids == bird, true == bird
+    assert (said & is_bird).sum() / (said | is_bird).sum() > 0.8

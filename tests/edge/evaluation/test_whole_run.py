@@ -141,8 +141,8 @@ def test_the_verb_prints_figures_and_writes_a_page_and_pictures(
     page, pictures = tmp_path / "page.html", tmp_path / "worst"
 
     status = main(["eval", str(tmp_path / "m.tflite"), "--images", str(colours),
-                   "--annotations", str(colours), "--resamples", "5", "--html", str(page),
-                   "--pictures", str(pictures), "--json"])  # fmt: skip
+                   "--resamples", "5", "--html", str(page), "--pictures", str(pictures),
+                   "--json"])  # fmt: skip
 
     assert status == 0
     fields = json.loads(capsys.readouterr().out)

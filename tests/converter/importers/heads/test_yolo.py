@@ -15,6 +15,7 @@ from converter.importers.tflite_probe import shapes_of
 from edge.errors import ConfigError, ModelError
 from edge.heads import HEADS
 from edge.model.loaded import load_model
+from edge.model.model_file import read
 
 pytestmark = pytest.mark.converter
 
@@ -81,6 +82,40 @@ READ = {
 }
 
 
+# By export: what `[head]` says, and of several outputs the role of each by its width.
+EXPORTED = {
+    "yolov2": ('kind = "decoded"\nunits = "ratios"', {}),
+    "yolov3": ('kind = "decoded"\nboxes = "yxyx"', {4: "boxes", 3: "scores"}),
+    "yolov5": ('kind = "decoded"\nunits = "ratios"\nobjectness = true', {}),
+    "yolov6": ('kind = "decoded"\nobjectness = true', {}),
+    "yolov7": ('kind = "decoded"\nunits = "ratios"\nobjectness = true', {}),
+    "yolov8": ('kind = "decoded"\nunits = "ratios"', {}),
+    "yolov8_pixels": ('kind = "decoded"', {}),
+    "yolov8_xyxy": ('kind = "decoded"\nboxes = "xyxy"', {4: "boxes", 3: "scores"}),
+    "yolov10": ('kind = "detections"', {}),
+    "yolox": ('kind = "decoded"\nobjectness = true', {}),
+    "yolox_raw": (
+        'kind = "decoded"\nobjectness = true\nboxes = "center_exp"\nstrides_px = [8, 16]',
+        {},
+    ),
+}
+DESCRIPTION = """
+[model]
+name = "m"
+labels = ["a", "b", "c"]
+[input]
+size_wh = [64, 64]
+color = "rgb"
+mean = [0, 0, 0]
+std = [1, 1, 1]
+resize = "stretch"
+[head]
+{head}
+[outputs]
+{outputs}
+"""
+
+
 def decoded(found, path, image):
     """Return what our runtime makes of the raw heads: boxes, scores and class ids, best first."""
     origin = Origin(name="m", source="here", labels=("a", "b", "c"))
@@ -91,6 +126,21 @@ def decoded(found, path, image):
     count = decoder.find(run(file.flatbuffer, image, path))
     rows = decoder.candidates
     order = np.argsort(-rows.scores[:count])
+    return rows.boxes[:count][order], rows.scores[:count][order], rows.class_ids[:count][order]
+
+
+def as_exported(path, outputs, folder):
+    """Return what our runtime reads from an export's own outputs, best first."""
+    head, roles = EXPORTED[path.stem]
+    named = {roles.get(value.shape[-1], "rows"): name for name, value in outputs.items()}
+    lines = "\n".join(f'{role} = "{name}"' for role, name in named.items())
+    (folder / "m.toml").write_text(DESCRIPTION.format(head=head, outputs=lines))
+    spec = load_model(read(path, description=folder / "m.toml")).spec
+    thresholds = spec.description.thresholds(score=THRESHOLD, max_candidates=4096)
+    decoder = HEADS[spec.description.head.kind].decoder(spec, thresholds)
+    count = decoder.find({role: outputs[name] for role, name in named.items()})
+    rows = decoder.candidates
+    order = np.argsort(-rows.scores[:count], kind="stable")
     return rows.boxes[:count][order], rows.scores[:count][order], rows.class_ids[:count][order]
 
 
@@ -121,6 +171,22 @@ def test_the_cut_and_our_decode_give_what_the_export_gave(exports, name):
     np.testing.assert_allclose(our_scores, scores[rows, classes], atol=1e-5)
     np.testing.assert_array_equal(our_classes, classes)
     np.testing.assert_allclose(ours, boxes[rows], atol=1e-2)
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_an_export_as_it_is_finds_what_its_raw_heads_find(exports, name, tmp_path):
+    path = exports / f"{name}.tflite"
+    image = np.random.default_rng(3).random((1, SIDE, SIDE, 3)).astype(np.float32)
+
+    boxes, scores, class_ids = as_exported(path, run(path.read_bytes(), image, path), tmp_path)
+
+    wanted = decoded(found_in(path), path, image)
+    if name == "yolov10":  # which shows the best class of each box alone
+        wanted = best_of_rows(*wanted, len(scores))
+    assert len(scores) > 5
+    np.testing.assert_allclose(scores, wanted[1], atol=1e-5)
+    np.testing.assert_array_equal(class_ids, wanted[2])
+    np.testing.assert_allclose(boxes, wanted[0], atol=1e-2)
 
 
 def test_anchors_factors_and_sides_are_read_from_the_decode(exports):
