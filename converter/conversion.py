@@ -220,6 +220,7 @@ def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
     manifest which images served for what, and its accuracy, whether it passes or not.
     """
     sets = images.sets
+    accuracy.check(reference, sets.judge.paths, images.annotations)
     observations = Observations(reference, sets.calibrate)
     recipe = fitted(recipe, observations.graph(equalised=False))
     trials = Trials(observations, sets.select.paths, budget)

@@ -204,11 +204,8 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
     sink = Fanout(open_sinks(config))
     try:
-        publisher = Publisher(
-            open_encoder(config, model.description),
-            sink,
-            qos=config.mqtt.qos if config.mqtt else 1,
-        )
+        encoder = open_encoder(config, model.description)
+        publisher = Publisher(encoder, sink, qos=config.mqtt.qos if config.mqtt else 1)
         publisher.introduce(model)
         yield publisher
     finally:

@@ -20,7 +20,6 @@ from edge.errors import EdgeError, SinkClosed
 from edge.frame import NS_PER_MS, StageClock
 from edge.messages.envelope import Message, camera_status_topic
 from edge.metrics import StageTimes
-from edge.preprocess import InputBuffer
 from edge.results.observation import Observation
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from edge.messages.envelope import Encoder
     from edge.model.loaded import LoadedModel
     from edge.model.spec import Tensors
+    from edge.preprocess import InputBuffer
     from edge.sinks.fanout import Fanout, Sink
 
 # How soon a loop that waits sees a stop.
@@ -145,6 +145,7 @@ class Pipeline:
         """
         decoding = threading.Thread(target=self._finish_frames, name="edge-decode", daemon=True)
         first, *others = self._workers
+        self._taken = 0
         invoking = [
             threading.Thread(
                 target=self._invoke_frames,
@@ -173,7 +174,7 @@ class Pipeline:
     def _invoke_frames(self, worker: Worker, max_frames: int | None) -> None:
         with self._ending_at_a_failure(), confined(worker.cores):
             # Behind one camera's frame another worker may take its next, into the same buffer.
-            own = InputBuffer(self.behaviour.model.spec) if len(self._workers) > 1 else None
+            own = worker.model.input_buffer() if len(self._workers) > 1 else None
             while job := self._next_job(max_frames, own):
                 started_ns = time.monotonic_ns()
                 worker.model.invoke(job.buffer, out=job.tensors)

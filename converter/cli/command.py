@@ -1,4 +1,4 @@
-"""The `edge-convert` command: make one proven int8 file of a float detector or segmenter."""
+"""The `edge-convert` command: make one proven int8 file of a float model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def new_command() -> argparse.ArgumentParser:
     """Return the command's parser."""
     command = new_parser(
         "edge-convert",
-        "Turn a float detector or segmenter into one int8 .tflite that is proved good enough.",
+        "Turn a float model of images into one int8 .tflite that is proved good enough.",
     )
     verbs = command.add_subparsers(required=True, metavar="VERB")
     _add_run(verbs)

@@ -16,7 +16,7 @@ from converter.draft import GREY, Draft
 from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers.heads.families import FAMILIES, FAMILY_OF_HEAD, KNOWN_LABELS
-from edge.errors import ConfigError
+from edge.errors import ConfigError, ModelError
 from edge.model.description import InputTransform
 from edge.model.model_file import ModelFile
 from edge.model.readers.manifest import Manifest, Provenance
@@ -70,8 +70,18 @@ def complete(
 
     Raises:
         ConfigError: It is of another family, or something is missing; all of it is named at once.
+        ModelError: It is an autoencoder that can't be compared with its own image.
     """
     check_family(draft, path, family=family)
+    if (
+        isinstance(draft.transform, InputChoice)
+        and draft.transform.swapped
+        and class_count(draft) == 0
+    ):
+        raise ModelError(
+            f"{path}: expected an autoencoder whose output has the colours in the order of its "
+            "input, found one that swaps its input's only; export it without its preprocessing"
+        )
     missing = missing_facts(draft, choice, labels=origin.labels)
     if missing:
         asked = "; ".join(ASK[name] for name in missing)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from converter.judge.bill import Loss
 from edge.evaluation import reading
 from edge.evaluation.faults import ABSENT
-from edge.evaluation.measuring import JUDGED, RESAMPLES, Difference, measure
+from edge.evaluation.measuring import JUDGED, RESAMPLES, Difference, measure, run_of
 from edge.model.readers.manifest import Accuracy
 from edge.record import storable
 
@@ -59,6 +59,17 @@ class Annotations:
             if line not in self.said:
                 _log.warning("%s: %s", self.path, line)
         self.said.update(lines)
+
+
+def check(reference: ModelFile, images: Sequence[Path], annotations: Annotations | None) -> None:
+    """Refuse annotations that cannot judge a model, before it is worked on for minutes.
+
+    Raises:
+        SourceError: They cannot be read.
+        ModelError: They are none for its head or its labels.
+    """
+    if annotations is not None:
+        run_of(reference, annotations.read(images))
 
 
 # The models, the labelled images, and how to draw: none hides in a bundle.

@@ -31,13 +31,14 @@ class ClassAgreement:
 
     Attributes:
         is_same: `(N,)`, of the best class.
-        is_near: `(N,)`, whether the reference's best is among the other's best few.
+        is_near: `(N,)`, whether the reference's best is among the other's best few; `None` where
+            there are no more classes than those.
         is_sure: `(2, N)`, of the reference and of the other.
         gaps: `(N,)`, how much the score of the reference's best class differs.
     """
 
     is_same: NDArray[np.bool_]
-    is_near: NDArray[np.bool_]
+    is_near: NDArray[np.bool_] | None
     is_sure: NDArray[np.bool_]
     gaps: NDArray[np.float64]
 
@@ -49,11 +50,10 @@ class ClassAgreement:
     @property
     def figures(self) -> Mapping[str, float]:
         """Return what is told beside the distance, over all images."""
-        return {
-            "top-1 agreement": float(self.is_same.mean()),
-            f"top-{TOP} agreement": float(self.is_near.mean()),
-            "mean change of the best score": float(self.gaps.mean()),
-        }
+        found = {"top-1 agreement": float(self.is_same.mean())}
+        if self.is_near is not None:
+            found[f"top-{TOP} agreement"] = float(self.is_near.mean())
+        return found | {"mean change of the best score": float(self.gaps.mean())}
 
     def distance(self, chosen: NDArray[np.int64]) -> float:
         """Return the share of the images that count on which the best classes differ."""
@@ -95,7 +95,7 @@ def match_classes(
     ]
     return ClassAgreement(
         is_same=np.asarray(ids[0] == ids[1]),
-        is_near=np.array(near),
+        is_near=np.array(near) if max(map(len, wanted), default=0) >= TOP else None,
         is_sure=np.asarray(scores >= sure),
         gaps=np.abs(scores[0] - others),
     )

@@ -192,7 +192,8 @@ class PicameraSource:
         Raises:
             SourceError: None came in time.
         """
-        give_up_s = time.monotonic() + SILENCE_S
+        silence_s = self._silence_s()
+        give_up_s = time.monotonic() + silence_s
         try:
             self._release()
             while not self._interrupted.is_set():
@@ -203,7 +204,7 @@ class PicameraSource:
                     return True
                 if time.monotonic() > give_up_s:
                     raise SourceError(
-                        f"{self._name}: the camera gave no frame for {SILENCE_S:g} s; check its "
+                        f"{self._name}: the camera gave no frame for {silence_s:g} s; check its "
                         "cable and dmesg"
                     )
         except RuntimeError as error:
@@ -212,6 +213,10 @@ class PicameraSource:
                 "cable and dmesg"
             ) from error
         return False
+
+    def _silence_s(self) -> float:
+        """How long no frame may come."""
+        return SILENCE_S
 
     def _release(self) -> None:
         """Give the buffers back to the camera."""

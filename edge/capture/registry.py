@@ -62,6 +62,9 @@ SOURCES = {
     "demo": Row("edge.capture.synthetic", "open_demo", "check_demo"),
     "file": Row("edge.capture.files", "open_file"),
     "images": Row("edge.capture.images", "open_images"),
+    "imx500": Row(
+        "edge.capture.imx500", "open_imx500", "check_imx500", PicameraOptions, returns=True
+    ),
     "picamera": Row(
         "edge.capture.picamera",
         "open_picamera",

@@ -123,7 +123,7 @@ def measure(  # noqa: PLR0913
         drawing: Called with (draws done, draws wanted).
     """
     silence_opencv()
-    runs = tuple(_run(file, truth, threads) for file in files)
+    runs = tuple(run_of(file, truth, threads=threads) for file in files)
     annotated = numbered(truth, images)
     seen: dict[int, Path] = {}
     for key, path, image in _images(truth, annotated):
@@ -150,7 +150,13 @@ def measure(  # noqa: PLR0913
     return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
 
 
-def _run(file: ModelFile, truth: Truth, threads: int) -> Run:
+def run_of(file: ModelFile, truth: Truth, *, threads: int = 1) -> Run:
+    """Return what judges a model by such a truth; nothing is run yet.
+
+    Raises:
+        ModelError: Models of its task are not judged by such annotations.
+        SourceError: The annotations lack what it is judged by.
+    """
     kind, wanted, run = JUDGED[task_of(file.description.head)]
     if truth.holds != wanted:
         raise ModelError(

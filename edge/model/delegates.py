@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from edge.errors import ConfigError, DelegateError
 
 CPU, EDGE_TPU, EXTERNAL, HAILO = "cpu", "edgetpu", "external", "hailo"
-CUDA, TENSORRT = "cuda", "tensorrt"
+IMX500, CUDA, TENSORRT = "imx500", "cuda", "tensorrt"
 # The op that edgetpu_compiler puts in place of those it took; libedgetpu alone can run it.
 EDGE_TPU_OP = "edgetpu-custom-op"
 # Source: external_delegate_interface.h of TensorFlow Lite.
@@ -60,6 +60,11 @@ class Kind:
     choose: str = ""
     tried: str = ""
 
+    @property
+    def is_one_device(self) -> bool:
+        """Whether several interpreters would wait for one device."""
+        return bool(self.device) or self.format == "rpk"
+
 
 DELEGATES = {
     CPU: Kind(),
@@ -98,6 +103,12 @@ DELEGATES = {
         ".hef are of one version, and that no other program has it",
         choose='runs on a Hailo chip only: set [model] delegate = "hailo" or add --delegate hailo',
         tried="on classes with HailoRT's signatures, not on hardware",
+    ),
+    IMX500: Kind(
+        format="rpk",
+        choose='runs in an AI Camera only: set [model] delegate = "imx500" and [camera] source = '
+        '"imx500:FILE.rpk"',
+        tried="on picamera2's real class with made-up results, not on hardware",
     ),
     CUDA: Kind(
         format="onnx",

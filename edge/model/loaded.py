@@ -77,7 +77,12 @@ class LoadedModel:
 
     def input_buffers(self) -> tuple[InputBuffer, InputBuffer, InputBuffer]:
         """Return new input tensors, owned by the caller: one to fill, one waiting, one in use."""
-        return InputBuffer(self.spec), InputBuffer(self.spec), InputBuffer(self.spec)
+        return self.input_buffer(), self.input_buffer(), self.input_buffer()
+
+    def input_buffer(self) -> InputBuffer:
+        """Return one new input tensor, or what the backend has in its place."""
+        made: InputBuffer = getattr(self._backend, "input_buffer", InputBuffer)(self.spec)
+        return made
 
     def invoke(self, buffer: InputBuffer, *, out: Tensors) -> None:
         """Run the model on a filled input and copy its raw outputs; the GIL is free meanwhile.
@@ -116,7 +121,7 @@ class LoadedModel:
         """
         clock = clock or StageClock()
         if self._own is None:
-            self._own = InputBuffer(self.spec), self.output_buffers()
+            self._own = self.input_buffer(), self.output_buffers()
         buffer, tensors = self._own
         buffer.fill(image)
         clock.lap("preprocess")

@@ -20,7 +20,6 @@ from edge.errors import DelegateError, EdgeError, ModelError
 from edge.model.delegates import CPU
 from edge.model.loaded import load_model
 from edge.model.readers.manifest import HeadProof
-from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +60,7 @@ def pattern(size_wh: tuple[int, int]) -> NDArray[np.uint8]:
 
 def heads_of(model: LoadedModel) -> Tensors:
     """Return a model's raw heads for the pattern, in new buffers."""
-    buffer, heads = InputBuffer(model.spec), model.output_buffers()
+    buffer, heads = model.input_buffer(), model.output_buffers()
     buffer.fill(pattern(model.description.input.size_wh))
     model.invoke(buffer, out=heads)
     return heads

@@ -43,7 +43,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     )
     parser.add_argument(
         "--delegate", metavar="NAME",
-        help="what runs the model: cpu, edgetpu, hailo, cuda, tensorrt, external:/PATH.so?KEY=VALUE"
+        help="what runs the model, such as edgetpu, cuda or hailo (docs/configuration.md)",
     )  # fmt: skip
     parser.add_argument(
         "--mqtt", metavar="URL", help="mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS"

@@ -33,7 +33,8 @@ class RamSource:
     live = False
 
     def __init__(self) -> None:
-        paths = sorted(SCENES_FOLDER.glob("*.jpg"))
+        # As few as fit the cache, where a camera leaves each frame.
+        paths = sorted(SCENES_FOLDER.glob("*.jpg"))[:2]
         self._images = [cv2.resize(cv2.imread(str(path)), SIZE_WH) for path in paths]
         self._next = 0
 

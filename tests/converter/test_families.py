@@ -59,7 +59,7 @@ def test_a_classifier_is_told_by_its_softmax_and_says_the_same_in_int8(
     assert best == [0, 1, 2, 0, 1, 2]
     html = (tmp_path / "colours.report" / "report.html").read_text("utf-8")
     assert "24 of 24 the same" in html
-    assert "top-5 agreement" in html
+    assert "mean change of the best score" in html
 
 
 def test_labels_of_a_classifier_are_asked_for(nets, images, tmp_path, capsys):
@@ -125,6 +125,24 @@ def test_a_net_that_gives_nothing_back_of_its_image_is_no_autoencoder(nets, imag
     path.write_bytes(whole_nets.autoencoder(sharpness=60.0))
     assert main(["run", str(path), *INPUT, "--range", "0..1", "--images", str(images[0].parent),
                  "-o", str(tmp_path / "o.tflite")]) == FAILED  # fmt: skip
+
+
+def test_annotations_that_cannot_judge_a_model_are_refused_before_the_work(
+    nets, images, tmp_path, capsys
+):
+    rows = [
+        {"id": number, "file_name": path.name, "width": 32, "height": 32}
+        for number, path in enumerate(images, start=1)
+    ]
+    boxes = {"images": rows, "annotations": [], "categories": [{"id": 1, "name": "red"}]}
+    (tmp_path / "labels.json").write_text(json.dumps(boxes))
+    labels = ["--labels", str(nets / "labels.txt")]
+
+    status = run(nets, "colours", images, tmp_path / "o.tflite", *labels, "--range", "0..1",
+                 "--annotations", str(tmp_path / "labels.json"))  # fmt: skip
+
+    assert status == FAILED
+    assert "a classifier is judged by classes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

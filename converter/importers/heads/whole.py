@@ -44,8 +44,8 @@ def find_classes(graph: Graph, path: Path, choice: Choice) -> Draft:
         raise ConfigError(
             f"{path}: its graph ends in a {found[-1]}; leave out --activation {choice.activation}"
         )
-    # Several in a row are the net's own business: what it gives are the scores.
-    is_ready = len(found) > 1
+    # Several in a row, or a softmax of another temperature, are the net's own business.
+    is_ready = len(found) > 1 or _is_tempered(graph, output)
     name = output if is_ready else raw_scores(graph, output)
     shape = graph.shape(name)
     if not is_row(shape):
@@ -132,6 +132,11 @@ def _functions(graph: Graph, output: str) -> list[Literal["softmax", "sigmoid"]]
     """Return the activations that an output's last ops are, from the output back."""
     kinds = [graph.producers[name].kind for name in tail(graph, output)[:-1]]
     return [FUNCTIONS[kind] for kind in kinds if kind in ACTIVATIONS and kind in FUNCTIONS]
+
+
+def _is_tempered(graph: Graph, output: str) -> bool:
+    ops = [graph.producers[name] for name in tail(graph, output)[:-1]]
+    return any(op.kind == "SOFTMAX" and op.options.get("beta", 1) != 1 for op in ops)
 
 
 def _narrows(graph: Graph, output: str) -> bool:

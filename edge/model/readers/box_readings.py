@@ -166,8 +166,6 @@ def of_keypoints(model: Declared) -> Iterator[Reading]:
         return
     count, width = sides
     for boxes in _joint(model, output, behind=count * width):
-        head = boxes.head
-        units = head.units if isinstance(head, (DetectionsHead, DecodedHead)) else "ratios"
         names = COCO_KEYPOINTS if count == len(COCO_KEYPOINTS) else class_labels(count, "point")
         yield replace(
             boxes,

@@ -17,7 +17,7 @@ from edge.decode.anomaly import AnomalyHead
 from edge.decode.classes import ClassesHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.yolo import YoloGrid, YoloHead
-from edge.errors import ConfigError
+from edge.errors import ConfigError, ModelError
 from edge.model.description import InputTransform
 from edge.model.loaded import join
 from edge.model.model_file import ModelFile
@@ -220,6 +220,16 @@ def test_a_classifier_of_80_classes_is_not_taken_for_cocos():
     made = draft(head=ClassesHead(activation="softmax"), graph=graph("scores", channels=80))
 
     assert missing_facts(replace(made, labels=None), WHOLE) == ["labels"]
+
+
+def test_an_autoencoder_that_swaps_the_colours_of_its_input_only_is_refused():
+    made = draft(
+        head=AnomalyHead(threshold=1.0), graph=graph("reconstruction"), labels=None,
+        transform=InputChoice(swapped=True),
+    )  # fmt: skip
+
+    with pytest.raises(ModelError, match="swaps its input's only"):
+        completed(made, family="autoencoder")
 
 
 def test_an_autoencoder_has_no_labels_and_takes_none():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +47,14 @@ class Net:
         return Graph(self.tensors, tuple(self.ops), ("image",), outputs)
 
 
-def classifier(activation):
+def classifier(activation, **options):
     net = Net()
     mean = net.op("MEAN", net.conv(8, 16), (1, 16), np.int32([1, 2]))
     weights = np.ones((10, 16), np.float32)
     raw = net.op("FULLY_CONNECTED", mean, (1, 10), weights, name="raw")
-    return net.graph(net.op(activation, raw, (1, 10)) if activation else raw)
+    made = net.graph(net.op(activation, raw, (1, 10)) if activation else raw)
+    *ops, last = made.ops
+    return replace(made, ops=(*ops, replace(last, options=options)))
 
 
 def same_size(*, channels=3, narrow=True, around=False, last="LOGISTIC"):
@@ -171,6 +174,13 @@ def test_a_classifier_ends_in_its_raw_scores(graph, choice, activation, shape):
     assert found.head == ClassesHead(activation=activation)
     assert found.graph.shape("scores") == shape
     assert found.sources == {"scores": ("raw", None)}
+
+
+def test_a_softmax_of_another_temperature_stays_in_the_graph():
+    found = find(classifier("SOFTMAX", beta=2.0), PATH, family=None, choice=Choice())
+
+    assert found.head == ClassesHead(activation="none")
+    assert found.graph.ops[-1].kind == "SOFTMAX"
 
 
 def test_what_makes_likelihoods_of_raw_scores_is_asked_for():

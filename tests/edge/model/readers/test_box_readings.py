@@ -179,6 +179,11 @@ def test_an_exporters_onnx_file_has_pixels_but_for_detrs(shape, facts, units):
     assert (reading.head.units, reading.unknown) == (units, {})
 
 
+def test_keypoints_are_in_the_units_of_their_boxes():
+    (reading,) = onnx((1, 6 + 51, CELLS), task="pose", kpt_shape="[17, 3]")
+    assert (reading.head.units, reading.head.boxes.units) == ("pixels", "pixels")
+
+
 def test_the_units_of_an_onnx_file_for_an_integer_chip_are_asked():
     (reading,) = onnx((1, 6, CELLS), args="{'quantize': 8}")
     assert list(reading.unknown) == ["head.units"]
