@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import ModelError
 from edge.model.declared import Told
 from edge.model.readers.manifest import DAMAGED
+from edge.record import storable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +92,7 @@ def _labels(names: Any) -> tuple[str, ...]:  # noqa: ANN401 - what stands in a f
         names = [by_id[number] for number in range(len(by_id))]
     if not isinstance(names, list) or not names:
         raise ValueError("names is no list of labels")
-    return tuple(map(str, names))
+    return tuple(storable(str(name)) for name in names)
 
 
 def _facts(path: Path, data: bytes) -> dict[str, Any] | None:

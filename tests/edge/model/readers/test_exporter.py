@@ -76,3 +76,8 @@ def test_a_literal_that_is_none_says_nothing(bomb):
 
 def test_a_file_of_labels_is_no_metadata():
     assert exporter.told("x", told.with_files(b"model", {"labels.txt": "cat\ndog\n"})) is None
+
+
+def test_half_a_surrogate_pair_among_the_names_is_no_text():
+    data = told.with_files(b"model", {"metadata.json": r'{"names": ["a\ud800"]}'})
+    assert exporter.told("x", data).labels == ("a?",)
