@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MEMBER, OLD_SUFFIX = "metadata.json", ".txt"
 MAX_BYTES = 2**20
+# Which keys say that it was this exporter; another's `metadata.json` means what that one likes.
+KEYS = {"names", "stride"}
+JSON_KEYS = KEYS | {"task", "imgsz"}
 WHITE = 255.0  # its nets take pixels in 0..1
 # What a damaged or hostile literal raises.
 NO_LITERAL = (ValueError, SyntaxError, MemoryError, RecursionError)
@@ -105,7 +108,7 @@ def _facts(path: Path, data: bytes) -> dict[str, Any] | None:
                 ):
                     continue
                 facts = _parse(archive.read(info), is_json=is_json)
-                if isinstance(facts, dict) and "names" in facts and (is_json or "stride" in facts):
+                if isinstance(facts, dict) and (JSON_KEYS if is_json else KEYS) <= facts.keys():
                     return facts
     except (*DAMAGED, *NO_LITERAL, RuntimeError) as error:
         if MEMBER.encode() in data:

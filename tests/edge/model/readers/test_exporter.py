@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import bare_models as bare
 import pytest
 import told_files as told
@@ -78,6 +80,14 @@ def test_a_file_of_labels_is_no_metadata():
     assert exporter.told("x", told.with_files(b"model", {"labels.txt": "cat\ndog\n"})) is None
 
 
+@pytest.mark.parametrize("lacking", ["names", "stride", "task", "imgsz"])
+def test_the_json_of_another_tool_says_nothing(lacking):
+    facts = {"names": ["a"], "stride": 8, "task": "detect", "imgsz": 64}
+    del facts[lacking]
+    assert exporter.told("x", told.with_files(b"m", {"metadata.json": json.dumps(facts)})) is None
+
+
 def test_half_a_surrogate_pair_among_the_names_is_no_text():
-    data = told.with_files(b"model", {"metadata.json": r'{"names": ["a\ud800"]}'})
+    text = r'{"names": ["a\ud800"], "stride": 8, "task": "x", "imgsz": 9}'
+    data = told.with_files(b"model", {"metadata.json": text})
     assert exporter.told("x", data).labels == ("a?",)
