@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from edge.capture.reopening import CameraState
     from edge.config.camera import Camera
     from edge.config.sections import Config
     from edge.messages.envelope import Encoder
@@ -136,12 +137,8 @@ class Parts:
     ) -> Pipeline:
         """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
         told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
-        return Pipeline(
-            self.frames,
-            Behaviour(self.model, stages),
-            [*told, *consumers],
-            workers=self.workers,
-        )
+        behaviour = Behaviour(self.model, stages)
+        return Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
 
 
 @contextmanager
@@ -257,24 +254,20 @@ def _capturing(  # noqa: PLR0913
 ) -> Iterator[CaptureThread[InputBuffer]]:
     """Read a camera on a thread of its own for the length of the block."""
 
-    def tell(*, is_up: bool) -> None:
+    def tell(state: CameraState) -> None:
         if publisher:
-            publisher.tell_camera(camera.name, is_up=is_up)
+            publisher.tell_camera(camera.name, state)
 
-    tell(is_up=True)
+    tell("online")
     try:
         with open_lasting(
-            camera.source,
-            camera.options,
-            begin_closed=begin_closed,
-            on_change=lambda is_up: tell(is_up=is_up),
+            camera.source, camera.options, begin_closed=begin_closed, on_change=tell
         ) as source:
-            capture = CaptureThread(
-                source, model.input_buffers(), camera=camera.name, changed=changed
-            )
+            buffers = model.input_buffers()
+            capture = CaptureThread(source, buffers, camera=camera.name, changed=changed)
             if picture_px:  # before the first frame
                 capture.want_picture(picture_px)
             with capture:
                 yield capture
     finally:
-        tell(is_up=False)
+        tell("offline")

@@ -18,7 +18,7 @@ import numpy as np
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.frame import NS_PER_MS, StageClock
-from edge.messages.envelope import OFFLINE, ONLINE, Message, camera_status_topic
+from edge.messages.envelope import Message, camera_status_topic
 from edge.metrics import StageTimes
 from edge.results.observation import Observation
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from edge.capture.latest import Turns
+    from edge.capture.reopening import CameraState
     from edge.frame import Frame, Placement
     from edge.messages.envelope import Encoder
     from edge.model.loaded import LoadedModel
@@ -281,8 +282,7 @@ class Publisher:
         """Say which model runs and what invokes it."""
         self._sink.send(self._encoder.introduction(model.ran))
 
-    def tell_camera(self, camera: str, *, is_up: bool) -> None:
+    def tell_camera(self, camera: str, state: CameraState) -> None:
         """Say whether a camera gives frames; kept by the broker for who asks later."""
         topic = camera_status_topic(self._encoder.device, camera)
-        payload = ONLINE if is_up else OFFLINE
-        self._sink.send(Message(topic, payload, retain=True, policy="state"))
+        self._sink.send(Message(topic, state.encode(), retain=True, policy="state"))

@@ -19,11 +19,11 @@ from edge.benchmark.result import (
     Slice,
     Start,
     Window,
-    shown_source,
 )
 from edge.benchmark.rig import COLUMNS, END_TO_END, Recorder, column, load_rigs
 from edge.benchmark.sensors import Sampler, Sensors
 from edge.benchmark.spread import MIN_WINDOWS, percentiles
+from edge.capture.registry import shown_source
 from edge.cores import SWITCH_INTERVAL_S
 from edge.errors import EdgeError
 from edge.metrics import StageTimes
