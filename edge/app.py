@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
 from edge.config.paths import state_folder
-from edge.cores import Cores, available_cores, confined, divided
+from edge.cores import Cores, available_cores, confined, divided, switching_soon
 from edge.errors import SinkError
 from edge.model import engines, proof, trial
 from edge.model import model_file as models
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from edge.capture.reopening import CameraState
     from edge.config.camera import Camera
     from edge.config.sections import Config
     from edge.messages.envelope import Encoder
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge")
 
-# By default a busy Python thread keeps the GIL for 5 ms while a 7 ms invoke waits to go on: 0.55 of
-# its speed alone. With 0.5 ms it is 0.88.
-SWITCH_INTERVAL_S = 0.0005
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
 # Of each sink, who takes its messages.
@@ -139,12 +137,8 @@ class Parts:
     ) -> Pipeline:
         """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
         told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
-        return Pipeline(
-            self.frames,
-            Behaviour(self.model, stages),
-            [*told, *consumers],
-            workers=self.workers,
-        )
+        behaviour = Behaviour(self.model, stages)
+        return Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
 
 
 @contextmanager
@@ -168,7 +162,7 @@ def opened(
     """
     use_one_thread()
     with ExitStack() as stack:
-        stack.enter_context(_switching_soon())
+        stack.enter_context(switching_soon())
         available = available_cores()
         threads = interpreter_threads(config, available)
         wanted = config.model.workers * threads
@@ -206,25 +200,12 @@ def opened(
 
 
 @contextmanager
-def _switching_soon() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
-@contextmanager
 def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
     sink = Fanout(open_sinks(config))
     try:
-        publisher = Publisher(
-            open_encoder(config, model.description),
-            sink,
-            qos=config.mqtt.qos if config.mqtt else 1,
-        )
+        encoder = open_encoder(config, model.description)
+        publisher = Publisher(encoder, sink, qos=config.mqtt.qos if config.mqtt else 1)
         publisher.introduce(model)
         yield publisher
     finally:
@@ -273,24 +254,20 @@ def _capturing(  # noqa: PLR0913
 ) -> Iterator[CaptureThread[InputBuffer]]:
     """Read a camera on a thread of its own for the length of the block."""
 
-    def tell(*, is_up: bool) -> None:
+    def tell(state: CameraState) -> None:
         if publisher:
-            publisher.tell_camera(camera.name, is_up=is_up)
+            publisher.tell_camera(camera.name, state)
 
-    tell(is_up=True)
+    tell("online")
     try:
         with open_lasting(
-            camera.source,
-            camera.options,
-            begin_closed=begin_closed,
-            on_change=lambda is_up: tell(is_up=is_up),
+            camera.source, camera.options, begin_closed=begin_closed, on_change=tell
         ) as source:
-            capture = CaptureThread(
-                source, model.input_buffers(), camera=camera.name, changed=changed
-            )
+            buffers = model.input_buffers()
+            capture = CaptureThread(source, buffers, camera=camera.name, changed=changed)
             if picture_px:  # before the first frame
                 capture.want_picture(picture_px)
             with capture:
                 yield capture
     finally:
-        tell(is_up=False)
+        tell("offline")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 # An abstract socket: gone with its process whatever ends that, and seen by services that have a
 # /tmp of their own. Source: unix(7), "Address format".
 CLAIM = "\0edge-vision-cores"
+
+
+# By default a busy Python thread keeps the GIL for 5 ms while a 7 ms invoke waits to go on: 0.55 of
+# its speed alone. With 0.5 ms it is 0.88.
+SWITCH_INTERVAL_S = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +94,14 @@ def confined(cores: frozenset[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def switching_soon() -> Iterator[None]:
+    """Have busy Python threads hand the GIL on soon, for the length of the block."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

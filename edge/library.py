@@ -55,6 +55,7 @@ def watch(
     *sources: str,
     model: str | Path | None = None,
     stages: Sequence[Stage] = (),
+    password_file: str | Path | None = None,
     picture_px: int | None = None,
     **options: Any,  # noqa: ANN401 - keys of [model], checked there
 ) -> Iterator[Observation]:
@@ -69,6 +70,7 @@ def watch(
             named `camera-1`, `camera-2` … in `Observation.camera`.
         model: A `.tflite`; the built-in COCO detector without.
         stages: Called with each observation before it is yielded, on a thread of their own.
+        password_file: Holds the password of the user in a network camera's URI.
         picture_px: Longest side of `Observation.picture`; without it there is no picture.
         options: Further keys of the configuration's `[model]`, such as `score_threshold=0.4`.
 
@@ -80,10 +82,11 @@ def watch(
         EdgeError: While it is read: a source, the model or a stage failed.
     """
     names = ["camera"] if len(sources) < 2 else [f"camera-{n + 1}" for n in range(len(sources))]  # noqa: PLR2004
+    secret = {"password_file": password_file} if password_file else {}
     config = parse(
         {
             "camera": [
-                {"name": name, "source": source}
+                {"name": name, "source": source} | (secret if "@" in source else {})
                 for name, source in zip(names, sources or ["demo:"], strict=True)
             ],
             "model": {"file": model, **options},

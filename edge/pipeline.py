@@ -18,19 +18,20 @@ import numpy as np
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.frame import NS_PER_MS, StageClock
-from edge.messages.envelope import OFFLINE, ONLINE, Message, camera_status_topic
+from edge.messages.envelope import Message, camera_status_topic
 from edge.metrics import StageTimes
-from edge.preprocess import InputBuffer
 from edge.results.observation import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from edge.capture.latest import Turns
+    from edge.capture.reopening import CameraState
     from edge.frame import Frame, Placement
     from edge.messages.envelope import Encoder
     from edge.model.loaded import LoadedModel
     from edge.model.spec import Tensors
+    from edge.preprocess import InputBuffer
     from edge.sinks.fanout import Fanout, Sink
 
 # How soon a loop that waits sees a stop.
@@ -144,6 +145,7 @@ class Pipeline:
         """
         decoding = threading.Thread(target=self._finish_frames, name="edge-decode", daemon=True)
         first, *others = self._workers
+        self._taken = 0
         invoking = [
             threading.Thread(
                 target=self._invoke_frames,
@@ -172,7 +174,7 @@ class Pipeline:
     def _invoke_frames(self, worker: Worker, max_frames: int | None) -> None:
         with self._ending_at_a_failure(), confined(worker.cores):
             # Behind one camera's frame another worker may take its next, into the same buffer.
-            own = InputBuffer(self.behaviour.model.spec) if len(self._workers) > 1 else None
+            own = worker.model.input_buffer() if len(self._workers) > 1 else None
             while job := self._next_job(max_frames, own):
                 started_ns = time.monotonic_ns()
                 worker.model.invoke(job.buffer, out=job.tensors)
@@ -280,8 +282,7 @@ class Publisher:
         """Say which model runs and what invokes it."""
         self._sink.send(self._encoder.introduction(model.ran))
 
-    def tell_camera(self, camera: str, *, is_up: bool) -> None:
+    def tell_camera(self, camera: str, state: CameraState) -> None:
         """Say whether a camera gives frames; kept by the broker for who asks later."""
         topic = camera_status_topic(self._encoder.device, camera)
-        payload = ONLINE if is_up else OFFLINE
-        self._sink.send(Message(topic, payload, retain=True, policy="state"))
+        self._sink.send(Message(topic, state.encode(), retain=True, policy="state"))

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
-    """Return a row for each variant of one model."""
+def _float(name: str, assets: Path) -> tuple[ModelFile, argparse.Namespace]:
+    """Return one model imported, from the cache where it lies there, and how it was asked for."""
     line = ["run", *options_of(ENTRIES[name], assets, CACHE), "-o", "unused.tflite"]
     words = new_command().parse_args(options.join_signed(line))
     path = CACHE / f"{name}.float.tflite"
@@ -96,7 +95,12 @@ def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
         export.write(
             import_model(words.model, family=words.family, origin=origin, choice=choice), path
         )
-    reference = model_file.read(path)
+    return model_file.read(path), words
+
+
+def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
+    """Return a row for each variant of one model."""
+    reference, words = _float(name, assets)
     sets = draw_sets(words.images, seed=0)
     made = list(variants(reference, sets.calibrate, stem=CACHE / name))
     views = [Views(file) for file in (reference, *(each.file for each in made))]
@@ -106,7 +110,7 @@ def _measure(name: str, assets: Path) -> list[dict[str, Any]]:
     bills = compare(views[0], views[1:], resamples=RESAMPLES)
     unused = (*sets.select.paths, *sets.judge.paths)
     is_mask = not ENTRIES[name].labelled
-    losses = _losses(reference, made, unused, assets / INSTANCES, is_mask=is_mask)
+    losses = _losses(reference, made, unused, assets, is_mask=is_mask)
     return [
         {
             "model": name,
@@ -128,20 +132,21 @@ def _losses(
     reference: ModelFile,
     made: list[Variant],
     images: tuple[Path, ...],
-    instances: Path,
+    assets: Path,
     *,
     is_mask: bool,
 ) -> list[tuple[float, float]]:
     """Return the float model's figure and what each variant loses of it, points."""
     if is_mask:
-        teachers = [model_file.read(path) for path in sorted(CACHE.glob("portrait_*.float.tflite"))]
+        names = sorted(name for name, entry in ENTRIES.items() if not entry.labelled)
+        teachers = [_float(name, assets)[0] for name in names]
         own = reference.description.digest
         others = [each for each in teachers if each.description.digest != own]
         before, *after = _mask_values([reference, *(each.file for each in made)], others, images)
         return [(before, 100 * (before - value)) for value in after]
     rows = accuracy.compare(
         reference, [each.file for each in made], images=images,
-        annotations=Annotations(instances), dataset="coco", seed=0, resamples=1,
+        annotations=Annotations(assets / INSTANCES), dataset="coco", seed=0, resamples=1,
     )  # fmt: skip
     return [(row[0].reference, -100 * row[0].difference) for row in rows]
 
@@ -150,8 +155,6 @@ def _mask_values(
     files: list[ModelFile], teachers: list[ModelFile], images: tuple[Path, ...]
 ) -> list[float]:
     """Return each model's mean IoU with the masks of the teachers, the mean over them."""
-    if not teachers:
-        return [math.nan] * len(files)
     masters, pupils = ([Sight(file) for file in each] for each in (teachers, files))
     tables = np.zeros((len(files), len(teachers), 2, 2), np.int64)
     for path in images:

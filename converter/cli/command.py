@@ -171,7 +171,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
 
     recipe = making.recipe_of(arguments)
     outputs.check_folder(arguments.output)
-    reference = model_file.read(arguments.model)
+    reference = model_file.read_own(arguments.model)
     images = making.draw(arguments)
     with bar("quantise") as progress:
         quantized = quantize_file(reference, images, recipe, progress=progress)
@@ -187,7 +187,9 @@ def _verify(arguments: argparse.Namespace) -> int:
     from calibration.image_sets import without  # noqa: PLC0415 - inspect needs no OpenCV
     from converter.conversion import Conversion, Judgement, judge  # noqa: PLC0415
 
-    reference, quantized = (model_file.read(p) for p in (arguments.reference, arguments.quantized))
+    reference, quantized = (
+        model_file.read_own(p) for p in (arguments.reference, arguments.quantized)
+    )
     outputs.check_report(arguments, arguments.quantized)
     made = quantized.own_manifest()
     known = {content for one in made.image_sets.values() for content in one.contents}

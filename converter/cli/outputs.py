@@ -66,7 +66,7 @@ def deliver(arguments: argparse.Namespace, done: Conversion) -> int:
         lines = tuple(one.text.splitlines()[-1] for one in made)
         report(done, path, files=lines)
     say_leftovers(output, done.quantized, made=[path, *(one.path for one in made if one.path)])
-    return FAILED if is_refused else DONE
+    return FAILED if is_refused or any(one.is_refused for one in made) else DONE
 
 
 def _deliver_targets(arguments: argparse.Namespace, done: Conversion) -> list[Made]:

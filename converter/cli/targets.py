@@ -91,7 +91,7 @@ def _export(arguments: argparse.Namespace) -> int:
     targets = targets_of(arguments)
     if not targets:
         raise ConfigError("expected what to make, found nothing; add --edgetpu, --gpu, --tensorrt")
-    file = model_file.read(arguments.model)
+    file = model_file.read_own(arguments.model)
     images = None
     if "tensorrt" in targets and arguments.images:
         images = draw_images(

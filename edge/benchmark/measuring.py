@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.app import SWITCH_INTERVAL_S
 from edge.benchmark import host
 from edge.benchmark.cold_start import measure_start
 from edge.benchmark.result import (
@@ -20,11 +19,12 @@ from edge.benchmark.result import (
     Slice,
     Start,
     Window,
-    shown_source,
 )
 from edge.benchmark.rig import COLUMNS, END_TO_END, Recorder, column, load_rigs
 from edge.benchmark.sensors import Sampler, Sensors
 from edge.benchmark.spread import MIN_WINDOWS, percentiles
+from edge.capture.registry import shown_source
+from edge.cores import SWITCH_INTERVAL_S
 from edge.errors import EdgeError
 from edge.metrics import StageTimes
 from edge.model.delegates import CPU

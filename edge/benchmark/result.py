@@ -208,12 +208,6 @@ class Result(Record, frozen=True, kw_only=True):
     missing: tuple[Missing, ...] = ()
 
 
-def shown_source(uri: str) -> str:
-    """Return a source's URI without what may be a password: of a URL what follows the last `@`."""
-    scheme, _, location = uri.partition(":")
-    return f"{scheme}:{location.rpartition('@')[2]}" if "//" in location else uri
-
-
 def read(path: Path) -> Result:
     """Read a file of `edge bench --json`.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import logging
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from edge.capture.image_header import size_of
 from edge.capture.location import find
-from edge.capture.source import Paced, silence_opencv
+from edge.capture.source import Paced, log_once, silence_opencv
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ DEFAULT_IMAGE_RATE_HZ = 1.0
 SIXTEEN_TO_EIGHT = 257
 
 logger = logging.getLogger(__name__)
-# A folder is opened to be checked and again to be read: what is wrong with it is said once.
-log_once = functools.lru_cache(maxsize=1000)(logger.log)
 
 
 def open_images(location: str, options: SourceOptions) -> Paced:

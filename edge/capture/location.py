@@ -14,6 +14,7 @@ FILE_SCHEMES = {
     "file": "a video, an image or a folder of images",
     "images": "a folder of images",
     "replay": "a recording of edge record",
+    "imx500": "a network of an AI Camera, such as /usr/share/imx500-models/NAME_pp.rpk",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
@@ -43,6 +44,17 @@ class CameraOptions(SourceOptions, frozen=True, kw_only=True, omit_defaults=True
     """What may be asked of any camera."""
 
     checks: ClassVar[Checks] = {"realtime": _check_live}
+
+
+class StreamOptions(CameraOptions, frozen=True, kw_only=True, omit_defaults=True):
+    """What may be asked of a camera of the network.
+
+    Attributes:
+        password_file: Holds the password of the URL's user on its first line; readable by its owner
+            only.
+    """
+
+    password_file: Path | None = None
 
 
 class V4l2Options(CameraOptions, frozen=True, kw_only=True, omit_defaults=True):

@@ -8,6 +8,7 @@ memory before anything is computed from them: that memory is not cached.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import threading
 import time
@@ -20,7 +21,7 @@ import numpy as np
 from edge.capture.picamera_setup import US_PER_S, configured, reason
 from edge.capture.picture import Picture, pixel_shape
 from edge.capture.rpicam import RpicamSource, check_rpicam, program
-from edge.capture.source import differences, enter, leave, recent_ns
+from edge.capture.source import STALL_S, differences, enter, leave, recent_ns
 from edge.errors import DependencyError, SourceError
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from edge.capture.options import PicameraOptions
     from edge.capture.picture import PixelFormat
 
-SILENCE_S, POLL_S = 5.0, 0.2
+POLL_S = 0.2
 # picamera2 waits for ever for a camera that has died under it.
 CLOSE_WAIT_S = 2.0
+# What importing it raises: where it is missing, is of another Python, or was compiled for another
+# NumPy than the one that OpenCV needs.
+BROKEN = ImportError, ValueError, AttributeError, RuntimeError
 INSTALL = (
     "it: sudo apt install python3-picamera2, and make the virtual environment of the system's "
     "Python with --system-site-packages; or for rpicam-vid: sudo apt install rpicam-apps"
@@ -54,10 +58,15 @@ def open_picamera(location: str, options: PicameraOptions) -> PicameraSource | R
 
 
 def check_picamera(location: str, options: PicameraOptions) -> None:
-    """Refuse what stands after `picamera:` and is no number, and what `rpicam-vid` cannot give."""
+    """Refuse what stands after `picamera:` and is no number, and what nothing here could give."""
     camera_number(location)
     if options.via == "rpicam-vid":
         check_rpicam(options)
+    elif all(importlib.util.find_spec(name) for name in ("libcamera", "picamera2")):
+        return
+    if options.via == "picamera2" or not program():
+        raise _missing(options, "not installed")
+    check_rpicam(options)
 
 
 def camera_number(location: str) -> int:
@@ -81,17 +90,20 @@ def _has_bindings(options: PicameraOptions) -> bool:
     try:
         import libcamera  # type: ignore[import-not-found]  # noqa: F401, PLC0415
         import picamera2  # type: ignore[import-not-found]  # noqa: F401, PLC0415 - of a Pi's Python
-    except ImportError as error:
+    except BROKEN as error:
         if options.via or not program():
-            raise DependencyError(
-                f"picamera: cannot be read ({error}); install {INSTALL}"
-            ) from error
+            raise _missing(options, str(error)) from error
         logger.warning(
-            "picamera: is read through %s, as this Python has no picamera2 (%s)",
+            "picamera: is read through %s, as this Python cannot import picamera2 (%s)",
             *(program(), error),
         )
         return False
     return True
+
+
+def _missing(options: PicameraOptions, why: str) -> DependencyError:
+    wanted = options.via or "picamera2 and libcamera's bindings, or rpicam-vid"
+    return DependencyError(f"picamera: expected {wanted}, found none ({why}); install {INSTALL}")
 
 
 class PicameraSource:
@@ -180,7 +192,8 @@ class PicameraSource:
         Raises:
             SourceError: None came in time.
         """
-        give_up_s = time.monotonic() + SILENCE_S
+        silence_s = self._silence_s()
+        give_up_s = time.monotonic() + silence_s
         try:
             self._release()
             while not self._interrupted.is_set():
@@ -191,7 +204,7 @@ class PicameraSource:
                     return True
                 if time.monotonic() > give_up_s:
                     raise SourceError(
-                        f"{self._name}: the camera gave no frame for {SILENCE_S:g} s; check its "
+                        f"{self._name}: the camera gave no frame for {silence_s:g} s; check its "
                         "cable and dmesg"
                     )
         except RuntimeError as error:
@@ -200,6 +213,10 @@ class PicameraSource:
                 "cable and dmesg"
             ) from error
         return False
+
+    def _silence_s(self) -> float:
+        """How long no frame may come."""
+        return STALL_S
 
     def _release(self) -> None:
         """Give the buffers back to the camera."""

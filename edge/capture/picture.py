@@ -16,6 +16,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from typing_extensions import Self
@@ -44,6 +45,21 @@ PLACES = {"nv12": (0, 1, 2), "i420": (0, 1, 2), "j420": (0, 1, 2), "yuyv": (0, 3
 
 
 @dataclass(frozen=True, slots=True)
+class Sensed:
+    """What a network in the sensor saw in a frame.
+
+    Attributes:
+        rows: `(N, 6)` float32: x0, y0, x1, y1 in shares of the sensor, score, class.
+        network: Its file.
+        crop_xywh: The part of the sensor that the frame shows, its pixels.
+    """
+
+    rows: NDArray[np.float32]
+    network: Path
+    crop_xywh: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """Pixels of a source, borrowed until its next `read`.
 
@@ -62,6 +78,7 @@ class Picture:
             is what they are then.
         larger: Gives the same moment in more pixels, where the source has them; to be called before
             its next `read` only.
+        sensed: What the sensor saw in it, where it runs a network itself.
     """
 
     pixels: NDArray[np.uint8]
@@ -71,6 +88,7 @@ class Picture:
     format: PixelFormat = "bgr"
     rotate: int = 0
     larger: Callable[[], Picture] | None = None
+    sensed: Sensed | None = None
 
     @classmethod
     def taken(

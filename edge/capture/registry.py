@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.options import PicameraOptions, SourceOptions, V4l2Options
+from edge.capture.options import (
+    CameraOptions,
+    PicameraOptions,
+    SourceOptions,
+    StreamOptions,
+    V4l2Options,
+)
 from edge.capture.reopening import Reopening
 from edge.capture.source import Turned
 from edge.errors import DependencyError, SourceError
@@ -14,6 +21,7 @@ from edge.errors import DependencyError, SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.capture.reopening import CameraState
     from edge.capture.source import Source
 
 
@@ -29,6 +37,9 @@ class Row:
         options: What may be asked of it.
         install: What to install where the import fails.
         returns: What breaks may come back, as a camera that is plugged in again.
+        is_there: Of the module: `(location, options) -> bool`, whether it can be had, as far as
+            that is told without opening it; it may block.
+        whole: The functions take the whole URI in the place of a location.
         turns: Degrees by which it turns its frames itself.
     """
 
@@ -38,13 +49,22 @@ class Row:
     options: type[SourceOptions] = SourceOptions
     install: str = ""
     returns: bool = False
+    is_there: str = ""
+    whole: bool = False
     turns: tuple[int, ...] = ()
 
 
+STREAM = Row(
+    "edge.capture.streams", "StreamSource", "check_stream", StreamOptions,
+    returns=True, is_there="is_there", whole=True,
+)  # fmt: skip
 SOURCES = {
     "demo": Row("edge.capture.synthetic", "open_demo", "check_demo"),
     "file": Row("edge.capture.files", "open_file"),
     "images": Row("edge.capture.images", "open_images"),
+    "imx500": Row(
+        "edge.capture.imx500", "open_imx500", "check_imx500", PicameraOptions, returns=True
+    ),
     "picamera": Row(
         "edge.capture.picamera",
         "open_picamera",
@@ -54,27 +74,34 @@ SOURCES = {
         turns=(180,),
     ),
     "replay": Row("edge.capture.replay", "open_replay"),
-    "v4l2": Row("edge.capture.v4l2", "V4l2Source", "check_v4l2", V4l2Options, returns=True),
+    "rtsp": STREAM,
+    "rtsps": STREAM,
+    "http": STREAM,
+    "https": STREAM,
+    "gst": Row("edge.capture.gst", "open_gst", "check_gst", CameraOptions, returns=True),
+    "csi": Row("edge.capture.gst", "open_csi", "check_csi", CameraOptions, returns=True),
+    "v4l2": Row(
+        "edge.capture.v4l2",
+        "V4l2Source",
+        "check_v4l2",
+        V4l2Options,
+        returns=True,
+        is_there="is_there",
+    ),
 }
 # What people try, and why it is no source here.
-NO_STREAMS = "this version reads no network streams; it reads cameras of this machine and files"
-NO_CSI = "this version reads no CSI camera; a USB camera is v4l2:/dev/video0"
-MISSING = (
-    dict.fromkeys(
-        ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp", "tcp", "http", "https", "mjpeg"), NO_STREAMS
-    )
-    | dict.fromkeys(
-        ("libcamera", "picamera2", "rpicam"), "a Raspberry Pi's own camera is picamera:"
-    )
-    | dict.fromkeys(("csi", "argus", "nvarguscamerasrc"), NO_CSI)
+THROUGH_GST = "streams are rtsp:, rtsps:, http: or https:; others come through a pipeline, gst:"
+PI = "a Raspberry Pi's own camera is picamera:, that of others csi:0, a USB camera v4l2:/dev/video0"
+MISSING = dict.fromkeys(("rtmp", "rtp", "srt", "udp", "tcp", "mjpeg"), THROUGH_GST) | dict.fromkeys(
+    ("libcamera", "picamera2", "rpicam", "argus", "nvarguscamerasrc"), PI
 )
 
 
 def open_source(uri: str, options: SourceOptions | None = None) -> Source:
-    """Open the source that a URI names: `demo:`, `file:PATH`, `picamera:`, `v4l2:/dev/video0`.
+    """Open the source that a URI names.
 
     Args:
-        uri: As above.
+        uri: Its scheme is one of `SOURCES`.
         options: Of the row's own model; `None` asks for nothing.
 
     Raises:
@@ -84,7 +111,7 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
     scheme, location = split_uri(uri)
     row = SOURCES[scheme]
     options = options or row.options()
-    source: Source = _function(row, row.opener)(location, options)
+    source: Source = _function(row, row.opener)(uri if row.whole else location, options)
     if options.rotate and options.rotate not in row.turns:
         return Turned(source, options.rotate)
     return source
@@ -95,19 +122,44 @@ def open_lasting(
     options: SourceOptions | None = None,
     *,
     begin_closed: bool = False,
-    on_change: Callable[[bool], None] | None = None,
+    on_change: Callable[[CameraState], None] = lambda _: None,
 ) -> Source:
     """Open a source, one that may return as `Reopening`; the others never call `on_change`.
 
     Raises:
         SourceError: As `open_source`; with `begin_closed` only for a URI that no source has.
     """
-    scheme, _ = split_uri(uri)
-    if not SOURCES[scheme].returns:
+    scheme, location = split_uri(uri)
+    row = SOURCES[scheme]
+    if not row.returns:
         return open_source(uri, options)
+    asked = uri if row.whole else location, options or row.options()
     return Reopening(
-        lambda: open_source(uri, options), name=uri, begin_closed=begin_closed, on_change=on_change
+        partial(open_source, uri, options),
+        name=shown_source(uri),
+        begin_closed=begin_closed,
+        is_there=partial(_function(row, row.is_there), *asked) if row.is_there else None,
+        on_change=on_change,
     )
+
+
+def shown_source(uri: str) -> str:
+    """Return what may be printed of a source's URI.
+
+    Of a URL that is what follows the last `@`, without a query; of a pipeline its first element.
+    """
+    scheme, _, location = uri.partition(":")
+    if scheme == "gst":
+        return f"gst:{location.strip().partition(' ')[0]}"
+    if "//" not in location:
+        return uri
+    return f"{scheme}:{_place(location).partition('?')[0]}"
+
+
+def _place(location: str) -> str:
+    """Return a location without the user and password of a URL."""
+    _, at, place = location.rpartition("@")
+    return f"//{place}" if at and location.startswith("//") else place
 
 
 def check_source(uri: str, options: SourceOptions | None = None) -> None:
@@ -120,7 +172,7 @@ def check_source(uri: str, options: SourceOptions | None = None) -> None:
     scheme, location = split_uri(uri)
     row = SOURCES[scheme]
     if row.check:
-        _function(row, row.check)(location, options or row.options())
+        _function(row, row.check)(uri if row.whole else location, options or row.options())
         return
     # Without the options: what a file gives otherwise than asked is told when it runs.
     with open_source(uri) as source:
@@ -156,7 +208,7 @@ def _advice(uri: str, shown: str) -> str:
 
     close = difflib.get_close_matches(scheme.lower(), SOURCES, n=1)
     if colon and "/" not in scheme and close:
-        return f"did you mean {close[0]}:{location.rpartition('@')[2]}"
+        return f"did you mean {close[0]}:{_place(location)}"
     return f"for a file write file:{shown}"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import cv2
@@ -33,10 +34,16 @@ OPENCV_LOG_SILENT = 0
 # own 10 s are more than a program that stops waits for its threads.
 V4L_START_S = 1
 START_POLL_S = 0.1
+# A live source that gives nothing for so long has failed: it is closed and opened anew.
+STALL_S = 5.0
 CLOSE_WAIT_S = 1.0
 RATE_TOLERANCE_HZ = 0.5
 # A driver's time that is older, or ahead, is of another clock than the monotonic one.
 MAX_AGE_NS = 2 * NS_PER_S
+
+# A folder is opened to be checked and again to be read, a camera after each outage: what is to be
+# said of them is said once.
+log_once = lru_cache(maxsize=1000)(logging.getLogger(__name__).log)
 
 
 class Source(AbstractContextManager["Source"], Protocol):
@@ -48,6 +55,8 @@ class Source(AbstractContextManager["Source"], Protocol):
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the next picture, or `None` when there are no more.
+
+        A live source raises where none came for `STALL_S`.
 
         Args:
             buffer: Pixels of a picture that was given before, to be used again where they fit;
@@ -139,6 +148,7 @@ def silence_opencv() -> None:
     """
     os.putenv("OPENCV_FFMPEG_LOGLEVEL", FFMPEG_LOG_QUIET)
     os.putenv("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(V4L_START_S))
+    os.putenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
     # OpenCV 5 moved this function; 4 has it at the top.
     module = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
     module.setLogLevel(OPENCV_LOG_SILENT)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.capture.picture import Picture
-from edge.capture.source import Capture, differences, enter, leave, recent_ns
+from edge.capture.source import STALL_S, Capture, differences, enter, leave, log_once, recent_ns
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ MAX_RAW_SIZE_WH = (640, 480)
 # The driver fills one while the other is decoded; with one alone it would have nowhere to put the
 # frame that arrives meanwhile.
 BUFFERS = 2
-# A camera that gives nothing for so long has failed; and how soon a wait sees an interrupt.
-SILENCE_S, POLL_S = 10.0, 0.2
+# Some cameras take seconds to their first frame; and how soon a wait sees an interrupt.
+START_S, POLL_S = 10.0, 0.2
 # FourCC of what is taken as the camera sends it: its name here, its rows for H, its bytes a pixel.
 RAW: dict[str, tuple[PixelFormat, float, int]] = {
     "YUYV": ("yuyv", 1, 2),
@@ -78,13 +78,14 @@ class V4l2Source:
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the camera's next frame: `Source.read`; raw ones lie in a buffer of its own."""
-        give_up_s = time.monotonic() + SILENCE_S
+        patience_s = STALL_S if self._is_started else START_S
+        give_up_s = time.monotonic() + patience_s
         if not self._is_started:
             self._is_started = True
             if not self._capture.start():
                 logger.warning(
                     "%s: the camera is open and gives no frame yet; it has %g s for the first",
-                    *(self._path, SILENCE_S),
+                    *(self._path, patience_s),
                 )
         while not self._interrupted and time.monotonic() < give_up_s:
             if not self._capture.wait(POLL_S):
@@ -96,7 +97,8 @@ class V4l2Source:
         if self._interrupted:
             return None
         raise SourceError(
-            f"{self._path}: the camera gave no frame for {SILENCE_S:g} s; check its cable and dmesg"
+            f"{self._path}: the camera gave no frame for {patience_s:g} s; check its cable "
+            "and dmesg"
         )
 
     def interrupt(self) -> None:
@@ -138,12 +140,13 @@ class V4l2Source:
             self._capture.video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         width, height = self._capture.size_wh()
         rate_hz = self._capture.video.get(cv2.CAP_PROP_FPS)
-        logger.info("%s: %dx%d at %g Hz, %s", self._path, width, height, rate_hz, fourcc)
+        said = "%s: %dx%d at %g Hz, %s"
+        log_once(logging.INFO, said, str(self._path), width, height, rate_hz, fourcc)
         found = differences(options, size_wh=(width, height), rate_hz=rate_hz)
         if options.format and fourcc != FOURCC[options.format]:
             found.append(f"asked for {options.format}, it gives {fourcc}")
         for difference in found:
-            logger.warning("%s: %s", self._path, difference)
+            log_once(logging.WARNING, "%s: %s", str(self._path), difference)
         return fourcc
 
 
@@ -155,6 +158,11 @@ def check_v4l2(location: str, options: V4l2Options) -> None:  # noqa: ARG001 - c
     except (OSError, ValueError):
         return
     _check_kind(path, status)
+
+
+def is_there(location: str, options: V4l2Options) -> bool:  # noqa: ARG001 - as all have it
+    """Return whether the device is there, which a camera that was unplugged has not."""
+    return device_path(location).exists()
 
 
 def device_path(location: str) -> Path:

@@ -58,7 +58,7 @@ class Camera(Record, frozen=True):
 
     def flat(self) -> dict[str, Any]:
         """Return its keys as they are written."""
-        options = msgspec.to_builtins(self.options)
+        options = msgspec.to_builtins(self.options, enc_hook=str)
         return {"name": self.name, "source": self.source, **options}
 
 

@@ -63,7 +63,7 @@ class Model(Record, frozen=True):
         super().__post_init__()
         if self.description and not self.file:
             raise ValueError("description needs a model: write file = 'MODEL.tflite' beside it")
-        if self.workers > 1 and delegates.parse(self.delegate).kind.device:
+        if self.workers > 1 and delegates.parse(self.delegate).kind.is_one_device:
             raise ValueError(
                 f"workers = {self.workers} would queue for one device, delegate "
                 f"{self.delegate!r}, which runs one frame at a time; leave workers out"

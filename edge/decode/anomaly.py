@@ -50,7 +50,7 @@ def check(spec: ModelSpec) -> None:
     expect_no_anchors(spec.description)
     expect_roles(spec, {ROLE}, head="an anomaly head")
     wanted = spec.description.input.shape
-    expect_shape(spec, ROLE, wanted, reason="the input and its reconstruction, channels last,")
+    expect_shape(spec, ROLE, wanted, reason="the input and its reconstruction")
     if spec.channels_first:
         raise Misfit(f"input is {spec.input.shape}, but an anomaly head compares {wanted}")
     if spec.description.labels:

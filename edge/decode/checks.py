@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edge.model.description import Description
     from edge.model.spec import ModelSpec, TensorSpec
 
+LEAST_LEVELS = 16  # of a score: below, the threshold decides nothing
 GRID_AXES = 4  # batch, row, column, channel
 # What a decoder reads; a class map of `argmax` may have any integers.
 RAW_DTYPES = tuple(map(np.dtype, (np.int8, np.uint8, np.int16, np.float16, np.float32)))
@@ -55,6 +56,20 @@ def expect_raw(spec: ModelSpec, *, integers: Collection[str] = ()) -> None:
             raise Misfit(
                 f"output {role} is {output.dtype}, but a decoder reads {', '.join(map(str, known))}"
             )
+
+
+def expect_levels(spec: ModelSpec, role: str) -> None:
+    """Refuse boxes and scores in one integer tensor whose one scale leaves the scores no levels.
+
+    So exporters quantise joint outputs with boxes in pixels: at a scale of 2.5 every score is 0.
+    """
+    output = spec.outputs[role]
+    if output.dtype.kind in "iu" and output.quant.scale > 1 / LEAST_LEVELS:
+        raise Misfit(
+            f"output {role} has one scale, {output.quant.scale:.3g}, for boxes and scores, which "
+            f"leaves a score in 0 to 1 {1 + int(1 / output.quant.scale)} of {LEAST_LEVELS} levels; "
+            "export it with boxes as ratios or with float outputs, or convert it with edge-convert"
+        )
 
 
 def expect_no_anchors(description: Description) -> None:

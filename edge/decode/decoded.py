@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.decode.anchor_free import StridePx, cells_of, geometry_of, place_center_exp
 from edge.decode.boxes import BOX_SIDES, BoxDecoder, Grid
-from edge.decode.checks import Misfit, expect_no_anchors, expect_raw, expect_roles
+from edge.decode.checks import Misfit, expect_levels, expect_no_anchors, expect_raw, expect_roles
 from edge.decode.detections import BoxUnits, Units
 from edge.decode.selection import Scores, selectors_of
 from edge.model.description import HeadSchema
@@ -64,6 +64,8 @@ def check(spec: ModelSpec) -> None:
     expect_no_anchors(spec.description)
     expect_raw(spec)
     expect_roles(spec, JOINT if "rows" in spec.outputs else SEPARATE, head="a decoded head")
+    if "rows" in spec.outputs and head.activation == "none":
+        expect_levels(spec, "rows")
     counts = {role: _rows(spec, role, width)[0] for role, width in _widths(spec).items()}
     if len(set(counts.values())) > 1:
         raise Misfit(f"expected a row of scores for each box, found {counts}")

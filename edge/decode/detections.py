@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta
 
 from edge.decode.boxes import BOX_SIDES, MAX_SIDE_PX, Candidates
-from edge.decode.checks import Misfit, expect_no_anchors, expect_raw, expect_roles
+from edge.decode.checks import Misfit, expect_levels, expect_no_anchors, expect_raw, expect_roles
 from edge.decode.scores import least_raw
 from edge.model.description import HeadSchema
 
@@ -63,6 +63,8 @@ def check(spec: ModelSpec) -> None:
     expect_raw(spec, integers=NUMBERS)
     wanted = {"rows"} if "rows" in spec.outputs else set(SEPARATE)
     expect_roles(spec, wanted | ({"count"} & spec.outputs.keys()), head="a head of detections")
+    if "rows" in spec.outputs:
+        expect_levels(spec, "rows")
     rows = _rows(spec)
     for role, output in spec.outputs.items():
         width = {"rows": ROW_WIDTH, "boxes": BOX_SIDES}.get(role, 1)

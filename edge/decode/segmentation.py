@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,7 +37,7 @@ NEEDED = {
 
 
 class SegmentationHead(HeadSchema, frozen=True, kw_only=True, tag="segmentation"):
-    """A class for each cell of the output role `classes`.
+    """A class for each cell of the output role `classes`, `(1, H, W, C)` or `(1, C, H, W)`.
 
     Attributes:
         activation: What the output holds. `sigmoid`: raw scores `(1, H, W, 1)` of the foreground,
@@ -61,7 +62,7 @@ def check(spec: ModelSpec) -> None:
         expect_raw(spec)
     expect_no_anchors(spec.description)
     expect_roles(spec, {ROLE}, head="a segmentation head")
-    output = spec.outputs[ROLE]
+    output = channels_last(spec)
     if not _fits(head, output):
         raise Misfit(
             f"output {ROLE} is {output.shape} {output.dtype}, but a segmentation head "
@@ -81,6 +82,15 @@ def check(spec: ModelSpec) -> None:
             f"the head's background is class {head.background}, but there are labels "
             f"0 to {labels - 1}"
         )
+
+
+def channels_last(spec: ModelSpec) -> TensorSpec:
+    """Return the output with its channels last; `(1, C, H, W)` is told by the number of labels."""
+    output, labels = spec.outputs[ROLE], len(spec.description.labels)
+    shape = output.shape
+    if len(shape) == SCORE_AXES and shape[1] == labels != shape[3]:
+        return replace(output, shape=(1, *shape[2:], labels))
+    return output
 
 
 def _fits(head: SegmentationHead, output: TensorSpec) -> bool:
@@ -110,7 +120,7 @@ def describe(spec: ModelSpec) -> list[tuple[str, str]]:
     number = head.background
     background = "none" if number is None else f"{number} ({spec.description.labels[number]})"
     text = (
-        f"segmentation, {cells_text(spec.outputs[ROLE])} cells, activation {head.activation}, "
+        f"segmentation, {cells_text(channels_last(spec))} cells, activation {head.activation}, "
         f"background class {background}"
     )
     return [("head", text)]
@@ -134,7 +144,8 @@ class SegmentationDecoder:
 
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(SegmentationHead)
-        output = spec.outputs[ROLE]
+        output = channels_last(spec)
+        self._is_turned = output is not spec.outputs[ROLE]
         self._labels = len(spec.description.labels)
         height, width = output.shape[1:3]
         # Ids have one channel, whether the shape says so or not.
@@ -145,7 +156,9 @@ class SegmentationDecoder:
         )
         # One compare cannot pass NaN over, which only a float output can hold.
         self._is_pair = self._channels == BINARY_CLASSES and output.dtype.kind != "f"
-        self._is_bytes = takes((height, width, self._channels), output.dtype)
+        self._is_bytes = not self._is_turned and takes(
+            (height, width, self._channels), output.dtype
+        )
         is_plain = self._channels == 1 or self._is_pair or self._is_bytes
         kept = (0, 0) if is_plain else (height, width)
         self._plane = np.empty(kept, output.dtype)
@@ -167,7 +180,10 @@ class SegmentationDecoder:
         Raises:
             ModelError: The graph gave a class id that has no label.
         """
-        self._fill(tensors[ROLE].reshape(*self.class_ids.shape, self._channels))  # (H, W, C)
+        if self._is_turned:
+            self._fill(tensors[ROLE][0].transpose(1, 2, 0))  # (H, W, C)
+        else:
+            self._fill(tensors[ROLE].reshape(*self.class_ids.shape, self._channels))
         rows, columns = placement.cells(self.class_ids.shape)
         seen = ClassMap(self.class_ids[rows, columns], placement.source_wh)
         clock.lap("decode")

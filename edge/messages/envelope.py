@@ -192,7 +192,7 @@ def status_topic(device: str) -> str:
 
 
 def camera_status_topic(device: str, camera: str) -> str:
-    """Return where `online` or `offline` stands, retained: whether a camera gives frames."""
+    """Return where `online`, `frozen` or `offline` stands, retained: what a camera gives."""
     return f"edge/{device}/{camera}/status"
 
 

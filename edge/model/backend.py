@@ -46,6 +46,9 @@ class Ran:
 class Backend(Protocol):
     """One model in one runtime; one thread at a time may use it.
 
+    One that takes something else than an image has a method `input_buffer(spec)` too, for what
+    takes the place of `edge.preprocess.InputBuffer`.
+
     Attributes:
         ran: Who it is; of an accelerator once it was found to be the one asked for.
     """
@@ -97,6 +100,7 @@ BACKENDS = {
     "onnxruntime": Runtime(
         "onnx", "edge.model.backends.onnxruntime", "OnnxRuntime", "pip install onnxruntime"
     ),
+    "imx500": Runtime("rpk", "edge.model.backends.imx500", "Imx500", "sudo apt install imx500-all"),
     "hailort": Runtime(
         "hef", "edge.model.backends.hailort", "HailoRt", "sudo apt install hailo-all"
     ),

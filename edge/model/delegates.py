@@ -10,17 +10,20 @@ import platform
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from edge.errors import ConfigError, DelegateError
 
 CPU, EDGE_TPU, EXTERNAL, HAILO = "cpu", "edgetpu", "external", "hailo"
-CUDA, TENSORRT = "cuda", "tensorrt"
+IMX500, CUDA, TENSORRT = "imx500", "cuda", "tensorrt"
 # The op that edgetpu_compiler puts in place of those it took; libedgetpu alone can run it.
 EDGE_TPU_OP = "edgetpu-custom-op"
 # Source: external_delegate_interface.h of TensorFlow Lite.
 ENTRY_POINTS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
 ELF_MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64"}  # Source: elf(5), e_machine
+# What LiteRT calls the ops that a delegate has put in place of others.
+DELEGATE_OP = "DELEGATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Kind:
     compile: str = ""
     choose: str = ""
     tried: str = ""
+
+    @property
+    def is_one_device(self) -> bool:
+        """Whether several interpreters would wait for one device."""
+        return bool(self.device) or self.format == "rpk"
 
 
 DELEGATES = {
@@ -95,6 +103,12 @@ DELEGATES = {
         ".hef are of one version, and that no other program has it",
         choose='runs on a Hailo chip only: set [model] delegate = "hailo" or add --delegate hailo',
         tried="on classes with HailoRT's signatures, not on hardware",
+    ),
+    IMX500: Kind(
+        format="rpk",
+        choose='runs in an AI Camera only: set [model] delegate = "imx500" and [camera] source = '
+        '"imx500:FILE.rpk"',
+        tried="on picamera2's real class with made-up results, not on hardware",
     ),
     CUDA: Kind(
         format="onnx",
@@ -231,6 +245,21 @@ def _foreign(path: Path) -> str:
         f"{path} is for a processor {ELF_MACHINES.get(machine, f'of ELF machine {machine}')}, "
         f"this Python for {platform.machine()}"
     )
+
+
+def taken_ops(ops: list[dict[str, Any]]) -> set[int]:
+    """Return the numbers of the ops that stand between a delegate's inputs and its outputs."""
+    makers = {output: op for op in ops if op["op_name"] != DELEGATE_OP for output in op["outputs"]}
+    taken: set[int] = set()
+    for part in ops:
+        if part["op_name"] == DELEGATE_OP:
+            given, left = set(part["inputs"]), list(part["outputs"])
+            while left:
+                op = makers.get(left.pop())
+                if op and op["index"] not in taken:
+                    taken.add(op["index"])
+                    left += [tensor for tensor in op["inputs"] if tensor not in given]
+    return taken
 
 
 def refused(delegate: Delegate, reason: str) -> DelegateError:

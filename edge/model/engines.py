@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = "engines"
 PRIVATE = 0o700
-KEY_CHARACTERS = 24
+MODEL_CHARACTERS, KEY_CHARACTERS = 12, 24
 ENGINE_FILES = "*.engine"  # as onnxruntime's TensorRT provider names them
 # Of TensorRT 10 for JetPack 6 and 7, and those before and after it.
 TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer.so.11", "libnvinfer.so.8")
@@ -65,7 +65,32 @@ def locate(file: ModelFile, delegate: str, state_folder: Path | None) -> Engine 
     gpu = gpu_name(int(wanted.options.get("device", "0")))
     parts = (file.description.digest, str(who_runs(file, delegate)), tensorrt_version(), gpu)
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:KEY_CHARACTERS]
-    return Engine(state_folder / FOLDER / key, gpu)
+    return Engine(state_folder / FOLDER / f"{_of_model(file)}{key}", gpu)
+
+
+def _of_model(file: ModelFile) -> str:
+    """Return what the folders of a model's engines begin with."""
+    return file.description.digest.partition(":")[2][:MODEL_CHARACTERS] + "-"
+
+
+def check_any(file: ModelFile, delegate: str, state_folder: Path | None) -> None:
+    """Refuse a delegate for which no engine of this model was ever prepared; asks no GPU.
+
+    Raises:
+        DelegateError: None was.
+    """
+    if delegates.parse(delegate).kind.is_prepared:
+        root = state_folder / FOLDER if state_folder else None
+        if root is None or not any(root.glob(f"{_of_model(file)}*/{ENGINE_FILES}")):
+            raise _unprepared(file, delegate)
+
+
+def _unprepared(file: ModelFile, delegate: str, on: str = "") -> DelegateError:
+    return DelegateError(
+        f'{file.path}: no engine is prepared for delegate "{delegate}"{on}; type: edge prepare '
+        f"--model {file.path} --delegate {delegate} (once, as the user that runs it; it takes "
+        "minutes)"
+    )
 
 
 def find(file: ModelFile, delegate: str, state_folder: Path | None) -> Path | None:
@@ -78,11 +103,7 @@ def find(file: ModelFile, delegate: str, state_folder: Path | None) -> Path | No
     if engine is None:
         return None
     if not any(engine.folder.glob(ENGINE_FILES)):
-        raise DelegateError(
-            f'{file.path}: no engine is prepared for delegate "{delegate}" on {engine.gpu}; type: '
-            f"edge prepare --model {file.path} --delegate {delegate} (once, as the user that runs "
-            "it; it takes minutes)"
-        )
+        raise _unprepared(file, delegate, f" on {engine.gpu}")
     _check_private(engine.folder.parent)
     for path in (engine.folder, *engine.folder.iterdir()):
         _check_private(path)

@@ -77,7 +77,12 @@ class LoadedModel:
 
     def input_buffers(self) -> tuple[InputBuffer, InputBuffer, InputBuffer]:
         """Return new input tensors, owned by the caller: one to fill, one waiting, one in use."""
-        return InputBuffer(self.spec), InputBuffer(self.spec), InputBuffer(self.spec)
+        return self.input_buffer(), self.input_buffer(), self.input_buffer()
+
+    def input_buffer(self) -> InputBuffer:
+        """Return one new input tensor, or what the backend has in its place."""
+        made: InputBuffer = getattr(self._backend, "input_buffer", InputBuffer)(self.spec)
+        return made
 
     def invoke(self, buffer: InputBuffer, *, out: Tensors) -> None:
         """Run the model on a filled input and copy its raw outputs; the GIL is free meanwhile.
@@ -116,7 +121,7 @@ class LoadedModel:
         """
         clock = clock or StageClock()
         if self._own is None:
-            self._own = InputBuffer(self.spec), self.output_buffers()
+            self._own = self.input_buffer(), self.output_buffers()
         buffer, tensors = self._own
         buffer.fill(image)
         clock.lap("preprocess")
@@ -168,11 +173,11 @@ def load_model(
     backend = open_backend(file, threads=threads, delegate=delegate, engine=engine)
     # An input of 30,000 x 30,000 takes 21 GiB: what is declared is compared before it is allocated,
     # and what was allocated afterwards.
-    join(file, *backend.tensors())
+    join(file, *backend.tensors(), is_declared=True)
     backend.allocate()
     if not _are_known(backend.tensors()[1]):
         backend.invoke_bare()
-    spec = join(file, *backend.tensors(), was_run=True)
+    spec = join(file, *backend.tensors())
     return LoadedModel(spec, backend, thresholds or file.description.thresholds())
 
 
@@ -182,7 +187,7 @@ def read_spec(file: ModelFile) -> ModelSpec:
     Raises:
         ModelError: The runtime refuses the model, or the description does not fit it.
     """
-    return join(file, *open_backend(file).tensors())
+    return join(file, *open_backend(file).tensors(), is_declared=True)
 
 
 def _are_known(outputs: list[TensorSpec]) -> bool:
@@ -194,15 +199,16 @@ def join(
     inputs: list[TensorSpec],
     outputs: list[TensorSpec],
     *,
-    was_run: bool = False,
+    is_declared: bool = False,
 ) -> ModelSpec:
     """Match a description with the tensors of its model.
 
     Args:
         file: The model.
         inputs: Of its backend.
-        outputs: Likewise; with shapes that are not known yet, the head is left unchecked.
-        was_run: They are what they will be.
+        outputs: Likewise.
+        is_declared: They are what the file says: of shapes that are not known yet the head is left
+            unchecked.
 
     Raises:
         ModelError: They disagree; the message names both sides.
@@ -211,7 +217,7 @@ def join(
     try:
         spec = ModelSpec(description, _only(inputs, description), _by_role(outputs, description))
         # Some shapes only an allocation tells, or even an invoke.
-        if was_run or _are_known(outputs):
+        if not is_declared or _are_known(outputs):
             HEADS[description.head.kind].check(spec)
     except Misfit as error:
         remedy = f"edge inspect {file.path} --draft FILE, and correct what it writes"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
-from edge.model import hef_file, onnx_file, structure
+from edge.model import hef_file, onnx_file, rpk_file, structure
 from edge.model.readers import manifest as manifests
 from edge.model.readers import onnx_metadata, toml
 
@@ -26,9 +26,9 @@ log = logging.getLogger("edge")
 # A FlatBuffer's file identifier stands at byte 4; "TFL3" in schema.fbs of TensorFlow Lite.
 FLATBUFFER_IDENTIFIER = b"TFL3"
 MANIFEST, TOML, INFERENCE = "manifest", "toml", "inference"
-TFLITE, ONNX, HEF = "tflite", "onnx", "hef"
+TFLITE, ONNX, HEF, RPK = "tflite", "onnx", "hef", "rpk"
 # Whose `check` refuses a model of this format that is damaged or hostile, and copies nothing.
-FORMATS = {TFLITE: structure, ONNX: onnx_file, HEF: hef_file}
+FORMATS = {TFLITE: structure, ONNX: onnx_file, HEF: hef_file, RPK: rpk_file}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class ModelFile:
         """What the model is written in, a key of `FORMATS`."""
         if hef_file.is_hef(self.flatbuffer):
             return HEF
+        if rpk_file.is_rpk(self.flatbuffer):
+            return RPK
         return ONNX if onnx_file.is_onnx(self.flatbuffer) else TFLITE
 
     @classmethod
@@ -83,10 +85,7 @@ class ModelFile:
             ModelError: It has none, so that nothing says how it was made.
         """
         if self.manifest is None:
-            raise ModelError(
-                f"{self.path}: expected a model with a manifest, found one described by "
-                f"{self.read_by}; make it with: edge-convert run"
-            )
+            raise _without_manifest(self.path, f"one described by {self.read_by}")
         return self.manifest
 
 
@@ -148,13 +147,32 @@ def read(path: Path, *, description: Path | None = None) -> ModelFile:
     return parse(path, _read_bytes(path), description=description)
 
 
+def read_own(path: Path) -> ModelFile:
+    """Read and verify a model that `edge-convert` made; as `read`, with no question about others.
+
+    Raises:
+        ModelError: As `read`, or it has no manifest.
+    """
+    data = _read_bytes(path)
+    is_model = data[4:8] == FLATBUFFER_IDENTIFIER or onnx_file.is_onnx(data)
+    if is_model and manifests.MANIFEST_MEMBER.encode() not in data:
+        raise _without_manifest(path, "none")
+    return parse(path, data)
+
+
+def _without_manifest(path: Path, found: str) -> ModelError:
+    return ModelError(
+        f"{path}: expected a model with a manifest, found {found}; make it with: edge-convert run"
+    )
+
+
 def parse(path: Path, data: bytes, *, description: Path | None = None) -> ModelFile:
     """Verify the bytes of a model file; as `read`, which has them from the path."""
-    if hef_file.is_hef(data):
+    if hef_file.is_hef(data) or rpk_file.is_rpk(data):
         if description is None:
             raise ModelError(
-                f"{path}: a .hef does not say what its outputs mean; write that into a TOML "
-                '(docs/hailo.md) and set [model] description = "NAME.toml"'
+                f"{path}: a file for a chip does not say what its outputs mean; write that into a "
+                'TOML (docs/chips.md) and set [model] description = "NAME.toml"'
             )
     elif data[4:8] != FLATBUFFER_IDENTIFIER and not onnx_file.is_onnx(data):
         raise ModelError(

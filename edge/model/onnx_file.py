@@ -33,6 +33,7 @@ ENGINE_OP = "EPContext"
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
           9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64"}  # fmt: skip
 LARGEST_DIM = 2**31
+OPEN = -1  # a side that only running tells
 T = TypeVar("T")
 
 
@@ -81,6 +82,8 @@ def check(model: bytes, path: Path) -> None:
 
 def tensors(model: bytes, path: Path) -> tuple[list[TensorSpec], list[TensorSpec]]:
     """Return the inputs and outputs as the file declares them; an open batch counts as one.
+
+    Any other open side is `OPEN`.
 
     Raises:
         ModelError: It is damaged, or declares a type or size that nothing here can fill.
@@ -144,15 +147,15 @@ def _end(wire: Wire, field: Field, index: int) -> TensorSpec:
                     shape = [_side(wire, dim) for dim in wire.fields(*inner[3:])]
     if dtype not in DTYPES:
         raise DamagedError(f"the tensor {name!r} is of type {dtype}, which no input or head has")
-    shape = [1, *shape[1:]] if shape[:1] == [-1] else shape
-    if min(shape, default=0) < 0 or len(shape) > MAX_RANK:
-        raise DamagedError(f"the tensor {name!r} has the open shape {shape}; export it with sizes")
+    shape = [1, *shape[1:]] if shape[:1] == [OPEN] else shape
+    if len(shape) > MAX_RANK or max(shape, default=0) > LARGEST_DIM:
+        raise DamagedError(f"the tensor {name!r} has the shape {shape[: MAX_RANK + 1]}")
     return TensorSpec(name, index, tuple(shape), np.dtype(DTYPES[dtype]), Quant())
 
 
 def _side(wire: Wire, dim: Field) -> int:
-    """Return one dimension; -1 where it has only a name."""
-    return next((part.value for part in wire.fields(*dim[3:]) if part.number == 1), -1)
+    """Return one dimension; `OPEN` where it has only a name."""
+    return next((part.value for part in wire.fields(*dim[3:]) if part.number == 1), OPEN)
 
 
 class _Structure:

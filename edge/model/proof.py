@@ -20,7 +20,6 @@ from edge.errors import DelegateError, EdgeError, ModelError
 from edge.model.delegates import CPU
 from edge.model.loaded import load_model
 from edge.model.readers.manifest import HeadProof
-from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +60,7 @@ def pattern(size_wh: tuple[int, int]) -> NDArray[np.uint8]:
 
 def heads_of(model: LoadedModel) -> Tensors:
     """Return a model's raw heads for the pattern, in new buffers."""
-    buffer, heads = InputBuffer(model.spec), model.output_buffers()
+    buffer, heads = model.input_buffer(), model.output_buffers()
     buffer.fill(pattern(model.description.input.size_wh))
     model.invoke(buffer, out=heads)
     return heads
@@ -86,15 +85,20 @@ def take(model: LoadedModel) -> dict[str, HeadProof]:
 
 
 def check(model: LoadedModel, stored: dict[str, HeadProof]) -> None:
-    """Run a model on the pattern, and refuse it unless it gives what was stored.
+    """Run a model on the pattern, and refuse it unless it gives what was stored, all of it finite.
+
+    Without stored values an accelerator is still invoked once, which is where it fails that has no
+    code for this device. A model of other origin may have its reasons for a NaN.
 
     Raises:
-        DelegateError: It does not on a delegate, or its heads are not all finite numbers.
+        DelegateError: It gives something else on a delegate.
         ModelError: Likewise on the CPU.
     """
+    if not stored and model.ran.provider == CPU:
+        return
     heads = heads_of(model)
     for role, tensor in model.spec.outputs.items():
-        fault = _fault(heads[role], tensor, stored.get(role))
+        fault = _fault(heads[role], tensor, stored[role]) if role in stored else ""
         if fault:
             on_cpu = model.ran.provider == CPU
             what, remedy = (
@@ -109,19 +113,29 @@ def check(model: LoadedModel, stored: dict[str, HeadProof]) -> None:
 
 
 def tell(model: LoadedModel, file: ModelFile, *, threads: int) -> None:
-    """Log what the start shows of an accelerator: that nothing proves it, that it is slow."""
+    """Log what the start shows of an accelerator: that nothing proves it, that it is slow.
+
+    Where nothing is stored, the CPU's values count instead. That they differ is a warning only: of
+    a model of other origin it may mean as little as two boxes in another order.
+    """
     if model.ran.provider == CPU:
         return
-    if not (file.manifest and file.manifest.proof):
-        log.warning(
-            "%s has no stored values, so nothing proves that %s computes it rightly; convert it "
-            "again with this edge-convert",
-            *(file.path, model.ran),
-        )
+    is_proved = bool(file.manifest and file.manifest.proof)
     try:
         cpu = load_model(file, threads=threads)
     except EdgeError:  # compiled for the delegate: the CPU cannot run it
+        if not is_proved:
+            log.warning(
+                "%s has no stored values, so nothing proves that %s computes it rightly; convert "
+                "it again with this edge-convert",
+                *(file.path, model.ran),
+            )
         return
+    if not is_proved:
+        try:
+            check(model, take(cpu))
+        except EdgeError as error:
+            log.warning("against the CPU, as it has no stored values: %s", error)
     own_ms, cpu_ms = invoke_ms(model), invoke_ms(cpu)
     if own_ms > cpu_ms:
         log.warning(
@@ -141,12 +155,10 @@ def invoke_ms(model: LoadedModel) -> float:
     return min(times_ns) / 1e6
 
 
-def _fault(head: NDArray[Any], tensor: TensorSpec, stored: HeadProof | None) -> str:
+def _fault(head: NDArray[Any], tensor: TensorSpec, stored: HeadProof) -> str:
     """Return what is wrong with a head, as the rest of a sentence; empty for nothing."""
     if head.dtype.kind == "f" and not np.isfinite(head).all():
         return f"holds {int((~np.isfinite(head)).sum())} values that are NaN or infinite"
-    if stored is None:
-        return ""
     at, wanted = np.array(stored.at, np.intp), np.array(stored.values)
     if at.size and int(at.max()) >= head.size:
         return f"has {head.size} values, fewer than the stored ones"

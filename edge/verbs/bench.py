@@ -50,9 +50,8 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         help="models of edge-convert (default: the built-in one); or: compare A.json B.json",
     )  # fmt: skip
     add_descriptions(parser)
-    parser.add_argument(
-        "--source", metavar="URI", default="demo:", help="as of edge run (default: demo:)"
-    )
+    parser.add_argument("--source", metavar="URI", default="demo:", help="as of edge run")
+    parser.add_argument("--password-file", metavar="FILE", type=Path, help="of the URI's user")
     parser.add_argument("--loop", action="store_true", help="start a file again at its end")
     parser.add_argument(
         "--realtime", action="store_true", help="let the source keep its pace, dropping late frames"
@@ -158,6 +157,8 @@ def _configs(arguments: argparse.Namespace) -> list[Config]:
     from edge.config import reading as config  # noqa: PLC0415
 
     camera: dict[str, Any] = {"source": arguments.source, "loop": arguments.loop}
+    if arguments.password_file:
+        camera["password_file"] = arguments.password_file.absolute()
     # Of these sources the fastest is asked for: a camera cannot be hurried.
     if arguments.realtime or arguments.source.partition(":")[0] in {"demo", "file", "images"}:
         camera["realtime"] = arguments.realtime

@@ -130,11 +130,14 @@ def _credentials(mqtt: Mqtt) -> list[str]:
 def _model(config: Config) -> ModelFile:
     """Read the configured model, and refuse what does not go with it."""
     from edge import app  # noqa: PLC0415
+    from edge.config.paths import state_folder  # noqa: PLC0415
+    from edge.model import engines  # noqa: PLC0415
     from edge.model.backend import check_delegate  # noqa: PLC0415
 
     file = app.model_file(config)
     app.thresholds(config, file.description)
     check_delegate(file, config.model.delegate)
+    engines.check_any(file, config.model.delegate, state_folder())
     return file
 
 

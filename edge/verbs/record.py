@@ -57,13 +57,12 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 def run(arguments: argparse.Namespace) -> None:
     """Record until the source ends, a limit is reached, or Ctrl-C."""
     from edge.capture.recording import Header, Recorder  # noqa: PLC0415 - `edge --help` needs none
-    from edge.capture.registry import check_source, open_lasting  # noqa: PLC0415
-    from edge.errors import shown  # noqa: PLC0415
+    from edge.capture.registry import check_source, open_lasting, shown_source  # noqa: PLC0415
     from edge.record import storable  # noqa: PLC0415
 
     camera = _camera(arguments)
     check_source(camera.source, camera.options)
-    header = Header(camera=camera.name, source=storable(shown(camera.source)))
+    header = Header(camera=camera.name, source=storable(shown_source(camera.source)))
     with (
         open_lasting(camera.source, camera.options) as source,
         Recorder(arguments.out, header, max_bytes=arguments.max_mib * BYTES_PER_MIB) as recorder,

@@ -31,8 +31,11 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "--source",
         metavar="URI",
-        help="demo:, file:PATH (video or image), images:FOLDER, replay:FILE, picamera:, or "
-        "v4l2:/dev/video0",
+        help="demo:, file:PATH (video or image), images:FOLDER, replay:FILE, picamera:, "
+        "v4l2:/dev/video0, rtsp://HOST/PATH, http://HOST/PATH, csi:0, or gst:PIPELINE",
+    )
+    parser.add_argument(
+        "--password-file", metavar="FILE", type=Path, help="of the user in a network camera's URI"
     )
     parser.add_argument("--model", metavar="FILE", type=Path, help="a model of edge-convert")
     parser.add_argument(
@@ -40,7 +43,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     )
     parser.add_argument(
         "--delegate", metavar="NAME",
-        help="what runs the model: cpu, edgetpu, hailo, cuda, tensorrt, external:/PATH.so?KEY=VALUE"
+        help="what runs the model, such as edgetpu, cuda or hailo (docs/configuration.md)",
     )  # fmt: skip
     parser.add_argument(
         "--mqtt", metavar="URL", help="mqtt://[USER@]HOST[:PORT], or mqtts:// for TLS"
@@ -77,6 +80,7 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     given: dict[str, dict[str, Any]] = {
         "camera": {
             "source": arguments.source,
+            "password_file": arguments.password_file,
             "loop": arguments.loop or None,
             "realtime": arguments.realtime or None,
         },

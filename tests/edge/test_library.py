@@ -83,7 +83,7 @@ def test_a_picture_comes_only_when_it_is_asked_for():
 @pytest.mark.parametrize(
     ("source", "options"),
     [
-        pytest.param("rtsp://door", {}, id="source"),
+        pytest.param("rtmp://door", {}, id="source"),
         pytest.param("file:missing.mp4", {}, id="file"),
         pytest.param("demo:", {"score_treshold": 0.4}, id="option"),
         pytest.param("demo:", {"model": "missing.tflite"}, id="model"),

@@ -40,6 +40,9 @@ class Echo:
         self.grey = []
         self._before = before
 
+    def input_buffer(self):
+        return InputBuffer(SPEC)
+
     def output_buffers(self):
         return {"grey": np.zeros(1, np.int8)}
 
@@ -174,6 +177,22 @@ def test_a_consumer_that_leaves_ends_all_workers_quietly():
 
     assert [at for _, at, _ in found] == [0, 1, 2, 3]
     assert sum(len(model.grey) for model in models) <= 4 + 3 + 1
+
+
+def test_a_pipeline_runs_again_where_it_stopped():
+    models, out = [Echo(), Echo()], []
+    buffers = tuple(InputBuffer(SPEC) for _ in range(3))
+    with CaptureThread(CountingSource(count=20, live=False), buffers, camera="door") as capture:
+        pipeline = Pipeline(
+            Turns([capture]),
+            Behaviour(models[0]),
+            [lambda found: out.append(found.result)],
+            workers=[Worker(model, available_cores()) for model in models],
+        )
+        pipeline.run(max_frames=5)
+        pipeline.run(max_frames=6)
+
+    assert out == list(range(11))
 
 
 def test_a_worker_that_hangs_is_named_once_the_run_is_over(monkeypatch):

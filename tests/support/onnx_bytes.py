@@ -68,24 +68,25 @@ def graph(
     return message(2, "g") + b"".join(message(at, each) for at, items in parts for each in items)
 
 
-def segmenter(side: int = 8, classes: int = 3, *, nchw: bool = False) -> bytes:
+def segmenter(side: int = 8, classes: int = 3, *, channels_first: bool = False) -> bytes:
     """Return a model with input `image` and output `classes`: one 1 x 1 convolution."""
     kernel = np.linspace(-1, 1, classes * 3).reshape(classes, 3, 1, 1)
-    nodes = [] if nchw else [node("Transpose", ["image"], "x", integers("perm", 0, 3, 1, 2))]
-    nodes.append(node("Conv", ["image" if nchw else "x", "w"], "classes" if nchw else "y"))
-    if not nchw:
-        nodes.append(node("Transpose", ["y"], "classes", integers("perm", 0, 2, 3, 1)))
-    shapes = [(1, 3, side, side), (1, classes, side, side)] if nchw else [
-        (1, side, side, 3), (1, side, side, classes)
-    ]  # fmt: skip
+    first = [] if channels_first else [node("Transpose", ["image"], "x", _order(0, 3, 1, 2))]
+    conv = node("Conv", ["image" if channels_first else "x", "w"], "y")
+    last = node("Transpose", ["y"], "classes", _order(0, 2, 3, 1))
+    shape = (1, 3, side, side) if channels_first else (1, side, side, 3)
     return model(
         graph(
-            nodes,
+            [*first, conv, last],
             [tensor("w", kernel)],
-            inputs=[end("image", shapes[0])],
-            outputs=[end("classes", shapes[1])],
+            inputs=[end("image", shape)],
+            outputs=[end("classes", (1, side, side, classes))],
         )
     )
+
+
+def _order(*axes: int) -> bytes:
+    return integers("perm", *axes)
 
 
 def sealed(bare: bytes, manifest, anchors=None) -> bytes:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge.model import engines
+
+GPU = "Orin (nvgpu), driver 12060"
 BUILT = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 ENGINE = "TensorrtExecutionProvider_TRTKernel_graph_edge-vision_1_0_fp16_sm87.engine"
 
@@ -34,6 +37,7 @@ def install(runtime, monkeypatch):
         def get_providers(self):
             return [told.get("answers", self._says), "CPUExecutionProvider"]
 
+    monkeypatch.setattr(engines, "gpu_name", lambda number: f"{GPU} {number}")
     monkeypatch.setattr(runtime, "InferenceSession", Session)
     monkeypatch.setattr(runtime, "get_available_providers", lambda: BUILT)
     return told

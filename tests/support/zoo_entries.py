@@ -141,8 +141,10 @@ def exporter_entries():
         yield Entry(f"YOLO exporter, classifier, {label}",
                     partial(exported_as, vector, stretched, task="classify"),
                     stretched.truth, "classes")  # fmt: skip
-    yield Entry("YOLO exporter, class map",
-                partial(exported_as, class_map, plain, task="semantic"), square, "map")  # fmt: skip
+    for label, net in {"2025": plain, "2026": first}.items():
+        yield Entry(f"YOLO exporter, class map, {label}",
+                    partial(exported_as, partial(class_map, ending=""), net, task="semantic"),
+                    square, "map")  # fmt: skip
 
 
 def bare_entries():

@@ -151,6 +151,8 @@ def class_map(net: Net, ending: str = "SOFTMAX") -> bytes:
     shown[:, :, : width // 2, 0] = shown[:, :, width // 2 :, 2] = 4
     fixed = np.zeros_like(shown)
     fixed[..., 1] = 3.7  # wins where the factor is less than 0.92
+    if net.first:
+        fixed, shown = fixed.transpose(0, 3, 1, 2), shown.transpose(0, 3, 1, 2)
     raw = made.gives("raw", fixed, seen=shown)
     if not ending:
         return made.file(raw)

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 # First what a new board installs, then the package it succeeded (Python <= 3.11, numpy < 2).
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 NUMPY_2 = 2
-# What LiteRT calls the ops that a delegate has put in place of others.
-DELEGATE_OP = "DELEGATE"
 # What it adds to a delegate's own words, without a blank between.
 RESTORED = "Restored original execution plan"
 
@@ -150,7 +148,10 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
         raise delegates.unprepared(delegate, file.path, reason) from error
     # Only the delegate has been here: XNNPACK takes what is left when memory is allocated.
     ops = interpreter._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
-    taken, count = len(_taken(ops)), sum(op["op_name"] != DELEGATE_OP for op in ops)
+    taken, count = (
+        len(delegates.taken_ops(ops)),
+        sum(op["op_name"] != delegates.DELEGATE_OP for op in ops),
+    )
     if not taken:
         raise DelegateError(
             f'{file.path}: delegate "{delegate.name}" takes none of the {count} ops of this model, '
@@ -161,21 +162,6 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
     if taken < count:
         log.info("delegate %s runs %s, the CPU the others", delegate.name, share)
     return interpreter, share
-
-
-def _taken(ops: list[dict[str, Any]]) -> set[int]:
-    """Return the numbers of the ops that stand between a delegate's inputs and its outputs."""
-    makers = {output: op for op in ops if op["op_name"] != DELEGATE_OP for output in op["outputs"]}
-    taken: set[int] = set()
-    for part in ops:
-        if part["op_name"] == DELEGATE_OP:
-            given, left = set(part["inputs"]), list(part["outputs"])
-            while left:
-                op = makers.get(left.pop())
-                if op and op["index"] not in taken:
-                    taken.add(op["index"])
-                    left += [tensor for tensor in op["inputs"] if tensor not in given]
-    return taken
 
 
 def compiled_for(file: ModelFile) -> str:

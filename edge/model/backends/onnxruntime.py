@@ -9,16 +9,19 @@ invokes once at load, which is where a GPU without code for it fails.
 from __future__ import annotations
 
 import importlib
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
-from edge.model import delegates, onnx_file
+from edge.model import delegates, engines, onnx_file
 from edge.model.backend import Ran
 from edge.model.delegates import CPU, Delegate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,6 +33,8 @@ PACKAGE = "onnxruntime"
 CPU_PROVIDER = "CPUExecutionProvider"
 # Of the levels 0 (verbose) to 4 (fatal): what goes wrong comes as an exception as well.
 FATAL = 4
+# Of what the guard against single ops on the CPU says.
+CPU_LEFT = "fallback to CPU EP has been explicitly disabled"
 
 
 def runtime_module() -> Any:  # noqa: ANN401
@@ -102,7 +107,7 @@ class OnnxRuntime:
         engine: Folder of its engine, where the delegate runs a prepared one.
 
     Attributes:
-        ran: Who it is.
+        ran: Who it is; once it is allocated with the GPU's name.
 
     Raises:
         ConfigError: There is no delegate of that name.
@@ -141,6 +146,7 @@ class OnnxRuntime:
         module = runtime_module()
         self._errors = errors_of(module)
         self._session = self._open(module)
+        self._close_outputs()
         self._binding = self._session.io_binding()
         # Outputs are bound once: the runtime copies them here after each run.
         self._heads = [np.zeros(output.shape, output.dtype) for output in self._outputs]
@@ -149,6 +155,19 @@ class OnnxRuntime:
                 output.name, "cpu", 0, head.dtype, head.shape, head.ctypes.data
             )
         self._bind(np.zeros(self._inputs[0].shape, self._inputs[0].dtype))
+
+    def _close_outputs(self) -> None:
+        """Run once where the file leaves sides of its outputs open, to know them."""
+        if all(onnx_file.OPEN not in output.shape for output in self._outputs):
+            return
+        image = self._inputs[0]
+        names = [output.name for output in self._outputs]
+        with self._running():
+            seen = self._session.run(names, {image.name: np.zeros(image.shape, image.dtype)})
+        self._outputs = [
+            replace(output, shape=one.shape)
+            for output, one in zip(self._outputs, seen, strict=True)
+        ]
 
     def _open(self, module: Any) -> Any:  # noqa: ANN401
         options = module.SessionOptions()
@@ -170,6 +189,9 @@ class OnnxRuntime:
         used = session.get_providers()[0]
         if used != provider:
             raise delegates.refused(self._delegate, f"onnxruntime took {used} for it")
+        if self._delegate:
+            device = int(self._delegate.options.get("device", "0"))
+            self.ran = replace(self.ran, device=engines.gpu_name(device))
         return session
 
     def _settings(self) -> dict[str, str]:
@@ -200,6 +222,12 @@ class OnnxRuntime:
         }
 
     def _refusal(self, error: Exception) -> ModelError | DelegateError:
+        if self._delegate and CPU_LEFT in str(error):
+            return DelegateError(
+                f'{self._file.path}: delegate "{self._delegate.name}" does not run all ops of this '
+                "model, and none is left to the CPU; take another of the files that edge-convert "
+                "export --tensorrt makes"
+            )
         if self._delegate:
             return delegates.refused(self._delegate, reason(error))
         return ModelError(
@@ -232,8 +260,13 @@ class OnnxRuntime:
             ModelError: An op failed.
             DelegateError: The delegate's device failed, or has no code for this model.
         """
-        try:
+        with self._running():
             self._session.run_with_iobinding(self._binding)
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        try:
+            yield
         except self._errors as error:
             if self._delegate:
                 raise delegates.lost(self._delegate, reason(error)) from error

@@ -1,8 +1,8 @@
 """Which outputs of a bare file are boxes, and of which kind.
 
 What the common YOLO exporter writes into a `.tflite` has been ratios of the input's sides in every
-version, but for end-to-end models of its newer, channels-first files, which are pixels; into an
-ONNX file, pixels.
+version, but for end-to-end models of its newer, channels-first files, which are pixels; as are its
+ONNX files, but for DETRs. Source: `_NormalizeCoords` and the backends of the package ultralytics.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _rows(model: Declared, output: Terminal, *, behind: int = 0) -> Iterator[Rea
     unknown = {}
     if not told.facts:
         unknown = {"head.kind": ROWS_KIND, "head.units": UNITS}
-    elif model.channels_first and not told.facts.get("end2end"):
+    elif model.channels_first and not (model.is_onnx or told.facts.get("end2end")):
         unknown = {"head.units": UNITS}
     yield Reading(
         DetectionsHead(boxes="xyxy", units="pixels" if model.channels_first else "ratios"),
@@ -101,20 +101,24 @@ def of_decoded(model: Declared) -> Iterator[Reading]:
 
 def _columns(model: Declared, output: Terminal, *, behind: int = 0) -> Iterator[Reading]:
     """Read what the exporter says are boxes, and so many numbers behind each."""
-    shape, classes = output.shape, len(model.told.labels)
+    shape, facts, classes = output.shape, model.told.facts, len(model.told.labels)
+    is_detr = facts.get("head") == DETR
+    # An integer accelerator's ONNX file has ratios, and does not say that it is one.
+    unknown = {"head.units": UNITS} if model.is_onnx and _argument(model.told, "quantize") else {}
     for axis in (1, 2) if len(shape) == ROW_AXES and shape[0] == 1 else ():
         objectness = shape[axis] - behind - classes - BOX_SIDES  # 1 in v5 and v7
         if objectness in (0, 1):
             yield Reading(
                 DecodedHead(
-                    units="pixels" if model.is_onnx else "ratios",
+                    units="pixels" if model.is_onnx and not is_detr else "ratios",
                     objectness=bool(objectness),
-                    suppressed=model.told.facts.get("head") == DETR,
+                    suppressed=is_detr,
                 ),
                 {"rows": output.name},
                 f"the output is {shape[3 - axis]} boxes with the scores of {classes} classes",
                 classes=classes,
                 resize="letterbox",
+                unknown=unknown,
             )
 
 
@@ -210,9 +214,13 @@ def of_centroids(model: Declared) -> Iterator[Reading]:
 
 
 def _is_end_to_end(told: Told) -> bool:
+    return bool(told.facts.get("end2end") or _argument(told, "nms"))
+
+
+def _argument(told: Told, name: str) -> Any:  # noqa: ANN401 - what stands in a file
+    """Return what the exporter was called with; `None` where that is not told."""
     arguments = told.facts.get("args")
-    nms = arguments.get("nms") if isinstance(arguments, dict) else None
-    return bool(told.facts.get("end2end") or nms)
+    return arguments.get(name) if isinstance(arguments, dict) else None
 
 
 def _is_grid(model: Declared, rows: int, anchors: int = 1) -> bool:

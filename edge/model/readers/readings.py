@@ -78,7 +78,7 @@ def of_segmentation(model: Declared) -> Iterator[Reading]:
     centroids of objects, and raw numbers another image: no more than a draft.
     """
     output, image, told = model.only_output(), model.image_shape, model.told
-    if output is None or image is None or told.task not in ("", "semantic", "segmenter"):
+    if output is None or image is None or told.task not in ("", "segmenter"):
         return
     activation = _activation(output)
     if activation is None:
@@ -86,20 +86,36 @@ def of_segmentation(model: Declared) -> Iterator[Reading]:
     # A softmax is over the last axis of what it made, which a TRANSPOSE may have moved.
     whole = output.shape == output.made_shape and output.shape[1:3] == image[:2]
     is_sure = activation == "argmax" or (output.made_by == "SOFTMAX" and whole)
-    if told.task == "segmenter":
+    if told.task:
         activation, is_sure = told.facts.get("activation", activation), True
-    count = _classes(output, activation)
-    labels = list(told.labels)
     yield Reading(
-        SegmentationHead(
-            activation=activation,
-            background=next((n for n in range(len(labels)) if labels[n].lower() in NOTHING), None),
-        ),
+        SegmentationHead(activation=activation, background=_background(told.labels)),
         {segmentation.ROLE: output.name},
         f"the output is {TEXTS[activation]} for each of {cells_text(output.tensor)} cells",
-        classes=count,
+        classes=_classes(output, activation),
         unknown={} if is_sure else {"head.kind": MAP_KIND},
     )
+
+
+def of_semantic(model: Declared) -> Iterator[Reading]:
+    """Read the exporter's class map: raw scores in either layout, or class ids."""
+    output, labels = model.only_output(), model.told.labels
+    if output is None or model.told.task != "semantic" or len(labels) < MIN_CLASSES:
+        return
+    is_ids = len(output.shape) == MAP_AXES and output.tensor.dtype.kind in "iu"
+    if is_ids or (len(output.shape) == SCORE_AXES and len(labels) in output.shape[1::2]):
+        activation: Literal["argmax", "softmax"] = "argmax" if is_ids else "softmax"
+        yield Reading(
+            SegmentationHead(activation=activation, background=_background(labels)),
+            {segmentation.ROLE: output.name},
+            f"the output is {TEXTS[activation]} for each cell",
+            classes=len(labels),
+        )
+
+
+def _background(labels: tuple[str, ...]) -> int | None:
+    """Return the class that is nothing in particular, if a label says so."""
+    return next((n for n, label in enumerate(labels) if label.lower() in NOTHING), None)
 
 
 def _activation(output: Terminal) -> Literal["sigmoid", "softmax", "none", "argmax"] | None:
@@ -124,7 +140,7 @@ def _classes(output: Terminal, activation: str) -> int | None:
     return next((side for side in output.made_of_shape[:0:-1] if side not in sides), None)
 
 
-# By kind of head; one that is not here is never read from a bare file.
+# What may be read from a bare file, in words.
 READINGS: dict[str, Callable[[Declared], Iterable[Reading]]] = {
     "decoded": box_readings.of_decoded,
     "detections": box_readings.of_detections,
@@ -132,5 +148,6 @@ READINGS: dict[str, Callable[[Declared], Iterable[Reading]]] = {
     "keypoints": box_readings.of_keypoints,
     "centroids": box_readings.of_centroids,
     "segmentation": of_segmentation,
+    "segmentation of an exporter": of_semantic,
     "classes": of_classes,
 }

@@ -31,16 +31,3 @@ def test_a_file_that_is_no_result_is_refused(text, said, tmp_path):
 
     with pytest.raises(SourceError, match=said):
         result.read(path)
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        pytest.param("rtsp://me:p#s@s/?@cam.lan/live", "rtsp:cam.lan/live", id="password"),
-        pytest.param("file:rtsp://me:pass@cam.lan", "file:cam.lan", id="mistaken for a file"),
-        pytest.param("file:clips/me@home.mp4", "file:clips/me@home.mp4", id="a file's name"),
-        pytest.param("demo:", "demo:", id="built in"),
-    ],
-)
-def test_a_password_does_not_stand_in_a_result(uri, shown):
-    assert result.shown_source(uri) == shown

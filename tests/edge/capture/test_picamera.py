@@ -31,16 +31,20 @@ def test_another_location_says_what_to_write(location):
         check_source(f"picamera:{location}")
 
 
-def test_without_bindings_or_program_it_is_said_what_to_install(monkeypatch, tmp_path):
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """A machine with neither the bindings nor the program."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "libcamera", None)
-    with pytest.raises(DependencyError, match=r"apt install python3-picamera2.*apt install rpicam"):
-        open_source("picamera:", PicameraOptions())
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "-packages" not in path])
+    for name in ("libcamera", "picamera2"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-def test_checking_touches_no_camera_and_needs_no_bindings(monkeypatch):
-    monkeypatch.setitem(sys.modules, "libcamera", None)
-    check_source("picamera:", PicameraOptions(size_wh=(1333, 777)))
+@pytest.mark.parametrize("call", [open_source, check_source])
+@pytest.mark.parametrize("via", [None, "picamera2", "rpicam-vid"])
+def test_without_bindings_or_program_it_is_said_what_to_install(bare, call, via):
+    with pytest.raises(DependencyError, match=r"expected .*, found none.*apt install rpicam-apps"):
+        call("picamera:", PicameraOptions(via=via))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,7 @@ PROGRAM = """
 import json, logging, sys, threading, time
 from unittest import mock
 
-for name in "pykms prctl libarchive libarchive.read pidng pidng.core pidng.camdefs".split():
+for name in "pykms prctl pidng pidng.core pidng.camdefs".split():
     try:
         __import__(name)
     except ImportError:
@@ -88,13 +89,13 @@ for _ in range(times):
                     "age_ms": (time.monotonic_ns() - picture.captured_ns) / 1e6,
                 })
             if stall:
-                picamera.SILENCE_S = 0.5
+                picamera.STALL_S = 0.5
                 if stall == "gone":
                     source._camera.camera.stop()  # under picamera2, which does not know
                 else:
                     source._camera.process_requests = lambda _: None
                 if stall == "interrupt":
-                    picamera.SILENCE_S = 60
+                    picamera.STALL_S = 60
                     threading.Timer(0.3, source.interrupt).start()
                 ended = str(source.read(None))
     except OSError as error:
@@ -146,7 +147,8 @@ def test_the_model_sees_the_small_stream_and_pictures_are_made_of_the_large_one(
     # What was asked for was YUV420, which this camera has not: what it gives is read back and said.
     assert "picamera:0: main is 1280x720, NV12" in log
     assert "picamera:0: lores is 640x360, NV12" in log
-    assert "asked for" not in log
+    # Later versions of the virtual camera have a colour space of their own, which is said too.
+    assert re.search(r"asked for \d", log) is None
 
 
 def test_a_size_that_the_camera_changes_without_a_word_is_read_back_and_told(read):

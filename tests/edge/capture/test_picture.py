@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tracemalloc
 from dataclasses import replace
 
@@ -28,6 +29,18 @@ def photo():
     return cv2.resize(cv2.imread(str(SCENES_FOLDER / SCENES[0][0])), (1280, 720))
 
 
+@pytest.fixture(scope="module")
+def camera(photo):
+    """Return the photograph in a format, and all of it converted: each is made once."""
+
+    @functools.cache
+    def made(kind):
+        picture = yuv_pictures.picture(photo, kind)
+        return picture, yuv_pictures.whole(picture)
+
+    return made
+
+
 def scaled(picture: Picture, size_wh, color="rgb", scaler=None) -> np.ndarray:
     out = np.full((size_wh[1], size_wh[0], 3), 77, np.uint8)
     (scaler or Scaler(color)).scale(picture, out=out)
@@ -37,9 +50,8 @@ def scaled(picture: Picture, size_wh, color="rgb", scaler=None) -> np.ndarray:
 @pytest.mark.parametrize("color", ["rgb", "bgr"])
 @pytest.mark.parametrize("size_wh", SIZES_WH)
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_picture_is_what_converting_all_of_it_first_gives(photo, kind, size_wh, color):
-    picture = yuv_pictures.picture(photo, kind)
-    whole = yuv_pictures.whole(picture)
+def test_a_picture_is_what_converting_all_of_it_first_gives(camera, kind, size_wh, color):
+    picture, whole = camera(kind)
     if color == "rgb":
         whole = whole[..., ::-1].copy()
     expected = cv2.resize(whole, size_wh, interpolation=cv2.INTER_LINEAR)
@@ -63,8 +75,8 @@ def test_flat_colours_are_those_of_a_conversion_of_the_whole_to_the_level(kind, 
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind not in ("i420", "j420")])
-def test_rows_may_be_further_apart_than_they_are_long(photo, kind):
-    picture = yuv_pictures.picture(photo, kind)
+def test_rows_may_be_further_apart_than_they_are_long(camera, kind):
+    picture, _ = camera(kind)
     larger = np.zeros((picture.pixels.shape[0], picture.pixels.shape[1] + 6, 4), np.uint8)
     pixels = picture.pixels
     flat = larger.reshape(len(larger), -1)[:, : pixels[0].size]
@@ -77,18 +89,18 @@ def test_rows_may_be_further_apart_than_they_are_long(photo, kind):
 
 
 @pytest.mark.parametrize("size_wh", [(300, 169), (800, 450)])
-def test_formats_and_sizes_in_turn_leave_nothing_of_one_another(photo, size_wh):
+def test_formats_and_sizes_in_turn_leave_nothing_of_one_another(camera, size_wh):
     scaler = Scaler("rgb")
     for kind in (*FORMATS, *FORMATS[::-1]):
-        picture = yuv_pictures.picture(photo, kind)
+        picture, _ = camera(kind)
         for wh in (size_wh, (64, 36)):
             np.testing.assert_array_equal(scaled(picture, wh, scaler=scaler), scaled(picture, wh))
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("size_wh", [(300, 169), (800, 450)])
-def test_pictures_of_one_kind_make_no_array(photo, kind, size_wh):
-    scaler, picture = Scaler("rgb"), yuv_pictures.picture(photo, kind)
+def test_pictures_of_one_kind_make_no_array(camera, kind, size_wh):
+    scaler, (picture, _) = Scaler("rgb"), camera(kind)
     out = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
     scaler.scale(picture, out=out)
     tracemalloc.start()
@@ -131,8 +143,8 @@ def test_the_size_is_that_of_the_image_not_of_the_array(shape, pixel_format):
 @pytest.mark.parametrize("color", ["bgr", "rgb", "grey"])
 @pytest.mark.parametrize("rotate", [90, 180, 270])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_picture_that_is_to_be_turned_is_turned_when_it_is_small(photo, kind, rotate, color):
-    picture = yuv_pictures.picture(photo, kind)
+def test_a_picture_that_is_to_be_turned_is_turned_when_it_is_small(camera, kind, rotate, color):
+    picture, _ = camera(kind)
     turned = replace(picture, rotate=rotate)
     size_wh = (300, 169) if rotate == 180 else (169, 300)
     channels = () if color == "grey" else (3,)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from edge.capture.options import SourceOptions
-from edge.capture.registry import SOURCES, open_source, split_uri
+from edge.capture.registry import SOURCES, open_source, shown_source, split_uri
 from edge.errors import DependencyError, SourceError
 
 pytestmark = pytest.mark.board
@@ -35,11 +35,16 @@ def test_a_uri_is_split_at_its_first_colon(uri, expected):
         pytest.param("0", "for a camera write v4l2:0", id="number"),
         pytest.param("picamera2:", "a Raspberry Pi's own camera is picamera:", id="picamera2"),
         pytest.param("libcamera:0", "a Raspberry Pi's own camera is picamera:", id="libcamera"),
-        pytest.param("csi", "this version reads no CSI camera", id="no colon after a missing one"),
-        pytest.param("rtsp://me:pw@cam/1", "this version reads no network streams", id="rtsp"),
-        pytest.param("RTSP://cam/1", "this version reads no network streams", id="upper case rtsp"),
-        pytest.param("rstp://me:pw@cam/1", "for a file write file:cam/1", id="a secret in a typo"),
-        pytest.param("fil://me:pw@cam/1", "did you mean file:cam/1", id="a secret in a near miss"),
+        pytest.param(
+            "argus", "that of others csi:0, a USB camera", id="no colon after a missing one"
+        ),
+        pytest.param("srt://me:pw@cam/1", "others come through a pipeline, gst:", id="srt"),
+        pytest.param("RTMP://cam/1", "others come through a pipeline", id="upper case rtmp"),
+        pytest.param("RTSP://me:pw@cam/1", "did you mean rtsp://cam/1", id="upper case rtsp"),
+        pytest.param("rstp://me:pw@cam/1", "did you mean rtsp://cam/1", id="a secret in a typo"),
+        pytest.param(
+            "fil://me:pw@cam/1", "did you mean file://cam/1", id="a secret in a near miss"
+        ),
         pytest.param("clip.mp4", "for a file write file:clip.mp4", id="plain path"),
         pytest.param("/data/a:b.mp4", "for a file write file:/data/a:b.mp4", id="path with colon"),
         pytest.param("", "for a file write file:", id="empty"),
@@ -67,3 +72,19 @@ def test_a_row_whose_package_is_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(DependencyError, match="cannot import cv2; install "):
         open_source("v4l2:/dev/video0", SourceOptions())
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        pytest.param("rtsp://me:p#s@s/?@cam.lan/live", "rtsp://cam.lan/live", id="password"),
+        pytest.param("file:rtsp://me:pass@cam.lan", "file:cam.lan", id="mistaken for a file"),
+        pytest.param("file:clips/me@home.mp4", "file:clips/me@home.mp4", id="a file's name"),
+        pytest.param("demo:", "demo:", id="built in"),
+        pytest.param("http://cam.lan/v?user=me&pwd=s3", "http://cam.lan/v", id="query"),
+        pytest.param("gst:rtspsrc location=rtsp://u:s3@x ! x", "gst:rtspsrc", id="pipeline"),
+        pytest.param("gst: rtspsrc user-pw=s3", "gst:rtspsrc", id="pipeline with a blank"),
+    ],
+)
+def test_what_may_be_a_secret_of_a_source_is_not_shown(uri, shown):
+    assert shown_source(uri) == shown

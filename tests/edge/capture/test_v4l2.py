@@ -17,6 +17,7 @@ from edge.capture.v4l2 import (
     check_v4l2,
     device_path,
     explain,
+    is_there,
     raw_pixels,
     requested,
 )
@@ -25,6 +26,13 @@ from edge.errors import SourceError
 pytestmark = pytest.mark.board
 
 DEVICE = Path("/dev/video0")
+
+
+def test_a_camera_is_there_while_its_device_is(tmp_path):
+    path = tmp_path / "video0"
+    assert not is_there(str(path), V4l2Options())
+    path.touch()
+    assert is_there(str(path), V4l2Options())
 
 
 @pytest.mark.parametrize(

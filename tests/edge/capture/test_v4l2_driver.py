@@ -31,7 +31,7 @@ from edge.capture.options import V4l2Options
 
 logging.basicConfig()
 asked = json.loads(sys.argv[1])
-v4l2.SILENCE_S = asked.pop("silence_s", 10)
+v4l2.STALL_S = v4l2.START_S = asked.pop("silence_s", 10)
 interrupt_s = asked.pop("interrupt_s", 60)
 seen, ended = [], ""
 with v4l2.V4l2Source("9", V4l2Options(**asked)) as source:

@@ -108,7 +108,11 @@ def test_what_run_refuses_of_a_source_check_refuses_with_the_same_sentence(folde
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
-        ("source = 'rtsp://me:s3cret@cam'", "[camera] source: rtsp: is not a source: this version"),
+        ("source = 'srt://me:s3cret@cam'", "[camera] source: srt: is not a source: streams are"),
+        (
+            "source = 'demo:'\npassword_file = 's3cret'",
+            "password_file: demo: has no such key; take",
+        ),
         (
             "source = 'demo:'\nformat = 'yuyv'",
             "[camera] format: demo: has no such key; take",
@@ -135,8 +139,15 @@ def test_a_fault_of_a_key_is_named_as_it_was_written(tmp_path, keys, fault):
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_section_is_written_as_it_is_read():
-    fields = {"name": "door", "source": "v4l2:0", "size_wh": [640, 480], "format": "yuyv"}
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "door", "source": "v4l2:0", "size_wh": [640, 480], "format": "yuyv"},
+        {"name": "door", "source": "rtsp://me@door/1", "password_file": "/etc/edge/door.password"},
+    ],
+    ids=["of this machine", "of the network"],
+)
+def test_a_section_is_written_as_it_is_read(fields):
     camera = read_camera(fields)
 
     assert json.loads(json.dumps(camera.flat())) == fields

@@ -35,7 +35,7 @@ def joined(head, shapes, *, anchors=None, roles=None, **described):
         anchors=anchors,
     )
     outputs = [factories.tensor(role, shape, **described) for role, shape in shapes.items()]
-    return join(file, [INPUT], outputs, was_run=True)
+    return join(file, [INPUT], outputs)
 
 
 def free(boxes="center_exp", *, bins=1, **changes):

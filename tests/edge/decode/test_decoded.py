@@ -147,4 +147,4 @@ def test_outputs_that_do_not_fit_are_refused(shapes, head, expected):
     outputs = [factories.tensor(role, shape) for role, shape in shapes.items()]
     image = factories.tensor("image", (1, factories.INPUT_WH[1], factories.INPUT_WH[0], 3))
     with pytest.raises(ModelError, match=expected):
-        join(file, [image], outputs, was_run=True)
+        join(file, [image], outputs)

@@ -117,4 +117,4 @@ def test_outputs_that_are_no_detections_are_refused(shapes, expected):
     )
     image = factories.tensor("image", (1, factories.INPUT_WH[1], factories.INPUT_WH[0], 3))
     with pytest.raises(ModelError, match=expected):
-        join(file, [image], list(spec.outputs.values()), was_run=True)
+        join(file, [image], list(spec.outputs.values()))

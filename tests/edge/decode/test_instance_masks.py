@@ -104,6 +104,25 @@ def test_masks_equal_the_slow_float_reference(dtype, placement, seed, shape):
             assert value == (total > 0) or abs(total) <= 1e-5 * (size + 1)
 
 
+@pytest.mark.parametrize("dtype", QUANTS)
+def test_prototypes_with_their_channels_first_give_the_same_masks(dtype):
+    spec = prototypes_spec(dtype)
+    tensors = drawn_grids.random_heads(spec, np.random.default_rng(1))
+    head = spec.description.head.replace(channels_first=True)
+    output = replace(spec.outputs["prototypes"], shape=(1, 3, 8, 12))
+    turned = replace(
+        spec,
+        description=replace(spec.description, head=head),
+        outputs=spec.outputs | {"prototypes": output},
+    )
+    planes = np.ascontiguousarray(tensors["prototypes"].transpose(0, 3, 1, 2))
+    seen = decoder_of(spec).decode(tensors, PLACEMENTS[0], StageClock())
+    again = decoder_of(turned).decode(tensors | {"prototypes": planes}, PLACEMENTS[0], StageClock())
+    assert len(seen.masks)
+    for mask, other in zip(seen.masks, again.masks, strict=True):
+        np.testing.assert_array_equal(mask.cells, other.cells)
+
+
 def test_a_mask_lies_on_its_own_part_of_the_frame_and_is_where_the_prototype_says():
     spec = prototypes_spec("float32", channels=1, shape=(8, 12))
     tensors = {role: np.full(each.shape, -9, np.float32) for role, each in spec.outputs.items()}

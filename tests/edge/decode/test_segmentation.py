@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -96,6 +97,20 @@ def test_decoding_equals_the_naive_float_reference(
     heads = random_heads(spec, np.random.default_rng(seed), levels=levels)
     expected = segmentation_float.class_ids(heads, spec, score_threshold=score_threshold)
     assert decoded(spec, heads, score_threshold=score_threshold) == expected
+
+
+@pytest.mark.parametrize("dtype", QUANTS)
+@pytest.mark.parametrize(("activation", "channels"), [("softmax", 2), ("softmax", 21), ("none", 3)])
+def test_a_map_with_its_channels_first_gives_the_same_ids(
+    dtype: str, activation: str, channels: int
+) -> None:
+    spec = spec_of(dtype, activation, channels)
+    heads = random_heads(spec, np.random.default_rng(3), levels=5)
+    output = spec.outputs["classes"]
+    shape = (1, channels, HEIGHT, WIDTH)
+    turned = replace(spec, outputs={"classes": replace(output, shape=shape)})
+    planes = {"classes": np.ascontiguousarray(heads["classes"].transpose(0, 3, 1, 2))}
+    assert decoded(turned, planes) == decoded(spec, heads)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64"])

@@ -19,7 +19,6 @@ from edge.model.loaded import load_model
 pytestmark = pytest.mark.board
 
 SIDE = 8
-GPU = "Orin (nvgpu), driver 12060"
 CUDA = """
 #include <string.h>
 int cuInit(unsigned flags) { return FAILS; }
@@ -47,7 +46,6 @@ def state(tmp_path, monkeypatch):
 @pytest.fixture
 def provider(monkeypatch):
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is an extra")
-    monkeypatch.setattr(engines, "gpu_name", lambda _: GPU)
     return stand_in_provider.install(runtime, monkeypatch)
 
 
@@ -66,9 +64,21 @@ def test_a_run_without_an_engine_says_the_command_and_builds_nothing(model, stat
     assert provider["built"] == 0
 
 
+def test_check_names_a_missing_engine_and_asks_no_gpu(model, state, provider, capsys, monkeypatch):
+    path = model.with_suffix(".toml")
+    path.write_text('[model]\nfile = "my.onnx"\ndelegate = "tensorrt"\n')
+
+    assert cli.main(["check", str(path)]) == 2
+    assert "type: edge prepare --model" in capsys.readouterr().err
+    assert prepare(model) == 0
+    monkeypatch.setattr(engines, "gpu_name", lambda _: pytest.fail("the GPU was asked"))
+    assert cli.main(["check", str(path)]) == 0
+    assert "run by onnxruntime" in capsys.readouterr().out
+
+
 def test_the_verb_builds_what_the_run_then_takes(model, state, provider, capsys):
     assert prepare(model) == 0
-    assert GPU in capsys.readouterr().out
+    assert stand_in_provider.GPU in capsys.readouterr().out
     (folder,) = (state / "engines").iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}

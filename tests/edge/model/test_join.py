@@ -121,5 +121,4 @@ def test_scores_without_axes_are_refused():
             factories.model_file(),
             [INPUT],
             [BOXES, factories.tensor("raw_scores", ())],
-            was_run=True,
         )

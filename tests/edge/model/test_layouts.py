@@ -135,7 +135,9 @@ def test_an_anomaly_head_compares_with_the_channels_last(tmp_path):
     make.then("ABS", make.image, "again", (1, 3, 8, 8))
     head = {"outputs": 'reconstruction = "again"', "head": 'kind = "anomaly"\nthreshold = 0.1'}
     text = TOML.format(**head).replace('["a", "b", "c"]', "[]")
-    with pytest.raises(ModelError, match=r"reconstruction is \(1, 3, 8, 8\), but .* channels last"):
+    with pytest.raises(
+        ModelError, match=r"reconstruction is \(1, 3, 8, 8\), but the input .* need \(1, 8, 8, 3\)"
+    ):
         load_model(read(tmp_path, make.file("again"), text))
 
 

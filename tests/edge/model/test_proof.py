@@ -117,7 +117,7 @@ def test_class_ids_are_the_same_or_not():
 
 def test_on_the_cpu_it_is_the_model_s_fault():
     with pytest.raises(ModelError, match="reinstall the runtime"):
-        proof.check(stand(nan_in_a_corner, provider="cpu"), {})
+        proof.check(stand(nan_in_a_corner, provider="cpu"), proof.take(stand()))
 
 
 def test_values_of_another_model_are_refused_and_not_looked_up_beyond_the_head():
@@ -186,17 +186,48 @@ def test_an_accelerator_that_is_slower_than_the_cpu_is_named(monkeypatch, caplog
     assert not caplog.records
 
 
-def test_an_accelerator_without_values_to_prove_it_is_named_once(caplog, monkeypatch):
+@pytest.fixture
+def old(monkeypatch):
+    """Return a file without stored values."""
     file = model_file.read(default_model_path())
-    old = replace(file, manifest=file.manifest.replace(proof={}))
-    model = load_model(old)
     monkeypatch.setattr(proof, "invoke_ms", lambda _: 1.0)
+    return replace(file, manifest=file.manifest.replace(proof={}))
+
+
+def test_without_stored_values_the_cpu_s_count_and_a_difference_is_a_warning(
+    old, caplog, monkeypatch
+):
+    model = load_model(old)
+    model.ran = Ran("litert", "2", "npu")
+    proof.tell(model, old, threads=1)
+    assert not caplog.records
+
+    real = model.invoke
+    monkeypatch.setattr(model, "invoke", lambda *given, out: (real(*given, out=out),
+                                                              out["boxes"].fill(0)))  # fmt: skip
+    proof.tell(model, old, threads=1)
+    assert caplog.text.count("against the CPU, as it has no stored values") == 1
+    assert "head 'boxes' has a cosine" in caplog.text
+
+
+def test_a_compiled_file_without_stored_values_is_named_once(old, caplog, monkeypatch):
+    model = load_model(old)
     proof.tell(model, old, threads=1)
     assert not caplog.records  # on the CPU nothing else could run it
 
-    model.ran = Ran("litert", "2", "npu")
+    def refuse(*_, **__):
+        raise DelegateError("compiled for an Edge TPU")
+
+    monkeypatch.setattr(proof, "load_model", refuse)
+    model.ran = Ran("litert", "2", "edgetpu")
     proof.tell(model, old, threads=1)
-    assert caplog.text.count("has no stored values") == 1
+    assert caplog.text.count("has no stored values, so nothing proves") == 1
+
+
+def test_an_accelerator_is_invoked_once_even_without_stored_values():
+    runs = []
+    proof.check(stand(lambda head: runs.append(1) or head * np.nan), {})
+    assert runs == [1]
 
 
 def test_who_would_run_a_file_is_known_without_opening_anything():

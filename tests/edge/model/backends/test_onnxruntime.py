@@ -55,6 +55,23 @@ def test_a_model_computes_what_its_graph_says(runtime):
         np.testing.assert_allclose(heads["classes"], buffer.tensor @ kernel.T, atol=1e-5)
 
 
+def test_channels_first_give_the_same(runtime):
+    last, first = (
+        load_model(file_of(onnx_bytes.segmenter(SIDE, channels_first=order)))
+        for order in (False, True)
+    )
+    image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    heads = []
+    for loaded in (last, first):
+        buffer, head = loaded.input_buffers()[0], loaded.output_buffers()
+        buffer.fill(image)
+        loaded.invoke(buffer, out=head)
+        heads.append(head["classes"])
+
+    assert first.spec.input.shape == (1, 3, SIDE, SIDE)
+    np.testing.assert_allclose(heads[0], heads[1], atol=1e-6)
+
+
 def test_a_frame_allocates_nothing_that_grows_with_the_image(runtime):
     import tracemalloc  # noqa: PLC0415
 
@@ -118,11 +135,12 @@ def test_a_provider_that_was_not_built_in_is_named(runtime, name):
 
 
 def test_an_accelerator_is_asked_for_alone_and_with_all_guards(provider):
-    load_model(file_of(onnx_bytes.segmenter(SIDE)), delegate="cuda:1")
+    loaded = load_model(file_of(onnx_bytes.segmenter(SIDE)), delegate="cuda:1")
 
     assert provider["name"] == "CUDAExecutionProvider"
     assert provider["settings"]["device_id"] == "1"
     assert (provider["retry"], provider["strict"]) == (0, "1")
+    assert loaded.ran.device == f"{stand_in_provider.GPU} 1"
 
 
 def test_another_provider_than_the_one_asked_for_ends_the_run(provider):
@@ -139,9 +157,22 @@ def test_the_real_guards_hold_where_no_accelerator_takes_the_nodes(runtime, monk
     monkeypatch.setattr(runtime, "get_available_providers", lambda: has)
     with (
         pytest.warns(UserWarning, match="not in available"),
-        pytest.raises(DelegateError, match="fallback to CPU EP has been explicitly disabled"),
+        pytest.raises(DelegateError, match="does not run all ops of this model"),
     ):
         load_model(file_of(onnx_bytes.segmenter(SIDE)), delegate="cuda")
+
+
+def test_a_side_of_an_output_that_is_open_is_known_once_it_was_run(runtime):
+    ends = {
+        "inputs": [end("image", ("batch", SIDE, SIDE, 3))],
+        "outputs": [end("classes", ("batch", "rows", "columns", 3))],
+    }
+    loaded = load_model(file_of(model(graph([node("Relu", ["image"], "classes")], **ends))))
+
+    assert loaded.spec.outputs["classes"].shape == (1, SIDE, SIDE, 3)
+    heads = loaded.output_buffers()
+    loaded.invoke(loaded.input_buffers()[0], out=heads)
+    assert not heads["classes"].any()
 
 
 def test_a_device_that_is_lost_ends_the_run(provider):

@@ -16,6 +16,7 @@ from edge import app, cli
 from edge.config import toml as toml_file
 from edge.errors import ConfigError, ModelError
 from edge.model import model_file
+from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.model.readers.graph import flex_map
 from edge.model.readers.inference import Undescribed
@@ -236,18 +237,12 @@ def test_a_draft_never_overwrites(tmp_path, capsys):
 def test_the_draft_of_a_described_model_describes_it_as_well(tmp_path):
     written = tmp_path / "shipped.toml"
     assert cli.main(["inspect", "--draft", str(written)]) == 0
-    shipped = model_file.read(model_file_of_the_default())
+    shipped = model_file.read(default_model_path())
     again = model_file.read(shipped.path, description=written).description
     assert (again.input, again.head, again.labels) == (
         shipped.description.input, shipped.description.head, shipped.description.labels,
     )  # fmt: skip
     np.testing.assert_array_equal(again.anchors, shipped.description.anchors)
-
-
-def model_file_of_the_default():
-    from edge.model.default import default_model_path  # noqa: PLC0415
-
-    return default_model_path()
 
 
 def test_no_background_survives_a_draft(tmp_path):
@@ -292,3 +287,11 @@ def test_what_a_file_was_read_by_is_shown_checked_and_logged(tmp_path, capsys, c
     with caplog.at_level("INFO", "edge"):
         app.read_model(model)
     assert origin in caplog.text
+
+
+def test_a_command_that_needs_a_manifest_asks_no_questions(tmp_path):
+    path = tmp_path / "bare.tflite"
+    path.write_bytes(bare.classifier())
+    with pytest.raises(ModelError, match=r"expected a model with a manifest.*edge-convert run"):
+        model_file.read_own(path)
+    assert model_file.read_own(default_model_path()).manifest
