@@ -21,7 +21,7 @@ import numpy as np
 from edge.capture.picamera_setup import US_PER_S, configured, reason
 from edge.capture.picture import Picture, pixel_shape
 from edge.capture.rpicam import RpicamSource, check_rpicam, program
-from edge.capture.source import differences, enter, leave, recent_ns
+from edge.capture.source import STALL_S, differences, enter, leave, recent_ns
 from edge.errors import DependencyError, SourceError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edge.capture.options import PicameraOptions
     from edge.capture.picture import PixelFormat
 
-SILENCE_S, POLL_S = 5.0, 0.2
+POLL_S = 0.2
 # picamera2 waits for ever for a camera that has died under it.
 CLOSE_WAIT_S = 2.0
 # What importing it raises: where it is missing, is of another Python, or was compiled for another
@@ -216,7 +216,7 @@ class PicameraSource:
 
     def _silence_s(self) -> float:
         """How long no frame may come."""
-        return SILENCE_S
+        return STALL_S
 
     def _release(self) -> None:
         """Give the buffers back to the camera."""

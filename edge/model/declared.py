@@ -74,7 +74,6 @@ class Told:
         resize: As of `InputTransform`.
         task: The exporter's word for what the model is for, such as `detect` or `segment`.
         facts: All else that an exporter wrote, by its keys: `end2end`, `kpt_shape`, `stride`, ...
-        contents: Of each output, in the graph's order, what TFLite Metadata says of it.
     """
 
     by: str = ""
@@ -87,22 +86,6 @@ class Told:
     resize: str | None = None
     task: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    contents: tuple[Content, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What TFLite Metadata says of one output.
-
-    Attributes:
-        name: Such as `location`, `category`, `score`, `number of detections`.
-        box_order: For boxes, where left, top, right and bottom stand (type BOUNDARIES).
-        in_pixels: For boxes; else they are shares of the input.
-    """
-
-    name: str = ""
-    box_order: tuple[int, ...] = ()
-    in_pixels: bool = False
 
 
 @dataclass(frozen=True, slots=True)

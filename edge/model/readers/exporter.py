@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import ModelError
 from edge.model.declared import Told
 from edge.model.readers.manifest import DAMAGED
+from edge.record import storable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MEMBER, OLD_SUFFIX = "metadata.json", ".txt"
 MAX_BYTES = 2**20
+# Which keys say that it was this exporter; another's `metadata.json` means what that one likes.
+KEYS = {"names", "stride"}
+JSON_KEYS = KEYS | {"task", "imgsz"}
 WHITE = 255.0  # its nets take pixels in 0..1
 # What a damaged or hostile literal raises.
 NO_LITERAL = (ValueError, SyntaxError, MemoryError, RecursionError)
@@ -91,7 +95,7 @@ def _labels(names: Any) -> tuple[str, ...]:  # noqa: ANN401 - what stands in a f
         names = [by_id[number] for number in range(len(by_id))]
     if not isinstance(names, list) or not names:
         raise ValueError("names is no list of labels")
-    return tuple(map(str, names))
+    return tuple(storable(str(name)) for name in names)
 
 
 def _facts(path: Path, data: bytes) -> dict[str, Any] | None:
@@ -104,7 +108,7 @@ def _facts(path: Path, data: bytes) -> dict[str, Any] | None:
                 ):
                     continue
                 facts = _parse(archive.read(info), is_json=is_json)
-                if isinstance(facts, dict) and "names" in facts and (is_json or "stride" in facts):
+                if isinstance(facts, dict) and (JSON_KEYS if is_json else KEYS) <= facts.keys():
                     return facts
     except (*DAMAGED, *NO_LITERAL, RuntimeError) as error:
         if MEMBER.encode() in data:

@@ -44,10 +44,11 @@ SPANS = {
 SPAN_TOLERANCE = 0.02
 STD_DIGITS = 4  # a scale is float32: 127.49999 is meant as 127.5
 LEAST_LEVELS = 192  # of 256 that pixels must keep in an integer input
-# Scopes by which TensorFlow's own models name their tensors; all were trained on R G B.
+# Scopes by which TensorFlow's own zoo (slim, Object Detection API, DeepLab) names its tensors; all
+# of it was trained on R G B.
 RGB_NAMES = re.compile(
-    r"normalized_input_image_tensor|^(Mobilenet|Inception|Mnasnet|FeatureExtractor/|BoxPredictor)",
-    re.IGNORECASE,
+    r"^(normalized_input_image_tensor|(Mobilenet|Inception|Mnas|Nasnet)\w*/|"
+    r"FeatureExtractor/|BoxPredictor)"
 )
 FOURTH_BAND = 4
 MAX_CLASSES = 2**16  # that are numbered; ImageNet has 21,843
@@ -93,7 +94,7 @@ def from_onnx(path: Path, model: bytes, entries: dict[str, str]) -> Declared:
         ModelError: They are damaged.
     """
     inputs, outputs = map(list, onnx_file.tensors(model, path))
-    told = exporter.told_by(path, entries) if "names" in entries else Told()
+    told = exporter.told_by(path, entries) if entries.keys() >= exporter.KEYS else Told()
     return Declared(tuple(map(Terminal, inputs)), tuple(map(Terminal, outputs)), told, is_onnx=True)
 
 

@@ -11,7 +11,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
-from edge.model.declared import Content, Told
+from edge.model.declared import Told
 from edge.model.flatbuffer import DamagedError, FlatBuffer, Table
 from edge.model.readers.manifest import DAMAGED, MAX_MEMBERS_BYTES
 from edge.model.structure import UINT8, UINT32
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 ENTRY, IDENTIFIER = "TFLITE_METADATA", b"M001"
 SEGMENTER = "SEGMENTER_METADATA"
 ACTIVATIONS = ("none", "sigmoid", "softmax")  # of its enum
-IMAGE, BOXES = 2, 3  # of the union ContentProperties
+IMAGE = 2  # of the union ContentProperties
 NORMALISATION = 1  # of the union ProcessUnitOptions
-BOUNDARIES = 1
 COLORS = {1: "rgb", 2: "grey"}
 LABEL_FILES = (2, 3)  # labels of an axis, of values
 UNUSED = "???"  # how label files of TensorFlow mark an id that the data set never used
@@ -78,7 +77,6 @@ def _read(flat: FlatBuffer, data: bytes) -> Told:
         std=std,
         task="" if activation is None else "segmenter",
         facts={} if activation is None else {"activation": activation},
-        contents=tuple(_content(flat, output) for output in outputs),
     )
 
 
@@ -115,17 +113,6 @@ def _segmenter(flat: FlatBuffer, graph: Table) -> str | None:
             number = options.scalar(options.root(), 0, UINT8)
             return ACTIVATIONS[number] if number < len(ACTIVATIONS) else None
     return None
-
-
-def _content(flat: FlatBuffer, tensor: Table) -> Content:
-    content = flat.child(tensor, 3)
-    properties = flat.child(content, 1) if content else None
-    name = flat.text(tensor, 0)
-    if not content or not properties or flat.scalar(content, 0, UINT8) != BOXES:
-        return Content(name)
-    is_boundaries = flat.scalar(properties, 1, UINT8) == BOUNDARIES
-    order = flat.numbers(properties, 0, "i") if is_boundaries else ()
-    return Content(name, order, in_pixels=bool(flat.scalar(properties, 2, UINT8)))
 
 
 def _labels(flat: FlatBuffer, tensor: Table, data: bytes) -> tuple[str, ...]:

@@ -89,13 +89,13 @@ for _ in range(times):
                     "age_ms": (time.monotonic_ns() - picture.captured_ns) / 1e6,
                 })
             if stall:
-                picamera.SILENCE_S = 0.5
+                picamera.STALL_S = 0.5
                 if stall == "gone":
                     source._camera.camera.stop()  # under picamera2, which does not know
                 else:
                     source._camera.process_requests = lambda _: None
                 if stall == "interrupt":
-                    picamera.SILENCE_S = 60
+                    picamera.STALL_S = 60
                     threading.Timer(0.3, source.interrupt).start()
                 ended = str(source.read(None))
     except OSError as error:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import bare_models as bare
+import onnx_bytes
 import pytest
 import told_files as told
 
@@ -76,3 +80,35 @@ def test_a_literal_that_is_none_says_nothing(bomb):
 
 def test_a_file_of_labels_is_no_metadata():
     assert exporter.told("x", told.with_files(b"model", {"labels.txt": "cat\ndog\n"})) is None
+
+
+@pytest.mark.parametrize("lacking", ["names", "stride", "task", "imgsz"])
+def test_the_json_of_another_tool_says_nothing(lacking):
+    facts = {"names": ["a"], "stride": 8, "task": "detect", "imgsz": 64}
+    del facts[lacking]
+    assert exporter.told("x", told.with_files(b"m", {"metadata.json": json.dumps(facts)})) is None
+
+
+def test_half_a_surrogate_pair_among_the_names_is_no_text():
+    text = r'{"names": ["a\ud800"], "stride": 8, "task": "x", "imgsz": 9}'
+    data = told.with_files(b"model", {"metadata.json": text})
+    assert exporter.told("x", data).labels == ("a?",)
+
+
+def test_an_onnx_file_says_the_same_in_its_metadata():
+    bare_file = onnx_bytes.model(
+        onnx_bytes.graph(
+            [onnx_bytes.node("Slice", ["images"], "output0")],
+            inputs=[onnx_bytes.end("images", (1, 3, 64, 64))],
+            outputs=[onnx_bytes.end("output0", (1, 6, 84))],
+        )
+    )
+    facts = {"names": "{0: 'a', 1: 'b'}", "imgsz": "[64, 64]", "task": "detect", "stride": "32"}
+    entries = (
+        onnx_bytes.message(14, onnx_bytes.message(1, key), onnx_bytes.message(2, value))
+        for key, value in facts.items()
+    )
+    file = model_file.parse(Path("best.onnx"), bare_file + b"".join(entries))
+    assert (file.read_by, file.flatbuffer) == ("its exporter's metadata", bare_file)
+    assert (file.description.labels, file.description.head.units) == (("a", "b"), "pixels")
+    assert file.description.outputs == {"rows": "output0"}

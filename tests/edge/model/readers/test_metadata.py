@@ -10,7 +10,6 @@ import told_files as told
 from edge.errors import ModelError
 from edge.model import model_file
 from edge.model.loaded import load_model
-from edge.model.readers import metadata
 
 pytestmark = pytest.mark.board
 LABELS = {"labels.txt": "red\n???\nblue\n"}
@@ -79,14 +78,6 @@ def test_a_label_file_that_is_missing_is_a_fault(tmp_path):
     data = told.with_metadata(bare.classifier(), [INPUT], [told.scores("gone.txt")])
     with pytest.raises(ModelError, match=r"its TFLite Metadata is damaged .*; copy the file"):
         read(tmp_path, data)
-
-
-def test_what_is_said_of_boxes_is_kept():
-    data = told.with_metadata(bare.classifier(), [INPUT], [told.boxes(), told.scores("l")],
-                              files={"l": "a\n"})  # fmt: skip
-    found = metadata.told("x", data)
-    assert [content.name for content in found.contents] == ["location", "probability"]
-    assert (found.contents[0].box_order, found.contents[0].in_pixels) == ((1, 0, 3, 2), False)
 
 
 def test_damaged_metadata_give_one_sentence(tmp_path):
