@@ -175,6 +175,18 @@ def fault_of_status(address: Address, number: int) -> str:
     return f"the camera refuses with status {number}; look it up in its manual or log"
 
 
+def silence(address: Address, stall_s: float) -> SourceError:
+    """Return what to say of a camera that has given nothing for so long."""
+    return SourceError(
+        f"{address}: the camera gave no frame for {stall_s:g} s; check its power and network"
+    )
+
+
+def hung_up(address: Address) -> SourceError:
+    """Return what to say of a camera that has closed the connection."""
+    return SourceError(f"{address}: the camera ended the stream; see its own log")
+
+
 def _first_line(address: Address, verb: str, *, timeout_s: float) -> str:
     """Return the first line of the answer to a request; raises `OSError` where there is none."""
     is_rtsp = address.scheme.startswith("rtsp")

@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.capture.address import fault_of_status, unverified_context
+from edge.capture.address import fault_of_status, hung_up, silence, unverified_context
 from edge.capture.images import decode_image
 from edge.capture.picture import Picture
 from edge.capture.source import STALL_S
@@ -63,7 +63,7 @@ def _asked(address: Address) -> HTTPResponse:
         error.close()
         raise SourceError(f"{address}: {fault_of_status(address, error.code)}") from error
     except TimeoutError as error:
-        raise SourceError(f"{address}: the camera did not answer for {STALL_S:g} s") from error
+        raise silence(address, STALL_S) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _unreachable(address, error) from error
     return response
@@ -131,14 +131,11 @@ class MjpegReader:
         except SourceError:
             raise
         except TimeoutError as error:
-            raise SourceError(
-                f"{self._address}: the camera gave no frame for {STALL_S:g} s; check its power and "
-                "network"
-            ) from error
+            raise silence(self._address, STALL_S) from error
         except (OSError, http.client.HTTPException) as error:
-            raise self._ended() from error
+            raise hung_up(self._address) from error
         if len(data) < (length or 1):
-            raise self._ended()
+            raise hung_up(self._address)
         return data
 
     def _header(self) -> int:
@@ -148,7 +145,7 @@ class MjpegReader:
         for _ in range(MAX_HEADER_LINES):
             line = self._response.readline(MAX_LINE_BYTES)
             if not line:
-                raise self._ended()
+                raise hung_up(self._address)
             name, _, value = line.strip().partition(b":")
             if line.startswith(self._boundary):
                 self._boundary, inside = line.strip(), True
@@ -173,12 +170,9 @@ class MjpegReader:
             if len(data) > MAX_IMAGE_BYTES:
                 raise self._too_long()
             if not line:
-                raise self._ended()
+                raise hung_up(self._address)
         self._is_inside = True
         return bytes(data)
-
-    def _ended(self) -> SourceError:
-        return SourceError(f"{self._address}: the camera ended the stream; see its own log")
 
     def _too_long(self) -> SourceError:
         return SourceError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import cv2
 
-from edge.capture.address import fault_of, is_there, read_address
+from edge.capture.address import fault_of, hung_up, is_there, read_address, silence
 from edge.capture.aside import Aside
 from edge.capture.picture import Picture
 from edge.capture.source import (
@@ -81,7 +81,7 @@ class StreamSource:
         try:
             picture = self._aside.ask(partial(self._read, buffer), patience_s)
         except TimeoutError as error:
-            raise _silence(self._address) from error
+            raise silence(self._address, STALL_S) from error
         if picture is not None and is_first:
             name = str(self._address)
             log_once(logging.INFO, "%s: %dx%d", name, *picture.size_wh)
@@ -110,12 +110,6 @@ class StreamSource:
 def check_stream(uri: str, options: StreamOptions) -> None:
     """Refuse what can be no camera of the network; raises as `read_address`."""
     read_address(uri, options)
-
-
-def _silence(address: Address) -> SourceError:
-    return SourceError(
-        f"{address}: the camera gave no frame for {STALL_S:g} s; check its power and network"
-    )
 
 
 def _connected(address: Address) -> Reader:
@@ -154,7 +148,7 @@ class _Video:
         began_ns = time.monotonic_ns()
         found, image = self._video.retrieve(buffer)
         if not found:
-            raise self._ended()
+            raise hung_up(self._address)
         return Picture.taken(cast("NDArray[np.uint8]", image), began_ns)
 
     def close(self) -> None:
@@ -167,9 +161,9 @@ class _Video:
         took_s = time.monotonic() - began_s
         # As FFmpeg gives up, it still hands out the last frame that it had kept back.
         if took_s >= STALL_S:
-            raise _silence(self._address)
+            raise silence(self._address, STALL_S)
         if not found:
-            raise self._ended()
+            raise hung_up(self._address)
         return took_s
 
     def _catch_up(self) -> None:
@@ -179,6 +173,3 @@ class _Video:
         until_s = time.monotonic() + CATCH_UP_S
         while self._grab() < READY_RATIO * period_s and time.monotonic() < until_s:
             pass
-
-    def _ended(self) -> SourceError:
-        return SourceError(f"{self._address}: the camera ended the stream; see its own log")

@@ -126,7 +126,7 @@ def test_what_any_noise_floor_allows_is_clear_without_one(case, is_so):
 
 
 def test_the_distance_is_told_in_words():
-    assert estimate(bill(0.1)).startswith("about 7% of its mAP50-95 lost (2.1 points of a model")
+    assert estimate(bill(0.1)).startswith("about 8% of its mAP50-95 lost (2.5 points of a model")
     assert estimate(bill(0.05, head="segmentation")) == ""
 
 
