@@ -118,15 +118,16 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
 
 def add_judgement(parser: argparse.ArgumentParser, *, report: bool) -> None:
     """Add the options of the comparison with the float model; `report` is the default of one."""
-    metrics = [name for kind in KINDS.values() for name in kind.metrics]
-    defaults = [f"{kind.times:g} for {task}" for task, kind in KINDS.items()]
+    # The detectors' is the one that most tasks have.
+    usual = KINDS["detection"].times
+    others = [f"{kind.times:g} for {task}" for task, kind in KINDS.items() if kind.times != usual]
     parser.add_argument("--images", metavar="DIR", type=Path, required=True)
     parser.add_argument(
         "--annotations",
         metavar="FILE|DIR",
         type=Path,
-        help="judge by labels: a COCO instances file; or a folder of VOC XML, YOLO text, or PNG "
-        "masks",
+        help="judge by labels: a COCO file; or a folder of VOC XML, YOLO text, PNG masks, or of "
+        "the images in a folder for each class",
     )
     parser.add_argument(
         "--names", metavar="FILE", type=Path, help="names of YOLO's or the masks' class ids"
@@ -143,14 +144,15 @@ def add_judgement(parser: argparse.ArgumentParser, *, report: bool) -> None:
         metavar="TIMES",
         type=partial(_number, least=math.ulp(0.0)),
         help="how far int8 may see otherwise than float, times what a quarter of a pixel makes of "
-        f"the float model; default: {', '.join(defaults)}",
+        f"the float model; default: {', '.join([f'{usual:g}', *others])}",
     )
     parser.add_argument(
         "--max-loss",
         metavar="RATIO",
         type=partial(_number, most=1.0),
         default=ACCURACY_LOSS,
-        help=f"of {' or '.join(metrics)}, what int8 may lose, with labels; default: %(default)s",
+        help="of mAP50-95, mIoU, top-1 or what else judges the task, what int8 may lose, with "
+        "labels; default: %(default)s",
     )
     parser.add_argument("--json", action="store_true", help="the bill as JSON")
     parser.add_argument(

@@ -6,8 +6,6 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from edge.errors import DependencyError, ModelError
 from edge.model import delegates
 from edge.model.delegates import CPU
@@ -168,16 +166,9 @@ def open_backend(
     return made
 
 
-def copy_output(seen: NDArray[Any], out: NDArray[Any], *, place: tuple[Path, str]) -> None:
-    """Copy an output of these (file, role), which may not have another shape than before.
-
-    Raises:
-        ModelError: It has.
-    """
-    if seen.shape != out.shape:
-        path, role = place
-        raise ModelError(
-            f"{path}: output {role} was {out.shape}, and of this frame {seen.shape}: expected one "
-            "shape for all frames; export it with a fixed number of rows"
-        )
-    np.copyto(out, seen)
+def changed_shape(path: Path, role: str, *, seen: NDArray[Any], out: NDArray[Any]) -> ModelError:
+    """Return what says that an output has another shape than it had."""
+    return ModelError(
+        f"{path}: output {role} was {out.shape}, and of this frame {seen.shape}: expected one "
+        "shape for all frames; export it with a fixed number of rows"
+    )

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
-from edge.model.backend import Ran, copy_output
+from edge.model.backend import Ran, changed_shape
 from edge.model.backends.notices import without_notices
 from edge.model.delegates import CPU, DELEGATES, Delegate
 from edge.model.first_run import close_input
@@ -265,7 +265,11 @@ class LiteRt:
         self.invoke_bare()
         for role, output in spec.outputs.items():
             # The view lives for this line only: LiteRT refuses to invoke while one is held.
-            copy_output(self._runtime.tensor(output.index)(), out[role], place=(self._path, role))
+            seen = self._runtime.tensor(output.index)()
+            if seen.shape != out[role].shape:
+                raise changed_shape(self._path, role, seen=seen, out=out[role])
+            np.copyto(out[role], seen)
+            del seen
 
     def invoke_bare(self) -> None:
         """Run the model on whatever its input holds; the GIL is free meanwhile.

@@ -133,7 +133,7 @@ def completed(script, *words):
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (("r",), {"run"}),
+        (("r",), {"run", "record"}),
         (("run", "--so"), {"--source"}),
         (("--completion", ""), set(SHELLS)),
         (("check", "--f"), set()),
