@@ -39,11 +39,16 @@ def centred(boxes: Numbers) -> Numbers:
     return found
 
 
-def corners(motion: Numbers) -> Numbers:
-    """Return the boxes of motions `(5, 2, 2, N)` as two corners `(2, 2, N)`, no side below 0."""
+def corners(motion: Numbers, *, wider: float) -> Numbers:
+    """Return the boxes of motions `(5, 2, 2, N)` as two corners `(2, 2, N)`, no side below 0.
+
+    Args:
+        motion: To read.
+        wider: How many times as long their sides are to be.
+    """
     centre, sides = motion[VALUE]
     half: Numbers = np.maximum(sides, 0)
-    half *= 0.5
+    half *= 0.5 * wider
     found: Numbers = np.empty_like(motion[VALUE])
     np.subtract(centre, half, out=found[0])
     np.add(centre, half, out=found[1])

@@ -5,7 +5,8 @@ badly with those that are left, so that an object half hidden stays the one it i
 new one. All goes by the source's clock: a frame that is missing only makes the step longer.
 
 Source: Zhang et al. 2022 (ByteTrack), algorithm 1, and the limits of its published code. Otherwise
-than there, a detection of another class counts half, and a new track may miss `NEW_LOST_S`.
+than there, boxes are wider where frames are far apart, a detection of another class counts half,
+and a new track may be missing for `NEW_LOST_S`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from edge.stages import motion as motions
-from edge.stages.pairing import overlaps, paired
+from edge.stages.pairing import overlaps, paired, widened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 # Least IoU times score of what was seen well and a track, and a track that was seen once; least
 # IoU of what was seen badly. Source: ByteTrack, `byte_tracker.py`, 1 - 0.8, 1 - 0.7, 1 - 0.5.
 LEAST_GOOD, LEAST_NEW, LEAST_BAD = 0.2, 0.3, 0.5
+# How far out each side of a box is looked for, in shares of the box, for each second between two
+# frames. Drawn scenes of 8 to 20 people at 30, 5 and 2 frames a second: IDF1 0.868, 0.694 and 0.456
+# without, 0.896, 0.837 and 0.679 with it. Source: Yang et al. 2023 (C-BIoU), there of any time.
+WIDER_PER_S, MOST_WIDER = 4.0, 1.0
 # A detector that wavers between two classes keeps the track; two objects in one place stay two.
 OTHER_CLASS = 0.5
 # How long a track that was seen once may be missing.
@@ -245,8 +250,9 @@ class CameraTracks:
         tracks, good = self._tracks, seen.good
         if not len(self) or not len(track_of):
             return track_of
-        boxes = motions.corners(tracks.motion)[..., None]
-        likeness = overlaps(boxes, seen.boxes[:, :, None])  # (T, N)
+        wider = 1 + 2 * min(MOST_WIDER, WIDER_PER_S * self._period_s)
+        boxes = motions.corners(tracks.motion, wider=wider)[..., None]
+        likeness = overlaps(boxes, widened(seen.boxes, wider)[:, :, None])  # (T, N)
         likeness *= np.where(tracks.class_ids[:, None] == seen.class_ids, 1, OTHER_CLASS)
         likeness[:, :good] *= seen.scores[:good]
         confirmed = tracks.sightings >= CONFIRMED
