@@ -54,16 +54,6 @@ def overlaps(boxes: Numbers, others: Numbers) -> Numbers:
     return shared
 
 
-def widened(boxes: Numbers, ratio: float) -> Numbers:
-    """Return boxes `(2, 2, …)` of the same centres, whose sides are so many times as long."""
-    low, high = boxes
-    margin = (high - low) * ((ratio - 1) / 2)
-    found: Numbers = np.empty_like(boxes)
-    np.subtract(low, margin, out=found[0])
-    np.add(high, margin, out=found[1])
-    return found
-
-
 def _areas(boxes: Numbers) -> Numbers:
     width, height = boxes[1] - boxes[0]
     return np.asarray(width * height)

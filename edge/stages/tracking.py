@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from edge.stages import motion as motions
-from edge.stages.pairing import overlaps, paired, widened
+from edge.stages.pairing import overlaps, paired
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,11 +75,11 @@ class _Tracks:
 
     @classmethod
     def begun(
-        cls, boxes: Numbers, class_ids: NDArray[np.int32], *, first_id: int, now_s: float
+        cls, measured: Numbers, class_ids: NDArray[np.int32], *, first_id: int, now_s: float
     ) -> _Tracks:
-        """Return a new track for each box `(2, 2, N)`."""
+        """Return a new track for each of the centres and sides `(2, 2, N)`."""
         count = len(class_ids)
-        motion = motions.begun(motions.centred(boxes))
+        motion = motions.begun(measured)
         return cls(
             motion,
             np.arange(first_id, first_id + count, dtype=np.int64),
@@ -87,7 +87,7 @@ class _Tracks:
             np.ones(count, np.int64),
             np.zeros(count, np.int64),
             np.full(count, now_s),
-            motion[motions.VALUE, 0],
+            measured[0],
             np.full(count, now_s),
         )
 
@@ -105,14 +105,14 @@ class _Seen:
 
     Attributes:
         rows: `(N,)`, which of the frame's detections each is.
-        boxes: `(2, 2, N)` float64, two corners, x and y of each.
+        measured: `(2, 2, N)` float64, centre and sides, x and y of each.
         scores: `(N,)` float32.
         class_ids: `(N,)` int32.
         good: How many, the first ones, reach the score threshold.
     """
 
     rows: Rows
-    boxes: Numbers
+    measured: Numbers
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int32]
     good: int
@@ -123,11 +123,12 @@ class _Seen:
         fits = np.isfinite(found.boxes).all(axis=1) & np.isfinite(found.scores)
         # All columns, so that rows that come in another order are the same tracks.
         rows = np.lexsort((found.class_ids, *found.boxes.T, -found.scores))
-        rows = rows[fits[rows]]
+        if not fits.all():
+            rows = rows[fits[rows]]
         scores = found.scores[rows]
         good = int(np.count_nonzero(scores >= np.float32(score)))
         boxes = found.boxes[rows].T.astype(np.float64, order="C").reshape(2, 2, -1)
-        return cls(rows, boxes, scores, found.class_ids[rows], good)
+        return cls(rows, motions.centred(boxes), scores, found.class_ids[rows], good)
 
 
 class Tracker:
@@ -209,7 +210,7 @@ class CameraTracks:
         new = (track_of[: seen.good] < 0).nonzero()[0]
         if len(new):
             track_of[new] = np.arange(len(self), len(self) + len(new))
-            begun = seen.boxes[..., new], seen.class_ids[new]
+            begun = seen.measured[..., new], seen.class_ids[new]
             self._tracks += _Tracks.begun(*begun, first_id=self._next_id, now_s=self._now_s)
             self._next_id += len(new)
         passed = (track_of >= 0).nonzero()[0]
@@ -251,8 +252,9 @@ class CameraTracks:
         if not len(self) or not len(track_of):
             return track_of
         wider = 1 + 2 * min(MOST_WIDER, WIDER_PER_S * self._period_s)
-        boxes = motions.corners(tracks.motion, wider=wider)[..., None]
-        likeness = overlaps(boxes, widened(seen.boxes, wider)[:, :, None])  # (T, N)
+        expected = motions.corners(tracks.motion[motions.VALUE], wider=wider)[..., None]
+        boxes = motions.corners(seen.measured, wider=wider)[:, :, None]
+        likeness = overlaps(expected, boxes)  # (T, N)
         likeness *= np.where(tracks.class_ids[:, None] == seen.class_ids, 1, OTHER_CLASS)
         likeness[:, :good] *= seen.scores[:good]
         confirmed = tracks.sightings >= CONFIRMED
@@ -281,8 +283,8 @@ class CameraTracks:
             tracks.motion[motions.SPEED, 1, :, unseen] = 0
         if not len(rows):
             return
-        measured = motions.centred(seen.boxes[..., matched])
-        motion = motions.corrected(tracks.motion[..., rows], measured)
+        measured = seen.measured.take(matched, axis=-1)
+        motion = motions.corrected(tracks.motion.take(rows, axis=-1), measured)
         tracks.motion[..., rows] = motion
         tracks.missed[rows] = 0
         tracks.seen_s[rows] = self._now_s
