@@ -40,13 +40,13 @@ def centred(boxes: Numbers) -> Numbers:
 
 
 def corners(value: Numbers, *, wider: float) -> Numbers:
-    """Return boxes `(2, 2, N)`, two corners, of centres and sides `(2, 2, N)`; no side is below 0.
+    """Return boxes `(2, 2, N)`, two corners, of centres and sides `(2, 2, N)` of at least a pixel.
 
     Args:
         value: To read.
         wider: How many times as long the sides are to be.
     """
-    half: Numbers = np.maximum(value[1], 0)
+    half: Numbers = np.maximum(value[1], LEAST_SIDE_PX)
     half *= 0.5 * wider
     found: Numbers = np.empty_like(value)
     np.subtract(value[0], half, out=found[0])

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
     Rows = NDArray[np.intp]
 
-NO_AREA = float(np.finfo(np.float64).tiny)
-
 
 def paired(likeness: Numbers, least: float) -> tuple[Rows, Rows]:
     """Pair rows with columns, the most alike first, each once; return the pairs' rows and columns.
@@ -42,18 +40,14 @@ def paired(likeness: Numbers, least: float) -> tuple[Rows, Rows]:
 def overlaps(boxes: Numbers, others: Numbers) -> Numbers:
     """Return the IoU of boxes `(2, 2, …)`: two corners, x and y of each; further axes broadcast.
 
-    Two boxes without an area have none in common.
+    Each has an area.
     """
     sides = np.minimum(boxes[1], others[1])
     sides -= np.maximum(boxes[0], others[0])
     np.maximum(sides, 0, out=sides)
     shared: Numbers = sides[0] * sides[1]
-    union = _areas(boxes) + _areas(others)
+    (width, height), (other_width, other_height) = boxes[1] - boxes[0], others[1] - others[0]
+    union = width * height + other_width * other_height
     union -= shared
-    shared /= np.maximum(union, NO_AREA, out=union)
+    shared /= union
     return shared
-
-
-def _areas(boxes: Numbers) -> Numbers:
-    width, height = boxes[1] - boxes[0]
-    return np.asarray(width * height)

@@ -157,12 +157,11 @@ class Tracker:
         if tracks is None:
             tracks = self._cameras[observation.camera] = CameraTracks()
         seen = _Seen.of(found, score=self._score)
-        lowest = found.scores.min(initial=1)
         rows, ids, stationary = tracks.follow(seen, observation.source_ns, self._settings)
         if len(rows) < len(found):
             found = found[rows]
         # Limits cut the least scores first: none that would have been passed on.
-        was_cut = lowest >= np.float32(self._score)
+        was_cut = seen.good == len(seen.rows)
         return replace(
             observation,
             result=replace(
@@ -213,7 +212,7 @@ class CameraTracks:
             begun = seen.measured[..., new], seen.class_ids[new]
             self._tracks += _Tracks.begun(*begun, first_id=self._next_id, now_s=self._now_s)
             self._next_id += len(new)
-        passed = (track_of >= 0).nonzero()[0]
+        passed = (track_of >= 0).nonzero()[0] if len(new) else matched
         passed = passed[seen.rows[passed].argsort()]
         rows = track_of[passed]
         stationary = self._now_s - self._tracks.rest_s[rows] >= settings.stationary_s
@@ -267,8 +266,8 @@ class CameraTracks:
             known = known[left]
             rows, columns = paired(likeness[known, good:], LEAST_BAD)
             track_of[good + columns] = known[rows]
-        new, free = (~confirmed).nonzero()[0], (track_of[:good] < 0).nonzero()[0]
-        if len(new) and len(free):
+        if not confirmed.all():
+            new, free = (~confirmed).nonzero()[0], (track_of[:good] < 0).nonzero()[0]
             rows, columns = paired(likeness[np.ix_(new, free)], LEAST_NEW)
             track_of[free[columns]] = new[rows]
         return track_of
@@ -288,9 +287,8 @@ class CameraTracks:
         tracks.motion[..., rows] = motion
         tracks.missed[rows] = 0
         tracks.seen_s[rows] = self._now_s
-        is_good = matched < seen.good
-        tracks.sightings[rows] += is_good
-        tracks.class_ids[rows[is_good]] = seen.class_ids[matched[is_good]]
+        tracks.sightings[rows] += matched < seen.good
+        tracks.class_ids[rows] = seen.class_ids[matched]
         centres, sides = motion[motions.VALUE]
         moved = (np.abs(centres - tracks.rest[:, rows]) > RESTING * sides).any(axis=0).nonzero()[0]
         if len(moved):
