@@ -144,12 +144,14 @@ def as_json(topic: str, payload: bytes, **more: str) -> bytes:
         payload: A JSON object stays one, other text is a text, and anything else base64.
         more: What else to say of it.
     """
-    told: dict[str, str | msgspec.Raw]
-    if payload[:1] == b"{":
-        told = {"payload": msgspec.Raw(payload)}
-    else:
-        try:
-            told = {"payload": payload.decode()}
-        except UnicodeDecodeError:
-            told = {"payload_base64": base64.b64encode(payload).decode()}
+    try:
+        fields = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fields = None
+    if isinstance(fields, dict):
+        return msgspec.json.encode({"topic": topic, **more, "payload": fields})
+    try:
+        told = {"payload": payload.decode()}
+    except UnicodeDecodeError:
+        told = {"payload_base64": base64.b64encode(payload).decode()}
     return msgspec.json.encode({"topic": topic, **more, **told})
