@@ -273,8 +273,8 @@ class OnnxRuntime:
             if any(words in str(error) for words in SHAPE_CHANGED):
                 raise ModelError(
                     f"{self._file.path}: expected each output in the shape that it was declared "
-                    f"in or first had, found another: {reason(error)}; export it with a fixed number "
-                    "of rows"
+                    f"in or first had, found another: {reason(error)}; export it with a fixed "
+                    "number of rows"
                 ) from error
             if self._delegate:
                 raise delegates.lost(self._delegate, reason(error)) from error
