@@ -101,6 +101,7 @@ def measure(  # noqa: PLR0913
     resamples: int,
     threads: int = 1,
     found: Sequence[Mapping[Path, Result]] = (),
+    is_brief: bool = False,
     progress: Progress | None = None,
     drawing: Progress | None = None,
 ) -> Measurement:
@@ -119,6 +120,7 @@ def measure(  # noqa: PLR0913
         threads: Of the interpreters.
         found: What each model finds on each image, where that is known: as `open_detector` keeps
             it, or a class map. No model is run then.
+        is_brief: Leave out of boxes what no difference needs: sizes, classes and mistakes.
         progress: Called with (images run, images to run), those of all models counted.
         drawing: Called with (draws done, draws wanted).
     """
@@ -145,7 +147,10 @@ def measure(  # noqa: PLR0913
     if not known:
         names = ", ".join(str(file.path) for file in files)
         raise ModelError(f"{names}: expected a label that all know, found none; measure them apart")
-    evaluations = tuple(run.evaluation(list(seen), known) for run in runs)
+    evaluations = tuple(
+        (run.brief if is_brief and isinstance(run, BoxRun) else run.evaluation)(list(seen), known)
+        for run in runs
+    )
     plain = Measurement(truth, seen, runs, evaluations)
     return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
 
