@@ -41,14 +41,6 @@ NOTE = (
 )
 
 
-def open_detector(file: ModelFile, *, threads: int = 1) -> LoadedModel:
-    """Return a detector that keeps what mAP counts, down to the low scores."""
-    thresholds = file.description.thresholds(
-        score=SCORE_THRESHOLD, max_detections=MAX_DETECTIONS, max_candidates=MAX_CANDIDATES
-    )
-    return load_model(file, threads=threads, thresholds=thresholds)
-
-
 class BoxRun:
     """One detector's findings on a labelled set, gathered image by image.
 
@@ -74,8 +66,16 @@ class BoxRun:
         self.results: list[dict[str, Any]] = []
         self._file = file
         self._truth = truth
-        self._model = TimedModel(partial(open_detector, file, threads=threads))
+        self._model = TimedModel(partial(self.open, file, threads=threads))
         self._matches: dict[int, list[box_mistakes.Pair]] = {}
+
+    @staticmethod
+    def open(file: ModelFile, *, threads: int = 1) -> LoadedModel:
+        """Return a detector that keeps what mAP counts, down to the low scores."""
+        thresholds = file.description.thresholds(
+            score=SCORE_THRESHOLD, max_detections=MAX_DETECTIONS, max_candidates=MAX_CANDIDATES
+        )
+        return load_model(file, threads=threads, thresholds=thresholds)
 
     def see(self, image_id: int, image: NDArray[np.uint8], found: Result | None = None) -> None:
         """Run the four stages on one image and keep what it found; or keep what was found."""
