@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
-from edge.sinks.queued import Queued, Repeats, as_json
+from edge.sinks.queued import Queued, Repeats, Unfinished, as_json
 
 if TYPE_CHECKING:
     from edge.config.sink import Command
@@ -38,6 +38,7 @@ class CommandSink(Queued):
         }
         self._repeats = Repeats()
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_over = False
         super().__init__(name, messages=settings.queue_messages)
 
     def send(self, message: Message) -> None:
@@ -47,6 +48,8 @@ class CommandSink(Queued):
 
     def deliver(self, message: Message) -> bool:
         """Run the program, and wait for it."""
+        if self._is_over:
+            raise Unfinished
         body = as_json(message.topic, message.payload, policy=message.policy) + b"\n"
         program, timeout_s = Path(self._settings.command[0]).name, self._settings.timeout_s
         try:
@@ -62,9 +65,13 @@ class CommandSink(Queued):
                 except subprocess.TimeoutExpired:
                     _kill(self._process)
                     return self._failed(f"{program} took over {timeout_s:g} s and was ended")
+                if self._is_over:
+                    raise Unfinished
                 if status := self._process.returncode:
                     how = f"signal {-status}" if status < 0 else f"status {status}"
                     return self._failed(f"{program} ended with {how}")
+        except Unfinished:  # an OSError too
+            raise
         except OSError as error:
             return self._failed(f"{program} cannot be run: {error.strerror}")
         return True
@@ -72,6 +79,7 @@ class CommandSink(Queued):
     def close(self, timeout_s: float) -> int:
         """Run what waits, for so long at most, and end what still runs then."""
         left = super().close(timeout_s)
+        self._is_over = True
         if self._process and self._thread.is_alive():
             _kill(self._process)
             self._thread.join(KILLED_WAIT_S)
@@ -86,8 +94,9 @@ class CommandSink(Queued):
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a program that was not waited for yet, and all of its session's group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def open_command(settings: Command, *, name: str, device: str) -> CommandSink:  # noqa: ARG001

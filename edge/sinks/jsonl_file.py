@@ -69,9 +69,9 @@ class JsonlFile:
             self._put_aside()
             size_bytes = self._open()
         try:
-            written = os.write(self._descriptor, line)
-            if written < len(line):
-                os.write(self._descriptor, line[written:])
+            left = memoryview(line)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
         except OSError:
             os.ftruncate(self._descriptor, size_bytes)
             raise

@@ -72,7 +72,7 @@ class WebhookSink(Queued):
             wait_s = 0.0
             try:
                 status, headers = self._post(body)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, UnicodeError, http.client.HTTPException) as error:
                 self._tell_away(error)
             else:
                 if status in range(200, 300):

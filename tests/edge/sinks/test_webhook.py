@@ -120,6 +120,14 @@ def test_what_an_absent_server_never_got_is_counted_and_the_end_is_not_held_up()
     assert time.monotonic() - began < 10
 
 
+def test_a_name_that_can_have_no_address_is_told_of_and_ends_nothing(log_lines):
+    sink = sink_of(f"http://{'a' * 70}.local/")
+    sink.send(event(0))
+    assert eventually(log_lines)
+    assert sink._thread.is_alive()
+    assert sink.close(5) == 1
+
+
 def test_a_server_that_takes_the_call_and_is_silent_holds_up_no_caller(log_lines):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sink = sink_of(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.1)
