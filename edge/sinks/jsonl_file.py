@@ -112,7 +112,7 @@ def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}")
 
 
-def open_jsonl(settings: Jsonl, *, name: str, device: str) -> JsonlSink | JsonlFile:  # noqa: ARG001
+def open_jsonl(settings: Jsonl, *, name: str) -> JsonlSink | JsonlFile:
     """Return what writes to stdout, or to the file of the section."""
     if settings.path is None:
         return JsonlSink(sys.stdout.buffer, settings, name=name)
