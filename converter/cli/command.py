@@ -129,7 +129,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
     choice = options.choice_of(arguments)
     recipe = making.recipe_of(arguments)
-    outputs.check_folder(arguments.output)
+    export.check_folder(arguments.output)
+    if arguments.float:
+        export.check_folder(arguments.float, "--float")
     outputs.check_report(arguments, arguments.output)
     targets.check_packages(arguments)
     default_name = None if is_ours(arguments.model) else arguments.output.stem
@@ -170,7 +172,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     recipe = making.recipe_of(arguments)
-    outputs.check_folder(arguments.output)
+    export.check_folder(arguments.output)
     reference = model_file.read_own(arguments.model)
     images = making.draw(arguments)
     with bar("quantise") as progress:

@@ -111,6 +111,7 @@ def keypoint_similarity(
     )
     area = max(1.0, BODY_RATIO * float((box[2:] - box[:2]).prod()))
     squares = ((found[:, :2] - wanted[:, :2]).astype(np.float64) ** 2).sum(axis=1)  # (K,)
-    alike = np.exp(-squares / (2 * area * (2 * sigmas) ** 2))
+    # pycocotools takes NaN, which a damaged float output gives, for a match.
+    alike = np.nan_to_num(np.exp(-squares / (2 * area * (2 * sigmas) ** 2)))
     counts = wanted[:, 2] >= SURE_POINT
     return float(alike[counts].mean() if counts.any() else alike.mean())

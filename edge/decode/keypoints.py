@@ -42,6 +42,11 @@ COCO_SKELETON = (
 )  # fmt: skip
 
 
+def numbered_points(count: int) -> tuple[str, ...]:
+    """Return the names of points that have none of their own."""
+    return tuple(f"point {number}" for number in range(1, count + 1))
+
+
 class KeypointsHead(HeadSchema, frozen=True, kw_only=True, tag="keypoints"):
     """Boxes, each with K points side by side: x, y, and a score where `scored` says so.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.decode.keypoints import COCO_KEYPOINTS, KeypointsHead
+from edge.decode.keypoints import COCO_KEYPOINTS, KeypointsHead, numbered_points
 from edge.draw.instances import pixels
 from edge.draw.masks import cover, outline_inplace
 from edge.errors import ModelError, SourceError
@@ -212,7 +212,7 @@ def with_points(truth: BoxTruth, count: int) -> BoxTruth:
         points: Any = row.get("keypoints")
         if is_points(points, count):
             labelled = sum(seen > 0 for seen in points[2::POINT])
-            kept.append({"num_keypoints": labelled, **row})
+            kept.append({**row, "num_keypoints": labelled})
         else:
             truth.faults.add_once(f"objects without {count} keypoints, left out", f"id {row['id']}")
     if not kept:
@@ -233,15 +233,16 @@ def is_points(points: object, count: int) -> bool:
 
 
 def _order(names: Sequence[str], truth: BoxTruth) -> list[int]:
-    """Return the model's number of each point of the annotations, by name where they have names."""
+    """Return the model's number of each point of the annotations, by name where both have names."""
     for row in truth.fields["categories"]:
         said = row.get("keypoints")
-        if isinstance(said, list) and len(said) == len(names) and said != list(names):
-            if sorted(map(str, said)) == sorted(names):
-                return [names.index(str(name)) for name in said]
-            other = next(name for name in said if name not in names)
-            raise ModelError(
-                f"{truth.path}: its keypoint {other!r} is none of the model's "
-                f"({', '.join(names)}); give annotations with the model's own names"
-            )
+        if isinstance(said, list) and len(said) == len(names):
+            said = [str(name) for name in said]
+            if sorted(said) == sorted(names):
+                return [names.index(name) for name in said]
+            if tuple(names) != numbered_points(len(names)):
+                raise ModelError(
+                    f"{truth.path}: its keypoints ({', '.join(said)}) are not the model's "
+                    f"({', '.join(names)}); give annotations with the model's own names"
+                )
     return list(range(len(names)))

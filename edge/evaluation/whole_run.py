@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.decode.classes import ClassesHead
 from edge.errors import SourceError
+from edge.evaluation.class_folder import GOOD, is_good
 from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes, TimedModel, worst_first
 from edge.evaluation.images import reduced
 from edge.evaluation.truth import LabelMatch, match_labels
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.evaluation.truth import ClassTruth
+    from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.results.anomaly import Anomaly
     from edge.results.classes import Classes
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
 
 TOP = 5
 OTHER = "(another label)"
-# What folders of images without anything unusual are called. Source: MVTec AD calls them `good`.
-GOOD = ("good", "normal", "ok")
 SURE = 100
 
 
@@ -90,13 +90,18 @@ class ClassRun:
     KEYS: ClassVar[dict[Key, str]] = {}
 
     def __init__(self, file: ModelFile, truth: ClassTruth, *, threads: int = 1) -> None:
-        described = file.description
-        self.match = match_labels(described.labels, dict(enumerate(truth.names)), truth.path)
+        labels = file.description.labels
+        self.match = match_labels(labels, dict(enumerate(truth.names)), truth.path)
         self._file, self._truth = file, truth
-        every = described.thresholds(score=0.0)
-        self._model = TimedModel(partial(load_model, file, threads=threads, thresholds=every))
+        self._model = TimedModel(partial(self.open, file, threads=threads))
         self._best: dict[int, list[int | None]] = {}
         self._scores: dict[int, float] = {}
+
+    @staticmethod
+    def open(file: ModelFile, *, threads: int = 1) -> LoadedModel:
+        """Return a classifier that says its best classes, however low their scores."""
+        every = file.description.thresholds(score=0.0)
+        return load_model(file, threads=threads, thresholds=every)
 
     def see(self, key: int, image: NDArray[np.uint8], found: Result | None = None) -> None:
         """Run the stages on one image, or take what was found, and keep the best classes."""
@@ -185,18 +190,22 @@ class AnomalyRun:
         "has the greater error"
     )
     KEYS: ClassVar[dict[Key, str]] = {}
+    open = staticmethod(load_model)
 
     def __init__(self, file: ModelFile, truth: ClassTruth, *, threads: int = 1) -> None:
-        good = [name.casefold() in GOOD for name in truth.names]
-        if all(good) or not any(good):
+        is_odd = np.array([not is_good(name) for name in truth.names])
+        shown = sorted(set(truth.class_ids.values()))
+        if len(set(is_odd[shown])) < len(("good", "odd")):
+            names = ", ".join(truth.names[number] for number in shown)
             raise SourceError(
                 f"{truth.path}: expected a folder of good images, named {' or '.join(GOOD)}, and "
-                f"others of anomalies, found {', '.join(truth.names)}; name them so"
+                f"others of anomalies, found {names} on the {len(truth.files)} images; name them "
+                "so, or choose more images"
             )
         self.match = LabelMatch(tuple(range(len(truth.names))))
-        self._is_odd = np.logical_not(good)
+        self._is_odd = is_odd
         self._file, self._truth = file, truth
-        self._model = TimedModel(partial(load_model, file, threads=threads))
+        self._model = TimedModel(partial(self.open, file, threads=threads))
         self._said: dict[int, tuple[float, bool]] = {}
 
     def see(self, key: int, image: NDArray[np.uint8], found: Result | None = None) -> None:
