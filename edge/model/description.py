@@ -68,6 +68,14 @@ class HeadSchema(Record, frozen=True, tag_field="kind"):
         """A key of `edge.heads.HEADS`."""
         return str(self.__struct_config__.tag)
 
+    @property
+    def is_suppressed(self) -> bool:
+        """Whether it gives no two boxes of one object, so that no IoU threshold is asked."""
+        boxes = getattr(self, "boxes", None)
+        if isinstance(boxes, HeadSchema):
+            return boxes.is_suppressed
+        return bool(getattr(self, "suppressed", False))
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:

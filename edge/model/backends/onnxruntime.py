@@ -35,6 +35,8 @@ CPU_PROVIDER = "CPUExecutionProvider"
 FATAL = 4
 # Of what the guard against single ops on the CPU says.
 CPU_LEFT = "fallback to CPU EP has been explicitly disabled"
+# Of what newer and older versions say of an output that does not fit where it was bound to.
+SHAPE_CHANGED = ("pre-allocated output", "Shape mismatch attempting to re-use buffer")
 
 
 def runtime_module() -> Any:  # noqa: ANN401
@@ -68,7 +70,12 @@ def who_runs(delegate: Delegate) -> Ran:
 
 
 def trial_facts() -> tuple[str, str]:
-    """Return what a trial runs a model with, and as what that is installed: under several names."""
+    """Return what a trial runs a model with, and as what that is installed: under several names.
+
+    Raises:
+        DependencyError: It is not installed.
+    """
+    runtime_module()
     return PACKAGE, f"{PACKAGE}*"
 
 
@@ -157,8 +164,8 @@ class OnnxRuntime:
         self._bind(np.zeros(self._inputs[0].shape, self._inputs[0].dtype))
 
     def _close_outputs(self) -> None:
-        """Run once where the file leaves sides of its outputs open, to know them."""
-        if all(onnx_file.OPEN not in output.shape for output in self._outputs):
+        """Run once where the file leaves shapes of its outputs open, to know them."""
+        if all(output.shape and onnx_file.OPEN not in output.shape for output in self._outputs):
             return
         image = self._inputs[0]
         names = [output.name for output in self._outputs]
@@ -268,6 +275,12 @@ class OnnxRuntime:
         try:
             yield
         except self._errors as error:
+            if any(words in str(error) for words in SHAPE_CHANGED):
+                raise ModelError(
+                    f"{self._file.path}: expected each output in the shape that it was declared "
+                    f"in or first had, found another: {reason(error)}; export it with a fixed "
+                    "number of rows"
+                ) from error
             if self._delegate:
                 raise delegates.lost(self._delegate, reason(error)) from error
             raise ModelError(

@@ -33,6 +33,7 @@ UNITED = (DecodedHead, DetectionsHead)
 ROW_AXES, MAP_AXES = 3, 4  # (1, N, width), (1, H, W, C)
 # Of the grids that YOLO's joint outputs list, without and with a fourth for large images.
 STRIDES_PX = ((8, 16, 32), (8, 16, 32, 64))
+MAX_POINTS = 1000  # of a box: as many as `KeypointsHead` has names for
 ANCHORS = 3  # a cell, of v5 and v7
 WHITE = (255.0,) * 3
 UNITS = '"ratios" (0 to 1, as Ultralytics writes .tflite) or "pixels"'
@@ -187,7 +188,7 @@ def _are_counts(sides: Any) -> bool:  # noqa: ANN401 - what stands in a file
     return (
         is_pair
         and all(isinstance(side, int) for side in sides)
-        and (sides[0] > 0 and sides[1] in (2, 3))
+        and (0 < sides[0] <= MAX_POINTS and sides[1] in (2, 3))
     )
 
 
