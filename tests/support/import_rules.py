@@ -30,7 +30,7 @@ LAYERS = {
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
-    "messages": ["messages", "draw", "tasks", "metrics", "config"],
+    "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
     "pipeline": ["pipeline"],
     "app": ["app", "running"],
