@@ -200,6 +200,7 @@ def with_own_threshold(file: ModelFile, images: Images, *, quantile: float) -> M
     """Return an autoencoder with the threshold that good images give it; else the file."""
     if task_of(file.description.head) != "anomaly":
         return file
+    accuracy.check(file, images.sets.judge.paths, images.annotations)
     with bar("threshold") as progress:
         return with_threshold(file, images.good, quantile=quantile, progress=progress)
 

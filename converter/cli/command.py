@@ -188,6 +188,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from calibration.image_sets import without  # noqa: PLC0415 - inspect needs no OpenCV
     from converter.conversion import Conversion, Judgement, judge  # noqa: PLC0415
+    from converter.judge import accuracy  # noqa: PLC0415
 
     reference, quantized = (
         model_file.read_own(p) for p in (arguments.reference, arguments.quantized)
@@ -207,6 +208,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         arguments.images.resolve().name,
         arguments.seed,
     )
+    accuracy.check(reference, judged_on.images, judged_on.annotations)
     budget = making.budget_of(arguments)
     (bill,) = judge(reference, [quantized], judged_on, budget=budget)
     done = Conversion(reference, quantized, judged_on, bill, budget, verdict_on(bill, budget))

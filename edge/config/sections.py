@@ -14,7 +14,7 @@ from edge.config.mqtt import Mqtt
 from edge.config.sink import AnySink, Jsonl
 from edge.model import delegates
 from edge.model.description import Suppression
-from edge.record import Checks, Ratio, Record
+from edge.record import Checks, PositiveFloat, Ratio, Record
 
 
 def host_name() -> str:
@@ -71,6 +71,20 @@ class Model(Record, frozen=True):
             )
 
 
+class Tracking(Record, frozen=True):
+    """How objects are followed from frame to frame; without the section they are not.
+
+    Attributes:
+        low_score_threshold: Least score of a detection that goes on with a track.
+        lost_s: How long an object may be out of sight and still be the same.
+        stationary_s: How long an object rests before it is called stationary.
+    """
+
+    low_score_threshold: Ratio = 0.1
+    lost_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+    stationary_s: PositiveFloat = 10.0
+
+
 class Output(Record, frozen=True):
     """Where results go besides the broker.
 
@@ -114,6 +128,7 @@ class Config(Record, frozen=True):
         tuple[Camera, ...], Meta(min_length=1, description="a table [camera], or tables [[camera]]")
     ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
+    tracking: Tracking | None = None
     mqtt: Mqtt | None = None
     output: Output = field(default_factory=Output)
     extra_sinks: Annotated[

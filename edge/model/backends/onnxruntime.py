@@ -71,7 +71,12 @@ def who_runs(delegate: Delegate) -> Ran:
 
 
 def trial_facts() -> tuple[str, str]:
-    """Return what a trial runs a model with, and as what that is installed: under several names."""
+    """Return what a trial runs a model with, and as what that is installed: under several names.
+
+    Raises:
+        DependencyError: It is not installed.
+    """
+    runtime_module()
     return PACKAGE, f"{PACKAGE}*"
 
 

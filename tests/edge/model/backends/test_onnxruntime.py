@@ -123,7 +123,11 @@ def test_without_the_package_one_sentence_says_what_to_type(tmp_path, capsys):
     with pytest.raises(DependencyError, match="pip install 'edge-vision"):
         load_model(model_file.read(path))
     assert cli.main(["inspect", str(path)]) == 1
-    assert "pip install" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "pip install" in said
+    assert "damaged" not in said
+    with pytest.raises(DependencyError, match="pip install"):
+        trial.try_once(model_file.read(path), limits=trial.Limits(memory_bytes=2**30))
 
 
 @pytest.mark.parametrize("name", ["cuda", "tensorrt"])
