@@ -100,10 +100,7 @@ def test_all_faults_come_at_once_each_with_its_place(folder, shipped):
     faults = "\n".join(line.partition(".toml: ")[2] for line in lines)
     assert "[head] anchors: expected rows (cy, cx, h, w)" in faults
     assert "[model] labels: gone.txt cannot be read: No such file" in faults
-    assert (
-        "[input] size_wh: expected a list of 2, each a whole number from 1 up to 65536, found [300, 0]"
-        in faults
-    )
+    assert "[input] size_wh: expected a list of 2, each a whole number from 1 up to 65536" in faults
     assert "[input] unknown key 'colour'; did you mean 'color'?" in faults
     assert "[input] resize is needed and missing" in faults
     assert "unknown [extra]; known are model, input, outputs, head" in faults
