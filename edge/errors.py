@@ -41,6 +41,10 @@ class SourceError(EdgeError, OSError):
     """A frame source cannot be opened, or broke while it was read."""
 
 
+class LoginError(SourceError):
+    """A camera refuses a login; it locks out who goes on trying."""
+
+
 class SinkError(EdgeError, OSError):
     """Results could not be delivered or written."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from edge.capture.options import StreamOptions
-from edge.errors import SourceError, shown
+from edge.errors import LoginError, SourceError, shown
 from edge.password import read_password
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def is_there(uri: str, options: StreamOptions) -> bool:  # noqa: ARG001 - it sen
         return False
 
 
-def fault_of(address: Address) -> str:
+def fault_of(address: Address) -> SourceError:
     """Ask a camera whose stream could not be opened for it once more, and return what is wrong.
 
     One request without the password is sent, and its first line read.
@@ -141,39 +141,44 @@ def fault_of(address: Address) -> str:
         line = _first_line(address, verb, timeout_s=ANSWER_S)
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
-        return (
-            f"expected a camera at {address.place}, it does not answer ({reason}); check its "
-            f"power, its network and the address: ping {address.host}"
-        )
+        return unreachable(address, f"({reason})")
     version, _, status = line.partition(" ")
     number = int(status[:3]) if status[:3].isdecimal() else 0
     if not version.startswith(("RTSP/", "HTTP/")) or not number:
-        return (
-            f"expected a camera that speaks {address.scheme}, found something else; check the port"
+        return SourceError(
+            f"{address}: expected a camera that speaks {address.scheme}, found something else; "
+            "check the port"
         )
     return fault_of_status(address, number)
 
 
-def fault_of_status(address: Address, number: int) -> str:
+def unreachable(address: Address, how: str) -> SourceError:
+    """Return what to say of an address at which no camera answers."""
+    return SourceError(
+        f"{address}: expected a camera at {address.place}, it does not answer {how}; "
+        f"check its power, its network and the address: ping {address.host}"
+    )
+
+
+def fault_of_status(address: Address, number: int) -> SourceError:
     """Return what a camera's refusal means, and what to do about it."""
     if number in HTTP_REFUSED and address.password:
-        return (
-            f"the camera asks for a login and does not take that of {address.user!r} ({number}); "
-            "check user and password_file"
+        return LoginError(
+            f"{address}: the camera asks for a login and does not take that of {address.user!r} "
+            f"({number}); check user and password_file"
         )
     if number in HTTP_REFUSED:
-        return (
-            f"the camera asks for a login ({number}); write {address.scheme}://USER@HOST/PATH and "
-            "set [camera] password_file"
+        return LoginError(
+            f"{address}: the camera asks for a login ({number}); write "
+            f"{address.scheme}://USER@HOST/PATH and set [camera] password_file"
         )
     if number in NOT_THERE:
-        return f"the camera has no such stream ({number}); look up the path in its manual"
-    if number == HTTP_OK:
-        return (
-            "the camera answers, but sends nothing that can be read as video; set it to H.264, "
-            "H.265 or MJPEG"
-        )
-    return f"the camera refuses with status {number}; look it up in its manual or log"
+        said = f"has no such stream ({number}); look up the path in its manual"
+    elif number == HTTP_OK:
+        said = "answers, but sends no video that can be read; set it to H.264, H.265 or MJPEG"
+    else:
+        said = f"refuses with status {number}; look it up in its manual or log"
+    return SourceError(f"{address}: the camera {said}")
 
 
 def silence(address: Address, stall_s: float) -> SourceError:

@@ -117,4 +117,4 @@ def test_a_knock_reads_no_password_and_so_says_nothing_of_it(password_file, capl
 def test_what_answers_with_signs_that_are_no_number_is_no_camera():
     with answering("RTSP/1.0 ²³¹ OK\r\n".encode("latin-1")) as place:
         address = read_address(f"rtsp://{place}/1", StreamOptions())
-        assert "found something else; check the port" in fault_of(address)
+        assert "found something else; check the port" in str(fault_of(address))
