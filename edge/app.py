@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Publisher, Worker
 from edge.preprocess import use_one_thread
 from edge.sinks.fanout import Fanout
-from edge.sinks.jsonl import JsonlSink
+from edge.sinks.registry import open_sinks, receiver
 from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
 
 if TYPE_CHECKING:
@@ -38,15 +37,12 @@ if TYPE_CHECKING:
     from edge.pipeline import Stage
     from edge.preprocess import InputBuffer
     from edge.results.observation import Observation
-    from edge.sinks.fanout import Sink
     from edge.stages.tracking import CameraTracks
 
 log = logging.getLogger("edge")
 
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
-# Of each sink, who takes its messages.
-RECEIVERS = {"mqtt": "the broker", "jsonl": "what reads the results"}
 
 
 def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:
@@ -229,7 +225,7 @@ def opened(
 @contextmanager
 def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
-    sink = Fanout(open_sinks(config))
+    sink = Fanout(open_sinks(config.sinks, config.device.name))
     try:
         encoder = open_encoder(config, model.description)
         publisher = Publisher(encoder, sink, qos=config.mqtt.qos if config.mqtt else 1)
@@ -242,24 +238,10 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     if sink.undelivered:
         faults = [
             f"{name}: {number} results were not delivered within {DRAIN_S:g} s of the end; "
-            f"check {RECEIVERS[name]} and run again"
+            f"check {receiver(name)} and run again"
             for name, number in sink.undelivered.items()
         ]
         raise SinkError("\n".join(faults))
-
-
-def open_sinks(config: Config) -> list[Sink]:
-    """Return the sinks of a configuration; the broker is not waited for."""
-    sinks: list[Sink] = []
-    if config.mqtt:
-        from edge.sinks.mqtt import MqttSink  # noqa: PLC0415 - paho costs 40 ms
-        from edge.sinks.mqtt_identity import client_id  # noqa: PLC0415 - likewise
-
-        name = config.device.name
-        sinks.append(MqttSink(config.mqtt, name, client_id=client_id(name)))
-    if config.writes_jsonl:
-        sinks.append(JsonlSink(sys.stdout.buffer))
-    return sinks
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:
