@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -71,6 +72,20 @@ def test_objects_are_tracked_on_request():
         assert len(set(each.result.track_ids)) == len(each.result) > 0
         assert without.result.track_ids is None
         assert each.stage_ms["track"] >= 0
+
+
+@pytest.mark.assets
+@pytest.mark.slow
+def test_six_people_who_come_one_after_the_other_have_six_ids(assets):
+    clip = assets / "video" / "one-by-one-person-detection.mp4"
+    together, ids = 0, []
+    for seen in watch(f"file:{clip}", tracking=True):
+        people = seen.result[seen.result.class_ids == 0].track_ids.tolist()
+        together = max(together, len(people))
+        ids += people
+
+    assert together == 1
+    assert [id_ for id_, _ in groupby(ids)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_stage_sees_each_observation_first_and_is_timed():
