@@ -17,6 +17,7 @@ import numpy as np
 from edge.capture.location import find
 from edge.capture.picamera import PicameraSource
 from edge.capture.picture import Sensed
+from edge.capture.source import STALL_S
 from edge.errors import DependencyError, SourceError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from edge.capture.picture import Picture
 
 # The first result waits until the network was sent to the sensor, which takes a minute or so.
-START_S, SILENCE_S = 180.0, 5.0
+START_S = 180.0
 BOX, SCORE, CLASS, ROW = 4, 4, 5, 6
 DETECTION = "object detection"
 INSTALL = "type: sudo apt install imx500-all python3-picamera2"
@@ -118,7 +119,7 @@ class Imx500Source(PicameraSource):
         return None
 
     def _silence_s(self) -> float:
-        return SILENCE_S if self._has_begun else START_S
+        return STALL_S if self._has_begun else START_S
 
 
 def layout_of(sensor: Any, network: Path) -> dict[str, Any]:  # noqa: ANN401

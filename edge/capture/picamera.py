@@ -21,7 +21,7 @@ import numpy as np
 from edge.capture.picamera_setup import US_PER_S, configured, reason
 from edge.capture.picture import Picture, pixel_shape
 from edge.capture.rpicam import RpicamSource, check_rpicam, program
-from edge.capture.source import STALL_S, differences, enter, leave, recent_ns
+from edge.capture.source import STALL_S, differences, enter, leave, log_once, recent_ns
 from edge.errors import DependencyError, SourceError
 
 if TYPE_CHECKING:
@@ -93,10 +93,8 @@ def _has_bindings(options: PicameraOptions) -> bool:
     except BROKEN as error:
         if options.via or not program():
             raise _missing(options, str(error)) from error
-        logger.warning(
-            "picamera: is read through %s, as this Python cannot import picamera2 (%s)",
-            *(program(), error),
-        )
+        said = "picamera: is read through %s, as this Python cannot import picamera2 (%s)"
+        log_once(logging.WARNING, said, program(), str(error))
         return False
     return True
 
@@ -184,7 +182,7 @@ class PicameraSource:
             rate_hz = US_PER_S / duration_us
             options = self._options.replace(size_wh=None)  # which was told
             for difference in differences(options, size_wh=(0, 0), rate_hz=rate_hz):
-                logger.warning("%s: %s", self._name, difference)
+                log_once(logging.WARNING, "%s: %s", self._name, difference)
 
     def _take_request(self) -> bool:
         """Wait for the next frame's buffers; False when interrupted meanwhile.
