@@ -16,9 +16,9 @@ from converter.quantize.observations import Observations
 from converter.quantize.quantization import digests, fitted
 from converter.quantize.threshold import with_threshold
 from converter.search.attempts import Trials
+from edge.evaluation.class_folder import is_good
 from edge.evaluation.measuring import RESAMPLES
 from edge.evaluation.truth import ClassTruth
-from edge.evaluation.whole_run import GOOD
 from edge.heads import task_of
 from edge.terminal.progress import bar
 
@@ -78,7 +78,7 @@ class Images:
         truth = self.annotations.read(paths) if self.annotations else None
         if not isinstance(truth, ClassTruth):
             return paths
-        names = [name.casefold() in GOOD for name in truth.names]
+        names = [is_good(name) for name in truth.names]
         return tuple(path for key, path in truth.files.items() if names[truth.class_ids[key]])
 
     @property
@@ -200,6 +200,7 @@ def with_own_threshold(file: ModelFile, images: Images, *, quantile: float) -> M
     """Return an autoencoder with the threshold that good images give it; else the file."""
     if task_of(file.description.head) != "anomaly":
         return file
+    accuracy.check(file, images.sets.judge.paths, images.annotations)
     with bar("threshold") as progress:
         return with_threshold(file, images.good, quantile=quantile, progress=progress)
 

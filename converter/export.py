@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.errors import SinkError
+from edge.errors import ConfigError, SinkError
 from edge.model import proof
 from edge.model.backends.litert import compiled_for
 from edge.model.delegates import CPU
@@ -76,6 +76,18 @@ def to_bytes(file: ModelFile) -> bytes:
     """Return the bytes of the file as `edge.model.model_file.read` reads them."""
     file = proven(file)
     return manifests.append(file.flatbuffer, file.own_manifest(), file.description.anchors)
+
+
+def check_folder(output: Path, option: str = "-o") -> None:
+    """Refuse an output that cannot be written before the minutes it takes to make it.
+
+    Raises:
+        ConfigError: Its folder is missing.
+    """
+    if not output.resolve().parent.is_dir():
+        raise ConfigError(
+            f"{output}: its folder is not there; make it, or choose another with {option}"
+        )
 
 
 def write(file: ModelFile, path: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge.capture.latest import CaptureThread, Turns
@@ -21,8 +20,8 @@ from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Publisher, Worker
 from edge.preprocess import use_one_thread
 from edge.sinks.fanout import Fanout
-from edge.sinks.jsonl import JsonlSink
-from edge.tasks import THRESHOLDS, refuse_thresholds, task_for
+from edge.sinks.registry import open_sinks, receiver
+from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,14 +37,12 @@ if TYPE_CHECKING:
     from edge.pipeline import Stage
     from edge.preprocess import InputBuffer
     from edge.results.observation import Observation
-    from edge.sinks.fanout import Sink
+    from edge.stages.tracking import CameraTracks
 
 log = logging.getLogger("edge")
 
 # How long a stopping program waits for the broker to take what is left.
 DRAIN_S = 5.0
-# Of each sink, who takes its messages.
-RECEIVERS = {"mqtt": "the broker", "jsonl": "what reads the results"}
 
 
 def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:
@@ -67,7 +64,7 @@ def model_file(config: Config) -> ModelFile:
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
     """Load and prove the model: so many interpreter threads, the configuration's thresholds."""
-    wanted, name = thresholds(config, file.description), config.model.delegate
+    wanted, name = decoder_thresholds(config, file.description), config.model.delegate
     engine = engines.find(file, name, state_folder())
     model = load_model(file, threads=threads, delegate=name, engine=engine, thresholds=wanted)
     proof.check(model, file.manifest.proof if file.manifest else {})
@@ -92,11 +89,20 @@ def thresholds(config: Config, description: Description) -> Thresholds:
     """Return the configuration's thresholds, the model's own where it has none.
 
     Raises:
-        ConfigError: One is set that has no meaning for this model.
+        ConfigError: One is set, or tracking is, that has no meaning for this model.
     """
     model = config.model
     refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
+    if config.tracking:
+        refuse_tracking(description)
     return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
+
+
+def decoder_thresholds(config: Config, description: Description) -> Thresholds:
+    """Return `thresholds`, of which tracking lowers the score's: it passes on what reaches it."""
+    wanted = thresholds(config, description)
+    low = config.tracking.low_score_threshold if config.tracking else 1.0
+    return wanted.changed(score=min(wanted.score, low))
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
@@ -116,6 +122,8 @@ class Parts:
         workers: At least one.
         captures: One a camera, started.
         publisher: Tells the sinks; `None` where nothing is published.
+        config: What they were opened by.
+        tracks: Of each camera that is tracked.
     """
 
     workers: tuple[Worker, ...]
@@ -123,6 +131,8 @@ class Parts:
     frames: Turns[InputBuffer]
     publisher: Publisher | None
     cores: Cores
+    config: Config
+    tracks: dict[str, CameraTracks] = field(default_factory=dict)
 
     @property
     def model(self) -> LoadedModel:
@@ -137,8 +147,21 @@ class Parts:
     ) -> Pipeline:
         """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
         told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
-        behaviour = Behaviour(self.model, stages)
+        behaviour = Behaviour(self.model, self._stages(self.config) + stages)
         return Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
+
+    def behaviour(self, config: Config) -> Behaviour:
+        """Return what frames go by from now on, as a configuration says; tracks go on."""
+        model = self.model.decoding_with(decoder_thresholds(config, self.model.description))
+        return Behaviour(model, self._stages(config))
+
+    def _stages(self, config: Config) -> tuple[Stage, ...]:
+        if config.tracking is None:
+            return ()
+        from edge.stages.tracking import Tracker  # noqa: PLC0415 - only where it is asked for
+
+        score = thresholds(config, self.model.description).score
+        return (Tracker(config.tracking, score, self.tracks),)
 
 
 @contextmanager
@@ -196,13 +219,13 @@ def opened(
             )
             for camera in config.cameras
         )
-        yield Parts(workers, captures, Turns(captures), publisher, cores)
+        yield Parts(workers, captures, Turns(captures), publisher, cores, config)
 
 
 @contextmanager
 def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
-    sink = Fanout(open_sinks(config))
+    sink = Fanout(open_sinks(config.sinks, config.device.name))
     try:
         encoder = open_encoder(config, model.description)
         publisher = Publisher(encoder, sink, qos=config.mqtt.qos if config.mqtt else 1)
@@ -215,24 +238,10 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     if sink.undelivered:
         faults = [
             f"{name}: {number} results were not delivered within {DRAIN_S:g} s of the end; "
-            f"check {RECEIVERS[name]} and run again"
+            f"check {receiver(name)} and run again"
             for name, number in sink.undelivered.items()
         ]
         raise SinkError("\n".join(faults))
-
-
-def open_sinks(config: Config) -> list[Sink]:
-    """Return the sinks of a configuration; the broker is not waited for."""
-    sinks: list[Sink] = []
-    if config.mqtt:
-        from edge.sinks.mqtt import MqttSink  # noqa: PLC0415 - paho costs 40 ms
-        from edge.sinks.mqtt_identity import client_id  # noqa: PLC0415 - likewise
-
-        name = config.device.name
-        sinks.append(MqttSink(config.mqtt, name, client_id=client_id(name)))
-    if config.writes_jsonl:
-        sinks.append(JsonlSink(sys.stdout.buffer))
-    return sinks
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:

@@ -115,6 +115,7 @@ class Frame(Generic[BufferT]):
         sequence: Number of the frame within the source, from 0, dropped frames counted.
         captured_ns: Monotonic clock (`time.monotonic_ns`): `Picture.captured_ns`.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC, at that moment; for messages only.
+        source_ns: Nanoseconds of the source's own clock: `Picture.source_ns`.
         capture_ns: Nanoseconds of work that giving it took the source; waiting not counted.
         preprocess_ns: Nanoseconds that filling the buffer took.
         camera: Name of the camera.
@@ -128,6 +129,7 @@ class Frame(Generic[BufferT]):
     sequence: int
     captured_ns: int
     captured_utc_ns: int
+    source_ns: int
     capture_ns: int
     preprocess_ns: int
     camera: str

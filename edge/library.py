@@ -57,6 +57,7 @@ def watch(
     stages: Sequence[Stage] = (),
     password_file: str | Path | None = None,
     picture_px: int | None = None,
+    tracking: bool = False,
     **options: Any,  # noqa: ANN401 - keys of [model], checked there
 ) -> Iterator[Observation]:
     """Yield what a model sees on the frames of one or more sources, until they end.
@@ -72,6 +73,7 @@ def watch(
         stages: Called with each observation before it is yielded, on a thread of their own.
         password_file: Holds the password of the user in a network camera's URI.
         picture_px: Longest side of `Observation.picture`; without it there is no picture.
+        tracking: Give each object an id, as `[tracking]` does by its defaults, before the stages.
         options: Further keys of the configuration's `[model]`, such as `score_threshold=0.4`.
 
     Returns:
@@ -90,6 +92,7 @@ def watch(
                 for name, source in zip(names, sources or ["demo:"], strict=True)
             ],
             "model": {"file": model, **options},
+            **({"tracking": {}} if tracking else {}),
         }
     )
     file, found = examine(config)

@@ -22,10 +22,15 @@ WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 SECRET_FOLDERS = (Path("/run/secrets"), Path("/run/credentials"))
 
 
-def read_password(path: Path) -> str:
+def read_password(path: Path, *, what: str = "password", key: str = "password_file") -> str:
     """Return the first line of a password file; blanks count, a byte order mark does not.
 
     A blank at the end counts too, as it may be meant; the log names it, as it is rarely so.
+
+    Args:
+        path: Of the file.
+        what: The secret is, for messages.
+        key: Names the file in the configuration.
 
     Raises:
         ConfigError: It can't be read, others can read it, or its first line is no password.
@@ -36,15 +41,15 @@ def read_password(path: Path) -> str:
             mode = stat.S_IMODE(status.st_mode)
             if mode & READABLE_BY_OTHERS and not _is_laid_by_the_system(path, status):
                 raise ConfigError(
-                    f"{path}: a password file must be readable by its owner only (0600), "
+                    f"{path}: a {what} file must be readable by its owner only (0600), "
                     f"found {mode:04o}; type: chmod 600 {path}"
                 )
             line = file.readline(MAX_PASSWORD_BYTES + 5).rstrip(b"\r\n")
         password = line.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(
-            f"{path}: expected a password file, cannot read it: {error.strerror}; "
-            "give its path in password_file"
+            f"{path}: expected a {what} file, cannot read it: {error.strerror}; "
+            f"give its path in {key}"
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(
@@ -52,14 +57,14 @@ def read_password(path: Path) -> str:
         ) from error
     if not 1 <= len(password.encode()) <= MAX_PASSWORD_BYTES:
         raise ConfigError(
-            f"{path}: expected a password of 1 to {MAX_PASSWORD_BYTES} bytes on the first line, "
+            f"{path}: expected a {what} of 1 to {MAX_PASSWORD_BYTES} bytes on the first line, "
             f"found {'a longer one' if password else 'none'}; write it anew"
         )
     if (last := password[-1]).isspace():
         log.warning(
-            "%s: the first line ends with a %s, which counts as part of the password; if it is "
+            "%s: the first line ends with a %s, which counts as part of the %s; if it is "
             "refused, write the file anew without it",
-            *(path, unicodedata.name(last, "tab").lower()),
+            *(path, unicodedata.name(last, "tab").lower(), what),
         )
     return password
 

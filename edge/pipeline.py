@@ -251,6 +251,7 @@ def _observe(job: _Job, behaviour: Behaviour) -> Observation:
         camera=frame.camera,
         sequence=frame.sequence,
         captured_utc_ns=frame.captured_utc_ns,
+        source_ns=frame.source_ns,
         size_wh=frame.size_wh,
         result=behaviour.model.decode(job.tensors, job.placement, clock),
         stage_ms={},

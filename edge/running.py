@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from edge.config.sections import Config
     from edge.metrics import Summary
-    from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.pipeline import Pipeline
 
@@ -47,9 +46,7 @@ def run(
         pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
         handlers = dict.fromkeys(ENDING, pipeline.stop)
         if reread:
-            handlers[signal.SIGHUP] = lambda: _reload(
-                config, reread, pipeline=pipeline, model=parts.model
-            )
+            handlers[signal.SIGHUP] = lambda: _reload(parts, reread, pipeline=pipeline)
         with handling(handlers):
             pipeline.run(max_frames=max_frames)
         summary = pipeline.times.summary()
@@ -63,22 +60,17 @@ def run(
     return replace(summary, seen=tally.text())
 
 
-def _reload(
-    config: Config, reread: Callable[[], Config], *, pipeline: Pipeline, model: LoadedModel
-) -> None:
+def _reload(parts: app.Parts, reread: Callable[[], Config], *, pipeline: Pipeline) -> None:
     """Take over what a changed configuration may change while frames run."""
+    config = parts.config
     try:
         wanted = reread()
     except ConfigError as error:
         log.error("reload: nothing changed: %s", error)  # noqa: TRY400 - a user's fault, a sentence
         return
     update = {key: getattr(wanted.model, key) for key in THRESHOLDS}
-    as_is = config.replace(model=config.model.replace(**update))
-    thresholds = app.thresholds(wanted, model.description)
-    pipeline.behaviour = replace(
-        pipeline.behaviour,
-        model=model.decoding_with(thresholds),
-    )
-    log.info("reload: thresholds are %s", thresholds)
+    as_is = config.replace(model=config.model.replace(**update), tracking=wanted.tracking)
+    pipeline.behaviour = parts.behaviour(wanted)
+    log.info("reload: thresholds are %s", app.thresholds(wanted, parts.model.description))
     if as_is != wanted:
         log.warning("reload: the rest of the configuration has changed too; restart to follow it")

@@ -61,6 +61,7 @@ class Task:
         tally: Makes what counts the results of a run.
         draw: Module and function that draws a result on its image; imported when it is asked for.
         thresholds: Which keys of `[model]` have a meaning for such a model.
+        has_boxes: Its results are detections, which can be tracked.
     """
 
     topic: str
@@ -70,6 +71,7 @@ class Task:
     tally: Callable[[Description], Tally]
     draw: tuple[str, str]
     thresholds: Callable[[Description], set[str]]
+    has_boxes: bool = False
 
     def encoder(self, device: str, description: Description, *, class_map: bool = True) -> Encoder:
         """Return what turns observations into messages."""
@@ -97,6 +99,7 @@ TASKS = {
         tally=lambda _: DetectionTally(),
         draw=("edge.draw.boxes", "draw_inplace"),
         thresholds=lambda _: set(THRESHOLDS),
+        has_boxes=True,
     ),
     "instances": Task(
         topic=instances.TOPIC,
@@ -106,6 +109,7 @@ TASKS = {
         tally=lambda _: DetectionTally("instances"),
         draw=("edge.draw.instances", "draw_inplace"),
         thresholds=lambda _: set(THRESHOLDS),
+        has_boxes=True,
     ),
     "pose": Task(
         topic=poses.TOPIC,
@@ -117,6 +121,7 @@ TASKS = {
         tally=lambda _: DetectionTally("poses"),
         draw=("edge.draw.poses", "draw_inplace"),
         thresholds=lambda _: set(THRESHOLDS),
+        has_boxes=True,
     ),
     "segmentation": Task(
         topic=segmentation.TOPIC,
@@ -174,4 +179,18 @@ def refuse_thresholds(description: Description, given: Collection[str]) -> None:
             f"[model] {key} has no meaning for {description.name}, a model for "
             f"{task_of(description.head)}, which has {' and '.join(sorted(known)) or 'none'}; "
             "leave it out"
+        )
+
+
+def refuse_tracking(description: Description) -> None:
+    """Refuse `[tracking]` of a model whose results are no boxes.
+
+    Raises:
+        ConfigError: They are none.
+    """
+    if not task_for(description).has_boxes:
+        able = " and ".join(sorted(name for name, task in TASKS.items() if task.has_boxes))
+        raise ConfigError(
+            f"[tracking] follows the boxes of models for {able}, and {description.name} is a model "
+            f"for {task_of(description.head)}; leave the section out"
         )

@@ -129,7 +129,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
     choice = options.choice_of(arguments)
     recipe = making.recipe_of(arguments)
-    outputs.check_folder(arguments.output)
+    export.check_folder(arguments.output)
+    if arguments.float:
+        export.check_folder(arguments.float, "--float")
     outputs.check_report(arguments, arguments.output)
     targets.check_packages(arguments)
     default_name = None if is_ours(arguments.model) else arguments.output.stem
@@ -170,7 +172,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
     from edge.terminal.progress import bar  # noqa: PLC0415
 
     recipe = making.recipe_of(arguments)
-    outputs.check_folder(arguments.output)
+    export.check_folder(arguments.output)
     reference = model_file.read_own(arguments.model)
     images = making.draw(arguments)
     with bar("quantise") as progress:
@@ -186,6 +188,7 @@ def _quantize(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from calibration.image_sets import without  # noqa: PLC0415 - inspect needs no OpenCV
     from converter.conversion import Conversion, Judgement, judge  # noqa: PLC0415
+    from converter.judge import accuracy  # noqa: PLC0415
 
     reference, quantized = (
         model_file.read_own(p) for p in (arguments.reference, arguments.quantized)
@@ -205,6 +208,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         arguments.images.resolve().name,
         arguments.seed,
     )
+    accuracy.check(reference, judged_on.images, judged_on.annotations)
     budget = making.budget_of(arguments)
     (bill,) = judge(reference, [quantized], judged_on, budget=budget)
     done = Conversion(reference, quantized, judged_on, bill, budget, verdict_on(bill, budget))

@@ -11,7 +11,6 @@ from converter.cli import targets
 from converter.judge.bill import as_text
 from converter.judge.gate import as_json, estimate
 from converter.quantize.islands import remarks
-from edge.errors import ConfigError
 from edge.terminal.command import DONE, FAILED
 
 if TYPE_CHECKING:
@@ -27,16 +26,6 @@ if TYPE_CHECKING:
 def say(text: str) -> None:
     """Print a line beside the results."""
     print(f"edge-convert: {text}", file=sys.stderr)
-
-
-def check_folder(output: Path) -> None:
-    """Refuse an output that cannot be written before the minutes it takes to make it.
-
-    Raises:
-        ConfigError: Its folder is missing.
-    """
-    if not output.resolve().parent.is_dir():
-        raise ConfigError(f"{output}: its folder is not there; make it, or choose another with -o")
 
 
 def check_report(arguments: argparse.Namespace, model: Path) -> None:

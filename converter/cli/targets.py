@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converter import export
 from converter.cli import making
 from edge.errors import ConfigError
 from edge.model import model_file
@@ -86,12 +87,15 @@ def check_packages(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> int:
     from converter.conversion import draw_images  # noqa: PLC0415 - loads OpenCV
-    from converter.deliver.targets.delivery import deliver, sources_of, stem_of  # noqa: PLC0415 - loads OpenCV
+    from converter.deliver.targets.delivery import check, deliver, sources_of, stem_of  # noqa: PLC0415 - loads OpenCV
 
     targets = targets_of(arguments)
     if not targets:
         raise ConfigError("expected what to make, found nothing; add --edgetpu, --gpu, --tensorrt")
     file = model_file.read_own(arguments.model)
+    stem, status = arguments.output or stem_of(arguments.model), DONE
+    export.check_folder(stem)
+    check(sources_of(file, None), targets, has_images=arguments.images is not None)
     images = None
     if "tensorrt" in targets and arguments.images:
         images = draw_images(
@@ -100,7 +104,6 @@ def _export(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             annotations=None,
         )
-    stem, status = arguments.output or stem_of(arguments.model), DONE
     for made in deliver(sources_of(file, images), targets, stem=stem):
         print(made.text)
         status = FAILED if made.is_refused else status

@@ -118,6 +118,7 @@ def compare(  # noqa: PLR0913
         seed=seed,
         resamples=resamples,
         found=found,
+        is_brief=True,
         progress=progress,
     )
     notes = [note for note in measured.evaluations[0].notes if note not in FACTS]

@@ -165,12 +165,13 @@ def _by_floor(bill: Bill, budget: Budget) -> Verdict:
         reason = f"{budget.times(bill.head):g} times the float model's own noise"
     drawn = drawn_excess(bill, budget)
     over = float(drawn[0])
+    is_over = ~(drawn <= 0)  # so is NaN
     low, high = interval(drawn)
     said = (
         f"its distance from the float model is {like.distance:.3f}, "
-        f"{'more than' if over > 0 else 'within'} the {limit:.3f} that are allowed, {reason}"
+        f"{'more than' if is_over[0] else 'within'} the {limit:.3f} that are allowed, {reason}"
     )
-    if over > 0 and np.mean(drawn > 0) >= REFUSING_SHARE:
+    if is_over[0] and np.mean(is_over) >= REFUSING_SHARE:
         return Verdict(REFUSED, (said,))
     if high <= 0:
         return Verdict(PASSES, (said,))
@@ -186,7 +187,7 @@ def _by_labels(row: Loss, budget: Budget) -> Verdict:
         f"{row.metric} changes by {row.difference:+.4f} [{row.interval[0]:+.4f}, "
         f"{row.interval[1]:+.4f}] on {row.images} labelled images, {-allowed:+.4f} is allowed"
     )
-    if low > 0:
+    if not low <= 0:  # so is NaN
         return Verdict(REFUSED, (said,))
     if high <= 0:
         return Verdict(PASSES, (said,))

@@ -63,8 +63,8 @@ def _loss_of_boxes(distance: float) -> str:
 
 def _loss_of_classes(distance: float) -> str:
     return (
-        f"on these images at most {100 * distance:.1f} points of its top-1 accuracy are lost: no "
-        "more have another class"
+        f"on images of a sure class at most {100 * distance:.1f} points of its top-1 accuracy are "
+        "lost: no more of them have another class"
     )
 
 
@@ -161,7 +161,8 @@ KINDS = {
     ),
     "classification": Kind(
         ("converter.judge.whole_frames", "match_classes"),
-        "share of the images with another best class, of those of which either model is sure",
+        "share of the images with another best class, or one of less than half the score "
+        "threshold, of those of which either model is sure",
         times=2.4,
         most=0.25,
         least=50,

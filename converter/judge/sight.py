@@ -14,11 +14,9 @@ import numpy as np
 from converter.judge.agreement import match
 from converter.judge.kinds import KINDS
 from edge.capture.images import load_image
-from edge.evaluation import box_run
 from edge.evaluation.measuring import JUDGED
 from edge.frame import Placement, StageClock
 from edge.heads import task_of
-from edge.model.loaded import load_model
 from edge.preprocess import InputBuffer
 
 if TYPE_CHECKING:
@@ -73,11 +71,7 @@ class Sight:
         described = file.description
         task = task_of(described.head)
         self._kind = KINDS[task]
-        self._model = self._judged = (
-            box_run.open_detector(file)
-            if issubclass(JUDGED[task][2], box_run.BoxRun)
-            else load_model(file)
-        )
+        self._model = self._judged = JUDGED[task][2].open(file)
         # A segmenter keeps its own threshold: that of its foreground says which cells it covers.
         if self._kind.lowest is not None:
             least = self._kind.lowest * described.score_threshold

@@ -100,15 +100,17 @@ def head_row(
         pairs: Of each image the reference's values and the other's, real numbers.
         floor: The reference's values below it count as it.
     """
-    sums, greatest = np.zeros(4), 0.0
+    sums, errors = np.zeros(4), [0.0]
     for reference, candidate in pairs:
         a, b = np.maximum(reference, floor).astype(np.float64), candidate.astype(np.float64)
-        sums += [(a * a).sum(), (b * b).sum(), (a * b).sum(), ((a - b) ** 2).sum()]
-        greatest = max(greatest, float(np.abs(a - b).max(initial=0.0)))
+        with np.errstate(invalid="ignore"):  # of infinite values
+            sums += [(a * a).sum(), (b * b).sum(), (a * b).sum(), ((a - b) ** 2).sum()]
+        errors.append(np.abs(a - b).max(initial=0.0))
     power, other, product, noise = sums.tolist()
     norm = math.sqrt(power * other)
-    snr = 10 * math.log10(power / noise) if noise and power else math.inf
-    return HeadRow(role, product / norm if norm else 1.0, snr, greatest)
+    with np.errstate(divide="ignore"):
+        snr = 10 * float(np.log10(power / noise)) if noise and power else math.inf
+    return HeadRow(role, product / norm if norm else 1.0, snr, float(np.max(errors)))
 
 
 def _shared_roles(first: ModelSpec, second: ModelSpec) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converter.judge.agreement import FOUND_RATIO
 from converter.judge.bill import ImageRow
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ NONE = -1
 class ClassAgreement:
     """Best classes of two models, image by image.
 
-    An image counts where either is sure of its best class: neither may be lost, none made up.
+    An image counts where either is sure of its best class: neither may be lost, none made up. It
+    is both where the other says the same class, but is not half as sure.
 
     Attributes:
         is_same: `(N,)`, of the best class.
+        is_found: `(N,)`, where it is the same and both are half sure of it.
         is_near: `(N,)`, whether the reference's best is among the other's best few; `None` where
             there are no more classes than those.
         is_sure: `(2, N)`, of the reference and of the other.
@@ -38,6 +41,7 @@ class ClassAgreement:
     """
 
     is_same: NDArray[np.bool_]
+    is_found: NDArray[np.bool_]
     is_near: NDArray[np.bool_] | None
     is_sure: NDArray[np.bool_]
     gaps: NDArray[np.float64]
@@ -56,9 +60,9 @@ class ClassAgreement:
         return found | {"mean change of the best score": float(self.gaps.mean())}
 
     def distance(self, chosen: NDArray[np.int64]) -> float:
-        """Return the share of the images that count on which the best classes differ."""
+        """Return the share of the images that count whose best class is not found again."""
         counts = self._counts()[chosen]
-        return float(1 - np.mean(self.is_same[chosen[counts]])) if counts.any() else math.nan
+        return float(1 - np.mean(self.is_found[chosen[counts]])) if counts.any() else math.nan
 
     def rows(self, paths: Sequence[Path]) -> tuple[ImageRow, ...]:
         """Return a row an image."""
@@ -66,10 +70,10 @@ class ClassAgreement:
         return tuple(
             ImageRow(
                 path,
-                distance=float(counts[index] and not self.is_same[index]),
-                matched=int(self.is_sure[0, index] and self.is_same[index]),
+                distance=float(counts[index] and not self.is_found[index]),
+                matched=int(self.is_sure[0, index] and self.is_found[index]),
                 expected=int(self.is_sure[0, index]),
-                extra=int(self.is_sure[1, index] and not self.is_same[index]),
+                extra=int(self.is_sure[1, index] and not self.is_found[index]),
                 is_blank=not self.is_sure[0, index],
             )
             for index, path in enumerate(paths)
@@ -93,8 +97,10 @@ def match_classes(
         sum(seen.scores[seen.class_ids == class_id].tolist())
         for (class_id, _), seen in zip(best[0], found, strict=True)
     ]
+    is_same = np.asarray(ids[0] == ids[1])
     return ClassAgreement(
-        is_same=np.asarray(ids[0] == ids[1]),
+        is_same=is_same,
+        is_found=is_same & (scores.min(axis=0) >= FOUND_RATIO * sure),
         is_near=np.array(near) if max(map(len, wanted), default=0) >= TOP else None,
         is_sure=np.asarray(scores >= sure),
         gaps=np.abs(scores[0] - others),

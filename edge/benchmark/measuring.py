@@ -260,6 +260,7 @@ def instrumentation(sensors: Sensors) -> Instrumentation:
         camera="camera",
         sequence=0,
         captured_utc_ns=0,
+        source_ns=0,
         size_wh=(1280, 720),
         result=Detections.none(),
         stage_ms=dict.fromkeys(STAGES, 1.0),

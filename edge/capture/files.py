@@ -61,7 +61,10 @@ def open_file(location: str, options: SourceOptions) -> Paced:
     for difference in differences(options, size_wh=video.capture.size_wh()):
         logger.warning("%s: %s", path, difference)
     rate_hz = options.rate_hz or (video.rate_hz() if live else None)
-    return Paced(video.next_image, live=live, rate_hz=rate_hz, on_close=video.close)
+    file_hz = None if rate_hz else video.rate_hz()
+    return Paced(
+        video.next_image, live=live, rate_hz=rate_hz, file_hz=file_hz, on_close=video.close
+    )
 
 
 class _Video:

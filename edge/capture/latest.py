@@ -183,6 +183,7 @@ class CaptureThread(Generic[BufferT]):
             sequence=sequence,
             captured_ns=picture.captured_ns,
             captured_utc_ns=picture.captured_utc_ns,
+            source_ns=picture.source_ns,
             capture_ns=picture.work_ns,
             preprocess_ns=preprocess_ns,
             camera=self.camera,

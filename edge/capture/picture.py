@@ -79,6 +79,7 @@ class Picture:
         larger: Gives the same moment in more pixels, where the source has them; to be called before
             its next `read` only.
         sensed: What the sensor saw in it, where it runs a network itself.
+        file_ns: Of a file that is read as fast as it goes, when the frame is due in it.
     """
 
     pixels: NDArray[np.uint8]
@@ -89,6 +90,16 @@ class Picture:
     rotate: int = 0
     larger: Callable[[], Picture] | None = None
     sensed: Sensed | None = None
+    file_ns: int | None = None
+
+    @property
+    def source_ns(self) -> int:
+        """Nanoseconds of the source's own clock, of which only differences have a meaning.
+
+        The monotonic one; of a file that is read as fast as it goes, the file's: there a second of
+        the world may pass in 20 ms.
+        """
+        return self.captured_ns if self.file_ns is None else self.file_ns
 
     @classmethod
     def taken(
@@ -98,6 +109,7 @@ class Picture:
         *,
         pixel_format: PixelFormat = "bgr",
         captured_ns: int | None = None,
+        file_ns: int | None = None,
     ) -> Self:
         """Return a picture that is ready now; the work of giving it began at `began_ns`.
 
@@ -105,9 +117,8 @@ class Picture:
         """
         now_ns = time.monotonic_ns()
         age_ns = 0 if captured_ns is None else now_ns - captured_ns
-        return cls(
-            pixels, now_ns - age_ns, time.time_ns() - age_ns, now_ns - began_ns, pixel_format
-        )
+        times = now_ns - age_ns, time.time_ns() - age_ns, now_ns - began_ns
+        return cls(pixels, *times, pixel_format, file_ns=file_ns)
 
     @property
     def size_wh(self) -> tuple[int, int]:

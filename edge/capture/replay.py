@@ -167,6 +167,7 @@ class Replay:
             work_ns,
             format=entry.format,
             rotate=entry.rotate,
+            file_ns=None if self.live else entry.captured_ns,
         )
 
     def interrupt(self) -> None:

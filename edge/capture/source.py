@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import threading
@@ -97,6 +98,7 @@ class Paced:
             where that fits; `None` when there are no more.
         live: As `Source.live`.
         rate_hz: Frames per second; `None` never waits.
+        file_hz: Frames per second of what never waits, for its own clock; `None` has none.
         on_close: Lets go of where the images come from.
     """
 
@@ -108,6 +110,7 @@ class Paced:
         *,
         live: bool,
         rate_hz: float | None,
+        file_hz: float | None = None,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self.live = live
@@ -115,6 +118,7 @@ class Paced:
         self._on_close = on_close
         self._period_ns = 0 if rate_hz is None else round(NS_PER_S / rate_hz)
         self._due_ns = time.monotonic_ns()
+        self._file_ns = itertools.count(0, round(NS_PER_S / file_hz)) if file_hz else None
         self._interrupted = threading.Event()
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
@@ -126,7 +130,10 @@ class Paced:
             return None
         began_ns = time.monotonic_ns()
         image = self._next_image(buffer)
-        return None if image is None else Picture.taken(image, began_ns)
+        if image is None:
+            return None
+        file_ns = next(self._file_ns) if self._file_ns else None
+        return Picture.taken(image, began_ns, file_ns=file_ns)
 
     def interrupt(self) -> None:
         """End a wait under way, and every later one at once: `Source.interrupt`."""

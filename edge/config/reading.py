@@ -70,8 +70,9 @@ def load_sound_part(path: Path) -> Config:
         fields = _read(path)
     except ConfigError:
         return Config()
-    if isinstance(fields.get("camera"), dict):
-        fields["camera"] = [fields["camera"]]
+    for section in ("camera", "sink"):
+        if isinstance(fields.get(section), dict):
+            fields[section] = [fields[section]]
     while faults := _checked(fields)[1]:
         if not _dropped_inplace(fields, faults[0].place):
             return Config()
@@ -84,6 +85,8 @@ def _checked(fields: Fields) -> tuple[Config, list[Fault]]:
     faults: list[Fault] = []
     if isinstance(cameras, (dict, list)):
         cameras, faults = _cameras([cameras] if isinstance(cameras, dict) else cameras)
+    if isinstance(fields.get("sink"), dict):
+        fields = fields | {"sink": [fields["sink"]]}
     try:
         return read(Config, fields | {"camera": cameras}), faults
     except Unsound as error:
@@ -128,22 +131,24 @@ def _read(path: Path) -> Fields:
 
 def _sentence(fault: Fault, fields: Fields) -> str:
     """Return a fault as ``[section] key: what was expected, found …``."""
-    if fault.place[:1] != ("camera",) or len(fault.place) == 1:
+    if fault.place[:1] not in (("camera",), ("sink",)) or len(fault.place) == 1:
         return fault.sentence()
     section, index, *keys = fault.place
-    return fault.within(section, *keys).sentence(camera_label(index, _camera_names(fields)))
+    label = table_label(section, index, _names(fields, section))
+    return fault.within(section, *keys).sentence(label)
 
 
-def camera_label(index: int, names: Sequence[str]) -> str:
-    """Return where a camera stands: `[camera]`, or of index 1 of several `[[camera]] 2 (door)`."""
+def table_label(section: str, index: int, names: Sequence[str]) -> str:
+    """Return where a table stands: `[camera]`, or of index 1 of several `[[camera]] 2 (door)`."""
     if len(names) <= 1:
-        return "[camera]"
-    return f"[[camera]] {index + 1}{f' ({names[index]})' if names[index] else ''}"
+        return f"[{section}]"
+    return f"[[{section}]] {index + 1}{f' ({names[index]})' if names[index] else ''}"
 
 
-def _camera_names(fields: Fields) -> list[str]:
-    cameras = fields.get("camera")
+def _names(fields: Fields, section: str) -> list[str]:
+    """Return what each table of a section calls itself; of a sink, its kind."""
+    tables, key = fields.get(section), "kind" if section == "sink" else "name"
     return [
-        str(camera.get("name", "")) if isinstance(camera, dict) else ""
-        for camera in (cameras if isinstance(cameras, (list, tuple)) else [cameras])
+        str(table.get(key, "")) if isinstance(table, dict) else ""
+        for table in (tables if isinstance(tables, (list, tuple)) else [tables])
     ]

@@ -11,9 +11,10 @@ from msgspec import Meta, field
 
 from edge.config.camera import Camera, Name
 from edge.config.mqtt import Mqtt
+from edge.config.sink import AnySink, Jsonl
 from edge.model import delegates
 from edge.model.description import Suppression
-from edge.record import Checks, Ratio, Record
+from edge.record import Checks, PositiveFloat, Ratio, Record
 
 
 def host_name() -> str:
@@ -70,11 +71,26 @@ class Model(Record, frozen=True):
             )
 
 
+class Tracking(Record, frozen=True):
+    """How objects are followed from frame to frame; without the section they are not.
+
+    Attributes:
+        low_score_threshold: Least score of a detection that goes on with a track.
+        lost_s: How long an object may be out of sight and still be the same.
+        stationary_s: How long an object rests before it is called stationary.
+    """
+
+    low_score_threshold: Ratio = 0.1
+    lost_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+    stationary_s: PositiveFloat = 10.0
+
+
 class Output(Record, frozen=True):
     """Where results go besides the broker.
 
     Attributes:
-        jsonl: Write one JSON object a frame to stdout; `None` does so where there is no broker.
+        jsonl: Write one JSON object a frame to stdout; `None` does so where results would go
+            nowhere else.
         class_map: Messages hold the class map, or the masks of instances, not only the areas.
     """
 
@@ -92,25 +108,43 @@ def _check_cameras(cameras: tuple[Camera, ...]) -> None:
         )
 
 
+def _check_sinks(sinks: tuple[AnySink, ...]) -> None:
+    places = [str(sink.path or "stdout") for sink in sinks if isinstance(sink, Jsonl)]
+    twice = next((place for place in places if places.count(place) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"two sinks write JSON lines to {twice}, where they would mix; give each [[sink]] a "
+            "path of its own, and leave [output] jsonl out where one writes to stdout"
+        )
+
+
 class Config(Record, frozen=True):
     """Everything `edge run` needs to know; `cameras` are `[camera]`, or each `[[camera]]`."""
 
-    checks: ClassVar[Checks] = {"cameras": _check_cameras}
+    checks: ClassVar[Checks] = {"cameras": _check_cameras, "extra_sinks": _check_sinks}
 
     device: Device = field(default_factory=Device)
     cameras: Annotated[
         tuple[Camera, ...], Meta(min_length=1, description="a table [camera], or tables [[camera]]")
     ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
+    tracking: Tracking | None = None
     mqtt: Mqtt | None = None
     output: Output = field(default_factory=Output)
+    extra_sinks: Annotated[
+        tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
+    ] = field(default=(), name="sink")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.mqtt is None and not self.writes_jsonl:
+        if not self.sinks:
             raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
+        if self.output.jsonl:
+            _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
 
     @property
-    def writes_jsonl(self) -> bool:
-        """Whether results go to stdout."""
-        return self.mqtt is None if self.output.jsonl is None else self.output.jsonl
+    def sinks(self) -> tuple[Mqtt | AnySink, ...]:
+        """All that get messages: the broker, stdout, and each `[[sink]]`."""
+        named = (*([self.mqtt] if self.mqtt else []), *self.extra_sinks)
+        writes_jsonl = not named if self.output.jsonl is None else self.output.jsonl
+        return (*named, Jsonl()) if writes_jsonl else named

@@ -260,7 +260,8 @@ class BoxDecoder:
                 if grid.is_turned:
                     raw = tensors[grid.boxes].reshape(-1, count)[: grid.width].take(rows, axis=1).T
                 else:
-                    raw = tensors[grid.boxes].reshape(count, -1).take(rows, axis=0)
+                    # Not `take`, which copies rows whole that are a view of columns.
+                    raw = tensors[grid.boxes].reshape(count, -1)[rows]
                 parts.append(unpack(raw[:, : grid.width]))
             start = end
         return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -47,6 +47,11 @@ class CentroidsHead(HeadSchema, frozen=True, kw_only=True, tag="centroids"):
     activation: Literal["none", "sigmoid"] = "none"
     background: bool = True
 
+    @property
+    def is_suppressed(self) -> bool:
+        """Always: objects do not touch, though their boxes may overlap."""
+        return True
+
 
 def check(spec: ModelSpec) -> None:
     """Compare the head with the output and the labels.
@@ -86,7 +91,6 @@ class CentroidsDecoder:
     def __init__(self, spec: ModelSpec, thresholds: Thresholds) -> None:
         head = spec.description.head_as(CentroidsHead)
         rows, self._columns = spec.outputs[ROLE].shape[1:3]
-        # Objects do not touch, but their boxes may overlap.
         self.candidates = Candidates(thresholds.of_suppressed())
         self._selector = ClassScores(
             spec,

@@ -169,7 +169,7 @@ class DetectionsDecoder:
         """Return the six numbers of these rows, dequantised, a new array `(n, 6)`."""
         parts = []
         for role in ("rows",) if self._scores == "rows" else SEPARATE:
-            raw = tensors[role].reshape(len(self._passes), -1).take(rows, axis=0)
+            raw = tensors[role].reshape(len(self._passes), -1)[rows]
             parts.append(self._outputs[role].quant.dequantize(raw))
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 

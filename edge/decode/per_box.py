@@ -159,17 +159,13 @@ class _Joint:
 
     def __init__(self, spec: ModelSpec, width: int) -> None:
         self.boxes, self.role, self._axis = _split(spec, width)
-        output = self.boxes.outputs[self.role]
-        self._count = output.shape[self._axis]
-        # Rows that are shorter than they stand are copied by whoever flattens them: once, here.
-        self._rows = np.empty(output.shape if self._axis == ROWS_LAST else 0, output.dtype)
+        self._count = self.boxes.outputs[self.role].shape[self._axis]
 
     def split(self, tensor: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the output of the boxes alone, and `(cells, width)` of the values behind them."""
-        if self._axis != ROWS_LAST:
-            return tensor[:, : self._count], tensor[0, self._count :].T
-        np.copyto(self._rows, tensor[..., : self._count])
-        return self._rows, tensor[0, :, self._count :]
+        """Return views: the output of the boxes alone, `(cells, width)` of the values behind."""
+        if self._axis == ROWS_LAST:
+            return tensor[..., : self._count], tensor[0, :, self._count :]
+        return tensor[:, : self._count], tensor[0, self._count :].T
 
 
 def _split(inner: ModelSpec, width: int) -> tuple[ModelSpec, str, int]:

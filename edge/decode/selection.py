@@ -135,20 +135,34 @@ class ClassScores:
         """Yield what reaches the threshold."""
         places, scores = [], []
         for role, search, least, activate, before in self._grids:
-            raw = tensors[role].reshape(-1)[self._start :]
-            if isinstance(search, Folds):
-                flat = search.positions(raw, least)
-            else:
-                np.greater_equal(raw, least, out=search.each)
-                if not self._is_turned:
-                    for column in range(self._first_class):
-                        search.each[column :: self._columns] = False
-                flat = search.positions()
+            flat, found = self._passing(tensors[role], search, least)
             if len(flat):
-                scores.append(activate(raw[flat]))
+                scores.append(activate(found))
                 places.append(flat + before)
         if places:
             yield self._found(_joined(places), _joined(scores))
+
+    def _passing(
+        self, tensor: NDArray[Any], search: Flags | Folds, least: np.generic
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Return where values reach the least, and those values."""
+        if not (self._is_turned or isinstance(search, Folds) or tensor.flags.c_contiguous):
+            # Rows with another's values behind them, a view: not flattened, which would copy it.
+            rows, first = tensor.reshape(-1, self._columns), self._first_class
+            passes = search.each.reshape(rows.shape)
+            np.greater_equal(rows[:, first:], least, out=passes[:, first:])
+            flat = search.positions()
+            return flat, rows[flat // self._columns, flat % self._columns]
+        raw = tensor.reshape(-1)[self._start :]
+        if isinstance(search, Folds):
+            flat = search.positions(raw, least)
+        else:
+            np.greater_equal(raw, least, out=search.each)
+            if not self._is_turned:
+                for column in range(self._first_class):
+                    search.each[column :: self._columns] = False
+            flat = search.positions()
+        return flat, raw[flat]
 
     def _found(self, flat: NDArray[np.int64], scores: NDArray[np.float32]) -> Found:
         if self._is_turned:
@@ -219,7 +233,7 @@ class ObjectnessScores:
         for start in range(0, len(passing), CHUNK_CELLS):
             cells = passing[start : start + CHUNK_CELLS]
             raw = self._rows[: len(cells)]
-            if grid.is_turned:
+            if not rows.flags.c_contiguous:
                 raw[:] = rows[cells]
             else:
                 # "clip" is the mode in which `take` writes straight into `out`.

@@ -39,7 +39,8 @@ def annotate_inplace(
     # The best last, so that nothing lies over it.
     for row in range(len(detections) - 1, -1, -1):
         class_id = int(detections.class_ids[row])
-        text = f"{labels[class_id]} {detections.scores[row]:.2f}"
+        track = "" if detections.track_ids is None else f" #{detections.track_ids[row]}"
+        text = f"{labels[class_id]} {detections.scores[row]:.2f}{track}"
         draw_box_inplace(image, detections.boxes[row], text, color=class_color(class_id))
 
 

@@ -13,13 +13,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LEAST_CLASSES = 2
+# What folders of images without anything unusual are called. Source: MVTec AD calls them `good`.
+GOOD = ("good", "normal", "ok")
 
 
 def find_classes(folder: Path, images: Sequence[Path]) -> dict[Path, str]:
-    """Return the class of each image; of none, where all of them lie in one folder."""
+    """Return the class of each of the images that lies in a folder of this one."""
+    places = {path: absolute(path).parent for path in images}
     root = absolute(folder)
-    found = {path: path.parent.name for path in images if absolute(path).parent.parent == root}
-    return found if len(set(found.values())) >= LEAST_CLASSES else {}
+    return {path: place.name for path, place in places.items() if place.parent == root}
+
+
+def is_good(name: str) -> bool:
+    """Return whether a folder of that name holds images without anything unusual."""
+    return name.casefold() in GOOD
+
+
+def all_classes(folder: Path) -> tuple[str, ...]:
+    """Return the names of the folders in it that hold images."""
+    images = (path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
+    return tuple(sorted({path.parent.name for path in images}))
 
 
 def read(folder: Path, images: Sequence[Path]) -> ClassTruth:
@@ -28,8 +41,7 @@ def read(folder: Path, images: Sequence[Path]) -> ClassTruth:
     The classes are those of all images in it, whether they are asked for or not.
     """
     found = find_classes(folder, images)
-    every = {path.parent.name for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES}
-    names = tuple(sorted(every))
+    names = all_classes(folder)
     return ClassTruth(
         path=folder,
         files=dict(enumerate(found)),

@@ -80,7 +80,7 @@ def worst_first(rows: Iterable[Mistakes]) -> tuple[Mistakes, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One model's figures on one labelled set.
+    """One model's figures on one labelled set; a brief one has neither classes nor mistakes.
 
     Attributes:
         file: The model.
@@ -88,13 +88,13 @@ class Evaluation:
         images: N.
         objects: Judged boxes; of masks, judged pixels; of whole images, their number.
         metrics: Name to value in [0, 1], the main one first.
+        stages_ms: Stage, and `total`, to `p50`, `p95` and `mean` over the same images.
+        sample: What a bootstrap draws from; its metrics are the first of `metrics`.
+        notes: Sentences on what was left out, or how something was counted.
         classes: Label to its own metrics, and `objects`.
         curves: Label to `precision` and `scores` of `edge.evaluation.judge.curves`; boxes only.
         confusion: What was taken for what.
-        stages_ms: Stage, and `total`, to `p50`, `p95` and `mean` over the same images.
-        sample: What a bootstrap draws from; its metrics are the first of `metrics`.
         mistakes: Of each image that has any, the worst first.
-        notes: Sentences on what was left out, or how something was counted.
         intervals: Metric of the sample to its 95 % bootstrap interval over images; empty before the
             draws.
     """
@@ -104,13 +104,13 @@ class Evaluation:
     images: int
     objects: int
     metrics: dict[str, float]
-    classes: dict[str, dict[str, float]]
-    curves: dict[str, dict[str, list[float]]]
-    confusion: Confusion
     stages_ms: dict[str, dict[str, float]]
     sample: Sample
-    mistakes: tuple[Mistakes, ...]
     notes: tuple[str, ...]
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
+    curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    confusion: Confusion = Confusion((), np.zeros((0, 0), np.int64), "")
+    mistakes: tuple[Mistakes, ...] = ()
     intervals: dict[str, Interval] = field(default_factory=dict)
 
     @property

@@ -115,6 +115,7 @@ class MaskRun:
 
     NOTE: ClassVar = NOTE
     KEYS: ClassVar = {WRONG: "wrong", NOT_JUDGED: "not judged"}
+    open = staticmethod(load_model)
 
     def __init__(self, file: ModelFile, truth: MaskTruth, *, threads: int = 1) -> None:
         self._file = file
@@ -123,7 +124,7 @@ class MaskRun:
         background = file.description.head_as(SegmentationHead).background
         self.match = _match(self._labels, truth)
         self._true_ids, self._said_ids = _tables(self.match, truth.merged, background)
-        self._model = TimedModel(partial(load_model, file, threads=threads))
+        self._model = TimedModel(partial(self.open, file, threads=threads))
         self._confusions: dict[int, NDArray[np.int64]] = {}
 
     def see(self, key: int, image: NDArray[np.uint8], found: Result | None = None) -> None:

@@ -101,6 +101,7 @@ def measure(  # noqa: PLR0913
     resamples: int,
     threads: int = 1,
     found: Sequence[Mapping[Path, Result]] = (),
+    is_brief: bool = False,
     progress: Progress | None = None,
     drawing: Progress | None = None,
 ) -> Measurement:
@@ -117,8 +118,9 @@ def measure(  # noqa: PLR0913
         seed: Of the draws.
         resamples: Number of draws; 0 for no intervals.
         threads: Of the interpreters.
-        found: What each model finds on each image, where that is known: as `open_detector` keeps
-            it, or a class map. No model is run then.
+        found: What each model finds on each image, where that is known: as the `open` of
+            its run gives it. No model is run then.
+        is_brief: Leave out of boxes what no difference needs: sizes, classes and mistakes.
         progress: Called with (images run, images to run), those of all models counted.
         drawing: Called with (draws done, draws wanted).
     """
@@ -145,7 +147,10 @@ def measure(  # noqa: PLR0913
     if not known:
         names = ", ".join(str(file.path) for file in files)
         raise ModelError(f"{names}: expected a label that all know, found none; measure them apart")
-    evaluations = tuple(run.evaluation(list(seen), known) for run in runs)
+    evaluations = tuple(
+        (run.brief if is_brief and isinstance(run, BoxRun) else run.evaluation)(list(seen), known)
+        for run in runs
+    )
     plain = Measurement(truth, seen, runs, evaluations)
     return _with_intervals(plain, seed=seed, resamples=resamples, drawing=drawing)
 
@@ -192,22 +197,27 @@ def _with_intervals(
 ) -> Measurement:
     samples = [result.sample for result in plain.evaluations]
     every = np.arange(samples[0].image_count)
-    values = np.stack([sample.values(every) for sample in samples])  # (models, M)
-    if np.isnan(values).any():
+    rows = [sample.values(every) for sample in samples]
+    if any(np.isnan(row).any() for row in rows):
         raise SourceError(
             f"{plain.truth.path}: expected objects that the model knows on the {len(every)} "
             f"images, found none; choose more images{plain.truth.faults.reason()}"
         )
     if not resamples:
         return plain
+    # A classifier of few classes has no top-5.
+    most = min(map(len, rows))
+    names = zip(*(list(one.metrics)[:most] for one in plain.evaluations), strict=True)
+    metrics = [each[0] for each in names if len(set(each)) == 1]
+    values = [row[: len(metrics)] for row in rows]
     drawn = bootstrap(samples, seed=seed, resamples=resamples, progress=drawing)
-    metrics = list(plain.evaluations[0].metrics)[: values.shape[1]]
+    drawn = drawn[:, :, : len(metrics)]
 
     def intervals(values: NDArray[np.float64]) -> dict[str, Interval]:  # of (resamples, M)
         return dict(zip(metrics, map(interval, values.T), strict=True))
 
     differences = tuple(
-        Difference(number, metric, (float(values[0, column]), float(values[number, column])), ends)
+        Difference(number, metric, (float(values[0][column]), float(values[number][column])), ends)
         for number in range(1, len(samples))
         for column, (metric, ends) in enumerate(intervals(drawn[:, number] - drawn[:, 0]).items())
     )
@@ -238,11 +248,12 @@ def bootstrap(
     """
     random = np.random.default_rng(seed)
     count = samples[0].image_count
+    most = min(len(sample.values(np.arange(count))) for sample in samples)
     rows: list[Any] = []
     spare = MAX_EMPTY_DRAWS * resamples
     while len(rows) < resamples:
         chosen = np.sort(random.integers(0, count, count))
-        row = [sample.values(chosen) for sample in samples]
+        row = [sample.values(chosen)[:most] for sample in samples]
         if not np.isnan(row).any() or spare <= 0:
             rows.append(row)
             if progress:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.decode.keypoints import COCO_KEYPOINTS, KeypointsHead
+from edge.decode.keypoints import COCO_KEYPOINTS, KeypointsHead, numbered_points
 from edge.draw.instances import pixels
 from edge.draw.masks import cover, outline_inplace
 from edge.errors import ModelError, SourceError
@@ -48,8 +48,6 @@ class InstanceRun(BoxRun):
         super().__init__(file, with_masks(truth), threads=threads)
 
     def _rows(self, image_id: int, shape: tuple[int, ...], found: Instances) -> Iterable[Row]:
-        known = [self.match.category_ids[number] is not None for number in found.class_ids.tolist()]
-        found = found[np.array(known, bool)]
         rows = result_rows(image_id, found, self.match)
         for row, mask in zip(rows, found.masks, strict=True):
             row["segmentation"] = encoded(pixels(mask, shape))
@@ -88,8 +86,6 @@ class PoseRun(BoxRun):
         self.by = POINTS._replace(sigmas=() if is_coco else (OTHER_SIGMA,) * len(names))
 
     def _rows(self, image_id: int, shape: tuple[int, ...], found: Poses) -> Iterable[Row]:  # noqa: ARG002 - of the run's kind
-        known = [self.match.category_ids[number] is not None for number in found.class_ids.tolist()]
-        found = found[np.array(known, bool)]
         for row, points in zip(result_rows(image_id, found, self.match), found.points, strict=True):
             row["keypoints"] = np.nan_to_num(points[self._order]).reshape(-1).tolist()
             yield row
@@ -212,7 +208,7 @@ def with_points(truth: BoxTruth, count: int) -> BoxTruth:
         points: Any = row.get("keypoints")
         if is_points(points, count):
             labelled = sum(seen > 0 for seen in points[2::POINT])
-            kept.append({"num_keypoints": labelled, **row})
+            kept.append({**row, "num_keypoints": labelled})
         else:
             truth.faults.add_once(f"objects without {count} keypoints, left out", f"id {row['id']}")
     if not kept:
@@ -233,15 +229,16 @@ def is_points(points: object, count: int) -> bool:
 
 
 def _order(names: Sequence[str], truth: BoxTruth) -> list[int]:
-    """Return the model's number of each point of the annotations, by name where they have names."""
+    """Return the model's number of each point of the annotations, by name where both have names."""
     for row in truth.fields["categories"]:
         said = row.get("keypoints")
-        if isinstance(said, list) and len(said) == len(names) and said != list(names):
-            if sorted(map(str, said)) == sorted(names):
-                return [names.index(str(name)) for name in said]
-            other = next(name for name in said if name not in names)
-            raise ModelError(
-                f"{truth.path}: its keypoint {other!r} is none of the model's "
-                f"({', '.join(names)}); give annotations with the model's own names"
-            )
+        if isinstance(said, list) and len(said) == len(names):
+            said = [str(name) for name in said]
+            if sorted(said) == sorted(names):
+                return [names.index(name) for name in said]
+            if tuple(names) != numbered_points(len(names)):
+                raise ModelError(
+                    f"{truth.path}: its keypoints ({', '.join(said)}) are not the model's "
+                    f"({', '.join(names)}); give annotations with the model's own names"
+                )
     return list(range(len(names)))

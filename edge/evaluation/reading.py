@@ -73,13 +73,20 @@ def _read_folder(
 def _by_pixels(
     annotations: Path, images: Sequence[Path], labels: tuple[str, ...] | None
 ) -> Callable[[], Truth] | None:
-    """Return what reads a folder of images: masks, or those that are sorted by their class."""
-    if class_folder.find_classes(annotations, images):
-        return partial(class_folder.read, annotations, images)
+    """Return what reads a folder of images: masks, or those that are sorted by their class.
+
+    Images that all lie in one folder may be of one class, or have their masks in the other.
+    """
+    found = set(class_folder.find_classes(annotations, images).values())
+    names = class_folder.all_classes(annotations) if found else ()
+    may_be_sorted = len(names) >= class_folder.LEAST_CLASSES
+    is_sorted = len(found) >= class_folder.LEAST_CLASSES or any(map(class_folder.is_good, names))
     index = ImageIndex(images)
-    if any(map(index.candidates, mask_folder.claims(annotations, index))):
+    if not (may_be_sorted and is_sorted) and any(
+        map(index.candidates, mask_folder.claims(annotations, index))
+    ):
         return partial(mask_folder.read, annotations, images, names=labels)
-    return None
+    return partial(class_folder.read, annotations, images) if may_be_sorted else None
 
 
 def _wanted(jsons: int) -> str:

@@ -35,6 +35,7 @@ RatioBox = Annotated[list[Ratio], Meta(min_length=4, max_length=4)]
 
 class _Tracked(TypedDict, total=False):
     track_id: Annotated[int, Meta(description="The same for the same object from frame to frame.")]
+    stationary: Annotated[bool, Meta(description="It has rested for `stationary_s`.")]
 
 
 class DetectionPayload(_Tracked):
@@ -106,6 +107,9 @@ def rows(
     if seen.track_ids is not None:
         for row, track_id in zip(found, seen.track_ids.tolist(), strict=True):
             row["track_id"] = track_id
+    if seen.stationary is not None:
+        for row, rests in zip(found, seen.stationary.tolist(), strict=True):
+            row["stationary"] = rests
     return found
 
 

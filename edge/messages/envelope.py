@@ -201,6 +201,17 @@ def presence_topic(device: str) -> str:
     return f"edge/{device}/presence"
 
 
+def topic_matches(wanted: str, topic: str) -> bool:
+    """Whether a topic is one of those meant: `+` is any one level, `#` all that follow, or none."""
+    meant, levels = wanted.split("/"), topic.split("/")
+    for place, level in enumerate(meant):
+        if level == "#":
+            return True
+        if place >= len(levels) or level not in ("+", levels[place]):
+            return False
+    return len(meant) == len(levels)
+
+
 def utc_text(utc_ns: int) -> str:
     """Return nanoseconds since the Unix epoch as RFC 3339 text in UTC, cut to microseconds."""
     moment = EPOCH + timedelta(microseconds=utc_ns // NS_PER_US)

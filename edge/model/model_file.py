@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
-from edge.model import hef_file, onnx_file, rpk_file, structure
 from edge.model.readers import manifest as manifests
-from edge.model.readers import onnx_metadata, toml
+from edge.model.readers import toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,23 @@ log = logging.getLogger("edge")
 FLATBUFFER_IDENTIFIER = b"TFL3"
 MANIFEST, TOML, INFERENCE = "manifest", "toml", "inference"
 TFLITE, ONNX, HEF, RPK = "tflite", "onnx", "hef", "rpk"
-# Whose `check` refuses a model of this format that is damaged or hostile, and copies nothing.
-FORMATS = {TFLITE: structure, ONNX: onnx_file, HEF: hef_file, RPK: rpk_file}
+# Whose `check` refuses a model of this format that is damaged or hostile, and copies nothing;
+# imported for a file of it.
+FORMATS = {
+    TFLITE: "edge.model.structure",
+    ONNX: "edge.model.onnx_file",
+    HEF: "edge.model.chip_files",
+    RPK: "edge.model.chip_files",
+}
+# Of ONNX it is field 1, `ir_version`, a varint: what every writer begins with.
+FIRST_BYTES = {b"\x01HEF": HEF, b"9464": RPK, b"\x08": ONNX}
+
+
+def format_of(data: bytes) -> str:
+    """Return what a file begins like, a key of `FORMATS`; empty for none."""
+    if data[4:8] == FLATBUFFER_IDENTIFIER:
+        return TFLITE
+    return next((kind for first, kind in FIRST_BYTES.items() if data.startswith(first)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +75,7 @@ class ModelFile:
     @property
     def format(self) -> str:
         """What the model is written in, a key of `FORMATS`."""
-        if hef_file.is_hef(self.flatbuffer):
-            return HEF
-        if rpk_file.is_rpk(self.flatbuffer):
-            return RPK
-        return ONNX if onnx_file.is_onnx(self.flatbuffer) else TFLITE
+        return format_of(self.flatbuffer) or TFLITE
 
     @classmethod
     def of(
@@ -92,16 +103,31 @@ class ModelFile:
 def _by_toml(path: Path, data: bytes, written: Path | None) -> ModelFile | None:
     if written is None:
         return None
-    model = onnx_file.split(data, path)[0] if onnx_file.is_onnx(data) else data
+    model, _ = _split(path, data)
     return ModelFile(path, model, toml.read(written, model), read_by=TOML)
+
+
+def _split(path: Path, data: bytes) -> tuple[bytes, dict[str, str]]:
+    """Return the model, and the metadata that an ONNX file has beside it."""
+    if format_of(data) != ONNX:
+        return data, {}
+    from edge.model import onnx_file  # noqa: PLC0415 - a `.tflite` does not need it
+
+    return onnx_file.split(data, path)
+
+
+def _check(path: Path, model: bytes) -> None:
+    importlib.import_module(FORMATS[format_of(model) or TFLITE]).check(model, path)
 
 
 def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile | None:
     # Its name stands twice in a file that has it: one flipped bit must not make a bare model of it.
     if manifests.MANIFEST_MEMBER.encode() not in data:
         return None
-    reader = onnx_metadata if onnx_file.is_onnx(data) else manifests
-    model, manifest, anchors = reader.read(path, data)
+    read_file = manifests.read
+    if format_of(data) == ONNX:
+        from edge.model.readers.onnx_metadata import read as read_file  # noqa: PLC0415
+    model, manifest, anchors = read_file(path, data)
     return ModelFile.of(path, model, manifest, anchors=anchors)
 
 
@@ -109,13 +135,12 @@ def _by_itself(path: Path, data: bytes, _: Path | None) -> ModelFile:
     # Imported here: no file of `edge-convert` needs it.
     from edge.model.readers import inference  # noqa: PLC0415
 
-    is_onnx = onnx_file.is_onnx(data)
-    model, entries = onnx_file.split(data, path) if is_onnx else (data, {})
-    FORMATS[ONNX if is_onnx else TFLITE].check(model, path)
+    model, entries = _split(path, data)
+    _check(path, model)
     declared = (
         inference.from_onnx(path, model, entries)
-        if is_onnx
-        else (inference.from_tflite(path, data))
+        if format_of(data) == ONNX
+        else inference.from_tflite(path, data)
     )
     description, why = inference.infer(path, model, declared)
     file = ModelFile(path, model, description, read_by=declared.told.by or INFERENCE, why=why)
@@ -154,8 +179,7 @@ def read_own(path: Path) -> ModelFile:
         ModelError: As `read`, or it has no manifest.
     """
     data = _read_bytes(path)
-    is_model = data[4:8] == FLATBUFFER_IDENTIFIER or onnx_file.is_onnx(data)
-    if is_model and manifests.MANIFEST_MEMBER.encode() not in data:
+    if format_of(data) in (TFLITE, ONNX) and manifests.MANIFEST_MEMBER.encode() not in data:
         raise _without_manifest(path, "none")
     return parse(path, data)
 
@@ -168,20 +192,21 @@ def _without_manifest(path: Path, found: str) -> ModelError:
 
 def parse(path: Path, data: bytes, *, description: Path | None = None) -> ModelFile:
     """Verify the bytes of a model file; as `read`, which has them from the path."""
-    if hef_file.is_hef(data) or rpk_file.is_rpk(data):
+    kind = format_of(data)
+    if kind in (HEF, RPK):
         if description is None:
             raise ModelError(
                 f"{path}: a file for a chip does not say what its outputs mean; write that into a "
                 'TOML (docs/chips.md) and set [model] description = "NAME.toml"'
             )
-    elif data[4:8] != FLATBUFFER_IDENTIFIER and not onnx_file.is_onnx(data):
+    elif not kind:
         raise ModelError(
             f"{path}: expected a TensorFlow Lite or ONNX model, found {_describe(data)}; "
             "make one with: edge-convert run"
         )
     found = (reader(path, data, description) for reader in READERS.values())
     file = next(filter(None, found))
-    FORMATS[file.format].check(file.flatbuffer, path)
+    _check(path, file.flatbuffer)
     return file
 
 

@@ -1,4 +1,4 @@
-"""An ONNX model as bytes: told apart, read and checked without the package `onnx`.
+"""An ONNX model as bytes: read and checked without the package `onnx`.
 
 What is checked are sizes, names of files and engines; whether ops fit together is for the runtime,
 in `edge.model.trial`, to find out. Fields are numbered as in onnx.proto of ONNX 1.17.
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FIRST_BYTE = 0x08  # field 1, `ir_version`, a varint: what every writer begins with
 METADATA = 14  # of the model
 MAX_METADATA_BYTES = 16 * 2**20
 MAX_DEPTH = 8  # of graphs in graphs
@@ -35,11 +34,6 @@ DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int3
 LARGEST_DIM = 2**31
 OPEN = -1  # a side that only running tells
 T = TypeVar("T")
-
-
-def is_onnx(data: bytes) -> bool:
-    """Return whether a file may be an ONNX model: `check` says whether it is one."""
-    return data[:1] == bytes([FIRST_BYTE]) and data[4:8] != b"TFL3"
 
 
 def split(data: bytes, path: Path) -> tuple[bytes, dict[str, str]]:
@@ -170,7 +164,7 @@ class _Structure:
             if field.number == 20:  # noqa: PLR2004 - training_info
                 raise DamagedError("it has graphs for training; export it for inference")
             if field.number == 25:  # noqa: PLR2004 - functions
-                self._each(field, {7: self._node}, depth=0)
+                self._each(field, {7: self._node, 11: self._attribute}, depth=0)
 
     def _each(self, field: Field, looks: dict[int, Callable[..., None]], *, depth: int) -> None:
         for part in self._wire.fields(field.start, field.end):
@@ -187,10 +181,13 @@ class _Structure:
         for part in self._wire.fields(field.start, field.end):
             if part.number == 4 and self._wire.text(part) == ENGINE_OP:  # noqa: PLR2004 - op_type
                 raise DamagedError(f"it has an op {ENGINE_OP}, a compiled engine")
-            if part.number == 5:  # noqa: PLR2004 - attribute
-                looks = {5: self._tensor, 10: self._tensor, 6: self._inner, 11: self._inner,
-                         22: self._sparse, 23: self._sparse}  # fmt: skip
-                self._each(part, looks, depth=depth)
+            if part.number == 5:  # noqa: PLR2004
+                self._attribute(part, depth=depth)
+
+    def _attribute(self, field: Field, *, depth: int) -> None:
+        looks = {5: self._tensor, 10: self._tensor, 6: self._inner, 11: self._inner,
+                 22: self._sparse, 23: self._sparse}  # fmt: skip
+        self._each(field, looks, depth=depth)
 
     def _inner(self, field: Field, *, depth: int) -> None:
         self._graph(field.start, field.end, depth=depth + 1)
@@ -205,7 +202,9 @@ class _Structure:
             if part.number == 13 or (part.number == 14 and part.value == EXTERNAL):  # noqa: PLR2004
                 raise DamagedError("its weights lie in other files; export it as one file")
             if part.number == 1:
-                dims += self._wire.numbers(part)
+                dims += self._wire.numbers(part, most=MAX_RANK)
+                if len(dims) > MAX_RANK:
+                    break
             elif part.number == 2:  # noqa: PLR2004 - data_type
                 dtype = part.value
             elif part.number == 9:  # noqa: PLR2004 - raw_data

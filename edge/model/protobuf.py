@@ -81,14 +81,15 @@ class Wire:
         except UnicodeDecodeError as error:
             raise DamagedError(f"the text at byte {field.start} is not UTF-8") from error
 
-    def numbers(self, field: Field) -> list[int]:
-        """Return what a repeated integer holds, packed or alone."""
+    def numbers(self, field: Field, *, most: int) -> list[int]:
+        """Return what a repeated integer holds, packed or alone; of more, one more than `most`."""
         if field.value or field.start == field.end:
             return [field.value]
         if self.data[field.begin] & 7 == VARINT:
             return [0]
-        found, at = [], field.start
-        while at < field.end:
+        found: list[int] = []
+        at = field.start
+        while at < field.end and len(found) <= most:
             value, at = self._varint(at, field.end)
             found.append(value)
         return found

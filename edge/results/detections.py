@@ -22,12 +22,14 @@ class Detection:
         score: In [0, 1].
         class_id: Index into the description's labels.
         track_id: The same for the same object from frame to frame; `None` where nobody tracks.
+        stationary: It rests; `None` where nobody tracks.
     """
 
     box: tuple[float, float, float, float]
     score: float
     class_id: int
     track_id: int | None = None
+    stationary: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Detections:
             nobody tracks.
         cut_candidates: How many of the frame's candidates were beyond `max_candidates`.
         is_full: There were more detections than `max_detections`.
+        stationary: `(N,)` bool, which of them rest; `None` where nobody tracks.
 
     The arrays may be views into a decoder's buffers; they then hold until its next frame, and
     `copy` keeps them.
@@ -56,6 +59,7 @@ class Detections:
     track_ids: NDArray[np.int64] | None = None
     cut_candidates: int = 0
     is_full: bool = False
+    stationary: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -67,10 +71,12 @@ class Detections:
             raise ValueError(
                 f"class_ids must have shape ({count},) to match scores, got {self.class_ids.shape}"
             )
-        if self.track_ids is not None and self.track_ids.shape != (count,):
-            raise ValueError(
-                f"track_ids must have shape ({count},) to match scores, got {self.track_ids.shape}"
-            )
+        for name in ("track_ids", "stationary"):
+            column = getattr(self, name)
+            if column is not None and column.shape != (count,):
+                raise ValueError(
+                    f"{name} must have shape ({count},) to match scores, got {column.shape}"
+                )
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -84,14 +90,20 @@ class Detections:
             None if self.track_ids is None else self.track_ids[rows],
             self.cut_candidates,
             self.is_full,
+            None if self.stationary is None else self.stationary[rows],
         )
 
     def __iter__(self) -> Iterator[Detection]:
         """Give each in turn; for people and for few, since a row is made of Python's numbers."""
-        tracks = [None] * len(self) if self.track_ids is None else self.track_ids.tolist()
-        columns = (self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), tracks)
-        for box, score, class_id, track_id in zip(*columns, strict=True):
-            yield Detection(tuple(box), score, class_id, track_id)
+        columns = [
+            [None] * len(self) if column is None else column.tolist()
+            for column in (
+                *(self.boxes, self.scores, self.class_ids),
+                *(self.track_ids, self.stationary),
+            )
+        ]
+        for box, *others in zip(*columns, strict=True):
+            yield Detection(tuple(box), *others)
 
     @classmethod
     def none(cls) -> Detections:
@@ -104,9 +116,7 @@ class Detections:
 
     def copy(self) -> Detections:
         """Return the same detections in arrays of their own."""
-        tracks = None if self.track_ids is None else self.track_ids.copy()
-        arrays = self.boxes.copy(), self.scores.copy(), self.class_ids.copy(), tracks
-        return Detections(*arrays, self.cut_candidates, self.is_full)
+        return self[np.arange(len(self))]
 
 
 class DetectionTally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,7 +83,7 @@ class Instances(Detections):
     def __iter__(self) -> Iterator[Instance]:
         """Give each in turn; for people and for few."""
         for found, mask in zip(Detections.__iter__(self), self.masks, strict=True):
-            yield Instance(found.box, found.score, found.class_id, found.track_id, mask=mask)
+            yield Instance(**asdict(found), mask=mask)
 
     @classmethod
     def of(cls, seen: Detections, masks: tuple[Mask, ...]) -> Instances:

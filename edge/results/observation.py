@@ -29,6 +29,7 @@ class Observation:
         camera: Name of the camera.
         sequence: The frame's number within its source.
         captured_utc_ns: Nanoseconds since the Unix epoch, UTC, when the frame was complete.
+        source_ns: Nanoseconds of the source's own clock, as of `Picture.source_ns`.
         size_wh: Of the source frame, pixels.
         result: What was seen, of the kind that the model's task has.
         stage_ms: Milliseconds of each stage that was timed, in their order.
@@ -41,6 +42,7 @@ class Observation:
     camera: str
     sequence: int
     captured_utc_ns: int
+    source_ns: int
     size_wh: tuple[int, int]
     result: Result
     stage_ms: dict[str, float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +59,7 @@ class Poses(Detections):
         """Give each in turn; for people and for few."""
         for found, points in zip(Detections.__iter__(self), self.points.tolist(), strict=True):
             rows = tuple(map(tuple, points))
-            yield Pose(found.box, found.score, found.class_id, found.track_id, points=rows)
+            yield Pose(**asdict(found), points=rows)
 
     @classmethod
     def of(cls, seen: Detections, points: NDArray[np.float32]) -> Poses:

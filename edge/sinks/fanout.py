@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Protocol
 
 from edge.errors import SinkError
-from edge.sinks.outbox import Outbox
+from edge.sinks.queued import Queued
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,6 @@ log = logging.getLogger("edge.sinks")
 
 # What waits for a sink that is slower than the others.
 BUFFER_MESSAGES = 1000
-BUFFER_BYTES = 8 * 1024 * 1024
 
 
 class Sink(Protocol):
@@ -81,57 +79,21 @@ class Fanout:
         """Close every sink, each with so long; return how many messages were not delivered."""
         left = {sink.name: sink.close(timeout_s) for sink in self._sinks}
         self.undelivered = {name: number for name, number in left.items() if number}
-        late = [sink.failure for sink in self._sinks if isinstance(sink, _Buffered)]
+        late = [sink.failure for sink in self._sinks if isinstance(sink, Queued)]
         self.failure = next(filter(None, (self.failure, *late)), None)
         return sum(left.values())
 
 
-class _Buffered:
-    """A sink on a thread of its own, behind an outbox; its failure is raised by the next `send`."""
-
-    may_wait = False
+class _Buffered(Queued):
+    """A sink that may wait, on a thread of its own."""
 
     def __init__(self, sink: Sink) -> None:
-        self.name = sink.name
-        self.failure: SinkError | None = None
         self._sink = sink
-        self._outbox = Outbox(messages=BUFFER_MESSAGES, size_bytes=BUFFER_BYTES)
-        self._news = threading.Event()
-        self._is_closing = self._has_told = False
-        self._thread = threading.Thread(target=self._run, name=f"edge-{self.name}", daemon=True)
-        self._thread.start()
+        super().__init__(sink.name, messages=BUFFER_MESSAGES)
 
-    def send(self, message: Message) -> None:
-        if self.failure:
-            raise self.failure
-        self._outbox.put(message)
-        self._news.set()
-        if not self._has_told and self._outbox.tally().dropped:
-            self._has_told = True
-            log.warning(
-                "%s: its reader takes less than there is; the oldest results are dropped for it",
-                self.name,
-            )
+    def deliver(self, message: Message) -> bool:
+        self._sink.send(message)
+        return True
 
     def close(self, timeout_s: float) -> int:
-        self._is_closing = True
-        self._news.set()
-        self._thread.join(timeout_s)
-        tally = self._outbox.tally()
-        if tally.dropped:
-            log.warning("%s: %d results were dropped in all", self.name, tally.dropped)
-        return tally.waiting + self._sink.close(0)
-
-    def _run(self) -> None:
-        while True:
-            self._news.clear()
-            while (entry := self._outbox.take()) is not None:
-                try:
-                    self._sink.send(entry.message)
-                except SinkError as error:
-                    self.failure = error
-                    return
-                self._outbox.settle(entry)
-            if self._is_closing:
-                return
-            self._news.wait()
+        return super().close(timeout_s) + self._sink.close(0)

@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
+from edge.config.sink import Jsonl
 from edge.errors import SinkClosed, SinkError
 
 if TYPE_CHECKING:
@@ -15,30 +16,32 @@ if TYPE_CHECKING:
 class JsonlSink:
     """Writes each payload at once, so that a reader sees it while the next frame is taken.
 
-    States are left out: they are plain words that mean something under their topic only.
-
     It writes to the file's descriptor and leaves the stream's buffer empty: a thread that a reader
     holds up would keep the buffer's lock, and Python dies at its end of a lock that it cannot have.
 
     Args:
         stream: An open file or pipe; its owner closes it.
+        settings: Which messages.
     """
 
-    name = "jsonl"
     may_wait = True
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(
+        self, stream: BinaryIO, settings: Jsonl | None = None, *, name: str = "jsonl"
+    ) -> None:
+        self.name = name
+        self._settings = settings or Jsonl()
         self._file_name = stream.name
         self._descriptor = stream.fileno()
 
     def send(self, message: Message) -> None:
-        """Write one line; wait for a reader that is slow.
+        """Write one line, if it is of those wanted; wait for a reader that is slow.
 
         Raises:
             SinkClosed: The reader has gone.
             SinkError: The line can't be written; the disk may be full.
         """
-        if message.policy == "state":
+        if not self._settings.wants(message):
             return
         line = memoryview(message.payload + b"\n")
         try:

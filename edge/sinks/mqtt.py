@@ -18,7 +18,7 @@ from edge.backoff import Backoff
 from edge.messages.envelope import OFFLINE, ONLINE, presence_topic, status_topic
 from edge.sinks.mqtt_connection import Connection
 from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
-from edge.sinks.mqtt_identity import Presence
+from edge.sinks.mqtt_identity import Presence, client_id
 from edge.sinks.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -251,3 +251,8 @@ class MqttSink:
     def _on_presence(self, _topic: str, payload: bytes) -> None:
         if answer := self._presence.hear(payload):
             self._outbox.put(answer)
+
+
+def open_mqtt(settings: Mqtt, *, name: str, device: str) -> MqttSink:  # noqa: ARG001 - there is one
+    """Return the connection of a device to its broker."""
+    return MqttSink(settings, device, client_id=client_id(device))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import socket
 import ssl
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from edge.config.mqtt import MQTT_PORTS
 from edge.errors import SinkError
 from edge.sinks.mqtt_credentials import certificate_dates
+from edge.sinks.queued import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,16 +138,13 @@ class ConnectionLog:
         self, settings: Mqtt, *, repeat_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._settings = settings
-        self._repeat_s = repeat_s
-        self._clock = clock
-        self._told_at: dict[str, float] = {}
-        self._untold: dict[str, int] = {}
+        self._repeats = Repeats(repeat_s, clock=clock)
         self._owes_recovery = True
         self._dropped = 0
 
     def fault(self, fault: BrokerError) -> None:
         """Note that there is no connection, and why."""
-        if repeats := self._repeats(fault.kind):
+        if repeats := self._repeats.count(fault.kind):
             self._owes_recovery = True
             since = f", {repeats} times since the last such line" if repeats > 1 else ""
             log.warning(
@@ -157,7 +154,7 @@ class ConnectionLog:
 
     def tell(self, kind: str, text: str) -> None:
         """Warn of something that does not end the connection, and count its repeats."""
-        if repeats := self._repeats(kind):
+        if repeats := self._repeats.count(kind):
             times = f" ({repeats} times)" if repeats > 1 else ""
             log.warning("mqtt: %s %s%s", self._settings.address, text, times)
 
@@ -180,13 +177,3 @@ class ConnectionLog:
             )
         else:
             log.info("mqtt: closed; %d results delivered", tally.settled)
-
-    def _repeats(self, kind: str) -> int:
-        """Return how often this happened since it was last told; 0 if that was just now."""
-        now = self._clock()
-        count = self._untold.pop(kind, 0) + 1
-        if now - self._told_at.get(kind, -math.inf) < self._repeat_s:
-            self._untold[kind] = count
-            return 0
-        self._told_at[kind] = now
-        return count

@@ -124,6 +124,11 @@ class Outbox:
             self._waiting -= not entry.key
             self._settled += not entry.key
 
+    def give_up(self, entry: Entry) -> None:
+        """Note that a taken message was not delivered and never will be."""
+        with self._lock:
+            self._drop(entry)
+
     def put_back(self, entries: Sequence[Entry], *, lost: bool) -> Entry | None:
         """Return taken messages to the front; the oldest are dropped where there is no room.
 

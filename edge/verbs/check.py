@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge.config.camera import Camera
     from edge.config.mqtt import Mqtt
     from edge.config.sections import Config
+    from edge.config.sink import AnySink
     from edge.model.model_file import ModelFile
 
 
@@ -83,7 +84,7 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         `None` for a model that is at fault itself.
     """
     from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
-    from edge.config.reading import camera_label  # noqa: PLC0415
+    from edge.config.reading import table_label  # noqa: PLC0415
 
     file, found = None, []
     try:
@@ -94,9 +95,10 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
     for index, camera in enumerate(config.cameras):
         check = partial(check_source, camera.source, camera.options)
         failure = _failure(check, path=_source_path(camera))
-        found += [f"{camera_label(index, names)} source: {text}" for text in failure]
+        found += [f"{table_label('camera', index, names)} source: {text}" for text in failure]
     if config.mqtt and (config.mqtt.password_file or config.mqtt.ca_file):
         found += _credentials(config.mqtt)
+    found += _sinks(config.extra_sinks)
     return file, found
 
 
@@ -125,6 +127,21 @@ def _credentials(mqtt: Mqtt) -> list[str]:
     if certificates := mqtt.ca_file:
         found += _failure(partial(tls_context, certificates), path=certificates)
     return found
+
+
+def _sinks(sinks: tuple[AnySink, ...]) -> list[str]:
+    """Return what opening the tables `[[sink]]` would refuse."""
+    if not sinks:
+        return []
+    from edge.config.reading import table_label  # noqa: PLC0415
+    from edge.sinks.registry import SINKS, check_sink  # noqa: PLC0415
+
+    names = [SINKS[type(sink)].name for sink in sinks]
+    return [
+        f"{table_label('sink', index, names)} {text}"
+        for index, sink in enumerate(sinks)
+        for text in _failure(partial(check_sink, sink))
+    ]
 
 
 def _model(config: Config) -> ModelFile:

@@ -148,13 +148,15 @@ def _input_text(transform: InputTransform) -> str:
 
 
 def _threshold_lines(spec: ModelSpec) -> list[tuple[str, str]]:
-    """Return the thresholds that the model's task has."""
+    """Return the thresholds that the model's task has, and its head asks."""
     described = spec.description
     values = {
         "score_threshold": f"score {described.score_threshold}",
         "iou_threshold": f"IoU {described.iou_threshold}",
     }
     known = task_for(described).thresholds(described)
+    if described.head.is_suppressed:
+        known = known - {"iou_threshold"}
     text = ", ".join(value for key, value in values.items() if key in known)
     return [("thresholds", text)] if text else []
 

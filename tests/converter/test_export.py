@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import factories
 import numpy as np
 import pytest
 
@@ -26,7 +25,7 @@ def test_what_is_written_reads_back(tmp_path):
 
 
 def test_a_missing_folder_is_a_sentence_and_a_failed_write_leaves_the_old_file(tmp_path):
-    file = factories.model_file()
+    file = model_file.read(default_model_path())
     with pytest.raises(SinkError, match="cannot be written: No such file"):
         export.write(file, tmp_path / "gone" / "m.tflite")
 

@@ -120,6 +120,21 @@ def test_labels_are_the_folders_and_only_good_images_make_the_threshold(
     assert all(alarms), "of 14 images that calibrate some are scratched"
 
 
+def test_folders_without_good_images_are_told_as_such_before_the_work(
+    nets, images, tmp_path, capsys
+):
+    for number, path in enumerate(images):
+        place = tmp_path / "set" / ("fine", "scratched")[number % 2] / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+
+    status = run(nets, "blocks", [tmp_path / "set"], tmp_path / "o.tflite", "--range", "0..1",
+                 "--annotations", str(tmp_path / "set"))  # fmt: skip
+
+    assert status == FAILED
+    assert "expected a folder of good images, named good or" in capsys.readouterr().err
+
+
 def test_a_net_that_gives_nothing_back_of_its_image_is_no_autoencoder(nets, images, tmp_path):
     path = tmp_path / "flat.tflite"
     path.write_bytes(whole_nets.autoencoder(sharpness=60.0))
@@ -172,6 +187,16 @@ def test_a_yolo_with_something_beside_its_boxes_needs_no_option(
     model = load_model(model_file.read(output))
     assert (model.task, model.spec.input.dtype) == (task, np.int8)
     assert len(model(load_image(tmp_path / "0.png")))
+
+
+def test_below_the_threshold_of_all_images_lies_each_of_them(nets, images, tmp_path):
+    output = tmp_path / "o.tflite"
+    assert run(nets, "blocks", images, output, "--range", "0..1", "--no-report") == DONE
+    file = model_file.read(output)
+
+    for count in range(1, 9):
+        model = load_model(with_threshold(file, images[:count], quantile=1.0))
+        assert not any(model(load_image(path)).is_anomaly for path in images[:count])
 
 
 def test_other_models_have_no_threshold_to_measure(images):

@@ -13,6 +13,7 @@ def observation(invoke_ms, *, age_ms=10.0, **stages):
         camera="front",
         sequence=0,
         captured_utc_ns=0,
+        source_ns=0,
         size_wh=(64, 48),
         result=Detections.none(),
         stage_ms=dict.fromkeys(STAGES, 1.0) | {"invoke": invoke_ms} | stages,

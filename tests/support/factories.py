@@ -145,6 +145,7 @@ def observation(sequence: int = 0, **changes: Any) -> Observation:
     fields: dict[str, Any] = {
         "camera": "front",
         "captured_utc_ns": 1_700_000_000_123_456_789,
+        "source_ns": 0,
         "size_wh": (1280, 720),
         "result": Detections.none(),
         "stage_ms": dict.fromkeys(STAGES, 1.5),

@@ -46,6 +46,11 @@ def integers(name: str, *values: int) -> bytes:
     return message(1, name) + b"".join(number(8, value) for value in values) + number(20, 7)
 
 
+def integer(name: str, value: int) -> bytes:
+    """Return an attribute of one integer."""
+    return message(1, name) + number(3, value) + number(20, 2)
+
+
 def end(name: str, shape: Iterable[int | str], dtype: int = FLOAT) -> bytes:
     dims = (
         message(1, number(1, side) if isinstance(side, int) else message(2, side)) for side in shape

@@ -89,14 +89,13 @@ def check_packages(targets: Collection[str]) -> None:
         package(name)
 
 
-def deliver(sources: Sources, targets: Collection[str], *, stem: Path) -> Iterator[Made]:
-    """Make each wanted file, written as the stem with the target's suffix.
+def check(sources: Sources, targets: Collection[str], *, has_images: bool) -> None:
+    """Refuse targets that cannot be made of a model, before any image is read.
 
     Raises:
-        ConfigError: Something is missing for one of them; none is made.
-        ModelError: The model is quantised already, or does not suit the target.
+        ConfigError: Something is missing for one of them.
+        ModelError: The model is quantised already.
         DependencyError: A package is missing for it.
-        SinkError: A file cannot be written.
     """
     if "edgetpu" in targets and sources.quantized is None:
         raise ConfigError(
@@ -112,8 +111,18 @@ def deliver(sources: Sources, targets: Collection[str], *, stem: Path) -> Iterat
         if name != "edgetpu" and sources.reference:
             refuse_quantized(sources.reference)
     check_packages(targets)
-    if "tensorrt" in targets and (sources.images is None or sources.judgement is None):
+    if "tensorrt" in targets and not has_images:
         raise ConfigError("--tensorrt needs images to observe ranges on; add --images DIR")
+
+
+def deliver(sources: Sources, targets: Collection[str], *, stem: Path) -> Iterator[Made]:
+    """Make each wanted file, written as the stem with the target's suffix; raises as `check`.
+
+    Raises:
+        ModelError: The model does not suit the target.
+        SinkError: A file cannot be written.
+    """
+    check(sources, targets, has_images=None not in (sources.images, sources.judgement))
     places = {name: stem.with_name(f"{stem.name}{row[0]}") for name, row in SUFFIXES.items()}
     if "edgetpu" in targets and sources.quantized:
         yield _edge_tpu(sources.quantized, places["edgetpu"])
@@ -170,7 +179,7 @@ def _onnx(sources: Sources, stem: Path) -> Iterator[Made]:
     with bar("observe") as progress:
         observed = Observations(file, images, progress=progress)
         ranges = observed.ranges(tensorrt.CALIBRATOR, equalised=False)
-    drafts = [tensorrt.draft_int8(file, ranges, images), tensorrt.draft_float16(file)]
+    drafts = [tensorrt.draft_int8(file, ranges, images), tensorrt.draft_float16(file, ranges)]
     with waiting("verify"):
         error = tensorrt.check_plain(file, judgement.images)
     made = tensorrt.judged(file, drafts, judgement, budget=sources.budget)

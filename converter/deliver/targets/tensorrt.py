@@ -22,6 +22,7 @@ import numpy as np
 from converter import export
 from converter.conversion import Judgement, judge
 from converter.deliver.targets.onnx_ops import to_onnx
+from converter.deliver.targets.onnx_writer import LARGEST_HALF
 from converter.graph.reading import read
 from converter.judge import accuracy, gate
 from edge.capture.images import load_image
@@ -59,11 +60,16 @@ VERIFIED_IMAGES = 8
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An ONNX model that was not judged yet: the `ModelProto`, and what its manifest will be."""
+    """An ONNX model that was not judged yet: the `ModelProto`, and what its manifest will be.
+
+    Attributes:
+        fault: Why it is refused whatever it gives here; empty for none.
+    """
 
     model: Any
     manifest: Manifest
     anchors: NDArray[np.float32] | None
+    fault: str = ""
 
     def sealed(self, **changes: Any) -> bytes:  # noqa: ANN401 - of any field
         """Return the file's bytes, with these changes to the manifest."""
@@ -109,11 +115,19 @@ def draft_int8(file: ModelFile, ranges: dict[str, Range], images: ImageSet) -> D
     return Draft(model, manifest, file.description.anchors)
 
 
-def draft_float16(file: ModelFile) -> Draft:
-    """Return a float model in float16; raises as `draft_int8`."""
+def draft_float16(file: ModelFile, ranges: dict[str, Range]) -> Draft:
+    """Return a float model in float16; takes and raises what `draft_int8` does.
+
+    Values beyond float16 are looked for in the ranges: onnxruntime's CPU computes in float32.
+    """
+    peaks = {name: max(-found.min, found.max) for name, found in ranges.items()}
+    name = max(peaks, key=peaks.__getitem__, default="")
+    fault = ""
+    if peaks and peaks[name] > LARGEST_HALF:
+        fault = f"{name!r} reaches {peaks[name]:.3g}, and float16 ends at {LARGEST_HALF:.0f}"
     model = to_onnx(read(file.flatbuffer, file.path), path=file.path, half=True)
     manifest = _manifest(file, "float16", recipe=HALF_RECIPE)
-    return Draft(model, manifest, file.description.anchors)
+    return Draft(model, manifest, file.description.anchors, fault)
 
 
 def with_manifest(model: Any, manifest: Manifest, anchors: NDArray[np.float32] | None) -> bytes:  # noqa: ANN401
@@ -153,11 +167,11 @@ def check_plain(file: ModelFile, paths: Sequence[Path]) -> float:
         file.path, with_manifest(model, file.own_manifest(), file.description.anchors)
     )
     wanted, found = (_heads(each, paths[:VERIFIED_IMAGES]) for each in (file, plain))
-    error = max(
-        float(np.abs(wanted[role] - found[role]).max() / (np.ptp(wanted[role]) or 1))
-        for role in wanted
-    )
-    if error > MAX_FLOAT_ERROR:
+    errors = [
+        np.abs(wanted[role] - found[role]).max() / (np.ptp(wanted[role]) or 1) for role in wanted
+    ]
+    error = float(np.max(errors))
+    if not error <= MAX_FLOAT_ERROR:  # NaN is none
         raise ModelError(
             f"{file.path}: expected the ONNX graph to compute the float model within "
             f"{MAX_FLOAT_ERROR:g} of each head's range, found {error:.2g}; do not use it"
@@ -181,17 +195,20 @@ def judged(
 ) -> list[Judged]:
     """Judge files against the float model by the gate of every model, and seal them.
 
-    On onnxruntime's CPU: what a GPU makes of them is for the proof at start to compare.
+    On onnxruntime's CPU: what a GPU makes of them is for the proof at start to compare. One that
+    gives NaN, as where values outgrow float16, is refused.
     """
     files = [model_file.parse(file.path, draft.sealed()) for draft in drafts]
     bills = judge(file, files, judgement, budget=budget)
-    return [
-        Judged(
-            draft.sealed(
-                accuracy=accuracy.for_manifest(bill.accuracy), proof=proof.take(load_model(made))
-            ),
-            bill,
-            gate.judge(bill, budget),
-        )
-        for draft, made, bill in zip(drafts, files, bills, strict=True)
-    ]
+    found = []
+    for draft, made, bill in zip(drafts, files, bills, strict=True):
+        verdict, changes = gate.judge(bill, budget), {}
+        try:
+            changes["proof"] = proof.take(load_model(made))
+        except ModelError as error:
+            verdict = gate.Verdict(gate.REFUSED, (str(error),))
+        if draft.fault:
+            verdict = gate.Verdict(gate.REFUSED, (draft.fault,))
+        data = draft.sealed(accuracy=accuracy.for_manifest(bill.accuracy), **changes)
+        found.append(Judged(data, bill, verdict))
+    return found

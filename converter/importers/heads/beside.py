@@ -14,7 +14,7 @@ from converter.importers.heads.raw import NHWC
 from converter.importers.heads.yolo import DECOUPLED, MIN_BINS, found_at, read_yolo
 from edge.decode.boxes import BOX_SIDES
 from edge.decode.instance_masks import PrototypeMasksHead
-from edge.decode.keypoints import COCO_KEYPOINTS, COCO_SKELETON, KeypointsHead
+from edge.decode.keypoints import COCO_KEYPOINTS, COCO_SKELETON, KeypointsHead, numbered_points
 from edge.errors import ModelError
 from edge.results.poses import POINT
 
@@ -72,7 +72,7 @@ def find_points(graph: Graph, path: Path, choice: Choice) -> Draft:
     draft = found_at(graph, fields, decode)
     count, is_scored = decode.beside
     is_coco = count == len(COCO_KEYPOINTS)
-    names = COCO_KEYPOINTS if is_coco else tuple(f"point {n}" for n in range(1, count + 1))
+    names = COCO_KEYPOINTS if is_coco else numbered_points(count)
     head = KeypointsHead(
         boxes=draft.head,
         names=names,

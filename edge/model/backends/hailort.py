@@ -86,9 +86,8 @@ class HailoRt:
 
     Args:
         file: A verified model file.
-        threads: Not used: the chip has its own.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
-        engine: Not used: the file is one.
+        _: Threads and engine: the chip has its own, and the file is one.
 
     Attributes:
         ran: Who it is.
@@ -99,14 +98,7 @@ class HailoRt:
         DependencyError: HailoRT is not installed.
     """
 
-    def __init__(
-        self,
-        file: ModelFile,
-        *,
-        threads: int = 1,  # noqa: ARG002
-        delegate: str = CPU,
-        engine: Path | None = None,  # noqa: ARG002
-    ) -> None:
+    def __init__(self, file: ModelFile, *, delegate: str = CPU, **_: object) -> None:
         self._delegate = delegates.parse(delegate)
         if self._delegate:
             check_delegate(file, self._delegate)

@@ -18,7 +18,6 @@ from edge.model import delegates
 from edge.model.backend import Ran
 from edge.model.delegates import CPU, DELEGATES, IMX500, Delegate
 from edge.model.quant import Quant
-from edge.model.rpk_file import SENSOR_WH
 from edge.model.spec import TensorSpec
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
     from edge.model.spec import ModelSpec, Tensors
 
+# The sensor's pixels, of which all boxes of its networks are shares: width and height.
+SENSOR_WH = (4056, 3040)
 # What the one output is called in a description, and how many rows of it there can be.
 OUTPUT, MAX_ROWS = "detections", 300
 ROW, SCORE = 6, 4
@@ -68,9 +69,8 @@ class Imx500:
 
     Args:
         file: A verified model file, the one of the source `imx500:`.
-        threads: Not used: the sensor has its own.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
-        engine: Not used: the file is one.
+        _: Threads and engine: the sensor has its own, and the file is one.
 
     Attributes:
         ran: Who it is.
@@ -80,14 +80,7 @@ class Imx500:
         DelegateError: It is for other files.
     """
 
-    def __init__(
-        self,
-        file: ModelFile,
-        *,
-        threads: int = 1,  # noqa: ARG002
-        delegate: str = CPU,
-        engine: Path | None = None,  # noqa: ARG002
-    ) -> None:
+    def __init__(self, file: ModelFile, *, delegate: str = CPU, **_: object) -> None:
         self._delegate = delegates.parse(delegate)
         if self._delegate:
             check_delegate(file, self._delegate)

@@ -213,7 +213,7 @@ class LiteRt:
         file: A verified model file.
         threads: Of the XNNPACK delegate, >= 1.
         delegate: What runs the model, as `edge.model.delegates.parse` takes it.
-        engine: Unused: no delegate here runs one.
+        _: The engine: no delegate here runs one.
 
     Attributes:
         ran: Who it is.
@@ -225,12 +225,7 @@ class LiteRt:
     """
 
     def __init__(
-        self,
-        file: ModelFile,
-        *,
-        threads: int = 1,
-        delegate: str = CPU,
-        engine: Path | None = None,  # noqa: ARG002 - as its neighbour's
+        self, file: ModelFile, *, threads: int = 1, delegate: str = CPU, **_: object
     ) -> None:
         self._delegate = delegates.parse(delegate)
         self.ran = who_runs(self._delegate)

@@ -19,6 +19,7 @@ from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates, engines, onnx_file
 from edge.model.backend import Ran
 from edge.model.delegates import CPU, Delegate
+from edge.model.first_run import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,8 @@ CPU_PROVIDER = "CPUExecutionProvider"
 FATAL = 4
 # Of what the guard against single ops on the CPU says.
 CPU_LEFT = "fallback to CPU EP has been explicitly disabled"
+# Of what newer and older versions say of an output that does not fit where it was bound to.
+SHAPE_CHANGED = ("pre-allocated output", "Shape mismatch attempting to re-use buffer")
 
 
 def runtime_module() -> Any:  # noqa: ANN401
@@ -68,15 +71,13 @@ def who_runs(delegate: Delegate) -> Ran:
 
 
 def trial_facts() -> tuple[str, str]:
-    """Return what a trial runs a model with, and as what that is installed: under several names."""
+    """Return what a trial runs a model with, and as what that is installed: under several names.
+
+    Raises:
+        DependencyError: It is not installed.
+    """
+    runtime_module()
     return PACKAGE, f"{PACKAGE}*"
-
-
-def errors_of(module: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401
-    """Return what onnxruntime raises: its own, which stand in no tree, and what it passes on."""
-    own = vars(module.capi.onnxruntime_pybind11_state).values()
-    raised = [kind for kind in own if isinstance(kind, type) and issubclass(kind, Exception)]
-    return (*raised, RuntimeError, ValueError)
 
 
 def check_delegate(file: ModelFile, delegate: Delegate) -> None:
@@ -144,7 +145,7 @@ class OnnxRuntime:
             DelegateError: The delegate does not take all of it, or finds no device.
         """
         module = runtime_module()
-        self._errors = errors_of(module)
+        self._errors = refusals(module)
         self._session = self._open(module)
         self._close_outputs()
         self._binding = self._session.io_binding()
@@ -157,8 +158,8 @@ class OnnxRuntime:
         self._bind(np.zeros(self._inputs[0].shape, self._inputs[0].dtype))
 
     def _close_outputs(self) -> None:
-        """Run once where the file leaves sides of its outputs open, to know them."""
-        if all(onnx_file.OPEN not in output.shape for output in self._outputs):
+        """Run once where the file leaves shapes of its outputs open, to know them."""
+        if all(output.shape and onnx_file.OPEN not in output.shape for output in self._outputs):
             return
         image = self._inputs[0]
         names = [output.name for output in self._outputs]
@@ -268,6 +269,12 @@ class OnnxRuntime:
         try:
             yield
         except self._errors as error:
+            if any(words in str(error) for words in SHAPE_CHANGED):
+                raise ModelError(
+                    f"{self._file.path}: expected each output in the shape that it was declared "
+                    f"in or first had, found another: {reason(error)}; export it with a fixed "
+                    "number of rows"
+                ) from error
             if self._delegate:
                 raise delegates.lost(self._delegate, reason(error)) from error
             raise ModelError(

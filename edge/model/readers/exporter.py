@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 MEMBER, OLD_SUFFIX = "metadata.json", ".txt"
 MAX_BYTES = 2**20
+# Of literals together: Python's parser takes 450 times their bytes, and 2 s for 1 MiB.
+MAX_LITERAL_BYTES = 2**18
 # Which keys say that it was this exporter; another's `metadata.json` means what that one likes.
 KEYS = {"names", "stride"}
 JSON_KEYS = KEYS | {"task", "imgsz"}
 WHITE = 255.0  # its nets take pixels in 0..1
 # What a damaged or hostile literal raises.
 NO_LITERAL = (ValueError, SyntaxError, MemoryError, RecursionError)
+LITERALS = ("names", "imgsz", "kpt_shape", "end2end", "stride", "channels", "args")
 
 
 def told(path: Path, data: bytes) -> Told | None:
@@ -46,16 +49,12 @@ def told_by(path: Path, facts: dict[str, Any]) -> Told:
     Raises:
         ModelError: They cannot be true.
     """
+    texts = {key: facts[key] for key in LITERALS if isinstance(facts.get(key), str)}
     try:
-        return _told(
-            {
-                key: ast.literal_eval(value)
-                if key in LITERALS and isinstance(value, str)
-                else value
-                for key, value in facts.items()
-            }
-        )
-    except (*NO_LITERAL, TypeError, KeyError) as error:
+        if sum(map(len, texts.values())) > MAX_LITERAL_BYTES:
+            raise ValueError(f"it has over {MAX_LITERAL_BYTES} characters")
+        return _told(facts | {key: ast.literal_eval(text) for key, text in texts.items()})
+    except (*NO_LITERAL, TypeError, KeyError, OverflowError) as error:
         raise ModelError(
             f"{path}: the metadata that its exporter appended is damaged ({error}); export it again"
         ) from error
@@ -74,9 +73,6 @@ def _told(facts: dict[str, Any]) -> Told:
         task=task,
         facts=facts,
     )
-
-
-LITERALS = ("names", "imgsz", "kpt_shape", "end2end", "stride", "channels", "args")
 
 
 def _size_wh(sides: Any) -> tuple[int, int] | None:  # noqa: ANN401 - what stands in a file
@@ -101,12 +97,13 @@ def _labels(names: Any) -> tuple[str, ...]:  # noqa: ANN401 - what stands in a f
 def _facts(path: Path, data: bytes) -> dict[str, Any] | None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            left = {MEMBER: MAX_BYTES, OLD_SUFFIX: MAX_LITERAL_BYTES}
             for info in archive.infolist():
                 is_json = info.filename == MEMBER
-                if info.file_size > MAX_BYTES or not (
-                    is_json or info.filename.endswith(OLD_SUFFIX)
-                ):
+                kind = MEMBER if is_json else info.filename[-len(OLD_SUFFIX) :]
+                if info.file_size > left.get(kind, -1):
                     continue
+                left[kind] -= info.file_size
                 facts = _parse(archive.read(info), is_json=is_json)
                 if isinstance(facts, dict) and (JSON_KEYS if is_json else KEYS) <= facts.keys():
                     return facts

@@ -7,7 +7,6 @@ comes out is what `edge.model.readers.readings` recognises. Of anything else thi
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,11 @@ from edge.model.description import Description, InputTransform
 from edge.model.flatbuffer import DamagedError
 from edge.model.readers import exporter, graph, metadata
 from edge.model.readers.draft import Findings, draft
+from edge.model.readers.manifest import digest_of
 from edge.model.readers.readings import READINGS
 from edge.preprocess import pixel_table
-from edge.record import storable
+from edge.record import Unsound, storable
+from edge.record import read as read_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,10 +120,17 @@ def infer(path: Path, data: bytes, model: Declared) -> tuple[Description, str]:
     found.labels = _labels(told, reading, found)
     if reading is None or found.unknown:
         raise Undescribed(_question(path, found.unknown), draft(found, model, reading))
+    try:
+        transform = read_record(InputTransform, found.input)
+    except Unsound as error:
+        raise ModelError(
+            f"{path}: {told.by or 'the file'} says of the input what cannot be true: {error}; "
+            "export it again, or describe it: [model] description"
+        ) from error
     described = Description(
         name=found.name,
-        digest="sha256:" + hashlib.sha256(data).hexdigest(),
-        input=InputTransform(**found.input),
+        digest=digest_of(data),
+        input=transform,
         outputs=reading.outputs,
         head=reading.head,
         labels=found.labels,
@@ -134,7 +142,8 @@ def infer(path: Path, data: bytes, model: Declared) -> tuple[Description, str]:
 def _question(path: Path, unknown: Mapping[str, str]) -> str:
     """Return what the file does not say, key by key, and what to type."""
     written = f"{path.stem}.toml"
-    lines = (f"\n  [{'] '.join(key.split('.'))} = {choice}" for key, choice in unknown.items())
+    keys = ((*key.rpartition("."), choice) for key, choice in unknown.items())
+    lines = (f"\n  [{table}] {key} = {choice}" for table, _, key, choice in keys)
     return (
         f"{path}: nothing in the file says what follows; type: edge inspect {path} --draft "
         f'{written}, choose in it, and add to the configuration: [model] description = "{written}"'

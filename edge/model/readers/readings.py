@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Literal
 from edge.decode import classes, segmentation
 from edge.decode.checks import cells_text
 from edge.decode.classes import ClassesHead
-from edge.decode.segmentation import BINARY_CLASSES, MAX_CLASSES, SegmentationHead
+from edge.decode.segmentation import (
+    BINARY_CLASSES,
+    MAP_AXES,
+    MAX_CLASSES,
+    SCORE_AXES,
+    SegmentationHead,
+)
 from edge.model.declared import Reading, is_fixed
 from edge.model.readers import box_readings
 
@@ -26,7 +32,6 @@ MIN_CLASSES = 2
 READY = {"SOFTMAX": "a softmax", "LOGISTIC": "a sigmoid"}
 CLASSES_KIND = '"classes" if these are scores of classes; a box or an embedding looks the same'
 CLASSES_ACTIVATION = '"softmax", "sigmoid", or "none" where the graph did it'
-MAP_AXES, SCORE_AXES = 3, 4  # (1, H, W) and (1, H, W, C)
 TEXTS = {
     "argmax": "the number of a class",
     "sigmoid": "a raw score",
@@ -73,7 +78,8 @@ def _is_vector(shape: tuple[int, ...]) -> bool:
 def of_segmentation(model: Declared) -> Iterator[Reading]:
     """Read one output of rows and columns as a class a cell.
 
-    Certain are class ids that an `ARG_MAX` chose, a softmax of the input's own resolution, and what
+    Certain are class ids that an `ARG_MAX` chose in cells of the input's own aspect (one along rows
+    or columns tells where, as of a heat map), a softmax of the input's own resolution, and what
     metadata calls a segmenter. One sigmoid a cell may be a depth, a softmax of coarse cells the
     centroids of objects, and raw numbers another image: no more than a draft.
     """
@@ -85,7 +91,9 @@ def of_segmentation(model: Declared) -> Iterator[Reading]:
         return
     # A softmax is over the last axis of what it made, which a TRANSPOSE may have moved.
     whole = output.shape == output.made_shape and output.shape[1:3] == image[:2]
-    is_sure = activation == "argmax" or (output.made_by == "SOFTMAX" and whole)
+    is_sure = (activation == "argmax" and _has_aspect(output.shape, image)) or (
+        output.made_by == "SOFTMAX" and whole
+    )
     if told.task:
         activation, is_sure = told.facts.get("activation", activation), True
     yield Reading(
@@ -95,6 +103,12 @@ def of_segmentation(model: Declared) -> Iterator[Reading]:
         classes=_classes(output, activation),
         unknown={} if is_sure else {"head.kind": MAP_KIND},
     )
+
+
+def _has_aspect(shape: tuple[int, ...], image: tuple[int, int, int]) -> bool:
+    """Whether cells have the aspect of an image, but for a cell; of an open one nobody knows."""
+    (rows, columns), (height, width, _) = shape[1:3], image
+    return min(height, width) > 0 and abs(rows * width - columns * height) <= max(height, width)
 
 
 def of_semantic(model: Declared) -> Iterator[Reading]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
@@ -12,6 +11,7 @@ from edge.errors import ConfigError
 from edge.heads import AnyHead
 from edge.model.description import Description, InputTransform
 from edge.model.readers.anchors import anchors_from_bytes, anchors_from_rows
+from edge.model.readers.manifest import digest_of
 from edge.record import Ratio, Record, Text, Unsound
 from edge.record import read as read_record
 
@@ -73,7 +73,7 @@ def read(path: Path, flatbuffer: bytes) -> Description:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
     return Description(
         name=written.model.name,
-        digest="sha256:" + hashlib.sha256(flatbuffer).hexdigest(),
+        digest=digest_of(flatbuffer),
         input=written.input,
         outputs=written.outputs,
         head=written.head,
@@ -91,7 +91,7 @@ def _take_labels(fields: dict[str, Any], path: Path, faults: list[str]) -> None:
         return
     name, model["labels"] = model["labels"], ()
     try:
-        text = _read_beside(path, name).decode()
+        text = _read_beside(path, name).decode("utf-8-sig")  # Notepad marks it
     except (OSError, ValueError) as error:
         faults.append(f"[model] labels: {name} cannot be read: {_reason(error)}")
         return

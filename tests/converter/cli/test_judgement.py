@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from reference import bright_net
 
-from converter import export
+from converter import conversion, export
 from converter.cli.command import main
 from edge.model import model_file
 from edge.model.readers.manifest import Calibration, ImageDigests
-from edge.terminal.command import DONE, MISUSED
+from edge.terminal.command import DONE, FAILED, MISUSED
 
 pytest.importorskip("pycocotools", reason="pycocotools is not installed")
 pytestmark = pytest.mark.converter
@@ -90,6 +90,14 @@ def test_verify_says_where_a_model_does_not_tell_what_calibrated_it(judged, tmp_
     assert main([*judged[:2], str(tmp_path / "made.tflite"), *judged[3:]]) == DONE
 
     assert "they may be among these" in capsys.readouterr().err
+
+
+def test_verify_refuses_annotations_before_a_model_is_run(judged, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(conversion, "Views", None)
+    (tmp_path / "boxes.json").write_text("{}")
+
+    assert main([*judged, "--annotations", str(tmp_path / "boxes.json")]) == FAILED
+    assert "expected COCO annotations" in capsys.readouterr().err
 
 
 def test_verify_keeps_off_the_images_that_made_the_model(judged, tmp_path, capsys):

@@ -8,10 +8,11 @@ import cv2
 import factories
 import numpy as np
 import pytest
-from reference import coco_scenes, tiny_model
+from reference import coco_scenes, tiny_classifier, tiny_model
 
 from calibration.dataset import rank
 from converter.judge.accuracy import Annotations, compare, for_manifest
+from converter.judge.sight import Views
 from edge.capture.images import load_image
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import SourceError
@@ -189,6 +190,24 @@ def test_segmenters_are_compared_by_masks(tmp_path):
     assert [row.reference for row in rows] == [1, 1]
     assert rows[0].candidate == pytest.approx(1 / 3, abs=1e-5)
     assert rows[0].interval[1] < 0
+
+
+def test_the_best_class_counts_however_low_its_score_is_as_edge_eval_counts_it(tmp_path):
+    made = tiny_classifier.write(tmp_path / "c.tflite")
+    file = ModelFile.of(made.path, made.flatbuffer, made.manifest.replace(score_threshold=0.99))
+    for name, color in (("red", (0, 0, 90)), ("green", (0, 90, 0))):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "set" / name / "1.png"), np.full((24, 32, 3), color, np.uint8))
+    images = sorted((tmp_path / "set").glob("*/*.png"))
+    views = Views(file)
+    views.add(images, judged=True)
+
+    (rows,) = compare(
+        file, [file], images=images, annotations=Annotations(tmp_path / "set"), dataset="x",
+        seed=0, resamples=1, found=[views.found] * 2,
+    )  # fmt: skip
+
+    assert (rows[0].metric, rows[0].reference) == ("top-1", 1)
 
 
 @pytest.mark.assets

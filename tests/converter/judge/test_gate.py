@@ -58,6 +58,10 @@ def bill(distance, *, floor=0.03, spread=0.0, objects=100, head="ssd", accuracy=
         pytest.param(bill(0.2, objects=49), REFUSED, id="few objects refuse all the same"),
         pytest.param(bill(0.01, objects=20, head="segmentation"), PASSES, id="20 masks will do"),
         pytest.param(bill(math.nan, objects=0), REFUSED, id="nothing is seen"),
+        pytest.param(bill(math.nan), REFUSED, id="no number is no pass"),
+        pytest.param(
+            bill(0.01, accuracy=(loss(math.nan),)), REFUSED, id="nor is it one of labels"
+        ),
         pytest.param(bill(0.01, accuracy=(loss(-0.002),)), PASSES, id="labels pass"),
         pytest.param(bill(0.2, accuracy=(loss(-0.002),)), PASSES, id="labels outweigh the floor"),
         pytest.param(bill(0.01, accuracy=(loss(-0.008),)), REFUSED, id="labels refuse"),

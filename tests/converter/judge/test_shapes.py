@@ -113,6 +113,13 @@ def test_poses_are_matched_by_their_points():
     assert apart[0] < apart[1] < apart[2] == 1
 
 
+def test_points_that_are_no_numbers_are_found_nowhere():
+    wanted = Poses.of(detections(1), np.ones((1, 17, 3), np.float32) * (50, 60, 1))
+    damaged = replace(wanted, points=np.full((1, 17, 3), np.nan, np.float32))
+
+    assert match([wanted], [damaged], task="pose", sure=0.5).distance(ONE) == 1
+
+
 @pytest.mark.parametrize("task", ["instances", "pose"])
 def test_what_is_seen_is_moved_whole(task):
     points = np.ones((1, 2, 3), np.float32) * (50, 60, 0.7)

@@ -167,6 +167,14 @@ def test_models_with_different_outputs_are_not_compared():
         _shared_roles(first, second)
 
 
+def test_a_head_of_no_numbers_has_a_row_that_says_so():
+    row = head_row("scores", [(np.ones(3, np.float32), np.float32([1, np.inf, np.nan]))])
+
+    assert not any(map(np.isfinite, (row.cosine, row.snr_db, row.max_error)))
+    row = head_row("scores", [(np.ones(3, np.float32), np.float32([1, 1, np.inf]))])
+    assert (row.snr_db, row.max_error) == (-np.inf, np.inf)
+
+
 def test_class_ids_have_no_head_row():
     spec = ssd_spec(boxes=tensor("b", (1, 6, 4)), scores=tensor("s", (1, 6, 4)))
     argmax = replace(spec.description, head=SegmentationHead(activation="argmax"))

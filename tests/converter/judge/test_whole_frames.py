@@ -77,6 +77,18 @@ def test_another_best_class_sets_them_apart_and_the_rows_say_where():
     )
 
 
+def test_a_class_that_is_no_longer_sure_is_lost_and_one_that_becomes_so_made_up():
+    wanted = [classes((0, 0.9)), classes((0, 0.1)), classes((0, 0.6))]
+    found = [classes((0, 0.2)), classes((0, 0.9)), classes((0, 0.4))]
+    agreement = apart(wanted, found)
+
+    assert distance(agreement) == pytest.approx(2 / 3), "a model of one class has no other"
+    assert agreement.figures["top-1 agreement"] == 1
+    assert [(row.matched, row.expected, row.extra) for row in agreement.rows(NAMES[:3])] == [
+        (0, 1, 0), (0, 0, 1), (1, 1, 0),
+    ]  # fmt: skip
+
+
 def test_of_many_classes_the_best_few_are_compared_too():
     wanted = classes(*((number, 0.9 - number / 10) for number in range(5)))
     found = [classes(*((number, 0.5) for number in order)) for order in ((4, 3, 2, 1, 0), (9,) * 5)]

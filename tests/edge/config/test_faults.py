@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from edge.config import reading
-from edge.config.reading import camera_label
+from edge.config.reading import table_label
 from edge.errors import ConfigError, shown
 
 pytestmark = pytest.mark.board
@@ -68,8 +68,8 @@ def test_of_a_url_only_what_follows_the_last_at_sign_is_shown(text, rest):
 
 
 def test_only_one_of_several_cameras_needs_its_number():
-    assert camera_label(0, ["door"]) == "[camera]"
-    assert [camera_label(*each) for each in zip(itertools.count(), [["a", ""]] * 2)] == [
+    assert table_label("camera", 0, ["door"]) == "[camera]"
+    assert [table_label("camera", *each) for each in zip(itertools.count(), [["a", ""]] * 2)] == [
         "[[camera]] 1 (a)",
         "[[camera]] 2",
     ]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from edge.config import reading as config
 from edge.config.camera import KEYS
 from edge.config.mqtt import Mqtt
-from edge.config.sections import Device, Model, Output
+from edge.config.sections import Device, Model, Output, Tracking
+from edge.config.sink import Jsonl
 from edge.errors import ConfigError
 
 pytestmark = pytest.mark.board
@@ -18,6 +19,7 @@ SECTIONS = {
         name: section.__struct_fields__
         for name, section in {
             "device": Device, "model": Model, "mqtt": Mqtt, "output": Output,
+            "tracking": Tracking,
         }.items()
     },
 }  # fmt: skip
@@ -39,13 +41,14 @@ def test_no_file_gives_the_demo_source_on_stdout():
     settings = config.load(None, {})
     assert settings.cameras[0].source == "demo:"
     assert settings.mqtt is None
-    assert settings.writes_jsonl
+    assert settings.sinks == (Jsonl(),)
 
 
 def test_a_broker_takes_the_place_of_stdout_unless_both_are_asked_for(tmp_path):
     path = write(tmp_path, "[mqtt]\nurl = 'mqtt://broker'")
-    assert not config.load(path, {}).writes_jsonl
-    assert config.load(path, {"output": {"jsonl": True}}).writes_jsonl
+    broker = Mqtt("mqtt://broker")
+    assert config.load(path, {}).sinks == (broker,)
+    assert config.load(path, {"output": {"jsonl": True}}).sinks == (broker, Jsonl())
 
 
 @pytest.mark.parametrize(
@@ -197,7 +200,7 @@ VALUES = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(list(SECTIONS)), VALUES, max_size=5))
+@given(st.dictionaries(st.sampled_from([*SECTIONS, "sink"]), VALUES, max_size=5))
 def test_no_values_escape_as_anything_but_a_config_error(fields):
     try:
         config.parse(fields)

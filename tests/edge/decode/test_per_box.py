@@ -138,17 +138,15 @@ def test_values_behind_the_boxes_are_the_last_channels(head, is_turned):
     assert values.tolist() == [[4, 5], [14, 15]]
 
 
-@pytest.mark.parametrize("is_turned", [False, True], ids=["rows", "columns"])
-def test_nothing_made_for_a_frame_grows_with_the_boxes_before_the_values(is_turned):
+def test_nothing_made_for_a_frame_grows_with_the_columns_before_the_values():
     peaks_bytes = []
     for count in (100, 5000):
-        shape = (1, 16, count) if is_turned else (1, count, 16)
+        shape = (1, 16, count)
         head = DecodedHead()
         spec = drawn_grids.spec_of(head, {"rows": shape}, classes=9, input_wh=(64, 64), **FLOAT)
         rows = BoxRows(spec, head, (), width=3, thresholds=factories.thresholds(0.5))
         tensors = {"rows": np.zeros(shape, np.float32)}
-        table = tensors["rows"][0].T if is_turned else tensors["rows"][0]
-        table[7, :5] = 20, 20, 9, 9, 0.9
+        tensors["rows"][0, :5, 7] = 20, 20, 9, 9, 0.9
         whole = Placement.fit((64, 64), (64, 64), resize="stretch")
         rows.decode(tensors, whole, StageClock())
         tracemalloc.start()
@@ -162,3 +160,31 @@ def test_too_few_channels_are_told_with_what_is_left():
     spec = drawn_grids.spec_of(DecodedHead(), {"rows": (1, 20, 8)}, classes=2, input_wh=(64, 64))
     with pytest.raises(Misfit, match=r"2 labels need .*, without the last 3 channels"):
         BoxRows(spec, DecodedHead(), (), width=3, thresholds=factories.thresholds(0.5))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [DecodedHead(), DecodedHead(objectness=True), DetectionsHead()],
+    ids=["scores", "objectness", "end to end"],
+)
+def test_no_copy_is_made_of_rows_with_values_behind_them(head):
+    made_bytes, peaks_bytes = [], []
+    for count in (10_000, 20_000):  # of fewer, NumPy needs smaller buffers
+        shape, classes = (1, count, 6 + 30), 2 - (head == DecodedHead(objectness=True))
+        spec = drawn_grids.spec_of(
+            head, {"rows": shape}, classes=classes, input_wh=(64, 64), **FLOAT
+        )
+        tensors = {"rows": np.zeros(shape, np.float32)}
+        tensors["rows"][0, 7, :6] = 20, 20, 39, 39, 0.9, 1
+        whole = Placement.fit((64, 64), (64, 64), resize="stretch")
+        tracemalloc.start()
+        rows = BoxRows(spec, head, (), width=30, thresholds=factories.thresholds(0.5))
+        made_bytes.append(tracemalloc.get_traced_memory()[0])
+        rows.decode(tensors, whole, StageClock())
+        tracemalloc.stop()
+        tracemalloc.start()
+        assert len(rows.decode(tensors, whole, StageClock())[0])
+        peaks_bytes.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert made_bytes[1] - made_bytes[0] < 10_000 * 6 * 4
+    assert peaks_bytes[1] < peaks_bytes[0] + 2000

@@ -35,6 +35,22 @@ def test_the_difference_of_two_models_is_paired(pair):
     assert row.is_significant
 
 
+def test_a_brief_measurement_has_the_same_figures_without_classes_and_mistakes(
+    file, worse, labelled, pair
+):
+    paths, annotations = labelled
+    truth = reading.read(annotations, paths)
+
+    brief = measure([file, worse], truth, paths, seed=0, resamples=200, is_brief=True)
+
+    assert brief.differences == pair.differences
+    for found, whole in zip(brief.evaluations, pair.evaluations, strict=True):
+        assert found.metrics == pytest.approx({key: whole.metrics[key] for key in found.metrics})
+        assert (found.images, found.objects) == (whole.images, whole.objects)
+        assert (found.notes, found.intervals) == (whole.notes, whole.intervals)
+        assert (found.classes, found.mistakes) == ({}, ())
+
+
 def test_a_model_against_itself_is_not_significant(file, labelled):
     paths, annotations = labelled
     truth = reading.read(annotations, paths)

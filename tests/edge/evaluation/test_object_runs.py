@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from reference import tiny_instances
 
 from edge import cli
+from edge.decode.keypoints import numbered_points
 from edge.evaluation.object_runs import OTHER_SIGMA, encoded, unpacked, with_masks
 from edge.evaluation.truth import BoxTruth
+from edge.model import model_file
+from edge.model.readers import manifest
 
 masks = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
 
@@ -161,6 +164,34 @@ def test_poses_are_judged_by_the_similarity_of_their_points(poses, tmp_path, cap
     assert "stages_ms" in result
 
 
+def renamed(path, names):
+    """Write a pose model again with other names of its points; of more than it gives, unfit."""
+    file = model_file.read(path)
+    head = file.manifest.head.replace(names=names)
+    changed = file.manifest.replace(head=head)
+    path.write_bytes(manifest.append(file.flatbuffer, changed, None))
+
+
+def test_points_that_the_converter_numbered_are_those_of_the_annotations(poses, tmp_path, capsys):
+    renamed(poses, numbered_points(1))
+    options = write_set(tmp_path, [keypoints(*POINT_PX)], category={"keypoints": ["thumb"]})
+    assert eval_(poses, *options, "--json") == 0
+    (result,) = json.loads(capsys.readouterr().out)["evaluations"]
+    assert result["metrics"]["OKS mAP50"] == pytest.approx(1)
+
+
+def test_objects_count_by_the_points_that_they_have_and_not_by_the_number_that_is_said(
+    poses, tmp_path, capsys
+):
+    missed, unlabelled = keypoints(0, 0), keypoints(*POINT_PX, seen=0)
+    rows = [missed | {"num_keypoints": 0}, unlabelled | {"num_keypoints": 17}]
+    options = write_set(tmp_path, rows)
+    assert eval_(poses, *options, "--json") == 0
+    (result,) = json.loads(capsys.readouterr().out)["evaluations"]
+    assert result["objects"] == 1
+    assert result["metrics"]["OKS mAP50"] == 0
+
+
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
@@ -172,12 +203,19 @@ def test_poses_are_judged_by_the_similarity_of_their_points(poses, tmp_path, cap
         pytest.param(([{}], None), "give a COCO file with 'keypoints'", id="boxes alone"),
         pytest.param(
             ([keypoints(1, 2)], {"keypoints": ["nose"]}),
-            "its keypoint 'nose' is none of the model's (corner)",
+            "its keypoints (nose) are not the model's (corner)",
             id="another name",
+        ),
+        pytest.param(
+            ([{"keypoints": [1, 2, 2] * 2}], {"keypoints": ["a", "a"]}),
+            "its keypoints (a, a) are not the model's (left, right)",
+            id="a name twice",
         ),
     ],
 )
 def test_what_a_pose_model_cannot_be_judged_by_is_told(poses, tmp_path, capsys, given, fault):
     rows, category = given
+    if "left" in fault:
+        renamed(poses, ("left", "right"))
     assert eval_(poses, *write_set(tmp_path, rows, category=category)) == 1
     assert fault in capsys.readouterr().err

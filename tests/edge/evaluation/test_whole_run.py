@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,10 +12,12 @@ from reference import tiny_autoencoder, tiny_classifier
 from reference.tiny_segmenter import INPUT_WH
 
 from edge.cli import main
+from edge.decode.classes import ClassesHead
 from edge.errors import SourceError
 from edge.evaluation import reading
-from edge.evaluation.measuring import measure
+from edge.evaluation.measuring import measure, run_of
 from edge.evaluation.whole_run import ErrorSample
+from edge.model.model_file import ModelFile
 
 WIDTH, HEIGHT = INPUT_WH
 # B, G, R. The tiny classifier says how much red, green and blue an image holds.
@@ -79,6 +82,44 @@ def test_some_of_the_images_have_a_class_of_all_there_are(colours):
     assert truth.names == ("green", "red", "unheard of")
 
 
+def test_images_of_one_class_have_it_where_the_folder_has_others(colours, monkeypatch):
+    (colours / "green" / "0.png").rename(colours / "green" / "g.png")
+    (colours / "unheard of" / "0.png").rename(colours / "unheard of" / "u.png")
+    some = [colours / "red" / "0.png", colours / "red" / "1.png"]
+
+    truth = reading.read(colours, some)
+
+    assert [truth.names[number] for number in truth.class_ids.values()] == ["red", "red"]
+    monkeypatch.chdir(colours / "red")
+    truth = reading.read(colours, [Path("0.png"), Path("../green/g.png")])
+    assert [truth.names[number] for number in truth.class_ids.values()] == ["red", "green"]
+
+
+def test_good_images_are_good_where_others_have_their_names(parts):
+    truth = reading.read(parts, sorted((parts / "good").iterdir()))
+
+    assert {truth.names[number] for number in truth.class_ids.values()} == {"good"}
+
+
+def test_masks_beside_their_images_are_no_classes(tmp_path):
+    for folder in ("images", "masks"):
+        write(tmp_path / folder, 0, (1, 1, 1))
+
+    assert reading.read(tmp_path, [tmp_path / "images" / "0.png"]).holds == "masks"
+
+
+def test_two_classifiers_are_compared_by_the_metrics_that_both_have(tmp_path, colours):
+    file = tiny_classifier.write(tmp_path / "c.tflite")
+    head = ClassesHead(activation="none", top=1)
+    other = ModelFile.of(file.path, file.flatbuffer, file.manifest.replace(head=head))
+    images = reading.find_images(colours)
+
+    for pair in ([file, other], [other, file]):
+        found = measure(pair, reading.read(colours, images), images, seed=0, resamples=5)
+
+        assert [(row.metric, *row.values) for row in found.differences] == [("top-1", 0.75, 0.75)]
+
+
 def test_a_classifier_is_measured_by_its_best_classes(tmp_path, colours):
     (found,) = measured(tiny_classifier.write(tmp_path / "c.tflite"), colours).evaluations
 
@@ -111,6 +152,14 @@ def test_a_set_without_a_folder_of_good_images_is_refused(tmp_path, parts):
 
     with pytest.raises(SourceError, match=r"named good or normal or ok, .* found fine, scratched"):
         measured(file, parts)
+
+
+def test_good_images_alone_are_refused_before_any_is_run(tmp_path, parts):
+    images = sorted((parts / "good").iterdir())
+    file = tiny_autoencoder.write(tmp_path / "a.tflite")
+
+    with pytest.raises(SourceError, match=r"found good on the 3 images; .* choose more images"):
+        run_of(file, reading.read(parts, images))
 
 
 @pytest.mark.parametrize(

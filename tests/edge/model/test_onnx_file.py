@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import subprocess
+import sys
+import tracemalloc
 from pathlib import Path
 
 import factories
@@ -124,6 +127,9 @@ def test_functions_and_training_are_looked_at_too():
     inner = node("C", [], "y", message(1, "v") + message(5, tensor("w", np.ones(1), OTHER_FILE)))
     with pytest.raises(ModelError, match="other files"):
         onnx_file.check(model(graph([], **ENDS), message(25, message(7, inner))), PATH)
+    default = message(1, "v") + message(5, tensor("w", np.ones(1), OTHER_FILE))
+    with pytest.raises(ModelError, match="other files"):
+        onnx_file.check(model(graph([], **ENDS), message(25, message(11, default))), PATH)
     with pytest.raises(ModelError, match="for training"):
         onnx_file.check(model(graph([], **ENDS), message(20, b"")), PATH)
 
@@ -152,3 +158,24 @@ def test_a_toml_describes_an_onnx_file_of_any_origin(tmp_path):
     file = model_file.parse(PATH, WHOLE, description=written)
 
     assert (file.read_by, file.description.name, file.flatbuffer) == ("toml", "m", BARE)
+
+
+def test_a_shape_of_millions_of_sides_is_refused_before_it_is_read():
+    weight = message(1, b"\x01" * 2_000_000) + number(2, 1)
+    hostile = model(graph([], [weight], **ENDS))
+    tracemalloc.start()
+    with pytest.raises(ModelError, match="a tensor has the shape"):
+        onnx_file.check(hostile, PATH)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 10 * len(hostile) / 4
+
+
+def test_a_tflite_needs_nothing_of_onnx_or_of_chips():
+    program = (
+        "import sys; from edge import app; app.read_model(None);"
+        "print({'onnx_file', 'onnx_metadata', 'chip_files', 'protobuf'}"
+        " & {name.rpartition('.')[2] for name in sys.modules})"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert said.stdout == b"set()\n"

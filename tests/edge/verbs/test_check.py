@@ -27,6 +27,13 @@ BROKEN = {
     "a delegate that is not installed": "[model]\ndelegate = 'edgetpu'",
     "a password file that is not there": "[mqtt]\nurl = 'mqtt://me@x'\npassword_file = 'gone'",
     "certificates that are none": "[mqtt]\nurl = 'mqtts://x'\nca_file = 'door.toml'",
+    "a sink's program that is not there": "[sink]\nkind = 'command'\ncommand = ['no-such-bell']",
+    "a sink's header that is not there": (
+        "[[sink]]\nkind = 'jsonl'\n"
+        "[[sink]]\nkind = 'webhook'\nurl = 'http://x'\nheader_file = 'gone'"
+    ),
+    "a sink's folder that is not there": "[sink]\nkind = 'jsonl'\npath = 'gone/seen.jsonl'",
+    "a kind of sink that nobody knows": "[sink]\nkind = 'fax'",
     "results that go nowhere": "[output]\njsonl = false",
     "no TOML": "[camera",
 }

@@ -6,6 +6,10 @@ import pytest
 from reference import tiny_autoencoder
 
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
+from edge.decode.centroids import CentroidsHead
+from edge.decode.decoded import DecodedHead
+from edge.decode.detections import DetectionsHead
+from edge.decode.instance_masks import PrototypeMasksHead
 from edge.decode.segmentation import SegmentationHead
 from edge.decode.yolo import YoloGrid, YoloHead
 from edge.model import model_file
@@ -125,3 +129,19 @@ def test_the_text_says_of_each_head_how_it_is_decoded(head, shapes, expected):
     text = shown.text()
     for line in expected:
         assert line in text
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (DetectionsHead(), "score 0.5"),
+        (DetectionsHead(suppressed=False), "score 0.5, IoU 0.6"),
+        (PrototypeMasksHead(boxes=DecodedHead(suppressed=True)), "score 0.5"),
+        (CentroidsHead(), "score 0.5"),
+    ],
+    ids=["end to end", "suppressed here", "masks of suppressed boxes", "centroids"],
+)
+def test_no_iou_threshold_is_shown_of_a_head_that_asks_none(shown, head, said):
+    described = replace(shown.spec.description, head=head)
+    lines = inspection._threshold_lines(replace(shown.spec, description=described))
+    assert lines == [("thresholds", said)]

@@ -15,9 +15,11 @@ from reference import bright_net
 
 from converter import export
 from converter.cli.command import main
+from converter.deliver.targets import tensorrt
 from converter.deliver.targets.tensorrt import with_manifest
 from converter.judge import gate
 from edge.decode.segmentation import SegmentationHead
+from edge.errors import ModelError
 from edge.model import model_file, proof
 from edge.model.default import default_model_path
 from edge.model.description import InputTransform
@@ -49,16 +51,21 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def float_model(tmp_path_factory):
-    """Return the path of a float segmenter: two convolutions and a resize."""
+    return write_segmenter(tmp_path_factory.mktemp("float") / "tiny.tflite")
+
+
+def write_segmenter(path, *, scales=(1, 1)):
+    """Write a float segmenter of a few convolutions, the last two of some scales."""
     model = FloatModel((1, SIDE, SIDE, 3))
     model.then(
         "PAD", (model.last, model.whole(0, 0, 0, 0, 0, 0, 0, 1, shape=(4, 2))), (1, SIDE, SIDE, 4)
     )
     conv(model, shape=(1, SIDE, SIDE, 6))
     # Each class is a feature of its own, so that images of several colours show several.
-    head = (model.last, model.constant(np.eye(3, 6, dtype=np.float32).reshape(3, 1, 1, 6)),
-            model.constant(np.zeros(3, np.float32)))  # fmt: skip
-    model.then("CONV_2D", head, (1, SIDE, SIDE, 3), padding="SAME", strideH=1, strideW=1)
+    for features, scale in zip((6, 3), scales, strict=True):
+        weights = (scale * np.eye(3, features, dtype=np.float32)).reshape(3, 1, 1, features)
+        inputs = (model.last, model.constant(weights), model.constant(np.zeros(3, np.float32)))
+        model.then("CONV_2D", inputs, (1, SIDE, SIDE, 3), padding="SAME", strideH=1, strideW=1)
     described = Manifest(
         name="tiny",
         input=InputTransform(
@@ -71,7 +78,6 @@ def float_model(tmp_path_factory):
             source="a test", license="CC0", changes="none", recipe="float32", seed=0, tools={}
         ),
     )
-    path = tmp_path_factory.mktemp("float") / "tiny.tflite"
     file = ModelFile.of(path, model.flatbuffer(), described, anchors=None)
     export.write(export.sealed(file, described), path)
     return path
@@ -129,6 +135,42 @@ def test_an_onnx_file_that_the_gate_refuses_is_put_aside(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("scales", [(6e4, 1e-4), (6e4, 1)], ids=["within", "at the end"])
+def test_what_does_not_fit_float16_is_refused_and_the_int8_file_is_there(
+    images, tmp_path, capsys, scales
+):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    model = write_segmenter(tmp_path / "large.tflite", scales=scales)
+
+    assert main(["export", str(model), "--tensorrt", "--images", str(images)]) == FAILED
+
+    out = capsys.readouterr().out
+    assert "float16 for CUDA and TensorRT; refused: '" in out
+    assert "and float16 ends at 65504" in out
+    assert sorted(path.name for path in tmp_path.glob("*.onnx*")) == [
+        "large.fp16.onnx.rejected", "large.qdq.onnx"
+    ]  # fmt: skip
+
+
+def test_a_graph_that_gives_no_numbers_is_not_taken_for_the_float_model(
+    float_model, images, monkeypatch
+):
+    pytest.importorskip("onnx")
+    heads = iter([{"classes": np.ones(4, np.float32)}, {"classes": np.float32([1, np.nan, 1, 1])}])
+    monkeypatch.setattr(tensorrt, "_heads", lambda *_: next(heads))
+
+    with pytest.raises(ModelError, match="expected the ONNX graph to compute the float model"):
+        tensorrt.check_plain(model_file.read(float_model), sorted(images.iterdir()))
+
+
+def test_a_missing_folder_is_told_before_the_images_are_read(float_model, tmp_path, capsys):
+    words = ["export", str(float_model), "--tensorrt", "--images", str(tmp_path / "none")]
+
+    assert main([*words, "-o", str(tmp_path / "nowhere" / "my")]) == MISUSED
+    assert "its folder is not there" in capsys.readouterr().err
+
+
 def test_the_manifest_and_the_anchors_stand_in_the_metadata_and_the_digest_is_that_without():
     onnx = pytest.importorskip("onnx")
     file = model_file.read(default_model_path())
@@ -170,8 +212,9 @@ def test_the_edge_tpu_is_checked_with_and_without_its_compiler(
         ([], "expected what to make"),
         (["--gpu"], "--gpu needs the float model"),
         (["--tensorrt"], "--tensorrt needs the float model"),
+        (["--tensorrt", "--images", "not there"], "--tensorrt needs the float model"),
     ],
-    ids=["nothing", "gpu", "tensorrt"],
+    ids=["nothing", "gpu", "tensorrt", "before any image is read"],
 )
 def test_what_an_int8_model_cannot_become_is_said(options, words, capsys):
     assert main(["export", str(default_model_path()), *options]) == MISUSED

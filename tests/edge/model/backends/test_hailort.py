@@ -20,8 +20,8 @@ from edge import cli
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import model_file
 from edge.model.backends.hailort import rows_inplace
+from edge.model.chip_files import HEF_MAGIC as MAGIC
 from edge.model.default import default_model_path
-from edge.model.hef_file import MAGIC
 from edge.model.loaded import load_model
 
 pytestmark = pytest.mark.board

@@ -14,9 +14,10 @@ from edge.capture.picture import Picture, Sensed
 from edge.config.reading import parse
 from edge.errors import ConfigError, DelegateError, ModelError, SourceError
 from edge.model import model_file
+from edge.model.backends.imx500 import SENSOR_WH
 from edge.model.loaded import load_model
-from edge.model.rpk_file import MAGIC, SENSOR_WH
 
+MAGIC = b"9464"
 pytestmark = pytest.mark.board
 
 TOML = """

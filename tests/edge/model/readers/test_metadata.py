@@ -12,7 +12,7 @@ from edge.model import model_file
 from edge.model.loaded import load_model
 
 pytestmark = pytest.mark.board
-LABELS = {"labels.txt": "red\n???\nblue\n"}
+LABELS = {"labels.txt": "\ufeffred\n???\nblue\n"}
 INPUT = told.image(told.RGB, (127.5,), (127.5,))
 
 
@@ -98,3 +98,15 @@ def test_real_classifiers_say_who_they_are(assets):
         file = model_file.read(assets / "models" / "coral" / f"{name}.tflite")
         assert file.read_by == "TFLite Metadata"
         assert file.description.labels[:2] == ("background", "tench, Tinca tinca")
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [((1.0, float("nan"), 1.0), (1.0,)), ((0.0,), (1.0, float("inf"), 1.0))],
+    ids=["a mean that is no number", "an infinite deviation"],
+)
+def test_a_normalisation_that_cannot_be_true_is_a_fault(tmp_path, mean, std):
+    inputs = [told.image(told.RGB, mean, std)]
+    data = told.with_metadata(bare.classifier(), inputs, [told.scores("labels.txt")], files=LABELS)
+    with pytest.raises(ModelError, match=r"TFLite Metadata says of the input what cannot be true"):
+        read(tmp_path, data)

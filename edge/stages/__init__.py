@@ -1,0 +1,1 @@
+"""What happens to each observation between decode and the sinks."""
