@@ -126,6 +126,7 @@ class PicameraSource:
         self._job: Any = None
         self._request: Any = None
         self._is_first = True
+        self._patience_s = STALL_S
         self._pixels: dict[str, NDArray[np.uint8]] = {}
         try:
             self._camera = Picamera2(number)
@@ -190,8 +191,7 @@ class PicameraSource:
         Raises:
             SourceError: None came in time.
         """
-        silence_s = self._silence_s()
-        give_up_s = time.monotonic() + silence_s
+        give_up_s = time.monotonic() + self._patience_s
         try:
             self._release()
             while not self._interrupted.is_set():
@@ -202,8 +202,8 @@ class PicameraSource:
                     return True
                 if time.monotonic() > give_up_s:
                     raise SourceError(
-                        f"{self._name}: the camera gave no frame for {silence_s:g} s; check its "
-                        "cable and dmesg"
+                        f"{self._name}: the camera gave no frame for {self._patience_s:g} s; "
+                        "check its cable and dmesg"
                     )
         except RuntimeError as error:
             raise SourceError(
@@ -211,10 +211,6 @@ class PicameraSource:
                 "cable and dmesg"
             ) from error
         return False
-
-    def _silence_s(self) -> float:
-        """How long no frame may come."""
-        return STALL_S
 
     def _release(self) -> None:
         """Give the buffers back to the camera."""

@@ -51,8 +51,9 @@ def configured(
     main_wh = options.size_wh or DEFAULT_SIZE_WH
     model_wh = options.model_wh or reduced_wh(main_wh)
     asked_wh = {"main": main_wh} | ({} if model_wh == main_wh else {"lores": model_wh})
+    is_turned = int(options.rotate == HALF_TURN)
     asked = {
-        "transform": _transform(options),
+        "transform": _libcamera().Transform(hflip=is_turned, vflip=is_turned),
         # ITU-R BT.601, video range; picamera2's own choice goes by the size.
         "colour_space": _libcamera().ColorSpace.Smpte170m(),
         "controls": _controls(camera.camera_controls, options, name=name),
@@ -110,11 +111,6 @@ def _libcamera() -> Any:  # noqa: ANN401
     import libcamera  # type: ignore[import-not-found]  # noqa: PLC0415 - of a Pi's own Python
 
     return libcamera
-
-
-def _transform(options: PicameraOptions) -> Any:  # noqa: ANN401
-    is_turned = int(options.rotate == HALF_TURN)
-    return _libcamera().Transform(hflip=is_turned, vflip=is_turned)
 
 
 def _controls(known: dict[str, Any], options: PicameraOptions, *, name: str) -> dict[str, Any]:
