@@ -68,8 +68,8 @@ class Address:
         return f"{self.scheme}://{login}@{self.place}{self.path}"
 
     def __str__(self) -> str:
-        """Return what may be shown: without user, and without what stands behind `?`."""
-        return self.url.partition("?")[0]
+        """Return what may be shown: without user, query, and a path that names values."""
+        return shown(self.url).partition("?")[0]
 
 
 def read_address(uri: str, options: StreamOptions) -> Address:
