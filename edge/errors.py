@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import re
 
-QUERY = re.compile(r"""\?[^\s?=]*=[^\s'"]*""")
+# Of a URL what names values: its query, or a path as XiongMai's cameras have it, with
+# /user=NAME_password=SECRET_channel=1.
+VALUES = re.compile(r"""([?/])[^\s?/=]*=[^\s'"]*""")
 
 
 def shown(url: str) -> str:
     """Return what may be printed of a URL, or of a text that holds one: what follows the last `@`.
 
     A password may hold any character, so that nothing before that sign is known to be harmless;
-    and nothing behind it where it may stand in a query, whose values are not shown either.
+    and nothing behind it where it may stand among `VALUES`, which are not shown either.
     """
     login, at, place = url.rpartition("@")
-    if QUERY.search(login):
+    if VALUES.search(login):
         return "…"
-    place = QUERY.sub("?…", place)
+    place = VALUES.sub(r"\1…", place)
     return f"…@{place}" if at else place
 
 

@@ -6,11 +6,13 @@ import logging
 import os
 import stat
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 
 from edge.errors import ConfigError
 
-log = logging.getLogger(__name__)
+# A camera's is read for each of many tries.
+warn_once = lru_cache(maxsize=100)(logging.getLogger(__name__).warning)
 
 # MQTT 3.1.1, section 3.1.3.5: a password is at most this long.
 MAX_PASSWORD_BYTES = 65535
@@ -61,7 +63,7 @@ def read_password(path: Path, *, what: str = "password", key: str = "password_fi
             f"found {'a longer one' if password else 'none'}; write it anew"
         )
     if (last := password[-1]).isspace():
-        log.warning(
+        warn_once(
             "%s: the first line ends with a %s, which counts as part of the %s; if it is "
             "refused, write the file anew without it",
             *(path, unicodedata.name(last, "tab").lower(), what),

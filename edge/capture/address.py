@@ -68,8 +68,8 @@ class Address:
         return f"{self.scheme}://{login}@{self.place}{self.path}"
 
     def __str__(self) -> str:
-        """Return what may be shown: without user, and without what stands behind `?`."""
-        return self.url.partition("?")[0]
+        """Return what may be shown: without user, query, and a path that names values."""
+        return shown(self.url).partition("?")[0]
 
 
 def read_address(uri: str, options: StreamOptions) -> Address:
@@ -96,7 +96,8 @@ def read_address(uri: str, options: StreamOptions) -> Address:
             "[camera] password_file"
         )
     # An @ behind the host may be the end of a password with a slash in it.
-    is_sound = rest.startswith("//") and port != 0 and not _is_torn(uri) and "#" not in uri
+    # And `urlsplit` leaves some characters out without a word.
+    is_sound = rest.startswith("//") and port != 0 and uri.isprintable() and not {" ", "#"} & {*uri}
     if not parts or not host or not is_sound or "@" in parts.path + parts.query:
         raise SourceError(
             f"expected {example}, found {found!r}; in the name of a user write / as %2F, # as "
@@ -105,11 +106,6 @@ def read_address(uri: str, options: StreamOptions) -> Address:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     user, password = unquote(user or ""), _password(options.password_file, user)
     return Address(scheme, host, port or PORTS[scheme], path, user, password)
-
-
-def _is_torn(uri: str) -> bool:
-    """Whether a URI has characters that `urlsplit` leaves out without a word."""
-    return any(character.isspace() or not character.isprintable() for character in uri)
 
 
 def _password(path: Path | None, user: str | None) -> str:

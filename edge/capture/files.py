@@ -131,10 +131,10 @@ def is_mirrored(path: Path) -> bool:
                 break
             file.seek(at)
             size, kind, large = struct.unpack(">I4sQ", file.read(16))
+            size = large if size == 1 else size or end
             if kind == b"moov":
                 file.seek(at + 8)
                 return _mirrors(file.read(min(size, MAX_MOVIE_BYTES)))
-            size = large if size == 1 else size or end
             if size < 8:  # noqa: PLR2004 - of a box's own header: no MP4
                 break
             at += size
@@ -145,7 +145,8 @@ def _mirrors(movie: bytes) -> bool:
     """Return whether one of the tracks has such a matrix; that of audio is upright."""
     at = movie.find(b"tkhd")
     while at >= 0:
-        matrix = movie[at + MATRIX_AT.get(movie[at + 4], 44) :][:36]
+        version = int.from_bytes(movie[at + 4 : at + 5], "big")  # 0 at the end
+        matrix = movie[at + MATRIX_AT.get(version, 44) :][:36]
         if len(matrix) == 36:  # noqa: PLR2004 - of nine numbers
             a, b, _, c, d, *_ = struct.unpack(">9i", matrix)
             if a * d < b * c:

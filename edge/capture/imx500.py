@@ -17,6 +17,7 @@ import numpy as np
 from edge.capture.location import find
 from edge.capture.picamera import PicameraSource
 from edge.capture.picture import Sensed
+from edge.capture.source import STALL_S
 from edge.errors import DependencyError, SourceError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from edge.capture.picture import Picture
 
 # The first result waits until the network was sent to the sensor, which takes a minute or so.
-START_S, SILENCE_S = 180.0, 5.0
+START_S = 180.0
 BOX, SCORE, CLASS, ROW = 4, 4, 5, 6
 DETECTION = "object detection"
 INSTALL = "type: sudo apt install imx500-all python3-picamera2"
@@ -76,7 +77,6 @@ class Imx500Source(PicameraSource):
 
     def __init__(self, network: Path, options: PicameraOptions) -> None:
         self._network = network.resolve()
-        self._has_begun = False
         try:
             from picamera2 import devices  # type: ignore[import-not-found] # noqa: PLC0415
         except ImportError as error:
@@ -93,10 +93,11 @@ class Imx500Source(PicameraSource):
             ) from error
         self._layout = layout_of(self._sensor, network)
         super().__init__(self._sensor.camera_num, options)
+        self._patience_s = START_S
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the next frame with what the sensor saw in it: `Source.read`."""
-        give_up_s = time.monotonic() + self._silence_s()
+        give_up_s = time.monotonic() + self._patience_s
         while (picture := super().read(buffer)) is not None:
             metadata = self._request.get_metadata()
             try:
@@ -107,18 +108,15 @@ class Imx500Source(PicameraSource):
                     f"imx500: picamera2 cannot read what the sensor sends ({error}); {INSTALL}"
                 ) from error
             if outputs is not None:
-                self._has_begun = True
+                self._patience_s = STALL_S
                 rows = rows_of(outputs, **self._layout)
                 return replace(picture, sensed=Sensed(rows, self._network, crop_xywh))
             if time.monotonic() > give_up_s:
                 raise SourceError(
-                    f"imx500: the sensor gave frames but no result for {self._silence_s():g} s; "
+                    f"imx500: the sensor gave frames but no result for {self._patience_s:g} s; "
                     "check dmesg for imx500, and that the .rpk is of this camera"
                 )
         return None
-
-    def _silence_s(self) -> float:
-        return SILENCE_S if self._has_begun else START_S
 
 
 def layout_of(sensor: Any, network: Path) -> dict[str, Any]:  # noqa: ANN401

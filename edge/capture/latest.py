@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from edge.capture.picture import Scaler
-from edge.errors import SourceError
+from edge.errors import EdgeError, SourceError
 from edge.frame import Frame
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class CaptureThread(Generic[BufferT]):
 
 
 def _as_source_error(failure: Exception) -> SourceError:
-    if isinstance(failure, SourceError):
+    if isinstance(failure, EdgeError):
         return SourceError(str(failure))
     return SourceError(
         f"thread {THREAD_NAME} failed: {type(failure).__name__}: {failure}; run again with --debug"

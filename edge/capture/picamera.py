@@ -21,7 +21,7 @@ import numpy as np
 from edge.capture.picamera_setup import US_PER_S, configured, reason
 from edge.capture.picture import Picture, pixel_shape
 from edge.capture.rpicam import RpicamSource, check_rpicam, program
-from edge.capture.source import STALL_S, differences, enter, leave, recent_ns
+from edge.capture.source import STALL_S, differences, enter, leave, log_once, recent_ns
 from edge.errors import DependencyError, SourceError
 
 if TYPE_CHECKING:
@@ -93,10 +93,8 @@ def _has_bindings(options: PicameraOptions) -> bool:
     except BROKEN as error:
         if options.via or not program():
             raise _missing(options, str(error)) from error
-        logger.warning(
-            "picamera: is read through %s, as this Python cannot import picamera2 (%s)",
-            *(program(), error),
-        )
+        said = "picamera: is read through %s, as this Python cannot import picamera2 (%s)"
+        log_once(logging.WARNING, said, program(), str(error))
         return False
     return True
 
@@ -128,6 +126,7 @@ class PicameraSource:
         self._job: Any = None
         self._request: Any = None
         self._is_first = True
+        self._patience_s = STALL_S
         self._pixels: dict[str, NDArray[np.uint8]] = {}
         try:
             self._camera = Picamera2(number)
@@ -184,7 +183,7 @@ class PicameraSource:
             rate_hz = US_PER_S / duration_us
             options = self._options.replace(size_wh=None)  # which was told
             for difference in differences(options, size_wh=(0, 0), rate_hz=rate_hz):
-                logger.warning("%s: %s", self._name, difference)
+                log_once(logging.WARNING, "%s: %s", self._name, difference)
 
     def _take_request(self) -> bool:
         """Wait for the next frame's buffers; False when interrupted meanwhile.
@@ -192,8 +191,7 @@ class PicameraSource:
         Raises:
             SourceError: None came in time.
         """
-        silence_s = self._silence_s()
-        give_up_s = time.monotonic() + silence_s
+        give_up_s = time.monotonic() + self._patience_s
         try:
             self._release()
             while not self._interrupted.is_set():
@@ -204,8 +202,8 @@ class PicameraSource:
                     return True
                 if time.monotonic() > give_up_s:
                     raise SourceError(
-                        f"{self._name}: the camera gave no frame for {silence_s:g} s; check its "
-                        "cable and dmesg"
+                        f"{self._name}: the camera gave no frame for {self._patience_s:g} s; "
+                        "check its cable and dmesg"
                     )
         except RuntimeError as error:
             raise SourceError(
@@ -213,10 +211,6 @@ class PicameraSource:
                 "cable and dmesg"
             ) from error
         return False
-
-    def _silence_s(self) -> float:
-        """How long no frame may come."""
-        return STALL_S
 
     def _release(self) -> None:
         """Give the buffers back to the camera."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.capture.options import SourceOptions
 from edge.capture.rpicam import HALF_TURN
-from edge.capture.source import differences
+from edge.capture.source import differences, log_once
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ FORMATS: dict[str, PixelFormat] = {
     "YUYV": "yuyv",
     "RGB888": "bgr",
 }
-logger = logging.getLogger(__name__)
 
 
 def configured(
@@ -52,8 +51,9 @@ def configured(
     main_wh = options.size_wh or DEFAULT_SIZE_WH
     model_wh = options.model_wh or reduced_wh(main_wh)
     asked_wh = {"main": main_wh} | ({} if model_wh == main_wh else {"lores": model_wh})
+    is_turned = int(options.rotate == HALF_TURN)
     asked = {
-        "transform": _transform(options),
+        "transform": _libcamera().Transform(hflip=is_turned, vflip=is_turned),
         # ITU-R BT.601, video range; picamera2's own choice goes by the size.
         "colour_space": _libcamera().ColorSpace.Smpte170m(),
         "controls": _controls(camera.camera_controls, options, name=name),
@@ -70,7 +70,8 @@ def configured(
     given = camera.camera_configuration()
     for key in ("transform", "colour_space"):
         if str(given[key]) != str(asked[key]):
-            logger.warning("%s: asked for %s, it gives %s", name, asked[key], given[key])
+            difference = f"asked for {asked[key]}, it gives {given[key]}"
+            log_once(logging.WARNING, "%s: %s", name, difference)
     return {
         stream: _granted(given[stream], asked_wh=wh, name=f"{name}: {stream}")
         for stream, wh in asked_wh.items()
@@ -95,9 +96,9 @@ def reason(error: Exception) -> str:
 def _granted(given: dict[str, Any], *, asked_wh: tuple[int, int], name: str) -> PixelFormat:
     """Log what a stream became, and return its format."""
     (width, height), kind = given["size"], given["format"]
-    logger.info("%s is %dx%d, %s", name, width, height, kind)
+    log_once(logging.INFO, "%s is %dx%d, %s", name, width, height, kind)
     for difference in differences(SourceOptions(size_wh=asked_wh), size_wh=(width, height)):
-        logger.warning("%s: %s", name, difference)
+        log_once(logging.WARNING, "%s: %s", name, difference)
     if kind not in FORMATS:
         raise SourceError(
             f"{name}: expected {', '.join(FORMATS)}, the camera gives {kind}; a USB camera is read "
@@ -110,11 +111,6 @@ def _libcamera() -> Any:  # noqa: ANN401
     import libcamera  # type: ignore[import-not-found]  # noqa: PLC0415 - of a Pi's own Python
 
     return libcamera
-
-
-def _transform(options: PicameraOptions) -> Any:  # noqa: ANN401
-    is_turned = int(options.rotate == HALF_TURN)
-    return _libcamera().Transform(hflip=is_turned, vflip=is_turned)
 
 
 def _controls(known: dict[str, Any], options: PicameraOptions, *, name: str) -> dict[str, Any]:

@@ -91,6 +91,10 @@ class Entry(Record, frozen=True, kw_only=True):
         """
         width, height = self.size_wh
         shape = pixel_shape(self.format, self.size_wh)
+        if self.format not in ("bgr", "grey") and (
+            width % 2 or (self.format != "yuyv" and height % 2)
+        ):
+            raise ValueError(f"{self.format} of odd sides, {width}x{height}")
         most = int(math.prod(shape) * DEFLATE_ROOM) + END_BYTES
         if self.packed_bytes > most or width * height > MAX_IMAGE_PIXELS:
             raise ValueError(f"{self.packed_bytes} bytes for a frame of {width}x{height}")
@@ -125,7 +129,11 @@ class Recorder:
             self._file = self._part.open("xb")
         except OSError as error:
             raise self._fault(error) from error
-        self._write(_line(header))
+        try:
+            self._write(_line(header))
+        except SinkError:
+            self.close()
+            raise
 
     def add(self, picture: Picture) -> bool:
         """Write a frame; False, and nothing is written, where the limit leaves no room for it.

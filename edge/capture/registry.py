@@ -65,12 +65,8 @@ SOURCES = {
         "edge.capture.imx500", "open_imx500", "check_imx500", PicameraOptions, returns=True
     ),
     "picamera": Row(
-        "edge.capture.picamera",
-        "open_picamera",
-        "check_picamera",
-        PicameraOptions,
-        returns=True,
-        turns=(180,),
+        "edge.capture.picamera", "open_picamera", "check_picamera", PicameraOptions,
+        returns=True, turns=(180,),
     ),
     "replay": Row("edge.capture.replay", "open_replay"),
     "rtsp": STREAM,
@@ -80,14 +76,10 @@ SOURCES = {
     "gst": Row("edge.capture.gst", "open_gst", "check_gst", CameraOptions, returns=True),
     "csi": Row("edge.capture.gst", "open_csi", "check_csi", CameraOptions, returns=True),
     "v4l2": Row(
-        "edge.capture.v4l2",
-        "V4l2Source",
-        "check_v4l2",
-        V4l2Options,
-        returns=True,
-        is_there="is_there",
+        "edge.capture.v4l2", "V4l2Source", "check_v4l2", V4l2Options,
+        returns=True, is_there="is_there",
     ),
-}
+}  # fmt: skip
 # What people try, and why it is no source here.
 THROUGH_GST = "streams are rtsp:, rtsps:, http: or https:; others come through a pipeline, gst:"
 PI = "a Raspberry Pi's own camera is picamera:, that of others csi:0, a USB camera v4l2:/dev/video0"

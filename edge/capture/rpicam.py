@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.capture.child import START_S, Child
 from edge.capture.picture import Picture, pixel_shape
-from edge.capture.source import STALL_S, enter, leave
+from edge.capture.source import STALL_S, enter, leave, log_once
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ CONTROLS = {
 }
 # What libcamera says of the streams that it set up, the program's own one first.
 CONFIGURED = re.compile(r"configuring streams: \(0\) (\d+)x(\d+)-(\w+)")
-
-logger = logging.getLogger(__name__)
 
 
 def program() -> str | None:
@@ -118,9 +116,8 @@ class RpicamSource:
         """
         found = CONFIGURED.search(self.child.said.decode(errors="replace"))
         if found is None:
-            logger.info(
-                "rpicam-vid does not say what it configured; it was asked for %dx%d", *self._size_wh
-            )
+            said = "rpicam-vid does not say what it configured; it was asked for %dx%d"
+            log_once(logging.INFO, said, *self._size_wh)
             return
         width, height, kind = int(found[1]), int(found[2]), found[3]
         if (width, height) != self._size_wh or kind != "YUV420":

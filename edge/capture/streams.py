@@ -12,14 +12,7 @@ import cv2
 from edge.capture.address import fault_of, hung_up, is_there, read_address, silence
 from edge.capture.aside import Aside
 from edge.capture.picture import Picture
-from edge.capture.source import (
-    STALL_S,
-    differences,
-    enter,
-    leave,
-    log_once,
-    silence_opencv,
-)
+from edge.capture.source import STALL_S, differences, enter, leave, log_once, silence_opencv
 
 if TYPE_CHECKING:
     import numpy as np

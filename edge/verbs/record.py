@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,11 @@ def _record(source: Source, recorder: Recorder, arguments: argparse.Namespace) -
     from edge.terminal.progress import bar  # noqa: PLC0415
     from edge.terminal.signals import ENDING, handling  # noqa: PLC0415
 
+    # On a thread of its own: this one may hold the lock that an interrupt takes.
+    interrupt = partial(threading.Thread, target=source.interrupt, daemon=True)
     buffer = None
     with (
-        handling(dict.fromkeys(ENDING, source.interrupt)),
+        handling(dict.fromkeys(ENDING, lambda: interrupt().start())),
         _interrupted_after(arguments.seconds, source),
         bar("Recording", unit="MiB") as draw,
     ):
@@ -118,12 +121,10 @@ def _record(source: Source, recorder: Recorder, arguments: argparse.Namespace) -
 @contextmanager
 def _interrupted_after(seconds: int | None, source: Source) -> Iterator[None]:
     """Interrupt a source after so long, also one that gives nothing; without seconds never."""
-    if seconds is None:
-        yield
-        return
-    timer = threading.Timer(seconds, source.interrupt)
+    timer = threading.Timer(seconds or 0, source.interrupt)
     timer.daemon = True
-    timer.start()
+    if seconds is not None:
+        timer.start()
     try:
         yield
     finally:
@@ -140,6 +141,8 @@ def _camera(arguments: argparse.Namespace) -> Camera:
 
     if bool(arguments.source) == bool(arguments.config):
         raise ConfigError("expected a SOURCE or --config FILE; give one of them")
+    if arguments.source and arguments.camera:
+        raise ConfigError("expected --camera with --config alone, found a SOURCE; leave one out")
     if arguments.source:
         return load(None, {"camera": {"source": arguments.source}}).cameras[0]
     cameras = load(arguments.config, {}).cameras

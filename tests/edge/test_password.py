@@ -110,5 +110,7 @@ def test_a_link_that_leads_out_of_the_secrets_is_no_secret(tmp_path, monkeypatch
 def test_a_blank_at_the_end_counts_and_is_named(password_file, caplog, *, end, name):
     password_file.write_text(f"s3cret{end}\n", encoding="utf-8")
     assert read_password(password_file) == f"s3cret{end}"
+    assert read_password(password_file)  # as for each try to open a camera
     assert f"the first line ends with a {name}, which counts" in caplog.text
+    assert len(caplog.messages) == 1
     assert "s3cret" not in caplog.text

@@ -31,6 +31,7 @@ def password_file(tmp_path):
         ("https://[fe80::1]/x", "[fe80::1]:443", "https://[fe80::1]:443/x"),
         ("http://cam/v?user=me&pwd=s3cret", "cam:80", "http://cam:80/v"),
         ("rtsp://me%40home@cam/1", "cam:554", "rtsp://cam:554/1"),
+        ("rtsp://cam/user=me_password=s3_channel=1.sdp", "cam:554", "rtsp://cam:554/…"),
     ],
 )
 def test_an_address_is_read_and_shown_without_user_and_query(uri, place, shown):

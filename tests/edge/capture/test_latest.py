@@ -14,7 +14,7 @@ from edge.capture.latest import THREAD_NAME, CaptureThread
 from edge.capture.options import SourceOptions
 from edge.capture.picture import Picture
 from edge.capture.synthetic import Scenes, open_demo
-from edge.errors import SourceError
+from edge.errors import ConfigError, SourceError
 
 pytestmark = pytest.mark.board
 
@@ -140,6 +140,7 @@ def test_the_end_shows_only_after_the_last_frame_was_taken():
     ("error", "message"),
     [
         pytest.param(SourceError("camera: unplugged"), "^camera: unplugged$", id="of the source"),
+        pytest.param(ConfigError("a password: none"), "^a password: none$", id="of its files"),
         pytest.param(
             ZeroDivisionError("by zero"),
             f"thread {THREAD_NAME} failed: ZeroDivisionError: by zero",

@@ -13,7 +13,7 @@ import pytest
 import yuv_pictures
 
 from edge.capture.picture import Picture, pixel_shape
-from edge.capture.recording import Header, Recorder
+from edge.capture.recording import Entry, Header, Recorder
 from edge.capture.registry import open_source
 from edge.capture.replay import Player
 from edge.errors import SinkError, SourceError
@@ -195,6 +195,16 @@ def test_a_claim_is_doubted_before_memory_is_taken_for_it(tmp_path, claim):
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    ("kind", "size_wh"), [("nv12", (63, 48)), ("i420", (64, 47)), ("yuyv", (63, 47))]
+)
+def test_half_a_sample_of_colour_is_no_frame(kind, size_wh):
+    entry = {"captured_ns": 0, "captured_utc_ns": 0, "packed_bytes": 9}
+    with pytest.raises(ValueError, match=f"{kind} of odd sides"):
+        Entry(**entry, format=kind, size_wh=size_wh).shape()
+    assert Entry(**entry, format="yuyv", size_wh=(64, 47)).shape() == (47, 64, 2)
+
+
 @pytest.mark.parametrize("taken", ["door.rec", "door.rec.part"])
 def test_nothing_is_overwritten(tmp_path, taken):
     (tmp_path / taken).write_text("mine")
@@ -216,6 +226,20 @@ def test_a_full_disk_is_a_sentence_that_says_what_can_be_played(tmp_path):
         with pytest.raises(SinkError, match=r"No space left on device; its first 1 frames can be"):
             recorder.add(next(pictures(1)))
     assert len(play(tmp_path / "door.rec.part")) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_disk_that_is_full_from_the_start_leaves_nothing_that_is_in_the_way(
+    tmp_path, monkeypatch
+):
+    def opened(path, mode):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        return open("/dev/full", "wb")  # noqa: PTH123 - closed by the recorder
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(SinkError, match="No space left on device; make room"):
+        Recorder(tmp_path / "door.rec", HEADER, max_bytes=MIB)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_finished_recording_without_a_frame_is_refused(tmp_path):

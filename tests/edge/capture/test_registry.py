@@ -88,6 +88,7 @@ def test_a_row_whose_package_is_missing_says_what_to_install(monkeypatch):
         pytest.param("gst:rtspsrc\nuser-pw=s3", "gst:rtspsrc", id="pipeline of lines"),
         pytest.param("gst:rtsp://u:s3@h/x ! decodebin", "gst:rtsp", id="pipeline of a URL"),
         pytest.param('gst:"rtspsrc user-pw=s3"', "gst:", id="pipeline in quotes"),
+        pytest.param("rtsp://cam/user=me_password=s3.sdp?", "rtsp://cam/…", id="path"),
         pytest.param("rtsp://cam/x?pwd=p@s3", "rtsp://…", id="a query with an @"),
     ],
 )

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.capture.files import is_mirrored
 from edge.capture.options import SourceOptions
 from edge.capture.picture import Scaler
 from edge.capture.registry import open_source
@@ -124,3 +125,11 @@ def test_the_drawn_scene_and_sizes_follow():
     straight = shown("demo:", size_wh=(64, 48), realtime=False)
     turned = shown("demo:", size_wh=(64, 48), realtime=False, rotate=270)
     np.testing.assert_array_equal(turned, np.rot90(straight))
+
+
+def test_a_mirror_is_found_in_a_movie_of_any_length_and_a_torn_track_is_none(tmp_path):
+    path = tmp_path / "clip.mp4"
+    track = b"tkhd" + bytes(40) + struct.pack(">9i", -WHOLE, 0, 0, 0, WHOLE, 0, 0, 0, 1 << 30)
+    for movie, expected in ((track, True), (b"tkhd", False)):
+        path.write_bytes(struct.pack(">I4sQ", 1, b"moov", 16 + len(movie)) + movie)
+        assert is_mirrored(path) is expected

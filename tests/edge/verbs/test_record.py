@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import cv2
@@ -99,6 +100,7 @@ def folder(tmp_path, monkeypatch):
     ("arguments", "status", "advice"),
     [
         pytest.param([], 2, "expected a SOURCE or --config FILE", id="no source"),
+        pytest.param(["demo:", "--camera", "a"], 2, "--camera with --config alone", id="both"),
         pytest.param(["door.avi"], 2, "for a file write file:door.avi", id="no URI"),
         pytest.param(["file:none.avi"], 1, "none.avi: expected a video", id="no file"),
         pytest.param(["--config", "two.toml"], 2, "write --camera with one of a, b", id="two"),
@@ -141,6 +143,33 @@ class Broken:
 
     def __exit__(self, *_):
         pass
+
+
+class Locked(Broken):
+    """Is interrupted while its reader holds the lock that an interrupt takes."""
+
+    def __init__(self):
+        super().__init__(1)
+        self._lock = threading.Lock()
+        self._interrupted = threading.Event()
+
+    def read(self, buffer):
+        if self._left:
+            return super().read(buffer)
+        with self._lock:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert self._interrupted.wait(10)
+        return None
+
+    def interrupt(self):
+        if self._lock.acquire(timeout=1):
+            self._interrupted.set()
+            self._lock.release()
+
+
+def test_a_signal_waits_for_no_lock_that_the_reader_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "open_lasting", lambda *_: Locked())
+    assert main(["record", "demo:", "--out", str(tmp_path / "door.rec")]) == 0
 
 
 @pytest.mark.parametrize("frames", [0, 3])
