@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converter.judge.agreement import match_boxes
 from edge.decode.keypoints import COCO_KEYPOINTS
+from edge.evaluation.judge import POINTS
+from edge.evaluation.label_files import library
+from edge.evaluation.object_runs import OTHER_SIGMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,14 +22,6 @@ if TYPE_CHECKING:
     from edge.results.instances import Instances, Mask
     from edge.results.poses import Poses
 
-# How far people who annotate differ, of the square root of the area, each of COCO's points; of
-# other points none was measured. Source: COCO 2017, "Keypoint Evaluation"; pycocotools,
-# `Params.kpt_oks_sigmas`.
-COCO_SIGMAS = np.array([
-    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107,
-    0.087, 0.087, 0.089, 0.089,
-])  # fmt: skip
-OTHER_SIGMA = 0.05
 # Of a box: a person's area in COCO, on the mean. Source: Ultralytics, `OKS` of `utils/metrics.py`.
 BODY_RATIO = 0.53
 # From which score on the reference is sure of a point; where it is of none, all count.
@@ -94,6 +90,15 @@ def _covered(mask: Mask, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDAr
     return found
 
 
+@functools.cache
+def _sigmas(count: int) -> NDArray[np.float64]:
+    """Return `(K,)`, how far people who annotate a point differ, of the square root of the area."""
+    if count != len(COCO_KEYPOINTS):
+        return np.full(count, OTHER_SIGMA)
+    params = library("pycocotools.cocoeval").Params(iouType=POINTS.name)
+    return np.asarray(params.kpt_oks_sigmas)
+
+
 def keypoint_similarity(
     found: NDArray[np.float32], wanted: NDArray[np.float32], box: NDArray[np.float32]
 ) -> float:
@@ -106,9 +111,7 @@ def keypoint_similarity(
 
     Source: COCO 2017, "Keypoint Evaluation".
     """
-    sigmas = (
-        COCO_SIGMAS if len(wanted) == len(COCO_KEYPOINTS) else np.full(len(wanted), OTHER_SIGMA)
-    )
+    sigmas = _sigmas(len(wanted))
     area = max(1.0, BODY_RATIO * float((box[2:] - box[:2]).prod()))
     squares = ((found[:, :2] - wanted[:, :2]).astype(np.float64) ** 2).sum(axis=1)  # (K,)
     # pycocotools takes NaN, which a damaged float output gives, for a match.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -73,7 +74,7 @@ def with_threshold(
             f"{error:.3g} where one even colour has {variance:.3g}; check --range or --mean/--std, "
             "--input (colour order), and that the images are like those that it was trained on"
         )
-    found = max(LEAST, float(f"{np.quantile(errors, quantile):.{DIGITS}g}"))
+    found = _above(max(LEAST, float(np.quantile(errors, quantile))))
     step = f"threshold {found:g}: the {quantile:g} quantile of the errors of {len(images)} images"
     return export.sealed(
         file,
@@ -82,3 +83,9 @@ def with_threshold(
             provenance=export.one_step_on(before.provenance, step, tools={}),
         ),
     )
+
+
+def _above(error: float) -> float:
+    """Return the next number of a few digits: an error that reaches the threshold is an anomaly."""
+    step = 10.0 ** (math.floor(math.log10(error)) + 1 - DIGITS)
+    return float(f"{(math.floor(error / step) + 1) * step:.{DIGITS}g}")

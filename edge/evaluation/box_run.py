@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge.evaluation.truth import BoxTruth
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
+    from edge.results.detections import Detections
     from edge.results.observation import Result
 
 # Measured on 100 images of COCO with SSDLite-MobileNetV2, int8: mAP50-95 is 0.30378 at 0.001, 0.01
@@ -79,11 +80,12 @@ class BoxRun:
 
     def see(self, image_id: int, image: NDArray[np.uint8], found: Result | None = None) -> None:
         """Run the four stages on one image and keep what it found; or keep what was found."""
-        found = self._model.run(image) if found is None else found
-        self.results += self._rows(image_id, image.shape[:2], found)
+        seen = cast("Detections", self._model.run(image) if found is None else found)
+        known = [self.match.category_ids[number] is not None for number in seen.class_ids.tolist()]
+        self.results += self._rows(image_id, image.shape[:2], seen[np.array(known, bool)])
 
     def _rows(self, image_id: int, shape: tuple[int, ...], found: Any) -> Iterable[dict[str, Any]]:  # noqa: ANN401, ARG002 - of the task's kind
-        """Return what was found on an image of `(H, W)`, in COCO's result format."""
+        """Return what has a category, on an image of `(H, W)`, in COCO's result format."""
         return result_rows(image_id, found, self.match)
 
     def evaluation(self, image_ids: Sequence[int], category_ids: Sequence[int]) -> Evaluation:

@@ -48,8 +48,6 @@ class InstanceRun(BoxRun):
         super().__init__(file, with_masks(truth), threads=threads)
 
     def _rows(self, image_id: int, shape: tuple[int, ...], found: Instances) -> Iterable[Row]:
-        known = [self.match.category_ids[number] is not None for number in found.class_ids.tolist()]
-        found = found[np.array(known, bool)]
         rows = result_rows(image_id, found, self.match)
         for row, mask in zip(rows, found.masks, strict=True):
             row["segmentation"] = encoded(pixels(mask, shape))
@@ -88,8 +86,6 @@ class PoseRun(BoxRun):
         self.by = POINTS._replace(sigmas=() if is_coco else (OTHER_SIGMA,) * len(names))
 
     def _rows(self, image_id: int, shape: tuple[int, ...], found: Poses) -> Iterable[Row]:  # noqa: ARG002 - of the run's kind
-        known = [self.match.category_ids[number] is not None for number in found.class_ids.tolist()]
-        found = found[np.array(known, bool)]
         for row, points in zip(result_rows(image_id, found, self.match), found.points, strict=True):
             row["keypoints"] = np.nan_to_num(points[self._order]).reshape(-1).tolist()
             yield row

@@ -77,8 +77,8 @@ class ErrorSample:
         return np.array([below / (2 * good.size * odd.size)])
 
 
-class ClassRun:
-    """What one classifier says of a set, gathered image by image.
+class WholeRun:
+    """What one model says of whole images of a set.
 
     Attributes:
         NOTE: How the figures are counted.
@@ -86,22 +86,40 @@ class ClassRun:
         match: Which of the model's labels is which class.
     """
 
-    NOTE = "top-1 and top-5: the share of the images whose class is the best, among the best five"
+    NOTE: ClassVar[str]
     KEYS: ClassVar[dict[Key, str]] = {}
 
     def __init__(self, file: ModelFile, truth: ClassTruth, *, threads: int = 1) -> None:
-        labels = file.description.labels
-        self.match = match_labels(labels, dict(enumerate(truth.names)), truth.path)
+        self.match = self._match(file, truth)
         self._file, self._truth = file, truth
         self._model = TimedModel(partial(self.open, file, threads=threads))
-        self._best: dict[int, list[int | None]] = {}
-        self._scores: dict[int, float] = {}
 
     @staticmethod
     def open(file: ModelFile, *, threads: int = 1) -> LoadedModel:
-        """Return a classifier that says its best classes, however low their scores."""
+        """Return a model that says what it sees however low its score is."""
         every = file.description.thresholds(score=0.0)
         return load_model(file, threads=threads, thresholds=every)
+
+    def _match(self, file: ModelFile, truth: ClassTruth) -> LabelMatch:
+        return match_labels(file.description.labels, dict(enumerate(truth.names)), truth.path)
+
+    def drawn(self, key: int, image: NDArray[np.uint8], side_px: int | None) -> NDArray[np.uint8]:  # noqa: ARG002 - what it says stands there
+        """Return an image with what the model says on it, reduced to a longer side."""
+        small: NDArray[np.uint8] = reduced(image, side_px).copy()
+        described = self._file.description
+        task_for(described).draw_inplace(small, self._model.run(image), described)
+        return small
+
+
+class ClassRun(WholeRun):
+    """What one classifier says of a set, gathered image by image."""
+
+    NOTE = "top-1 and top-5: the share of the images whose class is the best, among the best five"
+
+    def __init__(self, file: ModelFile, truth: ClassTruth, *, threads: int = 1) -> None:
+        super().__init__(file, truth, threads=threads)
+        self._best: dict[int, list[int | None]] = {}
+        self._scores: dict[int, float] = {}
 
     def see(self, key: int, image: NDArray[np.uint8], found: Result | None = None) -> None:
         """Run the stages on one image, or take what was found, and keep the best classes."""
@@ -170,43 +188,32 @@ class ClassRun:
         name = OTHER if said is None else self._truth.names[said]
         return f"{true}, taken for {name} {self._scores[key]:.2f}"
 
-    def drawn(self, key: int, image: NDArray[np.uint8], side_px: int | None) -> NDArray[np.uint8]:  # noqa: ARG002 - what it says stands there
-        """Return an image with the best classes on it, reduced to a longer side."""
-        return _drawn(self._model, self._file, image, side_px=side_px)
 
-
-class AnomalyRun:
-    """One autoencoder's errors on a set, gathered image by image.
-
-    Attributes:
-        NOTE: How the figures are counted.
-        KEYS: Colour, B G R, to what it means on a drawn image.
-        match: Every folder, whatever it is called, is judged.
-    """
+class AnomalyRun(WholeRun):
+    """One autoencoder's errors on a set, gathered image by image; every folder is judged."""
 
     NOTE = (
         f"images in a folder named {', '.join(GOOD[:-1])} or {GOOD[-1]} are as they should be, all "
         "others show an anomaly; AUROC is the share of the pairs of one each of which the anomaly "
         "has the greater error"
     )
-    KEYS: ClassVar[dict[Key, str]] = {}
-    open = staticmethod(load_model)
 
     def __init__(self, file: ModelFile, truth: ClassTruth, *, threads: int = 1) -> None:
         is_odd = np.array([not is_good(name) for name in truth.names])
         shown = sorted(set(truth.class_ids.values()))
-        if len(set(is_odd[shown])) < len(("good", "odd")):
+        if is_odd[shown].all() or not is_odd[shown].any():
             names = ", ".join(truth.names[number] for number in shown)
             raise SourceError(
                 f"{truth.path}: expected a folder of good images, named {' or '.join(GOOD)}, and "
                 f"others of anomalies, found {names} on the {len(truth.files)} images; name them "
                 "so, or choose more images"
             )
-        self.match = LabelMatch(tuple(range(len(truth.names))))
+        super().__init__(file, truth, threads=threads)
         self._is_odd = is_odd
-        self._file, self._truth = file, truth
-        self._model = TimedModel(partial(self.open, file, threads=threads))
         self._said: dict[int, tuple[float, bool]] = {}
+
+    def _match(self, file: ModelFile, truth: ClassTruth) -> LabelMatch:  # noqa: ARG002 - no labels
+        return LabelMatch(tuple(range(len(truth.names))))
 
     def see(self, key: int, image: NDArray[np.uint8], found: Result | None = None) -> None:
         """Run the stages on one image, or take what was found, and keep the error."""
@@ -251,15 +258,3 @@ class AnomalyRun:
             ),
             notes=(self.NOTE,),
         )
-
-    def drawn(self, key: int, image: NDArray[np.uint8], side_px: int | None) -> NDArray[np.uint8]:  # noqa: ARG002 - what it says stands there
-        """Return an image with its error, and where that lies, on it, reduced to a longer side."""
-        return _drawn(self._model, self._file, image, side_px=side_px)
-
-
-def _drawn(
-    model: TimedModel, file: ModelFile, image: NDArray[np.uint8], *, side_px: int | None
-) -> NDArray[np.uint8]:
-    small: NDArray[np.uint8] = reduced(image, side_px).copy()
-    task_for(file.description).draw_inplace(small, model.run(image), file.description)
-    return small

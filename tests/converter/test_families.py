@@ -189,6 +189,16 @@ def test_a_yolo_with_something_beside_its_boxes_needs_no_option(
     assert len(model(load_image(tmp_path / "0.png")))
 
 
+def test_below_the_threshold_of_all_images_lies_each_of_them(nets, images, tmp_path):
+    output = tmp_path / "o.tflite"
+    assert run(nets, "blocks", images, output, "--range", "0..1", "--no-report") == DONE
+    file = model_file.read(output)
+
+    for count in range(1, 9):
+        model = load_model(with_threshold(file, images[:count], quantile=1.0))
+        assert not any(model(load_image(path)).is_anomaly for path in images[:count])
+
+
 def test_other_models_have_no_threshold_to_measure(images):
     from reference import bright_net  # noqa: PLC0415
 
