@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.errors import ModelError
 from edge.model import onnx_file
-from edge.model.declared import Declared, Terminal, Told, class_labels
+from edge.model.declared import Declared, Terminal, Told, Triple, class_labels
 from edge.model.description import Description, InputTransform
 from edge.model.flatbuffer import DamagedError
 from edge.model.readers import exporter, graph, metadata
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from edge.model.declared import Reading
     from edge.model.spec import TensorSpec
 
-Triple = tuple[float, float, float]
 # What an image of 0..255 spans in an integer input, and the normalisation that does it: no two are
 # alike within the tolerance. Those of ImageNet's means depend on the channel order: not here.
 # Sources: TensorFlow's model zoo, PyTorch's image models.
