@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from edge.model.spec import ModelSpec, Tensors
 
 MASK_AXES = 4  # (1, H, W, P), (1, N, h, w)
-INSIDE = 0.5  # least probability of a cell
 # Rows of prototypes that are dequantised at a time: of 160 x 160 x 32 they take 0.6 MiB, which
 # stays in the L2 cache.
 BAND_ROWS = 32

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from edge.decode.box_heads import AnyBoxHead
 from edge.decode.boxes import clamp_inplace
-from edge.decode.checks import Misfit
+from edge.decode.checks import GRID_AXES, Misfit
 from edge.decode.per_box import BoxRows, describe_boxes
 from edge.decode.scores import sigmoid_inplace
 from edge.model.description import HeadSchema
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
 
-GRID_AXES = 4  # (1, H, W, channels)
 # No input is so many pixels wide: only a damaged float output says more.
 MAX_PX = 2.0**20
 # Source: COCO 2017, `person_keypoints`, the category's `keypoints` and `skeleton`, from 0.

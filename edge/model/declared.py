@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge.model.description import HeadSchema
     from edge.model.spec import TensorSpec
 
+Triple = tuple[float, float, float]
 CHANNEL_COUNTS = (1, 3)  # of an input that a camera can fill
 IMAGE_AXES = 4
 
@@ -80,8 +81,8 @@ class Told:
     name: str = ""
     labels: tuple[str, ...] = ()
     color: str | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
     size_wh: tuple[int, int] | None = None
     resize: str | None = None
     task: str = ""
@@ -155,8 +156,8 @@ class Reading:
     why: str
     classes: int | None = None
     color: str | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
     resize: str = "stretch"
     labels: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)

@@ -86,11 +86,18 @@ def close_input(loaded: Any, shapes: Sequence[Sequence[int]]) -> None:  # noqa: 
     """Give an input whose sides a `.tflite` leaves open the first of these shapes that fits it."""
     for detail in loaded.get_input_details():
         sides = tuple(int(side) for side in detail["shape_signature"])
-        for wanted in shapes if -1 in sides[1:] else ():
-            pairs = list(zip(sides, wanted, strict=False))
-            if len(sides) == len(wanted) and all(side in (-1, fixed) for side, fixed in pairs):
-                loaded.resize_tensor_input(detail["index"], wanted)
-                break
+        wanted = closed(sides, shapes)
+        if -1 in sides[1:] and wanted != sides:
+            loaded.resize_tensor_input(detail["index"], wanted)
+
+
+def closed(sides: Sequence[int], shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return the first of these shapes that fits one with open sides, -1; that itself if none."""
+    for wanted in shapes:
+        pairs = zip(sides, wanted, strict=False)
+        if len(sides) == len(wanted) and all(side in (-1, fixed) for side, fixed in pairs):
+            return tuple(wanted)
+    return tuple(sides)
 
 
 def _by_litert(
@@ -130,7 +137,7 @@ def _load(
 def _by_onnxruntime(
     runtime: Any,  # noqa: ANN401
     model: bytes,
-    _: Sequence[Sequence[int]],
+    shapes: Sequence[Sequence[int]],
 ) -> Iterator[int]:
     """Do the same on the CPU, which is what a file for a GPU can be tried on anywhere."""
     yield LOAD_REFUSED
@@ -143,12 +150,10 @@ def _by_onnxruntime(
     )
     yield INVOKE_REFUSED
     numpy = importlib.import_module("numpy")
-    zeros = {
-        each.name: numpy.zeros(
-            [side if isinstance(side, int) else 1 for side in each.shape], ONNX_DTYPES[each.type]
-        )
-        for each in session.get_inputs()
-    }
+    zeros = {}
+    for each in session.get_inputs():
+        sides = closed([side if isinstance(side, int) else -1 for side in each.shape], shapes)
+        zeros[each.name] = numpy.zeros([max(side, 1) for side in sides], ONNX_DTYPES[each.type])
     session.run(None, zeros)
 
 

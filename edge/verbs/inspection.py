@@ -43,15 +43,11 @@ class Inspection:
     def facts(self) -> dict[str, Any]:
         """Return everything that is known, ready for JSON."""
         described, manifest = self.spec.description, self.file.manifest
-        own = {
-            "name": described.name,
-            "digest": described.digest,
+        keys = ("name", "digest", "outputs", "score_threshold", "iou_threshold")
+        own = {key: getattr(described, key) for key in keys} | {
             "input": described.input.plain(),
-            "outputs": described.outputs,
             "head": described.head.plain(),
             "labels": list(described.labels),
-            "score_threshold": described.score_threshold,
-            "iou_threshold": described.iou_threshold,
         }
         return {
             "file": str(self.file.path),

@@ -19,7 +19,7 @@ from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates, engines, onnx_file
 from edge.model.backend import Ran
 from edge.model.delegates import CPU, Delegate
-from edge.model.first_run import refusals
+from edge.model.first_run import closed, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,11 +130,13 @@ class OnnxRuntime:
         self._file = file
         self._threads = threads
         self._engine = engine
-        self._inputs, self._outputs = onnx_file.tensors(file.flatbuffer, file.path)
+        inputs, self._outputs = onnx_file.tensors(file.flatbuffer, file.path)
+        shapes = file.description.input.shapes
+        self._inputs = [replace(each, shape=closed(each.shape, shapes)) for each in inputs]
         self._session: Any = None
 
     def tensors(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
-        """Return the inputs and outputs as the file declares them."""
+        """Return the inputs, with the sides described where open, and outputs as declared."""
         return self._inputs, self._outputs
 
     def allocate(self) -> None:

@@ -33,7 +33,7 @@ DTYPES = {
     0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16",
     9: "int8", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16",
 }  # fmt: skip
-FLOAT32, INT64 = struct.Struct("<f"), struct.Struct("<q")
+FLOAT32 = struct.Struct("<f")
 # FlexBuffers' types of scalars that stand in their place. Source: flexbuffers.h.
 FLEX_INT, FLEX_UINT, FLEX_FLOAT, FLEX_MAP, FLEX_BOOL = 1, 2, 3, 9, 26
 MAX_OPTIONS = 64

@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.errors import ModelError
 from edge.model import onnx_file
-from edge.model.declared import Declared, Terminal, Told, class_labels
+from edge.model.declared import Declared, Terminal, Told, Triple, class_labels
 from edge.model.description import Description, InputTransform
 from edge.model.flatbuffer import DamagedError
 from edge.model.readers import exporter, graph, metadata
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from edge.model.declared import Reading
     from edge.model.spec import TensorSpec
 
-Triple = tuple[float, float, float]
 # What an image of 0..255 spans in an integer input, and the normalisation that does it: no two are
 # alike within the tolerance. Those of ImageNet's means depend on the channel order: not here.
 # Sources: TensorFlow's model zoo, PyTorch's image models.
@@ -117,16 +116,10 @@ def infer(path: Path, data: bytes, model: Declared) -> tuple[Description, str]:
     found = Findings(told.name or storable(path.stem))
     reading = _choose(model, found)
     _find_input(model, reading, found)
+    transform = _transform(path, model, found)
     found.labels = _labels(told, reading, found)
-    if reading is None or found.unknown:
+    if reading is None or transform is None or found.unknown:
         raise Undescribed(_question(path, found.unknown), draft(found, model, reading))
-    try:
-        transform = read_record(InputTransform, found.input)
-    except Unsound as error:
-        raise ModelError(
-            f"{path}: {told.by or 'the file'} says of the input what cannot be true: {error}; "
-            "export it again, or describe it: [model] description"
-        ) from error
     described = Description(
         name=found.name,
         digest=digest_of(data),
@@ -204,8 +197,21 @@ def _find_input(model: Declared, reading: Reading | None, found: Findings) -> No
     mean, std = _normalisation(model.inputs[0].tensor, mean, std, found=found)
     resize = told.resize or (reading.resize if reading else "stretch")
     found.input = {"size_wh": size_wh, "color": color, "mean": mean, "std": std, "resize": resize}
-    if mean is not None and std is not None and None not in (size_wh, color):
-        _expect_levels(model.inputs[0].tensor, found)
+
+
+def _transform(path: Path, model: Declared, found: Findings) -> InputTransform | None:
+    """Return what is known of the input, once all of it is."""
+    if None in found.input.values():
+        return None
+    try:
+        transform = read_record(InputTransform, found.input)
+    except Unsound as error:
+        raise ModelError(
+            f"{path}: {model.told.by or 'the file'} says of the input what cannot be true: {error};"
+            " export it again, or describe it: [model] description"
+        ) from error
+    _expect_levels(model.inputs[0].tensor, transform, found)
+    return transform
 
 
 def _normalisation(
@@ -246,11 +252,11 @@ def _span(tensor: TensorSpec) -> str | None:
     return None
 
 
-def _expect_levels(tensor: TensorSpec, found: Findings) -> None:
+def _expect_levels(tensor: TensorSpec, transform: InputTransform, found: Findings) -> None:
     """Ask for the normalisation where the one that is told leaves an integer input few values."""
     if tensor.dtype.kind not in "iu":
         return
-    table = pixel_table(InputTransform(**found.input), quant=tensor.quant, dtype=tensor.dtype)
+    table = pixel_table(transform, quant=tensor.quant, dtype=tensor.dtype)
     if min(len(np.unique(column)) for column in table.T) < LEAST_LEVELS:
         _ask(found, "input.mean", "input.std")
 

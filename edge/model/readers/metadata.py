@@ -11,7 +11,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
-from edge.model.declared import Told
+from edge.model.declared import Told, Triple
 from edge.model.flatbuffer import DamagedError, FlatBuffer, Table
 from edge.model.readers.manifest import DAMAGED, MAX_MEMBERS_BYTES
 from edge.model.structure import UINT8, UINT32
@@ -78,9 +78,6 @@ def _read(flat: FlatBuffer, data: bytes) -> Told:
         task="" if activation is None else "segmenter",
         facts={} if activation is None else {"activation": activation},
     )
-
-
-Triple = tuple[float, float, float]
 
 
 def _input(flat: FlatBuffer, tensor: Table) -> tuple[str | None, Triple | None, Triple | None]:

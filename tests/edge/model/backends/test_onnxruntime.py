@@ -231,3 +231,24 @@ def test_an_output_that_changes_its_shape_ends_with_what_to_do(runtime):
         ModelError, match=r"the shape that it .* first had.*; export it with a fixed number of rows"
     ):
         loaded.invoke(np.ones((1, SIDE, SIDE, 3), np.float32), spec, out={})
+
+
+def test_open_sides_of_an_image_are_those_that_the_description_says(runtime):
+    conv = node("Conv", ["image", "w"], "y")
+    last = node("Transpose", ["y"], "classes", onnx_bytes.integers("perm", 0, 2, 3, 1))
+    bare = model(
+        graph(
+            [conv, last],
+            [onnx_bytes.tensor("w", np.ones((3, 3, 5, 5)))],  # of an image of one pixel, nothing
+            inputs=[end("image", ("batch", 3, "height", "width"))],
+            outputs=[end("classes", ("batch", "rows", "columns", 3))],
+        )
+    )
+    file = file_of(bare)
+
+    trial.try_once(file, limits=trial.default_limits(bare))
+    loaded = load_model(file)
+
+    assert loaded.spec.input.shape == (1, 3, SIDE, SIDE)
+    assert loaded.spec.outputs["classes"].shape == (1, SIDE - 4, SIDE - 4, 3)
+    loaded(np.zeros((SIDE, SIDE, 3), np.uint8))

@@ -105,8 +105,16 @@ def test_real_classifiers_say_who_they_are(assets):
     [((1.0, float("nan"), 1.0), (1.0,)), ((0.0,), (1.0, float("inf"), 1.0))],
     ids=["a mean that is no number", "an infinite deviation"],
 )
-def test_a_normalisation_that_cannot_be_true_is_a_fault(tmp_path, mean, std):
-    inputs = [told.image(told.RGB, mean, std)]
-    data = told.with_metadata(bare.classifier(), inputs, [told.scores("labels.txt")], files=LABELS)
+@pytest.mark.parametrize("given", [{}, {"dtype": "int8", "quant": bare.UNIT}])
+def test_a_normalisation_that_cannot_be_true_is_a_fault(tmp_path, mean, std, given):
+    inputs, outputs = [told.image(told.RGB, mean, std)], [told.scores("labels.txt")]
+    data = told.with_metadata(bare.classifier(**given), inputs, outputs, files=LABELS)
     with pytest.raises(ModelError, match=r"TFLite Metadata says of the input what cannot be true"):
+        read(tmp_path, data)
+
+
+def test_a_scale_of_bytes_that_no_pixels_span_is_a_fault(tmp_path):
+    wide = bare.classifier(dtype="uint8", quant=(1e30, 0))
+    data = told.with_metadata(wide, [INPUT], [told.scores("labels.txt")], files=LABELS)
+    with pytest.raises(ModelError, match=r"what cannot be true: .*std"):
         read(tmp_path, data)
