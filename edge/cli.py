@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.terminal.command import new_parser, run
-from edge.verbs import bench, check, demo, inspect, prepare, record
+from edge.verbs import bench, check, demo, inspect, prepare, record, watch
 from edge.verbs import eval as evaluate
 from edge.verbs import run as running
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # In the order of --help.
-VERBS = (running, check, inspect, prepare, record, demo, evaluate, bench)
+VERBS = (running, check, inspect, prepare, record, watch, demo, evaluate, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,14 +7,22 @@ type. What it quotes may hold a secret: `shown` cuts that off.
 
 from __future__ import annotations
 
+import re
+
+QUERY = re.compile(r"""\?[^\s?=]*=[^\s'"]*""")
+
 
 def shown(url: str) -> str:
     """Return what may be printed of a URL, or of a text that holds one: what follows the last `@`.
 
-    A password may hold any character, so that nothing before that sign is known to be harmless.
+    A password may hold any character, so that nothing before that sign is known to be harmless;
+    and nothing behind it where it may stand in a query, whose values are not shown either.
     """
-    _, at, place = url.rpartition("@")
-    return f"…@{place}" if at else url
+    login, at, place = url.rpartition("@")
+    if QUERY.search(login):
+        return "…"
+    place = QUERY.sub("?…", place)
+    return f"…@{place}" if at else place
 
 
 class EdgeError(Exception):
@@ -31,6 +39,10 @@ class ModelError(EdgeError, ValueError):
 
 class SourceError(EdgeError, OSError):
     """A frame source cannot be opened, or broke while it was read."""
+
+
+class LoginError(SourceError):
+    """A camera refuses a login; it locks out who goes on trying."""
 
 
 class SinkError(EdgeError, OSError):

@@ -20,57 +20,21 @@ if TYPE_CHECKING:
 
 HEADS = {
     **BOX_HEADS,
-    "centroids": Head(
-        centroids.CentroidsHead,
-        centroids.check,
-        centroids.CentroidsDecoder,
-        "detection",
-        centroids.describe,
-    ),
-    "segmentation": Head(
-        segmentation.SegmentationHead,
-        segmentation.check,
-        segmentation.SegmentationDecoder,
-        "segmentation",
-        segmentation.describe,
-    ),
-    "prototype_masks": Head(
-        instance_masks.PrototypeMasksHead,
-        instance_masks.check,
-        instance_masks.PrototypeMasksDecoder,
-        "instances",
-        instance_masks.describe,
-    ),
-    "box_masks": Head(
-        box_masks.BoxMasksHead,
-        box_masks.check,
-        box_masks.BoxMasksDecoder,
-        "instances",
-        box_masks.describe,
-    ),
-    "keypoints": Head(
-        keypoints.KeypointsHead,
-        keypoints.check,
-        keypoints.KeypointsDecoder,
-        "pose",
-        keypoints.describe,
-    ),
-    "classes": Head(
-        classes.ClassesHead,
-        classes.check,
-        classes.ClassesDecoder,
-        "classification",
-        classes.describe,
-    ),
-    "anomaly": Head(
-        anomaly.AnomalyHead,
-        anomaly.check,
-        anomaly.AnomalyDecoder,
-        "anomaly",
-        anomaly.describe,
-        reads_input=True,
-    ),
-}
+    "centroids": Head(centroids.CentroidsHead, centroids.check,
+        centroids.CentroidsDecoder, "detection", centroids.describe),
+    "segmentation": Head(segmentation.SegmentationHead, segmentation.check,
+        segmentation.SegmentationDecoder, "segmentation", segmentation.describe),
+    "prototype_masks": Head(instance_masks.PrototypeMasksHead, instance_masks.check,
+        instance_masks.PrototypeMasksDecoder, "instances", instance_masks.describe),
+    "box_masks": Head(box_masks.BoxMasksHead, box_masks.check,
+        box_masks.BoxMasksDecoder, "instances", box_masks.describe),
+    "keypoints": Head(keypoints.KeypointsHead, keypoints.check,
+        keypoints.KeypointsDecoder, "pose", keypoints.describe),
+    "classes": Head(classes.ClassesHead, classes.check,
+        classes.ClassesDecoder, "classification", classes.describe),
+    "anomaly": Head(anomaly.AnomalyHead, anomaly.check,
+        anomaly.AnomalyDecoder, "anomaly", anomaly.describe, reads_input=True),
+}  # fmt: skip
 
 
 def task_of(head: HeadSchema) -> str:

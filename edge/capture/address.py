@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-from edge.errors import SourceError, shown
+from edge.capture.options import StreamOptions
+from edge.errors import LoginError, SourceError, shown
 from edge.password import read_password
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from edge.capture.options import StreamOptions
 
 # RFC 7826, section 19.1 (rtsp 554, rtsps 322); RFC 9110, section 4.2.
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
@@ -85,6 +85,7 @@ def read_address(uri: str, options: StreamOptions) -> Address:
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # as the look-up of its name does
     except ValueError:
         host = port = parts = None
     user, secret = (parts.username, parts.password) if parts else (None, None)
@@ -95,11 +96,11 @@ def read_address(uri: str, options: StreamOptions) -> Address:
             "[camera] password_file"
         )
     # An @ behind the host may be the end of a password with a slash in it.
-    is_sound = rest.startswith("//") and port != 0 and not _is_torn(uri)
+    is_sound = rest.startswith("//") and port != 0 and not _is_torn(uri) and "#" not in uri
     if not parts or not host or not is_sound or "@" in parts.path + parts.query:
         raise SourceError(
-            f"expected {example}, found {found!r}; in the name of a user write / as %2F, and @ as "
-            "%40 everywhere but before the host"
+            f"expected {example}, found {found!r}; in the name of a user write / as %2F, # as "
+            "%23, and @ as %40 everywhere but before the host"
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     user, password = unquote(user or ""), _password(options.password_file, user)
@@ -119,18 +120,18 @@ def _password(path: Path | None, user: str | None) -> str:
     return read_password(path)
 
 
-def is_there(uri: str, options: StreamOptions) -> bool:
+def is_there(uri: str, options: StreamOptions) -> bool:  # noqa: ARG001 - it sends no password
     """Return whether something answers where the camera should be; what it answers is not asked.
 
     A camera that hangs still has a kernel that accepts connections.
     """
     try:
-        return bool(_first_line(read_address(uri, options), "OPTIONS", timeout_s=KNOCK_S))
+        return bool(_first_line(read_address(uri, StreamOptions()), "OPTIONS", timeout_s=KNOCK_S))
     except OSError:
         return False
 
 
-def fault_of(address: Address) -> str:
+def fault_of(address: Address) -> SourceError:
     """Ask a camera whose stream could not be opened for it once more, and return what is wrong.
 
     One request without the password is sent, and its first line read.
@@ -140,39 +141,44 @@ def fault_of(address: Address) -> str:
         line = _first_line(address, verb, timeout_s=ANSWER_S)
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
-        return (
-            f"expected a camera at {address.place}, it does not answer ({reason}); check its "
-            f"power, its network and the address: ping {address.host}"
-        )
+        return unreachable(address, f"({reason})")
     version, _, status = line.partition(" ")
-    number = int(status[:3]) if status[:3].isdigit() else 0
+    number = int(status[:3]) if status[:3].isdecimal() else 0
     if not version.startswith(("RTSP/", "HTTP/")) or not number:
-        return (
-            f"expected a camera that speaks {address.scheme}, found something else; check the port"
+        return SourceError(
+            f"{address}: expected a camera that speaks {address.scheme}, found something else; "
+            "check the port"
         )
     return fault_of_status(address, number)
 
 
-def fault_of_status(address: Address, number: int) -> str:
+def unreachable(address: Address, how: str) -> SourceError:
+    """Return what to say of an address at which no camera answers."""
+    return SourceError(
+        f"{address}: expected a camera at {address.place}, it does not answer {how}; "
+        f"check its power, its network and the address: ping {address.host}"
+    )
+
+
+def fault_of_status(address: Address, number: int) -> SourceError:
     """Return what a camera's refusal means, and what to do about it."""
     if number in HTTP_REFUSED and address.password:
-        return (
-            f"the camera asks for a login and does not take that of {address.user!r} ({number}); "
-            "check user and password_file"
+        return LoginError(
+            f"{address}: the camera asks for a login and does not take that of {address.user!r} "
+            f"({number}); check user and password_file"
         )
     if number in HTTP_REFUSED:
-        return (
-            f"the camera asks for a login ({number}); write {address.scheme}://USER@HOST/PATH and "
-            "set [camera] password_file"
+        return LoginError(
+            f"{address}: the camera asks for a login ({number}); write "
+            f"{address.scheme}://USER@HOST/PATH and set [camera] password_file"
         )
     if number in NOT_THERE:
-        return f"the camera has no such stream ({number}); look up the path in its manual"
-    if number == HTTP_OK:
-        return (
-            "the camera answers, but sends nothing that can be read as video; set it to H.264, "
-            "H.265 or MJPEG"
-        )
-    return f"the camera refuses with status {number}; look it up in its manual or log"
+        said = f"has no such stream ({number}); look up the path in its manual"
+    elif number == HTTP_OK:
+        said = "answers, but sends no video that can be read; set it to H.264, H.265 or MJPEG"
+    else:
+        said = f"refuses with status {number}; look it up in its manual or log"
+    return SourceError(f"{address}: the camera {said}")
 
 
 def silence(address: Address, stall_s: float) -> SourceError:
@@ -192,10 +198,11 @@ def _first_line(address: Address, verb: str, *, timeout_s: float) -> str:
     is_rtsp = address.scheme.startswith("rtsp")
     version, target = ("RTSP/1.0", address.url) if is_rtsp else ("HTTP/1.0", address.path)
     request = f"{verb} {target} {version}\r\nCSeq: 1\r\nHost: {address.place}\r\n\r\n"
-    with socket.create_connection((address.host, address.port), timeout_s) as plain:
-        connection = plain
+    plain = socket.create_connection((address.host, address.port), timeout_s)
+    with contextlib.ExitStack() as closing:
+        connection = closing.enter_context(plain)
         if address.scheme in ENCRYPTED:
-            connection = unverified_context().wrap_socket(plain)
+            connection = closing.enter_context(unverified_context().wrap_socket(plain))
         connection.sendall(request.encode())
         return connection.recv(LINE_BYTES).decode("latin-1").partition("\r\n")[0]
 

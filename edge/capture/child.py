@@ -14,25 +14,22 @@ import time
 from io import FileIO
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from edge.capture.picture import Picture, pixel_shape
-from edge.capture.source import STALL_S, enter, leave
 from edge.errors import DependencyError, SourceError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
-
-    from edge.capture.picture import PixelFormat
 
 # The first frame takes what starting takes, on a Raspberry Pi from a cold card.
 START_S = 15.0
 # What a child may take to let go of the camera before it is killed.
 END_S = 1.0
-# Of what it says the end is kept: there stands why it ended.
+# Of what it says the end is kept: there stands why it ended. It is heard in pieces of half of that,
+# so that no line up to the other half is lost between two.
 MAX_SAID_BYTES = 8192
+HEARD_BYTES = MAX_SAID_BYTES // 2
 # As much as Linux lets any user have. With its own 64 KiB a 720p frame takes 22 reads.
 F_SETPIPE_SZ, PIPE_BYTES = 1031, 2**20  # Source: linux/fcntl.h
 # Has the kernel end a child with the thread that started it, however that ends.
@@ -91,6 +88,7 @@ class Child:
         self._wake, self._waking = socket.socketpair()
         (frames, write), (texts, say) = os.pipe(), os.pipe()
         self._frames, self._texts = FileIO(frames), FileIO(texts)
+        os.set_blocking(texts, False)  # what it started may outlive it, and hold the other end
         self._selector = selectors.DefaultSelector()
         for end in (self._texts, self._waking):
             self._selector.register(end, selectors.EVENT_READ)
@@ -180,7 +178,9 @@ class Child:
     def _hear(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
         if all(key.fileobj is not self._texts for key, _ in events):
             return
-        heard = self._texts.read(MAX_SAID_BYTES)
+        heard = self._texts.read(HEARD_BYTES)
+        if heard is None:
+            return
         self.heard_bytes += len(heard)
         self.said += heard
         del self.said[:-MAX_SAID_BYTES]
@@ -198,7 +198,7 @@ class Child:
     def _ended(self) -> SourceError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(END_S)
-            while heard := self._texts.read(MAX_SAID_BYTES):
+            while heard := self._texts.read(HEARD_BYTES):
                 self.said += heard
         return SourceError(
             f"{self._name}: {self._program} ended with status {self.process.returncode}"
@@ -208,56 +208,3 @@ class Child:
     def _reason(self) -> str:
         lines = [line for line in self.said.decode(errors="replace").splitlines() if line.strip()]
         return f": {shown(lines[-1].strip())}" if lines else ""
-
-
-class ChildFrames:
-    """Frames of one format and size, without padding, that a child writes one behind the other.
-
-    Args:
-        command: The program and its arguments; frames come on its standard output.
-        name: Of the source, for messages.
-        pixel_format: Of the frames.
-        size_wh: Of the frames, pixels.
-        install: What to install where there is no such program.
-
-    Attributes:
-        child: The program.
-
-    Raises:
-        DependencyError: There is no such program.
-        SourceError: It cannot be started.
-    """
-
-    live = True
-    __enter__, __exit__ = enter, leave
-
-    def __init__(
-        self,
-        command: Sequence[str],
-        *,
-        name: str,
-        pixel_format: PixelFormat,
-        size_wh: tuple[int, int],
-        install: str,
-    ) -> None:
-        self._format = pixel_format
-        self._pixels = np.empty(pixel_shape(pixel_format, size_wh), np.uint8)
-        self._patience_s = START_S
-        self.child = Child(
-            command[0], lambda _: command[1:], name=name, install=install, on_stdout=True
-        )
-        self.interrupt, self.close = self.child.interrupt, self.child.close
-
-    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:  # noqa: ARG002 - its own
-        """Return the next frame, captured when its first byte came: `Source.read`."""
-        began_ns = self.child.fill(self._pixels, self._patience_s)
-        if began_ns is None:
-            return None
-        self._patience_s = STALL_S
-        return Picture.taken(
-            self._pixels, began_ns, pixel_format=self._format, captured_ns=began_ns
-        )
-
-    def said(self) -> str:
-        """Return the end of what the child has said."""
-        return self.child.said.decode(errors="replace")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge.capture.child import need_programs
 from edge.capture.gst_source import INSTALL, LAUNCH, GstSource
+from edge.capture.location import pipeline_name
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ def words_of(pipeline: str) -> list[str]:
         words = shlex.split(pipeline)
     except ValueError as error:
         raise SourceError(f"gst: the pipeline has an open quote ({error}); close it") from error
-    if not words or words[0].startswith("-") or words[-1] == "!":
+    if not words or words[0].startswith("-") or words[-1] == "!" or " " in words[0]:
         raise SourceError(
-            "gst: expected a pipeline up to its raw frames, as gst:v4l2src device=/dev/video0; "
-            "what makes frames of it is added behind"
+            "gst: expected a pipeline up to its raw frames, not in quotes, as "
+            "gst:v4l2src device=/dev/video0; what makes frames of it is added behind"
         )
     return words
 
@@ -43,7 +44,7 @@ def check_gst(location: str, options: SourceOptions) -> None:  # noqa: ARG001 - 
 def open_gst(location: str, options: SourceOptions) -> GstSource:
     """Open a pipeline that the user wrote, as `GstSource` does."""
     words = words_of(location)
-    return GstSource(words, options, name=f"gst:{words[0]}")
+    return GstSource(words, options, name=pipeline_name(location))
 
 
 def check_csi(location: str, options: SourceOptions) -> None:

@@ -149,8 +149,9 @@ class GstSource:
         """Ask the child for something, and say why it does not give it."""
         try:
             return call(patience_s)
-        except SourceError as error:
-            raise self._explained(patience_s) from error
+        except SourceError:
+            # Not from that: it quotes what was said last, and `-v` spells properties.
+            raise self._explained(patience_s) from None
 
     def _agree(self) -> None:
         """Take in the size of the frames, where something new was said of it."""

@@ -1,8 +1,9 @@
-"""The path that a source's location names, and whether anything lies there."""
+"""What a source's location names: a path, and whether anything lies there; or a pipeline."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -49,6 +50,12 @@ def find(scheme: str, location: str) -> Path:
     if scheme == "images" and not stat.S_ISDIR(mode):
         raise SourceError(f"{path}: expected {expected}, found a file; write file:{location}")
     return path
+
+
+def pipeline_name(location: str) -> str:
+    """Return what may be shown of `gst:` and a pipeline: its first word, up to a sign of a URL."""
+    found = re.match(r"\s*([\w-]*)", location)
+    return f"gst:{found[1] if found else ''}"
 
 
 def anchored(uri: str, folder: Path) -> str:

@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.capture.address import fault_of_status, hung_up, silence, unverified_context
+from edge.capture.address import fault_of_status, hung_up, silence, unreachable, unverified_context
 from edge.capture.images import decode_image
 from edge.capture.picture import Picture
 from edge.capture.source import STALL_S
@@ -61,11 +61,13 @@ def _asked(address: Address) -> HTTPResponse:
         response: HTTPResponse = opener.open(address.url, timeout=STALL_S)
     except urllib.error.HTTPError as error:
         error.close()
-        raise SourceError(f"{address}: {fault_of_status(address, error.code)}") from error
+        raise fault_of_status(address, error.code) from error
     except TimeoutError as error:
         raise silence(address, STALL_S) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _unreachable(address, error) from error
+        reason = getattr(error, "reason", error)
+        what = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        raise unreachable(address, f"as one ({what})") from error
     return response
 
 
@@ -78,15 +80,6 @@ def _logins(address: Address) -> list[urllib.request.BaseHandler]:
     digest = urllib.request.HTTPDigestAuthHandler(logins)
     vars(digest)["retried"] = 5  # One try of its six: cameras lock who is wrong too often.
     return [digest, urllib.request.HTTPBasicAuthHandler(logins)]
-
-
-def _unreachable(address: Address, error: Exception) -> SourceError:
-    reason = getattr(error, "reason", error)
-    what = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-    return SourceError(
-        f"{address}: expected a camera at {address.place}, it does not answer as one ({what}); "
-        f"check its power, its network and the address: ping {address.host}"
-    )
 
 
 class MjpegReader:

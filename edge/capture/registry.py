@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from edge.capture.location import pipeline_name
 from edge.capture.options import (
     CameraOptions,
     PicameraOptions,
@@ -16,7 +17,7 @@ from edge.capture.options import (
 )
 from edge.capture.reopening import Reopening
 from edge.capture.source import Turned
-from edge.errors import DependencyError, SourceError
+from edge.errors import DependencyError, SourceError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,6 @@ class Row:
         check: Of the module: `(location, options) -> None`; raises `SourceError` for what the
             opener would refuse, and touches no device. Without one it is opened and read once.
         options: What may be asked of it.
-        install: What to install where the import fails.
         returns: What breaks may come back, as a camera that is plugged in again.
         is_there: Of the module: `(location, options) -> bool`, whether it can be had, as far as
             that is told without opening it; it may block.
@@ -47,7 +47,6 @@ class Row:
     opener: str
     check: str = ""
     options: type[SourceOptions] = SourceOptions
-    install: str = ""
     returns: bool = False
     is_there: str = ""
     whole: bool = False
@@ -150,7 +149,7 @@ def shown_source(uri: str) -> str:
     """
     scheme, _, location = uri.partition(":")
     if scheme == "gst":
-        return f"gst:{location.strip().partition(' ')[0]}"
+        return pipeline_name(location)
     if "//" not in location:
         return uri
     return f"{scheme}:{_place(location).partition('?')[0]}"
@@ -158,8 +157,8 @@ def shown_source(uri: str) -> str:
 
 def _place(location: str) -> str:
     """Return a location without the user and password of a URL."""
-    _, at, place = location.rpartition("@")
-    return f"//{place}" if at and location.startswith("//") else place
+    place = shown(location).removeprefix("…@")
+    return f"//{place}" if "@" in location and location.startswith("//") else place
 
 
 def check_source(uri: str, options: SourceOptions | None = None) -> None:
@@ -188,15 +187,15 @@ def split_uri(uri: str) -> tuple[str, str]:
     scheme, colon, location = uri.partition(":")
     if colon and scheme in SOURCES:
         return scheme, location
-    shown = uri.rpartition("@")[2]
+    place = shown(uri).removeprefix("…@")
     known = ", ".join(f"{name}:" for name in SOURCES)
-    expected = f"{shown!r} is not a source; expected one of {known}"
+    expected = f"{place!r} is not a source; expected one of {known}"
     if colon and scheme.lower() in MISSING:
         raise SourceError(f"{scheme.lower()}: is not a source: {MISSING[scheme.lower()]} ({known})")
-    raise SourceError(f"{expected}; {_advice(uri, shown)}")
+    raise SourceError(f"{expected}; {_advice(uri, place)}")
 
 
-def _advice(uri: str, shown: str) -> str:
+def _advice(uri: str, place: str) -> str:
     scheme, colon, location = uri.partition(":")
     if uri in SOURCES:
         return f"write {uri}: with its colon"
@@ -209,12 +208,13 @@ def _advice(uri: str, shown: str) -> str:
     close = difflib.get_close_matches(scheme.lower(), SOURCES, n=1)
     if colon and "/" not in scheme and close:
         return f"did you mean {close[0]}:{_place(location)}"
-    return f"for a file write file:{shown}"
+    return f"for a file write file:{place}"
 
 
 def _function(row: Row, name: str) -> Any:  # noqa: ANN401 - a row says what it is
     try:
         return getattr(importlib.import_module(row.module), name)
     except ImportError as error:
-        advice = f"install {row.install}" if row.install else "install edge-vision again"
-        raise DependencyError(f"{row.module}: cannot import {error.name}; {advice}") from error
+        raise DependencyError(
+            f"{row.module}: cannot import {error.name}; install edge-vision again"
+        ) from error

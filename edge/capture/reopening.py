@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from edge.backoff import Backoff
 from edge.capture.aside import Aside
 from edge.capture.source import NS_PER_S, enter, leave
-from edge.errors import EdgeError
+from edge.errors import EdgeError, LoginError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     CameraState = Literal["online", "frozen", "offline"]
 
 LEAST_S, BASE_S, CAP_S = 1.0, 2.0, 30.0
+# Longest wait for one that answers, as a camera does while its encoder starts.
+ANSWERING_S = 5.0
 KNOCK_EVERY_S = 0.5
 # A source that breaks sooner than this after it came back is still the same trouble.
 SOUND_S = 10.0
@@ -87,6 +89,7 @@ class Reopening:
         self._stillness = Stillness()
         self._down_since_s: float | None = None
         self._up_since_s = float("-inf")
+        self._is_at_once = self._is_locked = False
         self._knocking: Aside[bool] | None = None
         self._source: Source | None = None
         try:
@@ -140,8 +143,15 @@ class Reopening:
         return source
 
     def _wait(self) -> None:
-        """Wait for the next try: until the time is up, or what was away is there again."""
-        until_s = time.monotonic() + self._backoff.next_s()
+        """Wait for the next try: until the time is up, or what was away is there again.
+
+        What was sound is tried at once, as what only hung gives frames then.
+        """
+        is_at_once, self._is_at_once = self._is_at_once, False
+        if is_at_once:
+            return
+        began_s = time.monotonic()
+        until_s = began_s + self._backoff.next_s()
         was_away = False
         while (left_s := until_s - time.monotonic()) > 0:
             if self._interrupted.wait(min(left_s, KNOCK_EVERY_S)):
@@ -151,6 +161,8 @@ class Reopening:
                 self._backoff.reset()
                 return
             was_away = was_away or is_there is False
+            if is_there and not self._is_locked:
+                until_s = min(until_s, began_s + ANSWERING_S)
 
     def _knock(self, until_s: float) -> bool | None:
         """Return whether the source can be had; `None` if that is not known in time."""
@@ -170,10 +182,12 @@ class Reopening:
     def _go_down(self, error: EdgeError) -> None:
         if not self._may_be_away:
             raise error
+        self._is_locked = isinstance(error, LoginError)
         if self._down_since_s is None:
             self._down_since_s = time.monotonic()
             if self._down_since_s - self._up_since_s > SOUND_S:
                 self._backoff.reset()
+                self._is_at_once = self._up_since_s >= 0
             self._log.say(f"{error}; it is tried again every {LEAST_S:g} to {CAP_S:g} s")
             self._tell("offline")
         # Last, as what hangs may take a while to be closed.
@@ -190,6 +204,8 @@ class Reopening:
             self._log.say(f"{self._name} gives frames again, after {outage_s:.0f} s")
             self._stillness = Stillness()
             self._tell("online")
+        elif self._up_since_s < 0:
+            self._up_since_s = time.monotonic()
         is_frozen = self._stillness.look(picture)
         if is_frozen != (self.state == "frozen"):
             said = f"has given the same picture for {FROZEN_S:g} s" if is_frozen else "moves again"

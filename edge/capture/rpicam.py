@@ -7,16 +7,18 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.child import ChildFrames
-from edge.capture.source import enter, leave
+import numpy as np
+
+from edge.capture.child import START_S, Child
+from edge.capture.picture import Picture, pixel_shape
+from edge.capture.source import STALL_S, enter, leave
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from edge.capture.options import PicameraOptions
-    from edge.capture.picture import Picture
+    from edge.capture.picture import PixelFormat
 
 # By its name since Raspberry Pi OS 12, and before.
 PROGRAMS = ("rpicam-vid", "libcamera-vid")
@@ -25,6 +27,8 @@ DEFAULT_SIZE_WH = (640, 360)
 # A Pi 5 lays rows of chroma out by 64 bytes, and those of luma are twice as long; `--codec yuv420`
 # writes what lies between them too. Source: picamera2's `align_stream`.
 ROW_PX = 128
+# As a JPEG: it asks for the colours of sYCC with this codec.
+FORMAT: PixelFormat = "j420"
 # The one turn that a sensor makes itself, degrees.
 HALF_TURN = 180
 # libcamera's controls, and how the program calls them. Source: rpicam-vid --help.
@@ -87,33 +91,24 @@ class RpicamSource:
 
     def __init__(self, number: int, options: PicameraOptions) -> None:
         check_rpicam(options)
-        self._options = options
         self._size_wh = options.size_wh or DEFAULT_SIZE_WH
         self._is_checked = False
-        self._child = ChildFrames(
-            command(program() or PROGRAMS[0], number, options),
-            name=f"picamera:{number}",
-            # As a JPEG: rpicam-vid asks for the colours of sYCC with this codec.
-            pixel_format="j420",
-            size_wh=self._size_wh,
-            install=INSTALL,
+        self._pixels = np.empty(pixel_shape(FORMAT, self._size_wh), np.uint8)
+        name, *arguments = command(program() or PROGRAMS[0], number, options)
+        self.child = Child(
+            name, lambda _: arguments, name=f"picamera:{number}", install=INSTALL, on_stdout=True
         )
+        self.interrupt, self.close = self.child.interrupt, self.child.close
 
-    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
+    def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:  # noqa: ARG002 - its own
         """Return the next frame: `Source.read`."""
-        picture = self._child.read(buffer)
-        if picture is not None and not self._is_checked:
+        began_ns = self.child.fill(self._pixels, STALL_S if self._is_checked else START_S)
+        if began_ns is None:
+            return None
+        if not self._is_checked:
             self._check_what_was_configured()
             self._is_checked = True
-        return picture
-
-    def interrupt(self) -> None:
-        """Give no more frames: `Source.interrupt`."""
-        self._child.interrupt()
-
-    def close(self) -> None:
-        """End the child: `Source.close`."""
-        self._child.close()
+        return Picture.taken(self._pixels, began_ns, pixel_format=FORMAT, captured_ns=began_ns)
 
     def _check_what_was_configured(self) -> None:
         """Bytes have no shape: of another size they would be a torn picture, and no error.
@@ -121,7 +116,7 @@ class RpicamSource:
         Raises:
             SourceError: The camera was set up otherwise than asked.
         """
-        found = CONFIGURED.search(self._child.said())
+        found = CONFIGURED.search(self.child.said.decode(errors="replace"))
         if found is None:
             logger.info(
                 "rpicam-vid does not say what it configured; it was asked for %dx%d", *self._size_wh

@@ -20,7 +20,6 @@ from edge.capture.source import (
     log_once,
     silence_opencv,
 )
-from edge.errors import SourceError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +138,7 @@ class _Video:
             ],
         )
         if not self._video.isOpened():
-            raise SourceError(f"{address}: {fault_of(address)}")
+            raise fault_of(address)
         if address.scheme in ("rtsp", "rtsps"):
             self._catch_up()
 

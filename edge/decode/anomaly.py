@@ -88,13 +88,7 @@ class AnomalyDecoder:
         self._columns = np.empty((head.grid_wh[1], head.grid_wh[0], channels), np.float32)
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Anomaly:
-        """Return how far the frame is from its reconstruction; the letterbox's bars do not count.
-
-        Args:
-            tensors: The output, and the input under `input`; read only.
-            placement: Where the frame lies in the input.
-            clock: Told when the stage `decode` is over.
-        """
+        """Return how far the frame is from its reconstruction; letterbox bars do not count."""
         of_output, of_input = self._readers
         of_output(tensors[ROLE][0], out=self._output)
         of_input(tensors[INPUT][0], out=self._input)

@@ -57,28 +57,13 @@ class Head:
 BOX_HEADS = {
     "ssd": Head(ssd.SsdHead, ssd.check, ssd.SsdDecoder, "detection", ssd.describe),
     "yolo": Head(yolo.YoloHead, yolo.check, yolo.YoloDecoder, "detection", yolo.describe),
-    "anchor_free": Head(
-        anchor_free.AnchorFreeHead,
-        anchor_free.check,
-        anchor_free.AnchorFreeDecoder,
-        "detection",
-        anchor_free.describe,
-    ),
-    "decoded": Head(
-        decoded.DecodedHead,
-        decoded.check,
-        decoded.DecodedDecoder,
-        "detection",
-        decoded.describe,
-    ),
-    "detections": Head(
-        detections.DetectionsHead,
-        detections.check,
-        detections.DetectionsDecoder,
-        "detection",
-        detections.describe,
-    ),
-}
+    "anchor_free": Head(anchor_free.AnchorFreeHead, anchor_free.check,
+        anchor_free.AnchorFreeDecoder, "detection", anchor_free.describe),
+    "decoded": Head(decoded.DecodedHead, decoded.check,
+        decoded.DecodedDecoder, "detection", decoded.describe),
+    "detections": Head(detections.DetectionsHead, detections.check,
+        detections.DetectionsDecoder, "detection", detections.describe),
+}  # fmt: skip
 
 # The field of a record that holds a head of boxes.
 if TYPE_CHECKING:

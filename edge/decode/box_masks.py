@@ -90,13 +90,7 @@ class BoxMasksDecoder:
         self._cells = np.zeros((thresholds.max_detections, *shape), np.bool_)
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Instances:
-        """Return what one frame shows, on the source frame; borrowed until the next call.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-            placement: Where the frame lies in the input.
-            clock: Told of `decode` and `suppress`; masks are decoded after the suppression.
-        """
+        """Return what one frame shows; masks are decoded after the suppression."""
         seen = self._boxes.decode(tensors, placement, clock)
         rows = self._boxes.candidates.cells[: len(seen)]
         if self._least is not None:

@@ -84,13 +84,7 @@ class ClassesDecoder:
         self._activate = Activation(output, head.activation)
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Classes:  # noqa: ARG002 - a class is of the whole frame
-        """Return the best classes of one frame; nothing made here outgrows the number of classes.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-            placement: Where the frame lies in the input.
-            clock: Told when the stage `decode` is over.
-        """
+        """Return the best classes of one frame; nothing made here outgrows their number."""
         raw = tensors[ROLE].reshape(-1)  # (C,)
         ids, scores = self._of_softmax(raw) if self._is_softmax else self._passing(raw)
         if len(ids) > self._top:

@@ -119,13 +119,7 @@ class PrototypeMasksDecoder:
         self._cells = np.empty((most, height, width), np.bool_)
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Instances:
-        """Return what one frame shows, on the source frame; borrowed until the next call.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-            placement: Where the frame lies in the input.
-            clock: Told of `decode` and `suppress`; masks are decoded after the suppression.
-        """
+        """Return what one frame shows; masks are decoded after the suppression."""
         seen, coefficients = self._rows.decode(tensors, placement, clock)
         height, width = self._cells.shape[1:]
         windows, boxes = _windows(seen.boxes, placement, (height, width))

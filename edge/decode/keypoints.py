@@ -139,13 +139,7 @@ class KeypointsDecoder:
         ]
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Poses:
-        """Return what one frame shows, on the source frame; borrowed until the next call.
-
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-            placement: Where the frame lies in the input.
-            clock: Told of `decode` and `suppress`; points are decoded after the suppression.
-        """
+        """Return what one frame shows; points are decoded after the suppression."""
         seen, rows = self._rows.decode(tensors, placement, clock)
         count = len(self._head.names)
         raw = rows.reshape(len(seen), count, self._head.width // count)  # (N, K, 2 or 3)

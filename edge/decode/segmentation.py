@@ -172,11 +172,6 @@ class SegmentationDecoder:
 
         Nothing made here grows with the image.
 
-        Args:
-            tensors: Of the spec's shapes and dtypes; read only.
-            placement: Where the frame lies in the input.
-            clock: Told when the stage `decode` is over.
-
         Raises:
             ModelError: The graph gave a class id that has no label.
         """

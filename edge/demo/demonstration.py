@@ -11,6 +11,7 @@ import numpy as np
 from edge import app, running
 from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, Scenes
 from edge.config import reading as config
+from edge.config.mqtt import Mqtt
 from edge.demo import broker
 from edge.demo.subscriber import Subscriber
 from edge.errors import SinkError
@@ -44,18 +45,19 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
         EdgeError: A part failed, or not every message arrived.
     """
     with broker.running() as port:
+        mqtt = Mqtt(f"mqtt://{broker.LOOPBACK}:{port}")
         settings = config.parse(
             {
                 "device": {"name": "demo"},
                 "camera": {"source": "demo:", "realtime": False},
                 "model": {"file": model},
-                "mqtt": {"url": f"mqtt://{broker.LOOPBACK}:{port}"},
+                "mqtt": mqtt,
             }
         )
         file = app.model_file(settings)
         topic = app.open_encoder(settings, file.description).topic(settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
-        with Subscriber(broker.LOOPBACK, port, topics=[topic], show=_show) as subscriber:
+        with Subscriber(mqtt, topic, show=_show) as subscriber:
             summary = running.run(settings, file, max_frames=frames)
             if not subscriber.wait(summary.frames, timeout_s=ARRIVAL_TIMEOUT_S):
                 raise SinkError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta
 
-from edge.record import Finite, PositiveFloat, PositiveInt, Record
+from edge.record import Finite, PositiveFloat, Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,8 @@ HeadT = TypeVar("HeadT", bound="HeadSchema")
 Suppression = Literal["class", "all", "none"]
 
 MAX_DETECTIONS = 100
+# Far over any input; a tensor of this side has no size that a runtime's own integers cannot hold.
+InputSide = Annotated[int, Meta(ge=1, le=2**16)]
 # Of a COCO scene with some 7 objects, 20-30 candidates pass a score of 0.5; of random weights, 130.
 MIN_CANDIDATES = 256
 # So that overlapping candidates leave room for as many detections as were asked for.
@@ -35,7 +37,7 @@ class InputTransform(Record, frozen=True):
         padding: Pixel value of the letterbox bars, before the normalisation.
     """
 
-    size_wh: tuple[PositiveInt, PositiveInt]
+    size_wh: tuple[InputSide, InputSide]
     color: Literal["rgb", "bgr", "grey"]
     mean: tuple[Finite, Finite, Finite]
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]

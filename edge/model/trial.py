@@ -170,7 +170,6 @@ def installed(package: str) -> str:
 
     A `*` behind the name stands for what else may belong to it.
 
-
     `importlib.metadata` would read the same from the same name, and takes 10 ms to import.
     """
     found = (next(Path(folder).glob(f"{package}-*.*-info"), None) for folder in sys.path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
-from edge.sinks.queued import Queued, Repeats, as_json
+from edge.sinks.queued import Queued, Repeats, Unfinished, as_json
 
 if TYPE_CHECKING:
     from edge.config.sink import Command
@@ -36,19 +36,25 @@ class CommandSink(Queued):
         self._environment = {
             key: value for key, value in os.environ.items() if key not in NOT_THEIRS
         }
+        self._program = Path(settings.command[0]).name
         self._repeats = Repeats()
         self._process: subprocess.Popen[bytes] | None = None
-        super().__init__(name, messages=settings.queue_messages)
-
-    def send(self, message: Message) -> None:
-        """Hand a message over, if it is one of those wanted; never waits."""
-        if self._settings.wants(message):
-            super().send(message)
+        self._is_over = False
+        super().__init__(name, messages=settings.queue_messages, wants=settings.wants)
 
     def deliver(self, message: Message) -> bool:
         """Run the program, and wait for it."""
+        fault = "" if self._is_over else self._run_program(message)
+        if self._is_over:
+            raise Unfinished
+        if fault:
+            text = f"{self.name}: {self._program} {fault}; its message is dropped"
+            self._repeats.warn(fault, f"{text}; check [[sink]] command")
+        return not fault
+
+    def _run_program(self, message: Message) -> str:
+        """Return what was wrong with it; empty where all is well."""
         body = as_json(message.topic, message.payload, policy=message.policy) + b"\n"
-        program, timeout_s = Path(self._settings.command[0]).name, self._settings.timeout_s
         try:
             with subprocess.Popen(
                 self._settings.command,
@@ -58,41 +64,31 @@ class CommandSink(Queued):
                 start_new_session=True,
             ) as self._process:
                 try:
-                    self._process.communicate(body, timeout=timeout_s)
+                    self._process.communicate(body, timeout=self._settings.timeout_s)
                 except subprocess.TimeoutExpired:
                     _kill(self._process)
-                    return self._failed(f"{program} took over {timeout_s:g} s and was ended")
-                if status := self._process.returncode:
-                    how = f"signal {-status}" if status < 0 else f"status {status}"
-                    return self._failed(f"{program} ended with {how}")
+                    return f"took over {self._settings.timeout_s:g} s and was ended"
         except OSError as error:
-            return self._failed(f"{program} cannot be run: {error.strerror}")
-        return True
+            return f"cannot be run: {error.strerror}"
+        status = self._process.returncode
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        return f"ended with {how}" if status else ""
 
     def close(self, timeout_s: float) -> int:
         """Run what waits, for so long at most, and end what still runs then."""
         left = super().close(timeout_s)
+        self._is_over = True
         if self._process and self._thread.is_alive():
             _kill(self._process)
             self._thread.join(KILLED_WAIT_S)
         return left
 
-    def _failed(self, how: str) -> bool:
-        self._repeats.warn(
-            how, f"{self.name}: {how}; its message is dropped; check [[sink]] command"
-        )
-        return False
-
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a program that was not waited for yet, and all of its session's group."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def open_command(settings: Command, *, name: str, device: str) -> CommandSink:  # noqa: ARG001
-    """Return what runs the program of the section."""
-    return CommandSink(settings, name=name)
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def check_command(settings: Command) -> None:

@@ -69,9 +69,9 @@ class JsonlFile:
             self._put_aside()
             size_bytes = self._open()
         try:
-            written = os.write(self._descriptor, line)
-            if written < len(line):
-                os.write(self._descriptor, line[written:])
+            left = memoryview(line)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
         except OSError:
             os.ftruncate(self._descriptor, size_bytes)
             raise
@@ -112,7 +112,7 @@ def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}")
 
 
-def open_jsonl(settings: Jsonl, *, name: str, device: str) -> JsonlSink | JsonlFile:  # noqa: ARG001
+def open_jsonl(settings: Jsonl, *, name: str) -> JsonlSink | JsonlFile:
     """Return what writes to stdout, or to the file of the section."""
     if settings.path is None:
         return JsonlSink(sys.stdout.buffer, settings, name=name)

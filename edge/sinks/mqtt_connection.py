@@ -57,11 +57,12 @@ class Connection:
         settings: Which broker, and as whom.
         outbox: Where messages come from; settled once acknowledged (QoS 1) or sent (QoS 0).
         faults: Told of what the broker refuses and goes on.
-        status_topic: Where `ONLINE` and `OFFLINE` stand.
+        status_topic: Where `ONLINE` and `OFFLINE` stand; empty for who has no status.
         answer_s: Longest wait for the acceptance, and for each acknowledgement.
 
     Attributes:
         handlers: Topic and handler of each subscription; may grow at any time, on any thread.
+        answered: Subscriptions that the broker has answered to since the last opening.
         has_acknowledged: Whether the broker has, anything, since the last opening.
 
     Raises:
@@ -89,6 +90,7 @@ class Connection:
 
     def _begin(self, client_id: str) -> None:
         self.has_acknowledged = False
+        self.answered = 0
         self._opened_at = time.monotonic()
         self._reply: ReasonCode | None = None
         self._heard = self._sends_alone = False
@@ -101,7 +103,8 @@ class Connection:
         )
         client.on_socket_open = _send_at_once
         client.max_inflight_messages_set(0)  # MAX_IN_FLIGHT is kept here
-        client.will_set(self._status_topic, OFFLINE, qos=1, retain=True)
+        if self._status_topic:
+            client.will_set(self._status_topic, OFFLINE, qos=1, retain=True)
         if self._settings.username:
             client.username_pw_set(self._settings.username, self._password)
         if self._tls:
@@ -261,6 +264,7 @@ class Connection:
         self._settle(message_id)
 
     def _note_subscription(self, message_id: int, reasons: list[ReasonCode]) -> None:
+        self.answered += 1
         if any(reason.is_failure for reason in reasons):
             topic, who = self._subscribed.get(message_id), self._settings.username or "everybody"
             text = f"does not let us read {topic}; let {who} read it in its access list"

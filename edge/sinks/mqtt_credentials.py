@@ -16,7 +16,7 @@ NO_CHECK_TIME = 0x200000
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Return a context that verifies the broker's certificate and its name.
+    """Return a context that verifies a server's certificate and its name.
 
     Raises:
         ConfigError: `ca_file` is missing or holds no certificate.

@@ -37,6 +37,7 @@ class Queued:
     Args:
         name: For people.
         messages: Most that wait.
+        wants: Which ones it takes.
 
     Attributes:
         failure: Why it ended before its time; the next `send` raises it.
@@ -45,9 +46,12 @@ class Queued:
 
     may_wait = False
 
-    def __init__(self, name: str, *, messages: int) -> None:
+    def __init__(
+        self, name: str, *, messages: int, wants: Callable[[Message], bool] = lambda _: True
+    ) -> None:
         self.name = name
         self.failure: SinkError | None = None
+        self._wants = wants
         self.closing = threading.Event()
         self._outbox = Outbox(messages=messages, size_bytes=QUEUE_BYTES)
         self._news = threading.Event()
@@ -65,9 +69,11 @@ class Queued:
         raise NotImplementedError
 
     def send(self, message: Message) -> None:
-        """Hand a message over; never waits."""
+        """Hand a message over, if it is one of those wanted; never waits."""
         if self.failure:
             raise self.failure
+        if not self._wants(message):
+            return
         self._outbox.put(message)
         self._news.set()
         if not self._has_told and self._outbox.tally().dropped:
@@ -144,12 +150,14 @@ def as_json(topic: str, payload: bytes, **more: str) -> bytes:
         payload: A JSON object stays one, other text is a text, and anything else base64.
         more: What else to say of it.
     """
-    told: dict[str, str | msgspec.Raw]
-    if payload[:1] == b"{":
-        told = {"payload": msgspec.Raw(payload)}
-    else:
-        try:
-            told = {"payload": payload.decode()}
-        except UnicodeDecodeError:
-            told = {"payload_base64": base64.b64encode(payload).decode()}
+    try:
+        fields = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fields = None
+    if isinstance(fields, dict):
+        return msgspec.json.encode({"topic": topic, **more, "payload": fields})
+    try:
+        told = {"payload": payload.decode()}
+    except UnicodeDecodeError:
+        told = {"payload_base64": base64.b64encode(payload).decode()}
     return msgspec.json.encode({"topic": topic, **more, **told})

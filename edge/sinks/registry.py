@@ -24,9 +24,10 @@ class Row:
         name: For people; a number follows where there are several.
         receiver: Who takes its messages.
         module: Imported when the first of its kind is opened or checked.
-        opener: Of the module: `(section, *, name, device) -> Sink`; nobody is waited for.
+        opener: Of the module: `(section, *, name) -> Sink`; nobody is waited for.
         check: Of the module: `(section) -> None`; raises `ConfigError` for what the opener would
             refuse, touches no network and makes no file. The broker's is that of its files.
+        takes_device: The opener asks for the device's name as well.
     """
 
     name: str
@@ -34,18 +35,19 @@ class Row:
     module: str
     opener: str
     check: str = ""
+    takes_device: bool = False
 
 
 SINKS = {
-    Mqtt: Row("mqtt", "the broker", "edge.sinks.mqtt", "open_mqtt"),
+    Mqtt: Row("mqtt", "the broker", "edge.sinks.mqtt", "open_mqtt", takes_device=True),
     Jsonl: Row(
         "jsonl", "what reads the results", "edge.sinks.jsonl_file", "open_jsonl", "check_jsonl"
     ),
     Webhook: Row(
-        "webhook", "the server of its url", "edge.sinks.webhook", "open_webhook", "check_webhook"
+        "webhook", "the server of its url", "edge.sinks.webhook", "WebhookSink", "check_webhook"
     ),
     Command: Row(
-        "command", "its program", "edge.sinks.command", "open_command", "check_command"
+        "command", "its program", "edge.sinks.command", "CommandSink", "check_command"
     ),
 }  # fmt: skip
 
@@ -62,7 +64,8 @@ def open_sinks(sections: Sequence[Mqtt | AnySink], device: str) -> list[Sink]:
         row = SINKS[type(section)]
         seen[row.name] += 1
         name = row.name + (f" {seen[row.name]}" if seen[row.name] > 1 else "")
-        sinks.append(_function(row, row.opener)(section, name=name, device=device))
+        more = {"device": device} if row.takes_device else {}
+        sinks.append(_function(row, row.opener)(section, name=name, **more))
     return sinks
 
 

@@ -56,12 +56,7 @@ class WebhookSink(Queued):
         self._backoff = Backoff(least_s=base_s / 2, base_s=base_s, cap_s=CAP_S)
         self._repeats = Repeats()
         self._is_away = False
-        super().__init__(name, messages=settings.queue_messages)
-
-    def send(self, message: Message) -> None:
-        """Hand a message over, if it is one of those wanted; never waits."""
-        if self._settings.wants(message):
-            super().send(message)
+        super().__init__(name, messages=settings.queue_messages, wants=settings.wants)
 
     def deliver(self, message: Message) -> bool:
         """Post until the server takes it or refuses it for good."""
@@ -72,7 +67,7 @@ class WebhookSink(Queued):
             wait_s = 0.0
             try:
                 status, headers = self._post(body)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, UnicodeError, http.client.HTTPException) as error:
                 self._tell_away(error)
             else:
                 if status in range(200, 300):
@@ -111,11 +106,13 @@ class WebhookSink(Queued):
     def _tell_away(self, error: Exception) -> None:
         self._is_away = True
         address, reason = self._settings.address, getattr(error, "strerror", None) or str(error)
+        if isinstance(error, http.client.HTTPException):
+            reason = type(error).__name__  # its text is the stranger's, of any length
         if isinstance(error, ssl.SSLCertVerificationError):
             found = f"the certificate of {address} is not trusted ({error.verify_message})"
             remedy = "check the clock (timedatectl), or set ca_file"
         elif isinstance(error, (ssl.SSLError, http.client.HTTPException)):
-            found = f"{address} answers, but not as its URL says ({reason or type(error).__name__})"
+            found = f"{address} answers, but not as its URL says ({reason})"
             remedy = "check http or https, and the port"
         else:
             found = f"nothing answers at {address} ({str(reason).lower()})"
@@ -162,11 +159,6 @@ def read_header(path: Path | None) -> dict[str, str]:
             "something else; write such as: Authorization: Bearer TOKEN"
         )
     return {found[1]: found[2]}
-
-
-def open_webhook(settings: Webhook, *, name: str, device: str) -> WebhookSink:  # noqa: ARG001
-    """Return what posts to the URL of the section."""
-    return WebhookSink(settings, name=name)
 
 
 def check_webhook(settings: Webhook) -> None:

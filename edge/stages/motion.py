@@ -39,14 +39,18 @@ def centred(boxes: Numbers) -> Numbers:
     return found
 
 
-def corners(motion: Numbers) -> Numbers:
-    """Return the boxes of motions `(5, 2, 2, N)` as two corners `(2, 2, N)`, no side below 0."""
-    centre, sides = motion[VALUE]
-    half: Numbers = np.maximum(sides, 0)
-    half *= 0.5
-    found: Numbers = np.empty_like(motion[VALUE])
-    np.subtract(centre, half, out=found[0])
-    np.add(centre, half, out=found[1])
+def corners(value: Numbers, *, wider: float) -> Numbers:
+    """Return boxes `(2, 2, N)`, two corners, of centres and sides `(2, 2, N)`; no side is below 0.
+
+    Args:
+        value: To read.
+        wider: How many times as long the sides are to be.
+    """
+    half: Numbers = np.maximum(value[1], 0)
+    half *= 0.5 * wider
+    found: Numbers = np.empty_like(value)
+    np.subtract(value[0], half, out=found[0])
+    np.add(value[0], half, out=found[1])
     return found
 
 
@@ -75,16 +79,13 @@ def predict_inplace(motion: Numbers, elapsed_s: float) -> None:
 
 def corrected(motion: Numbers, measured: Numbers) -> Numbers:
     """Return motions `(5, 2, 2, N)` once their centres and sides `(2, 2, N)` were seen."""
-    value, speed, value_variance, covariance, speed_variance = motion
-    total = POSITION**2 * _squares(value) + value_variance
-    gain, speed_gain = value_variance / total, covariance / total
-    wrong = measured - value
-    after = np.empty_like(motion)
-    np.add(value, gain * wrong, out=after[VALUE])
-    np.add(speed, speed_gain * wrong, out=after[SPEED])
-    np.subtract(value_variance, gain * value_variance, out=after[VALUE_VARIANCE])
-    np.subtract(covariance, gain * covariance, out=after[COVARIANCE])
-    np.subtract(speed_variance, speed_gain * covariance, out=after[SPEED_VARIANCE])
+    known = motion[VALUE_VARIANCE:SPEED_VARIANCE]
+    total = known[0] + POSITION**2 * _squares(motion[VALUE])
+    gains = known / total  # (2, 2, 2, N): of value and velocity
+    after: Numbers = np.empty_like(motion)
+    np.add(motion[: SPEED + 1], gains * (measured - motion[VALUE]), out=after[: SPEED + 1])
+    np.subtract(known, gains[0] * known, out=after[VALUE_VARIANCE:SPEED_VARIANCE])
+    np.subtract(motion[SPEED_VARIANCE], gains[1] * known[1], out=after[SPEED_VARIANCE])
     return after
 
 

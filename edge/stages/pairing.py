@@ -18,6 +18,9 @@ NO_AREA = float(np.finfo(np.float64).tiny)
 def paired(likeness: Numbers, least: float) -> tuple[Rows, Rows]:
     """Pair rows with columns, the most alike first, each once; return the pairs' rows and columns.
 
+    On drawn scenes of 8 to 20 people the best assignment of all (scipy's) gave the same IDF1 at 30
+    frames a second, 0.896, and less at 5: 0.828 where this gave 0.837.
+
     Args:
         likeness: `(T, N)`.
         least: Of a pair.

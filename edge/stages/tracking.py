@@ -5,7 +5,8 @@ badly with those that are left, so that an object half hidden stays the one it i
 new one. All goes by the source's clock: a frame that is missing only makes the step longer.
 
 Source: Zhang et al. 2022 (ByteTrack), algorithm 1, and the limits of its published code. Otherwise
-than there, a detection of another class counts half, and a new track may miss `NEW_LOST_S`.
+than there, boxes are wider where frames are far apart, a detection of another class counts half,
+and a new track may be missing for `NEW_LOST_S`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 # Least IoU times score of what was seen well and a track, and a track that was seen once; least
 # IoU of what was seen badly. Source: ByteTrack, `byte_tracker.py`, 1 - 0.8, 1 - 0.7, 1 - 0.5.
 LEAST_GOOD, LEAST_NEW, LEAST_BAD = 0.2, 0.3, 0.5
+# How far out each side of a box is looked for, in shares of the box, for each second between two
+# frames. Drawn scenes of 8 to 20 people at 30, 5 and 2 frames a second: IDF1 0.868, 0.694 and 0.456
+# without, 0.896, 0.837 and 0.679 with it. Source: Yang et al. 2023 (C-BIoU), there of any time.
+WIDER_PER_S, MOST_WIDER = 4.0, 1.0
 # A detector that wavers between two classes keeps the track; two objects in one place stay two.
 OTHER_CLASS = 0.5
 # How long a track that was seen once may be missing.
@@ -70,11 +75,11 @@ class _Tracks:
 
     @classmethod
     def begun(
-        cls, boxes: Numbers, class_ids: NDArray[np.int32], *, first_id: int, now_s: float
+        cls, measured: Numbers, class_ids: NDArray[np.int32], *, first_id: int, now_s: float
     ) -> _Tracks:
-        """Return a new track for each box `(2, 2, N)`."""
+        """Return a new track for each of the centres and sides `(2, 2, N)`."""
         count = len(class_ids)
-        motion = motions.begun(motions.centred(boxes))
+        motion = motions.begun(measured)
         return cls(
             motion,
             np.arange(first_id, first_id + count, dtype=np.int64),
@@ -82,7 +87,7 @@ class _Tracks:
             np.ones(count, np.int64),
             np.zeros(count, np.int64),
             np.full(count, now_s),
-            motion[motions.VALUE, 0],
+            measured[0],
             np.full(count, now_s),
         )
 
@@ -100,14 +105,14 @@ class _Seen:
 
     Attributes:
         rows: `(N,)`, which of the frame's detections each is.
-        boxes: `(2, 2, N)` float64, two corners, x and y of each.
+        measured: `(2, 2, N)` float64, centre and sides, x and y of each.
         scores: `(N,)` float32.
         class_ids: `(N,)` int32.
         good: How many, the first ones, reach the score threshold.
     """
 
     rows: Rows
-    boxes: Numbers
+    measured: Numbers
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int32]
     good: int
@@ -118,11 +123,12 @@ class _Seen:
         fits = np.isfinite(found.boxes).all(axis=1) & np.isfinite(found.scores)
         # All columns, so that rows that come in another order are the same tracks.
         rows = np.lexsort((found.class_ids, *found.boxes.T, -found.scores))
-        rows = rows[fits[rows]]
+        if not fits.all():
+            rows = rows[fits[rows]]
         scores = found.scores[rows]
         good = int(np.count_nonzero(scores >= np.float32(score)))
         boxes = found.boxes[rows].T.astype(np.float64, order="C").reshape(2, 2, -1)
-        return cls(rows, boxes, scores, found.class_ids[rows], good)
+        return cls(rows, motions.centred(boxes), scores, found.class_ids[rows], good)
 
 
 class Tracker:
@@ -204,7 +210,7 @@ class CameraTracks:
         new = (track_of[: seen.good] < 0).nonzero()[0]
         if len(new):
             track_of[new] = np.arange(len(self), len(self) + len(new))
-            begun = seen.boxes[..., new], seen.class_ids[new]
+            begun = seen.measured[..., new], seen.class_ids[new]
             self._tracks += _Tracks.begun(*begun, first_id=self._next_id, now_s=self._now_s)
             self._next_id += len(new)
         passed = (track_of >= 0).nonzero()[0]
@@ -245,8 +251,10 @@ class CameraTracks:
         tracks, good = self._tracks, seen.good
         if not len(self) or not len(track_of):
             return track_of
-        boxes = motions.corners(tracks.motion)[..., None]
-        likeness = overlaps(boxes, seen.boxes[:, :, None])  # (T, N)
+        wider = 1 + 2 * min(MOST_WIDER, WIDER_PER_S * self._period_s)
+        expected = motions.corners(tracks.motion[motions.VALUE], wider=wider)[..., None]
+        boxes = motions.corners(seen.measured, wider=wider)[:, :, None]
+        likeness = overlaps(expected, boxes)  # (T, N)
         likeness *= np.where(tracks.class_ids[:, None] == seen.class_ids, 1, OTHER_CLASS)
         likeness[:, :good] *= seen.scores[:good]
         confirmed = tracks.sightings >= CONFIRMED
@@ -275,8 +283,8 @@ class CameraTracks:
             tracks.motion[motions.SPEED, 1, :, unseen] = 0
         if not len(rows):
             return
-        measured = motions.centred(seen.boxes[..., matched])
-        motion = motions.corrected(tracks.motion[..., rows], measured)
+        measured = seen.measured.take(matched, axis=-1)
+        motion = motions.corrected(tracks.motion.take(rows, axis=-1), measured)
         tracks.motion[..., rows] = motion
         tracks.missed[rows] = 0
         tracks.seen_s[rows] = self._now_s

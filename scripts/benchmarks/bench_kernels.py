@@ -1,4 +1,4 @@
-"""Time the kernels of one frame: preprocess by format; decode (+ suppress) by kind of head.
+"""Time the kernels of one frame: preprocess by format; decode (+ suppress) by head; tracking.
 
 `measure()` is what `scripts/bench` calls; run alone, the module prints its table.
 """
@@ -11,6 +11,7 @@ import timeit
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import bench_tracking
 import cv2
 import numpy as np
 
@@ -129,6 +130,7 @@ def measure(
         return rows
     rows += [_segmentation_row(channels, timer=timer) for channels in MAP_CHANNELS]
     rows += [_mask_row(side, timer=timer) for side in MASK_SIDES]
+    rows += bench_tracking.measure(timer=timer)
     return [*_preprocess_rows(timer=timer), *rows]
 
 

@@ -78,3 +78,22 @@ def test_the_rows_of_a_benchmark_say_how_many_threads_ran(four_cores, configured
         Rig(config, app.model_file(config), available=cores.available_cores()).setting.threads
         == expected
     )
+
+
+def test_tracking_lowers_the_decoders_threshold_and_a_changed_configuration_keeps_the_tracks():
+    tracked = parse({"tracking": {"low_score_threshold": 0.2}, "model": {"score_threshold": 0.4}})
+    plain = parse({"model": {"score_threshold": 0.05}})
+    seen = []
+    with app.opened(tracked, publish=False) as parts:
+        assert parts.model.thresholds.score == 0.2
+        pipeline = parts.pipeline([lambda each: seen.append(each.result)])
+        pipeline.run(max_frames=1)
+        tracks = parts.tracks["camera"]
+        for config, lowest in ((plain, 0.05), (tracked, 0.2)):
+            pipeline.behaviour = parts.behaviour(config)
+            assert pipeline.behaviour.model.thresholds.score == lowest
+            pipeline.run(max_frames=1)
+        assert parts.tracks == {"camera": tracks}
+    assert seen[1].track_ids is None
+    assert all(each.scores.min() >= 0.4 for each in (seen[0], seen[2]))
+    assert seen[0].track_ids.tolist()

@@ -31,5 +31,15 @@ def test_each_verb_is_one_module_of_that_name():
     text = parser.format_help()
 
     names = [verb.__name__.rpartition(".")[2] for verb in cli.VERBS]
-    assert names == ["run", "check", "inspect", "prepare", "record", "demo", "eval", "bench"]
+    assert names == [
+        "run",
+        "check",
+        "inspect",
+        "prepare",
+        "record",
+        "watch",
+        "demo",
+        "eval",
+        "bench",
+    ]
     assert all(f"    {name} " in text for name in names)

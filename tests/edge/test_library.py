@@ -60,6 +60,19 @@ def test_a_loop_that_is_slower_than_the_camera_sees_new_frames_and_the_count_of_
     assert last.sequence > 10
 
 
+def test_objects_are_tracked_on_request():
+    seen = list(watch(f"images:{SCENES_FOLDER}", tracking=True))
+    plain = list(watch(f"images:{SCENES_FOLDER}"))
+
+    for each, without in zip(seen, plain, strict=True):
+        strong = each.result[each.result.scores >= 0.5]
+        np.testing.assert_array_equal(strong.boxes, without.result.boxes)
+        np.testing.assert_array_equal(strong.scores, without.result.scores)
+        assert len(set(each.result.track_ids)) == len(each.result) > 0
+        assert without.result.track_ids is None
+        assert each.stage_ms["track"] >= 0
+
+
 def test_a_stage_sees_each_observation_first_and_is_timed():
     class Nothing:
         name = "nothing"

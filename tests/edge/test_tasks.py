@@ -117,6 +117,17 @@ def test_a_threshold_without_meaning_is_refused_in_one_sentence(key):
         refuse_thresholds(ROAD, ["score_threshold", key])
 
 
+def test_tracking_is_refused_for_a_model_without_boxes(tmp_path, capsys):
+    tiny_segmenter.write(tmp_path / "s.tflite")
+    config = tmp_path / "door.toml"
+    config.write_text("[model]\nfile = 's.tflite'\n[tracking]\n")
+    for command in (["run", str(config), "--frames", "1"], ["check", str(config)]):
+        assert cli.main(command) == 2
+        assert "[tracking] follows the boxes of models for detection and instances and pose, " in (
+            capsys.readouterr().err
+        )
+
+
 def test_edge_run_refuses_an_iou_threshold_for_a_segmenter_with_status_2(tmp_path, capsys):
     tiny_segmenter.write(tmp_path / "s.tflite")
     config = tmp_path / "door.toml"

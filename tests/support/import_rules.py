@@ -34,7 +34,7 @@ LAYERS = {
     "sinks": ["sinks"],
     "pipeline": ["pipeline"],
     "app": ["app", "running"],
-    "tools": ["demo", "benchmark", "evaluation", "pages"],
+    "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
 # Folders of `converter`, lowest first: no module of one imports from a folder after it.
@@ -52,7 +52,7 @@ SEAMS = {
         "edge.preprocess", "edge.capture.*", "edge.draw.*", "edge.demo.*", "edge.evaluation.*",
         "calibration.*", "converter.*",
     ],
-    "paho": ["edge.sinks.mqtt*", "edge.demo.subscriber"],
+    "paho": ["edge.sinks.mqtt*"],
     "amqtt": ["edge.demo.broker"],
     "tensorflow": ["converter.*"],
     "keras": ["converter.*"],

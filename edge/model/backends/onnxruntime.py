@@ -19,6 +19,7 @@ from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates, engines, onnx_file
 from edge.model.backend import Ran
 from edge.model.delegates import CPU, Delegate
+from edge.model.first_run import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,13 +78,6 @@ def trial_facts() -> tuple[str, str]:
     """
     runtime_module()
     return PACKAGE, f"{PACKAGE}*"
-
-
-def errors_of(module: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401
-    """Return what onnxruntime raises: its own, which stand in no tree, and what it passes on."""
-    own = vars(module.capi.onnxruntime_pybind11_state).values()
-    raised = [kind for kind in own if isinstance(kind, type) and issubclass(kind, Exception)]
-    return (*raised, RuntimeError, ValueError)
 
 
 def check_delegate(file: ModelFile, delegate: Delegate) -> None:
@@ -151,7 +145,7 @@ class OnnxRuntime:
             DelegateError: The delegate does not take all of it, or finds no device.
         """
         module = runtime_module()
-        self._errors = errors_of(module)
+        self._errors = refusals(module)
         self._session = self._open(module)
         self._close_outputs()
         self._binding = self._session.io_binding()

@@ -20,7 +20,7 @@ from edge.decode.keypoints import COCO_KEYPOINTS, COCO_SKELETON, KeypointsHead
 from edge.model.declared import Reading, class_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from edge.model.declared import Declared, Terminal, Told
 
@@ -156,6 +156,7 @@ def of_masks(model: Declared) -> Iterator[Reading]:
             head=PrototypeMasksHead(boxes=boxes.head, channels_first=first),
             outputs=boxes.outputs | {"prototypes": prototypes[0].name},
             why=f"{boxes.why}, beside {count} prototypes",
+            unknown=_of_boxes(boxes.unknown),
         )
 
 
@@ -179,6 +180,7 @@ def of_keypoints(model: Declared) -> Iterator[Reading]:
                 skeleton=COCO_SKELETON if names is COCO_KEYPOINTS else (),
             ),
             why=f"{boxes.why}, with {count} points",
+            unknown={**boxes.unknown, **_of_boxes(boxes.unknown)},
         )
 
 
@@ -190,6 +192,11 @@ def _are_counts(sides: Any) -> bool:  # noqa: ANN401 - what stands in a file
         and all(isinstance(side, int) for side in sides)
         and (0 < sides[0] <= MAX_POINTS and sides[1] in (2, 3))
     )
+
+
+def _of_boxes(unknown: Mapping[str, str]) -> dict[str, str]:
+    """Return what is unknown of a head as that of the boxes within another."""
+    return {key.replace("head.", "head.boxes."): choice for key, choice in unknown.items()}
 
 
 def _joint(model: Declared, output: Terminal, *, behind: int) -> Iterator[Reading]:

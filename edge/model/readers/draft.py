@@ -73,11 +73,13 @@ def of(described: Description) -> str:
 
 def _table(name: str, keys: Mapping[str, Any], unknown: Mapping[str, str]) -> Iterator[str]:
     yield f"[{name}]" if name == FIRST else f"\n[{name}]"
-    grids = {}
+    grids, tables = {}, {}
     for key in dict.fromkeys([*keys, *_keys_of(name, unknown)]):
         value, choice = keys.get(key), unknown.get(f"{name}.{key}")
         if isinstance(value, list) and value and isinstance(value[0], dict):
             grids[key] = value
+        elif isinstance(value, dict):
+            tables[key] = value
         elif choice:
             yield f"{_name(key)} = {UNKNOWN}  # {choice}"
         elif value is not None or key in NONE_KEYS:
@@ -86,10 +88,12 @@ def _table(name: str, keys: Mapping[str, Any], unknown: Mapping[str, str]) -> It
         for row in rows:
             yield f"\n[[{name}.{key}]]"
             yield from (f"{_name(k)} = {_value(v)}" for k, v in row.items() if v is not None)
+    for key, inner in tables.items():
+        yield from _table(f"{name}.{key}", inner, unknown)
 
 
 def _keys_of(name: str, unknown: Mapping[str, str]) -> list[str]:
-    return [key.partition(".")[2] for key in unknown if key.startswith(f"{name}.")]
+    return [key for table, _, key in (each.rpartition(".") for each in unknown) if table == name]
 
 
 def _name(key: str) -> str:

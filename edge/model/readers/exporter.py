@@ -54,7 +54,7 @@ def told_by(path: Path, facts: dict[str, Any]) -> Told:
         if sum(map(len, texts.values())) > MAX_LITERAL_BYTES:
             raise ValueError(f"it has over {MAX_LITERAL_BYTES} characters")
         return _told(facts | {key: ast.literal_eval(text) for key, text in texts.items()})
-    except (*NO_LITERAL, TypeError, KeyError) as error:
+    except (*NO_LITERAL, TypeError, KeyError, OverflowError) as error:
         raise ModelError(
             f"{path}: the metadata that its exporter appended is damaged ({error}); export it again"
         ) from error

@@ -27,15 +27,8 @@ KINDS = {
     2: "CONCATENATION", 3: "CONV_2D", 9: "FULLY_CONNECTED", 14: "LOGISTIC", 25: "SOFTMAX",
     23: "RESIZE_BILINEAR", 56: "ARG_MAX", 67: "TRANSPOSE_CONV", 97: "RESIZE_NEAREST_NEIGHBOR",
 }  # fmt: skip
-MOVING = {
-    6,
-    22,
-    39,
-    43,
-    53,
-    70,
-    114,
-}  # DEQUANTIZE RESHAPE TRANSPOSE SQUEEZE CAST EXPAND_DIMS QUANTIZE
+# DEQUANTIZE RESHAPE TRANSPOSE SQUEEZE CAST EXPAND_DIMS QUANTIZE
+MOVING = frozenset((6, 22, 39, 43, 53, 70, 114))
 DTYPES = {
     0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16",
     9: "int8", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16",

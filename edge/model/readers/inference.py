@@ -142,7 +142,8 @@ def infer(path: Path, data: bytes, model: Declared) -> tuple[Description, str]:
 def _question(path: Path, unknown: Mapping[str, str]) -> str:
     """Return what the file does not say, key by key, and what to type."""
     written = f"{path.stem}.toml"
-    lines = (f"\n  [{'] '.join(key.split('.'))} = {choice}" for key, choice in unknown.items())
+    keys = ((*key.rpartition("."), choice) for key, choice in unknown.items())
+    lines = (f"\n  [{table}] {key} = {choice}" for table, _, key, choice in keys)
     return (
         f"{path}: nothing in the file says what follows; type: edge inspect {path} --draft "
         f'{written}, choose in it, and add to the configuration: [model] description = "{written}"'

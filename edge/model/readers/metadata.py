@@ -128,5 +128,5 @@ def _labels(flat: FlatBuffer, tensor: Table, data: bytes) -> tuple[str, ...]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if archive.getinfo(plain[0]).file_size > MAX_MEMBERS_BYTES:
             raise DamagedError(f"{plain[0]} has over {MAX_MEMBERS_BYTES} bytes")
-        lines = archive.read(plain[0]).decode().removesuffix("\n").split("\n")
+        lines = archive.read(plain[0]).decode("utf-8-sig").removesuffix("\n").split("\n")
     return tuple("" if line.strip() == UNUSED else line.strip() for line in lines)

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Literal
 from edge.decode import classes, segmentation
 from edge.decode.checks import cells_text
 from edge.decode.classes import ClassesHead
-from edge.decode.segmentation import BINARY_CLASSES, MAX_CLASSES, SegmentationHead
+from edge.decode.segmentation import (
+    BINARY_CLASSES,
+    MAP_AXES,
+    MAX_CLASSES,
+    SCORE_AXES,
+    SegmentationHead,
+)
 from edge.model.declared import Reading, is_fixed
 from edge.model.readers import box_readings
 
@@ -26,7 +32,6 @@ MIN_CLASSES = 2
 READY = {"SOFTMAX": "a softmax", "LOGISTIC": "a sigmoid"}
 CLASSES_KIND = '"classes" if these are scores of classes; a box or an embedding looks the same'
 CLASSES_ACTIVATION = '"softmax", "sigmoid", or "none" where the graph did it'
-MAP_AXES, SCORE_AXES = 3, 4  # (1, H, W) and (1, H, W, C)
 TEXTS = {
     "argmax": "the number of a class",
     "sigmoid": "a raw score",

@@ -91,7 +91,7 @@ def _take_labels(fields: dict[str, Any], path: Path, faults: list[str]) -> None:
         return
     name, model["labels"] = model["labels"], ()
     try:
-        text = _read_beside(path, name).decode()
+        text = _read_beside(path, name).decode("utf-8-sig")  # Notepad marks it
     except (OSError, ValueError) as error:
         faults.append(f"[model] labels: {name} cannot be read: {_reason(error)}")
         return

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+
 import pytest
 
-from edge.capture.address import read_address
+from edge.capture.address import fault_of, is_there, read_address
 from edge.capture.options import StreamOptions
 from edge.capture.registry import check_source
 from edge.errors import ConfigError, SourceError
@@ -61,6 +65,10 @@ def test_the_password_is_that_of_the_file_and_stands_in_nothing_that_is_shown(pa
         ("rtsp://me:s3/cret@cam/1", "set [camera] password_file"),
         ("rtsp://me:33/s3cret@cam/1", "found '…@cam/1'; in the name of a user"),
         ("http://cam/1?user=s3@home", "%40 everywhere but before the host"),
+        ("http://cam/1?user=me&pwd=x@s3", "found '…'"),
+        ("rtsp://me:12#s3@cam/1", "found '…@cam/1'; in the name of a user"),
+        ("rtsp://cam/1#s", "expected rtsp://"),
+        ("rtsp://a..b/1", "expected rtsp://"),
     ],
 )
 def test_what_is_no_address_is_refused_without_its_secret(uri, said):
@@ -77,3 +85,36 @@ def test_a_password_needs_a_user_and_a_file_that_is_the_owners_alone(password_fi
     password_file.chmod(0o644)
     with pytest.raises(ConfigError, match="type: chmod 600"):
         check_source("rtsp://me@cam/1", StreamOptions(password_file=password_file))
+
+
+@contextlib.contextmanager
+def answering(answer: bytes):
+    """Have somebody answer each who connects; gives the place."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        connection.recv(1000)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_knock_reads_no_password_and_so_says_nothing_of_it(password_file, caplog):
+    password_file.write_text("ends with a blank \n")
+    with answering(b"RTSP/1.0 200 OK\r\n") as place:
+        assert is_there(f"rtsp://me@{place}/1", StreamOptions(password_file=password_file))
+    assert caplog.messages == []
+
+
+def test_what_answers_with_signs_that_are_no_number_is_no_camera():
+    with answering("RTSP/1.0 ²³¹ OK\r\n".encode("latin-1")) as place:
+        address = read_address(f"rtsp://{place}/1", StreamOptions())
+        assert "found something else; check the port" in str(fault_of(address))

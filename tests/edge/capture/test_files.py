@@ -90,6 +90,15 @@ def test_a_video_in_real_time_is_live_and_paced_by_its_own_rate(video):
     assert time.monotonic() - began_s >= (FRAMES - 1) / 50
 
 
+def test_a_video_that_is_read_as_fast_as_it_goes_has_its_own_clock(video):
+    with open_file(str(video), SourceOptions(loop=True)) as source:
+        clock_ns = [source.read(None).source_ns for _ in range(2 * FRAMES)]
+    assert np.diff(clock_ns).tolist() == [10**9 // 50] * (2 * FRAMES - 1)
+    with open_file(str(video), SourceOptions(realtime=True)) as source:
+        picture = source.read(None)
+    assert picture.source_ns == picture.captured_ns
+
+
 def test_a_rate_that_is_given_goes_before_the_files(video):
     options = SourceOptions(realtime=True, rate_hz=0.01)
     with open_file(str(video), options) as source:

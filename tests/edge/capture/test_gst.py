@@ -49,7 +49,7 @@ def test_a_pipeline_is_split_as_a_shell_would_and_no_shell_sees_it():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("pipeline", ["", "  ", "a 'b", "--version", "a !"])
+@pytest.mark.parametrize("pipeline", ["", "  ", "a 'b", "--version", "a !", "'a ! b'"])
 def test_what_is_no_pipeline_is_refused(pipeline):
     with pytest.raises(SourceError, match="pipeline"):
         check_source(f"gst:{pipeline}")

@@ -45,6 +45,7 @@ def test_a_uri_is_split_at_its_first_colon(uri, expected):
         pytest.param(
             "fil://me:pw@cam/1", "did you mean file://cam/1", id="a secret in a near miss"
         ),
+        pytest.param("RTSP://cam/1?pwd=pw", "did you mean rtsp://cam/1", id="a query in a typo"),
         pytest.param("clip.mp4", "for a file write file:clip.mp4", id="plain path"),
         pytest.param("/data/a:b.mp4", "for a file write file:/data/a:b.mp4", id="path with colon"),
         pytest.param("", "for a file write file:", id="empty"),
@@ -84,6 +85,10 @@ def test_a_row_whose_package_is_missing_says_what_to_install(monkeypatch):
         pytest.param("http://cam.lan/v?user=me&pwd=s3", "http://cam.lan/v", id="query"),
         pytest.param("gst:rtspsrc location=rtsp://u:s3@x ! x", "gst:rtspsrc", id="pipeline"),
         pytest.param("gst: rtspsrc user-pw=s3", "gst:rtspsrc", id="pipeline with a blank"),
+        pytest.param("gst:rtspsrc\nuser-pw=s3", "gst:rtspsrc", id="pipeline of lines"),
+        pytest.param("gst:rtsp://u:s3@h/x ! decodebin", "gst:rtsp", id="pipeline of a URL"),
+        pytest.param('gst:"rtspsrc user-pw=s3"', "gst:", id="pipeline in quotes"),
+        pytest.param("rtsp://cam/x?pwd=p@s3", "rtsp://…", id="a query with an @"),
     ],
 )
 def test_what_may_be_a_secret_of_a_source_is_not_shown(uri, shown):

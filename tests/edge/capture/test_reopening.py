@@ -12,8 +12,8 @@ from waiting import eventually
 from edge.backoff import Backoff
 from edge.capture.latest import CaptureThread
 from edge.capture.picture import Picture
-from edge.capture.reopening import FROZEN_S, LINES, LINES_S, SOUND_S, Reopening
-from edge.errors import ConfigError, EdgeError, SourceError
+from edge.capture.reopening import ANSWERING_S, FROZEN_S, LINES, LINES_S, SOUND_S, Reopening
+from edge.errors import ConfigError, EdgeError, LoginError, SourceError
 
 pytestmark = pytest.mark.board
 
@@ -155,16 +155,47 @@ class Watched(Backoff):
 def test_waits_grow_until_frames_have_come_for_a_while(monkeypatch):
     clock, waits = Ticking(), Watched()
     monkeypatch.setattr("edge.capture.reopening.time", clock)
-    source = reopening(Camera(1, 0, 0, 1, 1, 1), backoff=waits)
+    source = reopening(Camera(1, 0, 0, 1, 1, 0, 1), backoff=waits)
     source.read(None)
     source.read(None)
     assert waits.waits_s == [1, 2, 4]
     clock.now_s += SOUND_S - 1  # it breaks again: the same trouble
     source.read(None)
     assert waits.waits_s == [1, 2, 4, 8]
-    clock.now_s += SOUND_S + 1
+    clock.now_s += SOUND_S + 1  # at once, and that is no use
     source.read(None)
     assert waits.waits_s == [1, 2, 4, 8, 1]
+
+
+def test_a_camera_that_ran_for_a_while_is_opened_again_at_once(monkeypatch):
+    clock, waits = Ticking(), Watched()
+    monkeypatch.setattr("edge.capture.reopening.time", clock)
+    source = reopening(Camera(2, 1), backoff=waits)
+    source.read(None)
+    clock.now_s += SOUND_S + 1
+    source.read(None)
+    assert source.read(None)
+    assert waits.waits_s == []
+
+
+@pytest.mark.parametrize(
+    ("error", "longest_s"),
+    [(SourceError("refuses with status 503"), ANSWERING_S), (LoginError("asks for a login"), 100)],
+    ids=["busy", "locks out who tries too often"],
+)
+def test_what_answers_and_refuses_is_tried_again_soon_but_no_login(monkeypatch, error, longest_s):
+    clock = Ticking()
+    monkeypatch.setattr("edge.capture.reopening.time", clock)
+    slow = Backoff(least_s=100.0, base_s=100.0, cap_s=100.0)
+    source = reopening(Camera(error, 1), begin_closed=True, backoff=slow, is_there=lambda: True)
+
+    def wait(timeout_s):
+        clock.now_s += timeout_s
+        return False
+
+    monkeypatch.setattr(source._interrupted, "wait", wait)
+    assert source.read(None)
+    assert clock.now_s == pytest.approx(longest_s)
 
 
 def test_a_camera_that_comes_and_goes_has_few_lines_in_the_log(monkeypatch, caplog):

@@ -48,6 +48,7 @@ def test_at_once_is_every_frame_with_the_time_it_was_taken(recording):
     assert [int(picture.pixels[0, 0]) for picture in seen] == [0, 1, 2, 3, 4]
     assert [picture.captured_utc_ns for picture in seen] == list(TAKEN_MS)
     assert {picture.format for picture in seen} == {"grey"}
+    assert [(each.source_ns - seen[0].source_ns) / MS for each in seen] == list(TAKEN_MS)
     # A frame's age is counted from when it is given.
     assert all(0 <= time.monotonic_ns() - picture.captured_ns < 10**9 for picture in seen)
 

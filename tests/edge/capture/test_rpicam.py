@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from edge.capture import child, picamera
+from edge.capture import child, picamera, rpicam
 from edge.capture.options import PicameraOptions
 from edge.capture.registry import check_source, open_source
 from edge.capture.rpicam import CONTROLS, command
@@ -102,7 +102,7 @@ def test_a_program_that_ends_is_missed_at_once_with_what_it_said(camera, wrong, 
 
 
 def test_a_program_that_falls_silent_is_given_up(camera, monkeypatch):
-    monkeypatch.setattr(child, "STALL_S", 0.3)
+    monkeypatch.setattr(rpicam, "STALL_S", 0.3)
     with camera("silent:2") as source:
         assert source.read(None)
         assert source.read(None)
@@ -130,7 +130,7 @@ def test_closing_ends_the_program_even_one_that_does_not_want_to(camera, monkeyp
     monkeypatch.setattr(child, "END_S", 0.5)
     source = camera(wrong)
     source.read(None)
-    process = source._child.child.process
+    process = source.child.process
     source.close()
     source.close()
     assert process.returncode == (-signal.SIGKILL if wrong else 0)
@@ -176,7 +176,7 @@ def test_the_bindings_that_were_asked_for_are_not_replaced(camera, monkeypatch):
 def test_ctrl_c_on_the_terminal_reaches_the_program_only_through_its_owner(camera):
     with camera() as source:
         source.read(None)
-        group = os.getpgid(source._child.child.process.pid)
+        group = os.getpgid(source.child.process.pid)
         assert group != os.getpgid(os.getpid())
 
 

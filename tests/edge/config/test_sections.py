@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from edge.config import reading as config
 from edge.config.camera import KEYS
 from edge.config.mqtt import Mqtt
-from edge.config.sections import Device, Model, Output
+from edge.config.sections import Device, Model, Output, Tracking
 from edge.config.sink import Jsonl
 from edge.errors import ConfigError
 
@@ -19,6 +19,7 @@ SECTIONS = {
         name: section.__struct_fields__
         for name, section in {
             "device": Device, "model": Model, "mqtt": Mqtt, "output": Output,
+            "tracking": Tracking,
         }.items()
     },
 }  # fmt: skip
@@ -199,7 +200,7 @@ VALUES = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(list(SECTIONS)), VALUES, max_size=5))
+@given(st.dictionaries(st.sampled_from([*SECTIONS, "sink"]), VALUES, max_size=5))
 def test_no_values_escape_as_anything_but_a_config_error(fields):
     try:
         config.parse(fields)

@@ -1,5 +1,7 @@
 """The tables `[[sink]]`: what is said of a fault, and which messages a sink gets."""
 
+import re
+
 import pytest
 from factories import message
 
@@ -99,6 +101,24 @@ def test_what_is_right_of_a_faulty_sink_is_kept(tmp_path):
 )  # fmt: skip
 def test_topics_are_chosen_by_the_wildcards_of_mqtt(wanted, is_met):
     assert topic_matches(wanted, "edge/porch/front/status") is is_met
+
+
+def test_the_configuration_of_the_page_about_sinks_is_sound(root, tmp_path):
+    (text,) = re.findall(
+        r"^```toml\n(.*?)^```$", (root / "docs/sinks.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    path = tmp_path / "device.toml"
+    path.write_text(text)
+    assert {type(sink) for sink in config.load(path, {}).sinks} == {Jsonl, Webhook, Command}
+
+
+@pytest.mark.parametrize("kind", [Jsonl, Webhook, Command])
+def test_every_key_stands_in_the_table_of_keys(kind, root):
+    rows = re.findall(
+        r"^\| `\[\[sink\]\] [^|]*\|", (root / "docs/configuration.md").read_text(), re.MULTILINE
+    )
+    keys = set(re.findall(r"\w+", " ".join(rows)))
+    assert {"kind", *kind.__struct_fields__} <= keys
 
 
 def test_a_webhook_gets_no_frame_unless_it_asks_for_it():

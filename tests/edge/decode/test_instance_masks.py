@@ -150,7 +150,7 @@ def test_random_bytes_never_raise_or_warn(data, dtype):
 
 def test_nothing_made_for_a_frame_grows_with_the_prototypes():
     peaks_bytes = []
-    for side in (32, 256):
+    for side in (256, 512):  # where what NumPy converts in one go, 8,192 numbers, is reached
         spec = prototypes_spec(shape=(side, side), channels=8)
         tensors = drawn_grids.random_heads(spec, np.random.default_rng(1))
         tensors["b"][:], tensors["s"][:] = 3, 2  # boxes of two classes, all over the frame

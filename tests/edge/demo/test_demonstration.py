@@ -5,7 +5,6 @@ import pytest
 
 from edge.demo import broker
 from edge.demo import demonstration as demo
-from edge.demo.subscriber import summarize
 from edge.errors import SinkError
 from edge.model import model_file
 from edge.model.default import default_model_path
@@ -63,7 +62,3 @@ def test_the_broker_ends_with_its_block():
 def test_an_image_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     with pytest.raises(SinkError, match="edge demo -o FILE"):
         demo.write_image(tmp_path / "missing" / "demo.jpg", demo.np.zeros((2, 2, 3), "uint8"))
-
-
-def test_an_empty_observation_is_said_to_show_nothing():
-    assert summarize(3, []) == "frame 3: nothing"

@@ -99,9 +99,10 @@ def test_a_time_that_is_not_finite_is_an_error(changes):
 def test_who_is_tracked_says_so_and_who_is_not_says_nothing():
     seen = detections(3)
     seen.boxes[0] = np.nan
-    tracked = replace(seen, track_ids=np.array([5, 2**40, 7]))
+    tracked = replace(seen, track_ids=np.array([5, 2**40, 7]), stationary=np.arange(3) > 1)
     message = json.loads(encoder().encode(observation(result=tracked)))
     VALIDATOR.validate(message)
     assert [found["track_id"] for found in message["detections"]] == [2**40, 7]
+    assert [found["stationary"] for found in message["detections"]] == [False, True]
     message = json.loads(encoder().encode(observation(result=seen)))
     assert all("track_id" not in found for found in message["detections"])

@@ -77,14 +77,18 @@ def test_a_program_that_is_slow_holds_up_nobody_and_the_oldest_are_dropped(tmp_p
     assert log_lines()[-1] == f"command: {20 - len(numbers)} results were dropped in all"
 
 
-def test_what_still_runs_at_the_end_is_ended():
-    sink = sink_of("sleep", "60")
-    sink.send(event(0))
-    assert eventually(lambda: sink._process)
+def test_what_still_runs_at_the_end_is_ended_and_nothing_more_is_started(tmp_path, log_lines):
+    out = tmp_path / "out"
+    sink = sink_of("sh", "-c", 'echo >> "$1"; exec sleep 60', "sh", str(out))
+    for number in range(3):
+        sink.send(event(number))
+    assert eventually(out.exists)
     began = time.monotonic()
-    assert sink.close(0.1) == 1
+    assert sink.close(0.1) == 3
     assert time.monotonic() - began < 10
-    assert eventually(lambda: sink._process.poll() is not None)
+    assert eventually(lambda: not sink._thread.is_alive())
+    assert out.read_text() == "\n"
+    assert log_lines() == []
 
 
 def test_a_program_that_fails_or_reads_nothing_is_told_of_and_the_next_runs(tmp_path, log_lines):

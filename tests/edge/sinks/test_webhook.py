@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import time
 
 import pytest
@@ -120,6 +122,14 @@ def test_what_an_absent_server_never_got_is_counted_and_the_end_is_not_held_up()
     assert time.monotonic() - began < 10
 
 
+def test_a_name_that_can_have_no_address_is_told_of_and_ends_nothing(log_lines):
+    sink = sink_of(f"http://{'a' * 70}.local/")
+    sink.send(event(0))
+    assert eventually(log_lines)
+    assert sink._thread.is_alive()
+    assert sink.close(5) == 1
+
+
 def test_a_server_that_takes_the_call_and_is_silent_holds_up_no_caller(log_lines):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sink = sink_of(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.1)
@@ -127,6 +137,28 @@ def test_a_server_that_takes_the_call_and_is_silent_holds_up_no_caller(log_lines
         assert eventually(log_lines)
         assert sink.close(5) == 1
     assert "timed out" in log_lines()[0]
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(log_lines):
+    done = threading.Event()
+
+    def drip(server):
+        while not done.is_set():
+            caller, _ = server.accept()
+            with caller, contextlib.suppress(OSError):
+                while not done.wait(0.02):
+                    caller.sendall(b"\x1b")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,), daemon=True)
+        thread.start()
+        sink = sink_of(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout_s=0.1)
+        sink.send(event(0))
+        assert eventually(log_lines)
+        done.set()
+        sink.close(1)
+    assert "answers, but not as its URL says" in log_lines()[0]
+    assert "\x1b" not in log_lines()[0]
 
 
 def test_https_is_verified_against_the_certificates_that_are_trusted(tmp_path, log_lines):

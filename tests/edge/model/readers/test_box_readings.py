@@ -194,3 +194,9 @@ def test_keypoints_of_no_known_shape_are_asked_about(read, shape):
     model, fixed, _ = table((1, 6 + 51, CELLS))
     data = told.exported(model.file(model.gives("out", fixed)), task="pose", kpt_shape=shape)
     assert asked(read, data) == {"[head] kind"}
+
+
+def test_of_points_and_their_boxes_both_units_are_asked():
+    facts = {"task": "pose", "kpt_shape": "[17, 3]", "args": "{'quantize': 8}"}
+    (reading,) = onnx((1, 6 + 51, CELLS), **facts)
+    assert set(reading.unknown) == {"head.units", "head.boxes.units"}

@@ -59,6 +59,7 @@ def test_the_same_keys_are_texts_in_an_onnx_file():
         pytest.param({"imgsz": ["wide", 3]}, id="a size of words"),
         pytest.param({"imgsz": [1, 2, 3]}, id="three sides"),
         pytest.param({"channels": "many"}, id="channels of words"),
+        pytest.param({"channels": float("inf")}, id="infinite channels"),
     ],
 )
 def test_metadata_that_cannot_be_true_is_a_fault(tmp_path, facts):
@@ -128,8 +129,8 @@ def test_a_literal_in_an_onnx_file_that_would_take_gigabytes_to_parse_is_a_fault
         exporter.told_by("x", facts)
 
 
-@pytest.mark.parametrize("sides", [[-8, 8], [0, 8], 0])
-def test_an_open_input_of_no_size_is_a_fault(tmp_path, sides):
+@pytest.mark.parametrize("sides", [[-8, 8], [0, 8], 0, 10**30])
+def test_an_open_input_of_no_size_that_can_be_is_a_fault(tmp_path, sides):
     data = bare.with_open_input(bare.classifier(), (1, -1, -1, 3))
     with pytest.raises(ModelError, match=r"says of the input what cannot be true: .*size_wh"):
         read(tmp_path, told.exported(data, task="classify", names=("r", "g", "b"), imgsz=sides))

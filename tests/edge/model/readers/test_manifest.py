@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ModelError
-from edge.model import model_file
+from edge.model import model_file, structure
 from edge.model.readers import manifest as mf
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def read(
     """Return `edge.model.model_file.read` of bytes."""
     path = tmp_path / "model.tflite"
     # These bytes are no model, which tests of their own are about.
-    monkeypatch.setattr(model_file.structure, "check", lambda *_: None)
+    monkeypatch.setattr(structure, "check", lambda *_: None)
 
     def read_bytes(data: bytes) -> model_file.ModelFile:
         path.write_bytes(data)

@@ -12,7 +12,7 @@ from edge.model import model_file
 from edge.model.loaded import load_model
 
 pytestmark = pytest.mark.board
-LABELS = {"labels.txt": "red\n???\nblue\n"}
+LABELS = {"labels.txt": "\ufeffred\n???\nblue\n"}
 INPUT = told.image(told.RGB, (127.5,), (127.5,))
 
 
