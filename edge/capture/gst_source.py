@@ -93,7 +93,8 @@ def _tail(size_wh: tuple[int, int] | None, descriptor: int) -> list[str]:
         scale = ["videoscale", "!"]
     return [
         "!", "videoconvert", "!", *scale, "capsfilter", "name=edge", f"caps={caps}", "!",
-        "queue", "leaky=downstream", "max-size-buffers=1", "!", "multipartmux", "boundary=edge", "!", "fdsink", f"fd={descriptor}", "sync=false",
+        "queue", "leaky=downstream", "max-size-buffers=1", "!",
+        "multipartmux", "boundary=edge", "!", "fdsink", f"fd={descriptor}", "sync=false",
     ]  # fmt: skip
 
 
