@@ -6,7 +6,7 @@ import logging
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_lasting
@@ -17,10 +17,12 @@ from edge.model import engines, proof, trial
 from edge.model import model_file as models
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.pipeline import Behaviour, Pipeline, Publisher, Worker
+from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.preprocess import use_one_thread
+from edge.publisher import Publisher, ResultTeller
 from edge.sinks.fanout import Fanout
 from edge.sinks.registry import open_sinks, receiver
+from edge.stages.registry import open_stages
 from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
 
 if TYPE_CHECKING:
@@ -34,10 +36,9 @@ if TYPE_CHECKING:
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
-    from edge.pipeline import Stage
     from edge.preprocess import InputBuffer
     from edge.results.observation import Observation
-    from edge.stages.tracking import CameraTracks
+    from edge.stages.registry import Stage
 
 log = logging.getLogger("edge")
 
@@ -123,7 +124,7 @@ class Parts:
         captures: One a camera, started.
         publisher: Tells the sinks; `None` where nothing is published.
         config: What they were opened by.
-        tracks: Of each camera that is tracked.
+        memory: What the stages keep through a reload, by the name of the stage.
     """
 
     workers: tuple[Worker, ...]
@@ -132,7 +133,7 @@ class Parts:
     publisher: Publisher | None
     cores: Cores
     config: Config
-    tracks: dict[str, CameraTracks] = field(default_factory=dict)
+    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def model(self) -> LoadedModel:
@@ -156,12 +157,10 @@ class Parts:
         return Behaviour(model, self._stages(config))
 
     def _stages(self, config: Config) -> tuple[Stage, ...]:
-        if config.tracking is None:
-            return ()
-        from edge.stages.tracking import Tracker  # noqa: PLC0415 - only where it is asked for
-
-        score = thresholds(config, self.model.description).score
-        return (Tracker(config.tracking, score, self.tracks),)
+        description = self.model.description
+        return open_stages(
+            config, description, thresholds=thresholds(config, description), memory=self.memory
+        )
 
 
 @contextmanager
@@ -228,8 +227,9 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
     sink = Fanout(open_sinks(config.sinks, config.device.name))
     try:
         encoder = open_encoder(config, model.description)
-        publisher = Publisher(encoder, sink, qos=config.mqtt.qos if config.mqtt else 1)
-        publisher.introduce(model)
+        results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
+        publisher = Publisher(encoder, sink, [results])
+        publisher.introduce(model.ran)
         yield publisher
     finally:
         sink.close(DRAIN_S)

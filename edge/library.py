@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from edge.app import Parts
     from edge.model.loaded import LoadedModel
-    from edge.pipeline import Pipeline, Stage
+    from edge.pipeline import Pipeline
     from edge.results.observation import Observation
+    from edge.stages.registry import Stage
 
 JOIN_TIMEOUT_S = 10.0
 

@@ -11,14 +11,13 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.frame import NS_PER_MS, StageClock
-from edge.messages.envelope import Message, camera_status_topic
 from edge.metrics import StageTimes
 from edge.results.observation import Observation
 
@@ -26,32 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from edge.capture.latest import Turns
-    from edge.capture.reopening import CameraState
     from edge.frame import Frame, Placement
-    from edge.messages.envelope import Encoder
     from edge.model.loaded import LoadedModel
     from edge.model.spec import Tensors
     from edge.preprocess import InputBuffer
-    from edge.sinks.fanout import Fanout, Sink
+    from edge.stages.registry import Stage
 
 # How soon a loop that waits sees a stop.
 TAKE_TIMEOUT_S = 0.5
 JOIN_TIMEOUT_S = 5.0
 # A slow board takes seconds for one invoke of a large model, and no invoke can be interrupted.
 INVOKE_JOIN_TIMEOUT_S = 60.0
-
-
-class Stage(Protocol):
-    """Something that happens to each observation between decode and the consumers.
-
-    Attributes:
-        name: Its key in `stage_ms`.
-    """
-
-    name: str
-
-    def process(self, observation: Observation) -> Observation:
-        """Return the observation to go on with; frames of all cameras come in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,26 +248,3 @@ def _observe(job: _Job, behaviour: Behaviour) -> Observation:
         clock.lap(stage.name)
     age_ms = (time.monotonic_ns() - frame.captured_ns) / NS_PER_MS
     return replace(observation, stage_ms=clock.stage_ms(), age_ms=age_ms)
-
-
-class Publisher:
-    """A consumer of observations that tells a sink of each, whose message is made once for all."""
-
-    def __init__(self, encoder: Encoder, sink: Fanout | Sink, *, qos: Literal[0, 1] = 1) -> None:
-        self._encoder = encoder
-        self._sink = sink
-        self._qos = qos
-
-    def __call__(self, observation: Observation) -> None:
-        """Encode an observation and send it."""
-        topic = self._encoder.topic(observation.camera)
-        self._sink.send(Message(topic, self._encoder.encode(observation), qos=self._qos))
-
-    def introduce(self, model: LoadedModel) -> None:
-        """Say which model runs and what invokes it."""
-        self._sink.send(self._encoder.introduction(model.ran))
-
-    def tell_camera(self, camera: str, state: CameraState) -> None:
-        """Say whether a camera gives frames; kept by the broker for who asks later."""
-        topic = camera_status_topic(self._encoder.device, camera)
-        self._sink.send(Message(topic, state.encode(), retain=True, policy="state"))

@@ -18,7 +18,8 @@ from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
-from edge.pipeline import Behaviour, Pipeline, Publisher
+from edge.pipeline import Behaviour, Pipeline
+from edge.publisher import Publisher, ResultTeller
 from edge.results.observation import STAGES
 from edge.sinks.jsonl import JsonlSink
 
@@ -168,7 +169,7 @@ class Rig:
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
             encoder = app.open_encoder(self.config, self._model.description)
-            recorder = Recorder(Publisher(encoder, JsonlSink(null)))
+            recorder = Recorder(Publisher(encoder, JsonlSink(null), [ResultTeller(encoder)]))
             source = stack.enter_context(open_source(self._camera.source, self._camera.options))
             self.live = source.live
             capture = CaptureThread(source, self._buffers, camera=self._camera.name)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Self
+
+    from edge.results.event import Event
 
 # In their order; a model without boxes has nothing to suppress.
 STAGES = ("capture", "preprocess", "invoke", "decode", "suppress")
@@ -37,6 +39,8 @@ class Observation:
         dropped_frames: Frames of this camera replaced unseen since the start.
         picture: `(h, w, 3)` uint8, B G R, the frame reduced, the receiver's to keep; `None` unless
             somebody has asked for pictures.
+        events: What happened on this frame, in order.
+        counts: How many objects of each label are in each zone; zone `""` is the whole frame.
     """
 
     camera: str
@@ -49,3 +53,5 @@ class Observation:
     age_ms: float
     dropped_frames: int
     picture: NDArray[np.uint8] | None = None
+    events: tuple[Event, ...] = ()
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edge.errors import SinkError
 from edge.sinks.queued import Queued
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge.messages.envelope import Message
 
@@ -35,6 +35,14 @@ class Sink(Protocol):
 
     def close(self, timeout_s: float) -> int:
         """Deliver what waits, for so long at most; return how many messages were not delivered."""
+
+
+@runtime_checkable
+class Subscribable(Protocol):
+    """A sink that also hears."""
+
+    def subscribe(self, topic: str, handler: Callable[[str, bytes], object]) -> None:
+        """Have what arrives on a topic handed over."""
 
 
 class Fanout:
@@ -74,6 +82,17 @@ class Fanout:
                 self.failure = self.failure or type(error)(
                     f"{sink.name}: ended while the other sinks went on; the log above says why"
                 )
+
+    def subscribe(self, topic: str, handler: Callable[[str, bytes], object]) -> None:
+        """Have what arrives on a topic handed over, by each sink that has a way back.
+
+        Args:
+            topic: May hold the wildcards + and #.
+            handler: Called with topic and payload on the sink's thread, which waits for it.
+        """
+        for sink in self._sinks:
+            if isinstance(sink, Subscribable):
+                sink.subscribe(topic, handler)
 
     def close(self, timeout_s: float) -> int:
         """Close every sink, each with so long; return how many messages were not delivered."""

@@ -88,12 +88,12 @@ def test_tracking_lowers_the_decoders_threshold_and_a_changed_configuration_keep
         assert parts.model.thresholds.score == 0.2
         pipeline = parts.pipeline([lambda each: seen.append(each.result)])
         pipeline.run(max_frames=1)
-        tracks = parts.tracks["camera"]
+        tracks = parts.memory["track"]["camera"]
         for config, lowest in ((plain, 0.05), (tracked, 0.2)):
             pipeline.behaviour = parts.behaviour(config)
             assert pipeline.behaviour.model.thresholds.score == lowest
             pipeline.run(max_frames=1)
-        assert parts.tracks == {"camera": tracks}
+        assert parts.memory["track"] == {"camera": tracks}
     assert seen[1].track_ids is None
     assert all(each.scores.min() >= 0.4 for each in (seen[0], seen[2]))
     assert seen[0].track_ids.tolist()

@@ -1,0 +1,95 @@
+"""The table of stages, and the way from the sections of a configuration to open ones."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.config.sections import Config
+    from edge.model.description import Description, Thresholds
+    from edge.results.observation import Observation
+
+
+class Stage(Protocol):
+    """Something that happens to each observation between decode and the consumers.
+
+    Attributes:
+        name: Its key in `stage_ms`.
+    """
+
+    name: str
+
+    def process(self, observation: Observation) -> Observation:
+        """Return the observation to go on with; frames of all cameras come in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a stage is opened for.
+
+    Attributes:
+        config: Of this moment.
+        description: Of the model.
+        thresholds: The model's, as the configuration has them.
+        memory: What a stage of this kind keeps, such as its tracks: the same through every reload,
+            and empty before the first.
+    """
+
+    config: Config
+    description: Description
+    thresholds: Thresholds
+    memory: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of stage.
+
+    Attributes:
+        wanted: Whether a configuration asks for it.
+        module: Imported when it is.
+        opened: Makes the stage, given the module.
+    """
+
+    wanted: Callable[[Config], bool]
+    module: str
+    opened: Callable[[Any, Setting], Stage]
+
+
+# In the order in which an observation passes them.
+STAGES = {
+    "track": Row(
+        lambda config: bool(config.tracking),
+        "edge.stages.tracking",
+        lambda module, given: module.Tracker(
+            given.config.tracking, given.thresholds.score, given.memory
+        ),
+    ),
+}
+
+
+def open_stages(
+    config: Config,
+    description: Description,
+    *,
+    thresholds: Thresholds,
+    memory: dict[str, dict[str, Any]],
+) -> tuple[Stage, ...]:
+    """Return the stages that a configuration asks for, in their order.
+
+    Args:
+        config: Asks for them.
+        description: Of the model.
+        thresholds: The model's, as the configuration has them.
+        memory: What the stages of this run keep through every reload, by the name of the stage.
+    """
+    stages = []
+    for name, row in STAGES.items():
+        if row.wanted(config):
+            given = Setting(config, description, thresholds, memory.setdefault(name, {}))
+            stages.append(row.opened(importlib.import_module(row.module), given))
+    return tuple(stages)
