@@ -94,7 +94,7 @@ def thresholds(config: Config, description: Description) -> Thresholds:
     """
     model = config.model
     refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
-    if config.tracking:
+    if config.follows:
         refuse_tracking(description)
     return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
 
@@ -102,7 +102,7 @@ def thresholds(config: Config, description: Description) -> Thresholds:
 def decoder_thresholds(config: Config, description: Description) -> Thresholds:
     """Return `thresholds`, of which tracking lowers the score's: it passes on what reaches it."""
     wanted = thresholds(config, description)
-    low = config.tracking.low_score_threshold if config.tracking else 1.0
+    low = config.follows.low_score_threshold if config.follows else 1.0
     return wanted.changed(score=min(wanted.score, low))
 
 

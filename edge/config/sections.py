@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.mqtt import Mqtt
 from edge.config.sink import AnySink, Jsonl
+from edge.config.zone import Events, Filter, Line, Mask, Zone, check_names
 from edge.model import delegates
 from edge.model.description import Suppression
 from edge.record import Checks, PositiveFloat, Ratio, Record
@@ -130,6 +131,19 @@ class Config(Record, frozen=True):
     model: Model = field(default_factory=Model)
     tracking: Tracking | None = None
     mqtt: Mqtt | None = None
+    zones: Annotated[
+        tuple[Zone, ...], Meta(max_length=32, description="up to 32 tables [[zone]]")
+    ] = field(default=(), name="zone")
+    lines: Annotated[
+        tuple[Line, ...], Meta(max_length=32, description="up to 32 tables [[line]]")
+    ] = field(default=(), name="line")
+    masks: Annotated[
+        tuple[Mask, ...], Meta(max_length=32, description="up to 32 tables [[mask]]")
+    ] = field(default=(), name="mask")
+    filters: Annotated[
+        tuple[Filter, ...], Meta(max_length=32, description="up to 32 tables [[filter]]")
+    ] = field(default=(), name="filter")
+    events: Events | None = None
     output: Output = field(default_factory=Output)
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
@@ -141,6 +155,28 @@ class Config(Record, frozen=True):
             raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
         if self.output.jsonl:
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
+        check_names((*self.zones, *self.lines))
+        self._check_places()
+
+    def _check_places(self) -> None:
+        known = [camera.name for camera in self.cameras]
+        for section in ("zone", "line", "mask", "filter"):
+            for number, place in enumerate(getattr(self, f"{section}s"), 1):
+                if place.camera not in (None, *known):
+                    raise ValueError(
+                        f"[[{section}]] {number}: no camera is named {place.camera!r}; "
+                        f"known are {', '.join(known)}"
+                    )
+
+    @property
+    def tells_events(self) -> bool:
+        """Whether objects are followed through zones and over lines, or told by themselves."""
+        return bool(self.zones or self.lines or self.events)
+
+    @property
+    def follows(self) -> Tracking | None:
+        """How objects are followed: what tells of them needs it, by its defaults."""
+        return self.tracking or (Tracking() if self.tells_events else None)
 
     @property
     def sinks(self) -> tuple[Mqtt | AnySink, ...]:
