@@ -168,6 +168,16 @@ class Config(Record, frozen=True):
                         f"known are {', '.join(known)}"
                     )
 
+    def named_labels(self) -> dict[str, tuple[str, ...] | None]:
+        """Return the labels that each table of zones, lines, masks, filters and events names."""
+        tables = {
+            f"[[{section}]] {number}{f' ({name})' if (name := getattr(each, 'name', '')) else ''}": each
+            for section in ("zone", "line", "mask", "filter")
+            for number, each in enumerate(getattr(self, f"{section}s"), 1)
+        }
+        named = {label: each.labels for label, each in tables.items()}
+        return named | ({"[events]": self.events.labels} if self.events else {})
+
     @property
     def tells_events(self) -> bool:
         """Whether objects are followed through zones and over lines, or told by themselves."""

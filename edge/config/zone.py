@@ -5,6 +5,7 @@ Points are shares of the frame, from its upper left corner: x to the right, y do
 
 from __future__ import annotations
 
+import difflib
 from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -15,7 +16,7 @@ from edge.record import Checks, Finite, PositiveFloat, Ratio, Record
 from edge.results.event import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 Anchor = Literal["bottom", "center", "overlap"]
 Point = tuple[Finite, Finite]
@@ -267,3 +268,22 @@ def check_names(places: Iterable[Zone | Line]) -> None:
             f"two of [[zone]] and [[line]] are named {twice!r}, and their counts would be one; "
             "give each a name of its own"
         )
+
+
+def unknown_labels(named: Mapping[str, tuple[str, ...] | None], known: Sequence[str]) -> list[str]:
+    """Return a sentence for each label that the model does not have.
+
+    Args:
+        named: From the table to the labels that it names.
+        known: Of the model.
+    """
+    faults = []
+    for table, labels in named.items():
+        for label in labels or ():
+            if label not in known:
+                near = difflib.get_close_matches(label, known, n=3) or sorted({*known} - {""})[:9]
+                faults.append(
+                    f"{table} labels: the model has no label {label!r}; "
+                    f"near or known are {', '.join(near)}"
+                )
+    return faults
