@@ -115,16 +115,17 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     return config.model.threads or max(1, (len(available) - 1) // config.model.workers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
-    """What a pipeline is made of, opened.
+    """What a pipeline is made of, opened; the thread `edge-control` changes it.
 
     Attributes:
         workers: At least one.
         captures: One a camera, started.
         publisher: Tells the sinks; `None` where nothing is published.
-        config: What they were opened by.
+        config: What holds now.
         memory: What the stages keep through a reload, by the name of the stage.
+        running: The pipeline that was made of them.
     """
 
     workers: tuple[Worker, ...]
@@ -134,6 +135,7 @@ class Parts:
     cores: Cores
     config: Config
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
+    running: Pipeline | None = None
 
     @property
     def model(self) -> LoadedModel:
@@ -149,7 +151,20 @@ class Parts:
         """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
         told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
         behaviour = Behaviour(self.model, self._stages(self.config) + stages)
-        return Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
+        self.running = Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
+        return self.running
+
+    def behave(self, config: Config) -> None:
+        """Have the running pipeline go by a configuration, from the next frame on."""
+        behaviour = self.behaviour(config)
+        if self.running:
+            self.running.behaviour = behaviour
+        self.config = config
+
+    @property
+    def score_threshold(self) -> float:
+        """What holds now."""
+        return thresholds(self.config, self.model.description).score
 
     def behaviour(self, config: Config) -> Behaviour:
         """Return what frames go by from now on, as a configuration says; tracks go on."""

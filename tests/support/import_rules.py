@@ -33,7 +33,7 @@ LAYERS = {
     "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
     "pipeline": ["pipeline", "publisher"],
-    "app": ["app", "running"],
+    "app": ["app", "reload", "control", "running"],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
