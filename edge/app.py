@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.latest import CaptureThread, Turns
+from edge.capture.latest import CaptureThread
 from edge.capture.registry import open_lasting
+from edge.capture.turns import Turns
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided, switching_soon
 from edge.errors import SinkError
