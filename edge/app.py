@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.latest import CaptureThread
-from edge.capture.registry import open_lasting
-from edge.capture.turns import Turns
+from edge.cameras import Cameras
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided, switching_soon
 from edge.errors import SinkError
@@ -30,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from edge.capture.reopening import CameraState
-    from edge.config.camera import Camera
+    from edge.capture.latest import CaptureThread
     from edge.config.sections import Config
     from edge.messages.envelope import Encoder
     from edge.model.description import Description, Thresholds
@@ -122,7 +118,7 @@ class Parts:
 
     Attributes:
         workers: At least one.
-        captures: One a camera, started.
+        cameras: Open.
         publisher: Tells the sinks; `None` where nothing is published.
         config: What holds now.
         memory: What the stages keep through a reload, by the name of the stage.
@@ -130,13 +126,17 @@ class Parts:
     """
 
     workers: tuple[Worker, ...]
-    captures: tuple[CaptureThread[InputBuffer], ...]
-    frames: Turns[InputBuffer]
+    cameras: Cameras
     publisher: Publisher | None
     cores: Cores
     config: Config
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     running: Pipeline | None = None
+
+    @property
+    def captures(self) -> tuple[CaptureThread[InputBuffer], ...]:
+        """One a camera, started."""
+        return self.cameras.captures
 
     @property
     def model(self) -> LoadedModel:
@@ -152,7 +152,9 @@ class Parts:
         """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
         told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
         behaviour = Behaviour(self.model, self._stages(self.config) + stages)
-        self.running = Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
+        self.running = Pipeline(
+            self.cameras.frames, behaviour, [*told, *consumers], workers=self.workers
+        )
         return self.running
 
     def behave(self, config: Config) -> None:
@@ -219,22 +221,11 @@ def opened(
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         publisher = stack.enter_context(_publishing(config, model)) if publish else None
-        changed = threading.Condition()
-        captures = tuple(
-            stack.enter_context(
-                _capturing(
-                    camera,
-                    model,
-                    changed=changed,
-                    publisher=publisher,
-                    # A camera that is away must not keep the others from being seen.
-                    begin_closed=len(config.cameras) > 1,
-                    picture_px=picture_px,
-                )
-            )
-            for camera in config.cameras
+        tell = publisher.tell_camera if publisher else lambda *_: None
+        cameras = stack.enter_context(
+            Cameras(config.cameras, model, tell=tell, picture_px=picture_px)
         )
-        yield Parts(workers, captures, Turns(captures), publisher, cores, config)
+        yield Parts(workers, cameras, publisher, cores, config)
 
 
 @contextmanager
@@ -264,35 +255,3 @@ def open_encoder(config: Config, description: Description) -> Encoder:
     """Return what makes the messages of this kind of model."""
     encoder = task_for(description).encoder
     return encoder(config.device.name, description, class_map=config.output.class_map)
-
-
-# A camera, the model that it feeds, and all who are told of it.
-@contextmanager
-def _capturing(  # noqa: PLR0913
-    camera: Camera,
-    model: LoadedModel,
-    *,
-    changed: threading.Condition,
-    publisher: Publisher | None,
-    begin_closed: bool,
-    picture_px: int | None,
-) -> Iterator[CaptureThread[InputBuffer]]:
-    """Read a camera on a thread of its own for the length of the block."""
-
-    def tell(state: CameraState) -> None:
-        if publisher:
-            publisher.tell_camera(camera.name, state)
-
-    tell("online")
-    try:
-        with open_lasting(
-            camera.source, camera.options, begin_closed=begin_closed, on_change=tell
-        ) as source:
-            buffers = model.input_buffers()
-            capture = CaptureThread(source, buffers, camera=camera.name, changed=changed)
-            if picture_px:  # before the first frame
-                capture.want_picture(picture_px)
-            with capture:
-                yield capture
-    finally:
-        tell("offline")

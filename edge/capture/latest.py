@@ -151,6 +151,11 @@ class CaptureThread(Generic[BufferT]):
         self._wanted_px[wish] = max_side_px
         return partial(self._wanted_px.pop, wish, None)
 
+    def inherit(self, before: CaptureThread[BufferT]) -> None:
+        """Go by what was wished of the capture that this one takes the place of; before `start`."""
+        self._wanted_px = before._wanted_px
+        self._paused = before._paused
+
     def stop(self) -> None:
         """Read no more; a second call does nothing.
 

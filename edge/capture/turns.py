@@ -9,6 +9,7 @@ from edge.capture.latest import BufferT, CaptureThread
 from edge.errors import SourceError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from edge.frame import Frame
@@ -24,17 +25,22 @@ class Turns(Generic[BufferT]):
     and raised once the other cameras have ended too.
 
     Args:
-        captures: One or more, started by the caller; all notify the same `changed`.
+        captures: Started by the caller; all notify the same `changed`.
+        changed: That; by default of the first capture.
 
     Attributes:
         captures: Assign others while frames are taken.
         expects_more: Others will be assigned, so that the end of these is not the end.
     """
 
-    def __init__(self, captures: Sequence[CaptureThread[BufferT]]) -> None:
+    def __init__(
+        self,
+        captures: Sequence[CaptureThread[BufferT]],
+        changed: threading.Condition | None = None,
+    ) -> None:
         self.captures = tuple(captures)
         self.expects_more = False
-        self._changed = captures[0].changed
+        self._changed = changed or captures[0].changed
         self._next = 0
         self._failures: dict[CaptureThread[BufferT], SourceError] = {}
 
