@@ -90,7 +90,7 @@ class Life:
         def look() -> Signs:
             return Signs(
                 frames=pipeline.times.frames,
-                polled_s=parts.frames.polled_s,
+                polled_s=parts.cameras.frames.polled_s,
                 cameras=len(parts.captures),
                 away=tuple(capture.camera for capture in parts.captures if capture.is_away),
                 is_connected=publisher.is_connected if publisher else None,

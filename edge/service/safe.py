@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edge.config.sections import Config
     from edge.service.notify import Notifier
     from edge.service.starts import Starts
-    from edge.sinks.fanout import Sink
 
 log = logging.getLogger("edge.service")
 
@@ -111,7 +110,14 @@ def _speaking(starts: Starts, voice: Voice, wish: Callable[[str], object]) -> It
     for camera in voice.cameras:
         topic = camera_status_topic(device, camera)
         sink.send(Message(topic, OFFLINE, retain=True, policy="state"))
-    sink.subscribe(f"edge/{device}/command/#", partial(_answer, sink, device, wish))
+
+    def answer(topic: str, payload: bytes) -> None:
+        name = topic.rpartition("/")[2]
+        sink.send(_reply(device, name, payload))
+        if name == "reload":
+            wish("the command reload came")
+
+    sink.subscribe(f"edge/{device}/command/#", answer)
     try:
         yield
     finally:
@@ -128,19 +134,13 @@ def _opened(voice: Voice) -> Any:  # noqa: ANN401 - the broker's sink, which hea
         return None
 
 
-def _answer(
-    sink: Sink, device: str, wish: Callable[[str], object], topic: str, payload: bytes
-) -> None:
-    """Answer a command: `reload` is done, the others have to wait."""
-    name = topic.rpartition("/")[2]
+def _reply(device: str, name: str, payload: bytes) -> Message:
+    """Return the answer to a command: `reload` is done, the others have to wait."""
     is_reload = name == "reload"
     said = "starting again" if is_reload else "not now: safe mode; send reload to start again"
     fields = {"schema_version": SCHEMA_VERSION, "device": device, "id": _id(payload)}
     fields |= {"ok": is_reload, "message": said, "settings": {}}
-    answer = msgspec.json.encode(fields)
-    sink.send(Message(f"edge/{device}/reply/{name}", answer, policy="event"))
-    if is_reload:
-        wish("the command reload came")
+    return Message(f"edge/{device}/reply/{name}", msgspec.json.encode(fields), policy="event")
 
 
 def _id(payload: bytes) -> str | int | None:
