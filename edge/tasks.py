@@ -190,12 +190,12 @@ def refuse_tracking(description: Description, config: Config) -> None:
     Raises:
         ConfigError: They are none; or a label is named that the model does not have.
     """
-    sections = config.of_boxes()
-    if sections and not task_for(description).has_boxes:
+    tables = config.about_boxes()
+    if tables and not task_for(description).has_boxes:
         able = " and ".join(sorted(name for name, task in TASKS.items() if task.has_boxes))
         raise ConfigError(
-            f"{sections[0]} is about the boxes of models for {able}, and {description.name} is a "
-            f"model for {task_of(description.head)}; leave {' and '.join(sections)} out"
+            f"{' and '.join(tables)} follows the boxes of models for {able}, and "
+            f"{description.name} is a model for {task_of(description.head)}; leave the section out"
         )
-    if faults := unknown_labels(config.named_labels(), description.labels):
+    if faults := unknown_labels(tables, description.labels):
         raise ConfigError("\n".join(faults))

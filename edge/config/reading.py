@@ -15,7 +15,6 @@ from edge.errors import ConfigError
 from edge.record import Unsound, read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.faults import Fault
@@ -137,15 +136,8 @@ def _sentence(fault: Fault, fields: Fields) -> str:
     if len(fault.place) < 2 or fault.place[0] not in ("camera", *TABLES):  # noqa: PLR2004
         return fault.sentence()
     section, index, *keys = fault.place
-    label = table_label(section, index, _names(fields, section))
+    label = toml.table_label(section, index, _names(fields, section))
     return fault.within(section, *keys).sentence(label)
-
-
-def table_label(section: str, index: int, names: Sequence[str]) -> str:
-    """Return where a table stands: `[camera]`, or of index 1 of several `[[camera]] 2 (door)`."""
-    if len(names) <= 1:
-        return f"[{section}]"
-    return f"[[{section}]] {index + 1}{f' ({names[index]})' if names[index] else ''}"
 
 
 def _names(fields: Fields, section: str) -> list[str]:

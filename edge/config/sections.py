@@ -12,7 +12,8 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.mqtt import Mqtt
 from edge.config.sink import AnySink, Jsonl
-from edge.config.zone import Events, Filter, Line, Mask, Zone, check_names
+from edge.config.toml import table_label
+from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
 from edge.model import delegates
 from edge.model.description import Suppression
 from edge.record import Checks, PositiveFloat, Ratio, Record
@@ -155,28 +156,22 @@ class Config(Record, frozen=True):
             raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
         if self.output.jsonl:
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
-        check_names((*self.zones, *self.lines))
-        self._check_places()
+        check_places(self.about_boxes(), [camera.name for camera in self.cameras])
 
-    def _check_places(self) -> None:
-        known = [camera.name for camera in self.cameras]
-        for section in ("zone", "line", "mask", "filter"):
-            for number, place in enumerate(getattr(self, f"{section}s"), 1):
-                if place.camera not in (None, *known):
-                    raise ValueError(
-                        f"[[{section}]] {number}: no camera is named {place.camera!r}; "
-                        f"known are {', '.join(known)}"
-                    )
-
-    def named_labels(self) -> dict[str, tuple[str, ...] | None]:
-        """Return the labels that each table of zones, lines, masks, filters and events names."""
-        tables = {
-            f"[[{section}]] {number}{f' ({name})' if (name := getattr(each, 'name', '')) else ''}": each
-            for section in ("zone", "line", "mask", "filter")
-            for number, each in enumerate(getattr(self, f"{section}s"), 1)
+    def about_boxes(self) -> dict[str, Tracking | Place | Events]:
+        """Return what is there that means something for detections only, by how it is called."""
+        tables: dict[str, tuple[Place, ...]] = {
+            "zone": self.zones,
+            "line": self.lines,
+            "mask": self.masks,
+            "filter": self.filters,
         }
-        named = {label: each.labels for label, each in tables.items()}
-        return named | ({"[events]": self.events.labels} if self.events else {})
+        alone = {"[tracking]": self.tracking, "[events]": self.events}
+        return {name: each for name, each in alone.items() if each} | {
+            table_label(table, number, [getattr(each, "name", "") for each in places]): place
+            for table, places in tables.items()
+            for number, place in enumerate(places)
+        }
 
     @property
     def tells_events(self) -> bool:

@@ -27,10 +27,8 @@ Points = Annotated[
 Labels = Annotated[
     tuple[str, ...], Meta(min_length=1, description="a list of labels, at least one")
 ]
-LEAST_POINTS = 3
-GROUND_POINTS = 4
-# Its name stands for the whole frame among the counts.
-WHOLE_FRAME = "frame"
+LEAST_POINTS, GROUND_POINTS = 3, 4
+WHOLE_FRAME = "frame"  # among the counts
 
 
 def _check_polygon(points: tuple[Point, ...]) -> None:
@@ -259,31 +257,44 @@ class Events(Record, frozen=True):
 QUIET = Events(kinds=("enter", "leave", "cross", "dwell"))
 
 
-def check_names(places: Iterable[Zone | Line]) -> None:
-    """Refuse two zones or lines of one name."""
-    names = [place.name for place in places]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(
-            f"two of [[zone]] and [[line]] are named {twice!r}, and their counts would be one; "
-            "give each a name of its own"
-        )
+Place = Zone | Line | Mask | Filter
 
 
-def unknown_labels(named: Mapping[str, tuple[str, ...] | None], known: Sequence[str]) -> list[str]:
-    """Return a sentence for each label that the model does not have.
+def check_places(tables: Mapping[str, object], cameras: Sequence[str]) -> None:
+    """Refuse two zones or lines of one name, and a camera that is none.
 
     Args:
-        named: From the table to the labels that it names.
+        tables: By how they are called.
+        cameras: Their names.
+    """
+    names: set[str] = set()
+    for label, place in tables.items():
+        name, camera = getattr(place, "name", ""), getattr(place, "camera", None)
+        if name in names:
+            raise ValueError(
+                f"{label}: another zone or line is named {name!r}, and their counts would be one; "
+                "give each a name of its own"
+            )
+        names |= {name} - {""}
+        if camera not in (None, *cameras):
+            raise ValueError(
+                f"{label}: no camera is named {camera!r}; known are {', '.join(cameras)}"
+            )
+
+
+def unknown_labels(tables: Mapping[str, object], known: Sequence[str]) -> list[str]:
+    """Return a sentence for each label that a table names and the model does not have.
+
+    Args:
+        tables: By how they are called.
         known: Of the model.
     """
-    faults = []
-    for table, labels in named.items():
-        for label in labels or ():
-            if label not in known:
-                near = difflib.get_close_matches(label, known, n=3) or sorted({*known} - {""})[:9]
-                faults.append(
-                    f"{table} labels: the model has no label {label!r}; "
-                    f"near or known are {', '.join(near)}"
-                )
-    return faults
+    return [
+        f"{name} labels: the model has no label {label!r}; "
+        + (f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {some}")
+        for name, table in tables.items()
+        for label in getattr(table, "labels", None) or ()
+        if label not in known
+        for near in [difflib.get_close_matches(label, known, n=3)]
+        for some in [", ".join(sorted({*known} - {""})[:9])]
+    ]

@@ -32,6 +32,8 @@ WHOLE_FRAME = "frame"
 SPEED_DECIMALS = 2
 
 Number = Annotated[int, Meta(ge=0)]
+Kind = Annotated[EventKind, Meta(description="What happened.")]
+Box = Annotated[RatioBox, Meta(description="x1, y1, x2, y2 when last seen, of the frame.")]
 
 
 class EventPayload(TypedDict):
@@ -41,13 +43,15 @@ class EventPayload(TypedDict):
     device: DeviceOrCamera
     camera: DeviceOrCamera
     event_id: Annotated[str, Meta(description="Nobody else's, of any device, camera and run.")]
-    event_type: EventKind
+    event_type: Kind
     label: Label
     track_id: Annotated[int, Meta(description="As of the detections, of this run.")]
     zone: Annotated[
         str, Meta(description="Name of the zone or line; empty of appear and disappear.")
     ]
-    direction: Annotated[str, Meta(description="Of cross: the line's word for the way; else empty.")]
+    direction: Annotated[
+        str, Meta(description="Of cross: the line's word for the way; else empty.")
+    ]
     started_at: Annotated[
         Moment, Meta(description="First seen; of enter, leave, dwell: when it came into the zone.")
     ]
@@ -56,7 +60,7 @@ class EventPayload(TypedDict):
         Meta(description="Of leave and disappear: when it was last there; else null."),
     ]
     score: Annotated[float, Meta(ge=0, le=1, description="Best one so far, four decimals.")]
-    box_ratio: Annotated[RatioBox, Meta(description="x1, y1, x2, y2 when last seen, of the frame.")]
+    box_ratio: Box
     path: Annotated[
         list[Annotated[list[Ratio], Meta(min_length=2, max_length=2)]],
         Meta(max_length=33, description="Where the middle of its lower side was, oldest first."),
@@ -139,9 +143,13 @@ class CountsTeller:
     _told: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
 
     def __call__(self, observation: Observation) -> tuple[Message, ...]:
-        """Return the counts if they are others than the last ones."""
+        """Return the counts if they are others than the last ones.
+
+        Those of a camera that counts no longer, since its configuration has changed, are forgotten.
+        """
         camera, counts = observation.camera, observation.counts
-        if counts is self._told.get(camera) or counts == self._told.get(camera):
+        told = self._told.get(camera, {})
+        if counts is told or counts == told:
             return ()
         self._told[camera] = counts
         payload: CountsPayload = {
@@ -151,16 +159,9 @@ class CountsTeller:
             "counts": {zone or WHOLE_FRAME: of_labels for zone, of_labels in counts.items()},
             "captured_at": utc_text(observation.captured_utc_ns),
         }
-        return (_state(self.device, camera, msgspec.json.encode(payload)),)
-
-
-def forgotten(device: str, camera: str) -> Message:
-    """Return what has the broker forget the counts of a camera that counts no longer."""
-    return _state(device, camera, b"")
-
-
-def _state(device: str, camera: str, payload: bytes) -> Message:
-    return Message(f"edge/{device}/{camera}/{COUNTS}", payload, retain=True, policy="state")
+        encoded = msgspec.json.encode(payload) if counts else b""
+        topic = f"edge/{self.device}/{camera}/{COUNTS}"
+        return (Message(topic, encoded, retain=True, policy="state"),)
 
 
 def _ratio(value: float) -> float:
