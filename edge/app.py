@@ -230,7 +230,8 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
         results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
         publisher = Publisher(encoder, sink, [results])
         publisher.introduce(model.ran)
-        yield publisher
+        with _known_to_home_assistant(config, model.description, sink):
+            yield publisher
     finally:
         sink.close(DRAIN_S)
     if sink.failure:
@@ -242,6 +243,22 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
             for name, number in sink.undelivered.items()
         ]
         raise SinkError("\n".join(faults))
+
+
+@contextmanager
+def _known_to_home_assistant(
+    config: Config, description: Description, sink: Fanout
+) -> Iterator[None]:
+    """Announce the device for the length of the block, where the configuration says so."""
+    if config.homeassistant is None or sink.channel is None:
+        yield
+        return
+    from edge.homeassistant.announcing import Announcing  # noqa: PLC0415 - off by default
+    from edge.homeassistant.inventory import inventory  # noqa: PLC0415
+
+    told = inventory(config, description)
+    with Announcing(config.homeassistant, told, sink.channel):
+        yield
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:

@@ -32,7 +32,7 @@ LAYERS = {
     "model": ["heads", "model"],
     "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
-    "pipeline": ["pipeline", "publisher"],
+    "pipeline": ["pipeline", "publisher", "homeassistant"],
     "app": ["app", "running"],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
