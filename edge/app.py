@@ -243,6 +243,10 @@ def opened(
         stack.enter_context(confined(cores.others))
         sinks = stack.enter_context(_delivering(config, terms)) if publish else None
         publisher = open_publisher(config, model, sinks) if sinks else None
+        if sinks and config.homeassistant and (channel := sinks.fanout.channel):
+            from edge.homeassistant.announcing import announcing  # noqa: PLC0415 - off by default
+
+            stack.enter_context(announcing(config, model.description, channel))
         tell = publisher.tell_camera if publisher else lambda *_: None
         cameras = stack.enter_context(
             Cameras(
