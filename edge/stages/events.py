@@ -184,7 +184,8 @@ class CameraEvents:
         objects, plan = self._objects, self._plan
         past = plan.borders.past(boxes)  # (L, N)
         side, told = np.sign(past), objects.side[:, rows]
-        far = (np.abs(past) > margins(boxes)) & (side != told) & objects.known[rows]
+        far = (np.abs(past) > margins(boxes)) & (side != told)
+        far &= objects.known[rows] | (told == 0)
         for line, column in np.argwhere(far).tolist():
             row = rows[column]
             objects.side[line, row] = side[line, column]
