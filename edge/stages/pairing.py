@@ -24,15 +24,18 @@ def overlapping(boxes: Numbers, others: Numbers) -> tuple[Rows, Rows, Numbers]:
     Returns:
         Row, column and IoU of each pair, `(K,)`, by rising row and column.
     """
-    low, high = boxes[..., None]
-    other_low, other_high = others
+    low, high = boxes[0][..., None], boxes[1][..., None]
+    other_low, other_high = others[0], others[1]
     meets = low[0] < other_high[0]  # (T, N)
     meets &= high[0] > other_low[0]
     meets &= low[1] < other_high[1]
     meets &= high[1] > other_low[1]
-    rows, columns = np.divmod(meets.ravel().nonzero()[0], meets.shape[1])
-    one, two = boxes.take(rows, axis=-1), others.take(columns, axis=-1)
-    sides = np.minimum(one[1], two[1])
+    found = meets.ravel().nonzero()[0]
+    rows: Rows = found // meets.shape[1]
+    columns: Rows = found - rows * meets.shape[1]
+    one: Numbers = boxes.take(rows, axis=-1)
+    two: Numbers = others.take(columns, axis=-1)
+    sides: Numbers = np.minimum(one[1], two[1])
     sides -= np.maximum(one[0], two[0])
     shared: Numbers = sides[0] * sides[1]
     areas = [np.multiply(*(corners[1] - corners[0])) for corners in (boxes, others)]

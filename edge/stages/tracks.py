@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     Rows = NDArray[np.intp]
     Scores = NDArray[np.float32]
 
+# Least IoU times score of what was seen well and a track; least IoU of what was seen badly.
+# Source: ByteTrack, `byte_tracker.py`, 1 - 0.8 and 1 - 0.5.
+LEAST_GOOD, LEAST_BAD = 0.2, 0.5
+
 
 @dataclass(slots=True)
 class Tracks:
@@ -76,7 +80,7 @@ class Seen:
     Attributes:
         rows: `(N,)`, which of the frame's detections each is.
         measured: `(2, 2, N)` float64, centre and sides, x and y of each.
-        weights: `(N,)` float32, the scores of those that reach the threshold, 1 of the others.
+        weights: `(N,)` float32: times the IoU with a track, it is 1 where that is just enough.
         class_ids: `(N,)` int32.
         good: How many, the first ones, reach the score threshold.
     """
@@ -95,18 +99,22 @@ class Seen:
             found: On it.
             score: The score threshold, or that of each class, `(C,)`.
         """
-        fits = np.logical_and(*np.isfinite(found.boxes).T.reshape(2, -1)).reshape(2, -1)
-        rows = (fits[0] & fits[1] & np.isfinite(found.scores)).nonzero()[0]
-        least = np.float32(score) if isinstance(score, float) else score[found.class_ids[rows]]
-        is_good = found.scores[rows] >= least
+        count, class_ids = len(found), found.class_ids
+        table = np.empty((5, count))  # x and y of two corners, score
+        table[:4], table[4] = found.boxes.T, found.scores
+        least = np.float32(score) if isinstance(score, float) else score[class_ids]
+        is_good = found.scores >= least
+        rows = np.arange(count)
         # By all columns, so that rows in another order are the same tracks; most often they are.
-        keys = found.scores[rows]
-        if not (keys[1:] < keys[:-1]).all() or (is_good[1:] > is_good[:-1]).any():
-            boxes = found.boxes[rows].T
-            order = np.lexsort((found.class_ids[rows], *boxes, -keys, ~is_good))
-            rows = rows[order]
+        is_sorted = table[4, 1:] < table[4, :-1]
+        is_sorted &= is_good[1:] <= is_good[:-1]
+        is_finite = np.logical_and.reduce(np.isfinite(table), axis=None)
+        if not (is_finite and np.logical_and.reduce(is_sorted)):
+            rows = np.lexsort((class_ids, *table[:4], -table[4], ~is_good))
+            rows = rows[np.isfinite(table[:, rows]).all(axis=0)]
+            table, class_ids, is_good = table[:, rows], class_ids[rows], is_good[rows]
         good = int(np.count_nonzero(is_good))
-        weights = found.scores[rows]
-        weights[good:] = 1
-        boxes = found.boxes[rows].T.astype(np.float64, order="C").reshape(2, 2, -1)
-        return cls(rows, motions.centred(boxes), weights, found.class_ids[rows], good)
+        weights = table[4].astype(np.float32)
+        weights[:good] /= LEAST_GOOD
+        weights[good:] = 1 / LEAST_BAD
+        return cls(rows, motions.centred(table[:4].reshape(2, 2, -1)), weights, class_ids, good)
