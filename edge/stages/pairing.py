@@ -15,17 +15,21 @@ if TYPE_CHECKING:
 NO_AREA = np.finfo(np.float32).tiny
 
 
-def overlapping(boxes: Numbers, others: Numbers) -> tuple[Rows, Rows, Numbers]:
-    """Return those of two sets that overlap, `(2, 2, T)` and `(2, 2, N)`, two corners each.
+def overlapping(boxes: Numbers, *, first: int) -> tuple[Rows, Rows, Numbers]:
+    """Return which of the first of some boxes overlap with which of the others.
 
     Most of a scene are apart: comparing sides finds the few that are not, and only these have more
     computed.
 
+    Args:
+        boxes: `(2, 2, T + N)`, two corners, x and y of each.
+        first: `T`.
+
     Returns:
         Row, column and IoU of each pair, `(K,)`, by rising row and column.
     """
-    low, high = boxes[0][..., None], boxes[1][..., None]
-    other_low, other_high = others[0], others[1]
+    low, high = boxes[0, :, :first, None], boxes[1, :, :first, None]
+    other_low, other_high = boxes[0, :, first:], boxes[1, :, first:]
     meets = low[0] < other_high[0]  # (T, N)
     meets &= high[0] > other_low[0]
     meets &= low[1] < other_high[1]
@@ -34,12 +38,13 @@ def overlapping(boxes: Numbers, others: Numbers) -> tuple[Rows, Rows, Numbers]:
     rows: Rows = found // meets.shape[1]
     columns: Rows = found - rows * meets.shape[1]
     one: Numbers = boxes.take(rows, axis=-1)
-    two: Numbers = others.take(columns, axis=-1)
+    two: Numbers = boxes.take(columns + first, axis=-1)
     sides: Numbers = np.minimum(one[1], two[1])
     sides -= np.maximum(one[0], two[0])
     shared: Numbers = sides[0] * sides[1]
-    areas = [np.multiply(*(corners[1] - corners[0])) for corners in (boxes, others)]
-    union = areas[0].take(rows) + areas[1].take(columns)
+    lengths = boxes[1] - boxes[0]
+    areas = lengths[0] * lengths[1]
+    union = areas.take(rows) + areas.take(columns + first)
     union -= shared
     shared /= np.maximum(union, NO_AREA)
     return rows, columns, shared

@@ -200,7 +200,7 @@ class CameraTracks:
         wider = 1 + 2 * min(MOST_WIDER, WIDER_PER_S * period_s)
         values = np.concatenate([tracks.motion[motions.VALUE], seen.measured], axis=-1)
         boxes = motions.corners(values, wider=wider)
-        rows, columns, likeness = overlapping(boxes[..., : len(self)], boxes[..., len(self) :])
+        rows, columns, likeness = overlapping(boxes, first=len(self))
         is_other = tracks.class_ids.take(rows) != seen.class_ids.take(columns)
         likeness[is_other] *= OTHER_CLASS
         likeness *= seen.weights.take(columns)
