@@ -14,11 +14,13 @@ from edge.terminal.signals import ENDING, handling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edge.config.sections import Config
     from edge.control import Control
     from edge.metrics import Summary
     from edge.model.model_file import ModelFile
+    from edge.parts import Parts
 
 log = logging.getLogger("edge")
 
@@ -29,6 +31,7 @@ def run(
     *,
     max_frames: int | None = None,
     reread: Callable[[], Config] | None = None,
+    path: Path | None = None,
 ) -> Summary:
     """Run until the cameras end, a signal comes, or so many frames are done.
 
@@ -36,7 +39,8 @@ def run(
         config: What to run.
         file: Its model, where that was read already.
         max_frames: Of all cameras together.
-        reread: Reads the configuration again; called on SIGHUP.
+        reread: Reads the configuration again, on SIGHUP and when its file has changed.
+        path: Of that file.
 
     Raises:
         EdgeError: The model, a camera or a sink failed; or results stayed undelivered.
@@ -46,8 +50,8 @@ def run(
         pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
         handlers = dict.fromkeys(ENDING, pipeline.stop)
         with ExitStack() as stack:
-            if reread:
-                control = stack.enter_context(_control(parts, reread))
+            if reread or (config.mqtt and config.mqtt.commands):
+                control = stack.enter_context(_control(parts, reread, path))
                 handlers[signal.SIGHUP] = lambda: control.request("reload")
             stack.enter_context(handling(handlers))
             pipeline.run(max_frames=max_frames)
@@ -62,7 +66,7 @@ def run(
     return replace(summary, seen=tally.text())
 
 
-def _control(parts: app.Parts, reread: Callable[[], Config]) -> Control:
+def _control(parts: Parts, reread: Callable[[], Config] | None, path: Path | None) -> Control:
     from edge.control import Control  # noqa: PLC0415 - a run without a file needs none of it
 
-    return Control(parts, reread)
+    return Control(parts, reread, file=path)

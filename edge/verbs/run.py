@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     settings, file = _checked(arguments)
     reread = (lambda: _checked(arguments)[0]) if arguments.config else None
-    running.run(settings, file, max_frames=arguments.frames, reread=reread)
+    running.run(settings, file, max_frames=arguments.frames, reread=reread, path=arguments.config)
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[Config, ModelFile]:
