@@ -22,6 +22,8 @@ FIXED = (
     ("model", "workers", "the cores are divided at the start"),
     ("model", "delegate", "its device is opened at the start"),
 )
+# Sections that begin with a run, and then follow what changes in them.
+BEGINNING = ("homeassistant", "web")
 
 
 def follow(parts: Parts, wanted: Config, swap: ModelSwap, *, anew: bool = False) -> str:
@@ -65,6 +67,10 @@ def _without_fixed(holds: Config, wanted: Config) -> tuple[Config, list[str]]:
     fixed = list(FIXED)
     if _model(holds) != _model(wanted) and delegates.parse(holds.model.delegate).kind.is_one_device:
         fixed += [("model", key, "one device runs one model") for key in ("file", "description")]
+    for section in BEGINNING:
+        ours, theirs = (getattr(each, section, None) for each in (holds, wanted))
+        if (ours is None) != (theirs is None):
+            fixed.append((section, "", "it begins with a run"))
     for section, key, why in fixed:
         ours, theirs = getattr(holds, section), getattr(wanted, section)
         old, new = (getattr(each, key) if key else each for each in (ours, theirs))
