@@ -19,7 +19,13 @@ import msgspec
 from edge.commands import COMMANDS, RELOAD, Subject, command_of, id_of
 from edge.config import overlay
 from edge.errors import EdgeError
-from edge.messages.envelope import SCHEMA_VERSION, Message
+from edge.messages.envelope import (
+    SCHEMA_VERSION,
+    Message,
+    command_topic,
+    reply_topic,
+    settings_topic,
+)
 from edge.record import Unsound, read_json
 from edge.reload import FileWatch
 from edge.swap import ModelSwap, newest_model, version
@@ -106,7 +112,7 @@ class Control:
             names = [camera.name for camera in self.parts.config.cameras if camera.name in paused]
             self.parts.cameras.pause(names, on=True)
         self._thread.start()
-        self._jobs.put(self._tell)
+        self._jobs.put(lambda: None)  # what holds is told
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -161,7 +167,7 @@ class Control:
             level = name if name in COMMANDS else "unknown"
             own = {"schema_version": SCHEMA_VERSION, "device": self._device}
             payload = msgspec.json.encode({**own, **msgspec.to_builtins(given)})
-            self._send(Message(f"edge/{self._device}/reply/{level}", payload, policy="event"))
+            self._send(Message(reply_topic(self._device, level), payload, policy="event"))
 
         self.request(name, payload, answer=answer)
 
@@ -215,6 +221,8 @@ class Control:
                     job.answer(self._carry_out(job))
                 else:
                     job()
+                    if job != self._tick:
+                        self._tell()
             except Exception:  # the next request is another's
                 log.exception("a request could not be carried out or answered")
 
@@ -223,7 +231,9 @@ class Control:
         self.swap.tick()
         if was_on_probation and not self.swap.is_on_probation:
             self._tell()
-        if self._watch and self.parts.config.device.watch_file and self._watch.has_changed():
+        if not self._watch or self.swap.is_on_probation:
+            return
+        if self.parts.config.device.watch_file and self._watch.has_changed():
             log.info("%s has changed", self.subject.file)
             self._carry_out(_Request(RELOAD, b"{}", lambda _: None))
 
@@ -255,10 +265,10 @@ class Control:
         config, device = self.parts.config, self._device
         if config.mqtt and config.mqtt.commands and self.parts.sinks and not self._is_subscribed:
             self._is_subscribed = True
-            self.parts.sinks.fanout.subscribe(f"edge/{device}/command/+", self.hear)
+            self.parts.sinks.fanout.subscribe(command_topic(device), self.hear)
         fields = {"schema_version": SCHEMA_VERSION, "device": device, **self.settings()}
         payload = msgspec.json.encode(fields)
-        self._send(Message(f"edge/{device}/settings", payload, retain=True, policy="state"))
+        self._send(Message(settings_topic(device), payload, retain=True, policy="state"))
         for tell in self.told:
             tell()
 

@@ -89,7 +89,12 @@ def _news(holds: Config, wanted: Config) -> list[str]:
             continue
         if name == "model":
             pairs = ((key, getattr(theirs, key), getattr(ours, key)) for key in _keys(ours))
-            news += [f"{key} = {new}" for key, new, old in pairs if new != old]
+            words = (
+                (key, "its default" if new is None else new)
+                for key, new, old in pairs
+                if new != old
+            )
+            news += [f"{key} = {new}" for key, new in words]
         elif name == "cameras":
             old, new = ({each.name: each for each in cameras} for cameras in (ours, theirs))
             news += [f"camera {each}" for each in old | new if old.get(each) != new.get(each)]

@@ -98,28 +98,27 @@ class ModelSwap:
                 )
             decoder_thresholds(config, file.description)
             workers = app.open_workers(config, file, parts.cores, threads=parts.threads)
-            before = _Before(parts.workers, parts.config.model)
-            limit_ms = self._limit_ms()
-            self._adopt(workers, config)
+            self._adopt(workers, config, before=_Before(parts.workers, parts.config.model))
+            self._passed = passed
         finally:
             self.in_progress = False
-        if parts.running:
-            self._begin(before, limit_ms)
-            self._passed = passed
         return f"{file.description.name} runs, on probation for {PROBATION_S:g} s"
 
     def differs(self, config: Config) -> bool:
         """Whether the file of a configuration's model holds another one than the one that runs."""
-        file = app.model_file(config)
-        return file.description.digest != self._parts.model.description.digest
+        return app.model_file(config).description != self._parts.model.description
 
     def tick(self) -> None:
         """End a probation whose time is up; called now and then."""
-        if self._before is None or time.monotonic() < self._until_s or self._fault:
+        if self._fault:
+            self._take_back()
+        if self._before is None or time.monotonic() < self._until_s:
             return
-        name = self._parts.model.description.name
-        self._end()
-        log.info("model: %s has passed its probation", name)
+        self._before = None
+        if running := self._parts.running:
+            running.relieve(self._parts.workers)
+            running.excuse = lambda _: False
+        log.info("model: %s has passed its probation", self._parts.model.description.name)
         self._passed()
 
     def _limit_ms(self) -> float:
@@ -128,14 +127,6 @@ class ModelSwap:
         known = running.times.summary().percentiles_ms if running else {}
         before_ms = known.get("invoke", (0.0,))[0]
         return max(LEAST_LIMIT_MS, MOST_TIMES_SLOWER * before_ms)
-
-    def _begin(self, before: _Before, limit_ms: float) -> None:
-        running = self._parts.running
-        assert running is not None  # noqa: S101 - `to` has asked
-        self._before, self._fault = before, None
-        self._until_s = time.monotonic() + PROBATION_S
-        running.excuse = self._excuse
-        running.relieve([_watched(worker, limit_ms) for worker in self._parts.workers])
 
     def _excuse(self, error: Exception) -> bool:
         """Leave out a frame that the model failed on, and have it taken back; on any thread."""
@@ -150,8 +141,7 @@ class ModelSwap:
             return
         bad = parts.model.description
         reason = str(fault) if isinstance(fault, EdgeError) else f"{type(fault).__name__}: {fault}"
-        self._adopt(before.workers, parts.config.replace(model=before.model))
-        self._end()
+        self._adopt(before.workers, parts.config.replace(model=before.model), before=None)
         log.error(
             "model: %s is taken back, %s runs again: %s",
             *(bad.name, parts.model.description.name, reason),
@@ -160,25 +150,31 @@ class ModelSwap:
         kept = overlay.saved(device)
         overlay.save(device, kept.replace(refused=kept.refused | {bad.digest: reason}))
 
-    def _end(self) -> None:
-        self._before = None
-        if running := self._parts.running:
-            running.relieve(self._parts.workers)
-            running.excuse = lambda _: False
+    def _adopt(
+        self, workers: tuple[Worker, ...], config: Config, *, before: _Before | None
+    ) -> None:
+        """Exchange the interpreters and all that goes by the model; or raise and change nothing.
 
-    def _adopt(self, workers: tuple[Worker, ...], config: Config) -> None:
-        """Exchange the interpreters and all that goes by the model; or raise and change nothing."""
+        Args:
+            workers: Of the model.
+            config: What holds with it.
+            before: Where it begins a probation, what may be taken back.
+        """
         parts = self._parts
-        before, model = parts.model, workers[0].model
+        old, model = parts.model, workers[0].model
         description = model.description
         # What was followed until now is of other classes.
-        memory = parts.memory if before.description.labels == description.labels else {}
+        memory = parts.memory if old.description.labels == description.labels else {}
         wanted = thresholds(config, description)
         stages = open_stages(config, description, thresholds=wanted, memory=memory)
         behaviour = Behaviour(model.decoding_with(decoder_thresholds(config, description)), stages)
 
         def between() -> None:
-            if not _take_the_same(before, model):
+            self._before, self._fault = before, None
+            self._until_s = time.monotonic() + PROBATION_S
+            if parts.running:
+                parts.running.excuse = self._excuse if before else lambda _: False
+            if not _take_the_same(old, model):
                 parts.cameras.use(model)
             parts.workers, parts.config, parts.memory = workers, config, memory
             if parts.publisher:
@@ -186,10 +182,12 @@ class ModelSwap:
                 parts.publisher.introduce(model.ran)
             parts.tell_changed()
 
-        if parts.running:
-            parts.running.exchange(workers, behaviour, between=between)
-        else:
+        if not parts.running:
             between()
+            return
+        limit_ms = self._limit_ms()
+        invoking = [_watched(each, limit_ms) for each in workers] if before else workers
+        parts.running.exchange(invoking, behaviour, between=between)
 
 
 def models_folder() -> Path | None:

@@ -196,6 +196,26 @@ def camera_status_topic(device: str, camera: str) -> str:
     return f"edge/{device}/{camera}/status"
 
 
+def command_topic(device: str) -> str:
+    """Return where commands come in, each with its name in the place of the wildcard."""
+    return f"edge/{device}/command/+"
+
+
+def is_command(topic: str) -> bool:
+    """Whether a topic is that of a command to some device."""
+    return topic_matches(command_topic("+"), topic)
+
+
+def reply_topic(device: str, command: str) -> str:
+    """Return where a command is answered."""
+    return f"edge/{device}/reply/{command}"
+
+
+def settings_topic(device: str) -> str:
+    """Return where stands, retained, what holds now of all that may change."""
+    return f"edge/{device}/settings"
+
+
 def presence_topic(device: str) -> str:
     """Return where each run of a device says who it is, so that two of one name notice it."""
     return f"edge/{device}/presence"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from edge.messages.envelope import OFFLINE
+from edge.messages.envelope import OFFLINE, is_command
 from edge.password import read_password
 from edge.sinks.mqtt_credentials import tls_context
 from edge.sinks.mqtt_faults import BrokerError, dial_fault
@@ -271,6 +271,12 @@ class Connection:
             self._faults.tell(f"unreadable {topic}", text)
 
     def _hand_over(self, message: paho.MQTTMessage) -> None:
+        if message.retain and is_command(message.topic):
+            text = f"leaves {message.topic} undone, which the broker keeps: it would be done again "
+            self._faults.tell(
+                "a kept command", f"{text}at each start; publish commands without retain"
+            )
+            return
         for topic, handler in tuple(self.handlers):
             if paho.topic_matches_sub(topic, message.topic):
                 try:
