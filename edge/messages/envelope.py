@@ -110,6 +110,7 @@ class Message:
             newest of a key counts, and it is sent again on every connect. `event`: kept in order,
             each delivered.
         key: Of a state: what it is the state of; its topic where empty.
+        correlation: Of an answer, what MQTT 5 tells the asker by which request it is.
 
     Raises:
         ValueError: No message can go to this topic.
@@ -121,6 +122,7 @@ class Message:
     retain: bool = False
     policy: Literal["stream", "state", "event"] = "stream"
     key: str = ""
+    correlation: bytes = b""
 
     def __post_init__(self) -> None:
         if not self.topic or "+" in self.topic or "#" in self.topic:

@@ -168,12 +168,14 @@ class ConnectionLog:
                 *(self._settings.address, client_id, tally.waiting, dropped),
             )
 
-    def closed(self, tally: Tally) -> None:
-        """Note the end."""
-        if tally.waiting:
+    def closed(self, tally: Tally, *, kept: int = 0) -> None:
+        """Note the end; so many events wait on the disk."""
+        if kept:
+            log.info("mqtt: closed; %d events wait on the disk for the next start", kept)
+        if tally.waiting > kept:
             log.warning(
                 "mqtt: closed with %d results undelivered; check the broker at %s",
-                *(tally.waiting, self._settings.address),
+                *(tally.waiting - kept, self._settings.address),
             )
-        else:
+        elif not kept:
             log.info("mqtt: closed; %d results delivered", tally.settled)
