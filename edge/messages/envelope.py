@@ -129,6 +129,25 @@ class Message:
             raise ValueError(f"expected a topic without + and #, got {self.topic!r}")
 
 
+class Received(bytes):
+    """The payload of a message that arrived.
+
+    Attributes:
+        response_topic: Where MQTT 5 has it answered; empty where the asker named none.
+        correlation: Goes into the answer, as `Message.correlation`.
+    """
+
+    response_topic = ""
+    correlation = b""
+
+    @classmethod
+    def of(cls, payload: bytes, *, response_topic: str, correlation: bytes) -> Received:
+        """Return a payload with the rest of its message."""
+        one = cls(payload)
+        one.response_topic, one.correlation = response_topic, correlation
+        return one
+
+
 @dataclass(frozen=True, slots=True)
 class Encoder:
     """Turns observations into messages of one kind.
