@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from waiting import eventually
 
-from edge.benchmark.result import Sample
-from edge.benchmark.sensors import (
+from edge.sensors import (
     THROTTLED_FILE,
+    Sample,
     Sampler,
     Sensors,
     governors,
