@@ -43,8 +43,22 @@ class Sink(Protocol):
 class Subscribable(Protocol):
     """A sink that also hears."""
 
+    def send(self, message: Message) -> None:
+        """Take one message; never waits."""
+
     def subscribe(self, topic: str, handler: Callable[[str, Received], object]) -> None:
         """Have what arrives on a topic handed over."""
+
+
+@runtime_checkable
+class Connected(Protocol):
+    """A sink with a connection that comes and goes.
+
+    Attributes:
+        connected: Whether it has one now.
+    """
+
+    connected: bool
 
 
 class Fanout:
@@ -140,6 +154,17 @@ class Fanout:
             self._sinks += keeper.to
             keeper.hand_on(self._going)
         return left
+
+    @property
+    def is_connected(self) -> bool | None:
+        """Whether every sink that has a connection has it now; `None` where none has one."""
+        found = [sink.connected for sink in self._sinks if isinstance(sink, Connected)]
+        return all(found) if found else None
+
+    @property
+    def channel(self) -> Subscribable | None:
+        """The sink that also hears: the broker's, if there is one."""
+        return next((sink for sink in self._sinks if isinstance(sink, Subscribable)), None)
 
     def close(self, timeout_s: float) -> int:
         """Close every sink, each with so long; return how many messages were not delivered."""
