@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from broker import Listener, Mosquitto, free_port
-from manager import Manager
+from notify_socket import Manager
 from waiting import eventually
 
 from edge.config.reading import load
@@ -116,7 +116,7 @@ def test_a_camera_that_is_away_at_the_start_is_waited_for(roof):
         assert ended(process) == 0
 
 
-@pytest.mark.parametrize("fault", ["[camera]\nname = 5\n", "this is no TOML"])
+@pytest.mark.parametrize("fault", ["[tracking]\nlost_s = -1\n", "this is no TOML"])
 def test_after_failed_starts_it_speaks_from_safe_mode_and_a_mended_file_ends_that(
     mosquitto, tmp_path, roof, fault
 ):

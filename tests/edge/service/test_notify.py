@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from manager import Manager
+from notify_socket import Manager
 
 from edge.service import is_managed
 from edge.service.notify import Notifier, from_environment
