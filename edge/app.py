@@ -18,8 +18,7 @@ from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.preprocess import use_one_thread
 from edge.publisher import Publisher, ResultTeller
-from edge.sinks.fanout import Fanout
-from edge.sinks.registry import open_sinks, receiver
+from edge.sinks.registry import OpenSinks, receiver
 from edge.stages.registry import open_stages
 from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.preprocess import InputBuffer
+    from edge.publisher import Teller
     from edge.results.observation import Observation
     from edge.stages.registry import Stage
 
@@ -135,6 +135,7 @@ class Parts:
         workers: At least one.
         cameras: Open.
         publisher: Tells the sinks; `None` where nothing is published.
+        sinks: Open; likewise.
         config: What holds now.
         memory: What the stages keep through a reload, by the name of the stage.
         running: The pipeline that was made of them.
@@ -143,6 +144,7 @@ class Parts:
     workers: tuple[Worker, ...]
     cameras: Cameras
     publisher: Publisher | None
+    sinks: OpenSinks | None
     cores: Cores
     config: Config
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -238,7 +240,12 @@ def opened(
             proof.tell(model, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        publisher = stack.enter_context(_publishing(config, model, terms)) if publish else None
+        sinks = stack.enter_context(_delivering(config, terms)) if publish else None
+        publisher = open_publisher(config, model, sinks) if sinks else None
+        if sinks and config.homeassistant and (channel := sinks.fanout.channel):
+            from edge.homeassistant.announcing import announcing  # noqa: PLC0415 - off by default
+
+            stack.enter_context(announcing(config, model.description, channel))
         tell = publisher.tell_camera if publisher else lambda *_: None
         cameras = stack.enter_context(
             Cameras(
@@ -249,19 +256,16 @@ def opened(
                 picture_px=picture_px,
             )
         )
-        yield Parts(workers, cameras, publisher, cores, config)
+        yield Parts(workers, cameras, publisher, sinks, cores, config)
 
 
 @contextmanager
-def _publishing(config: Config, model: LoadedModel, terms: Terms) -> Iterator[Publisher]:
+def _delivering(config: Config, terms: Terms) -> Iterator[OpenSinks]:
     """Open the sinks for the length of the block, and deliver what is left by the terms."""
-    sink = Fanout(open_sinks(config.sinks, config.device.name))
+    sinks = OpenSinks(config.sinks, config.device.name)
+    sink = sinks.fanout
     try:
-        encoder = open_encoder(config, model.description)
-        results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
-        publisher = Publisher(encoder, sink, [results])
-        publisher.introduce(model.ran)
-        yield publisher
+        yield sinks
     finally:
         sink.close(terms.drain_s)
     if sink.failure:
@@ -275,6 +279,19 @@ def _publishing(config: Config, model: LoadedModel, terms: Terms) -> Iterator[Pu
         raise SinkError("\n".join(faults))
     for fault in faults:
         log.warning("%s", fault)
+
+
+def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publisher:
+    """Return what tells the sinks of observations, once it has told them of the model."""
+    encoder = open_encoder(config, model.description)
+    publisher = Publisher(encoder, sinks.fanout, open_tellers(config, encoder))
+    publisher.introduce(model.ran)
+    return publisher
+
+
+def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
+    """Return what is told of each observation, as a configuration and a model have it."""
+    return [ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)]
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:
