@@ -130,15 +130,19 @@ def test_after_failed_starts_it_speaks_from_safe_mode_and_a_mended_file_ends_tha
             assert manager.count("READY=1") == 0
             with service(config, manager) as process:
                 assert manager.hears("STATUS=safe mode, 5 starts failed: ")
-                assert eventually(lambda: modes(listener)[-1]["mode"] == "safe")
-                assert str(config) in modes(listener)[-1]["reason"]
-                assert eventually(lambda: listener.payloads(STATUS)[-1] == b"online")
                 assert eventually(
-                    lambda: listener.payloads("edge/roof/north/status")[-1] == b"offline"
+                    lambda: modes(listener)[-1:] and modes(listener)[-1]["mode"] == "safe"
+                )
+                assert str(config) in modes(listener)[-1]["reason"]
+                assert eventually(lambda: listener.payloads(STATUS)[-1:] == [b"online"])
+                assert eventually(
+                    lambda: listener.payloads("edge/roof/north/status")[-1:] == [b"offline"]
                 )
                 roof(broker.port)
                 assert manager.hears("READY=1", times=2)
-                assert eventually(lambda: modes(listener)[-1]["mode"] == "normal")
+                assert eventually(
+                    lambda: modes(listener)[-1:] and modes(listener)[-1]["mode"] == "normal"
+                )
                 assert listener.payloads("edge/roof/north/status")[-1] == b"online"
                 process.terminate()
                 assert ended(process) == 0
