@@ -25,6 +25,7 @@ from edge.messages.envelope import (
     command_topic,
     reply_topic,
     settings_topic,
+    topic_matches,
 )
 from edge.record import Unsound, read_json
 from edge.reload import FileWatch
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from edge.config.sections import Config
+    from edge.messages.envelope import Received
     from edge.parts import Parts
 
 log = logging.getLogger("edge")
@@ -143,7 +145,7 @@ class Control:
             return
         self._jobs.put(_Request(name, arguments or b"{}", answer))
 
-    def hear(self, topic: str, payload: bytes) -> None:
+    def hear(self, topic: str, payload: Received) -> None:
         """Take a command from the broker, and answer it there.
 
         Args:
@@ -166,8 +168,14 @@ class Control:
         def answer(given: Answer) -> None:
             level = name if name in COMMANDS else "unknown"
             own = {"schema_version": SCHEMA_VERSION, "device": self._device}
-            payload = msgspec.json.encode({**own, **msgspec.to_builtins(given)})
-            self._send(Message(reply_topic(self._device, level), payload, policy="event"))
+            said = msgspec.json.encode({**own, **msgspec.to_builtins(given)})
+            topics = {reply_topic(self._device, level): b""}
+            wanted = payload.response_topic
+            # What speaks for the device itself is not for others to have written.
+            if wanted and not topic_matches(f"edge/{self._device}/#", wanted):
+                topics[wanted] = payload.correlation
+            for each, correlation in topics.items():
+                self._send(Message(each, said, policy="event", correlation=correlation))
 
         self.request(name, payload, answer=answer)
 

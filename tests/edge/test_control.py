@@ -15,6 +15,7 @@ from edge.commands import COMMANDS
 from edge.config import overlay
 from edge.config.reading import load
 from edge.control import MOST_BYTES, MOST_WAITING, Control
+from edge.messages.envelope import Received
 
 pytestmark = pytest.mark.board
 
@@ -100,6 +101,30 @@ def test_a_paused_camera_gives_no_frames_and_stays_paused_over_a_restart(path):
         assert run.ask("enabled", enabled=True, camera="camera").ok
         assert run.wait_for(3)
     assert run.sequences() == list(range(run.sequences()[0], run.sequences()[-1] + 1))
+
+
+def test_zones_are_replaced_by_those_of_a_request_checked_as_in_the_file(path):
+    square = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]
+    with live_run(path) as run:
+        answer = run.ask("zones", zone=[{"name": "mat", "polygon": square}], save=True)
+        assert answer.ok, answer.message
+        assert answer.settings["zones"] == ["mat"]
+        assert run.wait_for(3)
+        assert "line" not in answer.message
+        crossing = [[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.9]]
+        wrong = run.ask("zones", zone=[{"name": "bow", "polygon": crossing}])
+        assert not wrong.ok
+        assert "[zone]" in wrong.message
+        line = {"name": "door", "from": [0, 0.5], "to": [1, 0.5]}
+        assert run.ask("zones", line=[line]).settings["zones"] == ["mat"]
+        assert [each.name for each in run.parts.config.lines] == ["door"]
+        assert load(path, {}).zones == run.parts.config.zones
+        # What was not saved goes by the file again, and then nothing that was.
+        assert run.ask("reload").message == "new: [line]"
+        assert run.ask("reload", forget=True).settings["zones"] == []
+
+    assert run.sequences() == list(range(len(run.seen)))
+    assert load(path, {}).zones == ()
 
 
 @pytest.mark.parametrize(
@@ -213,6 +238,6 @@ def test_without_leave_the_broker_commands_nothing(path, tmp_path, mosquitto):
         path.write_text(path.read_text() + f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker.port}"\n')
         with live_run(path) as run:
             assert eventually(lambda: "/presence" in broker.log, timeout_s=30)
-            run.control.hear("edge/x/command/threshold", b'{"score_threshold": 0.9}')
+            run.control.hear("edge/x/command/threshold", Received(b'{"score_threshold": 0.9}'))
             assert run.ask("threshold", score_threshold=0.4).settings["score_threshold"] == 0.4
             assert "/command/" not in broker.log
