@@ -6,6 +6,7 @@ import json
 import os
 
 import pytest
+from broker import Listener, Mosquitto
 from live_runs import live_run
 from waiting import eventually
 
@@ -51,6 +52,50 @@ def test_sinks_are_exchanged_and_each_frame_is_told_once_to_one_of_them(path, tm
     assert first
     assert second
     assert first + second == list(range(len(run.seen)))
+
+
+def heard(listener):
+    return [json.loads(each)["sequence"] for each in listener.payloads("edge/d/door/detections")]
+
+
+@pytest.mark.broker
+def test_the_broker_may_be_another_one_or_asked_otherwise_and_misses_no_frame(
+    path, tmp_path, mosquitto
+):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    with Mosquitto(mosquitto, folders[0]) as one, Mosquitto(mosquitto, folders[1]) as two:
+
+        def use(broker, more=""):
+            url = (
+                f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker.port}"\n{more}\n[output]\njsonl = false\n'
+            )
+            device = '[device]\nname = "d"\nwatch_file = false\n'
+            path.write_text(device + CAMERA.format(name="door", rate_hz=50) + url)
+
+        use(one)
+        with Listener(one.port) as first, Listener(two.port) as second:
+            with live_run(path) as run:
+                assert eventually(lambda: len(heard(first)) > 3, timeout_s=60)
+                connects = one.log.count("New client connected")
+                use(one, "[tracking]")
+                assert run.ask("reload").message == "new: [tracking]"
+                assert run.wait_for(3)
+                assert one.log.count("New client connected") == connects
+                use(one, "keepalive_s = 20")
+                assert run.ask("reload").message == "new: [tracking], [mqtt]"
+                assert run.wait_for(3)
+                use(two)
+                assert run.ask("reload").message == "new: [mqtt]"
+                assert run.wait_for(3)
+                assert eventually(lambda: heard(second), timeout_s=60)
+            # The new one is told what holds, as if it had been there from the start.
+            states = ("edge/d/model", "edge/d/settings", "edge/d/door/status")
+            assert all(second.payloads(topic) for topic in states)
+            assert eventually(lambda: len(heard(first) + heard(second)) >= len(run.seen))
+            assert sorted({*heard(first), *heard(second)}) == list(range(len(run.seen)))
+            assert max(heard(first)) < min(heard(second))
 
 
 def test_one_camera_of_several_comes_changes_and_goes_and_the_others_miss_nothing(path):
