@@ -6,6 +6,7 @@ import logging
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge.capture.latest import CaptureThread, Turns
@@ -156,7 +157,18 @@ class Parts:
         model = self.model.decoding_with(decoder_thresholds(config, self.model.description))
         return Behaviour(model, self._stages(config))
 
+    def _look(self, config: Config) -> None:
+        """Have the cameras' pictures looked at, where a self-check is wanted."""
+        for capture in self.captures:
+            if not config.selfcheck:
+                capture.looker = None
+            elif not capture.looker:
+                from edge.capture.look import Looker  # noqa: PLC0415 - few want it
+
+                capture.looker = Looker(partial(getattr, capture, "is_frozen"))
+
     def _stages(self, config: Config) -> tuple[Stage, ...]:
+        self._look(config)
         description = self.model.description
         return open_stages(
             config, description, thresholds=thresholds(config, description), memory=self.memory
@@ -229,6 +241,10 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
         encoder = open_encoder(config, model.description)
         results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
         publisher = Publisher(encoder, sink, [results])
+        if config.selfcheck:
+            from edge.messages.health import HealthTeller  # noqa: PLC0415 - few want it
+
+            publisher.tellers += (HealthTeller(config.device.name),)
         publisher.introduce(model.ran)
         yield publisher
     finally:

@@ -242,6 +242,8 @@ def _observe(job: _Job, behaviour: Behaviour) -> Observation:
         age_ms=0.0,
         dropped_frames=frame.dropped,
         picture=frame.picture,
+        look=frame.look,
+        heads=job.tensors,
     )
     for stage in behaviour.stages:
         observation = stage.process(observation)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from edge.capture.look import Looker
     from edge.capture.picture import Picture
     from edge.capture.source import Source
 
@@ -63,6 +64,7 @@ class CaptureThread(Generic[BufferT]):
         join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
 
     Attributes:
+        looker: Looks at pictures now and then; assign another, or `None`, at any time.
         ended: A `poll` has found that no frame will come any more.
     """
 
@@ -78,6 +80,7 @@ class CaptureThread(Generic[BufferT]):
         self.camera = camera
         self.changed = changed or threading.Condition()
         self.ended = False
+        self.looker: Looker | None = None
         self._source = source
         self._join_timeout_s = join_timeout_s
         self._writer, self._slot, self._reader = buffers
@@ -93,6 +96,11 @@ class CaptureThread(Generic[BufferT]):
     def live(self) -> bool:
         """Whether a new frame replaces one that was not taken, or waits for it."""
         return self._source.live
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the source is known to give the same picture over and over."""
+        return getattr(self._source, "state", "") == "frozen"
 
     def start(self) -> None:
         """Begin to read; once only."""
@@ -176,6 +184,7 @@ class CaptureThread(Generic[BufferT]):
         began_ns = time.monotonic_ns()
         self._writer.fill(picture)
         preprocess_ns = time.monotonic_ns() - began_ns
+        looker = self.looker
         wanted_px = max(tuple(self._wanted_px.values()), default=0)
         return Frame(
             buffer=self._writer,
@@ -188,6 +197,7 @@ class CaptureThread(Generic[BufferT]):
             preprocess_ns=preprocess_ns,
             camera=self.camera,
             picture=self._scaler.reduced(picture, max_side_px=wanted_px) if wanted_px else None,
+            look=looker.look(picture) if looker else None,
         )
 
     def _hand_over(self, frame: Frame[BufferT]) -> bool:

@@ -11,6 +11,7 @@ from msgspec import Meta, field
 
 from edge.config.camera import Camera, Name
 from edge.config.mqtt import Mqtt
+from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
 from edge.model import delegates
 from edge.model.description import Suppression
@@ -129,6 +130,8 @@ class Config(Record, frozen=True):
     ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
     tracking: Tracking | None = None
+    selfcheck: Selfcheck | None = None
+    harvest: Harvest | None = None
     mqtt: Mqtt | None = None
     output: Output = field(default_factory=Output)
     extra_sinks: Annotated[

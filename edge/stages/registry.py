@@ -69,6 +69,13 @@ STAGES = {
             given.config.tracking, given.thresholds.score, given.memory
         ),
     ),
+    "selfcheck": Row(
+        lambda config: bool(config.selfcheck),
+        "edge.stages.selfcheck",
+        lambda module, given: module.SelfCheck(
+            given.config.selfcheck, given.description.sight, given.memory
+        ),
+    ),
 }
 
 
