@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.latest import CaptureThread, Turns
-from edge.capture.registry import open_lasting
+from edge.cameras import Cameras
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided, switching_soon
 from edge.errors import SinkError
@@ -20,9 +17,8 @@ from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.preprocess import use_one_thread
-from edge.publisher import Publisher, ResultTeller
-from edge.sinks.fanout import Fanout
-from edge.sinks.registry import open_sinks, receiver
+from edge.publisher import Publisher, open_tellers
+from edge.sinks.registry import OpenSinks, receiver
 from edge.stages.registry import open_stages
 from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
 
@@ -30,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from edge.capture.reopening import CameraState
-    from edge.config.camera import Camera
+    from edge.capture.latest import CaptureThread
     from edge.config.sections import Config
     from edge.messages.envelope import Encoder
     from edge.model.description import Description, Thresholds
@@ -116,25 +111,48 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     return config.model.threads or max(1, (len(available) - 1) // config.model.workers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Terms:
+    """What a run insists on; a signal may change its end.
+
+    Attributes:
+        begin_closed: A camera that is away at first is waited for, even if there is no other.
+        drain_s: How long each sink has at the end for what is left.
+        must_deliver: What is left after that is an error, not only said.
+    """
+
+    begin_closed: bool = False
+    drain_s: float = DRAIN_S
+    must_deliver: bool = True
+
+
+@dataclass(slots=True)
 class Parts:
-    """What a pipeline is made of, opened.
+    """What a pipeline is made of, opened; the thread `edge-control` changes it.
 
     Attributes:
         workers: At least one.
-        captures: One a camera, started.
+        cameras: Open.
         publisher: Tells the sinks; `None` where nothing is published.
-        config: What they were opened by.
+        sinks: Open; likewise.
+        config: What holds now.
         memory: What the stages keep through a reload, by the name of the stage.
+        running: The pipeline that was made of them.
     """
 
     workers: tuple[Worker, ...]
-    captures: tuple[CaptureThread[InputBuffer], ...]
-    frames: Turns[InputBuffer]
+    cameras: Cameras
     publisher: Publisher | None
+    sinks: OpenSinks | None
     cores: Cores
     config: Config
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
+    running: Pipeline | None = None
+
+    @property
+    def captures(self) -> tuple[CaptureThread[InputBuffer], ...]:
+        """One a camera, started."""
+        return self.cameras.captures
 
     @property
     def model(self) -> LoadedModel:
@@ -150,25 +168,33 @@ class Parts:
         """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
         told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
         behaviour = Behaviour(self.model, self._stages(self.config) + stages)
-        return Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
+        self.running = Pipeline(
+            self.cameras.frames, behaviour, [*told, *consumers], workers=self.workers
+        )
+        return self.running
+
+    def behave(self, config: Config) -> None:
+        """Have the running pipeline go by a configuration, from the next frame on."""
+        behaviour = self.behaviour(config)
+        if self.running:
+            self.running.behaviour = behaviour
+        if self.publisher and config.selfcheck != self.config.selfcheck:
+            encoder = open_encoder(config, self.model.description)
+            self.publisher.tellers = tuple(open_tellers(config, encoder))
+        self.config = config
+
+    @property
+    def score_threshold(self) -> float:
+        """What holds now."""
+        return thresholds(self.config, self.model.description).score
 
     def behaviour(self, config: Config) -> Behaviour:
         """Return what frames go by from now on, as a configuration says; tracks go on."""
         model = self.model.decoding_with(decoder_thresholds(config, self.model.description))
         return Behaviour(model, self._stages(config))
 
-    def _look(self, config: Config) -> None:
-        """Have the cameras' pictures looked at, where a self-check is wanted."""
-        for capture in self.captures:
-            if not config.selfcheck:
-                capture.looker = None
-            elif not capture.looker:
-                from edge.capture.look import Looker  # noqa: PLC0415 - few want it
-
-                capture.looker = Looker(partial(getattr, capture, "is_frozen"))
-
     def _stages(self, config: Config) -> tuple[Stage, ...]:
-        self._look(config)
+        self.cameras.look(on=bool(config.selfcheck))
         description = self.model.description
         return open_stages(
             config, description, thresholds=thresholds(config, description), memory=self.memory
@@ -182,6 +208,7 @@ def opened(
     *,
     publish: bool = True,
     picture_px: int | None = None,
+    terms: Terms | None = None,
 ) -> Iterator[Parts]:
     """Open model, sinks and cameras for the length of the block; the broker is not waited for.
 
@@ -190,11 +217,13 @@ def opened(
         file: Its model, where that was read already.
         publish: Open the sinks as well.
         picture_px: Longest side of the picture that each frame carries; `None` for none.
+        terms: What the run insists on.
 
     Raises:
         EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
     use_one_thread()
+    terms = terms or Terms()
     with ExitStack() as stack:
         stack.enter_context(switching_soon())
         available = available_cores()
@@ -214,85 +243,56 @@ def opened(
             proof.tell(model, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        publisher = stack.enter_context(_publishing(config, model)) if publish else None
-        changed = threading.Condition()
-        captures = tuple(
-            stack.enter_context(
-                _capturing(
-                    camera,
-                    model,
-                    changed=changed,
-                    publisher=publisher,
-                    # A camera that is away must not keep the others from being seen.
-                    begin_closed=len(config.cameras) > 1,
-                    picture_px=picture_px,
-                )
+        sinks = stack.enter_context(_delivering(config, terms)) if publish else None
+        publisher = open_publisher(config, model, sinks) if sinks else None
+        if sinks and config.homeassistant and (channel := sinks.fanout.channel):
+            from edge.homeassistant.announcing import announcing  # noqa: PLC0415 - off by default
+
+            stack.enter_context(announcing(config, model.description, channel))
+        tell = publisher.tell_camera if publisher else lambda *_: None
+        cameras = stack.enter_context(
+            Cameras(
+                config.cameras,
+                model,
+                tell=tell,
+                begin_closed=terms.begin_closed,
+                picture_px=picture_px,
             )
-            for camera in config.cameras
         )
-        yield Parts(workers, captures, Turns(captures), publisher, cores, config)
+        yield Parts(workers, cameras, publisher, sinks, cores, config)
 
 
 @contextmanager
-def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
-    """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
-    sink = Fanout(open_sinks(config.sinks, config.device.name))
+def _delivering(config: Config, terms: Terms) -> Iterator[OpenSinks]:
+    """Open the sinks for the length of the block, and deliver what is left by the terms."""
+    sinks = OpenSinks(config.sinks, config.device.name)
+    sink = sinks.fanout
     try:
-        encoder = open_encoder(config, model.description)
-        results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
-        publisher = Publisher(encoder, sink, [results])
-        if config.selfcheck:
-            from edge.messages.health import HealthTeller  # noqa: PLC0415 - few want it
-
-            publisher.tellers += (HealthTeller(config.device.name),)
-        publisher.introduce(model.ran)
-        yield publisher
+        yield sinks
     finally:
-        sink.close(DRAIN_S)
+        sink.close(terms.drain_s)
     if sink.failure:
         raise sink.failure
-    if sink.undelivered:
-        faults = [
-            f"{name}: {number} results were not delivered within {DRAIN_S:g} s of the end; "
-            f"check {receiver(name)} and run again"
-            for name, number in sink.undelivered.items()
-        ]
+    faults = [
+        f"{name}: {number} results were not delivered within {terms.drain_s:g} s of the end; "
+        f"check {receiver(name)} and run again"
+        for name, number in sink.undelivered.items()
+    ]
+    if faults and terms.must_deliver:
         raise SinkError("\n".join(faults))
+    for fault in faults:
+        log.warning("%s", fault)
+
+
+def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publisher:
+    """Return what tells the sinks of observations, once it has told them of the model."""
+    encoder = open_encoder(config, model.description)
+    publisher = Publisher(encoder, sinks.fanout, open_tellers(config, encoder))
+    publisher.introduce(model.ran)
+    return publisher
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:
     """Return what makes the messages of this kind of model."""
     encoder = task_for(description).encoder
     return encoder(config.device.name, description, class_map=config.output.class_map)
-
-
-# A camera, the model that it feeds, and all who are told of it.
-@contextmanager
-def _capturing(  # noqa: PLR0913
-    camera: Camera,
-    model: LoadedModel,
-    *,
-    changed: threading.Condition,
-    publisher: Publisher | None,
-    begin_closed: bool,
-    picture_px: int | None,
-) -> Iterator[CaptureThread[InputBuffer]]:
-    """Read a camera on a thread of its own for the length of the block."""
-
-    def tell(state: CameraState) -> None:
-        if publisher:
-            publisher.tell_camera(camera.name, state)
-
-    tell("online")
-    try:
-        with open_lasting(
-            camera.source, camera.options, begin_closed=begin_closed, on_change=tell
-        ) as source:
-            buffers = model.input_buffers()
-            capture = CaptureThread(source, buffers, camera=camera.name, changed=changed)
-            if picture_px:  # before the first frame
-                capture.want_picture(picture_px)
-            with capture:
-                yield capture
-    finally:
-        tell("offline")

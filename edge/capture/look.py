@@ -15,8 +15,6 @@ from edge.capture.picture import Scaler
 from edge.results.health import Look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from edge.capture.picture import Picture
@@ -31,28 +29,23 @@ BLACK, WHITE = 1, 254
 
 
 class Looker:
-    """Looks at a picture a second, by the source's clock.
+    """Looks at a picture a second, by the source's clock."""
 
-    Args:
-        is_frozen: Whether the camera repeats itself.
-    """
-
-    def __init__(self, is_frozen: Callable[[], bool] = lambda: False) -> None:
-        self._is_frozen = is_frozen
+    def __init__(self) -> None:
         self._scaler = Scaler("bgr")
         self._small = np.empty((*SMALL_WH[::-1], 3), np.uint8)
         self._looked_ns: int | None = None
 
-    def look(self, picture: Picture) -> Look | None:
+    def look(self, picture: Picture, *, is_frozen: bool = False) -> Look | None:
         """Return what a picture is like; `None` within a second of the last look."""
         now_ns = picture.source_ns
         # A file that begins again goes back in time.
         if self._looked_ns is not None and 0 <= now_ns - self._looked_ns < LOOK_EVERY_NS:
             return None
         self._looked_ns = now_ns
-        return self.at(picture)
+        return self.at(picture, is_frozen=is_frozen)
 
-    def at(self, picture: Picture) -> Look:
+    def at(self, picture: Picture, *, is_frozen: bool = False) -> Look:
         """Return what a picture is like."""
         self._scaler.scale(picture, out=self._small)
         grey = cv2.cvtColor(self._small, cv2.COLOR_BGR2GRAY)  # (120, 160)
@@ -70,7 +63,7 @@ class Looker:
             coarse=float(sum(step.mean() for step in _steps(coarse, 1))) / 2,
             cells=_in_cells(grey),
             edges=np.stack([_in_cells(step) for step in _steps(grey, 2)]),
-            is_frozen=self._is_frozen(),
+            is_frozen=is_frozen,
         )
 
 

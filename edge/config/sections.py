@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, field
 
 from edge.config.camera import Camera, Name
+from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
 from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
@@ -133,6 +134,7 @@ class Config(Record, frozen=True):
     selfcheck: Selfcheck | None = None
     harvest: Harvest | None = None
     mqtt: Mqtt | None = None
+    homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
@@ -142,6 +144,8 @@ class Config(Record, frozen=True):
         super().__post_init__()
         if not self.sinks:
             raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
+        if self.homeassistant and not self.mqtt:
+            raise ValueError("[homeassistant] needs a broker that it listens to: add [mqtt] url")
         if self.output.jsonl:
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
 

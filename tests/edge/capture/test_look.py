@@ -64,4 +64,4 @@ def test_edges_stand_in_the_cells_and_the_direction_that_have_them():
 
 
 def test_the_state_of_the_camera_goes_with_the_look():
-    assert Looker(lambda: True).at(Picture(plain(9), 0, 0, 0)).is_frozen
+    assert Looker().at(Picture(plain(9), 0, 0, 0), is_frozen=True).is_frozen
