@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
+from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
 from edge.config.toml import table_label
 from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
@@ -138,6 +139,8 @@ class Config(Record, frozen=True):
     ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
     tracking: Tracking | None = None
+    selfcheck: Selfcheck | None = None
+    harvest: Harvest | None = None
     mqtt: Mqtt | None = None
     zones: Annotated[
         tuple[Zone, ...], Meta(max_length=32, description="up to 32 tables [[zone]]")
