@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge.control import Control
     from edge.metrics import Summary
     from edge.model.model_file import ModelFile
+    from edge.web.preview import Preview
 
 log = logging.getLogger("edge")
 
@@ -43,11 +44,15 @@ def run(
     """
     with app.opened(config, file) as parts:
         tally = TASKS[parts.model.task].tally(parts.model.description)
-        pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
+        previews = _previews(config, parts)
+        pipeline = parts.pipeline([lambda seen: tally.add(seen.result), *previews])
         handlers = dict.fromkeys(ENDING, pipeline.stop)
         with ExitStack() as stack:
-            if reread:
+            if reread or previews:
                 control = stack.enter_context(_control(parts, reread))
+                for preview in previews:
+                    stack.enter_context(preview.served(control))
+            if reread:
                 handlers[signal.SIGHUP] = lambda: control.request("reload")
             stack.enter_context(handling(handlers))
             pipeline.run(max_frames=max_frames)
@@ -62,7 +67,15 @@ def run(
     return replace(summary, seen=tally.text())
 
 
-def _control(parts: app.Parts, reread: Callable[[], Config]) -> Control:
+def _previews(config: Config, parts: app.Parts) -> list[Preview]:
+    if config.web is None:
+        return []
+    from edge.web.preview import Preview  # noqa: PLC0415 - most runs have no page
+
+    return [Preview(config.web, parts)]
+
+
+def _control(parts: app.Parts, reread: Callable[[], Config] | None) -> Control:
     from edge.control import Control  # noqa: PLC0415 - a run without a file needs none of it
 
     return Control(parts, reread)

@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.mqtt import Mqtt
 from edge.config.sink import AnySink, Jsonl
+from edge.config.web import Web
 from edge.model import delegates
 from edge.model.description import Suppression
 from edge.record import Checks, PositiveFloat, Ratio, Record
@@ -131,6 +132,7 @@ class Config(Record, frozen=True):
     tracking: Tracking | None = None
     mqtt: Mqtt | None = None
     output: Output = field(default_factory=Output)
+    web: Web | None = None
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
     ] = field(default=(), name="sink")

@@ -33,7 +33,7 @@ LAYERS = {
     "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
     "pipeline": ["job", "pipeline", "publisher"],
-    "app": ["cameras", "app", "swap", "reload", "control", "running"],
+    "app": ["cameras", "app", "swap", "reload", "control", "web", "running"],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
