@@ -18,8 +18,7 @@ from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.preprocess import use_one_thread
 from edge.publisher import Publisher, ResultTeller
-from edge.sinks.fanout import Fanout
-from edge.sinks.registry import open_sinks, receiver
+from edge.sinks.registry import OpenSinks, receiver
 from edge.stages.registry import open_stages
 from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.preprocess import InputBuffer
+    from edge.publisher import Teller
     from edge.results.observation import Observation
     from edge.stages.registry import Stage
 
@@ -113,6 +113,21 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
 
 
 @dataclass(slots=True)
+class Terms:
+    """What a run insists on; a signal may change its end.
+
+    Attributes:
+        begin_closed: A camera that is away at first is waited for, even if there is no other.
+        drain_s: How long each sink has at the end for what is left.
+        must_deliver: What is left after that is an error, not only said.
+    """
+
+    begin_closed: bool = False
+    drain_s: float = DRAIN_S
+    must_deliver: bool = True
+
+
+@dataclass(slots=True)
 class Parts:
     """What a pipeline is made of, opened; the thread `edge-control` changes it.
 
@@ -120,6 +135,7 @@ class Parts:
         workers: At least one.
         cameras: Open.
         publisher: Tells the sinks; `None` where nothing is published.
+        sinks: Open; likewise.
         config: What holds now.
         memory: What the stages keep through a reload, by the name of the stage.
         running: The pipeline that was made of them.
@@ -128,6 +144,7 @@ class Parts:
     workers: tuple[Worker, ...]
     cameras: Cameras
     publisher: Publisher | None
+    sinks: OpenSinks | None
     cores: Cores
     config: Config
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -188,6 +205,7 @@ def opened(
     *,
     publish: bool = True,
     picture_px: int | None = None,
+    terms: Terms | None = None,
 ) -> Iterator[Parts]:
     """Open model, sinks and cameras for the length of the block; the broker is not waited for.
 
@@ -196,11 +214,13 @@ def opened(
         file: Its model, where that was read already.
         publish: Open the sinks as well.
         picture_px: Longest side of the picture that each frame carries; `None` for none.
+        terms: What the run insists on.
 
     Raises:
         EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
     use_one_thread()
+    terms = terms or Terms()
     with ExitStack() as stack:
         stack.enter_context(switching_soon())
         available = available_cores()
@@ -220,35 +240,58 @@ def opened(
             proof.tell(model, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        publisher = stack.enter_context(_publishing(config, model)) if publish else None
+        sinks = stack.enter_context(_delivering(config, terms)) if publish else None
+        publisher = open_publisher(config, model, sinks) if sinks else None
+        if sinks and config.homeassistant and (channel := sinks.fanout.channel):
+            from edge.homeassistant.announcing import announcing  # noqa: PLC0415 - off by default
+
+            stack.enter_context(announcing(config, model.description, channel))
         tell = publisher.tell_camera if publisher else lambda *_: None
         cameras = stack.enter_context(
-            Cameras(config.cameras, model, tell=tell, picture_px=picture_px)
+            Cameras(
+                config.cameras,
+                model,
+                tell=tell,
+                begin_closed=terms.begin_closed,
+                picture_px=picture_px,
+            )
         )
-        yield Parts(workers, cameras, publisher, cores, config)
+        yield Parts(workers, cameras, publisher, sinks, cores, config)
 
 
 @contextmanager
-def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
-    """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
-    sink = Fanout(open_sinks(config.sinks, config.device.name))
+def _delivering(config: Config, terms: Terms) -> Iterator[OpenSinks]:
+    """Open the sinks for the length of the block, and deliver what is left by the terms."""
+    sinks = OpenSinks(config.sinks, config.device.name)
+    sink = sinks.fanout
     try:
-        encoder = open_encoder(config, model.description)
-        results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
-        publisher = Publisher(encoder, sink, [results])
-        publisher.introduce(model.ran)
-        yield publisher
+        yield sinks
     finally:
-        sink.close(DRAIN_S)
+        sink.close(terms.drain_s)
     if sink.failure:
         raise sink.failure
-    if sink.undelivered:
-        faults = [
-            f"{name}: {number} results were not delivered within {DRAIN_S:g} s of the end; "
-            f"check {receiver(name)} and run again"
-            for name, number in sink.undelivered.items()
-        ]
+    faults = [
+        f"{name}: {number} results were not delivered within {terms.drain_s:g} s of the end; "
+        f"check {receiver(name)} and run again"
+        for name, number in sink.undelivered.items()
+    ]
+    if faults and terms.must_deliver:
         raise SinkError("\n".join(faults))
+    for fault in faults:
+        log.warning("%s", fault)
+
+
+def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publisher:
+    """Return what tells the sinks of observations, once it has told them of the model."""
+    encoder = open_encoder(config, model.description)
+    publisher = Publisher(encoder, sinks.fanout, open_tellers(config, encoder))
+    publisher.introduce(model.ran)
+    return publisher
+
+
+def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
+    """Return what is told of each observation, as a configuration and a model have it."""
+    return [ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)]
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, field
 
 from edge.config.camera import Camera, Name
+from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
 from edge.config.sink import AnySink, Jsonl
 from edge.config.web import Web
@@ -131,6 +132,7 @@ class Config(Record, frozen=True):
     model: Model = field(default_factory=Model)
     tracking: Tracking | None = None
     mqtt: Mqtt | None = None
+    homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
     web: Web | None = None
     extra_sinks: Annotated[
@@ -141,6 +143,8 @@ class Config(Record, frozen=True):
         super().__post_init__()
         if not self.sinks:
             raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
+        if self.homeassistant and not self.mqtt:
+            raise ValueError("[homeassistant] needs a broker that it listens to: add [mqtt] url")
         if self.output.jsonl:
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
 
