@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import msgspec
 from edge.messages.detections import rows
 from edge.tasks import task_for
 from edge.web.access import Gate, read_token
+from edge.web.board import Board
 from edge.web.figures import CONTENT_TYPE, Counts, family
 from edge.web.server import WAIT_S, Reply, Server
 from edge.web.view import View
@@ -46,7 +46,6 @@ FILES = {
 }
 BOUNDARY = "frame"
 JSON = "application/json"
-BYTES_PER_MIB = 2**20
 
 
 class Preview:
@@ -64,6 +63,7 @@ class Preview:
         self._web = web
         self._parts = parts
         self._counts = Counts()
+        self._board = Board()
         self._views = {camera.name: self._view(camera.name) for camera in parts.config.cameras}
         self._began_s = time.monotonic()
         self._gate = Gate(read_token(web), web.hosts)
@@ -155,7 +155,8 @@ class Preview:
         """Tell of all cameras in the text format of Prometheus."""
         parts, views = self._parts, [({"camera": name}, v) for name, v in [*self._views.items()]]
         names = {"device": parts.config.device.name, "model": parts.model.description.name}
-        memory, cpu_s = resident_bytes(), time.process_time()
+        tallies = parts.sinks.fanout.tallies() if parts.sinks else {}
+        sinks = [({"sink": name}, tally) for name, tally in tallies.items()]
         lines = [
             *family("edge_info", "What runs.", [(names, 1)]),
             *family("edge_frames_total", "Results so far.", [(c, v.frames) for c, v in views]),
@@ -166,8 +167,10 @@ class Preview:
                 "edge_preview_pictures_total", "Drawn so far.", [(c, v.encoded) for c, v in views]
             ),
             *self._counts.lines(),
-            *family("process_resident_memory_bytes", "Resident memory.", [({}, memory)]),
-            *family("process_cpu_seconds_total", "CPU time of all threads.", [({}, cpu_s)]),
+            *self._board.lines(),
+            *family("edge_outbox_messages", "That wait.", [(c, t.waiting) for c, t in sinks]),
+            *family("edge_outbox_sent_total", "Delivered.", [(c, t.settled) for c, t in sinks]),
+            *family("edge_outbox_dropped_total", "Given up.", [(c, t.dropped) for c, t in sinks]),
         ]
         return Reply("\n".join([*lines, ""]).encode(), CONTENT_TYPE)
 
@@ -219,11 +222,10 @@ class Preview:
             "size_wh": view.size_wh,
             "stage_ms": running.times.summary().percentiles_ms if running else {},
             "seen": self._seen(view),
-            "counts": view.kept.counts if view.kept else {},
+            "counts": view.counts,
+            "health": view.health,
             "events": list(view.events)[::-1],
-            "resident_mib": resident_bytes() / BYTES_PER_MIB,
-            "temperature_c": None,
-            "throttled": None,
+            **self._board.state(),
             **{
                 key: [_written(each) for each in getattr(config, f"{key}s", ())]
                 for key in ("zone", "line", "mask")
@@ -262,12 +264,6 @@ class Preview:
         said = {"ok": answers[0].ok, "message": answers[0].message}
         status = HTTPStatus.OK if answers[0].ok else HTTPStatus.CONFLICT
         return Reply(msgspec.json.encode(said), JSON, status)
-
-
-def resident_bytes() -> int:
-    """Return what this process holds in memory. Source: proc(5), `statm`, the second number."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _written(record: Record) -> dict[str, Any]:

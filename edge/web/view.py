@@ -41,6 +41,8 @@ class View:
         dropped: Frames replaced unseen so far.
         seen_s: Monotonic clock of the newest frame; `None` before the first.
         size_wh: Of the camera's frames, pixels.
+        counts: Of the newest frame, as an observation has them.
+        health: Of the camera; `None` without a self-check.
         events: The newest ones.
         kept: The newest observation that brought a picture, with it.
         encoded: Pictures drawn so far.
@@ -50,6 +52,8 @@ class View:
         self.frames = self.dropped = self.encoded = 0
         self.seen_s: float | None = None
         self.size_wh = (0, 0)
+        self.counts: dict[str, dict[str, int]] = {}
+        self.health: object = None
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.kept: Observation | None = None
         self._want = want
@@ -68,6 +72,8 @@ class View:
         self.dropped = observation.dropped_frames
         self.seen_s = time.monotonic()
         self.size_wh = observation.size_wh
+        self.counts = observation.counts
+        self.health = getattr(observation, "health", None)
         if observation.events:
             self.events.extend(observation.events)
         if observation.picture is None or self._release is None:

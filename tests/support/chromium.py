@@ -50,9 +50,9 @@ class Browser:
             program, *OPTIONS, f"--user-data-dir={self._folder}",
             f"--window-size={size_wh[0]},{size_wh[1]}", *options, "about:blank",
         ]  # fmt: skip
-        # It reads from 3 and writes to 4.
+        # It reads from 3 and writes to 4. Debian's sh knows no file numbers of two digits.
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$0" "$@" 3<&{their_in} 4>&{their_out}', *command],
+            ["bash", "-c", f'exec "$0" "$@" 3<&{their_in} 4>&{their_out}', *command],
             pass_fds=(their_in, their_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -30,7 +30,10 @@ LAYERS = {
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
-    "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
+    "messages": [
+        "messages", "draw", "tasks", "metrics", "config", "stages",
+        "benchmark.result", "benchmark.sensors",
+    ],
     "sinks": ["sinks"],
     "pipeline": ["job", "pipeline", "publisher", "homeassistant"],
     "app": ["cameras", "app", "swap", "reload", "control", "web", "running", "service"],

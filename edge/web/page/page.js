@@ -164,14 +164,14 @@ function shapeItem(shape) {
 async function apply() {
   id("said").textContent = "…";
   const reply = await fetch("apply", {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(editor.asTables()),
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ...editor.asTables(), save: id("save").checked }),
   }).catch(() => null);
   if (!reply) { id("said").textContent = "no connection to the device"; return; }
   const text = await reply.text();
   let said = { ok: false, message: text };
   try { said = JSON.parse(text); } catch { /* a sentence */ }
   if (said.ok) editor.dirty = false;
-  id("said").textContent = said.ok ? "It holds from now on; copy the TOML into the configuration to keep it." : said.message;
+  id("said").textContent = said.message;
   showShapes();
 }
 
