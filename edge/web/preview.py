@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -56,6 +57,7 @@ class Preview:
         parts: What runs.
 
     Attributes:
+        views: By the name of the camera.
         server: While it is served.
     """
 
@@ -64,7 +66,8 @@ class Preview:
         self._parts = parts
         self._counts = Counts()
         self._board = Board()
-        self._views = {camera.name: self._view(camera.name) for camera in parts.config.cameras}
+        self._painter = ThreadPoolExecutor(1, thread_name_prefix="edge-paint")
+        self.views = {camera.name: self._view(camera.name) for camera in parts.config.cameras}
         self._began_s = time.monotonic()
         self._gate = Gate(read_token(web), web.hosts)
         self._changes: Control | None = None
@@ -80,17 +83,17 @@ class Preview:
     def __call__(self, observation: Observation) -> None:
         """Take a frame; 5 µs where nobody looks."""
         self._counts.add(observation)
-        view = self._views.get(observation.camera)
+        view = self.views.get(observation.camera)
         if view is None:
-            view = self._views[observation.camera] = self._view(observation.camera)
+            view = self.views[observation.camera] = self._view(observation.camera)
         view.observe(observation)
 
     @contextmanager
-    def served(self, changes: Control) -> Iterator[str]:
+    def served(self, changes: Control | None = None) -> Iterator[str]:
         """Answer for the length of the block; yields the address of the page.
 
         Args:
-            changes: Carries out what the page asks for.
+            changes: Carries out what the page asks for; `None` for a page that only shows.
 
         Raises:
             EdgeError: Nobody can listen there.
@@ -102,7 +105,7 @@ class Preview:
             try:
                 yield server.url
             finally:
-                for view in self._views.values():
+                for view in self.views.values():
                     view.close()
 
     def answer(self, request: Request) -> Reply:
@@ -120,8 +123,8 @@ class Preview:
         if answer is None:
             return _nothing()
         camera = request.query.get("camera")
-        if camera is not None and camera not in self._views:
-            known = ", ".join(self._views)
+        if camera is not None and camera not in self.views:
+            known = ", ".join(self.views)
             return _sentence(HTTPStatus.NOT_FOUND, f"no such camera; known are {known}")
         return answer(request.query)
 
@@ -133,15 +136,16 @@ class Preview:
                     return capture.want_picture(picture_px)
             return lambda: None
 
-        return View(want, picture_px=self._web.picture_px, rate_hz=self._web.rate_hz)
+        web = self._web
+        return View(want, self._painter, picture_px=web.picture_px, rate_hz=web.rate_hz)
 
     def _chosen(self, query: dict[str, str]) -> tuple[str, View]:
-        name = query.get("camera") or next(iter(self._views))
-        return name, self._views[name]
+        name = query.get("camera") or next(iter(self.views))
+        return name, self.views[name]
 
     def _healthz(self, query: dict[str, str]) -> Reply:
         """Say whether frames came out recently: of the camera that is named, or of any."""
-        views = [self._views[query["camera"]]] if "camera" in query else [*self._views.values()]
+        views = [self.views[query["camera"]]] if "camera" in query else [*self.views.values()]
         seen_s = max((view.seen_s for view in views if view.seen_s is not None), default=None)
         if seen_s is None:
             return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, "no frame has come out yet")
@@ -153,7 +157,7 @@ class Preview:
 
     def _metrics(self, _: dict[str, str]) -> Reply:
         """Tell of all cameras in the text format of Prometheus."""
-        parts, views = self._parts, [({"camera": name}, v) for name, v in [*self._views.items()]]
+        parts, views = self._parts, [({"camera": name}, v) for name, v in [*self.views.items()]]
         names = {"device": parts.config.device.name, "model": parts.model.description.name}
         tallies = parts.sinks.fanout.tallies() if parts.sinks else {}
         sinks = [({"sink": name}, tally) for name, tally in tallies.items()]
@@ -257,8 +261,9 @@ class Preview:
             answers.append(answer)
             answered.set()
 
-        if self._changes:
-            self._changes.request("zones", request.body, answer=take)
+        if self._changes is None:
+            return _sentence(HTTPStatus.CONFLICT, "this page only shows")
+        self._changes.request("zones", request.body, answer=take)
         if not answered.wait(APPLY_S):
             return _sentence(HTTPStatus.GATEWAY_TIMEOUT, "no answer yet; look at the zones again")
         said = {"ok": answers[0].ok, "message": answers[0].message}

@@ -1,7 +1,7 @@
-"""What one camera shows: a picture is made when somebody asks for it, and by the asker's thread.
+"""What one camera shows: a picture is made when somebody asks for it.
 
 The loop only hands over. A viewer asks the capture for a picture of the next frame, the first
-observation that brings one ends the wish, and the viewer's own thread draws and encodes it. So a
+observation that brings one ends the wish, and a thread beside the loop draws and encodes it. So a
 stream of ten pictures a second costs ten, at any frame rate; where nobody looks, nothing is asked.
 """
 
@@ -17,6 +17,7 @@ from edge.draw.annotated import jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
 
     from edge.model.description import Description
     from edge.results.event import Event
@@ -33,6 +34,8 @@ class View:
 
     Args:
         want: Asks the camera for pictures of so many pixels.
+        painter: One thread for all cameras. With images on each viewer's own, glibc's arenas kept
+            12 MiB more for each: 182 MiB with six viewers, where this has 123.
         picture_px: Of the longer side.
         rate_hz: Most pictures a second.
 
@@ -48,7 +51,7 @@ class View:
         encoded: Pictures drawn so far.
     """
 
-    def __init__(self, want: Want, *, picture_px: int, rate_hz: float) -> None:
+    def __init__(self, want: Want, painter: Executor, *, picture_px: int, rate_hz: float) -> None:
         self.frames = self.dropped = self.encoded = 0
         self.seen_s: float | None = None
         self.size_wh = (0, 0)
@@ -57,6 +60,7 @@ class View:
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.kept: Observation | None = None
         self._want = want
+        self._painter = painter
         self._picture_px = picture_px
         self._period_s = 1 / rate_hz
         self._changed = threading.Condition()
@@ -125,7 +129,8 @@ class View:
         with self._painting:
             if self._painted[0] < number:
                 self.encoded += 1
-                self._painted = number, jpeg(kept, description, max_side_px=self._picture_px)
+                drawn = self._painter.submit(jpeg, kept, description, max_side_px=self._picture_px)
+                self._painted = number, drawn.result()
             return self._painted
 
     def close(self) -> None:

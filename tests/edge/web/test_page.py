@@ -151,7 +151,7 @@ def test_applying_hands_all_that_is_drawn_on(page, served):
 
 
 def test_a_hidden_page_asks_for_nothing(page, served):
-    (view,) = served.preview._views.values()
+    (view,) = served.preview.views.values()
     try:
         page.run(HIDE % "true")
         assert eventually(lambda: is_still(view), timeout_s=60)

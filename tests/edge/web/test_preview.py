@@ -251,7 +251,7 @@ def test_a_service_without_frames_is_not_healthy_and_says_why(monkeypatch):
         assert (status, body) == (503, b"no frame has come out yet\n")
         monkeypatch.setattr(preview_module, "WAIT_S", 0.05)
         assert served.ask("/snapshot.jpg")[0] == 503
-        (view,) = served.preview._views.values()
+        (view,) = served.preview.views.values()
         view.seen_s = time.monotonic() - 61
         status, _, body = served.ask("/healthz?camera=camera")
         assert (status, body) == (503, b"no frame has come out for 61 s\n")
