@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edge.capture.latest import CaptureThread, Turns
-from edge.capture.registry import open_lasting
+from edge.cameras import Cameras
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided, switching_soon
 from edge.errors import SinkError
@@ -20,8 +18,7 @@ from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.preprocess import use_one_thread
 from edge.publisher import Publisher, ResultTeller
-from edge.sinks.fanout import Fanout
-from edge.sinks.registry import open_sinks, receiver
+from edge.sinks.registry import OpenSinks, receiver
 from edge.stages.registry import open_stages
 from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
 
@@ -29,14 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from edge.capture.reopening import CameraState
-    from edge.config.camera import Camera
+    from edge.capture.latest import CaptureThread
     from edge.config.sections import Config
     from edge.messages.envelope import Encoder
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
     from edge.preprocess import InputBuffer
+    from edge.publisher import Teller
     from edge.results.observation import Observation
     from edge.stages.registry import Stage
 
@@ -115,25 +112,33 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     return config.model.threads or max(1, (len(available) - 1) // config.model.workers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
-    """What a pipeline is made of, opened.
+    """What a pipeline is made of, opened; the thread `edge-control` changes it.
 
     Attributes:
         workers: At least one.
-        captures: One a camera, started.
+        cameras: Open.
         publisher: Tells the sinks; `None` where nothing is published.
-        config: What they were opened by.
+        sinks: Open; likewise.
+        config: What holds now.
         memory: What the stages keep through a reload, by the name of the stage.
+        running: The pipeline that was made of them.
     """
 
     workers: tuple[Worker, ...]
-    captures: tuple[CaptureThread[InputBuffer], ...]
-    frames: Turns[InputBuffer]
+    cameras: Cameras
     publisher: Publisher | None
+    sinks: OpenSinks | None
     cores: Cores
     config: Config
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
+    running: Pipeline | None = None
+
+    @property
+    def captures(self) -> tuple[CaptureThread[InputBuffer], ...]:
+        """One a camera, started."""
+        return self.cameras.captures
 
     @property
     def model(self) -> LoadedModel:
@@ -149,7 +154,22 @@ class Parts:
         """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
         told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
         behaviour = Behaviour(self.model, self._stages(self.config) + stages)
-        return Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
+        self.running = Pipeline(
+            self.cameras.frames, behaviour, [*told, *consumers], workers=self.workers
+        )
+        return self.running
+
+    def behave(self, config: Config) -> None:
+        """Have the running pipeline go by a configuration, from the next frame on."""
+        behaviour = self.behaviour(config)
+        if self.running:
+            self.running.behaviour = behaviour
+        self.config = config
+
+    @property
+    def score_threshold(self) -> float:
+        """What holds now."""
+        return thresholds(self.config, self.model.description).score
 
     def behaviour(self, config: Config) -> Behaviour:
         """Return what frames go by from now on, as a configuration says; tracks go on."""
@@ -202,36 +222,22 @@ def opened(
             proof.tell(model, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        publisher = stack.enter_context(_publishing(config, model)) if publish else None
-        changed = threading.Condition()
-        captures = tuple(
-            stack.enter_context(
-                _capturing(
-                    camera,
-                    model,
-                    changed=changed,
-                    publisher=publisher,
-                    # A camera that is away must not keep the others from being seen.
-                    begin_closed=len(config.cameras) > 1,
-                    picture_px=picture_px,
-                )
-            )
-            for camera in config.cameras
+        sinks = stack.enter_context(_delivering(config)) if publish else None
+        publisher = open_publisher(config, model, sinks) if sinks else None
+        tell = publisher.tell_camera if publisher else lambda *_: None
+        cameras = stack.enter_context(
+            Cameras(config.cameras, model, tell=tell, picture_px=picture_px)
         )
-        yield Parts(workers, captures, Turns(captures), publisher, cores, config)
+        yield Parts(workers, cameras, publisher, sinks, cores, config)
 
 
 @contextmanager
-def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
+def _delivering(config: Config) -> Iterator[OpenSinks]:
     """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
-    sink = Fanout(open_sinks(config.sinks, config.device.name))
+    sinks = OpenSinks(config.sinks, config.device.name)
+    sink = sinks.fanout
     try:
-        encoder = open_encoder(config, model.description)
-        results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
-        publisher = Publisher(encoder, sink, [results])
-        publisher.introduce(model.ran)
-        with _known_to_home_assistant(config, model.description, sink):
-            yield publisher
+        yield sinks
     finally:
         sink.close(DRAIN_S)
     if sink.failure:
@@ -245,55 +251,20 @@ def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
         raise SinkError("\n".join(faults))
 
 
-@contextmanager
-def _known_to_home_assistant(
-    config: Config, description: Description, sink: Fanout
-) -> Iterator[None]:
-    """Announce the device for the length of the block, where the configuration says so."""
-    if config.homeassistant is None or sink.channel is None:
-        yield
-        return
-    from edge.homeassistant.announcing import Announcing  # noqa: PLC0415 - off by default
-    from edge.homeassistant.inventory import inventory  # noqa: PLC0415
+def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publisher:
+    """Return what tells the sinks of observations, once it has told them of the model."""
+    encoder = open_encoder(config, model.description)
+    publisher = Publisher(encoder, sinks.fanout, open_tellers(config, encoder))
+    publisher.introduce(model.ran)
+    return publisher
 
-    told = inventory(config, description)
-    with Announcing(config.homeassistant, told, sink.channel):
-        yield
+
+def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
+    """Return what is told of each observation, as a configuration and a model have it."""
+    return [ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)]
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:
     """Return what makes the messages of this kind of model."""
     encoder = task_for(description).encoder
     return encoder(config.device.name, description, class_map=config.output.class_map)
-
-
-# A camera, the model that it feeds, and all who are told of it.
-@contextmanager
-def _capturing(  # noqa: PLR0913
-    camera: Camera,
-    model: LoadedModel,
-    *,
-    changed: threading.Condition,
-    publisher: Publisher | None,
-    begin_closed: bool,
-    picture_px: int | None,
-) -> Iterator[CaptureThread[InputBuffer]]:
-    """Read a camera on a thread of its own for the length of the block."""
-
-    def tell(state: CameraState) -> None:
-        if publisher:
-            publisher.tell_camera(camera.name, state)
-
-    tell("online")
-    try:
-        with open_lasting(
-            camera.source, camera.options, begin_closed=begin_closed, on_change=tell
-        ) as source:
-            buffers = model.input_buffers()
-            capture = CaptureThread(source, buffers, camera=camera.name, changed=changed)
-            if picture_px:  # before the first frame
-                capture.want_picture(picture_px)
-            with capture:
-                yield capture
-    finally:
-        tell("offline")

@@ -47,11 +47,12 @@ class Publisher:
 
     Attributes:
         tellers: What is told of each observation; assign others between two frames.
+        encoder: Of the model that runs; likewise.
     """
 
     def __init__(self, encoder: Encoder, sink: Fanout | Sink, tellers: Sequence[Teller]) -> None:
         self.tellers = tuple(tellers)
-        self._encoder = encoder
+        self.encoder = encoder
         self._sink = sink
 
     def __call__(self, observation: Observation) -> None:
@@ -66,9 +67,9 @@ class Publisher:
 
     def introduce(self, ran: Ran) -> None:
         """Say which model runs and what invokes it."""
-        self.send(self._encoder.introduction(ran))
+        self.send(self.encoder.introduction(ran))
 
     def tell_camera(self, camera: str, state: CameraState) -> None:
         """Say whether a camera gives frames; kept by the broker for who asks later."""
-        topic = camera_status_topic(self._encoder.device, camera)
+        topic = camera_status_topic(self.encoder.device, camera)
         self.send(Message(topic, state.encode(), retain=True, policy="state"))

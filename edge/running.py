@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import signal
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge import app
-from edge.errors import ConfigError
-from edge.tasks import TASKS, THRESHOLDS
+from edge.tasks import TASKS
 from edge.terminal.signals import ENDING, handling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config.sections import Config
+    from edge.control import Control
+    from edge.homeassistant.announcing import Announcing
     from edge.metrics import Summary
     from edge.model.model_file import ModelFile
-    from edge.pipeline import Pipeline
+    from edge.sinks.fanout import Fanout
 
 log = logging.getLogger("edge")
 
@@ -45,9 +47,13 @@ def run(
         tally = TASKS[parts.model.task].tally(parts.model.description)
         pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
         handlers = dict.fromkeys(ENDING, pipeline.stop)
-        if reread:
-            handlers[signal.SIGHUP] = lambda: _reload(parts, reread, pipeline=pipeline)
-        with handling(handlers):
+        with ExitStack() as stack:
+            if reread:
+                control = stack.enter_context(_control(parts, reread))
+                handlers[signal.SIGHUP] = lambda: control.request("reload")
+            if config.homeassistant and parts.sinks:
+                stack.enter_context(_announcing(config, parts, parts.sinks.fanout))
+            stack.enter_context(handling(handlers))
             pipeline.run(max_frames=max_frames)
         summary = pipeline.times.summary()
         log.info(
@@ -60,17 +66,14 @@ def run(
     return replace(summary, seen=tally.text())
 
 
-def _reload(parts: app.Parts, reread: Callable[[], Config], *, pipeline: Pipeline) -> None:
-    """Take over what a changed configuration may change while frames run."""
-    config = parts.config
-    try:
-        wanted = reread()
-    except ConfigError as error:
-        log.error("reload: nothing changed: %s", error)  # noqa: TRY400 - a user's fault, a sentence
-        return
-    update = {key: getattr(wanted.model, key) for key in THRESHOLDS}
-    as_is = config.replace(model=config.model.replace(**update), tracking=wanted.tracking)
-    pipeline.behaviour = parts.behaviour(wanted)
-    log.info("reload: thresholds are %s", app.thresholds(wanted, parts.model.description))
-    if as_is != wanted:
-        log.warning("reload: the rest of the configuration has changed too; restart to follow it")
+def _announcing(config: Config, parts: app.Parts, sinks: Fanout) -> Announcing:
+    from edge.homeassistant.announcing import Announcing  # noqa: PLC0415 - off by default
+    from edge.homeassistant.inventory import inventory  # noqa: PLC0415
+
+    return Announcing(inventory(config, parts.model.description), sinks)
+
+
+def _control(parts: app.Parts, reread: Callable[[], Config]) -> Control:
+    from edge.control import Control  # noqa: PLC0415 - a run without a file needs none of it
+
+    return Control(parts, reread)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from edge.capture.picture import Picture
     from edge.capture.source import Source
 
-    # `frozen`: it gives the same picture over and over.
-    CameraState = Literal["online", "frozen", "offline"]
+    # `frozen`: it gives the same picture over and over. `paused`: somebody wants no frames of it.
+    CameraState = Literal["online", "frozen", "offline", "paused"]
 
 LEAST_S, BASE_S, CAP_S = 1.0, 2.0, 30.0
 # Longest wait for one that answers, as a camera does while its encoder starts.

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from edge.config.homeassistant import HomeAssistant
     from edge.homeassistant.components import Component
     from edge.homeassistant.inventory import Inventory
     from edge.messages.envelope import Message
@@ -55,7 +54,6 @@ class Announcing:
     """Keeps Home Assistant told of a device, for the length of its `with` block.
 
     Args:
-        section: Of the configuration.
         told: What the device publishes.
         channel: To the broker.
         gap_s: Between two announcements that differ.
@@ -64,14 +62,13 @@ class Announcing:
 
     def __init__(
         self,
-        section: HomeAssistant,
         told: Inventory,
         channel: Channel,
         *,
         gap_s: float = GAP_S,
         jitter_s: float = JITTER_S,
     ) -> None:
-        self._section, self._told, self._channel = section, told, channel
+        self._told, self._channel = told, channel
         self._gap_s, self._jitter_s = gap_s, jitter_s
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -80,8 +77,8 @@ class Announcing:
         self._gone: dict[str, str] = {}
         self._has_heard = False
         # Before anything is sent: what the broker remembers comes first.
-        channel.subscribe(discovery_topic(section.prefix, told.device), self._hear)
-        channel.subscribe(f"{section.prefix}/status", self._hear_birth)
+        channel.subscribe(discovery_topic(told), self._hear)
+        channel.subscribe(f"{told.prefix}/status", self._hear_birth)
 
     def __enter__(self) -> Self:
         self._announce()
@@ -93,16 +90,16 @@ class Announcing:
             if self._timer:
                 self._timer.cancel()
 
-    def change(self, section: HomeAssistant, told: Inventory) -> None:
+    def change(self, told: Inventory) -> None:
         """Announce what is published from now on; what is not any more is taken back."""
         with self._lock:
             before = _platforms(self._own())
-            self._section, self._told = section, told
+            self._told = told
             self._note_gone(before)
         self._announce()
 
     def _own(self) -> dict[str, Component]:
-        return components(self._told) if self._section.enabled else {}
+        return components(self._told) if self._told.enabled else {}
 
     def _note_gone(self, before: dict[str, str]) -> bool:
         """Note what is to be taken back of what was announced; return whether something is."""
@@ -136,17 +133,17 @@ class Announcing:
     def _remove(self) -> None:
         """Take back for the last time, and be done with it."""
         with self._lock:
-            if self._section.enabled:
+            if self._told.enabled:
                 self._send(removed(self._gone))
                 self._after(self._gap_s, self._announce)
             elif self._is_open:
-                self._channel.send(withdrawal(self._section.prefix, self._told.device))
+                self._channel.send(withdrawal(self._told))
             self._gone = {}
 
     def _send(self, more: dict[str, Component]) -> None:
         """Announce the device's own components and these; nothing where there are none."""
         if self._is_open and (all_of_them := self._own() | more):
-            self._channel.send(announcement(self._section.prefix, self._told, all_of_them))
+            self._channel.send(announcement(self._told, all_of_them))
 
     def _after(self, seconds: float, step: Callable[[], None]) -> None:
         """Have a step done later, in place of any other that was to be done."""

@@ -25,13 +25,13 @@ ORIGIN = "edge-vision"
 BOARD_FILE = Path("/proc/device-tree/model")
 
 
-def discovery_topic(prefix: str, device: str) -> str:
+def discovery_topic(told: Inventory) -> str:
     """Return where a device is announced, retained."""
-    return f"{prefix}/device/{device}/config"
+    return f"{told.prefix}/device/{told.device}/config"
 
 
-def announcement(prefix: str, told: Inventory, cmps: dict[str, Component]) -> Message:
-    """Return what announces a device with these components, below Home Assistant's prefix."""
+def announcement(told: Inventory, cmps: dict[str, Component]) -> Message:
+    """Return what announces a device with these components."""
     fields = {
         "dev": _device(told),
         "o": {"name": ORIGIN, "sw": version(ORIGIN)},
@@ -39,13 +39,12 @@ def announcement(prefix: str, told: Inventory, cmps: dict[str, Component]) -> Me
         "qos": 1,
         "cmps": cmps,
     }
-    topic, payload = discovery_topic(prefix, told.device), msgspec.json.encode(fields)
-    return Message(topic, payload, retain=True, policy="state")
+    return Message(discovery_topic(told), msgspec.json.encode(fields), retain=True, policy="state")
 
 
-def withdrawal(prefix: str, device: str) -> Message:
+def withdrawal(told: Inventory) -> Message:
     """Return what takes a whole device back."""
-    return Message(discovery_topic(prefix, device), b"", retain=True, policy="state")
+    return Message(discovery_topic(told), b"", retain=True, policy="state")
 
 
 def announced(payload: bytes) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.config.homeassistant import HomeAssistant
+
 if TYPE_CHECKING:
     from edge.config.sections import Config
     from edge.model.description import Description
@@ -29,6 +31,8 @@ class Inventory:
         device: A level of every topic.
         name: What people call it.
         area: Where it is; empty where nobody said.
+        prefix: Home Assistant's, of the topics that it listens to.
+        enabled: Whether it is told at all.
         model: What it looks with.
         views: One a camera.
     """
@@ -36,18 +40,21 @@ class Inventory:
     device: str
     name: str
     area: str
+    prefix: str
+    enabled: bool
     model: str
     views: tuple[View, ...]
 
 
 def inventory(config: Config, description: Description) -> Inventory:
     """Return what is published as long as this configuration holds."""
-    section = config.homeassistant
-    device = config.device.name
+    section = config.homeassistant or HomeAssistant(enabled=False)
     return Inventory(
-        device=device,
-        name=(section and section.name) or device,
-        area=(section and section.area) or "",
+        device=config.device.name,
+        name=section.name or config.device.name,
+        area=section.area or "",
+        prefix=section.prefix,
+        enabled=section.enabled,
         model=description.name,
         views=tuple(View(camera.name) for camera in config.cameras),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections import deque
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edge.errors import SinkError
@@ -71,9 +73,13 @@ class Fanout:
         buffers = len(sinks) > 1
         self._sinks = [_Buffered(sink) if sink.may_wait and buffers else sink for sink in sinks]
         self._going = list(self._sinks)
+        self._states: dict[str, Message] = {}
+        self._handlers: list[tuple[str, Callable[[str, bytes], object]]] = []
 
     def send(self, message: Message) -> None:
         """Hand a message to every sink; raises the `SinkError` of the last one that was left."""
+        if message.policy == "state":
+            self._states[message.key or message.topic] = message
         for sink in tuple(self._going):
             try:
                 sink.send(message)
@@ -93,14 +99,49 @@ class Fanout:
             topic: May hold the wildcards + and #.
             handler: Called with topic and payload on the sink's thread, which waits for it.
         """
+        self._handlers.append((topic, handler))
         for sink in self._sinks:
             if isinstance(sink, Subscribable):
                 sink.subscribe(topic, handler)
 
-    @property
-    def channel(self) -> Subscribable | None:
-        """The sink that also hears: the broker's, if there is one."""
-        return next((sink for sink in self._sinks if isinstance(sink, Subscribable)), None)
+    def exchange(
+        self, gone: Sequence[Sink], opened: Callable[[], Sequence[Sink]], *, timeout_s: float
+    ) -> int:
+        """Close sinks and open others in their place; what is sent meanwhile waits for them.
+
+        The others get the states that hold, and hear what those before heard. They are opened last:
+        two of them would fight for one name at a broker, or for one file.
+
+        Args:
+            gone: Of those open.
+            opened: Opens the others.
+            timeout_s: For each to deliver what waits.
+
+        Returns:
+            How many messages those before did not deliver.
+        """
+        keeper, left = _Keeper(), 0
+        self._going.append(keeper)
+        leaving = [sink for sink in self._sinks if getattr(sink, "behind", sink) in gone]
+        for sink in leaving:
+            self._sinks.remove(sink)
+            if sink in self._going:
+                self._going.remove(sink)
+            left += sink.close(timeout_s)
+        try:
+            for sink in opened():
+                # One that is alone must not wait either: it is called with the keeper's lock held.
+                new = _Buffered(sink) if sink.may_wait else sink
+                for topic, handler in self._handlers:
+                    if isinstance(new, Subscribable):
+                        new.subscribe(topic, handler)
+                for message in tuple(self._states.values()):
+                    new.send(message)
+                keeper.to.append(new)
+        finally:
+            self._sinks += keeper.to
+            keeper.hand_on(self._going)
+        return left
 
     def close(self, timeout_s: float) -> int:
         """Close every sink, each with so long; return how many messages were not delivered."""
@@ -111,11 +152,47 @@ class Fanout:
         return sum(left.values())
 
 
+class _Keeper:
+    """Keeps what is sent while sinks are exchanged; the oldest are dropped beyond."""
+
+    name = "exchange"
+    may_wait = False
+
+    def __init__(self) -> None:
+        self.to: list[Sink] = []
+        self._kept: deque[Message] = deque(maxlen=BUFFER_MESSAGES)
+        self._lock = threading.Lock()
+        self._is_over = False
+
+    def send(self, message: Message) -> None:
+        with self._lock:
+            if self._is_over:
+                _send_to(self.to, message)
+            else:
+                self._kept.append(message)
+
+    def hand_on(self, going: list[Sink]) -> None:
+        """Send what was kept to those that came, and put them in the place of this one."""
+        with self._lock:
+            self._is_over = True
+            going[going.index(self) : going.index(self) + 1] = self.to
+            for message in self._kept:
+                _send_to(self.to, message)
+
+    def close(self, timeout_s: float) -> int:  # noqa: ARG002 - it is none that is closed
+        return 0
+
+
+def _send_to(sinks: Sequence[Sink], message: Message) -> None:
+    for sink in sinks:
+        sink.send(message)
+
+
 class _Buffered(Queued):
     """A sink that may wait, on a thread of its own."""
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        self.behind = self._sink = sink
         super().__init__(sink.name, messages=BUFFER_MESSAGES)
 
     def deliver(self, message: Message) -> bool:

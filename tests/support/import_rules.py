@@ -32,8 +32,8 @@ LAYERS = {
     "model": ["heads", "model"],
     "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
-    "pipeline": ["pipeline", "publisher", "homeassistant"],
-    "app": ["app", "running"],
+    "pipeline": ["job", "pipeline", "publisher", "homeassistant"],
+    "app": ["cameras", "app", "swap", "reload", "control", "running"],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip

@@ -7,13 +7,11 @@ import json
 import pytest
 from waiting import eventually
 
-from edge.config.homeassistant import HomeAssistant
 from edge.homeassistant.announcing import Announcing
 from edge.homeassistant.inventory import Inventory, View
 
 pytestmark = pytest.mark.board
 
-SECTION = HomeAssistant()
 TOPIC = "homeassistant/device/porch/config"
 
 
@@ -41,13 +39,20 @@ class Channel:
         return [json.loads(each.payload)["cmps"] for each in self.sent if each.payload]
 
 
-def told_of(*cameras):
-    views = tuple(View(camera) for camera in cameras)
-    return Inventory(device="porch", name="Porch", area="", model="coco", views=views)
+def told_of(*cameras, enabled=True):
+    return Inventory(
+        device="porch",
+        name="Porch",
+        area="",
+        prefix="homeassistant",
+        enabled=enabled,
+        model="coco",
+        views=tuple(View(camera) for camera in cameras),
+    )
 
 
-def announcing(channel, *cameras, section=SECTION):
-    return Announcing(section, told_of(*cameras), channel, gap_s=0.0, jitter_s=0.0)
+def announcing(channel, *cameras, enabled=True):
+    return Announcing(told_of(*cameras, enabled=enabled), channel, gap_s=0.0, jitter_s=0.0)
 
 
 def announced_before(*cameras):
@@ -128,7 +133,7 @@ def test_what_is_no_announcement_of_ours_takes_nothing_back(payload):
 def test_at_a_birth_what_went_is_announced_once_more_then_taken_back_and_forgotten():
     channel = Channel()
     with announcing(channel, "door", "gate") as house:
-        house.change(SECTION, told_of("door"))
+        house.change(told_of("door"))
         assert is_removal(channel.components()[-1]["gate_connection"])
 
         channel.hear("homeassistant/status", b"online")
@@ -144,8 +149,8 @@ def test_a_component_that_comes_back_is_not_taken_back():
     channel = Channel()
 
     with announcing(channel, "door", "gate") as house:
-        house.change(SECTION, told_of("door"))
-        house.change(SECTION, told_of("door", "gate"))
+        house.change(told_of("door"))
+        house.change(told_of("door", "gate"))
 
     assert channel.sent[0] == channel.sent[-1]
 
@@ -154,7 +159,7 @@ def test_a_device_that_is_switched_off_is_taken_back_and_says_nothing_after():
     channel = Channel()
     remembered = announced_before("door")
 
-    with announcing(channel, "door", section=HomeAssistant(enabled=False)) as house:
+    with announcing(channel, "door", enabled=False) as house:
         assert channel.sent == []
         channel.hear(TOPIC, remembered)
         assert eventually(lambda: len(channel.sent) == 1)
