@@ -113,6 +113,21 @@ def interpreter_threads(config: Config, available: frozenset[int]) -> int:
 
 
 @dataclass(slots=True)
+class Terms:
+    """What a run insists on; a signal may change its end.
+
+    Attributes:
+        begin_closed: A camera that is away at first is waited for, even if there is no other.
+        drain_s: How long each sink has at the end for what is left.
+        must_deliver: What is left after that is an error, not only said.
+    """
+
+    begin_closed: bool = False
+    drain_s: float = DRAIN_S
+    must_deliver: bool = True
+
+
+@dataclass(slots=True)
 class Parts:
     """What a pipeline is made of, opened; the thread `edge-control` changes it.
 
@@ -190,6 +205,7 @@ def opened(
     *,
     publish: bool = True,
     picture_px: int | None = None,
+    terms: Terms | None = None,
 ) -> Iterator[Parts]:
     """Open model, sinks and cameras for the length of the block; the broker is not waited for.
 
@@ -198,11 +214,13 @@ def opened(
         file: Its model, where that was read already.
         publish: Open the sinks as well.
         picture_px: Longest side of the picture that each frame carries; `None` for none.
+        terms: What the run insists on.
 
     Raises:
         EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
     use_one_thread()
+    terms = terms or Terms()
     with ExitStack() as stack:
         stack.enter_context(switching_soon())
         available = available_cores()
@@ -222,33 +240,41 @@ def opened(
             proof.tell(model, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        sinks = stack.enter_context(_delivering(config)) if publish else None
+        sinks = stack.enter_context(_delivering(config, terms)) if publish else None
         publisher = open_publisher(config, model, sinks) if sinks else None
         tell = publisher.tell_camera if publisher else lambda *_: None
         cameras = stack.enter_context(
-            Cameras(config.cameras, model, tell=tell, picture_px=picture_px)
+            Cameras(
+                config.cameras,
+                model,
+                tell=tell,
+                begin_closed=terms.begin_closed,
+                picture_px=picture_px,
+            )
         )
         yield Parts(workers, cameras, publisher, sinks, cores, config)
 
 
 @contextmanager
-def _delivering(config: Config) -> Iterator[OpenSinks]:
-    """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
+def _delivering(config: Config, terms: Terms) -> Iterator[OpenSinks]:
+    """Open the sinks for the length of the block, and deliver what is left by the terms."""
     sinks = OpenSinks(config.sinks, config.device.name)
     sink = sinks.fanout
     try:
         yield sinks
     finally:
-        sink.close(DRAIN_S)
+        sink.close(terms.drain_s)
     if sink.failure:
         raise sink.failure
-    if sink.undelivered:
-        faults = [
-            f"{name}: {number} results were not delivered within {DRAIN_S:g} s of the end; "
-            f"check {receiver(name)} and run again"
-            for name, number in sink.undelivered.items()
-        ]
+    faults = [
+        f"{name}: {number} results were not delivered within {terms.drain_s:g} s of the end; "
+        f"check {receiver(name)} and run again"
+        for name, number in sink.undelivered.items()
+    ]
+    if faults and terms.must_deliver:
         raise SinkError("\n".join(faults))
+    for fault in faults:
+        log.warning("%s", fault)
 
 
 def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publisher:

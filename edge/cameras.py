@@ -31,6 +31,7 @@ class Cameras:
         cameras: Of the configuration, at least one.
         model: That their frames are prepared for.
         tell: Told the name of a camera and what has become of it, on any thread.
+        begin_closed: One that is away at first is waited for, even if there is no other.
         picture_px: Longest side of the picture that each frame carries; `None` for none.
 
     Attributes:
@@ -43,6 +44,7 @@ class Cameras:
         model: LoadedModel,
         *,
         tell: Tell,
+        begin_closed: bool = False,
         picture_px: int | None = None,
     ) -> None:
         self._model = model
@@ -54,7 +56,8 @@ class Cameras:
         try:
             for camera in cameras:
                 # A camera that is away must not keep the others from being seen.
-                self._begin(self._opened(camera, begin_closed=len(cameras) > 1))
+                closed = begin_closed or len(cameras) > 1
+                self._begin(self._opened(camera, begin_closed=closed))
         except BaseException:
             self.close()
             raise

@@ -65,6 +65,11 @@ class Publisher:
         """Send what no observation tells; safe from any thread."""
         self._sink.send(message)
 
+    @property
+    def is_connected(self) -> bool | None:
+        """Whether the broker has us; `None` without one."""
+        return getattr(self._sink, "is_connected", None)
+
     def introduce(self, ran: Ran) -> None:
         """Say which model runs and what invokes it."""
         self.send(self.encoder.introduction(ran))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge import app
 from edge.tasks import TASKS
-from edge.terminal.signals import ENDING, handling
+from edge.terminal.signals import handling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from edge.homeassistant.announcing import Announcing
     from edge.metrics import Summary
     from edge.model.model_file import ModelFile
+    from edge.pipeline import Pipeline
+    from edge.service.life import Life
     from edge.sinks.fanout import Fanout
 
 log = logging.getLogger("edge")
+
+# On SIGTERM a sink that has no connection is given no more: systemd, or a person, waits for it.
+ORDERED_DRAIN_S = 0.5
 
 
 def run(
@@ -31,6 +36,7 @@ def run(
     *,
     max_frames: int | None = None,
     reread: Callable[[], Config] | None = None,
+    life: Life | None = None,
 ) -> Summary:
     """Run until the cameras end, a signal comes, or so many frames are done.
 
@@ -39,21 +45,28 @@ def run(
         file: Its model, where that was read already.
         max_frames: Of all cameras together.
         reread: Reads the configuration again; called on SIGHUP.
+        life: Tells a service manager how it goes.
 
     Raises:
         EdgeError: The model, a camera or a sink failed; or results stayed undelivered.
     """
-    with app.opened(config, file) as parts:
+    terms = app.Terms(begin_closed=life is not None)
+    with app.opened(config, file, terms=terms) as parts:
         tally = TASKS[parts.model.task].tally(parts.model.description)
         pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
-        handlers = dict.fromkeys(ENDING, pipeline.stop)
+        handlers = {
+            signal.SIGINT: pipeline.stop,
+            signal.SIGTERM: lambda: _stop_soon(pipeline, terms),
+        }
         with ExitStack() as stack:
             if reread:
                 control = stack.enter_context(_control(parts, reread))
-                handlers[signal.SIGHUP] = lambda: control.request("reload")
+                handlers[signal.SIGHUP] = lambda: _reload(control, life)
             if config.homeassistant and parts.sinks:
                 stack.enter_context(_announcing(config, parts, parts.sinks.fanout))
             stack.enter_context(handling(handlers))
+            if life:
+                stack.enter_context(life.watching(parts, pipeline))
             pipeline.run(max_frames=max_frames)
         summary = pipeline.times.summary()
         log.info(
@@ -71,6 +84,21 @@ def _announcing(config: Config, parts: app.Parts, sinks: Fanout) -> Announcing:
     from edge.homeassistant.inventory import inventory  # noqa: PLC0415
 
     return Announcing(inventory(config, parts.model.description), sinks)
+
+
+def _stop_soon(pipeline: Pipeline, terms: app.Terms) -> None:
+    """End as a system that shuts down wants it: soon, and with nobody waited for.
+
+    With the disk's spool the events that are left go out after the next start.
+    """
+    terms.drain_s, terms.must_deliver = ORDERED_DRAIN_S, False
+    pipeline.stop()
+
+
+def _reload(control: Control, life: Life | None) -> None:
+    if life:
+        life.reloading()
+    control.request("reload", answer=lambda _: life.reloaded() if life else None)
 
 
 def _control(parts: app.Parts, reread: Callable[[], Config]) -> Control:

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from edge.capture.picture import Scaler
+from edge.capture.reopening import Reopening
 from edge.errors import EdgeError, SourceError
 from edge.frame import Frame
 
@@ -94,6 +95,12 @@ class CaptureThread(Generic[BufferT]):
     def live(self) -> bool:
         """Whether a new frame replaces one that was not taken, or waits for it."""
         return self._source.live
+
+    @property
+    def is_away(self) -> bool:
+        """Whether no frame is to be expected: it is paused, or the source away and tried again."""
+        is_out = isinstance(self._source, Reopening) and self._source.is_away
+        return self._paused or is_out
 
     def start(self) -> None:
         """Begin to read; once only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Generic
 
 from edge.capture.latest import BufferT, CaptureThread
@@ -31,6 +32,7 @@ class Turns(Generic[BufferT]):
     Attributes:
         captures: Assign others while frames are taken.
         expects_more: Others will be assigned, so that the end of these is not the end.
+        polled_s: When `take` last came back, on the monotonic clock.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Turns(Generic[BufferT]):
     ) -> None:
         self.captures = tuple(captures)
         self.expects_more = False
+        self.polled_s = 0.0
         self._changed = changed or captures[0].changed
         self._next = 0
         self._failures: dict[CaptureThread[BufferT], SourceError] = {}
@@ -63,6 +66,7 @@ class Turns(Generic[BufferT]):
             if frame is None and not self.ended:
                 self._changed.wait(timeout_s)
                 frame = self._poll()
+        self.polled_s = time.monotonic()
         if frame is None and self.ended:
             failures = (found for each, found in self._failures.items() if each in self.captures)
             if failure := next(failures, None):

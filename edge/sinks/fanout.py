@@ -50,6 +50,17 @@ class Subscribable(Protocol):
         """Have what arrives on a topic handed over."""
 
 
+@runtime_checkable
+class Connected(Protocol):
+    """A sink with a connection that comes and goes.
+
+    Attributes:
+        connected: Whether it has one now.
+    """
+
+    connected: bool
+
+
 class Fanout:
     """Sends each message to every sink.
 
@@ -142,6 +153,12 @@ class Fanout:
             self._sinks += keeper.to
             keeper.hand_on(self._going)
         return left
+
+    @property
+    def is_connected(self) -> bool | None:
+        """Whether every sink that has a connection has it now; `None` where none has one."""
+        found = [sink.connected for sink in self._sinks if isinstance(sink, Connected)]
+        return all(found) if found else None
 
     def close(self, timeout_s: float) -> int:
         """Close every sink, each with so long; return how many messages were not delivered."""

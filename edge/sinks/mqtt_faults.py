@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from edge.config.mqtt import MQTT_PORTS
 from edge.errors import SinkError
+from edge.repeats import Repeats
 from edge.sinks.mqtt_credentials import certificate_dates
-from edge.sinks.queued import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,9 +154,7 @@ class ConnectionLog:
 
     def tell(self, kind: str, text: str) -> None:
         """Warn of something that does not end the connection, and count its repeats."""
-        if repeats := self._repeats.count(kind):
-            times = f" ({repeats} times)" if repeats > 1 else ""
-            log.warning("mqtt: %s %s%s", self._settings.address, text, times)
+        self._repeats.warn(log, kind, f"mqtt: {self._settings.address} {text}")
 
     def connected(self, client_id: str, tally: Tally) -> None:
         """Note that the broker accepted us."""

@@ -25,7 +25,7 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 LAYERS = {
     "values": [
         "__init__", "errors", "record", "faults", "cores", "frame", "results",
-        "terminal", "backoff", "password", "config.toml", "capture.picture",
+        "terminal", "backoff", "repeats", "password", "config.toml", "capture.picture",
         "model.spec", "model.quant", "model.description", "model.declared", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
@@ -33,14 +33,14 @@ LAYERS = {
     "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
     "pipeline": ["job", "pipeline", "publisher", "homeassistant"],
-    "app": ["cameras", "app", "swap", "reload", "control", "running"],
+    "app": ["cameras", "app", "swap", "reload", "control", "running", "service"],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
 # Folders of `converter`, lowest first: no module of one imports from a folder after it.
 CONVERTER = ["graph", "importers", "quantize", "judge", "search", "deliver", "cli"]
 # A sink knows what it is handed (messages, its section of the configuration), not who made it.
-SINKS_IMPORT = {"errors", "backoff", "password", "results", "messages", "config"}
+SINKS_IMPORT = {"errors", "backoff", "repeats", "password", "results", "messages", "config"}
 
 # Packages of others, or a module of one, that stand behind a seam: where each may be imported.
 SEAMS = {
