@@ -78,7 +78,7 @@ def revived(platforms: dict[str, str], device: str) -> dict[str, Component]:
         "type": "x",
     }
     return {
-        key: {"p": platform, "uniq_id": f"{device}_{key}", "stype": key, **any_platform}
+        key: {"p": platform, "uniq_id": f"{device}-{key}", "stype": key, **any_platform}
         for key, platform in platforms.items()
     }
 
@@ -91,6 +91,7 @@ def _device(told: Inventory) -> dict[str, Any]:
         "mdl": _board() or "camera that tells what it sees",
         "sw": version(ORIGIN),
         **({"sa": told.area} if told.area else {}),
+        **({"cu": told.page} if told.page else {}),
     }
 
 

@@ -42,7 +42,7 @@ def check_house(house: House) -> None:
 
 def is_own(unique_id: str) -> bool:
     """Whether an id is of this device."""
-    return unique_id.startswith("porch_")
+    return unique_id.startswith("porch-")
 
 
 def check_log(house: House) -> None:

@@ -46,7 +46,6 @@ def told_of(*cameras, enabled=True):
         area="",
         prefix="homeassistant",
         enabled=enabled,
-        model="coco",
         views=tuple(View(camera) for camera in cameras),
     )
 
@@ -73,7 +72,7 @@ def test_a_device_is_announced_at_the_start_and_the_broker_keeps_it():
         [message] = channel.sent
 
     assert (message.topic, message.retain, message.policy) == (TOPIC, True, "state")
-    assert channel.components()[0].keys() >= {"door_connection"}
+    assert channel.components()[0].keys() >= {"door-connection"}
 
 
 def test_a_birth_of_home_assistant_is_answered_and_its_death_is_not():
@@ -134,15 +133,15 @@ def test_at_a_birth_what_went_is_announced_once_more_then_taken_back_and_forgott
     channel = Channel()
     with announcing(channel, "door", "gate") as house:
         house.change(told_of("door"))
-        assert is_removal(channel.components()[-1]["gate_connection"])
+        assert is_removal(channel.components()[-1]["gate-connection"])
 
         channel.hear("homeassistant/status", b"online")
 
         assert eventually(lambda: len(channel.sent) == 5)
     revived, removal, clean = channel.components()[2:]
-    assert revived["gate_connection"]["uniq_id"] == "porch_gate_connection"
-    assert is_removal(removal["gate_connection"])
-    assert "gate_connection" not in clean
+    assert revived["gate-connection"]["uniq_id"] == "porch-gate-connection"
+    assert is_removal(removal["gate-connection"])
+    assert "gate-connection" not in clean
 
 
 def test_a_component_that_comes_back_is_not_taken_back():

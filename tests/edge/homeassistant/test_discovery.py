@@ -32,7 +32,7 @@ ORIGIN_KEYS = {"name", "sw", "url"}
 
 def told(**changes):
     views = (View("door"), View("gate"))
-    given = {"device": "porch", "name": "Porch camera", "area": "Porch", "model": "coco"}
+    given = {"device": "porch", "name": "Porch camera", "area": "Porch"}
     house = {"prefix": "homeassistant", "enabled": True}
     return Inventory(**{**given, **house, "views": views, **changes})
 
