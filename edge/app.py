@@ -17,7 +17,7 @@ from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.preprocess import use_one_thread
-from edge.publisher import Publisher, ResultTeller
+from edge.publisher import Publisher, ResultTeller, event_tellers
 from edge.sinks.registry import OpenSinks, receiver
 from edge.stages.registry import open_stages
 from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
@@ -91,15 +91,14 @@ def thresholds(config: Config, description: Description) -> Thresholds:
     """
     model = config.model
     refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
-    if config.tracking:
-        refuse_tracking(description)
+    refuse_tracking(description, config)
     return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
 
 
 def decoder_thresholds(config: Config, description: Description) -> Thresholds:
     """Return `thresholds`, of which tracking lowers the score's: it passes on what reaches it."""
     wanted = thresholds(config, description)
-    low = config.tracking.low_score_threshold if config.tracking else 1.0
+    low = config.follows.low_score_threshold if config.follows else 1.0
     return wanted.changed(score=min(wanted.score, low))
 
 
@@ -179,6 +178,8 @@ class Parts:
         behaviour = self.behaviour(config)
         if self.running:
             self.running.behaviour = behaviour
+        if self.publisher and config.tells_events and not self.config.tells_events:
+            self.publisher.tellers = tuple(open_tellers(config, self.publisher.encoder))
         self.config = config
 
     @property
@@ -287,7 +288,8 @@ def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publ
 
 def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
     """Return what is told of each observation, as a configuration and a model have it."""
-    return [ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)]
+    results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
+    return [results, *(event_tellers(encoder.device) if config.tells_events else [])]
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:

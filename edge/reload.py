@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from edge.app import Parts
     from edge.config.sections import Config
 
+# Sections that are followed as a whole.
+FOLLOWED = ("tracking", "zones", "lines", "masks", "filters", "events")
+
 
 def follow(parts: Parts, wanted: Config) -> str:
     """Take over what may change while frames run; return what has changed and what can't.
@@ -20,7 +23,8 @@ def follow(parts: Parts, wanted: Config) -> str:
     """
     config = parts.config
     update = {key: getattr(wanted.model, key) for key in THRESHOLDS}
-    as_is = config.replace(model=config.model.replace(**update), tracking=wanted.tracking)
+    followed = {key: getattr(wanted, key) for key in FOLLOWED}
+    as_is = config.replace(model=config.model.replace(**update), **followed)
     parts.behave(as_is)
     said = f"thresholds are {app.thresholds(as_is, parts.model.description)}"
     if as_is != wanted:

@@ -15,12 +15,13 @@ from edge.errors import ConfigError
 from edge.record import Unsound, read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.faults import Fault
 
 Fields = dict[str, Any]
+# Sections of which there may be several; one alone may be written as a plain table.
+TABLES = ("sink", "zone", "line", "mask", "filter")
 
 
 def load(path: Path | None, overrides: dict[str, Fields]) -> Config:
@@ -70,9 +71,7 @@ def load_sound_part(path: Path) -> Config:
         fields = _read(path)
     except ConfigError:
         return Config()
-    for section in ("camera", "sink"):
-        if isinstance(fields.get(section), dict):
-            fields[section] = [fields[section]]
+    fields = _as_lists(fields, ("camera", *TABLES))
     while faults := _checked(fields)[1]:
         if not _dropped_inplace(fields, faults[0].place):
             return Config()
@@ -85,12 +84,15 @@ def _checked(fields: Fields) -> tuple[Config, list[Fault]]:
     faults: list[Fault] = []
     if isinstance(cameras, (dict, list)):
         cameras, faults = _cameras([cameras] if isinstance(cameras, dict) else cameras)
-    if isinstance(fields.get("sink"), dict):
-        fields = fields | {"sink": [fields["sink"]]}
     try:
-        return read(Config, fields | {"camera": cameras}), faults
+        return read(Config, _as_lists(fields, TABLES) | {"camera": cameras}), faults
     except Unsound as error:
         return Config(), faults + error.faults
+
+
+def _as_lists(fields: Fields, sections: tuple[str, ...]) -> Fields:
+    single = {key: [fields[key]] for key in sections if isinstance(fields.get(key), dict)}
+    return fields | single
 
 
 def _cameras(tables: list[object]) -> tuple[list[Camera], list[Fault]]:
@@ -131,18 +133,11 @@ def _read(path: Path) -> Fields:
 
 def _sentence(fault: Fault, fields: Fields) -> str:
     """Return a fault as ``[section] key: what was expected, found …``."""
-    if fault.place[:1] not in (("camera",), ("sink",)) or len(fault.place) == 1:
+    if len(fault.place) < 2 or fault.place[0] not in ("camera", *TABLES):  # noqa: PLR2004
         return fault.sentence()
     section, index, *keys = fault.place
-    label = table_label(section, index, _names(fields, section))
+    label = toml.table_label(section, index, _names(fields, section))
     return fault.within(section, *keys).sentence(label)
-
-
-def table_label(section: str, index: int, names: Sequence[str]) -> str:
-    """Return where a table stands: `[camera]`, or of index 1 of several `[[camera]] 2 (door)`."""
-    if len(names) <= 1:
-        return f"[{section}]"
-    return f"[[{section}]] {index + 1}{f' ({names[index]})' if names[index] else ''}"
 
 
 def _names(fields: Fields, section: str) -> list[str]:

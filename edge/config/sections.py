@@ -13,6 +13,8 @@ from edge.config.camera import Camera, Name
 from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
 from edge.config.sink import AnySink, Jsonl
+from edge.config.toml import table_label
+from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
 from edge.model import delegates
 from edge.model.description import Suppression
 from edge.record import Checks, PositiveFloat, Ratio, Record
@@ -132,6 +134,19 @@ class Config(Record, frozen=True):
     tracking: Tracking | None = None
     mqtt: Mqtt | None = None
     homeassistant: HomeAssistant | None = None
+    zones: Annotated[
+        tuple[Zone, ...], Meta(max_length=32, description="up to 32 tables [[zone]]")
+    ] = field(default=(), name="zone")
+    lines: Annotated[
+        tuple[Line, ...], Meta(max_length=32, description="up to 32 tables [[line]]")
+    ] = field(default=(), name="line")
+    masks: Annotated[
+        tuple[Mask, ...], Meta(max_length=32, description="up to 32 tables [[mask]]")
+    ] = field(default=(), name="mask")
+    filters: Annotated[
+        tuple[Filter, ...], Meta(max_length=32, description="up to 32 tables [[filter]]")
+    ] = field(default=(), name="filter")
+    events: Events | None = None
     output: Output = field(default_factory=Output)
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
@@ -145,6 +160,37 @@ class Config(Record, frozen=True):
             raise ValueError("[homeassistant] needs a broker that it listens to: add [mqtt] url")
         if self.output.jsonl:
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
+        check_places(self.about_boxes(), [camera.name for camera in self.cameras])
+
+    def about_boxes(self) -> dict[str, Tracking | Place | Events | HomeAssistant]:
+        """Return what is there that means something for detections only, by how it is called."""
+        tables: dict[str, tuple[Place, ...]] = {
+            "zone": self.zones,
+            "line": self.lines,
+            "mask": self.masks,
+            "filter": self.filters,
+        }
+        house = self.homeassistant
+        alone = {
+            "[tracking]": self.tracking,
+            "[events]": self.events,
+            "[homeassistant]": house if house and house.labels else None,
+        }
+        return {name: each for name, each in alone.items() if each} | {
+            table_label(table, number, [getattr(each, "name", "") for each in places]): place
+            for table, places in tables.items()
+            for number, place in enumerate(places)
+        }
+
+    @property
+    def tells_events(self) -> bool:
+        """Whether objects are followed through zones and over lines, or told by themselves."""
+        return bool(self.zones or self.lines or self.events)
+
+    @property
+    def follows(self) -> Tracking | None:
+        """How objects are followed: what tells of them needs it, by its defaults."""
+        return self.tracking or (Tracking() if self.tells_events else None)
 
     @property
     def sinks(self) -> tuple[Mqtt | AnySink, ...]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.messages.envelope import status_topic
+from edge.messages.events import WHOLE_FRAME as FRAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 Component = dict[str, Any]
 Named = tuple[str, Component]
 
-FRAME = "frame"
 DIAGNOSTIC = {"ent_cat": "diagnostic"}
 SETTING = {"ent_cat": "config"}
 # How Home Assistant shows a trigger: "person" enters drive.

@@ -6,10 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge.config.homeassistant import HomeAssistant
+from edge.config.zone import QUIET, Mask
+from edge.messages.events import WHOLE_FRAME as FRAME
+from edge.stages.plan import labels_of
 
 if TYPE_CHECKING:
     from edge.config.sections import Config
+    from edge.config.zone import Line, Zone
     from edge.model.description import Description
+
+# Of a model whose labels nobody names, so many have entities: 80 of COCO would make 160.
+UNNAMED_LABELS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +80,44 @@ def inventory(config: Config, description: Description) -> Inventory:
         area=section.area or "",
         prefix=section.prefix,
         enabled=section.enabled,
-        views=tuple(View(camera.name) for camera in config.cameras),
+        views=tuple(_view(camera.name, config, description) for camera in config.cameras),
     )
+
+
+def _view(camera: str, config: Config, description: Description) -> View:
+    if not config.tells_events:
+        return View(camera)
+    shown = _shown(config, description)
+
+    def labels(place: Zone | Line | None) -> tuple[str, ...]:
+        counted = labels_of(place, config, description.labels)
+        return tuple(label for label in shown if label in counted)
+
+    zones = [zone for zone in config.zones if zone.camera in (None, camera)]
+    lines = [line for line in config.lines if line.camera in (None, camera)]
+    possible = _kinds(zones, lines)
+    return View(
+        camera,
+        zones={FRAME: labels(None), **{zone.name: labels(zone) for zone in zones}},
+        dwells=frozenset(zone.name for zone in zones if zone.dwell_s),
+        lines={line.name: (line.words, labels(line)) for line in lines},
+        kinds=tuple(kind for kind in (config.events or QUIET).kinds if kind in possible),
+    )
+
+
+def _kinds(zones: list[Zone], lines: list[Line]) -> set[str]:
+    """Return which events can happen where there are these zones and lines."""
+    kinds = {"appear", "disappear"}
+    kinds |= {"enter", "leave"} if zones else set()
+    kinds |= {"dwell"} if any(zone.dwell_s for zone in zones) else set()
+    return kinds | ({"cross"} if lines else set())
+
+
+def _shown(config: Config, description: Description) -> tuple[str, ...]:
+    """Return the labels that have entities: those named, or else the model's first."""
+    if config.homeassistant and config.homeassistant.labels:
+        return config.homeassistant.labels
+    tables = [table for table in config.about_boxes().values() if not isinstance(table, Mask)]
+    named = [label for table in tables for label in getattr(table, "labels", None) or ()]
+    known = [label for label in description.labels if label]
+    return tuple(dict.fromkeys(named or known[:UNNAMED_LABELS]))

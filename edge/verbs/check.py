@@ -84,13 +84,13 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         `None` for a model that is at fault itself.
     """
     from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
-    from edge.config.reading import table_label  # noqa: PLC0415
+    from edge.config.toml import table_label  # noqa: PLC0415
 
     file, found = None, []
     try:
         file = _model(config)
     except EdgeError as error:
-        found.append(_sentence(error, config.model.file))
+        found += _sentence(error, config.model.file).splitlines()
     names = [camera.name for camera in config.cameras]
     for index, camera in enumerate(config.cameras):
         check = partial(check_source, camera.source, camera.options)
@@ -133,7 +133,7 @@ def _sinks(sinks: tuple[AnySink, ...]) -> list[str]:
     """Return what opening the tables `[[sink]]` would refuse."""
     if not sinks:
         return []
-    from edge.config.reading import table_label  # noqa: PLC0415
+    from edge.config.toml import table_label  # noqa: PLC0415
     from edge.sinks.registry import SINKS, check_sink  # noqa: PLC0415
 
     names = [SINKS[type(sink)].name for sink in sinks]
