@@ -21,6 +21,7 @@ from edge.homeassistant.discovery import (
     revived,
     withdrawal,
 )
+from edge.messages.envelope import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from edge.homeassistant.components import Component
     from edge.homeassistant.inventory import Inventory
-    from edge.messages.envelope import Message
 
     class Channel(Protocol):
         """Sends, and hears."""
@@ -48,10 +48,15 @@ log = logging.getLogger("edge.homeassistant")
 JITTER_S = 3.0
 # Home Assistant 2025.4 drops the rest of an announcement of which one component is still at work.
 GAP_S = 5.0
+# So long the broker's memory is waited for; who may not read it is announced all the same.
+PATIENCE_S = 30.0
 
 
 class Announcing:
     """Keeps Home Assistant told of a device, for the length of its `with` block.
+
+    What is gone is taken back before anything else is announced: an entity of the same name would
+    be called `..._2` for ever.
 
     Args:
         told: What the device publishes.
@@ -73,15 +78,20 @@ class Announcing:
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._is_open = True
-        # Key to platform of what was announced before, and is no more.
+        # Key to platform of what the broker remembers, and of what was announced and is no more.
+        self._remembered: dict[str, str] = {}
         self._gone: dict[str, str] = {}
-        self._has_heard = False
-        # Before anything is sent: what the broker remembers comes first.
-        channel.subscribe(discovery_topic(told), self._hear)
-        channel.subscribe(f"{told.prefix}/status", self._hear_birth)
+        # It comes back behind all that the broker remembers.
+        self._marker = Message(f"edge/{told.device}/homeassistant", b"here", policy="state")
+        self._is_ready = False
 
     def __enter__(self) -> Self:
-        self._announce()
+        self._channel.subscribe(discovery_topic(self._told), self._hear)
+        self._channel.subscribe(f"{self._told.prefix}/status", self._hear_birth)
+        self._channel.subscribe(self._marker.topic, self._begin)
+        self._channel.send(self._marker)
+        with self._lock:
+            self._after(PATIENCE_S, self._begin)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,56 +104,66 @@ class Announcing:
         """Announce what is published from now on; what is not any more is taken back."""
         with self._lock:
             before = _platforms(self._own())
-            self._told = told
-            self._note_gone(before)
-        self._announce()
+            if told != self._told:
+                self._told = told
+                if self._is_ready:
+                    self._turn_from(before)
 
     def _own(self) -> dict[str, Component]:
         return components(self._told) if self._told.enabled else {}
 
-    def _note_gone(self, before: dict[str, str]) -> bool:
-        """Note what is to be taken back of what was announced; return whether something is."""
-        own = self._own()
-        self._gone = {key: each for key, each in (self._gone | before).items() if key not in own}
-        return bool(self._gone)
-
     def _hear(self, _topic: str, payload: bytes) -> None:
-        """Take in what the broker remembers of the time before this start, and that once."""
+        """Take in what the broker remembers of the time before this start."""
         with self._lock:
-            is_first, self._has_heard = not self._has_heard, True
-            if is_first and self._note_gone(announced(payload)):
-                log.info("homeassistant: takes back %s", ", ".join(sorted(self._gone)))
-                self._after(self._gap_s, self._announce)
+            if not self._is_ready:
+                self._remembered = announced(payload)
+
+    def _begin(self, _topic: str = "", _payload: bytes = b"") -> None:
+        with self._lock:
+            if not self._is_ready:
+                self._is_ready = True
+                self._turn_from(self._remembered)
 
     def _hear_birth(self, _topic: str, payload: bytes) -> None:
-        if payload == b"online":
-            with self._lock:
+        with self._lock:
+            if payload == b"online" and self._is_ready:
                 step = self._revive if self._gone else self._announce
                 self._after(random.uniform(0, self._jitter_s), step)  # noqa: S311 - no secret
 
+    def _turn_from(self, before: dict[str, str]) -> None:
+        """Take back what was announced and is no more, and then announce what is new."""
+        own = self._own()
+        self._gone = {key: each for key, each in (self._gone | before).items() if key not in own}
+        if not self._gone:
+            self._send(own)
+            return
+        log.info("homeassistant: takes back %s", ", ".join(sorted(self._gone)))
+        self._send(removed(self._gone) | {key: own[key] for key in own if key in before})
+        self._after(self._gap_s, self._announce)
+
     def _announce(self) -> None:
         with self._lock:
-            self._send(removed(self._gone))
+            self._send(removed(self._gone) | self._own())
 
     def _revive(self) -> None:
         with self._lock:
-            self._send(revived(self._gone, self._told.device))
+            self._send(revived(self._gone, self._told.device) | self._own())
             self._after(self._gap_s, self._remove)
 
     def _remove(self) -> None:
         """Take back for the last time, and be done with it."""
         with self._lock:
             if self._told.enabled:
-                self._send(removed(self._gone))
+                self._send(removed(self._gone) | self._own())
                 self._after(self._gap_s, self._announce)
             elif self._is_open:
                 self._channel.send(withdrawal(self._told))
             self._gone = {}
 
-    def _send(self, more: dict[str, Component]) -> None:
-        """Announce the device's own components and these; nothing where there are none."""
-        if self._is_open and (all_of_them := self._own() | more):
-            self._channel.send(announcement(self._told, all_of_them))
+    def _send(self, cmps: dict[str, Component]) -> None:
+        """Announce these components; no device without any."""
+        if self._is_open and cmps:
+            self._channel.send(announcement(self._told, cmps))
 
     def _after(self, seconds: float, step: Callable[[], None]) -> None:
         """Have a step done later, in place of any other that was to be done."""

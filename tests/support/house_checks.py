@@ -18,12 +18,33 @@ name = "door"
 source = "demo:"
 size_wh = [320, 240]
 rate_hz = 5
+[events]
+labels = ["person", "car"]
+[[zone]]
+name = "drive"
+polygon = [[0, 0.4], [1, 0.4], [1, 1], [0, 1]]
+labels = ["person"]
+dwell_s = 5
+[[line]]
+name = "kerb"
+from = [0.5, 0]
+to = [0.5, 1]
+words = ["in", "out"]
 [homeassistant]
 name = "Porch camera"
 area = "Porch"
 """
 EXPECTED = {
     "binary_sensor.porch_camera_camera",
+    "binary_sensor.porch_camera_car",
+    "binary_sensor.porch_camera_drive_person",
+    "binary_sensor.porch_camera_person",
+    "event.porch_camera_event",
+    "sensor.porch_camera_car_count",
+    "sensor.porch_camera_drive_person_count",
+    "sensor.porch_camera_kerb_in",
+    "sensor.porch_camera_kerb_out",
+    "sensor.porch_camera_person_count",
 }
 
 
