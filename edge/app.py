@@ -105,8 +105,7 @@ def decoder_thresholds(config: Config, description: Description) -> Thresholds:
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     """Return the configured number, or one a core, less one for all that is not an interpreter.
 
-    Several workers share them. The available cores are those of the process, counted before any
-    thread was confined to some.
+    Workers share them. Available cores are the process's, before any thread was confined to some.
     """
     return config.model.threads or max(1, (len(available) - 1) // config.model.workers)
 
@@ -243,12 +242,11 @@ def opened(
         stack.enter_context(confined(cores.others))
         sinks = stack.enter_context(_delivering(config, terms)) if publish else None
         publisher = open_publisher(config, model, sinks) if sinks else None
-        tell = publisher.tell_camera if publisher else lambda *_: None
         cameras = stack.enter_context(
             Cameras(
                 config.cameras,
                 model,
-                tell=tell,
+                tell=publisher.tell_camera if publisher else lambda *_: None,
                 begin_closed=terms.begin_closed,
                 picture_px=picture_px,
             )

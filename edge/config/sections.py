@@ -133,7 +133,6 @@ class Config(Record, frozen=True):
     model: Model = field(default_factory=Model)
     tracking: Tracking | None = None
     mqtt: Mqtt | None = None
-    homeassistant: HomeAssistant | None = None
     zones: Annotated[
         tuple[Zone, ...], Meta(max_length=32, description="up to 32 tables [[zone]]")
     ] = field(default=(), name="zone")
@@ -147,6 +146,7 @@ class Config(Record, frozen=True):
         tuple[Filter, ...], Meta(max_length=32, description="up to 32 tables [[filter]]")
     ] = field(default=(), name="filter")
     events: Events | None = None
+    homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
