@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -75,6 +76,9 @@ class House:
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        # What an earlier run left behind is retained, and would be announced again.
+        (self.folder / "mosquitto.db").unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "state", ignore_errors=True)
         options = (*PERSISTENT, f"persistence_location {self.folder}/")
         self.broker = Mosquitto(self.mosquitto, self.folder, options=options)
         self.home = HomeAssistant(self.installed, self.folder)
