@@ -43,6 +43,7 @@ class Mqtt(Record, frozen=True):
         keepalive_s: Longest silence before broker and device give each other up.
         outbox_messages: Results kept while the broker is away; the oldest are dropped beyond.
         outbox_mib: Most memory that everything kept takes, MiB.
+        commands: Whoever may write to `edge/DEVICE/command/#` changes what holds while it runs.
     """
 
     checks: ClassVar[Checks] = {"url": _check_url}
@@ -54,6 +55,7 @@ class Mqtt(Record, frozen=True):
     keepalive_s: Annotated[int, Meta(ge=5, le=65535)] = 30
     outbox_messages: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
     outbox_mib: Annotated[int, Meta(ge=1, le=1024)] = 8
+    commands: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

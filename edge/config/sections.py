@@ -26,9 +26,15 @@ def host_name() -> str:
 
 
 class Device(Record, frozen=True):
-    """This unit; its name is a level of every topic."""
+    """This unit.
+
+    Attributes:
+        name: A level of every topic.
+        watch_file: Follow the configuration's file when it changes.
+    """
 
     name: Name = field(default_factory=host_name)
+    watch_file: bool = True
 
 
 class Model(Record, frozen=True):

@@ -60,7 +60,7 @@ class SinkSection(Record, frozen=True, tag_field="kind"):
         topics: Which messages it gets, in MQTT's wildcards.
     """
 
-    topics: Annotated[tuple[str, ...], Meta(min_length=1)] = ("edge/#",)
+    topics: Annotated[tuple[str, ...], Meta(min_length=1)] = ("#",)
     # What messages are, as in `Message`; a kind that lets the user choose has a field of the name.
     policies: ClassVar[tuple[Policy, ...]]
     checks: ClassVar[Checks] = {"topics": _check_topics}

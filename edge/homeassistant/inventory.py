@@ -9,6 +9,7 @@ from edge.config.homeassistant import HomeAssistant
 from edge.config.zone import QUIET, Mask
 from edge.messages.events import WHOLE_FRAME as FRAME
 from edge.stages.plan import labels_of
+from edge.tasks import task_for
 
 if TYPE_CHECKING:
     from edge.config.sections import Config
@@ -71,8 +72,14 @@ class Inventory:
     update: str = ""
 
 
-def inventory(config: Config, description: Description) -> Inventory:
-    """Return what is published as long as this configuration holds."""
+def inventory(config: Config, description: Description, *, update: str = "") -> Inventory:
+    """Return what is published as long as this configuration holds.
+
+    Args:
+        config: Of this moment.
+        description: Of the model that runs.
+        update: File of another one that waits.
+    """
     section = config.homeassistant or HomeAssistant(enabled=False)
     return Inventory(
         device=config.device.name,
@@ -81,7 +88,16 @@ def inventory(config: Config, description: Description) -> Inventory:
         prefix=section.prefix,
         enabled=section.enabled,
         views=tuple(_view(camera.name, config, description) for camera in config.cameras),
+        hears=_hears(config, description),
+        update=update,
     )
+
+
+def _hears(config: Config, description: Description) -> frozenset[str]:
+    if not (config.mqtt and config.mqtt.commands):
+        return frozenset()
+    has_threshold = "score_threshold" in task_for(description).thresholds(description)
+    return frozenset({"enabled", "model", *(["threshold"] if has_threshold else [])})
 
 
 def _view(camera: str, config: Config, description: Description) -> View:

@@ -150,9 +150,10 @@ def _model(config: Config) -> ModelFile:
     from edge.config.paths import state_folder  # noqa: PLC0415
     from edge.model import engines  # noqa: PLC0415
     from edge.model.backend import check_delegate  # noqa: PLC0415
+    from edge.parts import thresholds  # noqa: PLC0415
 
     file = app.model_file(config)
-    app.thresholds(config, file.description)
+    thresholds(config, file.description)
     check_delegate(file, config.model.delegate)
     engines.check_any(file, config.model.delegate, state_folder())
     return file

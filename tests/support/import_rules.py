@@ -33,7 +33,10 @@ LAYERS = {
     "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
     "pipeline": ["job", "pipeline", "publisher", "homeassistant"],
-    "app": ["cameras", "app", "swap", "reload", "control", "running", "service"],
+    "app": [
+        "cameras", "parts", "app", "swap", "reload", "commands", "control", "running", "service",
+        "homeassistant.following",
+    ],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
