@@ -46,7 +46,8 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
         EdgeError: A part failed, or not every message arrived.
     """
     with broker.running() as port:
-        mqtt = Mqtt(f"mqtt://{broker.LOOPBACK}:{port}")
+        # The little broker speaks nothing newer, and is silent to who does.
+        mqtt = Mqtt(f"mqtt://{broker.LOOPBACK}:{port}", protocol="3.1.1")
         settings = config.parse(
             {
                 "device": {"name": "demo"},

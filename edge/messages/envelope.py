@@ -115,6 +115,7 @@ class Message:
             newest of a key counts, and it is sent again on every connect. `event`: kept in order,
             each delivered.
         key: Of a state: what it is the state of; its topic where empty.
+        correlation: Of an answer, what MQTT 5 tells the asker by which request it is.
 
     Raises:
         ValueError: No message can go to this topic.
@@ -126,10 +127,30 @@ class Message:
     retain: bool = False
     policy: Literal["stream", "state", "event"] = "stream"
     key: str = ""
+    correlation: bytes = b""
 
     def __post_init__(self) -> None:
         if not self.topic or "+" in self.topic or "#" in self.topic:
             raise ValueError(f"expected a topic without + and #, got {self.topic!r}")
+
+
+class Received(bytes):
+    """The payload of a message that arrived.
+
+    Attributes:
+        response_topic: Where MQTT 5 has it answered; empty where the asker named none.
+        correlation: Goes into the answer, as `Message.correlation`.
+    """
+
+    response_topic = ""
+    correlation = b""
+
+    @classmethod
+    def of(cls, payload: bytes, *, response_topic: str, correlation: bytes) -> Received:
+        """Return a payload with the rest of its message."""
+        one = cls(payload)
+        one.response_topic, one.correlation = response_topic, correlation
+        return one
 
 
 @dataclass(frozen=True, slots=True)

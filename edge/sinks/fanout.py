@@ -13,7 +13,7 @@ from edge.sinks.queued import Queued
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from edge.messages.envelope import Message
+    from edge.messages.envelope import Message, Received
 
 log = logging.getLogger("edge.sinks")
 
@@ -46,7 +46,7 @@ class Subscribable(Protocol):
     def send(self, message: Message) -> None:
         """Take one message; never waits."""
 
-    def subscribe(self, topic: str, handler: Callable[[str, bytes], object]) -> None:
+    def subscribe(self, topic: str, handler: Callable[[str, Received], object]) -> None:
         """Have what arrives on a topic handed over."""
 
 
@@ -86,7 +86,7 @@ class Fanout:
         self._going = list(self._sinks)
         self._states: dict[str, Message] = {}
         self._channel_states: dict[str, Message] = {}
-        self._handlers: list[tuple[str, Callable[[str, bytes], object]]] = []
+        self._handlers: list[tuple[str, Callable[[str, Received], object]]] = []
 
     def send(self, message: Message) -> None:
         """Hand a message to every sink; raises the `SinkError` of the last one that was left."""
@@ -104,12 +104,13 @@ class Fanout:
                     f"{sink.name}: ended while the other sinks went on; the log above says why"
                 )
 
-    def subscribe(self, topic: str, handler: Callable[[str, bytes], object]) -> None:
+    def subscribe(self, topic: str, handler: Callable[[str, Received], object]) -> None:
         """Have what arrives on a topic handed over, by each sink that has a way back.
 
         Args:
             topic: May hold the wildcards + and #.
-            handler: Called with topic and payload on the sink's thread, which waits for it.
+            handler: Called with topic and payload on the sink's thread, which waits for it; the
+                payload knows where an answer goes.
         """
         self._handlers.append((topic, handler))
         for sink in self._sinks:

@@ -98,6 +98,8 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         found += [f"{table_label('camera', index, names)} source: {text}" for text in failure]
     if config.mqtt and (config.mqtt.password_file or config.mqtt.ca_file):
         found += _credentials(config.mqtt)
+    if config.mqtt and config.mqtt.spool == "disk":
+        found += _spool(config.mqtt)
     found += _sinks(config.extra_sinks)
     return file, found
 
@@ -127,6 +129,12 @@ def _credentials(mqtt: Mqtt) -> list[str]:
     if certificates := mqtt.ca_file:
         found += _failure(partial(tls_context, certificates), path=certificates)
     return found
+
+
+def _spool(mqtt: Mqtt) -> list[str]:
+    from edge.sinks.registry import check_sink  # noqa: PLC0415
+
+    return _failure(partial(check_sink, mqtt))
 
 
 def _sinks(sinks: tuple[AnySink, ...]) -> list[str]:

@@ -24,7 +24,7 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 # A module stands where its longest pattern does, so that a new file of a folder needs no row.
 LAYERS = {
     "values": [
-        "__init__", "errors", "record", "faults", "cores", "frame", "results",
+        "__init__", "errors", "record", "faults", "cores", "frame", "results", "sensors",
         "terminal", "backoff", "repeats", "password", "config.toml", "capture.picture",
         "model.spec", "model.quant", "model.description", "model.declared", "model.delegates",
     ],
