@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from edge.config import overlay, toml
+from edge.config import overlay
 from edge.config.camera import Camera, read_camera
 from edge.config.sections import Config, host_name
 from edge.config.toml import table_label

@@ -107,7 +107,7 @@ class House:
 
     def configure(self, text: str) -> None:
         """Write another configuration, for the device's next start."""
-        broker = f'\n[mqtt]\nurl = "mqtt://127.0.0.1:{self.broker.port}"\n'
+        broker = f'\n[mqtt]\ncommands = true\nurl = "mqtt://127.0.0.1:{self.broker.port}"\n'
         self.device.config.write_text(text + broker)
 
     def say(self, text: str) -> None:

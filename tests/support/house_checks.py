@@ -45,6 +45,9 @@ EXPECTED = {
     "sensor.porch_camera_kerb_in",
     "sensor.porch_camera_kerb_out",
     "sensor.porch_camera_person_count",
+    "number.porch_camera_score_threshold",
+    "switch.porch_camera_detection",
+    "update.porch_camera_model",
 }
 
 
@@ -57,8 +60,26 @@ def check_house(house: House) -> None:
     areas = {each["area_id"]: each["name"] for each in house.home.ask("config/area_registry/list")}
     house.check("the device's name and area", ok=(device["name"], areas.get(device["area_id"]))
                 == ("Porch camera", "Porch"), found=device)  # fmt: skip
+    check_commands(house)
     ids = house.entities()
     house.check("unique ids", ok=all(map(is_own, ids.values())), found=ids)
+
+
+def check_commands(house: House) -> None:
+    """Check that what is set in Home Assistant holds on the device, and comes back."""
+    home, number = house.home, "number.porch_camera_score_threshold"
+    home.call("number/set_value", number, value=0.61)
+    house.becomes("a threshold reaches the device",
+                  lambda: house.heard("settings")[-1]["score_threshold"], 0.61)  # fmt: skip
+    house.becomes("... and comes back", lambda: home.state(number), "0.61")
+    home.call("number/set_value", number, value=0.5)
+    switch = "switch.porch_camera_detection"
+    home.call("switch/turn_off", switch)
+    house.becomes("the camera pauses", lambda: house.heard("settings")[-1]["paused"], ["door"])
+    house.becomes("... and the switch is off", lambda: home.state(switch), "off")
+    home.call("switch/turn_on", switch)
+    house.becomes("... and on again", lambda: home.state(switch), "on")
+    house.check("every entity has its state again", ok=not (wrong := house.settle()), found=wrong)
 
 
 def is_own(unique_id: str) -> bool:
