@@ -106,6 +106,8 @@ class Control:
         self._watch = FileWatch(file) if file else None
         self._heard_s: deque[float] = deque(maxlen=MOST_COMMANDS)
         self._is_subscribed = False
+        # File of the model that waited when it was told last.
+        self._waiting: str | None = None
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def __enter__(self) -> Self:
@@ -237,7 +239,8 @@ class Control:
     def _tick(self) -> None:
         was_on_probation = self.swap.is_on_probation
         self.swap.tick()
-        if was_on_probation and not self.swap.is_on_probation:
+        is_over = was_on_probation and not self.swap.is_on_probation
+        if is_over or self.model_state()["available"] != self._waiting:
             self._tell()
         if not self._watch or self.swap.is_on_probation:
             return
@@ -274,7 +277,9 @@ class Control:
         if config.mqtt and config.mqtt.commands and self.parts.sinks and not self._is_subscribed:
             self._is_subscribed = True
             self.parts.sinks.fanout.subscribe(command_topic(device), self.hear)
-        fields = {"schema_version": SCHEMA_VERSION, "device": device, **self.settings()}
+        settings = self.settings()
+        self._waiting = settings["model"]["available"]
+        fields = {"schema_version": SCHEMA_VERSION, "device": device, **settings}
         payload = msgspec.json.encode(fields)
         self._send(Message(settings_topic(device), payload, retain=True, policy="state"))
         for tell in self.told:
