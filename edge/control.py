@@ -6,6 +6,7 @@ ask in the same way. A request that fails changes nothing, and its answer says w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("edge")
 
 THREAD_NAME = "edge-control"
-JOIN_TIMEOUT_S = 10.0
+# Whoever stops a service waits no longer; a model that is tried just now has its own limits.
+JOIN_TIMEOUT_S = 1.0
 # More than a person asks for; a zone's polygon takes 2 KiB.
 MOST_WAITING, MOST_BYTES = 16, 64 * 1024
 MOST_COMMANDS, COMMANDS_S = 30, 10.0
@@ -219,13 +221,16 @@ class Control:
         return self.parts.config.device.name
 
     def _run(self) -> None:
+        tick_at_s = 0.0
         while True:
-            try:
-                job = self._jobs.get(timeout=TICK_S)
-            except queue.Empty:
-                job = self._tick
+            job: _Request | Callable[[], object] | None = self._tick
+            if (left_s := tick_at_s - time.monotonic()) > 0:
+                with contextlib.suppress(queue.Empty):
+                    job = self._jobs.get(timeout=left_s)
             if job is None:
                 return
+            if job == self._tick:
+                tick_at_s = time.monotonic() + TICK_S
             try:
                 if isinstance(job, _Request):
                     job.answer(self._carry_out(job))

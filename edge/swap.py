@@ -83,6 +83,7 @@ class ModelSwap:
             EdgeError: It is not fit to run; nothing has changed.
         """
         parts = self._parts
+        self.tick()
         if self._before:
             raise ConfigError(
                 f"the model is on probation for {PROBATION_S:g} s after its change; ask again then"

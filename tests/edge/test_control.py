@@ -12,7 +12,6 @@ from live_runs import live_run
 from waiting import eventually
 
 from edge.commands import COMMANDS
-from edge.config import overlay
 from edge.config.reading import load
 from edge.control import MOST_BYTES, MOST_WAITING, Control
 from edge.messages.envelope import Received
@@ -63,27 +62,12 @@ def test_a_threshold_holds_from_the_next_frame_on_and_no_frame_is_lost(path):
     assert run.sequences() == list(range(len(run.seen)))
 
 
-def test_what_is_saved_holds_at_the_next_start_until_the_file_has_another_value(path):
+def test_what_is_saved_holds_at_the_next_start(path):
     with live_run(path) as run:
-        assert run.ask("threshold", score_threshold=0.9, save=True).ok
-    device = load(path, {}).device.name
+        answer = run.ask("threshold", score_threshold=0.9, save=True)
+
+    assert answer.message == "new: score_threshold = 0.9; kept over a restart"
     assert load(path, {}).model.score_threshold == 0.9
-    assert load(path, {"model": {"score_threshold": 0.2}}).model.score_threshold == 0.2
-
-    path.write_text(path.read_text() + "[model]\nscore_threshold = 0.7\n")
-    assert load(path, {}).model.score_threshold == 0.7
-    overlay.place(device).unlink()
-
-
-def test_saved_values_that_do_not_fit_are_left_out_and_told(path, caplog):
-    device = load(path, {}).device.name
-    overlay.keep(path, device, {"model.score_threshold": 7})
-
-    assert load(path, {}).model.score_threshold is None
-    assert "does not fit" in caplog.text
-    overlay.place(device).write_text("{")
-    assert load(path, {}).model.score_threshold is None
-    assert "delete it" in caplog.text
 
 
 def test_a_paused_camera_gives_no_frames_and_stays_paused_over_a_restart(path):
