@@ -114,9 +114,7 @@ class Control:
 
     def __enter__(self) -> Self:
         if self.subject.file:
-            paused = overlay.saved(self.parts.config.device.name).paused
-            names = [camera.name for camera in self.parts.config.cameras if camera.name in paused]
-            self.parts.cameras.pause(names, on=True)
+            self.parts.cameras.pause(overlay.saved(self._device).paused, on=True)
         self._thread.start()
         self._jobs.put(lambda: None)  # what holds is told
         return self

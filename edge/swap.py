@@ -18,8 +18,10 @@ import numpy as np
 from edge import app
 from edge.config import overlay
 from edge.config.paths import state_folder
+from edge.config.sections import Config
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.model import model_file as models
+from edge.model.loaded import LoadedModel
 from edge.parts import decoder_thresholds, instruct, thresholds
 from edge.pipeline import Behaviour, Worker
 from edge.stages.registry import open_stages
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from edge.config.sections import Config, Model
-    from edge.model.loaded import LoadedModel
     from edge.model.spec import Tensors
     from edge.parts import Parts
     from edge.preprocess import InputBuffer
@@ -40,14 +40,18 @@ PROBATION_S = 10.0
 # A model of 640 x 640 takes some ten times as long as one of 300 x 300, and may be wanted.
 MOST_TIMES_SLOWER, LEAST_LIMIT_MS = 20.0, 200.0
 JUDGED_INVOKES = 5
+# What of a configuration is about the interpreters.
+SECTIONS: tuple[str, ...] = tuple(
+    each for each in ("model", "regions") if each in Config.__struct_fields__
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What ran before a model that is on probation."""
+    """What ran before a model that is on probation, and those sections that were about it."""
 
     workers: tuple[Worker, ...]
-    model: Model
+    sections: dict[str, Any]
 
 
 class ModelSwap:
@@ -99,7 +103,8 @@ class ModelSwap:
                 )
             decoder_thresholds(config, file.description)
             workers = app.open_workers(config, file, parts.cores, threads=parts.threads)
-            self._adopt(workers, config, before=_Before(parts.workers, parts.config.model))
+            sections = {name: getattr(parts.config, name) for name in SECTIONS}
+            self._adopt(workers, config, before=_Before(parts.workers, sections))
             self._passed = passed
         finally:
             self.in_progress = False
@@ -142,7 +147,7 @@ class ModelSwap:
             return
         bad = parts.model.description
         reason = str(fault) if isinstance(fault, EdgeError) else f"{type(fault).__name__}: {fault}"
-        self._adopt(before.workers, parts.config.replace(model=before.model), before=None)
+        self._adopt(before.workers, parts.config.replace(**before.sections), before=None)
         log.error(
             "model: %s is taken back, %s runs again: %s",
             *(bad.name, parts.model.description.name, reason),
@@ -231,7 +236,8 @@ def version(path: Path | None, digest: str) -> str:
 def _take_the_same(before: LoadedModel, after: LoadedModel) -> bool:
     """Whether two models take the same input tensor, filled in the same way."""
     ours, theirs = before.spec.input, after.spec.input
-    return (
+    # Another class may have input buffers of its own.
+    return type(before) is type(after) is LoadedModel and (
         before.description.input == after.description.input
         and (ours.shape, ours.dtype, ours.quant) == (theirs.shape, theirs.dtype, theirs.quant)
     )  # fmt: skip

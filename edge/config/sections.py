@@ -109,8 +109,17 @@ class Output(Record, frozen=True):
     class_map: bool = True
 
 
+# Levels of a device's topics that are no camera's.
+TAKEN = ("command", "reply")
+
+
 def _check_cameras(cameras: tuple[Camera, ...]) -> None:
     names = [camera.name for camera in cameras]
+    if taken := [name for name in names if name in TAKEN]:
+        raise ValueError(
+            f"a camera cannot be named {taken[0]!r}: edge/DEVICE/{taken[0]}/ is where "
+            "commands and their answers go; give it another name"
+        )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(

@@ -119,6 +119,21 @@ def test_one_camera_of_several_comes_changes_and_goes_and_the_others_miss_nothin
     assert len(run.sequences("gate")) == gone
 
 
+def test_a_camera_that_is_paused_stays_so_when_it_is_opened_anew_or_comes_back(path):
+    door, gate = (CAMERA.format(name=name, rate_hz=50) for name in ("door", "gate"))
+    written(path, door, gate)
+    with live_run(path) as run:
+        assert run.ask("enabled", enabled=False, camera="gate").ok
+        for cameras in ([door, gate.replace("50", "40")], [door], [door, gate]):
+            written(path, *cameras)
+            assert run.ask("reload").ok
+        seen = len(run.sequences("gate"))
+        assert run.wait_for(5)
+        assert len(run.sequences("gate")) == seen
+        assert run.ask("enabled", enabled=True).settings["paused"] == []
+        assert eventually(lambda: len(run.sequences("gate")) > seen, timeout_s=60)
+
+
 def test_the_only_camera_may_change_and_the_run_goes_on(path):
     with live_run(path) as run:
         assert run.wait_for(3)

@@ -226,6 +226,7 @@ def test_one_camera_is_a_table_and_several_are_an_array_of_tables(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        pytest.param("[camera]\nname = 'reply'\n", "cannot be named 'reply'", id="a topic's level"),
         pytest.param("[[camera]]\n[[camera]]\n", "two cameras are named 'camera'", id="names"),
         pytest.param(
             "[[camera]]\n[[camera]]\nname='b'\nsize=3\n",
