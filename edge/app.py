@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edge.capture.latest import CaptureThread
     from edge.config.sections import Config
     from edge.messages.envelope import Encoder
+    from edge.metrics import Summary
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
@@ -174,6 +175,10 @@ class Parts:
         )
         return self.running
 
+    def summary(self) -> Summary | None:
+        """Return the figures of the running pipeline so far."""
+        return self.running.times.summary() if self.running else None
+
     def behave(self, config: Config) -> None:
         """Have the running pipeline go by a configuration, from the next frame on."""
         behaviour = self.behaviour(config)
@@ -256,7 +261,12 @@ def opened(
                 picture_px=picture_px,
             )
         )
-        yield Parts(workers, cameras, publisher, sinks, cores, config)
+        parts = Parts(workers, cameras, publisher, sinks, cores, config)
+        if publisher and config.tells_states and config.output.stats_s:
+            from edge.stats import Stats  # noqa: PLC0415 - nobody would hear of it otherwise
+
+            stack.enter_context(Stats(publisher, parts.summary, period_s=config.output.stats_s))
+        yield parts
 
 
 @contextmanager
@@ -291,7 +301,8 @@ def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publ
 
 def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
     """Return what is told of each observation, as a configuration and a model have it."""
-    return [ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)]
+    qos = config.mqtt.qos if config.mqtt else 1
+    return [ResultTeller(encoder, qos=qos, most_hz=config.output.results_hz)]
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:

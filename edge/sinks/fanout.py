@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.messages.envelope import Message, Received
+    from edge.sinks.outbox import Tally
 
 log = logging.getLogger("edge.sinks")
 
@@ -115,6 +116,11 @@ class Fanout:
         for sink in self._sinks:
             if isinstance(sink, Subscribable):
                 sink.subscribe(topic, handler)
+
+    def tally(self) -> Tally | None:
+        """Return the counts of the sink that also hears; `None` without one."""
+        tally: Tally | None = getattr(self.channel, "tally", lambda: None)()
+        return tally
 
     def exchange(
         self, gone: Sequence[Sink], opened: Callable[[], Sequence[Sink]], *, timeout_s: float

@@ -32,7 +32,7 @@ LAYERS = {
     "model": ["heads", "model"],
     "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
-    "pipeline": ["job", "pipeline", "publisher", "homeassistant"],
+    "pipeline": ["job", "pipeline", "publisher", "stats", "homeassistant"],
     "app": ["cameras", "app", "swap", "reload", "control", "running", "service"],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
