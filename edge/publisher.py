@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edge.capture.reopening import CameraState
+    from edge.config.sections import Config
     from edge.messages.envelope import Encoder
     from edge.model.backend import Ran
     from edge.results.observation import Observation
@@ -84,6 +85,21 @@ class FrameTally:
     invoked: int = 0
     published: int = 0
     dropped: int = 0
+
+
+def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
+    """Return what is told of each observation, as a configuration and a model have it."""
+    qos = config.mqtt.qos if config.mqtt else 1
+    tellers: list[Teller] = [ResultTeller(encoder, qos=qos, most_hz=config.output.results_hz)]
+    if config.tells_events:
+        from edge.messages.events import CountsTeller, EventsTeller  # noqa: PLC0415 - off by default
+
+        tellers += [EventsTeller(encoder.device), CountsTeller(encoder.device)]
+    if config.selfcheck:
+        from edge.messages.health import HealthTeller  # noqa: PLC0415 - likewise
+
+        tellers.append(HealthTeller(encoder.device))
+    return tellers
 
 
 class Publisher:

@@ -40,6 +40,16 @@ MS_DECIMALS = 3
 
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Side = Annotated[int, Meta(gt=0)]
+Version = Annotated[Literal[1], Meta(description="Version of this description.")]
+DeviceOrCamera = Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
+Moment = Annotated[
+    str,
+    Meta(
+        pattern=TIME_PATTERN,
+        description="RFC 3339, UTC, microseconds.",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 Label = Annotated[str, Meta(description="Text of the class id.")]
 ClassId = Annotated[int, Meta(ge=0, description="Index into the model's labels.")]
 
@@ -61,20 +71,15 @@ class FramePayload(TypedDict):
 class Envelope(TypedDict):
     """Who saw what and when; the first fields of every message."""
 
-    schema_version: Annotated[Literal[1], Meta(description="Version of this description.")]
-    device: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
-    camera: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    schema_version: Version
+    device: DeviceOrCamera
+    camera: DeviceOrCamera
     model: ModelPayload
     sequence: Annotated[
         int, Meta(ge=0, description="The frame's number within its source; dropped ones count.")
     ]
     captured_at: Annotated[
-        str,
-        Meta(
-            pattern=TIME_PATTERN,
-            description="When the frame was complete: RFC 3339, UTC, microseconds.",
-            extra_json_schema={"format": "date-time"},
-        ),
+        Moment, Meta(description="When the frame was complete: RFC 3339, UTC, microseconds.")
     ]
     frame: FramePayload
 

@@ -33,7 +33,9 @@ LAYERS = {
     "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
     "pipeline": ["job", "pipeline", "publisher", "stats", "homeassistant"],
-    "app": ["cameras", "app", "swap", "reload", "control", "running", "service"],
+    "app": [
+        "cameras", "parts", "app", "swap", "reload", "commands", "control", "running", "service",
+    ],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
