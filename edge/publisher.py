@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edge.sinks.fanout import Fanout, Sink
     from edge.sinks.outbox import Tally
 
+# The name of the sink whose counts are told.
+BROKER = "mqtt"
 # Of a limited rate: at most so many messages are due at once, and float64 may be short of one.
 MOST_DUE, ROUNDING = 2.0, 1e-6
 
@@ -135,7 +137,8 @@ class Publisher:
 
     def outbox(self) -> Tally | None:
         """Return the counts of the broker's outbox; `None` without one."""
-        return getattr(self._sink, "tally", lambda: None)()
+        tallies: dict[str, Tally] = getattr(self._sink, "tallies", dict)()
+        return tallies.get(BROKER)
 
     @property
     def is_connected(self) -> bool | None:

@@ -15,6 +15,7 @@ from edge.config.mqtt import Mqtt
 from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
 from edge.config.toml import table_label
+from edge.config.web import Web
 from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
 from edge.model import delegates
 from edge.model.description import Suppression
@@ -161,6 +162,7 @@ class Config(Record, frozen=True):
     events: Events | None = None
     homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
+    web: Web | None = None
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
     ] = field(default=(), name="sink")

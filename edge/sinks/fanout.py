@@ -62,6 +62,14 @@ class Connected(Protocol):
     connected: bool
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """A sink that keeps messages until they are delivered."""
+
+    def tally(self) -> Tally:
+        """Return how many were delivered, were dropped, and wait."""
+
+
 class Fanout:
     """Sends each message to every sink.
 
@@ -118,10 +126,9 @@ class Fanout:
             if isinstance(sink, Subscribable):
                 sink.subscribe(topic, handler)
 
-    def tally(self) -> Tally | None:
-        """Return the counts of the sink that also hears; `None` without one."""
-        tally: Tally | None = getattr(self.channel, "tally", lambda: None)()
-        return tally
+    def tallies(self) -> dict[str, Tally]:
+        """Return the counts of each sink that keeps messages, by its name."""
+        return {sink.name: sink.tally() for sink in self._sinks if isinstance(sink, Counting)}
 
     def exchange(
         self, gone: Sequence[Sink], opened: Callable[[], Sequence[Sink]], *, timeout_s: float
