@@ -177,7 +177,7 @@ class Config(Record, frozen=True):
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
         check_places(self.about_boxes(), [camera.name for camera in self.cameras])
 
-    def about_boxes(self) -> dict[str, Tracking | Place | Events]:
+    def about_boxes(self) -> dict[str, Tracking | Place | Events | HomeAssistant]:
         """Return what is there that means something for detections only, by how it is called."""
         tables: dict[str, tuple[Place, ...]] = {
             "zone": self.zones,
@@ -185,7 +185,12 @@ class Config(Record, frozen=True):
             "mask": self.masks,
             "filter": self.filters,
         }
-        alone = {"[tracking]": self.tracking, "[events]": self.events}
+        house = self.homeassistant
+        alone = {
+            "[tracking]": self.tracking,
+            "[events]": self.events,
+            "[homeassistant]": house if house and house.labels else None,
+        }
         return {name: each for name, each in alone.items() if each} | {
             table_label(table, number, [getattr(each, "name", "") for each in places]): place
             for table, places in tables.items()

@@ -38,7 +38,7 @@ LAYERS = {
     "pipeline": ["job", "pipeline", "publisher", "stats", "homeassistant"],
     "app": [
         "cameras", "parts", "app", "swap", "reload", "commands", "control", "web", "running",
-        "service",
+        "service", "homeassistant.following",
     ],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
