@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 from msgspec import Meta
 
-from edge.messages.envelope import NAME_PATTERN, SCHEMA_VERSION, TIME_PATTERN, Message, utc_text
+from edge.messages.envelope import (
+    SCHEMA_VERSION,
+    DeviceOrCamera,
+    Message,
+    Moment,
+    Version,
+    utc_text,
+)
 
 TOPIC = "stats"
 PERCENTILE_NAMES = ("p50", "p95", "p99")
@@ -47,9 +54,9 @@ class OutboxStats(TypedDict):
 class StatsPayload(TypedDict):
     """How the run of one device goes."""
 
-    schema_version: Annotated[Literal[1], Meta(description="Version of this description.")]
-    device: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
-    sent_at: Annotated[str, Meta(pattern=TIME_PATTERN, description="RFC 3339, UTC.")]
+    schema_version: Version
+    device: DeviceOrCamera
+    sent_at: Moment
     uptime_s: Annotated[float, Meta(ge=0, description="Of this run.")]
     window_s: Annotated[float, Meta(ge=0, description="That the rates are of.")]
     cameras: Annotated[dict[str, CameraStats], Meta(description="By name.")]
