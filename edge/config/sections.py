@@ -14,6 +14,7 @@ from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
 from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
+from edge.config.snapshots import Snapshots
 from edge.config.toml import table_label
 from edge.config.web import Web
 from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
@@ -103,10 +104,14 @@ class Output(Record, frozen=True):
         jsonl: Write one JSON object a frame to stdout; `None` does so where results would go
             nowhere else.
         class_map: Messages hold the class map, or the masks of instances, not only the areas.
+        results_hz: Most results a second of each camera, by its own clock; `None` tells all.
+        stats_s: Between two messages that say how the run goes; 0 says nothing.
     """
 
     jsonl: bool | None = None
     class_map: bool = True
+    results_hz: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    stats_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
 
 
 # Levels of a device's topics that are no camera's.
@@ -167,6 +172,7 @@ class Config(Record, frozen=True):
     events: Events | None = None
     homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
+    snapshots: Snapshots | None = None
     web: Web | None = None
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
@@ -182,7 +188,7 @@ class Config(Record, frozen=True):
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
         check_places(self.about_boxes(), [camera.name for camera in self.cameras])
 
-    def about_boxes(self) -> dict[str, Tracking | Place | Events | HomeAssistant]:
+    def about_boxes(self) -> dict[str, Tracking | Place | Events | Snapshots | HomeAssistant]:
         """Return what is there that means something for detections only, by how it is called."""
         tables: dict[str, tuple[Place, ...]] = {
             "zone": self.zones,
@@ -194,6 +200,7 @@ class Config(Record, frozen=True):
         alone = {
             "[tracking]": self.tracking,
             "[events]": self.events,
+            "[snapshots]": self.snapshots,
             "[homeassistant]": house if house and house.labels else None,
         }
         return {name: each for name, each in alone.items() if each} | {
@@ -211,6 +218,11 @@ class Config(Record, frozen=True):
     def follows(self) -> Tracking | None:
         """How objects are followed: what tells of them needs it, by its defaults."""
         return self.tracking or (Tracking() if self.tells_events else None)
+
+    @property
+    def tells_states(self) -> bool:
+        """Whether a sink takes what is so until it changes."""
+        return self.mqtt is not None or any("state" in sink.policies for sink in self.extra_sinks)
 
     @property
     def sinks(self) -> tuple[Mqtt | AnySink, ...]:
