@@ -42,6 +42,13 @@ class ResultTeller:
         return (Message(topic, self.encoder.encode(observation), qos=self.qos),)
 
 
+def event_tellers(device: str) -> list[Teller]:
+    """Return what tells of the zones' events and counts."""
+    from edge.messages.events import CountsTeller, EventsTeller  # noqa: PLC0415 - most have none
+
+    return [EventsTeller(device), CountsTeller(device)]
+
+
 class Publisher:
     """A consumer of observations that tells a sink of each.
 

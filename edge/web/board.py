@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge.benchmark.sensors import THROTTLE_FLAGS, Sensors, throttle_words
+from edge.sensors import THROTTLE_FLAGS, Sensors, throttle_words
 from edge.web.figures import Sample, family
 
 # A Raspberry Pi's throttling may cost a process each time.

@@ -24,9 +24,9 @@ from edge.web.view import View
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge.app import Parts
     from edge.config.web import Web
     from edge.control import Answer, Control
+    from edge.parts import Parts
     from edge.record import Record
     from edge.results.detections import Detections
     from edge.results.observation import Observation
