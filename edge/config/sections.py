@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
+from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
 from edge.config.toml import table_label
 from edge.config.web import Web
@@ -139,6 +140,8 @@ class Config(Record, frozen=True):
     ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
     tracking: Tracking | None = None
+    selfcheck: Selfcheck | None = None
+    harvest: Harvest | None = None
     mqtt: Mqtt | None = None
     zones: Annotated[
         tuple[Zone, ...], Meta(max_length=32, description="up to 32 tables [[zone]]")
@@ -170,7 +173,7 @@ class Config(Record, frozen=True):
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
         check_places(self.about_boxes(), [camera.name for camera in self.cameras])
 
-    def about_boxes(self) -> dict[str, Tracking | Place | Events]:
+    def about_boxes(self) -> dict[str, Tracking | Place | Events | HomeAssistant]:
         """Return what is there that means something for detections only, by how it is called."""
         tables: dict[str, tuple[Place, ...]] = {
             "zone": self.zones,
@@ -178,7 +181,12 @@ class Config(Record, frozen=True):
             "mask": self.masks,
             "filter": self.filters,
         }
-        alone = {"[tracking]": self.tracking, "[events]": self.events}
+        house = self.homeassistant
+        alone = {
+            "[tracking]": self.tracking,
+            "[events]": self.events,
+            "[homeassistant]": house if house and house.labels else None,
+        }
         return {name: each for name, each in alone.items() if each} | {
             table_label(table, number, [getattr(each, "name", "") for each in places]): place
             for table, places in tables.items()

@@ -35,7 +35,7 @@ LAYERS = {
     "pipeline": ["job", "pipeline", "publisher", "homeassistant"],
     "app": [
         "cameras", "parts", "app", "swap", "reload", "commands", "control", "web", "running",
-        "service",
+        "service", "homeassistant.following",
     ],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
