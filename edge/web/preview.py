@@ -170,6 +170,11 @@ class Preview:
             *family(
                 "edge_preview_pictures_total", "Drawn so far.", [(c, v.encoded) for c, v in views]
             ),
+            *family(
+                "edge_camera_ok",
+                "Whether the self-check finds nothing.",
+                [(c, v.health.state == "ok") for c, v in views if v.health],
+            ),
             *self._counts.lines(),
             *self._board.lines(),
             *family("edge_outbox_messages", "That wait.", [(c, t.waiting) for c, t in sinks]),

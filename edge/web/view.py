@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from edge.model.description import Description
     from edge.results.event import Event
+    from edge.results.health import Health
     from edge.results.observation import Observation
 
     # Has a capture bring pictures; what it returns ends that.
@@ -56,7 +57,7 @@ class View:
         self.seen_s: float | None = None
         self.size_wh = (0, 0)
         self.counts: dict[str, dict[str, int]] = {}
-        self.health: object = None
+        self.health: Health | None = None
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.kept: Observation | None = None
         self._want = want
@@ -77,7 +78,7 @@ class View:
         self.seen_s = time.monotonic()
         self.size_wh = observation.size_wh
         self.counts = observation.counts
-        self.health = getattr(observation, "health", None)
+        self.health = observation.health
         if observation.events:
             self.events.extend(observation.events)
         if observation.picture is None or self._release is None:
