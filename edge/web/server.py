@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 import sys
 import threading
@@ -228,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
+        if not re.fullmatch("[0-9]{1,9}", length) or int(length) > MOST_BODY_BYTES:
             self.send_error(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length else HTTPStatus.LENGTH_REQUIRED,
                 f"expected a body of up to {MOST_BODY_BYTES} bytes and its Content-Length",
