@@ -30,10 +30,7 @@ LAYERS = {
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
-    "messages": [
-        "messages", "draw", "tasks", "metrics", "config", "stages",
-        "benchmark.result",
-    ],
+    "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
     "sinks": ["sinks"],
     "pipeline": ["job", "pipeline", "publisher", "snapshots", "stats", "homeassistant"],
     "app": [
