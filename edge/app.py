@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edge.capture.latest import CaptureThread, Turns
@@ -23,7 +23,7 @@ from edge.publisher import Publisher, ResultTeller
 from edge.sinks.fanout import Fanout
 from edge.sinks.registry import open_sinks, receiver
 from edge.stages.registry import open_stages
-from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
+from edge.tasks import THRESHOLDS, refuse_regions, refuse_thresholds, refuse_tracking, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from edge.capture.reopening import CameraState
     from edge.config.camera import Camera
+    from edge.config.regions import Regions
     from edge.config.sections import Config
     from edge.messages.envelope import Encoder
     from edge.model.description import Description, Thresholds
@@ -96,6 +97,8 @@ def thresholds(config: Config, description: Description) -> Thresholds:
     refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
     if config.tracking:
         refuse_tracking(description)
+    if config.regions:
+        refuse_regions(description)
     return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
 
 
@@ -197,9 +200,11 @@ def opened(
         cores = stack.enter_context(divided(available, threads=wanted))
         file = file or model_file(config)
         workers = open_workers(config, file, cores, threads=threads)
-        model = workers[0].model
         with confined(workers[0].cores):
-            proof.tell(model, file, threads=threads)
+            proof.tell(workers[0].model, file, threads=threads)
+        if config.regions:
+            workers = _looking(workers, config.regions)
+        model = workers[0].model
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         publisher = stack.enter_context(_publishing(config, model)) if publish else None
@@ -219,6 +224,14 @@ def opened(
             for camera in config.cameras
         )
         yield Parts(workers, captures, Turns(captures), publisher, cores, config)
+
+
+def _looking(workers: tuple[Worker, ...], settings: Regions) -> tuple[Worker, ...]:
+    """Return the workers with models that look at regions; without the section none are loaded."""
+    from edge.regions.looking import RegionModel  # noqa: PLC0415
+
+    count = len(workers)
+    return tuple(replace(each, model=RegionModel(each.model, settings, count)) for each in workers)
 
 
 @contextmanager

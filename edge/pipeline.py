@@ -13,8 +13,6 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.frame import NS_PER_MS, StageClock
@@ -176,7 +174,7 @@ class Pipeline:
             if not self._taken:
                 self.times.start()
             if own:
-                np.copyto(own.tensor, frame.buffer.tensor)  # 6 µs for 270 kB
+                own.take(frame.buffer)
             job = _Job(self._taken, tensors, frame, own or frame.buffer, frame.buffer.placement)
             self._taken += 1
             return job

@@ -41,8 +41,12 @@ log = logging.getLogger(__name__)
 class FrameBuffer(Protocol):
     """What a picture is prepared into."""
 
-    def fill(self, picture: Picture) -> None:
-        """Take in a picture; its pixels are the caller's and change afterwards."""
+    def fill(self, picture: Picture) -> bool | None:
+        """Take in a picture; its pixels are the caller's and change afterwards.
+
+        Returns:
+            True leaves the frame out: nobody gets it.
+        """
 
 
 BufferT = TypeVar("BufferT", bound=FrameBuffer)
@@ -158,7 +162,10 @@ class CaptureThread(Generic[BufferT]):
         try:
             for sequence in itertools.count():
                 picture = None if self._finished else self._source.read(pixels)
-                if picture is None or not self._hand_over(self._prepare(picture, sequence)):
+                if picture is None:
+                    return
+                frame = self._prepare(picture, sequence)
+                if frame and not self._hand_over(frame):
                     return
                 pixels = picture.pixels
         except Exception as error:  # noqa: BLE001 - crosses to the consumer's thread, raised by poll
@@ -172,9 +179,10 @@ class CaptureThread(Generic[BufferT]):
             self._finished = True
             self.changed.notify_all()
 
-    def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT]:
+    def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT] | None:
         began_ns = time.monotonic_ns()
-        self._writer.fill(picture)
+        if self._writer.fill(picture):
+            return None
         preprocess_ns = time.monotonic_ns() - began_ns
         wanted_px = max(tuple(self._wanted_px.values()), default=0)
         return Frame(

@@ -11,6 +11,7 @@ from msgspec import Meta, field
 
 from edge.config.camera import Camera, Name
 from edge.config.mqtt import Mqtt
+from edge.config.regions import Regions
 from edge.config.sink import AnySink, Jsonl
 from edge.model import delegates
 from edge.model.description import Suppression
@@ -128,6 +129,7 @@ class Config(Record, frozen=True):
         tuple[Camera, ...], Meta(min_length=1, description="a table [camera], or tables [[camera]]")
     ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
+    regions: Regions | None = None
     tracking: Tracking | None = None
     mqtt: Mqtt | None = None
     output: Output = field(default_factory=Output)
@@ -139,6 +141,11 @@ class Config(Record, frozen=True):
         super().__post_init__()
         if not self.sinks:
             raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
+        if self.regions and delegates.parse(self.model.delegate).kind.format == "rpk":
+            raise ValueError(
+                f"[regions] looks closer at parts of a frame, and delegate {self.model.delegate!r} "
+                "sees it whole in the sensor; leave the section out"
+            )
         if self.output.jsonl:
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
 

@@ -30,7 +30,7 @@ LAYERS = {
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
-    "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
+    "messages": ["messages", "draw", "tasks", "metrics", "config", "stages", "regions"],
     "sinks": ["sinks"],
     "pipeline": ["pipeline", "publisher"],
     "app": ["app", "running"],
@@ -50,6 +50,7 @@ SEAMS = {
     "hailo_platform": ["edge.model.backends.hailort"],
     "cv2": [
         "edge.preprocess", "edge.capture.*", "edge.draw.*", "edge.demo.*", "edge.evaluation.*",
+        "edge.regions.*",
         "calibration.*", "converter.*",
     ],
     "paho": ["edge.sinks.mqtt*"],
