@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from edge.capture.latest import CaptureThread, Turns
-from edge.capture.registry import open_lasting
+from edge.cameras import Cameras
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided, switching_soon
 from edge.errors import SinkError
@@ -17,29 +15,18 @@ from edge.model import engines, proof, trial
 from edge.model import model_file as models
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.pipeline import Behaviour, Pipeline, Worker
+from edge.parts import Parts, decoder_thresholds, open_publisher
+from edge.pipeline import Worker
 from edge.preprocess import use_one_thread
-from edge.publisher import Publisher, ResultTeller
-from edge.sinks.fanout import Fanout
-from edge.sinks.registry import open_sinks, receiver
-from edge.stages.registry import open_stages
-from edge.tasks import THRESHOLDS, refuse_regions, refuse_thresholds, refuse_tracking, task_for
+from edge.sinks.registry import OpenSinks, receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from edge.capture.reopening import CameraState
-    from edge.config.camera import Camera
-    from edge.config.regions import Regions
     from edge.config.sections import Config
-    from edge.messages.envelope import Encoder
-    from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
-    from edge.preprocess import InputBuffer
-    from edge.results.observation import Observation
-    from edge.stages.registry import Stage
 
 log = logging.getLogger("edge")
 
@@ -83,87 +70,36 @@ def open_workers(
     workers = []
     for own in cores.of_workers(config.model.workers):
         with confined(own):
-            workers.append(Worker(open_model(config, file, threads=threads), own))
+            model = open_model(config, file, threads=threads)
+            if config.regions:
+                from edge.regions.looking import RegionModel  # noqa: PLC0415 - off by default
+
+                model = RegionModel(model, config.regions, config.model.workers)
+            workers.append(Worker(model, own))
     return tuple(workers)
-
-
-def thresholds(config: Config, description: Description) -> Thresholds:
-    """Return the configuration's thresholds, the model's own where it has none.
-
-    Raises:
-        ConfigError: One is set, or tracking is, that has no meaning for this model.
-    """
-    model = config.model
-    refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
-    if config.tracking:
-        refuse_tracking(description)
-    if config.regions:
-        refuse_regions(description)
-    return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
-
-
-def decoder_thresholds(config: Config, description: Description) -> Thresholds:
-    """Return `thresholds`, of which tracking lowers the score's: it passes on what reaches it."""
-    wanted = thresholds(config, description)
-    low = config.tracking.low_score_threshold if config.tracking else 1.0
-    return wanted.changed(score=min(wanted.score, low))
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     """Return the configured number, or one a core, less one for all that is not an interpreter.
 
-    Several workers share them. The available cores are those of the process, counted before any
-    thread was confined to some.
+    Workers share them. Available cores are the process's, before any thread was confined to some.
     """
     return config.model.threads or max(1, (len(available) - 1) // config.model.workers)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a pipeline is made of, opened.
+@dataclass(slots=True)
+class Terms:
+    """What a run insists on; a signal may change its end.
 
     Attributes:
-        workers: At least one.
-        captures: One a camera, started.
-        publisher: Tells the sinks; `None` where nothing is published.
-        config: What they were opened by.
-        memory: What the stages keep through a reload, by the name of the stage.
+        begin_closed: A camera that is away at first is waited for, even if there is no other.
+        drain_s: How long each sink has at the end for what is left.
+        must_deliver: What is left after that is an error, not only said.
     """
 
-    workers: tuple[Worker, ...]
-    captures: tuple[CaptureThread[InputBuffer], ...]
-    frames: Turns[InputBuffer]
-    publisher: Publisher | None
-    cores: Cores
-    config: Config
-    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def model(self) -> LoadedModel:
-        """The first worker's."""
-        return self.workers[0].model
-
-    def pipeline(
-        self,
-        consumers: Sequence[Callable[[Observation], None]] = (),
-        *,
-        stages: tuple[Stage, ...] = (),
-    ) -> Pipeline:
-        """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
-        told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
-        behaviour = Behaviour(self.model, self._stages(self.config) + stages)
-        return Pipeline(self.frames, behaviour, [*told, *consumers], workers=self.workers)
-
-    def behaviour(self, config: Config) -> Behaviour:
-        """Return what frames go by from now on, as a configuration says; tracks go on."""
-        model = self.model.decoding_with(decoder_thresholds(config, self.model.description))
-        return Behaviour(model, self._stages(config))
-
-    def _stages(self, config: Config) -> tuple[Stage, ...]:
-        description = self.model.description
-        return open_stages(
-            config, description, thresholds=thresholds(config, description), memory=self.memory
-        )
+    begin_closed: bool = False
+    drain_s: float = DRAIN_S
+    must_deliver: bool = True
 
 
 @contextmanager
@@ -173,6 +109,7 @@ def opened(
     *,
     publish: bool = True,
     picture_px: int | None = None,
+    terms: Terms | None = None,
 ) -> Iterator[Parts]:
     """Open model, sinks and cameras for the length of the block; the broker is not waited for.
 
@@ -181,11 +118,13 @@ def opened(
         file: Its model, where that was read already.
         publish: Open the sinks as well.
         picture_px: Longest side of the picture that each frame carries; `None` for none.
+        terms: What the run insists on.
 
     Raises:
         EdgeError: A part cannot be opened; or results were still undelivered after the block.
     """
     use_one_thread()
+    terms = terms or Terms()
     with ExitStack() as stack:
         stack.enter_context(switching_soon())
         available = available_cores()
@@ -200,96 +139,46 @@ def opened(
         cores = stack.enter_context(divided(available, threads=wanted))
         file = file or model_file(config)
         workers = open_workers(config, file, cores, threads=threads)
-        with confined(workers[0].cores):
-            proof.tell(workers[0].model, file, threads=threads)
-        if config.regions:
-            workers = _looking(workers, config.regions)
         model = workers[0].model
+        with confined(workers[0].cores):
+            proof.tell(model, file, threads=threads)
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
-        publisher = stack.enter_context(_publishing(config, model)) if publish else None
-        changed = threading.Condition()
-        captures = tuple(
-            stack.enter_context(
-                _capturing(
-                    camera,
-                    model,
-                    changed=changed,
-                    publisher=publisher,
-                    # A camera that is away must not keep the others from being seen.
-                    begin_closed=len(config.cameras) > 1,
-                    picture_px=picture_px,
-                )
+        sinks = stack.enter_context(_delivering(config, terms)) if publish else None
+        publisher = open_publisher(config, model, sinks) if sinks else None
+        if sinks and config.homeassistant and (channel := sinks.fanout.channel):
+            from edge.homeassistant.announcing import announcing  # noqa: PLC0415 - off by default
+
+            stack.enter_context(announcing(config, model.description, channel))
+        cameras = stack.enter_context(
+            Cameras(
+                config.cameras,
+                model,
+                tell=publisher.tell_camera if publisher else lambda *_: None,
+                begin_closed=terms.begin_closed,
+                picture_px=picture_px,
             )
-            for camera in config.cameras
         )
-        yield Parts(workers, captures, Turns(captures), publisher, cores, config)
-
-
-def _looking(workers: tuple[Worker, ...], settings: Regions) -> tuple[Worker, ...]:
-    """Return the workers with models that look at regions; without the section none are loaded."""
-    from edge.regions.looking import RegionModel  # noqa: PLC0415
-
-    count = len(workers)
-    return tuple(replace(each, model=RegionModel(each.model, settings, count)) for each in workers)
+        yield Parts(workers, cameras, publisher, sinks, cores, config, threads=threads)
 
 
 @contextmanager
-def _publishing(config: Config, model: LoadedModel) -> Iterator[Publisher]:
-    """Open the sinks for the length of the block, and deliver what is left within `DRAIN_S`."""
-    sink = Fanout(open_sinks(config.sinks, config.device.name))
+def _delivering(config: Config, terms: Terms) -> Iterator[OpenSinks]:
+    """Open the sinks for the length of the block, and deliver what is left by the terms."""
+    sinks = OpenSinks(config.sinks, config.device.name)
+    sink = sinks.fanout
     try:
-        encoder = open_encoder(config, model.description)
-        results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
-        publisher = Publisher(encoder, sink, [results])
-        publisher.introduce(model.ran)
-        yield publisher
+        yield sinks
     finally:
-        sink.close(DRAIN_S)
+        sink.close(terms.drain_s)
     if sink.failure:
         raise sink.failure
-    if sink.undelivered:
-        faults = [
-            f"{name}: {number} results were not delivered within {DRAIN_S:g} s of the end; "
-            f"check {receiver(name)} and run again"
-            for name, number in sink.undelivered.items()
-        ]
+    faults = [
+        f"{name}: {number} results were not delivered within {terms.drain_s:g} s of the end; "
+        f"check {receiver(name)} and run again"
+        for name, number in sink.undelivered.items()
+    ]
+    if faults and terms.must_deliver:
         raise SinkError("\n".join(faults))
-
-
-def open_encoder(config: Config, description: Description) -> Encoder:
-    """Return what makes the messages of this kind of model."""
-    encoder = task_for(description).encoder
-    return encoder(config.device.name, description, class_map=config.output.class_map)
-
-
-# A camera, the model that it feeds, and all who are told of it.
-@contextmanager
-def _capturing(  # noqa: PLR0913
-    camera: Camera,
-    model: LoadedModel,
-    *,
-    changed: threading.Condition,
-    publisher: Publisher | None,
-    begin_closed: bool,
-    picture_px: int | None,
-) -> Iterator[CaptureThread[InputBuffer]]:
-    """Read a camera on a thread of its own for the length of the block."""
-
-    def tell(state: CameraState) -> None:
-        if publisher:
-            publisher.tell_camera(camera.name, state)
-
-    tell("online")
-    try:
-        with open_lasting(
-            camera.source, camera.options, begin_closed=begin_closed, on_change=tell
-        ) as source:
-            buffers = model.input_buffers()
-            capture = CaptureThread(source, buffers, camera=camera.name, changed=changed)
-            if picture_px:  # before the first frame
-                capture.want_picture(picture_px)
-            with capture:
-                yield capture
-    finally:
-        tell("offline")
+    for fault in faults:
+        log.warning("%s", fault)

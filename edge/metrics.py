@@ -78,6 +78,11 @@ class StageTimes:
         self._frames += 1
         self._ended_ns = time.monotonic_ns()
 
+    @property
+    def frames(self) -> int:
+        """How many were counted."""
+        return self._frames
+
     def summary(self) -> Summary:
         """Return the figures so far, the stages in the order in which they were first named."""
         elapsed_s = (self._ended_ns - self._started_ns) / 1e9

@@ -10,23 +10,23 @@ import contextlib
 import queue
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
-from edge.frame import NS_PER_MS, StageClock
+from edge.job import Job, in_order, observe
 from edge.metrics import StageTimes
-from edge.results.observation import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from edge.capture.latest import Turns
-    from edge.frame import Frame, Placement
+    from edge.capture.turns import Turns
+    from edge.frame import Frame
     from edge.model.loaded import LoadedModel
     from edge.model.spec import Tensors
     from edge.preprocess import InputBuffer
+    from edge.results.observation import Observation
     from edge.stages.registry import Stage
 
 # How soon a loop that waits sees a stop.
@@ -34,6 +34,7 @@ TAKE_TIMEOUT_S = 0.5
 JOIN_TIMEOUT_S = 5.0
 # A slow board takes seconds for one invoke of a large model, and no invoke can be interrupted.
 INVOKE_JOIN_TIMEOUT_S = 60.0
+EXCHANGE_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Behaviour:
     """What may change while frames run: replaced as a whole, between two frames.
 
     Attributes:
-        model: Of the same file as the one that the pipeline began with, by `with_thresholds`.
+        model: Decodes; of the same file as the one that invokes, by `with_thresholds`.
         stages: In their order.
     """
 
@@ -55,24 +56,6 @@ class Worker:
 
     model: LoadedModel
     cores: frozenset[int]
-
-
-@dataclass(slots=True)
-class _Job:
-    """One frame between the threads.
-
-    Attributes:
-        number: Its place among all frames that were taken.
-        buffer: Holds it until it is invoked, and maybe the next one then.
-        placement: Of this one.
-    """
-
-    number: int
-    tensors: Tensors
-    frame: Frame[InputBuffer]
-    buffer: InputBuffer
-    placement: Placement
-    invoke_ns: int = 0
 
 
 class Pipeline:
@@ -95,6 +78,8 @@ class Pipeline:
     Attributes:
         times: What each stage took.
         behaviour: Assign another one to change it; the next frame that is decoded follows it.
+        excuse: Asked about a frame that cannot be invoked or decoded whether it is merely left out;
+            by default that ends the run.
     """
 
     def __init__(
@@ -115,9 +100,10 @@ class Pipeline:
         self._taking = threading.Lock()
         self._taken = 0
         self._free: queue.SimpleQueue[Tensors] = queue.SimpleQueue()
-        self._invoked: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        for _ in range(len(self._workers) + 1):
-            self._free.put(behaviour.model.output_buffers())
+        self._invoked: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._open = threading.Event()
+        self.excuse: Callable[[Exception], bool] = lambda _: False
+        self._equip(behaviour)
 
     def run(self, *, max_frames: int | None = None) -> None:
         """Process frames until the cameras end, `stop` is called, or so many frames are done.
@@ -126,20 +112,19 @@ class Pipeline:
             EdgeError: A camera, an interpreter or a consumer failed; the first failure of all.
         """
         decoding = threading.Thread(target=self._finish_frames, name="edge-decode", daemon=True)
-        first, *others = self._workers
         self._taken = 0
         invoking = [
             threading.Thread(
                 target=self._invoke_frames,
-                args=(worker, max_frames),
-                name=f"edge-invoke-{number}",
+                args=(number, max_frames),
+                name=f"edge-invoke-{number + 1}",
                 daemon=True,
             )
-            for number, worker in enumerate(others, 2)
+            for number in range(1, len(self._workers))
         ]
         for thread in (decoding, *invoking):
             thread.start()
-        self._invoke_frames(first, max_frames)
+        self._invoke_frames(0, max_frames)
         for thread in invoking:
             thread.join(INVOKE_JOIN_TIMEOUT_S)
         self._invoked.put(None)
@@ -153,40 +138,109 @@ class Pipeline:
         """Make `run` return after the frames at hand; safe from a signal handler."""
         self._stopping.set()
 
-    def _invoke_frames(self, worker: Worker, max_frames: int | None) -> None:
-        with self._ending_at_a_failure(), confined(worker.cores):
-            # Behind one camera's frame another worker may take its next, into the same buffer.
-            own = worker.model.input_buffer() if len(self._workers) > 1 else None
-            while job := self._next_job(max_frames, own):
+    def exchange(
+        self,
+        workers: Sequence[Worker],
+        behaviour: Behaviour,
+        *,
+        between: Callable[[], object],
+        timeout_s: float = EXCHANGE_TIMEOUT_S,
+    ) -> None:
+        """Have other interpreters invoke from the next frame on; for no thread of the pipeline.
+
+        Args:
+            workers: As many as before, on the same cores.
+            behaviour: Of their model.
+            between: Called when the last frame of those before was consumed, and before another
+                one is taken: gives the captures their buffers, and the consumers their words.
+            timeout_s: How long the frames at hand may take.
+
+        Raises:
+            EdgeError: They took longer; nothing has changed.
+        """
+        self._open.clear()  # first, so that who waits for a frame lets the lock go
+        try:
+            with self._taking:
+                deadline = time.monotonic() + timeout_s
+                tensors: list[Tensors] = []
+                try:
+                    while len(tensors) <= len(self._workers):
+                        tensors.append(self._free.get(timeout=max(0, deadline - time.monotonic())))
+                except queue.Empty as error:
+                    for each in tensors:
+                        self._free.put(each)
+                    raise EdgeError(
+                        f"the frames at hand took longer than {timeout_s:g} s; see whether a sink "
+                        "is held up, and try again"
+                    ) from error
+                between()
+                self._workers = tuple(workers)
+                self.behaviour = behaviour
+                self._equip(behaviour)
+        finally:
+            self._open.set()
+
+    def relieve(self, workers: Sequence[Worker]) -> None:
+        """Have others invoke that take the same tensors, from the next frame on; any thread."""
+        self._workers = tuple(workers)
+
+    def _equip(self, behaviour: Behaviour) -> None:
+        # Behind one camera's frame another worker may take its next, into the same buffer.
+        several = len(self._workers) > 1
+        self._inputs = [each.model.input_buffer() if several else None for each in self._workers]
+        for _ in range(len(self._workers) + 1):
+            self._free.put(behaviour.model.output_buffers())
+        self._open.set()
+
+    def _invoke_frames(self, number: int, max_frames: int | None) -> None:
+        with self._ending_at_a_failure(), confined(self._workers[number].cores):
+            while job := self._next_job(number, max_frames):
                 started_ns = time.monotonic_ns()
-                worker.model.invoke(job.buffer, out=job.tensors)
+                try:
+                    self._workers[number].model.invoke(job.buffer, out=job.tensors)
+                except Exception as error:
+                    if not self.excuse(error):
+                        raise
+                    job.is_left_out = True
                 job.invoke_ns = time.monotonic_ns() - started_ns
                 self._invoked.put(job)
 
-    def _next_job(self, max_frames: int | None, own: InputBuffer | None) -> _Job | None:
+    def _next_job(self, number: int, max_frames: int | None) -> Job | None:
         """Take a frame, copied into a worker's own buffer where it has one; `None` at the end."""
-        with self._taking:
-            # Tensors first: a frame that waited for them would be an old one.
-            tensors = self._next_tensors() if self._taken != max_frames else None
-            frame = self._next_frame() if tensors else None
-            if tensors is None or frame is None:
-                return None
-            if not self._taken:
-                self.times.start()
-            if own:
-                own.take(frame.buffer)
-            job = _Job(self._taken, tensors, frame, own or frame.buffer, frame.buffer.placement)
-            self._taken += 1
-            return job
+        while not self._stopping.is_set():
+            self._open.wait(TAKE_TIMEOUT_S)
+            with self._taking:
+                # Tensors first: a frame that waited for them would be an old one.
+                tensors = self._next_tensors() if self._taken != max_frames else None
+                frame = self._next_frame() if tensors else None
+                if tensors and frame:
+                    return self._job(number, tensors, frame)
+                if tensors:
+                    self._free.put(tensors)
+                if self._open.is_set():
+                    return None
+        return None
+
+    def _job(self, number: int, tensors: Tensors, frame: Frame[InputBuffer]) -> Job:
+        if not self._taken:
+            self.times.start()
+        if own := self._inputs[number]:
+            own.take(frame.buffer)
+        job = Job(self._taken, tensors, frame, own or frame.buffer, frame.buffer.placement)
+        self._taken += 1
+        return job
+
+    def _goes_on(self) -> bool:
+        return self._open.is_set() and not self._stopping.is_set()
 
     def _next_tensors(self) -> Tensors | None:
-        while not self._stopping.is_set():
+        while self._goes_on():
             with contextlib.suppress(queue.Empty):
                 return self._free.get(timeout=TAKE_TIMEOUT_S)
         return None
 
     def _next_frame(self) -> Frame[InputBuffer] | None:
-        while not self._stopping.is_set():
+        while self._goes_on():
             frame = self._frames.take(TAKE_TIMEOUT_S)
             if frame is not None or self._frames.ended:
                 return frame
@@ -194,12 +248,22 @@ class Pipeline:
 
     def _finish_frames(self) -> None:
         with self._ending_at_a_failure():
-            for job in _in_order(iter(self._invoked.get, None)):
-                observation = _observe(job, self.behaviour)
-                self.times.add(observation)
-                for consume in self._consumers:
-                    consume(observation)
+            for job in in_order(iter(self._invoked.get, None)):
+                if observation := self._observe(job):
+                    self.times.add(observation)
+                    for consume in self._consumers:
+                        consume(observation)
                 self._free.put(job.tensors)
+
+    def _observe(self, job: Job) -> Observation | None:
+        if job.is_left_out:
+            return None
+        try:
+            return observe(job, self.behaviour.model, self.behaviour.stages)
+        except Exception as error:
+            if not self.excuse(error):
+                raise
+            return None
 
     @contextlib.contextmanager
     def _ending_at_a_failure(self) -> Iterator[None]:
@@ -209,40 +273,3 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - raised on the caller's thread by `run`
             self._failure = self._failure or error
             self._stopping.set()
-
-
-def _in_order(invoked: Iterable[_Job]) -> Iterator[_Job]:
-    """Yield what several workers finished by its number; what came too early waits."""
-    early: dict[int, _Job] = {}
-    number = 0
-    for job in invoked:
-        early[job.number] = job
-        while number in early:
-            yield early.pop(number)
-            number += 1
-
-
-def _observe(job: _Job, behaviour: Behaviour) -> Observation:
-    """Decode one frame and lead it through the stages."""
-    frame = job.frame
-    clock = StageClock()
-    clock.add("capture", frame.capture_ns)
-    clock.add("preprocess", frame.preprocess_ns)
-    clock.add("invoke", job.invoke_ns)
-    observation = Observation(
-        camera=frame.camera,
-        sequence=frame.sequence,
-        captured_utc_ns=frame.captured_utc_ns,
-        source_ns=frame.source_ns,
-        size_wh=frame.size_wh,
-        result=behaviour.model.decode(job.tensors, job.placement, clock),
-        stage_ms={},
-        age_ms=0.0,
-        dropped_frames=frame.dropped,
-        picture=frame.picture,
-    )
-    for stage in behaviour.stages:
-        observation = stage.process(observation)
-        clock.lap(stage.name)
-    age_ms = (time.monotonic_ns() - frame.captured_ns) / NS_PER_MS
-    return replace(observation, stage_ms=clock.stage_ms(), age_ms=age_ms)

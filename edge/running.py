@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import logging
 import signal
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge import app
-from edge.errors import ConfigError
-from edge.tasks import TASKS, THRESHOLDS
-from edge.terminal.signals import ENDING, handling
+from edge.tasks import TASKS
+from edge.terminal.signals import handling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edge.config.sections import Config
+    from edge.control import Control
     from edge.metrics import Summary
     from edge.model.model_file import ModelFile
+    from edge.parts import Parts
     from edge.pipeline import Pipeline
+    from edge.results.observation import Observation
+    from edge.service.life import Life
 
 log = logging.getLogger("edge")
 
+# On SIGTERM a sink that has no connection is given no more: systemd, or a person, waits for it.
+ORDERED_DRAIN_S = 0.5
 
-def run(
+
+# What runs, until when, and who may change or is told of it.
+def run(  # noqa: PLR0913
     config: Config,
     file: ModelFile | None = None,
     *,
     max_frames: int | None = None,
     reread: Callable[[], Config] | None = None,
+    path: Path | None = None,
+    life: Life | None = None,
 ) -> Summary:
     """Run until the cameras end, a signal comes, or so many frames are done.
 
@@ -36,18 +47,28 @@ def run(
         config: What to run.
         file: Its model, where that was read already.
         max_frames: Of all cameras together.
-        reread: Reads the configuration again; called on SIGHUP.
+        reread: Reads the configuration again, on SIGHUP and when its file has changed.
+        path: Of that file.
+        life: Tells a service manager how it goes.
 
     Raises:
         EdgeError: The model, a camera or a sink failed; or results stayed undelivered.
     """
-    with app.opened(config, file) as parts:
-        tally = TASKS[parts.model.task].tally(parts.model.description)
-        pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
-        handlers = dict.fromkeys(ENDING, pipeline.stop)
-        if reread:
-            handlers[signal.SIGHUP] = lambda: _reload(parts, reread, pipeline=pipeline)
-        with handling(handlers):
+    terms = app.Terms(begin_closed=life is not None)
+    with app.opened(config, file, terms=terms) as parts:
+        tally = _Tally(parts)
+        pipeline = parts.pipeline([tally])
+        handlers = {
+            signal.SIGINT: pipeline.stop,
+            signal.SIGTERM: lambda: _stop_soon(pipeline, terms),
+        }
+        with ExitStack() as stack:
+            if reread or (config.mqtt and config.mqtt.commands):
+                control = stack.enter_context(_control(parts, reread, path))
+                handlers[signal.SIGHUP] = lambda: _reload(control, life)
+            stack.enter_context(handling(handlers))
+            if life:
+                stack.enter_context(life.watching(parts, pipeline))
             pipeline.run(max_frames=max_frames)
         summary = pipeline.times.summary()
         log.info(
@@ -60,17 +81,48 @@ def run(
     return replace(summary, seen=tally.text())
 
 
-def _reload(parts: app.Parts, reread: Callable[[], Config], *, pipeline: Pipeline) -> None:
-    """Take over what a changed configuration may change while frames run."""
-    config = parts.config
-    try:
-        wanted = reread()
-    except ConfigError as error:
-        log.error("reload: nothing changed: %s", error)  # noqa: TRY400 - a user's fault, a sentence
-        return
-    update = {key: getattr(wanted.model, key) for key in THRESHOLDS}
-    as_is = config.replace(model=config.model.replace(**update), tracking=wanted.tracking)
-    pipeline.behaviour = parts.behaviour(wanted)
-    log.info("reload: thresholds are %s", app.thresholds(wanted, parts.model.description))
-    if as_is != wanted:
-        log.warning("reload: the rest of the configuration has changed too; restart to follow it")
+class _Tally:
+    """Counts what a run sees, of each model by itself."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._texts: list[str] = []
+        self._begin()
+        parts.changed.append(self._follow)
+
+    def __call__(self, seen: Observation) -> None:
+        self._counts.add(seen.result)
+
+    def text(self) -> str:
+        """Return the counts in a few words."""
+        return "; ".join([*self._texts, self._counts.text()])
+
+    def _follow(self) -> None:
+        if self._parts.model is not self._model:
+            self._texts.append(self._counts.text())
+            self._begin()
+
+    def _begin(self) -> None:
+        self._model = self._parts.model
+        self._counts = TASKS[self._model.task].tally(self._model.description)
+
+
+def _stop_soon(pipeline: Pipeline, terms: app.Terms) -> None:
+    """End as a system that shuts down wants it: soon, and with nobody waited for.
+
+    With the disk's spool the events that are left go out after the next start.
+    """
+    terms.drain_s, terms.must_deliver = ORDERED_DRAIN_S, False
+    pipeline.stop()
+
+
+def _reload(control: Control, life: Life | None) -> None:
+    if life:
+        life.reloading()
+    control.request("reload", answer=lambda _: life.reloaded() if life else None)
+
+
+def _control(parts: Parts, reread: Callable[[], Config] | None, path: Path | None) -> Control:
+    from edge.control import Control  # noqa: PLC0415 - a run without a file needs none of it
+
+    return Control(parts, reread, file=path)

@@ -19,18 +19,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from edge.capture.picture import Scaler
+from edge.capture.reopening import Reopening
 from edge.errors import EdgeError, SourceError
 from edge.frame import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from edge.capture.look import Looker
     from edge.capture.picture import Picture
     from edge.capture.source import Source
+    from edge.results.health import Look
 
 THREAD_NAME = "edge-capture"
 JOIN_TIMEOUT_S = 2.0
@@ -67,6 +70,7 @@ class CaptureThread(Generic[BufferT]):
         join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
 
     Attributes:
+        is_looking: Pictures are looked at now and then; assign it at any time.
         ended: A `poll` has found that no frame will come any more.
     """
 
@@ -82,9 +86,12 @@ class CaptureThread(Generic[BufferT]):
         self.camera = camera
         self.changed = changed or threading.Condition()
         self.ended = False
+        self.is_looking = False
+        self._looker: Looker | None = None
         self._source = source
         self._join_timeout_s = join_timeout_s
         self._writer, self._slot, self._reader = buffers
+        self._paused = False
         self._waiting: Frame[BufferT] | None = None
         self._replaced = 0
         self._finished = False
@@ -98,6 +105,12 @@ class CaptureThread(Generic[BufferT]):
         """Whether a new frame replaces one that was not taken, or waits for it."""
         return self._source.live
 
+    @property
+    def is_away(self) -> bool:
+        """Whether no frame is to be expected: it is paused, or the source away and tried again."""
+        is_out = isinstance(self._source, Reopening) and self._source.is_away
+        return self._paused or is_out
+
     def start(self) -> None:
         """Begin to read; once only."""
         self._thread.start()
@@ -109,15 +122,36 @@ class CaptureThread(Generic[BufferT]):
             SourceError: The source broke; frames read before that have been taken.
         """
         with self.changed:
-            frame, self._waiting = self._waiting, None
+            frame = None if self._paused else self._waiting
             if frame is not None:
+                self._waiting = None
                 self._slot, self._reader = self._reader, self._slot
                 self.changed.notify_all()
-            elif self._finished:
+            elif self._finished and self._waiting is None:
                 self.ended = True
                 if self._failure is not None:
                     raise _as_source_error(self._failure) from self._failure
             return frame
+
+    def use(self, buffers: tuple[BufferT, BufferT, BufferT]) -> None:
+        """Have frames prepared into others from now on; one that waits is dropped, and counted."""
+        with self.changed:
+            self._writer, self._slot, self._reader = buffers
+            self._replaced += self._waiting is not None
+            self._waiting = None
+            self.changed.notify_all()
+
+    def pause(self, *, on: bool) -> None:
+        """Give no frames, or give them again; safe from any thread.
+
+        A live source is read on, so that it stays open, and its frames count as dropped by nobody;
+        any other waits.
+        """
+        with self.changed:
+            self._paused = on
+            if on and self.live:
+                self._waiting = None
+            self.changed.notify_all()
 
     def want_picture(self, max_side_px: int) -> Callable[[], object]:
         """Have each frame from now on bring a reduced picture; safe from any thread.
@@ -132,6 +166,11 @@ class CaptureThread(Generic[BufferT]):
         wish = object()
         self._wanted_px[wish] = max_side_px
         return partial(self._wanted_px.pop, wish, None)
+
+    def inherit(self, before: CaptureThread[BufferT]) -> None:
+        """Go by what was wished of the capture that this one takes the place of; before `start`."""
+        self._wanted_px = before._wanted_px
+        self._paused = before._paused
 
     def stop(self) -> None:
         """Read no more; a second call does nothing.
@@ -162,10 +201,7 @@ class CaptureThread(Generic[BufferT]):
         try:
             for sequence in itertools.count():
                 picture = None if self._finished else self._source.read(pixels)
-                if picture is None:
-                    return
-                frame = self._prepare(picture, sequence)
-                if frame and not self._hand_over(frame):
+                if picture is None or not self._take_in(picture, sequence):
                     return
                 pixels = picture.pixels
         except Exception as error:  # noqa: BLE001 - crosses to the consumer's thread, raised by poll
@@ -180,13 +216,13 @@ class CaptureThread(Generic[BufferT]):
             self.changed.notify_all()
 
     def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT] | None:
-        began_ns = time.monotonic_ns()
-        if self._writer.fill(picture):
+        began_ns, writer = time.monotonic_ns(), self._writer
+        if writer.fill(picture):
             return None
         preprocess_ns = time.monotonic_ns() - began_ns
         wanted_px = max(tuple(self._wanted_px.values()), default=0)
         return Frame(
-            buffer=self._writer,
+            buffer=writer,
             size_wh=picture.size_wh,
             sequence=sequence,
             captured_ns=picture.captured_ns,
@@ -196,15 +232,37 @@ class CaptureThread(Generic[BufferT]):
             preprocess_ns=preprocess_ns,
             camera=self.camera,
             picture=self._scaler.reduced(picture, max_side_px=wanted_px) if wanted_px else None,
+            look=self._look(picture) if self.is_looking else None,
         )
 
+    def _look(self, picture: Picture) -> Look | None:
+        if self._looker is None:
+            from edge.capture.look import Looker  # noqa: PLC0415 - off by default
+
+            self._looker = Looker()
+        source = self._source
+        is_frozen = isinstance(source, Reopening) and source.state == "frozen"
+        return self._looker.look(picture, is_frozen=is_frozen)
+
+    def _take_in(self, picture: Picture, sequence: int) -> bool:
+        """Prepare a picture and put it into the slot; False when nobody takes frames any more."""
+        while not self._finished:
+            if self._paused and self.live:
+                return True
+            frame = self._prepare(picture, sequence)
+            if frame is None or self._hand_over(frame):
+                return True
+        return False
+
     def _hand_over(self, frame: Frame[BufferT]) -> bool:
-        """Put the writer's buffer into the slot; False when nobody takes frames any more."""
+        """Put the writer's buffer into the slot; False where it is none any more, or at the end."""
         with self.changed:
             if not self.live:
                 self.changed.wait_for(lambda: self._waiting is None or self._finished)
-            if self._finished:
+            if self._finished or frame.buffer is not self._writer:
                 return False
+            if self._paused and self.live:
+                return True
             self._replaced += self._waiting is not None
             self._writer, self._slot = self._slot, self._writer
             self._waiting = replace(frame, dropped=self._replaced)
@@ -218,62 +276,3 @@ def _as_source_error(failure: Exception) -> SourceError:
     return SourceError(
         f"thread {THREAD_NAME} failed: {type(failure).__name__}: {failure}; run again with --debug"
     )
-
-
-class Turns(Generic[BufferT]):
-    """Takes the newest frame of one camera after the other, round and round.
-
-    A camera without a new frame is passed over, so that a slow one delays nobody; while every
-    camera has one, each gets the same share of the interpreter. A file that breaks off is said,
-    and raised once the other cameras have ended too.
-
-    Args:
-        captures: One or more, started by the caller; all notify the same `changed`.
-    """
-
-    def __init__(self, captures: Sequence[CaptureThread[BufferT]]) -> None:
-        self._captures = tuple(captures)
-        self._changed = captures[0].changed
-        self._next = 0
-        self._failure: SourceError | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether no camera will give a frame any more."""
-        return all(capture.ended for capture in self._captures)
-
-    def take(self, timeout_s: float | None) -> Frame[BufferT] | None:
-        """Wait for a frame and borrow it: its buffer holds until the same camera's next one.
-
-        Returns:
-            `None` when the time is up, or, with `ended` set, at the end of all cameras.
-
-        Raises:
-            SourceError: Every camera has ended, and one of them broke.
-        """
-        with self._changed:
-            frame = self._poll()
-            if frame is None and not self.ended:
-                self._changed.wait(timeout_s)
-                frame = self._poll()
-        if frame is None and self.ended and self._failure:
-            raise self._failure
-        return frame
-
-    def _poll(self) -> Frame[BufferT] | None:
-        order = (*self._captures[self._next :], *self._captures[: self._next])
-        for offset, capture in enumerate(order):
-            frame = None if capture.ended else self._poll_one(capture)
-            if frame is not None:
-                self._next = (self._next + offset + 1) % len(order)
-                return frame
-        return None
-
-    def _poll_one(self, capture: CaptureThread[BufferT]) -> Frame[BufferT] | None:
-        try:
-            return capture.poll()
-        except SourceError as error:
-            if len(self._captures) > 1:
-                log.error("camera %s ended: %s", capture.camera, error)  # noqa: TRY400 - a sentence
-            self._failure = self._failure or error
-            return None

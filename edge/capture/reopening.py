@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 import zlib
-from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from edge.backoff import Backoff
 from edge.capture.aside import Aside
 from edge.capture.source import NS_PER_S, enter, leave
 from edge.errors import EdgeError, LoginError
+from edge.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from edge.capture.picture import Picture
     from edge.capture.source import Source
 
-    # `frozen`: it gives the same picture over and over.
-    CameraState = Literal["online", "frozen", "offline"]
+    # `frozen`: it gives the same picture over and over. `paused`: somebody wants no frames of it.
+    CameraState = Literal["online", "frozen", "offline", "paused"]
 
 LEAST_S, BASE_S, CAP_S = 1.0, 2.0, 30.0
 # Longest wait for one that answers, as a camera does while its encoder starts.
@@ -37,6 +37,8 @@ SOUND_S = 10.0
 FROZEN_S, LOOK_EVERY_S = 10.0, 1.0
 LOOK_ROWS = 8
 LINES, LINES_S = 6, 60.0
+# One that is away is tried every `CAP_S`, and a try may take its source's longest patience.
+TRY_S = 120.0
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +87,10 @@ class Reopening:
         self._on_change = on_change
         self._interrupted = threading.Event()
         self._may_be_away = begin_closed
-        self._log = _FewLines(name)
+        self._lines = Repeats(LINES_S, burst=LINES, clock=time.monotonic)
         self._stillness = Stillness()
         self._down_since_s: float | None = None
+        self._tried_s = float("-inf")
         self._up_since_s = float("-inf")
         self._is_at_once = self._is_locked = False
         self._knocking: Aside[bool] | None = None
@@ -114,6 +117,11 @@ class Reopening:
                 self._see(picture)
             return picture
         return None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it gives nothing, and its reader has tried it of late: it does not hang."""
+        return self.state == "offline" and time.monotonic() - self._tried_s < TRY_S
 
     def interrupt(self) -> None:
         """End a wait for the source's return, or for its next picture: `Source.interrupt`."""
@@ -182,13 +190,14 @@ class Reopening:
     def _go_down(self, error: EdgeError) -> None:
         if not self._may_be_away:
             raise error
+        self._tried_s = time.monotonic()
         self._is_locked = isinstance(error, LoginError)
         if self._down_since_s is None:
             self._down_since_s = time.monotonic()
             if self._down_since_s - self._up_since_s > SOUND_S:
                 self._backoff.reset()
                 self._is_at_once = self._up_since_s >= 0
-            self._log.say(f"{error}; it is tried again every {LEAST_S:g} to {CAP_S:g} s")
+            self._say(f"{error}; it is tried again every {LEAST_S:g} to {CAP_S:g} s")
             self._tell("offline")
         # Last, as what hangs may take a while to be closed.
         if source := self._source:
@@ -201,7 +210,7 @@ class Reopening:
             self._up_since_s = time.monotonic()
             outage_s = self._up_since_s - self._down_since_s
             self._down_since_s = None
-            self._log.say(f"{self._name} gives frames again, after {outage_s:.0f} s")
+            self._say(f"{self._name} gives frames again, after {outage_s:.0f} s")
             self._stillness = Stillness()
             self._tell("online")
         elif self._up_since_s < 0:
@@ -209,8 +218,14 @@ class Reopening:
         is_frozen = self._stillness.look(picture)
         if is_frozen != (self.state == "frozen"):
             said = f"has given the same picture for {FROZEN_S:g} s" if is_frozen else "moves again"
-            self._log.say(f"{self._name} {said}")
+            self._say(f"{self._name} {said}")
             self._tell("frozen" if is_frozen else "online")
+
+    def _say(self, line: str) -> None:
+        """Log a line, unless there were `LINES` of any kind within a minute."""
+        if lines := self._lines.count(""):
+            tail = f" ({lines - 1} lines like it left out)" if lines > 1 else ""
+            logger.warning("%s%s", line, tail)
 
     def _tell(self, state: CameraState) -> None:
         self.state = state
@@ -241,22 +256,3 @@ class Stillness:
             self._seen, self._since_ns = seen, now_ns
         self._is_frozen = now_ns - self._since_ns >= FROZEN_S * NS_PER_S
         return self._is_frozen
-
-
-class _FewLines:
-    """Writes at most `LINES` lines a minute to the log, and says how many it left out."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._said_s: deque[float] = deque(maxlen=LINES)
-        self._left_out = 0
-
-    def say(self, line: str) -> None:
-        now_s = time.monotonic()
-        if len(self._said_s) == LINES and now_s - self._said_s[0] < LINES_S:
-            self._left_out += 1
-            return
-        self._said_s.append(now_s)
-        tail = f" ({self._left_out} lines like it left out)" if self._left_out else ""
-        self._left_out = 0
-        logger.warning("%s%s", line, tail)

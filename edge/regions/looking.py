@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.capture.picture import PLANAR, SIDEWAYS, Picture
 from edge.frame import Placement
@@ -13,16 +14,14 @@ from edge.model.loaded import LoadedModel
 from edge.preprocess import InputBuffer
 from edge.regions.merge import Memory
 from edge.regions.motion import MotionGrid
-from edge.regions.plan import Planner
+from edge.regions.plan import Planner, Region, most_looks
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from edge.config.regions import Regions
     from edge.frame import StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
-    from edge.regions.plan import Plan, Region
+    from edge.regions.plan import Plan
     from edge.results.detections import Detections
 
 NS_PER_S = 1e9
@@ -53,6 +52,11 @@ class Looks(Placement):
     plan: Plan
     parts: tuple[Placement, ...]
     scene: Scene
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the first look was at the whole frame: `Placement.is_whole`."""
+        return self.plan.looks[:1] == (Region(0, 0, *self.plan.size_wh),)
 
 
 class RegionBuffer(InputBuffer):
@@ -105,6 +109,16 @@ class RegionBuffer(InputBuffer):
             own.take(its)
 
 
+class LookTensors(dict[str, NDArray[Any]]):
+    """The raw outputs of a frame's first look, by role; those of the `others` beside."""
+
+    others: list[Tensors]
+
+
+def _of_look(tensors: Tensors, number: int) -> Tensors:
+    return cast("LookTensors", tensors).others[number - 1] if number else tensors
+
+
 class RegionModel(LoadedModel):
     """A detector that looks at each frame as often as its plan says, and gives one result.
 
@@ -117,6 +131,7 @@ class RegionModel(LoadedModel):
     def __init__(self, model: LoadedModel, settings: Regions, workers: int) -> None:
         super().__init__(model.spec, model._backend, model.thresholds)  # noqa: SLF001 - a LoadedModel
         self._settings, self._workers = settings, workers
+        self._most = most_looks(settings.invokes_per_frame)
 
     def decoding_with(self, thresholds: Thresholds) -> RegionModel:
         """Return the model with a new decoder: `LoadedModel.decoding_with`."""
@@ -136,12 +151,10 @@ class RegionModel(LoadedModel):
         return RegionBuffer(self.spec, self._scene())
 
     def output_buffers(self) -> Tensors:
-        """Return buffers for as many looks as a frame may have, `(looks, ...)` each."""
-        most = self._scene().planner.most_looks
-        return {
-            role: np.empty((most, *tensor.shape), tensor.dtype)
-            for role, tensor in super().output_buffers().items()
-        }
+        """Return buffers for as many looks as a frame may have, the first's by their roles."""
+        tensors = LookTensors(super().output_buffers())
+        tensors.others = [super(RegionModel, self).output_buffers() for _ in range(1, self._most)]
+        return tensors
 
     def invoke(self, buffer: InputBuffer, *, out: Tensors) -> None:
         """Run the model on each look: `LoadedModel.invoke`."""
@@ -158,6 +171,7 @@ class RegionModel(LoadedModel):
             for number, part in enumerate(looks.parts)
         )
         memory = looks.scene.memory
+        memory.begin(looks.plan.size_wh, self.description.digest)
         merged = memory.merged(looks.plan, found, thresholds=self.thresholds)
         looks.scene.planner.tell(looks.plan.number, memory.boxes, memory.is_small)
         clock.lap("merge")
@@ -166,10 +180,6 @@ class RegionModel(LoadedModel):
     def _scene(self) -> Scene:
         input_wh = self.description.input.size_wh
         return Scene(self._settings, input_wh=input_wh, workers=self._workers)
-
-
-def _of_look(tensors: Tensors, number: int) -> Tensors:
-    return {role: tensor[number] for role, tensor in tensors.items()}
 
 
 def cropped(

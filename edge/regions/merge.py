@@ -91,7 +91,12 @@ class Memory:
         self._input_wh = input_wh
         self._still_s = MOST_RECHECKS * RECHECK_SWEEPS * sweep_s
         self._known = NONE
-        self._size_wh = (0, 0)
+        self._size_wh, self._digest = (0, 0), ""
+
+    def begin(self, size_wh: tuple[int, int], digest: str) -> None:
+        """Forget what is known if it is of frames of another size, or of another model."""
+        if (self._size_wh, self._digest) != (size_wh, digest):
+            self._known, self._size_wh, self._digest = NONE, size_wh, digest
 
     def merged(
         self, plan: Plan, found: Iterable[Detections], *, thresholds: Thresholds
@@ -103,8 +108,6 @@ class Memory:
             found: By each of its looks, in pixels of the look; borrowed until the next.
             thresholds: Of the detections.
         """
-        if self._size_wh != plan.size_wh:
-            self._known, self._size_wh = NONE, plan.size_wh
         parts, until_s = [], plan.now_s + self._still_s
         cut, is_full = 0, False
         for number, (region, each) in enumerate(zip(plan.looks, found, strict=True)):
@@ -131,7 +134,10 @@ class Memory:
     @property
     def is_small(self) -> Mask:
         """Which of them `(N,)` no sweep would show."""
-        return self._known.scales < self._scale(self._size_wh) / COARSER
+        small: Mask = np.less(
+            self._known.scales, self._scale(self._size_wh) / COARSER, dtype=np.bool_
+        )
+        return small
 
     def _scale(self, size_wh: tuple[int, int]) -> float:
         return max(side / own for side, own in zip(size_wh, self._input_wh, strict=True))
@@ -177,9 +183,9 @@ def is_whole(boxes: Boxes, region: Region, size_wh: tuple[int, int]) -> Mask:
     high = low + sides
     first = np.where(low > 0, low + MOST_CUT * sides, -np.inf)
     last = np.where(high < size_wh, high - MOST_CUT * sides, np.inf)
-    fits: Mask = (boxes[:, :2] >= first) & (boxes[:, 2:] <= last)
-    found: Mask = fits.all(axis=1)
-    return found
+    cut: Mask = (boxes[:, :2] < first) | (boxes[:, 2:] > last)
+    whole: Mask = np.logical_not(cut.any(axis=1))
+    return whole
 
 
 def whole_ones(seen: Sightings, region: Region, size_wh: tuple[int, int]) -> Sightings:

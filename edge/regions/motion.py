@@ -7,6 +7,7 @@ where most of it moves, the camera or the light did, and the background is learn
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,17 +97,16 @@ class MotionGrid:
         return Motion(np.ones(grey.shape, np.bool_), is_all=True)
 
 
-def _share(elapsed_s: float, within_s: float) -> np.float32:
+def _share(elapsed_s: float, within_s: float) -> float:
     """Return how much of a difference goes meanwhile, whatever the rate of the frames."""
-    return np.float32(-np.expm1(-elapsed_s / within_s))
+    return -math.expm1(-elapsed_s / within_s)
 
 
-def _gain(grey: Grid, background: Grid) -> np.float32:
+def _gain(grey: Grid, background: Grid) -> float:
     """Return by what factor most of the picture has brightened, whatever a part of it does."""
     ratios = (grey / np.maximum(background, 1)).ravel()
     ratios.partition(ratios.size // 2)
-    middle: np.float32 = ratios[ratios.size // 2]
-    return middle
+    return float(ratios[ratios.size // 2])
 
 
 def _clustered(difference: Grid, limit: Grid) -> Mask:

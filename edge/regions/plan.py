@@ -1,7 +1,7 @@
 """Which parts of each picture are looked at, within the invokes that there are.
 
 Each frame brings in `invokes_per_frame`, an invoke takes one, and what is left is kept for a burst:
-so the mean of any number of frames from the start is never above it. A sweep of the whole frame
+so the mean of all frames is never above it, but for the first one. A sweep of the whole frame
 that is due goes first, then whatever moves or is known and was not looked at for longest.
 
 Same pictures and times, same plans: of what was seen only that counts which is known for certain
@@ -78,6 +78,11 @@ class Plan:
     now_s: float
 
 
+def most_looks(invokes_per_frame: float) -> int:
+    """Return how many looks one frame may have."""
+    return math.ceil(invokes_per_frame) + 1
+
+
 class Planner:
     """Plans the pictures of one camera; `tell` may be called from another thread.
 
@@ -94,8 +99,9 @@ class Planner:
         self._settings = settings
         self._input_wh = input_wh
         self._lag = lag
-        self.most_looks = math.ceil(settings.invokes_per_frame) + 1
-        self._tokens = 0.0
+        self.most_looks = most_looks(settings.invokes_per_frame)
+        # The first frame is looked at, whatever an invoke may cost.
+        self._tokens = max(0.0, 1 - settings.invokes_per_frame)
         self._number = 0
         self._told: deque[tuple[int, Boxes, Mask]] = deque()
         self._begin((0, 0), np.zeros((0, 0), np.bool_))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
-from edge.sinks.queued import Queued, Repeats, Unfinished, as_json
+from edge.repeats import Repeats
+from edge.sinks.queued import Queued, Unfinished, as_json
 
 if TYPE_CHECKING:
     from edge.config.sink import Command
     from edge.messages.envelope import Message
+
+log = logging.getLogger("edge.sinks")
 
 STDERR = 2
 KILLED_WAIT_S = 1.0
@@ -49,7 +53,7 @@ class CommandSink(Queued):
             raise Unfinished
         if fault:
             text = f"{self.name}: {self._program} {fault}; its message is dropped"
-            self._repeats.warn(fault, f"{text}; check [[sink]] command")
+            self._repeats.warn(log, fault, f"{text}; check [[sink]] command")
         return not fault
 
     def _run_program(self, message: Message) -> str:

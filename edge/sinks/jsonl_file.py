@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 import sys
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
+from edge.repeats import Repeats
 from edge.sinks.jsonl import JsonlSink
-from edge.sinks.queued import Repeats
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.config.sink import Jsonl
     from edge.messages.envelope import Message
+
+log = logging.getLogger("edge.sinks")
 
 BYTES_PER_MIB = 2**20
 # Results tell who was where: others of the machine have no business with them.
@@ -56,7 +59,7 @@ class JsonlFile:
             self._lost += 1
             remedy = "; make room (check with df -h)" if error.errno == errno.ENOSPC else ""
             text = f"{self.name}: {self._path} cannot be written: {error.strerror}{remedy}"
-            self._repeats.warn("write", f"{text}; results are dropped until it can")
+            self._repeats.warn(log, "write", f"{text}; results are dropped until it can")
 
     def close(self, timeout_s: float) -> int:  # noqa: ARG002 - every line was written already
         """Close the file; return how many lines could not be written."""

@@ -11,10 +11,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from edge.backoff import Backoff
+from edge.repeats import REPEAT_S, Repeats
 from edge.sinks.mqtt_connection import Connection
 from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
 from edge.sinks.outbox import Outbox
-from edge.sinks.queued import REPEAT_S, Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +81,7 @@ class MqttReader:
             except BrokerError as error:  # noqa: PERF203 - one a connection
                 if not self.subscribed.is_set():
                     raise
-                repeats.warn(error.kind, f"{error}; trying again")
+                repeats.warn(log, error.kind, f"{error}; trying again")
                 select.select([self._waker], [], [], backoff.next_s())
             finally:
                 self._connection.close(lost=False)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
-import math
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("edge.sinks")
 
 QUEUE_BYTES = 8 * 1024 * 1024
-REPEAT_S = 600.0
 
 
 class Unfinished(SinkError):  # noqa: N818 - no fault: the end came first
@@ -108,38 +105,6 @@ class Queued:
             if self.closing.is_set():
                 return
             self._news.wait()
-
-
-class Repeats:
-    """Counts what happens again and again, so that each kind is told once in a while.
-
-    Args:
-        repeat_s: The same kind is told again no sooner.
-        clock: Seconds.
-    """
-
-    def __init__(
-        self, repeat_s: float = REPEAT_S, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._repeat_s = repeat_s
-        self._clock = clock
-        self._told_at: dict[str, float] = {}
-        self._untold: dict[str, int] = {}
-
-    def count(self, kind: str) -> int:
-        """Return how often this happened since it was last told; 0 if that was just now."""
-        now = self._clock()
-        count = self._untold.pop(kind, 0) + 1
-        if now - self._told_at.get(kind, -math.inf) < self._repeat_s:
-            self._untold[kind] = count
-            return 0
-        self._told_at[kind] = now
-        return count
-
-    def warn(self, kind: str, text: str) -> None:
-        """Log a sentence about it, with the number of times, unless that was just now."""
-        if times := self.count(kind):
-            log.warning("%s%s", text, f" ({times} times)" if times > 1 else "")
 
 
 def as_json(topic: str, payload: bytes, **more: str) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections import Counter
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.config.mqtt import Mqtt
 from edge.config.sink import AnySink, Command, Jsonl, Webhook
+from edge.errors import EdgeError
+from edge.sinks.fanout import Fanout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,9 @@ class Row:
 
 
 SINKS = {
-    Mqtt: Row("mqtt", "the broker", "edge.sinks.mqtt", "open_mqtt", takes_device=True),
+    Mqtt: Row(
+        "mqtt", "the broker", "edge.sinks.mqtt", "open_mqtt", "check_mqtt", takes_device=True
+    ),
     Jsonl: Row(
         "jsonl", "what reads the results", "edge.sinks.jsonl_file", "open_jsonl", "check_jsonl"
     ),
@@ -52,18 +56,26 @@ SINKS = {
 }  # fmt: skip
 
 
-def open_sinks(sections: Sequence[Mqtt | AnySink], device: str) -> list[Sink]:
+def open_sinks(
+    sections: Sequence[Mqtt | AnySink], device: str, *, taken: Sequence[str] = ()
+) -> list[Sink]:
     """Return the sinks of a configuration; the broker is not waited for.
+
+    Args:
+        sections: One for each.
+        device: Its name.
+        taken: Names that other sinks have.
 
     Raises:
         ConfigError: A file that one of them needs can't be used.
     """
-    seen: Counter[str] = Counter()
+    names = set(taken)
     sinks: list[Sink] = []
     for section in sections:
         row = SINKS[type(section)]
-        seen[row.name] += 1
-        name = row.name + (f" {seen[row.name]}" if seen[row.name] > 1 else "")
+        candidates = (f"{row.name} {number}" for number in itertools.count(2))
+        name = next(each for each in itertools.chain([row.name], candidates) if each not in names)
+        names.add(name)
         more = {"device": device} if row.takes_device else {}
         sinks.append(_function(row, row.opener)(section, name=name, **more))
     return sinks
@@ -88,3 +100,51 @@ def receiver(name: str) -> str:
 
 def _function(row: Row, name: str) -> Any:  # noqa: ANN401 - an opener or a check
     return getattr(importlib.import_module(row.module), name)
+
+
+class OpenSinks:
+    """The sinks of a configuration, open, and those of another one later.
+
+    Attributes:
+        fanout: Sends to all of them.
+    """
+
+    def __init__(self, sections: Sequence[Mqtt | AnySink], device: str) -> None:
+        self._device = device
+        sinks = open_sinks(sections, device)
+        self._open = list(zip(sections, sinks, strict=True))
+        self.fanout = Fanout(sinks)
+
+    def follow(self, sections: Sequence[Mqtt | AnySink], *, timeout_s: float) -> list[str]:
+        """Close and open until those of another configuration are open; what is in both stays.
+
+        Args:
+            sections: Of all that are wanted; they were checked.
+            timeout_s: For each that is closed, to deliver what waits.
+
+        Returns:
+            A sentence for each thing that went wrong.
+        """
+        before = self._open
+        kept = [each for each in before if each[0] in sections]
+        gone = [each for each in before if each[0] not in sections]
+        new = [section for section in sections if section not in [each[0] for each in before]]
+        faults: list[str] = []
+
+        def opened() -> list[Sink]:
+            taken = [sink.name for _, sink in kept]
+            wanted = new
+            try:
+                sinks = open_sinks(wanted, self._device, taken=taken)
+            except EdgeError as error:
+                faults.append(f"{error}; the sinks before go on")
+                wanted = [section for section, _ in gone]
+                sinks = open_sinks(wanted, self._device, taken=taken)
+            self._open = [*kept, *zip(wanted, sinks, strict=True)]
+            return sinks
+
+        if gone or new:
+            left = self.fanout.exchange([sink for _, sink in gone], opened, timeout_s=timeout_s)
+            if left:
+                faults.append(f"{left} messages were not delivered by the sinks before")
+        return faults

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from edge.backoff import Backoff
 from edge.errors import ConfigError
 from edge.password import read_password
+from edge.repeats import Repeats
 from edge.sinks.mqtt_credentials import tls_context
-from edge.sinks.queued import Queued, Repeats, Unfinished, as_json
+from edge.sinks.queued import Queued, Unfinished, as_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +119,7 @@ class WebhookSink(Queued):
             found = f"nothing answers at {address} ({str(reason).lower()})"
             remedy = f"check with: curl -sS {self._settings.parts.scheme}://{address}"
         waiting = f"up to {self._settings.queue_messages} messages wait in memory"
-        self._repeats.warn("away", f"{self.name}: {found}; {waiting}, trying again; {remedy}")
+        self._repeats.warn(log, "away", f"{self.name}: {found}; {waiting}, trying again; {remedy}")
 
     def _tell_back(self) -> None:
         self._backoff.reset()
@@ -135,7 +136,7 @@ class WebhookSink(Queued):
             remedy = (
                 f"it sends us to {place!r}, and no redirect is followed: set url to where it is"
             )
-        self._repeats.warn(f"refused {status}", f"{text}; the message is dropped; {remedy}")
+        self._repeats.warn(log, f"refused {status}", f"{text}; the message is dropped; {remedy}")
 
 
 def _shut_down(sock: socket.socket) -> None:

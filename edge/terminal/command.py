@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError, EdgeError, SinkError
+from edge.terminal import journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -114,18 +115,17 @@ def run(
 ) -> int:
     """Parse the arguments, run their verb, and return the exit status."""
     arguments = parser.parse_args(argv)
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.debug else log_level,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    level = logging.DEBUG if arguments.debug else log_level
+    logging.basicConfig(level=level, handlers=[journal.handler()])
     try:
         return int(arguments.verb(arguments) or DONE)
     except EdgeError as error:
         if arguments.debug:
             traceback.print_exc()
         for line in [] if arguments.debug else str(error).splitlines():
-            sys.stderr.write(f"{parser.prog}: {line}\n")
+            text = f"{parser.prog}: {line}"
+            is_read = journal.is_journal()
+            sys.stderr.write((journal.prefixed(text, logging.ERROR) if is_read else text) + "\n")
         return MISUSED if isinstance(error, ConfigError) else FAILED
 
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def handling(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+def handling(handlers: Mapping[signal.Signals, Callable[[], object]]) -> Iterator[None]:
     """Call these on signals, for the length of the block."""
     before = {
         number: signal.signal(number, lambda *_, handle=handle: handle())

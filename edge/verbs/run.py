@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from edge.config.sections import Config
     from edge.model.model_file import ModelFile
+    from edge.service.life import Life
 
 
 def add(verbs: Any) -> None:  # noqa: ANN401
@@ -53,16 +55,40 @@ def add(verbs: Any) -> None:  # noqa: ANN401
         "--realtime", action="store_true", help="play a file at its own pace, dropping late frames"
     )
     parser.add_argument("--jsonl", action="store_true", help="JSON lines on stdout beside MQTT")
+    parser.add_argument(
+        "--no-safe", action="store_true", help="as a service, start at once after failed starts"
+    )
     parser.add_argument("--frames", metavar="N", type=positive, help="stop after N frames")
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Run, under a service manager with a guard against starts that fail again and again."""
+    from edge.service import is_managed  # noqa: PLC0415 - `edge --help` needs none
+
+    if not (arguments.config and is_managed()):
+        return _run(arguments)
+    from edge.service.guard import guarded  # noqa: PLC0415
+
+    files = filter(None, (arguments.model, arguments.description))
+    return guarded(
+        partial(_run, arguments), arguments.config, files=files, waits=not arguments.no_safe
+    )
+
+
+def _run(arguments: argparse.Namespace, life: Life | None = None) -> None:
     """Refuse what `edge check` refuses, then run."""
     from edge import running  # noqa: PLC0415 - `edge --help` needs neither OpenCV nor LiteRT
 
     settings, file = _checked(arguments)
     reread = (lambda: _checked(arguments)[0]) if arguments.config else None
-    running.run(settings, file, max_frames=arguments.frames, reread=reread)
+    running.run(
+        settings,
+        file,
+        max_frames=arguments.frames,
+        reread=reread,
+        path=arguments.config,
+        life=life,
+    )
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[Config, ModelFile]:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edge.config import reading as config
 from edge.config.camera import KEYS
+from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
 from edge.config.sections import Device, Model, Output, Tracking
 from edge.config.sink import Jsonl
@@ -19,7 +20,7 @@ SECTIONS = {
         name: section.__struct_fields__
         for name, section in {
             "device": Device, "model": Model, "mqtt": Mqtt, "output": Output,
-            "tracking": Tracking,
+            "tracking": Tracking, "homeassistant": HomeAssistant,
         }.items()
     },
 }  # fmt: skip

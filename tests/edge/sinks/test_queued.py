@@ -7,7 +7,7 @@ from factories import message
 from waiting import eventually
 
 from edge.errors import SinkError
-from edge.sinks.queued import Queued, Repeats, Unfinished, as_json
+from edge.sinks.queued import Queued, Unfinished, as_json
 
 pytestmark = pytest.mark.board
 
@@ -81,13 +81,3 @@ def test_any_payload_is_one_line_of_json(payload, told):
     line = as_json("edge/p/x", payload, policy="event")
     assert b"\n" not in line
     assert json.loads(line) == {"topic": "edge/p/x", "policy": "event"} | told
-
-
-def test_what_repeats_is_told_once_in_a_while_with_the_number_of_times(log_lines):
-    now = [0.0]
-    repeats = Repeats(10, clock=lambda: now[0])
-    for _ in range(3):
-        repeats.warn("kind", "it happened")
-    now[0] = 10.0
-    repeats.warn("kind", "it happened")
-    assert log_lines() == ["it happened", "it happened (3 times)"]

@@ -1,0 +1,1 @@
+"""What Home Assistant is told of the device, so that it needs no configuration of its own."""

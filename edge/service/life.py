@@ -1,0 +1,182 @@
+"""Signs of life: when a run is ready, how it goes, and that it still goes.
+
+A thread of its own looks once a second at what the pipeline counts anyway, so that a frame costs
+nothing here. It feeds systemd's watchdog only where a frame came out since its last look, or where
+every camera is known to be away and the loop that waits for them still turns.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from edge.messages.envelope import SCHEMA_VERSION, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge.parts import Parts
+    from edge.pipeline import Pipeline
+    from edge.service.notify import Notifier
+
+log = logging.getLogger("edge.service")
+
+# Until the first frame it looks more often: whoever waits for the service waits for that.
+LOOK_EVERY_S, FIRST_LOOKS_S, STATUS_EVERY_S = 1.0, 0.05, 5.0
+# The loop looks for a frame twice a second.
+LOOP_S = 5.0
+# A start is good when the run has lasted so long behind its first frame.
+SOUND_S = 10.0
+JOIN_TIMEOUT_S = 1.0
+
+
+class Signs(NamedTuple):
+    """What there is to be seen of a run.
+
+    Attributes:
+        frames: That came out so far.
+        polled_s: When the loop last looked for one, on the monotonic clock.
+        cameras: How many there are.
+        away: Those that are known to be away, by name.
+        is_connected: Whether the broker has us; `None` without one.
+    """
+
+    frames: int
+    polled_s: float
+    cameras: int
+    away: tuple[str, ...] = ()
+    is_connected: bool | None = None
+
+
+class Life:
+    """Tells a service manager of one run.
+
+    Args:
+        notifier: How it is told.
+        on_sound: Called once the start has proved good.
+        clock: Monotonic, seconds.
+
+    Attributes:
+        is_sound: Whether it has.
+    """
+
+    def __init__(
+        self,
+        notifier: Notifier,
+        *,
+        on_sound: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._notifier = notifier
+        self._on_sound = on_sound
+        self._clock = clock
+        self._ready_s = self._alive_s = -1.0
+        self.is_sound = self._is_told = False
+        self._frames = 0
+        self._status_at = (clock(), 0)
+        self._text = ""
+        self._ended = threading.Event()
+
+    @contextmanager
+    def watching(self, parts: Parts, pipeline: Pipeline) -> Iterator[None]:
+        """Tell of a pipeline for the length of the block."""
+        publisher, device = parts.publisher, parts.config.device.name
+
+        def look() -> Signs:
+            return Signs(
+                frames=pipeline.times.frames,
+                polled_s=parts.cameras.frames.polled_s,
+                cameras=len(parts.captures),
+                away=tuple(capture.camera for capture in parts.captures if capture.is_away),
+                is_connected=publisher.is_connected if publisher else None,
+            )
+
+        def run() -> None:
+            while not self._ended.wait(LOOK_EVERY_S if self.is_ready else FIRST_LOOKS_S):
+                was_ready = self.is_ready
+                self.look(look())
+                if publisher and self.is_ready > was_ready:
+                    publisher.send(mode_message(device, "normal"))
+
+        thread = threading.Thread(target=run, name="edge-service", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._notifier.stopping()
+            self._ended.set()
+            thread.join(JOIN_TIMEOUT_S)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the manager was told that the start is over."""
+        return self._ready_s >= 0
+
+    def look(self, signs: Signs) -> None:
+        """Tell the manager what these signs mean."""
+        now_s = self._clock()
+        waits = len(signs.away) == signs.cameras and now_s - signs.polled_s < LOOP_S
+        if signs.frames > self._frames or waits:
+            self._frames, self._alive_s, self._is_told = signs.frames, now_s, False
+            self._notifier.feed()
+            if not self.is_ready:
+                self._ready_s, self._text = now_s, _status(signs, 0.0)
+                self._notifier.ready(self._text)
+            elif not self.is_sound and now_s - self._ready_s >= SOUND_S:
+                self.is_sound = True
+                self._on_sound()
+        elif self.is_ready:
+            self._warn(now_s - self._alive_s)
+        if self.is_ready:
+            self._tell_status(signs, now_s)
+
+    def reloading(self) -> None:
+        """Say that a reload has begun; safe in a signal's handler."""
+        self._notifier.reloading()
+
+    def reloaded(self) -> None:
+        """Say that it is over."""
+        self._notifier.ready(self._text)
+
+    def _warn(self, silent_s: float) -> None:
+        if 0 < self._notifier.watchdog_s / 2 < silent_s and not self._is_told:
+            self._is_told = True
+            log.warning(
+                "no frame has come out for %.0f s, and no camera is known to be away: at %.0f s "
+                "the watchdog ends this process, to be started anew",
+                *(silent_s, self._notifier.watchdog_s),
+            )
+
+    def _tell_status(self, signs: Signs, now_s: float) -> None:
+        since_s, before = self._status_at
+        if now_s - since_s < STATUS_EVERY_S:
+            return
+        self._status_at = now_s, signs.frames
+        self._text = _status(signs, (signs.frames - before) / (now_s - since_s))
+        self._notifier.status(self._text)
+
+
+def mode_message(device: str, mode: str, **more: object) -> Message:
+    """Return whether a device is at its work, kept by the broker for who asks later.
+
+    Args:
+        device: Its name.
+        mode: `normal`, or `safe`.
+        more: What else is to be said of it.
+    """
+    fields = {"schema_version": SCHEMA_VERSION, "device": device, "mode": mode, **more}
+    payload = msgspec.json.encode(fields)
+    return Message(f"edge/{device}/mode", payload, retain=True, policy="state")
+
+
+def _status(signs: Signs, rate_hz: float) -> str:
+    given = signs.cameras - len(signs.away)
+    text = f"{rate_hz:.1f} frames/s from {given} of {signs.cameras} cameras"
+    text += f" (away: {', '.join(signs.away)})" if signs.away else ""
+    broker = {None: "", True: "; broker connected", False: "; broker away"}
+    return text + broker[signs.is_connected]

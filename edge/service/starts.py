@@ -1,0 +1,119 @@
+"""How many starts in a row have failed, and why; in a small file that survives a power cut."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import field
+
+from edge.record import Record, Unsound, read_json, storable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+log = logging.getLogger("edge.service")
+
+NAME = "starts.json"
+# That many in a row, and no further one is made without a pause.
+MOST_FAILED = 5
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 300.0, 3600.0
+UNTOLD = "it was killed or crashed before it could say why; the journal may tell"
+
+
+class Kept(Record, frozen=True):
+    """What the file holds.
+
+    Attributes:
+        failed: Starts that did not become good, in a row; with the one at hand.
+        reason: Of the last one, a sentence.
+        files: Path, time of its change in nanoseconds and size in bytes of what was started with.
+        speaks: Of the last good start: device, names of the cameras, and `[mqtt]`.
+    """
+
+    failed: int = 0
+    reason: str = ""
+    files: tuple[tuple[str, int, int], ...] = ()
+    speaks: dict[str, Any] = field(default_factory=dict)
+
+
+class Starts:
+    """Counts the starts of a service; a file that cannot be read or written is said, not fatal.
+
+    Args:
+        folder: Of the state; `None` where there is none.
+        files: What a start depends on: once one of them has changed, nothing has failed yet.
+    """
+
+    def __init__(self, folder: Path | None, files: Iterable[Path]) -> None:
+        self._path = folder / NAME if folder else None
+        self._files = tuple(files)
+        self.kept = self._read()
+        if self.kept.files != self._seen():
+            self.kept = self.kept.replace(failed=0, files=self._seen())
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether the next start has to wait."""
+        return self.kept.failed >= MOST_FAILED
+
+    @property
+    def pause_s(self) -> float:
+        """How long it waits: twice as long after each further failure."""
+        return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self.kept.failed - MOST_FAILED)))
+
+    def have_changed(self) -> bool:
+        """Whether a file that the starts depend on is another than at the last one."""
+        return self._seen() != self.kept.files
+
+    def begin(self) -> None:
+        """Note that a start is made; until more is known it counts as failed."""
+        self._write(failed=self.kept.failed + 1, reason=UNTOLD, files=self._seen())
+
+    def fail(self, reason: str) -> None:
+        """Note why the start at hand failed."""
+        self._write(reason=storable(reason))
+
+    def forget(self, speaks: dict[str, Any] | None = None) -> None:
+        """Note that it was good, or ended as it was told to, and with what it spoke."""
+        if self.kept.failed or speaks not in (None, self.kept.speaks):
+            self._write(failed=0, reason="", speaks=speaks or self.kept.speaks)
+
+    def _seen(self) -> tuple[tuple[str, int, int], ...]:
+        seen = []
+        for path in self._files:
+            try:
+                status = path.stat()
+                seen.append((storable(str(path)), status.st_mtime_ns, status.st_size))
+            except OSError:  # noqa: PERF203 - one may be missing
+                seen.append((storable(str(path)), 0, 0))
+        return tuple(seen)
+
+    def _read(self) -> Kept:
+        try:
+            return read_json(Kept, self._path.read_bytes()) if self._path else Kept()
+        except FileNotFoundError:
+            return Kept()
+        except (OSError, Unsound) as error:
+            log.warning("%s: not read, failed starts are counted anew: %s", self._path, error)
+            return Kept()
+
+    def _write(self, **changes: Any) -> None:  # noqa: ANN401 - of any field
+        self.kept = self.kept.replace(**changes)
+        if self._path is None:
+            return
+        own = self._path.with_name(f"{NAME}.new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Where the broker is and as whom: nobody else's business.
+            descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(msgspec.json.encode(self.kept))
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut leaves an empty file under the name
+            own.replace(self._path)
+        except OSError as error:
+            log.warning("%s: failed starts cannot be counted: %s", self._path, error.strerror)
