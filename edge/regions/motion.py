@@ -78,7 +78,9 @@ class MotionGrid:
             return self._begin(grey)
         background = self._background
         gain = _gain(grey[::2, ::2], background[::2, ::2])  # a quarter tells it as well
-        difference = np.abs(grey - gain * background)
+        background *= gain
+        self._recent *= gain
+        difference = np.abs(grey - background)
         limit = np.clip(NOISES * self._noise, LEAST_LEVELS, MOST_LEVELS)
         cells = _clustered(difference, limit)
         if np.count_nonzero(cells) > MOST_MOVING * cells.size:
@@ -93,7 +95,8 @@ class MotionGrid:
 
     def _begin(self, grey: Grid) -> Motion:
         self._background, self._recent = grey, grey.copy()
-        self._noise = np.full_like(grey, LEAST_LEVELS / NOISES)
+        # One noisy picture is a poor background, and no noise is known yet.
+        self._noise = np.full_like(grey, 2 * LEAST_LEVELS / NOISES)
         return Motion(np.ones(grey.shape, np.bool_), is_all=True)
 
 

@@ -27,8 +27,9 @@ import cv2
 import numpy as np
 
 from edge import app
-from edge.capture.latest import CaptureThread, Turns
+from edge.capture.latest import CaptureThread
 from edge.capture.picture import Picture
+from edge.capture.turns import Turns
 from edge.config.reading import parse
 from edge.cores import switching_soon
 from edge.model.loaded import load_model
