@@ -82,7 +82,8 @@ def open_workers(
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
     """Return the configured number, or one a core, less one for all that is not an interpreter.
 
-    Workers share them. Available cores are the process's, before any thread was confined to some.
+    Several workers share them. The available cores are those of the process, counted before any
+    thread was confined to some.
     """
     return config.model.threads or max(1, (len(available) - 1) // config.model.workers)
 
@@ -146,15 +147,12 @@ def opened(
         stack.enter_context(confined(cores.others))
         sinks = stack.enter_context(_delivering(config, terms)) if publish else None
         publisher = open_publisher(config, model, sinks) if sinks else None
-        if sinks and config.homeassistant and (channel := sinks.fanout.channel):
-            from edge.homeassistant.announcing import announcing  # noqa: PLC0415 - off by default
-
-            stack.enter_context(announcing(config, model.description, channel))
+        tell = publisher.tell_camera if publisher else lambda *_: None
         cameras = stack.enter_context(
             Cameras(
                 config.cameras,
                 model,
-                tell=publisher.tell_camera if publisher else lambda *_: None,
+                tell=tell,
                 begin_closed=terms.begin_closed,
                 picture_px=picture_px,
             )

@@ -98,6 +98,8 @@ class Control:
         self._watch = FileWatch(file) if file else None
         self._heard_s: deque[float] = deque(maxlen=MOST_COMMANDS)
         self._is_subscribed = False
+        # File of the model that waited when it was told last.
+        self._waiting: str | None = None
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def __enter__(self) -> Self:
@@ -221,7 +223,8 @@ class Control:
     def _tick(self) -> None:
         was_on_probation = self.swap.is_on_probation
         self.swap.tick()
-        if was_on_probation and not self.swap.is_on_probation:
+        is_over = was_on_probation and not self.swap.is_on_probation
+        if is_over or self.model_state()["available"] != self._waiting:
             self._tell()
         if self._watch and self.parts.config.device.watch_file and self._watch.has_changed():
             log.info("%s has changed", self.subject.file)
@@ -256,7 +259,9 @@ class Control:
         if config.mqtt and config.mqtt.commands and self.parts.sinks and not self._is_subscribed:
             self._is_subscribed = True
             self.parts.sinks.fanout.subscribe(f"edge/{device}/command/+", self.hear)
-        fields = {"schema_version": SCHEMA_VERSION, "device": device, **self.settings()}
+        settings = self.settings()
+        self._waiting = settings["model"]["available"]
+        fields = {"schema_version": SCHEMA_VERSION, "device": device, **settings}
         payload = msgspec.json.encode(fields)
         self._send(Message(f"edge/{device}/settings", payload, retain=True, policy="state"))
         for tell in self.told:

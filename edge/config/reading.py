@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from edge.config import overlay, toml
+from edge.config import overlay
 from edge.config.camera import Camera, read_camera
 from edge.config.sections import Config, host_name
+from edge.config.toml import table_label
 from edge.errors import ConfigError
 from edge.record import Unsound, read
 
@@ -155,7 +156,7 @@ def _sentence(fault: Fault, fields: Fields) -> str:
     if len(fault.place) < 2 or fault.place[0] not in ("camera", *TABLES):  # noqa: PLR2004
         return fault.sentence()
     section, index, *keys = fault.place
-    label = toml.table_label(section, index, _names(fields, section))
+    label = table_label(section, index, _names(fields, section))
     return fault.within(section, *keys).sentence(label)
 
 

@@ -16,6 +16,7 @@ from edge.config.regions import Regions
 from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
 from edge.config.toml import table_label
+from edge.config.web import Web
 from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
 from edge.model import delegates
 from edge.model.description import Suppression
@@ -159,6 +160,7 @@ class Config(Record, frozen=True):
     events: Events | None = None
     homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
+    web: Web | None = None
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
     ] = field(default=(), name="sink")
@@ -178,7 +180,7 @@ class Config(Record, frozen=True):
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
         check_places(self.about_boxes(), [camera.name for camera in self.cameras])
 
-    def about_boxes(self) -> dict[str, Tracking | Place | Events]:
+    def about_boxes(self) -> dict[str, Tracking | Place | Events | HomeAssistant]:
         """Return what is there that means something for detections only, by how it is called."""
         tables: dict[str, tuple[Place, ...]] = {
             "zone": self.zones,
@@ -186,7 +188,12 @@ class Config(Record, frozen=True):
             "mask": self.masks,
             "filter": self.filters,
         }
-        alone = {"[tracking]": self.tracking, "[events]": self.events}
+        house = self.homeassistant
+        alone = {
+            "[tracking]": self.tracking,
+            "[events]": self.events,
+            "[homeassistant]": house if house and house.labels else None,
+        }
         return {name: each for name, each in alone.items() if each} | {
             table_label(table, number, [getattr(each, "name", "") for each in places]): place
             for table, places in tables.items()
