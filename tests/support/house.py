@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-SETTLED_S = 120.0
+SETTLED_S, BECOMES_S = 120.0, 90.0
 # As a broker of a house keeps what is retained.
 PERSISTENT = ("persistence true", "autosave_interval 1")
 # States of entities that have nothing to tell yet: no event, no picture.
@@ -130,7 +130,7 @@ class House:
             time.sleep(0.05)
             return bool(seen) if wanted is None else bool(seen == wanted)
 
-        return self.check(name, ok=eventually(is_so, timeout_s=30), found=seen)
+        return self.check(name, ok=eventually(is_so, timeout_s=BECOMES_S), found=seen)
 
     def entities(self) -> dict[str, str]:
         """Return the unique id of every entity of every device that came over MQTT."""
