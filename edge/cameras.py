@@ -50,6 +50,7 @@ class Cameras:
         self._model = model
         self._tell = tell
         self._picture_px = picture_px
+        self._is_looking = False
         self._changed = threading.Condition()
         self._open: dict[str, _Open] = {}
         self.frames: Turns[InputBuffer] = Turns([], self._changed)
@@ -112,6 +113,12 @@ class Cameras:
         for capture in self.captures:
             capture.use(model.input_buffers())
 
+    def look(self, *, on: bool) -> None:
+        """Have pictures of all cameras looked at now and then, or no more."""
+        self._is_looking = on
+        for capture in self.captures:
+            capture.is_looking = on
+
     def pause(self, names: Sequence[str], *, on: bool) -> None:
         """Have cameras give no frames, or give them again."""
         for name in names:
@@ -149,6 +156,7 @@ class Cameras:
             opened.is_paused = before.is_paused
         elif self._picture_px:  # before the first frame
             opened.capture.want_picture(self._picture_px)
+        opened.capture.is_looking = self._is_looking
         self._open[opened.camera.name] = opened
         self.frames.captures = self.captures
         opened.capture.start()

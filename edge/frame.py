@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge.results.health import Look
+
 Resize = Literal["letterbox", "stretch"]
 BufferT = TypeVar("BufferT")
 NS_PER_MS = 1e6
@@ -122,6 +124,7 @@ class Frame(Generic[BufferT]):
         dropped: Frames of the camera that were replaced untaken before this one.
         picture: `(h, w, 3)` uint8, B G R, the receiver's to keep; `None` unless somebody has asked
             the capture for pictures.
+        look: What the picture is like, where it was looked at.
     """
 
     buffer: BufferT
@@ -135,3 +138,4 @@ class Frame(Generic[BufferT]):
     camera: str
     dropped: int = 0
     picture: NDArray[np.uint8] | None = None
+    look: Look | None = None

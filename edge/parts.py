@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge.pipeline import Behaviour, Pipeline, Worker
-from edge.publisher import Publisher, ResultTeller, event_tellers
+from edge.publisher import Publisher, open_tellers
 from edge.stages.registry import open_stages
 from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.preprocess import InputBuffer
-    from edge.publisher import Teller
     from edge.results.observation import Observation
     from edge.sinks.registry import OpenSinks
     from edge.stages.registry import Stage
@@ -105,6 +104,7 @@ class Parts:
         return Behaviour(model, self._stages(config))
 
     def _stages(self, config: Config) -> tuple[Stage, ...]:
+        self.cameras.look(on=bool(config.selfcheck))
         description = self.model.description
         return open_stages(
             config, description, thresholds=thresholds(config, description), memory=self.memory
@@ -142,12 +142,6 @@ def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publ
     publisher = Publisher(encoder, sinks.fanout, open_tellers(config, encoder))
     publisher.introduce(model.ran)
     return publisher
-
-
-def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
-    """Return what is told of each observation, as a configuration and a model have it."""
-    results = ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)
-    return [results, *(event_tellers(encoder.device) if config.tells_events else [])]
 
 
 def open_encoder(config: Config, description: Description) -> Encoder:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edge.capture.reopening import CameraState
+    from edge.config.sections import Config
     from edge.messages.envelope import Encoder
     from edge.model.backend import Ran
     from edge.results.observation import Observation
@@ -42,11 +43,18 @@ class ResultTeller:
         return (Message(topic, self.encoder.encode(observation), qos=self.qos),)
 
 
-def event_tellers(device: str) -> list[Teller]:
-    """Return what tells of the zones' events and counts."""
-    from edge.messages.events import CountsTeller, EventsTeller  # noqa: PLC0415 - most have none
+def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
+    """Return what is told of each observation, as a configuration and a model have it."""
+    tellers: list[Teller] = [ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)]
+    if config.tells_events:
+        from edge.messages.events import CountsTeller, EventsTeller  # noqa: PLC0415 - off by default
 
-    return [EventsTeller(device), CountsTeller(device)]
+        tellers += [EventsTeller(encoder.device), CountsTeller(encoder.device)]
+    if config.selfcheck:
+        from edge.messages.health import HealthTeller  # noqa: PLC0415 - likewise
+
+        tellers.append(HealthTeller(encoder.device))
+    return tellers
 
 
 class Publisher:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge.results.observation import Observation
     from edge.service.life import Life
     from edge.sinks.fanout import Subscribable
+    from edge.web.preview import Preview
 
 log = logging.getLogger("edge")
 
@@ -59,17 +60,21 @@ def run(  # noqa: PLR0913
     terms = app.Terms(begin_closed=life is not None)
     with app.opened(config, file, terms=terms) as parts:
         tally = _Tally(parts)
-        pipeline = parts.pipeline([tally])
+        previews = _previews(config, parts)
+        pipeline = parts.pipeline([tally, *previews])
         handlers = {
             signal.SIGINT: pipeline.stop,
             signal.SIGTERM: lambda: _stop_soon(pipeline, terms),
         }
         with ExitStack() as stack:
-            if reread or (config.mqtt and config.mqtt.commands):
+            if reread or previews or (config.mqtt and config.mqtt.commands):
                 control = stack.enter_context(_control(parts, reread, path))
-                handlers[signal.SIGHUP] = lambda: _reload(control, life)
+                for preview in previews:
+                    stack.enter_context(preview.served(control))
                 if config.homeassistant and parts.sinks and (way := parts.sinks.fanout.channel):
                     stack.enter_context(_following(parts, control, way))
+                if reread:
+                    handlers[signal.SIGHUP] = lambda: _reload(control, life)
             stack.enter_context(handling(handlers))
             if life:
                 stack.enter_context(life.watching(parts, pipeline))
@@ -109,6 +114,14 @@ class _Tally:
     def _begin(self) -> None:
         self._model = self._parts.model
         self._counts = TASKS[self._model.task].tally(self._model.description)
+
+
+def _previews(config: Config, parts: Parts) -> list[Preview]:
+    if config.web is None:
+        return []
+    from edge.web.preview import Preview  # noqa: PLC0415 - most runs have no page
+
+    return [Preview(config.web, parts)]
 
 
 def _following(parts: Parts, control: Control, channel: Subscribable) -> Following:

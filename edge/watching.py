@@ -86,11 +86,17 @@ def _said(level: str, payload: bytes) -> str:
             place = fields["accelerator"] or fields["provider"]
             ran = f"{fields['backend']} {fields['version']} on {place}"
             return f"runs {fields['model']['name']}, by {ran}"
+        if level == "health":
+            return f"camera is {fields['state']}{_because(fields['reason'])}"
         own = {key: value for key, value in fields.items() if key not in COMMON}
         text = ", ".join(f"{key} {_short(value)}" for key, value in own.items())
     except FOREIGN:
         text = _text(payload)
     return text if level == "status" or not level else f"{level}: {text}"
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
 
 
 def _short(value: object) -> str:

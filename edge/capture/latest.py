@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from edge.capture.look import Looker
     from edge.capture.picture import Picture
     from edge.capture.source import Source
+    from edge.results.health import Look
 
 THREAD_NAME = "edge-capture"
 JOIN_TIMEOUT_S = 2.0
@@ -64,6 +66,7 @@ class CaptureThread(Generic[BufferT]):
         join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
 
     Attributes:
+        is_looking: Pictures are looked at now and then; assign it at any time.
         ended: A `poll` has found that no frame will come any more.
     """
 
@@ -79,6 +82,8 @@ class CaptureThread(Generic[BufferT]):
         self.camera = camera
         self.changed = changed or threading.Condition()
         self.ended = False
+        self.is_looking = False
+        self._looker: Looker | None = None
         self._source = source
         self._join_timeout_s = join_timeout_s
         self._writer, self._slot, self._reader = buffers
@@ -222,7 +227,17 @@ class CaptureThread(Generic[BufferT]):
             preprocess_ns=preprocess_ns,
             camera=self.camera,
             picture=self._scaler.reduced(picture, max_side_px=wanted_px) if wanted_px else None,
+            look=self._look(picture) if self.is_looking else None,
         )
+
+    def _look(self, picture: Picture) -> Look | None:
+        if self._looker is None:
+            from edge.capture.look import Looker  # noqa: PLC0415 - off by default
+
+            self._looker = Looker()
+        source = self._source
+        is_frozen = isinstance(source, Reopening) and source.state == "frozen"
+        return self._looker.look(picture, is_frozen=is_frozen)
 
     def _take_in(self, picture: Picture, sequence: int) -> bool:
         """Prepare a picture and put it into the slot; False when nobody takes frames any more."""

@@ -12,8 +12,10 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
+from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
 from edge.config.toml import table_label
+from edge.config.web import Web
 from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
 from edge.model import delegates
 from edge.model.description import Suppression
@@ -138,6 +140,8 @@ class Config(Record, frozen=True):
     ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
     tracking: Tracking | None = None
+    selfcheck: Selfcheck | None = None
+    harvest: Harvest | None = None
     mqtt: Mqtt | None = None
     zones: Annotated[
         tuple[Zone, ...], Meta(max_length=32, description="up to 32 tables [[zone]]")
@@ -154,6 +158,7 @@ class Config(Record, frozen=True):
     events: Events | None = None
     homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
+    web: Web | None = None
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
     ] = field(default=(), name="sink")

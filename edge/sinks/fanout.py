@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from edge.messages.envelope import Message, Received
+    from edge.sinks.outbox import Tally
 
 log = logging.getLogger("edge.sinks")
 
@@ -59,6 +60,14 @@ class Connected(Protocol):
     """
 
     connected: bool
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A sink that keeps messages until they are delivered."""
+
+    def tally(self) -> Tally:
+        """Return how many were delivered, were dropped, and wait."""
 
 
 class Fanout:
@@ -116,6 +125,10 @@ class Fanout:
         for sink in self._sinks:
             if isinstance(sink, Subscribable):
                 sink.subscribe(topic, handler)
+
+    def tallies(self) -> dict[str, Tally]:
+        """Return the counts of each sink that keeps messages, by its name."""
+        return {sink.name: sink.tally() for sink in self._sinks if isinstance(sink, Counting)}
 
     def exchange(
         self, gone: Sequence[Sink], opened: Callable[[], Sequence[Sink]], *, timeout_s: float

@@ -101,6 +101,10 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
     if config.mqtt and config.mqtt.spool == "disk":
         found += _spool(config.mqtt)
     found += _sinks(config.extra_sinks)
+    if config.web and config.web.token_file:
+        from edge.web.access import read_token  # noqa: PLC0415
+
+        found += _failure(partial(read_token, config.web), path=config.web.token_file)
     return file, found
 
 

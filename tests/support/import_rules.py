@@ -30,12 +30,15 @@ LAYERS = {
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
-    "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
+    "messages": [
+        "messages", "draw", "tasks", "metrics", "config", "stages",
+        "benchmark.result",
+    ],
     "sinks": ["sinks"],
     "pipeline": ["job", "pipeline", "publisher", "homeassistant"],
     "app": [
-        "cameras", "parts", "app", "swap", "reload", "commands", "control", "running", "service",
-        "homeassistant.following",
+        "cameras", "parts", "app", "swap", "reload", "commands", "control", "web", "running",
+        "service", "homeassistant.following",
     ],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
