@@ -127,12 +127,7 @@ def _of_device(make: _Maker, told: Inventory) -> Iterator[Named]:
             "model", "update", "model", title="Model", dev_cla="firmware",
             stat_t=make.topic("update"), **(command if told.update else {}), **SETTING,
         )  # fmt: skip
-    if told.has_stats:
-        yield make.entity(
-            "rate", "sensor", "inference rate", unit_of_meas="fps", stat_cla="measurement",
-            sug_dsp_prc=1, stat_t=make.topic("stats"), val_tpl="{{ value_json.rate_hz }}",
-            ic="mdi:speedometer", **DIAGNOSTIC,
-        )  # fmt: skip
+    if told.has_temperature:
         yield make.entity(
             "temperature", "sensor", "temperature", dev_cla="temperature", unit_of_meas="°C",
             stat_cla="measurement", sug_dsp_prc=0, stat_t=make.topic("stats"),
@@ -154,6 +149,13 @@ def _of_camera(make: _Maker, view: View) -> Iterator[Named]:
             stat_on="ON", stat_off="OFF", cmd_t=make.topic_of_device("command/enabled"),
             pl_on=json.dumps({"enabled": True, **command}),
             pl_off=json.dumps({"enabled": False, **command}), ic="mdi:eye", **SETTING,
+        )  # fmt: skip
+    if make.told.has_stats:
+        number = f"value_json.cameras.get({_text(view.camera)}, {{}}).get('invoked_hz')"
+        yield make.entity(
+            "rate", "sensor", "inference rate", unit_of_meas="fps", stat_cla="measurement",
+            sug_dsp_prc=1, stat_t=make.topic_of_device("stats"), ic="mdi:speedometer",
+            val_tpl=f"{{{{ {number} }}}}", **DIAGNOSTIC,
         )  # fmt: skip
     if view.has_health:
         topic = make.topic("health")

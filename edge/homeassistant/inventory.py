@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge.config.homeassistant import HomeAssistant
+from edge.config.sections import host_name
 from edge.config.zone import QUIET, Mask
 from edge.messages.events import WHOLE_FRAME as FRAME
 from edge.stages.plan import labels_of
@@ -13,6 +14,7 @@ from edge.tasks import task_for
 
 if TYPE_CHECKING:
     from edge.config.sections import Config
+    from edge.config.web import Web
     from edge.config.zone import Line, Zone
     from edge.model.description import Description
 
@@ -56,7 +58,8 @@ class Inventory:
         views: One a camera.
         page: Address of its own page; empty where there is none that others can open.
         hears: Names of the commands that it takes.
-        has_stats: Whether it says how it is doing.
+        has_stats: Whether it says how its run goes.
+        has_temperature: Whether that holds a temperature.
         update: File of a model that waits to be installed; empty where none does.
     """
 
@@ -69,16 +72,20 @@ class Inventory:
     page: str = ""
     hears: frozenset[str] = frozenset()
     has_stats: bool = False
+    has_temperature: bool = False
     update: str = ""
 
 
-def inventory(config: Config, description: Description, *, update: str = "") -> Inventory:
+def inventory(
+    config: Config, description: Description, *, update: str = "", has_sensor: bool = False
+) -> Inventory:
     """Return what is published as long as this configuration holds.
 
     Args:
         config: Of this moment.
         description: Of the model that runs.
         update: File of another one that waits.
+        has_sensor: Whether the board can tell its temperature.
     """
     section = config.homeassistant or HomeAssistant(enabled=False)
     return Inventory(
@@ -89,8 +96,17 @@ def inventory(config: Config, description: Description, *, update: str = "") -> 
         enabled=section.enabled,
         views=tuple(_view(camera.name, config, description) for camera in config.cameras),
         hears=_hears(config, description),
+        page=_page(config.web) if config.web else "",
         update=update,
     )
+
+
+def _page(web: Web) -> str:
+    """Return the address of the device's page; nothing where only the device itself can open it."""
+    if web.token_file is None or not web.port:
+        return ""
+    host = web.host if web.host != "0.0.0.0" else next(iter(web.hosts), f"{host_name()}.local")  # noqa: S104 - it is compared
+    return f"http://{host}:{web.port}/"
 
 
 def _hears(config: Config, description: Description) -> frozenset[str]:
@@ -101,8 +117,9 @@ def _hears(config: Config, description: Description) -> frozenset[str]:
 
 
 def _view(camera: str, config: Config, description: Description) -> View:
+    has_health = config.selfcheck is not None
     if not config.tells_events:
-        return View(camera)
+        return View(camera, has_health=has_health)
     shown = _shown(config, description)
 
     def labels(place: Zone | Line | None) -> tuple[str, ...]:
@@ -118,6 +135,7 @@ def _view(camera: str, config: Config, description: Description) -> View:
         dwells=frozenset(zone.name for zone in zones if zone.dwell_s),
         lines={line.name: (line.words, labels(line)) for line in lines},
         kinds=tuple(kind for kind in (config.events or QUIET).kinds if kind in possible),
+        has_health=has_health,
     )
 
 
