@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge.config.sections import Config
     from edge.cores import Cores
     from edge.messages.envelope import Encoder
+    from edge.metrics import Summary
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.preprocess import InputBuffer
@@ -77,6 +78,10 @@ class Parts:
             self.cameras.frames, behaviour, [*told, *consumers], workers=self.workers
         )
         return self.running
+
+    def summary(self) -> Summary | None:
+        """Return the figures of the running pipeline so far."""
+        return self.running.times.summary() if self.running else None
 
     def behave(self, config: Config) -> None:
         """Have what runs go by a configuration of the same model, from the next frame on."""

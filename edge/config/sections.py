@@ -103,10 +103,14 @@ class Output(Record, frozen=True):
         jsonl: Write one JSON object a frame to stdout; `None` does so where results would go
             nowhere else.
         class_map: Messages hold the class map, or the masks of instances, not only the areas.
+        results_hz: Most results a second of each camera, by its own clock; `None` tells all.
+        stats_s: Between two messages that say how the run goes; 0 says nothing.
     """
 
     jsonl: bool | None = None
     class_map: bool = True
+    results_hz: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    stats_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
 
 
 def _check_cameras(cameras: tuple[Camera, ...]) -> None:
@@ -202,6 +206,11 @@ class Config(Record, frozen=True):
     def follows(self) -> Tracking | None:
         """How objects are followed: what tells of them needs it, by its defaults."""
         return self.tracking or (Tracking() if self.tells_events else None)
+
+    @property
+    def tells_states(self) -> bool:
+        """Whether a sink takes what is so until it changes."""
+        return self.mqtt is not None or any("state" in sink.policies for sink in self.extra_sinks)
 
     @property
     def sinks(self) -> tuple[Mqtt | AnySink, ...]:
