@@ -174,7 +174,7 @@ def _of_counts(make: _Maker, view: View) -> Iterator[Named]:
         for label in labels:
             key = f"{slug(zone)}-{slug(label)}"
             name = label if zone == FRAME else f"{zone} {label}"
-            number = f"value_json.counts.get({_text(zone)}, {{}}).get({_text(label)}, 0)"
+            number = _counted(zone, label)
             where = {"stat_t": make.topic("counts"), **make.available()}
             yield make.entity(
                 f"{key}-occupancy", "binary_sensor", name, dev_cla="occupancy",
@@ -189,12 +189,17 @@ def _of_counts(make: _Maker, view: View) -> Iterator[Named]:
 def _of_lines(make: _Maker, view: View) -> Iterator[Named]:
     for line, (words, _) in view.lines.items():
         for word in words:
-            number = f"value_json.counts.get({_text(line)}, {{}}).get({_text(word)}, 0)"
             yield make.entity(
                 f"{slug(line)}-{slug(word)}-total", "sensor", f"{line} {word}",
                 stat_cla="total_increasing", stat_t=make.topic("counts"), ic="mdi:counter",
-                val_tpl=f"{{{{ {number} }}}}", **make.available(),
+                val_tpl=f"{{{{ {_counted(line, word)} }}}}", **make.available(),
             )  # fmt: skip
+
+
+def _counted(place: str, key: str) -> str:
+    """Return a template's way to a number; a camera that counts no longer has an empty payload."""
+    counts = "(value_json.counts if value_json is defined else {})"
+    return f"{counts}.get({_text(place)}, {{}}).get({_text(key)}, 0)"
 
 
 def _of_events(make: _Maker, view: View) -> Iterator[Named]:

@@ -97,6 +97,8 @@ def inventory(
         views=tuple(_view(camera.name, config, description) for camera in config.cameras),
         hears=_hears(config, description),
         page=_page(config.web) if config.web else "",
+        has_stats=config.output.stats_s > 0,
+        has_temperature=config.output.stats_s > 0 and has_sensor,
         update=update,
     )
 
@@ -105,8 +107,9 @@ def _page(web: Web) -> str:
     """Return the address of the device's page; nothing where only the device itself can open it."""
     if web.token_file is None or not web.port:
         return ""
-    host = web.host if web.host != "0.0.0.0" else next(iter(web.hosts), f"{host_name()}.local")  # noqa: S104 - it is compared
-    return f"http://{host}:{web.port}/"
+    is_any = web.host in ("0.0.0.0", "::")  # noqa: S104 - it is compared
+    host = next(iter(web.hosts), f"{host_name()}.local") if is_any else web.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{web.port}/"
 
 
 def _hears(config: Config, description: Description) -> frozenset[str]:

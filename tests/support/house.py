@@ -49,6 +49,10 @@ class Device:
                 env=self._environment,
             )
 
+    def connects(self) -> int:
+        """Return how often a broker has taken it on."""
+        return self.log.read_bytes().count(b"mqtt: connected to")
+
     def stop(self, *, kill: bool = False) -> None:
         """End it as the system would, or a power cut."""
         if self._process is not None:
@@ -193,7 +197,7 @@ def restart(house: House, times: int, *, seed: int) -> Restarts:
     found = Restarts()
     for number in range(1, times + 1):
         name, kill = choice.choice([*parts]), choice.random() < 0.5
-        began = time.monotonic()
+        began, connects = time.monotonic(), house.device.connects()
         _stop(parts[name], kill=kill)
         parts[name].start()
         kind = f"{name} {'killed' if kill else 'stopped'}"
@@ -201,6 +205,9 @@ def restart(house: House, times: int, *, seed: int) -> Restarts:
         if number < times and choice.random() < 0.25:
             house.say(f"{number}: {kind}; the next one follows at once")
             continue
+        if name != "Home Assistant":
+            # Until then an entity may still have the state from before.
+            eventually(lambda before=connects: house.device.connects() > before, timeout_s=60)
         wrong = house.settle()
         found.stuck += len(wrong)
         found.longest_s = max(found.longest_s, time.monotonic() - began)

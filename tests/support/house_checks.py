@@ -38,6 +38,9 @@ polygon = [[0, 0.4], [1, 0.4], [1, 1], [0, 1]]
 labels = ["person"]
 dwell_s = 5
 {LINE}
+[selfcheck]
+[output]
+stats_s = 2
 [homeassistant]
 name = "Porch camera"
 area = "Porch"
@@ -50,10 +53,13 @@ EXPECTED = {
     "binary_sensor.porch_camera_camera",
     "binary_sensor.porch_camera_drive_person",
     "binary_sensor.porch_camera_person",
+    "binary_sensor.porch_camera_view",
     "event.porch_camera_event",
     "number.porch_camera_score_threshold",
     "sensor.porch_camera_drive_person_count",
+    "sensor.porch_camera_inference_rate",
     "sensor.porch_camera_person_count",
+    "sensor.porch_camera_view_state",
     "switch.porch_camera_detection",
     "update.porch_camera_model",
 }
@@ -97,6 +103,10 @@ def _check_counts(house: House) -> None:
         return state(names[0]), state(names[1])
 
     house.becomes("count and occupancy are the device's", lambda: shown() == told())
+    rate = "sensor.porch_camera_inference_rate"
+    house.becomes("it says how fast it is", lambda: 4 < float(state(rate) or 0) < 6)
+    house.becomes("it sees well", lambda: (state("binary_sensor.porch_camera_view"),
+                  state("sensor.porch_camera_view_state")), ("off", "ok"))  # fmt: skip
 
 
 def _check_commands(house: House) -> None:
