@@ -153,6 +153,7 @@ def opened(
             )
         )
         parts = Parts(workers, cameras, publisher, sinks, cores, config, threads=threads)
+        stack.callback(parts.close_snapshots)
         if publisher and config.tells_states and config.output.stats_s:
             from edge.stats import Stats  # noqa: PLC0415 - nobody would hear of it otherwise
 

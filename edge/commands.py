@@ -188,7 +188,7 @@ def _zones(subject: Subject, given: Zones) -> str:
 
 def _snapshot(subject: Subject, given: Snapshot) -> str:
     if subject.snapshot is None:
-        raise ConfigError("nothing takes snapshots here; set [output] snapshots = true")
+        raise ConfigError("nothing takes snapshots here")
     return subject.snapshot(given.camera)
 
 

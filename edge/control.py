@@ -94,7 +94,7 @@ class Control:
         self.told: list[Callable[[], object]] = []
         self._jobs: queue.SimpleQueue[_Request | Callable[[], object] | None] = queue.SimpleQueue()
         self.swap = ModelSwap(parts, self._jobs.put)
-        self.subject = Subject(parts, self.swap, reread, file)
+        self.subject = Subject(parts, self.swap, reread, file, parts.snapshot)
         self._watch = FileWatch(file) if file else None
         self._heard_s: deque[float] = deque(maxlen=MOST_COMMANDS)
         self._is_subscribed = False

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edge.results.observation import Observation
     from edge.sinks.fanout import Fanout, Sink
     from edge.sinks.outbox import Tally
+    from edge.snapshots import SnapshotTaker
 
 # The name of the sink whose counts are told.
 BROKER = "mqtt"
@@ -111,12 +112,14 @@ class Publisher:
         tellers: What is told of each observation; assign others between two frames.
         encoder: Of the model that runs; likewise.
         frames: What became of them, by camera.
+        snapshots: Takes images of what is seen; `None` until somebody wants one.
     """
 
     def __init__(self, encoder: Encoder, sink: Fanout | Sink, tellers: Sequence[Teller]) -> None:
         self.tellers = tuple(tellers)
         self.encoder = encoder
         self.frames: dict[str, FrameTally] = {}
+        self.snapshots: SnapshotTaker | None = None
         self._sink = sink
 
     def __call__(self, observation: Observation) -> None:
@@ -130,6 +133,8 @@ class Publisher:
             for message in tell(observation):
                 self._sink.send(message)
                 tally.published += message.policy == "stream"
+        if self.snapshots:
+            self.snapshots(observation)
 
     def send(self, message: Message) -> None:
         """Send what no observation tells; safe from any thread."""

@@ -86,13 +86,14 @@ class Stats:
         """Return what happened since the last call; some milliseconds, and more with `vcgencmd`."""
         before, self._before = self._before, self._now()
         window_s = max(1e-3, self._before.at_s - before.at_s)
+        cameras = {
+            name: _rates(tally, before.frames.get(name), window_s)
+            for name, tally in self._before.frames.items()
+        }
         fields = {
             "uptime_s": round(self._before.at_s - self._began_s, SECONDS_DECIMALS),
             "window_s": round(window_s, SECONDS_DECIMALS),
-            "cameras": {
-                name: _rates(tally, before.frames.get(name), window_s)
-                for name, tally in self._before.frames.items()
-            },
+            "cameras": cameras,
             "stage_ms": self._stages(),
             "outbox": self._outbox(),
             "rss_mib": _resident_mib(),

@@ -14,6 +14,7 @@ from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
 from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
+from edge.config.snapshots import Snapshots
 from edge.config.toml import table_label
 from edge.config.web import Web
 from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
@@ -162,6 +163,7 @@ class Config(Record, frozen=True):
     events: Events | None = None
     homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
+    snapshots: Snapshots | None = None
     web: Web | None = None
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
@@ -177,7 +179,7 @@ class Config(Record, frozen=True):
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
         check_places(self.about_boxes(), [camera.name for camera in self.cameras])
 
-    def about_boxes(self) -> dict[str, Tracking | Place | Events | HomeAssistant]:
+    def about_boxes(self) -> dict[str, Tracking | Place | Events | Snapshots | HomeAssistant]:
         """Return what is there that means something for detections only, by how it is called."""
         tables: dict[str, tuple[Place, ...]] = {
             "zone": self.zones,
@@ -189,6 +191,7 @@ class Config(Record, frozen=True):
         alone = {
             "[tracking]": self.tracking,
             "[events]": self.events,
+            "[snapshots]": self.snapshots,
             "[homeassistant]": house if house and house.labels else None,
         }
         return {name: each for name, each in alone.items() if each} | {
