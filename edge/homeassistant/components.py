@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.messages.envelope import status_topic
 from edge.messages.events import WHOLE_FRAME as FRAME
+from edge.messages.snapshot import WHOLE_FRAME, snapshot_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,11 +233,17 @@ def _happenings(view: View) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _of_pictures(make: _Maker, view: View) -> Iterator[Named]:
-    for label in view.snapshots:
+    pictures = [(f"{slug(label)}-snapshot", f"{label} snapshot", label) for label in view.snapshots]
+    if "snapshot" in make.told.hears:
         yield make.entity(
-            f"{slug(label)}-snapshot", "image", f"{label} snapshot",
-            img_t=make.topic(f"snapshot/{label}"), cont_type="image/jpeg",
+            "take-snapshot", "button", "take snapshot", ic="mdi:camera",
+            cmd_t=make.topic_of_device("command/snapshot"),
+            pl_prs=json.dumps({"camera": view.camera}),
         )  # fmt: skip
+        pictures.append(("frame-snapshot", "snapshot", WHOLE_FRAME))
+    for key, name, label in pictures:
+        topic = snapshot_topic(make.told.device, view.camera, label)
+        yield make.entity(key, "image", name, img_t=topic, cont_type="image/jpeg")
 
 
 def _text(text: str) -> str:

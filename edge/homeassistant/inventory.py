@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edge.config.homeassistant import HomeAssistant
@@ -116,14 +116,19 @@ def _hears(config: Config, description: Description) -> frozenset[str]:
     if not (config.mqtt and config.mqtt.commands):
         return frozenset()
     has_threshold = "score_threshold" in task_for(description).thresholds(description)
-    return frozenset({"enabled", "model", *(["threshold"] if has_threshold else [])})
+    return frozenset({"enabled", "model", "snapshot", *(["threshold"] if has_threshold else [])})
 
 
 def _view(camera: str, config: Config, description: Description) -> View:
-    has_health = config.selfcheck is not None
-    if not config.tells_events:
-        return View(camera, has_health=has_health)
     shown = _shown(config, description)
+    kept = config.snapshots.labels or shown if config.snapshots else ()
+    view = View(
+        camera,
+        snapshots=tuple(label for label in shown if label in kept),
+        has_health=config.selfcheck is not None,
+    )
+    if not config.tells_events:
+        return view
 
     def labels(place: Zone | Line | None) -> tuple[str, ...]:
         counted = labels_of(place, config, description.labels)
@@ -132,13 +137,12 @@ def _view(camera: str, config: Config, description: Description) -> View:
     zones = [zone for zone in config.zones if zone.camera in (None, camera)]
     lines = [line for line in config.lines if line.camera in (None, camera)]
     possible = _kinds(zones, lines)
-    return View(
-        camera,
+    return replace(
+        view,
         zones={FRAME: labels(None), **{zone.name: labels(zone) for zone in zones}},
         dwells=frozenset(zone.name for zone in zones if zone.dwell_s),
         lines={line.name: (line.words, labels(line)) for line in lines},
         kinds=tuple(kind for kind in (config.events or QUIET).kinds if kind in possible),
-        has_health=has_health,
     )
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SETTLED_S, BECOMES_S = 120.0, 90.0
 # As a broker of a house keeps what is retained.
 PERSISTENT = ("persistence true", "autosave_interval 1")
-# States of entities that have nothing to tell yet: no event, no picture.
-QUIET = {"event", "image"}
+# Of these, what nobody has seen or pressed yet is unknown.
+QUIET = {"event", "image", "button"}
 
 
 class Device:

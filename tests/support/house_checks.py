@@ -39,13 +39,18 @@ labels = ["person"]
 dwell_s = 5
 {LINE}
 [selfcheck]
+[snapshots]
 [output]
 stats_s = 2
 [homeassistant]
 name = "Porch camera"
 area = "Porch"
 """
-CAR = {"binary_sensor.porch_camera_car", "sensor.porch_camera_car_count"}
+CAR = {
+    "binary_sensor.porch_camera_car",
+    "image.porch_camera_car_snapshot",
+    "sensor.porch_camera_car_count",
+}
 KERB = {"sensor.porch_camera_kerb_in", "sensor.porch_camera_kerb_out"}
 EXPECTED = {
     *CAR,
@@ -54,7 +59,10 @@ EXPECTED = {
     "binary_sensor.porch_camera_drive_person",
     "binary_sensor.porch_camera_person",
     "binary_sensor.porch_camera_view",
+    "button.porch_camera_take_snapshot",
     "event.porch_camera_event",
+    "image.porch_camera_person_snapshot",
+    "image.porch_camera_snapshot",
     "number.porch_camera_score_threshold",
     "sensor.porch_camera_drive_person_count",
     "sensor.porch_camera_inference_rate",
@@ -81,7 +89,14 @@ def check_house(house: House) -> None:
     house.check("its card", ok=found == ("Porch camera", "Porch", "edge-vision"), found=found)
     ids = [each for each in house.entities().values() if not each.startswith("porch-")]
     house.check("unique ids", ok=not ids, found=ids)
-    for check in (_check_counts, _check_commands, _check_events, _check_update, _check_removal):
+    for check in (
+        _check_counts,
+        _check_commands,
+        _check_events,
+        _check_pictures,
+        _check_update,
+        _check_removal,
+    ):
         check(house)
 
 
@@ -149,6 +164,19 @@ def _check_events(house: House) -> None:
         return attributes.get("event_type") in TYPES, attributes.get("label")
 
     house.becomes("the event entity knows it too", told, (True, "person"))
+
+
+def _check_pictures(house: House) -> None:
+    home, topic = house.home, "edge/porch/door/snapshot/"
+
+    def is_shown(label: str, entity: str) -> bool:
+        sent = house.listener.payloads(topic + label)
+        return bool(sent and sent[-1][:3] == b"\xff\xd8\xff" and home.image(entity) == sent[-1])
+
+    person = "image.porch_camera_person_snapshot"
+    house.becomes("the picture of a person", lambda: is_shown("person", person))
+    home.call("button/press", "button.porch_camera_take_snapshot")
+    house.becomes("a picture on demand", lambda: is_shown("frame", "image.porch_camera_snapshot"))
 
 
 TYPES = {"appear", "disappear", "enter", "leave", "dwell", "cross"}

@@ -89,6 +89,14 @@ def test_only_events_that_can_happen_are_announced(description, sections, kinds)
     assert {*view.kinds} == kinds
 
 
+def test_pictures_are_announced_of_labels_that_are_shown_and_kept(description):
+    kept = {"labels": ["dog", "cat"]}
+    [view] = told(description, snapshots=kept, homeassistant={"labels": ["dog", "car"]}).views
+
+    assert view.snapshots == ("dog",)
+    assert told(description, events={"labels": ["dog"]}).views[0].snapshots == ()
+
+
 def test_zones_of_one_camera_are_not_announced_for_another(description):
     zone = {"name": "drive", "camera": "door", "polygon": SQUARE, "labels": ["car"]}
     cameras = [{"name": "door"}, {"name": "gate"}]
