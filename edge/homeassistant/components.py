@@ -139,8 +139,8 @@ def _of_device(make: _Maker, told: Inventory) -> Iterator[Named]:
 def _of_camera(make: _Maker, view: View) -> Iterator[Named]:
     yield make.entity(
         "connection", "binary_sensor", "camera", dev_cla="connectivity",
-        stat_t=make.topic("status"), val_tpl="{{ 'ON' if value == 'online' else 'OFF' }}",
-        **DIAGNOSTIC,
+        stat_t=make.topic("status"), **DIAGNOSTIC,
+        val_tpl="{{ 'ON' if value in ('online', 'paused') else 'OFF' }}",
     )  # fmt: skip
     if "enabled" in make.told.hears:
         command = {"camera": view.camera}

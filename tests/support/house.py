@@ -49,10 +49,6 @@ class Device:
                 env=self._environment,
             )
 
-    def connects(self) -> int:
-        """Return how often a broker has taken it on."""
-        return self.log.read_bytes().count(b"mqtt: connected to")
-
     def stop(self, *, kill: bool = False) -> None:
         """End it as the system would, or a power cut."""
         if self._process is not None:
@@ -146,6 +142,10 @@ class House:
         """Return what arrived on a topic of the device, as JSON."""
         return [json.loads(each) for each in self.listener.payloads(f"edge/porch/{topic}")]
 
+    def births(self) -> int:
+        """Return how often the device has said that it is there."""
+        return self.listener.payloads("edge/porch/status").count(b"online")
+
     def unsettled(self) -> dict[str, str | None]:
         """Return the expected entities that have no state of their own, and what they have."""
         states = self.home.states()
@@ -197,7 +197,7 @@ def restart(house: House, times: int, *, seed: int) -> Restarts:
     found = Restarts()
     for number in range(1, times + 1):
         name, kill = choice.choice([*parts]), choice.random() < 0.5
-        began, connects = time.monotonic(), house.device.connects()
+        began, heard = time.monotonic(), house.births()
         _stop(parts[name], kill=kill)
         parts[name].start()
         kind = f"{name} {'killed' if kill else 'stopped'}"
@@ -205,9 +205,9 @@ def restart(house: House, times: int, *, seed: int) -> Restarts:
         if number < times and choice.random() < 0.25:
             house.say(f"{number}: {kind}; the next one follows at once")
             continue
-        if name != "Home Assistant":
+        if name == "device":
             # Until then an entity may still have the state from before.
-            eventually(lambda before=connects: house.device.connects() > before, timeout_s=60)
+            eventually(lambda before=heard: house.births() > before, timeout_s=SETTLED_S)
         wrong = house.settle()
         found.stuck += len(wrong)
         found.longest_s = max(found.longest_s, time.monotonic() - began)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from edge.config.reading import parse
+from edge.config.reading import load, parse
 from edge.homeassistant.components import components
 from edge.homeassistant.inventory import inventory
 from edge.model import model_file
@@ -104,6 +106,20 @@ def test_zones_of_one_camera_are_not_announced_for_another(description):
 
     assert "drive" in door.zones
     assert "drive" not in gate.zones
+
+
+def test_the_document_says_what_is_announced(description, root, tmp_path):
+    text = (root / "docs/homeassistant.md").read_text(encoding="utf-8")
+    [configuration] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "porch.toml").write_text(configuration)
+    found = components(inventory(load(tmp_path / "porch.toml", {}), description)).values()
+
+    entities = {each["def_ent_id"] for each in found if "def_ent_id" in each}
+    triggers = {(each["type"], each["stype"]) for each in found if "stype" in each}
+    wanted = re.findall(r"entity_id: ([a-z_]+\.porch[a-z_]+)", text)
+    assert wanted
+    assert {*wanted} <= entities
+    assert tuple(re.findall(r"(?:type|subtype): (.+)", text)) in triggers
 
 
 @pytest.mark.parametrize(
