@@ -24,8 +24,6 @@ FOREIGN = (
     msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, RecursionError,
 )  # fmt: skip
 COMMON = {*Envelope.__annotations__, *Timing.__annotations__}
-# Messages of these last levels say something of their own.
-DESCRIBED = {events.EVENTS: events.describe_event, events.COUNTS: events.describe_counts}
 FRAMES = {task.topic for task in tasks.TASKS.values()}
 
 
@@ -98,6 +96,19 @@ def _said(level: str, payload: bytes) -> str:
     except FOREIGN:
         text = _text(payload)
     return text if level == "status" or not level else f"{level}: {text}"
+
+
+def _health(fields: dict[str, Any]) -> str:
+    reason = f": {fields['reason']}" if fields["reason"] else ""
+    return f"camera is {fields['state']}{reason}"
+
+
+# Messages of these last levels say something of their own.
+DESCRIBED = {
+    events.EVENTS: events.describe_event,
+    events.COUNTS: events.describe_counts,
+    "health": _health,
+}
 
 
 def _short(value: object) -> str:

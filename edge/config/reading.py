@@ -5,12 +5,13 @@ Checking touches no network and opens no device.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from edge.config import toml
+from edge.config import overlay
 from edge.config.camera import Camera, read_camera
-from edge.config.paths import anchor_inplace
-from edge.config.sections import Config
+from edge.config.sections import Config, host_name
+from edge.config.toml import table_label
 from edge.errors import ConfigError
 from edge.record import Unsound, read
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Fields = dict[str, Any]
 # Sections of which there may be several; one alone may be written as a plain table.
 TABLES = ("sink", "zone", "line", "mask", "filter")
+
+log = logging.getLogger("edge")
 
 
 def load(path: Path | None, overrides: dict[str, Fields]) -> Config:
@@ -36,7 +39,7 @@ def load(path: Path | None, overrides: dict[str, Fields]) -> Config:
     Raises:
         ConfigError: All faults at once, one a line, each with its path.
     """
-    fields = _read(path) if path else {}
+    fields = with_saved(path) if path else {}
     for section, values in overrides.items():
         target = fields.setdefault(section, {})
         if isinstance(target, list) and values:
@@ -47,6 +50,25 @@ def load(path: Path | None, overrides: dict[str, Fields]) -> Config:
         if isinstance(target, dict):
             target.update(values)
     return parse(fields, where=f"{path}: " if path else "")
+
+
+def with_saved(path: Path) -> Fields:
+    """Read a file, and lay over it what commands have saved, as far as that fits it.
+
+    Raises:
+        ConfigError: It cannot be read, or is not TOML.
+    """
+    fields = _read(path)
+    device = fields.get("device")
+    name = (device.get("name") if isinstance(device, dict) else None) or host_name()
+    both, keys = overlay.laid_over(fields, str(name))
+    if keys and (faults := _checked(both)[1]):
+        log.warning(
+            "what commands have saved in %s does not fit %s and is left out: %s; delete it",
+            *(overlay.place(str(name)), path, faults[0]),
+        )
+        return fields
+    return both
 
 
 def parse(fields: Fields, *, where: str = "") -> Config:
@@ -126,9 +148,7 @@ def _dropped_inplace(fields: Fields, place: tuple[int | str, ...]) -> bool:
 
 
 def _read(path: Path) -> Fields:
-    fields = toml.read(path)
-    anchor_inplace(fields, path.resolve().parent)
-    return fields
+    return overlay.anchored(path)
 
 
 def _sentence(fault: Fault, fields: Fields) -> str:
@@ -136,7 +156,7 @@ def _sentence(fault: Fault, fields: Fields) -> str:
     if len(fault.place) < 2 or fault.place[0] not in ("camera", *TABLES):  # noqa: PLR2004
         return fault.sentence()
     section, index, *keys = fault.place
-    label = toml.table_label(section, index, _names(fields, section))
+    label = table_label(section, index, _names(fields, section))
     return fault.within(section, *keys).sentence(label)
 
 

@@ -77,6 +77,13 @@ STAGES = {
         "edge.stages.zones",
         lambda module, given: module.Zones(given.config, given.description.labels, given.memory),
     ),
+    "selfcheck": Row(
+        lambda config: bool(config.selfcheck),
+        "edge.stages.selfcheck",
+        lambda module, given: module.SelfCheck(
+            given.config.selfcheck, given.description.sight, given.memory
+        ),
+    ),
 }
 
 

@@ -37,7 +37,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every fault; the status is that of `edge run` for the same faults."""
-    from edge.config import reading  # noqa: PLC0415 - `edge --help` needs no msgspec
+    from edge.config import overlay, reading  # noqa: PLC0415 - `edge --help` needs no msgspec
     from edge.model import delegates  # noqa: PLC0415
 
     found: list[str] = []
@@ -60,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"model: {ran['model']}, run by {ran['run_by']}")
         if file and file.why:
             print(f"{file.path}: described by {file.origin}")
+        if saved := overlay.note(settings.device.name):
+            print(f"note: {saved}")
         if tried := delegates.parse(settings.model.delegate).kind.tried:
             print(f"note: this delegate was tried {tried}")
     for fault in [] if arguments.json else found:
@@ -98,7 +100,13 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         found += [f"{table_label('camera', index, names)} source: {text}" for text in failure]
     if config.mqtt and (config.mqtt.password_file or config.mqtt.ca_file):
         found += _credentials(config.mqtt)
+    if config.mqtt and config.mqtt.spool == "disk":
+        found += _spool(config.mqtt)
     found += _sinks(config.extra_sinks)
+    if config.web and config.web.token_file:
+        from edge.web.access import read_token  # noqa: PLC0415
+
+        found += _failure(partial(read_token, config.web), path=config.web.token_file)
     return file, found
 
 
@@ -129,6 +137,12 @@ def _credentials(mqtt: Mqtt) -> list[str]:
     return found
 
 
+def _spool(mqtt: Mqtt) -> list[str]:
+    from edge.sinks.registry import check_sink  # noqa: PLC0415
+
+    return _failure(partial(check_sink, mqtt))
+
+
 def _sinks(sinks: tuple[AnySink, ...]) -> list[str]:
     """Return what opening the tables `[[sink]]` would refuse."""
     if not sinks:
@@ -150,9 +164,10 @@ def _model(config: Config) -> ModelFile:
     from edge.config.paths import state_folder  # noqa: PLC0415
     from edge.model import engines  # noqa: PLC0415
     from edge.model.backend import check_delegate  # noqa: PLC0415
+    from edge.parts import thresholds  # noqa: PLC0415
 
     file = app.model_file(config)
-    app.thresholds(config, file.description)
+    thresholds(config, file.description)
     check_delegate(file, config.model.delegate)
     engines.check_any(file, config.model.delegate, state_folder())
     return file

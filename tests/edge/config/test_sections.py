@@ -10,6 +10,7 @@ from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
 from edge.config.sections import Device, Model, Output, Tracking
 from edge.config.sink import Jsonl
+from edge.config.snapshots import Snapshots
 from edge.errors import ConfigError
 
 pytestmark = pytest.mark.board
@@ -20,7 +21,7 @@ SECTIONS = {
         name: section.__struct_fields__
         for name, section in {
             "device": Device, "model": Model, "mqtt": Mqtt, "output": Output,
-            "tracking": Tracking, "homeassistant": HomeAssistant,
+            "tracking": Tracking, "homeassistant": HomeAssistant, "snapshots": Snapshots,
         }.items()
     },
 }  # fmt: skip
@@ -226,6 +227,7 @@ def test_one_camera_is_a_table_and_several_are_an_array_of_tables(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        pytest.param("[camera]\nname = 'reply'\n", "cannot be named 'reply'", id="a topic's level"),
         pytest.param("[[camera]]\n[[camera]]\n", "two cameras are named 'camera'", id="names"),
         pytest.param(
             "[[camera]]\n[[camera]]\nname='b'\nsize=3\n",
