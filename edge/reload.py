@@ -21,9 +21,10 @@ FIXED = (
     ("model", "threads", "the cores are divided at the start"),
     ("model", "workers", "the cores are divided at the start"),
     ("model", "delegate", "its device is opened at the start"),
+    ("web", "", "it begins with a run"),
 )
 # Sections that begin with a run, and then follow what changes in them.
-BEGINNING = ("homeassistant", "web")
+BEGINNING = ("homeassistant",)
 
 
 def follow(parts: Parts, wanted: Config, swap: ModelSwap, *, anew: bool = False) -> str:
