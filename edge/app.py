@@ -70,7 +70,12 @@ def open_workers(
     workers = []
     for own in cores.of_workers(config.model.workers):
         with confined(own):
-            workers.append(Worker(open_model(config, file, threads=threads), own))
+            model = open_model(config, file, threads=threads)
+            if config.regions:
+                from edge.regions.looking import RegionModel  # noqa: PLC0415 - off by default
+
+                model = RegionModel(model, config.regions, config.model.workers)
+            workers.append(Worker(model, own))
     return tuple(workers)
 
 

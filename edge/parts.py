@@ -9,7 +9,7 @@ from edge.errors import ConfigError
 from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.publisher import Publisher, open_tellers
 from edge.stages.registry import open_stages
-from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
+from edge.tasks import THRESHOLDS, refuse_regions, refuse_thresholds, refuse_tracking, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,6 +168,8 @@ def thresholds(config: Config, description: Description) -> Thresholds:
     model = config.model
     refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
     refuse_tracking(description, config)
+    if config.regions:
+        refuse_regions(description)
     return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
 
 

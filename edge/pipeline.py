@@ -13,8 +13,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
 from edge.job import Job, in_order, observe
@@ -239,7 +237,7 @@ class Pipeline:
         if not self._taken:
             self.times.start()
         if own := self._inputs[number]:
-            np.copyto(own.tensor, frame.buffer.tensor)  # 6 µs for 270 kB
+            own.take(frame.buffer)
         job = Job(self._taken, tensors, frame, own or frame.buffer, frame.buffer.placement)
         self._taken += 1
         return job

@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
+from edge.config.regions import Regions
 from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
 from edge.config.snapshots import Snapshots
@@ -153,6 +154,7 @@ class Config(Record, frozen=True):
         tuple[Camera, ...], Meta(min_length=1, description="a table [camera], or tables [[camera]]")
     ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
+    regions: Regions | None = None
     tracking: Tracking | None = None
     selfcheck: Selfcheck | None = None
     harvest: Harvest | None = None
@@ -182,6 +184,11 @@ class Config(Record, frozen=True):
         super().__post_init__()
         if not self.sinks:
             raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
+        if self.regions and delegates.parse(self.model.delegate).kind.format == "rpk":
+            raise ValueError(
+                f"[regions] looks closer at parts of a frame, and delegate {self.model.delegate!r} "
+                "sees it whole in the sensor; leave the section out"
+            )
         if self.homeassistant and not self.mqtt:
             raise ValueError("[homeassistant] needs a broker that it listens to: add [mqtt] url")
         if self.output.jsonl:
