@@ -17,7 +17,6 @@ import numpy as np
 from edge import app
 from edge.config import overlay
 from edge.config.paths import state_folder
-from edge.config.sections import Config
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.model import model_file as models
 from edge.model.loaded import LoadedModel
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from edge.config.sections import Config
     from edge.model.spec import Tensors
     from edge.parts import Parts
     from edge.preprocess import InputBuffer
@@ -40,9 +40,7 @@ PROBATION_S = 10.0
 MOST_TIMES_SLOWER, LEAST_LIMIT_MS = 20.0, 200.0
 JUDGED_INVOKES = 5
 # What of a configuration is about the interpreters.
-SECTIONS: tuple[str, ...] = tuple(
-    each for each in ("model", "regions") if each in Config.__struct_fields__
-)
+SECTIONS = ("model", "regions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +149,8 @@ class ModelSwap:
             "model: %s is taken back, %s runs again: %s",
             *(bad.name, parts.model.description.name, reason),
         )
+        if bad.digest == parts.model.description.digest:
+            return  # the same one, looked through otherwise
         device = parts.config.device.name
         kept = overlay.saved(device)
         overlay.save(device, kept.replace(refused=kept.refused | {bad.digest: reason}))
