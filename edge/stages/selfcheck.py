@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edge.results.health import Health
-from edge.stages.scene import Scene
+from edge.stages.scene import Scene, Traits
 from edge.stages.world import LEAST_LEVEL, NOW_S, World, is_grey, overexposed
 
 if TYPE_CHECKING:
@@ -110,9 +110,10 @@ class CameraHealth:
     ) -> tuple[HealthState, str]:
         if look.is_frozen:
             return "frozen", "the camera gives the same picture over and over"
-        trouble = self.scene.judge(look)
+        traits = Traits.of(look)
+        trouble = self.scene.judge(traits)
         if trouble is None:
-            self.scene.follow(look, elapsed_s)
+            self.scene.follow(traits, elapsed_s)
             strange = self._strangeness(look, heads, elapsed_s)
             trouble = ("strange", strange) if strange else None
         return trouble or ("ok", "")

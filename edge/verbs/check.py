@@ -99,6 +99,10 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
     if config.mqtt and (config.mqtt.password_file or config.mqtt.ca_file):
         found += _credentials(config.mqtt)
     found += _sinks(config.extra_sinks)
+    if config.harvest:
+        from edge.stages import harvest  # noqa: PLC0415 - off by default
+
+        found += _failure(partial(harvest.check, config.harvest))
     return file, found
 
 
