@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from edge.app import Parts
     from edge.model.loaded import LoadedModel
+    from edge.parts import Parts
     from edge.pipeline import Pipeline
     from edge.results.observation import Observation
     from edge.stages.registry import Stage

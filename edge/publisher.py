@@ -46,10 +46,14 @@ class ResultTeller:
 def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
     """Return what is told of each observation, as a configuration and a model have it."""
     tellers: list[Teller] = [ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)]
-    if config.selfcheck:
-        from edge.messages.health import HealthTeller  # noqa: PLC0415 - off by default
+    if config.tells_events:
+        from edge.messages.events import CountsTeller, EventsTeller  # noqa: PLC0415 - off by default
 
-        tellers.append(HealthTeller(config.device.name))
+        tellers += [EventsTeller(encoder.device), CountsTeller(encoder.device)]
+    if config.selfcheck:
+        from edge.messages.health import HealthTeller  # noqa: PLC0415 - likewise
+
+        tellers.append(HealthTeller(encoder.device))
     return tellers
 
 

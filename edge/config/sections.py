@@ -14,6 +14,9 @@ from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
 from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
+from edge.config.toml import table_label
+from edge.config.web import Web
+from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
 from edge.model import delegates
 from edge.model.description import Suppression
 from edge.record import Checks, PositiveFloat, Ratio, Record
@@ -25,9 +28,15 @@ def host_name() -> str:
 
 
 class Device(Record, frozen=True):
-    """This unit; its name is a level of every topic."""
+    """This unit.
+
+    Attributes:
+        name: A level of every topic.
+        watch_file: Follow the configuration's file when it changes.
+    """
 
     name: Name = field(default_factory=host_name)
+    watch_file: bool = True
 
 
 class Model(Record, frozen=True):
@@ -134,8 +143,22 @@ class Config(Record, frozen=True):
     selfcheck: Selfcheck | None = None
     harvest: Harvest | None = None
     mqtt: Mqtt | None = None
+    zones: Annotated[
+        tuple[Zone, ...], Meta(max_length=32, description="up to 32 tables [[zone]]")
+    ] = field(default=(), name="zone")
+    lines: Annotated[
+        tuple[Line, ...], Meta(max_length=32, description="up to 32 tables [[line]]")
+    ] = field(default=(), name="line")
+    masks: Annotated[
+        tuple[Mask, ...], Meta(max_length=32, description="up to 32 tables [[mask]]")
+    ] = field(default=(), name="mask")
+    filters: Annotated[
+        tuple[Filter, ...], Meta(max_length=32, description="up to 32 tables [[filter]]")
+    ] = field(default=(), name="filter")
+    events: Events | None = None
     homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
+    web: Web | None = None
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
     ] = field(default=(), name="sink")
@@ -148,6 +171,37 @@ class Config(Record, frozen=True):
             raise ValueError("[homeassistant] needs a broker that it listens to: add [mqtt] url")
         if self.output.jsonl:
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
+        check_places(self.about_boxes(), [camera.name for camera in self.cameras])
+
+    def about_boxes(self) -> dict[str, Tracking | Place | Events | HomeAssistant]:
+        """Return what is there that means something for detections only, by how it is called."""
+        tables: dict[str, tuple[Place, ...]] = {
+            "zone": self.zones,
+            "line": self.lines,
+            "mask": self.masks,
+            "filter": self.filters,
+        }
+        house = self.homeassistant
+        alone = {
+            "[tracking]": self.tracking,
+            "[events]": self.events,
+            "[homeassistant]": house if house and house.labels else None,
+        }
+        return {name: each for name, each in alone.items() if each} | {
+            table_label(table, number, [getattr(each, "name", "") for each in places]): place
+            for table, places in tables.items()
+            for number, place in enumerate(places)
+        }
+
+    @property
+    def tells_events(self) -> bool:
+        """Whether objects are followed through zones and over lines, or told by themselves."""
+        return bool(self.zones or self.lines or self.events)
+
+    @property
+    def follows(self) -> Tracking | None:
+        """How objects are followed: what tells of them needs it, by its defaults."""
+        return self.tracking or (Tracking() if self.tells_events else None)
 
     @property
     def sinks(self) -> tuple[Mqtt | AnySink, ...]:

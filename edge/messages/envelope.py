@@ -40,6 +40,16 @@ MS_DECIMALS = 3
 
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Side = Annotated[int, Meta(gt=0)]
+Version = Annotated[Literal[1], Meta(description="Version of this description.")]
+DeviceOrCamera = Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
+Moment = Annotated[
+    str,
+    Meta(
+        pattern=TIME_PATTERN,
+        description="RFC 3339, UTC, microseconds.",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 Label = Annotated[str, Meta(description="Text of the class id.")]
 ClassId = Annotated[int, Meta(ge=0, description="Index into the model's labels.")]
 
@@ -61,20 +71,15 @@ class FramePayload(TypedDict):
 class Envelope(TypedDict):
     """Who saw what and when; the first fields of every message."""
 
-    schema_version: Annotated[Literal[1], Meta(description="Version of this description.")]
-    device: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
-    camera: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    schema_version: Version
+    device: DeviceOrCamera
+    camera: DeviceOrCamera
     model: ModelPayload
     sequence: Annotated[
         int, Meta(ge=0, description="The frame's number within its source; dropped ones count.")
     ]
     captured_at: Annotated[
-        str,
-        Meta(
-            pattern=TIME_PATTERN,
-            description="When the frame was complete: RFC 3339, UTC, microseconds.",
-            extra_json_schema={"format": "date-time"},
-        ),
+        Moment, Meta(description="When the frame was complete: RFC 3339, UTC, microseconds.")
     ]
     frame: FramePayload
 
@@ -110,6 +115,7 @@ class Message:
             newest of a key counts, and it is sent again on every connect. `event`: kept in order,
             each delivered.
         key: Of a state: what it is the state of; its topic where empty.
+        correlation: Of an answer, what MQTT 5 tells the asker by which request it is.
 
     Raises:
         ValueError: No message can go to this topic.
@@ -121,10 +127,30 @@ class Message:
     retain: bool = False
     policy: Literal["stream", "state", "event"] = "stream"
     key: str = ""
+    correlation: bytes = b""
 
     def __post_init__(self) -> None:
         if not self.topic or "+" in self.topic or "#" in self.topic:
             raise ValueError(f"expected a topic without + and #, got {self.topic!r}")
+
+
+class Received(bytes):
+    """The payload of a message that arrived.
+
+    Attributes:
+        response_topic: Where MQTT 5 has it answered; empty where the asker named none.
+        correlation: Goes into the answer, as `Message.correlation`.
+    """
+
+    response_topic = ""
+    correlation = b""
+
+    @classmethod
+    def of(cls, payload: bytes, *, response_topic: str, correlation: bytes) -> Received:
+        """Return a payload with the rest of its message."""
+        one = cls(payload)
+        one.response_topic, one.correlation = response_topic, correlation
+        return one
 
 
 @dataclass(frozen=True, slots=True)

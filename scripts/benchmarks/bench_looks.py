@@ -11,6 +11,8 @@ from bench_tracking import scene
 from edge.capture.look import Looker
 from edge.capture.picture import Picture
 from edge.config.selfcheck import Selfcheck
+from edge.model.default import default_model_path
+from edge.model.model_file import read
 from edge.stages.selfcheck import SelfCheck
 
 if TYPE_CHECKING:
@@ -32,10 +34,11 @@ def measure(*, timer: Callable[[], float]) -> list[tuple[str, float, float]]:
     }
     rows = []
     first, *_ = scene(1)
+    model = read(default_model_path()).description
     for rate_hz, limit_us in LIMITS_US.items():
         times_s = []
         for _ in range(REPEATS):
-            looker, stage = Looker(), SelfCheck(Selfcheck(), None, {})
+            looker, stage = Looker(), SelfCheck(Selfcheck(), model, {})
             started_s = timer()
             for number in range(SECONDS * rate_hz):
                 at_ns = number * NS // rate_hz

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Image = NDArray[np.uint8]
     Frames = Callable[[float], Image]
 
-VIEW_WH = (480, 270)
+VIEW_WH = (320, 180)
 # So much more is drawn on each side, for a camera that is moved to see.
 MARGIN = 0.2
 WHOLE_WH = (round(VIEW_WH[0] * (1 + 2 * MARGIN)), round(VIEW_WH[1] * (1 + 2 * MARGIN)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -75,6 +76,9 @@ class House:
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        # What an earlier run left behind is retained, and would be announced again.
+        (self.folder / "mosquitto.db").unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "state", ignore_errors=True)
         options = (*PERSISTENT, f"persistence_location {self.folder}/")
         self.broker = Mosquitto(self.mosquitto, self.folder, options=options)
         self.home = HomeAssistant(self.installed, self.folder)
@@ -103,7 +107,7 @@ class House:
 
     def configure(self, text: str) -> None:
         """Write another configuration, for the device's next start."""
-        broker = f'\n[mqtt]\nurl = "mqtt://127.0.0.1:{self.broker.port}"\n'
+        broker = f'\n[mqtt]\ncommands = true\nurl = "mqtt://127.0.0.1:{self.broker.port}"\n'
         self.device.config.write_text(text + broker)
 
     def say(self, text: str) -> None:

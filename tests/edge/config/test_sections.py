@@ -9,6 +9,7 @@ from edge.config.camera import KEYS
 from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
 from edge.config.sections import Device, Model, Output, Tracking
+from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import Jsonl
 from edge.errors import ConfigError
 
@@ -21,6 +22,7 @@ SECTIONS = {
         for name, section in {
             "device": Device, "model": Model, "mqtt": Mqtt, "output": Output,
             "tracking": Tracking, "homeassistant": HomeAssistant,
+            "selfcheck": Selfcheck, "harvest": Harvest,
         }.items()
     },
 }  # fmt: skip

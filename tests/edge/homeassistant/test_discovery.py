@@ -32,12 +32,13 @@ ORIGIN_KEYS = {"name", "sw", "url"}
 
 def told(**changes):
     views = (View("door"), View("gate"))
-    given = {"device": "porch", "name": "Porch camera", "area": "Porch", "model": "coco"}
-    return Inventory(**{**given, "views": views, **changes})
+    given = {"device": "porch", "name": "Porch camera", "area": "Porch"}
+    house = {"prefix": "homeassistant", "enabled": True}
+    return Inventory(**{**given, **house, "views": views, **changes})
 
 
 def fields_of(inventory):
-    message = announcement("homeassistant", inventory, components(inventory))
+    message = announcement(inventory, components(inventory))
     return json.loads(message.payload)
 
 
