@@ -168,6 +168,25 @@ def test_a_zone_that_is_drawn_and_applied_makes_an_event_appear():
         assert page.faults == []
 
 
+def test_of_several_cameras_each_is_shown_and_a_zone_is_of_one():
+    cameras = [{"name": name, "source": "demo:", "rate_hz": 30} for name in ("front", "back")]
+    with previewing(camera=cameras) as served, Browser(PROGRAM, (1400, 1000)) as page:
+        page.open(f"{served.url}?camera=back")
+        page.wait("document.querySelector('#picture').naturalWidth === 960")
+        assert page.run("document.querySelector('#camera').value") == "back"
+        draw(page, "line", [(0.1, 0.2), (0.9, 0.3)])
+        assert page.run(TOML).endswith('camera = "back"\n')
+        page.run(
+            "(() => { const field = document.querySelector('#camera'); field.value = 'front';"
+            "field.dispatchEvent(new Event('change')); })()"
+        )
+        page.wait("document.title.endsWith(': front')")
+        page.wait("document.querySelectorAll('#overlay .shape').length === 0")
+        drawn = served.preview.views["front"].encoded
+        assert eventually(lambda: served.preview.views["front"].encoded > drawn, timeout_s=60)
+        assert page.faults == []
+
+
 def test_a_hidden_page_asks_for_nothing(page, served):
     (view,) = served.preview.views.values()
     try:
