@@ -21,6 +21,7 @@ FIXED = (
     ("model", "threads", "the cores are divided at the start"),
     ("model", "workers", "the cores are divided at the start"),
     ("model", "delegate", "its device is opened at the start"),
+    ("regions", "", "frames are prepared by it from the start"),
 )
 # Sections that begin with a run, and then follow what changes in them.
 BEGINNING = ("homeassistant", "web")

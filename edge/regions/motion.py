@@ -17,6 +17,8 @@ import numpy as np
 from edge.capture.picture import PLANAR, SIDEWAYS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from edge.capture.picture import Picture
@@ -57,9 +59,15 @@ class Motion:
 
 
 class MotionGrid:
-    """Compares each picture of one camera with those before it."""
+    """Compares each picture of one camera with those before it.
 
-    def __init__(self) -> None:
+    Args:
+        masks: Polygons in shares of the image's sides, in which nothing counts.
+    """
+
+    def __init__(self, masks: Sequence[Sequence[tuple[float, float]]] = ()) -> None:
+        self._masks = masks
+        self._counts = np.ones((0, 0), np.bool_)
         self._background = self._recent = self._noise = np.zeros((0, 0), np.float32)
         self._source_wh = (0, 0)
         self._now_s = 0.0
@@ -75,6 +83,7 @@ class MotionGrid:
         elapsed_s, self._now_s = max(0.0, now_s - self._now_s), now_s
         if self._source_wh != picture.size_wh:
             self._source_wh = picture.size_wh
+            self._counts = _unmasked(self._masks, grey.shape)
             return self._begin(grey)
         background = self._background
         gain = _gain(grey[::2, ::2], background[::2, ::2])  # a quarter tells it as well
@@ -82,7 +91,7 @@ class MotionGrid:
         self._recent *= gain
         difference = np.abs(grey - background)
         limit = np.clip(NOISES * self._noise, LEAST_LEVELS, MOST_LEVELS)
-        cells = _clustered(difference, limit)
+        cells = _clustered(difference, limit) & self._counts
         if np.count_nonzero(cells) > MOST_MOVING * cells.size:
             return self._begin(grey)
         changes = np.abs(grey - self._recent) > limit
@@ -98,6 +107,15 @@ class MotionGrid:
         # One noisy picture is a poor background, and no noise is known yet.
         self._noise = np.full_like(grey, 2 * LEAST_LEVELS / NOISES)
         return Motion(np.ones(grey.shape, np.bool_), is_all=True)
+
+
+def _unmasked(masks: Sequence[Sequence[tuple[float, float]]], shape: tuple[int, ...]) -> Mask:
+    """Return which cells of a grid no mask covers."""
+    covered = np.zeros(shape, np.uint8)
+    for polygon in masks:
+        corners = np.array(polygon) * shape[::-1] - 0.5  # a cell's centre is a whole number
+        cv2.fillPoly(covered, [corners.round().astype(np.int32)], 1)
+    return np.equal(covered, 0, dtype=np.bool_)
 
 
 def _share(elapsed_s: float, within_s: float) -> float:

@@ -169,9 +169,7 @@ def iou(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 def looking(plain: LoadedModel, invokes_per_frame: float) -> Counted:
     """Return the model with regions."""
-    settings = parse({"regions": {"invokes_per_frame": invokes_per_frame}}).regions
-    assert settings  # noqa: S101 - the section is there
-    return Counted(plain, settings, 1)
+    return Counted(plain, parse({"regions": {"invokes_per_frame": invokes_per_frame}}))
 
 
 def measure(plain: LoadedModel, assets: Path, name: str, *, known: set[int]) -> list[list[str]]:
