@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 # Cells of the longer and the shorter side.
 LONG_CELLS, SHORT_CELLS = 96, 54
-# Samples of a cell in each direction: more cost more than the noise that they take away.
-SAMPLES = 4
+# Samples of a cell along x and y: more rows of them cost time, and take away little more noise.
+SAMPLES_WH = (4, 2)
 # How fast the background follows: what is as it was a moment ago, and what changes. So what passes
 # leaves no trail in it, and what has come to rest is soon a part of it.
 REST_S, CHANGE_S, RECENT_S = 0.75, 20.0, 0.2
@@ -148,7 +148,7 @@ def grey_grid(picture: Picture) -> Grid:
     height, width = plane.shape[:2]
     wide = (LONG_CELLS, SHORT_CELLS) if width >= height else (SHORT_CELLS, LONG_CELLS)
     cells = min(wide[0], width), min(wide[1], height)
-    sampled = cells[0] * SAMPLES, cells[1] * SAMPLES
+    sampled = cells[0] * SAMPLES_WH[0], cells[1] * SAMPLES_WH[1]
     samples = cv2.resize(plane, sampled, interpolation=cv2.INTER_NEAREST)
     if samples.ndim > 2:  # noqa: PLR2004 - one channel has no axis of its own
         samples = cv2.extractChannel(samples, 1 if picture.format == "bgr" else 0)
