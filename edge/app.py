@@ -157,7 +157,13 @@ def opened(
                 picture_px=picture_px,
             )
         )
-        yield Parts(workers, cameras, publisher, sinks, cores, config, threads=threads)
+        parts = Parts(workers, cameras, publisher, sinks, cores, config, threads=threads)
+        stack.callback(parts.close_snapshots)
+        if publisher and config.tells_states and config.output.stats_s:
+            from edge.stats import Stats  # noqa: PLC0415 - nobody would hear of it otherwise
+
+            stack.enter_context(Stats(publisher, parts.summary, period_s=config.output.stats_s))
+        yield parts
 
 
 @contextmanager

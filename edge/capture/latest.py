@@ -170,7 +170,6 @@ class CaptureThread(Generic[BufferT]):
     def inherit(self, before: CaptureThread[BufferT]) -> None:
         """Go by what was wished of the capture that this one takes the place of; before `start`."""
         self._wanted_px = before._wanted_px
-        self._paused = before._paused
 
     def stop(self) -> None:
         """Read no more; a second call does nothing.
