@@ -107,7 +107,7 @@ def test_what_control_says_fits_the_schema():
     fits("reply/<name>", {"schema_version": 1, "device": "porch", **answer})
 
 
-@pytest.mark.parametrize("name", ["mqtt.md", "payload.md", "sinks.md"])
+@pytest.mark.parametrize("name", ["mqtt.md", "payload.md", "sinks.md", "configuration.md"])
 def test_links_lead_somewhere(root, name):
     for file, anchor in LINK.findall((root / "docs" / name).read_text(encoding="utf-8")):
         target = root / "docs" / (file or name)
