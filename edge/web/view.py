@@ -93,11 +93,6 @@ class View:
             self._end_wish()
             self._changed.notify_all()
 
-    @property
-    def number(self) -> int:
-        """Of the newest picture."""
-        return self._number
-
     def wish(self) -> None:
         """Ask for a picture of the next frame, and do not wait for it."""
         with self._changed:
@@ -120,7 +115,8 @@ class View:
         with self._changed:
             # One rate for all viewers together: who comes too soon gets the picture of the others.
             pause_s = self._kept_s + self._period_s - time.monotonic()
-            after = after or self._number
+            # A service that began anew counts anew.
+            after = min(after or self._number, self._number)
             if not self._changed.wait_for(lambda: self._number > after, min(pause_s, timeout_s)):
                 self._wish()
                 left_s = deadline_s - time.monotonic()
