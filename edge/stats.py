@@ -98,7 +98,7 @@ class Stats:
             "cameras": cameras,
             "stage_ms": self._stages(),
             "outbox": self._outbox(),
-            "rss_mib": _resident_mib(),
+            "rss_mib": resident_mib(),
             "cpu_percent": round(
                 100 * (self._before.cpu_s - before.cpu_s) / window_s, PERCENT_DECIMALS
             ),
@@ -152,7 +152,7 @@ def _rates(tally: FrameTally, before: FrameTally | None, window_s: float) -> dic
     return {**rates, "dropped_frames": tally.dropped}
 
 
-def _resident_mib() -> float | None:
+def resident_mib() -> float | None:
     """Return the second field of `statm`, which is in pages; `None` where there is no such file."""
     try:
         pages = int(STATM.read_text(encoding="ascii").split()[1])
