@@ -80,7 +80,7 @@ def open_workers(
             if config.regions:
                 from edge.regions.looking import RegionModel  # noqa: PLC0415 - off by default
 
-                model = RegionModel(model, config.regions, config.model.workers)
+                model = RegionModel(model, config)
             workers.append(Worker(model, own))
     return tuple(workers)
 
