@@ -169,9 +169,11 @@ class ModelSwap:
         old, model = parts.model, workers[0].model
         description = model.description
         # What was followed until now is of other classes.
-        memory = parts.memory if old.description.labels == description.labels else {}
+        is_same = old.description.labels == description.labels
+        memory = parts.memory if is_same else _of_pictures(parts.memory)
         wanted = thresholds(config, description)
-        stages = open_stages(config, description, thresholds=wanted, memory=memory)
+        ask = parts.cameras.ask_picture
+        stages = open_stages(config, description, thresholds=wanted, memory=memory, ask=ask)
         behaviour = Behaviour(model.decoding_with(decoder_thresholds(config, description)), stages)
 
         def between() -> None:
@@ -230,6 +232,11 @@ def _digest_of(path: Path, _changed_ns: int) -> str:
 def version(path: Path | None, digest: str) -> str:
     """Return what a model is called where versions are compared."""
     return f"{path.stem if path else 'built-in'} {digest.partition(':')[2][:8]}"
+
+
+def _of_pictures(memory: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what is known whatever the model sees: how the cameras' pictures usually are."""
+    return {name: kept for name, kept in memory.items() if name == "selfcheck"}
 
 
 def _take_the_same(before: LoadedModel, after: LoadedModel) -> bool:
