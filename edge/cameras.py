@@ -114,6 +114,11 @@ class Cameras:
         for capture in self.captures:
             capture.use(model.input_buffers(capture.camera))
 
+    def ask_picture(self, name: str, max_side_px: int) -> Callable[[], object]:
+        """Have each frame of a camera bring a picture until the result is called."""
+        opened = self._open.get(name)
+        return opened.capture.want_picture(max_side_px) if opened else int  # closed meanwhile
+
     def look(self, *, on: bool) -> None:
         """Have pictures of all cameras looked at now and then, or no more."""
         self._is_looking = on

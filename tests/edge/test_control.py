@@ -121,7 +121,7 @@ def test_zones_are_replaced_by_those_of_a_request_checked_as_in_the_file(path):
         pytest.param("threshold", '{"score_treshold": 0.5}', "did you mean", id="misspelled"),
         pytest.param("enabled", '{"enabled": "yes"}', "true or false", id="another type"),
         pytest.param("enabled", '{"enabled": true, "camera": "x"}', "found 'x'", id="no camera"),
-        pytest.param("snapshot", "{}", "nothing takes snapshots", id="not there"),
+        pytest.param("snapshot", '{"camera": "x"}', "found 'x'", id="no such camera"),
         pytest.param("model", '{"file": "../x.tflite"}', "without a folder", id="another folder"),
         pytest.param("model", '{"file": "x.tflite"}', "found no 'x.tflite'", id="no model"),
         pytest.param("reload", '{"forget": 1}', "true or false", id="a number"),
