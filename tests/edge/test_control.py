@@ -122,6 +122,7 @@ def test_zones_are_replaced_by_those_of_a_request_checked_as_in_the_file(path):
         pytest.param("enabled", '{"enabled": "yes"}', "true or false", id="another type"),
         pytest.param("enabled", '{"enabled": true, "camera": "x"}', "found 'x'", id="no camera"),
         pytest.param("snapshot", '{"camera": "x"}', "found 'x'", id="no such camera"),
+        pytest.param("model", "{}", "found no newer one", id="no newer model"),
         pytest.param("model", '{"file": "../x.tflite"}', "without a folder", id="another folder"),
         pytest.param("model", '{"file": "x.tflite"}', "found no 'x.tflite'", id="no model"),
         pytest.param("reload", '{"forget": 1}', "true or false", id="a number"),
