@@ -67,12 +67,12 @@ class Cameras:
     @property
     def captures(self) -> tuple[CaptureThread[InputBuffer], ...]:
         """One a camera, started."""
-        return tuple(each.capture for each in self._open.values())
+        return tuple(each.capture for each in [*self._open.values()])  # others look, too
 
     @property
     def paused(self) -> tuple[str, ...]:
         """Names of those that give no frames for now."""
-        return tuple(name for name, each in self._open.items() if each.is_paused)
+        return tuple(name for name, each in [*self._open.items()] if each.is_paused)
 
     def __enter__(self) -> Self:
         return self

@@ -11,9 +11,12 @@ import time
 import cv2
 import numpy as np
 import pytest
+from factories import observation
 from previewing import previewing
 from waiting import eventually
 
+from edge.config.reading import parse
+from edge.reload import follow
 from edge.web import preview as preview_module
 from edge.web import server as server_module
 
@@ -31,7 +34,9 @@ def running():
 
 def figure(served, name):
     (value,) = re.findall(
-        rf"^{name}(?:{{.*}})? (\S+)$", served.ask("/metrics")[2].decode(), re.MULTILINE
+        rf"^{name if '{' in name else f'{name}(?:{{.*}})?'} (\S+)$",
+        served.ask("/metrics")[2].decode(),
+        re.MULTILINE,
     )
     return float(value)
 
@@ -122,17 +127,32 @@ def test_a_request_that_drips_in_is_cut_off(running, monkeypatch):
     assert running.ask("/healthz")[0] == 200
 
 
-def test_more_connections_than_there_is_room_for_are_sent_away(running, monkeypatch):
+def test_who_holds_connections_and_asks_for_nothing_keeps_nobody_out(running, monkeypatch):
     monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 2)
     held = [socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(2)]
     try:
+        held[1].sendall(b"GET / HT")
+        assert running.ask("/healthz")[0] == 200
+        assert held[0].recv(1) == b""  # the one that has waited longest gave way
+    finally:
+        for each in held:
+            each.close()
+    assert eventually(lambda: not running.preview.server._deadlines)
+
+
+def test_more_viewers_than_there_is_room_for_are_sent_away(running, monkeypatch):
+    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 2)
+    held = [socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(2)]
+    try:
+        for each in held:
+            each.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert each.recv(4).startswith(b"HTTP")
         with socket.create_connection(("127.0.0.1", running.port), timeout=30) as third:
             assert third.recv(100).startswith(b"HTTP/1.1 503")
     finally:
         for each in held:
             each.close()
     assert eventually(lambda: not running.preview.server._deadlines)
-    assert running.ask("/healthz")[0] == 200
 
 
 def test_the_state_has_all_that_the_page_shows(running):
@@ -145,7 +165,7 @@ def test_the_state_has_all_that_the_page_shows(running):
     assert {"capture", "invoke", "track", "age"} <= state["stage_ms"].keys()
     assert {"label", "score", "track_id", "box_ratio"} <= state["seen"][0].keys()
     assert 50 < state["resident_mib"] < 2000
-    assert state["age_s"] < 10
+    assert (state["paused"], state["trouble"]) == (False, "")
     assert {"zone", "line", "mask", "events", "counts", "temperature_c"} <= state.keys()
 
 
@@ -207,6 +227,18 @@ def test_a_change_is_handed_on_and_its_answer_told(running):
     assert len(running.changes.asked) == 2
 
 
+def test_what_was_drawn_onto_other_zones_than_hold_now_replaces_none_unasked(running):
+    origin = f"http://127.0.0.1:{running.port}"
+    number = json.loads(running.ask("/state.json")[2])["places"]
+    asked = len(running.changes.asked)
+
+    status, _, said = running.ask("/apply?onto=0123", method="POST", body=b"{}", Origin=origin)
+    assert (status, said.partition(b":")[0]) == (412, b"others hold by now")
+    assert len(running.changes.asked) == asked
+    status, *_ = running.ask(f"/apply?onto={number}", method="POST", body=b"{}", Origin=origin)
+    assert status == 200
+
+
 @pytest.mark.parametrize(
     ("request_text", "status"),
     [
@@ -219,12 +251,29 @@ def test_a_change_is_handed_on_and_its_answer_told(running):
             413,
             id="too long",
         ),
+        pytest.param("GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, id="no path"),
+        # Refused before the body, which never comes.
+        pytest.param(
+            "POST /apply HTTP/1.1\r\nHost: e\r\nContent-Length: 9\r\n\r\n", 421, id="post"
+        ),
+        pytest.param(
+            "POST /apply HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n{}",
+            400,
+            id="chunked",
+        ),
+        pytest.param(
+            "POST /apply HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+            "Content-Length: 7\r\n\r\n{}",
+            400,
+            id="two lengths",
+        ),
         pytest.param("GET /" + "x" * 70_000, 431, id="long line"),
         pytest.param("GET / HTTP/1.1\r\n" + "X: y\r\n" * 9_000, 431, id="many headers"),
         pytest.param("\x16\x03\x01nonsense\r\n\r\n", 0, id="not HTTP"),
     ],
 )
-def test_what_is_no_sound_request_is_refused(running, request_text, status):
+def test_what_is_no_sound_request_is_refused(running, request_text, status, caplog):
     with socket.create_connection(("127.0.0.1", running.port), timeout=30) as client:
         client.sendall(request_text.encode("latin-1"))
         answer = b""
@@ -236,6 +285,7 @@ def test_what_is_no_sound_request_is_refused(running, request_text, status):
     told = f"HTTP/1.1 {status} ".encode(), b"Bad request", b"Line too long"
     assert answer.startswith(told) or (status == 431 and not answer)
     assert b"\n\n" not in answer  # a sentence, no page of the standard library
+    assert caplog.text == ""  # who only asks fills no log
     assert running.ask("/healthz")[0] == 200
 
 
@@ -254,12 +304,58 @@ def test_a_token_is_asked_for_and_the_link_that_brings_it_opens_the_page(tmp_pat
 
 
 def test_a_service_without_frames_is_not_healthy_and_says_why(monkeypatch):
-    with previewing(frames=False) as served:
-        status, _, body = served.ask("/healthz")
-        assert (status, body) == (503, b"no frame has come out yet\n")
+    with previewing(frames=False, camera=[{"name": "front"}, {"name": "back"}]) as served:
+        status, _, body = served.ask("/healthz?camera=front")
+        assert (status, body) == (503, b"front: no frame has come out yet\n")
         monkeypatch.setattr(preview_module, "WAIT_S", 0.05)
         assert served.ask("/snapshot.jpg")[0] == 503
-        (view,) = served.preview.views.values()
-        view.seen_s = time.monotonic() - 61
-        status, _, body = served.ask("/healthz?camera=camera")
-        assert (status, body) == (503, b"no frame has come out for 61 s\n")
+        served.preview(observation(camera="back"))
+        status, _, body = served.ask("/healthz")
+        assert (status, body[:24]) == (200, b"ok: frames come out; but")
+        served.preview.views["back"].seen_s -= 61
+        status, _, body = served.ask("/healthz?camera=back")
+        assert (status, body) == (503, b"back: no frame has come out for 61 s\n")
+        assert served.ask("/healthz")[0] == 503
+
+
+def test_a_pause_is_no_fault_and_a_camera_that_is_away_is_named_so():
+    cameras = [{"name": "front"}, {"name": "back", "source": "v4l2:/dev/not-there"}]
+    with previewing(frames=False, camera=cameras) as served:
+        served.parts.cameras.pause(["front"], on=True)
+        status, _, body = served.ask("/healthz")
+        said = b"back: no frame has come out yet, the camera is away\n"
+        assert (status, body) == (503, said)
+        assert json.loads(served.ask("/state.json?camera=back")[2])["trouble"] == said.decode()[:-1]
+        assert json.loads(served.ask("/state.json")[2])["paused"] is True
+        served.parts.cameras.pause(["back"], on=True)
+        assert served.ask("/healthz")[::2] == (200, b"ok: paused\n")
+
+
+@pytest.mark.parametrize(
+    ("sections", "silent_s", "status"),
+    [
+        ({}, 20, 503),
+        ({"camera": {"rate_hz": 0.1}}, 20, 200),
+        ({"regions": {"sweep_s": 30}}, 60, 200),
+        ({"regions": {"sweep_s": 30}}, 100, 503),
+    ],
+)
+def test_a_camera_that_is_asked_for_few_frames_has_time_for_them(sections, silent_s, status):
+    with previewing(frames=False, **sections) as served:
+        served.preview(observation(camera="camera"))
+        served.preview.views["camera"].seen_s -= silent_s
+        assert served.ask("/healthz")[0] == status
+
+
+def test_cameras_come_and_go_with_the_configuration():
+    with previewing(frames=False, camera=[{"name": "front"}, {"name": "back"}]) as served:
+        served.preview(observation(camera="front"))
+        parts = served.parts
+        wanted = parse({"camera": [{"name": "back"}, {"name": "attic"}], "web": {"port": 0}})
+        follow(parts, parts.config.replace(cameras=wanted.cameras), None)
+
+        state = json.loads(served.ask("/state.json")[2])
+        assert (state["camera"], state["cameras"]) == ("back", ["back", "attic"])
+        assert served.ask("/healthz?camera=attic")[2] == b"attic: no frame has come out yet\n"
+        assert served.ask("/healthz?camera=front")[0] == 404
+        assert figure(served, 'edge_frames_total{camera="front"}') == 1  # counters stay
