@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from factories import observation
 
+from edge.config.reading import parse
 from edge.config.web import Web
 from edge.results.event import Event
 from edge.web.view import View
@@ -20,6 +21,7 @@ class Capture:
     """Counts the wishes that it has."""
 
     camera = "front"
+    is_away = False
 
     def __init__(self):
         self.wishes = 0
@@ -82,3 +84,23 @@ def test_the_newest_events_are_kept_without_their_paths(view):
 
     assert [event.id for event in view.events] == [str(number) for number in range(10, 60)]
     assert {event.path for event in view.events} == {()}
+
+
+@pytest.mark.parametrize(
+    ("sections", "silent_s", "is_well"),
+    [
+        ({}, 5, True),
+        ({}, 20, False),
+        ({"camera": {"name": "front", "rate_hz": 0.1}}, 20, True),
+        ({"regions": {"sweep_s": 30}}, 60, True),
+        ({"regions": {"sweep_s": 30}}, 100, False),
+    ],
+)
+def test_a_camera_that_is_asked_for_few_frames_has_time_for_them(
+    view, parts, sections, silent_s, is_well
+):
+    parts.config = parse(sections)
+    view.observe(observation())
+    view.seen_s -= silent_s
+
+    assert (view.trouble() == "") is is_well
