@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec import field
 
-from edge.record import Record, Unsound, read_json, storable
+from edge.record import Record, Unsound, read_json, storable, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,15 +103,8 @@ class Starts:
         self.kept = self.kept.replace(**changes)
         if self._path is None:
             return
-        own = self._path.with_name(f"{NAME}.new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # Where the broker is and as whom: nobody else's business.
-            descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(self.kept))
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut leaves an empty file under the name
-            own.replace(self._path)
+            # For this user alone: where the broker is and as whom is nobody else's business.
+            write_json(self._path, self.kept)
         except OSError as error:
             log.warning("%s: failed starts cannot be counted: %s", self._path, error.strerror)
