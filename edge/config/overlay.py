@@ -10,13 +10,16 @@ import hashlib
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import field
 
 from edge.config.paths import read_anchored, state_folder
 from edge.errors import ConfigError
 from edge.record import Record, Unsound, read_json, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 log = logging.getLogger("edge")
 
@@ -85,20 +88,25 @@ def save(device: str, kept: Saved) -> None:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}; check the disk") from error
 
 
-def keep(config: Path, device: str, values: Fields) -> None:
+def keep(
+    config: Path, device: str, values: Fields, *, pauses: tuple[Sequence[str], bool] = ((), False)
+) -> None:
     """Save values of the configuration.
 
     Args:
         config: The file that they stand beside.
         device: Its name.
         values: As `Saved.keys`, by the same keys.
+        pauses: Names of cameras, and whether they pause from now on.
 
     Raises:
         ConfigError: The file cannot be read, or what is kept be written.
     """
-    fields, before = read_anchored(config), saved(device)
+    fields, before = read_anchored(config) if values else {}, saved(device)
     kept = {key: Kept(value, _digest(fields, key)) for key, value in values.items()}
-    save(device, before.replace(keys=before.keys | kept))
+    others = {*before.paused} - {*pauses[0]}
+    paused = tuple(sorted(others | {*pauses[0]} if pauses[1] else others))
+    save(device, before.replace(keys=before.keys | kept, paused=paused))
 
 
 def holding(fields: Fields, device: str) -> dict[str, Kept]:

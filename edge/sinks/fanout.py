@@ -130,6 +130,10 @@ class Fanout:
         """Return the counts of each sink that keeps messages, by its name."""
         return {sink.name: sink.tally() for sink in self._sinks if isinstance(sink, Counting)}
 
+    def kept(self) -> list[str]:
+        """Return the topics of all states that hold, but of those that were taken back."""
+        return [each.topic for each in tuple(self._states.values()) if each.payload]
+
     def exchange(
         self, gone: Sequence[Sink], opened: Callable[[], Sequence[Sink]], *, timeout_s: float
     ) -> int:
