@@ -109,7 +109,7 @@ class ModelSwap:
             return
         self._before = None
         if running := self._parts.running:
-            running.relieve(self._parts.workers)
+            running.workers = self._parts.workers
             running.excuse = lambda _: False
         log.info("model: %s has passed its probation", self._parts.model.description.name)
         try:
