@@ -70,7 +70,12 @@ def open_workers(
     workers = []
     for own in cores.of_workers(config.model.workers):
         with confined(own):
-            workers.append(Worker(open_model(config, file, threads=threads), own))
+            model = open_model(config, file, threads=threads)
+            if config.regions:
+                from edge.regions.looking import RegionModel  # noqa: PLC0415 - off by default
+
+                model = RegionModel(model, config.regions, config.model.workers)
+            workers.append(Worker(model, own))
     return tuple(workers)
 
 
@@ -152,7 +157,13 @@ def opened(
                 picture_px=picture_px,
             )
         )
-        yield Parts(workers, cameras, publisher, sinks, cores, config, threads=threads)
+        parts = Parts(workers, cameras, publisher, sinks, cores, config, threads=threads)
+        stack.callback(parts.close_snapshots)
+        if publisher and config.tells_states and config.output.stats_s:
+            from edge.stats import Stats  # noqa: PLC0415 - nobody would hear of it otherwise
+
+            stack.enter_context(Stats(publisher, parts.summary, period_s=config.output.stats_s))
+        yield parts
 
 
 @contextmanager

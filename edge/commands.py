@@ -167,7 +167,10 @@ def _enabled(subject: Subject, given: Enabled) -> str:
     if subject.file is None:
         return said
     device = config.device.name
-    overlay.save(device, overlay.saved(device).replace(paused=cameras.paused))
+    saved = overlay.saved(device)
+    others = {*saved.paused} - {*wanted}
+    paused = tuple(sorted(others if given.enabled else others | {*wanted}))
+    overlay.save(device, saved.replace(paused=paused))
     return f"{said}, kept over a restart"
 
 
@@ -188,7 +191,7 @@ def _zones(subject: Subject, given: Zones) -> str:
 
 def _snapshot(subject: Subject, given: Snapshot) -> str:
     if subject.snapshot is None:
-        raise ConfigError("nothing takes snapshots here; set [output] snapshots = true")
+        raise ConfigError("nothing takes snapshots here")
     return subject.snapshot(given.camera)
 
 
@@ -216,8 +219,9 @@ def _reload(subject: Subject, given: Reload) -> str:
     if subject.reread is None:
         raise ConfigError("there is no file to read again; give edge run the path of one")
     if given.forget:
-        overlay.save(subject.parts.config.device.name, overlay.Saved())
-        subject.parts.cameras.pause(subject.parts.cameras.paused, on=False)
+        device = subject.parts.config.device.name
+        subject.parts.cameras.pause(overlay.saved(device).paused, on=False)
+        overlay.save(device, overlay.Saved())
     return reload.follow(subject.parts, subject.reread(), subject.swap, anew=True)
 
 

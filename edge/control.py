@@ -6,6 +6,7 @@ ask in the same way. A request that fails changes nothing, and its answer says w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -19,7 +20,14 @@ import msgspec
 from edge.commands import COMMANDS, RELOAD, Subject, command_of, id_of
 from edge.config import overlay
 from edge.errors import EdgeError
-from edge.messages.envelope import SCHEMA_VERSION, Message
+from edge.messages.envelope import (
+    SCHEMA_VERSION,
+    Message,
+    command_topic,
+    reply_topic,
+    settings_topic,
+    topic_matches,
+)
 from edge.record import Unsound, read_json
 from edge.reload import FileWatch
 from edge.swap import ModelSwap, newest_model, version
@@ -31,12 +39,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from edge.config.sections import Config
+    from edge.messages.envelope import Received
     from edge.parts import Parts
 
 log = logging.getLogger("edge")
 
 THREAD_NAME = "edge-control"
-JOIN_TIMEOUT_S = 10.0
+# Whoever stops a service waits no longer; a model that is tried just now has its own limits.
+JOIN_TIMEOUT_S = 1.0
 # More than a person asks for; a zone's polygon takes 2 KiB.
 MOST_WAITING, MOST_BYTES = 16, 64 * 1024
 MOST_COMMANDS, COMMANDS_S = 30, 10.0
@@ -94,7 +104,7 @@ class Control:
         self.told: list[Callable[[], object]] = []
         self._jobs: queue.SimpleQueue[_Request | Callable[[], object] | None] = queue.SimpleQueue()
         self.swap = ModelSwap(parts, self._jobs.put)
-        self.subject = Subject(parts, self.swap, reread, file)
+        self.subject = Subject(parts, self.swap, reread, file, parts.snapshot)
         self._watch = FileWatch(file) if file else None
         self._heard_s: deque[float] = deque(maxlen=MOST_COMMANDS)
         self._is_subscribed = False
@@ -104,11 +114,9 @@ class Control:
 
     def __enter__(self) -> Self:
         if self.subject.file:
-            paused = overlay.saved(self.parts.config.device.name).paused
-            names = [camera.name for camera in self.parts.config.cameras if camera.name in paused]
-            self.parts.cameras.pause(names, on=True)
+            self.parts.cameras.pause(overlay.saved(self._device).paused, on=True)
         self._thread.start()
-        self._jobs.put(self._tell)
+        self._jobs.put(lambda: None)  # what holds is told
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -139,7 +147,7 @@ class Control:
             return
         self._jobs.put(_Request(name, arguments or b"{}", answer))
 
-    def hear(self, topic: str, payload: bytes) -> None:
+    def hear(self, topic: str, payload: Received) -> None:
         """Take a command from the broker, and answer it there.
 
         Args:
@@ -162,8 +170,14 @@ class Control:
         def answer(given: Answer) -> None:
             level = name if name in COMMANDS else "unknown"
             own = {"schema_version": SCHEMA_VERSION, "device": self._device}
-            payload = msgspec.json.encode({**own, **msgspec.to_builtins(given)})
-            self._send(Message(f"edge/{self._device}/reply/{level}", payload, policy="event"))
+            said = msgspec.json.encode({**own, **msgspec.to_builtins(given)})
+            topics = {reply_topic(self._device, level): b""}
+            wanted = payload.response_topic
+            # What speaks for the device itself is not for others to have written.
+            if wanted and not topic_matches(f"edge/{self._device}/#", wanted):
+                topics[wanted] = payload.correlation
+            for each, correlation in topics.items():
+                self._send(Message(each, said, policy="event", correlation=correlation))
 
         self.request(name, payload, answer=answer)
 
@@ -205,18 +219,23 @@ class Control:
         return self.parts.config.device.name
 
     def _run(self) -> None:
+        tick_at_s = 0.0
         while True:
-            try:
-                job = self._jobs.get(timeout=TICK_S)
-            except queue.Empty:
-                job = self._tick
+            job: _Request | Callable[[], object] | None = self._tick
+            if (left_s := tick_at_s - time.monotonic()) > 0:
+                with contextlib.suppress(queue.Empty):
+                    job = self._jobs.get(timeout=left_s)
             if job is None:
                 return
+            if job == self._tick:
+                tick_at_s = time.monotonic() + TICK_S
             try:
                 if isinstance(job, _Request):
                     job.answer(self._carry_out(job))
                 else:
                     job()
+                    if job != self._tick:
+                        self._tell()
             except Exception:  # the next request is another's
                 log.exception("a request could not be carried out or answered")
 
@@ -226,7 +245,9 @@ class Control:
         is_over = was_on_probation and not self.swap.is_on_probation
         if is_over or self.model_state()["available"] != self._waiting:
             self._tell()
-        if self._watch and self.parts.config.device.watch_file and self._watch.has_changed():
+        if not self._watch or self.swap.is_on_probation:
+            return
+        if self.parts.config.device.watch_file and self._watch.has_changed():
             log.info("%s has changed", self.subject.file)
             self._carry_out(_Request(RELOAD, b"{}", lambda _: None))
 
@@ -258,12 +279,12 @@ class Control:
         config, device = self.parts.config, self._device
         if config.mqtt and config.mqtt.commands and self.parts.sinks and not self._is_subscribed:
             self._is_subscribed = True
-            self.parts.sinks.fanout.subscribe(f"edge/{device}/command/+", self.hear)
+            self.parts.sinks.fanout.subscribe(command_topic(device), self.hear)
         settings = self.settings()
         self._waiting = settings["model"]["available"]
         fields = {"schema_version": SCHEMA_VERSION, "device": device, **settings}
         payload = msgspec.json.encode(fields)
-        self._send(Message(f"edge/{device}/settings", payload, retain=True, policy="state"))
+        self._send(Message(settings_topic(device), payload, retain=True, policy="state"))
         for tell in self.told:
             tell()
 

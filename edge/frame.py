@@ -28,6 +28,11 @@ class Placement:
     region_wh: tuple[int, int]
     offset_xy: tuple[int, int]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole frame lies in the input, which is its only one."""
+        return True
+
     @classmethod
     def fit(
         cls, source_wh: tuple[int, int], input_wh: tuple[int, int], *, resize: Resize

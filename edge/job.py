@@ -69,7 +69,7 @@ def observe(job: Job, model: LoadedModel, stages: Sequence[Stage]) -> Observatio
         dropped_frames=frame.dropped,
         picture=frame.picture,
         look=frame.look,
-        heads=job.tensors,
+        heads=job.tensors if job.placement.is_whole else {},
     )
     for stage in stages:
         observation = stage.process(observation)

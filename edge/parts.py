@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edge.errors import ConfigError
 from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.publisher import Publisher, open_tellers
 from edge.stages.registry import open_stages
-from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
+from edge.tasks import THRESHOLDS, refuse_regions, refuse_thresholds, refuse_tracking, task_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from edge.config.sections import Config
     from edge.cores import Cores
     from edge.messages.envelope import Encoder
+    from edge.metrics import Summary
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.preprocess import InputBuffer
     from edge.results.observation import Observation
     from edge.sinks.registry import OpenSinks
+    from edge.snapshots import SnapshotTaker
     from edge.stages.registry import Stage
 
 
@@ -71,22 +74,59 @@ class Parts:
         stages: tuple[Stage, ...] = (),
     ) -> Pipeline:
         """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
-        told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
+        told: list[Callable[[Observation], None]] = []
+        if self.publisher:
+            told.append(self.publisher)
+            if self.config.snapshots:
+                taker = self._taker(self.publisher)
+                taker.follow(self.config.snapshots, self.model.description.labels)
         behaviour = Behaviour(self.model, self._stages(self.config) + stages)
         self.running = Pipeline(
             self.cameras.frames, behaviour, [*told, *consumers], workers=self.workers
         )
         return self.running
 
+    def summary(self) -> Summary | None:
+        """Return the figures of the running pipeline so far."""
+        return self.running.times.summary() if self.running else None
+
     def behave(self, config: Config) -> None:
         """Have what runs go by a configuration of the same model, from the next frame on."""
         behaviour = self.behaviour(config)
         if self.publisher:
+            if config.snapshots:
+                self._taker(self.publisher)
             instruct(self.publisher, config, self.model)
         if self.running:
             self.running.behaviour = behaviour
         self.config = config
         self.tell_changed()
+
+    def snapshot(self, camera: str | None) -> str:
+        """Have the next frame of a camera sent, of each for `None`; return where it goes.
+
+        Raises:
+            ConfigError: There is no such camera, or nobody to send it to.
+        """
+        if self.publisher is None:
+            raise ConfigError("nothing is published here, and so no snapshot; add [mqtt] url")
+        return self._taker(self.publisher).request(camera)
+
+    def _taker(self, publisher: Publisher) -> SnapshotTaker:
+        """Return what takes snapshots, from the first time that somebody wants one."""
+        if publisher.snapshots is None:
+            from edge.snapshots import SnapshotTaker  # noqa: PLC0415 - off by default
+
+            device = self.config.device.name
+            publisher.snapshots = SnapshotTaker(
+                lambda: self.cameras.captures, device, send=publisher.send
+            )
+        return publisher.snapshots
+
+    def close_snapshots(self) -> None:
+        """Send the images that wait."""
+        if self.publisher and self.publisher.snapshots:
+            self.publisher.snapshots.close()
 
     def tell_changed(self) -> None:
         """Tell who asked that another configuration or model holds."""
@@ -116,6 +156,8 @@ def instruct(publisher: Publisher, config: Config, model: LoadedModel) -> None:
     """Have a publisher tell of observations as a configuration and a model have it."""
     encoder = open_encoder(config, model.description)
     publisher.encoder, publisher.tellers = encoder, tuple(open_tellers(config, encoder))
+    if publisher.snapshots:
+        publisher.snapshots.follow(config.snapshots, model.description.labels)
 
 
 def thresholds(config: Config, description: Description) -> Thresholds:
@@ -127,6 +169,8 @@ def thresholds(config: Config, description: Description) -> Thresholds:
     model = config.model
     refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
     refuse_tracking(description, config)
+    if config.regions:
+        refuse_regions(description)
     return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
 
 

@@ -21,9 +21,10 @@ FIXED = (
     ("model", "threads", "the cores are divided at the start"),
     ("model", "workers", "the cores are divided at the start"),
     ("model", "delegate", "its device is opened at the start"),
+    ("web", "", "it begins with a run"),
 )
 # Sections that begin with a run, and then follow what changes in them.
-BEGINNING = ("homeassistant", "web")
+BEGINNING = ("homeassistant",)
 
 
 def follow(parts: Parts, wanted: Config, swap: ModelSwap, *, anew: bool = False) -> str:
@@ -58,7 +59,8 @@ def follow(parts: Parts, wanted: Config, swap: ModelSwap, *, anew: bool = False)
 
 
 def _model(config: Config) -> tuple[object, ...]:
-    return config.model.file, config.model.description
+    """Return what makes a model another one, or has it look otherwise."""
+    return config.model.file, config.model.description, getattr(config, "regions", None)
 
 
 def _without_fixed(holds: Config, wanted: Config) -> tuple[Config, list[str]]:
@@ -89,7 +91,12 @@ def _news(holds: Config, wanted: Config) -> list[str]:
             continue
         if name == "model":
             pairs = ((key, getattr(theirs, key), getattr(ours, key)) for key in _keys(ours))
-            news += [f"{key} = {new}" for key, new, old in pairs if new != old]
+            words = (
+                (key, "its default" if new is None else new)
+                for key, new, old in pairs
+                if new != old
+            )
+            news += [f"{key} = {new}" for key, new in words]
         elif name == "cameras":
             old, new = ({each.name: each for each in cameras} for cameras in (ours, theirs))
             news += [f"camera {each}" for each in old | new if old.get(each) != new.get(each)]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("edge")
 
 # On SIGTERM a sink that has no connection is given no more: systemd, or a person, waits for it.
-ORDERED_DRAIN_S = 0.5
+ORDERED_DRAIN_S = 0.3
 
 
 # What runs, until when, and who may change or is told of it.

@@ -18,8 +18,10 @@ import numpy as np
 from edge import app
 from edge.config import overlay
 from edge.config.paths import state_folder
+from edge.config.sections import Config
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.model import model_file as models
+from edge.model.loaded import LoadedModel
 from edge.parts import decoder_thresholds, instruct, thresholds
 from edge.pipeline import Behaviour, Worker
 from edge.stages.registry import open_stages
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from edge.config.sections import Config, Model
-    from edge.model.loaded import LoadedModel
     from edge.model.spec import Tensors
     from edge.parts import Parts
     from edge.preprocess import InputBuffer
@@ -40,14 +40,18 @@ PROBATION_S = 10.0
 # A model of 640 x 640 takes some ten times as long as one of 300 x 300, and may be wanted.
 MOST_TIMES_SLOWER, LEAST_LIMIT_MS = 20.0, 200.0
 JUDGED_INVOKES = 5
+# What of a configuration is about the interpreters.
+SECTIONS: tuple[str, ...] = tuple(
+    each for each in ("model", "regions") if each in Config.__struct_fields__
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What ran before a model that is on probation."""
+    """What ran before a model that is on probation, and those sections that were about it."""
 
     workers: tuple[Worker, ...]
-    model: Model
+    sections: dict[str, Any]
 
 
 class ModelSwap:
@@ -83,6 +87,7 @@ class ModelSwap:
             EdgeError: It is not fit to run; nothing has changed.
         """
         parts = self._parts
+        self.tick()
         if self._before:
             raise ConfigError(
                 f"the model is on probation for {PROBATION_S:g} s after its change; ask again then"
@@ -98,28 +103,28 @@ class ModelSwap:
                 )
             decoder_thresholds(config, file.description)
             workers = app.open_workers(config, file, parts.cores, threads=parts.threads)
-            before = _Before(parts.workers, parts.config.model)
-            limit_ms = self._limit_ms()
-            self._adopt(workers, config)
+            sections = {name: getattr(parts.config, name) for name in SECTIONS}
+            self._adopt(workers, config, before=_Before(parts.workers, sections))
+            self._passed = passed
         finally:
             self.in_progress = False
-        if parts.running:
-            self._begin(before, limit_ms)
-            self._passed = passed
         return f"{file.description.name} runs, on probation for {PROBATION_S:g} s"
 
     def differs(self, config: Config) -> bool:
         """Whether the file of a configuration's model holds another one than the one that runs."""
-        file = app.model_file(config)
-        return file.description.digest != self._parts.model.description.digest
+        return app.model_file(config).description != self._parts.model.description
 
     def tick(self) -> None:
         """End a probation whose time is up; called now and then."""
-        if self._before is None or time.monotonic() < self._until_s or self._fault:
+        if self._fault:
+            self._take_back()
+        if self._before is None or time.monotonic() < self._until_s:
             return
-        name = self._parts.model.description.name
-        self._end()
-        log.info("model: %s has passed its probation", name)
+        self._before = None
+        if running := self._parts.running:
+            running.relieve(self._parts.workers)
+            running.excuse = lambda _: False
+        log.info("model: %s has passed its probation", self._parts.model.description.name)
         self._passed()
 
     def _limit_ms(self) -> float:
@@ -128,14 +133,6 @@ class ModelSwap:
         known = running.times.summary().percentiles_ms if running else {}
         before_ms = known.get("invoke", (0.0,))[0]
         return max(LEAST_LIMIT_MS, MOST_TIMES_SLOWER * before_ms)
-
-    def _begin(self, before: _Before, limit_ms: float) -> None:
-        running = self._parts.running
-        assert running is not None  # noqa: S101 - `to` has asked
-        self._before, self._fault = before, None
-        self._until_s = time.monotonic() + PROBATION_S
-        running.excuse = self._excuse
-        running.relieve([_watched(worker, limit_ms) for worker in self._parts.workers])
 
     def _excuse(self, error: Exception) -> bool:
         """Leave out a frame that the model failed on, and have it taken back; on any thread."""
@@ -150,8 +147,7 @@ class ModelSwap:
             return
         bad = parts.model.description
         reason = str(fault) if isinstance(fault, EdgeError) else f"{type(fault).__name__}: {fault}"
-        self._adopt(before.workers, parts.config.replace(model=before.model))
-        self._end()
+        self._adopt(before.workers, parts.config.replace(**before.sections), before=None)
         log.error(
             "model: %s is taken back, %s runs again: %s",
             *(bad.name, parts.model.description.name, reason),
@@ -160,19 +156,21 @@ class ModelSwap:
         kept = overlay.saved(device)
         overlay.save(device, kept.replace(refused=kept.refused | {bad.digest: reason}))
 
-    def _end(self) -> None:
-        self._before = None
-        if running := self._parts.running:
-            running.relieve(self._parts.workers)
-            running.excuse = lambda _: False
+    def _adopt(
+        self, workers: tuple[Worker, ...], config: Config, *, before: _Before | None
+    ) -> None:
+        """Exchange the interpreters and all that goes by the model; or raise and change nothing.
 
-    def _adopt(self, workers: tuple[Worker, ...], config: Config) -> None:
-        """Exchange the interpreters and all that goes by the model; or raise and change nothing."""
+        Args:
+            workers: Of the model.
+            config: What holds with it.
+            before: Where it begins a probation, what may be taken back.
+        """
         parts = self._parts
-        before, model = parts.model, workers[0].model
+        old, model = parts.model, workers[0].model
         description = model.description
         # What was followed until now is of other classes.
-        is_same = before.description.labels == description.labels
+        is_same = old.description.labels == description.labels
         memory = parts.memory if is_same else _of_pictures(parts.memory)
         wanted = thresholds(config, description)
         ask = parts.cameras.ask_picture
@@ -180,7 +178,11 @@ class ModelSwap:
         behaviour = Behaviour(model.decoding_with(decoder_thresholds(config, description)), stages)
 
         def between() -> None:
-            if not _take_the_same(before, model):
+            self._before, self._fault = before, None
+            self._until_s = time.monotonic() + PROBATION_S
+            if parts.running:
+                parts.running.excuse = self._excuse if before else lambda _: False
+            if not _take_the_same(old, model):
                 parts.cameras.use(model)
             parts.workers, parts.config, parts.memory = workers, config, memory
             if parts.publisher:
@@ -188,10 +190,12 @@ class ModelSwap:
                 parts.publisher.introduce(model.ran)
             parts.tell_changed()
 
-        if parts.running:
-            parts.running.exchange(workers, behaviour, between=between)
-        else:
+        if not parts.running:
             between()
+            return
+        limit_ms = self._limit_ms()
+        invoking = [_watched(each, limit_ms) for each in workers] if before else workers
+        parts.running.exchange(invoking, behaviour, between=between)
 
 
 def models_folder() -> Path | None:
@@ -239,7 +243,8 @@ def _of_pictures(memory: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
 def _take_the_same(before: LoadedModel, after: LoadedModel) -> bool:
     """Whether two models take the same input tensor, filled in the same way."""
     ours, theirs = before.spec.input, after.spec.input
-    return (
+    # Another class may have input buffers of its own.
+    return type(before) is type(after) is LoadedModel and (
         before.description.input == after.description.input
         and (ours.shape, ours.dtype, ours.quant) == (theirs.shape, theirs.dtype, theirs.quant)
     )  # fmt: skip

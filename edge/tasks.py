@@ -199,3 +199,17 @@ def refuse_tracking(description: Description, config: Config) -> None:
         )
     if faults := unknown_labels(tables, description.labels):
         raise ConfigError("\n".join(faults))
+
+
+def refuse_regions(description: Description) -> None:
+    """Refuse `[regions]` of a model of which several results of a frame don't make one.
+
+    Raises:
+        ConfigError: It is no detector.
+    """
+    task = task_of(description.head)
+    if task != "detection":
+        raise ConfigError(
+            f"[regions] merges the boxes of models for detection, and {description.name} is a "
+            f"model for {task}; leave the section out"
+        )

@@ -44,8 +44,12 @@ log = logging.getLogger(__name__)
 class FrameBuffer(Protocol):
     """What a picture is prepared into."""
 
-    def fill(self, picture: Picture) -> None:
-        """Take in a picture; its pixels are the caller's and change afterwards."""
+    def fill(self, picture: Picture) -> bool | None:
+        """Take in a picture; its pixels are the caller's and change afterwards.
+
+        Returns:
+            True leaves the frame out: nobody gets it.
+        """
 
 
 BufferT = TypeVar("BufferT", bound=FrameBuffer)
@@ -166,7 +170,6 @@ class CaptureThread(Generic[BufferT]):
     def inherit(self, before: CaptureThread[BufferT]) -> None:
         """Go by what was wished of the capture that this one takes the place of; before `start`."""
         self._wanted_px = before._wanted_px
-        self._paused = before._paused
 
     def stop(self) -> None:
         """Read no more; a second call does nothing.
@@ -211,9 +214,10 @@ class CaptureThread(Generic[BufferT]):
             self._finished = True
             self.changed.notify_all()
 
-    def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT]:
+    def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT] | None:
         began_ns, writer = time.monotonic_ns(), self._writer
-        writer.fill(picture)
+        if writer.fill(picture):
+            return None
         preprocess_ns = time.monotonic_ns() - began_ns
         wanted_px = max(tuple(self._wanted_px.values()), default=0)
         return Frame(
@@ -244,7 +248,8 @@ class CaptureThread(Generic[BufferT]):
         while not self._finished:
             if self._paused and self.live:
                 return True
-            if self._hand_over(self._prepare(picture, sequence)):
+            frame = self._prepare(picture, sequence)
+            if frame is None or self._hand_over(frame):
                 return True
         return False
 

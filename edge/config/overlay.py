@@ -139,6 +139,18 @@ def laid_over(fields: Fields, device: str) -> tuple[Fields, list[str]]:
     return found, keys
 
 
+def note(device: str) -> str:
+    """Return, in a sentence for people, what commands have saved of a device; empty for nothing."""
+    kept = saved(device)
+    known = [*kept.keys, *(f"camera {name} is paused" for name in kept.paused)]
+    known += [f"a model was taken back: {reason}" for reason in kept.refused.values()]
+    return (
+        f"commands have saved {', '.join(known)} in {place(device)}; delete it to undo them"
+        if known
+        else ""
+    )
+
+
 def _get(fields: Fields, key: str) -> object:
     section, _, name = key.partition(".")
     table = fields.get(section)

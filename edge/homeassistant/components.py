@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.messages.envelope import status_topic
 from edge.messages.events import WHOLE_FRAME as FRAME
+from edge.messages.snapshot import WHOLE_FRAME, snapshot_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,12 +128,7 @@ def _of_device(make: _Maker, told: Inventory) -> Iterator[Named]:
             "model", "update", "model", title="Model", dev_cla="firmware",
             stat_t=make.topic("update"), **(command if told.update else {}), **SETTING,
         )  # fmt: skip
-    if told.has_stats:
-        yield make.entity(
-            "rate", "sensor", "inference rate", unit_of_meas="fps", stat_cla="measurement",
-            sug_dsp_prc=1, stat_t=make.topic("stats"), val_tpl="{{ value_json.rate_hz }}",
-            ic="mdi:speedometer", **DIAGNOSTIC,
-        )  # fmt: skip
+    if told.has_temperature:
         yield make.entity(
             "temperature", "sensor", "temperature", dev_cla="temperature", unit_of_meas="°C",
             stat_cla="measurement", sug_dsp_prc=0, stat_t=make.topic("stats"),
@@ -143,8 +139,8 @@ def _of_device(make: _Maker, told: Inventory) -> Iterator[Named]:
 def _of_camera(make: _Maker, view: View) -> Iterator[Named]:
     yield make.entity(
         "connection", "binary_sensor", "camera", dev_cla="connectivity",
-        stat_t=make.topic("status"), val_tpl="{{ 'ON' if value == 'online' else 'OFF' }}",
-        **DIAGNOSTIC,
+        stat_t=make.topic("status"), **DIAGNOSTIC,
+        val_tpl="{{ 'ON' if value in ('online', 'paused') else 'OFF' }}",
     )  # fmt: skip
     if "enabled" in make.told.hears:
         command = {"camera": view.camera}
@@ -154,6 +150,13 @@ def _of_camera(make: _Maker, view: View) -> Iterator[Named]:
             stat_on="ON", stat_off="OFF", cmd_t=make.topic_of_device("command/enabled"),
             pl_on=json.dumps({"enabled": True, **command}),
             pl_off=json.dumps({"enabled": False, **command}), ic="mdi:eye", **SETTING,
+        )  # fmt: skip
+    if make.told.has_stats:
+        number = f"value_json.cameras.get({_text(view.camera)}, {{}}).get('invoked_hz')"
+        yield make.entity(
+            "rate", "sensor", "inference rate", unit_of_meas="fps", stat_cla="measurement",
+            sug_dsp_prc=1, stat_t=make.topic_of_device("stats"), ic="mdi:speedometer",
+            val_tpl=f"{{{{ {number} }}}}", **DIAGNOSTIC,
         )  # fmt: skip
     if view.has_health:
         topic = make.topic("health")
@@ -172,7 +175,7 @@ def _of_counts(make: _Maker, view: View) -> Iterator[Named]:
         for label in labels:
             key = f"{slug(zone)}-{slug(label)}"
             name = label if zone == FRAME else f"{zone} {label}"
-            number = f"value_json.counts.get({_text(zone)}, {{}}).get({_text(label)}, 0)"
+            number = _counted(zone, label)
             where = {"stat_t": make.topic("counts"), **make.available()}
             yield make.entity(
                 f"{key}-occupancy", "binary_sensor", name, dev_cla="occupancy",
@@ -187,12 +190,17 @@ def _of_counts(make: _Maker, view: View) -> Iterator[Named]:
 def _of_lines(make: _Maker, view: View) -> Iterator[Named]:
     for line, (words, _) in view.lines.items():
         for word in words:
-            number = f"value_json.counts.get({_text(line)}, {{}}).get({_text(word)}, 0)"
             yield make.entity(
                 f"{slug(line)}-{slug(word)}-total", "sensor", f"{line} {word}",
                 stat_cla="total_increasing", stat_t=make.topic("counts"), ic="mdi:counter",
-                val_tpl=f"{{{{ {number} }}}}", **make.available(),
+                val_tpl=f"{{{{ {_counted(line, word)} }}}}", **make.available(),
             )  # fmt: skip
+
+
+def _counted(place: str, key: str) -> str:
+    """Return a template's way to a number; a camera that counts no longer has an empty payload."""
+    counts = "(value_json.counts if value_json is defined else {})"
+    return f"{counts}.get({_text(place)}, {{}}).get({_text(key)}, 0)"
 
 
 def _of_events(make: _Maker, view: View) -> Iterator[Named]:
@@ -225,11 +233,17 @@ def _happenings(view: View) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _of_pictures(make: _Maker, view: View) -> Iterator[Named]:
-    for label in view.snapshots:
+    pictures = [(f"{slug(label)}-snapshot", f"{label} snapshot", label) for label in view.snapshots]
+    if "snapshot" in make.told.hears:
         yield make.entity(
-            f"{slug(label)}-snapshot", "image", f"{label} snapshot",
-            img_t=make.topic(f"snapshot/{label}"), cont_type="image/jpeg",
+            "take-snapshot", "button", "take snapshot", ic="mdi:camera",
+            cmd_t=make.topic_of_device("command/snapshot"),
+            pl_prs=json.dumps({"camera": view.camera}),
         )  # fmt: skip
+        pictures.append(("frame-snapshot", "snapshot", WHOLE_FRAME))
+    for key, name, label in pictures:
+        topic = snapshot_topic(make.told.device, view.camera, label)
+        yield make.entity(key, "image", name, img_t=topic, cont_type="image/jpeg")
 
 
 def _text(text: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from edge.homeassistant.announcing import Announcing
 from edge.homeassistant.inventory import inventory
 from edge.messages.envelope import Message
+from edge.sensors import Sensors
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,6 +34,7 @@ class Following:
 
     def __init__(self, parts: Parts, control: Control, channel: Channel) -> None:
         self._parts, self._control, self._channel = parts, control, channel
+        self._has_sensor = Sensors().read(0.0).temperature_c is not None
         self._announcing = Announcing(self._inventory(), channel)
 
     def __enter__(self) -> Self:
@@ -47,7 +49,8 @@ class Following:
 
     def _inventory(self) -> Inventory:
         waiting = self._control.model_state()["available"] or ""
-        return inventory(self._parts.config, self._parts.model.description, update=waiting)
+        config, description = self._parts.config, self._parts.model.description
+        return inventory(config, description, update=waiting, has_sensor=self._has_sensor)
 
     def _follow(self) -> None:
         self._tell_update()

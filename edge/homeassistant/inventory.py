@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edge.config.homeassistant import HomeAssistant
+from edge.config.sections import host_name
 from edge.config.zone import QUIET, Mask
 from edge.messages.events import WHOLE_FRAME as FRAME
 from edge.stages.plan import labels_of
@@ -13,6 +14,7 @@ from edge.tasks import task_for
 
 if TYPE_CHECKING:
     from edge.config.sections import Config
+    from edge.config.web import Web
     from edge.config.zone import Line, Zone
     from edge.model.description import Description
 
@@ -56,7 +58,8 @@ class Inventory:
         views: One a camera.
         page: Address of its own page; empty where there is none that others can open.
         hears: Names of the commands that it takes.
-        has_stats: Whether it says how it is doing.
+        has_stats: Whether it says how its run goes.
+        has_temperature: Whether that holds a temperature.
         update: File of a model that waits to be installed; empty where none does.
     """
 
@@ -69,16 +72,20 @@ class Inventory:
     page: str = ""
     hears: frozenset[str] = frozenset()
     has_stats: bool = False
+    has_temperature: bool = False
     update: str = ""
 
 
-def inventory(config: Config, description: Description, *, update: str = "") -> Inventory:
+def inventory(
+    config: Config, description: Description, *, update: str = "", has_sensor: bool = False
+) -> Inventory:
     """Return what is published as long as this configuration holds.
 
     Args:
         config: Of this moment.
         description: Of the model that runs.
         update: File of another one that waits.
+        has_sensor: Whether the board can tell its temperature.
     """
     section = config.homeassistant or HomeAssistant(enabled=False)
     return Inventory(
@@ -89,21 +96,39 @@ def inventory(config: Config, description: Description, *, update: str = "") -> 
         enabled=section.enabled,
         views=tuple(_view(camera.name, config, description) for camera in config.cameras),
         hears=_hears(config, description),
+        page=_page(config.web) if config.web else "",
+        has_stats=config.output.stats_s > 0,
+        has_temperature=config.output.stats_s > 0 and has_sensor,
         update=update,
     )
+
+
+def _page(web: Web) -> str:
+    """Return the address of the device's page; nothing where only the device itself can open it."""
+    if web.token_file is None or not web.port:
+        return ""
+    is_any = web.host in ("0.0.0.0", "::")  # noqa: S104 - it is compared
+    host = next(iter(web.hosts), f"{host_name()}.local") if is_any else web.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{web.port}/"
 
 
 def _hears(config: Config, description: Description) -> frozenset[str]:
     if not (config.mqtt and config.mqtt.commands):
         return frozenset()
     has_threshold = "score_threshold" in task_for(description).thresholds(description)
-    return frozenset({"enabled", "model", *(["threshold"] if has_threshold else [])})
+    return frozenset({"enabled", "model", "snapshot", *(["threshold"] if has_threshold else [])})
 
 
 def _view(camera: str, config: Config, description: Description) -> View:
-    if not config.tells_events:
-        return View(camera)
     shown = _shown(config, description)
+    kept = config.snapshots.labels or shown if config.snapshots else ()
+    view = View(
+        camera,
+        snapshots=tuple(label for label in shown if label in kept),
+        has_health=config.selfcheck is not None,
+    )
+    if not config.tells_events:
+        return view
 
     def labels(place: Zone | Line | None) -> tuple[str, ...]:
         counted = labels_of(place, config, description.labels)
@@ -112,8 +137,8 @@ def _view(camera: str, config: Config, description: Description) -> View:
     zones = [zone for zone in config.zones if zone.camera in (None, camera)]
     lines = [line for line in config.lines if line.camera in (None, camera)]
     possible = _kinds(zones, lines)
-    return View(
-        camera,
+    return replace(
+        view,
         zones={FRAME: labels(None), **{zone.name: labels(zone) for zone in zones}},
         dwells=frozenset(zone.name for zone in zones if zone.dwell_s),
         lines={line.name: (line.words, labels(line)) for line in lines},

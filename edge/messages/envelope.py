@@ -2,7 +2,7 @@
 
 The kinds of messages stand beside this file: one typed dict each, the only description of such a
 message. The schema is derived from it; the parts of a message are checked against it by type, whole
-messages by the tests against the schema. docs/payload.md says it in prose.
+messages by the tests against the schema. docs/payload.md and docs/mqtt.md say it in prose.
 """
 
 from __future__ import annotations
@@ -59,6 +59,18 @@ class ModelPayload(TypedDict):
 
     name: Annotated[str, Meta(description="The manifest's name of the model.")]
     digest: Annotated[str, Meta(description="sha256: and the hex digest of the model's bytes.")]
+
+
+class IntroductionPayload(TypedDict):
+    """Which model runs, and what invokes it."""
+
+    schema_version: Version
+    device: DeviceOrCamera
+    model: ModelPayload
+    backend: Annotated[str, Meta(description="The library that invokes it.")]
+    version: Annotated[str, Meta(description="Of the library.")]
+    provider: Annotated[str, Meta(description="What of the library does the work.")]
+    accelerator: Annotated[str, Meta(description="The device's own name; empty without one.")]
 
 
 class FramePayload(TypedDict):
@@ -175,7 +187,7 @@ class Encoder:
 
     def introduction(self, ran: Ran) -> Message:
         """Return which model runs and what invokes it, kept by the broker for who asks later."""
-        fields = {
+        fields: IntroductionPayload = {
             "schema_version": SCHEMA_VERSION,
             "device": self.device,
             "model": self.model,
@@ -220,6 +232,26 @@ def status_topic(device: str) -> str:
 def camera_status_topic(device: str, camera: str) -> str:
     """Return where `online`, `frozen` or `offline` stands, retained: what a camera gives."""
     return f"edge/{device}/{camera}/status"
+
+
+def command_topic(device: str) -> str:
+    """Return where commands come in, each with its name in the place of the wildcard."""
+    return f"edge/{device}/command/+"
+
+
+def is_command(topic: str) -> bool:
+    """Whether a topic is that of a command to some device."""
+    return topic_matches(command_topic("+"), topic)
+
+
+def reply_topic(device: str, command: str) -> str:
+    """Return where a command is answered."""
+    return f"edge/{device}/reply/{command}"
+
+
+def settings_topic(device: str) -> str:
+    """Return where stands, retained, what holds now of all that may change."""
+    return f"edge/{device}/settings"
 
 
 def presence_topic(device: str) -> str:

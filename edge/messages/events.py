@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import msgspec
 from msgspec import Meta
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 EVENTS, COUNTS = "events", "counts"
 WHOLE_FRAME = "frame"
 SPEED_DECIMALS = 2
+# What an object did, for people.
+SAID = {
+    "appear": "appeared", "disappear": "disappeared", "enter": "entered", "leave": "left",
+    "cross": "crossed", "dwell": "has stayed in",
+}  # fmt: skip
 
 Number = Annotated[int, Meta(ge=0)]
 Kind = Annotated[EventKind, Meta(description="What happened.")]
@@ -162,6 +167,28 @@ class CountsTeller:
         encoded = msgspec.json.encode(payload) if counts else b""
         topic = f"edge/{self.device}/{camera}/{COUNTS}"
         return (Message(topic, encoded, retain=True, policy="state"),)
+
+
+def describe_event(payload: dict[str, Any]) -> str:
+    """Return an event in a few words."""
+    label, zone, word = payload["label"], payload["zone"], payload["direction"]
+    said = f"{label} #{payload['track_id']} {SAID[payload['event_type']]}"
+    said += f" {zone}" * bool(zone) + f" {word}" * bool(word)
+    if (speed := payload["speed_mps"]) is not None:
+        said += f" at {speed:.1f} m/s"
+    counts = ", ".join(f"{number} {key}" for key, number in payload["counts"].items())
+    return f"{said} (now {counts})" if counts else said
+
+
+def describe_counts(payload: dict[str, Any]) -> str:
+    """Return the counts in a few words, without those that are 0."""
+    zones = payload["counts"].items()
+    words = [
+        f"{zone}: {', '.join(f'{number} {key}' for key, number in labels.items() if number)}"
+        for zone, labels in zones
+        if any(labels.values())
+    ]
+    return "; ".join(words) or "nobody and nothing anywhere"
 
 
 def _ratio(value: float) -> float:

@@ -1,4 +1,4 @@
-"""The message on whether a camera sees as it should; docs/payload.md describes it."""
+"""The message on whether a camera sees as it should; docs/mqtt.md describes it."""
 
 from __future__ import annotations
 

@@ -155,9 +155,12 @@ class Fanout:
                 self._going.remove(sink)
             left += sink.close(timeout_s)
         try:
-            for sink in opened():
-                # One that is alone must not wait either: it is called with the keeper's lock held.
-                new = _Buffered(sink) if sink.may_wait else sink
+            sinks = opened()
+            several = len(sinks) + len(self._sinks) > 1
+            for sink in [each for each in self._sinks if each.may_wait and several]:
+                self._put_in_place(sink, _Buffered(sink))
+            for sink in sinks:
+                new = _Buffered(sink) if sink.may_wait and several else sink
                 states = tuple(self._states.values())
                 if isinstance(new, Subscribable):
                     for topic, handler in self._handlers:
@@ -169,6 +172,11 @@ class Fanout:
             self._sinks += keeper.to
             keeper.hand_on(self._going)
         return left
+
+    def _put_in_place(self, sink: Sink, other: Sink) -> None:
+        for sinks in (self._sinks, self._going):
+            if sink in sinks:
+                sinks[sinks.index(sink)] = other
 
     @property
     def is_connected(self) -> bool | None:

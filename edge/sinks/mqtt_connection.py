@@ -18,6 +18,7 @@ import paho.mqtt.client as paho
 from paho.mqtt import MQTTException
 from paho.mqtt.enums import MQTTErrorCode
 
+from edge.messages.envelope import is_command
 from edge.sinks.mqtt_faults import BrokerError
 from edge.sinks.mqtt_protocol import WAKE_BYTES, Limits, Line, packet_bytes, received
 
@@ -285,6 +286,12 @@ class Connection:
             self._faults.tell(f"unreadable {topic}", text)
 
     def _hand_over(self, message: paho.MQTTMessage) -> None:
+        if message.retain and is_command(message.topic):
+            text = f"leaves {message.topic} undone, which the broker keeps: it would be done again "
+            self._faults.tell(
+                "a kept command", f"{text}at each start; publish commands without retain"
+            )
+            return
         for topic, handler in tuple(self.handlers):
             if paho.topic_matches_sub(topic, message.topic):
                 try:

@@ -51,7 +51,7 @@ class Areas:
             (*area.polygon, *[area.polygon[-1]] * (corners - len(area.polygon)), area.polygon[0])
             for area in areas
         ]
-        self._points = np.array(closed).reshape(len(areas), corners + 1, 2)
+        self._points = np.array(closed, np.float64).reshape(len(areas), corners + 1, 2)
         x, y = self._points[..., 0], self._points[..., 1]
         rise = np.diff(y)
         self._y = y[..., None]  # (Z, P + 1, 1)
@@ -115,7 +115,7 @@ class Lines:
     """
 
     def __init__(self, lines: Sequence[Line], aspect: float) -> None:
-        self._ends = np.array([(line.start, line.end) for line in lines]).reshape(-1, 2, 2)
+        self._ends = np.array([(e.start, e.end) for e in lines], np.float64).reshape(-1, 2, 2)
         way = (self._ends[:, 1] - self._ends[:, 0]) * (aspect, 1)  # (L, 2)
         way /= np.hypot(way[:, 0], way[:, 1])[:, None]
         # To the right of who looks along it, as y goes downwards.
@@ -167,9 +167,11 @@ class GroundScale:
         for (x, y), (u, v) in zip(ground.image, ground.metres, strict=True):
             rows += [(x, y, 1, 0, 0, 0, -u * x, -u * y), (0, 0, 0, x, y, 1, -v * x, -v * y)]
         values = np.linalg.solve(np.array(rows), np.array(ground.metres).ravel())
-        self._matrix = np.append(values, 1).reshape(3, 3)
+        matrix = np.append(values, 1).reshape(3, 3)
+        # Beyond the horizon the weight, here > 0, has the other sign.
+        self._matrix = matrix * np.sign(matrix[2] @ (*ground.image[0], 1))
 
     def metres(self, point: Numbers) -> Numbers:
-        """Return where a point `(2,)` is; not finite at the horizon and beyond."""
+        """Return where a point `(2,)` is; NaN at the horizon and beyond."""
         x, y, weight = self._matrix @ (*point, 1)
-        return np.array([x, y]) / weight if weight else np.full(2, np.nan)
+        return np.array([x, y]) / (weight if weight > 0 else np.nan)

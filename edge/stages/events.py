@@ -49,9 +49,10 @@ class CameraEvents:
         self._objects = Objects.blank(0, zones=len(plan.zones), lines=len(plan.lines))
         self._crossed: Counts = {}
         self._events: list[Event] = []
-        # Whether something is on its way to be told, and when the next one has been in long enough.
-        self._is_pending = True
-        self._dwell_at_s = math.inf
+        # Whether somebody is not known yet, or is on another side of a line than was told, and when
+        # the next change of a zone has lasted, or the next one has been in it, for long enough.
+        self._has_young = self._is_astray = True
+        self._move_at_s = self._dwell_at_s = -math.inf
         self._seen = 0
         self._sampled_s: list[float] = []
 
@@ -73,10 +74,17 @@ class CameraEvents:
         objects.best[rows] = best
         placed = plan.placed(boxes, objects.class_ids[rows], best)  # (Z + L, N)
         flips = placed != objects.placed[:, rows]
-        if self._is_pending or now_s >= self._dwell_at_s or flips.any():
-            self._settle(found, rows, boxes=boxes, flips=flips)
-        else:
-            objects.boxes[..., rows] = boxes
+        if np.logical_or.reduce(flips, axis=None):
+            self._flip(flips, rows, boxes=boxes)
+        objects.boxes[..., rows] = boxes
+        if self._has_young:
+            self._know(found, rows)
+        if now_s >= self._move_at_s:
+            self._move(rows)
+        if self._is_astray and plan.lines:
+            self._cross(rows, boxes)
+        if now_s >= self._dwell_at_s:
+            self._dwell(rows)
         if not self._sampled_s or now_s - self._sampled_s[-1] >= SAMPLE_S:
             objects.sample_inplace(rows, feet(boxes))
             self._sampled_s = [*self._sampled_s[1 - SAMPLES :], now_s]
@@ -106,7 +114,7 @@ class CameraEvents:
         new.first_s[:] = self._clock.now_s
         new.first_utc[:] = self._utc_ns
         objects.add_inplace(new)
-        self._is_pending = True
+        self._has_young = self._is_astray = True
         return objects.ids.searchsorted(ids)
 
     def _end_lost(self) -> None:
@@ -125,28 +133,24 @@ class CameraEvents:
         if gone.any():
             objects.keep_inplace(~gone)
 
-    def _settle(self, found: Detections, rows: Rows, *, boxes: Numbers, flips: Flags) -> None:
-        """Tell of what has lasted for long enough."""
-        objects, zones = self._objects, len(self._plan.zones)
+    def _flip(self, flips: Flags, rows: Rows, *, boxes: Numbers) -> None:
+        """Take in who is in a zone, or on a side of a line, that they were not in before."""
+        objects, plan = self._objects, self._plan
+        zones = len(plan.zones)
         zone, column = flips[:zones].nonzero()
         objects.since_s[zone, rows[column]] = self._clock.now_s
         objects.since_utc[zone, rows[column]] = self._utc_ns
+        if len(zone):
+            self._move_at_s = min(self._move_at_s, self._clock.now_s + plan.settle_s)
         strayed = flips[zones:] & (objects.side[:, rows] != 0)
-        for line, at in np.argwhere(strayed).tolist():
+        for line, at in _places(strayed):
             before, now = objects.boxes[..., rows[at]], boxes[..., at]
-            objects.through[line, rows[at]] = self._plan.borders.is_through(line, before, now)
+            objects.through[line, rows[at]] = plan.borders.is_through(line, before, now)
+            self._is_astray = True
         objects.placed[:, rows] ^= flips
-        objects.boxes[..., rows] = boxes
-        self._know(found, rows)
-        self._move(rows)
-        if len(self._plan.lines):
-            self._cross(rows, boxes)
-        self._dwell(rows)
-        unsettled = objects.placed[:zones] != objects.inside
-        sides = np.where(objects.placed[zones:], 1, -1) != objects.side
-        self._is_pending = bool(unsettled.any() or sides.any() or not objects.known.all())
 
     def _know(self, found: Detections, rows: Rows) -> None:
+        """Tell who has been seen for long enough."""
         objects = self._objects
         young = (~objects.known[rows]).nonzero()[0]
         better = young[found.scores[young] >= objects.best[rows[young]].astype(np.float32)]
@@ -154,18 +158,22 @@ class CameraEvents:
         lasts = self._clock.now_s - objects.first_s[rows[young]] >= self._plan.settle_s
         for row in np.sort(rows[young[lasts]]).tolist():
             objects.known[row] = True
+            self._move_at_s = -math.inf
             self._tell("appear", row)
+        self._has_young = not objects.known.all()
 
     def _move(self, rows: Rows) -> None:
-        """Tell who left and who entered a zone."""
-        objects, zones = self._objects, len(self._plan.zones)
-        changed = objects.placed[:zones, rows] != objects.inside[:, rows]
-        changed &= self._clock.now_s - objects.since_s[:, rows] >= self._plan.settle_s
-        changed &= objects.known[rows]
-        moves = [(rows[column], zone) for zone, column in np.argwhere(changed).tolist()]
+        """Tell who left and who entered a zone, and find when the next one will have."""
+        objects, plan, now_s = self._objects, self._plan, self._clock.now_s
+        zones = len(plan.zones)
+        changed = objects.placed[:zones] != objects.inside
+        changed &= objects.known
+        seen = np.zeros(len(objects), np.bool_)
+        seen[rows] = True
+        moves = _places(changed & seen & (now_s - objects.since_s >= plan.settle_s))
         # By object; who goes from one zone to another leaves first.
-        moves.sort(key=lambda move: (move[0], not objects.inside[move[1], move[0]], move[1]))
-        for row, zone in moves:
+        for zone, row in sorted(moves, key=lambda at: (at[1], not objects.inside[at], at[0])):
+            changed[zone, row] = False
             if objects.inside[zone, row]:
                 self._leave(zone, row, ended_utc=objects.since_utc[zone, row])
                 continue
@@ -173,7 +181,9 @@ class CameraEvents:
             objects.dwelt[zone, row] = False
             objects.entered_s[zone, row] = objects.since_s[zone, row]
             objects.entered_utc[zone, row] = objects.since_utc[zone, row]
+            self._dwell_at_s = -math.inf
             self._tell("enter", row, zone=zone)
+        self._move_at_s = float(objects.since_s[changed].min(initial=math.inf)) + plan.settle_s
 
     def _leave(self, zone: int, row: int, *, ended_utc: int) -> None:
         self._objects.inside[zone, row] = False
@@ -184,38 +194,34 @@ class CameraEvents:
         objects, plan = self._objects, self._plan
         past = plan.borders.past(boxes)  # (L, N)
         side, told = np.sign(past), objects.side[:, rows]
-        far = (np.abs(past) > margins(boxes)) & (side != told) & objects.known[rows]
-        for line, column in np.argwhere(far).tolist():
-            row = rows[column]
-            objects.side[line, row] = side[line, column]
-            if (
-                told[line, column]
-                and objects.through[line, row]
-                and plan.wants(
-                    plan.lines[line],
-                    objects.class_ids[row],
-                    objects.best[row],
-                    box=boxes[..., column],
-                )
-            ):
-                word = plan.lines[line].words[0 if side[line, column] > 0 else 1]
-                totals = self._crossed.setdefault(plan.lines[line].name, {})
+        far = (np.abs(past) > margins(boxes)) & (side != told)
+        far &= objects.known[rows] | (told == 0)
+        for line, at in _places(far):
+            row, place = rows[at], plan.lines[line]
+            objects.side[line, row] = side[line, at]
+            best, class_id = objects.best[row], objects.class_ids[row]
+            if not (told[line, at] and objects.through[line, row]):
+                continue
+            if plan.wants(place, class_id, best, box=boxes[..., at]):
+                word = place.words[0 if side[line, at] > 0 else 1]
+                totals = self._crossed.setdefault(place.name, {})
                 totals[word] = totals.get(word, 0) + 1
                 self._tell("cross", row, zone=len(plan.zones) + line, direction=word)
+        right = objects.placed[len(plan.zones) :]
+        self._is_astray = bool((np.where(right, 1, -1) != objects.side).any())
 
     def _dwell(self, rows: Rows) -> None:
         """Tell who has been in a zone for long enough, and find when the next one will have."""
-        objects, limits_s = self._objects, self._plan.dwell_s  # (Z, 1), infinite without one
-        waits = objects.inside & ~objects.dwelt & np.isfinite(limits_s)
-        is_due = self._clock.now_s - objects.entered_s >= limits_s
+        objects = self._objects
+        waits = objects.inside & ~objects.dwelt
+        due_s = objects.entered_s + self._plan.dwell_s  # (Z, T), infinite where none is told
         seen = np.zeros(len(objects), np.bool_)
         seen[rows] = True
-        for zone, row in np.argwhere(waits & is_due & seen).tolist():
+        for zone, row in _places(waits & seen & (self._clock.now_s >= due_s)):
             objects.dwelt[zone, row] = True
+            waits[zone, row] = False
             self._tell("dwell", row, zone=zone)
-        left = waits & ~objects.dwelt
-        times_s = np.broadcast_to(objects.entered_s + limits_s, left.shape)[left]
-        self._dwell_at_s = float(times_s.min(initial=math.inf))
+        self._dwell_at_s = float(due_s[waits].min(initial=math.inf))
 
     def _tell(
         self, kind: EventKind, row: int, *, zone: int = -1, direction: str = "",
@@ -260,4 +266,11 @@ class CameraEvents:
         old, self._plan = self._plan, plan
         counts = (len(plan.zones), len(plan.lines)), (len(old.zones), len(old.lines))
         self._objects = self._objects.moved(*plan.common_with(old), counts=counts)
-        self._is_pending, self.counts = True, {}
+        self._has_young = self._is_astray = True
+        self._move_at_s, self.counts = -math.inf, {}
+
+
+def _places(flags: Flags) -> list[tuple[int, int]]:
+    """Return rows and columns of what is so, by rows."""
+    rows, columns = flags.nonzero()
+    return list(zip(rows.tolist(), columns.tolist(), strict=True))

@@ -75,9 +75,7 @@ STAGES = {
     "track": Row(
         lambda config: bool(config.follows),
         "edge.stages.tracking",
-        lambda module, given: module.Tracker(
-            given.config.follows, given.thresholds.score, given.memory
-        ),
+        lambda module, given: module.Tracker.of(given),
     ),
     "zones": Row(
         lambda config: config.tells_events,

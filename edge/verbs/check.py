@@ -37,7 +37,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every fault; the status is that of `edge run` for the same faults."""
-    from edge.config import reading  # noqa: PLC0415 - `edge --help` needs no msgspec
+    from edge.config import overlay, reading  # noqa: PLC0415 - `edge --help` needs no msgspec
     from edge.model import delegates  # noqa: PLC0415
 
     found: list[str] = []
@@ -60,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"model: {ran['model']}, run by {ran['run_by']}")
         if file and file.why:
             print(f"{file.path}: described by {file.origin}")
+        if saved := overlay.note(settings.device.name):
+            print(f"note: {saved}")
         if tried := delegates.parse(settings.model.delegate).kind.tried:
             print(f"note: this delegate was tried {tried}")
     for fault in [] if arguments.json else found:

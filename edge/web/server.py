@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import BufferedIOBase
 
     from typing_extensions import Self
 
@@ -36,6 +39,8 @@ log = logging.getLogger("edge.web")
 THREAD_NAME = "edge-web"
 MOST_CONNECTIONS = 32
 MOST_BODY_BYTES = 64 * 1024
+# The base would take 100 lines of 64 KiB of each connection.
+MOST_HEAD_BYTES = 16 * 1024
 # From the first byte of a request to the last of its answer's begin; between two of one connection.
 REQUEST_S = 10.0
 # For one part of an answer: a viewer that takes no 60 kB in so long is better off without.
@@ -183,6 +188,23 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
+class _Bounded:
+    """Reads a request's head up to a length, and what follows it."""
+
+    def __init__(self, raw: BufferedIOBase) -> None:
+        self._raw = raw
+        self._left = MOST_HEAD_BYTES
+        self.read, self.close = raw.read, raw.close
+
+    def readline(self, size: int) -> bytes:
+        """Return a line; the base answers what is raised with 431."""
+        if self._left <= 0:
+            raise LineTooLong("header")
+        line = self._raw.readline(min(size, self._left))
+        self._left -= len(line)
+        return line
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Reads requests of one connection, and writes what is answered."""
 
@@ -191,7 +213,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         self.server.give(self.connection, REQUEST_S)
+        raw = self.rfile
+        self.rfile = cast("BufferedIOBase", _Bounded(raw))
         super().handle_one_request()
+        self.rfile = raw
 
     def do_GET(self) -> None:
         # A body of a GET is not read, and would be taken for the next request.
@@ -204,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
+        if not re.fullmatch("[0-9]{1,9}", length) or int(length) > MOST_BODY_BYTES:
             self.send_error(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length else HTTPStatus.LENGTH_REQUIRED,
                 f"expected a body of up to {MOST_BODY_BYTES} bytes and its Content-Length",

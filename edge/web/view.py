@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from edge.model.description import Description
     from edge.results.event import Event
+    from edge.results.health import Health
     from edge.results.observation import Observation
 
     # Has a capture bring pictures; what it returns ends that.
@@ -34,6 +35,7 @@ class View:
 
     Args:
         want: Asks the camera for pictures of so many pixels.
+        describe: Says who the model is that runs.
         painter: One thread for all cameras. With images on each viewer's own, glibc's arenas kept
             12 MiB more for each: 182 MiB with six viewers, where this has 123.
         picture_px: Of the longer side.
@@ -47,19 +49,28 @@ class View:
         counts: Of the newest frame, as an observation has them.
         health: Of the camera; `None` without a self-check.
         events: The newest ones.
-        kept: The newest observation that brought a picture, with it.
+        kept: The newest observation that brought a picture, and the description of its model.
         encoded: Pictures drawn so far.
     """
 
-    def __init__(self, want: Want, painter: Executor, *, picture_px: int, rate_hz: float) -> None:
+    def __init__(
+        self,
+        want: Want,
+        describe: Callable[[], Description],
+        painter: Executor,
+        *,
+        picture_px: int,
+        rate_hz: float,
+    ) -> None:
         self.frames = self.dropped = self.encoded = 0
         self.seen_s: float | None = None
         self.size_wh = (0, 0)
         self.counts: dict[str, dict[str, int]] = {}
-        self.health: object = None
+        self.health: Health | None = None
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
-        self.kept: Observation | None = None
+        self.kept: tuple[Observation, Description] | None = None
         self._want = want
+        self._describe = describe
         self._painter = painter
         self._picture_px = picture_px
         self._period_s = 1 / rate_hz
@@ -77,12 +88,12 @@ class View:
         self.seen_s = time.monotonic()
         self.size_wh = observation.size_wh
         self.counts = observation.counts
-        self.health = getattr(observation, "health", None)
+        self.health = observation.health
         if observation.events:
             self.events.extend(observation.events)
         if observation.picture is None or self._release is None:
             return
-        kept = replace(observation, result=observation.result.copy())
+        kept = replace(observation, result=observation.result.copy()), self._describe()
         with self._changed:
             self.kept = kept
             self._kept_s = self.seen_s
@@ -100,14 +111,11 @@ class View:
         with self._changed:
             self._release = self._release or self._want(self._picture_px)
 
-    def picture(
-        self, after: int, description: Description, *, timeout_s: float
-    ) -> tuple[int, bytes] | None:
-        """Wait for a newer picture than the one of a number, and draw it.
+    def picture(self, after: int, *, timeout_s: float) -> tuple[int, bytes] | None:
+        """Wait for a newer picture than the one of a number, and have it drawn.
 
         Args:
             after: The number; 0 takes none that was there before.
-            description: Of the model whose results are drawn.
             timeout_s: How long to wait.
 
         Returns:
@@ -129,7 +137,7 @@ class View:
         with self._painting:
             if self._painted[0] < number:
                 self.encoded += 1
-                drawn = self._painter.submit(jpeg, kept, description, max_side_px=self._picture_px)
+                drawn = self._painter.submit(jpeg, *kept, max_side_px=self._picture_px)
                 self._painted = number, drawn.result()
             return self._painted
 

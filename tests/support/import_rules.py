@@ -31,11 +31,11 @@ LAYERS = {
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
     "messages": [
-        "messages", "draw", "tasks", "metrics", "config", "stages",
+        "messages", "draw", "tasks", "metrics", "config", "stages", "regions",
         "benchmark.result",
     ],
     "sinks": ["sinks"],
-    "pipeline": ["job", "pipeline", "publisher", "homeassistant"],
+    "pipeline": ["job", "pipeline", "publisher", "snapshots", "stats", "homeassistant"],
     "app": [
         "cameras", "parts", "app", "swap", "reload", "commands", "control", "web", "running",
         "service", "homeassistant.following",
@@ -56,6 +56,7 @@ SEAMS = {
     "hailo_platform": ["edge.model.backends.hailort"],
     "cv2": [
         "edge.preprocess", "edge.capture.*", "edge.draw.*", "edge.demo.*", "edge.evaluation.*",
+        "edge.regions.*",
         "calibration.*", "converter.*",
     ],
     "paho": ["edge.sinks.mqtt*"],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge import app
 from edge.config.reading import parse
+from edge.control import Control
 from edge.web.preview import Preview
 
 if TYPE_CHECKING:
@@ -71,8 +72,14 @@ class Running:
 
 
 @contextmanager
-def previewing(*, frames: bool = True, **sections: Any) -> Iterator[Running]:
-    """Run the demo camera with a preview; `frames=False` opens all and takes none."""
+def previewing(*, frames: bool = True, control: bool = False, **sections: Any) -> Iterator[Running]:
+    """Run the demo camera with a preview.
+
+    Args:
+        frames: `False` opens all and takes none.
+        control: What the page asks for is really changed, and not only recorded.
+        sections: Of the configuration.
+    """
     fields = {"camera": {"source": "demo:", "rate_hz": 60}, **sections}
     fields["web"] = {"port": 0, **sections.get("web", {})}
     config = parse(fields)
@@ -80,7 +87,10 @@ def previewing(*, frames: bool = True, **sections: Any) -> Iterator[Running]:
         preview, changes = Preview(config.web, parts), Changes()
         pipeline = parts.pipeline([preview])
         thread = threading.Thread(target=pipeline.run, daemon=True)
-        with preview.served(changes) as url:
+        with (
+            Control(parts) if control else nullcontext(changes) as asked,
+            preview.served(asked) as url,
+        ):
             if frames:
                 thread.start()
             try:

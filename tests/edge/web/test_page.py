@@ -150,6 +150,24 @@ def test_applying_hands_all_that_is_drawn_on(page, served):
     assert page.faults == []
 
 
+def test_a_zone_that_is_drawn_and_applied_makes_an_event_appear():
+    with previewing(control=True) as served, Browser(PROGRAM, (1400, 1000)) as page:
+        page.open(served.url)
+        page.wait("document.querySelector('#picture').naturalWidth === 960")
+        assert page.run("document.querySelectorAll('#events li').length") == 0
+        draw(page, "zone", [(0.01, 0.05), (0.99, 0.05), (0.99, 0.99), (0.01, 0.99), (0.01, 0.05)])
+        page.run("document.querySelector('#apply').click()")
+        page.wait("document.querySelector('#said').textContent.includes('zone')")
+
+        text = page.wait("document.querySelector('#events li')?.textContent")
+        assert re.search(r"\w+ #\d+ (entered|left) zone-1", text)
+        # What holds now is shown as it was drawn, with what is in it.
+        assert page.run("document.querySelector('#apply').disabled")
+        page.wait("/zone-1 · \\w+/.test(document.querySelector('#overlay text').textContent)")
+        assert [zone.name for zone in served.parts.config.zones] == ["zone-1"]
+        assert page.faults == []
+
+
 def test_a_hidden_page_asks_for_nothing(page, served):
     (view,) = served.preview.views.values()
     try:
