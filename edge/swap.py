@@ -7,7 +7,6 @@ taken from that. For a while the other stays loaded: where the new one fails, it
 from __future__ import annotations
 
 import logging
-import statistics
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +17,6 @@ import numpy as np
 from edge import app
 from edge.config import overlay
 from edge.config.paths import state_folder
-from edge.config.sections import Config
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.model import model_file as models
 from edge.model.loaded import LoadedModel
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from edge.config.sections import Config
     from edge.model.spec import Tensors
     from edge.parts import Parts
     from edge.preprocess import InputBuffer
@@ -41,9 +40,7 @@ PROBATION_S = 10.0
 MOST_TIMES_SLOWER, LEAST_LIMIT_MS = 20.0, 200.0
 JUDGED_INVOKES = 5
 # What of a configuration is about the interpreters.
-SECTIONS: tuple[str, ...] = tuple(
-    each for each in ("model", "regions") if each in Config.__struct_fields__
-)
+SECTIONS = ("model", "regions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +149,8 @@ class ModelSwap:
             "model: %s is taken back, %s runs again: %s",
             *(bad.name, parts.model.description.name, reason),
         )
+        if bad.digest == parts.model.description.digest:
+            return  # the same one, looked through otherwise
         device = parts.config.device.name
         kept = overlay.saved(device)
         overlay.save(device, kept.replace(refused=kept.refused | {bad.digest: reason}))
@@ -273,7 +272,7 @@ class _Watched:
                 raise ModelError(f"head {role!r} holds nothing but NaN or infinite values")
         if len(self._taken_ms) < JUDGED_INVOKES:
             self._taken_ms.append((time.monotonic_ns() - began_ns) / 1e6)
-            took_ms = statistics.median(self._taken_ms)
+            took_ms = sorted(self._taken_ms)[len(self._taken_ms) // 2]
             if len(self._taken_ms) == JUDGED_INVOKES and took_ms > self._limit_ms:
                 raise ModelError(
                     f"an invoke takes {took_ms:.0f} ms, more than {self._limit_ms:.0f} ms, which "
