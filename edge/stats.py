@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 STATM = Path("/proc/self/statm")
 JOIN_S = 5.0
+# So soon it is seen that somebody wants it.
+IDLE_S = 10.0
 MIB = 1024 * 1024
 
 
@@ -53,7 +55,7 @@ class Stats:
     Args:
         publisher: Counts frames, and takes the messages.
         summary: Of the pipeline that runs; `None` where none does yet.
-        period_s: Between two messages.
+        period_s: Between two messages, asked before each; 0 for none.
         sensors: Of the board; `None` finds them.
     """
 
@@ -62,7 +64,7 @@ class Stats:
         publisher: Publisher,
         summary: Callable[[], Summary | None],
         *,
-        period_s: float,
+        period_s: Callable[[], float],
         sensors: Sensors | None = None,
     ) -> None:
         self._publisher = publisher
@@ -96,7 +98,7 @@ class Stats:
             "cameras": cameras,
             "stage_ms": self._stages(),
             "outbox": self._outbox(),
-            "rss_mib": _resident_mib(),
+            "rss_mib": resident_mib(),
             "cpu_percent": round(
                 100 * (self._before.cpu_s - before.cpu_s) / window_s, PERCENT_DECIMALS
             ),
@@ -105,8 +107,9 @@ class Stats:
         return message(self._publisher.encoder.device, fields, utc_ns=time.time_ns())
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._period_s):
-            self._publisher.send(self.message())
+        while not self._stopping.wait(self._period_s() or IDLE_S):
+            if self._period_s():
+                self._publisher.send(self.message())
 
     def _now(self) -> _Moment:
         # Copied: the decoding thread counts on.
@@ -149,7 +152,7 @@ def _rates(tally: FrameTally, before: FrameTally | None, window_s: float) -> dic
     return {**rates, "dropped_frames": tally.dropped}
 
 
-def _resident_mib() -> float | None:
+def resident_mib() -> float | None:
     """Return the second field of `statm`, which is in pages; `None` where there is no such file."""
     try:
         pages = int(STATM.read_text(encoding="ascii").split()[1])

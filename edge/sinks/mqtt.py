@@ -240,8 +240,8 @@ class MqttSink:
         connection.feed()
         connection.announce(OFFLINE)
         farewell_at = time.monotonic() + FAREWELL_S
-        while not connection.is_idle and time.monotonic() < farewell_at:
-            connection.step(self._waker, timeout_s=FAREWELL_S)
+        while not connection.is_idle and (left_s := farewell_at - time.monotonic()) > 0:
+            connection.step(self._waker, timeout_s=left_s)
         connection.leave()
 
     def _step(self, connection: Connection) -> None:

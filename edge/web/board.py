@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from edge.sensors import THROTTLE_FLAGS, Sensors, throttle_words
+from edge.stats import resident_mib
 from edge.web.figures import Sample, family
 
 # A Raspberry Pi's throttling may cost a process each time.
@@ -39,7 +38,7 @@ class Board:
         return {
             "temperature_c": self._sample.temperature_c,
             "throttled": None if bits is None else throttle_words(bits),
-            "resident_mib": _resident_bytes() / BYTES_PER_MIB,
+            "resident_mib": resident_mib(),
         }
 
     def lines(self) -> list[str]:
@@ -49,16 +48,10 @@ class Board:
         heat: list[Sample] = [] if degrees is None else [({}, degrees)]
         flags = {} if bits is None else {text: bits & flag for flag, text in THROTTLE_FLAGS.items()}
         held = [({"reason": text}, bool(value)) for text, value in flags.items()]
-        memory, cpu_s = _resident_bytes(), time.process_time()
+        memory, cpu_s = (resident_mib() or 0) * BYTES_PER_MIB, time.process_time()
         return [
             *family("edge_temperature_celsius", "Of the hottest zone.", heat),
             *family("edge_throttled", "Whether the board slows itself down now.", held),
             *family("process_resident_memory_bytes", "Resident memory.", [({}, memory)]),
             *family("process_cpu_seconds_total", "CPU time of all threads.", [({}, cpu_s)]),
         ]
-
-
-def _resident_bytes() -> int:
-    """Return what this process holds in memory. Source: proc(5), `statm`, the second number."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -132,18 +132,7 @@ class Preview:
         return answer(request.query)
 
     def _view(self, camera: str) -> View:
-        def want(picture_px: int) -> Callable[[], object]:
-            # A camera that was opened anew has another capture.
-            for capture in self._parts.captures:
-                if capture.camera == camera:
-                    return capture.want_picture(picture_px)
-            return lambda: None
-
-        def describe() -> Description:
-            return self._parts.model.description
-
-        web = self._web
-        return View(want, describe, self._painter, picture_px=web.picture_px, rate_hz=web.rate_hz)
+        return View(camera, self._parts, web=self._web, painter=self._painter)
 
     def _chosen(self, query: dict[str, str]) -> tuple[str, View]:
         name = query.get("camera") or next(iter(self.views))
@@ -190,7 +179,8 @@ class Preview:
         _, view = self._chosen(query)
         after = query.get("after", "0")
         number = int(after) if re.fullmatch("[0-9]{1,12}", after) else 0
-        drawn = view.picture(number, timeout_s=WAIT_S)
+        zones = query.get("zones") != "no"
+        drawn = view.picture(number, timeout_s=WAIT_S, zones=zones)
         if drawn is None:
             text = "the camera gives no frame; /healthz and the log say more"
             return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, text)
@@ -227,7 +217,7 @@ class Preview:
             "dropped_frames": view.dropped,
             "size_wh": view.size_wh,
             "stage_ms": running.times.summary().percentiles_ms if running else {},
-            "seen": _seen(*view.kept) if view.kept else [],
+            "seen": _seen(*view.kept[:2]) if view.kept else [],
             "counts": view.counts,
             "health": view.health,
             "events": list(view.events)[::-1],

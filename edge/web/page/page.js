@@ -37,7 +37,7 @@ async function showPictures() {
   for (let number = 0, from = camera; ; await visible()) {
     if (from !== camera) [number, from] = [0, camera];
     try {
-      const reply = await fetch(`snapshot.jpg?camera=${encodeURIComponent(camera)}&after=${number}`);
+      const reply = await fetch(`snapshot.jpg?zones=no&camera=${encodeURIComponent(camera)}&after=${number}`);
       if (!reply.ok) throw new Error(await reply.text());
       const picture = await reply.blob();
       if (from !== camera) continue;

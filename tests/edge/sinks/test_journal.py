@@ -213,6 +213,15 @@ def test_the_outbox_gives_what_the_disk_holds_first_and_erases_what_is_settled(o
     assert payloads(open_journal()) == []
 
 
+def test_what_is_no_event_is_not_written(open_journal, tmp_path):
+    outbox = Outbox(messages=10, size_bytes=MUCH, journal=open_journal())
+    for _ in range(50):
+        outbox.put(Message("t", b"stream"))
+        outbox.put(Message("t", b"state", policy="state"))
+        outbox.settle(outbox.take())
+    assert files(tmp_path) == []
+
+
 def test_the_oldest_events_beyond_the_bytes_of_the_spool_are_dropped_and_counted(open_journal):
     outbox = Outbox(messages=2, size_bytes=10**6, journal=open_journal(limit_bytes=5000))
     for number in range(10):

@@ -65,6 +65,9 @@ def test_a_snapshot_is_a_jpeg_of_the_size_that_was_chosen_with_its_number(runnin
     assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape == (540, 960, 3)
     number = int(headers["X-Picture"])
     assert int(running.ask(f"/snapshot.jpg?after={number}")[1]["X-Picture"]) > number
+    # A page that was there before the service began anew goes on.
+    assert running.ask("/snapshot.jpg?after=999999999999")[0] == 200
+    assert running.ask(f"/snapshot.jpg?after={'9' * 5000}")[0] == 200
 
 
 def test_the_stream_gives_picture_after_picture(running):
