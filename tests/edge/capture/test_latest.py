@@ -61,22 +61,6 @@ def test_a_slow_consumer_of_a_live_source_sees_the_newest_and_an_exact_drop_coun
             assert (taken.sequence, taken.dropped) == (last, dropped)
 
 
-def test_a_look_at_a_frame_that_is_replaced_goes_with_the_next_one():
-    source = CountingSource(count=1000, live=True, permits=0)
-    with CaptureThread(source, buffers(), camera="door") as capture:
-        capture.is_looking = True
-        source.permit(5)
-        assert eventually(lambda: source.asked == 6)
-        first = take(capture, LONG_S)
-        source.permit(1)
-        assert eventually(lambda: source.asked == 7)
-        second = take(capture, LONG_S)
-
-    assert (first.sequence, first.dropped) == (4, 4)
-    assert first.look is not None  # taken at the first of the five: one a second
-    assert second.look is None
-
-
 def test_every_frame_of_a_source_that_is_not_live_arrives_in_order():
     with CaptureThread(CountingSource(count=500, live=False), buffers(), camera="door") as capture:
         sequences, values = [], []
