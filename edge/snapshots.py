@@ -171,7 +171,8 @@ class SnapshotTaker:
         for label, (track_id, value, row) in found.items():
             best = self._best.setdefault((observation.camera, label), _Best())
             is_away = not 0 <= now_s - best.seen_s <= AWAY_S
-            if track_id > best.track_id or (track_id == 0 and is_away):
+            is_untracked = not track_id and (is_away or best.track_id)
+            if track_id > best.track_id or is_untracked:
                 best.track_id, best.value = track_id, 0.0
             if track_id < best.track_id:
                 continue

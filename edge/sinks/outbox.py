@@ -59,8 +59,9 @@ class Outbox:
 
     States go out first, then events, then the stream. There is room for so many messages of each
     policy, and for so many bytes of all: the oldest of the stream give way first, then the oldest
-    events, then the states that changed longest ago. What is taken is the outbox's business until
-    it is settled or put back.
+    events. States have half of the bytes, beside the newest one; beyond that the largest give way,
+    which are images: those that were sent are wanted only by a broker that has forgotten them. What
+    is taken is the outbox's business until it is settled or put back.
 
     A message that the receiver cannot stand ends the connection, and would end the next ones too.
     So those that were on their way when a connection was lost are suspects and go out one by one;
@@ -182,20 +183,23 @@ class Outbox:
         self._bytes[entry.message.policy] += entry.size_bytes
 
     def _make_room(self) -> None:
+        while len(self._states) > 1 and (
+            len(self._states) > self._most or self._bytes["state"] > self._most_bytes / 2
+        ):
+            older = list(self._states.values())[:-1]
+            self._forget(max(older, key=lambda entry: entry.size_bytes).key)
         for policy in ("stream", "event"):
             lane = self._lanes[policy]
             while lane and self._is_over(policy):
                 self._bytes[policy] -= lane[0].size_bytes
                 self._drop(lane.popleft())
-        while len(self._states) > self._most or self._is_over("state"):
-            self._forget(next(iter(self._states)))
 
     def _is_over(self, policy: str) -> bool:
         """Whether something of this policy has to give way."""
         if self._journal and policy == "event":
             return self._bytes["event"] > self._journal.limit_bytes
         own = self._bytes["event"] if self._journal else 0
-        is_long = policy != "state" and len(self._lanes[policy]) > self._most
+        is_long = len(self._lanes[policy]) > self._most
         return is_long or sum(self._bytes.values()) - own > self._most_bytes
 
     def _erase(self, entry: Entry) -> None:

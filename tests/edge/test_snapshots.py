@@ -14,6 +14,7 @@ from waiting import eventually
 from edge.config.snapshots import Snapshots
 from edge.draw.jpeg import cut, encoded, reduced
 from edge.errors import ConfigError
+from edge.messages.snapshot import snapshot_topic
 from edge.results.detections import Detections
 from edge.snapshots import MOST_IMAGES, SnapshotTaker
 
@@ -132,6 +133,30 @@ def test_with_tracks_the_newest_object_counts_and_an_older_one_does_not_come_bac
     assert eventually(lambda: len(sink.messages) == 2)
     one(frame(3, (CAT, 0.95, box(320), 4)))
     assert [grey for _, grey, _ in sent(one, sink)] == [at(1), at(2)]
+
+
+def test_images_go_on_when_nobody_tracks_any_more(taker):
+    one, sink = taker(every_s=0.5)
+    one(frame(1, (CAT, 0.9, box(300), 4)))
+    assert eventually(lambda: len(sink.messages) == 1)
+    one(frame(2, (CAT, 0.5, box(60))))
+    assert [grey for _, grey, _ in sent(one, sink)] == [at(1), at(2)]
+
+
+@pytest.mark.parametrize(
+    ("label", "level"),
+    [
+        ("a/b+c#", "a_b_c_"),
+        ("Füße 🐈", "Füße 🐈"),
+        ("\0\n\x85\ud800\ufffe\ufdd0", "______"),
+        ("x" * 70_000, "x" * 100),
+    ],
+    ids=["wildcards", "of the world", "what brokers refuse", "long"],
+)
+def test_any_label_has_a_topic_that_a_broker_takes(label, level):
+    topic = snapshot_topic("porch", "front", label)
+    assert topic == f"edge/porch/front/snapshot/{level}"
+    assert len(topic.encode()) < 65_536
 
 
 def test_each_label_of_those_wanted_has_an_image_of_its_own(taker):

@@ -101,6 +101,28 @@ def test_bytes_are_bounded_the_stream_gives_way_before_events_and_these_before_s
     assert outbox.tally() == Tally(0, 6, 2)
 
 
+def test_images_that_many_states_hold_leave_room_for_the_stream_and_for_small_states():
+    outbox = Outbox(messages=999, size_bytes=100_000)
+    small = [f"state {number}" for number in range(20)]
+    for key in small:
+        outbox.put(message(b"s", "state", key=key))
+    for number in range(40):
+        outbox.put(message(bytes(10_000), "state", key=f"image {number}"))
+        taken(outbox)
+    outbox.put(message(bytes(1000)))
+    assert outbox.tally() == Tally(0, 0, 1)
+    outbox.renew()
+    keys = [outbox.take().message.key for _ in range(24)]
+    assert keys == [*small, *(f"image {number}" for number in range(36, 40))]
+
+
+def test_one_state_may_take_more_than_half_of_the_bytes():
+    outbox = Outbox(messages=9, size_bytes=1000)
+    for size_bytes in (500, 600, 700):
+        outbox.put(message(bytes(size_bytes), "state", key=str(size_bytes)))
+    assert taken(outbox) == [bytes(700)]
+
+
 def test_a_message_that_never_fits_is_dropped_alone():
     outbox = Outbox(messages=9, size_bytes=1000)
     outbox.put(message(b"kept"))
