@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import struct
 import threading
 import time
@@ -54,7 +55,8 @@ class Journal:
     opened, each as far as its records are whole, so that a cut at any moment loses none.
 
     A disk that fails is told once, and events are kept in memory only; it is tried again every
-    `RETRY_S`, and what waits by then is written.
+    `RETRY_S`, and what waits by then is written. Files that could not be read at the opening are
+    left for the next one.
 
     Args:
         folder: Of this journal alone; another process that has it open keeps it.
@@ -62,7 +64,7 @@ class Journal:
         clock: Seconds, for the next try.
 
     Attributes:
-        live: Events that are not done, by number, the oldest first; those found first.
+        live: Events that are not done, by a number that no other run gives, the oldest first.
     """
 
     def __init__(
@@ -72,7 +74,8 @@ class Journal:
         self.limit_bytes = limit_bytes
         self._folder = folder
         self._clock = clock
-        self._number = self._generation = 0
+        self._number = secrets.randbits(62)
+        self._generation = 0
         self._guard = self._file = -1
         self._path: Path | None = None
         # The last one whose name is on the disk.
@@ -122,17 +125,15 @@ class Journal:
             return kept
 
     def _recover(self) -> None:
-        self._claim()
-        paths = sorted(self._folder.glob(f"events-{'[0-9]' * 8}"))
+        paths = self._claim()
         for path in paths:
             self._take_in(path)
-        self._live_bytes = sum(map(_cost, self.live.values()))
         self._outdated = paths
         if paths:
-            self._generation = int(paths[-1].name.partition("-")[2])
             self._begin()
 
-    def _claim(self) -> None:
+    def _claim(self) -> list[Path]:
+        """Take the folder for this process; return its files, the oldest first."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._guard = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -140,17 +141,19 @@ class Journal:
         except BlockingIOError as error:
             self._retry_at = float("inf")  # what the other one writes is not ours to read
             raise OSError(error.errno, "another process has it open") from error
+        paths = sorted(self._folder.glob(f"events-{'[0-9]' * 8}"))
+        self._generation = int(paths[-1].name.partition("-")[2]) if paths else 0
+        return paths
 
     def _take_in(self, path: Path) -> None:
         data = path.read_bytes()
         end = 0
         for end, record in _records(data):  # noqa: B007 - the last one is read below
-            self._number = max(self._number, record.number)
             if not record.topic:
                 self.live.pop(record.number, None)
             elif record.number not in self.live:
                 self.live[record.number] = _message(record)
-        self.live = dict(sorted(self.live.items()))
+        self._live_bytes = sum(map(_cost, self.live.values()))
         if end < len(data):
             log.warning(
                 "spool: the last %d bytes of %s are no whole record, as a power cut leaves them; "
