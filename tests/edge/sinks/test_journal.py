@@ -182,9 +182,7 @@ def test_a_folder_that_can_not_be_made_is_told_and_memory_used(tmp_path, caplog)
     assert caplog.text.count("events wait in memory") == 1
 
 
-def test_a_folder_that_comes_late_keeps_what_it_held_and_takes_what_waits(
-    open_journal, tmp_path
-):
+def test_a_folder_that_comes_late_keeps_what_it_held_and_takes_what_waits(open_journal, tmp_path):
     journal = open_journal()
     numbers = [journal.append(event(number)) for number in range(9)]
     for number in numbers[:7]:
