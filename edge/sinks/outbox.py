@@ -196,6 +196,12 @@ class Outbox:
         with self._lock:
             self._lanes["state"] = deque(self._states.values())
 
+    def held(self) -> list[Message]:
+        """Return what waits and all states, in the order in which they go out."""
+        with self._lock:
+            lanes = [self._states.values(), self._lanes["event"], self._lanes["stream"]]
+            return [entry.message for lane in lanes for entry in lane]
+
     def tally(self) -> Tally:
         """Return the counts of one moment."""
         with self._lock:
