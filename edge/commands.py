@@ -79,10 +79,7 @@ class Snapshot(Arguments, frozen=True, kw_only=True):
 
 
 class Model(Arguments, frozen=True, kw_only=True):
-    """Of `model`: a file in the folder `models`, or beside the one of the configuration.
-
-    Without one, the newest that waits in the folder.
-    """
+    """Of `model`: a file in the folder `models` or beside the configured one; else the newest."""
 
     file: FileName | None = None
 

@@ -220,7 +220,8 @@ class Pipeline:
     def _next_job(self, number: int, max_frames: int | None) -> Job | None:
         """Take a frame, copied into a worker's own buffer where it has one; `None` at the end."""
         while not self._stopping.is_set():
-            self._open.wait(TAKE_TIMEOUT_S)
+            if not self._open.wait(TAKE_TIMEOUT_S):
+                continue  # not for the lock, which an exchange holds: a stop is to be seen
             with self._taking:
                 # Tensors first: a frame that waited for them would be an old one.
                 tensors = self._next_tensors() if self._taken != max_frames else None

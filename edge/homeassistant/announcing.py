@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from edge.homeassistant.components import components
@@ -48,8 +49,9 @@ log = logging.getLogger("edge.homeassistant")
 JITTER_S = 3.0
 # Home Assistant 2025.4 drops the rest of an announcement of which one component is still at work.
 GAP_S = 5.0
-# So long the broker's memory is waited for; who may not read it is announced all the same.
-PATIENCE_S = 30.0
+# So long the broker's memory is waited for; who may not read it is announced all the same. It is
+# asked every second, as a question that overtakes its subscription is not heard.
+PATIENCE_S, ASK_S = 30.0, 1.0
 
 
 class Announcing:
@@ -89,9 +91,8 @@ class Announcing:
         self._channel.subscribe(discovery_topic(self._told), self._hear)
         self._channel.subscribe(f"{self._told.prefix}/status", self._hear_birth)
         self._channel.subscribe(self._marker.topic, self._begin)
-        self._channel.send(self._marker)
-        with self._lock:
-            self._after(PATIENCE_S, self._begin)
+        self._patient_until = time.monotonic() + PATIENCE_S
+        self._ask()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -111,6 +112,13 @@ class Announcing:
 
     def _own(self) -> dict[str, Component]:
         return components(self._told) if self._told.enabled else {}
+
+    def _ask(self) -> None:
+        with self._lock:
+            if self._is_open and not self._is_ready:
+                self._channel.send(self._marker)
+                is_over = time.monotonic() >= self._patient_until
+                self._after(ASK_S, self._begin if is_over else self._ask)
 
     def _hear(self, _topic: str, payload: bytes) -> None:
         """Take in what the broker remembers of the time before this start."""

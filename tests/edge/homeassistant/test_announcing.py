@@ -32,8 +32,12 @@ class Channel:
     def send(self, message):
         if message.topic == TOPIC:
             self.sent.append(message)
-        elif self.remembered is not None:
-            threading.Thread(target=self.answer, args=[message]).start()
+        else:
+            threading.Thread(target=self.ask, args=[message]).start()
+
+    def ask(self, marker):
+        if self.remembered is not None:
+            self.answer(marker)
 
     def answer(self, marker):
         if self.remembered:
@@ -149,7 +153,24 @@ def test_what_is_no_announcement_of_ours_takes_nothing_back(payload):
 
 def test_a_broker_that_may_not_be_read_is_told_all_the_same(monkeypatch):
     monkeypatch.setattr("edge.homeassistant.announcing.PATIENCE_S", 0.0)
+    monkeypatch.setattr("edge.homeassistant.announcing.ASK_S", 0.0)
     channel = Channel(remembered=None)
+
+    with announcing(channel, "door"):
+        channel.wait(1)
+
+
+def test_a_question_that_was_not_heard_is_asked_again(monkeypatch):
+    monkeypatch.setattr("edge.homeassistant.announcing.ASK_S", 0.0)
+    channel = Channel(remembered=None)
+    asked = []
+
+    def answer_the_third(marker):
+        asked.append(marker)
+        if len(asked) == 3:
+            channel.answer(marker)
+
+    monkeypatch.setattr(channel, "ask", answer_the_third)
 
     with announcing(channel, "door"):
         channel.wait(1)
