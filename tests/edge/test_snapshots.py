@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import cv2
@@ -228,6 +229,22 @@ def test_images_that_wait_are_few_however_many_labels_there_are(taker):
         for number in range(100):
             one(frame(at_s + number / 200, (number, 0.5, box(50 * at_s))))
     assert sum(best.image is not None for best in one._best.values()) <= MOST_IMAGES
+
+
+def test_each_of_many_labels_that_rest_in_one_frame_has_its_image(taker):
+    labels = tuple(f"label {number}" for number in range(3 * MOST_IMAGES))
+    one, sink = taker()
+    one.follow(Snapshots(every_s=60), labels)
+    one(frame(1, picture=None))
+    rows = [(number, 0.5, box(50)) for number in range(len(labels))]
+    times = itertools.count(1)
+
+    def all_came():
+        one(frame(next(times) / 100, *rows))
+        return len({each.topic for each in sink.messages}) == len(labels)
+
+    assert eventually(all_came)
+    assert len(sink.messages) == len(labels)
 
 
 def test_a_sink_that_has_ended_ends_the_images_only(caplog):
