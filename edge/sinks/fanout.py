@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edge.errors import SinkError
 from edge.sinks.outbox import Outbox
-from edge.sinks.queued import QUEUE_BYTES, Queued
+from edge.sinks.queued import Queued
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,10 +73,9 @@ class Counting(Protocol):
 class Fanout:
     """Sends each message to every sink.
 
-    A sink that is alone is called directly: it may wait, so that a file or a slow reader gets every
-    message, and its error is the caller's. Beside others, one that may wait is called on a thread
-    of its own, behind a buffer whose oldest messages are dropped; and one that fails is left, said
-    once, while the others go on.
+    A sink that is alone may wait, so that a slow reader gets every message, and its error is the
+    caller's. Beside others, one that may wait has a thread of its own and a buffer whose oldest
+    messages are dropped; and one that fails is left, said once, while the others go on.
 
     Args:
         sinks: One or more.
@@ -92,8 +91,9 @@ class Fanout:
         self.undelivered: dict[str, int] = {}
         self._sinks = _side_by_side(sinks)
         self._ended: list[Sink] = []
-        self._states, self._channel_states = _store(), _store()
-        # What is sent while sinks are exchanged.
+        # For sinks that come later: what holds, and what is sent while sinks are exchanged.
+        self._states = Outbox(messages=BUFFER_MESSAGES)
+        self._channel_states = Outbox(messages=BUFFER_MESSAGES)
         self._kept: Outbox | None = None
         self._lock = threading.Lock()
         self._handlers: list[tuple[str, Callable[[str, Received], object]]] = []
@@ -120,7 +120,7 @@ class Fanout:
             if sink in self._ended:
                 return  # another thread was told, too
             self._ended.append(sink)
-            if len(self._ended) == len(self._sinks) and not self._kept:
+            if all(each in self._ended for each in self._sinks) and not self._kept:
                 raise error
         log.error("%s; the other sinks go on", error)
         self.failure = self.failure or type(error)(
@@ -162,7 +162,7 @@ class Fanout:
         """
         leaving = [sink for sink in self._sinks if getattr(sink, "behind", sink) in gone]
         with self._lock:
-            self._kept = _store()
+            self._kept = Outbox(messages=BUFFER_MESSAGES)
             self._sinks = [sink for sink in self._sinks if sink not in leaving]
         left = sum(sink.close(timeout_s) for sink in leaving)
         new: list[Sink] = []
@@ -218,11 +218,6 @@ class Fanout:
         return sum(left.values())
 
 
-def _store() -> Outbox:
-    """Return what keeps messages for a sink that is not there yet, the states of each key once."""
-    return Outbox(messages=BUFFER_MESSAGES, size_bytes=QUEUE_BYTES)
-
-
 def _side_by_side(sinks: Sequence[Sink]) -> list[Sink]:
     """Return sinks of which none waits, where there are several."""
     several = len(sinks) > 1
@@ -240,12 +235,12 @@ class _Buffered(Queued):
     """A sink that may wait, on a thread of its own."""
 
     def __init__(self, sink: Sink) -> None:
-        self.behind = self._sink = sink
+        self.behind = sink
         super().__init__(sink.name, messages=BUFFER_MESSAGES)
 
     def deliver(self, message: Message) -> bool:
-        self._sink.send(message)
+        self.behind.send(message)
         return True
 
     def close(self, timeout_s: float) -> int:
-        return super().close(timeout_s) + self._sink.close(0)
+        return super().close(timeout_s) + self.behind.close(0)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 REFUSALS, HOLD_S, MOST_HOLD_S = 2, 60.0, 3600.0
 # What Python keeps for a message beside its payload: 177 bytes and its topic, on CPython 3.11.
 OVERHEAD_BYTES = 256
+QUEUE_BYTES = 8 * 1024 * 1024
 
 
 class Tally(NamedTuple):
@@ -61,17 +62,15 @@ class Entry:
 class Outbox:
     """A store between the threads that make messages and the one that delivers them.
 
-    States go out first, then events, then the stream. There is room for so many messages of each
-    policy, and for so many bytes of all: the oldest of the stream give way first, then the oldest
-    events. States have half of the bytes, beside the newest one; beyond that the largest give way,
-    which are images: those that were sent are wanted only by a broker that has forgotten them. What
-    is taken is the outbox's business until it is settled or put back.
+    States go out first, then events, then the stream; the oldest of the stream give way first, then
+    the oldest events. States have half of the bytes, beside the newest one; beyond that the largest
+    give way, which are images. What is taken is the outbox's business until settled or put back.
 
     A message that the receiver cannot stand ends the connection, and would end the next ones too.
     So those that were on their way when a connection was lost are suspects and go out one by one;
-    one that is alone on its way at the next loss is given up. Whatever is as large as one that was
-    given up is a suspect from the start, until one of its size is delivered; after two that were
-    given up, all but events of that size are `hopeless` for a minute, twice as long each time.
+    one that is alone on its way at the next loss is given up. Whatever is as large is a suspect
+    then, until one of its size is delivered; after two that were given up, all but events of that
+    size are `hopeless` for a minute, twice as long each time.
 
     With a journal, events are on the disk as well until they are settled, and have its bytes for
     themselves, however many they are; those that it holds from before go out first.
@@ -87,7 +86,7 @@ class Outbox:
         self,
         *,
         messages: int,
-        size_bytes: int,
+        size_bytes: int = QUEUE_BYTES,
         journal: Journal | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -156,7 +155,8 @@ class Outbox:
                 self._refused_bytes, self._refusals, self._hopeless_until = math.inf, 0, 0.0
             self._waiting -= not entry.key
             self._settled += not entry.key
-            self._erase(entry)
+            if self._journal and entry.number:
+                self._journal.done(entry.number)
 
     def give_up(self, entry: Entry) -> None:
         """Note that a taken message was not delivered and never will be."""
@@ -231,15 +231,12 @@ class Outbox:
         is_long = len(self._lanes[policy]) > self._most
         return is_long or sum(self._bytes.values()) - own > self._most_bytes
 
-    def _erase(self, entry: Entry) -> None:
-        if self._journal and entry.number:
-            self._journal.done(entry.number)
-
     def _drop(self, entry: Entry) -> None:
         """Give up an entry that lies in no lane."""
         self._waiting -= not entry.key
         self._dropped += not entry.key
-        self._erase(entry)
+        if self._journal and entry.number:
+            self._journal.done(entry.number)
         if entry.key and self._states.get(entry.key) is entry:
             self._forget(entry.key)
 

@@ -16,7 +16,7 @@ from waiting import eventually
 from edge.errors import SinkClosed, SinkError
 from edge.sinks.fanout import BUFFER_MESSAGES, Fanout
 from edge.sinks.jsonl import JsonlSink
-from edge.sinks.queued import QUEUE_BYTES
+from edge.sinks.outbox import QUEUE_BYTES
 
 pytestmark = pytest.mark.board
 
@@ -188,6 +188,15 @@ def test_a_message_under_way_to_a_sink_that_is_closed_for_another_ends_nothing()
     fanout = Fanout([Closing(), other])
     fanout.send(message())
     assert (len(other.messages), fanout.failure) == (1, None)
+
+
+def test_the_last_sink_that_fails_is_told_after_an_exchange_too():
+    failed = Failing(0, may_wait=False)
+    fanout = Fanout([failed, MemorySink()])
+    fanout.send(message())
+    fanout.exchange(list(fanout._sinks), lambda: [Failing(0, may_wait=False)], timeout_s=1)
+    with pytest.raises(SinkError):
+        fanout.send(message())
 
 
 def test_what_is_kept_for_sinks_to_come_is_bounded_in_bytes():
