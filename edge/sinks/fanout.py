@@ -146,7 +146,7 @@ class Fanout:
 
     def kept(self) -> list[str]:
         """Return the topics of all states that hold, but of those that were taken back."""
-        return [each.topic for each in tuple(self._states.values()) if each.payload]
+        return [each.topic for each in self._states.held() if each.payload]
 
     def exchange(
         self, gone: Sequence[Sink], opened: Callable[[], Sequence[Sink]], *, timeout_s: float
