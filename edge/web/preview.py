@@ -72,7 +72,6 @@ class Preview:
         self.views: dict[str, View] = {}
         self._began_s = time.monotonic()
         self._gate = Gate(read_token(web), web.hosts)
-        self._changes: Control | None = None
         self.server: Server | None = None
         self._answers: dict[str, Callable[[dict[str, str]], Reply]] = {
             "/healthz": self._healthz,
@@ -88,11 +87,11 @@ class Preview:
         self._view(observation.camera).observe(observation)
 
     @contextmanager
-    def served(self, changes: Control | None = None) -> Iterator[str]:
+    def served(self, changes: Control) -> Iterator[str]:
         """Answer for the length of the block; yields the address of the page.
 
         Args:
-            changes: Carries out what the page asks for; `None` for a page that only shows.
+            changes: Carries out what the page asks for.
 
         Raises:
             EdgeError: Nobody can listen there.
@@ -243,8 +242,6 @@ class Preview:
         if request.query.get("onto", number) != number:
             text = "others hold by now: Discard changes shows them, Apply again replaces them"
             return _sentence(HTTPStatus.PRECONDITION_FAILED, text)
-        if self._changes is None:
-            return _sentence(HTTPStatus.CONFLICT, "this page only shows")
         answers: SimpleQueue[Answer] = SimpleQueue()
         self._changes.request("zones", request.body, answer=answers.put)
         try:
