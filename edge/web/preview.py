@@ -111,12 +111,11 @@ class Preview:
         path, query = request.path, request.query
         if request.method == "POST" and path == "/apply":
             return self._apply(request)
-        if self._gate.admits(request):
+        if cookie := self._gate.cookie(request):
             # The link is followed once: from here on the cookie speaks, and no history the token.
-            headers = {"Location": "/", "Set-Cookie": self._gate.cookie()}
+            headers = {"Location": "/", "Set-Cookie": cookie}
             return Reply(b"", status=HTTPStatus.SEE_OTHER, headers=headers)
-        is_known = request.method == "GET" and path in FILES.keys() | self._answers.keys()
-        if not is_known:
+        if request.method == "POST" or path not in FILES.keys() | self._answers.keys():
             known = " ".join(["/", *self._answers])
             return _sentence(HTTPStatus.NOT_FOUND, f"nothing is here; there are {known}")
         if path in FILES:

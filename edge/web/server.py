@@ -21,7 +21,6 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from operator import itemgetter
 from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -156,13 +155,14 @@ class Server(ThreadingHTTPServer):
         """Give a connection a thread, or send it away."""
         if len(self._deadlines) >= MOST_CONNECTIONS:
             # Who holds connections and asks for nothing must not keep out who does ask.
-            idle = [(ends_s, each) for each, (ends_s, waits) in self._ends() if waits]
+            ends = tuple(self._deadlines.items())  # in one step: other threads change them
+            idle = {each: ends_s for each, (ends_s, waits) in ends if waits}
             if not idle:
                 with contextlib.suppress(OSError):
                     request.send(BUSY, socket.MSG_DONTWAIT)
                 self.shutdown_request(request)
                 return
-            _, longest = min(idle, key=itemgetter(0))
+            longest = min(idle, key=idle.__getitem__)
             self._deadlines.pop(longest, None)
             _cut(longest)
         self.give(request, REQUEST_S, asks=False)
@@ -174,13 +174,10 @@ class Server(ThreadingHTTPServer):
         self._deadlines.pop(request, None)
         super().shutdown_request(request)
 
-    def _ends(self) -> tuple[tuple[socket.socket, tuple[float, bool]], ...]:
-        return tuple(self._deadlines.items())  # in one step: the connections' threads change them
-
     def service_actions(self) -> None:
         """Cut off what is past its deadline; called a few times a second."""
         now_s = time.monotonic()
-        for connection, (ends_s, _) in self._ends():
+        for connection, (ends_s, _) in tuple(self._deadlines.items()):
             if ends_s < now_s:
                 _cut(connection)
 
