@@ -106,9 +106,7 @@ class MqttSink:
         self._presence = Presence(device, client_id, young_s=self._pace.young_s)
         self._log = ConnectionLog(settings, repeat_s=self._pace.repeat_log_s)
         self._outbox = Outbox(
-            messages=settings.outbox_messages,
-            size_bytes=settings.outbox_mib * MIB,
-            journal=journal,
+            messages=settings.outbox_messages, size_bytes=settings.outbox_mib * MIB, journal=journal
         )
         self._connection = Connection(
             settings,
