@@ -23,7 +23,7 @@ from edge.results.observation import Observation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from edge.capture.turns import Turns
+    from edge.capture.latest import Turns
     from edge.frame import Frame, Placement
     from edge.model.loaded import LoadedModel
     from edge.model.spec import Tensors

@@ -97,19 +97,16 @@ class _Tally:
         self._parts = parts
         self._texts: list[str] = []
         self._begin()
-        parts.changed.append(self._follow)
 
     def __call__(self, seen: Observation) -> None:
+        if self._parts.model is not self._model:
+            self._texts.append(self._counts.text())
+            self._begin()
         self._counts.add(seen.result)
 
     def text(self) -> str:
         """Return the counts in a few words."""
         return "; ".join([*self._texts, self._counts.text()])
-
-    def _follow(self) -> None:
-        if self._parts.model is not self._model:
-            self._texts.append(self._counts.text())
-            self._begin()
 
     def _begin(self) -> None:
         self._model = self._parts.model

@@ -23,7 +23,7 @@ from edge.parts import decoder_thresholds, instruct
 from edge.pipeline import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.config.sections import Config
@@ -101,6 +101,25 @@ class ModelSwap:
         """Whether the file of a configuration's model holds another one than the one that runs."""
         return app.model_file(config).description != self._parts.model.description
 
+    def waiting(self) -> tuple[Path, str] | None:
+        """Return path and digest of the newest model that waits; it was not taken back before.
+
+        Where the one that runs waits there too, older ones wait for nothing.
+        """
+        folder, running = models_folder(), self._parts.model.description.digest
+        try:
+            paths = sorted(folder.glob("*.tflite"), key=_changed_ns) if folder else []
+            refused = overlay.saved(self._parts.config.device.name).refused
+            for path in reversed(paths):
+                digest = _digest_of(path, _changed_ns(path))
+                if digest == running:
+                    break
+                if digest and digest not in refused:
+                    return path, digest
+        except OSError:  # one was taken away just now
+            pass
+        return None
+
     def tick(self) -> None:
         """End a probation whose time is up; called now and then."""
         if self._fault:
@@ -177,8 +196,6 @@ class ModelSwap:
             if parts.publisher:
                 instruct(parts.publisher, config, model)
                 parts.publisher.introduce(model.ran)
-            for tell in parts.changed:
-                tell()
 
         if not parts.running:
             between()
@@ -192,20 +209,6 @@ def models_folder() -> Path | None:
     """Return where models wait that the command `model` may install."""
     folder = state_folder()
     return folder / "models" if folder else None
-
-
-def newest_model(known: Collection[str]) -> tuple[Path, str] | None:
-    """Return path and digest of the newest model that waits and is none of the known digests."""
-    folder = models_folder()
-    try:
-        paths = sorted(folder.glob("*.tflite"), key=_changed_ns) if folder else []
-    except OSError:  # one was taken away just now
-        return None
-    for path in reversed(paths):
-        digest = _digest_of(path, _changed_ns(path))
-        if digest and digest not in known:
-            return path, digest
-    return None
 
 
 def _changed_ns(path: Path) -> int:

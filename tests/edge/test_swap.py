@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 
 import numpy as np
@@ -14,6 +16,7 @@ from edge import swap
 from edge.config import overlay
 from edge.config.paths import state_folder
 from edge.config.reading import load
+from edge.model.default import default_model_path
 from edge.model.loaded import LoadedModel
 from edge.pipeline import Worker
 
@@ -188,6 +191,18 @@ def test_a_damaged_model_changes_nothing(path):
     assert not answer.ok
     assert "damaged" in answer.message
     assert run.sequences() == list(range(len(run.seen)))
+
+
+def test_an_older_model_than_the_one_that_runs_waits_for_nothing(path, monkeypatch):
+    monkeypatch.setattr(swap, "PROBATION_S", 0.0)
+    newer = swap.models_folder() / "newer.tflite"
+    shutil.copy(default_model_path(), newer)
+    os.utime(swap.models_folder() / NAME, (1, 1))
+    with live_run(path) as run:
+        assert run.control.model_state()["available"] is None
+        assert "found no newer one" in run.ask("model").message
+        assert run.ask("model", file=NAME).ok
+        assert run.control.model_state()["available"] == newer.name
 
 
 def test_models_wait_in_the_state_folder(path):
