@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from edge.capture.latest import CaptureThread
     from edge.config.sections import Config
     from edge.cores import Cores
+    from edge.frame import Summary
     from edge.messages.envelope import Encoder
-    from edge.metrics import Summary
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.preprocess import InputBuffer

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
-from edge.frame import NS_PER_MS, StageClock
-from edge.metrics import StageTimes
+from edge.frame import NS_PER_MS, StageClock, StageTimes
 from edge.results.observation import Observation
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from edge.config.sections import Config
     from edge.control import Control
+    from edge.frame import Summary
     from edge.homeassistant.following import Following
-    from edge.metrics import Summary
     from edge.model.model_file import ModelFile
     from edge.parts import Parts
     from edge.pipeline import Pipeline
