@@ -226,6 +226,8 @@ class Control:
                 tick_at_s = time.monotonic() + TICK_S
             try:
                 job()
+            except EdgeError as error:
+                log.error("%s", error)  # noqa: TRY400 - a sentence
             except Exception:  # the next request is another's
                 log.exception("a request could not be carried out or answered")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,10 +40,8 @@ MOST_TIMES_SLOWER, LEAST_LIMIT_MS = 20.0, 200.0
 JUDGED_INVOKES = 5
 # What of a configuration is about the interpreters.
 SECTIONS = ("model", "regions")
-
-
-# What ran before a model that is on probation, and those sections that were about it.
-Before = tuple[tuple[Worker, ...], dict[str, Any]]
+# What ran before a model that is on probation, and what held then.
+Before = tuple[tuple[Worker, ...], "Config"]
 
 
 class ModelSwap:
@@ -92,8 +91,7 @@ class ModelSwap:
             )
         decoder_thresholds(config, file.description)
         workers = app.open_workers(config, file, parts.cores, threads=parts.threads)
-        sections = {name: getattr(parts.config, name) for name in SECTIONS}
-        self._adopt(workers, config, before=(parts.workers, sections))
+        self._adopt(workers, config, before=(parts.workers, parts.config))
         self._passed = passed
         return f"{file.description.name} runs, on probation for {PROBATION_S:g} s"
 
@@ -107,7 +105,7 @@ class ModelSwap:
         Where the one that runs waits there too, older ones wait for nothing.
         """
         folder, running = models_folder(), self._parts.model.description.digest
-        try:
+        with suppress(OSError):  # one was taken away just now
             paths = sorted(folder.glob("*.tflite"), key=_changed_ns) if folder else []
             refused = overlay.saved(self._parts.config.device.name).refused
             for path in reversed(paths):
@@ -116,8 +114,6 @@ class ModelSwap:
                     break
                 if digest and digest not in refused:
                     return path, digest
-        except OSError:  # one was taken away just now
-            pass
         return None
 
     def tick(self) -> None:
@@ -156,7 +152,12 @@ class ModelSwap:
             return
         bad = parts.model.description
         reason = str(fault) if isinstance(fault, EdgeError) else f"{type(fault).__name__}: {fault}"
-        self._adopt(before[0], parts.config.replace(**before[1]), before=None)
+        workers, held = before
+        try:
+            sections = {name: getattr(held, name) for name in SECTIONS}
+            self._adopt(workers, parts.config.replace(**sections), before=None)
+        except (ConfigError, ValueError):  # what came with the model fits no other one
+            self._adopt(workers, held, before=None)
         log.error(
             "model: %s is taken back, %s runs again: %s",
             *(bad.name, parts.model.description.name, reason),

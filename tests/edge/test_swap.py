@@ -136,6 +136,21 @@ class Sick(LoadedModel):
         return type(self)(self.spec, self._backend, thresholds)
 
 
+def sick_workers(monkeypatch, illness):
+    """Have every model that is opened from now on be sick."""
+    real = swap.app.open_workers
+
+    def sick(config, file, cores, *, threads):
+        workers = real(config, file, cores, threads=threads)
+        monkeypatch.setattr(Sick, "illness", illness)
+        return tuple(
+            Worker(Sick(each.model.spec, each.model._backend, each.model.thresholds), each.cores)
+            for each in workers
+        )
+
+    monkeypatch.setattr(swap.app, "open_workers", sick)
+
+
 @pytest.mark.parametrize(
     ("illness", "reason"),
     [
@@ -148,20 +163,10 @@ class Sick(LoadedModel):
 def test_a_model_that_fails_is_taken_back_and_not_tried_again(
     path, caplog, monkeypatch, illness, reason
 ):
-    real = swap.app.open_workers
-
-    def sick(config, file, cores, *, threads):
-        workers = real(config, file, cores, threads=threads)
-        monkeypatch.setattr(Sick, "illness", illness)
-        return tuple(
-            Worker(Sick(each.model.spec, each.model._backend, each.model.thresholds), each.cores)
-            for each in workers
-        )
-
     if illness == "slow":
         monkeypatch.setattr(swap, "MOST_TIMES_SLOWER", 0)
     with live_run(path) as run:
-        monkeypatch.setattr(swap.app, "open_workers", sick)
+        sick_workers(monkeypatch, illness)
         assert run.wait_for(3)
         digest = run.parts.model.description.digest
         assert run.ask("model", file=NAME).ok
@@ -176,6 +181,23 @@ def test_a_model_that_fails_is_taken_back_and_not_tried_again(
     assert kinds(run)[-1] == "Detections"
     assert load(path, {}).model.file is None
     assert reason in next(iter(overlay.saved("porch").refused.values()))
+
+
+def test_what_came_with_a_model_and_fits_no_other_goes_back_with_it(path, caplog, monkeypatch):
+    sound = path.read_text().replace("[model]", f'[model]\nfile = "{swap.models_folder() / NAME}"')
+    zone = '[[zone]]\nname = "mat"\npolygon = [[0, 0], [1, 0], [1, 1]]\n'
+    detector = path.read_text() + zone
+    path.write_text(sound)
+    with live_run(path) as run:
+        assert run.wait_for(2)
+        sick_workers(monkeypatch, "raises")
+        path.write_text(detector)
+        assert "on probation" in run.ask("reload").message
+        assert eventually(lambda: "is taken back" in caplog.text, timeout_s=60)
+        assert run.wait_for(2)
+        assert run.parts.config.zones == ()
+
+    assert kinds(run)[-1] == "ClassMap"
 
 
 def test_a_damaged_model_changes_nothing(path):
