@@ -47,7 +47,7 @@ def path(tmp_path, request):
 def shared(tmp_path_factory):
     """Return one run for what changes nothing."""
     folder = tmp_path_factory.mktemp("shared")
-    (folder / "device.toml").write_text(CONFIG.format(name="shared", sink=folder / "seen.jsonl"))
+    (folder / "device.toml").write_text(CONFIG.format(name="common", sink=folder / "seen.jsonl"))
     with live_run(folder / "device.toml") as run:
         yield run
 
@@ -270,16 +270,16 @@ def test_what_still_waits_at_the_end_is_not_begun(shared):
     assert (begun, answers) == ([True], [])
 
 
-@pytest.mark.parametrize("topic", ["a/#", "+", "edge/shared/x", "edge/shared"])
+@pytest.mark.parametrize("topic", ["a/#", "+", "edge/common/x", "edge/common"])
 def test_an_answer_goes_to_no_topic_that_is_none_or_the_devices_own(shared, monkeypatch, topic):
     sent = []
     monkeypatch.setattr(shared.control, "_send", sent.append)
     mqtt = Mqtt(url="mqtt://localhost", commands=True)
     monkeypatch.setattr(shared.parts, "config", shared.parts.config.replace(mqtt=mqtt))
     given = Received.of(b'{"enabled": true}', response_topic=topic, correlation=b"1")
-    shared.control.hear("edge/shared/command/enabled", given)
+    shared.control.hear("edge/common/command/enabled", given)
     assert eventually(lambda: [each for each in sent if "/reply/" in each.topic], timeout_s=30)
-    assert {each.topic for each in sent} <= {"edge/shared/reply/enabled", "edge/shared/settings"}
+    assert {each.topic for each in sent} <= {"edge/common/reply/enabled", "edge/common/settings"}
 
 
 def test_a_flood_is_not_answered_and_ends(shared, monkeypatch):
@@ -291,8 +291,8 @@ def test_a_flood_is_not_answered_and_ends(shared, monkeypatch):
     monkeypatch.setattr("edge.control.time.monotonic", lambda: now_s[0])
     monkeypatch.setattr(control, "request", lambda *given, **_: answers.append(given))
     for _ in range(3 * MOST_COMMANDS):
-        control.hear("edge/shared/command/enabled", Received(b"{}"))
+        control.hear("edge/common/command/enabled", Received(b"{}"))
     assert len(answers) == MOST_COMMANDS
     now_s[0] += 0.5
-    control.hear("edge/shared/command/enabled", Received(b"{}"))
+    control.hear("edge/common/command/enabled", Received(b"{}"))
     assert len(answers) == MOST_COMMANDS + 1
