@@ -33,6 +33,11 @@ class Placement:
         """Whether the whole frame lies in the input, which is its only one."""
         return True
 
+    @property
+    def invokes(self) -> int:
+        """How many invokes the frame takes; with none, what was seen before is told again."""
+        return 1
+
     @classmethod
     def fit(
         cls, source_wh: tuple[int, int], input_wh: tuple[int, int], *, resize: Resize

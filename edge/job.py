@@ -56,7 +56,7 @@ def observe(job: Job, model: LoadedModel, stages: Sequence[Stage]) -> Observatio
     clock = StageClock()
     clock.add("capture", frame.capture_ns)
     clock.add("preprocess", frame.preprocess_ns)
-    clock.add("invoke", job.invoke_ns)
+    clock.add("invoke", job.invoke_ns if job.placement.invokes else 0)
     observation = Observation(
         camera=frame.camera,
         sequence=frame.sequence,

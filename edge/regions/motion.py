@@ -39,7 +39,7 @@ NOISE_S = 10.0
 NOISES, LEAST_LEVELS, MOST_LEVELS = 6.0, 4.0, 24.0
 # Without a neighbour that moves, it has to differ by so many times as much.
 ALONE = 2.0
-# Of the cells: more than this is no object.
+# Of the cells that count: more than this is no object.
 MOST_MOVING = 0.5
 NEIGHBOURS = np.ones((3, 3), np.uint8)
 ITSELF = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
@@ -92,7 +92,7 @@ class MotionGrid:
         difference = np.abs(grey - background)
         limit = np.clip(NOISES * self._noise, LEAST_LEVELS, MOST_LEVELS)
         cells = _clustered(difference, limit) & self._counts
-        if np.count_nonzero(cells) > MOST_MOVING * cells.size:
+        if np.count_nonzero(cells) > MOST_MOVING * np.count_nonzero(self._counts):
             return self._begin(grey)
         changes = np.abs(grey - self._recent) > limit
         self._recent += _share(elapsed_s, RECENT_S) * (grey - self._recent)

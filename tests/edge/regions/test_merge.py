@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.model.description import Thresholds
-from edge.regions.merge import MOVED_S, SAME_IOU, Memory, is_whole, touched
+from edge.regions.merge import MOVED_S, SAME_IOU, Memory, touched
 from edge.regions.plan import MOST_CUT, Plan, Region
 from edge.results.detections import Detections
 
@@ -235,4 +235,4 @@ def test_a_region_shows_whole_what_lies_well_inside():
         [(110, 0, 290, 190), (101, 50, 200, 100), (150, 50, 299, 100), (0, 0, 50, 50)]
     )
 
-    assert is_whole(some, region, SIZE_WH).tolist() == [True, False, False, False]
+    assert region.shows(some, SIZE_WH).tolist() == [True, False, False, False]

@@ -123,3 +123,13 @@ def test_what_moves_below_a_mask_counts_for_nothing():
 
     assert not masked.cells.any()
     assert beside.cells.any()
+
+
+def test_a_camera_that_is_turned_is_seen_as_such_beside_a_large_mask():
+    grid = MotionGrid([[(0.0, 0.0), (0.7, 0.0), (0.7, 1.0), (0.0, 1.0)]])
+    for number in range(30):
+        grid.motion(frame(number), number / RATE_HZ)
+
+    turned = grid.motion(Picture(frame(0).pixels[::-1, ::-1], 0, 0, 0), 1)
+
+    assert turned.is_all

@@ -208,6 +208,26 @@ def test_a_plan_that_nobody_followed_is_made_again():
     assert watching.plan(moving(), (1920, 1080), 1 / 30).looks == plan.looks
 
 
+def test_a_sweep_that_nobody_followed_forgets_no_closer_look():
+    """Else a board that drops frames would look at the first of many things again and again."""
+    watching = planner(sweep_s=1)
+    watching.plan(Motion(~STILL, is_all=True), (3840, 2160), 0)
+    motion = moving(*[(5, 5 + 20 * column, 2, 2) for column in range(4)])
+
+    looked = []
+    for number in range(30, 64):
+        plan = watching.plan(motion, (3840, 2160), number / 30)
+        if plan and plan.looks[0].width == 3840:
+            watching.take_back(plan)
+            watching._swept_s = number / 30  # the next one was followed
+        elif plan:
+            looked += plan.looks
+
+    assert len(set(looked[:4])) == 4
+    for first, second in zip(looked, looked[4:], strict=False):
+        assert first == second  # each in its turn
+
+
 def test_a_clock_that_was_set_back_and_a_frame_of_another_size_begin_anew():
     watching = planner()
     for now_s, size_wh in ((100, (1920, 1080)), (3, (1920, 1080)), (4, (640, 480))):
