@@ -97,8 +97,8 @@ class RegionBuffer(InputBuffer):
         if self._untaken:
             planner.take_back(self._untaken)
         now_s = picture.source_ns / NS_PER_S
-        motion = self._scene.grid.motion(picture, now_s)
-        plan = self._untaken = planner.plan(motion, size_wh, now_s)
+        moving = self._scene.grid.motion(picture, now_s)
+        plan = self._untaken = planner.plan(moving, size_wh, now_s)
         if plan is None:
             return True
         if picture.format in PLANAR and self._scratch.size < picture.pixels.size:
@@ -179,7 +179,6 @@ class RegionModel(LoadedModel):
         pairs = zip(cast("LookTensors", tensors).looks, looks.parts, strict=False)
         found = (cast("Detections", decode(raw, part, clock)) for raw, part in pairs)
         scene, plan = looks.scene, looks.plan
-        scene.memory.begin(plan.size_wh, self.description.digest)
         merged = scene.memory.merged(plan, found, thresholds=self.thresholds)
         sure = max(self._least_score, self.thresholds.score)
         scene.planner.tell(plan.number, *scene.memory.known(sure))

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.config.regions import Regions
-    from edge.regions.motion import Motion
 
     Mask = NDArray[np.bool_]
     Boxes = NDArray[np.float32]
@@ -138,21 +137,21 @@ class Planner:
         """
         self._told.append((number, boxes, is_small))
 
-    def plan(self, motion: Motion, size_wh: tuple[int, int], now_s: float) -> Plan | None:
+    def plan(self, moving: Mask, size_wh: tuple[int, int], now_s: float) -> Plan | None:
         """Return what to do with the next picture; `None` leaves it out.
 
         Args:
-            motion: Of the picture.
+            moving: `(rows, columns)`, which cells of the image; all where it is another one.
             size_wh: Of the image.
             now_s: Of the source's clock.
         """
-        if size_wh != self._size_wh or motion.cells.shape != self._moved.shape:
-            self._begin(size_wh, motion.cells)
+        if size_wh != self._size_wh or moving.shape != self._moved.shape:
+            self._begin(size_wh, moving)
         while self._told and self._told[0][0] <= self._number - self._lag:
             _, self._known, self._is_small = self._told.popleft()
-        self._moved |= motion.cells
+        self._moved |= moving
         self._tokens = min(self._tokens + self._settings.invokes_per_frame, float(self.most_looks))
-        looks = self._looks(motion, now_s)
+        looks = self._looks(moving, now_s)
         if not looks and 0 <= now_s - self._planned_s < self._settings.still_s:
             return None
         self._tokens -= len(looks)
@@ -174,14 +173,14 @@ class Planner:
             else:
                 self._looked_s[self._cells(region.box)] = -math.inf
 
-    def _looks(self, motion: Motion, now_s: float) -> tuple[Region, ...]:
+    def _looks(self, moving: Mask, now_s: float) -> tuple[Region, ...]:
         """Return what to look at with the tokens at hand, and note that it was."""
         room = min(int(self._tokens + ROUNDING), self.most_looks)
         if not room:
             return ()
         is_due = not 0 <= now_s - self._swept_s < self._settings.sweep_s
-        looks = [self._whole] if is_due or motion.is_all else []
-        things = [] if motion.is_all else self._things(motion.cells, now_s)
+        looks = [self._whole] if is_due or moving.all() else []
+        things = [] if moving.all() else self._things(moving, now_s)
         while things and len(looks) < room:
             thing = self._next_thing(things)
             region = self._region(thing)

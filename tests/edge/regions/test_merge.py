@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,9 +33,7 @@ def plan(*looks, now_s=0.0, moved=STILL):
 
 
 def memory():
-    made = Memory((300, 300), sweep_s=2)
-    made.begin(SIZE_WH, "model")
-    return made
+    return Memory((300, 300), sweep_s=2)
 
 
 def boxes(result):
@@ -136,14 +136,14 @@ def test_what_no_look_confirms_is_given_up():
     assert len(known.merged(plan(now_s=41), [], thresholds=LIMITS)) == 0
 
 
-def test_a_higher_threshold_and_another_model_hold_for_what_is_known_too():
+def test_a_higher_threshold_and_another_size_hold_for_what_is_known_too():
     known = memory()
     rows = found((50, 60, 290, 300, 0.8, 0), (600, 60, 700, 300, 0.6, 0))
     known.merged(plan(WHOLE), [rows], thresholds=LIMITS)
 
     assert len(known.merged(plan(now_s=1), [], thresholds=Thresholds(0.7, 0.6))) == 1
-    known.begin(SIZE_WH, "other")
-    assert len(known.merged(plan(now_s=2), [], thresholds=LIMITS)) == 0
+    other = replace(plan(now_s=2), size_wh=(640, 480))
+    assert len(known.merged(other, [], thresholds=LIMITS)) == 0
 
 
 def test_limits_hold_for_all_looks_together():
