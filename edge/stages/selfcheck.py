@@ -16,6 +16,8 @@ from edge.stages.scene import Scene, Traits
 from edge.stages.world import LEAST_LEVEL, NOW_S, World, is_grey, overexposed
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from edge.config.selfcheck import Selfcheck
     from edge.model.description import Description, Sight
     from edge.results.health import HealthState, Look
@@ -110,9 +112,7 @@ class CameraHealth:
         elapsed_s = min(now_s - last_s, LONGEST_STEP_S) if now_s > last_s else 1.0
         if now_s < last_s:
             self.recent.clear()
-        state, reason = self._judge(look, seen, elapsed_s)
-        if state in settings.ignore:
-            state, reason = "ok", ""
+        state, reason = self._judge(look, seen, elapsed_s, ignore=settings.ignore)
         self.recent.append((now_s, seen.captured_utc_ns, state, reason))
         while len(self.recent) > LEAST_LOOKS and now_s - self.recent[1][0] >= settings.hold_s:
             self.recent.popleft()
@@ -129,16 +129,18 @@ class CameraHealth:
         world.strange = world.judge(seen.heads, elapsed_s)
         self._compared_s = seen.source_ns / NS_PER_S
 
-    def _judge(self, look: Look, seen: Observation, elapsed_s: float) -> tuple[HealthState, str]:
+    def _judge(
+        self, look: Look, seen: Observation, elapsed_s: float, *, ignore: Collection[str]
+    ) -> tuple[HealthState, str]:
         self._world = None
-        if look.is_frozen:
+        if look.is_frozen and "frozen" not in ignore:
             return "frozen", "the camera gives the same picture over and over"
         traits = Traits.of(look)
-        trouble = self.scene.judge(traits)
+        trouble = self.scene.judge(traits, ignore=ignore)
         if trouble is None:
             self.scene.follow(traits, elapsed_s)
             strange = self._strangeness(look, seen, elapsed_s)
-            trouble = ("strange", strange) if strange else None
+            trouble = ("strange", strange) if strange and "strange" not in ignore else None
         return trouble or ("ok", "")
 
     def _strangeness(self, look: Look, seen: Observation, elapsed_s: float) -> str:
