@@ -154,15 +154,14 @@ class CameraTracks:
         track_of = self._pair(seen)  # (N,)
         matched = (track_of >= 0).nonzero()[0]
         self._see(seen, matched, track_of[matched])
-        passed = matched
-        if len(matched) < len(track_of):
-            new = (track_of[: seen.good] < 0).nonzero()[0]
+        new = (track_of[: seen.good] < 0).nonzero()[0]
+        if len(new):
             track_of[new] = np.arange(len(self), len(self) + len(new))
             begun = seen.measured[..., new], seen.class_ids[new]
             self._tracks += Tracks.begun(*begun, first_id=self._next_id, now_s=self._clock.now_s)
             self._next_id += len(new)
-            passed = (track_of >= 0).nonzero()[0]
-        passed = passed[seen.rows[passed].argsort()]
+            matched = (track_of >= 0).nonzero()[0]
+        passed = matched[seen.rows[matched].argsort()]
         rows = track_of[passed]
         stationary = self._clock.now_s - self._tracks.rest_s[rows] >= settings.stationary_s
         return seen.rows[passed], self._tracks.ids[rows], stationary
@@ -206,11 +205,11 @@ class CameraTracks:
         likeness[is_other] *= OTHER_CLASS
         # What was seen well goes to known tracks first, then what was seen badly to those of them
         # that are left, then what is left of the former to new ones.
-        is_bad, is_new = columns >= good, (tracks.sightings < CONFIRMED).take(rows)
+        is_bad, is_new = columns >= good, tracks.sightings.take(rows) < CONFIRMED
         alike = ((likeness >= LEAST_ALIKE) & ~(is_bad & is_new)).nonzero()[0]
-        rows, columns = rows[alike], columns[alike]
-        rounds = is_bad[alike] + 2 * is_new[alike]
-        chosen = paired(rows, columns, order=(-likeness[alike], rounds))
+        rows, columns, likeness = rows.take(alike), columns.take(alike), likeness.take(alike)
+        rounds = (is_bad + 2 * is_new).take(alike)
+        chosen = paired(rows, columns, order=(-likeness, rounds))
         track_of[columns[chosen]] = rows[chosen]
         return track_of
 
