@@ -24,12 +24,10 @@ class Told:
     def ready(self, _):
         self.told.append("ready")
 
-    def status(self, text):
-        self.told.append("status")
-        self.texts.append(text)
-
-    def feed(self):
-        self.told.append("feed")
+    def tell(self, line):
+        self.told.append({"WATCHDOG=1": "feed"}.get(line, "status"))
+        if line.startswith("STATUS="):
+            self.texts.append(line.removeprefix("STATUS="))
 
     def reloading(self):
         self.told.append("reloading")
