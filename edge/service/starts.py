@@ -8,13 +8,12 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from msgspec import Meta
 
 from edge.config.mqtt import Mqtt
 from edge.config.reading import load
 from edge.errors import EdgeError
-from edge.record import Record, Unsound, read_json, storable
+from edge.record import Record, Unsound, read_json, storable, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -142,22 +141,11 @@ class Starts:
         self.kept = self.kept.replace(**changes)
         if self._path is None:
             return
-        own = self._path.with_suffix(".new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # Where the broker is and as whom: nobody else's business.
-            descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(self.kept, enc_hook=_plain))
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut leaves an empty file under the name
-            own.replace(self._path)
+            # For this user alone: where the broker is and as whom is nobody else's business.
+            write_json(self._path, self.kept)
         except OSError as error:
             log.warning("%s: failed starts cannot be counted: %s", self._path, error.strerror)
-
-
-def _plain(path: object) -> str:
-    return storable(str(path))  # a folder's name may hold bytes that are no text
 
 
 def file_name(config: Path) -> str:

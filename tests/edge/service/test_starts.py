@@ -128,7 +128,7 @@ def test_a_damaged_file_is_said_and_counts_nothing(tmp_path, files, content, cap
 
 def test_a_power_cut_while_it_is_written_leaves_the_one_before(tmp_path, files, monkeypatch):
     starts = failing(tmp_path, files, 3)
-    monkeypatch.setattr("edge.service.starts.os.fsync", lambda _: 1 / 0)
+    monkeypatch.setattr("edge.record.os.fsync", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         starts.begin()
     assert Starts(tmp_path, files).kept.failed == 3
