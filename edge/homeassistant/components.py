@@ -74,25 +74,13 @@ class _Maker(NamedTuple):
     camera: str = ""
 
     def entity(self, what: str, platform: str, name: str, **options: Any) -> Named:  # noqa: ANN401
-        """Return an entity.
-
-        Args:
-            what: Tells it from the others of its camera, however it is called: `path` of names.
-            platform: Home Assistant's kind of it.
-            name: Behind the device's; with several cameras, behind that of its camera as well.
-            options: Of its platform.
-        """
+        """Return an entity: `what`, a `path`, tells it from others whatever its `name` is."""
         key, device = self.key(what), self.config.device.name
         name = f"{self.camera} {name}" if self.camera and len(self.config.cameras) > 1 else name
         name = name[:1].upper() + name[1:]
         house = self.config.homeassistant
-        called = (house and house.name) or device
-        ids = {
-            "p": platform,
-            "name": name,
-            "uniq_id": f"{device}/{key}",
-            "def_ent_id": f"{platform}.{slug(called)}_{slug(name)}",
-        }
+        entity_id = f"{platform}.{slug((house and house.name) or device)}_{slug(name)}"
+        ids = {"p": platform, "name": name, "uniq_id": f"{device}/{key}", "def_ent_id": entity_id}
         return key, ids | options
 
     def key(self, what: str) -> str:
@@ -156,14 +144,14 @@ def _of_camera(make: _Maker, view: View) -> Iterator[Named]:
             val_tpl=f"{{{{ {number} }}}}", **DIAGNOSTIC,
         )  # fmt: skip
     if view.has_health:
-        topic = make.own_topic("health")
+        said = {"stat_t": make.own_topic("health"), **DIAGNOSTIC}
+        template = "{{ 'OFF' if value_json.state == 'ok' else 'ON' }}"
         yield make.entity(
-            "problem", "binary_sensor", "view", dev_cla="problem", stat_t=topic,
-            val_tpl="{{ 'OFF' if value_json.state == 'ok' else 'ON' }}", **DIAGNOSTIC,
-        )  # fmt: skip
+            "problem", "binary_sensor", "view", dev_cla="problem", val_tpl=template, **said
+        )
         yield make.entity(
-            "health", "sensor", "view state", stat_t=topic, json_attr_t=topic,
-            val_tpl="{{ value_json.state }}", ic="mdi:eye-check", **DIAGNOSTIC,
+            "health", "sensor", "view state", json_attr_t=said["stat_t"], ic="mdi:eye-check",
+            val_tpl="{{ value_json.state }}", **said,
         )  # fmt: skip
 
 

@@ -135,8 +135,9 @@ class Life:
         self._notifier.reloading()
 
     def reloaded(self) -> None:
-        """Say that it is over."""
-        self._notifier.ready(self._text)
+        """Say that it is over; before the first frame the start is not."""
+        if self.is_ready:
+            self._notifier.ready(self._text)
 
     def _warn(self, silent_s: float) -> None:
         if 0 < self._notifier.watchdog_s / 2 < silent_s and not self._is_told:

@@ -91,11 +91,9 @@ class TensorRt:
     def __init__(
         self, file: ModelFile, *, delegate: str = CPU, engine: Path | None = None, **_: object
     ) -> None:
-        self._delegate = delegates.parse(delegate)
+        self._file, self._engine, self._delegate = file, engine, delegates.parse(delegate)
         check_delegate(file, self._delegate)
         self.ran = who_runs(self._delegate)
-        self._file = file
-        self._engine = engine
         self._module = runtime_module()
         self._log = _logger(self._module)
         inputs, self._outputs = onnx_file.tensors(file.flatbuffer, file.path)
