@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge.cameras import Cameras
 from edge.config.paths import state_folder
@@ -15,27 +15,18 @@ from edge.model import engines, proof, trial
 from edge.model import model_file as models
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.pipeline import Behaviour, Pipeline, Worker
+from edge.parts import Parts, decoder_thresholds, open_publisher
+from edge.pipeline import Worker
 from edge.preprocess import use_one_thread
-from edge.publisher import Publisher, ResultTeller
 from edge.sinks.registry import OpenSinks, receiver
-from edge.stages.registry import open_stages
-from edge.tasks import THRESHOLDS, refuse_thresholds, refuse_tracking, task_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from edge.capture.latest import CaptureThread
     from edge.config.sections import Config
-    from edge.messages.envelope import Encoder
-    from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.model.model_file import ModelFile
-    from edge.preprocess import InputBuffer
-    from edge.publisher import Teller
-    from edge.results.observation import Observation
-    from edge.stages.registry import Stage
 
 log = logging.getLogger("edge")
 
@@ -79,28 +70,13 @@ def open_workers(
     workers = []
     for own in cores.of_workers(config.model.workers):
         with confined(own):
-            workers.append(Worker(open_model(config, file, threads=threads), own))
+            model = open_model(config, file, threads=threads)
+            if config.regions:
+                from edge.regions.looking import RegionModel  # noqa: PLC0415 - off by default
+
+                model = RegionModel(model, config.regions, config.model.workers)
+            workers.append(Worker(model, own))
     return tuple(workers)
-
-
-def thresholds(config: Config, description: Description) -> Thresholds:
-    """Return the configuration's thresholds, the model's own where it has none.
-
-    Raises:
-        ConfigError: One is set, or tracking is, that has no meaning for this model.
-    """
-    model = config.model
-    refuse_thresholds(description, [key for key in THRESHOLDS if getattr(model, key) is not None])
-    if config.tracking:
-        refuse_tracking(description)
-    return description.thresholds(**{name: getattr(model, key) for key, name in THRESHOLDS.items()})
-
-
-def decoder_thresholds(config: Config, description: Description) -> Thresholds:
-    """Return `thresholds`, of which tracking lowers the score's: it passes on what reaches it."""
-    wanted = thresholds(config, description)
-    low = config.tracking.low_score_threshold if config.tracking else 1.0
-    return wanted.changed(score=min(wanted.score, low))
 
 
 def interpreter_threads(config: Config, available: frozenset[int]) -> int:
@@ -125,77 +101,6 @@ class Terms:
     begin_closed: bool = False
     drain_s: float = DRAIN_S
     must_deliver: bool = True
-
-
-@dataclass(slots=True)
-class Parts:
-    """What a pipeline is made of, opened; the thread `edge-control` changes it.
-
-    Attributes:
-        workers: At least one.
-        cameras: Open.
-        publisher: Tells the sinks; `None` where nothing is published.
-        sinks: Open; likewise.
-        config: What holds now.
-        memory: What the stages keep through a reload, by the name of the stage.
-        running: The pipeline that was made of them.
-    """
-
-    workers: tuple[Worker, ...]
-    cameras: Cameras
-    publisher: Publisher | None
-    sinks: OpenSinks | None
-    cores: Cores
-    config: Config
-    memory: dict[str, dict[str, Any]] = field(default_factory=dict)
-    running: Pipeline | None = None
-
-    @property
-    def captures(self) -> tuple[CaptureThread[InputBuffer], ...]:
-        """One a camera, started."""
-        return self.cameras.captures
-
-    @property
-    def model(self) -> LoadedModel:
-        """The first worker's."""
-        return self.workers[0].model
-
-    def pipeline(
-        self,
-        consumers: Sequence[Callable[[Observation], None]] = (),
-        *,
-        stages: tuple[Stage, ...] = (),
-    ) -> Pipeline:
-        """Return a new pipeline of these parts, which tells the sinks and then the consumers."""
-        told: list[Callable[[Observation], None]] = [self.publisher] if self.publisher else []
-        behaviour = Behaviour(self.model, self._stages(self.config) + stages)
-        self.running = Pipeline(
-            self.cameras.frames, behaviour, [*told, *consumers], workers=self.workers
-        )
-        return self.running
-
-    def behave(self, config: Config) -> None:
-        """Have the running pipeline go by a configuration, from the next frame on."""
-        behaviour = self.behaviour(config)
-        if self.running:
-            self.running.behaviour = behaviour
-        self.config = config
-
-    @property
-    def score_threshold(self) -> float:
-        """What holds now."""
-        return thresholds(self.config, self.model.description).score
-
-    def behaviour(self, config: Config) -> Behaviour:
-        """Return what frames go by from now on, as a configuration says; tracks go on."""
-        model = self.model.decoding_with(decoder_thresholds(config, self.model.description))
-        return Behaviour(model, self._stages(config))
-
-    def _stages(self, config: Config) -> tuple[Stage, ...]:
-        description = self.model.description
-        return open_stages(
-            config, description, thresholds=thresholds(config, description), memory=self.memory
-        )
 
 
 @contextmanager
@@ -242,10 +147,6 @@ def opened(
         stack.enter_context(confined(cores.others))
         sinks = stack.enter_context(_delivering(config, terms)) if publish else None
         publisher = open_publisher(config, model, sinks) if sinks else None
-        if sinks and config.homeassistant and (channel := sinks.fanout.channel):
-            from edge.homeassistant.announcing import announcing  # noqa: PLC0415 - off by default
-
-            stack.enter_context(announcing(config, model.description, channel))
         tell = publisher.tell_camera if publisher else lambda *_: None
         cameras = stack.enter_context(
             Cameras(
@@ -256,7 +157,13 @@ def opened(
                 picture_px=picture_px,
             )
         )
-        yield Parts(workers, cameras, publisher, sinks, cores, config)
+        parts = Parts(workers, cameras, publisher, sinks, cores, config, threads=threads)
+        stack.callback(parts.close_snapshots)
+        if publisher and config.tells_states and config.output.stats_s:
+            from edge.stats import Stats  # noqa: PLC0415 - nobody would hear of it otherwise
+
+            stack.enter_context(Stats(publisher, parts.summary, period_s=config.output.stats_s))
+        yield parts
 
 
 @contextmanager
@@ -279,22 +186,3 @@ def _delivering(config: Config, terms: Terms) -> Iterator[OpenSinks]:
         raise SinkError("\n".join(faults))
     for fault in faults:
         log.warning("%s", fault)
-
-
-def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publisher:
-    """Return what tells the sinks of observations, once it has told them of the model."""
-    encoder = open_encoder(config, model.description)
-    publisher = Publisher(encoder, sinks.fanout, open_tellers(config, encoder))
-    publisher.introduce(model.ran)
-    return publisher
-
-
-def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
-    """Return what is told of each observation, as a configuration and a model have it."""
-    return [ResultTeller(encoder, qos=config.mqtt.qos if config.mqtt else 1)]
-
-
-def open_encoder(config: Config, description: Description) -> Encoder:
-    """Return what makes the messages of this kind of model."""
-    encoder = task_for(description).encoder
-    return encoder(config.device.name, description, class_map=config.output.class_map)

@@ -50,8 +50,10 @@ class Cameras:
         self._model = model
         self._tell = tell
         self._picture_px = picture_px
+        self._is_looking = False
         self._changed = threading.Condition()
         self._open: dict[str, _Open] = {}
+        self._paused: set[str] = set()
         self.frames: Turns[InputBuffer] = Turns([], self._changed)
         try:
             for camera in cameras:
@@ -112,10 +114,18 @@ class Cameras:
         for capture in self.captures:
             capture.use(model.input_buffers())
 
+    def look(self, *, on: bool) -> None:
+        """Have pictures of all cameras looked at now and then, or no more."""
+        self._is_looking = on
+        for capture in self.captures:
+            capture.is_looking = on
+
     def pause(self, names: Sequence[str], *, on: bool) -> None:
-        """Have cameras give no frames, or give them again."""
+        """Have cameras give no frames, or give them again, those that are opened later too."""
         for name in names:
-            self._open[name].pause(on=on)
+            (self._paused.add if on else self._paused.discard)(name)
+            if name in self._open:
+                self._open[name].pause(on=on)
 
     def _replace(self, camera: Camera) -> list[str]:
         """Open a camera that is new, or otherwise than before; return what went wrong.
@@ -146,9 +156,11 @@ class Cameras:
     def _begin(self, opened: _Open, before: _Open | None = None) -> None:
         if before:
             opened.capture.inherit(before.capture)
-            opened.is_paused = before.is_paused
         elif self._picture_px:  # before the first frame
             opened.capture.want_picture(self._picture_px)
+        opened.capture.is_looking = self._is_looking
+        if opened.camera.name in self._paused:
+            opened.pause(on=True)
         self._open[opened.camera.name] = opened
         self.frames.captures = self.captures
         opened.capture.start()

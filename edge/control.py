@@ -6,62 +6,51 @@ ask in the same way. A request that fails changes nothing, and its answer says w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
+import time
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Meta
 
-from edge import reload
-from edge.errors import ConfigError, EdgeError
-from edge.messages.envelope import SCHEMA_VERSION, Message
-from edge.record import Ratio, Record, Text, Unsound, read_json
+from edge.commands import COMMANDS, RELOAD, Subject, command_of, id_of
+from edge.config import overlay
+from edge.errors import EdgeError
+from edge.messages.envelope import (
+    SCHEMA_VERSION,
+    Message,
+    command_topic,
+    reply_topic,
+    settings_topic,
+    topic_matches,
+)
+from edge.record import Unsound, read_json
+from edge.reload import FileWatch
+from edge.swap import ModelSwap, newest_model, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from typing_extensions import Self
 
-    from edge.app import Parts
     from edge.config.sections import Config
+    from edge.messages.envelope import Received
+    from edge.parts import Parts
 
 log = logging.getLogger("edge")
 
 THREAD_NAME = "edge-control"
-JOIN_TIMEOUT_S = 10.0
+# Whoever stops a service waits no longer; a model that is tried just now has its own limits.
+JOIN_TIMEOUT_S = 1.0
 # More than a person asks for; a zone's polygon takes 2 KiB.
 MOST_WAITING, MOST_BYTES = 16, 64 * 1024
-
-
-class Arguments(Record, frozen=True, kw_only=True):
-    """What every request may say.
-
-    Attributes:
-        id: Comes back in the answer.
-    """
-
-    id: Annotated[Text, Meta(max_length=128)] | int | None = None
-
-
-class ThresholdArguments(Arguments, frozen=True, kw_only=True):
-    """Of `threshold`."""
-
-    score_threshold: Ratio
-
-
-class ReloadArguments(Arguments, frozen=True, kw_only=True):
-    """Of `reload`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One kind of request: what it takes, and what it does, which returns a sentence of it."""
-
-    arguments: type[Arguments]
-    apply: Callable[[Control, Any], str]
+MOST_COMMANDS, COMMANDS_S = 30, 10.0
+TICK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +85,42 @@ class Control:
     Args:
         parts: What runs.
         reread: Reads the configuration again; `None` where it came from no file.
+        file: That file.
+
+    Attributes:
+        subject: What is changed.
+        told: Called on the thread `edge-control` whenever `settings` or `model_state` may have
+            changed.
     """
 
-    def __init__(self, parts: Parts, reread: Callable[[], Config] | None = None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        reread: Callable[[], Config] | None = None,
+        *,
+        file: Path | None = None,
+    ) -> None:
         self.parts = parts
-        self.reread = reread
-        self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self.told: list[Callable[[], object]] = []
+        self._jobs: queue.SimpleQueue[_Request | Callable[[], object] | None] = queue.SimpleQueue()
+        self.swap = ModelSwap(parts, self._jobs.put)
+        self.subject = Subject(parts, self.swap, reread, file, parts.snapshot)
+        self._watch = FileWatch(file) if file else None
+        self._heard_s: deque[float] = deque(maxlen=MOST_COMMANDS)
+        self._is_subscribed = False
+        # File of the model that waited when it was told last.
+        self._waiting: str | None = None
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def __enter__(self) -> Self:
+        if self.subject.file:
+            self.parts.cameras.pause(overlay.saved(self._device).paused, on=True)
         self._thread.start()
-        self._tell_settings()
+        self._jobs.put(lambda: None)  # what holds is told
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._requests.put(None)
+        self._jobs.put(None)
         self._thread.join(JOIN_TIMEOUT_S)
 
     def request(
@@ -128,73 +138,156 @@ class Control:
             answer: Told what became of it, most often on the thread `edge-control`.
         """
         refusal = ""
-        if self._requests.qsize() >= MOST_WAITING:
+        if self._jobs.qsize() >= MOST_WAITING:
             refusal = f"{MOST_WAITING} requests wait already; ask again later"
         elif len(arguments) > MOST_BYTES:
             refusal = f"expected up to {MOST_BYTES} bytes, found {len(arguments)}; send less"
         if refusal:
-            log.warning("%s: refused: %s", name, refusal)
             answer(Answer(None, name, ok=False, message=refusal))
             return
-        self._requests.put(_Request(name, arguments or b"{}", answer))
+        self._jobs.put(_Request(name, arguments or b"{}", answer))
+
+    def hear(self, topic: str, payload: Received) -> None:
+        """Take a command from the broker, and answer it there.
+
+        Args:
+            topic: Ends in the command's name.
+            payload: Its arguments.
+        """
+        mqtt = self.parts.config.mqtt
+        now_s = time.monotonic()
+        is_flood = len(self._heard_s) == MOST_COMMANDS and now_s - self._heard_s[0] < COMMANDS_S
+        if is_flood or not (mqtt and mqtt.commands):
+            return
+        self._heard_s.append(now_s)
+        if len(self._heard_s) == MOST_COMMANDS and now_s - self._heard_s[0] < COMMANDS_S:
+            log.warning(
+                "more than %d commands within %g s: further ones are not answered for a while",
+                *(MOST_COMMANDS, COMMANDS_S),
+            )
+        name = topic.rpartition("/")[2]
+
+        def answer(given: Answer) -> None:
+            level = name if name in COMMANDS else "unknown"
+            own = {"schema_version": SCHEMA_VERSION, "device": self._device}
+            said = msgspec.json.encode({**own, **msgspec.to_builtins(given)})
+            topics = {reply_topic(self._device, level): b""}
+            wanted = payload.response_topic
+            # What speaks for the device itself is not for others to have written.
+            if wanted and not topic_matches(f"edge/{self._device}/#", wanted):
+                topics[wanted] = payload.correlation
+            for each, correlation in topics.items():
+                self._send(Message(each, said, policy="event", correlation=correlation))
+
+        self.request(name, payload, answer=answer)
 
     def settings(self) -> dict[str, Any]:
         """Return what holds now, as JSON has it."""
-        return {"score_threshold": self.parts.score_threshold}
+        parts = self.parts
+        paused = parts.cameras.paused
+        names = [camera.name for camera in parts.config.cameras]
+        zones = getattr(parts.config, "zones", ())
+        return {
+            "enabled": len(paused) < len(names),
+            "paused": list(paused),
+            "cameras": names,
+            "score_threshold": parts.score_threshold,
+            "zones": [zone.name for zone in zones],
+            "model": {"name": parts.model.description.name, **self.model_state()},
+        }
+
+    def model_state(self) -> dict[str, Any]:
+        """Return which model runs, which other one waits in the folder `models`, and what is done.
+
+        `latest_version` is `installed_version` where none waits; `available` is the argument `file`
+        of the command `model` that would install it.
+        """
+        config, digest = self.parts.config, self.parts.model.description.digest
+        installed = version(config.model.file, digest)
+        refused = overlay.saved(config.device.name).refused
+        newest = newest_model({digest, *refused})
+        return {
+            "digest": digest,
+            "installed_version": installed,
+            "latest_version": version(*newest) if newest else installed,
+            "available": newest[0].name if newest else None,
+            "in_progress": self.swap.in_progress or self.swap.is_on_probation,
+        }
+
+    @property
+    def _device(self) -> str:
+        return self.parts.config.device.name
 
     def _run(self) -> None:
-        while (request := self._requests.get()) is not None:
+        tick_at_s = 0.0
+        while True:
+            job: _Request | Callable[[], object] | None = self._tick
+            if (left_s := tick_at_s - time.monotonic()) > 0:
+                with contextlib.suppress(queue.Empty):
+                    job = self._jobs.get(timeout=left_s)
+            if job is None:
+                return
+            if job == self._tick:
+                tick_at_s = time.monotonic() + TICK_S
             try:
-                request.answer(self._carry_out(request))
-            except Exception:  # noqa: PERF203 - the asker's own; the next request is another's
-                log.exception("%s: its answer could not be given", request.name)
+                if isinstance(job, _Request):
+                    job.answer(self._carry_out(job))
+                else:
+                    job()
+                    if job != self._tick:
+                        self._tell()
+            except Exception:  # the next request is another's
+                log.exception("a request could not be carried out or answered")
+
+    def _tick(self) -> None:
+        was_on_probation = self.swap.is_on_probation
+        self.swap.tick()
+        is_over = was_on_probation and not self.swap.is_on_probation
+        if is_over or self.model_state()["available"] != self._waiting:
+            self._tell()
+        if not self._watch or self.swap.is_on_probation:
+            return
+        if self.parts.config.device.watch_file and self._watch.has_changed():
+            log.info("%s has changed", self.subject.file)
+            self._carry_out(_Request(RELOAD, b"{}", lambda _: None))
 
     def _carry_out(self, request: _Request) -> Answer:
-        own_id, ok = None, False
+        ok = False
         try:
-            command = _command(request.name)
+            command = command_of(request.name)
             arguments = read_json(command.arguments, request.arguments)
-            own_id = arguments.id
-            message = command.apply(self, arguments)
+            if command.takes_long:
+                self.swap.in_progress = True
+                self._tell()
+            message = command.apply(self.subject, arguments)
             ok = True
-            self._tell_settings()
             log.info("%s: %s", request.name, message)
         except (EdgeError, Unsound) as error:
-            message = f"nothing changed: {error}"
+            message = f"nothing changed: {error}".replace("\n", "; ")
             log.error("%s: %s", request.name, message)  # noqa: TRY400 - a sentence
         except Exception as error:  # one request must not end all that come after it
             message = f"failed: {type(error).__name__}: {error}; the log says where"
             log.exception("%s: failed", request.name)
+        finally:
+            self.swap.in_progress = False
+        self._tell()
+        own_id = id_of(request.arguments)
         return Answer(own_id, request.name, ok=ok, message=message, settings=self.settings())
 
-    def _tell_settings(self) -> None:
+    def _tell(self) -> None:
+        """Tell of what holds now, and hear commands where they are wanted."""
+        config, device = self.parts.config, self._device
+        if config.mqtt and config.mqtt.commands and self.parts.sinks and not self._is_subscribed:
+            self._is_subscribed = True
+            self.parts.sinks.fanout.subscribe(command_topic(device), self.hear)
+        settings = self.settings()
+        self._waiting = settings["model"]["available"]
+        fields = {"schema_version": SCHEMA_VERSION, "device": device, **settings}
+        payload = msgspec.json.encode(fields)
+        self._send(Message(settings_topic(device), payload, retain=True, policy="state"))
+        for tell in self.told:
+            tell()
+
+    def _send(self, message: Message) -> None:
         if self.parts.publisher:
-            device = self.parts.config.device.name
-            fields = {"schema_version": SCHEMA_VERSION, "device": device, **self.settings()}
-            topic, payload = f"edge/{device}/settings", msgspec.json.encode(fields)
-            self.parts.publisher.send(Message(topic, payload, retain=True, policy="state"))
-
-
-def _command(name: str) -> Command:
-    if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        raise ConfigError(f"expected a command of {known}, found {name[:40]!r}; send one of those")
-    return COMMANDS[name]
-
-
-def _threshold(control: Control, arguments: ThresholdArguments) -> str:
-    config = control.parts.config
-    model = config.model.replace(score_threshold=arguments.score_threshold)
-    return reload.follow(control.parts, config.replace(model=model))
-
-
-def _reload(control: Control, _: ReloadArguments) -> str:
-    if control.reread is None:
-        raise ConfigError("there is no file to read again; give edge run the path of one")
-    return reload.follow(control.parts, control.reread())
-
-
-COMMANDS = {
-    "threshold": Command(ThresholdArguments, _threshold),
-    "reload": Command(ReloadArguments, _reload),
-}
+            self.parts.publisher.send(message)

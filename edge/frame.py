@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge.results.health import Look
+
 Resize = Literal["letterbox", "stretch"]
 BufferT = TypeVar("BufferT")
 NS_PER_MS = 1e6
@@ -25,6 +27,11 @@ class Placement:
     input_wh: tuple[int, int]
     region_wh: tuple[int, int]
     offset_xy: tuple[int, int]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole frame lies in the input, which is its only one."""
+        return True
 
     @classmethod
     def fit(
@@ -122,6 +129,7 @@ class Frame(Generic[BufferT]):
         dropped: Frames of the camera that were replaced untaken before this one.
         picture: `(h, w, 3)` uint8, B G R, the receiver's to keep; `None` unless somebody has asked
             the capture for pictures.
+        look: What the picture is like, where it was looked at.
     """
 
     buffer: BufferT
@@ -135,3 +143,4 @@ class Frame(Generic[BufferT]):
     camera: str
     dropped: int = 0
     picture: NDArray[np.uint8] | None = None
+    look: Look | None = None

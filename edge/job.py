@@ -68,6 +68,8 @@ def observe(job: Job, model: LoadedModel, stages: Sequence[Stage]) -> Observatio
         age_ms=0.0,
         dropped_frames=frame.dropped,
         picture=frame.picture,
+        look=frame.look,
+        heads=job.tensors if job.placement.is_whole else {},
     )
     for stage in stages:
         observation = stage.process(observation)

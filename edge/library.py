@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from edge.app import Parts
     from edge.model.loaded import LoadedModel
+    from edge.parts import Parts
     from edge.pipeline import Pipeline
     from edge.results.observation import Observation
     from edge.stages.registry import Stage
@@ -174,7 +174,7 @@ class _Watcher:
                 self._changed.notify_all()
 
     def _hand_over(self, seen: Observation) -> None:
-        kept = replace(seen, result=seen.result.copy())
+        kept = replace(seen, result=seen.result.copy(), heads={})
         with self._changed:
             if not self._live[seen.camera]:
                 self._changed.wait_for(lambda: seen.camera not in self._waiting or self._stopping)

@@ -14,26 +14,34 @@ from edge.terminal.signals import handling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edge.config.sections import Config
     from edge.control import Control
+    from edge.homeassistant.following import Following
     from edge.metrics import Summary
     from edge.model.model_file import ModelFile
+    from edge.parts import Parts
     from edge.pipeline import Pipeline
+    from edge.results.observation import Observation
     from edge.service.life import Life
+    from edge.sinks.fanout import Subscribable
+    from edge.web.preview import Preview
 
 log = logging.getLogger("edge")
 
 # On SIGTERM a sink that has no connection is given no more: systemd, or a person, waits for it.
-ORDERED_DRAIN_S = 0.5
+ORDERED_DRAIN_S = 0.3
 
 
-def run(
+# What runs, until when, and who may change or is told of it.
+def run(  # noqa: PLR0913
     config: Config,
     file: ModelFile | None = None,
     *,
     max_frames: int | None = None,
     reread: Callable[[], Config] | None = None,
+    path: Path | None = None,
     life: Life | None = None,
 ) -> Summary:
     """Run until the cameras end, a signal comes, or so many frames are done.
@@ -42,7 +50,8 @@ def run(
         config: What to run.
         file: Its model, where that was read already.
         max_frames: Of all cameras together.
-        reread: Reads the configuration again; called on SIGHUP.
+        reread: Reads the configuration again, on SIGHUP and when its file has changed.
+        path: Of that file.
         life: Tells a service manager how it goes.
 
     Raises:
@@ -50,16 +59,22 @@ def run(
     """
     terms = app.Terms(begin_closed=life is not None)
     with app.opened(config, file, terms=terms) as parts:
-        tally = TASKS[parts.model.task].tally(parts.model.description)
-        pipeline = parts.pipeline([lambda seen: tally.add(seen.result)])
+        tally = _Tally(parts)
+        previews = _previews(config, parts)
+        pipeline = parts.pipeline([tally, *previews])
         handlers = {
             signal.SIGINT: pipeline.stop,
             signal.SIGTERM: lambda: _stop_soon(pipeline, terms),
         }
         with ExitStack() as stack:
-            if reread:
-                control = stack.enter_context(_control(parts, reread))
-                handlers[signal.SIGHUP] = lambda: _reload(control, life)
+            if reread or previews or (config.mqtt and config.mqtt.commands):
+                control = stack.enter_context(_control(parts, reread, path))
+                for preview in previews:
+                    stack.enter_context(preview.served(control))
+                if config.homeassistant and parts.sinks and (way := parts.sinks.fanout.channel):
+                    stack.enter_context(_following(parts, control, way))
+                if reread:
+                    handlers[signal.SIGHUP] = lambda: _reload(control, life)
             stack.enter_context(handling(handlers))
             if life:
                 stack.enter_context(life.watching(parts, pipeline))
@@ -73,6 +88,46 @@ def run(
             tally.text(),
         )
     return replace(summary, seen=tally.text())
+
+
+class _Tally:
+    """Counts what a run sees, of each model by itself."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._texts: list[str] = []
+        self._begin()
+        parts.changed.append(self._follow)
+
+    def __call__(self, seen: Observation) -> None:
+        self._counts.add(seen.result)
+
+    def text(self) -> str:
+        """Return the counts in a few words."""
+        return "; ".join([*self._texts, self._counts.text()])
+
+    def _follow(self) -> None:
+        if self._parts.model is not self._model:
+            self._texts.append(self._counts.text())
+            self._begin()
+
+    def _begin(self) -> None:
+        self._model = self._parts.model
+        self._counts = TASKS[self._model.task].tally(self._model.description)
+
+
+def _previews(config: Config, parts: Parts) -> list[Preview]:
+    if config.web is None:
+        return []
+    from edge.web.preview import Preview  # noqa: PLC0415 - most runs have no page
+
+    return [Preview(config.web, parts)]
+
+
+def _following(parts: Parts, control: Control, channel: Subscribable) -> Following:
+    from edge.homeassistant.following import Following  # noqa: PLC0415 - off by default
+
+    return Following(parts, control, channel)
 
 
 def _stop_soon(pipeline: Pipeline, terms: app.Terms) -> None:
@@ -90,7 +145,7 @@ def _reload(control: Control, life: Life | None) -> None:
     control.request("reload", answer=lambda _: life.reloaded() if life else None)
 
 
-def _control(parts: app.Parts, reread: Callable[[], Config]) -> Control:
+def _control(parts: Parts, reread: Callable[[], Config] | None, path: Path | None) -> Control:
     from edge.control import Control  # noqa: PLC0415 - a run without a file needs none of it
 
-    return Control(parts, reread)
+    return Control(parts, reread, file=path)

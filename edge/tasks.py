@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edge.config.zone import unknown_labels
 from edge.decode.keypoints import KeypointsHead
 from edge.decode.segmentation import SegmentationHead, has_threshold
 from edge.errors import ConfigError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edge.config.sections import Config
     from edge.messages.envelope import Fields
     from edge.model.description import Description
     from edge.results.observation import Result
@@ -182,15 +184,32 @@ def refuse_thresholds(description: Description, given: Collection[str]) -> None:
         )
 
 
-def refuse_tracking(description: Description) -> None:
-    """Refuse `[tracking]` of a model whose results are no boxes.
+def refuse_tracking(description: Description, config: Config) -> None:
+    """Refuse `[tracking]`, zones and the like of a model whose results are no boxes.
 
     Raises:
-        ConfigError: They are none.
+        ConfigError: They are none; or a label is named that the model does not have.
     """
-    if not task_for(description).has_boxes:
+    tables = config.about_boxes()
+    if tables and not task_for(description).has_boxes:
         able = " and ".join(sorted(name for name, task in TASKS.items() if task.has_boxes))
         raise ConfigError(
-            f"[tracking] follows the boxes of models for {able}, and {description.name} is a model "
-            f"for {task_of(description.head)}; leave the section out"
+            f"{' and '.join(tables)} follows the boxes of models for {able}, and "
+            f"{description.name} is a model for {task_of(description.head)}; leave the section out"
+        )
+    if faults := unknown_labels(tables, description.labels):
+        raise ConfigError("\n".join(faults))
+
+
+def refuse_regions(description: Description) -> None:
+    """Refuse `[regions]` of a model of which several results of a frame don't make one.
+
+    Raises:
+        ConfigError: It is no detector.
+    """
+    task = task_of(description.head)
+    if task != "detection":
+        raise ConfigError(
+            f"[regions] merges the boxes of models for detection, and {description.name} is a "
+            f"model for {task}; leave the section out"
         )

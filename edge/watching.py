@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edge import tasks
+from edge.messages import events
 from edge.messages.envelope import Envelope, Timing
 
 if TYPE_CHECKING:
@@ -86,11 +88,27 @@ def _said(level: str, payload: bytes) -> str:
             place = fields["accelerator"] or fields["provider"]
             ran = f"{fields['backend']} {fields['version']} on {place}"
             return f"runs {fields['model']['name']}, by {ran}"
+        if level in DESCRIBED:
+            with contextlib.suppress(*FOREIGN):
+                return DESCRIBED[level](fields)
         own = {key: value for key, value in fields.items() if key not in COMMON}
         text = ", ".join(f"{key} {_short(value)}" for key, value in own.items())
     except FOREIGN:
         text = _text(payload)
     return text if level == "status" or not level else f"{level}: {text}"
+
+
+def _health(fields: dict[str, Any]) -> str:
+    reason = f": {fields['reason']}" if fields["reason"] else ""
+    return f"camera is {fields['state']}{reason}"
+
+
+# Messages of these last levels say something of their own.
+DESCRIBED = {
+    events.EVENTS: events.describe_event,
+    events.COUNTS: events.describe_counts,
+    "health": _health,
+}
 
 
 def _short(value: object) -> str:

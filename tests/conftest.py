@@ -36,6 +36,14 @@ def assets_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def home_assistant_folder() -> Path | None:
+    """Return a Home Assistant, from EDGE_HOMEASSISTANT or the script's cache; None without."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    named = os.environ.get("EDGE_HOMEASSISTANT")
+    found = [Path(named)] if named else sorted(cache.glob("edge-vision/home-assistant/*"))
+    return next((each for each in found if (each / "ha/bin/hass").exists()), None)
+
+
 def mosquitto_program() -> str | None:
     """Return the path of the mosquitto broker; None where it is not installed."""
     path = os.environ.get("PATH", os.defpath)
@@ -69,6 +77,9 @@ def _skip_reasons(config: pytest.Config) -> dict[str, str]:
         "assets": ""
         if assets_folder()
         else "no development assets: set EDGE_ASSETS to their folder, or have ../shared/assets",
+        "homeassistant": ""
+        if home_assistant_folder()
+        else "no Home Assistant: install it with: scripts/homeassistant_test --restarts 0",
         "broker": ""
         if mosquitto_program()
         else "no mosquitto: install it with: sudo apt install mosquitto",

@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edge.benchmark.result import Host
-from edge.benchmark.sensors import governors
 from edge.cores import available_cores
 from edge.model.backends.litert import runtime_name
+from edge.sensors import governors
 
 # What says which board this is: of boards with a device tree, then of PCs.
 BOARD_FILES = ("proc/device-tree/model", "sys/class/dmi/id/product_name")

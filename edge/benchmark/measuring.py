@@ -21,7 +21,6 @@ from edge.benchmark.result import (
     Window,
 )
 from edge.benchmark.rig import COLUMNS, END_TO_END, Recorder, column, load_rigs
-from edge.benchmark.sensors import Sampler, Sensors
 from edge.benchmark.spread import MIN_WINDOWS, percentiles
 from edge.capture.registry import shown_source
 from edge.cores import SWITCH_INTERVAL_S
@@ -31,6 +30,7 @@ from edge.model.delegates import CPU
 from edge.preprocess import use_one_thread
 from edge.results.detections import Detections
 from edge.results.observation import STAGES, Observation
+from edge.sensors import Sampler, Sensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

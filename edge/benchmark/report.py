@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge.benchmark.duration import show
 from edge.benchmark.rig import AGE, END_TO_END, PUBLISH
-from edge.benchmark.sensors import throttle_words, throttled_during
 from edge.benchmark.spread import MAX_DISAGREEMENT, spread
 from edge.results.observation import STAGES
+from edge.sensors import throttle_words, throttled_during
 from edge.terminal import table
 
 if TYPE_CHECKING:

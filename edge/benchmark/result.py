@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from edge.errors import SourceError
 from edge.model.delegates import CPU
 from edge.record import Record, Unsound, read_json
+from edge.sensors import Sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,24 +133,6 @@ class Slice(Record, frozen=True, kw_only=True):
     at_s: float
     rate_hz: float
     end_to_end_p99_ms: float
-
-
-class Sample(Record, frozen=True, kw_only=True):
-    """What the board's sensors said; `None` where there is no such sensor.
-
-    Attributes:
-        at_s: Seconds since the run began.
-        temperature_c: Of the hottest zone.
-        frequency_mhz: Of the fastest core.
-        power_w: Of all rails that are measured, together.
-        throttled: Bits as `vcgencmd get_throttled` has them.
-    """
-
-    at_s: float
-    temperature_c: float | None = None
-    frequency_mhz: float | None = None
-    power_w: float | None = None
-    throttled: int | None = None
 
 
 class Row(Record, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from edge.capture.registry import open_source
 from edge.capture.turns import Turns
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
+from edge.parts import open_encoder
 from edge.pipeline import Behaviour, Pipeline
 from edge.publisher import Publisher, ResultTeller
 from edge.results.observation import STAGES
@@ -169,7 +170,7 @@ class Rig:
             # Every thread that is started from here on inherits this.
             stack.enter_context(confined(self._cores.others))
             null = stack.enter_context(open(os.devnull, "wb"))  # noqa: PTH123 - no path to build
-            encoder = app.open_encoder(self.config, self._model.description)
+            encoder = open_encoder(self.config, self._model.description)
             recorder = Recorder(Publisher(encoder, JsonlSink(null), [ResultTeller(encoder)]))
             source = stack.enter_context(open_source(self._camera.source, self._camera.options))
             self.live = source.live

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from edge.capture.look import Looker
     from edge.capture.picture import Picture
     from edge.capture.source import Source
+    from edge.results.health import Look
 
 THREAD_NAME = "edge-capture"
 JOIN_TIMEOUT_S = 2.0
@@ -42,8 +44,12 @@ log = logging.getLogger(__name__)
 class FrameBuffer(Protocol):
     """What a picture is prepared into."""
 
-    def fill(self, picture: Picture) -> None:
-        """Take in a picture; its pixels are the caller's and change afterwards."""
+    def fill(self, picture: Picture) -> bool | None:
+        """Take in a picture; its pixels are the caller's and change afterwards.
+
+        Returns:
+            True leaves the frame out: nobody gets it.
+        """
 
 
 BufferT = TypeVar("BufferT", bound=FrameBuffer)
@@ -64,6 +70,7 @@ class CaptureThread(Generic[BufferT]):
         join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
 
     Attributes:
+        is_looking: Pictures are looked at now and then; assign it at any time.
         ended: A `poll` has found that no frame will come any more.
     """
 
@@ -79,6 +86,8 @@ class CaptureThread(Generic[BufferT]):
         self.camera = camera
         self.changed = changed or threading.Condition()
         self.ended = False
+        self.is_looking = False
+        self._looker: Looker | None = None
         self._source = source
         self._join_timeout_s = join_timeout_s
         self._writer, self._slot, self._reader = buffers
@@ -161,7 +170,6 @@ class CaptureThread(Generic[BufferT]):
     def inherit(self, before: CaptureThread[BufferT]) -> None:
         """Go by what was wished of the capture that this one takes the place of; before `start`."""
         self._wanted_px = before._wanted_px
-        self._paused = before._paused
 
     def stop(self) -> None:
         """Read no more; a second call does nothing.
@@ -206,9 +214,10 @@ class CaptureThread(Generic[BufferT]):
             self._finished = True
             self.changed.notify_all()
 
-    def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT]:
+    def _prepare(self, picture: Picture, sequence: int) -> Frame[BufferT] | None:
         began_ns, writer = time.monotonic_ns(), self._writer
-        writer.fill(picture)
+        if writer.fill(picture):
+            return None
         preprocess_ns = time.monotonic_ns() - began_ns
         wanted_px = max(tuple(self._wanted_px.values()), default=0)
         return Frame(
@@ -222,14 +231,25 @@ class CaptureThread(Generic[BufferT]):
             preprocess_ns=preprocess_ns,
             camera=self.camera,
             picture=self._scaler.reduced(picture, max_side_px=wanted_px) if wanted_px else None,
+            look=self._look(picture) if self.is_looking else None,
         )
+
+    def _look(self, picture: Picture) -> Look | None:
+        if self._looker is None:
+            from edge.capture.look import Looker  # noqa: PLC0415 - off by default
+
+            self._looker = Looker()
+        source = self._source
+        is_frozen = isinstance(source, Reopening) and source.state == "frozen"
+        return self._looker.look(picture, is_frozen=is_frozen)
 
     def _take_in(self, picture: Picture, sequence: int) -> bool:
         """Prepare a picture and put it into the slot; False when nobody takes frames any more."""
         while not self._finished:
             if self._paused and self.live:
                 return True
-            if self._hand_over(self._prepare(picture, sequence)):
+            frame = self._prepare(picture, sequence)
+            if frame is None or self._hand_over(frame):
                 return True
         return False
 

@@ -19,8 +19,8 @@ class HomeAssistant(Record, frozen=True):
         prefix: Home Assistant's own discovery prefix, below which it listens.
         name: What it calls the device; empty takes `[device] name`.
         area: The area that it suggests for the device.
-        labels: Those that have entities; empty takes the ones that zones, lines and `[events]`
-            name, or else the model's first.
+        labels: Those that have entities; empty takes the ones that zones, lines, filters and
+            `[events]` name, or else the model's first three.
     """
 
     enabled: bool = True

@@ -43,6 +43,11 @@ class Mqtt(Record, frozen=True):
         keepalive_s: Longest silence before broker and device give each other up.
         outbox_messages: Results kept while the broker is away; the oldest are dropped beyond.
         outbox_mib: Most memory that everything kept takes, MiB.
+        commands: Whoever may write to `edge/DEVICE/command/#` changes what holds while it runs.
+        protocol: Version of MQTT: `auto` speaks 5, and 3.1.1 to a broker that does not.
+        max_packet_kib: Largest message, its header included, KiB; 0 is what the broker takes.
+        spool: Where events wait: in `memory`, or on the `disk` too, where they outlive a restart.
+        spool_mib: Most that events on the disk take; the oldest are dropped beyond.
     """
 
     checks: ClassVar[Checks] = {"url": _check_url}
@@ -54,6 +59,11 @@ class Mqtt(Record, frozen=True):
     keepalive_s: Annotated[int, Meta(ge=5, le=65535)] = 30
     outbox_messages: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
     outbox_mib: Annotated[int, Meta(ge=1, le=1024)] = 8
+    commands: bool = False
+    protocol: Literal["auto", "3.1.1", "5"] = "auto"
+    max_packet_kib: Annotated[int, Meta(ge=0, le=262_144)] = 0
+    spool: Literal["memory", "disk"] = "memory"
+    spool_mib: Annotated[int, Meta(ge=1, le=1024)] = 8
 
     def __post_init__(self) -> None:
         super().__post_init__()

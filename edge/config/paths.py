@@ -12,6 +12,8 @@ from edge.capture.location import anchored
 PATH_KEYS = (
     ("model", "file"), ("model", "description"), ("mqtt", "password_file"), ("mqtt", "ca_file"),
     ("camera", "password_file"), ("sink", "path"), ("sink", "header_file"), ("sink", "ca_file"),
+    ("harvest", "folder"),
+    ("web", "token_file"),
 )  # fmt: skip
 
 

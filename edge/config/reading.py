@@ -5,22 +5,26 @@ Checking touches no network and opens no device.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from edge.config import toml
+from edge.config import overlay
 from edge.config.camera import Camera, read_camera
-from edge.config.paths import anchor_inplace
-from edge.config.sections import Config
+from edge.config.sections import Config, host_name
+from edge.config.toml import table_label
 from edge.errors import ConfigError
 from edge.record import Unsound, read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.faults import Fault
 
 Fields = dict[str, Any]
+# Sections of which there may be several; one alone may be written as a plain table.
+TABLES = ("sink", "zone", "line", "mask", "filter")
+
+log = logging.getLogger("edge")
 
 
 def load(path: Path | None, overrides: dict[str, Fields]) -> Config:
@@ -35,7 +39,7 @@ def load(path: Path | None, overrides: dict[str, Fields]) -> Config:
     Raises:
         ConfigError: All faults at once, one a line, each with its path.
     """
-    fields = _read(path) if path else {}
+    fields = with_saved(path) if path else {}
     for section, values in overrides.items():
         target = fields.setdefault(section, {})
         if isinstance(target, list) and values:
@@ -46,6 +50,25 @@ def load(path: Path | None, overrides: dict[str, Fields]) -> Config:
         if isinstance(target, dict):
             target.update(values)
     return parse(fields, where=f"{path}: " if path else "")
+
+
+def with_saved(path: Path) -> Fields:
+    """Read a file, and lay over it what commands have saved, as far as that fits it.
+
+    Raises:
+        ConfigError: It cannot be read, or is not TOML.
+    """
+    fields = _read(path)
+    device = fields.get("device")
+    name = (device.get("name") if isinstance(device, dict) else None) or host_name()
+    both, keys = overlay.laid_over(fields, str(name))
+    if keys and (faults := _checked(both)[1]):
+        log.warning(
+            "what commands have saved in %s does not fit %s and is left out: %s; delete it",
+            *(overlay.place(str(name)), path, faults[0]),
+        )
+        return fields
+    return both
 
 
 def parse(fields: Fields, *, where: str = "") -> Config:
@@ -70,9 +93,7 @@ def load_sound_part(path: Path) -> Config:
         fields = _read(path)
     except ConfigError:
         return Config()
-    for section in ("camera", "sink"):
-        if isinstance(fields.get(section), dict):
-            fields[section] = [fields[section]]
+    fields = _as_lists(fields, ("camera", *TABLES))
     while faults := _checked(fields)[1]:
         if not _dropped_inplace(fields, faults[0].place):
             return Config()
@@ -85,12 +106,15 @@ def _checked(fields: Fields) -> tuple[Config, list[Fault]]:
     faults: list[Fault] = []
     if isinstance(cameras, (dict, list)):
         cameras, faults = _cameras([cameras] if isinstance(cameras, dict) else cameras)
-    if isinstance(fields.get("sink"), dict):
-        fields = fields | {"sink": [fields["sink"]]}
     try:
-        return read(Config, fields | {"camera": cameras}), faults
+        return read(Config, _as_lists(fields, TABLES) | {"camera": cameras}), faults
     except Unsound as error:
         return Config(), faults + error.faults
+
+
+def _as_lists(fields: Fields, sections: tuple[str, ...]) -> Fields:
+    single = {key: [fields[key]] for key in sections if isinstance(fields.get(key), dict)}
+    return fields | single
 
 
 def _cameras(tables: list[object]) -> tuple[list[Camera], list[Fault]]:
@@ -124,25 +148,16 @@ def _dropped_inplace(fields: Fields, place: tuple[int | str, ...]) -> bool:
 
 
 def _read(path: Path) -> Fields:
-    fields = toml.read(path)
-    anchor_inplace(fields, path.resolve().parent)
-    return fields
+    return overlay.anchored(path)
 
 
 def _sentence(fault: Fault, fields: Fields) -> str:
     """Return a fault as ``[section] key: what was expected, found …``."""
-    if fault.place[:1] not in (("camera",), ("sink",)) or len(fault.place) == 1:
+    if len(fault.place) < 2 or fault.place[0] not in ("camera", *TABLES):  # noqa: PLR2004
         return fault.sentence()
     section, index, *keys = fault.place
     label = table_label(section, index, _names(fields, section))
     return fault.within(section, *keys).sentence(label)
-
-
-def table_label(section: str, index: int, names: Sequence[str]) -> str:
-    """Return where a table stands: `[camera]`, or of index 1 of several `[[camera]] 2 (door)`."""
-    if len(names) <= 1:
-        return f"[{section}]"
-    return f"[[{section}]] {index + 1}{f' ({names[index]})' if names[index] else ''}"
 
 
 def _names(fields: Fields, section: str) -> list[str]:

@@ -12,7 +12,13 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
+from edge.config.regions import Regions
+from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
+from edge.config.snapshots import Snapshots
+from edge.config.toml import table_label
+from edge.config.web import Web
+from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
 from edge.model import delegates
 from edge.model.description import Suppression
 from edge.record import Checks, PositiveFloat, Ratio, Record
@@ -24,9 +30,15 @@ def host_name() -> str:
 
 
 class Device(Record, frozen=True):
-    """This unit; its name is a level of every topic."""
+    """This unit.
+
+    Attributes:
+        name: A level of every topic.
+        watch_file: Follow the configuration's file when it changes.
+    """
 
     name: Name = field(default_factory=host_name)
+    watch_file: bool = True
 
 
 class Model(Record, frozen=True):
@@ -93,14 +105,27 @@ class Output(Record, frozen=True):
         jsonl: Write one JSON object a frame to stdout; `None` does so where results would go
             nowhere else.
         class_map: Messages hold the class map, or the masks of instances, not only the areas.
+        results_hz: Most results a second of each camera, by its own clock; `None` tells all.
+        stats_s: Between two messages that say how the run goes; 0 says nothing.
     """
 
     jsonl: bool | None = None
     class_map: bool = True
+    results_hz: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    stats_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
+
+
+# Levels of a device's topics that are no camera's.
+TAKEN = ("command", "reply")
 
 
 def _check_cameras(cameras: tuple[Camera, ...]) -> None:
     names = [camera.name for camera in cameras]
+    if taken := [name for name in names if name in TAKEN]:
+        raise ValueError(
+            f"a camera cannot be named {taken[0]!r}: edge/DEVICE/{taken[0]}/ is where "
+            "commands and their answers go; give it another name"
+        )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(
@@ -129,10 +154,28 @@ class Config(Record, frozen=True):
         tuple[Camera, ...], Meta(min_length=1, description="a table [camera], or tables [[camera]]")
     ] = field(default=(Camera(),), name="camera")
     model: Model = field(default_factory=Model)
+    regions: Regions | None = None
     tracking: Tracking | None = None
+    selfcheck: Selfcheck | None = None
+    harvest: Harvest | None = None
     mqtt: Mqtt | None = None
+    zones: Annotated[
+        tuple[Zone, ...], Meta(max_length=32, description="up to 32 tables [[zone]]")
+    ] = field(default=(), name="zone")
+    lines: Annotated[
+        tuple[Line, ...], Meta(max_length=32, description="up to 32 tables [[line]]")
+    ] = field(default=(), name="line")
+    masks: Annotated[
+        tuple[Mask, ...], Meta(max_length=32, description="up to 32 tables [[mask]]")
+    ] = field(default=(), name="mask")
+    filters: Annotated[
+        tuple[Filter, ...], Meta(max_length=32, description="up to 32 tables [[filter]]")
+    ] = field(default=(), name="filter")
+    events: Events | None = None
     homeassistant: HomeAssistant | None = None
     output: Output = field(default_factory=Output)
+    snapshots: Snapshots | None = None
+    web: Web | None = None
     extra_sinks: Annotated[
         tuple[AnySink, ...], Meta(max_length=16, description="up to 16 tables [[sink]]")
     ] = field(default=(), name="sink")
@@ -141,10 +184,52 @@ class Config(Record, frozen=True):
         super().__post_init__()
         if not self.sinks:
             raise ValueError("results go nowhere; add [mqtt] url, or leave [output] jsonl out")
+        if self.regions and delegates.parse(self.model.delegate).kind.format == "rpk":
+            raise ValueError(
+                f"[regions] looks closer at parts of a frame, and delegate {self.model.delegate!r} "
+                "sees it whole in the sensor; leave the section out"
+            )
         if self.homeassistant and not self.mqtt:
             raise ValueError("[homeassistant] needs a broker that it listens to: add [mqtt] url")
         if self.output.jsonl:
             _check_sinks(tuple(sink for sink in self.sinks if not isinstance(sink, Mqtt)))
+        check_places(self.about_boxes(), [camera.name for camera in self.cameras])
+
+    def about_boxes(self) -> dict[str, Tracking | Place | Events | Snapshots | HomeAssistant]:
+        """Return what is there that means something for detections only, by how it is called."""
+        tables: dict[str, tuple[Place, ...]] = {
+            "zone": self.zones,
+            "line": self.lines,
+            "mask": self.masks,
+            "filter": self.filters,
+        }
+        house = self.homeassistant
+        alone = {
+            "[tracking]": self.tracking,
+            "[events]": self.events,
+            "[snapshots]": self.snapshots,
+            "[homeassistant]": house if house and house.labels else None,
+        }
+        return {name: each for name, each in alone.items() if each} | {
+            table_label(table, number, [getattr(each, "name", "") for each in places]): place
+            for table, places in tables.items()
+            for number, place in enumerate(places)
+        }
+
+    @property
+    def tells_events(self) -> bool:
+        """Whether objects are followed through zones and over lines, or told by themselves."""
+        return bool(self.zones or self.lines or self.events)
+
+    @property
+    def follows(self) -> Tracking | None:
+        """How objects are followed: what tells of them needs it, by its defaults."""
+        return self.tracking or (Tracking() if self.tells_events else None)
+
+    @property
+    def tells_states(self) -> bool:
+        """Whether a sink takes what is so until it changes."""
+        return self.mqtt is not None or any("state" in sink.policies for sink in self.extra_sinks)
 
     @property
     def sinks(self) -> tuple[Mqtt | AnySink, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 if sys.version_info >= (3, 11):
@@ -73,3 +74,10 @@ def _hint(text: str, reason: str) -> str:
         return ""
     name = unicodedata.name(odd, "no name").lower()
     return f"; this line holds {odd!r}, U+{ord(odd):04X} {name}: {INSTEAD[odd]} instead"
+
+
+def table_label(section: str, index: int, names: Sequence[str]) -> str:
+    """Return where a table stands: `[camera]`, or of index 1 of several `[[camera]] 2 (door)`."""
+    if len(names) <= 1:
+        return f"[{section}]"
+    return f"[[{section}]] {index + 1}{f' ({names[index]})' if names[index] else ''}"

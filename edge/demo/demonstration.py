@@ -15,6 +15,7 @@ from edge.config.mqtt import Mqtt
 from edge.demo import broker
 from edge.demo.subscriber import Subscriber
 from edge.errors import SinkError
+from edge.parts import open_encoder
 from edge.tasks import TASKS
 from edge.terminal import table
 
@@ -45,7 +46,8 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
         EdgeError: A part failed, or not every message arrived.
     """
     with broker.running() as port:
-        mqtt = Mqtt(f"mqtt://{broker.LOOPBACK}:{port}")
+        # The little broker speaks nothing newer, and is silent to who does.
+        mqtt = Mqtt(f"mqtt://{broker.LOOPBACK}:{port}", protocol="3.1.1")
         settings = config.parse(
             {
                 "device": {"name": "demo"},
@@ -55,7 +57,7 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
             }
         )
         file = app.model_file(settings)
-        topic = app.open_encoder(settings, file.description).topic(settings.cameras[0].name)
+        topic = open_encoder(settings, file.description).topic(settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
         with Subscriber(mqtt, topic, show=_show) as subscriber:
             summary = running.run(settings, file, max_frames=frames)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from edge.homeassistant.components import components
 from edge.homeassistant.discovery import (
@@ -21,7 +21,7 @@ from edge.homeassistant.discovery import (
     revived,
     withdrawal,
 )
-from edge.homeassistant.inventory import inventory
+from edge.messages.envelope import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +29,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from edge.config.homeassistant import HomeAssistant
-    from edge.config.sections import Config
     from edge.homeassistant.components import Component
     from edge.homeassistant.inventory import Inventory
-    from edge.messages.envelope import Message
-    from edge.model.description import Description
 
     class Channel(Protocol):
         """Sends, and hears."""
@@ -52,19 +48,17 @@ log = logging.getLogger("edge.homeassistant")
 JITTER_S = 3.0
 # Home Assistant 2025.4 drops the rest of an announcement of which one component is still at work.
 GAP_S = 5.0
-
-
-def announcing(config: Config, description: Description, channel: Channel) -> Announcing:
-    """Return what announces the device of a configuration that has `[homeassistant]`."""
-    section = cast("HomeAssistant", config.homeassistant)
-    return Announcing(section, inventory(config, description), channel)
+# So long the broker's memory is waited for; who may not read it is announced all the same.
+PATIENCE_S = 30.0
 
 
 class Announcing:
     """Keeps Home Assistant told of a device, for the length of its `with` block.
 
+    What is gone is taken back before anything else is announced: an entity of the same name would
+    be called `..._2` for ever.
+
     Args:
-        section: Of the configuration.
         told: What the device publishes.
         channel: To the broker.
         gap_s: Between two announcements that differ.
@@ -73,27 +67,31 @@ class Announcing:
 
     def __init__(
         self,
-        section: HomeAssistant,
         told: Inventory,
         channel: Channel,
         *,
         gap_s: float = GAP_S,
         jitter_s: float = JITTER_S,
     ) -> None:
-        self._section, self._told, self._channel = section, told, channel
+        self._told, self._channel = told, channel
         self._gap_s, self._jitter_s = gap_s, jitter_s
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._is_open = True
-        # Key to platform of what was announced before, and is no more.
+        # Key to platform of what the broker remembers, and of what was announced and is no more.
+        self._remembered: dict[str, str] = {}
         self._gone: dict[str, str] = {}
-        self._has_heard = False
-        # Before anything is sent: what the broker remembers comes first.
-        channel.subscribe(discovery_topic(section.prefix, told.device), self._hear)
-        channel.subscribe(f"{section.prefix}/status", self._hear_birth)
+        # It comes back behind all that the broker remembers.
+        self._marker = Message(f"edge/{told.device}/homeassistant", b"here", policy="state")
+        self._is_ready = False
 
     def __enter__(self) -> Self:
-        self._announce()
+        self._channel.subscribe(discovery_topic(self._told), self._hear)
+        self._channel.subscribe(f"{self._told.prefix}/status", self._hear_birth)
+        self._channel.subscribe(self._marker.topic, self._begin)
+        self._channel.send(self._marker)
+        with self._lock:
+            self._after(PATIENCE_S, self._begin)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,60 +100,70 @@ class Announcing:
             if self._timer:
                 self._timer.cancel()
 
-    def change(self, section: HomeAssistant, told: Inventory) -> None:
+    def change(self, told: Inventory) -> None:
         """Announce what is published from now on; what is not any more is taken back."""
         with self._lock:
             before = _platforms(self._own())
-            self._section, self._told = section, told
-            self._note_gone(before)
-        self._announce()
+            if told != self._told:
+                self._told = told
+                if self._is_ready:
+                    self._turn_from(before)
 
     def _own(self) -> dict[str, Component]:
-        return components(self._told) if self._section.enabled else {}
-
-    def _note_gone(self, before: dict[str, str]) -> bool:
-        """Note what is to be taken back of what was announced; return whether something is."""
-        own = self._own()
-        self._gone = {key: each for key, each in (self._gone | before).items() if key not in own}
-        return bool(self._gone)
+        return components(self._told) if self._told.enabled else {}
 
     def _hear(self, _topic: str, payload: bytes) -> None:
-        """Take in what the broker remembers of the time before this start, and that once."""
+        """Take in what the broker remembers of the time before this start."""
         with self._lock:
-            is_first, self._has_heard = not self._has_heard, True
-            if is_first and self._note_gone(announced(payload)):
-                log.info("homeassistant: takes back %s", ", ".join(sorted(self._gone)))
-                self._after(self._gap_s, self._announce)
+            if not self._is_ready:
+                self._remembered = announced(payload)
+
+    def _begin(self, _topic: str = "", _payload: bytes = b"") -> None:
+        with self._lock:
+            if not self._is_ready:
+                self._is_ready = True
+                self._turn_from(self._remembered)
 
     def _hear_birth(self, _topic: str, payload: bytes) -> None:
-        if payload == b"online":
-            with self._lock:
+        with self._lock:
+            if payload == b"online" and self._is_ready:
                 step = self._revive if self._gone else self._announce
                 self._after(random.uniform(0, self._jitter_s), step)  # noqa: S311 - no secret
 
+    def _turn_from(self, before: dict[str, str]) -> None:
+        """Take back what was announced and is no more, and then announce what is new."""
+        own = self._own()
+        self._gone = {key: each for key, each in (self._gone | before).items() if key not in own}
+        if not self._gone:
+            self._send(own)
+            return
+        log.info("homeassistant: takes back %s", ", ".join(sorted(self._gone)))
+        self._send(removed(self._gone) | {key: own[key] for key in own if key in before})
+        self._after(self._gap_s, self._announce)
+
     def _announce(self) -> None:
         with self._lock:
-            self._send(removed(self._gone))
+            self._send(removed(self._gone) | self._own())
 
     def _revive(self) -> None:
         with self._lock:
-            self._send(revived(self._gone, self._told.device))
+            self._send(revived(self._gone, self._told.device) | self._own())
             self._after(self._gap_s, self._remove)
 
     def _remove(self) -> None:
         """Take back for the last time, and be done with it."""
         with self._lock:
-            if self._section.enabled:
-                self._send(removed(self._gone))
+            if self._told.enabled:
+                self._send(removed(self._gone) | self._own())
                 self._after(self._gap_s, self._announce)
             elif self._is_open:
-                self._channel.send(withdrawal(self._section.prefix, self._told.device))
+                self._channel.send(withdrawal(self._told))
             self._gone = {}
 
-    def _send(self, more: dict[str, Component]) -> None:
-        """Announce the device's own components and these; nothing where there are none."""
-        if self._is_open and (all_of_them := self._own() | more):
-            self._channel.send(announcement(self._section.prefix, self._told, all_of_them))
+    def _send(self, cmps: dict[str, Component]) -> None:
+        """Announce these components; no device without any."""
+        if self._is_open and cmps:
+            self._channel.send(announcement(self._told, cmps))
 
     def _after(self, seconds: float, step: Callable[[], None]) -> None:
         """Have a step done later, in place of any other that was to be done."""

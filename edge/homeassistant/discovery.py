@@ -25,13 +25,13 @@ ORIGIN = "edge-vision"
 BOARD_FILE = Path("/proc/device-tree/model")
 
 
-def discovery_topic(prefix: str, device: str) -> str:
+def discovery_topic(told: Inventory) -> str:
     """Return where a device is announced, retained."""
-    return f"{prefix}/device/{device}/config"
+    return f"{told.prefix}/device/{told.device}/config"
 
 
-def announcement(prefix: str, told: Inventory, cmps: dict[str, Component]) -> Message:
-    """Return what announces a device with these components, below Home Assistant's prefix."""
+def announcement(told: Inventory, cmps: dict[str, Component]) -> Message:
+    """Return what announces a device with these components."""
     fields = {
         "dev": _device(told),
         "o": {"name": ORIGIN, "sw": version(ORIGIN)},
@@ -39,13 +39,12 @@ def announcement(prefix: str, told: Inventory, cmps: dict[str, Component]) -> Me
         "qos": 1,
         "cmps": cmps,
     }
-    topic, payload = discovery_topic(prefix, told.device), msgspec.json.encode(fields)
-    return Message(topic, payload, retain=True, policy="state")
+    return Message(discovery_topic(told), msgspec.json.encode(fields), retain=True, policy="state")
 
 
-def withdrawal(prefix: str, device: str) -> Message:
+def withdrawal(told: Inventory) -> Message:
     """Return what takes a whole device back."""
-    return Message(discovery_topic(prefix, device), b"", retain=True, policy="state")
+    return Message(discovery_topic(told), b"", retain=True, policy="state")
 
 
 def announced(payload: bytes) -> dict[str, str]:
@@ -79,7 +78,7 @@ def revived(platforms: dict[str, str], device: str) -> dict[str, Component]:
         "type": "x",
     }
     return {
-        key: {"p": platform, "uniq_id": f"{device}_{key}", "stype": key, **any_platform}
+        key: {"p": platform, "uniq_id": f"{device}-{key}", "stype": key, **any_platform}
         for key, platform in platforms.items()
     }
 
@@ -92,6 +91,7 @@ def _device(told: Inventory) -> dict[str, Any]:
         "mdl": _board() or "camera that tells what it sees",
         "sw": version(ORIGIN),
         **({"sa": told.area} if told.area else {}),
+        **({"cu": told.page} if told.page else {}),
     }
 
 

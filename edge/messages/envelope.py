@@ -2,7 +2,7 @@
 
 The kinds of messages stand beside this file: one typed dict each, the only description of such a
 message. The schema is derived from it; the parts of a message are checked against it by type, whole
-messages by the tests against the schema. docs/payload.md says it in prose.
+messages by the tests against the schema. docs/payload.md and docs/mqtt.md say it in prose.
 """
 
 from __future__ import annotations
@@ -40,6 +40,16 @@ MS_DECIMALS = 3
 
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Side = Annotated[int, Meta(gt=0)]
+Version = Annotated[Literal[1], Meta(description="Version of this description.")]
+DeviceOrCamera = Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
+Moment = Annotated[
+    str,
+    Meta(
+        pattern=TIME_PATTERN,
+        description="RFC 3339, UTC, microseconds.",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 Label = Annotated[str, Meta(description="Text of the class id.")]
 ClassId = Annotated[int, Meta(ge=0, description="Index into the model's labels.")]
 
@@ -49,6 +59,18 @@ class ModelPayload(TypedDict):
 
     name: Annotated[str, Meta(description="The manifest's name of the model.")]
     digest: Annotated[str, Meta(description="sha256: and the hex digest of the model's bytes.")]
+
+
+class IntroductionPayload(TypedDict):
+    """Which model runs, and what invokes it."""
+
+    schema_version: Version
+    device: DeviceOrCamera
+    model: ModelPayload
+    backend: Annotated[str, Meta(description="The library that invokes it.")]
+    version: Annotated[str, Meta(description="Of the library.")]
+    provider: Annotated[str, Meta(description="What of the library does the work.")]
+    accelerator: Annotated[str, Meta(description="The device's own name; empty without one.")]
 
 
 class FramePayload(TypedDict):
@@ -61,20 +83,15 @@ class FramePayload(TypedDict):
 class Envelope(TypedDict):
     """Who saw what and when; the first fields of every message."""
 
-    schema_version: Annotated[Literal[1], Meta(description="Version of this description.")]
-    device: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
-    camera: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    schema_version: Version
+    device: DeviceOrCamera
+    camera: DeviceOrCamera
     model: ModelPayload
     sequence: Annotated[
         int, Meta(ge=0, description="The frame's number within its source; dropped ones count.")
     ]
     captured_at: Annotated[
-        str,
-        Meta(
-            pattern=TIME_PATTERN,
-            description="When the frame was complete: RFC 3339, UTC, microseconds.",
-            extra_json_schema={"format": "date-time"},
-        ),
+        Moment, Meta(description="When the frame was complete: RFC 3339, UTC, microseconds.")
     ]
     frame: FramePayload
 
@@ -110,6 +127,7 @@ class Message:
             newest of a key counts, and it is sent again on every connect. `event`: kept in order,
             each delivered.
         key: Of a state: what it is the state of; its topic where empty.
+        correlation: Of an answer, what MQTT 5 tells the asker by which request it is.
 
     Raises:
         ValueError: No message can go to this topic.
@@ -121,10 +139,30 @@ class Message:
     retain: bool = False
     policy: Literal["stream", "state", "event"] = "stream"
     key: str = ""
+    correlation: bytes = b""
 
     def __post_init__(self) -> None:
         if not self.topic or "+" in self.topic or "#" in self.topic:
             raise ValueError(f"expected a topic without + and #, got {self.topic!r}")
+
+
+class Received(bytes):
+    """The payload of a message that arrived.
+
+    Attributes:
+        response_topic: Where MQTT 5 has it answered; empty where the asker named none.
+        correlation: Goes into the answer, as `Message.correlation`.
+    """
+
+    response_topic = ""
+    correlation = b""
+
+    @classmethod
+    def of(cls, payload: bytes, *, response_topic: str, correlation: bytes) -> Received:
+        """Return a payload with the rest of its message."""
+        one = cls(payload)
+        one.response_topic, one.correlation = response_topic, correlation
+        return one
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +187,7 @@ class Encoder:
 
     def introduction(self, ran: Ran) -> Message:
         """Return which model runs and what invokes it, kept by the broker for who asks later."""
-        fields = {
+        fields: IntroductionPayload = {
             "schema_version": SCHEMA_VERSION,
             "device": self.device,
             "model": self.model,
@@ -194,6 +232,26 @@ def status_topic(device: str) -> str:
 def camera_status_topic(device: str, camera: str) -> str:
     """Return where `online`, `frozen` or `offline` stands, retained: what a camera gives."""
     return f"edge/{device}/{camera}/status"
+
+
+def command_topic(device: str) -> str:
+    """Return where commands come in, each with its name in the place of the wildcard."""
+    return f"edge/{device}/command/+"
+
+
+def is_command(topic: str) -> bool:
+    """Whether a topic is that of a command to some device."""
+    return topic_matches(command_topic("+"), topic)
+
+
+def reply_topic(device: str, command: str) -> str:
+    """Return where a command is answered."""
+    return f"edge/{device}/reply/{command}"
+
+
+def settings_topic(device: str) -> str:
+    """Return where stands, retained, what holds now of all that may change."""
+    return f"edge/{device}/settings"
 
 
 def presence_topic(device: str) -> str:

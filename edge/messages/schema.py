@@ -1,4 +1,4 @@
-"""The JSON Schema of every message."""
+"""The JSON Schema of every message, and which one holds on which topic."""
 
 from __future__ import annotations
 
@@ -6,19 +6,34 @@ from typing import Any
 
 from msgspec.json import schema_components
 
-from edge.messages.envelope import SCHEMA_VERSION
+from edge.messages.control import ReplyPayload, SettingsPayload
+from edge.messages.envelope import SCHEMA_VERSION, IntroductionPayload
+from edge.messages.events import CountsPayload, EventPayload
+from edge.messages.health import HealthPayload
+from edge.messages.stats import StatsPayload
 from edge.tasks import TASKS
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# Those of JSON, below `edge/<device>/`.
+TOPICS: dict[str, Any] = {
+    **{f"<camera>/{task.topic}": task.payload for task in TASKS.values()},
+    "<camera>/events": EventPayload,
+    "<camera>/counts": CountsPayload,
+    "<camera>/health": HealthPayload,
+    "stats": StatsPayload,
+    "model": IntroductionPayload,
+    "settings": SettingsPayload,
+    "reply/<name>": ReplyPayload,
+}
 
 
 def schema() -> dict[str, Any]:
     """Return the schema, derived from the types that encode the messages."""
-    kinds = [task.payload for task in TASKS.values()]
-    parts, components = schema_components(kinds, ref_template="#/$defs/{name}")
+    parts, components = schema_components(TOPICS.values(), ref_template="#/$defs/{name}")
     return {
         "$schema": SCHEMA_DIALECT,
         "title": f"edge-vision payload, version {SCHEMA_VERSION}",
         "anyOf": list(parts),
+        "topics": dict(zip(TOPICS, parts, strict=True)),
         "$defs": components,
     }

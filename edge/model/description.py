@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta
 
-from edge.record import Finite, PositiveFloat, Record
+from edge.record import Finite, PositiveFloat, PositiveInt, Ratio, Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +55,38 @@ class InputTransform(Record, frozen=True):
         """Which an input tensor may have: `(1, H, W, C)`, `(1, C, H, W)`."""
         batch, height, width, channels = self.shape
         return self.shape, (batch, channels, height, width)
+
+
+class HeadSight(Record, frozen=True, kw_only=True):
+    """How the values of one head of 8 bits were spread over the calibration images.
+
+    Attributes:
+        histogram: Share of them in each of 16 equal parts of the 256 values.
+        lowest_ratio: Share that is the least value, and so may be any below.
+        highest_ratio: Likewise of the greatest.
+        spread: Greatest distance of one image from these, as `edge.stages.world.distance` has it.
+    """
+
+    histogram: Annotated[tuple[Ratio, ...], Meta(min_length=16, max_length=16)]
+    lowest_ratio: Ratio
+    highest_ratio: Ratio
+    spread: Ratio
+
+
+class Sight(Record, frozen=True, kw_only=True):
+    """What the calibration images look like, for the self-check.
+
+    Attributes:
+        images: Number of images.
+        saturated_ratio: Mean share of the input tensor's values that are its least or greatest.
+        clipped_ratio: Greatest share of pixels of an image that are black or white.
+        heads: Output role to what it holds; of heads of 8 bits.
+    """
+
+    images: PositiveInt
+    saturated_ratio: Ratio
+    clipped_ratio: Ratio
+    heads: dict[str, HeadSight]
 
 
 class HeadSchema(Record, frozen=True, tag_field="kind"):
@@ -131,6 +163,7 @@ class Description:
         score_threshold: Default of the runtime; a configuration may say otherwise.
         iou_threshold: Likewise, for suppression.
         anchors: `(A, 4)` float32, normalised centre-size (cy, cx, h, w); `None` for heads without.
+        sight: What the calibration images looked like to the model; `None` where nobody says.
     """
 
     name: str
@@ -142,6 +175,7 @@ class Description:
     score_threshold: float = 0.5
     iou_threshold: float = 0.6
     anchors: NDArray[np.float32] | None = field(default=None, compare=False)
+    sight: Sight | None = None
 
     def head_as(self, schema: type[HeadT]) -> HeadT:
         """Return the head as what a decoder of its kind takes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,6 +117,10 @@ class Detections:
     def copy(self) -> Detections:
         """Return the same detections in arrays of their own."""
         return self[np.arange(len(self))]
+
+    def scaled(self, ratio: float) -> Detections:
+        """Return them for the same frame at another size."""
+        return replace(self, boxes=self.boxes * np.float32(ratio))
 
 
 class DetectionTally:

@@ -43,6 +43,11 @@ class Mask:
         """Return the same in an array of its own."""
         return Mask(self.cells.copy(), self.box)
 
+    def scaled(self, ratio: float) -> Mask:
+        """Return it for the same frame at another size; the cells are shared."""
+        x1, y1, x2, y2 = self.box
+        return Mask(self.cells, (x1 * ratio, y1 * ratio, x2 * ratio, y2 * ratio))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instance(Detection):
@@ -98,3 +103,8 @@ class Instances(Detections):
     def copy(self) -> Instances:
         """Return the same instances in arrays of their own."""
         return Instances.of(Detections.copy(self), tuple(mask.copy() for mask in self.masks))
+
+    def scaled(self, ratio: float) -> Instances:
+        """Return them for the same frame at another size."""
+        masks = tuple(mask.scaled(ratio) for mask in self.masks)
+        return Instances.of(Detections.scaled(self, ratio), masks)

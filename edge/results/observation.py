@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Self
 
     from edge.results.event import Event
+    from edge.results.health import Health, Look
 
 # In their order; a model without boxes has nothing to suppress.
 STAGES = ("capture", "preprocess", "invoke", "decode", "suppress")
@@ -41,6 +44,9 @@ class Observation:
             somebody has asked for pictures.
         events: What happened on this frame, in order.
         counts: How many objects of each label are in each zone; zone `""` is the whole frame.
+        health: Of the camera; `None` without a self-check.
+        look: What the picture is like; `None` unless it was looked at, for a self-check.
+        heads: The raw outputs that the result was decoded from, by role.
     """
 
     camera: str
@@ -55,3 +61,6 @@ class Observation:
     picture: NDArray[np.uint8] | None = None
     events: tuple[Event, ...] = ()
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    health: Health | None = None
+    look: Look | None = None
+    heads: Mapping[str, NDArray[Any]] = field(default_factory=dict)

@@ -74,3 +74,8 @@ class Poses(Detections):
     def copy(self) -> Poses:
         """Return the same poses in arrays of their own."""
         return Poses.of(Detections.copy(self), self.points.copy())
+
+    def scaled(self, ratio: float) -> Poses:
+        """Return them for the same frame at another size."""
+        points = self.points * np.array([ratio, ratio, 1], np.float32)  # (N, K, 3)
+        return Poses.of(Detections.scaled(self, ratio), points)

@@ -20,7 +20,7 @@ from edge.messages.envelope import SCHEMA_VERSION, Message
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge.app import Parts
+    from edge.parts import Parts
     from edge.pipeline import Pipeline
     from edge.service.notify import Notifier
 

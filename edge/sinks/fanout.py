@@ -11,9 +11,10 @@ from edge.errors import SinkError
 from edge.sinks.queued import Queued
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from edge.messages.envelope import Message
+    from edge.messages.envelope import Message, Received
+    from edge.sinks.outbox import Tally
 
 log = logging.getLogger("edge.sinks")
 
@@ -46,7 +47,7 @@ class Subscribable(Protocol):
     def send(self, message: Message) -> None:
         """Take one message; never waits."""
 
-    def subscribe(self, topic: str, handler: Callable[[str, bytes], object]) -> None:
+    def subscribe(self, topic: str, handler: Callable[[str, Received], object]) -> None:
         """Have what arrives on a topic handed over."""
 
 
@@ -59,6 +60,14 @@ class Connected(Protocol):
     """
 
     connected: bool
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A sink that keeps messages until they are delivered."""
+
+    def tally(self) -> Tally:
+        """Return how many were delivered, were dropped, and wait."""
 
 
 class Fanout:
@@ -85,7 +94,8 @@ class Fanout:
         self._sinks = [_Buffered(sink) if sink.may_wait and buffers else sink for sink in sinks]
         self._going = list(self._sinks)
         self._states: dict[str, Message] = {}
-        self._handlers: list[tuple[str, Callable[[str, bytes], object]]] = []
+        self._channel_states: dict[str, Message] = {}
+        self._handlers: list[tuple[str, Callable[[str, Received], object]]] = []
 
     def send(self, message: Message) -> None:
         """Hand a message to every sink; raises the `SinkError` of the last one that was left."""
@@ -103,17 +113,22 @@ class Fanout:
                     f"{sink.name}: ended while the other sinks went on; the log above says why"
                 )
 
-    def subscribe(self, topic: str, handler: Callable[[str, bytes], object]) -> None:
+    def subscribe(self, topic: str, handler: Callable[[str, Received], object]) -> None:
         """Have what arrives on a topic handed over, by each sink that has a way back.
 
         Args:
             topic: May hold the wildcards + and #.
-            handler: Called with topic and payload on the sink's thread, which waits for it.
+            handler: Called with topic and payload on the sink's thread, which waits for it; the
+                payload knows where an answer goes.
         """
         self._handlers.append((topic, handler))
         for sink in self._sinks:
             if isinstance(sink, Subscribable):
                 sink.subscribe(topic, handler)
+
+    def tallies(self) -> dict[str, Tally]:
+        """Return the counts of each sink that keeps messages, by its name."""
+        return {sink.name: sink.tally() for sink in self._sinks if isinstance(sink, Counting)}
 
     def exchange(
         self, gone: Sequence[Sink], opened: Callable[[], Sequence[Sink]], *, timeout_s: float
@@ -140,19 +155,28 @@ class Fanout:
                 self._going.remove(sink)
             left += sink.close(timeout_s)
         try:
-            for sink in opened():
-                # One that is alone must not wait either: it is called with the keeper's lock held.
-                new = _Buffered(sink) if sink.may_wait else sink
-                for topic, handler in self._handlers:
-                    if isinstance(new, Subscribable):
+            sinks = opened()
+            several = len(sinks) + len(self._sinks) > 1
+            for sink in [each for each in self._sinks if each.may_wait and several]:
+                self._put_in_place(sink, _Buffered(sink))
+            for sink in sinks:
+                new = _Buffered(sink) if sink.may_wait and several else sink
+                states = tuple(self._states.values())
+                if isinstance(new, Subscribable):
+                    for topic, handler in self._handlers:
                         new.subscribe(topic, handler)
-                for message in tuple(self._states.values()):
-                    new.send(message)
+                    states += tuple(self._channel_states.values())
+                _send_all(states, [new])
                 keeper.to.append(new)
         finally:
             self._sinks += keeper.to
             keeper.hand_on(self._going)
         return left
+
+    def _put_in_place(self, sink: Sink, other: Sink) -> None:
+        for sinks in (self._sinks, self._going):
+            if sink in sinks:
+                sinks[sinks.index(sink)] = other
 
     @property
     def is_connected(self) -> bool | None:
@@ -162,8 +186,17 @@ class Fanout:
 
     @property
     def channel(self) -> Subscribable | None:
-        """The sink that also hears: the broker's, if there is one."""
-        return next((sink for sink in self._sinks if isinstance(sink, Subscribable)), None)
+        """The way to the broker and back, of another one too that takes its place; or nothing."""
+        has_one = any(isinstance(sink, Subscribable) for sink in self._sinks)
+        return _Channel(self) if has_one else None
+
+    def send_by_channel(self, message: Message) -> None:
+        """Send to the sinks that also hear, and to no other."""
+        if message.policy == "state":
+            self._channel_states[message.key or message.topic] = message
+        for sink in tuple(self._going):
+            if isinstance(sink, Subscribable):
+                sink.send(message)
 
     def close(self, timeout_s: float) -> int:
         """Close every sink, each with so long; return how many messages were not delivered."""
@@ -189,7 +222,7 @@ class _Keeper:
     def send(self, message: Message) -> None:
         with self._lock:
             if self._is_over:
-                _send_to(self.to, message)
+                _send_all([message], self.to)
             else:
                 self._kept.append(message)
 
@@ -198,16 +231,23 @@ class _Keeper:
         with self._lock:
             self._is_over = True
             going[going.index(self) : going.index(self) + 1] = self.to
-            for message in self._kept:
-                _send_to(self.to, message)
+            _send_all(self._kept, self.to)
 
     def close(self, timeout_s: float) -> int:  # noqa: ARG002 - it is none that is closed
         return 0
 
 
-def _send_to(sinks: Sequence[Sink], message: Message) -> None:
-    for sink in sinks:
-        sink.send(message)
+def _send_all(messages: Iterable[Message], sinks: Sequence[Sink]) -> None:
+    for message in messages:
+        for sink in sinks:
+            sink.send(message)
+
+
+class _Channel:
+    """The broker, whichever sink it is reached by."""
+
+    def __init__(self, fanout: Fanout) -> None:
+        self.send, self.subscribe = fanout.send_by_channel, fanout.subscribe
 
 
 class _Buffered(Queued):

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.backoff import Backoff
+from edge.config.paths import state_folder
+from edge.errors import ConfigError
 from edge.messages.envelope import OFFLINE, ONLINE, presence_topic, status_topic
 from edge.sinks.mqtt_connection import Connection
 from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
@@ -22,8 +24,11 @@ from edge.sinks.mqtt_identity import Presence, client_id
 from edge.sinks.outbox import Outbox
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.config.mqtt import Mqtt
     from edge.messages.envelope import Message
+    from edge.sinks.journal import Journal
     from edge.sinks.mqtt_connection import Handler
     from edge.sinks.outbox import Tally
 
@@ -77,6 +82,7 @@ class MqttSink:
         device: Its name; a level of the status topic.
         client_id: The same after each start, and nobody else's.
         pace: The waiting times.
+        journal: Keeps events on the disk; closed with the sink.
 
     Attributes:
         connects: Times that the broker accepted us.
@@ -90,13 +96,22 @@ class MqttSink:
     may_wait = False
 
     def __init__(
-        self, settings: Mqtt, device: str, *, client_id: str, pace: Pace | None = None
+        self,
+        settings: Mqtt,
+        device: str,
+        *,
+        client_id: str,
+        pace: Pace | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._pace = pace or Pace()
+        self._journal = journal
         self._presence = Presence(device, client_id, young_s=self._pace.young_s)
         self._log = ConnectionLog(settings, repeat_s=self._pace.repeat_log_s)
         self._outbox = Outbox(
-            messages=settings.outbox_messages, size_bytes=settings.outbox_mib * MIB
+            messages=settings.outbox_messages,
+            size_bytes=settings.outbox_mib * MIB,
+            journal=journal,
         )
         self._connection = Connection(
             settings,
@@ -111,7 +126,7 @@ class MqttSink:
         self._awake = False
         self._closing = threading.Event()
         self._deadline = 0.0
-        self.connects = 0
+        self.connects = self._kept = 0
         self.connected = False
         self._contradicted = False
         self.subscribe(status_topic(device), self._on_status)
@@ -148,7 +163,7 @@ class MqttSink:
         """Deliver what waits for at most so long, say `offline`, and hang up; idempotent.
 
         Without a connection it keeps trying for that long, unless nothing waits or the broker
-        refuses us. Returns the number of messages that were not delivered.
+        refuses us. Returns the number of messages that were not delivered, and are lost.
         """
         if not self._closing.is_set():
             self._deadline = time.monotonic() + timeout_s
@@ -160,8 +175,9 @@ class MqttSink:
             else:
                 self._waker.close()
                 self._alarm.close()
-            self._log.closed(self._outbox.tally())
-        return self._outbox.tally().waiting
+            self._kept = self._journal.close() if self._journal else 0
+            self._log.closed(self._outbox.tally(), kept=self._kept)
+        return max(0, self._outbox.tally().waiting - self._kept)
 
     def _wake(self) -> None:
         # News is stored before, and looked for once `_awake` is false again: none is missed.
@@ -255,4 +271,30 @@ class MqttSink:
 
 def open_mqtt(settings: Mqtt, *, name: str, device: str) -> MqttSink:  # noqa: ARG001 - there is one
     """Return the connection of a device to its broker."""
-    return MqttSink(settings, device, client_id=client_id(device))
+    journal = None
+    if settings.spool == "disk":
+        from edge.sinks.journal import Journal  # noqa: PLC0415 - most devices have none
+
+        journal = Journal(spool_folder(device), limit_bytes=settings.spool_mib * MIB)
+    return MqttSink(settings, device, client_id=client_id(device), journal=journal)
+
+
+def spool_folder(device: str) -> Path:
+    """Return where the events of a device wait.
+
+    Raises:
+        ConfigError: The environment names no state folder.
+    """
+    folder = state_folder()
+    if folder is None:
+        raise ConfigError(
+            "[mqtt] spool = 'disk' needs a state folder, and the environment names none; set "
+            "XDG_STATE_HOME, or run it as a service with StateDirectory="
+        )
+    return folder / "spool" / device
+
+
+def check_mqtt(settings: Mqtt) -> None:
+    """Refuse a spool that has no place."""
+    if settings.spool == "disk":
+        spool_folder("device")

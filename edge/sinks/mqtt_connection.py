@@ -8,42 +8,38 @@ acknowledgements that never come.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import select
-import socket
 import struct
 import time
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt import MQTTException
+from paho.mqtt.enums import MQTTErrorCode
 
-from edge.messages.envelope import OFFLINE
-from edge.password import read_password
-from edge.sinks.mqtt_credentials import tls_context
-from edge.sinks.mqtt_faults import BrokerError, dial_fault
+from edge.messages.envelope import is_command
+from edge.sinks.mqtt_faults import BrokerError
+from edge.sinks.mqtt_protocol import WAKE_BYTES, Limits, Line, packet_bytes, received
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
+    from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
     from edge.config.mqtt import Mqtt
+    from edge.messages.envelope import Received
     from edge.sinks.mqtt_faults import ConnectionLog
     from edge.sinks.outbox import Entry, Outbox
 
-    Handler = Callable[[str, bytes], None]
+    Handler = Callable[[str, Received], object]
 
 log = logging.getLogger("edge.sinks.mqtt")
 
-# Messages on the wire without an acknowledgement; the others stay where the oldest can be dropped.
-MAX_IN_FLIGHT = 20
 # paho 2.1 parses what arrives unguarded, so that an answer in another protocol raises these.
-PARSE_ERRORS = (ValueError, IndexError, KeyError, TypeError, struct.error)
-WAKE_BYTES = 4096
-# MQTT 3.1.1, section 3.14; and how long the broker may take to hang up after it.
-DISCONNECT, HANG_UP_S = b"\xe0\x00", 0.5
+PARSE_ERRORS = (ValueError, IndexError, KeyError, TypeError, struct.error, MQTTException)
 
 
 class Connection:
@@ -84,11 +80,11 @@ class Connection:
         self._faults = faults
         self._status_topic = status_topic
         self._answer_s = answer_s
-        self._password = read_password(settings.password_file) if settings.password_file else None
-        self._tls = tls_context(settings.ca_file) if settings.tls else None
-        self._begin("")
+        self._line = Line(settings, status_topic=status_topic)
+        self._client_id, self._dial_s = "", 0.0
+        self._begin()
 
-    def _begin(self, client_id: str) -> None:
+    def _begin(self, *, is_5: bool | None = None) -> None:
         self.has_acknowledged = False
         self.answered = 0
         self._opened_at = time.monotonic()
@@ -98,21 +94,14 @@ class Connection:
         self._in_flight: dict[int, tuple[float, Entry | None]] = {}
         # Message id to topic.
         self._subscribed: dict[int | None, str] = {}
-        self._client = client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False
-        )
-        client.on_socket_open = _send_at_once
-        client.max_inflight_messages_set(0)  # MAX_IN_FLIGHT is kept here
-        if self._status_topic:
-            client.will_set(self._status_topic, OFFLINE, qos=1, retain=True)
-        if self._settings.username:
-            client.username_pw_set(self._settings.username, self._password)
-        if self._tls:
-            client.tls_set_context(self._tls)
-        client.on_connect = lambda _client, _data, _flags, reason, *_: self._accept(reason)
-        client.on_publish = lambda _client, _data, message_id, *_: self._acknowledge(message_id)
-        client.on_subscribe = lambda _client, _data, *reply: self._note_subscription(*reply[:2])
-        client.on_message = lambda _client, _data, message: self._hand_over(message)
+        self._parting = ""
+        self._limits = Limits.of(self._settings, None)
+        self._client = client = self._line.begin(self._client_id, is_5=is_5)
+        client.on_connect = lambda *each: self._accept(*each[3:])
+        client.on_disconnect = lambda *each: self._note_parting(*each[2:4])
+        client.on_publish = lambda *each: self._acknowledge(*each[2:4])
+        client.on_subscribe = lambda *each: self._note_subscription(*each[2:4])
+        client.on_message = lambda *each: self._hand_over(each[2])
 
     @property
     def is_accepted(self) -> bool:
@@ -137,13 +126,9 @@ class Connection:
 
     def open(self, client_id: str, *, timeout_s: float) -> None:
         """Call the broker; its acceptance comes later, in `step`."""
-        self._begin(client_id)
-        settings = self._settings
-        self._client.connect_timeout = timeout_s
-        try:
-            self._client.connect(settings.host, settings.port, keepalive=settings.keepalive_s)
-        except (OSError, UnicodeError) as error:
-            raise dial_fault(error, settings) from error
+        self._client_id, self._dial_s = client_id, timeout_s
+        self._begin()
+        self._line.call(timeout_s=timeout_s)
 
     def announce(self, status: bytes) -> None:
         """Publish `ONLINE` or `OFFLINE`, retained."""
@@ -154,26 +139,33 @@ class Connection:
         for topic, _ in tuple(self.handlers):
             if topic not in self._subscribed.values():
                 self._subscribed[self._client.subscribe(topic, qos=1)[1]] = topic
-        while len(self._in_flight) < (1 if self._sends_alone else MAX_IN_FLIGHT):
+        while len(self._in_flight) < (1 if self._sends_alone else self._limits.in_flight):
             entry = self._outbox.take(suspects=not self._in_flight)
             if entry is None:
                 return
-            self._sends_alone = entry.is_suspect
-            message = entry.message
-            info = self._client.publish(
-                message.topic, message.payload, message.qos, retain=message.retain
-            )
-            self._track(info, entry)
-            # With QoS 0 paho reports what it could write at once before it returns the id.
-            if message.qos == 0 and info.is_published():
-                self._settle(info.mid)
+            self._send(entry)
+
+    def _send(self, entry: Entry) -> None:
+        message, limits = entry.message, self._limits
+        size_bytes = packet_bytes(message, is_5=self._line.is_5)
+        if size_bytes > limits.packet_bytes:
+            self._outbox.give_up(entry)
+            largest = f"takes packets of up to {limits.packet_bytes:.0f} bytes"
+            self._tell_dropped(entry, f"{largest}, too few for a message")
+            return
+        self._sends_alone = entry.is_suspect
+        info = self._line.publish(message, limits)
+        self._track(info, entry)
+        # With QoS 0 paho reports what it could write at once before it returns the id.
+        if message.qos == 0 and info.is_published():
+            self._settle(info.mid)
 
     def step(self, waker: socket.socket, *, timeout_s: float) -> None:
         """Wait for the broker, the waker or the time, and do what the network needs."""
         sock: Any = self._client.socket()
         if sock is not None:
             # TLS may hold bytes that it has read and decrypted: the socket is silent about those.
-            reads = self._tls is not None and sock.pending() > 0
+            reads = self._line.tls is not None and sock.pending() > 0
             poll = select.poll()
             poll.register(sock, select.POLLIN | select.POLLOUT * self._client.want_write())
             poll.register(waker, select.POLLIN)
@@ -182,7 +174,7 @@ class Connection:
                 waker.recv(WAKE_BYTES)
             seen = events.get(sock.fileno(), 0)
             reads |= bool(seen & ~select.POLLOUT)
-            self._heard |= reads
+            self._heard = self._heard or (reads and self._line.says_something())
             try:
                 if reads:
                     self._client.loop_read()
@@ -190,23 +182,13 @@ class Connection:
                     self._client.loop_write()
                 self._client.loop_misc()
             except PARSE_ERRORS as error:
-                raise BrokerError("stranger", self._settings) from error
+                if not self._falls_back():
+                    raise BrokerError("stranger", self._settings) from error
         self._check()
 
     def leave(self) -> None:
-        """Tell the broker that the end is meant, so that it does not speak the last will.
-
-        What it still sends is read until it hangs up, which paho would not: a socket that is closed
-        over unread bytes resets the connection, and a broker that meets the reset before it reads
-        the farewell takes it for a loss.
-        """
-        sock: Any = self._client.socket()
-        hang_up_at = time.monotonic() + HANG_UP_S
-        with contextlib.suppress(OSError):
-            sock.settimeout(HANG_UP_S)
-            sock.sendall(DISCONNECT)
-            while sock.recv(WAKE_BYTES) and time.monotonic() < hang_up_at:
-                pass
+        """Tell the broker that the end is meant, so that it does not speak the last will."""
+        self._line.leave()
 
     def close(self, *, lost: bool) -> None:
         """Hang up, and return what is unacknowledged to the outbox.
@@ -214,22 +196,33 @@ class Connection:
         Args:
             lost: The broker ended the connection, perhaps over a message.
         """
-        sock = self._client.socket()
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.close()
+        self._line.hang_up()
         unsettled = [entry for _, entry in self._in_flight.values() if entry is not None]
         if given_up := self._outbox.put_back(unsettled, lost=lost):
-            self._faults.tell(
-                "given up",
-                f"ends the connection over a message of {len(given_up.message.payload)} bytes to "
-                f"{given_up.message.topic}, which is dropped; let it take more (mosquitto: "
-                "max_packet_size), or send less ([output] class_map, [model] max_detections)",
-            )
+            self._tell_dropped(given_up, "ends the connection over a message")
+
+    def _tell_dropped(self, entry: Entry, reason: str) -> None:
+        self._faults.tell(
+            f"given up {entry.message.topic}",
+            f"{reason} of {len(entry.message.payload)} bytes to {entry.message.topic}, which is "
+            "dropped; let it take more (mosquitto: max_packet_size), or send less ([output] "
+            "class_map, [model] max_detections)",
+        )
+
+    def _falls_back(self) -> bool:
+        """Call again with MQTT 3.1.1 where a broker took no MQTT 5, and either will do."""
+        if self.is_accepted or not self._line.may_want_3(self._reply):
+            return False
+        self._line.hang_up()
+        self._begin(is_5=False)
+        self._line.call(timeout_s=self._dial_s)
+        return True
 
     def _check(self) -> None:
         """Raise what has become of the connection, if it is not what it should be."""
         if self._reply is not None and self._reply.is_failure:
+            if self._falls_back():
+                return
             kind, reason = f"refused {self._reply.value}", str(self._reply).lower()
             raise BrokerError(kind, self._settings, reason=reason)
         since, silent_s = self._opened_at, self._answer_s
@@ -239,9 +232,14 @@ class Connection:
         if not is_over and time.monotonic() - since <= silent_s:
             return
         if self.is_accepted:
-            raise BrokerError("lost" if is_over else "silence", self._settings, silent_s=silent_s)
+            words = {"silent_s": silent_s, "parting": self._parting}
+            raise BrokerError("lost" if is_over else "silence", self._settings, **words)
+        if self._falls_back():
+            return
         if self._heard:
             raise BrokerError("stranger", self._settings)
+        if is_over and self.age_s < self._settings.keepalive_s:
+            raise BrokerError("hung up", self._settings)
         # paho hangs up after a silence of keepalive_s, which may be less than answer_s.
         silent_s = round(self.age_s) if is_over else silent_s
         raise BrokerError("unanswered", self._settings, silent_s=silent_s)
@@ -256,11 +254,28 @@ class Connection:
         if entry is not None:
             self._outbox.settle(entry)
 
-    def _accept(self, reason: ReasonCode) -> None:
+    def _accept(self, reason: ReasonCode, said: Properties | None) -> None:
         self._reply = reason
+        self._limits = Limits.of(self._settings, said)
+        if self._line.note(reason):
+            self._faults.tell("old", "takes no MQTT 5, and so MQTT 3.1.1 is spoken")
+        if not self._limits.retains:
+            self._faults.tell(
+                "retains",
+                "keeps no messages: who subscribes later sees no status before it changes",
+            )
 
-    def _acknowledge(self, message_id: int) -> None:
+    def _note_parting(self, flags: paho.DisconnectFlags, reason: ReasonCode) -> None:
+        if flags.is_disconnect_packet_from_server and reason is not None:
+            self._parting = f" ({str(reason).lower()})"
+
+    def _acknowledge(self, message_id: int, reason: ReasonCode) -> None:
         self.has_acknowledged = True
+        if reason.is_failure and (entry := self._in_flight.pop(message_id, (0.0, None))[1]):
+            self._outbox.give_up(entry)
+            who, topic = self._settings.username or "everybody", entry.message.topic
+            text = f"drops what goes to {topic} ({str(reason).lower()}); let {who} write it"
+            self._faults.tell(f"unwritable {topic}", text)
         self._settle(message_id)
 
     def _note_subscription(self, message_id: int, reasons: list[ReasonCode]) -> None:
@@ -271,18 +286,15 @@ class Connection:
             self._faults.tell(f"unreadable {topic}", text)
 
     def _hand_over(self, message: paho.MQTTMessage) -> None:
+        if message.retain and is_command(message.topic):
+            text = f"leaves {message.topic} undone, which the broker keeps: it would be done again "
+            self._faults.tell(
+                "a kept command", f"{text}at each start; publish commands without retain"
+            )
+            return
         for topic, handler in tuple(self.handlers):
             if paho.topic_matches_sub(topic, message.topic):
                 try:
-                    handler(message.topic, bytes(message.payload))
+                    handler(message.topic, received(message))
                 except Exception:  # it is a stranger's, and the connection serves others too
                     log.exception("mqtt: the handler of %s failed", topic)
-
-
-def _send_at_once(_client: paho.Client, _data: object, sock: Any) -> None:  # noqa: ANN401 - paho's type for it is too narrow
-    """Have short packets leave without delay.
-
-    Else the kernel holds one back until the one before is acknowledged, and the other side's kernel
-    puts that off for some 40 ms (RFC 896; RFC 1122, section 4.2.3.2).
-    """
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -24,19 +24,20 @@ log = logging.getLogger("edge.sinks.mqtt")
 
 AGAIN = "if this repeats, look at the broker's log, or check with: {probe}"
 REFUSES = "{address} refuses {who} ({reason})"
+STRANGER = "{address} answers, but not as an MQTT broker"
+PORT = "check the port (brokers use {usual_port}){otherwise}"
 UNTRUSTED = "the certificate of {address} is not trusted ({reason})"
 # Kind: what was found where a broker was expected, and what to type or change. The numbers are
 # reason codes of MQTT 5, section 3.2.2.2, into which paho translates those of 3.1.1.
 SENTENCES = {
     "absent": ("nothing answers at {address} ({reason})", "check the broker with: {probe}"),
     "name": ("the name {host!r} has no address ({reason})", "check it with: getent hosts {host}"),
-    "lost": ("the connection to {address} ended", AGAIN),
+    "lost": ("the connection to {address} ended{parting}", AGAIN),
     "unanswered": ("{address} takes the call, and has not answered for {silent_s:g} s", AGAIN),
     "silence": ("{address} has acknowledged nothing for {silent_s:g} s", AGAIN),
-    "stranger": (
-        "{address} answers, but not as an MQTT broker",
-        "check the port (brokers use {usual_port}){otherwise}",
-    ),
+    "stranger": (STRANGER, PORT),
+    # No refusal: a broker that just ends hangs up too.
+    "hung up": (f"{STRANGER}: it hangs up", PORT),
     "tls": (
         "{address} answers, but not in TLS ({reason})",
         "use the broker's TLS port (often 8883), or mqtt:// if it has none",
@@ -48,7 +49,12 @@ SENTENCES = {
     "foreign": (UNTRUSTED, "check that {ca_file} signed it and that it names {host}"),
     "unsigned": (UNTRUSTED, "set ca_file to the certificate of the authority that signed it"),
     "refused 133": (REFUSES, "let the broker accept client ids that begin with 'edge-'"),
+    "refused 132": (
+        "{address} speaks another version of MQTT than {protocol}",
+        "leave [mqtt] protocol out, and the version is found",
+    ),
     "refused 136": (REFUSES, "it is up but busy; look at its log"),
+    "refused 137": (REFUSES, "it is up but busy; look at its log"),
     "refused": (REFUSES, "{credentials}"),
 }
 # The broker is there and wants none of us, or it is no broker: trying often makes it worse.
@@ -73,7 +79,7 @@ class BrokerError(SinkError):
     """
 
     def __init__(self, kind: str, settings: Mqtt, **words: object) -> None:
-        words |= _words(settings)
+        words = _words(settings) | words
         sentence = SENTENCES.get(kind) or SENTENCES[kind.partition(" ")[0]]
         self.kind = kind
         self.found, self.remedy = (text.format(**words) for text in sentence)
@@ -122,7 +128,8 @@ def _words(settings: Mqtt) -> dict[str, object]:
             "blank at the end counts"
         )
     return {
-        **{name: getattr(settings, name) for name in ("address", "host", "ca_file")},
+        **{name: getattr(settings, name) for name in ("address", "host", "ca_file", "protocol")},
+        "parting": "",
         "probe": " ".join([*probe, "-t", "'edge/#'"]),
         "usual_port": MQTT_PORTS["mqtts" if settings.tls else "mqtt"],
         "otherwise": "" if settings.tls else ", or write mqtts:// if the broker wants TLS",
@@ -166,12 +173,14 @@ class ConnectionLog:
                 *(self._settings.address, client_id, tally.waiting, dropped),
             )
 
-    def closed(self, tally: Tally) -> None:
-        """Note the end."""
-        if tally.waiting:
+    def closed(self, tally: Tally, *, kept: int = 0) -> None:
+        """Note the end; so many events wait on the disk."""
+        if kept:
+            log.info("mqtt: closed; %d events wait on the disk for the next start", kept)
+        if tally.waiting > kept:
             log.warning(
                 "mqtt: closed with %d results undelivered; check the broker at %s",
-                *(tally.waiting, self._settings.address),
+                *(tally.waiting - kept, self._settings.address),
             )
-        else:
+        elif not kept:
             log.info("mqtt: closed; %d results delivered", tally.settled)

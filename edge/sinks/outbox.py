@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.messages.envelope import Message
+    from edge.sinks.journal import Journal
 
 # What Python keeps for a message beside its payload: 177 bytes and its topic, on CPython 3.11.
 OVERHEAD_BYTES = 256
@@ -33,9 +34,11 @@ class Entry:
     Attributes:
         losses: Connections that ended while it was on its way.
         is_suspect: Whether it may be what ended one; then it is sent alone.
+        number: Of an event in the journal; 0 of all else.
     """
 
     message: Message
+    number: int = 0
     losses: int = 0
     is_suspect: bool = False
 
@@ -64,17 +67,23 @@ class Outbox:
     one that is alone on its way at the next loss is given up. Whatever is as large as one that was
     given up is a suspect from the start, until one of its size is delivered.
 
+    With a journal, events are on the disk as well until they are settled, and have its bytes for
+    themselves, however many they are; those that it holds from before go out first.
+
     Args:
         messages: Most that wait, of each policy; those taken apart.
         size_bytes: Most memory for all that wait.
+        journal: Keeps events; the caller's to close.
     """
 
-    def __init__(self, *, messages: int, size_bytes: int) -> None:
+    def __init__(self, *, messages: int, size_bytes: int, journal: Journal | None = None) -> None:
         if messages < 1:
             raise ValueError(f"messages must be 1 or more, got {messages}")
         self._most = messages
         self._most_bytes = size_bytes
-        self._bytes = 0
+        self._journal = journal
+        # What waits, and all states.
+        self._bytes = {"state": 0, "event": 0, "stream": 0}
         self._states: dict[str, Entry] = {}
         # Of states those that are due; a state stays in memory when it was sent.
         self._lanes: dict[str, deque[Entry]] = {
@@ -83,6 +92,9 @@ class Outbox:
         self._settled = self._dropped = self._waiting = 0
         self._refused_bytes = math.inf
         self._lock = threading.Lock()
+        for number, message in journal.live.items() if journal else ():
+            self._append(Entry(message, number))
+            self._waiting += 1
 
     def put(self, message: Message) -> None:
         """Store a message; older ones make room where there is none."""
@@ -95,8 +107,9 @@ class Outbox:
             if entry.key:
                 self._forget(entry.key)
                 self._states[entry.key] = entry
-            self._lanes[message.policy].append(entry)
-            self._bytes += entry.size_bytes
+            elif self._journal and message.policy == "event":
+                entry.number = self._journal.append(message)
+            self._append(entry)
             self._make_room()
 
     def take(self, *, suspects: bool = True) -> Entry | None:
@@ -112,7 +125,7 @@ class Outbox:
             entry.is_suspect = entry.losses > 0 or entry.size_bytes >= self._refused_bytes
             if entry.is_suspect and not suspects:
                 return None
-            self._bytes -= 0 if entry.key else entry.size_bytes
+            self._bytes[entry.message.policy] -= 0 if entry.key else entry.size_bytes
             return lane.popleft()
 
     def settle(self, entry: Entry) -> None:
@@ -123,6 +136,7 @@ class Outbox:
                 self._refused_bytes = math.inf
             self._waiting -= not entry.key
             self._settled += not entry.key
+            self._erase(entry)
 
     def give_up(self, entry: Entry) -> None:
         """Note that a taken message was not delivered and never will be."""
@@ -148,7 +162,7 @@ class Outbox:
                 entry.losses += lost
                 if entry.key and self._states.get(entry.key) is not entry:
                     continue
-                self._bytes += 0 if entry.key else entry.size_bytes
+                self._bytes[entry.message.policy] += 0 if entry.key else entry.size_bytes
                 self._lanes[entry.message.policy].appendleft(entry)
             self._make_room()
             return None
@@ -163,23 +177,41 @@ class Outbox:
         with self._lock:
             return Tally(self._settled, self._dropped, self._waiting)
 
+    def _append(self, entry: Entry) -> None:
+        self._lanes[entry.message.policy].append(entry)
+        self._bytes[entry.message.policy] += entry.size_bytes
+
     def _make_room(self) -> None:
-        for lane in (self._lanes["stream"], self._lanes["event"]):
-            while lane and (len(lane) > self._most or self._bytes > self._most_bytes):
-                self._bytes -= lane[0].size_bytes
+        for policy in ("stream", "event"):
+            lane = self._lanes[policy]
+            while lane and self._is_over(policy):
+                self._bytes[policy] -= lane[0].size_bytes
                 self._drop(lane.popleft())
-        while len(self._states) > self._most or self._bytes > self._most_bytes:
+        while len(self._states) > self._most or self._is_over("state"):
             self._forget(next(iter(self._states)))
+
+    def _is_over(self, policy: str) -> bool:
+        """Whether something of this policy has to give way."""
+        if self._journal and policy == "event":
+            return self._bytes["event"] > self._journal.limit_bytes
+        own = self._bytes["event"] if self._journal else 0
+        is_long = policy != "state" and len(self._lanes[policy]) > self._most
+        return is_long or sum(self._bytes.values()) - own > self._most_bytes
+
+    def _erase(self, entry: Entry) -> None:
+        if self._journal and entry.number:
+            self._journal.done(entry.number)
 
     def _drop(self, entry: Entry) -> None:
         """Give up an entry that lies in no lane."""
         self._waiting -= not entry.key
         self._dropped += not entry.key
+        self._erase(entry)
         if entry.key and self._states.get(entry.key) is entry:
             self._forget(entry.key)
 
     def _forget(self, key: str) -> None:
         if entry := self._states.pop(key, None):
-            self._bytes -= entry.size_bytes
+            self._bytes["state"] -= entry.size_bytes
             with contextlib.suppress(ValueError):  # it is under way
                 self._lanes["state"].remove(entry)

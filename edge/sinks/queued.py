@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.messages.envelope import Message
+    from edge.sinks.outbox import Tally
 
 log = logging.getLogger("edge.sinks")
 
@@ -79,6 +80,10 @@ class Queued:
                 "%s: its reader takes less than there is; the oldest results are dropped for it",
                 self.name,
             )
+
+    def tally(self) -> Tally:
+        """Return the counts of this moment."""
+        return self._outbox.tally()
 
     def close(self, timeout_s: float) -> int:
         """Deliver what waits, for so long at most; return how many messages were not delivered."""

@@ -41,7 +41,9 @@ class Row:
 
 
 SINKS = {
-    Mqtt: Row("mqtt", "the broker", "edge.sinks.mqtt", "open_mqtt", takes_device=True),
+    Mqtt: Row(
+        "mqtt", "the broker", "edge.sinks.mqtt", "open_mqtt", "check_mqtt", takes_device=True
+    ),
     Jsonl: Row(
         "jsonl", "what reads the results", "edge.sinks.jsonl_file", "open_jsonl", "check_jsonl"
     ),

@@ -27,6 +27,9 @@ NEW_POSITION, NEW_VELOCITY = 2, 10
 LEAST_SIDE_PX = 1.0
 # Of a motion: value and velocity, their variances, and between these the covariance.
 PARTS = VALUE, SPEED, VALUE_VARIANCE, COVARIANCE, SPEED_VARIANCE = range(5)
+_STAYS = np.eye(len(PARTS))
+# What a unit adds to the variances of value and velocity, for a side of 1.
+_NOISE = np.array([POSITION**2, VELOCITY**2])[:, None, None, None]
 
 
 def centred(boxes: Numbers) -> Numbers:
@@ -68,14 +71,13 @@ def begun(measured: Numbers) -> Numbers:
 def predict_inplace(motion: Numbers, elapsed_s: float) -> None:
     """Move motions `(5, 2, 2, N)` on by a time >= 0; doubt grows with it."""
     units = elapsed_s * UNITS_PER_S
-    value, speed, value_variance, covariance, speed_variance = motion
-    squares = _squares(value)
-    squares *= units
-    value += units * speed
-    value_variance += (2 * units) * covariance + units**2 * speed_variance
-    value_variance += POSITION**2 * squares
-    covariance += units * speed_variance
-    speed_variance += VELOCITY**2 * squares
+    squares = _squares(motion[VALUE])
+    step = _STAYS.copy()
+    step[VALUE, SPEED] = step[COVARIANCE, SPEED_VARIANCE] = units
+    step[VALUE_VARIANCE, COVARIANCE:] = 2 * units, units**2
+    flat = motion.reshape(len(PARTS), -1)
+    np.matmul(step, flat, out=flat)
+    motion[VALUE_VARIANCE::2] += _NOISE * (units * squares)
 
 
 def corrected(motion: Numbers, measured: Numbers) -> Numbers:

@@ -62,11 +62,26 @@ class Row:
 
 # In the order in which an observation passes them.
 STAGES = {
+    "filter": Row(
+        lambda config: bool(config.masks or config.filters),
+        "edge.stages.filtering",
+        lambda module, given: module.Filtering(given.config, given.description.labels),
+    ),
     "track": Row(
-        lambda config: bool(config.tracking),
+        lambda config: bool(config.follows),
         "edge.stages.tracking",
-        lambda module, given: module.Tracker(
-            given.config.tracking, given.thresholds.score, given.memory
+        lambda module, given: module.Tracker.of(given),
+    ),
+    "zones": Row(
+        lambda config: config.tells_events,
+        "edge.stages.zones",
+        lambda module, given: module.Zones(given.config, given.description.labels, given.memory),
+    ),
+    "selfcheck": Row(
+        lambda config: bool(config.selfcheck),
+        "edge.stages.selfcheck",
+        lambda module, given: module.SelfCheck(
+            given.config.selfcheck, given.description.sight, given.memory
         ),
     ),
 }

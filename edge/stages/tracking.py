@@ -11,27 +11,33 @@ and a new track may be missing for `NEW_LOST_S`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from edge.config.sections import Tracking
 from edge.stages import motion as motions
-from edge.stages.pairing import overlaps, paired
+from edge.stages.filtering import least_scores
+from edge.stages.pairing import overlapping, paired
+from edge.stages.source_clock import SourceClock
+from edge.stages.tracks import LEAST_GOOD, Seen, Tracks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from edge.config.sections import Tracking
     from edge.results.detections import Detections
     from edge.results.observation import Observation
+    from edge.stages.registry import Setting
 
-    Numbers = NDArray[np.float64]
+    Scores = NDArray[np.float32]
     Rows = NDArray[np.intp]
 
-# Least IoU times score of what was seen well and a track, and a track that was seen once; least
-# IoU of what was seen badly. Source: ByteTrack, `byte_tracker.py`, 1 - 0.8, 1 - 0.7, 1 - 0.5.
-LEAST_GOOD, LEAST_NEW, LEAST_BAD = 0.2, 0.3, 0.5
+# Least IoU times score of what was seen well and a track that was seen once, 1 - 0.7 there.
+LEAST_NEW = 0.3
 # How far out each side of a box is looked for, in shares of the box, for each second between two
 # frames. Drawn scenes of 8 to 20 people at 30, 5 and 2 frames a second: IDF1 0.868, 0.694 and 0.456
 # without, 0.896, 0.837 and 0.679 with it. Source: Yang et al. 2023 (C-BIoU), there of any time.
@@ -46,91 +52,6 @@ CONFIRMED = 2
 MAX_UNSEEN = 256
 # How far, in shares of its sides, the centre of an object that rests may stray.
 RESTING = 0.25
-NS_PER_S = 1e9
-
-
-@dataclass(slots=True)
-class _Tracks:
-    """`T` tracks of one camera, by rising id.
-
-    Attributes:
-        motion: `(5, 2, 2, T)` float64, as `edge.stages.motion` has it.
-        ids: `(T,)` int64, > 0.
-        class_ids: `(T,)` int32, of the last sighting.
-        sightings: `(T,)` int64, how often it was seen well.
-        missed: `(T,)` int64, frames since the last sighting.
-        seen_s: `(T,)` float64, when that was, of the source's clock.
-        rest: `(2, T)` float64, x and y of the centre, where it came to rest.
-        rest_s: `(T,)` float64, since when.
-    """
-
-    motion: Numbers
-    ids: NDArray[np.int64]
-    class_ids: NDArray[np.int32]
-    sightings: NDArray[np.int64]
-    missed: NDArray[np.int64]
-    seen_s: Numbers
-    rest: Numbers
-    rest_s: Numbers
-
-    @classmethod
-    def begun(
-        cls, measured: Numbers, class_ids: NDArray[np.int32], *, first_id: int, now_s: float
-    ) -> _Tracks:
-        """Return a new track for each of the centres and sides `(2, 2, N)`."""
-        count = len(class_ids)
-        motion = motions.begun(measured)
-        return cls(
-            motion,
-            np.arange(first_id, first_id + count, dtype=np.int64),
-            class_ids,
-            np.ones(count, np.int64),
-            np.zeros(count, np.int64),
-            np.full(count, now_s),
-            measured[0],
-            np.full(count, now_s),
-        )
-
-    def __getitem__(self, rows: NDArray[np.bool_]) -> _Tracks:
-        return _Tracks(*(getattr(self, name)[..., rows] for name in _Tracks.__slots__))
-
-    def __add__(self, other: _Tracks) -> _Tracks:
-        both = ((getattr(self, name), getattr(other, name)) for name in _Tracks.__slots__)
-        return _Tracks(*(np.concatenate(columns, axis=-1) for columns in both))
-
-
-@dataclass(slots=True)
-class _Seen:
-    """`N` detections of finite numbers, by falling score, whatever order they came in.
-
-    Attributes:
-        rows: `(N,)`, which of the frame's detections each is.
-        measured: `(2, 2, N)` float64, centre and sides, x and y of each.
-        scores: `(N,)` float32.
-        class_ids: `(N,)` int32.
-        good: How many, the first ones, reach the score threshold.
-    """
-
-    rows: Rows
-    measured: Numbers
-    scores: NDArray[np.float32]
-    class_ids: NDArray[np.int32]
-    good: int
-
-    @classmethod
-    def of(cls, found: Detections, *, score: float) -> _Seen:
-        """Take those of a frame whose numbers are finite."""
-        fits = np.isfinite(found.boxes).all(axis=1) & np.isfinite(found.scores)
-        # By all columns, so that rows in another order are the same tracks; most often they are.
-        rows = np.arange(len(found))
-        if not (found.scores[1:] < found.scores[:-1]).all():
-            rows = np.lexsort((found.class_ids, *found.boxes.T, -found.scores))
-        if not fits.all():
-            rows = rows[fits[rows]]
-        scores = found.scores[rows]
-        good = int(np.count_nonzero(scores >= np.float32(score)))
-        boxes = found.boxes[rows].T.astype(np.float64, order="C").reshape(2, 2, -1)
-        return cls(rows, motions.centred(boxes), scores, found.class_ids[rows], good)
 
 
 class Tracker:
@@ -143,14 +64,39 @@ class Tracker:
         settings: Of the configuration.
         score: The score threshold.
         cameras: The tracks of each; those of a stage before this one go on.
+        class_scores: Makes the least score of each class `(C,)` for a camera, where filters ask
+            for more than the threshold.
     """
 
     name = "track"
 
-    def __init__(self, settings: Tracking, score: float, cameras: dict[str, CameraTracks]) -> None:
+    def __init__(
+        self,
+        settings: Tracking,
+        score: float,
+        cameras: dict[str, CameraTracks],
+        *,
+        class_scores: Callable[[str], Scores] | None = None,
+    ) -> None:
         self._settings = settings
         self._score = score
         self._cameras = cameras
+        self._class_scores = cache(class_scores) if class_scores else None
+
+    @classmethod
+    def of(cls, given: Setting) -> Tracker:
+        """Return the stage that a configuration asks for."""
+        config, score = given.config, given.thresholds.score
+        labels = given.description.labels
+
+        def class_scores(camera: str) -> Scores:
+            least: Scores = np.maximum(least_scores(config, camera, labels), np.float32(score))
+            return least
+
+        return cls(
+            config.follows or Tracking(), score, given.memory,
+            class_scores=class_scores if config.filters else None,
+        )  # fmt: skip
 
     def process(self, observation: Observation) -> Observation:
         """Return the observation with the ids of its detections."""
@@ -158,7 +104,8 @@ class Tracker:
         tracks = self._cameras.get(observation.camera)
         if tracks is None:
             tracks = self._cameras[observation.camera] = CameraTracks()
-        seen = _Seen.of(found, score=self._score)
+        score = self._class_scores(observation.camera) if self._class_scores else self._score
+        seen = Seen.of(found, score=score)
         rows, ids, stationary = tracks.follow(seen, observation.source_ns, self._settings)
         if len(rows) < len(found):
             found = found[rows]
@@ -180,18 +127,16 @@ class CameraTracks:
     """The tracks of one camera, at most `MAX_UNSEEN` beside those of the last two frames."""
 
     def __init__(self) -> None:
-        self._tracks = _Tracks.begun(
-            np.zeros((2, 2, 0)), np.zeros(0, np.int32), first_id=1, now_s=0
-        )
+        self._tracks = Tracks.begun(np.zeros((2, 2, 0)), np.zeros(0, np.int32), first_id=1, now_s=0)
         self._next_id = 1
-        self._clock_ns: int | None = None
-        self._now_s = self._period_s = 0.0
+        self._clock = SourceClock()
+        self._some_missed = False
 
     def __len__(self) -> int:
         return len(self._tracks.ids)
 
     def follow(
-        self, seen: _Seen, clock_ns: int, settings: Tracking
+        self, seen: Seen, clock_ns: int, settings: Tracking
     ) -> tuple[Rows, NDArray[np.int64], NDArray[np.bool_]]:
         """Go on to the next frame.
 
@@ -208,16 +153,17 @@ class CameraTracks:
         track_of = self._pair(seen)  # (N,)
         matched = (track_of >= 0).nonzero()[0]
         self._see(seen, matched, track_of[matched])
-        new = (track_of[: seen.good] < 0).nonzero()[0]
-        if len(new):
+        passed = matched
+        if len(matched) < len(track_of):
+            new = (track_of[: seen.good] < 0).nonzero()[0]
             track_of[new] = np.arange(len(self), len(self) + len(new))
             begun = seen.measured[..., new], seen.class_ids[new]
-            self._tracks += _Tracks.begun(*begun, first_id=self._next_id, now_s=self._now_s)
+            self._tracks += Tracks.begun(*begun, first_id=self._next_id, now_s=self._clock.now_s)
             self._next_id += len(new)
-        passed = (track_of >= 0).nonzero()[0] if len(new) else matched
+            passed = (track_of >= 0).nonzero()[0]
         passed = passed[seen.rows[passed].argsort()]
         rows = track_of[passed]
-        stationary = self._now_s - self._tracks.rest_s[rows] >= settings.stationary_s
+        stationary = self._clock.now_s - self._tracks.rest_s[rows] >= settings.stationary_s
         return seen.rows[passed], self._tracks.ids[rows], stationary
 
     def _step(self, clock_ns: int, lost_s: float) -> None:
@@ -225,20 +171,18 @@ class CameraTracks:
 
         A camera that is slower than that all the time keeps them over one missing frame.
         """
-        elapsed_s = 0.0 if self._clock_ns is None else max(0, clock_ns - self._clock_ns) / NS_PER_S
-        self._clock_ns = clock_ns
-        self._now_s += elapsed_s
+        self._clock.step(clock_ns)
         if len(self):
             self._tracks.missed += 1
-            if self._tracks.missed.max() > 1 or elapsed_s > min(NEW_LOST_S, lost_s):
-                self._end_lost(lost_s, self._period_s or elapsed_s)
-            motions.predict_inplace(self._tracks.motion, elapsed_s)
-        self._period_s = elapsed_s or self._period_s
+            if self._some_missed or self._clock.elapsed_s > min(NEW_LOST_S, lost_s):
+                self._end_lost(lost_s)
+            motions.predict_inplace(self._tracks.motion, self._clock.elapsed_s)
 
-    def _end_lost(self, lost_s: float, period_s: float) -> None:
-        tracks = self._tracks
-        limits_s = np.where(tracks.sightings >= CONFIRMED, lost_s, min(NEW_LOST_S, lost_s))
-        kept = self._now_s - tracks.seen_s <= np.maximum(limits_s, 2 * period_s)
+    def _end_lost(self, lost_s: float) -> None:
+        tracks, clock = self._tracks, self._clock
+        limit_s, new_limit_s = map(clock.may_miss_s, (lost_s, min(NEW_LOST_S, lost_s)))
+        limits_s = np.where(tracks.sightings >= CONFIRMED, limit_s, new_limit_s)
+        kept = clock.now_s - tracks.seen_s <= limits_s
         unseen = (kept & (tracks.missed > 1)).nonzero()[0]
         if len(unseen) > MAX_UNSEEN:
             latest_first = unseen[tracks.missed[unseen].argsort(kind="stable")]
@@ -246,41 +190,42 @@ class CameraTracks:
         if not kept.all():
             self._tracks = tracks[kept]
 
-    def _pair(self, seen: _Seen) -> NDArray[np.intp]:
+    def _pair(self, seen: Seen) -> NDArray[np.intp]:
         """Return the row of the track that each detection belongs to, or -1."""
         track_of = np.full(len(seen.rows), -1)
         tracks, good = self._tracks, seen.good
         if not len(self) or not len(track_of):
             return track_of
-        wider = 1 + 2 * min(MOST_WIDER, WIDER_PER_S * self._period_s)
-        expected = motions.corners(tracks.motion[motions.VALUE], wider=wider)[..., None]
-        boxes = motions.corners(seen.measured, wider=wider)[:, :, None]
-        likeness = overlaps(expected, boxes)  # (T, N)
-        factors = (tracks.class_ids[:, None] == seen.class_ids) * np.float32(1 - OTHER_CLASS)
-        factors += np.float32(OTHER_CLASS)
-        likeness *= factors
-        likeness[:, :good] *= seen.scores[:good]
-        confirmed = tracks.sightings >= CONFIRMED
-        known = confirmed.nonzero()[0]
-        rows, columns = paired(likeness[known, :good], LEAST_GOOD)
-        track_of[columns] = known[rows]
-        if good < len(track_of):
-            left = tracks.missed[known] == 1
-            left[rows] = False
-            known = known[left]
-            rows, columns = paired(likeness[known, good:], LEAST_BAD)
-            track_of[good + columns] = known[rows]
-        if not confirmed.all():
-            new, free = (~confirmed).nonzero()[0], (track_of[:good] < 0).nonzero()[0]
-            rows, columns = paired(likeness[np.ix_(new, free)], LEAST_NEW)
-            track_of[free[columns]] = new[rows]
+        period_s = self._clock.elapsed_s or self._clock.period_s
+        wider = 1 + 2 * min(MOST_WIDER, WIDER_PER_S * period_s)
+        values = np.concatenate([tracks.motion[motions.VALUE], seen.measured], axis=-1)
+        boxes = motions.corners(values, wider=wider)
+        rows, columns, likeness = overlapping(boxes, first=len(self))
+        is_other = tracks.class_ids.take(rows) != seen.class_ids.take(columns)
+        likeness[is_other] *= OTHER_CLASS
+        likeness *= seen.weights.take(columns)
+        # What was seen well goes to known tracks first, then what was seen badly to those of them
+        # that are left and were seen on the frame before, then what is left of the former to new
+        # ones.
+        is_bad = columns >= good
+        is_new = tracks.sightings < CONFIRMED
+        if self._some_missed or np.logical_or.reduce(is_new):
+            for_good = np.where(is_new, np.float32(LEAST_GOOD / LEAST_NEW), np.float32(1))
+            for_bad = (~is_new & (tracks.missed == 1)).astype(np.float32)
+            likeness *= np.where(is_bad, for_bad[rows], for_good[rows])
+        alike = (likeness >= 1).nonzero()[0]
+        rows, columns = rows[alike], columns[alike]
+        rounds = np.maximum(is_bad[alike], 2 * is_new[rows])
+        chosen = paired(rows, columns, order=(-likeness[alike], rounds))
+        track_of[columns[chosen]] = rows[chosen]
         return track_of
 
-    def _see(self, seen: _Seen, matched: Rows, rows: Rows) -> None:
+    def _see(self, seen: Seen, matched: Rows, rows: Rows) -> None:
         """Correct the tracks of these rows by the detections that they were matched with."""
-        tracks = self._tracks
+        tracks, now_s = self._tracks, self._clock.now_s
+        self._some_missed = len(rows) < len(self)
         # What is out of sight goes on as it went, and neither grows nor shrinks.
-        if len(rows) < len(self):
+        if self._some_missed:
             unseen = np.ones(len(self), np.bool_)
             unseen[rows] = False
             tracks.motion[motions.SPEED, 1, :, unseen] = 0
@@ -290,11 +235,12 @@ class CameraTracks:
         motion = motions.corrected(tracks.motion.take(rows, axis=-1), measured)
         tracks.motion[..., rows] = motion
         tracks.missed[rows] = 0
-        tracks.seen_s[rows] = self._now_s
+        tracks.seen_s[rows] = now_s
         tracks.sightings[rows] += matched < seen.good
         tracks.class_ids[rows] = seen.class_ids[matched]
         centres, sides = motion[motions.VALUE]
-        moved = (np.abs(centres - tracks.rest[:, rows]) > RESTING * sides).any(axis=0).nonzero()[0]
+        strayed = np.abs(centres - tracks.rest.take(rows, axis=1)) > RESTING * sides
+        moved = np.logical_or(*strayed).nonzero()[0]
         if len(moved):
             tracks.rest[:, rows[moved]] = centres[:, moved]
-            tracks.rest_s[rows[moved]] = self._now_s
+            tracks.rest_s[rows[moved]] = now_s

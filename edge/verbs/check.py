@@ -37,7 +37,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every fault; the status is that of `edge run` for the same faults."""
-    from edge.config import reading  # noqa: PLC0415 - `edge --help` needs no msgspec
+    from edge.config import overlay, reading  # noqa: PLC0415 - `edge --help` needs no msgspec
     from edge.model import delegates  # noqa: PLC0415
 
     found: list[str] = []
@@ -60,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"model: {ran['model']}, run by {ran['run_by']}")
         if file and file.why:
             print(f"{file.path}: described by {file.origin}")
+        if saved := overlay.note(settings.device.name):
+            print(f"note: {saved}")
         if tried := delegates.parse(settings.model.delegate).kind.tried:
             print(f"note: this delegate was tried {tried}")
     for fault in [] if arguments.json else found:
@@ -84,13 +86,13 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         `None` for a model that is at fault itself.
     """
     from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
-    from edge.config.reading import table_label  # noqa: PLC0415
+    from edge.config.toml import table_label  # noqa: PLC0415
 
     file, found = None, []
     try:
         file = _model(config)
     except EdgeError as error:
-        found.append(_sentence(error, config.model.file))
+        found += _sentence(error, config.model.file).splitlines()
     names = [camera.name for camera in config.cameras]
     for index, camera in enumerate(config.cameras):
         check = partial(check_source, camera.source, camera.options)
@@ -98,7 +100,13 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         found += [f"{table_label('camera', index, names)} source: {text}" for text in failure]
     if config.mqtt and (config.mqtt.password_file or config.mqtt.ca_file):
         found += _credentials(config.mqtt)
+    if config.mqtt and config.mqtt.spool == "disk":
+        found += _spool(config.mqtt)
     found += _sinks(config.extra_sinks)
+    if config.web and config.web.token_file:
+        from edge.web.access import read_token  # noqa: PLC0415
+
+        found += _failure(partial(read_token, config.web), path=config.web.token_file)
     return file, found
 
 
@@ -129,11 +137,17 @@ def _credentials(mqtt: Mqtt) -> list[str]:
     return found
 
 
+def _spool(mqtt: Mqtt) -> list[str]:
+    from edge.sinks.registry import check_sink  # noqa: PLC0415
+
+    return _failure(partial(check_sink, mqtt))
+
+
 def _sinks(sinks: tuple[AnySink, ...]) -> list[str]:
     """Return what opening the tables `[[sink]]` would refuse."""
     if not sinks:
         return []
-    from edge.config.reading import table_label  # noqa: PLC0415
+    from edge.config.toml import table_label  # noqa: PLC0415
     from edge.sinks.registry import SINKS, check_sink  # noqa: PLC0415
 
     names = [SINKS[type(sink)].name for sink in sinks]
@@ -150,9 +164,10 @@ def _model(config: Config) -> ModelFile:
     from edge.config.paths import state_folder  # noqa: PLC0415
     from edge.model import engines  # noqa: PLC0415
     from edge.model.backend import check_delegate  # noqa: PLC0415
+    from edge.parts import thresholds  # noqa: PLC0415
 
     file = app.model_file(config)
-    app.thresholds(config, file.description)
+    thresholds(config, file.description)
     check_delegate(file, config.model.delegate)
     engines.check_any(file, config.model.delegate, state_folder())
     return file

@@ -81,7 +81,14 @@ def _run(arguments: argparse.Namespace, life: Life | None = None) -> None:
 
     settings, file = _checked(arguments)
     reread = (lambda: _checked(arguments)[0]) if arguments.config else None
-    running.run(settings, file, max_frames=arguments.frames, reread=reread, life=life)
+    running.run(
+        settings,
+        file,
+        max_frames=arguments.frames,
+        reread=reread,
+        path=arguments.config,
+        life=life,
+    )
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[Config, ModelFile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scripted_broker import ScriptedBroker
 
 from edge import app, cores
 from edge.config.reading import parse
@@ -97,3 +98,22 @@ def test_tracking_lowers_the_decoders_threshold_and_a_changed_configuration_keep
     assert seen[1].track_ids is None
     assert all(each.scores.min() >= 0.4 for each in (seen[0], seen[2]))
     assert seen[0].track_ids.tolist()
+
+
+def test_images_of_what_is_seen_and_of_a_frame_that_was_asked_for_reach_the_broker():
+    with ScriptedBroker() as broker:
+        config = parse(
+            {
+                "device": {"name": "porch"},
+                "mqtt": {"url": f"mqtt://127.0.0.1:{broker.port}"},
+                "snapshots": {"labels": ["cat", "person"], "picture_px": 320},
+            }
+        )
+        with app.opened(config) as parts:
+            assert "goes to edge/porch/camera/snapshot/frame" in parts.snapshot(None)
+            parts.pipeline().run(max_frames=40)
+        images = {t: data for t, data, retain in broker.messages if "/snapshot/" in t and retain}
+    assert "edge/porch/camera/snapshot/frame" in images
+    assert {topic.rpartition("/")[2] for topic in images} - {"frame"} <= {"cat", "person"}
+    assert len(images) > 1
+    assert all(data.startswith(b"\xff\xd8") for data in images.values())

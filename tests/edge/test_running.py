@@ -54,7 +54,7 @@ def test_thresholds_of_a_changed_file_are_followed_between_two_frames(running):
     process.send_signal(signal.SIGTERM)
     process.stdout.read()
     assert process.wait(20) == 0
-    assert "reload: thresholds" in log.read_text()
+    assert "reload: new: score_threshold = 0.3" in log.read_text()
     assert "restart" not in log.read_text()
 
 
@@ -72,6 +72,6 @@ def test_what_cannot_change_is_told_and_a_faulty_file_changes_nothing(running):
         process.stdout.readline()
 
     text = log.read_text()
-    assert "the rest of the configuration has changed too; restart" in text
+    assert "nothing has changed; restart for [device] name: it is a level of every topic" in text
     assert "nothing changed" in text
     assert json.loads(process.stdout.readline())["device"] == "porch"

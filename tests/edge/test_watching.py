@@ -10,6 +10,14 @@ from edge.watching import Lines
 pytestmark = pytest.mark.board
 
 TOPIC = "edge/porch/front/detections"
+CROSSED = (
+    b'{"event_type":"cross","label":"person","track_id":7,"zone":"gate","direction":"in",'
+    b'"speed_mps":1.25,"counts":{"in":3,"out":1}}'
+)
+APPEARED = (
+    b'{"event_type":"appear","label":"dog","track_id":8,"zone":"","direction":"",'
+    b'"speed_mps":null,"counts":{}}'
+)
 
 
 def frame(*labels):
@@ -56,6 +64,23 @@ def test_of_many_things_the_first_few_are_named():
             b'{"schema_version":1,"camera":"front","event":"enter","zone":"gate","m":0.1234567}',
             "porch/front  events: event enter, zone gate, m 0.123457",
         ),
+        (
+            "edge/porch/front/events",
+            CROSSED,
+            "porch/front  person #7 crossed gate in at 1.2 m/s (now 3 in, 1 out)",
+        ),
+        ("edge/porch/front/events", APPEARED, "porch/front  dog #8 appeared"),
+        (
+            "edge/porch/front/counts",
+            b'{"counts":{"frame":{"cat":2,"dog":0},"door":{"cat":0}}}',
+            "porch/front  frame: 2 cat",
+        ),
+        (
+            "edge/porch/front/counts",
+            b'{"counts":{"frame":{"cat":0}}}',
+            "porch/front  nobody and nothing anywhere",
+        ),
+        ("edge/porch/front/counts", b"", "porch/front  counts: "),
         ("edge/porch/front/snapshot", b"\xff\xd8" * 700, "porch/front  snapshot: 1,400 bytes"),
         ("edge/porch/presence", b"host (1.2.3.4)", "porch  presence: host (1.2.3.4)"),
         ("other", b"said", "other  said"),

@@ -26,19 +26,20 @@ LABELS = ("red", "green", "blue")
 BACKGROUND = 0
 
 
-def write(path: Path, *, custom_op: str = "") -> ModelFile:
+def write(path: Path, *, custom_op: str = "", labels: tuple[str, ...] = LABELS) -> ModelFile:
     """Write the model with its manifest, and return it as read.
 
     Args:
         path: Of the file.
         custom_op: Stands in the net's place, as a compiler for an accelerator leaves it.
+        labels: Of its three classes.
     """
     described = factories.manifest(
         name="strongest",
         input=factories.input_transform(size_wh=INPUT_WH),
         outputs={"classes": "pooled"},
         head=SegmentationHead(activation="softmax", background=BACKGROUND),
-        labels=LABELS,
+        labels=labels,
     )
     path.write_bytes(manifest.append(flatbuffer(custom_op), described, None))
     return model_file.read(path)

@@ -180,8 +180,11 @@ class HomeAssistant:
             return None
 
     def image(self, entity: str) -> bytes:
-        """Return the picture of an image."""
-        data: bytes = self._call(f"/api/image_proxy/{entity}", parse=bytes)
+        """Return the picture of an image; empty where there is none yet."""
+        try:
+            data: bytes = self._call(f"/api/image_proxy/{entity}", parse=bytes)
+        except urllib.error.HTTPError:
+            return b""
         return data
 
     def devices(self) -> list[dict[str, Any]]:

@@ -24,16 +24,22 @@ NOBODY_IMPORTS = {"tests", "scripts", "factories"}
 # A module stands where its longest pattern does, so that a new file of a folder needs no row.
 LAYERS = {
     "values": [
-        "__init__", "errors", "record", "faults", "cores", "frame", "results",
+        "__init__", "errors", "record", "faults", "cores", "frame", "results", "sensors",
         "terminal", "backoff", "repeats", "password", "config.toml", "capture.picture",
         "model.spec", "model.quant", "model.description", "model.declared", "model.delegates",
     ],
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
-    "messages": ["messages", "draw", "tasks", "metrics", "config", "stages"],
+    "messages": [
+        "messages", "draw", "tasks", "metrics", "config", "stages", "regions",
+        "benchmark.result",
+    ],
     "sinks": ["sinks"],
-    "pipeline": ["job", "pipeline", "publisher", "homeassistant"],
-    "app": ["cameras", "app", "swap", "reload", "control", "running", "service"],
+    "pipeline": ["job", "pipeline", "publisher", "snapshots", "stats", "homeassistant"],
+    "app": [
+        "cameras", "parts", "app", "swap", "reload", "commands", "control", "web", "running",
+        "service", "homeassistant.following",
+    ],
     "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
@@ -50,6 +56,7 @@ SEAMS = {
     "hailo_platform": ["edge.model.backends.hailort"],
     "cv2": [
         "edge.preprocess", "edge.capture.*", "edge.draw.*", "edge.demo.*", "edge.evaluation.*",
+        "edge.regions.*",
         "calibration.*", "converter.*",
     ],
     "paho": ["edge.sinks.mqtt*"],

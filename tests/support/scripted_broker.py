@@ -32,6 +32,10 @@ class Script:
         suback: Return code of each subscription.
         parting: Sent behind a farewell, as a broker may that has not read it yet.
         largest_bytes: A message of more resets the connection; None lets all pass.
+        versions: Of MQTT that it speaks: 4 is 3.1.1.
+        answer: What it does with a caller of another: `refuses`, `hangs up` or `is silent`.
+        properties: Of its acceptance in MQTT 5.
+        puback: Reason code of each acknowledgement in MQTT 5.
     """
 
     connack: int | None = 0
@@ -41,6 +45,10 @@ class Script:
     suback: int = 1
     parting: bytes = b""
     largest_bytes: int | None = None
+    versions: tuple[int, ...] = (4, 5)
+    answer: str = "refuses"
+    properties: bytes = b""
+    puback: int = 0
 
 
 @dataclass
@@ -54,7 +62,9 @@ class ScriptedBroker:
         self.messages: list[tuple[str, bytes, bool]] = []
         self.subscriptions: list[str] = []
         self.client_ids: list[str] = []
+        self.properties: list[bytes] = []
         self.calls = 0
+        self.version = 0
         self.clean_ends = 0
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self.port = self._listener.getsockname()[1]
@@ -78,11 +88,11 @@ class ScriptedBroker:
             with contextlib.suppress(OSError):
                 self._call.shutdown(socket.SHUT_RDWR)
 
-    def say(self, topic: str, payload: bytes) -> None:
+    def say(self, topic: str, payload: bytes, *, properties: bytes = b"") -> None:
         """Send a message to the present client, subscribed or not."""
         assert self._call is not None
         name = topic.encode()
-        body = len(name).to_bytes(2, "big") + name + payload
+        body = len(name).to_bytes(2, "big") + name + self._properties(properties) + payload
         assert len(body) < 128
         self._call.sendall(bytes([PUBLISH << 4, len(body)]) + body)
 
@@ -107,12 +117,9 @@ class ScriptedBroker:
         while True:
             header, body = read_packet(call)
             kind = header >> 4
-            if kind == CONNECT:
-                # MQTT 3.1.1, section 3.1: behind name, level, flags and keepalive.
-                self.client_ids.append(body[12 : 12 + int.from_bytes(body[10:12], "big")].decode())
-            if kind == CONNECT and self.script.connack is not None:
-                call.sendall(bytes([CONNACK << 4, 2, 0, self.script.connack]))
-            elif kind == SUBSCRIBE:
+            if kind == CONNECT and not self._take(call, body):
+                return
+            if kind == SUBSCRIBE:
                 self._subscribe(call, body)
             elif kind == PUBLISH and len(body) > (self.script.largest_bytes or len(body)):
                 return
@@ -128,10 +135,34 @@ class ScriptedBroker:
                 self._see_off(call)
                 return
 
+    def _take(self, call: socket.socket, body: bytes) -> bool:
+        """Answer a caller; False where its version is not spoken."""
+        script, self.version = self.script, body[6]
+        if self.version not in script.versions:
+            if script.answer == "refuses":
+                call.sendall(bytes([CONNACK << 4, 2, 0, 1]))
+            return script.answer == "is silent"
+        # Section 3.1: behind name, level, flags and keepalive; of MQTT 5 also behind properties.
+        start = 10 + (1 + body[10] if self.version == 5 else 0)
+        length = int.from_bytes(body[start : start + 2], "big")
+        self.client_ids.append(body[start + 2 : start + 2 + length].decode())
+        if script.connack is not None:
+            code = script.connack
+            if self.version == 5 and 0 < code <= 5:
+                code = (132, 133, 136, 134, 135)[code - 1]
+            rest = bytes([0, code]) + self._properties(script.properties)
+            call.sendall(bytes([CONNACK << 4, len(rest)]) + rest)
+        return True
+
+    def _properties(self, properties: bytes) -> bytes:
+        return bytes([len(properties)]) + properties if self.version == 5 else b""
+
     def _subscribe(self, call: socket.socket, body: bytes) -> None:
+        body = body[:2] + body[2 + len(self._properties(b"")) :]
         end = 4 + int.from_bytes(body[2:4], "big")
         self.subscriptions.append(body[4:end].decode())
-        call.sendall(bytes([(SUBSCRIBE + 1) << 4, 3]) + body[:2] + bytes([self.script.suback]))
+        rest = body[:2] + self._properties(b"") + bytes([self.script.suback])
+        call.sendall(bytes([(SUBSCRIBE + 1) << 4, len(rest)]) + rest)
 
     def _see_off(self, call: socket.socket) -> None:
         """Send a last message to one that has said its farewell, and see whether that resets it."""
@@ -145,10 +176,14 @@ class ScriptedBroker:
         length = int.from_bytes(body[:2], "big")
         rest = body[2 + length :]
         has_id = (header >> 1) & 3 > 0
-        payload = rest[2:] if has_id else rest
+        payload = rest[2 * has_id :]
+        if self.version == 5:
+            self.properties.append(payload[1 : 1 + payload[0]])
+            payload = payload[1 + payload[0] :]
         self.messages.append((body[2 : 2 + length].decode(), payload, bool(header & 1)))
         if has_id and self.script.acknowledges:
-            call.sendall(bytes([PUBACK << 4, 2]) + rest[:2])
+            reason = bytes([self.script.puback]) if self.script.puback else b""
+            call.sendall(bytes([PUBACK << 4, 2 + len(reason)]) + rest[:2] + reason)
 
 
 def read_packet(call: socket.socket) -> tuple[int, bytes]:

@@ -24,7 +24,7 @@ from msgspec import Meta, field
 
 from edge.errors import ModelError
 from edge.heads import AnyHead
-from edge.model.description import Description, InputTransform
+from edge.model.description import Description, InputTransform, Sight
 from edge.model.readers.anchors import anchors_from_bytes, anchors_to_bytes
 from edge.record import Finite, PositiveInt, Ratio, Record, Text, Unsound
 from edge.record import read as read_record
@@ -124,6 +124,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         iou_threshold: Likewise, for suppression.
         image_sets: Of `train`, `calibrate`, `select` and `judge`, those that are known.
         proof: Output role to what `edge.model.proof` compares at start; empty in older files.
+        sight: What the calibration images looked like; `None` in older files.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -140,6 +141,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     image_sets: dict[Text, ImageDigests] = field(default_factory=dict)
     provenance: Provenance
     proof: dict[Text, HeadProof] = field(default_factory=dict)
+    sight: Sight | None = None
 
     def description(self, anchors: NDArray[np.float32] | None) -> Description:
         """Return what decode needs of it, with the anchors that stand beside it."""
@@ -153,6 +155,7 @@ class Manifest(Record, frozen=True, kw_only=True):
             score_threshold=self.score_threshold,
             iou_threshold=self.iou_threshold,
             anchors=anchors,
+            sight=self.sight,
         )
 
 

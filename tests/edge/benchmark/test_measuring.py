@@ -14,10 +14,10 @@ import pytest
 from edge import cli
 from edge.benchmark import result as result_file
 from edge.benchmark.measuring import Plan, histogram, measure
-from edge.benchmark.sensors import Sensors
 from edge.config.reading import parse
 from edge.errors import SourceError
 from edge.model.default import default_model_path
+from edge.sensors import Sensors
 
 pytestmark = pytest.mark.board
 

@@ -8,10 +8,10 @@ import pytest
 
 from edge.benchmark import rig
 from edge.benchmark.measuring import Plan, measure
-from edge.benchmark.sensors import Sensors
 from edge.capture.registry import open_source
 from edge.config.reading import parse
 from edge.model.backends.litert import runtime_module
+from edge.sensors import Sensors
 
 pytestmark = pytest.mark.board
 

@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from edge.config import reading
-from edge.config.reading import table_label
+from edge.config.toml import table_label
 from edge.errors import ConfigError, shown
 
 pytestmark = pytest.mark.board

@@ -1,4 +1,5 @@
 import re
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -6,24 +7,24 @@ from hypothesis import strategies as st
 
 from edge.config import reading as config
 from edge.config.camera import KEYS
-from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
-from edge.config.sections import Device, Model, Output, Tracking
+from edge.config.sections import Config
 from edge.config.sink import Jsonl
 from edge.errors import ConfigError
+from edge.record import Record
 
 pytestmark = pytest.mark.board
 
-SECTIONS = {
-    "camera": KEYS,
-    **{
-        name: section.__struct_fields__
-        for name, section in {
-            "device": Device, "model": Model, "mqtt": Mqtt, "output": Output,
-            "tracking": Tracking, "homeassistant": HomeAssistant,
-        }.items()
-    },
-}  # fmt: skip
+
+def sections():
+    """Return the keys of each section that is one table, by the name of the section."""
+    found = {"camera": KEYS}
+    for name, hint in get_type_hints(Config).items():
+        of = () if get_origin(hint) is tuple else (hint, *get_args(hint))
+        kinds = [kind for kind in of if isinstance(kind, type)]
+        if record := next((kind for kind in kinds if issubclass(kind, Record)), None):
+            found[name] = record.__struct_fields__
+    return found
 
 
 def write(tmp_path, text):
@@ -201,7 +202,7 @@ VALUES = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from([*SECTIONS, "sink"]), VALUES, max_size=5))
+@given(st.dictionaries(st.sampled_from([*sections(), "sink"]), VALUES, max_size=5))
 def test_no_values_escape_as_anything_but_a_config_error(fields):
     try:
         config.parse(fields)
@@ -212,7 +213,7 @@ def test_no_values_escape_as_anything_but_a_config_error(fields):
 def test_the_document_lists_every_key_and_no_other(root):
     text = (root / "docs" / "configuration.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `\[(\w+)\] (\w+)`", text, re.MULTILINE))
-    keys = {(name, key) for name, section in SECTIONS.items() for key in section}
+    keys = {(name, key) for name, section in sections().items() for key in section}
     assert listed == keys
 
 
@@ -226,6 +227,7 @@ def test_one_camera_is_a_table_and_several_are_an_array_of_tables(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        pytest.param("[camera]\nname = 'reply'\n", "cannot be named 'reply'", id="a topic's level"),
         pytest.param("[[camera]]\n[[camera]]\n", "two cameras are named 'camera'", id="names"),
         pytest.param(
             "[[camera]]\n[[camera]]\nname='b'\nsize=3\n",

@@ -8,11 +8,11 @@ import factories
 import numpy as np
 import pytest
 
-from edge.app import thresholds
 from edge.config.sections import Config, Model
 from edge.decode.boxes import Candidates
 from edge.frame import Placement, StageClock
 from edge.model.description import Thresholds
+from edge.parts import thresholds
 from edge.results.detections import DetectionTally
 from edge.results.poses import Poses
 from edge.tasks import THRESHOLDS

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from waiting import eventually
 
-from edge.config.homeassistant import HomeAssistant
 from edge.homeassistant.announcing import Announcing
 from edge.homeassistant.inventory import Inventory, View
 
 pytestmark = pytest.mark.board
 
-SECTION = HomeAssistant()
 TOPIC = "homeassistant/device/porch/config"
 
 
 class Channel:
-    """Keeps what is sent, and lets a test speak as the broker.
+    """Keeps the announcements, and lets a test speak as the broker.
+
+    Args:
+        remembered: What it has kept of the device.
 
     Attributes:
-        sent: The messages, in order.
+        sent: The announcements, in order.
     """
 
-    def __init__(self):
-        self.sent, self.handlers = [], {}
+    def __init__(self, remembered=b""):
+        self.sent, self.handlers, self.remembered = [], {}, remembered
 
     def send(self, message):
-        self.sent.append(message)
+        if message.topic == TOPIC:
+            self.sent.append(message)
+        elif self.remembered is not None:
+            threading.Thread(target=self.answer, args=[message]).start()
+
+    def answer(self, marker):
+        if self.remembered:
+            self.hear(TOPIC, self.remembered)
+        self.hear(marker.topic, marker.payload)
 
     def subscribe(self, topic, handler):
         self.handlers[topic] = handler
@@ -36,25 +46,35 @@ class Channel:
     def hear(self, topic, payload):
         self.handlers[topic](topic, payload)
 
+    def wait(self, count):
+        assert eventually(lambda: len(self.sent) == count), len(self.sent)
+
     def components(self):
         """Return of each announcement so far what it says of each component."""
         return [json.loads(each.payload)["cmps"] for each in self.sent if each.payload]
 
 
-def told_of(*cameras):
-    views = tuple(View(camera) for camera in cameras)
-    return Inventory(device="porch", name="Porch", area="", model="coco", views=views)
+def told_of(*cameras, enabled=True):
+    return Inventory(
+        device="porch",
+        name="Porch",
+        area="",
+        prefix="homeassistant",
+        enabled=enabled,
+        views=tuple(View(camera) for camera in cameras),
+    )
 
 
-def announcing(channel, *cameras, section=SECTION):
-    return Announcing(section, told_of(*cameras), channel, gap_s=0.0, jitter_s=0.0)
+def announcing(channel, *cameras, enabled=True):
+    return Announcing(told_of(*cameras, enabled=enabled), channel, gap_s=0.0, jitter_s=0.0)
 
 
 def announced_before(*cameras):
     """Return what a broker remembers of a device with these cameras."""
     channel = Channel()
     with announcing(channel, *cameras):
-        return channel.sent[0].payload
+        channel.wait(1)
+    return channel.sent[0].payload
 
 
 def is_removal(component):
@@ -65,42 +85,45 @@ def test_a_device_is_announced_at_the_start_and_the_broker_keeps_it():
     channel = Channel()
 
     with announcing(channel, "door"):
-        [message] = channel.sent
+        channel.wait(1)
 
+    [message] = channel.sent
     assert (message.topic, message.retain, message.policy) == (TOPIC, True, "state")
-    assert channel.components()[0].keys() >= {"door_connection"}
+    assert channel.components()[0].keys() >= {"door-connection"}
 
 
 def test_a_birth_of_home_assistant_is_answered_and_its_death_is_not():
     channel = Channel()
 
     with announcing(channel, "door"):
+        channel.wait(1)
         channel.hear("homeassistant/status", b"offline")
         channel.hear("homeassistant/status", b"online")
+        channel.wait(2)
 
-        assert eventually(lambda: len(channel.sent) == 2)
     assert channel.sent[0] == channel.sent[1]
 
 
-def test_what_the_broker_remembers_and_is_no_more_is_taken_back():
-    channel = Channel()
-    remembered = announced_before("door", "gate")
+def test_what_the_broker_remembers_and_is_no_more_is_taken_back_before_anything_is_new():
+    channel = Channel(announced_before("door", "gate"))
 
-    with announcing(channel, "door"):
-        channel.hear(TOPIC, remembered)
+    with announcing(channel, "door", "shed"):
+        channel.wait(2)
 
-        assert eventually(lambda: len(channel.sent) == 2)
-    gone = {key for key, each in channel.components()[1].items() if is_removal(each)}
-    assert gone
-    assert gone == json.loads(remembered)["cmps"].keys() - channel.components()[0].keys()
+    first, second = channel.components()
+    assert is_removal(first["gate-connection"])
+    assert not is_removal(first["door-connection"])
+    assert "shed-connection" not in first
+    assert not is_removal(second["shed-connection"])
 
 
-def test_its_own_announcement_coming_back_changes_nothing():
+def test_its_own_announcement_and_another_one_later_change_nothing():
     channel = Channel()
 
     with announcing(channel, "door") as house:
+        channel.wait(1)
         channel.hear(TOPIC, channel.sent[0].payload)
-        channel.hear(TOPIC, announced_before("gate"))  # somebody else's, later
+        channel.hear(TOPIC, announced_before("gate"))
 
         assert house._gone == {}
     assert len(channel.sent) == 1
@@ -109,7 +132,6 @@ def test_its_own_announcement_coming_back_changes_nothing():
 @pytest.mark.parametrize(
     "payload",
     [
-        pytest.param(b"", id="nothing"),
         pytest.param(b"{", id="no JSON"),
         pytest.param(b"[]", id="no object"),
         pytest.param(b'{"o": {"name": "another"}, "cmps": {"a": {"p": "sensor"}}}', id="another's"),
@@ -117,63 +139,84 @@ def test_its_own_announcement_coming_back_changes_nothing():
     ],
 )
 def test_what_is_no_announcement_of_ours_takes_nothing_back(payload):
-    channel = Channel()
+    channel = Channel(payload)
 
     with announcing(channel, "door") as house:
-        channel.hear(TOPIC, payload)
+        channel.wait(1)
 
         assert house._gone == {}
 
 
+def test_a_broker_that_may_not_be_read_is_told_all_the_same(monkeypatch):
+    monkeypatch.setattr("edge.homeassistant.announcing.PATIENCE_S", 0.0)
+    channel = Channel(remembered=None)
+
+    with announcing(channel, "door"):
+        channel.wait(1)
+
+
 def test_at_a_birth_what_went_is_announced_once_more_then_taken_back_and_forgotten():
     channel = Channel()
+
     with announcing(channel, "door", "gate") as house:
-        house.change(SECTION, told_of("door"))
-        assert is_removal(channel.components()[-1]["gate_connection"])
+        channel.wait(1)
+        house.change(told_of("door"))
+        channel.wait(3)
+        assert all(is_removal(each["gate-connection"]) for each in channel.components()[1:])
 
         channel.hear("homeassistant/status", b"online")
+        channel.wait(6)
 
-        assert eventually(lambda: len(channel.sent) == 5)
-    revived, removal, clean = channel.components()[2:]
-    assert revived["gate_connection"]["uniq_id"] == "porch_gate_connection"
-    assert is_removal(removal["gate_connection"])
-    assert "gate_connection" not in clean
+    revived, removal, clean = channel.components()[3:]
+    assert revived["gate-connection"]["uniq_id"] == "porch-gate-connection"
+    assert is_removal(removal["gate-connection"])
+    assert "gate-connection" not in clean
 
 
 def test_a_component_that_comes_back_is_not_taken_back():
     channel = Channel()
 
     with announcing(channel, "door", "gate") as house:
-        house.change(SECTION, told_of("door"))
-        house.change(SECTION, told_of("door", "gate"))
+        channel.wait(1)
+        house.change(told_of("door"))
+        channel.wait(3)
+        house.change(told_of("door", "gate"))
+        channel.wait(4)
 
     assert channel.sent[0] == channel.sent[-1]
 
 
-def test_a_device_that_is_switched_off_is_taken_back_and_says_nothing_after():
+def test_what_is_told_already_is_not_told_again():
     channel = Channel()
-    remembered = announced_before("door")
 
-    with announcing(channel, "door", section=HomeAssistant(enabled=False)) as house:
-        assert channel.sent == []
-        channel.hear(TOPIC, remembered)
-        assert eventually(lambda: len(channel.sent) == 1)
-        assert all(map(is_removal, channel.components()[0].values()))
+    with announcing(channel, "door") as house:
+        channel.wait(1)
+        house.change(told_of("door"))
+
+    assert len(channel.sent) == 1
+
+
+def test_a_device_that_is_switched_off_is_taken_back_and_says_nothing_after():
+    channel = Channel(announced_before("door"))
+
+    with announcing(channel, "door", enabled=False) as house:
+        channel.wait(2)
+        assert all(is_removal(each) for found in channel.components() for each in found.values())
         channel.hear("homeassistant/status", b"online")
-        assert eventually(lambda: len(channel.sent) == 3)
+        channel.wait(4)
         assert channel.sent[-1].payload == b""
         assert channel.sent[-1].retain
         channel.hear("homeassistant/status", b"online")
         house._timer.join()
 
-    assert len(channel.sent) == 3
+    assert len(channel.sent) == 4
 
 
 def test_nothing_is_sent_after_the_end():
     channel = Channel()
 
     with announcing(channel, "door"):
-        pass
+        channel.wait(1)
     channel.hear("homeassistant/status", b"online")
 
     assert len(channel.sent) == 1

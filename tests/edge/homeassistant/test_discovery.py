@@ -32,12 +32,13 @@ ORIGIN_KEYS = {"name", "sw", "url"}
 
 def told(**changes):
     views = (View("door"), View("gate"))
-    given = {"device": "porch", "name": "Porch camera", "area": "Porch", "model": "coco"}
-    return Inventory(**{**given, "views": views, **changes})
+    given = {"device": "porch", "name": "Porch camera", "area": "Porch"}
+    house = {"prefix": "homeassistant", "enabled": True}
+    return Inventory(**{**given, **house, "views": views, **changes})
 
 
 def fields_of(inventory):
-    message = announcement("homeassistant", inventory, components(inventory))
+    message = announcement(inventory, components(inventory))
     return json.loads(message.payload)
 
 
@@ -80,3 +81,12 @@ def test_names_that_an_id_cannot_spell_stay_apart():
     assert (
         len({slug("人"), slug("车"), slug("Küche"), slug("kuche"), slug("a.b"), slug("a b")}) == 6
     )
+
+
+def test_the_announcement_is_the_golden_one(root, monkeypatch):
+    monkeypatch.syspath_prepend(root / "tests/golden")
+    import make_homeassistant  # noqa: PLC0415 - it lies beside its result
+
+    golden = json.loads(make_homeassistant.GOLDEN.read_text(encoding="utf-8"))
+
+    assert make_homeassistant.announced() == golden

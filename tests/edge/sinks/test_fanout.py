@@ -144,6 +144,64 @@ def test_when_no_sink_is_left_the_caller_hears_it():
     assert eventually(fails)
 
 
+class Hearing(MemorySink):
+    """Hears as a broker's does."""
+
+    def __init__(self):
+        super().__init__()
+        self.topics = []
+
+    def subscribe(self, topic, handler):
+        self.topics.append((topic, handler))
+
+
+def test_what_is_sent_while_sinks_are_exchanged_waits_for_the_new_one():
+    old, kept, new = MemorySink(), MemorySink(), Hearing()
+    fanout = Fanout([old, kept])
+    fanout.subscribe("a/+", print)
+    state = message(0, topic="a/state", policy="state", retain=True)
+    fanout.send(state)
+
+    def opened():
+        assert [old.messages, old in fanout._sinks] == [[state], False]
+        for number in (1, 2):
+            fanout.send(message(number))
+        return [new]
+
+    assert fanout.exchange([old], opened, timeout_s=1) == 0
+    fanout.send(message(3))
+
+    assert new.topics == [("a/+", print)]
+    assert new.messages == [state, *map(message, (1, 2, 3))]
+    assert kept.messages == [state, *map(message, (1, 2, 3))]
+    assert old.messages == [state]
+
+
+def test_a_sink_that_was_alone_and_may_wait_holds_up_none_that_comes():
+    slow, new = Slow(), MemorySink(10)
+    fanout = Fanout([slow])
+    fanout.exchange([], lambda: [new], timeout_s=1)
+    for number in range(3):
+        fanout.send(message(number))
+
+    assert len(new.messages) == 3
+    assert slow.messages == []
+    slow.gate.set()
+    assert eventually(lambda: len(slow.messages) == 3)
+    fanout.close(1)
+
+
+def test_what_goes_by_the_channel_reaches_who_hears_and_one_that_takes_its_place():
+    deaf, old, new = MemorySink(), Hearing(), Hearing()
+    fanout = Fanout([deaf, old])
+    told = message(0, topic="discovery", policy="state", retain=True)
+    fanout.channel.send(told)
+    fanout.exchange([old], lambda: [new], timeout_s=1)
+
+    assert [deaf.messages, old.messages, new.messages] == [[], [told], [told]]
+    assert Fanout([deaf]).channel is None
+
+
 def test_a_program_may_end_while_a_reader_stands_still(root):
     code = (
         "import sys\nfrom factories import message\nfrom edge.sinks.fanout import Fanout\n"

@@ -16,7 +16,7 @@ from scripted_broker import Script, ScriptedBroker
 from waiting import eventually
 
 from edge.sinks.mqtt import Pace
-from edge.sinks.mqtt_connection import MAX_IN_FLIGHT
+from edge.sinks.mqtt_protocol import MAX_IN_FLIGHT
 from edge.sinks.outbox import Tally
 
 pytestmark = pytest.mark.board
@@ -122,8 +122,8 @@ def test_whatever_answers_is_described_and_called_again(
     with ScriptedBroker(script) as broker:
         sink = open_sink(broker.port, pace=replace(quick, answer_s=0.3), user="edge")
         sink.send(message())
+        assert eventually(lambda: any(found in line for line in log_lines()))
         assert eventually(lambda: broker.calls >= 2)
-        assert any(found in line for line in log_lines())
         assert sink.close(0.2) == 1
     assert sink.connects == 0
 

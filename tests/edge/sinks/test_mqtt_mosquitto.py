@@ -169,7 +169,7 @@ def test_the_newest_that_fit_arrive_when_the_broker_appears(open_broker, open_si
 
 def test_a_message_over_the_brokers_limit_keeps_no_other_back(open_broker, open_sink, log_lines):
     with open_broker("max_packet_size 1000") as broker:
-        sink = open_sink(broker.port)
+        sink = open_sink(broker.port, protocol="3.1.1")
         for number in range(90):
             sink.send(message(number) if number != 40 else message(payload=b"x" * 1172))
         assert eventually(lambda: sink.tally() == Tally(89, 1, 0))

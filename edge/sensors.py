@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.benchmark.result import Sample
 from edge.cores import Cores, available_cores, confined
+from edge.record import Record
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -47,6 +47,24 @@ COMMANDS_EVERY = 5
 PMIC_LINE = re.compile(r"\s*(\w+)_([AV])\s+\w+\(\d+\)=([\d.]+)[AV]")
 # Not a rail but the sum of the shunts' voltages. Source: Documentation/hwmon/ina3221.rst.
 SHUNT_SUM = 7
+
+
+class Sample(Record, frozen=True, kw_only=True):
+    """What the board's sensors said; `None` where there is no such sensor.
+
+    Attributes:
+        at_s: Seconds since the run began.
+        temperature_c: Of the hottest zone.
+        frequency_mhz: Of the fastest core.
+        power_w: Of all rails that are measured, together.
+        throttled: Bits as `vcgencmd get_throttled` has them.
+    """
+
+    at_s: float
+    temperature_c: float | None = None
+    frequency_mhz: float | None = None
+    power_w: float | None = None
+    throttled: int | None = None
 
 
 class Sensors:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from waiting import eventually
 
-from edge.benchmark.result import Sample
-from edge.benchmark.sensors import (
+from edge.sensors import (
     THROTTLED_FILE,
+    Sample,
     Sampler,
     Sensors,
     governors,
@@ -26,6 +26,37 @@ PMIC = """\
    EXT5V_V volt(24)=5.15472000V
     BATT_V volt(25)=0.00000000V
 """
+
+
+@pytest.fixture
+def sys_tree(tmp_path):
+    """Return a function that writes files of a board below a root, and returns the root."""
+
+    def write(files):
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def vcgencmd(tmp_path):
+    """Return a function that puts a `vcgencmd` into a folder, and returns the folder."""
+
+    def write(answers):
+        cases = "\n".join(
+            f"{question}) printf '%s' '{text}';;" for question, text in answers.items()
+        )
+        program = tmp_path / "bin" / "vcgencmd"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\ncase $1 in\n{cases}\n*) exit 1;;\nesac\n")
+        program.chmod(0o755)
+        return str(program.parent)
+
+    return write
 
 
 def test_the_hottest_zone_and_the_fastest_core_are_told(sys_tree):

@@ -1,0 +1,246 @@
+"""The table of commands: what each takes, and what it does. A new one is a record and a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from edge import reload
+from edge.config import overlay
+from edge.config.camera import Name
+from edge.config.reading import parse
+from edge.errors import ConfigError
+from edge.record import Ratio, Record, Text
+from edge.swap import models_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.config.sections import Config
+    from edge.parts import Parts
+    from edge.swap import ModelSwap
+
+RELOAD = "reload"
+# Sections that the command `zones` replaces.
+PLACES = ("zone", "line", "mask", "filter")
+Id = Annotated[Text, Meta(max_length=128)] | int
+FileName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,120}\.tflite\Z",
+        description="the name of a .tflite file, without a folder",
+    ),
+]
+Tables = Annotated[tuple[dict[str, Any], ...], Meta(max_length=64)] | None
+
+
+class Arguments(Record, frozen=True, kw_only=True):
+    """What every request may say.
+
+    Attributes:
+        id: Comes back in the answer.
+    """
+
+    id: Id | None = None
+
+
+class Threshold(Arguments, frozen=True, kw_only=True):
+    """Of `threshold`; `save` has it hold after a restart."""
+
+    score_threshold: Ratio
+    save: bool = False
+
+
+class Enabled(Arguments, frozen=True, kw_only=True):
+    """Of `enabled`: of one camera, or all; it holds after a restart."""
+
+    enabled: bool
+    camera: Name | None = None
+
+
+class Zones(Arguments, frozen=True, kw_only=True):
+    """Of `zones`: in the vocabulary of the configuration; what is not given stays."""
+
+    zone: Tables = None
+    line: Tables = None
+    mask: Tables = None
+    filter: Tables = None
+    save: bool = False
+
+
+class Snapshot(Arguments, frozen=True, kw_only=True):
+    """Of `snapshot`: of one camera, or all."""
+
+    camera: Name | None = None
+
+
+class Model(Arguments, frozen=True, kw_only=True):
+    """Of `model`: a file in the folder `models`, or beside the one of the configuration."""
+
+    file: FileName
+
+
+class Reload(Arguments, frozen=True, kw_only=True):
+    """Of `reload`; `forget` undoes all that commands have saved."""
+
+    forget: bool = False
+
+
+@dataclass(slots=True)
+class Subject:
+    """What commands change.
+
+    Attributes:
+        parts: What runs.
+        swap: Puts another model in.
+        reread: Reads the configuration again; `None` where it came from no file.
+        file: That file.
+        snapshot: Takes a picture of a camera, or of all for `None`, and says where it went.
+    """
+
+    parts: Parts
+    swap: ModelSwap
+    reread: Callable[[], Config] | None = None
+    file: Path | None = None
+    snapshot: Callable[[str | None], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One kind of request.
+
+    Attributes:
+        arguments: What it takes.
+        apply: Does it, on the thread `edge-control`, and returns a sentence of what was done.
+        takes_long: It is told of when it begins.
+    """
+
+    arguments: type[Arguments]
+    apply: Callable[[Subject, Any], str]
+    takes_long: bool = False
+
+
+def id_of(arguments: bytes) -> str | int | None:
+    """Return what a request calls itself, as far as that can be read."""
+    try:
+        return msgspec.json.decode(arguments, type=_Named).id
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+class _Named(msgspec.Struct):
+    id: Id | None = None
+
+
+def command_of(name: str) -> Command:
+    """Return what carries a request out.
+
+    Raises:
+        ConfigError: There is no such command.
+    """
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise ConfigError(f"expected a command of {known}, found {name[:40]!r}; send one of them")
+    return COMMANDS[name]
+
+
+def _threshold(subject: Subject, given: Threshold) -> str:
+    config = subject.parts.config
+    model = config.model.replace(score_threshold=given.score_threshold)
+    said = reload.follow(subject.parts, config.replace(model=model), subject.swap)
+    kept = {"model.score_threshold": given.score_threshold}
+    return said + (_kept(subject, kept) if given.save else "")
+
+
+def _enabled(subject: Subject, given: Enabled) -> str:
+    cameras, config = subject.parts.cameras, subject.parts.config
+    names = [camera.name for camera in config.cameras]
+    if given.camera and given.camera not in names:
+        raise ConfigError(f"expected a camera of {', '.join(names)}, found {given.camera!r}")
+    wanted = [given.camera] if given.camera else names
+    cameras.pause(wanted, on=not given.enabled)
+    said = f"{', '.join(wanted)}: {'enabled' if given.enabled else 'paused'}"
+    if subject.file is None:
+        return said
+    device = config.device.name
+    saved = overlay.saved(device)
+    others = {*saved.paused} - {*wanted}
+    paused = tuple(sorted(others if given.enabled else others | {*wanted}))
+    overlay.save(device, saved.replace(paused=paused))
+    return f"{said}, kept over a restart"
+
+
+def _zones(subject: Subject, given: Zones) -> str:
+    config = subject.parts.config
+    names = dict(zip(config.__struct_encode_fields__, config.__struct_fields__, strict=True))
+    new = {key: getattr(given, key) for key in PLACES if getattr(given, key) is not None}
+    if unknown := [key for key in new if key not in names]:
+        raise ConfigError(f"this version knows no [[{unknown[0]}]]; leave it out")
+    known = [key for key in PLACES if key in names]
+    fields = {key: msgspec.to_builtins(getattr(config, names[key])) for key in known}
+    fields |= {key: list(tables) for key, tables in new.items()}
+    checked = parse(fields | {"camera": [{"name": camera.name} for camera in config.cameras]})
+    changes = {names[key]: getattr(checked, names[key]) for key in new}
+    said = reload.follow(subject.parts, config.replace(**changes), subject.swap)
+    return said + (_kept(subject, {key: list(new[key]) for key in new}) if given.save else "")
+
+
+def _snapshot(subject: Subject, given: Snapshot) -> str:
+    if subject.snapshot is None:
+        raise ConfigError("nothing takes snapshots here")
+    return subject.snapshot(given.camera)
+
+
+def _model(subject: Subject, given: Model) -> str:
+    config = subject.parts.config
+    own = config.model.file
+    folders = [each for each in (models_folder(), own.parent if own else None) if each]
+    paths = [folder / given.file for folder in folders]
+    path = next((each for each in paths if each.is_file()), None)
+    if path is None:
+        places = " or ".join(map(str, folders))
+        raise ConfigError(f"expected a file in {places}, found no {given.file!r}; copy it there")
+
+    def keep() -> None:
+        if subject.file:
+            values = {"model.file": str(path.absolute()), "model.description": None}
+            overlay.keep(subject.file, config.device.name, values)
+
+    model = config.model.replace(file=path, description=None)
+    said = subject.swap.to(config.replace(model=model), passed=keep)
+    return f"{said}; then it is kept over a restart" if subject.file else said
+
+
+def _reload(subject: Subject, given: Reload) -> str:
+    if subject.reread is None:
+        raise ConfigError("there is no file to read again; give edge run the path of one")
+    if given.forget:
+        device = subject.parts.config.device.name
+        subject.parts.cameras.pause(overlay.saved(device).paused, on=False)
+        overlay.save(device, overlay.Saved())
+    return reload.follow(subject.parts, subject.reread(), subject.swap, anew=True)
+
+
+def _kept(subject: Subject, values: dict[str, Any]) -> str:
+    """Save values of the configuration; return the rest of a sentence."""
+    if subject.file is None:
+        return "; not saved: it was started without a file"
+    try:
+        overlay.keep(subject.file, subject.parts.config.device.name, values)
+    except ConfigError as error:
+        return f"; not saved: {error}"
+    return "; kept over a restart"
+
+
+COMMANDS = {
+    "threshold": Command(Threshold, _threshold),
+    "enabled": Command(Enabled, _enabled),
+    "zones": Command(Zones, _zones),
+    "snapshot": Command(Snapshot, _snapshot),
+    "model": Command(Model, _model, takes_long=True),
+    RELOAD: Command(Reload, _reload),
+}

@@ -1,0 +1,63 @@
+"""Keeps Home Assistant in step with what holds: configuration, model, and a model that waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edge.homeassistant.announcing import Announcing
+from edge.homeassistant.inventory import inventory
+from edge.messages.envelope import Message
+from edge.sensors import Sensors
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from edge.control import Control
+    from edge.homeassistant.announcing import Channel
+    from edge.homeassistant.inventory import Inventory
+    from edge.parts import Parts
+
+# All that Home Assistant takes of an update; of another key it would drop the message.
+UPDATE_KEYS = ("installed_version", "latest_version", "in_progress")
+
+
+class Following:
+    """Announces the device of what runs, for the length of its `with` block.
+
+    Args:
+        parts: What runs.
+        control: What changes it.
+        channel: To the broker.
+    """
+
+    def __init__(self, parts: Parts, control: Control, channel: Channel) -> None:
+        self._parts, self._control, self._channel = parts, control, channel
+        self._has_sensor = Sensors().read(0.0).temperature_c is not None
+        self._announcing = Announcing(self._inventory(), channel)
+
+    def __enter__(self) -> Self:
+        self._announcing.__enter__()
+        self._tell_update()
+        self._control.told.append(self._follow)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._control.told.remove(self._follow)
+        self._announcing.__exit__()
+
+    def _inventory(self) -> Inventory:
+        waiting = self._control.model_state()["available"] or ""
+        config, description = self._parts.config, self._parts.model.description
+        return inventory(config, description, update=waiting, has_sensor=self._has_sensor)
+
+    def _follow(self) -> None:
+        self._tell_update()
+        self._announcing.change(self._inventory())
+
+    def _tell_update(self) -> None:
+        state = self._control.model_state()
+        fields = {**{key: state[key] for key in UPDATE_KEYS}, "update_percentage": None}
+        topic = f"edge/{self._parts.config.device.name}/update"
+        self._channel.send(Message(topic, msgspec.json.encode(fields), retain=True, policy="state"))

@@ -1,0 +1,287 @@
+"""The preview: one page with what the cameras see, and addresses for programs beside it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from edge.messages import detections
+from edge.tasks import task_for
+from edge.web.access import Gate, read_token
+from edge.web.board import Board
+from edge.web.figures import CONTENT_TYPE, Counts, family
+from edge.web.server import WAIT_S, Reply, Server
+from edge.web.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge.config.web import Web
+    from edge.control import Answer, Control
+    from edge.model.description import Description
+    from edge.parts import Parts
+    from edge.record import Record
+    from edge.results.detections import Detections
+    from edge.results.observation import Observation
+    from edge.web.figures import Sample
+    from edge.web.server import Request
+
+log = logging.getLogger("edge.web")
+
+# No frame for so long, and the service is not well.
+HEALTHY_S = 10.0
+APPLY_S = 10.0
+PAGE = Path(__file__).parent / "page"
+FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/shapes.js": ("shapes.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+BOUNDARY = "frame"
+JSON = "application/json"
+
+
+class Preview:
+    """A consumer of observations, and what is answered to browsers and monitors.
+
+    Args:
+        web: The section of the configuration.
+        parts: What runs.
+
+    Attributes:
+        views: By the name of the camera.
+        server: While it is served.
+    """
+
+    def __init__(self, web: Web, parts: Parts) -> None:
+        self._web = web
+        self._parts = parts
+        self._counts = Counts()
+        self._board = Board()
+        self._painter = ThreadPoolExecutor(1, thread_name_prefix="edge-paint")
+        self.views = {camera.name: self._view(camera.name) for camera in parts.config.cameras}
+        self._began_s = time.monotonic()
+        self._gate = Gate(read_token(web), web.hosts)
+        self._changes: Control | None = None
+        self.server: Server | None = None
+        self._answers: dict[str, Callable[[dict[str, str]], Reply]] = {
+            "/healthz": self._healthz,
+            "/metrics": self._metrics,
+            "/snapshot.jpg": self._snapshot,
+            "/stream.mjpg": self._stream,
+            "/state.json": self._state,
+        }
+
+    def __call__(self, observation: Observation) -> None:
+        """Take a frame; 6 µs where nobody looks."""
+        self._counts.add(observation)
+        view = self.views.get(observation.camera)
+        if view is None:
+            view = self.views[observation.camera] = self._view(observation.camera)
+        view.observe(observation)
+
+    @contextmanager
+    def served(self, changes: Control | None = None) -> Iterator[str]:
+        """Answer for the length of the block; yields the address of the page.
+
+        Args:
+            changes: Carries out what the page asks for; `None` for a page that only shows.
+
+        Raises:
+            EdgeError: Nobody can listen there.
+        """
+        self._changes = changes
+        with Server((self._web.host, self._web.port), self._gate, self.answer) as server:
+            self.server = server
+            log.info("preview: %s", server.url)
+            try:
+                yield server.url
+            finally:
+                for view in self.views.values():
+                    view.close()
+
+    def answer(self, request: Request) -> Reply:
+        """Return the reply to a request that may be answered."""
+        if request.method == "POST":
+            return self._apply(request) if request.path == "/apply" else _nothing()
+        if request.path == "/" and "token" in request.query:
+            # The link is followed once: from here on the cookie speaks, and no history the token.
+            headers = {"Location": "/", "Set-Cookie": self._gate.cookie()}
+            return Reply(b"", status=HTTPStatus.SEE_OTHER, headers=headers)
+        if request.path in FILES:
+            name, kind = FILES[request.path]
+            return Reply((PAGE / name).read_bytes(), kind)
+        answer = self._answers.get(request.path)
+        if answer is None:
+            return _nothing()
+        camera = request.query.get("camera")
+        if camera is not None and camera not in self.views:
+            known = ", ".join(self.views)
+            return _sentence(HTTPStatus.NOT_FOUND, f"no such camera; known are {known}")
+        return answer(request.query)
+
+    def _view(self, camera: str) -> View:
+        def want(picture_px: int) -> Callable[[], object]:
+            # A camera that was opened anew has another capture.
+            for capture in self._parts.captures:
+                if capture.camera == camera:
+                    return capture.want_picture(picture_px)
+            return lambda: None
+
+        def describe() -> Description:
+            return self._parts.model.description
+
+        web = self._web
+        return View(want, describe, self._painter, picture_px=web.picture_px, rate_hz=web.rate_hz)
+
+    def _chosen(self, query: dict[str, str]) -> tuple[str, View]:
+        name = query.get("camera") or next(iter(self.views))
+        return name, self.views[name]
+
+    def _healthz(self, query: dict[str, str]) -> Reply:
+        """Say whether frames came out recently: of the camera that is named, or of any."""
+        views = [self.views[query["camera"]]] if "camera" in query else [*self.views.values()]
+        seen_s = max((view.seen_s for view in views if view.seen_s is not None), default=None)
+        if seen_s is None:
+            return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, "no frame has come out yet")
+        age_s = time.monotonic() - seen_s
+        if age_s > HEALTHY_S:
+            text = f"no frame has come out for {age_s:.0f} s"
+            return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, text)
+        return _sentence(HTTPStatus.OK, f"ok: the last frame came out {age_s:.1f} s ago")
+
+    def _metrics(self, _: dict[str, str]) -> Reply:
+        """Tell of all cameras in the text format of Prometheus."""
+        parts, views = self._parts, [({"camera": name}, v) for name, v in [*self.views.items()]]
+        names = {"device": parts.config.device.name, "model": parts.model.description.name}
+        tallies = parts.sinks.fanout.tallies() if parts.sinks else {}
+        sinks = [({"sink": name}, tally) for name, tally in tallies.items()]
+        rows: list[tuple[str, str, list[Sample]]] = [
+            ("edge_info", "What runs.", [(names, 1)]),
+            ("edge_frames_total", "Results so far.", [(c, v.frames) for c, v in views]),
+            ("edge_dropped_frames_total", "Replaced unseen.", [(c, v.dropped) for c, v in views]),
+            ("edge_preview_pictures_total", "Drawn so far.", [(c, v.encoded) for c, v in views]),
+            (
+                "edge_camera_ok",
+                "Whether the self-check finds nothing.",
+                [(c, v.health.state == "ok") for c, v in views if v.health],
+            ),
+            ("edge_outbox_messages", "That wait.", [(c, t.waiting) for c, t in sinks]),
+            ("edge_outbox_sent_total", "Delivered.", [(c, t.settled) for c, t in sinks]),
+            ("edge_outbox_dropped_total", "Given up.", [(c, t.dropped) for c, t in sinks]),
+        ]
+        lines = [line for row in rows for line in family(*row)]
+        lines += [*self._counts.lines(), *self._board.lines()]
+        return Reply("\n".join([*lines, ""]).encode(), CONTENT_TYPE)
+
+    def _snapshot(self, query: dict[str, str]) -> Reply:
+        """Send the next picture; with `after`, the number of a picture, the next one after it."""
+        _, view = self._chosen(query)
+        after = query.get("after", "0")
+        number = int(after) if re.fullmatch("[0-9]{1,12}", after) else 0
+        drawn = view.picture(number, timeout_s=WAIT_S)
+        if drawn is None:
+            text = "the camera gives no frame; /healthz and the log say more"
+            return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, text)
+        return Reply(drawn[1], "image/jpeg", headers={"X-Picture": str(drawn[0])})
+
+    def _stream(self, query: dict[str, str]) -> Reply:
+        """Send pictures as they come, until the viewer leaves or none has come for a while."""
+        _, view = self._chosen(query)
+
+        def parts() -> Iterator[bytes]:
+            number = 0
+            while drawn := view.picture(number, timeout_s=WAIT_S):
+                number, data = drawn
+                head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}"
+                yield f"{head}\r\n\r\n".encode() + data + b"\r\n"
+
+        return Reply(parts(), f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+    def _state(self, query: dict[str, str]) -> Reply:
+        """Say all that the page shows beside the picture."""
+        name, view = self._chosen(query)
+        config, running = self._parts.config, self._parts.running
+        view.wish()
+        now_s = time.monotonic()
+        fields = {
+            "device": config.device.name,
+            "model": self._parts.model.description.name,
+            "camera": name,
+            "cameras": [each.name for each in config.cameras],
+            "now_s": now_s,
+            "uptime_s": now_s - self._began_s,
+            "age_s": None if view.seen_s is None else now_s - view.seen_s,
+            "frames": view.frames,
+            "dropped_frames": view.dropped,
+            "size_wh": view.size_wh,
+            "stage_ms": running.times.summary().percentiles_ms if running else {},
+            "seen": _seen(*view.kept) if view.kept else [],
+            "counts": view.counts,
+            "health": view.health,
+            "events": list(view.events)[::-1],
+            **self._board.state(),
+            **{
+                key: [_written(each) for each in getattr(config, f"{key}s", ())]
+                for key in ("zone", "line", "mask")
+            },
+        }
+        return Reply(msgspec.json.encode(fields), JSON)
+
+    def _apply(self, request: Request) -> Reply:
+        """Have the zones of the page taken over; the answer is that of the change."""
+        answered = threading.Event()
+        answers: list[Answer] = []
+
+        def take(answer: Answer) -> None:
+            answers.append(answer)
+            answered.set()
+
+        if self._changes is None:
+            return _sentence(HTTPStatus.CONFLICT, "this page only shows")
+        self._changes.request("zones", request.body, answer=take)
+        if not answered.wait(APPLY_S):
+            return _sentence(HTTPStatus.GATEWAY_TIMEOUT, "no answer yet; look at the zones again")
+        said = {"ok": answers[0].ok, "message": answers[0].message}
+        status = HTTPStatus.OK if answers[0].ok else HTTPStatus.CONFLICT
+        return Reply(msgspec.json.encode(said), JSON, status)
+
+
+def _seen(kept: Observation, description: Description) -> list[Any]:
+    """Return what a picture shows: of boxes what messages say, else a label and a few words."""
+    task = task_for(description)
+    if task.has_boxes:
+        found = cast("Detections", kept.result)
+        return list(detections.rows(found, kept.size_wh, description.labels)) if len(found) else []
+    fields = task.fields(description, class_map=False)(kept.result, kept.size_wh)
+    return [{"label": label, "text": text} for label, text in task.describe(fields)]
+
+
+def _written(record: Record) -> dict[str, Any]:
+    """Return the fields of a record that are not as they are by themselves, by their keys."""
+    own = {each.encode_name: each for each in msgspec.structs.fields(record)}
+    return {
+        key: value
+        for key, value in record.plain().items()
+        if getattr(record, own[key].name) != own[key].default
+    }
+
+
+def _sentence(status: int, text: str) -> Reply:
+    return Reply(f"{text}\n".encode(), status=status)
+
+
+def _nothing() -> Reply:
+    known = "/ /healthz /metrics /snapshot.jpg /stream.mjpg /state.json"
+    return _sentence(HTTPStatus.NOT_FOUND, f"nothing is here; there are {known}")

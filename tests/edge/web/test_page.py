@@ -1,0 +1,186 @@
+"""The page in a real browser: what is drawn on the picture becomes zones."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from chromium import Browser, chromium_program
+from previewing import previewing
+from waiting import eventually
+
+PROGRAM = chromium_program()
+pytestmark = pytest.mark.skipif(
+    PROGRAM is None, reason="no Chromium: install it with: sudo apt install chromium"
+)
+ZONE = """[[zone]]
+name = "zone-1"
+polygon = [[0.25, 0.5], [0.75, 0.5], [0.75, 0.9], [0.25, 0.9]]
+"""
+LINE = """[[line]]
+name = "line-1"
+from = [0.1, 0.2]
+to = [0.9, 0.3]
+"""
+CORNERS = [(0.25, 0.5), (0.75, 0.5), (0.75, 0.9), (0.25, 0.9)]
+TOML = "document.querySelector('#toml').value"
+HIDE = """
+Object.defineProperty(document, "hidden", {value: %s, configurable: true});
+document.dispatchEvent(new Event("visibilitychange"));
+"""
+
+
+@pytest.fixture(scope="module")
+def served():
+    with previewing(tracking={}) as running:
+        assert eventually(lambda: running.ask("/healthz")[0] == 200, timeout_s=60)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def opened(served):
+    with Browser(PROGRAM, (1400, 1000)) as browser:
+        browser.open(served.url)
+        browser.wait("document.querySelector('#picture').naturalWidth === 960")
+        yield browser
+
+
+@pytest.fixture
+def page(opened):
+    yield opened
+    opened.run("document.querySelector('#cancel').click()")
+    opened.run("document.querySelector('#revert').click()")
+    opened.wait(f"{TOML}.startsWith('#')")
+
+
+def place(page, x, y):
+    """Return a place of the picture in the window, CSS pixels."""
+    left, top, width, height = page.run(
+        "(({left, top, width, height}) => [left, top, width, height])"
+        "(document.querySelector('#overlay').getBoundingClientRect())"
+    )
+    return left + x * width, top + y * height
+
+
+def draw(page, kind, points):
+    page.run(f"document.querySelector('[data-draw={kind}]').click()")
+    for point in points:
+        page.click(*place(page, *point))
+
+
+def rounded(toml):
+    """Return shares to a hundredth: a click is on a whole pixel of the window."""
+    return re.sub(r"\d\.\d+", lambda match: f"{round(float(match[0]), 2):g}", toml)
+
+
+def test_clicks_on_the_picture_draw_a_zone_and_its_toml_stands_below(page):
+    draw(page, "zone", [*CORNERS, CORNERS[0]])
+
+    assert rounded(page.run(TOML)) == ZONE
+    draw(page, "line", [(0.1, 0.2), (0.9, 0.3)])
+    assert rounded(page.run(TOML)) == f"{ZONE}\n{LINE}"
+    assert page.faults == []
+
+
+def test_the_toml_is_understood_as_a_configuration(page):
+    draw(page, "zone", [*CORNERS, CORNERS[0]])
+    try:
+        import tomllib  # noqa: PLC0415
+    except ImportError:
+        pytest.skip("no tomllib before Python 3.11")
+
+    assert [*tomllib.loads(page.run(TOML))["zone"][0]] == ["name", "polygon"]
+
+
+def test_keys_draw_as_well(page):
+    page.run("document.querySelector('[data-draw=line]').click()")
+    for _ in range(10):
+        page.key("ArrowLeft")
+    page.key(" ", " ")
+    for _ in range(20):
+        page.key("ArrowRight")
+    page.key(" ", " ")
+
+    assert page.run(TOML) == '[[line]]\nname = "line-1"\nfrom = [0.4, 0.5]\nto = [0.6, 0.5]\n'
+
+
+def test_a_finger_draws_as_the_mouse_does(page):
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    page.run("document.querySelector('[data-draw=zone]').click()")
+    for point in CORNERS:
+        x, y = place(page, *point)
+        page.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        page.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    page.run("document.querySelector('#finish').click()")
+    page.call("Emulation.setTouchEmulationEnabled", enabled=False)
+
+    assert rounded(page.run(TOML)) == ZONE
+
+
+def test_a_corner_is_dragged_and_a_zone_renamed_and_removed(page):
+    draw(page, "zone", [*CORNERS, CORNERS[0]])
+    for kind, point in (
+        ("mousePressed", CORNERS[1]), ("mouseMoved", (0.8, 0.4)), ("mouseReleased", (0.8, 0.4)),
+    ):  # fmt: skip
+        x, y = place(page, *point)
+        page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1)
+    page.run(
+        "(() => { const field = document.querySelector('#shapes input'); field.value = 'door';"
+        "field.dispatchEvent(new Event('input')); })()"
+    )
+
+    assert rounded(page.run(TOML)) == ZONE.replace("[0.75, 0.5]", "[0.8, 0.4]").replace(
+        "zone-1", "door"
+    )
+    page.run("document.querySelector('#shapes button').click()")
+    assert page.run(TOML) == "# nothing is drawn yet"
+
+
+def test_applying_hands_all_that_is_drawn_on(page, served):
+    draw(page, "zone", [*CORNERS, CORNERS[0]])
+    page.run("document.querySelector('#apply').click()")
+    page.wait("document.querySelector('#said').textContent === 'done'")
+
+    name, body = served.changes.asked[-1]
+    given = json.loads(body)
+    assert name == "zones"
+    assert (given["line"], given["mask"], given["save"]) == ([], [], False)
+    assert rounded(json.dumps(given["zone"][0]["polygon"])) == str(list(map(list, CORNERS)))
+    assert page.faults == []
+
+
+def test_a_zone_that_is_drawn_and_applied_makes_an_event_appear():
+    with previewing(control=True) as served, Browser(PROGRAM, (1400, 1000)) as page:
+        page.open(served.url)
+        page.wait("document.querySelector('#picture').naturalWidth === 960")
+        assert page.run("document.querySelectorAll('#events li').length") == 0
+        draw(page, "zone", [(0.01, 0.05), (0.99, 0.05), (0.99, 0.99), (0.01, 0.99), (0.01, 0.05)])
+        page.run("document.querySelector('#apply').click()")
+        page.wait("document.querySelector('#said').textContent.includes('zone')")
+
+        text = page.wait("document.querySelector('#events li')?.textContent")
+        assert re.search(r"\w+ #\d+ (entered|left) zone-1", text)
+        # What holds now is shown as it was drawn, with what is in it.
+        assert page.run("document.querySelector('#apply').disabled")
+        page.wait("/zone-1 · \\w+/.test(document.querySelector('#overlay text').textContent)")
+        assert [zone.name for zone in served.parts.config.zones] == ["zone-1"]
+        assert page.faults == []
+
+
+def test_a_hidden_page_asks_for_nothing(page, served):
+    (view,) = served.preview.views.values()
+    try:
+        page.run(HIDE % "true")
+        assert eventually(lambda: is_still(view), timeout_s=60)
+    finally:
+        page.run(HIDE % "false")
+    drawn = view.encoded
+    assert eventually(lambda: view.encoded > drawn + 2, timeout_s=60)
+
+
+def is_still(view):
+    """Whether twenty frames pass and no picture is drawn."""
+    frames, drawn = view.frames, view.encoded
+    eventually(lambda: view.frames > frames + 20)
+    return view.encoded == drawn

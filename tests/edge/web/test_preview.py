@@ -1,0 +1,262 @@
+"""The preview beside a real pipeline, by HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import time
+
+import cv2
+import numpy as np
+import pytest
+from previewing import previewing
+from waiting import eventually
+
+from edge.web import preview as preview_module
+from edge.web import server as server_module
+
+pytestmark = pytest.mark.board
+
+TOKEN = "0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def running():
+    with previewing(tracking={}) as served:
+        assert eventually(lambda: served.ask("/healthz")[0] == 200, timeout_s=60)
+        yield served
+
+
+def figure(served, name):
+    (value,) = re.findall(
+        rf"^{name}(?:{{.*}})? (\S+)$", served.ask("/metrics")[2].decode(), re.MULTILINE
+    )
+    return float(value)
+
+
+def test_where_nobody_looks_no_picture_is_asked_for_and_none_is_drawn(running):
+    (capture,) = running.parts.captures
+    asked = []
+    real = capture.want_picture
+    running.parts.captures[0].want_picture = lambda px: asked.append(px) or real(px)
+    drawn, frames = (
+        figure(running, "edge_preview_pictures_total"),
+        figure(running, "edge_frames_total"),
+    )
+
+    assert eventually(lambda: figure(running, "edge_frames_total") > frames + 20)
+    assert asked == []
+    assert capture._wanted_px == {}
+    assert figure(running, "edge_preview_pictures_total") == drawn
+
+    running.ask("/snapshot.jpg")
+    assert asked == [960]
+    assert eventually(lambda: capture._wanted_px == {})  # one wish, one picture
+    assert figure(running, "edge_preview_pictures_total") == drawn + 1
+
+
+def test_a_snapshot_is_a_jpeg_of_the_size_that_was_chosen_with_its_number(running):
+    status, headers, body = running.ask("/snapshot.jpg")
+
+    assert status == 200
+    assert headers["Content-Type"] == "image/jpeg"
+    assert cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).shape == (540, 960, 3)
+    number = int(headers["X-Picture"])
+    assert int(running.ask(f"/snapshot.jpg?after={number}")[1]["X-Picture"]) > number
+
+
+def test_the_stream_gives_picture_after_picture(running):
+    with socket.create_connection(("127.0.0.1", running.port), timeout=30) as viewer:
+        viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        data = b""
+        while data.count(b"\r\n--frame\r\n") < 3:
+            data += viewer.recv(65536)
+
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert b"multipart/x-mixed-replace; boundary=frame" in head
+    length = int(re.search(rb"Content-Length: (\d+)", body)[1])
+    image = body.partition(b"\r\n\r\n")[2][:length]
+    assert cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) is not None
+
+
+def test_a_viewer_that_takes_nothing_is_dropped_and_the_others_go_on(running, monkeypatch):
+    monkeypatch.setattr(server_module, "PART_S", 0.3)
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(60)
+        slow.connect(("127.0.0.1", running.port))
+        slow.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        slow.recv(100)
+        assert eventually(lambda: not connections(running, slow), timeout_s=60)
+        assert running.ask("/snapshot.jpg")[0] == 200
+
+
+def connections(served, client):
+    """Return the server's ends of a client's connection."""
+    held = tuple(served.preview.server._deadlines)
+    return [each for each in held if peer(each) == client.getsockname()]
+
+
+def peer(connection):
+    try:
+        return connection.getpeername()
+    except OSError:
+        return None
+
+
+def test_a_request_that_drips_in_is_cut_off(running, monkeypatch):
+    monkeypatch.setattr(server_module, "REQUEST_S", 0.5)
+    with socket.create_connection(("127.0.0.1", running.port), timeout=30) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        try:
+            while True:
+                slow.sendall(b"X: y\r\n")
+                time.sleep(0.02)
+        except OSError:
+            pass
+    assert running.ask("/healthz")[0] == 200
+
+
+def test_more_connections_than_there_is_room_for_are_sent_away(running, monkeypatch):
+    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 2)
+    held = [socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(2)]
+    try:
+        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as third:
+            assert third.recv(100).startswith(b"HTTP/1.1 503")
+    finally:
+        for each in held:
+            each.close()
+    assert eventually(lambda: not running.preview.server._deadlines)
+    assert running.ask("/healthz")[0] == 200
+
+
+def test_the_state_has_all_that_the_page_shows(running):
+    running.ask("/state.json")
+    assert eventually(lambda: json.loads(running.ask("/state.json")[2])["seen"])
+    state = json.loads(running.ask("/state.json")[2])
+
+    assert state["cameras"] == ["camera"]
+    assert state["size_wh"] == [1280, 720]
+    assert {"capture", "invoke", "track", "age"} <= state["stage_ms"].keys()
+    assert {"label", "score", "track_id", "box_ratio"} <= state["seen"][0].keys()
+    assert 50 < state["resident_mib"] < 2000
+    assert state["age_s"] < 10
+    assert {"zone", "line", "mask", "events", "counts", "temperature_c"} <= state.keys()
+
+
+def test_metrics_are_text_of_prometheus_with_a_histogram_a_stage(running):
+    _, headers, body = running.ask("/metrics")
+    text = body.decode()
+
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert text.endswith("\n")
+    for stage in ("capture", "preprocess", "invoke", "decode", "suppress", "track"):
+        assert f'edge_stage_seconds_bucket{{camera="camera",stage="{stage}",le="+Inf"}}' in text
+    assert "# TYPE edge_stage_seconds histogram" in text
+    assert 'edge_dropped_frames_total{camera="camera"}' in text
+    assert figure(running, "process_resident_memory_bytes") > 50 * 2**20
+
+
+def test_nothing_else_is_there_and_a_camera_that_is_not_is_named_so(running):
+    assert running.ask("/../edge.toml")[0] == 404
+    assert running.ask("/page/../preview.py")[0] == 404
+    assert running.ask("/nothing")[2].startswith(b"nothing is here; there are / /healthz")
+    assert running.ask("/snapshot.jpg?camera=attic")[2] == b"no such camera; known are camera\n"
+    assert running.ask("/healthz", method="DELETE")[0] == 501
+    assert running.ask("/", method="HEAD")[2] == b""
+
+
+def test_every_answer_forbids_foreign_scripts_and_frames(running):
+    for path in ("/", "/page.js", "/snapshot.jpg", "/metrics", "/nothing"):
+        headers = running.ask(path)[1]
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "script-src 'self'" in headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_the_page_asks_for_what_is_here_and_for_nothing_else(running):
+    page = running.ask("/")[2].decode()
+
+    for name in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert "//" not in name
+        assert running.ask(f"/{name}", method="HEAD")[0] == 200, name
+    assert "style=" not in page
+    assert "onclick" not in page
+
+
+def test_a_change_is_handed_on_and_its_answer_told(running):
+    body = json.dumps({"zone": [], "line": [], "mask": []}).encode()
+    origin = f"http://127.0.0.1:{running.port}"
+
+    status, _, said = running.ask("/apply", method="POST", body=body, Origin=origin)
+    assert (status, json.loads(said)) == (200, {"ok": True, "message": "done"})
+    assert running.changes.asked[-1] == ("zones", body)
+    running.changes.ok = False
+    status, _, said = running.ask("/apply", method="POST", body=body, Origin=origin)
+    assert (status, json.loads(said)["message"]) == (409, "nothing changed: no")
+    running.changes.ok = True
+    assert running.ask("/apply", method="POST", body=body)[0] == 403
+    assert len(running.changes.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        pytest.param("GET / HTTP/1.1\r\n\r\n", 400, id="no host"),
+        pytest.param("GET / HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n", 400, id="two hosts"),
+        pytest.param("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, id="rebinding"),
+        pytest.param("POST /apply HTTP/1.1\r\nHost: localhost\r\n\r\n", 411, id="no length"),
+        pytest.param(
+            "POST /apply HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n\r\n",
+            413,
+            id="too long",
+        ),
+        pytest.param("GET /" + "x" * 70_000, 431, id="long line"),
+        pytest.param("GET / HTTP/1.1\r\n" + "X: y\r\n" * 9_000, 431, id="many headers"),
+        pytest.param("\x16\x03\x01nonsense\r\n\r\n", 0, id="not HTTP"),
+    ],
+)
+def test_what_is_no_sound_request_is_refused(running, request_text, status):
+    with socket.create_connection(("127.0.0.1", running.port), timeout=30) as client:
+        client.sendall(request_text.encode("latin-1"))
+        answer = b""
+        # A connection that is closed before all was read may take its answer with it.
+        with contextlib.suppress(ConnectionResetError):
+            while part := client.recv(65536):
+                answer += part
+
+    told = f"HTTP/1.1 {status} ".encode(), b"Bad request", b"Line too long"
+    assert answer.startswith(told) or (status == 431 and not answer)
+    assert b"\n\n" not in answer  # a sentence, no page of the standard library
+    assert running.ask("/healthz")[0] == 200
+
+
+def test_a_token_is_asked_for_and_the_link_that_brings_it_opens_the_page(tmp_path):
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    path.chmod(0o600)
+    with previewing(frames=False, web={"token_file": str(path)}) as served:
+        refused = served.ask("/")
+        assert (refused[0], refused[1]["WWW-Authenticate"]) == (401, "Bearer")
+        assert served.ask("/metrics", Authorization=f"Bearer {TOKEN}")[0] == 200
+        status, headers, _ = served.ask(f"/?token={TOKEN}")
+        assert (status, headers["Location"]) == (303, "/")
+        cookie = headers["Set-Cookie"].partition(";")[0]
+        assert served.ask("/", Cookie=cookie)[0] == 200
+
+
+def test_a_service_without_frames_is_not_healthy_and_says_why(monkeypatch):
+    with previewing(frames=False) as served:
+        status, _, body = served.ask("/healthz")
+        assert (status, body) == (503, b"no frame has come out yet\n")
+        monkeypatch.setattr(preview_module, "WAIT_S", 0.05)
+        assert served.ask("/snapshot.jpg")[0] == 503
+        (view,) = served.preview.views.values()
+        view.seen_s = time.monotonic() - 61
+        status, _, body = served.ask("/healthz?camera=camera")
+        assert (status, body) == (503, b"no frame has come out for 61 s\n")
