@@ -12,6 +12,7 @@ from converter.judge import accuracy, gate
 from converter.judge.latency import measure
 from converter.judge.sight import DIAGONALS, Views
 from converter.judge.verify import compare
+from converter.quantize.calibration_sight import with_sight
 from converter.quantize.observations import Observations
 from converter.quantize.quantization import digests, fitted
 from converter.quantize.threshold import with_threshold
@@ -231,6 +232,8 @@ def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
     best = trials.best
     attempt = trials.attempts[best]
     file = with_own_threshold(trials.files[best], images, quantile=quantile)
+    with bar("look") as progress:
+        file = with_sight(file, sets.calibrate.paths, progress=progress)
     (bill,) = judge(reference, [file], images.judgement, budget=budget)
     latencies: Mapping[str, Latency] = {}
     if attempt.recipe.is_mixed and best > 0:

@@ -11,7 +11,7 @@ from edge.cameras import Cameras
 from edge.config.paths import state_folder
 from edge.cores import Cores, available_cores, confined, divided, switching_soon
 from edge.errors import SinkError
-from edge.model import engines, proof, trial
+from edge.model import delegates, engines, proof, trial
 from edge.model import model_file as models
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
@@ -34,21 +34,27 @@ log = logging.getLogger("edge")
 DRAIN_S = 5.0
 
 
-def read_model(path: Path | None, *, description: Path | None = None) -> ModelFile:
+def read_model(
+    path: Path | None, *, description: Path | None = None, delegate: str = delegates.CPU
+) -> ModelFile:
     """Read a model, or the built-in one; one that this user never ran is first run in a child.
 
     Args:
         path: `None` for the built-in one.
         description: A TOML file that says who the model is; `None` asks the file itself.
+        delegate: One with a runtime of its own need not have that of the CPU: its engine was built
+            by `edge prepare`, which is the trial.
     """
     file = models.read(path or default_model_path(), description=description)
-    trial.admit(file, state_folder=state_folder())
+    if not delegates.parse(delegate).kind.backend:
+        trial.admit(file, state_folder=state_folder())
     return file
 
 
 def model_file(config: Config) -> ModelFile:
     """Read the configured model, or the built-in one, as `read_model` does."""
-    return read_model(config.model.file, description=config.model.description)
+    model = config.model
+    return read_model(model.file, description=model.description, delegate=model.delegate)
 
 
 def open_model(config: Config, file: ModelFile, *, threads: int) -> LoadedModel:
@@ -74,7 +80,7 @@ def open_workers(
             if config.regions:
                 from edge.regions.looking import RegionModel  # noqa: PLC0415 - off by default
 
-                model = RegionModel(model, config.regions, config.model.workers)
+                model = RegionModel(model, config)
             workers.append(Worker(model, own))
     return tuple(workers)
 

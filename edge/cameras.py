@@ -112,7 +112,12 @@ class Cameras:
         """Prepare frames for another model from now on; of each camera one may be lost."""
         self._model = model
         for capture in self.captures:
-            capture.use(model.input_buffers())
+            capture.use(model.input_buffers(capture.camera))
+
+    def ask_picture(self, name: str, max_side_px: int) -> Callable[[], object]:
+        """Have each frame of a camera bring a picture until the result is called."""
+        opened = self._open.get(name)
+        return opened.capture.want_picture(max_side_px) if opened else int  # closed meanwhile
 
     def look(self, *, on: bool) -> None:
         """Have pictures of all cameras looked at now and then, or no more."""
@@ -205,7 +210,7 @@ class _Open:
         except BaseException:
             self._change("offline")
             raise
-        buffers = model.input_buffers()
+        buffers = model.input_buffers(camera.name)
         self.capture = CaptureThread(self._source, buffers, camera=camera.name, changed=changed)
 
     def pause(self, *, on: bool) -> None:

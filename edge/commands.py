@@ -14,7 +14,7 @@ from edge.config.camera import Name
 from edge.config.reading import parse
 from edge.errors import ConfigError
 from edge.record import Ratio, Record, Text
-from edge.swap import models_folder
+from edge.swap import models_folder, newest_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,9 +79,12 @@ class Snapshot(Arguments, frozen=True, kw_only=True):
 
 
 class Model(Arguments, frozen=True, kw_only=True):
-    """Of `model`: a file in the folder `models`, or beside the one of the configuration."""
+    """Of `model`: a file in the folder `models`, or beside the one of the configuration.
 
-    file: FileName
+    Without one, the newest that waits in the folder.
+    """
+
+    file: FileName | None = None
 
 
 class Reload(Arguments, frozen=True, kw_only=True):
@@ -199,11 +202,14 @@ def _model(subject: Subject, given: Model) -> str:
     config = subject.parts.config
     own = config.model.file
     folders = [each for each in (models_folder(), own.parent if own else None) if each]
-    paths = [folder / given.file for folder in folders]
+    paths = [folder / given.file for folder in folders] if given.file else _waiting(subject)
     path = next((each for each in paths if each.is_file()), None)
     if path is None:
-        places = " or ".join(map(str, folders))
-        raise ConfigError(f"expected a file in {places}, found no {given.file!r}; copy it there")
+        places, name = (
+            " or ".join(map(str, folders)),
+            repr(given.file) if given.file else "newer one",
+        )
+        raise ConfigError(f"expected a file in {places}, found no {name}; copy it there")
 
     def keep() -> None:
         if subject.file:
@@ -213,6 +219,13 @@ def _model(subject: Subject, given: Model) -> str:
     model = config.model.replace(file=path, description=None)
     said = subject.swap.to(config.replace(model=model), passed=keep)
     return f"{said}; then it is kept over a restart" if subject.file else said
+
+
+def _waiting(subject: Subject) -> list[Path]:
+    """Return the file of the newest model that waits, if one does."""
+    refused = overlay.saved(subject.parts.config.device.name).refused
+    newest = newest_model({subject.parts.model.description.digest, *refused})
+    return [newest[0]] if newest else []
 
 
 def _reload(subject: Subject, given: Reload) -> str:

@@ -146,8 +146,9 @@ class Parts:
     def _stages(self, config: Config) -> tuple[Stage, ...]:
         self.cameras.look(on=bool(config.selfcheck))
         description = self.model.description
+        given = thresholds(config, description)
         return open_stages(
-            config, description, thresholds=thresholds(config, description), memory=self.memory
+            config, description, thresholds=given, memory=self.memory, ask=self.cameras.ask_picture
         )
 
 

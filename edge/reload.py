@@ -60,7 +60,7 @@ def follow(parts: Parts, wanted: Config, swap: ModelSwap, *, anew: bool = False)
 
 def _model(config: Config) -> tuple[object, ...]:
     """Return what makes a model another one, or has it look otherwise."""
-    return config.model.file, config.model.description, getattr(config, "regions", None)
+    return config.model.file, config.model.description, config.regions
 
 
 def _without_fixed(holds: Config, wanted: Config) -> tuple[Config, list[str]]:

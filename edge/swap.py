@@ -7,7 +7,6 @@ taken from that. For a while the other stays loaded: where the new one fails, it
 from __future__ import annotations
 
 import logging
-import statistics
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +17,6 @@ import numpy as np
 from edge import app
 from edge.config import overlay
 from edge.config.paths import state_folder
-from edge.config.sections import Config
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.model import model_file as models
 from edge.model.loaded import LoadedModel
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from edge.config.sections import Config
     from edge.model.spec import Tensors
     from edge.parts import Parts
     from edge.preprocess import InputBuffer
@@ -41,9 +40,7 @@ PROBATION_S = 10.0
 MOST_TIMES_SLOWER, LEAST_LIMIT_MS = 20.0, 200.0
 JUDGED_INVOKES = 5
 # What of a configuration is about the interpreters.
-SECTIONS: tuple[str, ...] = tuple(
-    each for each in ("model", "regions") if each in Config.__struct_fields__
-)
+SECTIONS = ("model", "regions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +149,8 @@ class ModelSwap:
             "model: %s is taken back, %s runs again: %s",
             *(bad.name, parts.model.description.name, reason),
         )
+        if bad.digest == parts.model.description.digest:
+            return  # the same one, looked through otherwise
         device = parts.config.device.name
         kept = overlay.saved(device)
         overlay.save(device, kept.replace(refused=kept.refused | {bad.digest: reason}))
@@ -170,9 +169,11 @@ class ModelSwap:
         old, model = parts.model, workers[0].model
         description = model.description
         # What was followed until now is of other classes.
-        memory = parts.memory if old.description.labels == description.labels else {}
+        is_same = old.description.labels == description.labels
+        memory = parts.memory if is_same else _of_pictures(parts.memory)
         wanted = thresholds(config, description)
-        stages = open_stages(config, description, thresholds=wanted, memory=memory)
+        ask = parts.cameras.ask_picture
+        stages = open_stages(config, description, thresholds=wanted, memory=memory, ask=ask)
         behaviour = Behaviour(model.decoding_with(decoder_thresholds(config, description)), stages)
 
         def between() -> None:
@@ -233,6 +234,11 @@ def version(path: Path | None, digest: str) -> str:
     return f"{path.stem if path else 'built-in'} {digest.partition(':')[2][:8]}"
 
 
+def _of_pictures(memory: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what is known whatever the model sees: how the cameras' pictures usually are."""
+    return {name: kept for name, kept in memory.items() if name == "selfcheck"}
+
+
 def _take_the_same(before: LoadedModel, after: LoadedModel) -> bool:
     """Whether two models take the same input tensor, filled in the same way."""
     ours, theirs = before.spec.input, after.spec.input
@@ -266,7 +272,7 @@ class _Watched:
                 raise ModelError(f"head {role!r} holds nothing but NaN or infinite values")
         if len(self._taken_ms) < JUDGED_INVOKES:
             self._taken_ms.append((time.monotonic_ns() - began_ns) / 1e6)
-            took_ms = statistics.median(self._taken_ms)
+            took_ms = sorted(self._taken_ms)[len(self._taken_ms) // 2]
             if len(self._taken_ms) == JUDGED_INVOKES and took_ms > self._limit_ms:
                 raise ModelError(
                     f"an invoke takes {took_ms:.0f} ms, more than {self._limit_ms:.0f} ms, which "

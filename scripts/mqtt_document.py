@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from edge.commands import COMMANDS  # noqa: E402 - found only once the repository is on the path
 from edge.control import Answer  # noqa: E402
+from edge.homeassistant.following import UPDATE_KEYS  # noqa: E402
 from edge.messages import stats  # noqa: E402
 from edge.messages.envelope import SCHEMA_VERSION, Encoder, Message  # noqa: E402
 from edge.messages.events import CountsTeller, EventsTeller  # noqa: E402
@@ -26,6 +27,7 @@ from edge.results.detections import Detections  # noqa: E402
 from edge.results.event import Event  # noqa: E402
 from edge.results.health import Health  # noqa: E402
 from edge.results.observation import Observation  # noqa: E402
+from edge.service.life import mode_message  # noqa: E402
 
 if TYPE_CHECKING:
     from edge.messages.control import Holding, ReplyPayload, SettingsPayload
@@ -75,6 +77,7 @@ def messages() -> dict[str, Message]:
     covered = Health("covered", "nothing but grey since then; look at the lens", NOW_NS)
     encoder = Encoder(DEVICE, {"name": "ssdlite-mobilenet-v2-coco", "digest": DIGEST}, "", dict)
     holds = holding()
+    model: dict[str, Any] = dict(holds["model"])
     settings: SettingsPayload = {"schema_version": SCHEMA_VERSION, "device": DEVICE, **holds}
     answer = Answer(
         7, "threshold", ok=True, message="new: score_threshold = 0.6", settings=dict(holds)
@@ -88,12 +91,15 @@ def messages() -> dict[str, Message]:
         "message": answer.message,
         "settings": answer.settings,
     }
+    update = {key: model[key] for key in UPDATE_KEYS} | {"update_percentage": None}
     return {
         "<camera>/events": EventsTeller(DEVICE)(seen)[0],
         "<camera>/counts": CountsTeller(DEVICE)(seen)[0],
         "<camera>/health": HealthTeller(DEVICE)(replace(seen, health=covered))[0],
         "stats": stats.message(DEVICE, run(), utc_ns=NOW_NS),
         "model": encoder.introduction(Ran("litert", "2.1.0", "XNNPACK")),
+        "mode": mode_message(DEVICE, "safe", **SAFE),
+        "update": Message(f"edge/{DEVICE}/update", json.dumps(update).encode()),
         "settings": Message(f"edge/{DEVICE}/settings", json.dumps(settings).encode()),
         "reply/<name>": Message(f"edge/{DEVICE}/reply/threshold", json.dumps(reply).encode()),
     }
@@ -136,6 +142,11 @@ def run() -> dict[str, Any]:
     }
 
 
+SAFE: dict[str, Any] = {
+    "reason": "/etc/edge/device.toml: [model] file: no such file",
+    "failed_starts": 5,
+    "retry_in_s": 300.0,
+}
 TIMES_MS = ((18.204, 21.377, 29.81), (22.9, 28.114, 41.03))
 
 

@@ -142,7 +142,8 @@ def laid_over(fields: Fields, device: str) -> tuple[Fields, list[str]]:
 def note(device: str) -> str:
     """Return, in a sentence for people, what commands have saved of a device; empty for nothing."""
     kept = saved(device)
-    known = [*kept.keys, *(f"camera {name} is paused" for name in kept.paused)]
+    known = [f"{key} = {json.dumps(each.value)[:60]}" for key, each in kept.keys.items()]
+    known += [*(f"camera {name} is paused" for name in kept.paused)]
     known += [f"a model was taken back: {reason}" for reason in kept.refused.values()]
     return (
         f"commands have saved {', '.join(known)} in {place(device)}; delete it to undo them"

@@ -20,4 +20,4 @@ class Regions(Record, frozen=True):
 
     invokes_per_frame: Annotated[float, Meta(ge=0.05, le=8)] = 1.0
     sweep_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0
-    still_s: Annotated[float, Meta(ge=0, le=60)] = 0.5
+    still_s: Annotated[float, Meta(ge=0, le=5)] = 0.5

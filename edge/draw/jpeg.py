@@ -10,7 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Of 100, tried in turn; below the last one blocks are seen before the object is.
+QUALITY = 90  # of 100
+# Tried in turn; below the last one blocks are seen before the object is.
 QUALITIES = (85, 75, 60, 45, 30)
 
 
@@ -44,12 +45,18 @@ def reduced(image: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def encode_jpeg(image: NDArray[np.uint8], *, quality: int = QUALITY) -> bytes:
+    """Return `(h, w, 3)` uint8, B G R, as the bytes of a JPEG; quality 1 to 100."""
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return bytes(data)
+
+
 def encoded(image: NDArray[np.uint8], *, most_bytes: int) -> bytes:
     """Return a JPEG of at most so many bytes: of the best quality that fits, or smaller."""
     while True:
         for quality in QUALITIES:
-            _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            data = encode_jpeg(image, quality=quality)
             # One of 8 x 8 pixels takes 700 bytes, whatever is asked for.
             if len(data) <= most_bytes or max(image.shape) <= 8:  # noqa: PLR2004
-                return bytes(data)
+                return data
         image = reduced(image, max(8, max(image.shape[:2]) * 3 // 4))

@@ -120,13 +120,9 @@ def _of_device(make: _Maker, told: Inventory) -> Iterator[Named]:
             mode="slider", ic="mdi:filter-variant", **SETTING,
         )  # fmt: skip
     if "model" in told.hears:
-        command = {
-            "cmd_t": make.topic("command/model"),
-            "pl_inst": json.dumps({"file": told.update}),
-        }
         yield make.entity(
             "model", "update", "model", title="Model", dev_cla="firmware",
-            stat_t=make.topic("update"), **(command if told.update else {}), **SETTING,
+            stat_t=make.topic("update"), cmd_t=make.topic("command/model"), pl_inst="{}", **SETTING,
         )  # fmt: skip
     if told.has_temperature:
         yield make.entity(

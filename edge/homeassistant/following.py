@@ -48,9 +48,8 @@ class Following:
         self._announcing.__exit__()
 
     def _inventory(self) -> Inventory:
-        waiting = self._control.model_state()["available"] or ""
         config, description = self._parts.config, self._parts.model.description
-        return inventory(config, description, update=waiting, has_sensor=self._has_sensor)
+        return inventory(config, description, has_sensor=self._has_sensor)
 
     def _follow(self) -> None:
         self._tell_update()

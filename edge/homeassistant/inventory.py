@@ -60,7 +60,6 @@ class Inventory:
         hears: Names of the commands that it takes.
         has_stats: Whether it says how its run goes.
         has_temperature: Whether that holds a temperature.
-        update: File of a model that waits to be installed; empty where none does.
     """
 
     device: str
@@ -73,18 +72,14 @@ class Inventory:
     hears: frozenset[str] = frozenset()
     has_stats: bool = False
     has_temperature: bool = False
-    update: str = ""
 
 
-def inventory(
-    config: Config, description: Description, *, update: str = "", has_sensor: bool = False
-) -> Inventory:
+def inventory(config: Config, description: Description, *, has_sensor: bool = False) -> Inventory:
     """Return what is published as long as this configuration holds.
 
     Args:
         config: Of this moment.
         description: Of the model that runs.
-        update: File of another one that waits.
         has_sensor: Whether the board can tell its temperature.
     """
     section = config.homeassistant or HomeAssistant(enabled=False)
@@ -99,7 +94,6 @@ def inventory(
         page=_page(config.web) if config.web else "",
         has_stats=config.output.stats_s > 0,
         has_temperature=config.output.stats_s > 0 and has_sensor,
-        update=update,
     )
 
 

@@ -1,8 +1,8 @@
-"""The messages that say what holds, and what became of a command; `edge/control.py` makes them."""
+"""The messages that say what holds, and what became of a command; other modules make them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta
 
@@ -52,3 +52,26 @@ class ReplyPayload(TypedDict):
     settings: Annotated[
         dict[str, Any], Meta(description="What holds now; empty where nobody looked.")
     ]
+
+
+class _Why(TypedDict, total=False):
+    reason: Annotated[str, Meta(description="Of safe mode, in words.")]
+    failed_starts: Annotated[int, Meta(ge=0)]
+    retry_in_s: Annotated[float, Meta(ge=0, description="Until it starts again by itself.")]
+
+
+class ModePayload(_Why):
+    """Whether a service is at its work."""
+
+    schema_version: Version
+    device: DeviceOrCamera
+    mode: Literal["normal", "safe"]
+
+
+class UpdatePayload(TypedDict):
+    """Which model runs and which one waits, as Home Assistant reads it."""
+
+    installed_version: str
+    latest_version: str
+    in_progress: bool
+    update_percentage: int | None

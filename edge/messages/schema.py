@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.json import schema_components
 
-from edge.messages.control import ReplyPayload, SettingsPayload
+from edge.messages.control import ModePayload, ReplyPayload, SettingsPayload, UpdatePayload
 from edge.messages.envelope import SCHEMA_VERSION, IntroductionPayload
 from edge.messages.events import CountsPayload, EventPayload
 from edge.messages.health import HealthPayload
@@ -22,6 +22,8 @@ TOPICS: dict[str, Any] = {
     "<camera>/health": HealthPayload,
     "stats": StatsPayload,
     "model": IntroductionPayload,
+    "mode": ModePayload,
+    "update": UpdatePayload,
     "settings": SettingsPayload,
     "reply/<name>": ReplyPayload,
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edge.errors import DependencyError, ModelError
 from edge.model import delegates
-from edge.model.delegates import CPU
+from edge.model.delegates import CPU, Delegate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +98,9 @@ BACKENDS = {
     "onnxruntime": Runtime(
         "onnx", "edge.model.backends.onnxruntime", "OnnxRuntime", "pip install onnxruntime"
     ),
+    "tensorrt": Runtime(
+        "onnx", "edge.model.backends.tensorrt", "TensorRt", "sudo apt install python3-libnvinfer"
+    ),
     "imx500": Runtime("rpk", "edge.model.backends.imx500", "Imx500", "sudo apt install imx500-all"),
     "hailort": Runtime(
         "hef", "edge.model.backends.hailort", "HailoRt", "sudo apt install hailo-all"
@@ -105,19 +108,25 @@ BACKENDS = {
 }
 
 
-def backend_module(file: ModelFile) -> Any:  # noqa: ANN401
-    """Import and return the module of the backend that runs a file's format.
+def backend_module(file: ModelFile, delegate: Delegate | None = None) -> Any:  # noqa: ANN401
+    """Import and return the module of the backend that runs a file's format, or a delegate.
 
     Raises:
         DependencyError: A package of it is not installed.
     """
-    name, row = next(each for each in BACKENDS.items() if each[1].format == file.format)
+    name, row = _row(file, delegate)
     try:
         return importlib.import_module(row.module)
     except ModuleNotFoundError as error:
         raise DependencyError(f"the backend {name} is not installed; type: {row.install}") from (
             error
         )
+
+
+def _row(file: ModelFile, delegate: Delegate | None) -> tuple[str, Runtime]:
+    if delegate and delegate.kind.backend:
+        return delegate.kind.backend, BACKENDS[delegate.kind.backend]
+    return next(each for each in BACKENDS.items() if each[1].format == file.format)
 
 
 def check_delegate(file: ModelFile, delegate: str) -> None:
@@ -128,7 +137,7 @@ def check_delegate(file: ModelFile, delegate: str) -> None:
         DelegateError: It cannot be loaded, or the model is not made for it.
     """
     if wanted := delegates.parse(delegate):
-        backend_module(file).check_delegate(file, wanted)
+        backend_module(file, wanted).check_delegate(file, wanted)
 
 
 def compiled_for(file: ModelFile) -> str:
@@ -139,7 +148,8 @@ def compiled_for(file: ModelFile) -> str:
 
 def who_runs(file: ModelFile, delegate: str) -> Ran:
     """Return who would run a file; opens no device, so that no device is named."""
-    found: Ran = backend_module(file).who_runs(delegates.parse(delegate))
+    wanted = delegates.parse(delegate)
+    found: Ran = backend_module(file, wanted).who_runs(wanted)
     return found
 
 
@@ -159,8 +169,9 @@ def open_backend(
         DelegateError: The delegate cannot be loaded, or the model is not made for it.
         DependencyError: The runtime is not installed.
     """
-    row = next(row for row in BACKENDS.values() if row.format == file.format)
-    made: Backend = getattr(backend_module(file), row.name)(
+    wanted = delegates.parse(delegate)
+    _, row = _row(file, wanted)
+    made: Backend = getattr(backend_module(file, wanted), row.name)(
         file, threads=threads, delegate=delegate, engine=engine
     )
     return made

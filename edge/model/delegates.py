@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from edge.errors import ConfigError, DelegateError
 
 CPU, EDGE_TPU, EXTERNAL, HAILO = "cpu", "edgetpu", "external", "hailo"
-IMX500, CUDA, TENSORRT = "imx500", "cuda", "tensorrt"
+IMX500, CUDA, TENSORRT, TENSORRT_PYTHON = "imx500", "cuda", "tensorrt", "tensorrt-python"
 # The op that edgetpu_compiler puts in place of those it took; libedgetpu alone can run it.
 EDGE_TPU_OP = "edgetpu-custom-op"
 # Source: external_delegate_interface.h of TensorFlow Lite.
@@ -35,6 +35,7 @@ class Kind:
             all.
         library: As the dynamic linker finds it; empty where the runtime brings it.
         provider: The runtime's own name of it; empty where it goes by its library.
+        backend: Of `edge.model.backend.BACKENDS`; empty for the first one of the format.
         is_prepared: It runs an engine that `edge prepare` builds of a model beforehand.
         device: Pattern of the library's option `device`, written behind the kind and a colon;
             empty where there is none.
@@ -50,6 +51,7 @@ class Kind:
     format: str = ""
     library: str = ""
     provider: str = ""
+    backend: str = ""
     is_prepared: bool = False
     device: str = ""
     compiled_op: str = ""
@@ -126,6 +128,17 @@ DELEGATES = {
         install="an onnxruntime built with TensorRT for this GPU: docs/accelerators.md",
         plug="see that nvidia-smi, or tegrastats on a Jetson, knows the GPU, and that TensorRT is "
         "of the version that this onnxruntime was built with",
+    ),
+    TENSORRT_PYTHON: Kind(
+        format="onnx",
+        provider="TensorRT",
+        backend="tensorrt",
+        is_prepared=True,
+        device=r"\d",
+        install="type: sudo apt install python3-libnvinfer, and make the virtual environment of "
+        "the system's Python with --system-site-packages",
+        plug="see that tegrastats or nvidia-smi knows the GPU; after an update type: edge prepare",
+        tried="on classes with TensorRT's signatures, not on hardware",
     ),
 }
 

@@ -133,7 +133,9 @@ def building(engine: Engine) -> Iterator[Path]:
     try:
         yield made
         if not any(made.glob(ENGINE_FILES)):
-            raise DelegateError(f"onnxruntime wrote no engine to {made}; update it")
+            raise DelegateError(
+                f"no engine was written to {made}; update the runtime that builds it"
+            )
         for path in made.iterdir():
             path.chmod(0o600)
         shutil.rmtree(engine.folder, ignore_errors=True)

@@ -75,11 +75,11 @@ class LoadedModel:
             wanted[INPUT] = self.spec.input
         return {role: np.empty(tensor.shape, tensor.dtype) for role, tensor in wanted.items()}
 
-    def input_buffers(self) -> tuple[InputBuffer, InputBuffer, InputBuffer]:
-        """Return new input tensors, owned by the caller: one to fill, one waiting, one in use."""
-        return self.input_buffer(), self.input_buffer(), self.input_buffer()
+    def input_buffers(self, camera: str = "") -> tuple[InputBuffer, InputBuffer, InputBuffer]:
+        """Return new input tensors of a camera, its own: to fill, waiting, in use."""
+        return self.input_buffer(camera), self.input_buffer(camera), self.input_buffer(camera)
 
-    def input_buffer(self) -> InputBuffer:
+    def input_buffer(self, _camera: str = "") -> InputBuffer:
         """Return one new input tensor, or what the backend has in its place."""
         made: InputBuffer = getattr(self._backend, "input_buffer", InputBuffer)(self.spec)
         return made

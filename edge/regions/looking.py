@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.capture.picture import PLANAR, SIDEWAYS, Picture
+from edge.config.regions import Regions
 from edge.frame import Placement
 from edge.model.loaded import LoadedModel
 from edge.preprocess import InputBuffer
@@ -17,7 +18,7 @@ from edge.regions.motion import MotionGrid
 from edge.regions.plan import Planner, Region, most_looks
 
 if TYPE_CHECKING:
-    from edge.config.regions import Regions
+    from edge.config.sections import Config
     from edge.frame import StageClock
     from edge.model.description import Thresholds
     from edge.model.spec import ModelSpec, Tensors
@@ -33,9 +34,15 @@ IN_FLIGHT = 3
 class Scene:
     """One camera's motion and plans, of its capture thread, and its memory, of the decoding one."""
 
-    def __init__(self, settings: Regions, *, input_wh: tuple[int, int], workers: int) -> None:
-        self.grid = MotionGrid()
-        self.planner = Planner(settings, input_wh=input_wh, lag=IN_FLIGHT + workers)
+    def __init__(self, config: Config, camera: str, *, input_wh: tuple[int, int]) -> None:
+        settings, lag = _settings(config), IN_FLIGHT + config.model.workers
+        masks = [
+            each.polygon
+            for each in config.masks
+            if each.camera in (None, camera) and each.labels is None
+        ]
+        self.grid = MotionGrid(masks)
+        self.planner = Planner(settings, input_wh=input_wh, lag=lag)
         self.memory = Memory(input_wh, settings.sweep_s)
 
 
@@ -124,31 +131,30 @@ class RegionModel(LoadedModel):
 
     Args:
         model: The detector; what it has is shared.
-        settings: Of the configuration.
-        workers: How many models take frames in turn.
+        config: Its regions, workers and masks are those of the start.
     """
 
-    def __init__(self, model: LoadedModel, settings: Regions, workers: int) -> None:
+    def __init__(self, model: LoadedModel, config: Config) -> None:
         super().__init__(model.spec, model._backend, model.thresholds)  # noqa: SLF001 - a LoadedModel
-        self._settings, self._workers = settings, workers
-        self._most = most_looks(settings.invokes_per_frame)
+        self._config = config
+        self._most = most_looks(_settings(config).invokes_per_frame)
 
     def decoding_with(self, thresholds: Thresholds) -> RegionModel:
         """Return the model with a new decoder: `LoadedModel.decoding_with`."""
-        return RegionModel(super().decoding_with(thresholds), self._settings, self._workers)
+        return RegionModel(super().decoding_with(thresholds), self._config)
 
-    def input_buffers(self) -> tuple[InputBuffer, InputBuffer, InputBuffer]:
+    def input_buffers(self, camera: str = "") -> tuple[InputBuffer, InputBuffer, InputBuffer]:
         """Return the buffers of one camera: `LoadedModel.input_buffers`."""
-        scene = self._scene()
+        scene = self._scene(camera)
         return (
             RegionBuffer(self.spec, scene),
             RegionBuffer(self.spec, scene),
             RegionBuffer(self.spec, scene),
         )
 
-    def input_buffer(self) -> InputBuffer:
+    def input_buffer(self, camera: str = "") -> InputBuffer:
         """Return one buffer of a camera of its own: `LoadedModel.input_buffer`."""
-        return RegionBuffer(self.spec, self._scene())
+        return RegionBuffer(self.spec, self._scene(camera))
 
     def output_buffers(self) -> Tensors:
         """Return buffers for as many looks as a frame may have, the first's by their roles."""
@@ -164,8 +170,9 @@ class RegionModel(LoadedModel):
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
         """Return what all looks show together: `LoadedModel.decode`."""
-        looks = cast("Looks", placement)
-        decode = super().decode
+        looks, decode = cast("Looks", placement), super().decode
+        for stage in ("decode", "suppress"):  # of a frame that repeats, too
+            clock.add(stage, 0)
         found = (
             cast("Detections", decode(_of_look(tensors, number), part, clock))
             for number, part in enumerate(looks.parts)
@@ -177,9 +184,13 @@ class RegionModel(LoadedModel):
         clock.lap("merge")
         return merged
 
-    def _scene(self) -> Scene:
-        input_wh = self.description.input.size_wh
-        return Scene(self._settings, input_wh=input_wh, workers=self._workers)
+    def _scene(self, camera: str) -> Scene:
+        return Scene(self._config, camera, input_wh=self.description.input.size_wh)
+
+
+def _settings(config: Config) -> Regions:
+    """Return the section, which is there where this is asked for."""
+    return config.regions or Regions()
 
 
 def cropped(

@@ -17,6 +17,8 @@ import numpy as np
 from edge.capture.picture import PLANAR, SIDEWAYS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from edge.capture.picture import Picture
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 # Cells of the longer and the shorter side.
 LONG_CELLS, SHORT_CELLS = 96, 54
-# Samples of a cell in each direction: more cost more than the noise that they take away.
-SAMPLES = 4
+# Samples of a cell along x and y: more rows of them cost time, and take away little more noise.
+SAMPLES_WH = (4, 2)
 # How fast the background follows: what is as it was a moment ago, and what changes. So what passes
 # leaves no trail in it, and what has come to rest is soon a part of it.
 REST_S, CHANGE_S, RECENT_S = 0.75, 20.0, 0.2
@@ -57,9 +59,15 @@ class Motion:
 
 
 class MotionGrid:
-    """Compares each picture of one camera with those before it."""
+    """Compares each picture of one camera with those before it.
 
-    def __init__(self) -> None:
+    Args:
+        masks: Polygons in shares of the image's sides, in which nothing counts.
+    """
+
+    def __init__(self, masks: Sequence[Sequence[tuple[float, float]]] = ()) -> None:
+        self._masks = masks
+        self._counts = np.ones((0, 0), np.bool_)
         self._background = self._recent = self._noise = np.zeros((0, 0), np.float32)
         self._source_wh = (0, 0)
         self._now_s = 0.0
@@ -75,6 +83,7 @@ class MotionGrid:
         elapsed_s, self._now_s = max(0.0, now_s - self._now_s), now_s
         if self._source_wh != picture.size_wh:
             self._source_wh = picture.size_wh
+            self._counts = _unmasked(self._masks, grey.shape)
             return self._begin(grey)
         background = self._background
         gain = _gain(grey[::2, ::2], background[::2, ::2])  # a quarter tells it as well
@@ -82,7 +91,7 @@ class MotionGrid:
         self._recent *= gain
         difference = np.abs(grey - background)
         limit = np.clip(NOISES * self._noise, LEAST_LEVELS, MOST_LEVELS)
-        cells = _clustered(difference, limit)
+        cells = _clustered(difference, limit) & self._counts
         if np.count_nonzero(cells) > MOST_MOVING * cells.size:
             return self._begin(grey)
         changes = np.abs(grey - self._recent) > limit
@@ -98,6 +107,15 @@ class MotionGrid:
         # One noisy picture is a poor background, and no noise is known yet.
         self._noise = np.full_like(grey, 2 * LEAST_LEVELS / NOISES)
         return Motion(np.ones(grey.shape, np.bool_), is_all=True)
+
+
+def _unmasked(masks: Sequence[Sequence[tuple[float, float]]], shape: tuple[int, ...]) -> Mask:
+    """Return which cells of a grid no mask covers."""
+    covered = np.zeros(shape, np.uint8)
+    for polygon in masks:
+        corners = np.array(polygon) * shape[::-1] - 0.5  # a cell's centre is a whole number
+        cv2.fillPoly(covered, [corners.round().astype(np.int32)], 1)
+    return np.equal(covered, 0, dtype=np.bool_)
 
 
 def _share(elapsed_s: float, within_s: float) -> float:
@@ -130,7 +148,7 @@ def grey_grid(picture: Picture) -> Grid:
     height, width = plane.shape[:2]
     wide = (LONG_CELLS, SHORT_CELLS) if width >= height else (SHORT_CELLS, LONG_CELLS)
     cells = min(wide[0], width), min(wide[1], height)
-    sampled = cells[0] * SAMPLES, cells[1] * SAMPLES
+    sampled = cells[0] * SAMPLES_WH[0], cells[1] * SAMPLES_WH[1]
     samples = cv2.resize(plane, sampled, interpolation=cv2.INTER_NEAREST)
     if samples.ndim > 2:  # noqa: PLR2004 - one channel has no axis of its own
         samples = cv2.extractChannel(samples, 1 if picture.format == "bgr" else 0)

@@ -138,7 +138,7 @@ def _reply(device: str, name: str, payload: bytes) -> Message:
     """Return the answer to a command: `reload` is done, the others have to wait."""
     is_reload = name == "reload"
     said = "starting again" if is_reload else "not now: safe mode; send reload to start again"
-    fields = {"schema_version": SCHEMA_VERSION, "device": device, "id": _id(payload)}
+    fields = {"schema_version": SCHEMA_VERSION, "device": device, "id": _id(payload), "name": name}
     fields |= {"ok": is_reload, "message": said, "settings": {}}
     return Message(f"edge/{device}/reply/{name}", msgspec.json.encode(fields), policy="event")
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from edge.model.description import Description, Thresholds
     from edge.results.observation import Observation
 
+    Ask = Callable[[str, int], Callable[[], object]]
+
 
 class Stage(Protocol):
     """Something that happens to each observation between decode and the consumers.
@@ -35,6 +37,8 @@ class Setting:
         config: Of this moment.
         description: Of the model.
         thresholds: The model's, as the configuration has them.
+        ask: Has each frame of the camera named bring a picture of up to so many pixels, until what
+            it returns is called.
         memory: What a stage of this kind keeps, such as its tracks: the same through every reload,
             and empty before the first.
     """
@@ -43,6 +47,7 @@ class Setting:
     description: Description
     thresholds: Thresholds
     memory: dict[str, Any]
+    ask: Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,13 @@ STAGES = {
         lambda config: bool(config.selfcheck),
         "edge.stages.selfcheck",
         lambda module, given: module.SelfCheck(
-            given.config.selfcheck, given.description.sight, given.memory
+            given.config.selfcheck, given.description, given.memory
         ),
+    ),
+    "harvest": Row(
+        lambda config: bool(config.harvest),
+        "edge.stages.harvest",
+        lambda module, given: module.HarvestStage(given.config.harvest, given),
     ),
 }
 
@@ -93,6 +103,7 @@ def open_stages(
     *,
     thresholds: Thresholds,
     memory: dict[str, dict[str, Any]],
+    ask: Ask,
 ) -> tuple[Stage, ...]:
     """Return the stages that a configuration asks for, in their order.
 
@@ -101,10 +112,11 @@ def open_stages(
         description: Of the model.
         thresholds: The model's, as the configuration has them.
         memory: What the stages of this run keep through every reload, by the name of the stage.
+        ask: For pictures: `Setting.ask`.
     """
     stages = []
     for name, row in STAGES.items():
         if row.wanted(config):
-            given = Setting(config, description, thresholds, memory.setdefault(name, {}))
+            given = Setting(config, description, thresholds, memory.setdefault(name, {}), ask)
             stages.append(row.opened(importlib.import_module(row.module), given))
     return tuple(stages)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from edge.results.health import Cells, HealthState, Look
 
+    # By way in cells, down and right, wrapped: `(24, 32)`.
+    Likenesses = NDArray[np.float64]
     # What is wrong, and a sentence on it.
     Trouble = tuple[HealthState, str]
 
@@ -33,19 +35,56 @@ UNSEEN_LEVEL, UNSEEN_FINE = 10.0, 3.0
 # Number of the cells that are taken for plain, of 768. Of white noise the Laplacian is this many
 # times the steps along x and y in sum: sqrt(20) to 2 sqrt(2).
 PLAIN_CELLS, NOISE_FINE = 38, 1.58
-# Steps per level, from which on a cell has detail; share of cells that need it; what is left of it
+# Steps per level, from which on a cell has detail; how many cells must have it; what is left of it
 # in a cell that lost it; share of those that makes a camera covered; likeness of their greys to
 # those before, above which it is the same place in a blur.
-DETAIL, LEAST_DETAILED, LOST, COVERED, SAME_GREYS = 0.04, 0.08, 0.3, 0.33, 0.7
+DETAIL, LEAST_DETAILED, LOST, COVERED, SAME_GREYS = 0.04, 60, 0.3, 0.33, 0.7
+# How much sooner detail goes than comes.
+GOES = 4.0
 # Least fall of the detail beside the shapes, as a logarithm; least steps of shapes to tell it by.
 BLURRED, LEAST_COARSE, SAME_LIGHT = 0.55, 1.0, 0.6
 # Likeness of the edges: usual one of a camera that stands still; how much better it must be
-# elsewhere; below which share of the usual it is another place.
-STANDING, BETTER, ELSEWHERE = 0.5, 0.15, 0.3
+# elsewhere, and what share of the usual; below which share it is another place.
+STANDING, BETTER, FOUND, ELSEWHERE = 0.5, 0.15, 0.4, 0.3
 # Least way, and how far a second look may differ, in cells.
 LEAST_MOVE, SAME_MOVE = 1.5, 1.5
+# Below this share of the usual level it is night, whose place is not learned.
+NIGHT_RATIO = 0.5
 # How many of its usual deviations a value must be off besides.
 DEVIATIONS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What of a look is compared with the usual.
+
+    Attributes:
+        look: Itself.
+        detail: `(24, 32)` steps per level in each cell, without the noise's.
+        pattern: `(2, 24, 32)` where edges are, whatever the light; of mean 0 along x and y.
+        sharpness: Logarithm of fine to coarse, without the noise.
+    """
+
+    look: Look
+    detail: Cells
+    pattern: Cells
+    sharpness: float
+
+    @classmethod
+    def of(cls, look: Look) -> Traits:
+        """Return those of a look."""
+        steps = look.edges.sum(axis=0)
+        # The plainest cells show the sensor's noise, where anything is plain.
+        noise = float(np.partition(steps, PLAIN_CELLS, axis=None)[PLAIN_CELLS])
+        levels = look.cells + 2 * BLACK
+        edges = np.sqrt(look.edges / levels)
+        fine = math.sqrt(max(0.0, look.fine**2 - (NOISE_FINE * noise) ** 2))
+        return cls(
+            look,
+            np.maximum(steps - noise, 0) / levels,
+            edges - edges.mean(axis=(1, 2), keepdims=True),
+            math.log((fine + 0.5) / (look.coarse + 0.5)),
+        )
 
 
 @dataclass(slots=True)
@@ -75,10 +114,10 @@ class Scene:
         looks: How many it was learned from.
         cells: `(24, 32)` mean grey of each cell.
         detail: `(24, 32)` steps per level in each cell.
-        pattern: `(2, 24, 32)` mean of what `_pattern` makes of a look.
+        pattern: `(2, 24, 32)` mean of the patterns.
         light: Logarithm of the level.
         sharpness: Logarithm of fine to coarse.
-        likeness: Of a look's edges to the pattern.
+        likeness: Of a look's pattern to the mean.
         loss: Share of the cells with detail that a look has none in.
     """
 
@@ -98,26 +137,34 @@ class Scene:
         """Whether there is something to compare with."""
         return self.looks >= LEARNING_LOOKS
 
-    def judge(self, look: Look) -> Trouble | None:
+    def judge(self, traits: Traits) -> Trouble | None:
         """Return what is wrong with a look."""
         if not self.is_learned:
-            return _unseen(look)
-        return self._darkness(look) or self._cover(look) or self._blur(look) or self._movement(look)
+            return _unseen(traits.look)
+        found = self._found(traits)
+        return (
+            self._darkness(traits.look)
+            or self._movement(found)
+            or self._cover(traits)
+            or self._blur(traits)
+            or self._elsewhere(found)
+        )
 
-    def follow(self, look: Look, elapsed_s: float) -> None:
+    def follow(self, traits: Traits, elapsed_s: float) -> None:
         """Take in a look, so many seconds after the last one."""
         self.looks += 1
+        look = traits.look
         weight = max(1 / self.looks, -math.expm1(-elapsed_s / SCENE_S))
         self.light.follow(_log(look.level), max(1 / self.looks, -math.expm1(-elapsed_s / LIGHT_S)))
-        if self.is_learned and look.level < 0.5 * self.cells.mean():
+        if self.is_learned and look.level < NIGHT_RATIO * self.cells.mean():
             return  # the night keeps the day's place
-        likeness = self._likeness(_pattern(look))[0, 0]
-        detailed, lost = self._lost(look)
-        loss = int(lost.sum()) / max(1, int(detailed.sum()))
+        likeness, (_, loss) = self._likeness(traits), self._lost(traits)
         self.cells += weight * (look.cells - self.cells)
-        self.detail += weight * (_detail(look) - self.detail)
-        self.pattern += weight * (_pattern(look) - self.pattern)
-        self.sharpness.follow(_sharpness(look), weight)
+        gap = traits.detail - self.detail
+        # What comes and goes is no detail of the place.
+        self.detail += np.where(gap < 0, min(1.0, GOES * weight), weight) * gap
+        self.pattern += weight * (traits.pattern - self.pattern)
+        self.sharpness.follow(traits.sharpness, weight)
         if self.looks > LEARNING_LOOKS // 2:
             later = max(1 / (self.looks - LEARNING_LOOKS // 2), weight)
             self.likeness.follow(likeness, later)
@@ -133,88 +180,70 @@ class Scene:
             return "dark", f"the picture has {ratio:.0%} of its usual brightness, all at once"
         return None
 
-    def _cover(self, look: Look) -> Trouble | None:
-        detailed, lost = self._lost(look)
-        ratio = int(lost.sum()) / max(1, int(detailed.sum()))
-        if detailed.mean() < LEAST_DETAILED:
+    def _cover(self, traits: Traits) -> Trouble | None:
+        lost, ratio = self._lost(traits)
+        if not self.loss.exceeded(ratio - self.loss.mean, COVERED):
             return None
-        if (
-            not self.loss.exceeded(ratio - self.loss.mean, COVERED)
-            or _correlation(look.cells[lost], self.cells[lost]) > SAME_GREYS
-        ):
+        if _correlation(traits.look.cells[lost], self.cells[lost]) > SAME_GREYS:
             return None
         return "covered", f"{ratio:.0%} of the picture's detail is gone, behind something plain"
 
-    def _lost(self, look: Look) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return which cells usually have detail, and which of these have not."""
+    def _lost(self, traits: Traits) -> tuple[NDArray[np.bool_], float]:
+        """Return which cells have lost their usual detail, and what share of those that have it."""
         detailed = self.detail > DETAIL
-        return detailed, detailed & (_detail(look) < LOST * self.detail)
+        count = int(detailed.sum())
+        lost = detailed & (traits.detail < LOST * self.detail)
+        return lost, int(lost.sum()) / count if count >= LEAST_DETAILED else 0.0
 
-    def _blur(self, look: Look) -> Trouble | None:
-        off = self.sharpness.mean - _sharpness(look)
-        is_same_light = abs(_log(look.level) - self.light.mean) < SAME_LIGHT
-        if look.coarse < LEAST_COARSE or not is_same_light:
+    def _blur(self, traits: Traits) -> Trouble | None:
+        off = self.sharpness.mean - traits.sharpness
+        is_same_light = abs(_log(traits.look.level) - self.light.mean) < SAME_LIGHT
+        if traits.look.coarse < LEAST_COARSE or not is_same_light:
             return None
         if not self.sharpness.exceeded(off, BLURRED):
             return None
         return "blurred", f"fine detail has {math.exp(-off):.0%} of its usual strength"
 
-    def _movement(self, look: Look) -> Trouble | None:
+    def _found(self, traits: Traits) -> Likenesses | None:
+        """Return how like the usual a look is, by way; `None` where it is here as ever, or dark."""
         usual = self.likeness.mean
-        if usual < STANDING or _detail(look).mean() < LOST * self.detail.mean():
+        if usual < STANDING or traits.detail.mean() < LOST * self.detail.mean():
             return None
-        found = self._likeness(_pattern(look))
-        here = found[0, 0]
-        if not self.likeness.exceeded(usual - here, BETTER):
+        if not self.likeness.exceeded(usual - self._likeness(traits), BETTER):
+            return None
+        product = np.conj(np.fft.rfft2(self.pattern)) * np.fft.rfft2(traits.pattern)  # (2, 24, 17)
+        found: Likenesses = np.fft.irfft2(product.sum(axis=0), traits.detail.shape)
+        return found / self._norm(traits)
+
+    def _movement(self, found: Likenesses | None) -> Trouble | None:
+        if found is None:
             return None
         y, x = np.unravel_index(int(found.argmax()), found.shape)
         way = _signed(int(x), found.shape[1]), _signed(int(y), found.shape[0])
         is_same, self._way = math.dist(way, self._way) <= SAME_MOVE, way
         best = found[y, x]
-        if best - here > BETTER and best > STANDING * usual and math.hypot(*way) >= LEAST_MOVE:
-            return ("moved", _in_words(way, look.cells.shape)) if is_same else None
-        if here < ELSEWHERE * usual:
-            return "moved", "the picture shows another place than before"
-        return None
+        if best - found[0, 0] < BETTER or best < FOUND * self.likeness.mean:
+            return None
+        is_same = is_same and math.hypot(*way) >= LEAST_MOVE
+        return ("moved", _in_words(way, found.shape)) if is_same else None
 
-    def _likeness(self, pattern: Cells) -> NDArray[np.float64]:
-        """Return how like the usual pattern is, moved by so many cells down and right, wrapped."""
-        norm = float(np.linalg.norm(pattern) * np.linalg.norm(self.pattern))
-        if not norm:
-            return np.zeros(pattern.shape[1:])
-        product = np.conj(np.fft.rfft2(self.pattern)) * np.fft.rfft2(pattern)  # (2, 24, 17)
-        found: NDArray[np.float64] = np.fft.irfft2(product.sum(axis=0), pattern.shape[1:])
-        return found / norm
+    def _elsewhere(self, found: Likenesses | None) -> Trouble | None:
+        if found is None or found[0, 0] >= ELSEWHERE * self.likeness.mean:
+            return None
+        return "moved", "the picture shows another place than before"
+
+    def _likeness(self, traits: Traits) -> float:
+        """Return how like the usual pattern is, where it is."""
+        return float(np.vdot(self.pattern, traits.pattern)) / self._norm(traits)
+
+    def _norm(self, traits: Traits) -> float:
+        return float(np.linalg.norm(traits.pattern) * np.linalg.norm(self.pattern)) or 1.0
 
 
 def _unseen(look: Look) -> Trouble | None:
     if look.level < UNSEEN_LEVEL and look.fine < UNSEEN_FINE:
         return "dark", "there has been nothing to be seen since the start"
     return None
-
-
-def _pattern(look: Look) -> Cells:
-    """Return where edges are, `(2, 24, 32)`, whatever the light; of mean 0 along x and y."""
-    steps = np.sqrt(look.edges / (look.cells + 2 * BLACK))
-    pattern: Cells = steps - steps.mean(axis=(1, 2), keepdims=True)
-    return pattern
-
-
-def _noise(steps: Cells) -> float:
-    """Return the steps of the plainest cells: the sensor's noise, where anything is plain."""
-    return float(np.partition(steps, PLAIN_CELLS, axis=None)[PLAIN_CELLS])
-
-
-def _detail(look: Look) -> Cells:
-    steps = look.edges.sum(axis=0)
-    detail: Cells = np.maximum(steps - _noise(steps), 0) / (look.cells + 2 * BLACK)
-    return detail
-
-
-def _sharpness(look: Look) -> float:
-    noise = NOISE_FINE * _noise(look.edges.sum(axis=0))
-    fine = math.sqrt(max(0.0, look.fine**2 - noise**2))
-    return math.log((fine + 0.5) / (look.coarse + 0.5))
 
 
 def _log(level: float) -> float:

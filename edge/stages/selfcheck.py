@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edge.results.health import Health
-from edge.stages.scene import Scene
+from edge.stages.scene import Scene, Traits
 from edge.stages.world import LEAST_LEVEL, NOW_S, World, is_grey, overexposed
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.config.selfcheck import Selfcheck
-    from edge.model.description import Sight
+    from edge.model.description import Description, Sight
     from edge.results.health import HealthState, Look
     from edge.results.observation import Observation
 
@@ -41,25 +41,35 @@ class SelfCheck:
 
     Args:
         settings: Of the configuration.
-        sight: What the calibration images looked like; `None` where the model does not tell.
-        cameras: What is known of each; that of a stage before this one goes on.
+        description: Of the model.
+        cameras: What is known of each; that of a stage before this one goes on, but for what
+            another model saw.
     """
 
     name = "selfcheck"
 
     def __init__(
-        self, settings: Selfcheck, sight: Sight | None, cameras: dict[str, CameraHealth]
+        self, settings: Selfcheck, description: Description, cameras: dict[str, CameraHealth]
     ) -> None:
         self._settings = settings
-        self._sight = sight
+        self._description = description
         self._cameras = cameras
+        for camera in cameras.values():
+            if camera.model != description.digest:
+                camera.model, camera.sight, camera.worlds = (
+                    description.digest,
+                    description.sight,
+                    {},
+                )
 
     def process(self, observation: Observation) -> Observation:
         """Return the observation with its camera's health."""
         camera = self._cameras.get(observation.camera)
         if camera is None:
             camera = self._cameras[observation.camera] = CameraHealth(
-                Health("ok", "", observation.captured_utc_ns), self._sight
+                Health("ok", "", observation.captured_utc_ns),
+                self._description.digest,
+                self._description.sight,
             )
         if observation.look:
             camera.see(observation.look, observation, self._settings)
@@ -72,13 +82,15 @@ class CameraHealth:
 
     Attributes:
         health: That is told.
-        sight: Of the calibration images.
+        model: Digest of the one that sees.
+        sight: What its calibration images looked like; `None` where it does not tell.
         scene: Its usual look.
         worlds: What the model usually sees: in grey, and in colour.
         recent: Of the last looks: when, by the source's clock and UTC, and what was wrong.
     """
 
     health: Health
+    model: str
     sight: Sight | None
     scene: Scene = field(default_factory=Scene)
     worlds: dict[bool, World] = field(default_factory=dict)
@@ -110,9 +122,10 @@ class CameraHealth:
     ) -> tuple[HealthState, str]:
         if look.is_frozen:
             return "frozen", "the camera gives the same picture over and over"
-        trouble = self.scene.judge(look)
+        traits = Traits.of(look)
+        trouble = self.scene.judge(traits)
         if trouble is None:
-            self.scene.follow(look, elapsed_s)
+            self.scene.follow(traits, elapsed_s)
             strange = self._strangeness(look, heads, elapsed_s)
             trouble = ("strange", strange) if strange else None
         return trouble or ("ok", "")

@@ -103,6 +103,10 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
     if config.mqtt and config.mqtt.spool == "disk":
         found += _spool(config.mqtt)
     found += _sinks(config.extra_sinks)
+    if config.harvest:
+        from edge.stages import harvest  # noqa: PLC0415 - off by default
+
+        found += _failure(partial(harvest.check, config.harvest))
     if config.web and config.web.token_file:
         from edge.web.access import read_token  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Time the kernels of one frame: preprocess by format; decode (+ suppress) by head; tracking.
+"""Time a frame's kernels: preprocess by format; decode (+ suppress) by head; tracking; self-check.
 
 `measure()` is what `scripts/bench` calls; run alone, the module prints its table.
 """
@@ -11,6 +11,7 @@ import timeit
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import bench_looks
 import bench_tracking
 import cv2
 import numpy as np
@@ -131,6 +132,7 @@ def measure(
     rows += [_segmentation_row(channels, timer=timer) for channels in MAP_CHANNELS]
     rows += [_mask_row(side, timer=timer) for side in MASK_SIDES]
     rows += bench_tracking.measure(timer=timer)
+    rows += bench_looks.measure(timer=timer)
     return [*_preprocess_rows(timer=timer), *rows]
 
 

@@ -1,4 +1,4 @@
-"""What the preview costs: watched by nobody and by one, in alternating windows.
+"""What the preview costs beside all else that there is: watched by nobody and by one, in turn.
 
 Usage: scripts/bench --preview [--pairs N] [--seconds S]
 
@@ -16,12 +16,13 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from edge import app
 from edge.config.reading import parse
+from edge.demo import broker
 from edge.draw.annotated import jpeg
 from edge.web.preview import Preview
 
@@ -34,6 +35,15 @@ viewer = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 viewer.sendall(b"GET /stream.mjpg HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
 while viewer.recv(1 << 20): pass
 """
+CONFIG: dict[str, Any] = {
+    "camera": {"source": "demo:", "realtime": False},
+    "zone": {"name": "zone", "polygon": [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]},
+    "line": {"name": "line", "from": [0.5, 0.1], "to": [0.5, 0.9]},
+    "tracking": {},
+    "selfcheck": {},
+    "homeassistant": {},
+    "web": {"port": 0},
+}
 WARM_UP_S, SETTLE_S = 3.0, 0.5
 CALLS = 2000
 DRAWN = 50
@@ -93,12 +103,12 @@ def measure(preview: Preview, port: int, arguments: argparse.Namespace) -> None:
     print(f"resident memory: {pages * os.sysconf('SC_PAGE_SIZE') / 2**20:.0f} MiB")
 
 
-def costs(preview: Preview, parts: app.Parts) -> None:
+def costs(preview: Preview) -> None:
     """Print the CPU time of single steps."""
     (view,) = preview.views.values()
-    kept, description = view.kept, parts.model.description
-    if kept is None:
+    if view.kept is None:
         raise SystemExit("no picture was drawn; give --seconds more")
+    kept, description = view.kept
     began_s = time.thread_time()
     for _ in range(CALLS):
         preview(kept)
@@ -110,15 +120,19 @@ def costs(preview: Preview, parts: app.Parts) -> None:
 
 
 def main() -> None:
-    """Run the pipeline as fast as it goes, and measure beside it."""
+    """Start a broker, and measure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=8, help="of windows")
     parser.add_argument("--seconds", type=float, default=3.0, help="of a window")
     arguments = parser.parse_args()
-    config = parse(
-        {"camera": {"source": "demo:", "realtime": False}, "tracking": {}, "web": {"port": 0}}
-    )
-    with app.opened(config, publish=False) as parts:
+    with broker.running() as mqtt_port:
+        run(arguments, f"mqtt://127.0.0.1:{mqtt_port}")
+
+
+def run(arguments: argparse.Namespace, mqtt_url: str) -> None:
+    """Run the pipeline with everything on, and measure beside it."""
+    config = parse({**CONFIG, "mqtt": {"url": mqtt_url}})
+    with app.opened(config) as parts:
         preview = Preview(config.web, parts)
         pipeline = parts.pipeline([preview])
 
@@ -131,7 +145,7 @@ def main() -> None:
         thread.start()
         pipeline.run()
         thread.join()
-        costs(preview, parts)
+        costs(preview)
 
 
 def _now_s() -> float:

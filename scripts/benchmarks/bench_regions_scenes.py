@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZES_WH = {"1080p": (1920, 1080), "4K": (3840, 2160)}
-PASTED, SCENES, FRAMES, RATE_HZ = 6, 6, 90, 30
+PASTED, SCENES, FRAMES, RATE_HZ = 6, 5, 90, 30
 # The side of a pasted object, pixels, evenly by its logarithm; that in its image at least.
 OBJECT_PX, LEAST_PX = (16, 256), 48
 # How much of the image comes with it on each side, in shares of its own.
@@ -60,7 +60,11 @@ class Pasted:
 
 
 class Scene:
-    """A source of frames: a plain ground, and what is pasted on it."""
+    """A source of frames: a plain ground, and what is pasted on it.
+
+    Attributes:
+        drawn_s: Seconds that drawing took the thread.
+    """
 
     live = False
 
@@ -68,7 +72,7 @@ class Scene:
         self._ground = ground
         self._pasted = pasted
         self._frames = frames
-        self._next = 0
+        self._next, self.drawn_s = 0, 0.0
         noise = np.random.default_rng(1).normal(0, NOISE_LEVELS, (*ground.shape[:2], 1))
         self._noise = np.repeat(noise.astype(np.int8), 3, axis=2).astype(np.int16)
 
@@ -76,7 +80,7 @@ class Scene:
         """Return the next frame: `edge.capture.source.Source.read`."""
         if self._next == self._frames:
             return None
-        began_ns, number = time.monotonic_ns(), self._next
+        began_ns, began_s, number = time.monotonic_ns(), time.thread_time(), self._next
         self._next += 1
         image = self._ground.copy()
         for each in self._pasted:
@@ -84,11 +88,12 @@ class Scene:
             height, width = each.image.shape[:2]
             image[y : y + height, x : x + width] = each.image
         image = shaken(image, self._noise, number)
+        self.drawn_s += time.thread_time() - began_s
         return Picture.taken(image, began_ns, file_ns=round(number * 1e9 / RATE_HZ))
 
     def rewind(self) -> None:
         """Begin again."""
-        self._next = 0
+        self._next, self.drawn_s = 0, 0.0
 
     @property
     def size_wh(self) -> tuple[int, int]:

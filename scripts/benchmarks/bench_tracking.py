@@ -1,4 +1,4 @@
-"""Time the tracking of one frame: so many objects that move, a third of them seen badly."""
+"""Time tracking, zones and events of one frame: objects that move, a third of them seen badly."""
 
 from __future__ import annotations
 
@@ -6,17 +6,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.config.reading import parse
 from edge.config.sections import Tracking
 from edge.results.detections import Detections
 from edge.results.observation import Observation
 from edge.stages.tracking import Tracker
+from edge.stages.zones import Zones
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Number of objects to the most microseconds.
+# Number of objects to the most microseconds, of tracking, zones and events together.
 LIMITS_US = {0: float("inf"), 25: 150.0, 100: 500.0}
-FRAMES, REPEATS = 60, 15
+FRAMES, REPEATS = 300, 5
+LABELS = ("person", "car", "dog")
+# Two zones and a line in the way of a good part of them.
+PLACES = {
+    "zone": [
+        {
+            "name": "middle",
+            "polygon": [[0.3, 0.3], [0.7, 0.25], [0.7, 0.7], [0.5, 0.8], [0.3, 0.7]],
+            "dwell_s": 2,
+        },
+        {"name": "left", "polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]},
+    ],
+    "line": {"name": "gate", "from": [0.5, 0], "to": [0.5, 1]},
+    "events": {},
+}
 FRAME_NS = 33_333_333
 SCORE = 0.5
 US_PER_S = 1e6
@@ -24,17 +40,24 @@ US_PER_S = 1e6
 
 def measure(*, timer: Callable[[], float]) -> list[tuple[str, float, float]]:
     """Return (name, median microseconds of a frame, limit) for each number of objects."""
-    rows = []
+    config, rows = parse(PLACES), []
     for count, limit_us in LIMITS_US.items():
         frames = scene(count)
-        times_s = []
+        times_s: dict[str, list[float]] = {"tracking": [], "tracking, zones and events": []}
         for _ in range(REPEATS):
-            stage = Tracker(Tracking(), SCORE, {})
-            started_s = timer()
-            for frame in frames:
-                stage.process(frame)
-            times_s.append((timer() - started_s) / FRAMES)
-        rows.append((f"tracking, {count} objects", float(np.median(times_s)) * US_PER_S, limit_us))
+            for name, repeats in times_s.items():
+                stages = [Tracker(Tracking(), SCORE, {})]
+                stages += [Zones(config, LABELS, {})] * (name != "tracking")
+                started_s = timer()
+                for frame in frames:
+                    observation = frame
+                    for stage in stages:
+                        observation = stage.process(observation)
+                repeats.append((timer() - started_s) / FRAMES)
+        for name, repeats in times_s.items():
+            limit = limit_us if name != "tracking" else float("inf")
+            median_us = float(np.median(repeats)) * US_PER_S
+            rows.append((f"{name}, {count} objects", median_us, limit))
     return rows
 
 
@@ -42,7 +65,7 @@ def scene(count: int) -> list[Observation]:
     """Return frames of 1280 x 720 in which so many boxes of three classes move."""
     rng = np.random.default_rng(count)
     centres, sides = rng.uniform(0, 1, (count, 2)) * (1280, 720), rng.uniform(30, 120, (count, 2))
-    steps = rng.uniform(-2, 2, (count, 2))
+    steps = rng.uniform(-1, 1, (count, 2))
     frames = []
     for number in range(FRAMES):
         at = centres + number * steps + rng.normal(0, 1, (count, 2))

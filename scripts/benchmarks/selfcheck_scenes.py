@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Image = NDArray[np.uint8]
     Frames = Callable[[float], Image]
 
-VIEW_WH = (640, 360)
+VIEW_WH = (320, 180)
 # So much more is drawn on each side, for a camera that is moved to see.
 MARGIN = 0.2
 WHOLE_WH = (round(VIEW_WH[0] * (1 + 2 * MARGIN)), round(VIEW_WH[1] * (1 + 2 * MARGIN)))
@@ -97,7 +97,10 @@ class Light:
         self.kind = kind
         self._rng = rng = np.random.default_rng(seed)
         shape = (VIEW_WH[1], VIEW_WH[0], 3)
-        self._noises = [rng.normal(0, 1, shape).astype(np.float32) for _ in range(NOISES)]
+        self._first = 0
+        # A frame's noise is a part of it that hardly ever comes twice.
+        noise_shape = (NOISES * shape[0], *shape[1:])
+        self._noise = rng.standard_normal(noise_shape, np.float32)
         self._period_s = DAY_S
         self._phase = rng.uniform(0, 1)
         self._steep = rng.uniform(4, 14)  # how fast it gets dark
@@ -146,9 +149,11 @@ class Light:
         return out
 
     def _sensed(self, view: Image, factor: NDArray[np.float32] | float, noise: float) -> Image:
-        number = int(self._rng.integers(NOISES))
+        # Never twice in a row, or the camera were frozen.
+        self._first += 1 + int(self._rng.integers(len(self._noise) - VIEW_WH[1] - 1))
+        first = self._first = self._first % (len(self._noise) - VIEW_WH[1])
         seen = view * np.float32(factor) if isinstance(factor, float) else view * factor
-        seen += np.float32(noise) * self._noises[number]
+        seen += np.float32(noise) * self._noise[first : first + VIEW_WH[1]]
         np.clip(seen, 0, 255, out=seen)
         return seen.astype(np.uint8)
 

@@ -78,6 +78,20 @@ def test_each_step_stands_in_the_manifest(images):
     assert describe_attempts(done)[0].endswith(" s, good enough")
 
 
+def test_the_manifest_tells_what_the_calibration_images_look_like_to_the_model(images):
+    done = convert(bright_net.model_file(), images, load_recipe("int8"), budget=ANYTHING)
+
+    sight = done.quantized.own_manifest().sight
+    assert sight.images == len(images.sets.calibrate.paths)
+    assert 0 <= sight.saturated_ratio <= 1
+    assert set(sight.heads) == set(done.quantized.description.outputs)
+    for head in sight.heads.values():
+        assert sum(head.histogram) == pytest.approx(1, abs=1e-3)
+        assert head.lowest_ratio <= head.histogram[0] + 1e-5
+        assert head.highest_ratio <= head.histogram[-1] + 1e-5
+    assert done.quantized.description.sight == sight
+
+
 def test_repair_can_be_switched_off(images):
     done = convert(
         bright_net.model_file(), images, load_recipe("int8"), budget=OUT_OF_REACH, repair=False

@@ -95,6 +95,21 @@ def test_the_same_input_costs_no_frame_and_a_file_that_was_replaced_is_another_m
     assert run.sequences() == list(range(len(run.seen)))
 
 
+def test_regions_come_and_go_as_another_model_does(path, monkeypatch):
+    monkeypatch.setattr(swap, "PROBATION_S", 0.0)
+    text = path.read_text()
+    with live_run(path) as run:
+        for more in ("[regions]\n", ""):
+            assert run.wait_for(3)
+            path.write_text(text + more)
+            answer = run.ask("reload")
+            assert answer.message.startswith("new: [regions], ssdlite"), answer.message
+        assert run.wait_for(3)
+        assert type(run.parts.model) is LoadedModel
+
+    assert run.sequences()[-1] + 1 - len(run.seen) <= 2 * 2
+
+
 class Sick(LoadedModel):
     """Computes nothing that is any good."""
 

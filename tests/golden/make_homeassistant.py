@@ -23,7 +23,7 @@ CONFIGURATION = Path(__file__).with_name("homeassistant.toml")
 def announced() -> dict[str, Any]:
     """Return the announcement of `homeassistant.toml` and the built-in model."""
     description = model_file.read(default_model_path()).description
-    told = inventory(load(CONFIGURATION, {}), description, update="newer.tflite", has_sensor=True)
+    told = inventory(load(CONFIGURATION, {}), description, has_sensor=True)
     fields: dict[str, Any] = json.loads(announcement(told, components(told)).payload)
     del fields["dev"]["sw"], fields["dev"]["mdl"], fields["o"]["sw"]
     return fields

@@ -53,6 +53,7 @@ SEAMS = {
     "ai_edge_litert": ["edge.model.backends.litert"],
     "ai_edge_litert.schema_py_generated": ["converter.graph.*"],
     "tflite_runtime": ["edge.model.backends.litert"],
+    "tensorrt": ["edge.model.backends.tensorrt"],
     "hailo_platform": ["edge.model.backends.hailort"],
     "cv2": [
         "edge.preprocess", "edge.capture.*", "edge.draw.*", "edge.demo.*", "edge.evaluation.*",

@@ -80,7 +80,7 @@ def previewing(*, frames: bool = True, control: bool = False, **sections: Any) -
         control: What the page asks for is really changed, and not only recorded.
         sections: Of the configuration.
     """
-    fields = {"camera": {"source": "demo:", "rate_hz": 60}, **sections}
+    fields = {"camera": {"source": "demo:", "rate_hz": 20}, **sections}
     fields["web"] = {"port": 0, **sections.get("web", {})}
     config = parse(fields)
     with app.opened(config, publish=False) as parts:

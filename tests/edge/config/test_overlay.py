@@ -61,7 +61,7 @@ def test_check_names_what_is_saved_and_how_to_undo_it(path, capsys):
     overlay.save("porch", overlay.saved("porch").replace(paused=("door",)))
     cli.main(["check", str(path)])
     assert (
-        "commands have saved model.score_threshold, camera door is paused in "
+        "commands have saved model.score_threshold = 0.9, camera door is paused in "
         f"{overlay.place('porch')}; delete it to undo them"
     ) in capsys.readouterr().out
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,11 @@ from reference import plane_geometry as slow
 from edge.config.reading import parse
 from edge.config.zone import Line, Zone, unknown_labels
 from edge.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 pytestmark = pytest.mark.board
 
@@ -138,3 +146,14 @@ def test_sides_that_cross_are_always_refused(points):
 def test_records_made_by_a_program_are_checked_too():
     with pytest.raises(ValueError, match="two words that differ"):
         Line(name="l", start=(0, 0), end=(1, 1), words=("", "x"))
+
+
+def test_what_the_documentation_shows_is_a_configuration(root):
+    text = (root / "docs" / "zones.md").read_text(encoding="utf-8")
+    first, ground = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    config = parse(tomllib.loads(first))
+    assert (len(config.zones), len(config.lines), len(config.masks), len(config.filters)) == (
+        1, 1, 1, 1,
+    )  # fmt: skip
+    read = tomllib.loads(ground)
+    assert parse({"zone": read["zone"] | zone()}).zones[0].ground

@@ -95,11 +95,8 @@ def test_the_update_says_what_home_assistant_takes_and_no_more(house):
     assert channel.newest["edge/porch/update"].retain
 
 
-def test_a_model_that_waits_can_be_installed_and_else_nothing_can(house):
-    control, channel = house
-    assert "cmd_t" not in channel.component("model")
-
-    control.change(latest_version="newer 2", available="newer.tflite")
+def test_installing_asks_for_the_newest_model_that_waits(house):
+    _, channel = house
 
     assert channel.component("model")["cmd_t"] == "edge/porch/command/model"
-    assert json.loads(channel.component("model")["pl_inst"]) == {"file": "newer.tflite"}
+    assert json.loads(channel.component("model")["pl_inst"]) == {}

@@ -126,7 +126,7 @@ def test_a_build_that_fails_leaves_nothing_and_keeps_what_was(model, state, prov
     (folder,) = (state / "engines").iterdir()
     provider["keeps_nothing"] = True
     assert prepare(model) == 1
-    assert "wrote no engine" in capsys.readouterr().err
+    assert "no engine was written" in capsys.readouterr().err
     assert list((state / "engines").iterdir()) == [folder]
     assert (folder / stand_in_provider.ENGINE).is_file()
 

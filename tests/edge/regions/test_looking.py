@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
 import cv2
+import factories
 import numpy as np
 import pytest
 from yuv_pictures import picture, whole
@@ -15,7 +18,6 @@ from edge.capture.latest import CaptureThread
 from edge.capture.picture import Picture, Scaler
 from edge.capture.turns import Turns
 from edge.config.reading import parse
-from edge.config.regions import Regions
 from edge.cores import available_cores
 from edge.errors import ConfigError
 from edge.model import model_file
@@ -24,6 +26,7 @@ from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.regions.looking import RegionModel, cropped
 from edge.regions.plan import Region
+from edge.tasks import refuse_regions
 
 pytestmark = pytest.mark.board
 
@@ -61,8 +64,9 @@ class SmallCat:
 
 
 def regions(workers=1, **changes):
-    models = [load_model(model_file.read(default_model_path())) for _ in range(workers)]
-    return [RegionModel(model, Regions(**changes), workers) for model in models]
+    config = parse({"regions": changes, "model": {"workers": workers}})
+    file = model_file.read(default_model_path())
+    return [RegionModel(load_model(file), config) for _ in range(workers)]
 
 
 def run(models, *sources, slowly=0.0):
@@ -127,7 +131,7 @@ def test_what_rests_stays_in_sight_and_most_frames_are_left_out(seen_once):
 
 
 def test_same_frames_same_results_however_slow_the_consumer(seen_once):
-    again = run(regions(), SmallCat(60, moving=60), slowly=0.01)["camera 0"]
+    again = run(regions(), SmallCat(36, moving=60), slowly=0.01)["camera 0"]
 
     for one, other in zip(seen_once, again, strict=False):
         assert one.sequence == other.sequence
@@ -136,12 +140,12 @@ def test_same_frames_same_results_however_slow_the_consumer(seen_once):
 
 
 def test_two_cameras_and_two_workers_see_what_one_sees(seen_once):
-    seen = run(regions(2), SmallCat(60, moving=60), SmallCat(60, moving=60))
+    seen = run(regions(2), SmallCat(36, moving=60), SmallCat(36, moving=60))
 
     (model,) = regions()
     for each in seen.values():
         assert [one.sequence for one in each] == sorted(one.sequence for one in each)
-        assert sum("cat" in labels(model, one) for one in each) > 20
+        assert sum("cat" in labels(model, one) for one in each) > 10
 
 
 def test_a_changed_threshold_makes_a_model_that_looks_at_regions_too():
@@ -217,3 +221,42 @@ def test_a_section_with_faults_is_refused(section, fault):
 def test_a_sensor_that_sees_the_whole_frame_is_refused_regions():
     with pytest.raises(ConfigError, match="leave the section out"):
         parse({"model": {"file": "net.rpk", "delegate": "imx500"}, "regions": {}})
+
+
+def test_a_camera_has_its_own_masks():
+    corners = [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]]
+    config = parse(
+        {
+            "regions": {},
+            "camera": {"name": "door"},
+            "mask": [{"polygon": corners, "camera": "door"}],
+        }
+    )
+    model = RegionModel(load_model(model_file.read(default_model_path())), config)
+
+    counted = []
+    for camera in ("door", "yard"):
+        buffer, *_ = model.input_buffers(camera)
+        buffer.fill(SmallCat(1).read(None))
+        counted.append(buffer._scene.grid._counts.mean())
+
+    assert counted == pytest.approx([0.5, 1.0], abs=0.02)
+
+
+def test_a_model_that_finds_no_boxes_alone_is_refused_regions():
+    spec = factories.segmentation_spec(factories.tensor("map", (1, 12, 20, 2)))
+
+    with pytest.raises(ConfigError, match="models for detection, and tiny is a model for segm"):
+        refuse_regions(spec.description)
+
+
+def test_without_the_section_none_of_it_is_loaded():
+    text = (
+        "import sys\nfrom edge import app\nfrom edge.config.reading import parse\n"
+        "with app.opened(parse({}), publish=False): pass\n"
+        "print([name for name in sys.modules if name.startswith('edge.regions')])"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "[]"

@@ -111,3 +111,15 @@ def test_the_grid_lies_on_the_image_as_it_is_turned(kind, rotate):
     assert grid.shape == corner.shape
     assert grid[corner].min() > 150
     assert np.median(grid[~corner]) < 60
+
+
+def test_what_moves_below_a_mask_counts_for_nothing():
+    grid = MotionGrid([[(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]])
+    for number in range(30):
+        grid.motion(frame(number), number / RATE_HZ)
+
+    masked = grid.motion(frame(1, square_xy=(100, 100)), 1)
+    beside = grid.motion(frame(2, square_xy=(300, 100)), 1.03)
+
+    assert not masked.cells.any()
+    assert beside.cells.any()

@@ -18,6 +18,7 @@ from edge.stages.selfcheck import SelfCheck
 pytestmark = pytest.mark.board
 
 NS = 1_000_000_000
+MODEL = factories.manifest().description(None)
 WHOLE = cv2.resize(cv2.imread(str(SCENES_FOLDER / "coffee.jpg")), (480, 320))
 VIEW = WHOLE[40:280, 60:420]
 NOISES = np.random.default_rng(7).normal(0, 2, (8, *VIEW.shape)).astype(np.float32)
@@ -28,7 +29,7 @@ class Camera:
 
     def __init__(self, **settings):
         self.memory = {}
-        self.stage = SelfCheck(Selfcheck(**settings), None, self.memory)
+        self.stage = SelfCheck(Selfcheck(**settings), MODEL, self.memory)
         self.now_s = 0
         self.looker = Looker()
 
@@ -138,10 +139,10 @@ def test_a_file_that_begins_again_is_no_fault():
 
 def test_cameras_have_a_scene_each_and_it_goes_on_with_another_stage():
     memory = {}
-    first = SelfCheck(Selfcheck(), None, memory)
+    first = SelfCheck(Selfcheck(), MODEL, memory)
     look = Looker().at(Picture(VIEW, 0, 0, 0))
     first.process(replace(factories.observation(camera="door"), look=look))
-    again = SelfCheck(Selfcheck(hold_s=30), None, memory)
+    again = SelfCheck(Selfcheck(hold_s=30), MODEL, memory)
     again.process(replace(factories.observation(camera="gate"), look=look))
     again.process(replace(factories.observation(camera="door"), look=look))
 
@@ -149,8 +150,21 @@ def test_cameras_have_a_scene_each_and_it_goes_on_with_another_stage():
 
 
 def test_an_observation_without_a_look_keeps_the_health():
-    stage = SelfCheck(Selfcheck(), None, {})
+    stage = SelfCheck(Selfcheck(), MODEL, {})
 
     health = stage.process(factories.observation()).health
 
     assert (health.state, health.reason) == ("ok", "")
+
+
+def test_another_model_goes_on_with_the_scene_and_begins_a_world_of_its_own():
+    camera = Camera()
+    heads = {"scores": np.zeros((1, 90, 4), np.int8)}
+    camera.shows(VIEW, seconds=40, heads=heads)
+    (known,) = camera.memory.values()
+    assert known.worlds
+
+    other = replace(MODEL, digest="sha256:1")
+    camera.stage = SelfCheck(Selfcheck(), other, camera.memory)
+
+    assert (known.model, known.worlds, known.scene.looks) == ("sha256:1", {}, 40)

@@ -39,19 +39,26 @@ def served():
 
 
 @pytest.fixture(scope="module")
-def opened(served):
-    with Browser(PROGRAM, (1400, 1000)) as browser:
-        browser.open(served.url)
-        browser.wait("document.querySelector('#picture').naturalWidth === 960")
-        yield browser
+def browser():
+    with Browser(PROGRAM, (1400, 1000)) as one:
+        yield one
+
+
+def show(browser, url):
+    """Open a page of the preview, and wait for its first picture."""
+    # The page before may have lost its service by now.
+    browser.open("about:blank")
+    browser.wait("location.href === 'about:blank'")
+    browser.faults.clear()
+    browser.open(url)
+    browser.wait(f"location.href === '{url}' && document.querySelector('#picture').naturalWidth")
+    return browser
 
 
 @pytest.fixture
-def page(opened):
-    yield opened
-    opened.run("document.querySelector('#cancel').click()")
-    opened.run("document.querySelector('#revert').click()")
-    opened.wait(f"{TOML}.startsWith('#')")
+def page(browser, served):
+    yield show(browser, served.url)
+    assert browser.faults == []
 
 
 def place(page, x, y):
@@ -80,7 +87,6 @@ def test_clicks_on_the_picture_draw_a_zone_and_its_toml_stands_below(page):
     assert rounded(page.run(TOML)) == ZONE
     draw(page, "line", [(0.1, 0.2), (0.9, 0.3)])
     assert rounded(page.run(TOML)) == f"{ZONE}\n{LINE}"
-    assert page.faults == []
 
 
 def test_the_toml_is_understood_as_a_configuration(page):
@@ -147,13 +153,11 @@ def test_applying_hands_all_that_is_drawn_on(page, served):
     assert name == "zones"
     assert (given["line"], given["mask"], given["save"]) == ([], [], False)
     assert rounded(json.dumps(given["zone"][0]["polygon"])) == str(list(map(list, CORNERS)))
-    assert page.faults == []
 
 
-def test_a_zone_that_is_drawn_and_applied_makes_an_event_appear():
-    with previewing(control=True) as served, Browser(PROGRAM, (1400, 1000)) as page:
-        page.open(served.url)
-        page.wait("document.querySelector('#picture').naturalWidth === 960")
+def test_a_zone_that_is_drawn_and_applied_makes_an_event_appear(browser):
+    with previewing(control=True, camera={"source": "demo:", "rate_hz": 60}) as served:
+        page = show(browser, served.url)
         assert page.run("document.querySelectorAll('#events li').length") == 0
         draw(page, "zone", [(0.01, 0.05), (0.99, 0.05), (0.99, 0.99), (0.01, 0.99), (0.01, 0.05)])
         page.run("document.querySelector('#apply').click()")
@@ -165,6 +169,24 @@ def test_a_zone_that_is_drawn_and_applied_makes_an_event_appear():
         assert page.run("document.querySelector('#apply').disabled")
         page.wait("/zone-1 · \\w+/.test(document.querySelector('#overlay text').textContent)")
         assert [zone.name for zone in served.parts.config.zones] == ["zone-1"]
+        assert page.faults == []
+
+
+def test_of_several_cameras_each_is_shown_and_a_zone_is_of_one(browser):
+    cameras = [{"name": name, "source": "demo:", "rate_hz": 10} for name in ("front", "back")]
+    with previewing(camera=cameras) as served:
+        page = show(browser, f"{served.url}?camera=back")
+        assert page.run("document.querySelector('#camera').value") == "back"
+        draw(page, "line", [(0.1, 0.2), (0.9, 0.3)])
+        assert page.run(TOML).endswith('camera = "back"\n')
+        page.run(
+            "(() => { const field = document.querySelector('#camera'); field.value = 'front';"
+            "field.dispatchEvent(new Event('change')); })()"
+        )
+        page.wait("document.title.endsWith(': front')")
+        page.wait("document.querySelectorAll('#overlay .shape').length === 0")
+        drawn = served.preview.views["front"].encoded
+        assert eventually(lambda: served.preview.views["front"].encoded > drawn, timeout_s=60)
         assert page.faults == []
 
 
