@@ -1,4 +1,4 @@
-"""The verb `edge-convert prune`: a float model with fewer channels, as fast as is asked for."""
+"""How fast a pruned model is to be, and the verb `edge-convert prune`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from edge.terminal.table import render
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from converter.prune.pruning import Pruned
+    from edge.model.model_file import ModelFile
 
 COUNT = 96
+# Nearer to the whole than that, measuring tells nothing.
+LEAST, LEAST_RATIO = 1.05, 0.05
 
 
 def add_prune(verbs: Any) -> None:  # noqa: ANN401
@@ -33,13 +37,7 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
         ],
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="float, as run --float keeps it")
-    parser.add_argument(
-        "--speedup",
-        metavar="TIMES",
-        type=partial(making.number, least=1.01, most=20.0),
-        required=True,
-        help="how many times as fast the int8 model is to be, measured on this machine",
-    )
+    add_targets(parser.add_mutually_exclusive_group(required=True))
     parser.add_argument(
         "--images", metavar="DIR", type=Path, required=True, help="plain ones, without labels"
     )
@@ -51,16 +49,49 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
 
 
-def _prune(arguments: argparse.Namespace) -> int:
-    from converter.prune.pruning import prune  # noqa: PLC0415 - inspect needs no OpenCV
+def add_targets(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of a group to itself
+    """Add the options that say how much a model is pruned: one of them, or none."""
+    group.add_argument(
+        "--speedup",
+        metavar="TIMES",
+        type=partial(making.number, least=LEAST, most=1 / LEAST_RATIO),
+        help="cut channels until the int8 model is so many times as fast, measured on this machine",
+    )
+    group.add_argument(
+        "--macs",
+        metavar="RATIO",
+        type=partial(making.number, least=LEAST_RATIO, most=1 / LEAST),
+        help="cut channels until such a part of the multiplications is left",
+    )
 
-    export.check_folder(arguments.output)
-    images = making.draw(arguments)
-    done = prune(model_file.read_own(arguments.model), images.paths, speedup=arguments.speedup)
-    export.write(done.file, arguments.output)
-    print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))
+
+def prune_as_asked(
+    arguments: argparse.Namespace, file: ModelFile, images: Sequence[Path]
+) -> Pruned | None:
+    """Return a float model pruned as the options say, and say so; `None` if they do not.
+
+    Raises:
+        ModelError: It cannot be pruned, or not that much.
+        SourceError: There are too few images, or one cannot be read.
+    """
+    if arguments.speedup is None and arguments.macs is None:
+        return None
+    from converter.prune.pruning import Pruner  # noqa: PLC0415 - inspect needs no OpenCV
+
+    pruner = Pruner(file, images, by_macs=arguments.macs is not None)
+    done = pruner.prune(arguments.speedup or 1 / arguments.macs)
     for kind, name in done.foreign:
         outputs.say(f"{kind} is not known to pruning: what it reads for {name!r} stays whole")
+    return done
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    export.check_folder(arguments.output)
+    file = model_file.read_own(arguments.model)
+    done = prune_as_asked(arguments, file, making.draw(arguments).paths)
+    if done:
+        export.write(done.file, arguments.output)
+        print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))
     return DONE
 
 
@@ -68,7 +99,8 @@ def _fields(done: Pruned) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "digest": done.file.description.digest,
-        "speedup": round(done.speedup, 3),
+        "gain": round(done.gain, 3),
+        "what": done.what,
         "error_cut": done.cut_error,
         "error_refitted": done.error,
         "groups": [
@@ -82,7 +114,7 @@ def _text(done: Pruned) -> str:
     rows = [[name[-50:], kept, channels] for name, kept, channels in done.rows]
     table = render(["channels made for", "stay", "of"], rows)
     return (
-        f"{table}\n\nspeed       {done.speedup:.2f} x, int8 on this machine\n"
+        f"{table}\n\nint8        {done.gain:.2f} {done.what}\n"
         f"outputs     squared error {done.cut_error:.3f} of their power by the cut, "
         f"{done.error:.3f} once refitted, on images that nothing was fitted to"
     )

@@ -42,8 +42,10 @@ def pruned(channels: Channels, kept: Kept) -> Graph:
         shape[wire.axis] = int(stands[wire.ids].sum())
         tensors[name] = replace(tensors[name], shape=tuple(shape))
     for use in channels.uses:
-        name = use.op.inputs[use.place]
-        value = np.compress(stands[use.ids], _value(tensors[name]), axis=use.axis)
+        name, left = use.op.inputs[use.place], stands[use.ids]
+        if left.all():
+            continue
+        value = np.compress(left, _value(tensors[name]), axis=use.axis)
         tensors[name] = replace(tensors[name], value=value, shape=value.shape)
     cut = Graph(tensors, graph.ops, graph.inputs, graph.outputs)
     return tidied(_with_sizes(cut, channels, stands))

@@ -17,7 +17,7 @@ import numpy as np
 
 from converter.graph.edits import with_values
 from converter.prune.reading import PLACES
-from converter.prune.running import tapped
+from converter.prune.running import Halt
 from converter.quantize.repairs.patches import patches
 from converter.quantize.repairs.weights import convolutions
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # Of the mean second moment of a layer's inputs: how much the weights as they were count.
 RIDGE = 0.01
+# Of what is kept of all images at one place, so that nothing before it is run again.
+HALT_BYTES = 96 * 2**20
 TINY = 1e-12
 
 
@@ -43,7 +45,7 @@ def healed(
     kept: Kept,
     graph: Graph,
     *,
-    inputs: Sequence[Array],
+    inputs: Sequence[Sequence[Array]],
     progress: Progress | None = None,
 ) -> Graph:
     """Return a pruned graph with its convolutions refitted.
@@ -52,7 +54,7 @@ def healed(
         channels: Of the whole.
         kept: What stays.
         graph: That, pruned from the whole.
-        inputs: What the model sees of each image.
+        inputs: What the model reads of each image.
         progress: Called with (layers done, layers).
     """
     stands = channels.standing(kept)
@@ -60,8 +62,11 @@ def healed(
     changed = _changed(channels, stands)
     names = [layer.name for layer in convolutions(graph)
              if layer.name in before and layer.source in changed]  # fmt: skip
+    runs = [Halt(each, inputs) for each in (channels.graph, graph)]
     for done, name in enumerate(names, start=1):
         whole = before[name]
+        for run, each in zip(runs, (channels.graph, graph), strict=True):
+            run.move(each, name, most_bytes=HALT_BYTES)
         layer = next(each for each in convolutions(graph) if each.name == name)
         if layer.weights.shape[3] != _read(layer, graph):  # a grouped one
             continue
@@ -69,8 +74,8 @@ def healed(
         rows = slice(None) if wire is None else stands[wire.ids]
         sums = _Sums(layer)
         pairs = zip(
-            tapped(channels.graph, [whole.source], inputs),
-            tapped(graph, [layer.source], inputs),
+            runs[0].tapped(channels.graph, [whole.source]),
+            runs[1].tapped(graph, [layer.source]),
             strict=True,
         )
         for number, ((target,), (source,)) in enumerate(pairs):

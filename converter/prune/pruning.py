@@ -8,34 +8,33 @@ from typing import TYPE_CHECKING
 from converter import export
 from converter.graph.reading import read
 from converter.graph.writing import write
-from converter.prune import latencies
-from converter.prune.channels import MULTIPLE
 from converter.prune.channels import channels as traced
 from converter.prune.cutting import pruned
 from converter.prune.healing import healed
-from converter.prune.planning import Costs, output_error, plan, sensitivities
+from converter.prune.measures import Macs, Times
+from converter.prune.planning import Costs, counts, output_error, plan, sensitivities
 from converter.prune.reading import moments, readers
 from converter.prune.running import prepared, tapped
-from edge.errors import ModelError
+from converter.quantize.quantization import refuse_quantized
+from edge.errors import ModelError, SourceError
 from edge.terminal.progress import bar
 from edge.terminal.version import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from converter.prune.channels import Channels
-    from converter.prune.planning import Ladder
+    from converter.graph.values import Graph
+    from converter.prune.channels import Channels, Kept
+    from converter.prune.measures import Measure
     from edge.model.model_file import ModelFile
-
-    Array = NDArray[np.float32]
 
 # Of the images: enough for the moments of 4,608 weights, 128 places each; the outputs are looked at
 # on few, once for each group and step.
 IMAGES, LOOKS = 64, 4
+LEAST_IMAGES = 16
+# Of the images, those that nothing is fitted to: they say what was lost.
+HELD_BACK = 4
 # Measured against what was asked for; nearer than that, the next measurement says otherwise again.
 NEAR = 0.03
 TRIES = 4
@@ -48,7 +47,8 @@ class Pruned:
 
     Attributes:
         file: Its manifest says what was done.
-        speedup: How many times as fast its int8 model is as the whole one's, measured here.
+        gain: How many times less its int8 model takes than the whole one's.
+        what: That, in words.
         rows: Of each group that lost channels: its name, how many stay, how many there were.
         cut_error: Of the outputs, squared error over power, summed over the outputs, on images that
             nothing was fitted to, before the refit.
@@ -57,86 +57,127 @@ class Pruned:
     """
 
     file: ModelFile
-    speedup: float
+    gain: float
+    what: str
     rows: tuple[tuple[str, int, int], ...]
     cut_error: float
     error: float
     foreign: tuple[tuple[str, str], ...]
 
 
-def prune(file: ModelFile, images: Sequence[Path], *, speedup: float) -> Pruned:
-    """Return the model with fewer channels, so that its int8 model is so many times as fast.
+class Pruner:
+    """A float model, and what cutting each group of its channels costs and saves.
 
     Args:
         file: Float, of ours.
-        images: Two thirds are refitted to, the rest says what was lost.
-        speedup: Above 1.
+        images: Plain ones; a quarter of them is held back to say what was lost.
+        by_macs: Whether multiplications are to become fewer, and not the time.
 
     Raises:
-        ModelError: It is no float model, nothing in it may be cut, or so much is out of reach.
-        SourceError: An image cannot be read.
+        ModelError: It is no float model, or nothing in it may be cut.
+        SourceError: There are too few images, or one cannot be read.
     """
+
+    def __init__(self, file: ModelFile, images: Sequence[Path], *, by_macs: bool = False) -> None:
+        refuse_quantized(file)
+        if len(images) < LEAST_IMAGES:
+            raise SourceError(
+                f"expected {LEAST_IMAGES} images or more to refit to, found {len(images)}; add some"
+            )
+        self._file, self._whole = file, _traced(file)
+        held = len(images) // HELD_BACK
+        self._fitted, self._tests = (
+            prepared(paths[:IMAGES], file.description.input)
+            for paths in (images[held:], images[:held])
+        )
+        graph = self._whole.graph
+        self._measure: Measure = Macs(graph) if by_macs else Times(file, graph)
+        with bar("time ops") as progress:
+            self._costs = Costs(self._whole, self._measure.of_ops(progress=progress))
+        found = readers(self._whole)
+        with bar("moments") as progress:
+            seen = moments(self._whole, found, self._fitted, progress=progress)
+        with bar("sensitivity", unit="groups") as progress:
+            self._ladders = sensitivities(
+                self._whole, found, seen, inputs=self._fitted[:LOOKS], progress=progress
+            )
+
+    def prune(self, times: float) -> Pruned:
+        """Return the model with fewer channels, so that it takes so many times less.
+
+        Args:
+            times: Above 1.
+
+        Raises:
+            ModelError: That is out of reach.
+        """
+        whole = self._whole
+        kept, gain = self._search(times)
+        cut = pruned(whole, kept)
+        with bar("refit", unit="layers") as progress:
+            made = healed(whole, kept, cut, inputs=self._fitted, progress=progress)
+        errors = self._errors(cut, made)
+        rows = tuple((name, int(mask.sum()), len(mask)) for name, mask in kept.items())
+        step = (
+            f"pruned to be {gain:.2f} {self._measure.what}, {sum(row[1] for row in rows)} of "
+            f"{sum(row[2] for row in rows)} channels of {len(rows)} groups left; refitted by least "
+            f"squares on {len(self._fitted)} images"
+        )
+        return Pruned(
+            file=export.remade(self._file, write(made), step, tools=versions(TOOLS)),
+            gain=gain,
+            what=self._measure.what,
+            rows=rows,
+            cut_error=errors[0],
+            error=errors[1],
+            foreign=tuple((op.kind, op.output) for op in whole.foreign),
+        )
+
+    def _errors(self, *graphs: Graph) -> list[float]:
+        whole = self._whole.graph
+        wanted = list(tapped(whole, whole.outputs, self._tests))
+        return [output_error(graph, wanted, self._tests) for graph in graphs]
+
+    def _search(self, times: float) -> tuple[Kept, float]:
+        """Return what stays, and how many times less that takes: ops alone only tell shares."""
+        costs, wanted = self._costs, self._costs.whole / times
+        tried: list[tuple[Kept, float]] = []
+        for _ in range(TRIES):
+            kept = plan(self._ladders, costs, left=wanted)
+            tried.append((kept, self._measure.gain(pruned(self._whole, kept))))
+            reached = tried[-1][1]
+            ratios = [float(kept[name].mean()) if name in kept else 1.0 for name in self._ladders]
+            if abs(reached / times - 1) < NEAR or costs.left(ratios) > wanted:
+                break
+            wanted *= reached / times
+        found = min(tried, key=lambda pair: abs(pair[1] - times))
+        if found[1] < times * (1 - 2 * NEAR):
+            raise ModelError(
+                f"{self._file.path}: expected {times:g} {self._measure.what} to be in reach, found "
+                f"{max(gain for _, gain in tried):.2f} at most: {self._limits()}; ask for less"
+            )
+        return found
+
+    def _limits(self) -> str:
+        rows = self._ladders.values()
+        left = sum(int(ladder.kept[-1].sum()) for ladder in rows)
+        foreign = "".join(
+            f", and what {op.kind} reads for {op.output!r} is not followed"
+            for op in self._whole.foreign
+        )
+        return (
+            f"{left} of {sum(len(ladder.kept[0]) for ladder in rows)} channels must stay, as each "
+            f"group keeps a quarter, 8 at least, and what the outputs cannot do without{foreign}"
+        )
+
+
+def _traced(file: ModelFile) -> Channels:
     whole = traced(read(file.flatbuffer, file.path))
-    if not whole.groups:
+    if not any(counts(len(group)) for group in whole.groups.values()):
+        ends = "".join(f", or in {op.kind} for {op.output!r}" for op in whole.foreign)
         raise ModelError(
             f"{file.path}: expected channels that may go, found none: all that its "
-            f"{len(whole.graph.ops)} ops make ends in an output or in an op that is not known here"
+            f"{len(whole.graph.ops)} ops make is too narrow or ends in an output{ends}; "
+            "leave --speedup and --macs out of its conversion"
         )
-    held = max(1, len(images) // 3)
-    fitted, tests = (prepared(paths, file.description.input)
-                     for paths in (images[held:][:IMAGES], images[:held][:IMAGES]))  # fmt: skip
-    ladders = _ladders(whole, fitted)
-    with bar("time layers") as progress:
-        costs = Costs(whole, latencies.op_times_us(file, whole.graph, progress=progress))
-    kept, reached = _search(file, whole, ladders, costs=costs, speedup=speedup)
-    cut = pruned(whole, kept)
-    with bar("refit") as progress:
-        made = healed(whole, kept, cut, inputs=fitted, progress=progress)
-    wanted = list(tapped(whole.graph, whole.graph.outputs, tests))
-    errors = [output_error(graph, wanted, tests) for graph in (cut, made)]
-    rows = tuple((name, int(mask.sum()), len(mask)) for name, mask in kept.items())
-    step = (
-        f"pruned by structure to {reached:.2f} x the speed, {sum(row[1] for row in rows)} of "
-        f"{sum(row[2] for row in rows)} channels of {len(rows)} groups left; refitted by least "
-        f"squares on {len(fitted)} images"
-    )
-    done = export.remade(file, write(made), step, tools=versions(TOOLS))
-    foreign = tuple((op.kind, op.output) for op in whole.foreign)
-    return Pruned(done, reached, rows, errors[0], errors[1], foreign)
-
-
-def _ladders(whole: Channels, inputs: Sequence[Array]) -> dict[str, Ladder]:
-    read = readers(whole)
-    with bar("moments") as progress:
-        seen = moments(whole, read, inputs, progress=progress)
-    with bar("sensitivity") as progress:
-        return sensitivities(whole, read, seen, inputs[:LOOKS], progress=progress)
-
-
-def _search(
-    file: ModelFile,
-    whole: Channels,
-    ladders: Mapping[str, Ladder],
-    *,
-    costs: Costs,
-    speedup: float,
-) -> tuple[dict[str, NDArray[np.bool_]], float]:
-    """Return what stays and how fast that is, measured: layers alone only tell their shares."""
-    least = costs.left_us({name: ladder.kept[-1] for name, ladder in ladders.items()})
-    left_us = costs.whole_us / speedup
-    tried: list[tuple[dict[str, NDArray[np.bool_]], float]] = []
-    for _ in range(TRIES):
-        kept = plan(ladders, costs, left_us=max(least, left_us))
-        (reached,) = latencies.speedups(file, whole.graph, [pruned(whole, kept)])
-        tried.append((kept, reached))
-        if abs(reached / speedup - 1) < NEAR or left_us < least:
-            break
-        left_us *= reached / speedup
-    found = min(tried, key=lambda pair: abs(pair[1] - speedup))
-    if found[1] < speedup * (1 - 2 * NEAR):
-        raise ModelError(
-            f"{file.path}: expected {speedup:g} x the speed to be in reach, found {found[1]:.2f} x "
-            f"where no group may lose more (at least {MULTIPLE} channels stay, and all that an "
-            "output shows); ask for less"
-        )
-    return found
+    return whole

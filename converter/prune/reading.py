@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Places looked at in each tensor of each image: of more, neighbours say the same again.
 PLACES = 128
+# Images whose places are multiplied at once: adding up d² numbers takes longer than making them.
+BATCH = 8
 # Place of the image among the inputs of an op that reads one.
 IMAGE = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 2}
 
@@ -119,7 +121,7 @@ class Moments:
 def moments(
     channels: Channels,
     found: Sequence[Reader],
-    inputs: Sequence[Array],
+    inputs: Sequence[Sequence[Array]],
     *,
     seed: int = 0,
     progress: Progress | None = None,
@@ -131,15 +133,20 @@ def moments(
     squares = {each.op.output: np.zeros((len(each.ids),) * 2, np.float32) for each in found}
     sums = {each.op.output: np.zeros(len(each.ids)) for each in found}
     counts = dict.fromkeys(squares, 0)
+    waiting: dict[str, list[Array]] = {name: [] for name in squares}
     taps = tapped(channels.graph, [each.source for each in found], inputs)
-    for number, tensors in enumerate(taps):
+    for number, tensors in enumerate(taps, start=1):
         for place, (reader, tensor) in enumerate(zip(found, tensors, strict=True)):
-            rows = reader.rows(tensor, random=np.random.default_rng((seed, number, place)))
-            squares[reader.op.output] += rows.T @ rows
-            sums[reader.op.output] += rows.sum(axis=0, dtype=np.float64)
-            counts[reader.op.output] += len(rows)
+            name, random = reader.op.output, np.random.default_rng((seed, number, place))
+            waiting[name].append(reader.rows(tensor, random=random))
+            if number % BATCH and number < len(inputs):
+                continue
+            rows, waiting[name] = np.concatenate(waiting[name]), []
+            squares[name] += rows.T @ rows
+            sums[name] += rows.sum(axis=0, dtype=np.float64)
+            counts[name] += len(rows)
         if progress:
-            progress(number + 1, len(inputs))
+            progress(number, len(inputs))
     made = {}
     for name, covariance in squares.items():
         mean = (sums[name] / counts[name]).astype(np.float32)

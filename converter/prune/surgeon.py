@@ -64,28 +64,35 @@ class Sheet:
         covariance[np.diag_indices(size)] += max(RIDGE * float(np.trace(covariance)) / size, TINY)
         self._weights = reader.weights.copy()  # (d, O)
         self._power = float((self._weights * (covariance @ self._weights)).sum())
+        # Of the rows that are left; and where each row of the weights stands among them.
         self._inverse = np.linalg.inv(covariance)
+        self._places = np.arange(size)
 
     def costs(self, left: Ids) -> NDArray[np.float64]:
         """Return the error that each channel would cost, over the power of the output, `(n,)`."""
         rows = self._rows[left]
-        blocks = self._inverse[rows[:, :, None], rows[:, None, :]]  # (n, k, k)
-        own = self._weights[rows]  # (n, k, O)
-        found = (own * np.linalg.solve(blocks, own)).sum(axis=(1, 2), dtype=np.float64)
+        places, own = self._places[rows], self._weights[rows]  # (n, k), (n, k, O)
+        blocks = np.linalg.inv(self._inverse[places[:, :, None], places[:, None, :]])  # (n, k, k)
+        found = (blocks * (own @ own.swapaxes(1, 2))).sum(axis=(1, 2), dtype=np.float64)
         return np.asarray(found / max(self._power, TINY))
 
     def take_inplace(self, gone: Ids) -> None:
         """Take channels away, and refit what is left."""
         rows = self._rows[gone].reshape(-1)
-        column = self._inverse[:, rows]
-        solved = np.linalg.solve(column[rows], np.hstack([self._weights[rows], column.T]))
+        falls = np.zeros(len(self._inverse), bool)
+        falls[self._places[rows]] = True
+        left = np.flatnonzero(self._places >= 0)  # their places rise
+        rows, left = left[falls], left[~falls]
+        column = self._inverse[np.ix_(~falls, falls)]
+        own = self._inverse[np.ix_(falls, falls)]
+        solved = np.linalg.solve(own, np.hstack([self._weights[rows], column.T]))
         count = self._weights.shape[1]
-        self._weights -= column @ solved[:, :count]
-        self._inverse -= column @ solved[:, count:]
+        self._weights[left] -= column @ solved[:, :count]
         self._weights[rows] = 0
-        # Nothing looks at these again; a unit keeps the blocks that hold them solvable.
-        self._inverse[rows] = self._inverse[:, rows] = 0
-        self._inverse[rows, rows] = 1
+        self._inverse = self._inverse[np.ix_(~falls, ~falls)]
+        self._inverse -= column @ solved[:, count:]
+        self._places[rows] = -1
+        self._places[left] = np.arange(len(left))
 
     def values(self, kept: NDArray[np.bool_]) -> dict[str, Array]:
         """Return the refitted weights and bias by the names of their tensors.

@@ -12,7 +12,7 @@ from converter.quantize.repairs.weights import convolutions
 
 def images(seed, count=24):
     random = np.random.default_rng(seed)
-    return [random.normal(0, 1, SHAPE).astype(np.float32) for _ in range(count)]
+    return [[random.normal(0, 1, SHAPE).astype(np.float32)] for _ in range(count)]
 
 
 def error_of(whole, graph):

@@ -12,7 +12,7 @@ def seen():
     """One group of a graph's channels, its reader, and the moments of what that multiplies."""
     found = channels(net_of("plain"))
     random = np.random.default_rng(0)
-    inputs = [random.normal(0, 1, SHAPE).astype(np.float32) for _ in range(8)]
+    inputs = [[random.normal(0, 1, SHAPE).astype(np.float32)] for _ in range(8)]
     (reader, _) = readers(found)
     group = next(iter(found.groups.values()))
     return group, reader, moments(found, [reader], inputs)[reader.op.output]
