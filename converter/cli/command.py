@@ -161,7 +161,7 @@ def _run(arguments: argparse.Namespace) -> int:
     served = (*images.sets.calibrate.paths, *images.sets.select.paths)
     pruned = pruning.prune_as_asked(arguments, reference, served)
     if pruned:
-        outputs.say(f"pruned: {(pruned.file.own_manifest().provenance.steps or ('',))[-1]}")
+        outputs.say(pruned.step)
     done = convert(
         reference,
         images,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.graph.edits import with_values
-from converter.prune.reading import PLACES
+from converter.prune.reading import BATCH, PLACES
 from converter.prune.running import Halt
 from converter.quantize.repairs.patches import patches
 from converter.quantize.repairs.weights import convolutions
@@ -78,11 +78,18 @@ def healed(
             runs[1].tapped(graph, [layer.source]),
             strict=True,
         )
-        for number, ((target,), (source,)) in enumerate(pairs):
+        rows_found: list[Array] = []
+        rows_wanted: list[Array] = []
+        for number, ((target,), (source,)) in enumerate(pairs, start=1):
             # The same places of both.
             wanted = patches(whole, target[0], PLACES, random=np.random.default_rng(number))
-            found = patches(layer, source[0], PLACES, random=np.random.default_rng(number))
-            sums.add(found, _given(whole, wanted)[:, rows])
+            rows_wanted.append(_given(whole, wanted)[:, rows])
+            rows_found.append(
+                patches(layer, source[0], PLACES, random=np.random.default_rng(number))
+            )
+            if number % BATCH == 0 or number == len(inputs):
+                sums.add(np.concatenate(rows_found, axis=-2), np.concatenate(rows_wanted))
+                rows_found, rows_wanted = [], []
         graph = with_values(graph, sums.solved())
         if progress:
             progress(done, len(names))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # keep so few is a sixteenth of its work.
 PARTS, LEAST_PARTS = 8, 2
 # Of ops whose work is a product of what they read and make; the others' goes with what they make.
+EPSILON = 1e-9
 PRODUCTS = ("CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
 
@@ -37,14 +38,18 @@ class Costs:
     """What a graph's ops take, and what is left of that once channels are cut.
 
     An op's cost goes with the channels that it makes, and a convolution's with those that it reads
-    as well.
+    as well; but for a part that stays whatever is cut, as of kernels that make 16 channels at once:
+    what is left at half of the channels tells it.
 
     Args:
         channels: Of the whole.
         of_ops: Cost of each op, in any unit, by the name of what it makes; of others none.
+        of_halves: The same of the graph in which `halves` stay.
     """
 
-    def __init__(self, channels: Channels, of_ops: Mapping[str, float]) -> None:
+    def __init__(
+        self, channels: Channels, of_ops: Mapping[str, float], of_halves: Mapping[str, float]
+    ) -> None:
         count = len(channels.groups)
         owners = np.full(len(channels.roots), count)
         for number, group in enumerate(channels.groups.values()):
@@ -64,10 +69,28 @@ class Costs:
                     self._shares[place, row] = np.bincount(owners[ids], minlength=count + 1)
                     self._shares[place, row] /= len(ids)
         self.whole = float(self._costs.sum())
+        linear = self._linear([float(mask.mean()) for mask in halves(channels).values()])
+        found = np.array([of_halves[op.output] for op in ops]) / self._costs
+        # 0 where nothing was cut.
+        self._fixed = np.clip((found - linear) / np.maximum(1 - linear, EPSILON), 0, 1)
 
     def left(self, ratios: Sequence[float]) -> float:
         """Return the cost once such a part of each group's channels stays, in their order."""
-        return float(self._costs @ (self._shares @ [*ratios, 1.0]).prod(axis=0))
+        linear = self._linear(ratios)
+        return float(self._costs @ (self._fixed + (1 - self._fixed) * linear))
+
+    def _linear(self, ratios: Sequence[float]) -> NDArray[np.float64]:
+        """Return what is left of each op if nothing of it stays whatever is cut."""
+        return np.asarray((self._shares @ [*ratios, 1.0]).prod(axis=0))
+
+
+def halves(channels: Channels) -> dict[str, NDArray[np.bool_]]:
+    """Return the first half of each group's channels, in multiples of `MULTIPLE`."""
+    found = {}
+    for name, group in channels.groups.items():
+        count = max(MULTIPLE, len(group) // 2 // MULTIPLE * MULTIPLE)
+        found[name] = np.arange(len(group)) < count
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

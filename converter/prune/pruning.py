@@ -12,7 +12,7 @@ from converter.prune.channels import channels as traced
 from converter.prune.cutting import pruned
 from converter.prune.healing import healed
 from converter.prune.measures import Macs, Times
-from converter.prune.planning import Costs, counts, output_error, plan, sensitivities
+from converter.prune.planning import Costs, counts, halves, output_error, plan, sensitivities
 from converter.prune.reading import moments, readers
 from converter.prune.running import prepared, tapped
 from converter.quantize.quantization import refuse_quantized
@@ -37,7 +37,7 @@ LEAST_IMAGES = 16
 HELD_BACK = 4
 # Measured against what was asked for; nearer than that, the next measurement says otherwise again.
 NEAR = 0.03
-TRIES = 4
+TRIES = 5
 TOOLS = ("ai-edge-litert", "numpy")
 
 
@@ -47,6 +47,7 @@ class Pruned:
 
     Attributes:
         file: Its manifest says what was done.
+        step: That.
         gain: How many times less its int8 model takes than the whole one's.
         what: That, in words.
         rows: Of each group that lost channels: its name, how many stay, how many there were.
@@ -57,6 +58,7 @@ class Pruned:
     """
 
     file: ModelFile
+    step: str
     gain: float
     what: str
     rows: tuple[tuple[str, int, int], ...]
@@ -91,9 +93,15 @@ class Pruner:
             for paths in (images[held:], images[:held])
         )
         graph = self._whole.graph
-        self._measure: Measure = Macs(graph) if by_macs else Times(file, graph)
+        self._measure: Measure = (
+            Macs(graph) if by_macs else Times(file, graph, self._fitted[:LOOKS])
+        )
         with bar("time ops") as progress:
-            self._costs = Costs(self._whole, self._measure.of_ops(progress=progress))
+            self._costs = Costs(
+                self._whole,
+                self._measure.of_ops(graph, progress=progress),
+                self._measure.of_ops(pruned(self._whole, halves(self._whole)), progress=progress),
+            )
         found = readers(self._whole)
         with bar("moments") as progress:
             seen = moments(self._whole, found, self._fitted, progress=progress)
@@ -119,12 +127,13 @@ class Pruner:
         errors = self._errors(cut, made)
         rows = tuple((name, int(mask.sum()), len(mask)) for name, mask in kept.items())
         step = (
-            f"pruned to be {gain:.2f} {self._measure.what}, {sum(row[1] for row in rows)} of "
-            f"{sum(row[2] for row in rows)} channels of {len(rows)} groups left; refitted by least "
-            f"squares on {len(self._fitted)} images"
+            f"pruned: {gain:.2f} {self._measure.what}, {sum(row[1] for row in rows)} of "
+            f"{sum(row[2] for row in rows)} channels left where some went; the rest refitted by "
+            f"least squares on {len(self._fitted)} images"
         )
         return Pruned(
             file=export.remade(self._file, write(made), step, tools=versions(TOOLS)),
+            step=step,
             gain=gain,
             what=self._measure.what,
             rows=rows,
@@ -150,13 +159,13 @@ class Pruner:
             if abs(reached / times - 1) < NEAR or costs.left(ratios) > wanted:
                 break
             wanted *= reached / times
-        found = min(tried, key=lambda pair: abs(pair[1] - times))
-        if found[1] < times * (1 - 2 * NEAR):
+        enough = [pair for pair in tried if pair[1] > times * (1 - NEAR)]
+        if not enough:
             raise ModelError(
                 f"{self._file.path}: expected {times:g} {self._measure.what} to be in reach, found "
                 f"{max(gain for _, gain in tried):.2f} at most: {self._limits()}; ask for less"
             )
-        return found
+        return min(enough, key=lambda pair: pair[1])
 
     def _limits(self) -> str:
         rows = self._ladders.values()

@@ -73,7 +73,7 @@ def test_prune_cuts_what_the_rest_makes_up_for_and_says_so(wide, capsys):
     assert said["gain"] == pytest.approx(REPEATS)
     assert said["error_refitted"] < 1e-3
     steps = model_file.read_own(output).own_manifest().provenance.steps
-    assert "8 of 32 channels of 1 groups left" in steps[-1]
+    assert "8 of 32 channels left where some went" in steps[-1]
 
 
 def test_run_prunes_and_judges_beside_the_whole_model(wide, capsys):
@@ -81,11 +81,11 @@ def test_run_prunes_and_judges_beside_the_whole_model(wide, capsys):
     arguments = ["run", str(model), "--macs", "0.25", "--images", str(images), "--no-report"]
     assert main([*arguments, "-o", str(output)]) == DONE
     said = capsys.readouterr()
-    assert "pruned to be 4.00 times fewer multiplications" in said.err
+    assert "pruned: 4.00 times fewer multiplications" in said.err
     assert "verdict     passes" in said.out
     assert channels_of(output) == bright_net.CHANNELS
     manifest = model_file.read_own(output).own_manifest()
-    assert any(step.startswith("pruned to be") for step in manifest.provenance.steps)
+    assert any(step.startswith("pruned: ") for step in manifest.provenance.steps)
     assert set(manifest.image_sets) == {"calibrate", "select", "judge"}
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from converter.prune.channels import MULTIPLE, channels
 from converter.prune.cutting import pruned
 from converter.prune.measures import Macs, macs
-from converter.prune.planning import Costs, Ladder, counts, plan
+from converter.prune.planning import Costs, Ladder, counts, halves, plan
 
 
 def ladders_of(found, seed):
@@ -20,6 +20,10 @@ def ladders_of(found, seed):
         errors = np.cumsum([0.0, *random.uniform(0, 1, len(steps) - 1)])
         made[name] = Ladder(kept, tuple(errors))
     return made
+
+
+def costs_of(found):
+    return Costs(found, macs(found.graph), macs(pruned(found, halves(found))))
 
 
 def error_of(ladders, kept):
@@ -44,7 +48,7 @@ def test_a_plan_meets_its_target_or_takes_all_and_who_asks_for_less_loses_no_mor
     graph, seed, parts
 ):
     found = channels(graph)
-    ladders, costs = ladders_of(found, seed), Costs(found, macs(found.graph))
+    ladders, costs = ladders_of(found, seed), costs_of(found)
     errors = []
     for part in sorted(parts):
         kept = plan(ladders, costs, left=costs.whole * part)
@@ -60,16 +64,26 @@ def test_a_plan_meets_its_target_or_takes_all_and_who_asks_for_less_loses_no_mor
 def test_what_is_left_is_what_the_cut_graph_has():
     found = channels(net_of("plain", "depthwise", "joined"))
     kept = {name: np.arange(len(group)) < 8 for name, group in found.groups.items()}
-    left = Costs(found, macs(found.graph)).left([mask.mean() for mask in kept.values()])
+    left = costs_of(found).left([mask.mean() for mask in kept.values()])
     whole = found.graph
     assert Macs(whole).gain(pruned(found, kept)) == pytest.approx(sum(macs(whole).values()) / left)
 
 
 def test_the_group_goes_that_costs_the_least_for_what_it_saves():
     found = channels(net_of("plain", "plain"))
-    costs = Costs(found, macs(found.graph))
+    costs = costs_of(found)
     ladders = {
         name: Ladder((np.ones(len(group), bool), np.arange(len(group)) < 8), (0.0, error))
         for (name, group), error in zip(found.groups.items(), (1.0, 1e-3, 1.0), strict=True)
     }
     assert list(plan(ladders, costs, left=costs.whole * 0.99)) == [list(found.groups)[1]]
+
+
+def test_what_half_of_the_channels_does_not_save_is_taken_to_stay():
+    found = channels(net_of("plain"))
+    whole = macs(found.graph)
+    first = found.graph.ops[0].output
+    costs = Costs(found, whole, macs(pruned(found, halves(found))) | {first: whole[first]})
+    left = costs.left([0.5] * len(found.groups))
+    usual = costs_of(found).left([0.5] * len(found.groups))
+    assert left - usual == pytest.approx(whole[first] / 2)
