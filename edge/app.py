@@ -165,10 +165,11 @@ def opened(
         )
         parts = Parts(workers, cameras, publisher, sinks, cores, config, threads=threads)
         stack.callback(parts.close_snapshots)
-        if publisher and config.tells_states and config.output.stats_s:
+        if publisher and config.tells_states:
             from edge.stats import Stats  # noqa: PLC0415 - nobody would hear of it otherwise
 
-            stack.enter_context(Stats(publisher, parts.summary, period_s=config.output.stats_s))
+            period_s = lambda: parts.config.output.stats_s  # noqa: E731
+            stack.enter_context(Stats(publisher, parts.summary, period_s=period_s))
         yield parts
 
 

@@ -29,7 +29,7 @@ from edge.messages.envelope import (
     topic_matches,
 )
 from edge.record import Unsound, read_json
-from edge.reload import FileWatch
+from edge.reload import FileWatch, retract
 from edge.swap import ModelSwap, newest_model, version
 
 if TYPE_CHECKING:
@@ -104,10 +104,10 @@ class Control:
         self.told: list[Callable[[], object]] = []
         self._jobs: queue.SimpleQueue[_Request | Callable[[], object] | None] = queue.SimpleQueue()
         self.swap = ModelSwap(parts, self._jobs.put)
-        self.subject = Subject(parts, self.swap, reread, file, parts.snapshot)
+        self.subject = Subject(parts, self.swap, reread, file)
         self._watch = FileWatch(file) if file else None
-        self._heard_s: deque[float] = deque(maxlen=MOST_COMMANDS)
-        self._is_subscribed = False
+        self._heard_s: deque[float] = deque()
+        self._is_subscribed = self._is_over = False
         # File of the model that waited when it was told last.
         self._waiting: str | None = None
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
@@ -120,6 +120,7 @@ class Control:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_over = True  # what waits still is not begun
         self._jobs.put(None)
         self._thread.join(JOIN_TIMEOUT_S)
 
@@ -137,15 +138,14 @@ class Control:
             arguments: A JSON object; empty for none.
             answer: Told what became of it, most often on the thread `edge-control`.
         """
-        refusal = ""
         if self._jobs.qsize() >= MOST_WAITING:
-            refusal = f"{MOST_WAITING} requests wait already; ask again later"
+            said = f"{MOST_WAITING} requests wait already; ask again later"
         elif len(arguments) > MOST_BYTES:
-            refusal = f"expected up to {MOST_BYTES} bytes, found {len(arguments)}; send less"
-        if refusal:
-            answer(Answer(None, name, ok=False, message=refusal))
+            said = f"expected up to {MOST_BYTES} bytes, found {len(arguments)}; send less"
+        else:
+            self._jobs.put(_Request(name, arguments or b"{}", answer))
             return
-        self._jobs.put(_Request(name, arguments or b"{}", answer))
+        answer(Answer(None, name, ok=False, message=said))
 
     def hear(self, topic: str, payload: Received) -> None:
         """Take a command from the broker, and answer it there.
@@ -154,13 +154,13 @@ class Control:
             topic: Ends in the command's name.
             payload: Its arguments.
         """
-        mqtt = self.parts.config.mqtt
-        now_s = time.monotonic()
-        is_flood = len(self._heard_s) == MOST_COMMANDS and now_s - self._heard_s[0] < COMMANDS_S
-        if is_flood or not (mqtt and mqtt.commands):
+        mqtt, heard_s, now_s = self.parts.config.mqtt, self._heard_s, time.monotonic()
+        while heard_s and now_s - heard_s[0] >= COMMANDS_S:
+            heard_s.popleft()
+        if len(heard_s) == MOST_COMMANDS or not (mqtt and mqtt.commands):
             return
-        self._heard_s.append(now_s)
-        if len(self._heard_s) == MOST_COMMANDS and now_s - self._heard_s[0] < COMMANDS_S:
+        heard_s.append(now_s)
+        if len(heard_s) == MOST_COMMANDS:
             log.warning(
                 "more than %d commands within %g s: further ones are not answered for a while",
                 *(MOST_COMMANDS, COMMANDS_S),
@@ -173,8 +173,13 @@ class Control:
             said = msgspec.json.encode({**own, **msgspec.to_builtins(given)})
             topics = {reply_topic(self._device, level): b""}
             wanted = payload.response_topic
-            # What speaks for the device itself is not for others to have written.
-            if wanted and not topic_matches(f"edge/{self._device}/#", wanted):
+            # What speaks for the device itself is not for others to have written; and no message
+            # can go to a topic with a wildcard.
+            if (
+                wanted
+                and not {"+", "#"} & {*wanted}
+                and not topic_matches(f"edge/{self._device}/#", wanted)
+            ):
                 topics[wanted] = payload.correlation
             for each, correlation in topics.items():
                 self._send(Message(each, said, policy="event", correlation=correlation))
@@ -186,13 +191,12 @@ class Control:
         parts = self.parts
         paused = parts.cameras.paused
         names = [camera.name for camera in parts.config.cameras]
-        zones = getattr(parts.config, "zones", ())
         return {
             "enabled": len(paused) < len(names),
             "paused": list(paused),
             "cameras": names,
             "score_threshold": parts.score_threshold,
-            "zones": [zone.name for zone in zones],
+            "zones": [zone.name for zone in parts.config.zones],
             "model": {"name": parts.model.description.name, **self.model_state()},
         }
 
@@ -225,7 +229,7 @@ class Control:
             if (left_s := tick_at_s - time.monotonic()) > 0:
                 with contextlib.suppress(queue.Empty):
                     job = self._jobs.get(timeout=left_s)
-            if job is None:
+            if job is None or self._is_over:
                 return
             if job == self._tick:
                 tick_at_s = time.monotonic() + TICK_S
@@ -242,6 +246,7 @@ class Control:
     def _tick(self) -> None:
         was_on_probation = self.swap.is_on_probation
         self.swap.tick()
+        retract(self.parts)
         is_over = was_on_probation and not self.swap.is_on_probation
         if is_over or self.model_state()["available"] != self._waiting:
             self._tell()

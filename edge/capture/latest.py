@@ -264,7 +264,9 @@ class CaptureThread(Generic[BufferT]):
                 return True
             self._replaced += self._waiting is not None
             self._writer, self._slot = self._slot, self._writer
-            self._waiting = replace(frame, dropped=self._replaced)
+            # Where most frames are replaced, most looks would be lost with them.
+            look = frame.look or (self._waiting.look if self._waiting else None)
+            self._waiting = replace(frame, dropped=self._replaced, look=look)
             self.changed.notify_all()
             return True
 

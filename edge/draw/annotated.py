@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import cv2
-import numpy as np
 
+from edge.draw.jpeg import reduced
+from edge.draw.zones import draw_zones_inplace
 from edge.messages.detections import is_finite
 from edge.tasks import task_for
 
 if TYPE_CHECKING:
+    from edge.config.sections import Config
     from edge.model.description import Description
     from edge.results.detections import Detections
     from edge.results.observation import Observation
@@ -19,24 +21,26 @@ if TYPE_CHECKING:
 QUALITY = 80
 
 
-def jpeg(observation: Observation, description: Description, *, max_side_px: int) -> bytes:
+def jpeg(
+    observation: Observation,
+    description: Description,
+    config: Config | None = None,
+    *,
+    max_side_px: int,
+) -> bytes:
     """Return the picture of an observation, drawn on a copy: others may hold it too.
 
     Args:
         observation: With a picture; its result is left as it is.
         description: Of the model that made it.
+        config: Its zones, lines and masks are drawn as well; `None` draws none.
         max_side_px: A larger picture, which somebody else asked for, is reduced to this.
     """
-    picture = observation.picture
-    if picture is None:
+    if observation.picture is None:
         raise ValueError("expected an observation with a picture, got one without")
-    height, width = picture.shape[:2]
-    ratio = min(1.0, max_side_px / max(width, height))
-    if ratio < 1:
-        size_wh = max(1, round(width * ratio)), max(1, round(height * ratio))
-        image = np.asarray(cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-    else:
-        image = picture.copy()
+    image = reduced(observation.picture, max_side_px)
+    if config:
+        draw_zones_inplace(image, config, observation.counts, camera=observation.camera)
     task, result = task_for(description), observation.result
     if task.has_boxes:
         found = cast("Detections", result)

@@ -1,4 +1,4 @@
-"""Zones, lines and masks drawn on an image, and where objects came from, for people."""
+"""Zones, lines and masks drawn on an image, for people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.config.sections import Config
-    from edge.results.event import Event
 
     Color = tuple[int, int, int]
 
@@ -51,12 +50,6 @@ def draw_zones_inplace(
             )
             title = _title(line.name, counts)
             _write_inplace(image, line.start, title, color=class_color(number))
-
-
-def draw_path_inplace(image: NDArray[np.uint8], event: Event, *, color: Color) -> None:
-    """Draw the way of an event's object."""
-    points = _pixels(image, event.path)
-    cv2.polylines(image, [points], isClosed=False, color=color, thickness=_thickness(image))
 
 
 def _title(name: str, counts: dict[str, dict[str, int]]) -> str:

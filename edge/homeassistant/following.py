@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.homeassistant.announcing import Announcing
-from edge.homeassistant.inventory import inventory
+from edge.homeassistant.discovery import Told, told_of
 from edge.messages.envelope import Message
 from edge.sensors import Sensors
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from edge.control import Control
-    from edge.homeassistant.announcing import Channel
-    from edge.homeassistant.inventory import Inventory
     from edge.parts import Parts
+    from edge.sinks.fanout import Subscribable
 
 # All that Home Assistant takes of an update; of another key it would drop the message.
 UPDATE_KEYS = ("installed_version", "latest_version", "in_progress")
@@ -32,10 +31,10 @@ class Following:
         channel: To the broker.
     """
 
-    def __init__(self, parts: Parts, control: Control, channel: Channel) -> None:
+    def __init__(self, parts: Parts, control: Control, channel: Subscribable) -> None:
         self._parts, self._control, self._channel = parts, control, channel
         self._has_sensor = Sensors().read(0.0).temperature_c is not None
-        self._announcing = Announcing(self._inventory(), channel)
+        self._announcing = Announcing(self._told(), channel)
 
     def __enter__(self) -> Self:
         self._announcing.__enter__()
@@ -47,13 +46,13 @@ class Following:
         self._control.told.remove(self._follow)
         self._announcing.__exit__()
 
-    def _inventory(self) -> Inventory:
+    def _told(self) -> Told:
         config, description = self._parts.config, self._parts.model.description
-        return inventory(config, description, has_sensor=self._has_sensor)
+        return told_of(config, description, has_sensor=self._has_sensor)
 
     def _follow(self) -> None:
         self._tell_update()
-        self._announcing.change(self._inventory())
+        self._announcing.change(self._told())
 
     def _tell_update(self) -> None:
         state = self._control.model_state()

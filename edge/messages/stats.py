@@ -18,8 +18,8 @@ from edge.messages.envelope import (
 
 TOPIC = "stats"
 PERCENTILE_NAMES = ("p50", "p95", "p99")
-HZ_DECIMALS = PERCENT_DECIMALS = MIB_DECIMALS = TEMPERATURE_DECIMALS = SECONDS_DECIMALS = 1
-MS_DECIMALS = 3
+# Of all but the milliseconds.
+DECIMALS = 1
 
 Count = Annotated[int, Meta(ge=0)]
 Rate = Annotated[float, Meta(ge=0, description="Of a second, over the window.")]

@@ -41,7 +41,7 @@ class Signs(NamedTuple):
     Attributes:
         frames: That came out so far.
         polled_s: When the loop last looked for one, on the monotonic clock.
-        cameras: How many there are.
+        cameras: How many there are that have not ended.
         away: Those that are known to be away, by name.
         is_connected: Whether the broker has us; `None` without one.
     """
@@ -87,19 +87,10 @@ class Life:
         """Tell of a pipeline for the length of the block."""
         publisher, device = parts.publisher, parts.config.device.name
 
-        def look() -> Signs:
-            return Signs(
-                frames=pipeline.times.frames,
-                polled_s=parts.cameras.frames.polled_s,
-                cameras=len(parts.captures),
-                away=tuple(capture.camera for capture in parts.captures if capture.is_away),
-                is_connected=publisher.is_connected if publisher else None,
-            )
-
         def run() -> None:
             while not self._ended.wait(LOOK_EVERY_S if self.is_ready else FIRST_LOOKS_S):
                 was_ready = self.is_ready
-                self.look(look())
+                self.look(signs_of(parts, pipeline))
                 if publisher and self.is_ready > was_ready:
                     publisher.send(mode_message(device, "normal"))
 
@@ -159,6 +150,18 @@ class Life:
         self._status_at = now_s, signs.frames
         self._text = _status(signs, (signs.frames - before) / (now_s - since_s))
         self._notifier.status(self._text)
+
+
+def signs_of(parts: Parts, pipeline: Pipeline) -> Signs:
+    """Return what there is to be seen of a run now."""
+    cameras = [capture for capture in parts.captures if not capture.ended]
+    return Signs(
+        frames=pipeline.times.frames,
+        polled_s=parts.cameras.frames.polled_s,
+        cameras=len(cameras),
+        away=tuple(capture.camera for capture in cameras if capture.is_away),
+        is_connected=parts.publisher.is_connected if parts.publisher else None,
+    )
 
 
 def mode_message(device: str, mode: str, **more: object) -> Message:

@@ -14,6 +14,8 @@ log = logging.getLogger("edge.service")
 
 US_PER_S = 1e6
 NS_PER_US = 1000
+# More is in the log; a datagram that is too large would not arrive at all.
+LONGEST_STATUS = 1000
 
 
 class Notifier:
@@ -44,7 +46,7 @@ class Notifier:
         except OSError as error:
             if not self._has_failed:
                 self._has_failed = True
-                log.warning("systemd cannot be told %s: %s", lines[0], error.strerror)
+                log.warning("systemd cannot be told %s: %s", lines[0], error)
 
     def ready(self, status: str) -> None:
         """Say that the start is over, or a reload."""
@@ -76,4 +78,4 @@ def from_environment() -> Notifier:
 
 
 def _status(text: str) -> str:
-    return f"STATUS={' '.join(text.split())}"
+    return f"STATUS={' '.join(text.split())[:LONGEST_STATUS]}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
-from msgspec import field
+from msgspec import Meta, field
 
-from edge.record import Record, Unsound, read_json, storable
+from edge.record import Record, Unsound, read_json, storable, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge.service")
 
-NAME = "starts.json"
+LONGEST_REASON = 2000
 # That many in a row, and no further one is made without a pause.
 MOST_FAILED = 5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 300.0, 3600.0
@@ -34,7 +35,7 @@ class Kept(Record, frozen=True):
         speaks: Of the last good start: device, names of the cameras, and `[mqtt]`.
     """
 
-    failed: int = 0
+    failed: Annotated[int, Meta(ge=0)] = 0
     reason: str = ""
     files: tuple[tuple[str, int, int], ...] = ()
     speaks: dict[str, Any] = field(default_factory=dict)
@@ -44,26 +45,26 @@ class Starts:
     """Counts the starts of a service; a file that cannot be read or written is said, not fatal.
 
     Args:
-        folder: Of the state; `None` where there is none.
-        files: What a start depends on: once one of them has changed, nothing has failed yet.
+        folder: Of the state; `None` where there is none. Other services may share it.
+        files: What a start depends on, the configuration first: once one of them has changed,
+            nothing has failed yet.
     """
 
     def __init__(self, folder: Path | None, files: Iterable[Path]) -> None:
-        self._path = folder / NAME if folder else None
         self._files = tuple(files)
+        self._path = folder / file_name(self._files[0]) if folder else None
         self.kept = self._read()
-        if self.kept.files != self._seen():
-            self.kept = self.kept.replace(failed=0, files=self._seen())
 
     @property
     def are_too_many(self) -> bool:
         """Whether the next start has to wait."""
-        return self.kept.failed >= MOST_FAILED
+        return self.kept.failed >= MOST_FAILED and not self.have_changed()
 
     @property
     def pause_s(self) -> float:
         """How long it waits: twice as long after each further failure."""
-        return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self.kept.failed - MOST_FAILED)))
+        doubled = min(self.kept.failed - MOST_FAILED, 16)  # far over the longest, and a number
+        return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**doubled))
 
     def have_changed(self) -> bool:
         """Whether a file that the starts depend on is another than at the last one."""
@@ -71,11 +72,12 @@ class Starts:
 
     def begin(self) -> None:
         """Note that a start is made; until more is known it counts as failed."""
-        self._write(failed=self.kept.failed + 1, reason=UNTOLD, files=self._seen())
+        failed = 0 if self.have_changed() else self.kept.failed
+        self._write(failed=failed + 1, reason=UNTOLD, files=self._seen())
 
     def fail(self, reason: str) -> None:
         """Note why the start at hand failed."""
-        self._write(reason=storable(reason))
+        self._write(reason=storable(reason[:LONGEST_REASON]))
 
     def forget(self, speaks: dict[str, Any] | None = None) -> None:
         """Note that it was good, or ended as it was told to, and with what it spoke."""
@@ -85,11 +87,11 @@ class Starts:
     def _seen(self) -> tuple[tuple[str, int, int], ...]:
         seen = []
         for path in self._files:
-            try:
+            changed_ns = size = 0
+            with suppress(OSError):  # one may be missing
                 status = path.stat()
-                seen.append((storable(str(path)), status.st_mtime_ns, status.st_size))
-            except OSError:  # noqa: PERF203 - one may be missing
-                seen.append((storable(str(path)), 0, 0))
+                changed_ns, size = status.st_mtime_ns, status.st_size
+            seen.append((storable(str(path)), changed_ns, size))
         return tuple(seen)
 
     def _read(self) -> Kept:
@@ -105,15 +107,14 @@ class Starts:
         self.kept = self.kept.replace(**changes)
         if self._path is None:
             return
-        own = self._path.with_name(f"{NAME}.new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # Where the broker is and as whom: nobody else's business.
-            descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(self.kept))
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut leaves an empty file under the name
-            own.replace(self._path)
+            # For this user alone: where the broker is and as whom is nobody else's business.
+            write_json(self._path, self.kept)
         except OSError as error:
             log.warning("%s: failed starts cannot be counted: %s", self._path, error.strerror)
+
+
+def file_name(config: Path) -> str:
+    """Return the name of the file that counts the starts with a configuration."""
+    digest = sha256(os.fsencode(config.absolute())).hexdigest()[:12]
+    return f"starts-{digest}.json"

@@ -70,12 +70,9 @@ class Pace:
 class MqttSink:
     """Delivers messages; broker up or down, `send` costs some 10 µs.
 
-    What the outbox holds is bounded, and twenty more messages are on the wire. When a connection
-    ends, those twenty go back to the front and are sent again: with QoS 1 some arrive twice.
-
-    The status is `online`, retained, while the sink has a connection; the last will is `offline`. A
-    session that a power cut left behind, or a second device of the same name, may write `offline`
-    while this one lives, and so the sink watches its status and says `online` again.
+    What was on the wire when a connection ended is sent again: with QoS 1 some arrive twice. Where
+    somebody writes `offline` while this one lives, as the session that a power cut left behind or a
+    second device of the same name, it says `online` again.
 
     Args:
         settings: Which broker, and as which user.
@@ -240,8 +237,8 @@ class MqttSink:
         connection.feed()
         connection.announce(OFFLINE)
         farewell_at = time.monotonic() + FAREWELL_S
-        while not connection.is_idle and time.monotonic() < farewell_at:
-            connection.step(self._waker, timeout_s=FAREWELL_S)
+        while not connection.is_idle and (left_s := farewell_at - time.monotonic()) > 0:
+            connection.step(self._waker, timeout_s=left_s)
         connection.leave()
 
     def _step(self, connection: Connection) -> None:

@@ -37,6 +37,13 @@ def shares(found: Detections, size_wh: tuple[int, int]) -> Numbers:
     return boxes
 
 
+def _above_the_foot(places: Sequence[Zone | Mask | Line]) -> Numbers | None:
+    """Return where each anchor is, a share of the box's height up, `(Z, 1)`; `None`: all at 0."""
+    if all(place.anchor != "center" for place in places):
+        return None
+    return np.array([[0.5 * (place.anchor == "center")] for place in places])
+
+
 class Areas:
     """Polygons, `Z` of them.
 
@@ -58,7 +65,7 @@ class Areas:
         self._slope = np.divide(np.diff(x), rise, where=rise != 0, out=np.zeros_like(rise))
         self._slope = self._slope[..., None]
         self._x_at_0 = x[:, :-1, None] - self._slope * self._y[:, :-1]
-        self._up = np.array([[area.anchor == "center"] for area in areas]) * 0.5  # (Z, 1)
+        self._up = _above_the_foot(areas)
         self._over = np.array([n for n, area in enumerate(areas) if area.anchor == "overlap"], int)
         self._least = np.array([[areas[n].overlap_ratio] for n in self._over])
 
@@ -66,7 +73,8 @@ class Areas:
         """Write which boxes `(2, 2, N)` are in which polygons, `(Z, N)`."""
         low, high = boxes
         x = np.minimum((low[0] + high[0]) * 0.5, LAST)
-        y = np.minimum(high[1] - self._up * (high[1] - low[1]), LAST)[:, None]  # (Z, 1, N)
+        y = high[1][None] if self._up is None else high[1] - self._up * (high[1] - low[1])
+        y = np.minimum(y, LAST)[:, None]  # (Z or 1, 1, N)
         below = self._y > y
         crossed = below[:, 1:] != below[:, :-1]
         crossed &= self._slope * y + self._x_at_0 > x
@@ -121,12 +129,14 @@ class Lines:
         # To the right of who looks along it, as y goes downwards.
         self._normal = np.stack([-way[:, 1] * aspect, way[:, 0]], axis=1)
         self._offset = (self._normal * self._ends[:, 0]).sum(axis=1)[:, None]
-        self._up = np.array([[line.anchor == "center"] for line in lines]) * 0.5
+        self._up = _above_the_foot(lines)
 
     def past(self, boxes: Numbers) -> Numbers:
         """Return how far to the right of each line each box is, in frame heights, `(L, N)`."""
         low, high = boxes
-        x, y = (low[0] + high[0]) * 0.5, high[1] - self._up * (high[1] - low[1])
+        x, y = (low[0] + high[0]) * 0.5, high[1]
+        if self._up is not None:
+            y = y - self._up * (high[1] - low[1])
         distance: Numbers = self._normal[:, 1:] * y
         distance += self._normal[:, :1] * x
         distance -= self._offset
@@ -141,7 +151,7 @@ class Lines:
 
     def _anchor(self, line: int, box: Numbers) -> Numbers:
         (x_low, y_low), (x_high, y_high) = box
-        up = self._up[line, 0]
+        up = 0.0 if self._up is None else self._up[line, 0]
         return np.array([(x_low + x_high) / 2, y_high - up * (y_high - y_low)])
 
 

@@ -65,6 +65,9 @@ class CameraEvents:
         self._utc_ns = observation.captured_utc_ns
         found = cast("Detections", observation.result)
         self._end_lost()
+        if not len(found) and not len(self._objects) and self.counts and not self._events:
+            self._seen = 0
+            return []
         boxes = shares(found, observation.size_wh)
         rows = self._rows(found)
         objects, now_s = self._objects, self._clock.now_s

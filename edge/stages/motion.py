@@ -75,8 +75,8 @@ def predict_inplace(motion: Numbers, elapsed_s: float) -> None:
     step = _STAYS.copy()
     step[VALUE, SPEED] = step[COVARIANCE, SPEED_VARIANCE] = units
     step[VALUE_VARIANCE, COVARIANCE:] = 2 * units, units**2
-    flat = motion.reshape(len(PARTS), -1)
-    np.matmul(step, flat, out=flat)
+    # Columns that were picked out lie in another order: reshaping them in place would copy them.
+    motion[...] = (step @ motion.reshape(len(PARTS), -1)).reshape(motion.shape)
     motion[VALUE_VARIANCE::2] += _NOISE * (units * squares)
 
 

@@ -16,7 +16,7 @@ from edge.stages.scene import Scene, Traits
 from edge.stages.world import LEAST_LEVEL, NOW_S, World, is_grey, overexposed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -108,9 +108,7 @@ class CameraHealth:
         elapsed_s = min(now_s - last_s, LONGEST_STEP_S) if now_s > last_s else 1.0
         if now_s < last_s:
             self.recent.clear()
-        state, reason = self._judge(look, seen.heads, elapsed_s)
-        if state in settings.ignore:
-            state, reason = "ok", ""
+        state, reason = self._judge(look, seen.heads, elapsed_s, ignore=settings.ignore)
         self.recent.append((now_s, seen.captured_utc_ns, state, reason))
         while len(self.recent) > LEAST_LOOKS and now_s - self.recent[1][0] >= settings.hold_s:
             self.recent.popleft()
@@ -118,16 +116,21 @@ class CameraHealth:
         self._settle(settings.hold_s)
 
     def _judge(
-        self, look: Look, heads: Mapping[str, NDArray[Any]], elapsed_s: float
+        self,
+        look: Look,
+        heads: Mapping[str, NDArray[Any]],
+        elapsed_s: float,
+        *,
+        ignore: Collection[str],
     ) -> tuple[HealthState, str]:
-        if look.is_frozen:
+        if look.is_frozen and "frozen" not in ignore:
             return "frozen", "the camera gives the same picture over and over"
         traits = Traits.of(look)
-        trouble = self.scene.judge(traits)
+        trouble = self.scene.judge(traits, ignore=ignore)
         if trouble is None:
             self.scene.follow(traits, elapsed_s)
             strange = self._strangeness(look, heads, elapsed_s)
-            trouble = ("strange", strange) if strange else None
+            trouble = ("strange", strange) if strange and "strange" not in ignore else None
         return trouble or ("ok", "")
 
     def _strangeness(self, look: Look, heads: Mapping[str, NDArray[Any]], elapsed_s: float) -> str:

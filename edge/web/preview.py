@@ -6,6 +6,7 @@ import logging
 import re
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -17,14 +18,14 @@ import msgspec
 from edge.messages import detections
 from edge.tasks import task_for
 from edge.web.access import Gate, read_token
-from edge.web.board import Board
-from edge.web.figures import CONTENT_TYPE, Counts, family
+from edge.web.figures import CONTENT_TYPE, Board, Counts, family
 from edge.web.server import WAIT_S, Reply, Server
 from edge.web.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge.config.sections import Config
     from edge.config.web import Web
     from edge.control import Answer, Control
     from edge.model.description import Description
@@ -32,13 +33,11 @@ if TYPE_CHECKING:
     from edge.record import Record
     from edge.results.detections import Detections
     from edge.results.observation import Observation
+    from edge.web.access import Request
     from edge.web.figures import Sample
-    from edge.web.server import Request
 
 log = logging.getLogger("edge.web")
 
-# No frame for so long, and the service is not well.
-HEALTHY_S = 10.0
 APPLY_S = 10.0
 PAGE = Path(__file__).parent / "page"
 FILES = {
@@ -60,7 +59,7 @@ class Preview:
         parts: What runs.
 
     Attributes:
-        views: By the name of the camera.
+        views: By the name of the camera, of those that are gone too.
         server: While it is served.
     """
 
@@ -70,7 +69,7 @@ class Preview:
         self._counts = Counts()
         self._board = Board()
         self._painter = ThreadPoolExecutor(1, thread_name_prefix="edge-paint")
-        self.views = {camera.name: self._view(camera.name) for camera in parts.config.cameras}
+        self.views: dict[str, View] = {}
         self._began_s = time.monotonic()
         self._gate = Gate(read_token(web), web.hosts)
         self._changes: Control | None = None
@@ -86,10 +85,7 @@ class Preview:
     def __call__(self, observation: Observation) -> None:
         """Take a frame; 6 µs where nobody looks."""
         self._counts.add(observation)
-        view = self.views.get(observation.camera)
-        if view is None:
-            view = self.views[observation.camera] = self._view(observation.camera)
-        view.observe(observation)
+        self._view(observation.camera).observe(observation)
 
     @contextmanager
     def served(self, changes: Control | None = None) -> Iterator[str]:
@@ -108,14 +104,14 @@ class Preview:
             try:
                 yield server.url
             finally:
-                for view in self.views.values():
+                for view in [*self.views.values()]:
                     view.close()
 
     def answer(self, request: Request) -> Reply:
         """Return the reply to a request that may be answered."""
         if request.method == "POST":
             return self._apply(request) if request.path == "/apply" else _nothing()
-        if request.path == "/" and "token" in request.query:
+        if self._gate.admits(request):
             # The link is followed once: from here on the cookie speaks, and no history the token.
             headers = {"Location": "/", "Set-Cookie": self._gate.cookie()}
             return Reply(b"", status=HTTPStatus.SEE_OTHER, headers=headers)
@@ -125,45 +121,44 @@ class Preview:
         answer = self._answers.get(request.path)
         if answer is None:
             return _nothing()
-        camera = request.query.get("camera")
-        if camera is not None and camera not in self.views:
-            known = ", ".join(self.views)
+        camera, names = request.query.get("camera"), self._names()
+        if camera is not None and camera not in names:
+            known = ", ".join(names)
             return _sentence(HTTPStatus.NOT_FOUND, f"no such camera; known are {known}")
         return answer(request.query)
 
+    def _names(self) -> list[str]:
+        return [camera.name for camera in self._parts.config.cameras]
+
     def _view(self, camera: str) -> View:
-        def want(picture_px: int) -> Callable[[], object]:
-            # A camera that was opened anew has another capture.
-            for capture in self._parts.captures:
-                if capture.camera == camera:
-                    return capture.want_picture(picture_px)
-            return lambda: None
-
-        def describe() -> Description:
-            return self._parts.model.description
-
-        web = self._web
-        return View(want, describe, self._painter, picture_px=web.picture_px, rate_hz=web.rate_hz)
+        view = self.views.get(camera)
+        if view is None:
+            new = View(camera, self._parts, web=self._web, painter=self._painter)
+            view = self.views.setdefault(camera, new)
+        return view
 
     def _chosen(self, query: dict[str, str]) -> tuple[str, View]:
-        name = query.get("camera") or next(iter(self.views))
-        return name, self.views[name]
+        name = query.get("camera") or self._names()[0]
+        return name, self._view(name)
 
     def _healthz(self, query: dict[str, str]) -> Reply:
-        """Say whether frames came out recently: of the camera that is named, or of any."""
-        views = [self.views[query["camera"]]] if "camera" in query else [*self.views.values()]
-        seen_s = max((view.seen_s for view in views if view.seen_s is not None), default=None)
-        if seen_s is None:
-            return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, "no frame has come out yet")
-        age_s = time.monotonic() - seen_s
-        if age_s > HEALTHY_S:
-            text = f"no frame has come out for {age_s:.0f} s"
+        """Say whether frames come out: of the camera that is named, or of any.
+
+        A camera that somebody has paused is well: no restart would bring its frames.
+        """
+        names = [query["camera"]] if "camera" in query else self._names()
+        awaited = [name for name in names if name not in self._parts.cameras.paused]
+        troubles = [trouble for name in awaited if (trouble := self._view(name).trouble())]
+        text = "; ".join(troubles)
+        if awaited and len(troubles) == len(awaited):
             return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, text)
-        return _sentence(HTTPStatus.OK, f"ok: the last frame came out {age_s:.1f} s ago")
+        said = "frames come out" if awaited else "paused"
+        return _sentence(HTTPStatus.OK, f"ok: {said}{'; but ' * bool(text)}{text}")
 
     def _metrics(self, _: dict[str, str]) -> Reply:
         """Tell of all cameras in the text format of Prometheus."""
-        parts, views = self._parts, [({"camera": name}, v) for name, v in [*self.views.items()]]
+        parts, known = self._parts, dict.fromkeys([*self._names(), *self.views])
+        views = [({"camera": name}, self._view(name)) for name in known]
         names = {"device": parts.config.device.name, "model": parts.model.description.name}
         tallies = parts.sinks.fanout.tallies() if parts.sinks else {}
         sinks = [({"sink": name}, tally) for name, tally in tallies.items()]
@@ -190,7 +185,8 @@ class Preview:
         _, view = self._chosen(query)
         after = query.get("after", "0")
         number = int(after) if re.fullmatch("[0-9]{1,12}", after) else 0
-        drawn = view.picture(number, timeout_s=WAIT_S)
+        zones = query.get("zones") != "no"
+        drawn = view.picture(number, timeout_s=WAIT_S, zones=zones)
         if drawn is None:
             text = "the camera gives no frame; /healthz and the log say more"
             return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, text)
@@ -214,33 +210,35 @@ class Preview:
         name, view = self._chosen(query)
         config, running = self._parts.config, self._parts.running
         view.wish()
-        now_s = time.monotonic()
+        now_s, (places, number) = time.monotonic(), _places(config)
         fields = {
             "device": config.device.name,
             "model": self._parts.model.description.name,
             "camera": name,
-            "cameras": [each.name for each in config.cameras],
+            "cameras": self._names(),
+            "paused": name in self._parts.cameras.paused,
+            "trouble": view.trouble(),
             "now_s": now_s,
             "uptime_s": now_s - self._began_s,
-            "age_s": None if view.seen_s is None else now_s - view.seen_s,
             "frames": view.frames,
             "dropped_frames": view.dropped,
             "size_wh": view.size_wh,
             "stage_ms": running.times.summary().percentiles_ms if running else {},
-            "seen": _seen(*view.kept) if view.kept else [],
+            "seen": _seen(*view.kept[:2]) if view.kept else [],
             "counts": view.counts,
             "health": view.health,
             "events": list(view.events)[::-1],
+            "places": number,
+            **places,
             **self._board.state(),
-            **{
-                key: [_written(each) for each in getattr(config, f"{key}s", ())]
-                for key in ("zone", "line", "mask")
-            },
         }
         return Reply(msgspec.json.encode(fields), JSON)
 
     def _apply(self, request: Request) -> Reply:
-        """Have the zones of the page taken over; the answer is that of the change."""
+        """Have the zones of the page taken over; the answer is that of the change.
+
+        The page says onto which ones it drew, so that nobody else's are lost unseen.
+        """
         answered = threading.Event()
         answers: list[Answer] = []
 
@@ -250,12 +248,25 @@ class Preview:
 
         if self._changes is None:
             return _sentence(HTTPStatus.CONFLICT, "this page only shows")
+        _, number = _places(self._parts.config)
+        if request.query.get("onto", number) != number:
+            text = "others hold by now: Discard changes shows them, Apply again replaces them"
+            return _sentence(HTTPStatus.PRECONDITION_FAILED, text)
         self._changes.request("zones", request.body, answer=take)
         if not answered.wait(APPLY_S):
             return _sentence(HTTPStatus.GATEWAY_TIMEOUT, "no answer yet; look at the zones again")
         said = {"ok": answers[0].ok, "message": answers[0].message}
         status = HTTPStatus.OK if answers[0].ok else HTTPStatus.CONFLICT
         return Reply(msgspec.json.encode(said), JSON, status)
+
+
+def _places(config: Config) -> tuple[dict[str, Any], str]:
+    """Return zones, lines and masks as they are written, and a number that stands for them all."""
+    places = {
+        key: [_written(each) for each in getattr(config, f"{key}s")]
+        for key in ("zone", "line", "mask")
+    }
+    return places, f"{zlib.crc32(msgspec.json.encode(places)):08x}"
 
 
 def _seen(kept: Observation, description: Description) -> list[Any]:

@@ -108,7 +108,7 @@ def costs(preview: Preview) -> None:
     (view,) = preview.views.values()
     if view.kept is None:
         raise SystemExit("no picture was drawn; give --seconds more")
-    kept, description = view.kept
+    kept, description, _ = view.kept
     began_s = time.thread_time()
     for _ in range(CALLS):
         preview(kept)

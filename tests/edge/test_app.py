@@ -117,3 +117,17 @@ def test_images_of_what_is_seen_and_of_a_frame_that_was_asked_for_reach_the_brok
     assert {topic.rpartition("/")[2] for topic in images} - {"frame"} <= {"cat", "person"}
     assert len(images) > 1
     assert all(data.startswith(b"\xff\xd8") for data in images.values())
+
+
+def test_images_begin_and_end_with_their_section_while_it_runs():
+    with ScriptedBroker() as broker:
+        plain = parse({"mqtt": {"url": f"mqtt://127.0.0.1:{broker.port}"}, "output": {}})
+        with app.opened(plain) as parts:
+            parts.pipeline()
+            assert parts.publisher.snapshots is None
+            wanted = parse({"mqtt": {"url": plain.mqtt.url}, "snapshots": {"every_s": 1}})
+            parts.behave(wanted)
+            settings, labels = parts.publisher.snapshots._wanted
+            assert (settings, "person" in labels) == (wanted.snapshots, True)
+            parts.behave(plain)
+            assert parts.publisher.snapshots._wanted == (None, ())

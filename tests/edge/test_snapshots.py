@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import cv2
@@ -14,6 +15,7 @@ from waiting import eventually
 from edge.config.snapshots import Snapshots
 from edge.draw.jpeg import cut, encoded, reduced
 from edge.errors import ConfigError
+from edge.messages.snapshot import snapshot_topic
 from edge.results.detections import Detections
 from edge.snapshots import MOST_IMAGES, SnapshotTaker
 
@@ -134,6 +136,30 @@ def test_with_tracks_the_newest_object_counts_and_an_older_one_does_not_come_bac
     assert [grey for _, grey, _ in sent(one, sink)] == [at(1), at(2)]
 
 
+def test_images_go_on_when_nobody_tracks_any_more(taker):
+    one, sink = taker(every_s=0.5)
+    one(frame(1, (CAT, 0.9, box(300), 4)))
+    assert eventually(lambda: len(sink.messages) == 1)
+    one(frame(2, (CAT, 0.5, box(60))))
+    assert [grey for _, grey, _ in sent(one, sink)] == [at(1), at(2)]
+
+
+@pytest.mark.parametrize(
+    ("label", "level"),
+    [
+        ("a/b+c#", "a_b_c_"),
+        ("Füße 🐈", "Füße 🐈"),
+        ("\0\n\x85\ud800\ufffe\ufdd0", "______"),
+        ("x" * 70_000, "x" * 100),
+    ],
+    ids=["wildcards", "of the world", "what brokers refuse", "long"],
+)
+def test_any_label_has_a_topic_that_a_broker_takes(label, level):
+    topic = snapshot_topic("porch", "front", label)
+    assert topic == f"edge/porch/front/snapshot/{level}"
+    assert len(topic.encode()) < 65_536
+
+
 def test_each_label_of_those_wanted_has_an_image_of_its_own(taker):
     one, sink = taker(labels=("cat",))
     one(frame(1, (CAT, 0.9, box(100)), (PERSON, 0.9, box(100)), (1, 0.9, box(100))))
@@ -203,6 +229,22 @@ def test_images_that_wait_are_few_however_many_labels_there_are(taker):
         for number in range(100):
             one(frame(at_s + number / 200, (number, 0.5, box(50 * at_s))))
     assert sum(best.image is not None for best in one._best.values()) <= MOST_IMAGES
+
+
+def test_each_of_many_labels_that_rest_in_one_frame_has_its_image(taker):
+    labels = tuple(f"label {number}" for number in range(3 * MOST_IMAGES))
+    one, sink = taker()
+    one.follow(Snapshots(every_s=60), labels)
+    one(frame(1, picture=None))
+    rows = [(number, 0.5, box(50)) for number in range(len(labels))]
+    times = itertools.count(1)
+
+    def all_came():
+        one(frame(next(times) / 100, *rows))
+        return len({each.topic for each in sink.messages}) == len(labels)
+
+    assert eventually(all_came)
+    assert len(sink.messages) == len(labels)
 
 
 def test_a_sink_that_has_ended_ends_the_images_only(caplog):

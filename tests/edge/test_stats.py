@@ -48,7 +48,9 @@ def stats_of(publisher, sensors, **arguments):
     times.start()
     for _ in range(10):
         times.add(observation(stage_ms=STAGES_MS, age_ms=12.0))
-    return Stats(publisher, times.summary, **{"period_s": 1.0, "sensors": sensors} | arguments)
+    return Stats(
+        publisher, times.summary, **{"period_s": lambda: 1.0, "sensors": sensors} | arguments
+    )
 
 
 def said(stats):
@@ -111,7 +113,7 @@ def test_the_rates_are_of_the_time_since_the_last_message(sensors, monkeypatch):
 def test_what_nobody_knows_is_null_and_never_absent(tmp_path):
     publisher = Publisher(encoder(), MemorySink(), [])
     found = json.loads(
-        Stats(publisher, lambda: None, period_s=1, sensors=Sensors(tmp_path, path=""))
+        Stats(publisher, lambda: None, period_s=lambda: 1, sensors=Sensors(tmp_path, path=""))
         .message()
         .payload
     )
@@ -122,7 +124,7 @@ def test_what_nobody_knows_is_null_and_never_absent(tmp_path):
 
 def test_it_tells_again_and_again_until_it_is_left(sensors):
     sink = MemorySink()
-    stats = stats_of(Publisher(encoder(), sink, []), sensors, period_s=0.01)
+    stats = stats_of(Publisher(encoder(), sink, []), sensors, period_s=lambda: 0.01)
     with stats:
         assert eventually(lambda: len(sink.messages) >= 3)
     told = len(sink.messages)
@@ -130,10 +132,25 @@ def test_it_tells_again_and_again_until_it_is_left(sensors):
     assert len(sink.messages) == told
 
 
+def test_it_tells_nothing_until_somebody_wants_it(sensors, monkeypatch):
+    monkeypatch.setattr("edge.stats.IDLE_S", 0.01)
+    sink, period_s, asked = MemorySink(), [0.0], []
+
+    def asks():
+        asked.append(1)
+        return period_s[0]
+
+    with stats_of(Publisher(encoder(), sink, []), sensors, period_s=asks):
+        assert eventually(lambda: len(asked) > 9)
+        assert sink.messages == []
+        period_s[0] = 0.01
+        assert eventually(lambda: sink.messages)
+
+
 def test_sensors_are_looked_for_by_the_thread_that_tells(monkeypatch):
     looked = []
     monkeypatch.setattr("edge.stats.Sensors", lambda: looked.append(os.getpid()))
-    Stats(Publisher(encoder(), MemorySink(), []), lambda: None, period_s=1)
+    Stats(Publisher(encoder(), MemorySink(), []), lambda: None, period_s=lambda: 1)
     assert looked == []
 
 

@@ -94,7 +94,7 @@ def test_every_field_of_the_statistics_is_explained(document):
 
 def test_what_a_run_says_of_itself_fits_the_schema():
     publisher = Publisher(encoder(), MemorySink(), [])
-    told = Stats(publisher, lambda: None, period_s=1).message()
+    told = Stats(publisher, lambda: None, period_s=lambda: 1).message()
     fits("stats", json.loads(told.payload))
 
 

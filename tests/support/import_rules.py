@@ -35,7 +35,7 @@ LAYERS = {
         "benchmark.result",
     ],
     "sinks": ["sinks"],
-    "pipeline": ["job", "pipeline", "publisher", "snapshots", "stats", "homeassistant"],
+    "pipeline": ["pipeline", "publisher", "snapshots", "stats", "homeassistant"],
     "app": [
         "cameras", "parts", "app", "swap", "reload", "commands", "control", "web", "running",
         "service", "homeassistant.following",

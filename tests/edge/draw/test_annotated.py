@@ -7,6 +7,7 @@ import factories
 import numpy as np
 import pytest
 
+from edge.config.reading import parse
 from edge.draw.annotated import jpeg
 from edge.results.detections import Detections
 from edge.results.instances import Instances, Mask
@@ -20,11 +21,11 @@ SEEN = Detections(np.array([BOX], np.float32), np.array([0.9], np.float32), np.a
 DESCRIPTION = factories.manifest().description(factories.anchors())
 
 
-def drawn(result=SEEN, *, picture=None, max_side_px=320):
+def drawn(result=SEEN, *, picture=None, max_side_px=320, config=None):
     """Return which pixels of a black picture were drawn on."""
     picture = np.zeros((180, 320, 3), np.uint8) if picture is None else picture
     seen = factories.observation(result=result, picture=picture)
-    data = jpeg(seen, DESCRIPTION, max_side_px=max_side_px)
+    data = jpeg(seen, DESCRIPTION, config, max_side_px=max_side_px)
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).max(axis=2) > 60
 
 
@@ -48,6 +49,14 @@ def test_a_picture_that_somebody_asked_to_be_larger_is_reduced():
 
     assert image.shape == (180, 320)
     np.testing.assert_array_equal(np.nonzero(image)[0].max(), np.nonzero(drawn())[0].max())
+
+
+def test_zones_are_drawn_where_they_are_asked_for():
+    zone = {"name": "door", "polygon": [[0.0, 0.5], [0.2, 0.5], [0.2, 1.0], [0.0, 1.0]]}
+    with_zone = drawn(config=parse({"zone": zone}))
+
+    assert with_zone[120:178, 2].all()
+    assert not drawn()[120:178, 2].any()
 
 
 def test_what_a_damaged_output_gives_is_not_drawn():

@@ -1,4 +1,4 @@
-"""Zones, lines, masks and paths on an image."""
+"""Zones, lines and masks on an image."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from edge.config.reading import parse
-from edge.draw.zones import draw_path_inplace, draw_zones_inplace
-from edge.results.event import Event
+from edge.draw.zones import draw_zones_inplace
 
 pytestmark = pytest.mark.board
 
@@ -51,12 +50,3 @@ def test_names_and_counts_stay_within_the_image():
     }
     counts = {"l": {"in": 3, "out": 0}, "z" * 60: {"\ud800": 1}}
     assert drawn(counts=counts, **tables).any()
-
-
-def test_a_path_is_drawn_through_its_points():
-    image = np.zeros((90, 160, 3), np.uint8)
-    path = ((0.1, 0.1), (0.5, 0.5), (1.0, 1.0))
-    event = Event("1", "leave", "camera", "person", 1, "a", "", 0, None, 1, (0, 0, 1, 1), path)
-    draw_path_inplace(image, event, color=(0, 255, 0))
-    assert image[45, 80, 1] == 255
-    assert not image[:, :, 2].any()

@@ -18,6 +18,7 @@ from edge.capture.latest import CaptureThread
 from edge.capture.picture import Picture, Scaler
 from edge.capture.turns import Turns
 from edge.config.reading import parse
+from edge.config.sections import Tracking
 from edge.cores import available_cores
 from edge.errors import ConfigError
 from edge.model import model_file
@@ -26,6 +27,7 @@ from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline, Worker
 from edge.regions.looking import RegionModel, cropped
 from edge.regions.plan import Region
+from edge.stages.tracking import Tracker
 from edge.tasks import refuse_regions
 
 pytestmark = pytest.mark.board
@@ -128,6 +130,21 @@ def test_what_rests_stays_in_sight_and_most_frames_are_left_out(seen_once):
 
     assert all("cat" in labels(model, each) for each in last)
     assert len(last) <= 6
+
+
+def test_a_track_lives_on_through_the_frames_that_are_left_out(seen_once):
+    (model,) = regions()
+    tracker = Tracker(Tracking(), 0.5, {})
+
+    followed = [tracker.process(each) for each in seen_once]
+
+    ids = {
+        each.track_id
+        for seen in followed
+        for each in seen.result
+        if model.description.labels[each.class_id] == "cat"
+    }
+    assert len(ids) == 1
 
 
 def test_same_frames_same_results_however_slow_the_consumer(seen_once):

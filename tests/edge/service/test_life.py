@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from edge.service.life import LOOP_S, SOUND_S, STATUS_EVERY_S, Life, Signs, mode_message
+from edge.service.life import LOOP_S, SOUND_S, STATUS_EVERY_S, Life, Signs, mode_message, signs_of
 
 pytestmark = pytest.mark.board
 
@@ -87,6 +88,20 @@ def test_where_every_camera_is_known_to_be_away_it_is_ready_and_fed_as_long_as_t
 def test_one_camera_that_is_away_excuses_no_other(life):
     life(1, at=100, cameras=2)
     assert "feed" not in life(1, at=101, cameras=2, away=["door"])
+
+
+def test_a_folder_of_images_that_has_ended_does_not_starve_a_camera_that_is_away(life):
+    captures = [
+        SimpleNamespace(camera="images", ended=True, is_away=False),
+        SimpleNamespace(camera="door", ended=False, is_away=True),
+    ]
+    frames = SimpleNamespace(polled_s=101.0)
+    parts = SimpleNamespace(
+        captures=captures, publisher=None, cameras=SimpleNamespace(frames=frames)
+    )
+    signs = signs_of(parts, SimpleNamespace(times=SimpleNamespace(frames=1)))
+    life(1, at=100)
+    assert "feed" in life(*signs[:1], at=101, cameras=signs.cameras, away=signs.away)
 
 
 def test_its_status_is_one_line_and_seldom(life):

@@ -55,6 +55,19 @@ def test_a_manager_that_is_gone_or_takes_nothing_is_said_once(tmp_path, caplog):
     ] * 2
 
 
+@pytest.mark.parametrize("address", ["x" * 200, "@" + "x" * 200, "@", "vsock:2:1", "/"])
+def test_an_address_that_is_none_ends_nothing_and_is_told_with_its_reason(address, caplog):
+    Notifier(address).feed()
+    (message,) = caplog.messages
+    assert "None" not in message
+
+
+def test_a_status_that_never_ends_still_arrives():
+    with Manager() as manager:
+        Notifier(manager.address).ready("x" * 10**6)
+        assert manager.hears("READY=1")
+
+
 @pytest.mark.parametrize(
     ("usec", "pid", "seconds"),
     [("30000000", None, 30.0), ("30000000", "1", 0.0), (None, None, 0.0), ("soon", None, 0.0)],

@@ -54,7 +54,7 @@ def test_what_is_not_done_is_found_again_in_order_with_all_that_it_says(open_jou
     journal.close()
     again = open_journal()
     assert list(again.live.values()) == [first, event(2), event(3)]
-    assert again.append(event(4)) > max(numbers)
+    assert again.append(event(4)) not in numbers
 
 
 def test_an_event_is_in_the_file_when_it_was_accepted(open_journal, tmp_path):
@@ -182,6 +182,28 @@ def test_a_folder_that_can_not_be_made_is_told_and_memory_used(tmp_path, caplog)
     assert caplog.text.count("events wait in memory") == 1
 
 
+def test_a_folder_that_comes_late_keeps_what_it_held_and_takes_what_waits(open_journal, tmp_path):
+    journal = open_journal()
+    numbers = [journal.append(event(number)) for number in range(9)]
+    for number in numbers[:7]:
+        journal.done(number)
+    journal.close()
+    folder, away = tmp_path / "spool", tmp_path / "away"
+    folder.rename(away)
+    folder.touch()  # as a mount that is late, or a disk that is read-only at first
+    now = [0.0]
+    late = open_journal(clock=lambda: now[0])
+    late.done(late.append(event(10)))
+    late.append(event(11))
+    folder.unlink()
+    away.rename(folder)
+    now[0] += RETRY_S
+    late.done(late.append(event(12)))
+    assert payloads(late) == [b"11"]
+    late.close()
+    assert payloads(open_journal()) == [b"7", b"8", b"11"]
+
+
 def test_a_second_process_leaves_the_journal_of_the_first_alone(open_journal, caplog):
     first = open_journal()
     first.append(event(1))
@@ -211,6 +233,15 @@ def test_the_outbox_gives_what_the_disk_holds_first_and_erases_what_is_settled(o
         again.settle(entry)
     again._journal.close()
     assert payloads(open_journal()) == []
+
+
+def test_what_is_no_event_is_not_written(open_journal, tmp_path):
+    outbox = Outbox(messages=10, size_bytes=MUCH, journal=open_journal())
+    for _ in range(50):
+        outbox.put(Message("t", b"stream"))
+        outbox.put(Message("t", b"state", policy="state"))
+        outbox.settle(outbox.take())
+    assert files(tmp_path) == []
 
 
 def test_the_oldest_events_beyond_the_bytes_of_the_spool_are_dropped_and_counted(open_journal):

@@ -58,7 +58,8 @@ def test_nothing_to_leave_out_leaves_the_observation_itself():
 def test_with_tracking_a_low_score_goes_on_with_a_track_and_begins_none():
     config = parse({"tracking": {}, "filter": {"labels": ["person"], "min_score": 0.8}})
     described = factories.manifest(labels=LABELS).description(factories.anchors())
-    stages = open_stages(config, described, thresholds=described.thresholds(), memory={})
+    thresholds = described.thresholds()
+    stages = open_stages(config, described, thresholds=thresholds, memory={}, ask=lambda *_: None)
     assert [stage.name for stage in stages] == ["filter", "track"]
 
     def ids(*rows, number):

@@ -114,6 +114,15 @@ def test_a_state_that_is_ignored_is_not_told():
     assert camera.shows(VIEW * 0.05, seconds=60).state == "ok"
 
 
+def test_a_camera_that_may_move_is_still_told_to_be_covered():
+    camera = Camera(ignore=("moved",))
+    camera.shows(VIEW, seconds=60)
+    moved = WHOLE[40:280, 95:455]
+
+    assert camera.shows(moved, seconds=600, step_s=5).state == "ok"
+    assert camera.shows(covered(), seconds=40).state == "covered"
+
+
 def test_a_new_place_is_the_usual_one_after_a_day():
     camera = Camera()
     camera.shows(VIEW, seconds=60)
