@@ -38,6 +38,11 @@ class Placement:
         """Whether the whole frame lies in the input, which is its only one."""
         return True
 
+    @property
+    def invokes(self) -> int:
+        """How many invokes the frame takes; with none, what was seen before is told again."""
+        return 1
+
     @classmethod
     def fit(
         cls, source_wh: tuple[int, int], input_wh: tuple[int, int], *, resize: Resize
@@ -198,14 +203,14 @@ class StageTimes:
         self._started_ns = self._ended_ns = time.monotonic_ns()
 
     def add(self, observation: Observation) -> None:
-        """Count one frame."""
+        """Count one frame; a stage that took nothing at all, of a repeated one, was not run."""
         times_ms = {**observation.stage_ms, AGE: observation.age_ms}
         row = self._frames % WINDOW_FRAMES
         for name in times_ms:
             if name not in self._columns_ms:
                 self._columns_ms[name] = np.full(WINDOW_FRAMES, np.nan, np.float32)
         for name, column in self._columns_ms.items():
-            column[row] = times_ms.get(name, np.nan)
+            column[row] = times_ms.get(name) or np.nan
         self._invoke_ms += times_ms["invoke"]
         self._frames += 1
         self._ended_ns = time.monotonic_ns()

@@ -256,7 +256,7 @@ class Pipeline:
             return None
         clock.add("capture", frame.capture_ns)
         clock.add("preprocess", frame.preprocess_ns)
-        clock.add("invoke", job.invoke_ns)
+        clock.add("invoke", job.invoke_ns if job.placement.invokes else 0)
         try:
             observation = Observation(
                 camera=frame.camera,

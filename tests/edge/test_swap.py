@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from edge import swap
 from edge.config import overlay
 from edge.config.paths import state_folder
 from edge.config.reading import load
+from edge.errors import ModelError
 from edge.model.default import default_model_path
 from edge.model.loaded import LoadedModel
 from edge.pipeline import Worker
@@ -111,6 +113,23 @@ def test_regions_come_and_go_as_another_model_does(path, monkeypatch):
         assert type(run.parts.model) is LoadedModel
 
     assert run.sequences()[-1] + 1 - len(run.seen) <= 2 * 2
+
+
+def test_a_frame_that_takes_no_invoke_says_nothing_of_a_model_on_probation():
+    class Idle:
+        def invoke(self, buffer, *, out):
+            pass
+
+    placement = SimpleNamespace(invokes=0)
+    watched = swap._Watched(Idle(), limit_ms=0.0)
+    never_written = {"scores": np.full(3, np.nan, np.float32)}
+
+    for _ in range(2 * swap.JUDGED_INVOKES):
+        watched.invoke(SimpleNamespace(placement=placement), out=never_written)
+    placement.invokes = 2
+
+    with pytest.raises(ModelError, match="nothing but NaN"):
+        watched.invoke(SimpleNamespace(placement=placement), out=never_written)
 
 
 class Sick(LoadedModel):
