@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 CACHE = ROOT / ".cache" / "pruning"
-TIMES = (1.2, 1.3, 1.6)
+TIMES, MACS = (1.2, 1.3, 1.6), (0.77,)
 # Inputs whose int8 models come near those speeds.
 SIDES = {"yolov3_tiny": (384, 352, 320), "ssdlite_mobilenet_v2": (272, 256, 224)}
 # Few, so that there are many to judge on; with those that choose they are refitted to.
@@ -96,32 +96,31 @@ def _smaller(name: str, side: int) -> ModelFile:
 
 def _pruned(name: str, sets: ImageSets) -> tuple[dict[str, ModelFile], dict[str, Any]]:
     """Return the pruned float models, and what making them took."""
-    paths = {f"{times:g}": CACHE / f"{name}.{times:g}.float.tflite" for times in TIMES}
+    keys = [*(f"{times:g} x" for times in TIMES), *(f"{ratio:g} of MACs" for ratio in MACS)]
+    paths = {key: CACHE / f"{name}.{key.replace(' ', '_')}.float.tflite" for key in keys}
     log = CACHE / f"{name}.pruned.json"
-    if not log.is_file():
+    found: dict[str, Any] = json.loads(log.read_text()) if log.is_file() else {"rows": []}
+    missing = set(paths) - {row["asked"] for row in found["rows"]}
+    if missing:
         started, before = time.monotonic(), time.process_time()
         pruner = Pruner(_imported(name), (*sets.calibrate.paths, *sets.select.paths))
-        fields: dict[str, Any] = {}
-        rows = []
-        for key, path in paths.items():
-            try:
-                done = pruner.prune(float(key))
-            except ModelError as error:
-                rows.append({"asked": key, "refused": str(error).partition(": ")[2]})
-                continue
-            export.write(done.file, path)
-            rows.append({"asked": key, "cut_error": done.cut_error, "error": done.error})
-            taken = {
-                "wall_s": time.monotonic() - started,
-                "cpu_s": time.process_time() - before,
-            }
-            fields = fields or taken
+    for key in sorted(missing):
+        try:
+            number, by_macs = float(key.split()[0]), key.endswith("MACs")
+            done = pruner.prune(1 / number if by_macs else number, by_macs=by_macs)
+        except ModelError as error:
+            found["rows"].append({"asked": key, "refused": str(error).partition(": ")[2]})
+        else:
+            export.write(done.file, paths[key])
+            row = {"asked": key, "cut_error": done.cut_error, "error": done.error}
+            found["rows"].append(row)
         peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_KIB
-        log.write_text(json.dumps({**fields, "peak_gib": peak_gib, "rows": rows}))
-    found = json.loads(log.read_text())
+        taken = {"cpu_s": time.process_time() - before, "wall_s": time.monotonic() - started}
+        found = {**taken, "peak_gib": peak_gib, **found}
+        log.write_text(json.dumps(found))
     made = {row["asked"] for row in found["rows"] if "error" in row}
     files = {
-        f"pruned, {key} x": model_file.read_own(path) for key, path in paths.items() if key in made
+        f"pruned, {key}": model_file.read_own(path) for key, path in paths.items() if key in made
     }
     return files, found
 
@@ -184,7 +183,7 @@ def _text(results: dict[str, Any]) -> str:
             )
         log = result["log"]
         errors = "; ".join(
-            f"{row['asked']} x: {row['cut_error']:.3f} cut, {row['error']:.3f} refitted"
+            f"{row['asked']}: {row['cut_error']:.3f} cut, {row['error']:.3f} refitted"
             if "error" in row
             else row["refused"]
             for row in log["rows"]
