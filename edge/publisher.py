@@ -138,7 +138,7 @@ class Publisher:
         if tally is None:
             tally = self.frames[observation.camera] = FrameTally()
         tally.captured, tally.dropped = observation.sequence + 1, observation.dropped_frames
-        tally.invoked += 1
+        tally.invoked += observation.stage_ms["invoke"] > 0
         for tell in self.tellers:
             for message in tell(observation):
                 self._sink.send(message)

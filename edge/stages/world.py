@@ -69,6 +69,7 @@ class World:
         now: Of each head, of the last minutes.
         seen_s: How long it was looked at.
         is_known: It was learned, or came with the model.
+        strange: What was strange when heads were last seen.
     """
 
     usual: dict[str, Shares] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class World:
     now: dict[str, Shares] = field(default_factory=dict)
     seen_s: float = 0.0
     is_known: bool = False
+    strange: str = ""
 
     @classmethod
     def of(cls, sight: Sight | None) -> World:

@@ -31,7 +31,7 @@ LAYERS = {
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
     "messages": [
-        "messages", "draw", "tasks", "metrics", "config", "stages", "regions",
+        "messages", "draw", "tasks", "config", "stages", "regions",
         "benchmark.result",
     ],
     "sinks": ["sinks"],

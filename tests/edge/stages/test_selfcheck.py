@@ -177,3 +177,26 @@ def test_another_model_goes_on_with_the_scene_and_begins_a_world_of_its_own():
     camera.stage = SelfCheck(Selfcheck(), other, camera.memory)
 
     assert (known.model, known.worlds, known.scene.looks) == ("sha256:1", {}, 40)
+
+
+def test_heads_that_come_between_the_looks_tell_of_another_world_too():
+    """As of `[regions]`, where a frame with a look need not be one that is seen whole."""
+    rng = np.random.default_rng(3)
+    usual, other = (
+        {"scores": rng.normal(mean, 20, (1, 500, 4)).clip(-128, 127).astype(np.int8)}
+        for mean in (0, 90)
+    )
+    camera = Camera(hold_s=10)
+    camera.shows(VIEW, seconds=5, heads=usual)
+    (known,) = camera.memory.values()
+    for world in known.worlds.values():
+        world.is_known, world.spread = True, {"scores": 0.05}
+
+    for _ in range(400):
+        at_ns = (camera.now_s - 1) * NS + NS // 2
+        seen = factories.observation(source_ns=at_ns, captured_utc_ns=at_ns)
+        camera.stage.process(replace(seen, look=None, heads=other))
+        health = camera.shows(VIEW, seconds=1)
+
+    assert health.state == "strange"
+    assert "of head 'scores' is other than usual" in health.reason
