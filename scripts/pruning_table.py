@@ -29,9 +29,11 @@ from calibration.image_sets import draw_sets  # noqa: E402
 from converter import export  # noqa: E402
 from converter.cli import options  # noqa: E402
 from converter.cli.command import new_command  # noqa: E402
+from converter.graph.reading import read  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
+from converter.prune.measures import macs  # noqa: E402
 from converter.prune.pruning import Pruner  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402
 from converter.quantize.recipe import load_recipe  # noqa: E402
@@ -49,7 +51,7 @@ SIDES = {"yolov3_tiny": (384, 352, 320), "ssdlite_mobilenet_v2": (272, 256, 224)
 # Few, so that there are many to judge on; with those that choose they are refitted to.
 CALIBRATE = 24
 RESAMPLES = 300
-MIB, GIB_KIB, POINTS = 2**20, 2**20, 100
+MIB, GIB_KIB, GIGA, POINTS = 2**20, 2**20, 1e9, 100
 
 
 def main() -> int:
@@ -155,6 +157,7 @@ def _result(name: str) -> dict[str, Any]:
                 "speed": base_ms / times[key].median_ms,
                 "ms": times[key].median_ms,
                 "mib": len(file.flatbuffer) / MIB,
+                "macs": macs_of(floats[key]),
                 "reference": losses[0].reference,
                 "value": losses[0].candidate,
                 "interval": losses[0].interval,
@@ -164,20 +167,26 @@ def _result(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def macs_of(file: ModelFile) -> float:
+    """Return a float model's multiplications."""
+    return sum(macs(read(file.flatbuffer, file.path)).values())
+
+
 def _text(results: dict[str, Any]) -> str:
     lines = [
-        "| net | way | int8, ms | times as fast | MiB | mAP50-95 | points off float32 [95 %] |",
-        "|---|---|---|---|---|---|---|",
+        "| net | way | int8, ms | times as fast | GMACs | MiB | mAP50-95 | off float32 [95 %] |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     notes = []
     for name, result in results.items():
         first = result["rows"][0]
-        lines.append(f"| {name} | whole, float32 | | | | {first['reference'] * POINTS:.1f} | |")
+        lines.append(f"| {name} | whole, float32 | | | | | {first['reference'] * POINTS:.1f} | |")
         for row in result["rows"]:
             off = (row["value"] - row["reference"]) * POINTS
             low, high = (POINTS * edge for edge in row["interval"])
             lines.append(
-                f"| | {row['what']} | {row['ms']:.2f} | {row['speed']:.2f} | {row['mib']:.2f} "
+                f"| | {row['what']} | {row['ms']:.2f} | {row['speed']:.2f} "
+                f"| {row['macs'] / GIGA:.2f} | {row['mib']:.2f} "
                 f"| {row['value'] * POINTS:.1f} "
                 f"| {off:+.1f} [{low:+.1f}, {high:+.1f}] |"
             )
