@@ -6,9 +6,8 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import SOURCES, open_lasting
-from edge.capture.turns import Turns
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -170,7 +169,7 @@ class Cameras:
             camera, self._model, self._tell, changed=self._changed, begin_closed=begin_closed
         )
         if before:
-            opened.capture.inherit(before.capture)
+            opened.capture.wanted_px = before.capture.wanted_px
         elif self._picture_px:  # before the first frame
             opened.capture.want_picture(self._picture_px)
         opened.capture.is_looking = self._is_looking

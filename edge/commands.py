@@ -14,7 +14,7 @@ from edge.config.camera import Name
 from edge.config.reading import parse
 from edge.errors import ConfigError
 from edge.record import Ratio, Record, Text
-from edge.swap import models_folder, newest_model
+from edge.swap import models_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +184,8 @@ def _model(subject: Subject, given: Model) -> str:
     config, file = subject.parts.config, subject.file
     own = config.model.file
     folders = [each for each in (models_folder(), own.parent if own else None) if each]
-    paths = [folder / given.file for folder in folders] if given.file else _waiting(subject)
+    waiting = subject.swap.waiting()
+    paths = [folder / given.file for folder in folders] if given.file else [*(waiting or ())][:1]
     path = next((each for each in paths if each.is_file()), None)
     if path is None:
         places = " or ".join(map(str, folders))
@@ -199,13 +200,6 @@ def _model(subject: Subject, given: Model) -> str:
     model = config.model.replace(file=path, description=None)
     said = subject.swap.to(config.replace(model=model), passed=keep)
     return f"{said}; then it is kept over a restart" if file else said
-
-
-def _waiting(subject: Subject) -> list[Path]:
-    """Return the file of the newest model that waits, if one does."""
-    refused = overlay.saved(subject.parts.config.device.name).refused
-    newest = newest_model({subject.parts.model.description.digest, *refused})
-    return [newest[0]] if newest else []
 
 
 def _reload(subject: Subject, given: Reload) -> str:

@@ -30,7 +30,7 @@ from edge.messages.envelope import (
 )
 from edge.record import Unsound, read_json
 from edge.reload import FileWatch, retract
-from edge.swap import ModelSwap, newest_model, version
+from edge.swap import ModelSwap, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,13 +72,6 @@ class Answer:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    name: str
-    arguments: bytes
-    answer: Callable[[Answer], object]
-
-
 class Control:
     """Carries out requests while a pipeline runs; use it inside the `with` of its parts.
 
@@ -102,8 +95,8 @@ class Control:
     ) -> None:
         self.parts = parts
         self.told: list[Callable[[], object]] = []
-        self._jobs: queue.SimpleQueue[_Request | Callable[[], object] | None] = queue.SimpleQueue()
-        self.swap = ModelSwap(parts, self._jobs.put)
+        self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self.swap = ModelSwap(parts, lambda job: [*map(self._jobs.put, (job, self._tell))])
         self.subject = Subject(parts, self.swap, reread, file)
         self._watch = FileWatch(file) if file else None
         self._heard_s: deque[float] = deque()
@@ -116,7 +109,7 @@ class Control:
         if self.subject.file:
             self.parts.cameras.pause(overlay.saved(self._device).paused, on=True)
         self._thread.start()
-        self._jobs.put(lambda: None)  # what holds is told
+        self._jobs.put(self._tell)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,7 +136,7 @@ class Control:
         elif len(arguments) > MOST_BYTES:
             said = f"expected up to {MOST_BYTES} bytes, found {len(arguments)}; send less"
         else:
-            self._jobs.put(_Request(name, arguments or b"{}", answer))
+            self._jobs.put(lambda: answer(self._carry_out(name, arguments or b"{}")))
             return
         answer(Answer(None, name, ok=False, message=said))
 
@@ -206,10 +199,8 @@ class Control:
         `latest_version` is `installed_version` where none waits; `available` is the argument `file`
         of the command `model` that would install it.
         """
-        config, digest = self.parts.config, self.parts.model.description.digest
-        installed = version(config.model.file, digest)
-        refused = overlay.saved(config.device.name).refused
-        newest = newest_model({digest, *refused})
+        digest, newest = self.parts.model.description.digest, self.swap.waiting()
+        installed = version(self.parts.config.model.file, digest)
         return {
             "digest": digest,
             "installed_version": installed,
@@ -225,7 +216,7 @@ class Control:
     def _run(self) -> None:
         tick_at_s = 0.0
         while True:
-            job: _Request | Callable[[], object] | None = self._tick
+            job: Callable[[], object] | None = self._tick
             if (left_s := tick_at_s - time.monotonic()) > 0:
                 with contextlib.suppress(queue.Empty):
                     job = self._jobs.get(timeout=left_s)
@@ -234,12 +225,9 @@ class Control:
             if job == self._tick:
                 tick_at_s = time.monotonic() + TICK_S
             try:
-                if isinstance(job, _Request):
-                    job.answer(self._carry_out(job))
-                else:
-                    job()
-                    if job != self._tick:
-                        self._tell()
+                job()
+            except EdgeError as error:
+                log.error("%s", error)  # noqa: TRY400 - a sentence
             except Exception:  # the next request is another's
                 log.exception("a request could not be carried out or answered")
 
@@ -254,30 +242,30 @@ class Control:
             return
         if self.parts.config.device.watch_file and self._watch.has_changed():
             log.info("%s has changed", self.subject.file)
-            self._carry_out(_Request(RELOAD, b"{}", lambda _: None))
+            self._carry_out(RELOAD, b"{}")
 
-    def _carry_out(self, request: _Request) -> Answer:
+    def _carry_out(self, name: str, given: bytes) -> Answer:
         ok = False
         try:
-            command = command_of(request.name)
-            arguments = read_json(command.arguments, request.arguments)
+            command = command_of(name)
+            arguments = read_json(command.arguments, given)
             if command.takes_long:
                 self.swap.in_progress = True
                 self._tell()
             message = command.apply(self.subject, arguments)
             ok = True
-            log.info("%s: %s", request.name, message)
+            log.info("%s: %s", name, message)
         except (EdgeError, Unsound) as error:
             message = f"nothing changed: {error}".replace("\n", "; ")
-            log.error("%s: %s", request.name, message)  # noqa: TRY400 - a sentence
+            log.error("%s: %s", name, message)  # noqa: TRY400 - a sentence
         except Exception as error:  # one request must not end all that come after it
             message = f"failed: {type(error).__name__}: {error}; the log says where"
-            log.exception("%s: failed", request.name)
+            log.exception("%s: failed", name)
         finally:
             self.swap.in_progress = False
         self._tell()
-        own_id = id_of(request.arguments)
-        return Answer(own_id, request.name, ok=ok, message=message, settings=self.settings())
+        own_id = id_of(given)
+        return Answer(own_id, name, ok=ok, message=message, settings=self.settings())
 
     def _tell(self) -> None:
         """Tell of what holds now, and hear commands where they are wanted."""

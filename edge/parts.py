@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from edge.capture.latest import CaptureThread
     from edge.config.sections import Config
     from edge.cores import Cores
+    from edge.frame import Summary
     from edge.messages.envelope import Encoder
-    from edge.metrics import Summary
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.preprocess import InputBuffer
@@ -42,8 +42,6 @@ class Parts:
         memory: What the stages keep through a reload, by the name of the stage.
         threads: Of each interpreter.
         running: The pipeline that was made of them.
-        changed: Called when another model holds, on the thread `edge-control`, between its first
-            frame and the last one of the one before.
     """
 
     workers: tuple[Worker, ...]
@@ -55,7 +53,6 @@ class Parts:
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     threads: int = 1
     running: Pipeline | None = None
-    changed: list[Callable[[], object]] = field(default_factory=list)
 
     @property
     def captures(self) -> tuple[CaptureThread[InputBuffer], ...]:

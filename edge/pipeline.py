@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from edge.cores import available_cores, confined
 from edge.errors import EdgeError, SinkClosed
-from edge.frame import NS_PER_MS, StageClock
-from edge.metrics import StageTimes
+from edge.frame import NS_PER_MS, StageClock, StageTimes
 from edge.results.observation import Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from edge.capture.turns import Turns
+    from edge.capture.latest import Turns
     from edge.frame import Frame, Placement
     from edge.model.loaded import LoadedModel
     from edge.model.spec import Tensors

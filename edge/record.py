@@ -115,7 +115,8 @@ def write_json(path: Path, one: Record) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(one, enc_hook=str))
+        # A folder's name may hold bytes that are no text.
+        file.write(msgspec.json.encode(one, enc_hook=lambda each: storable(str(each))))
         file.flush()
         os.fsync(descriptor)  # else an empty file could stand under the name
     new.replace(path)

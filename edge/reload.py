@@ -51,6 +51,8 @@ def follow(parts: Parts, wanted: Config, swap: ModelSwap, *, anew: bool = False)
     faults = parts.cameras.follow(wanted.cameras)
     if parts.sinks:
         faults += parts.sinks.follow(wanted.sinks, timeout_s=DRAIN_S)
+    if wanted.tells_states and not holds.tells_states:
+        fixed.append("restart for [output] stats_s: nobody could be told at the start")
     said = [f"new: {', '.join(news)}" if news else "nothing has changed", *faults, *fixed]
     return "; ".join(said)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import queue
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -90,9 +92,7 @@ class SnapshotTaker:
         # By camera, the capture that was asked for pictures, and how to ask no more.
         self._wishes: dict[str, tuple[object, Callable[[], object]]] = {}
         self._best: dict[Key, _Best] = {}
-        self._queue: dict[Key, tuple[Image, int]] = {}
-        self._changed = threading.Condition()
-        self._closing = False
+        self._queue: queue.Queue[tuple[Key, Image, int] | None] = queue.Queue(MOST_IMAGES)
         self._thread: threading.Thread | None = None
 
     def follow(self, settings: Snapshots | None, labels: Sequence[str]) -> None:
@@ -133,7 +133,7 @@ class SnapshotTaker:
         if observation.picture is None or camera not in self._wishes:
             self._wish(camera, (settings or Snapshots()).picture_px)
             return
-        if is_asked:
+        if is_asked and not self._queue.full():
             self._asked.discard(camera)
             given = settings or Snapshots()
             image = reduced(observation.picture, given.picture_px)
@@ -146,10 +146,9 @@ class SnapshotTaker:
     def close(self) -> None:
         """Send what waits to be encoded, and end."""
         self.follow(None, ())
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        if self._thread:
+        if self._thread and self._thread.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(None, timeout=JOIN_S)
             self._thread.join(JOIN_S)
 
     def _wish(self, camera: str, picture_px: int) -> None:
@@ -169,22 +168,19 @@ class SnapshotTaker:
             if track_id < best.track_id:
                 continue
             best.seen_s = now_s
-            if value > best.value * BETTER and self._has_room((camera, label), now_s, settings):
+            if value > best.value * BETTER and (best.image is not None or self._has_room()):
                 best.value, best.image = value, self._cut(observation, result.boxes[row], settings)
                 self._send_due((camera, label), now_s, settings)
         for key, best in self._best.items():
             if key[0] == camera and best.image is not None:
                 self._send_due(key, now_s, settings)
 
-    def _has_room(self, key: Key, now_s: float, settings: Snapshots) -> bool:
-        if self._best[key].is_due(now_s, settings.every_s):
-            return key in self._queue or len(self._queue) < MOST_IMAGES
-        held = [other for other, best in self._best.items() if best.image is not None]
-        return key in held or len(held) < MOST_IMAGES
+    def _has_room(self) -> bool:
+        return sum(best.image is not None for best in self._best.values()) < MOST_IMAGES
 
     def _send_due(self, key: Key, now_s: float, settings: Snapshots) -> None:
         best = self._best[key]
-        if best.is_due(now_s, settings.every_s) and self._has_room(key, now_s, settings):
+        if best.is_due(now_s, settings.every_s) and not self._queue.full():
             self._hand_over(key, cast("Image", best.image), settings)
             best.image, best.sent_s = None, now_s
 
@@ -199,25 +195,13 @@ class SnapshotTaker:
         return reduced(picture, settings.max_side_px)
 
     def _hand_over(self, key: Key, image: Image, settings: Snapshots) -> None:
-        with self._changed:
-            # The newest of a key wins.
-            self._queue.pop(key, None)
-            self._queue[key] = image, settings.max_kib * KIB
-            self._changed.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="edge-snapshots", daemon=True
-                )
-                self._thread.start()
+        self._queue.put((key, image, settings.max_kib * KIB))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="edge-snapshots", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing)
-                if not self._queue:
-                    return
-                (camera, label), (image, most_bytes) = next(iter(self._queue.items()))
-                del self._queue[camera, label]
+        for (camera, label), image, most_bytes in iter(self._queue.get, None):
             topic = snapshot_topic(self._device, camera, label)
             try:
                 self._send(message(topic, encoded(image, most_bytes=most_bytes)))

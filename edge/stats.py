@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from edge.frame import Summary
     from edge.messages.envelope import Message
-    from edge.metrics import Summary
     from edge.publisher import FrameTally, Publisher
 
 STATM = Path("/proc/self/statm")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +24,7 @@ from edge.parts import decoder_thresholds, instruct
 from edge.pipeline import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.config.sections import Config
@@ -39,10 +40,8 @@ MOST_TIMES_SLOWER, LEAST_LIMIT_MS = 20.0, 200.0
 JUDGED_INVOKES = 5
 # What of a configuration is about the interpreters.
 SECTIONS = ("model", "regions")
-
-
-# What ran before a model that is on probation, and those sections that were about it.
-Before = tuple[tuple[Worker, ...], dict[str, Any]]
+# What ran before a model that is on probation, and what held then.
+Before = tuple[tuple[Worker, ...], "Config"]
 
 
 class ModelSwap:
@@ -92,14 +91,30 @@ class ModelSwap:
             )
         decoder_thresholds(config, file.description)
         workers = app.open_workers(config, file, parts.cores, threads=parts.threads)
-        sections = {name: getattr(parts.config, name) for name in SECTIONS}
-        self._adopt(workers, config, before=(parts.workers, sections))
+        self._adopt(workers, config, before=(parts.workers, parts.config))
         self._passed = passed
         return f"{file.description.name} runs, on probation for {PROBATION_S:g} s"
 
     def differs(self, config: Config) -> bool:
         """Whether the file of a configuration's model holds another one than the one that runs."""
         return app.model_file(config).description != self._parts.model.description
+
+    def waiting(self) -> tuple[Path, str] | None:
+        """Return path and digest of the newest model that waits; it was not taken back before.
+
+        Where the one that runs waits there too, older ones wait for nothing.
+        """
+        folder, running = models_folder(), self._parts.model.description.digest
+        with suppress(OSError):  # one was taken away just now
+            paths = sorted(folder.glob("*.tflite"), key=_changed_ns) if folder else []
+            refused = overlay.saved(self._parts.config.device.name).refused
+            for path in reversed(paths):
+                digest = _digest_of(path, _changed_ns(path))
+                if digest == running:
+                    break
+                if digest and digest not in refused:
+                    return path, digest
+        return None
 
     def tick(self) -> None:
         """End a probation whose time is up; called now and then."""
@@ -137,7 +152,12 @@ class ModelSwap:
             return
         bad = parts.model.description
         reason = str(fault) if isinstance(fault, EdgeError) else f"{type(fault).__name__}: {fault}"
-        self._adopt(before[0], parts.config.replace(**before[1]), before=None)
+        workers, held = before
+        try:
+            sections = {name: getattr(held, name) for name in SECTIONS}
+            self._adopt(workers, parts.config.replace(**sections), before=None)
+        except (ConfigError, ValueError):  # what came with the model fits no other one
+            self._adopt(workers, held, before=None)
         log.error(
             "model: %s is taken back, %s runs again: %s",
             *(bad.name, parts.model.description.name, reason),
@@ -177,8 +197,6 @@ class ModelSwap:
             if parts.publisher:
                 instruct(parts.publisher, config, model)
                 parts.publisher.introduce(model.ran)
-            for tell in parts.changed:
-                tell()
 
         if not parts.running:
             between()
@@ -192,20 +210,6 @@ def models_folder() -> Path | None:
     """Return where models wait that the command `model` may install."""
     folder = state_folder()
     return folder / "models" if folder else None
-
-
-def newest_model(known: Collection[str]) -> tuple[Path, str] | None:
-    """Return path and digest of the newest model that waits and is none of the known digests."""
-    folder = models_folder()
-    try:
-        paths = sorted(folder.glob("*.tflite"), key=_changed_ns) if folder else []
-    except OSError:  # one was taken away just now
-        return None
-    for path in reversed(paths):
-        digest = _digest_of(path, _changed_ns(path))
-        if digest and digest not in known:
-            return path, digest
-    return None
 
 
 def _changed_ns(path: Path) -> int:

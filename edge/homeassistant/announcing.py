@@ -111,8 +111,8 @@ class Announcing:
             self._begin()
 
     def _begin(self) -> None:
-        if not self._is_ready:
-            self._is_ready = True
+        was_ready, self._is_ready = self._is_ready, True
+        if not was_ready:
             self._turn_from(self._remembered)
 
     def _hear_birth(self, _topic: str, payload: bytes) -> None:
@@ -126,12 +126,11 @@ class Announcing:
         """Take back what was announced and is no more, and then announce what is new."""
         own = self._told.cmps
         self._gone = {key: each for key, each in (self._gone | before).items() if key not in own}
-        if not self._gone:
-            self._send(own)
-            return
-        log.info("homeassistant: takes back %s", ", ".join(sorted(self._gone)))
-        self._send(removed(self._gone) | {key: own[key] for key in own if key in before})
-        self._after(self._gap_s, self._announce)
+        if self._gone:
+            log.info("homeassistant: takes back %s", ", ".join(sorted(self._gone)))
+            self._after(self._gap_s, self._announce)
+            own = {key: own[key] for key in own if key in before}
+        self._send(removed(self._gone) | own)
 
     def _announce(self) -> None:
         self._send(removed(self._gone) | self._told.cmps)
@@ -147,7 +146,7 @@ class Announcing:
         if self._told.cmps:
             self._announce()
             self._after(self._gap_s, self._announce)
-        elif self._is_open:
+        else:
             self._channel.send(self._told.message({}))
         self._gone = {}
 
@@ -161,7 +160,7 @@ class Announcing:
 
         def run() -> None:
             with self._lock:
-                if self._timer is timer:
+                if self._timer is timer and self._is_open:
                     self._is_answering = False
                     step()
 

@@ -14,7 +14,6 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge.homeassistant.inventory import View, view_of
-from edge.messages.envelope import camera_status_topic, command_topic, status_topic
 from edge.messages.events import WHOLE_FRAME as FRAME
 from edge.messages.snapshot import WHOLE_FRAME, snapshot_topic
 from edge.tasks import task_for
@@ -55,7 +54,7 @@ def components(
     for camera in config.cameras:
         view = view_of(camera.name, config, description)
         make = _Maker(config, camera.name)
-        for part in (_of_camera, _of_counts, _of_lines, _of_events, _of_pictures):
+        for part in (_of_camera, _of_counts, _of_events, _of_pictures):
             found.update(part(make, view))
     return found
 
@@ -75,24 +74,13 @@ class _Maker(NamedTuple):
     camera: str = ""
 
     def entity(self, what: str, platform: str, name: str, **options: Any) -> Named:  # noqa: ANN401
-        """Return an entity.
-
-        Args:
-            what: Tells it from the others of its camera, however it is called: `path` of names.
-            platform: Home Assistant's kind of it.
-            name: Behind the device's; with several cameras, behind that of its camera as well.
-            options: Of its platform.
-        """
+        """Return an entity: `what`, a `path`, tells it from others whatever its `name` is."""
         key, device = self.key(what), self.config.device.name
         name = f"{self.camera} {name}" if self.camera and len(self.config.cameras) > 1 else name
         name = name[:1].upper() + name[1:]
         house = self.config.homeassistant
-        ids = {
-            "p": platform,
-            "name": name,
-            "uniq_id": f"{device}/{key}",
-            "def_ent_id": f"{platform}.{slug((house and house.name) or device)}_{slug(name)}",
-        }
+        entity_id = f"{platform}.{slug((house and house.name) or device)}_{slug(name)}"
+        ids = {"p": platform, "name": name, "uniq_id": f"{device}/{key}", "def_ent_id": entity_id}
         return key, ids | options
 
     def key(self, what: str) -> str:
@@ -110,17 +98,7 @@ class _Maker(NamedTuple):
     def command(self, name: str) -> str:
         """Return where a command goes; nothing where none is heard."""
         mqtt = self.config.mqtt
-        topic = command_topic(self.config.device.name).replace("+", name)
-        return topic if mqtt and mqtt.commands else ""
-
-    def available(self) -> Component:
-        """Return when an entity is that needs the camera's frames: device and camera are online."""
-        device = self.config.device.name
-        of_camera = {
-            "t": camera_status_topic(device, self.camera),
-            "val_tpl": "{{ 'online' if value == 'online' else 'offline' }}",
-        }
-        return {"avty": [{"t": status_topic(device)}, of_camera], "avty_mode": "all"}
+        return self.topic(f"command/{name}") if mqtt and mqtt.commands else ""
 
 
 def _of_device(make: _Maker, description: Description, *, has_sensor: bool) -> Iterator[Named]:
@@ -166,19 +144,25 @@ def _of_camera(make: _Maker, view: View) -> Iterator[Named]:
             val_tpl=f"{{{{ {number} }}}}", **DIAGNOSTIC,
         )  # fmt: skip
     if view.has_health:
-        topic = make.own_topic("health")
+        said = {"stat_t": make.own_topic("health"), **DIAGNOSTIC}
+        template = "{{ 'OFF' if value_json.state == 'ok' else 'ON' }}"
         yield make.entity(
-            "problem", "binary_sensor", "view", dev_cla="problem", stat_t=topic,
-            val_tpl="{{ 'OFF' if value_json.state == 'ok' else 'ON' }}", **DIAGNOSTIC,
-        )  # fmt: skip
+            "problem", "binary_sensor", "view", dev_cla="problem", val_tpl=template, **said
+        )
         yield make.entity(
-            "health", "sensor", "view state", stat_t=topic, json_attr_t=topic,
-            val_tpl="{{ value_json.state }}", ic="mdi:eye-check", **DIAGNOSTIC,
+            "health", "sensor", "view state", json_attr_t=said["stat_t"], ic="mdi:eye-check",
+            val_tpl="{{ value_json.state }}", **said,
         )  # fmt: skip
 
 
 def _of_counts(make: _Maker, view: View) -> Iterator[Named]:
-    where = {"stat_t": make.own_topic("counts"), **make.available()}
+    of_camera = {
+        "t": make.own_topic("status"),
+        "val_tpl": "{{ 'online' if value == 'online' else 'offline' }}",
+    }
+    # The device and the camera must be there.
+    seen = {"avty": [{"t": make.topic("status")}, of_camera], "avty_mode": "all"}
+    where = {"stat_t": make.own_topic("counts"), **seen}
     for zone, label in ((zone, label) for zone, labels in view.zones.items() for label in labels):
         name = label if zone == FRAME else f"{zone} {label}"
         number = _counted(zone, label)
@@ -190,14 +174,10 @@ def _of_counts(make: _Maker, view: View) -> Iterator[Named]:
             path("count", zone, label), "sensor", f"{name} count", stat_cla="measurement",
             val_tpl=f"{{{{ {number} }}}}", ic="mdi:counter", **where,
         )  # fmt: skip
-
-
-def _of_lines(make: _Maker, view: View) -> Iterator[Named]:
     for line, word in ((line, word) for line, (words, _) in view.lines.items() for word in words):
         yield make.entity(
             path("total", line, word), "sensor", f"{line} {word}", stat_cla="total_increasing",
-            stat_t=make.own_topic("counts"), ic="mdi:counter",
-            val_tpl=f"{{{{ {_counted(line, word)} }}}}", **make.available(),
+            val_tpl=f"{{{{ {_counted(line, word)} }}}}", ic="mdi:counter", **where,
         )  # fmt: skip
 
 

@@ -14,7 +14,9 @@ from edge.sensors import Sensors
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from edge.config.sections import Config
     from edge.control import Control
+    from edge.model.description import Description
     from edge.parts import Parts
     from edge.sinks.fanout import Subscribable
 
@@ -34,6 +36,7 @@ class Following:
     def __init__(self, parts: Parts, control: Control, channel: Subscribable) -> None:
         self._parts, self._control, self._channel = parts, control, channel
         self._has_sensor = Sensors().read(0.0).temperature_c is not None
+        self._holds = self._what_holds()
         self._announcing = Announcing(self._told(), channel)
 
     def __enter__(self) -> Self:
@@ -46,13 +49,18 @@ class Following:
         self._control.told.remove(self._follow)
         self._announcing.__exit__()
 
+    def _what_holds(self) -> tuple[Config, Description]:
+        return self._parts.config, self._parts.model.description
+
     def _told(self) -> Told:
-        config, description = self._parts.config, self._parts.model.description
-        return told_of(config, description, has_sensor=self._has_sensor)
+        return told_of(*self._holds, has_sensor=self._has_sensor)
 
     def _follow(self) -> None:
         self._tell_update()
-        self._announcing.change(self._told())
+        before, self._holds = self._holds, self._what_holds()
+        # Each command is told of; a large announcement takes a fast machine 0.1 s.
+        if any(one is not other for one, other in zip(before, self._holds, strict=True)):
+            self._announcing.change(self._told())
 
     def _tell_update(self) -> None:
         state = self._control.model_state()

@@ -61,8 +61,7 @@ class StatsPayload(TypedDict):
     window_s: Annotated[float, Meta(ge=0, description="That the rates are of.")]
     cameras: Annotated[dict[str, CameraStats], Meta(description="By name.")]
     stage_ms: Annotated[
-        dict[str, StageStats],
-        Meta(description="By stage, and `age`: from capture to result."),
+        dict[str, StageStats], Meta(description="By stage, and `age`: from capture to result.")
     ]
     outbox: OutboxStats | None
     rss_mib: Annotated[float, Meta(ge=0, description="Resident memory.")] | None

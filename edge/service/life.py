@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from edge.messages.envelope import SCHEMA_VERSION, Message
+from edge.service.notify import STOPPING, WELL, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +100,7 @@ class Life:
         try:
             yield
         finally:
-            self._notifier.stopping()
+            self._notifier.tell(STOPPING, status("stopping"))
             self._ended.set()
             thread.join(JOIN_TIMEOUT_S)
 
@@ -114,25 +115,29 @@ class Life:
         waits = len(signs.away) == signs.cameras and now_s - signs.polled_s < LOOP_S
         if signs.frames > self._frames or waits:
             self._frames, self._alive_s, self._is_told = signs.frames, now_s, False
-            self._notifier.feed()
+            self._notifier.tell(WELL)
             if not self.is_ready:
-                self._ready_s, self._text = now_s, _status(signs, 0.0)
+                self._ready_s, self._text = now_s, _text(signs, 0.0)
                 self._notifier.ready(self._text)
             elif not self.is_sound and now_s - self._ready_s >= SOUND_S:
                 self.is_sound = True
                 self._on_sound()
         elif self.is_ready:
             self._warn(now_s - self._alive_s)
-        if self.is_ready:
-            self._tell_status(signs, now_s)
+        since_s, before = self._status_at
+        if self.is_ready and (passed_s := now_s - since_s) >= STATUS_EVERY_S:
+            self._status_at = now_s, signs.frames
+            self._text = _text(signs, (signs.frames - before) / passed_s)
+            self._notifier.tell(status(self._text))
 
     def reloading(self) -> None:
         """Say that a reload has begun; safe in a signal's handler."""
         self._notifier.reloading()
 
     def reloaded(self) -> None:
-        """Say that it is over."""
-        self._notifier.ready(self._text)
+        """Say that it is over; before the first frame the start is not."""
+        if self.is_ready:
+            self._notifier.ready(self._text)
 
     def _warn(self, silent_s: float) -> None:
         if 0 < self._notifier.watchdog_s / 2 < silent_s and not self._is_told:
@@ -142,14 +147,6 @@ class Life:
                 "the watchdog ends this process, to be started anew",
                 *(silent_s, self._notifier.watchdog_s),
             )
-
-    def _tell_status(self, signs: Signs, now_s: float) -> None:
-        since_s, before = self._status_at
-        if now_s - since_s < STATUS_EVERY_S:
-            return
-        self._status_at = now_s, signs.frames
-        self._text = _status(signs, (signs.frames - before) / (now_s - since_s))
-        self._notifier.status(self._text)
 
 
 def signs_of(parts: Parts, pipeline: Pipeline) -> Signs:
@@ -177,7 +174,7 @@ def mode_message(device: str, mode: str, **more: object) -> Message:
     return Message(f"edge/{device}/mode", payload, retain=True, policy="state")
 
 
-def _status(signs: Signs, rate_hz: float) -> str:
+def _text(signs: Signs, rate_hz: float) -> str:
     given = signs.cameras - len(signs.away)
     text = f"{rate_hz:.1f} frames/s from {given} of {signs.cameras} cameras"
     text += f" (away: {', '.join(signs.away)})" if signs.away else ""

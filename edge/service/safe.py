@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from edge.config.mqtt import Mqtt
 from edge.config.paths import state_folder
-from edge.config.reading import load, load_sound_part
+from edge.config.reading import load_sound_part
 from edge.errors import EdgeError
 from edge.messages.envelope import (
     OFFLINE,
@@ -28,61 +27,21 @@ from edge.messages.envelope import (
     command_topic,
     reply_topic,
 )
-from edge.record import Record, Unsound, read, storable
 from edge.service.life import Life, mode_message
-from edge.service.notify import from_environment
-from edge.service.starts import Starts
+from edge.service.notify import STOPPING, WELL, from_environment
+from edge.service.starts import Starts, Voice
 from edge.terminal.signals import ENDING, handling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from edge.config.sections import Config
     from edge.service.notify import Notifier
 
 log = logging.getLogger("edge.service")
 
 LOOK_EVERY_S = 1.0
 DRAIN_S = 0.5
-
-
-class Voice(Record, frozen=True):
-    """What a device needs to speak, kept for when its configuration cannot be read.
-
-    Attributes:
-        device: Its name.
-        cameras: Their names.
-        mqtt: Its broker.
-    """
-
-    device: str = ""
-    cameras: tuple[str, ...] = ()
-    mqtt: Mqtt | None = None
-
-    @classmethod
-    def of(cls, config: Config) -> Voice:
-        """Return that of a configuration."""
-        names = tuple(camera.name for camera in config.cameras)
-        return cls(config.device.name, names, config.mqtt)
-
-    def plain(self) -> dict[str, Any]:
-        """Return the fields as JSON has them, whatever bytes are in the name of a folder."""
-        data = msgspec.json.encode(self, enc_hook=lambda path: storable(str(path)))
-        fields: dict[str, Any] = msgspec.json.decode(data)
-        return fields
-
-    def or_kept(self, config: Path, fields: dict[str, Any]) -> Voice:
-        """Return this one, or of a faulty configuration what the last good start had."""
-        try:
-            load(config, {})
-        except EdgeError:
-            try:
-                kept = read(Voice, fields)
-            except Unsound:
-                return self
-            return kept.replace(mqtt=self.mqtt or kept.mqtt) if kept.device else self
-        return self
 
 
 def guarded(
@@ -106,12 +65,12 @@ def guarded(
     leave = partial(_leave, starts, notifier)
     with handling({signal.SIGTERM: leave, signal.SIGHUP: _too_early}):
         if waits and starts.are_too_many:
-            spoken = voice.or_kept(config, starts.kept.speaks)
+            spoken = starts.kept.speaks.unless_sound(config, voice)
             if not _wait(starts, spoken, notifier):
                 starts.forget()
                 return
         starts.begin()
-        life = Life(notifier, on_sound=lambda: starts.forget(voice.plain()))
+        life = Life(notifier, on_sound=lambda: starts.forget(voice))
         try:
             start(life)
         except Exception as error:
@@ -124,7 +83,7 @@ def guarded(
 
 def _leave(starts: Starts, notifier: Notifier) -> NoReturn:
     """End a start that is still at work: nothing has failed."""
-    notifier.stopping()
+    notifier.tell(STOPPING)
     starts.forget()
     sys.exit(0)
 
@@ -159,7 +118,7 @@ def _wish(starts: Starts, notifier: Notifier, wishes: queue.SimpleQueue[str]) ->
     until_s = time.monotonic() + starts.pause_s
     notifier.ready(f"safe mode, {starts.kept.failed} starts failed: {starts.kept.reason}")
     while time.monotonic() < until_s:
-        notifier.feed()
+        notifier.tell(WELL)
         if starts.have_changed():
             return "a file has changed"
         try:

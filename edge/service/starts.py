@@ -8,13 +8,18 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Meta, field
+from msgspec import Meta
 
+from edge.config.mqtt import Mqtt
+from edge.config.reading import load
+from edge.errors import EdgeError
 from edge.record import Record, Unsound, read_json, storable, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from edge.config.sections import Config
 
 log = logging.getLogger("edge.service")
 
@@ -25,6 +30,34 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 300.0, 3600.0
 UNTOLD = "it was killed or crashed before it could say why; the journal may tell"
 
 
+class Voice(Record, frozen=True):
+    """What a device needs to speak, kept for when its configuration cannot be read.
+
+    Attributes:
+        device: Its name.
+        cameras: Their names.
+        mqtt: Its broker.
+    """
+
+    device: str = ""
+    cameras: tuple[str, ...] = ()
+    mqtt: Mqtt | None = None
+
+    @classmethod
+    def of(cls, config: Config) -> Voice:
+        """Return that of a configuration."""
+        names = tuple(camera.name for camera in config.cameras)
+        return cls(config.device.name, names, config.mqtt)
+
+    def unless_sound(self, config: Path, own: Voice) -> Voice:
+        """Return this one, of the last good start, or `own` of a configuration without a fault."""
+        try:
+            load(config, {})
+        except EdgeError:
+            return self.replace(mqtt=own.mqtt or self.mqtt) if self.device else own
+        return own
+
+
 class Kept(Record, frozen=True):
     """What the file holds.
 
@@ -32,13 +65,13 @@ class Kept(Record, frozen=True):
         failed: Starts that did not become good, in a row; with the one at hand.
         reason: Of the last one, a sentence.
         files: Path, time of its change in nanoseconds and size in bytes of what was started with.
-        speaks: Of the last good start: device, names of the cameras, and `[mqtt]`.
+        speaks: As the last good start did.
     """
 
     failed: Annotated[int, Meta(ge=0)] = 0
     reason: str = ""
     files: tuple[tuple[str, int, int], ...] = ()
-    speaks: dict[str, Any] = field(default_factory=dict)
+    speaks: Voice = Voice()
 
 
 class Starts:
@@ -79,10 +112,11 @@ class Starts:
         """Note why the start at hand failed."""
         self._write(reason=storable(reason[:LONGEST_REASON]))
 
-    def forget(self, speaks: dict[str, Any] | None = None) -> None:
-        """Note that it was good, or ended as it was told to, and with what it spoke."""
-        if self.kept.failed or speaks not in (None, self.kept.speaks):
-            self._write(failed=0, reason="", speaks=speaks or self.kept.speaks)
+    def forget(self, speaks: Voice | None = None) -> None:
+        """Note that it was good, or ended as it was told to, and as whom it spoke."""
+        speaks = speaks or self.kept.speaks
+        if self.kept.failed or speaks != self.kept.speaks:
+            self._write(failed=0, reason="", speaks=speaks)
 
     def _seen(self) -> tuple[tuple[str, int, int], ...]:
         seen = []

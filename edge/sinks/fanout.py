@@ -214,8 +214,17 @@ class Fanout:
                     sink.send(message)
 
     def close(self, timeout_s: float) -> int:
-        """Close every sink, each with so long; return how many messages were not delivered."""
-        left = {sink.name: sink.close(timeout_s) for sink in self._sinks}
+        """Close all sinks at once, within so long; return how many messages were not delivered."""
+        left = dict.fromkeys([sink.name for sink in self._sinks], 0)
+
+        def close(sink: Sink) -> None:
+            left[sink.name] = sink.close(timeout_s)
+
+        threads = [threading.Thread(target=close, args=(sink,)) for sink in self._sinks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         self.undelivered = {name: number for name, number in left.items() if number}
         late = [sink.failure for sink in self._sinks if isinstance(sink, Queued)]
         self.failure = next(filter(None, (self.failure, *late)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -195,16 +196,22 @@ class Journal:
         try:
             for number, message in self.live.items():
                 self._write(_record(number, message))
-        except OSError:
+        except OSError as error:
             self._path = None
             path.unlink(missing_ok=True)
-            raise
+            held_bytes = sum(each.stat().st_size for each in self._outdated if each.exists())
+            if error.errno != errno.ENOSPC or held_bytes < self._live_bytes:
+                raise
+            # The older ones are in the way: most of what they hold is done.
+            while self._outdated:
+                self._outdated.pop().unlink(missing_ok=True)
+            self._begin()
 
     def _write(self, record: _Record) -> None:
         body = msgspec.msgpack.encode(record)
         data = HEADER.pack(len(body), zlib.crc32(body)) + body
         if os.write(self._file, data) < len(data):
-            raise OSError(0, "it took a part of a record only")  # a disk that is full from there
+            raise OSError(errno.ENOSPC, "no space for a whole record")
         self._size_bytes += len(data)
 
     def _fail(self, error: OSError) -> None:

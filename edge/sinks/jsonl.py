@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO
 
 from edge.config.sink import Jsonl
@@ -146,9 +147,10 @@ class JsonlFile:
 
     def _put_aside(self) -> None:
         self._leave()
-        names = [self._path, *(_numbered(self._path, n) for n in range(1, self._settings.files))]
-        names[-1].unlink(missing_ok=True)
-        for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
+        numbers = range(1, self._settings.files)
+        paths = [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in numbers)]
+        paths[-1].unlink(missing_ok=True)
+        for newer, older in reversed([*pairwise(paths)]):
             if newer.exists():
                 newer.replace(older)
 
@@ -156,10 +158,6 @@ class JsonlFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.name}.{number}")
 
 
 def open_jsonl(settings: Jsonl, *, name: str) -> JsonlSink | JsonlFile:

@@ -76,7 +76,7 @@ class Outbox:
     themselves, however many they are; those that it holds from before go out first.
 
     Args:
-        messages: Most that wait, of each policy; those taken apart.
+        messages: Most events, and most of the stream, that wait; those taken apart.
         size_bytes: Most memory for all that wait.
         journal: Keeps events; the caller's to close.
         clock: Seconds.
@@ -212,9 +212,7 @@ class Outbox:
         self._bytes[entry.message.policy] += entry.size_bytes
 
     def _make_room(self) -> None:
-        while len(self._states) > 1 and (
-            len(self._states) > self._most or self._bytes["state"] > self._most_bytes / 2
-        ):
+        while len(self._states) > 1 and self._bytes["state"] > self._most_bytes / 2:
             older = list(self._states.values())[:-1]
             self._forget(max(older, key=lambda entry: entry.size_bytes).key)
         for policy in ("stream", "event"):

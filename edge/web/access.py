@@ -103,23 +103,24 @@ class Gate:
         origins = {f"http://{place}", f"https://{place}"}
         if is_post and headers.get("Origin") not in origins:
             return 403, "expected the header Origin of this page itself"
-        if self._token and not (self.admits(request) or self._shows_token(headers)):
+        if self._token and not (self._is_link(request) or self._shows_token(headers)):
             return 401, (
                 "expected the token of [web] token_file; open /?token=TOKEN once, or send the "
                 "header Authorization: Bearer TOKEN"
             )
         return None
 
-    def admits(self, request: Request) -> bool:
-        """Whether a request is the link that brings the token."""
-        given = request.query.get("token", "")
-        return bool(self._token) and request.path == "/" and _same(given, self._token)
-
-    def cookie(self) -> str:
-        """Return what a browser is to send from now on, the value of `Set-Cookie`."""
+    def cookie(self, request: Request) -> str:
+        """Return `Set-Cookie` for the link that brings the token; nothing for any other request."""
+        if not self._is_link(request):
+            return ""
         value = f"{COOKIE}={self._cookie}; Path=/; Max-Age={COOKIE_S}"
         # Lax: a link in a message must find the page open. What changes something asks for Origin.
         return f"{value}; HttpOnly; SameSite=Lax"
+
+    def _is_link(self, request: Request) -> bool:
+        given = request.query.get("token", "")
+        return bool(self._token) and request.path == "/" and _same(given, self._token)
 
     def _is_own(self, place: str) -> bool:
         match = PLACE.fullmatch(place)

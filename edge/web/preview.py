@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -72,7 +72,6 @@ class Preview:
         self.views: dict[str, View] = {}
         self._began_s = time.monotonic()
         self._gate = Gate(read_token(web), web.hosts)
-        self._changes: Control | None = None
         self.server: Server | None = None
         self._answers: dict[str, Callable[[dict[str, str]], Reply]] = {
             "/healthz": self._healthz,
@@ -88,11 +87,11 @@ class Preview:
         self._view(observation.camera).observe(observation)
 
     @contextmanager
-    def served(self, changes: Control | None = None) -> Iterator[str]:
+    def served(self, changes: Control) -> Iterator[str]:
         """Answer for the length of the block; yields the address of the page.
 
         Args:
-            changes: Carries out what the page asks for; `None` for a page that only shows.
+            changes: Carries out what the page asks for.
 
         Raises:
             EdgeError: Nobody can listen there.
@@ -109,23 +108,23 @@ class Preview:
 
     def answer(self, request: Request) -> Reply:
         """Return the reply to a request that may be answered."""
-        if request.method == "POST":
-            return self._apply(request) if request.path == "/apply" else _nothing()
-        if self._gate.admits(request):
+        path, query = request.path, request.query
+        if request.method == "POST" and path == "/apply":
+            return self._apply(request)
+        if cookie := self._gate.cookie(request):
             # The link is followed once: from here on the cookie speaks, and no history the token.
-            headers = {"Location": "/", "Set-Cookie": self._gate.cookie()}
+            headers = {"Location": "/", "Set-Cookie": cookie}
             return Reply(b"", status=HTTPStatus.SEE_OTHER, headers=headers)
-        if request.path in FILES:
-            name, kind = FILES[request.path]
+        if request.method == "POST" or path not in FILES.keys() | self._answers.keys():
+            known = " ".join(["/", *self._answers])
+            return _sentence(HTTPStatus.NOT_FOUND, f"nothing is here; there are {known}")
+        if path in FILES:
+            name, kind = FILES[path]
             return Reply((PAGE / name).read_bytes(), kind)
-        answer = self._answers.get(request.path)
-        if answer is None:
-            return _nothing()
-        camera, names = request.query.get("camera"), self._names()
-        if camera is not None and camera not in names:
-            known = ", ".join(names)
+        if "camera" in query and query["camera"] not in self._names():
+            known = ", ".join(self._names())
             return _sentence(HTTPStatus.NOT_FOUND, f"no such camera; known are {known}")
-        return answer(request.query)
+        return self._answers[path](query)
 
     def _names(self) -> list[str]:
         return [camera.name for camera in self._parts.config.cameras]
@@ -137,9 +136,8 @@ class Preview:
             view = self.views.setdefault(camera, new)
         return view
 
-    def _chosen(self, query: dict[str, str]) -> tuple[str, View]:
-        name = query.get("camera") or self._names()[0]
-        return name, self._view(name)
+    def _chosen(self, query: dict[str, str]) -> View:
+        return self._view(query.get("camera") or self._names()[0])
 
     def _healthz(self, query: dict[str, str]) -> Reply:
         """Say whether frames come out: of the camera that is named, or of any.
@@ -182,7 +180,7 @@ class Preview:
 
     def _snapshot(self, query: dict[str, str]) -> Reply:
         """Send the next picture; with `after`, the number of a picture, the next one after it."""
-        _, view = self._chosen(query)
+        view = self._chosen(query)
         after = query.get("after", "0")
         number = int(after) if re.fullmatch("[0-9]{1,12}", after) else 0
         zones = query.get("zones") != "no"
@@ -194,7 +192,7 @@ class Preview:
 
     def _stream(self, query: dict[str, str]) -> Reply:
         """Send pictures as they come, until the viewer leaves or none has come for a while."""
-        _, view = self._chosen(query)
+        view = self._chosen(query)
 
         def parts() -> Iterator[bytes]:
             number = 0
@@ -207,16 +205,16 @@ class Preview:
 
     def _state(self, query: dict[str, str]) -> Reply:
         """Say all that the page shows beside the picture."""
-        name, view = self._chosen(query)
+        view, paused = self._chosen(query), self._parts.cameras.paused
         config, running = self._parts.config, self._parts.running
         view.wish()
         now_s, (places, number) = time.monotonic(), _places(config)
         fields = {
             "device": config.device.name,
             "model": self._parts.model.description.name,
-            "camera": name,
+            "camera": view.camera,
             "cameras": self._names(),
-            "paused": name in self._parts.cameras.paused,
+            "paused": view.camera in paused,
             "trouble": view.trouble(),
             "now_s": now_s,
             "uptime_s": now_s - self._began_s,
@@ -239,25 +237,18 @@ class Preview:
 
         The page says onto which ones it drew, so that nobody else's are lost unseen.
         """
-        answered = threading.Event()
-        answers: list[Answer] = []
-
-        def take(answer: Answer) -> None:
-            answers.append(answer)
-            answered.set()
-
-        if self._changes is None:
-            return _sentence(HTTPStatus.CONFLICT, "this page only shows")
         _, number = _places(self._parts.config)
         if request.query.get("onto", number) != number:
             text = "others hold by now: Discard changes shows them, Apply again replaces them"
             return _sentence(HTTPStatus.PRECONDITION_FAILED, text)
-        self._changes.request("zones", request.body, answer=take)
-        if not answered.wait(APPLY_S):
+        answers: SimpleQueue[Answer] = SimpleQueue()
+        self._changes.request("zones", request.body, answer=answers.put)
+        try:
+            answer = answers.get(timeout=APPLY_S)
+        except Empty:
             return _sentence(HTTPStatus.GATEWAY_TIMEOUT, "no answer yet; look at the zones again")
-        said = {"ok": answers[0].ok, "message": answers[0].message}
-        status = HTTPStatus.OK if answers[0].ok else HTTPStatus.CONFLICT
-        return Reply(msgspec.json.encode(said), JSON, status)
+        said = msgspec.json.encode({"ok": answer.ok, "message": answer.message})
+        return Reply(said, JSON, HTTPStatus.OK if answer.ok else HTTPStatus.CONFLICT)
 
 
 def _places(config: Config) -> tuple[dict[str, Any], str]:
@@ -291,8 +282,3 @@ def _written(record: Record) -> dict[str, Any]:
 
 def _sentence(status: int, text: str) -> Reply:
     return Reply(f"{text}\n".encode(), status=status)
-
-
-def _nothing() -> Reply:
-    known = "/ /healthz /metrics /snapshot.jpg /stream.mjpg /state.json"
-    return _sentence(HTTPStatus.NOT_FOUND, f"nothing is here; there are {known}")

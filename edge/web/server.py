@@ -10,6 +10,7 @@ ends a request that drips in.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import re
 import socket
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from operator import itemgetter
+from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -51,6 +52,8 @@ PART_S = 5.0
 # An answer that waits for a camera begins so late at most.
 WAIT_S = 10.0
 LOOK_S = 0.25
+# Source: ip(7); Python has no name for it.
+IP_FREEBIND = 15
 # Kept small, so that what lies in it is no old picture: Linux takes twice as much.
 SEND_BUFFER_BYTES = 64 * 1024
 BUSY = b"HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -132,9 +135,16 @@ class Server(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Listen, without the look for this machine's name that a web server's base makes."""
-        socket.socket.setsockopt(self.socket, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
+        try:
+            TCPServer.server_bind(self)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            # At boot a router may give it later than the service starts.
+            self.socket.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+            TCPServer.server_bind(self)
+            text = "[web] host = %s is no address of this machine yet; the page is there once it is"
+            log.warning(text, self.server_address[0])
         self.server_name, self.server_port = "", self.server_address[1]
 
     def give(self, connection: socket.socket, seconds: float, *, asks: bool = True) -> None:
@@ -145,13 +155,14 @@ class Server(ThreadingHTTPServer):
         """Give a connection a thread, or send it away."""
         if len(self._deadlines) >= MOST_CONNECTIONS:
             # Who holds connections and asks for nothing must not keep out who does ask.
-            idle = [(ends_s, each) for each, (ends_s, waits) in self._ends() if waits]
+            ends = tuple(self._deadlines.items())  # in one step: other threads change them
+            idle = {each: ends_s for each, (ends_s, waits) in ends if waits}
             if not idle:
                 with contextlib.suppress(OSError):
                     request.send(BUSY, socket.MSG_DONTWAIT)
                 self.shutdown_request(request)
                 return
-            _, longest = min(idle, key=itemgetter(0))
+            longest = min(idle, key=idle.__getitem__)
             self._deadlines.pop(longest, None)
             _cut(longest)
         self.give(request, REQUEST_S, asks=False)
@@ -163,13 +174,10 @@ class Server(ThreadingHTTPServer):
         self._deadlines.pop(request, None)
         super().shutdown_request(request)
 
-    def _ends(self) -> tuple[tuple[socket.socket, tuple[float, bool]], ...]:
-        return tuple(self._deadlines.items())  # in one step: the connections' threads change them
-
     def service_actions(self) -> None:
         """Cut off what is past its deadline; called a few times a second."""
         now_s = time.monotonic()
-        for connection, (ends_s, _) in self._ends():
+        for connection, (ends_s, _) in tuple(self._deadlines.items()):
             if ends_s < now_s:
                 _cut(connection)
 

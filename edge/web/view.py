@@ -45,6 +45,7 @@ class View:
             12 MiB more for each: 182 MiB with six viewers, where this has 123.
 
     Attributes:
+        camera: Its name.
         frames: So far.
         dropped: Frames replaced unseen so far, of a camera that was opened anew too.
         seen_s: Monotonic clock of the newest frame; `None` before the first.
@@ -65,7 +66,7 @@ class View:
         self.health: Health | None = None
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.kept: tuple[Observation, Description, Config] | None = None
-        self._camera = camera
+        self.camera = camera
         self._parts = parts
         self._picture_px, self._period_s = web.picture_px, 1 / web.rate_hz
         self._painter = painter
@@ -110,7 +111,7 @@ class View:
             so_far = f"for {age_s:.0f} s"
         capture = self._capture()
         away = ", the camera is away" if capture and capture.is_away else ""
-        return f"{self._camera}: no frame has come out {so_far}{away}"
+        return f"{self.camera}: no frame has come out {so_far}{away}"
 
     def wish(self) -> None:
         """Ask for a picture of the next frame, and do not wait for it."""
@@ -157,12 +158,12 @@ class View:
             self._end_wish()
 
     def _capture(self) -> CaptureThread[InputBuffer] | None:
-        return next((each for each in self._parts.captures if each.camera == self._camera), None)
+        return next((each for each in self._parts.captures if each.camera == self.camera), None)
 
     def _patience_s(self) -> float:
         """Return how long no frame may come out; of a still scene `regions` leaves some out."""
         config = self._parts.config
-        rates = [each.options.rate_hz for each in config.cameras if each.name == self._camera]
+        rates = [each.options.rate_hz for each in config.cameras if each.name == self.camera]
         period_s = max((1 / rate_hz for rate_hz in rates if rate_hz), default=0.0)
         sweep_s = config.regions.sweep_s if config.regions else 0.0
         return max(HEALTHY_S, HEALTHY_FRAMES * max(period_s, sweep_s))

@@ -39,9 +39,8 @@ from bench_regions_scenes import (
 )
 
 from edge import app
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.picture import Picture
-from edge.capture.turns import Turns
 from edge.config.reading import parse
 from edge.cores import switching_soon
 from edge.model.loaded import load_model

@@ -13,8 +13,7 @@ from notify_socket import Manager
 from waiting import eventually
 
 from edge.config.reading import load
-from edge.service.safe import Voice
-from edge.service.starts import MOST_FAILED, Starts, file_name
+from edge.service.starts import MOST_FAILED, Starts, Voice, file_name
 
 pytestmark = [pytest.mark.board, pytest.mark.broker]
 
@@ -130,7 +129,7 @@ def test_after_failed_starts_it_speaks_from_safe_mode_and_a_mended_file_ends_tha
 ):
     with Mosquitto(mosquitto, tmp_path) as broker, Listener(broker.port) as listener:
         # What a good start leaves behind, for when nothing of the file can be read.
-        spoken = Voice.of(load(roof(broker.port), {})).plain()
+        spoken = Voice.of(load(roof(broker.port), {}))
         Starts(tmp_path / "state", [tmp_path / "roof.toml"]).forget(spoken)
         with Manager() as manager:
             config = roof(broker.port, more=fault)

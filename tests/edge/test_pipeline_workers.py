@@ -12,8 +12,7 @@ from frames import CountingSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.capture.latest import CaptureThread
-from edge.capture.turns import Turns
+from edge.capture.latest import CaptureThread, Turns
 from edge.cores import available_cores
 from edge.errors import DelegateError, EdgeError, SinkClosed
 from edge.model import model_file

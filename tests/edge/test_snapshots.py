@@ -13,7 +13,6 @@ from memory_sink import MemorySink
 from waiting import eventually
 
 from edge.config.snapshots import Snapshots
-from edge.draw.jpeg import cut, encoded, reduced
 from edge.errors import ConfigError
 from edge.messages.snapshot import snapshot_topic
 from edge.results.detections import Detections
@@ -260,43 +259,12 @@ def test_a_sink_that_has_ended_ends_the_images_only(caplog):
     one.close()
 
 
-@pytest.mark.parametrize(
-    ("sides", "expected"),
-    [
-        ((10, 10, 20, 30), (20, 10)),
-        ((-50, -50, 5, 5), (5, 5)),
-        ((630, 350, 900, 900), (10, 10)),
-        ((700, 500, 800, 600), (1, 1)),
-        ((5, 5, 5, 5), (1, 1)),
-    ],
-    ids=["inside", "left and above", "right and below", "outside", "nothing"],
-)
-def test_a_cut_stays_in_the_picture_and_is_never_empty(sides, expected):
-    assert cut(np.zeros((360, 640, 3), np.uint8), sides, margin_ratio=0).shape[:2] == expected
-
-
-@pytest.mark.parametrize("most_bytes", [1500, 6000, 40_000, 10**6])
-def test_a_jpeg_fits_however_noisy_the_image(most_bytes):
-    noise = np.random.default_rng(3).integers(0, 255, (300, 400, 3), np.uint8)
-    data = encoded(noise, most_bytes=most_bytes)
-    assert len(data) <= most_bytes
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    assert (image.shape[:2] == (300, 400)) == (most_bytes > 6000)
-
-
-def test_a_reduced_image_keeps_its_shape_and_owns_its_pixels():
-    image = np.zeros((100, 400, 3), np.uint8)
-    assert reduced(image, 200).shape == (50, 200, 3)
-    same = reduced(image, 4000)
-    assert same.shape == image.shape
-    assert not np.shares_memory(same, image)
-
-
 def test_one_thread_encodes_and_frames_do_not_wait_for_it(taker):
     one, sink = taker(every_s=0.5, crop=False)
     for number in range(40):
         one(frame(number, (CAT, 0.5 + number / 100, box(100 + 10 * number))))
+    # The newest waits for room.
+    assert eventually(lambda: one(frame(39)) or one._best["front", "cat"].image is None)
     found = sent(one, sink)
-    # Newest wins: what was not encoded in time was replaced.
     assert 1 <= len(found) <= 40
     assert found[-1][1] == at(39)

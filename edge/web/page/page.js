@@ -49,7 +49,6 @@ async function showPictures() {
       await id("picture").decode().catch(() => {});
       URL.revokeObjectURL(last);
     } catch {
-      number = 0; // the service may have begun anew, and its numbers too
       if (from === camera) await sleep(AGAIN_MS);
     }
   }

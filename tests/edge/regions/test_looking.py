@@ -14,9 +14,8 @@ import pytest
 from yuv_pictures import picture, whole
 
 from edge import app
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.picture import Picture, Scaler
-from edge.capture.turns import Turns
 from edge.config.reading import parse
 from edge.config.sections import Tracking
 from edge.cores import available_cores

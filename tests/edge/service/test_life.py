@@ -24,12 +24,10 @@ class Told:
     def ready(self, _):
         self.told.append("ready")
 
-    def status(self, text):
-        self.told.append("status")
-        self.texts.append(text)
-
-    def feed(self):
-        self.told.append("feed")
+    def tell(self, line):
+        self.told.append({"WATCHDOG=1": "feed"}.get(line, "status"))
+        if line.startswith("STATUS="):
+            self.texts.append(line.removeprefix("STATUS="))
 
     def reloading(self):
         self.told.append("reloading")
@@ -123,9 +121,17 @@ def test_a_start_is_good_when_it_has_lasted(life):
 
 
 def test_a_reload_begins_and_ends(life):
+    life(1, at=100)
     life.life.reloading()
     life.life.reloaded()
     assert life.told.words() == ["reloading", "ready"]
+
+
+def test_a_reload_before_the_first_frame_makes_nothing_ready(life):
+    life.life.reloading()
+    life.life.reloaded()
+    assert life.told.words() == ["reloading"]
+    assert "ready" in life(1, at=100)
 
 
 def test_the_mode_is_kept_by_the_broker():

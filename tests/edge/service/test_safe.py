@@ -9,8 +9,8 @@ import pytest
 from edge.config.reading import load, load_sound_part
 from edge.errors import SourceError
 from edge.service import safe
-from edge.service.safe import Voice, guarded
-from edge.service.starts import MOST_FAILED, file_name
+from edge.service.safe import guarded
+from edge.service.starts import MOST_FAILED, Starts, Voice, file_name
 
 pytestmark = pytest.mark.board
 
@@ -115,9 +115,9 @@ BROKER = '[mqtt]\nurl = "mqtt://broker"\n'
 )
 def test_it_speaks_as_before_only_where_its_configuration_is_faulty(config, text, device, broker):
     config.write_text('[device]\nname = "roof"\n[mqtt]\nurl = "mqtt://old"\n')
-    before = Voice.of(load(config, {})).plain()
+    before = Voice.of(load(config, {}))
     config.write_text(text)
-    voice = Voice.of(load_sound_part(config)).or_kept(config, before)
+    voice = before.unless_sound(config, Voice.of(load_sound_part(config)))
     assert voice.device == device
     assert (voice.mqtt and voice.mqtt.host) == broker
 
@@ -125,5 +125,7 @@ def test_it_speaks_as_before_only_where_its_configuration_is_faulty(config, text
 def test_a_voice_is_kept_whatever_bytes_are_in_a_name(tmp_path):
     folder = tmp_path / os.fsdecode(b"k\xfcche")
     folder.mkdir()
-    (folder / "door.toml").write_text('[mqtt]\nurl = "mqtt://me@broker"\npassword_file = "p"\n')
-    assert Voice.of(load(folder / "door.toml", {})).plain()["mqtt"]["password_file"].endswith("/p")
+    path = folder / "door.toml"
+    path.write_text('[mqtt]\nurl = "mqtt://me@broker"\npassword_file = "p"\n')
+    Starts(tmp_path, [path]).forget(Voice.of(load(path, {})))
+    assert Starts(tmp_path, [path]).kept.speaks.mqtt.password_file.name == "p"

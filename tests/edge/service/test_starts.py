@@ -11,6 +11,7 @@ from edge.service.starts import (
     MOST_FAILED,
     UNTOLD,
     Starts,
+    Voice,
     file_name,
 )
 
@@ -54,9 +55,9 @@ def test_two_services_with_one_folder_count_each_their_own(tmp_path, files):
     other.write_text("x")
     for _ in range(MOST_FAILED):
         failing(tmp_path, files, 1)
-        failing(tmp_path, [other], 1).forget({"device": "gate"})
+        failing(tmp_path, [other], 1).forget(Voice("gate"))
     assert Starts(tmp_path, files).are_too_many
-    assert Starts(tmp_path, files).kept.speaks == {}
+    assert Starts(tmp_path, files).kept.speaks == Voice()
 
 
 def test_a_file_that_was_changed_in_safe_mode_is_another_chance_there_too(tmp_path, files):
@@ -81,10 +82,10 @@ def test_a_start_that_dies_without_a_word_counts(tmp_path, files):
 
 
 def test_a_good_start_forgets_those_before_and_remembers_how_to_speak(tmp_path, files):
-    failing(tmp_path, files, 3).forget({"device": "door"})
+    failing(tmp_path, files, 3).forget(Voice("door"))
     starts = failing(tmp_path, files, 4)
     assert not starts.are_too_many
-    assert starts.kept.speaks == {"device": "door"}
+    assert starts.kept.speaks == Voice("door")
 
 
 @pytest.mark.parametrize("change", ["touch", "write", "appear", "leave"])

@@ -125,6 +125,22 @@ def test_a_sink_that_fails_ends_alone_is_told_once_and_raised_at_the_end(
     assert str(sink.failure).startswith("failing: ")
 
 
+def test_all_sinks_have_their_time_at_the_end_at_once():
+    gate = threading.Barrier(3)
+
+    class Waiting(MemorySink):
+        def close(self, timeout_s):
+            gate.wait(timeout_s)
+            return 2
+
+    sinks = [Waiting() for _ in range(3)]
+    for number, sink in enumerate(sinks):
+        sink.name = f"webhook {number}"
+    fanout = Fanout(sinks)
+    assert fanout.close(30) == 6
+    assert list(fanout.undelivered) == ["webhook 0", "webhook 1", "webhook 2"]
+
+
 def test_a_failure_at_the_very_end_is_raised_as_well():
     sink = Fanout([Failing(0, may_wait=True), MemorySink()])
     sink.send(message())

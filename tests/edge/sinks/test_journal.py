@@ -173,6 +173,33 @@ def test_a_full_disk_is_told_once_and_written_again_when_it_has_room(
     assert payloads(open_journal()) == [b"1", b"2", b"3", b"4"]
 
 
+def test_a_disk_that_its_own_files_fill_has_room_again_once_events_are_done(
+    open_journal, tmp_path, monkeypatch
+):
+    write, quota = os.write, 8192
+
+    def write_if_room(file, data):
+        room = quota - sum(path.stat().st_size for path in files(tmp_path))
+        return write(file, data[:room]) if room > 0 else write(-1, data)
+
+    def refuse(file, data):
+        if file < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(file, data)
+
+    real, write = write, refuse
+    monkeypatch.setattr(os, "write", write_if_room)
+    now = [0.0]
+    journal = open_journal(clock=lambda: now[0])
+    numbers = [journal.append(event(payload=b"%d" % number * 1000)) for number in range(9)]
+    for number in numbers[:7]:
+        journal.done(number)
+    now[0] += RETRY_S
+    journal.append(event(9))
+    assert journal.close() == 3
+    assert [each[:1] for each in payloads(open_journal())] == [b"7", b"8", b"9"]
+
+
 def test_a_folder_that_can_not_be_made_is_told_and_memory_used(tmp_path, caplog):
     (tmp_path / "file").touch()
     journal = Journal(tmp_path / "file" / "spool", limit_bytes=MUCH)

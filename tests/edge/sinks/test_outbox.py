@@ -116,6 +116,13 @@ def test_images_that_many_states_hold_leave_room_for_the_stream_and_for_small_st
     assert keys == [*small, *(f"image {number}" for number in range(36, 40))]
 
 
+def test_states_are_not_results_and_all_kept_however_few_of_these_may_wait():
+    outbox = Outbox(messages=1, size_bytes=MUCH)
+    for number in range(20):
+        outbox.put(message(b"%d" % number, "state", key=str(number)))
+    assert len(taken(outbox)) == 20
+
+
 def test_one_state_may_take_more_than_half_of_the_bytes():
     outbox = Outbox(messages=9, size_bytes=1000)
     for size_bytes in (500, 600, 700):

@@ -15,11 +15,15 @@ pytestmark = pytest.mark.board
 TOKEN = "0123456789abcdef"
 
 
-def status(gate, method="GET", path="/", query=None, **given):
+def asked(method="GET", path="/", query=None, **given):
     headers = Message()
     for name, value in {"Host": "127.0.0.1:8080", **given}.items():
         headers[name.replace("_", "-")] = value
-    refusal = gate.refusal(Request(method, path, query or {}, headers))
+    return Request(method, path, query or {}, headers)
+
+
+def status(gate, *request, **given):
+    refusal = gate.refusal(asked(*request, **given))
     return refusal and refusal[0]
 
 
@@ -52,15 +56,18 @@ def test_without_the_token_nothing_is_answered():
 
 def test_the_token_opens_as_bearer_as_link_and_then_by_its_cookie():
     gate = Gate(TOKEN)
-    cookie = gate.cookie().partition(";")[0]
+    link = asked(query={"token": TOKEN})
+    cookie = gate.cookie(link).partition(";")[0]
 
     assert status(gate, Authorization=f"bearer {TOKEN}") is None
     assert status(gate, query={"token": TOKEN}) is None
     assert status(gate, Cookie=f"other=1; {cookie}") is None
-    assert TOKEN not in gate.cookie()
-    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(gate.cookie().split("; "))
+    assert TOKEN not in gate.cookie(link)
+    assert gate.cookie(asked()) == Gate("").cookie(asked(query={"token": ""})) == ""
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(gate.cookie(link).split("; "))
     # A restart lets in who was in, another token nobody.
-    assert Gate(TOKEN).cookie() == gate.cookie() != Gate(TOKEN + "x").cookie()
+    other = Gate(TOKEN + "x").cookie(asked(query={"token": TOKEN + "x"}))
+    assert Gate(TOKEN).cookie(link) == gate.cookie(link) != other
 
 
 def test_a_post_comes_from_this_page_only():

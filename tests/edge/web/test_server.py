@@ -11,6 +11,8 @@ from previewing import previewing
 from waiting import eventually
 
 from edge.web import server as server_module
+from edge.web.access import Gate
+from edge.web.server import Reply, Server
 
 pytestmark = pytest.mark.board
 
@@ -136,3 +138,9 @@ def test_what_is_no_sound_request_is_refused(running, request_text, status, capl
     assert b"\n\n" not in answer  # a sentence, no page of the standard library
     assert caplog.text == ""  # who only asks fills no log
     assert running.ask("/healthz")[0] == 200
+
+
+def test_an_address_that_a_router_gives_later_is_listened_at_already(caplog):
+    with Server(("192.0.2.7", 0), Gate(""), lambda _: Reply(b"")) as server:
+        assert server.url.startswith("http://192.0.2.7:")
+    assert "[web] host = 192.0.2.7 is no address of this machine yet" in caplog.text

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge.metrics import WINDOW_FRAMES, StageTimes
+from edge.frame import WINDOW_FRAMES, StageTimes
 from edge.results.detections import Detections
 from edge.results.observation import STAGES, Observation
 
