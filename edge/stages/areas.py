@@ -127,8 +127,8 @@ class Lines:
         way = (self._ends[:, 1] - self._ends[:, 0]) * (aspect, 1)  # (L, 2)
         way /= np.hypot(way[:, 0], way[:, 1])[:, None]
         # To the right of who looks along it, as y goes downwards.
-        self._normal = np.stack([-way[:, 1] * aspect, way[:, 0]], axis=1)
-        self._offset = (self._normal * self._ends[:, 0]).sum(axis=1)[:, None]
+        self._right, self._down = np.stack([-way[:, 1] * aspect, way[:, 0]])[..., None]  # (L, 1)
+        self._offset = self._right * self._ends[:, 0, :1] + self._down * self._ends[:, 0, 1:]
         self._up = _above_the_foot(lines)
 
     def past(self, boxes: Numbers) -> Numbers:
@@ -137,8 +137,8 @@ class Lines:
         x, y = (low[0] + high[0]) * 0.5, high[1]
         if self._up is not None:
             y = y - self._up * (high[1] - low[1])
-        distance: Numbers = self._normal[:, 1:] * y
-        distance += self._normal[:, :1] * x
+        distance: Numbers = self._down * y
+        distance += self._right * x
         distance -= self._offset
         return distance
 

@@ -28,7 +28,7 @@ NS_PER_S = 1e9
 AGREED, LEAST_LOOKS = 0.8, 5
 # A look that comes later after the last one than this tells little of what was between.
 LONGEST_STEP_S = 60.0
-# Worlds change slowly, and to count a head takes as long as half a look.
+# Worlds change slowly, and to count heads takes as long as half a look.
 WORLD_EVERY_S = 10.0
 # A new place or world that has been told for a day is the usual one.
 ACCEPTED_S = 86_400.0
@@ -74,6 +74,7 @@ class SelfCheck:
         camera.sequence, camera.size_wh = observation.sequence, observation.size_wh
         if observation.look:
             camera.see(observation.look, observation, self._settings)
+        camera.compare(observation)
         return replace(observation, health=camera.health)
 
 
@@ -101,7 +102,8 @@ class CameraHealth:
     sequence: int = 0
     size_wh: tuple[int, int] = (1, 1)
     _clipped_ratio: float = 0.0
-    _unjudged_s: float = 0.0
+    _world: World | None = None  # that heads are to be compared with, by the last look
+    _compared_s: float = -math.inf
     _told_s: float = 0.0
 
     def is_other(self, seen: Observation) -> bool:
@@ -118,36 +120,40 @@ class CameraHealth:
         elapsed_s = min(now_s - last_s, LONGEST_STEP_S) if now_s > last_s else 1.0
         if now_s < last_s:
             self.recent.clear()
-        state, reason = self._judge(look, seen, elapsed_s, ignore=settings.ignore)
+        state, reason = self._judge(look, elapsed_s, ignore=settings.ignore)
         self.recent.append((now_s, seen.captured_utc_ns, state, reason))
         while len(self.recent) > LEAST_LOOKS and now_s - self.recent[1][0] >= settings.hold_s:
             self.recent.popleft()
         self._told_s += elapsed_s
         self._settle(settings.hold_s)
 
+    def compare(self, seen: Observation) -> None:
+        """Take in heads now and then; those of `[regions]` need not come with a look."""
+        now_s = seen.source_ns / NS_PER_S
+        if self._world and seen.heads and not 0 <= now_s - self._compared_s < WORLD_EVERY_S:
+            self._world.judge(seen.heads, WORLD_EVERY_S)
+            self._compared_s = now_s
+
     def _judge(
-        self, look: Look, seen: Observation, elapsed_s: float, *, ignore: Collection[str]
+        self, look: Look, elapsed_s: float, *, ignore: Collection[str]
     ) -> tuple[HealthState, str]:
+        self._world = None
         if look.is_frozen and "frozen" not in ignore:
             return "frozen", "the camera gives the same picture over and over"
         if trouble := self.scene.see(look, elapsed_s, ignore=ignore):
             return trouble
-        strange = self._strangeness(look, seen, elapsed_s)
+        strange = self._strangeness(look, elapsed_s)
         is_told = strange and "strange" not in ignore
         return ("strange", strange) if is_told else ("ok", "")
 
-    def _strangeness(self, look: Look, seen: Observation, elapsed_s: float) -> str:
+    def _strangeness(self, look: Look, elapsed_s: float) -> str:
         """Return what is strange. A grey picture is compared with this camera's grey ones only."""
-        self._unjudged_s += elapsed_s
         if look.level < LEAST_LEVEL:
             return ""
         is_grey = look.colour < GREY_COLOUR
         if is_grey not in self.worlds:
             self.worlds[is_grey] = World.of(None if is_grey else self.sight)
-        world = self.worlds[is_grey]
-        if seen.heads and self._unjudged_s >= WORLD_EVERY_S:
-            world.judge(seen.heads, min(self._unjudged_s, LONGEST_STEP_S))
-            self._unjudged_s = 0.0
+        self._world = world = self.worlds[is_grey]
         self._clipped_ratio -= math.expm1(-elapsed_s / NOW_S) * (
             look.clipped_ratio - self._clipped_ratio
         )

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     Rows = NDArray[np.intp]
     Scores = NDArray[np.float32]
 
-# Least IoU times score of what was seen well and a track; least IoU of what was seen badly.
-# Source: ByteTrack, `byte_tracker.py`, 1 - 0.8 and 1 - 0.5.
-LEAST_GOOD, LEAST_BAD = 0.2, 0.5
-
 
 @dataclass(slots=True)
 class Tracks:
@@ -80,14 +76,12 @@ class Seen:
     Attributes:
         rows: `(N,)`, which of the frame's detections each is.
         measured: `(2, 2, N)` float64, centre and sides, x and y of each.
-        weights: `(N,)` float32: times the IoU with a track, it is 1 where that is just enough.
         class_ids: `(N,)` int32.
         good: How many, the first ones, reach the score threshold.
     """
 
     rows: Rows
     measured: Numbers
-    weights: Scores
     class_ids: NDArray[np.int32]
     good: int
 
@@ -114,7 +108,4 @@ class Seen:
             rows = rows[np.isfinite(table[:, rows]).all(axis=0)]
             table, class_ids, is_good = table[:, rows], class_ids[rows], is_good[rows]
         good = int(np.count_nonzero(is_good))
-        weights = table[4].astype(np.float32)
-        weights[:good] /= LEAST_GOOD
-        weights[good:] = 1 / LEAST_BAD
-        return cls(rows, motions.centred(table[:4].reshape(2, 2, -1)), weights, class_ids, good)
+        return cls(rows, motions.centred(table[:4].reshape(2, 2, -1)), class_ids, good)

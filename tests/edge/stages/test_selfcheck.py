@@ -253,3 +253,26 @@ def test_a_picture_that_is_white_for_the_most_part_is_strange_beside_the_calibra
 
     assert told.state == "strange"
     assert "black or white" in told.reason
+
+
+def test_heads_that_come_between_the_looks_tell_of_another_world_too():
+    """As of `[regions]`, where a frame with a look need not be one that is seen whole."""
+    rng = np.random.default_rng(3)
+    usual, other = (
+        {"scores": rng.normal(mean, 20, (1, 500, 4)).clip(-128, 127).astype(np.int8)}
+        for mean in (0, 90)
+    )
+    camera = Camera(hold_s=10)
+    camera.shows(VIEW, seconds=5, heads=usual)
+    (known,) = camera.memory.values()
+    for world in known.worlds.values():
+        world.is_known, world.spread = True, {"scores": 0.05}
+
+    for _ in range(400):
+        at_ns = (camera.now_s - 1) * NS + NS // 2
+        seen = factories.observation(source_ns=at_ns, captured_utc_ns=at_ns)
+        camera.stage.process(replace(seen, look=None, heads=other))
+        health = camera.shows(VIEW, seconds=1)
+
+    assert health.state == "strange"
+    assert "of head 'scores' is other than usual" in health.reason

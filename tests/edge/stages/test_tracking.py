@@ -83,6 +83,14 @@ def test_an_object_that_is_half_hidden_is_passed_on_with_its_low_score():
     assert [len(each) for each in seen] == [1] * len(scores)
 
 
+def test_who_comes_out_from_behind_something_is_known_by_a_low_score():
+    stage = tracker()
+    for n in range(5):
+        stage.process(frame(n, [(300, 300, 0.9)]))
+    frames = [*(frame(n, []) for n in range(5, 20)), frame(20, [(300, 300, 0.2)])]
+    assert ids_of(stage, frames) == [*[[]] * 15, [1]]
+
+
 def test_what_was_never_seen_well_is_left_out():
     stage = tracker()
     assert ids_of(stage, (frame(n, [(300, 300, 0.45)]) for n in range(5))) == [[]] * 5
