@@ -57,21 +57,13 @@ log = logging.getLogger("edge")
 
 @dataclass(slots=True)
 class CameraHarvest:
-    """What is known of one camera; times are seconds since the Unix epoch, UTC.
-
-    Attributes:
-        kept_s: When a frame was kept last.
-        baseline_s: When one was kept last whatever it showed.
-        asked_s: Since when a picture is asked for.
-        release: Ends that; `None` while none is asked for.
-        seen: How often each class id was.
-    """
+    """What is known of one camera; times are seconds since the Unix epoch, UTC."""
 
     kept_s: float
-    baseline_s: float
+    baseline_s: float  # whatever it showed
     asked_s: float = 0.0
-    release: Callable[[], object] | None = None
-    seen: Counter[int] = field(default_factory=Counter)
+    release: Callable[[], object] | None = None  # while a picture is asked for
+    seen: Counter[int] = field(default_factory=Counter)  # by class id
 
 
 class HarvestStage:
@@ -235,7 +227,7 @@ class Store:
         return self._days[day] < min(self.per_day, room)
 
     def put(self, seen: Observation, text: bytes) -> bool:
-        """Have a frame's picture and the text beside it written; False where no room is left."""
+        """Have a frame's picture, and the text beside it, written; False where no room is."""
         now_s = seen.captured_utc_ns / NS_PER_S
         if not self.has_room(now_s) or self.waiting.full():
             return False

@@ -75,20 +75,14 @@ class Usual:
 class Traits:
     """What of a look is compared with the usual.
 
-    Args:
-        look: It.
-        usual: The scene's.
-
     Attributes:
         grey: `(24, 32)` mean of each cell.
-        level: Of all of it, 0 to 255.
-        coarse: As of the look.
         sharpness: Logarithm of fine to coarse, without the noise.
         detail: `(24, 32)` steps per level in each cell, without the noise's.
         pattern: `(2, 24, 32)` where edges are, whatever the light; of mean 0 along x and y.
         norm: Product of its length and the usual one's.
-        likeness: To the usual one, where it is.
-        lost: `(24, 32)` which cells have lost their usual detail.
+        likeness: To the usual one, where it is, in [-1, 1].
+        lost: `(24, 32)` bool, which cells have lost their usual detail.
         loss: Their share of those that have any.
     """
 
@@ -132,12 +126,9 @@ class Scene:
     _is_dark: bool = False
 
     def see(self, look: Look, elapsed_s: float, *, ignore: Collection[str] = ()) -> Trouble | None:
-        """Return what is wrong with a look, but for states to ignore; else learn from it.
+        """Return what is wrong with a look, so long after the last; learn from it where nothing is.
 
-        Args:
-            look: Of this camera.
-            elapsed_s: Since the last one.
-            ignore: Not told.
+        States to `ignore` are not told.
         """
         seen = Traits(look, self)
         troubles: list[Trouble | None]
@@ -179,27 +170,24 @@ class Scene:
         return "dark", f"the picture has {ratio:.0%} of its usual brightness, all at once"
 
     def _cover(self, seen: Traits) -> Trouble | None:
-        if not self.loss.exceeded(seen.loss - self.loss.mean, COVERED):
-            return None
-        if _correlation(seen.grey[seen.lost], self.grey[seen.lost]) > SAME_GREYS:
+        is_lost = self.loss.exceeded(seen.loss - self.loss.mean, COVERED)
+        if not is_lost or _likeness(seen.grey[seen.lost], self.grey[seen.lost]) > SAME_GREYS:
             return None
         return "covered", f"{seen.loss:.0%} of the picture's detail is gone, behind something plain"
 
     def _blur(self, seen: Traits) -> Trouble | None:
         off = self.sharpness.mean - seen.sharpness
         is_same_light = abs(_log(seen.level) - self.light.mean) < SAME_LIGHT
-        if seen.coarse < LEAST_COARSE or not is_same_light:
-            return None
-        if not self.sharpness.exceeded(off, BLURRED):
+        is_judged = seen.coarse >= LEAST_COARSE and is_same_light
+        if not is_judged or not self.sharpness.exceeded(off, BLURRED):
             return None
         return "blurred", f"fine detail has {math.exp(-off):.0%} of its usual strength"
 
     def _movement(self, seen: Traits) -> tuple[Trouble | None, Trouble | None]:
         """Return what is told of edges that are found elsewhere, and of such as are not found."""
         usual = self.likeness.mean
-        if usual < STANDING or seen.detail.mean() < LOST * self.detail.mean():
-            return None, None
-        if not self.likeness.exceeded(usual - seen.likeness, BETTER):
+        is_off = usual >= STANDING and self.likeness.exceeded(usual - seen.likeness, BETTER)
+        if not is_off or seen.detail.mean() < LOST * self.detail.mean():
             return None, None
         product = np.conj(np.fft.rfft2(self.pattern)) * np.fft.rfft2(seen.pattern)  # (2, 24, 17)
         found = np.fft.irfft2(product.sum(axis=0), seen.grey.shape) / seen.norm  # by way, wrapped
@@ -208,13 +196,14 @@ class Scene:
         way = (x + columns // 2) % columns - columns // 2, (y + rows // 2) % rows - rows // 2
         is_same, self._way = math.dist(way, self._way) <= SAME_MOVE, way
         is_better = found[y, x] - seen.likeness >= BETTER and found[y, x] >= FOUND * usual
-        moved: Trouble | None = None
-        elsewhere: Trouble | None = None
-        if is_better and is_same and math.hypot(*way) >= LEAST_MOVE:
-            moved = "moved", _in_words(way[0] / columns, way[1] / rows)
-        if seen.likeness < ELSEWHERE * usual:
-            elsewhere = "moved", "the picture shows another place than before"
-        return moved, elsewhere
+        is_moved = is_better and is_same and math.hypot(*way) >= LEAST_MOVE
+        words = (way[0] / columns, ("to the left", "to the right")), (way[1] / rows, ("up", "down"))
+        ways = [f"{abs(ratio):.0%} {names[ratio > 0]}" for ratio, names in words if ratio]
+        moved: Trouble = "moved", f"the picture has moved by {' and '.join(ways)}"
+        elsewhere: Trouble = "moved", "the picture shows another place than before"
+        return moved if is_moved else None, (
+            elsewhere if seen.likeness < ELSEWHERE * usual else None
+        )
 
 
 def _log(level: float) -> float:
@@ -225,12 +214,6 @@ def _length(values: Cells) -> float:
     return math.sqrt(np.vdot(values, values))
 
 
-def _correlation(a: Cells, b: Cells) -> float:
+def _likeness(a: Cells, b: Cells) -> float:
     a, b = a - a.mean(), b - b.mean()
     return float(a @ b) / (_length(a) * _length(b) or 1.0)
-
-
-def _in_words(right: float, down: float) -> str:
-    words = (right, ("to the left", "to the right")), (down, ("up", "down"))
-    ways = [f"{abs(ratio):.0%} {names[ratio > 0]}" for ratio, names in words if ratio]
-    return f"the picture has moved by {' and '.join(ways)}"
