@@ -69,10 +69,7 @@ class CameraHarvest:
 class HarvestStage:
     """Keeps frames within the budgets; stands before what leaves detections out, to see them all.
 
-    Args:
-        settings: Of the configuration.
-        given: What else the stage is opened for. Its memory has `cameras`, and the `store` that
-            writes; those of a stage before this one go on.
+    The `cameras`, and the `store` that writes, of a stage before this one go on.
     """
 
     name = "harvest"
@@ -86,13 +83,10 @@ class HarvestStage:
                 "[harvest] exclude: the model has no label %s, and frames that show it are kept",
                 ", ".join(unknown),
             )
-        self._settings = settings
-        self._encoder = task_for(given.description).encoder(
-            given.config.device.name, given.description
-        )
-        self._score = given.thresholds.score
+        self._settings, self._ask, self._score = settings, given.ask, given.thresholds.score
+        encoder = task_for(given.description).encoder
+        self._encoder = encoder(given.config.device.name, given.description)
         self._excluded = {number for number, label in enumerate(labels) if label in wanted}
-        self._ask = given.ask
         self._cameras: dict[str, CameraHarvest] = given.memory.setdefault("cameras", {})
         store = given.memory.get("store")
         if store is None or store.folder != folder:
@@ -184,13 +178,7 @@ class Store:
     """Writes images and their JSON on the thread `edge-harvest`, within the budgets.
 
     What has been kept is read from the names of its files, so that a restart opens no new day;
-    other files are not touched.
-
-    Args:
-        folder: It may exist, with what was kept before; else it is made, for this user alone.
-
-    Raises:
-        ConfigError: It can't be made.
+    other files are not touched. A folder that is not there is made, for this user alone.
 
     Attributes:
         most_bytes: Of all files; the oldest make room.

@@ -42,11 +42,7 @@ GREY_COLOUR, LEAST_LEVEL = 6.0, 40.0
 class SelfCheck:
     """Gives each observation the health of its camera.
 
-    Args:
-        settings: Of the configuration.
-        description: Of the model.
-        cameras: What is known of each; that of a stage before this one goes on, but for what
-            another model saw.
+    What is known of `cameras` goes on from stage to stage, but for what another model saw.
     """
 
     name = "selfcheck"
@@ -54,9 +50,7 @@ class SelfCheck:
     def __init__(
         self, settings: Selfcheck, description: Description, cameras: dict[str, CameraHealth]
     ) -> None:
-        self._settings = settings
-        self._description = description
-        self._cameras = cameras
+        self._settings, self._description, self._cameras = settings, description, cameras
         for camera in cameras.values():
             if camera.model != description.digest:
                 camera.model, camera.sight = description.digest, description.sight
@@ -86,11 +80,9 @@ class CameraHealth:
         health: That is told.
         model: Digest of the one that sees.
         sight: What its calibration images looked like; `None` where it does not tell.
-        scene: Its usual look.
-        worlds: What the model usually sees: in grey, and in colour.
+        worlds: What the model usually sees: in grey (`True`), and in colour.
         recent: Of the last looks: when, by the source's clock and UTC, and what was wrong.
-        sequence: Of its last frame.
-        size_wh: Likewise.
+        sequence: Of its last frame, as is `size_wh`.
     """
 
     health: Health
@@ -154,14 +146,12 @@ class CameraHealth:
         if is_grey not in self.worlds:
             self.worlds[is_grey] = World.of(None if is_grey else self.sight)
         self._world = world = self.worlds[is_grey]
-        self._clipped_ratio -= math.expm1(-elapsed_s / NOW_S) * (
-            look.clipped_ratio - self._clipped_ratio
-        )
-        most = self.sight.clipped_ratio if self.sight else 1.0
-        if world.told or is_grey or self._clipped_ratio <= most + CLIPPED_MORE:
+        gap = look.clipped_ratio - self._clipped_ratio
+        self._clipped_ratio -= math.expm1(-elapsed_s / NOW_S) * gap
+        clipped, most = self._clipped_ratio, self.sight.clipped_ratio if self.sight else 1.0
+        if world.told or is_grey or clipped <= most + CLIPPED_MORE:
             return world.told
-        ratio = self._clipped_ratio
-        return f"{ratio:.0%} of the picture is black or white, at most {most:.0%} is usual"
+        return f"{clipped:.0%} of the picture is black or white, at most {most:.0%} is usual"
 
     def _settle(self, hold_s: float) -> None:
         now_s, now_utc_ns, state, reason = self.recent[-1]
