@@ -19,24 +19,26 @@ class Look:
     """What one picture is like; owns its arrays.
 
     Attributes:
-        level: Mean of its grey, 0 to 255.
         colour: Mean difference of G from R, and of G from B, in sum; near 0 of a grey picture.
         clipped_ratio: Share of its pixels that are black or white.
         fine: Mean size of the Laplacian of the small picture: detail and noise.
-        coarse: Mean step between neighbours of a picture a quarter as wide: shapes.
-        cells: `(24, 32)` float32, mean grey of each cell.
-        edges: `(2, 24, 32)` float32, mean size of the steps along x and y in each cell.
+        coarse: Mean step between cells: shapes.
+        cells: `(3, 24, 32)` float32, means of each cell: grey, and the size of the steps along x
+            and along y.
         is_frozen: The camera gives the same picture over and over.
     """
 
-    level: float
     colour: float
     clipped_ratio: float
     fine: float
     coarse: float
     cells: Cells
-    edges: Cells
     is_frozen: bool = False
+
+    @property
+    def level(self) -> float:
+        """Mean of its grey, 0 to 255."""
+        return float(self.cells[0].mean())
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,21 @@ class Row:
     opened: Callable[[Any, Setting], Stage]
 
 
-# In the order in which an observation passes them.
+# In the order in which an observation passes them. The harvest sees what filters and masks hide:
+# whom it must not keep may be among them.
 STAGES = {
+    "selfcheck": Row(
+        lambda config: bool(config.selfcheck),
+        "edge.stages.selfcheck",
+        lambda module, given: module.SelfCheck(
+            given.config.selfcheck, given.description, given.memory
+        ),
+    ),
+    "harvest": Row(
+        lambda config: bool(config.harvest),
+        "edge.stages.harvest",
+        lambda module, given: module.HarvestStage(given.config.harvest, given),
+    ),
     "filter": Row(
         lambda config: bool(config.masks or config.filters),
         "edge.stages.filtering",
@@ -81,18 +94,6 @@ STAGES = {
         lambda config: config.tells_events,
         "edge.stages.zones",
         lambda module, given: module.Zones(given.config, given.description.labels, given.memory),
-    ),
-    "selfcheck": Row(
-        lambda config: bool(config.selfcheck),
-        "edge.stages.selfcheck",
-        lambda module, given: module.SelfCheck(
-            given.config.selfcheck, given.description, given.memory
-        ),
-    ),
-    "harvest": Row(
-        lambda config: bool(config.harvest),
-        "edge.stages.harvest",
-        lambda module, given: module.HarvestStage(given.config.harvest, given),
     ),
 }
 

@@ -16,12 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from numpy.typing import NDArray
-
     from edge.results.health import Cells, HealthState, Look
 
-    # By way in cells, down and right, wrapped: `(24, 32)`.
-    Likenesses = NDArray[np.float64]
     # What is wrong, and a sentence on it.
     Trouble = tuple[HealthState, str]
 
@@ -35,8 +31,9 @@ DARK_LEVEL, DARK_RATIO, BRIGHT_LEVEL = 32.0, 0.28, 60.0
 # Nothing to be seen at all, at the start.
 UNSEEN_LEVEL, UNSEEN_FINE = 10.0, 3.0
 # Number of the cells that are taken for plain, of 768. Of white noise the Laplacian is this many
-# times the steps along x and y in sum: sqrt(20) to 2 sqrt(2).
-PLAIN_CELLS, NOISE_FINE = 38, 1.58
+# times the steps along x and y in sum: sqrt(20) to 2 sqrt(2). Steps above the last are no sensor's
+# noise but texture all over, as of gravel: with its blur missed, 5 of 286 trials were, else 2.
+PLAIN_CELLS, NOISE_FINE, MOST_NOISE = 38, 1.58, 10.0
 # Steps per level, from which on a cell has detail; how many cells must have it; what is left of it
 # in a cell that lost it; share of those that makes a camera covered; likeness of their greys to
 # those before, above which it is the same place in a blur.
@@ -54,39 +51,6 @@ LEAST_MOVE, SAME_MOVE = 1.5, 1.5
 NIGHT_RATIO = 0.5
 # How many of its usual deviations a value must be off besides.
 DEVIATIONS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What of a look is compared with the usual.
-
-    Attributes:
-        look: Itself.
-        detail: `(24, 32)` steps per level in each cell, without the noise's.
-        pattern: `(2, 24, 32)` where edges are, whatever the light; of mean 0 along x and y.
-        sharpness: Logarithm of fine to coarse, without the noise.
-    """
-
-    look: Look
-    detail: Cells
-    pattern: Cells
-    sharpness: float
-
-    @classmethod
-    def of(cls, look: Look) -> Traits:
-        """Return those of a look."""
-        steps = look.edges.sum(axis=0)
-        # The plainest cells show the sensor's noise, where anything is plain.
-        noise = float(np.partition(steps, PLAIN_CELLS, axis=None)[PLAIN_CELLS])
-        levels = look.cells + 2 * BLACK
-        edges = np.sqrt(look.edges / levels)
-        fine = math.sqrt(max(0.0, look.fine**2 - (NOISE_FINE * noise) ** 2))
-        return cls(
-            look,
-            np.maximum(steps - noise, 0) / levels,
-            edges - edges.mean(axis=(1, 2), keepdims=True),
-            math.log((fine + 0.5) / (look.coarse + 0.5)),
-        )
 
 
 @dataclass(slots=True)
@@ -108,23 +72,50 @@ class Usual:
         return off > max(least, DEVIATIONS * self.deviation)
 
 
+class Traits:
+    """What of a look is compared with the usual.
+
+    Attributes:
+        grey: `(24, 32)` mean of each cell.
+        sharpness: Logarithm of fine to coarse, without the noise.
+        detail: `(24, 32)` steps per level in each cell, without the noise's.
+        pattern: `(2, 24, 32)` where edges are, whatever the light; of mean 0 along x and y.
+        norm: Product of its length and the usual one's.
+        likeness: To the usual one, where it is, in [-1, 1].
+        lost: `(24, 32)` bool, which cells have lost their usual detail.
+        loss: Their share of those that have any.
+    """
+
+    def __init__(self, look: Look, usual: Scene) -> None:
+        self.grey, steps, self.level = look.cells[0], look.cells[1] + look.cells[2], look.level
+        self.coarse = look.coarse
+        # The plainest cells show the sensor's noise, where anything is plain.
+        noise = min(float(np.partition(steps, PLAIN_CELLS, axis=None)[PLAIN_CELLS]), MOST_NOISE)
+        fine = math.sqrt(max(0.0, look.fine**2 - (NOISE_FINE * noise) ** 2))
+        self.sharpness = math.log((fine + 0.5) / (self.coarse + 0.5))
+        levels = self.grey + 2 * BLACK
+        self.detail = np.maximum(steps - noise, 0) / levels
+        edges = np.sqrt(look.cells[1:] / levels)
+        self.pattern = edges - edges.mean(axis=(1, 2), keepdims=True)
+        self.norm = _length(self.pattern) * _length(usual.pattern) or 1.0
+        self.likeness = float(np.vdot(self.pattern, usual.pattern)) / self.norm
+        detailed = usual.detail > DETAIL
+        self.lost = detailed & (self.detail < LOST * usual.detail)
+        count = np.count_nonzero(detailed)
+        self.loss = np.count_nonzero(self.lost) / count if count >= LEAST_DETAILED else 0.0
+
+
 @dataclass(slots=True)
 class Scene:
-    """The usual look of one camera.
+    """The usual look of one camera, as `Traits` has it.
 
     Attributes:
         looks: How many it was learned from.
-        cells: `(24, 32)` mean grey of each cell.
-        detail: `(24, 32)` steps per level in each cell.
-        pattern: `(2, 24, 32)` mean of the patterns.
         light: Logarithm of the level.
-        sharpness: Logarithm of fine to coarse.
-        likeness: Of a look's pattern to the mean.
-        loss: Share of the cells with detail that a look has none in.
     """
 
     looks: int = 0
-    cells: Cells = field(default_factory=lambda: np.zeros((24, 32), np.float32))
+    grey: Cells = field(default_factory=lambda: np.zeros((24, 32), np.float32))
     detail: Cells = field(default_factory=lambda: np.zeros((24, 32), np.float32))
     pattern: Cells = field(default_factory=lambda: np.zeros((2, 24, 32), np.float32))
     light: Usual = field(default_factory=Usual)
@@ -134,138 +125,95 @@ class Scene:
     _way: tuple[int, int] = (0, 0)
     _is_dark: bool = False
 
-    @property
-    def is_learned(self) -> bool:
-        """Whether there is something to compare with."""
-        return self.looks >= LEARNING_LOOKS
+    def see(self, look: Look, elapsed_s: float, *, ignore: Collection[str] = ()) -> Trouble | None:
+        """Return what is wrong with a look, so long after the last; learn from it where nothing is.
 
-    def judge(self, traits: Traits, *, ignore: Collection[str] = ()) -> Trouble | None:
-        """Return what is wrong with a look, but for states to ignore."""
-        if self.is_learned:
-            found = self._found(traits)
-            troubles = [
-                *(self._darkness(traits.look), self._movement(found), self._cover(traits)),
-                *(self._blur(traits), self._elsewhere(found)),
-            ]
+        States to `ignore` are not told.
+        """
+        seen = Traits(look, self)
+        troubles: list[Trouble | None]
+        if self.looks >= LEARNING_LOOKS:
+            moved, elsewhere = self._movement(seen)
+            troubles = [self._darkness(seen), moved, self._cover(seen), self._blur(seen), elsewhere]
         else:
-            troubles = [_unseen(traits.look)]
-        return next((each for each in troubles if each and each[0] not in ignore), None)
+            unseen = seen.level < UNSEEN_LEVEL and look.fine < UNSEEN_FINE
+            reason = "there has been nothing to be seen since the start"
+            troubles = [("dark", reason) if unseen else None]
+        trouble = next((each for each in troubles if each and each[0] not in ignore), None)
+        if trouble is None:
+            self._learn(seen, elapsed_s)
+        return trouble
 
-    def follow(self, traits: Traits, elapsed_s: float) -> None:
-        """Take in a look, so many seconds after the last one."""
+    def _learn(self, seen: Traits, elapsed_s: float) -> None:
         self.looks += 1
-        look = traits.look
-        weight = max(1 / self.looks, -math.expm1(-elapsed_s / SCENE_S))
-        self.light.follow(_log(look.level), max(1 / self.looks, -math.expm1(-elapsed_s / LIGHT_S)))
-        if self.is_learned and look.level < NIGHT_RATIO * self.cells.mean():
+        least = 1 / self.looks
+        weight = max(least, -math.expm1(-elapsed_s / SCENE_S))
+        self.light.follow(_log(seen.level), max(least, -math.expm1(-elapsed_s / LIGHT_S)))
+        if self.looks > LEARNING_LOOKS and seen.level < NIGHT_RATIO * self.grey.mean():
             return  # the night keeps the day's place
-        likeness, (_, loss) = self._likeness(traits), self._lost(traits)
-        self.cells += weight * (look.cells - self.cells)
-        gap = traits.detail - self.detail
+        self.grey += weight * (seen.grey - self.grey)
+        gap = seen.detail - self.detail
         # What comes and goes is no detail of the place.
-        self.detail += np.where(gap < 0, min(1.0, GOES * weight), weight) * gap
-        self.pattern += weight * (traits.pattern - self.pattern)
-        self.sharpness.follow(traits.sharpness, weight)
-        if self.looks > LEARNING_LOOKS // 2:
-            later = max(1 / (self.looks - LEARNING_LOOKS // 2), weight)
-            self.likeness.follow(likeness, later)
-            self.loss.follow(loss, later)
+        self.detail += weight * gap + (min(1.0, GOES * weight) - weight) * np.minimum(gap, 0)
+        self.pattern += weight * (seen.pattern - self.pattern)
+        self.sharpness.follow(seen.sharpness, weight)
+        if (later := self.looks - LEARNING_LOOKS // 2) > 0:
+            self.likeness.follow(seen.likeness, max(1 / later, weight))
+            self.loss.follow(seen.loss, max(1 / later, weight))
 
-    def _darkness(self, look: Look) -> Trouble | None:
-        ratio = (look.level + BLACK) / math.exp(self.light.mean)
-        if self._is_dark:
-            self._is_dark = look.level < BRIGHT_LEVEL and ratio < 2 * DARK_RATIO
-        else:
-            self._is_dark = look.level < DARK_LEVEL and ratio < DARK_RATIO
-        if self._is_dark:
-            return "dark", f"the picture has {ratio:.0%} of its usual brightness, all at once"
-        return None
-
-    def _cover(self, traits: Traits) -> Trouble | None:
-        lost, ratio = self._lost(traits)
-        if not self.loss.exceeded(ratio - self.loss.mean, COVERED):
+    def _darkness(self, seen: Traits) -> Trouble | None:
+        ratio = (seen.level + BLACK) / math.exp(self.light.mean)
+        most = (BRIGHT_LEVEL, 2 * DARK_RATIO) if self._is_dark else (DARK_LEVEL, DARK_RATIO)
+        self._is_dark = seen.level < most[0] and ratio < most[1]
+        if not self._is_dark:
             return None
-        if _correlation(traits.look.cells[lost], self.cells[lost]) > SAME_GREYS:
-            return None
-        return "covered", f"{ratio:.0%} of the picture's detail is gone, behind something plain"
+        return "dark", f"the picture has {ratio:.0%} of its usual brightness, all at once"
 
-    def _lost(self, traits: Traits) -> tuple[NDArray[np.bool_], float]:
-        """Return which cells have lost their usual detail, and what share of those that have it."""
-        detailed = self.detail > DETAIL
-        count = int(detailed.sum())
-        lost = detailed & (traits.detail < LOST * self.detail)
-        return lost, int(lost.sum()) / count if count >= LEAST_DETAILED else 0.0
-
-    def _blur(self, traits: Traits) -> Trouble | None:
-        off = self.sharpness.mean - traits.sharpness
-        is_same_light = abs(_log(traits.look.level) - self.light.mean) < SAME_LIGHT
-        if traits.look.coarse < LEAST_COARSE or not is_same_light:
+    def _cover(self, seen: Traits) -> Trouble | None:
+        is_lost = self.loss.exceeded(seen.loss - self.loss.mean, COVERED)
+        if not is_lost or _likeness(seen.grey[seen.lost], self.grey[seen.lost]) > SAME_GREYS:
             return None
-        if not self.sharpness.exceeded(off, BLURRED):
+        return "covered", f"{seen.loss:.0%} of the picture's detail is gone, behind something plain"
+
+    def _blur(self, seen: Traits) -> Trouble | None:
+        off = self.sharpness.mean - seen.sharpness
+        is_same_light = abs(_log(seen.level) - self.light.mean) < SAME_LIGHT
+        is_judged = seen.coarse >= LEAST_COARSE and is_same_light
+        if not is_judged or not self.sharpness.exceeded(off, BLURRED):
             return None
         return "blurred", f"fine detail has {math.exp(-off):.0%} of its usual strength"
 
-    def _found(self, traits: Traits) -> Likenesses | None:
-        """Return how like the usual a look is, by way; `None` where it is here as ever, or dark."""
+    def _movement(self, seen: Traits) -> tuple[Trouble | None, Trouble | None]:
+        """Return what is told of edges that are found elsewhere, and of such as are not found."""
         usual = self.likeness.mean
-        if usual < STANDING or traits.detail.mean() < LOST * self.detail.mean():
-            return None
-        if not self.likeness.exceeded(usual - self._likeness(traits), BETTER):
-            return None
-        product = np.conj(np.fft.rfft2(self.pattern)) * np.fft.rfft2(traits.pattern)  # (2, 24, 17)
-        found: Likenesses = np.fft.irfft2(product.sum(axis=0), traits.detail.shape)
-        return found / self._norm(traits)
-
-    def _movement(self, found: Likenesses | None) -> Trouble | None:
-        if found is None:
-            return None
-        y, x = np.unravel_index(int(found.argmax()), found.shape)
-        way = _signed(int(x), found.shape[1]), _signed(int(y), found.shape[0])
+        is_off = usual >= STANDING and self.likeness.exceeded(usual - seen.likeness, BETTER)
+        if not is_off or seen.detail.mean() < LOST * self.detail.mean():
+            return None, None
+        product = np.conj(np.fft.rfft2(self.pattern)) * np.fft.rfft2(seen.pattern)  # (2, 24, 17)
+        found = np.fft.irfft2(product.sum(axis=0), seen.grey.shape) / seen.norm  # by way, wrapped
+        y, x = (int(each) for each in np.unravel_index(found.argmax(), found.shape))
+        rows, columns = found.shape
+        way = (x + columns // 2) % columns - columns // 2, (y + rows // 2) % rows - rows // 2
         is_same, self._way = math.dist(way, self._way) <= SAME_MOVE, way
-        best = found[y, x]
-        if best - found[0, 0] < BETTER or best < FOUND * self.likeness.mean:
-            return None
-        is_same = is_same and math.hypot(*way) >= LEAST_MOVE
-        return ("moved", _in_words(way, found.shape)) if is_same else None
-
-    def _elsewhere(self, found: Likenesses | None) -> Trouble | None:
-        if found is None or found[0, 0] >= ELSEWHERE * self.likeness.mean:
-            return None
-        return "moved", "the picture shows another place than before"
-
-    def _likeness(self, traits: Traits) -> float:
-        """Return how like the usual pattern is, where it is."""
-        return float(np.vdot(self.pattern, traits.pattern)) / self._norm(traits)
-
-    def _norm(self, traits: Traits) -> float:
-        return float(np.linalg.norm(traits.pattern) * np.linalg.norm(self.pattern)) or 1.0
-
-
-def _unseen(look: Look) -> Trouble | None:
-    if look.level < UNSEEN_LEVEL and look.fine < UNSEEN_FINE:
-        return "dark", "there has been nothing to be seen since the start"
-    return None
+        is_better = found[y, x] - seen.likeness >= BETTER and found[y, x] >= FOUND * usual
+        is_moved = is_better and is_same and math.hypot(*way) >= LEAST_MOVE
+        words = (way[0] / columns, ("to the left", "to the right")), (way[1] / rows, ("up", "down"))
+        ways = [f"{abs(ratio):.0%} {names[ratio > 0]}" for ratio, names in words if ratio]
+        moved: Trouble = "moved", f"the picture has moved by {' and '.join(ways)}"
+        elsewhere: Trouble = "moved", "the picture shows another place than before"
+        return moved if is_moved else None, (
+            elsewhere if seen.likeness < ELSEWHERE * usual else None
+        )
 
 
 def _log(level: float) -> float:
     return math.log(level + BLACK)
 
 
-def _correlation(a: Cells, b: Cells) -> float:
+def _length(values: Cells) -> float:
+    return math.sqrt(np.vdot(values, values))
+
+
+def _likeness(a: Cells, b: Cells) -> float:
     a, b = a - a.mean(), b - b.mean()
-    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / norm if norm else 0.0
-
-
-def _signed(cells: int, count: int) -> int:
-    return cells - count if cells > count // 2 else cells
-
-
-def _in_words(way: tuple[int, int], shape: tuple[int, ...]) -> str:
-    x, y = way[0] / shape[1], way[1] / shape[0]
-    sides = [
-        f"{abs(ratio):.0%} {words[ratio > 0]}"
-        for ratio, words in ((x, ("to the left", "to the right")), (y, ("up", "down")))
-        if ratio
-    ]
-    return f"the picture has moved by {' and '.join(sides)}"
+    return float(a @ b) / (_length(a) * _length(b) or 1.0)

@@ -13,6 +13,7 @@ from edge.capture.look import Looker
 from edge.capture.picture import Picture
 from edge.capture.synthetic import SCENES_FOLDER
 from edge.config.selfcheck import Selfcheck
+from edge.model.description import Sight
 from edge.stages.selfcheck import SelfCheck
 
 pytestmark = pytest.mark.board
@@ -33,7 +34,7 @@ class Camera:
         self.now_s = 0
         self.looker = Looker()
 
-    def shows(self, image, *, seconds, step_s=1, heads=None, is_frozen=False):
+    def shows(self, image, *, seconds, step_s=1, heads=None, is_frozen=False, **changes):
         """Return the health after so many seconds of an image with a sensor's noise."""
         health = None
         for _ in range(0, seconds, step_s):
@@ -41,7 +42,7 @@ class Camera:
             look = replace(self.looker.at(Picture(noisy, 0, 0, 0)), is_frozen=is_frozen)
             at_ns = self.now_s * NS
             seen = factories.observation(source_ns=at_ns, captured_utc_ns=at_ns)
-            seen = replace(seen, look=look, heads=heads or {})
+            seen = replace(seen, look=look, heads=heads or {}, **changes)
             health = self.stage.process(seen).health
             self.now_s += step_s
         return health
@@ -177,6 +178,81 @@ def test_another_model_goes_on_with_the_scene_and_begins_a_world_of_its_own():
     camera.stage = SelfCheck(Selfcheck(), other, camera.memory)
 
     assert (known.model, known.worlds, known.scene.looks) == ("sha256:1", {}, 40)
+
+
+def test_another_camera_of_the_name_is_learned_anew():
+    camera = Camera()
+    camera.shows(VIEW, seconds=60, sequence=500)
+    moved = WHOLE[40:280, 95:455]
+
+    assert camera.shows(moved, seconds=60, sequence=3).state == "ok"
+
+
+def test_a_picture_of_another_aspect_is_learned_anew_and_one_of_more_pixels_is_not():
+    camera = Camera()
+    camera.shows(VIEW, seconds=60, size_wh=(640, 360))
+    moved = WHOLE[40:280, 95:455]
+
+    assert camera.shows(moved, seconds=40, size_wh=(1920, 1080)).state == "moved"
+    assert camera.shows(moved, seconds=40, size_wh=(640, 480)).state == "ok"
+
+
+def test_the_blur_of_a_scene_with_detail_all_over_is_told():
+    grains = np.random.default_rng(3).integers(0, 255, VIEW.shape[:2], np.uint8)
+    gravel = cv2.cvtColor(cv2.GaussianBlur(grains, (0, 0), 1), cv2.COLOR_GRAY2BGR)
+    texture = cv2.addWeighted(gravel, 1, VIEW, 0.4, 0)
+    camera = Camera()
+    camera.shows(texture, seconds=120)
+
+    assert camera.shows(cv2.GaussianBlur(texture, (0, 0), 4), seconds=60).state == "blurred"
+
+
+def test_a_slide_show_is_no_fault():
+    camera = Camera()
+    rng = np.random.default_rng(5)
+    states = set()
+    for _ in range(300):
+        x, y, turn = *rng.integers(0, 80, 2), rng.integers(4)
+        view = np.rot90(WHOLE[y : y + 240, x : x + 360], turn) * rng.uniform(0.3, 1.2)
+        states.add(camera.shows(cv2.resize(view, (360, 240)), seconds=1).state)
+
+    assert states == {"ok"}
+
+
+def test_the_longest_hold_time_is_reached():
+    memory = {}
+    stage = SelfCheck(Selfcheck(hold_s=3600), MODEL, memory)
+    look = Looker().at(Picture(VIEW // 90, 0, 0, 0))
+    for second in range(3601):  # one look a second, and not more
+        seen = replace(factories.observation(source_ns=second * NS), look=look)
+        health = stage.process(seen).health
+
+    assert health.state == "dark"
+
+
+def test_a_grey_picture_is_compared_with_grey_ones_only():
+    camera = Camera()
+    heads = {"scores": np.zeros((1, 90, 4), np.int8)}
+    grey = np.repeat(VIEW.mean(axis=2, keepdims=True), 3, axis=2)
+    camera.shows(VIEW, seconds=40, heads=heads)
+    camera.shows(grey, seconds=40, heads=heads)
+
+    (known,) = camera.memory.values()
+    assert set(known.worlds) == {False, True}
+
+
+def test_a_picture_that_is_white_for_the_most_part_is_strange_beside_the_calibration_images():
+    camera = Camera()
+    camera.stage._description = replace(
+        MODEL, sight=Sight(images=8, saturated_ratio=0, clipped_ratio=0.1, heads={})
+    )
+    white = VIEW.astype(int).copy()
+    white[:120] = 400
+
+    told = camera.shows(white, seconds=600, step_s=2)
+
+    assert told.state == "strange"
+    assert "black or white" in told.reason
 
 
 def test_heads_that_come_between_the_looks_tell_of_another_world_too():

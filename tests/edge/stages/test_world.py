@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from edge.model.description import HeadSight, Sight
-from edge.results.health import Look
-from edge.stages.world import LEARN_S, NOW_S, World, distance, is_grey, overexposed, shares
+from edge.stages.world import LEARN_S, NOW_S, World, distance, shares
 
 pytestmark = pytest.mark.board
 
@@ -89,23 +88,6 @@ def test_without_a_manifest_the_first_hour_is_learned():
     assert judged(world, mean=60, seconds=int(LEARN_S)) == ""
     assert judged(world, mean=60, seconds=1200) == ""
     assert judged(world, mean=-60, seconds=1200)
-
-
-def look(**changes):
-    cells = np.zeros((24, 32), np.float32)
-    fields = {"level": 90, "colour": 30, "clipped_ratio": 0, "fine": 5, "coarse": 5}
-    return Look(cells=cells, edges=np.stack([cells, cells]), **fields | changes)
-
-
-def test_a_picture_without_colour_is_grey():
-    assert is_grey(look(colour=1))
-    assert not is_grey(look())
-
-
-def test_too_much_black_and_white_is_strange_beside_the_calibration_images():
-    assert overexposed(0.3, SIGHT) == ""
-    assert "10%" in overexposed(0.5, SIGHT)
-    assert overexposed(1.0, None) == ""
 
 
 def test_a_manifest_tells_it_and_an_older_one_does_not():
