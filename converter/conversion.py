@@ -106,6 +106,7 @@ class Conversion:
             tensors differ from it by a factor a channel.
         latencies: Where layers were kept float: the invoke of the recipe's own result, `plain`, and
             of this one, `kept`; else empty.
+        source: What was quantised, where it was pruned of the reference first.
     """
 
     reference: ModelFile
@@ -119,6 +120,12 @@ class Conversion:
     chosen: int = 0
     base: Graph | None = None
     latencies: Mapping[str, Latency] = field(default_factory=dict)
+    source: ModelFile | None = None
+
+    @property
+    def made_of(self) -> ModelFile:
+        """The float model of the same ops as the result: the source, or the reference."""
+        return self.source or self.reference
 
     @property
     def recipe(self) -> Recipe | None:
@@ -212,10 +219,14 @@ def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
     recipe: Recipe,
     *,
     budget: Budget,
+    source: ModelFile | None = None,
     repair: bool = True,
     quantile: float = QUANTILE,
 ) -> Conversion:
     """Quantise, choose, judge against the budget, and return all that was tried.
+
+    A source that was pruned of the reference is what is quantised. What quantising costs is chosen
+    beside it, for no repair brings back what was cut; the verdict is on both, beside the reference.
 
     Attempts are compared on the images to choose by, and the first that is good enough there, or
     the nearest, is judged on images that none of this looked at. The quantised file says in its
@@ -223,7 +234,7 @@ def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
     """
     sets = images.sets
     accuracy.check(reference, sets.judge.paths, images.annotations)
-    observations = Observations(reference, sets.calibrate)
+    observations = Observations(source or reference, sets.calibrate)
     recipe = fitted(recipe, observations.graph(equalised=False))
     trials = Trials(observations, sets.select.paths, budget)
     trials.run(f"recipe {recipe.name}", recipe)
@@ -251,6 +262,7 @@ def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
         chosen=best,
         base=trials.observations.graph(equalised="equalisation" in attempt.recipe.repairs),
         latencies=latencies,
+        source=source,
     )
 
 

@@ -6,9 +6,8 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import SOURCES, open_lasting
-from edge.capture.turns import Turns
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -58,8 +57,7 @@ class Cameras:
         try:
             for camera in cameras:
                 # A camera that is away must not keep the others from being seen.
-                closed = begin_closed or len(cameras) > 1
-                self._begin(self._opened(camera, begin_closed=closed))
+                self._begin(camera, begin_closed=begin_closed or len(cameras) > 1)
         except BaseException:
             self.close()
             raise
@@ -67,12 +65,18 @@ class Cameras:
     @property
     def captures(self) -> tuple[CaptureThread[InputBuffer], ...]:
         """One a camera, started."""
-        return tuple(each.capture for each in self._open.values())
+        # Copied in one step: other threads ask for them while `edge-control` changes them.
+        return tuple(each.capture for each in tuple(self._open.values()))
+
+    @property
+    def opened(self) -> tuple[Camera, ...]:
+        """What those that are open were opened by."""
+        return tuple(each.camera for each in tuple(self._open.values()))
 
     @property
     def paused(self) -> tuple[str, ...]:
         """Names of those that give no frames for now."""
-        return tuple(name for name, each in self._open.items() if each.is_paused)
+        return tuple(name for name, each in tuple(self._open.items()) if each.is_paused)
 
     def __enter__(self) -> Self:
         return self
@@ -86,27 +90,32 @@ class Cameras:
             while self._open:
                 stack.callback(self._open.popitem()[1].close)
 
-    def follow(self, wanted: Sequence[Camera]) -> tuple[tuple[Camera, ...], list[str]]:
+    def follow(self, wanted: Sequence[Camera]) -> list[str]:
         """Open and close until those of another configuration are open; the others go on.
 
+        Where none of those could be opened, the ones before go on: a run without a camera ends.
+
         Returns:
-            Those that are open now, and a sentence for each that could not be opened or closed.
+            A sentence for each that could not be opened or closed.
         """
         names = [camera.name for camera in wanted]
-        faults: list[str] = []
         self.frames.expects_more = True
         try:
-            for name in [name for name in self._open if name not in names]:
-                faults += self._close(self._open.pop(name))
+            gone = [self._open.pop(name) for name in tuple(self._open) if name not in names]
+            faults = [fault for each in gone for fault in self._close(each)]
             for camera in wanted:
                 before = self._open.get(camera.name)
                 if before is None or before.camera != camera:
-                    faults += self._replace(camera)
-            self._open = {name: self._open[name] for name in names if name in self._open}
+                    faults += self._replace(camera, before)
+            for each in [] if self._open else gone:
+                self._begin(each.camera)
+            self._open = {
+                name: self._open[name] for name in (*names, *self._open) if name in self._open
+            }
             self.frames.captures = self.captures
         finally:
             self.frames.expects_more = False
-        return tuple(each.camera for each in self._open.values()), faults
+        return faults
 
     def use(self, model: LoadedModel) -> None:
         """Prepare frames for another model from now on; of each camera one may be lost."""
@@ -132,41 +141,41 @@ class Cameras:
             if name in self._open:
                 self._open[name].pause(on=on)
 
-    def _replace(self, camera: Camera) -> list[str]:
+    def _replace(self, camera: Camera, before: _Open | None) -> list[str]:
         """Open a camera that is new, or otherwise than before; return what went wrong.
 
         A device can be open only once, and so it is closed first; its frames are not waited for.
         Anything else is opened first, and where that fails, what was before goes on.
         """
-        before, faults = self._open.get(camera.name), []
+        faults = []
         is_device = SOURCES[camera.source.partition(":")[0]].returns
         if before and is_device:
             faults += self._close(before, is_over=False)
         try:
-            self._begin(self._opened(camera, begin_closed=True), before)
+            self._begin(camera, before)
         except EdgeError as error:
             faults.append(f"camera {camera.name}: {error}")
             if before and is_device:
-                self._begin(self._opened(before.camera, begin_closed=True), before)
+                self._begin(before.camera, before)
         else:
             if before and not is_device:
                 faults += self._close(before, is_over=False)
         return faults
 
-    def _opened(self, camera: Camera, *, begin_closed: bool) -> _Open:
-        return _Open(
+    def _begin(
+        self, camera: Camera, before: _Open | None = None, *, begin_closed: bool = True
+    ) -> None:
+        opened = _Open(
             camera, self._model, self._tell, changed=self._changed, begin_closed=begin_closed
         )
-
-    def _begin(self, opened: _Open, before: _Open | None = None) -> None:
         if before:
-            opened.capture.inherit(before.capture)
+            opened.capture.wanted_px = before.capture.wanted_px
         elif self._picture_px:  # before the first frame
             opened.capture.want_picture(self._picture_px)
         opened.capture.is_looking = self._is_looking
-        if opened.camera.name in self._paused:
+        if camera.name in self._paused:
             opened.pause(on=True)
-        self._open[opened.camera.name] = opened
+        self._open[camera.name] = opened
         self.frames.captures = self.captures
         opened.capture.start()
 
@@ -202,6 +211,7 @@ class _Open:
         self.camera = camera
         self.is_paused = False
         self._tell = tell
+        self._telling = threading.Lock()
         self._change("online")
         try:
             self._source = open_lasting(
@@ -217,7 +227,7 @@ class _Open:
         """Give no frames, or give them again."""
         self.is_paused = on
         self.capture.pause(on=on)
-        self._change(self._state)
+        self._change()
 
     def close(self, *, is_over: bool = True) -> None:
         """Read no more, and let go of the camera; `is_over` where no other takes its place."""
@@ -228,6 +238,9 @@ class _Open:
             if is_over:
                 self._change("offline")
 
-    def _change(self, state: CameraState) -> None:
-        self._state = state
-        self._tell(self.camera.name, "paused" if self.is_paused and state != "offline" else state)
+    def _change(self, state: CameraState | None = None) -> None:
+        """Tell of a state, or anew of the one that holds; what is told last is what holds."""
+        with self._telling:
+            self._state: CameraState = state or self._state
+            said = "paused" if self.is_paused and self._state != "offline" else self._state
+            self._tell(self.camera.name, said)

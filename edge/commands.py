@@ -14,7 +14,7 @@ from edge.config.camera import Name
 from edge.config.reading import parse
 from edge.errors import ConfigError
 from edge.record import Ratio, Record, Text
-from edge.swap import models_folder, newest_model
+from edge.swap import models_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,14 +99,12 @@ class Subject:
         swap: Puts another model in.
         reread: Reads the configuration again; `None` where it came from no file.
         file: That file.
-        snapshot: Takes a picture of a camera, or of all for `None`, and says where it went.
     """
 
     parts: Parts
     swap: ModelSwap
     reread: Callable[[], Config] | None = None
     file: Path | None = None
-    snapshot: Callable[[str | None], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,83 +162,72 @@ def _enabled(subject: Subject, given: Enabled) -> str:
     wanted = [given.camera] if given.camera else names
     cameras.pause(wanted, on=not given.enabled)
     said = f"{', '.join(wanted)}: {'enabled' if given.enabled else 'paused'}"
-    if subject.file is None:
-        return said
-    device = config.device.name
-    saved = overlay.saved(device)
-    others = {*saved.paused} - {*wanted}
-    paused = tuple(sorted(others if given.enabled else others | {*wanted}))
-    overlay.save(device, saved.replace(paused=paused))
-    return f"{said}, kept over a restart"
+    return said + _kept(subject, {}, pauses=(wanted, not given.enabled))
 
 
 def _zones(subject: Subject, given: Zones) -> str:
     config = subject.parts.config
-    names = dict(zip(config.__struct_encode_fields__, config.__struct_fields__, strict=True))
-    new = {key: getattr(given, key) for key in PLACES if getattr(given, key) is not None}
-    if unknown := [key for key in new if key not in names]:
-        raise ConfigError(f"this version knows no [[{unknown[0]}]]; leave it out")
-    known = [key for key in PLACES if key in names]
-    fields = {key: msgspec.to_builtins(getattr(config, names[key])) for key in known}
-    fields |= {key: list(tables) for key, tables in new.items()}
-    checked = parse(fields | {"camera": [{"name": camera.name} for camera in config.cameras]})
-    changes = {names[key]: getattr(checked, names[key]) for key in new}
+    new = {key: list(tables) for key in PLACES if (tables := getattr(given, key)) is not None}
+    fields = {key: msgspec.to_builtins(getattr(config, f"{key}s")) for key in PLACES}
+    cameras = {"camera": [{"name": camera.name} for camera in config.cameras]}
+    checked = parse(fields | new | cameras)
+    changes = {f"{key}s": getattr(checked, f"{key}s") for key in new}
     said = reload.follow(subject.parts, config.replace(**changes), subject.swap)
-    return said + (_kept(subject, {key: list(new[key]) for key in new}) if given.save else "")
+    return said + (_kept(subject, new) if given.save else "")
 
 
 def _snapshot(subject: Subject, given: Snapshot) -> str:
-    if subject.snapshot is None:
-        raise ConfigError("nothing takes snapshots here")
-    return subject.snapshot(given.camera)
+    return subject.parts.snapshot(given.camera)
 
 
 def _model(subject: Subject, given: Model) -> str:
-    config = subject.parts.config
+    config, file = subject.parts.config, subject.file
     own = config.model.file
     folders = [each for each in (models_folder(), own.parent if own else None) if each]
-    paths = [folder / given.file for folder in folders] if given.file else _waiting(subject)
+    waiting = subject.swap.waiting()
+    paths = [folder / given.file for folder in folders] if given.file else [*(waiting or ())][:1]
     path = next((each for each in paths if each.is_file()), None)
     if path is None:
-        places, name = (
-            " or ".join(map(str, folders)),
-            repr(given.file) if given.file else "newer one",
-        )
+        places = " or ".join(map(str, folders))
+        name = repr(given.file) if given.file else "newer one"
         raise ConfigError(f"expected a file in {places}, found no {name}; copy it there")
 
     def keep() -> None:
-        if subject.file:
-            values = {"model.file": str(path.absolute()), "model.description": None}
-            overlay.keep(subject.file, config.device.name, values)
+        if file:
+            values = {overlay.MODEL_FILE: str(path.absolute())}
+            overlay.keep(file, config.device.name, values)
 
     model = config.model.replace(file=path, description=None)
     said = subject.swap.to(config.replace(model=model), passed=keep)
-    return f"{said}; then it is kept over a restart" if subject.file else said
-
-
-def _waiting(subject: Subject) -> list[Path]:
-    """Return the file of the newest model that waits, if one does."""
-    refused = overlay.saved(subject.parts.config.device.name).refused
-    newest = newest_model({subject.parts.model.description.digest, *refused})
-    return [newest[0]] if newest else []
+    return f"{said}; then it is kept over a restart" if file else said
 
 
 def _reload(subject: Subject, given: Reload) -> str:
+    parts, device = subject.parts, subject.parts.config.device.name
     if subject.reread is None:
         raise ConfigError("there is no file to read again; give edge run the path of one")
+    before = overlay.saved(device)
     if given.forget:
-        device = subject.parts.config.device.name
-        subject.parts.cameras.pause(overlay.saved(device).paused, on=False)
         overlay.save(device, overlay.Saved())
-    return reload.follow(subject.parts, subject.reread(), subject.swap, anew=True)
+    try:
+        said = reload.follow(parts, subject.reread(), subject.swap, anew=True)
+    except BaseException:
+        if given.forget:
+            overlay.save(device, before)
+        raise
+    if given.forget:
+        parts.cameras.pause(before.paused, on=False)
+    return said
 
 
-def _kept(subject: Subject, values: dict[str, Any]) -> str:
-    """Save values of the configuration; return the rest of a sentence."""
+def _kept(
+    subject: Subject, values: dict[str, Any], *, pauses: tuple[list[str], bool] = ([], False)
+) -> str:
+    """Save values of the configuration, and which cameras pause; return the rest of a sentence."""
     if subject.file is None:
         return "; not saved: it was started without a file"
     try:
-        overlay.keep(subject.file, subject.parts.config.device.name, values)
+        overlay.keep(subject.file, subject.parts.config.device.name, values, pauses=pauses)
     except ConfigError as error:
         return f"; not saved: {error}"
     return "; kept over a restart"

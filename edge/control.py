@@ -29,8 +29,8 @@ from edge.messages.envelope import (
     topic_matches,
 )
 from edge.record import Unsound, read_json
-from edge.reload import FileWatch
-from edge.swap import ModelSwap, newest_model, version
+from edge.reload import FileWatch, retract
+from edge.swap import ModelSwap, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,13 +72,6 @@ class Answer:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    name: str
-    arguments: bytes
-    answer: Callable[[Answer], object]
-
-
 class Control:
     """Carries out requests while a pipeline runs; use it inside the `with` of its parts.
 
@@ -102,12 +95,12 @@ class Control:
     ) -> None:
         self.parts = parts
         self.told: list[Callable[[], object]] = []
-        self._jobs: queue.SimpleQueue[_Request | Callable[[], object] | None] = queue.SimpleQueue()
-        self.swap = ModelSwap(parts, self._jobs.put)
-        self.subject = Subject(parts, self.swap, reread, file, parts.snapshot)
+        self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self.swap = ModelSwap(parts, lambda job: [*map(self._jobs.put, (job, self._tell))])
+        self.subject = Subject(parts, self.swap, reread, file)
         self._watch = FileWatch(file) if file else None
-        self._heard_s: deque[float] = deque(maxlen=MOST_COMMANDS)
-        self._is_subscribed = False
+        self._heard_s: deque[float] = deque()
+        self._is_subscribed = self._is_over = False
         # File of the model that waited when it was told last.
         self._waiting: str | None = None
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
@@ -116,10 +109,11 @@ class Control:
         if self.subject.file:
             self.parts.cameras.pause(overlay.saved(self._device).paused, on=True)
         self._thread.start()
-        self._jobs.put(lambda: None)  # what holds is told
+        self._jobs.put(self._tell)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_over = True  # what waits still is not begun
         self._jobs.put(None)
         self._thread.join(JOIN_TIMEOUT_S)
 
@@ -137,15 +131,14 @@ class Control:
             arguments: A JSON object; empty for none.
             answer: Told what became of it, most often on the thread `edge-control`.
         """
-        refusal = ""
         if self._jobs.qsize() >= MOST_WAITING:
-            refusal = f"{MOST_WAITING} requests wait already; ask again later"
+            said = f"{MOST_WAITING} requests wait already; ask again later"
         elif len(arguments) > MOST_BYTES:
-            refusal = f"expected up to {MOST_BYTES} bytes, found {len(arguments)}; send less"
-        if refusal:
-            answer(Answer(None, name, ok=False, message=refusal))
+            said = f"expected up to {MOST_BYTES} bytes, found {len(arguments)}; send less"
+        else:
+            self._jobs.put(lambda: answer(self._carry_out(name, arguments or b"{}")))
             return
-        self._jobs.put(_Request(name, arguments or b"{}", answer))
+        answer(Answer(None, name, ok=False, message=said))
 
     def hear(self, topic: str, payload: Received) -> None:
         """Take a command from the broker, and answer it there.
@@ -154,13 +147,13 @@ class Control:
             topic: Ends in the command's name.
             payload: Its arguments.
         """
-        mqtt = self.parts.config.mqtt
-        now_s = time.monotonic()
-        is_flood = len(self._heard_s) == MOST_COMMANDS and now_s - self._heard_s[0] < COMMANDS_S
-        if is_flood or not (mqtt and mqtt.commands):
+        mqtt, heard_s, now_s = self.parts.config.mqtt, self._heard_s, time.monotonic()
+        while heard_s and now_s - heard_s[0] >= COMMANDS_S:
+            heard_s.popleft()
+        if len(heard_s) == MOST_COMMANDS or not (mqtt and mqtt.commands):
             return
-        self._heard_s.append(now_s)
-        if len(self._heard_s) == MOST_COMMANDS and now_s - self._heard_s[0] < COMMANDS_S:
+        heard_s.append(now_s)
+        if len(heard_s) == MOST_COMMANDS:
             log.warning(
                 "more than %d commands within %g s: further ones are not answered for a while",
                 *(MOST_COMMANDS, COMMANDS_S),
@@ -173,8 +166,13 @@ class Control:
             said = msgspec.json.encode({**own, **msgspec.to_builtins(given)})
             topics = {reply_topic(self._device, level): b""}
             wanted = payload.response_topic
-            # What speaks for the device itself is not for others to have written.
-            if wanted and not topic_matches(f"edge/{self._device}/#", wanted):
+            # What speaks for the device itself is not for others to have written; and no message
+            # can go to a topic with a wildcard.
+            if (
+                wanted
+                and not {"+", "#"} & {*wanted}
+                and not topic_matches(f"edge/{self._device}/#", wanted)
+            ):
                 topics[wanted] = payload.correlation
             for each, correlation in topics.items():
                 self._send(Message(each, said, policy="event", correlation=correlation))
@@ -186,13 +184,12 @@ class Control:
         parts = self.parts
         paused = parts.cameras.paused
         names = [camera.name for camera in parts.config.cameras]
-        zones = getattr(parts.config, "zones", ())
         return {
             "enabled": len(paused) < len(names),
             "paused": list(paused),
             "cameras": names,
             "score_threshold": parts.score_threshold,
-            "zones": [zone.name for zone in zones],
+            "zones": [zone.name for zone in parts.config.zones],
             "model": {"name": parts.model.description.name, **self.model_state()},
         }
 
@@ -202,10 +199,8 @@ class Control:
         `latest_version` is `installed_version` where none waits; `available` is the argument `file`
         of the command `model` that would install it.
         """
-        config, digest = self.parts.config, self.parts.model.description.digest
-        installed = version(config.model.file, digest)
-        refused = overlay.saved(config.device.name).refused
-        newest = newest_model({digest, *refused})
+        digest, newest = self.parts.model.description.digest, self.swap.waiting()
+        installed = version(self.parts.config.model.file, digest)
         return {
             "digest": digest,
             "installed_version": installed,
@@ -221,27 +216,25 @@ class Control:
     def _run(self) -> None:
         tick_at_s = 0.0
         while True:
-            job: _Request | Callable[[], object] | None = self._tick
+            job: Callable[[], object] | None = self._tick
             if (left_s := tick_at_s - time.monotonic()) > 0:
                 with contextlib.suppress(queue.Empty):
                     job = self._jobs.get(timeout=left_s)
-            if job is None:
+            if job is None or self._is_over:
                 return
             if job == self._tick:
                 tick_at_s = time.monotonic() + TICK_S
             try:
-                if isinstance(job, _Request):
-                    job.answer(self._carry_out(job))
-                else:
-                    job()
-                    if job != self._tick:
-                        self._tell()
+                job()
+            except EdgeError as error:
+                log.error("%s", error)  # noqa: TRY400 - a sentence
             except Exception:  # the next request is another's
                 log.exception("a request could not be carried out or answered")
 
     def _tick(self) -> None:
         was_on_probation = self.swap.is_on_probation
         self.swap.tick()
+        retract(self.parts)
         is_over = was_on_probation and not self.swap.is_on_probation
         if is_over or self.model_state()["available"] != self._waiting:
             self._tell()
@@ -249,30 +242,30 @@ class Control:
             return
         if self.parts.config.device.watch_file and self._watch.has_changed():
             log.info("%s has changed", self.subject.file)
-            self._carry_out(_Request(RELOAD, b"{}", lambda _: None))
+            self._carry_out(RELOAD, b"{}")
 
-    def _carry_out(self, request: _Request) -> Answer:
+    def _carry_out(self, name: str, given: bytes) -> Answer:
         ok = False
         try:
-            command = command_of(request.name)
-            arguments = read_json(command.arguments, request.arguments)
+            command = command_of(name)
+            arguments = read_json(command.arguments, given)
             if command.takes_long:
                 self.swap.in_progress = True
                 self._tell()
             message = command.apply(self.subject, arguments)
             ok = True
-            log.info("%s: %s", request.name, message)
+            log.info("%s: %s", name, message)
         except (EdgeError, Unsound) as error:
             message = f"nothing changed: {error}".replace("\n", "; ")
-            log.error("%s: %s", request.name, message)  # noqa: TRY400 - a sentence
+            log.error("%s: %s", name, message)  # noqa: TRY400 - a sentence
         except Exception as error:  # one request must not end all that come after it
             message = f"failed: {type(error).__name__}: {error}; the log says where"
-            log.exception("%s: failed", request.name)
+            log.exception("%s: failed", name)
         finally:
             self.swap.in_progress = False
         self._tell()
-        own_id = id_of(request.arguments)
-        return Answer(own_id, request.name, ok=ok, message=message, settings=self.settings())
+        own_id = id_of(given)
+        return Answer(own_id, name, ok=ok, message=message, settings=self.settings())
 
     def _tell(self) -> None:
         """Tell of what holds now, and hear commands where they are wanted."""

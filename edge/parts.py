@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from edge.capture.latest import CaptureThread
     from edge.config.sections import Config
     from edge.cores import Cores
+    from edge.frame import Summary
     from edge.messages.envelope import Encoder
-    from edge.metrics import Summary
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.preprocess import InputBuffer
@@ -42,8 +42,6 @@ class Parts:
         memory: What the stages keep through a reload, by the name of the stage.
         threads: Of each interpreter.
         running: The pipeline that was made of them.
-        changed: Called when another configuration or model holds, on the thread `edge-control`; of
-            a model between its first frame and the last one of the one before.
     """
 
     workers: tuple[Worker, ...]
@@ -55,7 +53,6 @@ class Parts:
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     threads: int = 1
     running: Pipeline | None = None
-    changed: list[Callable[[], object]] = field(default_factory=list)
 
     @property
     def captures(self) -> tuple[CaptureThread[InputBuffer], ...]:
@@ -80,7 +77,8 @@ class Parts:
             if self.config.snapshots:
                 taker = self._taker(self.publisher)
                 taker.follow(self.config.snapshots, self.model.description.labels)
-        behaviour = Behaviour(self.model, self._stages(self.config) + stages)
+        behaviour = self.behaviour(self.config)
+        behaviour = Behaviour(self.model, behaviour.stages + stages)
         self.running = Pipeline(
             self.cameras.frames, behaviour, [*told, *consumers], workers=self.workers
         )
@@ -91,7 +89,11 @@ class Parts:
         return self.running.times.summary() if self.running else None
 
     def behave(self, config: Config) -> None:
-        """Have what runs go by a configuration of the same model, from the next frame on."""
+        """Have what runs go by a configuration of the same model, from the next frame on.
+
+        Raises:
+            ConfigError: It does not fit the model; nothing has changed.
+        """
         behaviour = self.behaviour(config)
         if self.publisher:
             if config.snapshots:
@@ -100,7 +102,6 @@ class Parts:
         if self.running:
             self.running.behaviour = behaviour
         self.config = config
-        self.tell_changed()
 
     def snapshot(self, camera: str | None) -> str:
         """Have the next frame of a camera sent, of each for `None`; return where it goes.
@@ -128,34 +129,41 @@ class Parts:
         if self.publisher and self.publisher.snapshots:
             self.publisher.snapshots.close()
 
-    def tell_changed(self) -> None:
-        """Tell who asked that another configuration or model holds."""
-        for tell in self.changed:
-            tell()
-
     @property
     def score_threshold(self) -> float:
         """What holds now."""
         return thresholds(self.config, self.model.description).score
 
-    def behaviour(self, config: Config) -> Behaviour:
-        """Return what frames go by from now on, as a configuration says; tracks go on."""
-        model = self.model.decoding_with(decoder_thresholds(config, self.model.description))
-        return Behaviour(model, self._stages(config))
+    def behaviour(
+        self,
+        config: Config,
+        model: LoadedModel | None = None,
+        memory: dict[str, dict[str, Any]] | None = None,
+    ) -> Behaviour:
+        """Return what frames go by from now on, as a configuration says; tracks go on.
 
-    def _stages(self, config: Config) -> tuple[Stage, ...]:
-        self.cameras.look(on=bool(config.selfcheck))
-        description = self.model.description
-        given = thresholds(config, description)
-        return open_stages(
-            config, description, thresholds=given, memory=self.memory, ask=self.cameras.ask_picture
+        Args:
+            config: Says so.
+            model: That is to run; `None` for the one that runs.
+            memory: That of the stages with it; likewise.
+        """
+        model = model or self.model
+        description = model.description
+        stages = open_stages(
+            config,
+            description,
+            thresholds=thresholds(config, description),
+            memory=self.memory if memory is None else memory,
+            ask=self.cameras.ask_picture,
         )
+        self.cameras.look(on=bool(config.selfcheck))
+        return Behaviour(model.decoding_with(decoder_thresholds(config, description)), stages)
 
 
 def instruct(publisher: Publisher, config: Config, model: LoadedModel) -> None:
     """Have a publisher tell of observations as a configuration and a model have it."""
     encoder = open_encoder(config, model.description)
-    publisher.encoder, publisher.tellers = encoder, tuple(open_tellers(config, encoder))
+    publisher.encoder, publisher.tellers = encoder, open_tellers(config, encoder, publisher.tellers)
     if publisher.snapshots:
         publisher.snapshots.follow(config.snapshots, model.description.labels)
 

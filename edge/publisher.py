@@ -90,19 +90,29 @@ class FrameTally:
     dropped: int = 0
 
 
-def open_tellers(config: Config, encoder: Encoder) -> list[Teller]:
-    """Return what is told of each observation, as a configuration and a model have it."""
+def open_tellers(
+    config: Config, encoder: Encoder, before: Sequence[Teller] = ()
+) -> tuple[Teller, ...]:
+    """Return what is told of each observation, as a configuration and a model have it.
+
+    Args:
+        config: What holds.
+        encoder: Of the model.
+        before: What was told until now; those that know what they told go on.
+    """
+    known = {type(each): each for each in before}
     qos = config.mqtt.qos if config.mqtt else 1
     tellers: list[Teller] = [ResultTeller(encoder, qos=qos, most_hz=config.output.results_hz)]
     if config.tells_events:
         from edge.messages.events import CountsTeller, EventsTeller  # noqa: PLC0415 - off by default
 
-        tellers += [EventsTeller(encoder.device), CountsTeller(encoder.device)]
+        counts = known.get(CountsTeller) or CountsTeller(encoder.device)
+        tellers += [EventsTeller(encoder.device), counts]
     if config.selfcheck:
         from edge.messages.health import HealthTeller  # noqa: PLC0415 - likewise
 
-        tellers.append(HealthTeller(encoder.device))
-    return tellers
+        tellers.append(known.get(HealthTeller) or HealthTeller(encoder.device))
+    return tuple(tellers)
 
 
 class Publisher:
@@ -128,7 +138,7 @@ class Publisher:
         if tally is None:
             tally = self.frames[observation.camera] = FrameTally()
         tally.captured, tally.dropped = observation.sequence + 1, observation.dropped_frames
-        tally.invoked += 1
+        tally.invoked += observation.stage_ms["invoke"] > 0
         for tell in self.tellers:
             for message in tell(observation):
                 self._sink.send(message)

@@ -6,6 +6,7 @@ compares each value with the type that its field has, and names all that is wron
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,28 @@ def read_json(kind: type[RecordT], data: bytes) -> RecordT:
         from edge.faults import unsound_json  # noqa: PLC0415
 
         raise unsound_json(kind, data) from error
+
+
+def write_json(path: Path, one: Record) -> None:
+    """Write a record for this user alone: after a power cut all of it is there, or what was before.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    new = path.with_name(f"{path.name}.new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        # A folder's name may hold bytes that are no text.
+        file.write(msgspec.json.encode(one, enc_hook=lambda each: storable(str(each))))
+        file.flush()
+        os.fsync(descriptor)  # else an empty file could stand under the name
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def to_path(kind: type, value: object) -> object:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.app import DRAIN_S
+from edge.errors import ConfigError
+from edge.messages.envelope import Message
+from edge.messages.snapshot import WHOLE_FRAME
 from edge.model import delegates
-from edge.parts import decoder_thresholds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.config.sections import Config, Model
+    from edge.config.sections import Config
     from edge.parts import Parts
     from edge.swap import ModelSwap
 
@@ -41,21 +43,42 @@ def follow(parts: Parts, wanted: Config, swap: ModelSwap, *, anew: bool = False)
     """
     holds = parts.config
     wanted, fixed = _without_fixed(holds, wanted)
-    news = _news(holds, wanted)
-    faults: list[str] = []
+    news = _news(parts, wanted)
     if _model(holds) != _model(wanted) or (anew and swap.differs(wanted)):
         news.append(swap.to(wanted))
-    else:
-        decoder_thresholds(wanted, parts.model.description)
-    if holds.cameras != wanted.cameras:
-        cameras, faults = parts.cameras.follow(wanted.cameras)
-        wanted = wanted.replace(cameras=cameras)
-    if parts.sinks and holds.sinks != wanted.sinks:
-        faults += parts.sinks.follow(wanted.sinks, timeout_s=DRAIN_S)
-    if news:
+    elif news:
         parts.behave(wanted)
+    faults = parts.cameras.follow(wanted.cameras)
+    if parts.sinks:
+        faults += parts.sinks.follow(wanted.sinks, timeout_s=DRAIN_S)
+    if wanted.tells_states and not holds.tells_states:
+        fixed.append("restart for [output] stats_s: nobody could be told at the start")
     said = [f"new: {', '.join(news)}" if news else "nothing has changed", *faults, *fixed]
     return "; ".join(said)
+
+
+def retract(parts: Parts) -> None:
+    """Take back from the broker what it keeps, and nobody tells any more; call it now and then.
+
+    Frames that were at hand when a camera or a section went may have told it once more.
+    """
+    config, publisher = parts.config, parts.publisher
+    if publisher is None or parts.sinks is None:
+        return
+    names = [camera.name for camera in config.cameras]
+    for name in [each for each in tuple(publisher.frames) if each not in names]:
+        del publisher.frames[name]
+    kinds = {
+        "counts": config.tells_events,
+        "health": config.selfcheck,
+        "snapshot": config.snapshots,
+    }
+    for topic in parts.sinks.fanout.kept():
+        camera, _, told = topic.removeprefix(f"edge/{config.device.name}/").partition("/")
+        kind, _, label = told.partition("/")
+        is_told = camera in names and (kinds.get(kind) or label == WHOLE_FRAME)
+        if kind in kinds and not is_told:
+            publisher.send(Message(topic, b"", retain=True, policy="state"))
 
 
 def _model(config: Config) -> tuple[object, ...]:
@@ -65,48 +88,47 @@ def _model(config: Config) -> tuple[object, ...]:
 
 def _without_fixed(holds: Config, wanted: Config) -> tuple[Config, list[str]]:
     """Return what may hold now, and a sentence for each thing that can't."""
-    said = []
     fixed = list(FIXED)
     if _model(holds) != _model(wanted) and delegates.parse(holds.model.delegate).kind.is_one_device:
         fixed += [("model", key, "one device runs one model") for key in ("file", "description")]
     for section in BEGINNING:
-        ours, theirs = (getattr(each, section, None) for each in (holds, wanted))
-        if (ours is None) != (theirs is None):
+        if (getattr(holds, section) is None) != (getattr(wanted, section) is None):
             fixed.append((section, "", "it begins with a run"))
+    said: list[str] = []
+    kept: dict[str, dict[str, Any]] = {}
     for section, key, why in fixed:
-        ours, theirs = getattr(holds, section), getattr(wanted, section)
-        old, new = (getattr(each, key) if key else each for each in (ours, theirs))
-        if old != new:
-            said.append(f"restart for [{section}] {key}: {why}".replace(" :", ":"))
-            wanted = wanted.replace(**{section: theirs.replace(**{key: old}) if key else ours})
-    return wanted, said
+        ours, theirs = (getattr(each, section) for each in (holds, wanted))
+        if ours != theirs and (not key or getattr(ours, key) != getattr(theirs, key)):
+            said.append(f"restart for [{section}]{' ' * bool(key)}{key}: {why}")
+            kept.setdefault(section, {})[key] = getattr(ours, key) if key else ours
+    try:
+        changes = {
+            section: keys[""] if "" in keys else getattr(wanted, section).replace(**keys)
+            for section, keys in kept.items()
+        }
+        return wanted.replace(**changes), said
+    except ValueError as error:
+        raise ConfigError(f"{'; '.join(said)}; until then: {error}") from error
 
 
-def _news(holds: Config, wanted: Config) -> list[str]:
+def _news(parts: Parts, wanted: Config) -> list[str]:
     """Return what differs, in a few words each."""
-    news = []
+    holds = parts.config
+    old, new = (
+        {each.name: each for each in some} for some in (parts.cameras.opened, wanted.cameras)
+    )
+    news = [f"camera {each}" for each in old | new if old.get(each) != new.get(each)]
     for name, written in zip(holds.__struct_fields__, holds.__struct_encode_fields__, strict=True):
         ours, theirs = getattr(holds, name), getattr(wanted, name)
-        if ours == theirs:
-            continue
         if name == "model":
-            pairs = ((key, getattr(theirs, key), getattr(ours, key)) for key in _keys(ours))
-            words = (
-                (key, "its default" if new is None else new)
-                for key, new, old in pairs
-                if new != old
-            )
-            news += [f"{key} = {new}" for key, new in words]
-        elif name == "cameras":
-            old, new = ({each.name: each for each in cameras} for cameras in (ours, theirs))
-            news += [f"camera {each}" for each in old | new if old.get(each) != new.get(each)]
-        else:
+            news += [
+                f"{key} = {'its default' if value is None else value}"
+                for key in ours.__struct_fields__
+                if (value := getattr(theirs, key)) != getattr(ours, key)
+            ]
+        elif ours != theirs and name != "cameras":
             news.append(f"[{written}]")
     return news
-
-
-def _keys(record: Model) -> tuple[str, ...]:
-    return record.__struct_fields__
 
 
 class FileWatch:
@@ -129,4 +151,5 @@ class FileWatch:
             found = self._path.stat()
         except OSError:  # an editor writes it anew
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        # Of its status too: a file that could not be read may be readable now.
+        return found.st_ctime_ns, found.st_size, found.st_ino

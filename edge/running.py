@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 
     from edge.config.sections import Config
     from edge.control import Control
-    from edge.homeassistant.following import Following
-    from edge.metrics import Summary
+    from edge.frame import Summary
     from edge.model.model_file import ModelFile
     from edge.parts import Parts
     from edge.pipeline import Pipeline
     from edge.results.observation import Observation
     from edge.service.life import Life
-    from edge.sinks.fanout import Subscribable
     from edge.web.preview import Preview
 
 log = logging.getLogger("edge")
@@ -60,7 +58,11 @@ def run(  # noqa: PLR0913
     terms = app.Terms(begin_closed=life is not None)
     with app.opened(config, file, terms=terms) as parts:
         tally = _Tally(parts)
-        previews = _previews(config, parts)
+        previews: list[Preview] = []
+        if config.web:
+            from edge.web.preview import Preview  # noqa: PLC0415 - most runs have no page
+
+            previews.append(Preview(config.web, parts))
         pipeline = parts.pipeline([tally, *previews])
         handlers = {
             signal.SIGINT: pipeline.stop,
@@ -68,11 +70,15 @@ def run(  # noqa: PLR0913
         }
         with ExitStack() as stack:
             if reread or previews or (config.mqtt and config.mqtt.commands):
-                control = stack.enter_context(_control(parts, reread, path))
+                from edge.control import Control  # noqa: PLC0415 - nothing changes by itself
+
+                control = stack.enter_context(Control(parts, reread, file=path))
                 for preview in previews:
                     stack.enter_context(preview.served(control))
                 if config.homeassistant and parts.sinks and (way := parts.sinks.fanout.channel):
-                    stack.enter_context(_following(parts, control, way))
+                    from edge.homeassistant.following import Following  # noqa: PLC0415
+
+                    stack.enter_context(Following(parts, control, way))
                 if reread:
                     handlers[signal.SIGHUP] = lambda: _reload(control, life)
             stack.enter_context(handling(handlers))
@@ -97,37 +103,20 @@ class _Tally:
         self._parts = parts
         self._texts: list[str] = []
         self._begin()
-        parts.changed.append(self._follow)
 
     def __call__(self, seen: Observation) -> None:
+        if self._parts.model is not self._model:
+            self._texts.append(self._counts.text())
+            self._begin()
         self._counts.add(seen.result)
 
     def text(self) -> str:
         """Return the counts in a few words."""
         return "; ".join([*self._texts, self._counts.text()])
 
-    def _follow(self) -> None:
-        if self._parts.model is not self._model:
-            self._texts.append(self._counts.text())
-            self._begin()
-
     def _begin(self) -> None:
         self._model = self._parts.model
         self._counts = TASKS[self._model.task].tally(self._model.description)
-
-
-def _previews(config: Config, parts: Parts) -> list[Preview]:
-    if config.web is None:
-        return []
-    from edge.web.preview import Preview  # noqa: PLC0415 - most runs have no page
-
-    return [Preview(config.web, parts)]
-
-
-def _following(parts: Parts, control: Control, channel: Subscribable) -> Following:
-    from edge.homeassistant.following import Following  # noqa: PLC0415 - off by default
-
-    return Following(parts, control, channel)
 
 
 def _stop_soon(pipeline: Pipeline, terms: app.Terms) -> None:
@@ -143,9 +132,3 @@ def _reload(control: Control, life: Life | None) -> None:
     if life:
         life.reloading()
     control.request("reload", answer=lambda _: life.reloaded() if life else None)
-
-
-def _control(parts: Parts, reread: Callable[[], Config] | None, path: Path | None) -> Control:
-    from edge.control import Control  # noqa: PLC0415 - a run without a file needs none of it
-
-    return Control(parts, reread, file=path)

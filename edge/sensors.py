@@ -107,13 +107,18 @@ class Sensors:
             throttled=self._throttled_bits(),
         )
 
-    def read_all(self, at_s: float) -> Sample:
-        """Return also what only `vcgencmd` knows: a process each, some 10 ms of CPU time."""
+    def read_all(self, at_s: float, *, power: bool = True) -> Sample:
+        """Return also what only `vcgencmd` knows: a process each, some 10 ms of CPU time.
+
+        Args:
+            at_s: When, for the sample.
+            power: Ask it for that too.
+        """
         sample = self.read(at_s)
         changes: dict[str, float | int | None] = {}
         if sample.throttled is None:
             changes["throttled"] = self._commanded_bits()
-        if sample.power_w is None and self._has_pmic:
+        if power and sample.power_w is None and self._has_pmic:
             changes["power_w"] = self._pmic_w()
         return sample.replace(**changes)
 

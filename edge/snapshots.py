@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import queue
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -34,7 +36,7 @@ log = logging.getLogger("edge")
 AWAY_S = 2.0
 # A copy is worth so much more of score times area.
 BETTER = 1.05
-# Images that wait to be due, and to be encoded; the ones longest unseen make room.
+# So many images wait to be due, and so many to be encoded; others are cut once there is room.
 MOST_IMAGES = 16
 KIB, JOIN_S = 1024, 2.0
 
@@ -56,6 +58,10 @@ class _Best:
     seen_s: float = -math.inf
     sent_s: float = -math.inf
     image: Image | None = None
+
+    def is_due(self, now_s: float, every_s: float) -> bool:
+        """Whether one may be sent; a clock that went back is that of a file that began anew."""
+        return not 0 <= now_s - self.sent_s < every_s
 
 
 class SnapshotTaker:
@@ -86,9 +92,7 @@ class SnapshotTaker:
         # By camera, the capture that was asked for pictures, and how to ask no more.
         self._wishes: dict[str, tuple[object, Callable[[], object]]] = {}
         self._best: dict[Key, _Best] = {}
-        self._queue: dict[Key, tuple[Image, int]] = {}
-        self._changed = threading.Condition()
-        self._closing = False
+        self._queue: queue.Queue[tuple[Key, Image, int] | None] = queue.Queue(MOST_IMAGES)
         self._thread: threading.Thread | None = None
 
     def follow(self, settings: Snapshots | None, labels: Sequence[str]) -> None:
@@ -129,7 +133,7 @@ class SnapshotTaker:
         if observation.picture is None or camera not in self._wishes:
             self._wish(camera, (settings or Snapshots()).picture_px)
             return
-        if is_asked:
+        if is_asked and not self._queue.full():
             self._asked.discard(camera)
             given = settings or Snapshots()
             image = reduced(observation.picture, given.picture_px)
@@ -138,15 +142,13 @@ class SnapshotTaker:
             self._wishes.pop(camera, (None, lambda: None))[1]()
             return
         self._look(observation, labels, settings)
-        self._send_due(camera, observation.source_ns / 1e9, settings)
 
     def close(self) -> None:
         """Send what waits to be encoded, and end."""
         self.follow(None, ())
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        if self._thread:
+        if self._thread and self._thread.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(None, timeout=JOIN_S)
             self._thread.join(JOIN_S)
 
     def _wish(self, camera: str, picture_px: int) -> None:
@@ -155,30 +157,32 @@ class SnapshotTaker:
                 self._wishes[camera] = capture, capture.want_picture(picture_px)
 
     def _look(self, observation: Observation, labels: tuple[str, ...], settings: Snapshots) -> None:
-        result, now_s = cast("Detections", observation.result), observation.source_ns / 1e9
-        tracks = [0] * len(result) if result.track_ids is None else result.track_ids.tolist()
-        sides = result.boxes[:, 2:] - result.boxes[:, :2]  # (N, 2)
-        values = (result.scores * sides[:, 0] * sides[:, 1]).tolist()
-        # Of each label its newest object, and of that the best row.
-        found: dict[str, tuple[int, float, int]] = {}
-        for row, (class_id, *rank) in enumerate(
-            zip(result.class_ids.tolist(), tracks, values, strict=True)
-        ):
-            # Those of a model that was just exchanged may be more.
-            label = labels[class_id] if class_id < len(labels) else ""
-            if label and math.isfinite(rank[1]):
-                found[label] = max(found.get(label, (0, 0.0, row)), (*rank, row))
-        for label, (track_id, value, row) in found.items():
-            best = self._best.setdefault((observation.camera, label), _Best())
+        camera, now_s = observation.camera, observation.source_ns / 1e9
+        result = cast("Detections", observation.result)
+        for label, (track_id, value, row) in _newest(result, labels).items():
+            best = self._best.setdefault((camera, label), _Best())
             is_away = not 0 <= now_s - best.seen_s <= AWAY_S
-            if track_id > best.track_id or (track_id == 0 and is_away):
+            is_untracked = not track_id and (is_away or best.track_id)
+            if track_id > best.track_id or is_untracked:
                 best.track_id, best.value = track_id, 0.0
             if track_id < best.track_id:
                 continue
             best.seen_s = now_s
-            if value > best.value * BETTER:
+            if value > best.value * BETTER and (best.image is not None or self._has_room()):
                 best.value, best.image = value, self._cut(observation, result.boxes[row], settings)
-                self._make_room()
+                self._send_due((camera, label), now_s, settings)
+        for key, best in self._best.items():
+            if key[0] == camera and best.image is not None:
+                self._send_due(key, now_s, settings)
+
+    def _has_room(self) -> bool:
+        return sum(best.image is not None for best in self._best.values()) < MOST_IMAGES
+
+    def _send_due(self, key: Key, now_s: float, settings: Snapshots) -> None:
+        best = self._best[key]
+        if best.is_due(now_s, settings.every_s) and not self._queue.full():
+            self._hand_over(key, cast("Image", best.image), settings)
+            best.image, best.sent_s = None, now_s
 
     def _cut(
         self, observation: Observation, box: NDArray[np.float32], settings: Snapshots
@@ -190,44 +194,32 @@ class SnapshotTaker:
             picture = cut(picture, (x1, y1, x2, y2), margin_ratio=settings.margin_ratio)
         return reduced(picture, settings.max_side_px)
 
-    def _make_room(self) -> None:
-        held = [best for best in self._best.values() if best.image is not None]
-        if len(held) > MOST_IMAGES:
-            min(held, key=lambda best: best.seen_s).image = None
-
-    def _send_due(self, camera: str, now_s: float, settings: Snapshots) -> None:
-        for key, best in self._best.items():
-            # A clock that went back is that of a file that began anew.
-            is_due = not 0 <= now_s - best.sent_s < settings.every_s
-            if best.image is not None and key[0] == camera and is_due:
-                self._hand_over(key, best.image, settings)
-                best.image, best.sent_s = None, now_s
-
     def _hand_over(self, key: Key, image: Image, settings: Snapshots) -> None:
-        with self._changed:
-            # The newest of a key wins.
-            self._queue.pop(key, None)
-            self._queue[key] = image, settings.max_kib * KIB
-            if len(self._queue) > MOST_IMAGES:
-                self._queue.pop(next(iter(self._queue)))
-            self._changed.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="edge-snapshots", daemon=True
-                )
-                self._thread.start()
+        self._queue.put((key, image, settings.max_kib * KIB))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="edge-snapshots", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closing)
-                if not self._queue:
-                    return
-                (camera, label), (image, most_bytes) = next(iter(self._queue.items()))
-                del self._queue[camera, label]
+        for (camera, label), image, most_bytes in iter(self._queue.get, None):
             topic = snapshot_topic(self._device, camera, label)
             try:
                 self._send(message(topic, encoded(image, most_bytes=most_bytes)))
             except (SinkError, ValueError) as error:  # the end has come, or it came to the sinks
                 log.warning("snapshots end: %s", error)
                 return
+
+
+def _newest(result: Detections, labels: Sequence[str]) -> dict[str, tuple[int, float, int]]:
+    """Return of each label its newest object, and of that the best row: track, value, row."""
+    tracks = [0] * len(result) if result.track_ids is None else result.track_ids.tolist()
+    sides = result.boxes[:, 2:] - result.boxes[:, :2]  # (N, 2)
+    values = (result.scores * sides[:, 0] * sides[:, 1]).tolist()
+    found: dict[str, tuple[int, float, int]] = {}
+    rows = zip(result.class_ids.tolist(), tracks, values, strict=True)
+    for row, (class_id, track_id, value) in enumerate(rows):
+        # Those of a model that was just exchanged may be more.
+        label = labels[class_id] if class_id < len(labels) else ""
+        if label and math.isfinite(value):
+            found[label] = max(found.get(label, (0, 0.0, row)), (track_id, value, row))
+    return found

@@ -5,20 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge.messages.stats import (
-    HZ_DECIMALS,
-    MIB_DECIMALS,
-    MS_DECIMALS,
-    PERCENT_DECIMALS,
-    PERCENTILE_NAMES,
-    SECONDS_DECIMALS,
-    TEMPERATURE_DECIMALS,
-    message,
-)
+from edge.messages.envelope import MS_DECIMALS
+from edge.messages.stats import DECIMALS, PERCENTILE_NAMES, message
 from edge.sensors import NOW_MASK, Sensors, throttle_words
 
 if TYPE_CHECKING:
@@ -26,8 +18,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from edge.frame import Summary
     from edge.messages.envelope import Message
-    from edge.metrics import Summary
     from edge.publisher import FrameTally, Publisher
 
 STATM = Path("/proc/self/statm")
@@ -37,8 +29,7 @@ IDLE_S = 10.0
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
+class _Moment(NamedTuple):
     """What was counted up to a moment; seconds."""
 
     at_s: float
@@ -88,20 +79,20 @@ class Stats:
         """Return what happened since the last call; some milliseconds, and more with `vcgencmd`."""
         before, self._before = self._before, self._now()
         window_s = max(1e-3, self._before.at_s - before.at_s)
-        cameras = {
-            name: _rates(tally, before.frames.get(name), window_s)
-            for name, tally in self._before.frames.items()
-        }
+        cpu_ratio = (self._before.cpu_s - before.cpu_s) / window_s
+        outbox = self._publisher.outbox()
         fields = {
-            "uptime_s": round(self._before.at_s - self._began_s, SECONDS_DECIMALS),
-            "window_s": round(window_s, SECONDS_DECIMALS),
-            "cameras": cameras,
+            "uptime_s": round(self._before.at_s - self._began_s, DECIMALS),
+            "window_s": round(window_s, DECIMALS),
+            "cameras": {
+                name: _rates(tally, before.frames.get(name), window_s)
+                for name, tally in self._before.frames.items()
+            },
             "stage_ms": self._stages(),
-            "outbox": self._outbox(),
+            "outbox": outbox
+            and {"waiting": outbox.waiting, "dropped": outbox.dropped, "delivered": outbox.settled},
             "rss_mib": resident_mib(),
-            "cpu_percent": round(
-                100 * (self._before.cpu_s - before.cpu_s) / window_s, PERCENT_DECIMALS
-            ),
+            "cpu_percent": round(100 * cpu_ratio, DECIMALS),
             **self._heat(),
         }
         return message(self._publisher.encoder.device, fields, utc_ns=time.time_ns())
@@ -119,25 +110,16 @@ class Stats:
     def _stages(self) -> dict[str, dict[str, float]]:
         summary = self._summary()
         return {
-            stage: {
-                name: round(ms, MS_DECIMALS)
-                for name, ms in zip(PERCENTILE_NAMES, times_ms, strict=True)
-            }
-            for stage, times_ms in (summary.percentiles_ms.items() if summary else ())
+            stage: dict(zip(PERCENTILE_NAMES, [round(ms, MS_DECIMALS) for ms in ms3], strict=True))
+            for stage, ms3 in (summary.percentiles_ms.items() if summary else ())
         }
-
-    def _outbox(self) -> dict[str, int] | None:
-        tally = self._publisher.outbox()
-        if tally is None:
-            return None
-        return {"waiting": tally.waiting, "dropped": tally.dropped, "delivered": tally.settled}
 
     def _heat(self) -> dict[str, Any]:
         self._sensors = self._sensors or Sensors()
-        sample = self._sensors.read_all(0.0)
+        sample = self._sensors.read_all(0.0, power=False)
         bits, degrees = sample.throttled, sample.temperature_c
         return {
-            "temperature_c": None if degrees is None else round(degrees, TEMPERATURE_DECIMALS),
+            "temperature_c": None if degrees is None else round(degrees, DECIMALS),
             "throttled": None if bits is None else bool(bits & NOW_MASK),
             "throttle_flags": throttle_words(bits or 0),
         }
@@ -148,7 +130,7 @@ def _rates(tally: FrameTally, before: FrameTally | None, window_s: float) -> dic
     rates = {}
     for name in ("captured", "invoked", "published"):
         new = getattr(tally, name) - (getattr(before, name) if before else 0)
-        rates[f"{name}_hz"] = round(max(0, new) / window_s, HZ_DECIMALS)
+        rates[f"{name}_hz"] = round(max(0, new) / window_s, DECIMALS)
     return {**rates, "dropped_frames": tally.dropped}
 
 
@@ -158,4 +140,4 @@ def resident_mib() -> float | None:
         pages = int(STATM.read_text(encoding="ascii").split()[1])
     except OSError:
         return None
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / MIB, MIB_DECIMALS)
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / MIB, DECIMALS)

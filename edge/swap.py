@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,12 +20,11 @@ from edge.config.paths import state_folder
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.model import model_file as models
 from edge.model.loaded import LoadedModel
-from edge.parts import decoder_thresholds, instruct, thresholds
-from edge.pipeline import Behaviour, Worker
-from edge.stages.registry import open_stages
+from edge.parts import decoder_thresholds, instruct
+from edge.pipeline import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.config.sections import Config
@@ -41,14 +40,8 @@ MOST_TIMES_SLOWER, LEAST_LIMIT_MS = 20.0, 200.0
 JUDGED_INVOKES = 5
 # What of a configuration is about the interpreters.
 SECTIONS = ("model", "regions")
-
-
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What ran before a model that is on probation, and those sections that were about it."""
-
-    workers: tuple[Worker, ...]
-    sections: dict[str, Any]
+# What ran before a model that is on probation, and what held then.
+Before = tuple[tuple[Worker, ...], "Config"]
 
 
 class ModelSwap:
@@ -62,7 +55,7 @@ class ModelSwap:
     def __init__(self, parts: Parts, wake: Callable[[Callable[[], object]], object]) -> None:
         self._parts = parts
         self._wake = wake
-        self._before: _Before | None = None
+        self._before: Before | None = None
         self._until_s = 0.0
         self._fault: Exception | None = None
         self._passed: Callable[[], object] = lambda: None
@@ -89,27 +82,39 @@ class ModelSwap:
             raise ConfigError(
                 f"the model is on probation for {PROBATION_S:g} s after its change; ask again then"
             )
-        self.in_progress = True
-        try:
-            file = app.model_file(config)
-            digest = file.description.digest
-            if reason := overlay.saved(config.device.name).refused.get(digest):
-                raise ModelError(
-                    f"{file.path} was taken back before: {reason}; convert it again, or forget "
-                    f'that with the command reload and {{"forget": true}}'
-                )
-            decoder_thresholds(config, file.description)
-            workers = app.open_workers(config, file, parts.cores, threads=parts.threads)
-            sections = {name: getattr(parts.config, name) for name in SECTIONS}
-            self._adopt(workers, config, before=_Before(parts.workers, sections))
-            self._passed = passed
-        finally:
-            self.in_progress = False
+        file = app.model_file(config)
+        digest = file.description.digest
+        if reason := overlay.saved(config.device.name).refused.get(digest):
+            raise ModelError(
+                f"{file.path} was taken back before: {reason}; convert it again, or forget that "
+                f'with the command reload and {{"forget": true}}'
+            )
+        decoder_thresholds(config, file.description)
+        workers = app.open_workers(config, file, parts.cores, threads=parts.threads)
+        self._adopt(workers, config, before=(parts.workers, parts.config))
+        self._passed = passed
         return f"{file.description.name} runs, on probation for {PROBATION_S:g} s"
 
     def differs(self, config: Config) -> bool:
         """Whether the file of a configuration's model holds another one than the one that runs."""
         return app.model_file(config).description != self._parts.model.description
+
+    def waiting(self) -> tuple[Path, str] | None:
+        """Return path and digest of the newest model that waits; it was not taken back before.
+
+        Where the one that runs waits there too, older ones wait for nothing.
+        """
+        folder, running = models_folder(), self._parts.model.description.digest
+        with suppress(OSError):  # one was taken away just now
+            paths = sorted(folder.glob("*.tflite"), key=_changed_ns) if folder else []
+            refused = overlay.saved(self._parts.config.device.name).refused
+            for path in reversed(paths):
+                digest = _digest_of(path, _changed_ns(path))
+                if digest == running:
+                    break
+                if digest and digest not in refused:
+                    return path, digest
+        return None
 
     def tick(self) -> None:
         """End a probation whose time is up; called now and then."""
@@ -119,10 +124,13 @@ class ModelSwap:
             return
         self._before = None
         if running := self._parts.running:
-            running.relieve(self._parts.workers)
+            running.workers = self._parts.workers
             running.excuse = lambda _: False
         log.info("model: %s has passed its probation", self._parts.model.description.name)
-        self._passed()
+        try:
+            self._passed()
+        except ConfigError as error:
+            log.error("model: it will not hold after a restart: %s", error)  # noqa: TRY400
 
     def _limit_ms(self) -> float:
         """Return how long an invoke may take, by what it takes before."""
@@ -144,7 +152,12 @@ class ModelSwap:
             return
         bad = parts.model.description
         reason = str(fault) if isinstance(fault, EdgeError) else f"{type(fault).__name__}: {fault}"
-        self._adopt(before.workers, parts.config.replace(**before.sections), before=None)
+        workers, held = before
+        try:
+            sections = {name: getattr(held, name) for name in SECTIONS}
+            self._adopt(workers, parts.config.replace(**sections), before=None)
+        except (ConfigError, ValueError):  # what came with the model fits no other one
+            self._adopt(workers, held, before=None)
         log.error(
             "model: %s is taken back, %s runs again: %s",
             *(bad.name, parts.model.description.name, reason),
@@ -153,11 +166,12 @@ class ModelSwap:
             return  # the same one, looked through otherwise
         device = parts.config.device.name
         kept = overlay.saved(device)
-        overlay.save(device, kept.replace(refused=kept.refused | {bad.digest: reason}))
+        try:
+            overlay.save(device, kept.replace(refused=kept.refused | {bad.digest: reason}))
+        except ConfigError as error:
+            log.error("model: after a restart it may be tried again: %s", error)  # noqa: TRY400
 
-    def _adopt(
-        self, workers: tuple[Worker, ...], config: Config, *, before: _Before | None
-    ) -> None:
+    def _adopt(self, workers: tuple[Worker, ...], config: Config, *, before: Before | None) -> None:
         """Exchange the interpreters and all that goes by the model; or raise and change nothing.
 
         Args:
@@ -167,14 +181,10 @@ class ModelSwap:
         """
         parts = self._parts
         old, model = parts.model, workers[0].model
-        description = model.description
         # What was followed until now is of other classes.
-        is_same = old.description.labels == description.labels
+        is_same = old.description.labels == model.description.labels
         memory = parts.memory if is_same else _of_pictures(parts.memory)
-        wanted = thresholds(config, description)
-        ask = parts.cameras.ask_picture
-        stages = open_stages(config, description, thresholds=wanted, memory=memory, ask=ask)
-        behaviour = Behaviour(model.decoding_with(decoder_thresholds(config, description)), stages)
+        behaviour = parts.behaviour(config, model, memory)
 
         def between() -> None:
             self._before, self._fault = before, None
@@ -187,7 +197,6 @@ class ModelSwap:
             if parts.publisher:
                 instruct(parts.publisher, config, model)
                 parts.publisher.introduce(model.ran)
-            parts.tell_changed()
 
         if not parts.running:
             between()
@@ -201,20 +210,6 @@ def models_folder() -> Path | None:
     """Return where models wait that the command `model` may install."""
     folder = state_folder()
     return folder / "models" if folder else None
-
-
-def newest_model(known: Collection[str]) -> tuple[Path, str] | None:
-    """Return path and digest of the newest model that waits and is none of the known digests."""
-    folder = models_folder()
-    try:
-        paths = sorted(folder.glob("*.tflite"), key=_changed_ns) if folder else []
-    except OSError:  # one was taken away just now
-        return None
-    for path in reversed(paths):
-        digest = _digest_of(path, _changed_ns(path))
-        if digest and digest not in known:
-            return path, digest
-    return None
 
 
 def _changed_ns(path: Path) -> int:
@@ -267,11 +262,14 @@ class _Watched:
     def invoke(self, buffer: InputBuffer, *, out: Tensors) -> None:
         began_ns = time.monotonic_ns()
         self._model.invoke(buffer, out=out)
+        invokes = buffer.placement.invokes
+        if not invokes:
+            return
         for role, head in out.items():
             if head.dtype.kind == "f" and not np.isfinite(head).any():
                 raise ModelError(f"head {role!r} holds nothing but NaN or infinite values")
         if len(self._taken_ms) < JUDGED_INVOKES:
-            self._taken_ms.append((time.monotonic_ns() - began_ns) / 1e6)
+            self._taken_ms.append((time.monotonic_ns() - began_ns) / 1e6 / invokes)
             took_ms = sorted(self._taken_ms)[len(self._taken_ms) // 2]
             if len(self._taken_ms) == JUDGED_INVOKES and took_ms > self._limit_ms:
                 raise ModelError(

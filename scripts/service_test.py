@@ -227,7 +227,7 @@ def goes_safe(debian: Service) -> None:
     debian.run("systemctl restart edge")
     nspawn.until(
         "a good start",
-        lambda: '"mqtt"' in debian.run("cat /var/lib/private/edge-vision/starts.json"),
+        lambda: '"device":"wall"' in debian.run("cat /var/lib/private/edge-vision/starts-*.json"),
     )
     debian.write("/etc/edge/device.toml", "this is no TOML")
     began = time.monotonic()

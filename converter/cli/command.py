@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import export
-from converter.cli import foreign, making, options, outputs, targets
+from converter.cli import foreign, making, options, outputs, pruning, targets
 from converter.graph import inspection
 from converter.graph.reading import read, read_bytes
 from converter.importers.heads.families import FAMILIES
@@ -37,6 +37,7 @@ def new_command() -> argparse.ArgumentParser:
     )
     verbs = command.add_subparsers(required=True, metavar="VERB")
     _add_run(verbs)
+    pruning.add_prune(verbs)
     _add_quantize(verbs)
     _add_verify(verbs)
     _add_inspect(verbs)
@@ -64,6 +65,11 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--source", metavar="TEXT", help="where the weights come from")
     parser.add_argument("--license", metavar="TEXT", help="of the weights")
     parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
+    pruning.add_targets(
+        parser.add_argument_group(
+            "pruning", "Instead of the whole model; judged against that all the same."
+        ).add_mutually_exclusive_group()
+    )
     making.add_quantization(parser)
     making.add_judgement(parser, report=True)
     parser.add_argument(
@@ -152,10 +158,15 @@ def _run(arguments: argparse.Namespace) -> int:
     reference = with_own_threshold(reference, images, quantile=arguments.quantile)
     if arguments.float:
         export.write(reference, arguments.float)
+    served = (*images.sets.calibrate.paths, *images.sets.select.paths)
+    pruned = pruning.prune_as_asked(arguments, reference, served)
+    if pruned:
+        outputs.say(pruned.step)
     done = convert(
         reference,
         images,
         recipe,
+        source=pruned.file if pruned else None,
         budget=making.budget_of(arguments),
         repair=not arguments.no_repair,
         quantile=arguments.quantile,

@@ -74,7 +74,7 @@ def add_quantization(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quantile",
         metavar="RATIO",
-        type=partial(_number, most=1.0),
+        type=partial(number, most=1.0),
         default=QUANTILE,
         help="of an autoencoder: share of the calibration images below the threshold of an "
         "anomaly; default: %(default)s",
@@ -142,14 +142,14 @@ def add_judgement(parser: argparse.ArgumentParser, *, report: bool) -> None:
     parser.add_argument(
         "--tolerance",
         metavar="TIMES",
-        type=partial(_number, least=math.ulp(0.0)),
+        type=partial(number, least=math.ulp(0.0)),
         help="how far int8 may see otherwise than float, times what a quarter of a pixel makes of "
         f"the float model; default: {', '.join([f'{usual:g}', *others])}",
     )
     parser.add_argument(
         "--max-loss",
         metavar="RATIO",
-        type=partial(_number, most=1.0),
+        type=partial(number, most=1.0),
         default=ACCURACY_LOSS,
         help="of mAP50-95, mIoU, top-1 or what else judges the task, what int8 may lose, with "
         "labels; default: %(default)s",
@@ -184,10 +184,11 @@ def budget_of(arguments: argparse.Namespace) -> Budget:
     return Budget(tolerance=arguments.tolerance, accuracy_loss=arguments.max_loss)
 
 
-def _number(text: str, *, least: float = 0.0, most: float = math.inf) -> float:
+def number(text: str, *, least: float = 0.0, most: float = math.inf) -> float:
+    """Return a number of the command line within two bounds."""
     value = float(text)
     if not least <= value <= most:
-        wanted = f"from 0 to {most:g}" if most < math.inf else "above 0"
+        wanted = f"from {least:g} to {most:g}" if most < math.inf else "above 0"
         raise argparse.ArgumentTypeError(f"expected a number {wanted}, found {text}")
     return value
 

@@ -73,7 +73,7 @@ def _deliver_targets(arguments: argparse.Namespace, done: Conversion) -> list[Ma
     from converter.deliver.targets import delivery  # noqa: PLC0415 - loads OpenCV
 
     images = done.sets.calibrate if done.sets else None
-    sources = delivery.Sources(done.reference, done.quantized, images, done.judgement, done.budget)
+    sources = delivery.Sources(done.made_of, done.quantized, images, done.judgement, done.budget)
     made = []
     for one in delivery.deliver(sources, wanted, stem=delivery.stem_of(arguments.output)):
         print(one.text, file=sys.stderr if arguments.json else sys.stdout)

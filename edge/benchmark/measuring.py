@@ -25,7 +25,7 @@ from edge.benchmark.spread import MIN_WINDOWS, percentiles
 from edge.capture.registry import shown_source
 from edge.cores import SWITCH_INTERVAL_S
 from edge.errors import EdgeError
-from edge.metrics import StageTimes
+from edge.frame import StageTimes
 from edge.model.delegates import CPU
 from edge.preprocess import use_one_thread
 from edge.results.detections import Detections

@@ -14,9 +14,8 @@ import numpy as np
 
 from edge import app
 from edge.benchmark.result import Missing, Setting
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_source
-from edge.capture.turns import Turns
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
 from edge.parts import open_encoder

@@ -19,12 +19,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from edge.capture.picture import Scaler
-from edge.capture.reopening import Reopening
 from edge.errors import EdgeError, SourceError
 from edge.frame import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 THREAD_NAME = "edge-capture"
 JOIN_TIMEOUT_S = 2.0
-
 log = logging.getLogger(__name__)
 
 
@@ -45,11 +43,7 @@ class FrameBuffer(Protocol):
     """What a picture is prepared into."""
 
     def fill(self, picture: Picture) -> bool | None:
-        """Take in a picture; its pixels are the caller's and change afterwards.
-
-        Returns:
-            True leaves the frame out: nobody gets it.
-        """
+        """Take in a picture, whose pixels change afterwards; True has nobody get the frame."""
 
 
 BufferT = TypeVar("BufferT", bound=FrameBuffer)
@@ -65,13 +59,15 @@ class CaptureThread(Generic[BufferT]):
         source: Read by this thread only, from `start` to `stop`.
         buffers: Three of a kind, filled by this thread in turn.
         camera: Name of the camera, for its frames.
-        changed: Notified whenever a `poll` may give something new, so that one consumer can wait
-            for several captures; by default one of its own. Made of an `RLock`, as by default.
-        join_timeout_s: How long `stop` waits for a `read` that cannot be interrupted.
+        changed: Notified whenever a `poll` may give something new; of several captures one, made
+            of an `RLock`, as is the one of its own by default.
 
     Attributes:
+        live: A new frame replaces one that was not taken, or waits for it.
+        wanted_px: By who asks for pictures, their longest side; `want_picture` is the way in.
         is_looking: Pictures are looked at now and then; assign it at any time.
         ended: A `poll` has found that no frame will come any more.
+        failure: Why not, where the source broke.
     """
 
     def __init__(
@@ -81,35 +77,23 @@ class CaptureThread(Generic[BufferT]):
         *,
         camera: str,
         changed: threading.Condition | None = None,
-        join_timeout_s: float = JOIN_TIMEOUT_S,
     ) -> None:
-        self.camera = camera
+        self.camera, self.live = camera, source.live
         self.changed = changed or threading.Condition()
-        self.ended = False
-        self.is_looking = False
+        self.ended = self.is_looking = self._paused = self._finished = False
+        self.failure: SourceError | None = None
+        self.wanted_px: dict[object, int] = {}
         self._looker: Looker | None = None
-        self._source = source
-        self._join_timeout_s = join_timeout_s
+        self._source, self._replaced = source, 0
         self._writer, self._slot, self._reader = buffers
-        self._paused = False
         self._waiting: Frame[BufferT] | None = None
-        self._replaced = 0
-        self._finished = False
-        self._failure: Exception | None = None
-        self._wanted_px: dict[object, int] = {}
         self._scaler = Scaler("bgr")
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     @property
-    def live(self) -> bool:
-        """Whether a new frame replaces one that was not taken, or waits for it."""
-        return self._source.live
-
-    @property
     def is_away(self) -> bool:
         """Whether no frame is to be expected: it is paused, or the source away and tried again."""
-        is_out = isinstance(self._source, Reopening) and self._source.is_away
-        return self._paused or is_out
+        return self._paused or getattr(self._source, "is_away", False)
 
     def start(self) -> None:
         """Begin to read; once only."""
@@ -129,8 +113,8 @@ class CaptureThread(Generic[BufferT]):
                 self.changed.notify_all()
             elif self._finished and self._waiting is None:
                 self.ended = True
-                if self._failure is not None:
-                    raise _as_source_error(self._failure) from self._failure
+                if self.failure:
+                    raise self.failure
             return frame
 
     def use(self, buffers: tuple[BufferT, BufferT, BufferT]) -> None:
@@ -142,11 +126,7 @@ class CaptureThread(Generic[BufferT]):
             self.changed.notify_all()
 
     def pause(self, *, on: bool) -> None:
-        """Give no frames, or give them again; safe from any thread.
-
-        A live source is read on, so that it stays open, and its frames count as dropped by nobody;
-        any other waits.
-        """
+        """Give no frames, or give them again; a live source is read on, any other waits."""
         with self.changed:
             self._paused = on
             if on and self.live:
@@ -154,37 +134,23 @@ class CaptureThread(Generic[BufferT]):
             self.changed.notify_all()
 
     def want_picture(self, max_side_px: int) -> Callable[[], object]:
-        """Have each frame from now on bring a reduced picture; safe from any thread.
+        """Have each frame bring a picture of up to so long a side, until the result is called.
 
-        Args:
-            max_side_px: Of the picture's longer side; where several ask, the largest counts. An
-                image that is smaller keeps its size.
-
-        Returns:
-            Call it to ask no more.
+        Safe from any thread. Where several ask, the largest counts; a smaller image keeps its size.
         """
         wish = object()
-        self._wanted_px[wish] = max_side_px
-        return partial(self._wanted_px.pop, wish, None)
-
-    def inherit(self, before: CaptureThread[BufferT]) -> None:
-        """Go by what was wished of the capture that this one takes the place of; before `start`."""
-        self._wanted_px = before._wanted_px
+        self.wanted_px[wish] = max_side_px
+        return partial(self.wanted_px.pop, wish, None)
 
     def stop(self) -> None:
-        """Read no more; a second call does nothing.
-
-        Raises:
-            SourceError: The source holds the thread in a `read` that does not return.
-        """
+        """Read no more; raises a `SourceError` where the source's `read` does not return."""
         self._finish()
         self._source.interrupt()
-        if not self._thread.is_alive():
-            return
-        self._thread.join(self._join_timeout_s)
+        if self._thread.is_alive():
+            self._thread.join(JOIN_TIMEOUT_S)
         if self._thread.is_alive():
             raise SourceError(
-                f"thread {THREAD_NAME} did not stop within {self._join_timeout_s:g} s: the source "
+                f"thread {THREAD_NAME} did not stop within {JOIN_TIMEOUT_S:g} s: the source "
                 "does not return from its read; unplug the camera or end the process"
             )
 
@@ -200,11 +166,19 @@ class CaptureThread(Generic[BufferT]):
         try:
             for sequence in itertools.count():
                 picture = None if self._finished else self._source.read(pixels)
-                if picture is None or not self._take_in(picture, sequence):
+                if picture is None:
                     return
+                while not self._finished:
+                    is_dropped = self._paused and self.live
+                    frame = None if is_dropped else self._prepare(picture, sequence)
+                    if frame is None or self._hand_over(frame):
+                        break
                 pixels = picture.pixels
         except Exception as error:  # noqa: BLE001 - crosses to the consumer's thread, raised by poll
-            self._failure = error
+            said = f"thread {THREAD_NAME} failed: {type(error).__name__}: {error}"
+            said = str(error) if isinstance(error, EdgeError) else f"{said}; run again with --debug"
+            self.failure = SourceError(said)
+            self.failure.__cause__ = error
         finally:
             self._finish()
 
@@ -218,8 +192,7 @@ class CaptureThread(Generic[BufferT]):
         began_ns, writer = time.monotonic_ns(), self._writer
         if writer.fill(picture):
             return None
-        preprocess_ns = time.monotonic_ns() - began_ns
-        wanted_px = max(tuple(self._wanted_px.values()), default=0)
+        wanted_px = max(tuple(self.wanted_px.values()), default=0)
         return Frame(
             buffer=writer,
             size_wh=picture.size_wh,
@@ -228,7 +201,7 @@ class CaptureThread(Generic[BufferT]):
             captured_utc_ns=picture.captured_utc_ns,
             source_ns=picture.source_ns,
             capture_ns=picture.work_ns,
-            preprocess_ns=preprocess_ns,
+            preprocess_ns=time.monotonic_ns() - began_ns,
             camera=self.camera,
             picture=self._scaler.reduced(picture, max_side_px=wanted_px) if wanted_px else None,
             look=self._look(picture) if self.is_looking else None,
@@ -239,19 +212,8 @@ class CaptureThread(Generic[BufferT]):
             from edge.capture.look import Looker  # noqa: PLC0415 - off by default
 
             self._looker = Looker()
-        source = self._source
-        is_frozen = isinstance(source, Reopening) and source.state == "frozen"
+        is_frozen = getattr(self._source, "state", "online") == "frozen"
         return self._looker.look(picture, is_frozen=is_frozen)
-
-    def _take_in(self, picture: Picture, sequence: int) -> bool:
-        """Prepare a picture and put it into the slot; False when nobody takes frames any more."""
-        while not self._finished:
-            if self._paused and self.live:
-                return True
-            frame = self._prepare(picture, sequence)
-            if frame is None or self._hand_over(frame):
-                return True
-        return False
 
     def _hand_over(self, frame: Frame[BufferT]) -> bool:
         """Put the writer's buffer into the slot; False where it is none any more, or at the end."""
@@ -260,18 +222,76 @@ class CaptureThread(Generic[BufferT]):
                 self.changed.wait_for(lambda: self._waiting is None or self._finished)
             if self._finished or frame.buffer is not self._writer:
                 return False
-            if self._paused and self.live:
-                return True
-            self._replaced += self._waiting is not None
-            self._writer, self._slot = self._slot, self._writer
-            self._waiting = replace(frame, dropped=self._replaced)
-            self.changed.notify_all()
+            if not (self._paused and self.live):
+                self._replaced += self._waiting is not None
+                self._writer, self._slot = self._slot, self._writer
+                # Where most frames are replaced, most looks would be lost with them.
+                look = frame.look or (self._waiting.look if self._waiting else None)
+                self._waiting = replace(frame, dropped=self._replaced, look=look)
+                self.changed.notify_all()
             return True
 
 
-def _as_source_error(failure: Exception) -> SourceError:
-    if isinstance(failure, EdgeError):
-        return SourceError(str(failure))
-    return SourceError(
-        f"thread {THREAD_NAME} failed: {type(failure).__name__}: {failure}; run again with --debug"
-    )
+class Turns(Generic[BufferT]):
+    """Takes the newest frame of one camera after the other, round and round.
+
+    A camera without a new frame is passed over, so that a slow one delays nobody; while every
+    camera has one, each gets the same share of the interpreter. A file that breaks off is said,
+    and raised once the other cameras have ended too.
+
+    Args:
+        captures: Started by the caller; all notify the same `changed`.
+        changed: That; by default of the first capture.
+
+    Attributes:
+        captures: Assign others while frames are taken.
+        expects_more: Others will be assigned, so that the end of these is not the end.
+        polled_s: When `take` last came back, on the monotonic clock.
+    """
+
+    def __init__(
+        self, captures: Sequence[CaptureThread[BufferT]], changed: threading.Condition | None = None
+    ) -> None:
+        self.captures = tuple(captures)
+        self._changed = changed or captures[0].changed
+        self.expects_more, self.polled_s, self._next = False, 0.0, 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether no camera will give a frame any more."""
+        return not self.expects_more and all(capture.ended for capture in self.captures)
+
+    def take(self, timeout_s: float | None) -> Frame[BufferT] | None:
+        """Wait for a frame and borrow it: its buffer holds until the same camera's next one.
+
+        Returns:
+            `None` when the time is up, or, with `ended` set, at the end of all cameras.
+
+        Raises:
+            SourceError: Every camera has ended, and one of them broke.
+        """
+        with self._changed:
+            frame = self._poll()
+            if frame is None and not self.ended:
+                self._changed.wait(timeout_s)
+                frame = self._poll()
+        self.polled_s = time.monotonic()
+        failures = [each.failure for each in self.captures if each.failure]
+        if failures and frame is None and self.ended:
+            raise failures[0]
+        return frame
+
+    def _poll(self) -> Frame[BufferT] | None:
+        captures = self.captures
+        for number in range(self._next, self._next + len(captures)):
+            capture = captures[number % len(captures)]
+            try:
+                frame = None if capture.ended else capture.poll()
+            except SourceError as error:
+                frame = None
+                if len(captures) > 1:
+                    log.error("camera %s ended: %s", capture.camera, error)  # noqa: TRY400
+            if frame is not None:
+                self._next = number % len(captures) + 1
+                return frame
+        return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.capture.location import anchored
+from edge.config import toml
 
 PATH_KEYS = (
     ("model", "file"), ("model", "description"), ("mqtt", "password_file"), ("mqtt", "ca_file"),
@@ -15,6 +16,17 @@ PATH_KEYS = (
     ("harvest", "folder"),
     ("web", "token_file"),
 )  # fmt: skip
+
+
+def read_anchored(path: Path) -> dict[str, Any]:
+    """Return what a configuration's file holds, its paths absolute.
+
+    Raises:
+        ConfigError: It cannot be read, or is not TOML.
+    """
+    fields = toml.read(path)
+    anchor_inplace(fields, path.resolve().parent)
+    return fields
 
 
 def anchor_inplace(fields: dict[str, Any], folder: Path) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from edge.config import overlay
 from edge.config.camera import Camera, read_camera
+from edge.config.paths import read_anchored
 from edge.config.sections import Config, host_name
 from edge.config.toml import table_label
 from edge.errors import ConfigError
@@ -53,22 +53,30 @@ def load(path: Path | None, overrides: dict[str, Fields]) -> Config:
 
 
 def with_saved(path: Path) -> Fields:
-    """Read a file, and lay over it what commands have saved, as far as that fits it.
+    """Read a file, and lay over it what commands have saved, each as far as it fits.
 
     Raises:
         ConfigError: It cannot be read, or is not TOML.
     """
-    fields = _read(path)
+    from edge.config import overlay  # noqa: PLC0415 - a run without a file needs none of it
+
+    fields = read_anchored(path)
     device = fields.get("device")
-    name = (device.get("name") if isinstance(device, dict) else None) or host_name()
-    both, keys = overlay.laid_over(fields, str(name))
-    if keys and (faults := _checked(both)[1]):
-        log.warning(
-            "what commands have saved in %s does not fit %s and is left out: %s; delete it",
-            *(overlay.place(str(name)), path, faults[0]),
-        )
-        return fields
-    return both
+    name = str((device.get("name") if isinstance(device, dict) else None) or host_name())
+    kept = overlay.holding(fields, name)
+    all_over = overlay.laid_over(fields, kept)
+    if not (kept and _checked(all_over)[1]) or _checked(fields)[1]:
+        return all_over
+    for key, each in kept.items():
+        wanted = overlay.laid_over(fields, {key: each})
+        if faults := _checked(wanted)[1]:
+            log.warning(
+                "%s, which a command has saved in %s, does not fit %s and is left out: %s",
+                *(key, overlay.place(name), path, faults[0]),
+            )
+        else:
+            fields = wanted
+    return fields
 
 
 def parse(fields: Fields, *, where: str = "") -> Config:
@@ -90,7 +98,7 @@ def parse(fields: Fields, *, where: str = "") -> Config:
 def load_sound_part(path: Path) -> Config:
     """Read what is right of a faulty configuration; each key that is not keeps its default."""
     try:
-        fields = _read(path)
+        fields = read_anchored(path)
     except ConfigError:
         return Config()
     fields = _as_lists(fields, ("camera", *TABLES))
@@ -145,10 +153,6 @@ def _dropped_inplace(fields: Fields, place: tuple[int | str, ...]) -> bool:
         del values[keys[0]]
         return True
     return fields.pop(str(section), None) is not None
-
-
-def _read(path: Path) -> Fields:
-    return overlay.anchored(path)
 
 
 def _sentence(fault: Fault, fields: Fields) -> str:

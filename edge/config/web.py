@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from edge.record import Checks, Record, Text
+
+# What stands between `//` and the port of an address.
+HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> None:
+    for host in hosts:
+        if not HOST_NAME.fullmatch(host):
+            raise ValueError(
+                f"expected names of this machine, found {host!r}; leave out the scheme, the port "
+                "and all behind it, as in 'camera.lan'"
+            )
 
 
 def _is_loopback(host: str) -> bool:
@@ -34,14 +47,15 @@ class Web(Record, frozen=True):
         rate_hz: Most pictures a second of one camera, whoever looks.
     """
 
-    checks: ClassVar[Checks] = {"host": _is_loopback}
+    checks: ClassVar[Checks] = {"host": _is_loopback, "hosts": _check_hosts}
 
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     host: str = "127.0.0.1"
     token_file: Path | None = None
     hosts: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
     picture_px: Annotated[int, Meta(ge=64, le=4096)] = 960
-    rate_hz: Annotated[float, Meta(gt=0, le=60)] = 10.0
+    # Whoever waits for a picture does so for 10 s.
+    rate_hz: Annotated[float, Meta(ge=0.2, le=60)] = 10.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

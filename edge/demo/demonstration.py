@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.metrics import Summary
+    from edge.frame import Summary
 
 ARRIVAL_TIMEOUT_S = 10.0
 # Of the annotated image: one panel a scene, side by side.

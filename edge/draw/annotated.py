@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import cv2
-
-from edge.draw.jpeg import reduced
+from edge.draw.jpeg import encode_jpeg, reduced
 from edge.draw.zones import draw_zones_inplace
 from edge.messages.detections import is_finite
 from edge.tasks import task_for
@@ -47,5 +45,4 @@ def jpeg(
         # What a damaged output gives can't be drawn.
         result = found[is_finite(found)].scaled(image.shape[1] / observation.size_wh[0])
     task.draw_inplace(image, result, description)
-    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    return encoded.tobytes()
+    return encode_jpeg(image, quality=QUALITY)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.draw.colors import class_color
-from edge.draw.lettering import FONT, REFERENCE_HEIGHT_PX, printable
+from edge.draw.lettering import REFERENCE_HEIGHT_PX, write_inplace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,18 +56,10 @@ def draw_box_inplace(
     Args:
         image: `(H, W, 3)` uint8, B G R; drawn on.
         box: x_min, y_min, x_max, y_max, pixels.
-        text: What of it can be drawn is; OpenCV below 5 has ASCII only.
+        text: As of `write_inplace`.
         color: B, G, R.
     """
-    text = printable(text)
-    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
     x1, y1, x2, y2 = (round(float(side)) for side in box)
-    thickness = round(2 * unit)
-    scale = 0.5 * unit
+    thickness = round(2 * max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX))
     cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), color, thickness)
-    (width, height), baseline = cv2.getTextSize(text, FONT, scale, max(1, thickness // 2))
-    top = max(y1, height + baseline)
-    left = min(x1, max(0, image.shape[1] - width))
-    cv2.rectangle(image, (left, top - height - baseline), (left + width, top), color, cv2.FILLED)
-    origin = (left, top - baseline // 2)
-    cv2.putText(image, text, origin, FONT, scale, (0, 0, 0), max(1, thickness // 2), cv2.LINE_AA)
+    write_inplace(image, text, (x1, y1), color=color)

@@ -27,6 +27,29 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else REPLACEMENT for letter in text)
 
 
+def write_inplace(
+    image: NDArray[np.uint8], text: str, at: tuple[int, int], *, color: tuple[int, int, int]
+) -> None:
+    """Write in black over a point, or where all of the text lies in the image.
+
+    Args:
+        image: `(H, W, 3)` uint8, B G R; drawn on.
+        text: What of it can be drawn is; OpenCV below 5 has ASCII only.
+        at: x and y of the text's lower left corner, pixels.
+        color: B, G, R behind the text.
+    """
+    text = printable(text)
+    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
+    scale, thickness = 0.5 * unit, max(1, round(2 * unit) // 2)
+    (width, height), baseline = cv2.getTextSize(text, FONT, scale, thickness)
+    left = max(0, min(at[0], image.shape[1] - width))
+    low = max(height + baseline, min(at[1], image.shape[0] - 1))
+    upper = (left, low - height - baseline)
+    cv2.rectangle(image, upper, (left + width, low), color, cv2.FILLED)
+    origin = (left, low - baseline // 2)
+    cv2.putText(image, text, origin, FONT, scale, (0, 0, 0), thickness, cv2.LINE_AA)
+
+
 def write_line_inplace(
     image: NDArray[np.uint8], text: str, *, color: tuple[int, int, int], line: int = 0
 ) -> None:

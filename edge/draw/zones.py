@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edge.draw.colors import class_color
-from edge.draw.lettering import FONT, REFERENCE_HEIGHT_PX, printable
+from edge.draw.lettering import REFERENCE_HEIGHT_PX, write_inplace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.config.sections import Config
+    from edge.config.zone import Line, Zone
 
     Color = tuple[int, int, int]
+    Points = Sequence[Sequence[float]]
 
 MASKED = (96, 96, 96)  # B, G, R
 TINT = 0.25
@@ -37,29 +39,22 @@ def draw_zones_inplace(
     for mask in config.masks:
         if mask.camera in (None, camera):
             _fill_inplace(image, mask.polygon, MASKED)
-    for number, zone in enumerate(config.zones):
-        if zone.camera in (None, camera):
-            color = class_color(number)
-            _fill_inplace(image, zone.polygon, color)
-            _write_inplace(image, zone.polygon[0], _title(zone.name, counts), color=color)
-    for number, line in enumerate(config.lines, len(config.zones)):
-        if line.camera in (None, camera):
-            start, end = _pixels(image, (line.start, line.end)).tolist()
-            cv2.arrowedLine(
-                image, start, end, class_color(number), _thickness(image), cv2.LINE_AA, 0, 0.05
-            )
-            title = _title(line.name, counts)
-            _write_inplace(image, line.start, title, color=class_color(number))
+    places: list[tuple[Zone | Line, Points]] = [(zone, zone.polygon) for zone in config.zones]
+    places += [(line, (line.start, line.end)) for line in config.lines]
+    for number, (place, points) in enumerate(places):
+        if place.camera not in (None, camera):
+            continue
+        color = class_color(number)
+        first, last = _pixels(image, (points[0], points[-1])).tolist()
+        if number < len(config.zones):
+            _fill_inplace(image, points, color)
+        else:
+            cv2.arrowedLine(image, first, last, color, _thickness(image), cv2.LINE_AA, 0, 0.05)
+        words = [f"{count} {key}" for key, count in counts.get(place.name, {}).items() if count]
+        write_inplace(image, " ".join([place.name, *words]), first, color=color)
 
 
-def _title(name: str, counts: dict[str, dict[str, int]]) -> str:
-    words = [f"{number} {key}" for key, number in counts.get(name, {}).items() if number]
-    return " ".join([name, *words])
-
-
-def _fill_inplace(
-    image: NDArray[np.uint8], polygon: Sequence[Sequence[float]], color: Color
-) -> None:
+def _fill_inplace(image: NDArray[np.uint8], polygon: Points, color: Color) -> None:
     points = _pixels(image, polygon)
     x, y, width, height = cv2.boundingRect(points)
     part = image[y : y + height, x : x + width]
@@ -69,23 +64,7 @@ def _fill_inplace(
     cv2.polylines(image, [points], True, color, _thickness(image), cv2.LINE_AA)  # noqa: FBT003
 
 
-def _write_inplace(
-    image: NDArray[np.uint8], at: Sequence[float], text: str, *, color: Color
-) -> None:
-    """Write beside a point, where the text fits into the image."""
-    scale = 0.5 * max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
-    thickness = max(1, _thickness(image) // 2)
-    (width, height), baseline = cv2.getTextSize(printable(text), FONT, scale, thickness)
-    x, y = _pixels(image, [at])[0].tolist()
-    left = max(0, min(x, image.shape[1] - width))
-    top = max(height + baseline, min(y, image.shape[0] - 1))
-    corner = (left + width, top)
-    cv2.rectangle(image, (left, top - height - baseline), corner, color, cv2.FILLED)
-    origin = (left, top - baseline // 2)
-    cv2.putText(image, printable(text), origin, FONT, scale, (0, 0, 0), thickness, cv2.LINE_AA)
-
-
-def _pixels(image: NDArray[np.uint8], points: Sequence[Sequence[float]]) -> NDArray[np.int32]:
+def _pixels(image: NDArray[np.uint8], points: Points) -> NDArray[np.int32]:
     """Return points in shares of the image in its pixels, `(N, 2)`."""
     height, width = image.shape[:2]
     most = (width - 1, height - 1)

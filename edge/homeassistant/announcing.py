@@ -10,37 +10,20 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from typing import TYPE_CHECKING
 
-from edge.homeassistant.components import components
-from edge.homeassistant.discovery import (
-    announced,
-    announcement,
-    discovery_topic,
-    removed,
-    revived,
-    withdrawal,
-)
+from edge.homeassistant.discovery import announced, removed
 from edge.messages.envelope import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
 
     from typing_extensions import Self
 
     from edge.homeassistant.components import Component
-    from edge.homeassistant.inventory import Inventory
-
-    class Channel(Protocol):
-        """Sends, and hears."""
-
-        def send(self, message: Message) -> None:
-            """Take a message; never waits."""
-
-        def subscribe(self, topic: str, handler: Callable[[str, bytes], object]) -> None:
-            """Have what arrives on a topic handed over."""
-
+    from edge.homeassistant.discovery import Told
+    from edge.sinks.fanout import Subscribable
 
 log = logging.getLogger("edge.homeassistant")
 
@@ -48,8 +31,9 @@ log = logging.getLogger("edge.homeassistant")
 JITTER_S = 3.0
 # Home Assistant 2025.4 drops the rest of an announcement of which one component is still at work.
 GAP_S = 5.0
-# So long the broker's memory is waited for; who may not read it is announced all the same.
-PATIENCE_S = 30.0
+# So long the broker's memory is waited for; who may not read it is announced all the same. It is
+# asked every second, as a question that overtakes its subscription is not heard.
+PATIENCE_S, ASK_S = 30.0, 1.0
 
 
 class Announcing:
@@ -66,17 +50,14 @@ class Announcing:
     """
 
     def __init__(
-        self,
-        told: Inventory,
-        channel: Channel,
-        *,
-        gap_s: float = GAP_S,
-        jitter_s: float = JITTER_S,
+        self, told: Told, channel: Subscribable, *, gap_s: float = GAP_S, jitter_s: float = JITTER_S
     ) -> None:
         self._told, self._channel = told, channel
         self._gap_s, self._jitter_s = gap_s, jitter_s
+        # Held by every step, and by whatever changes what is to be done.
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._is_answering = False
         self._is_open = True
         # Key to platform of what the broker remembers, and of what was announced and is no more.
         self._remembered: dict[str, str] = {}
@@ -86,12 +67,12 @@ class Announcing:
         self._is_ready = False
 
     def __enter__(self) -> Self:
-        self._channel.subscribe(discovery_topic(self._told), self._hear)
-        self._channel.subscribe(f"{self._told.prefix}/status", self._hear_birth)
-        self._channel.subscribe(self._marker.topic, self._begin)
-        self._channel.send(self._marker)
+        self._channel.subscribe(self._told.topic, self._hear)
+        self._listen()
+        self._channel.subscribe(self._marker.topic, self._hear_marker)
+        self._patient_until = time.monotonic() + PATIENCE_S
         with self._lock:
-            self._after(PATIENCE_S, self._begin)
+            self._ask()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,17 +81,24 @@ class Announcing:
             if self._timer:
                 self._timer.cancel()
 
-    def change(self, told: Inventory) -> None:
+    def change(self, told: Told) -> None:
         """Announce what is published from now on; what is not any more is taken back."""
         with self._lock:
-            before = _platforms(self._own())
-            if told != self._told:
-                self._told = told
-                if self._is_ready:
-                    self._turn_from(before)
+            before, self._told = self._told, told
+            if told.prefix != before.prefix:
+                self._channel.send(before.message({}))
+                self._listen()
+            if self._is_ready and told != before:
+                self._turn_from({key: each["p"] for key, each in before.cmps.items()})
 
-    def _own(self) -> dict[str, Component]:
-        return components(self._told) if self._told.enabled else {}
+    def _listen(self) -> None:
+        self._channel.subscribe(f"{self._told.prefix}/status", self._hear_birth)
+
+    def _ask(self) -> None:
+        if not self._is_ready:
+            self._channel.send(self._marker)
+            is_over = time.monotonic() >= self._patient_until
+            self._after(ASK_S, self._begin if is_over else self._ask)
 
     def _hear(self, _topic: str, payload: bytes) -> None:
         """Take in what the broker remembers of the time before this start."""
@@ -118,62 +106,68 @@ class Announcing:
             if not self._is_ready:
                 self._remembered = announced(payload)
 
-    def _begin(self, _topic: str = "", _payload: bytes = b"") -> None:
+    def _hear_marker(self, _topic: str, _payload: bytes) -> None:
         with self._lock:
-            if not self._is_ready:
-                self._is_ready = True
-                self._turn_from(self._remembered)
+            self._begin()
+
+    def _begin(self) -> None:
+        was_ready, self._is_ready = self._is_ready, True
+        if not was_ready:
+            self._turn_from(self._remembered)
 
     def _hear_birth(self, _topic: str, payload: bytes) -> None:
         with self._lock:
-            if payload == b"online" and self._is_ready:
-                step = self._revive if self._gone else self._announce
-                self._after(random.uniform(0, self._jitter_s), step)  # noqa: S311 - no secret
+            # One that comes while another waits for its answer must not put that off.
+            if payload == b"online" and self._is_ready and not self._is_answering:
+                self._after(random.uniform(0, self._jitter_s), self._answer)  # noqa: S311 - no secret
+                self._is_answering = True
 
     def _turn_from(self, before: dict[str, str]) -> None:
         """Take back what was announced and is no more, and then announce what is new."""
-        own = self._own()
+        own = self._told.cmps
         self._gone = {key: each for key, each in (self._gone | before).items() if key not in own}
-        if not self._gone:
-            self._send(own)
-            return
-        log.info("homeassistant: takes back %s", ", ".join(sorted(self._gone)))
-        self._send(removed(self._gone) | {key: own[key] for key in own if key in before})
-        self._after(self._gap_s, self._announce)
+        if self._gone:
+            log.info("homeassistant: takes back %s", ", ".join(sorted(self._gone)))
+            self._after(self._gap_s, self._announce)
+            own = {key: own[key] for key in own if key in before}
+        self._send(removed(self._gone) | own)
 
     def _announce(self) -> None:
-        with self._lock:
-            self._send(removed(self._gone) | self._own())
+        self._send(removed(self._gone) | self._told.cmps)
 
-    def _revive(self) -> None:
-        with self._lock:
-            self._send(revived(self._gone, self._told.device) | self._own())
+    def _answer(self) -> None:
+        """Announce all, and once more what went, for it can be taken back only after that."""
+        self._send(self._told.revived(self._gone) | self._told.cmps)
+        if self._gone:
             self._after(self._gap_s, self._remove)
 
     def _remove(self) -> None:
         """Take back for the last time, and be done with it."""
-        with self._lock:
-            if self._told.enabled:
-                self._send(removed(self._gone) | self._own())
-                self._after(self._gap_s, self._announce)
-            elif self._is_open:
-                self._channel.send(withdrawal(self._told))
-            self._gone = {}
+        if self._told.cmps:
+            self._announce()
+            self._after(self._gap_s, self._announce)
+        else:
+            self._channel.send(self._told.message({}))
+        self._gone = {}
 
     def _send(self, cmps: dict[str, Component]) -> None:
         """Announce these components; no device without any."""
         if self._is_open and cmps:
-            self._channel.send(announcement(self._told, cmps))
+            self._channel.send(self._told.message(cmps))
 
     def _after(self, seconds: float, step: Callable[[], None]) -> None:
         """Have a step done later, in place of any other that was to be done."""
+
+        def run() -> None:
+            with self._lock:
+                if self._timer is timer and self._is_open:
+                    self._is_answering = False
+                    step()
+
         if self._timer:
             self._timer.cancel()
-        self._timer = threading.Timer(seconds, step)
-        self._timer.name, self._timer.daemon = "edge-homeassistant", True
+        self._is_answering = False
+        self._timer = timer = threading.Timer(seconds, run)
+        timer.name, timer.daemon = "edge-homeassistant", True
         if self._is_open:
-            self._timer.start()
-
-
-def _platforms(found: dict[str, Component]) -> dict[str, str]:
-    return {key: each["p"] for key, each in found.items()}
+            timer.start()

@@ -11,44 +11,52 @@ import json
 import re
 import unicodedata
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge.messages.envelope import status_topic
+from edge.homeassistant.inventory import View, view_of
 from edge.messages.events import WHOLE_FRAME as FRAME
 from edge.messages.snapshot import WHOLE_FRAME, snapshot_topic
+from edge.tasks import task_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.homeassistant.inventory import Inventory, View
+    from edge.config.sections import Config
+    from edge.model.description import Description
 
 Component = dict[str, Any]
 Named = tuple[str, Component]
 
-DIAGNOSTIC = {"ent_cat": "diagnostic"}
-SETTING = {"ent_cat": "config"}
+PLATFORMS = (
+    "binary_sensor", "button", "device_automation", "event", "image", "number", "sensor", "switch",
+    "update",
+)  # fmt: skip
+DIAGNOSTIC, SETTING = {"ent_cat": "diagnostic"}, {"ent_cat": "config"}
 # How Home Assistant shows a trigger: "person" enters drive.
 HAPPENS = {"appear": "appears", "disappear": "disappears", "enter": "enters", "leave": "leaves",
-           "dwell": "stays in"}  # fmt: skip
+           "dwell": "stays in", "cross": "crosses"}  # fmt: skip
 TRIGGERED_BY = "/".join(
     f"{{{{ value_json.{key} }}}}" for key in ("event_type", "zone", "direction", "label")
 )
 
 
-def components(told: Inventory) -> dict[str, Component]:
-    """Return the components of a device, by the key that each keeps for ever."""
-    found: dict[str, Component] = dict(_of_device(_Maker(told), told))
-    for view in told.views:
-        make = _Maker(told, view)
-        for part in (_of_camera, _of_counts, _of_lines, _of_events, _of_pictures):
+def components(
+    config: Config, description: Description, *, has_sensor: bool
+) -> dict[str, Component]:
+    """Return the components of a device, by the key that each keeps for ever.
+
+    Args:
+        config: Of this moment.
+        description: Of the model that runs.
+        has_sensor: Whether the board can tell its temperature.
+    """
+    found = dict(_of_device(_Maker(config), description, has_sensor=has_sensor))
+    for camera in config.cameras:
+        view = view_of(camera.name, config, description)
+        make = _Maker(config, camera.name)
+        for part in (_of_camera, _of_counts, _of_events, _of_pictures):
             found.update(part(make, view))
     return found
-
-
-def device_available(told: Inventory) -> list[Component]:
-    """Return when a device is."""
-    return [{"t": status_topic(told.device)}]
 
 
 def slug(text: str) -> str:
@@ -59,72 +67,55 @@ def slug(text: str) -> str:
     return name if is_whole else f"{name}_{zlib.crc32(text.encode()):08x}".strip("_")
 
 
-@dataclass(frozen=True, slots=True)
-class _Maker:
-    """Makes the components of a device, or of one of its cameras.
+class _Maker(NamedTuple):
+    """Makes the components of a device, or of one of its cameras."""
 
-    With one camera, the device's name says which one is meant.
-    """
+    config: Config
+    camera: str = ""
 
-    told: Inventory
-    view: View | None = None
-
-    def entity(self, key: str, platform: str, name: str, **options: Any) -> Named:  # noqa: ANN401
-        """Return an entity.
-
-        Args:
-            key: Tells it from the others of its camera, however it is called.
-            platform: Home Assistant's kind of it.
-            name: Behind the device's.
-            options: Of its platform.
-        """
-        key = self.key(key)
-        if self.view and len(self.told.views) > 1:
-            name = f"{self.view.camera} {name}"
+    def entity(self, what: str, platform: str, name: str, **options: Any) -> Named:  # noqa: ANN401
+        """Return an entity: `what`, a `path`, tells it from others whatever its `name` is."""
+        key, device = self.key(what), self.config.device.name
+        name = f"{self.camera} {name}" if self.camera and len(self.config.cameras) > 1 else name
         name = name[:1].upper() + name[1:]
-        ids = {
-            "p": platform,
-            "name": name,
-            "uniq_id": f"{self.told.device}-{key}",
-            "def_ent_id": f"{platform}.{slug(self.told.name)}_{slug(name)}",
-        }
+        house = self.config.homeassistant
+        entity_id = f"{platform}.{slug((house and house.name) or device)}_{slug(name)}"
+        ids = {"p": platform, "name": name, "uniq_id": f"{device}/{key}", "def_ent_id": entity_id}
         return key, ids | options
 
-    def key(self, key: str) -> str:
+    def key(self, what: str) -> str:
         """Return the key of a component of the device, or of the camera."""
-        return f"{self.view.camera}-{key}" if self.view else key
+        return f"{self.camera}/{what}" if self.camera else what
 
     def topic(self, level: str) -> str:
-        """Return a topic of the device, or of the camera."""
-        return self.topic_of_device(f"{self.view.camera}/{level}" if self.view else level)
-
-    def topic_of_device(self, level: str) -> str:
         """Return a topic of the device."""
-        return f"edge/{self.told.device}/{level}"
+        return f"edge/{self.config.device.name}/{level}"
 
-    def available(self) -> Component:
-        """Return when an entity is that needs the camera's frames: device and camera are online."""
-        of_camera = {
-            "t": self.topic("status"),
-            "val_tpl": "{{ 'online' if value == 'online' else 'offline' }}",
-        }
-        return {"avty": [*device_available(self.told), of_camera], "avty_mode": "all"}
+    def own_topic(self, level: str) -> str:
+        """Return a topic of the camera."""
+        return self.topic(f"{self.camera}/{level}")
+
+    def command(self, name: str) -> str:
+        """Return where a command goes; nothing where none is heard."""
+        mqtt = self.config.mqtt
+        return self.topic(f"command/{name}") if mqtt and mqtt.commands else ""
 
 
-def _of_device(make: _Maker, told: Inventory) -> Iterator[Named]:
-    if "threshold" in told.hears:
+def _of_device(make: _Maker, description: Description, *, has_sensor: bool) -> Iterator[Named]:
+    command = make.command("threshold")
+    if command and "score_threshold" in task_for(description).thresholds(description):
         yield make.entity(
             "threshold", "number", "score threshold", stat_t=make.topic("settings"),
-            val_tpl="{{ value_json.score_threshold }}", cmd_t=make.topic("command/threshold"),
+            val_tpl="{{ value_json.score_threshold }}", cmd_t=command,
             cmd_tpl='{"score_threshold": {{ value }}, "save": true}', min=0, max=1, step=0.01,
             mode="slider", ic="mdi:filter-variant", **SETTING,
         )  # fmt: skip
-    if "model" in told.hears:
+    if command := make.command("model"):
         yield make.entity(
-            "model", "update", "model", title="Model", dev_cla="firmware",
-            stat_t=make.topic("update"), cmd_t=make.topic("command/model"), pl_inst="{}", **SETTING,
+            "model", "update", "model", title="Model", dev_cla="firmware", **SETTING,
+            stat_t=make.topic("update"), cmd_t=command, pl_inst="{}",
         )  # fmt: skip
-    if told.has_temperature:
+    if has_sensor and make.config.output.stats_s:
         yield make.entity(
             "temperature", "sensor", "temperature", dev_cla="temperature", unit_of_meas="°C",
             stat_cla="measurement", sug_dsp_prc=0, stat_t=make.topic("stats"),
@@ -135,62 +126,59 @@ def _of_device(make: _Maker, told: Inventory) -> Iterator[Named]:
 def _of_camera(make: _Maker, view: View) -> Iterator[Named]:
     yield make.entity(
         "connection", "binary_sensor", "camera", dev_cla="connectivity",
-        stat_t=make.topic("status"), **DIAGNOSTIC,
+        stat_t=make.own_topic("status"), **DIAGNOSTIC,
         val_tpl="{{ 'ON' if value in ('online', 'paused') else 'OFF' }}",
     )  # fmt: skip
-    if "enabled" in make.told.hears:
-        command = {"camera": view.camera}
+    if command := make.command("enabled"):
+        on, off = (json.dumps({"enabled": each, "camera": view.camera}) for each in (True, False))
         yield make.entity(
-            "enabled", "switch", "detection", stat_t=make.topic_of_device("settings"),
+            "enabled", "switch", "detection", stat_t=make.topic("settings"), cmd_t=command,
             val_tpl=f"{{{{ 'OFF' if {_text(view.camera)} in value_json.paused else 'ON' }}}}",
-            stat_on="ON", stat_off="OFF", cmd_t=make.topic_of_device("command/enabled"),
-            pl_on=json.dumps({"enabled": True, **command}),
-            pl_off=json.dumps({"enabled": False, **command}), ic="mdi:eye", **SETTING,
+            stat_on="ON", stat_off="OFF", pl_on=on, pl_off=off, ic="mdi:eye", **SETTING,
         )  # fmt: skip
-    if make.told.has_stats:
+    if make.config.output.stats_s:
         number = f"value_json.cameras.get({_text(view.camera)}, {{}}).get('invoked_hz')"
         yield make.entity(
             "rate", "sensor", "inference rate", unit_of_meas="fps", stat_cla="measurement",
-            sug_dsp_prc=1, stat_t=make.topic_of_device("stats"), ic="mdi:speedometer",
+            sug_dsp_prc=1, stat_t=make.topic("stats"), ic="mdi:speedometer",
             val_tpl=f"{{{{ {number} }}}}", **DIAGNOSTIC,
         )  # fmt: skip
     if view.has_health:
-        topic = make.topic("health")
+        said = {"stat_t": make.own_topic("health"), **DIAGNOSTIC}
+        template = "{{ 'OFF' if value_json.state == 'ok' else 'ON' }}"
         yield make.entity(
-            "problem", "binary_sensor", "view", dev_cla="problem", stat_t=topic,
-            val_tpl="{{ 'OFF' if value_json.state == 'ok' else 'ON' }}", **DIAGNOSTIC,
-        )  # fmt: skip
+            "problem", "binary_sensor", "view", dev_cla="problem", val_tpl=template, **said
+        )
         yield make.entity(
-            "health", "sensor", "view state", stat_t=topic, json_attr_t=topic,
-            val_tpl="{{ value_json.state }}", ic="mdi:eye-check", **DIAGNOSTIC,
+            "health", "sensor", "view state", json_attr_t=said["stat_t"], ic="mdi:eye-check",
+            val_tpl="{{ value_json.state }}", **said,
         )  # fmt: skip
 
 
 def _of_counts(make: _Maker, view: View) -> Iterator[Named]:
-    for zone, labels in view.zones.items():
-        for label in labels:
-            key = f"{slug(zone)}-{slug(label)}"
-            name = label if zone == FRAME else f"{zone} {label}"
-            number = _counted(zone, label)
-            where = {"stat_t": make.topic("counts"), **make.available()}
-            yield make.entity(
-                f"{key}-occupancy", "binary_sensor", name, dev_cla="occupancy",
-                val_tpl=f"{{{{ 'ON' if {number} > 0 else 'OFF' }}}}", **where,
-            )  # fmt: skip
-            yield make.entity(
-                f"{key}-count", "sensor", f"{name} count", stat_cla="measurement",
-                val_tpl=f"{{{{ {number} }}}}", ic="mdi:counter", **where,
-            )  # fmt: skip
-
-
-def _of_lines(make: _Maker, view: View) -> Iterator[Named]:
-    for line, (words, _) in view.lines.items():
-        for word in words:
-            yield make.entity(
-                f"{slug(line)}-{slug(word)}-total", "sensor", f"{line} {word}",
-                stat_cla="total_increasing", stat_t=make.topic("counts"), ic="mdi:counter",
-                val_tpl=f"{{{{ {_counted(line, word)} }}}}", **make.available(),
-            )  # fmt: skip
+    of_camera = {
+        "t": make.own_topic("status"),
+        "val_tpl": "{{ 'online' if value == 'online' else 'offline' }}",
+    }
+    # The device and the camera must be there.
+    seen = {"avty": [{"t": make.topic("status")}, of_camera], "avty_mode": "all"}
+    where = {"stat_t": make.own_topic("counts"), **seen}
+    for zone, label in ((zone, label) for zone, labels in view.zones.items() for label in labels):
+        name = label if zone == FRAME else f"{zone} {label}"
+        number = _counted(zone, label)
+        yield make.entity(
+            path("occupancy", zone, label), "binary_sensor", name, dev_cla="occupancy",
+            val_tpl=f"{{{{ 'ON' if {number} > 0 else 'OFF' }}}}", **where,
+        )  # fmt: skip
+        yield make.entity(
+            path("count", zone, label), "sensor", f"{name} count", stat_cla="measurement",
+            val_tpl=f"{{{{ {number} }}}}", ic="mdi:counter", **where,
+        )  # fmt: skip
+    for line, word in ((line, word) for line, (words, _) in view.lines.items() for word in words):
+        yield make.entity(
+            path("total", line, word), "sensor", f"{line} {word}", stat_cla="total_increasing",
+            val_tpl=f"{{{{ {_counted(line, word)} }}}}", ic="mdi:counter", **where,
+        )  # fmt: skip
 
 
 def _counted(place: str, key: str) -> str:
@@ -202,16 +190,15 @@ def _counted(place: str, key: str) -> str:
 def _of_events(make: _Maker, view: View) -> Iterator[Named]:
     if not view.kinds:
         return
-    topic = make.topic("events")
+    topic = make.own_topic("events")
     yield make.entity("event", "event", "event", evt_typ=list(view.kinds), stat_t=topic)
-    for kind, zone, direction, label in _happenings(view):
-        key = "-".join(slug(each) for each in (kind, zone, direction, label) if each)
-        of_camera = f" ({view.camera})" if len(make.told.views) > 1 else ""
-        happens = f"crosses {zone} {direction}" if kind == "cross" else f"{HAPPENS[kind]} {zone}"
-        yield make.key(f"trigger-{key}"), {
-            "p": "device_automation", "atype": "trigger", "type": happens.strip(),
-            "stype": f"{label}{of_camera}", "t": topic, "val_tpl": TRIGGERED_BY,
-            "pl": f"{kind}/{zone}/{direction}/{label}",
+    of_camera = f" ({view.camera})" if len(make.config.cameras) > 1 else ""
+    for happening in _happenings(view):
+        kind, zone, direction, label = happening
+        yield make.key(path("trigger", *happening)), {
+            "p": "device_automation", "atype": "trigger", "t": topic, "val_tpl": TRIGGERED_BY,
+            "type": " ".join(filter(None, (HAPPENS[kind], zone, direction))),
+            "stype": f"{label}{of_camera}", "pl": _verbatim("/".join(happening)),
         }  # fmt: skip
 
 
@@ -229,19 +216,28 @@ def _happenings(view: View) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _of_pictures(make: _Maker, view: View) -> Iterator[Named]:
-    pictures = [(f"{slug(label)}-snapshot", f"{label} snapshot", label) for label in view.snapshots]
-    if "snapshot" in make.told.hears:
+    pictures = [(path("snapshot", label), f"{label} snapshot", label) for label in view.snapshots]
+    if command := make.command("snapshot"):
         yield make.entity(
-            "take-snapshot", "button", "take snapshot", ic="mdi:camera",
-            cmd_t=make.topic_of_device("command/snapshot"),
+            "take-snapshot", "button", "take snapshot", ic="mdi:camera", cmd_t=command,
             pl_prs=json.dumps({"camera": view.camera}),
         )  # fmt: skip
-        pictures.append(("frame-snapshot", "snapshot", WHOLE_FRAME))
-    for key, name, label in pictures:
-        topic = snapshot_topic(make.told.device, view.camera, label)
-        yield make.entity(key, "image", name, img_t=topic, cont_type="image/jpeg")
+        pictures.append(("snapshot", "snapshot", WHOLE_FRAME))
+    for what, name, label in pictures:
+        topic = snapshot_topic(make.config.device.name, view.camera, label)
+        yield make.entity(what, "image", name, img_t=topic, cont_type="image/jpeg")
+
+
+def path(*names: str) -> str:
+    """Return names as one key, which is no other names' as well."""
+    return "/".join(name.replace("%", "%25").replace("/", "%2F") for name in names)
 
 
 def _text(text: str) -> str:
     """Return a text as a template has it."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def _verbatim(text: str) -> str:
+    """Return a text as Home Assistant wants it where it renders a template, to be itself."""
+    return f"{{{{ {_text(text)} }}}}" if "{" in text else text

@@ -9,51 +9,106 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from edge.homeassistant.components import device_available
-from edge.messages.envelope import Message
+from edge.config.homeassistant import HomeAssistant
+from edge.config.sections import host_name
+from edge.homeassistant.components import PLATFORMS, components
+from edge.messages.envelope import Message, status_topic
 
 if TYPE_CHECKING:
+    from edge.config.sections import Config
+    from edge.config.web import Web
     from edge.homeassistant.components import Component
-    from edge.homeassistant.inventory import Inventory
+    from edge.model.description import Description
 
 ORIGIN = "edge-vision"
 # What says which board this is: of boards with a device tree.
 BOARD_FILE = Path("/proc/device-tree/model")
 
 
-def discovery_topic(told: Inventory) -> str:
-    """Return where a device is announced, retained."""
-    return f"{told.prefix}/device/{told.device}/config"
+class Told(NamedTuple):
+    """What Home Assistant is told of a device.
+
+    Attributes:
+        device: Its name.
+        prefix: Home Assistant's, of the topics that it listens to.
+        root: All of the announcement but the components.
+        cmps: Those, by the key that each keeps for ever; none where it is to forget the device.
+    """
+
+    device: str
+    prefix: str
+    root: dict[str, Any]
+    cmps: dict[str, Component]
+
+    @property
+    def topic(self) -> str:
+        """Where the device is announced, retained."""
+        return f"{self.prefix}/device/{self.device}/config"
+
+    def message(self, cmps: dict[str, Component]) -> Message:
+        """Return what announces these components; without any, what takes the device back."""
+        payload = msgspec.json.encode({**self.root, "cmps": cmps}) if cmps else b""
+        return Message(self.topic, payload, retain=True, policy="state")
+
+    def revived(self, platforms: dict[str, str]) -> dict[str, Component]:
+        """Return components that were taken back while Home Assistant was away, so that they are.
+
+        It takes back what it has seen since its start, and no other: what it remembers from before
+        would stay for ever, `unavailable`. One dict fits all platforms, as keys that a platform
+        does not know are dropped.
+        """
+        topics = dict.fromkeys(("stat_t", "cmd_t", "img_t", "t"), f"edge/{self.device}/removed")
+        rest = {"pl_inst": "x", "evt_typ": ["x"], "atype": "trigger", "type": "x"}
+        return {
+            key: {"p": platform, "uniq_id": f"{self.device}/{key}", "stype": key, **topics, **rest}
+            for key, platform in platforms.items()
+        }
 
 
-def announcement(told: Inventory, cmps: dict[str, Component]) -> Message:
-    """Return what announces a device with these components."""
-    fields = {
-        "dev": _device(told),
+def told_of(config: Config, description: Description, *, has_sensor: bool = False) -> Told:
+    """Return what is told as long as this configuration holds.
+
+    Args:
+        config: Of this moment.
+        description: Of the model that runs.
+        has_sensor: Whether the board can tell its temperature.
+    """
+    section = config.homeassistant or HomeAssistant(enabled=False)
+    device = config.device.name
+    root = {
+        "dev": {
+            "ids": [device],
+            "name": section.name or device,
+            "mf": ORIGIN,
+            "mdl": _board() or "camera that tells what it sees",
+            "sw": version(ORIGIN),
+            **({"sa": section.area} if section.area else {}),
+            **({"cu": page} if config.web and (page := _page(config.web)) else {}),
+        },
         "o": {"name": ORIGIN, "sw": version(ORIGIN)},
-        "avty": device_available(told),
+        "avty": [{"t": status_topic(device)}],
         "qos": 1,
-        "cmps": cmps,
     }
-    return Message(discovery_topic(told), msgspec.json.encode(fields), retain=True, policy="state")
-
-
-def withdrawal(told: Inventory) -> Message:
-    """Return what takes a whole device back."""
-    return Message(discovery_topic(told), b"", retain=True, policy="state")
+    found = components(config, description, has_sensor=has_sensor) if section.enabled else {}
+    return Told(device, section.prefix, root, found)
 
 
 def announced(payload: bytes) -> dict[str, str]:
-    """Return of an announcement the platform of each component; nothing of what is none of ours."""
+    """Return of an announcement the platform of each component; nothing of what is none of ours.
+
+    A platform that we have none of is left out: Home Assistant may know it no more, and would
+    refuse the whole device.
+    """
     try:
         fields = msgspec.json.decode(payload)
         is_ours = fields["o"]["name"] == ORIGIN
-        return {str(key): str(each["p"]) for key, each in fields["cmps"].items() if is_ours}
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        found = {str(key): each["p"] for key, each in fields["cmps"].items() if is_ours}
+        return {key: platform for key, platform in found.items() if platform in PLATFORMS}
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return {}
 
 
@@ -62,37 +117,13 @@ def removed(platforms: dict[str, str]) -> dict[str, Component]:
     return {key: {"p": platform} for key, platform in platforms.items()}
 
 
-def revived(platforms: dict[str, str], device: str) -> dict[str, Component]:
-    """Return components that were taken back while Home Assistant was away, so that they are once.
-
-    It takes back what it has seen since its start, and no other: what it remembers from before
-    would stay for ever, `unavailable`. One dict fits all platforms, as keys that a platform does
-    not know are dropped.
-    """
-    topic = f"edge/{device}/removed"
-    any_platform: Component = {
-        **dict.fromkeys(("stat_t", "cmd_t", "img_t", "t"), topic),
-        "pl_inst": "x",
-        "evt_typ": ["x"],
-        "atype": "trigger",
-        "type": "x",
-    }
-    return {
-        key: {"p": platform, "uniq_id": f"{device}-{key}", "stype": key, **any_platform}
-        for key, platform in platforms.items()
-    }
-
-
-def _device(told: Inventory) -> dict[str, Any]:
-    return {
-        "ids": [told.device],
-        "name": told.name,
-        "mf": ORIGIN,
-        "mdl": _board() or "camera that tells what it sees",
-        "sw": version(ORIGIN),
-        **({"sa": told.area} if told.area else {}),
-        **({"cu": told.page} if told.page else {}),
-    }
+def _page(web: Web) -> str:
+    """Return the address of the device's page; nothing where only the device itself can open it."""
+    if web.token_file is None or not web.port:
+        return ""
+    is_any = web.host in ("0.0.0.0", "::")  # noqa: S104 - it is compared
+    host = next(iter(web.hosts), f"{host_name()}.local") if is_any else web.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{web.port}/"
 
 
 @cache

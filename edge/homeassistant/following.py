@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge.homeassistant.announcing import Announcing
-from edge.homeassistant.inventory import inventory
+from edge.homeassistant.discovery import Told, told_of
 from edge.messages.envelope import Message
 from edge.sensors import Sensors
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from edge.config.sections import Config
     from edge.control import Control
-    from edge.homeassistant.announcing import Channel
-    from edge.homeassistant.inventory import Inventory
+    from edge.model.description import Description
     from edge.parts import Parts
+    from edge.sinks.fanout import Subscribable
 
 # All that Home Assistant takes of an update; of another key it would drop the message.
 UPDATE_KEYS = ("installed_version", "latest_version", "in_progress")
@@ -32,10 +33,11 @@ class Following:
         channel: To the broker.
     """
 
-    def __init__(self, parts: Parts, control: Control, channel: Channel) -> None:
+    def __init__(self, parts: Parts, control: Control, channel: Subscribable) -> None:
         self._parts, self._control, self._channel = parts, control, channel
         self._has_sensor = Sensors().read(0.0).temperature_c is not None
-        self._announcing = Announcing(self._inventory(), channel)
+        self._holds = self._what_holds()
+        self._announcing = Announcing(self._told(), channel)
 
     def __enter__(self) -> Self:
         self._announcing.__enter__()
@@ -47,13 +49,18 @@ class Following:
         self._control.told.remove(self._follow)
         self._announcing.__exit__()
 
-    def _inventory(self) -> Inventory:
-        config, description = self._parts.config, self._parts.model.description
-        return inventory(config, description, has_sensor=self._has_sensor)
+    def _what_holds(self) -> tuple[Config, Description]:
+        return self._parts.config, self._parts.model.description
+
+    def _told(self) -> Told:
+        return told_of(*self._holds, has_sensor=self._has_sensor)
 
     def _follow(self) -> None:
         self._tell_update()
-        self._announcing.change(self._inventory())
+        before, self._holds = self._holds, self._what_holds()
+        # Each command is told of; a large announcement takes a fast machine 0.1 s.
+        if any(one is not other for one, other in zip(before, self._holds, strict=True)):
+            self._announcing.change(self._told())
 
     def _tell_update(self) -> None:
         state = self._control.model_state()

@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from msgspec import Meta
 
-from edge.messages.envelope import (
-    Envelope,
-    Side,
-    Timing,
-)
+from edge.messages.envelope import Envelope, Side, Timing
 
 if TYPE_CHECKING:
     from edge.results.anomaly import Anomaly

@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from msgspec import Meta
 
-from edge.messages.envelope import (
-    SCORE_DECIMALS,
-    ClassId,
-    Envelope,
-    Label,
-    Timing,
-)
+from edge.messages.envelope import SCORE_DECIMALS, ClassId, Envelope, Label, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

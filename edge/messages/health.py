@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import msgspec
 from msgspec import Meta
 
 from edge.messages.envelope import (
-    NAME_PATTERN,
     SCHEMA_VERSION,
-    TIME_PATTERN,
+    DeviceOrCamera,
     Message,
+    Moment,
+    Version,
     utc_text,
 )
 from edge.results.health import HealthState  # noqa: TC001 - the schema asks for it
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 class HealthPayload(TypedDict):
     """Whether a camera sees as it should."""
 
-    schema_version: Annotated[Literal[1], Meta(description="Version of this description.")]
-    device: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
-    camera: Annotated[str, Meta(pattern=rf"^{NAME_PATTERN.pattern}$")]
+    schema_version: Version
+    device: DeviceOrCamera
+    camera: DeviceOrCamera
     state: Annotated[HealthState, Meta(description="ok, or the trouble.")]
     reason: Annotated[str, Meta(description="In words; empty where there is nothing to say.")]
-    since: Annotated[str, Meta(pattern=TIME_PATTERN, description="When it began: RFC 3339, UTC.")]
+    since: Annotated[Moment, Meta(description="When it began.")]
 
 
 class HealthTeller:

@@ -27,8 +27,7 @@ class KeypointPayload(TypedDict):
     name: Annotated[str, Meta(description="As the model's description has it.")]
     point_px: Annotated[Place, Meta(description="x, y in pixels of the source frame, one decimal.")]
     point_ratio: Annotated[
-        Place,
-        Meta(description="The same over the frame's width and height, five decimals."),
+        Place, Meta(description="The same over the frame's width and height, five decimals.")
     ]
     score: Annotated[float, Meta(ge=0, le=1, description="Four decimals.")]
 

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import numpy as np
 from msgspec import Meta
 
-from edge.messages.envelope import (
-    RATIO_DECIMALS,
-    ClassId,
-    Envelope,
-    Label,
-    Ratio,
-    Side,
-    Timing,
-)
+from edge.messages.envelope import RATIO_DECIMALS, ClassId, Envelope, Label, Ratio, Side, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,8 +18,8 @@ from edge.messages.envelope import (
 
 TOPIC = "stats"
 PERCENTILE_NAMES = ("p50", "p95", "p99")
-HZ_DECIMALS = PERCENT_DECIMALS = MIB_DECIMALS = TEMPERATURE_DECIMALS = SECONDS_DECIMALS = 1
-MS_DECIMALS = 3
+# Of all but the milliseconds.
+DECIMALS = 1
 
 Count = Annotated[int, Meta(ge=0)]
 Rate = Annotated[float, Meta(ge=0, description="Of a second, over the window.")]
@@ -61,8 +61,7 @@ class StatsPayload(TypedDict):
     window_s: Annotated[float, Meta(ge=0, description="That the rates are of.")]
     cameras: Annotated[dict[str, CameraStats], Meta(description="By name.")]
     stage_ms: Annotated[
-        dict[str, StageStats],
-        Meta(description="By stage, and `age`: from capture to result."),
+        dict[str, StageStats], Meta(description="By stage, and `age`: from capture to result.")
     ]
     outbox: OutboxStats | None
     rss_mib: Annotated[float, Meta(ge=0, description="Resident memory.")] | None

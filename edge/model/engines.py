@@ -80,9 +80,14 @@ def check_any(file: ModelFile, delegate: str, state_folder: Path | None) -> None
         DelegateError: None was.
     """
     if delegates.parse(delegate).kind.is_prepared:
-        root = state_folder / FOLDER if state_folder else None
-        if root is None or not any(root.glob(f"{_of_model(file)}*/{ENGINE_FILES}")):
+        folders = (state_folder / FOLDER).glob(f"{_of_model(file)}*") if state_folder else ()
+        if not any(map(_holds_engine, folders)):
             raise _unprepared(file, delegate)
+
+
+def _holds_engine(folder: Path) -> bool:
+    """Whether there is one; of one without a byte a power cut left nothing but the name."""
+    return any(path.lstat().st_size for path in folder.glob(ENGINE_FILES))
 
 
 def _unprepared(file: ModelFile, delegate: str, on: str = "") -> DelegateError:
@@ -102,7 +107,7 @@ def find(file: ModelFile, delegate: str, state_folder: Path | None) -> Path | No
     engine = locate(file, delegate, state_folder)
     if engine is None:
         return None
-    if not any(engine.folder.glob(ENGINE_FILES)):
+    if not _holds_engine(engine.folder):
         raise _unprepared(file, delegate, f" on {engine.gpu}")
     _check_private(engine.folder.parent)
     for path in (engine.folder, *engine.folder.iterdir()):
@@ -132,7 +137,7 @@ def building(engine: Engine) -> Iterator[Path]:
         ) from error
     try:
         yield made
-        if not any(made.glob(ENGINE_FILES)):
+        if not _holds_engine(made):
             raise DelegateError(
                 f"no engine was written to {made}; update the runtime that builds it"
             )

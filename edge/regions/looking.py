@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -35,14 +35,14 @@ class Scene:
     """One camera's motion and plans, of its capture thread, and its memory, of the decoding one."""
 
     def __init__(self, config: Config, camera: str, *, input_wh: tuple[int, int]) -> None:
-        settings, lag = _settings(config), IN_FLIGHT + config.model.workers
+        settings = config.regions or Regions()
         masks = [
             each.polygon
             for each in config.masks
             if each.camera in (None, camera) and each.labels is None
         ]
         self.grid = MotionGrid(masks)
-        self.planner = Planner(settings, input_wh=input_wh, lag=lag)
+        self.planner = Planner(settings, input_wh=input_wh, lag=IN_FLIGHT + config.model.workers)
         self.memory = Memory(input_wh, settings.sweep_s)
 
 
@@ -65,6 +65,11 @@ class Looks(Placement):
         """Whether the first look was at the whole frame: `Placement.is_whole`."""
         return self.plan.looks[:1] == (Region(0, 0, *self.plan.size_wh),)
 
+    @property
+    def invokes(self) -> int:
+        """How many looks there are: `Placement.invokes`."""
+        return len(self.parts)
+
 
 class RegionBuffer(InputBuffer):
     """Owns an input tensor for each look of a frame; `fill` plans it first.
@@ -78,7 +83,7 @@ class RegionBuffer(InputBuffer):
         super().__init__(spec)
         self.inputs = [InputBuffer(spec) for _ in range(scene.planner.most_looks)]
         self._scene = scene
-        self._cropped: dict[tuple[int, ...], NDArray[np.uint8]] = {}
+        self._scratch = np.empty(0, np.uint8)
         self._untaken: Plan | None = None
 
     def fill(self, image: Picture | NDArray[np.uint8]) -> bool:
@@ -92,12 +97,14 @@ class RegionBuffer(InputBuffer):
         if self._untaken:
             planner.take_back(self._untaken)
         now_s = picture.source_ns / NS_PER_S
-        motion = self._scene.grid.motion(picture, now_s)
-        plan = self._untaken = planner.plan(motion, size_wh, now_s)
+        moving = self._scene.grid.motion(picture, now_s)
+        plan = self._untaken = planner.plan(moving, size_wh, now_s)
         if plan is None:
             return True
+        if picture.format in PLANAR and self._scratch.size < picture.pixels.size:
+            self._scratch = np.empty(picture.pixels.size, np.uint8)
         for region, buffer in zip(plan.looks, self.inputs, strict=False):
-            buffer.fill(cropped(picture, region, self._cropped))
+            buffer.fill(cropped(picture, region, self._scratch))
         parts = tuple(buffer.placement for buffer in self.inputs[: len(plan.looks)])
         input_wh = self.placement.input_wh
         self.placement = Looks(size_wh, input_wh, input_wh, (0, 0), plan, parts, self._scene)
@@ -117,13 +124,9 @@ class RegionBuffer(InputBuffer):
 
 
 class LookTensors(dict[str, NDArray[Any]]):
-    """The raw outputs of a frame's first look, by role; those of the `others` beside."""
+    """The raw outputs of a frame's first look, by role; `looks` has those of each."""
 
-    others: list[Tensors]
-
-
-def _of_look(tensors: Tensors, number: int) -> Tensors:
-    return cast("LookTensors", tensors).others[number - 1] if number else tensors
+    looks: tuple[Tensors, ...]
 
 
 class RegionModel(LoadedModel):
@@ -131,13 +134,14 @@ class RegionModel(LoadedModel):
 
     Args:
         model: The detector; what it has is shared.
-        config: Its regions, workers and masks are those of the start.
+        config: Its regions, workers, masks and score threshold are those of the start.
     """
 
     def __init__(self, model: LoadedModel, config: Config) -> None:
         super().__init__(model.spec, model._backend, model.thresholds)  # noqa: SLF001 - a LoadedModel
         self._config = config
-        self._most = most_looks(_settings(config).invokes_per_frame)
+        # For the sake of tracks the decoder's may be far lower: no reason to look closer.
+        self._least_score = self.description.thresholds(score=config.model.score_threshold).score
 
     def decoding_with(self, thresholds: Thresholds) -> RegionModel:
         """Return the model with a new decoder: `LoadedModel.decoding_with`."""
@@ -145,76 +149,63 @@ class RegionModel(LoadedModel):
 
     def input_buffers(self, camera: str = "") -> tuple[InputBuffer, InputBuffer, InputBuffer]:
         """Return the buffers of one camera: `LoadedModel.input_buffers`."""
-        scene = self._scene(camera)
-        return (
-            RegionBuffer(self.spec, scene),
-            RegionBuffer(self.spec, scene),
-            RegionBuffer(self.spec, scene),
-        )
+        scene = Scene(self._config, camera, input_wh=self.description.input.size_wh)
+        first, second, third = (RegionBuffer(self.spec, scene) for _ in range(3))
+        return first, second, third
 
     def input_buffer(self, camera: str = "") -> InputBuffer:
         """Return one buffer of a camera of its own: `LoadedModel.input_buffer`."""
-        return RegionBuffer(self.spec, self._scene(camera))
+        return self.input_buffers(camera)[0]
 
     def output_buffers(self) -> Tensors:
         """Return buffers for as many looks as a frame may have, the first's by their roles."""
         tensors = LookTensors(super().output_buffers())
-        tensors.others = [super(RegionModel, self).output_buffers() for _ in range(1, self._most)]
+        more = most_looks((self._config.regions or Regions()).invokes_per_frame) - 1
+        make = super().output_buffers
+        tensors.looks = (tensors, *(make() for _ in range(more)))
         return tensors
 
     def invoke(self, buffer: InputBuffer, *, out: Tensors) -> None:
         """Run the model on each look: `LoadedModel.invoke`."""
-        buffer = cast("RegionBuffer", buffer)
-        for number in range(len(buffer.taken().parts)):
-            super().invoke(buffer.inputs[number], out=_of_look(out, number))
+        buffer, looks = cast("RegionBuffer", buffer), cast("LookTensors", out).looks
+        for own, tensors, _ in zip(buffer.inputs, looks, buffer.taken().parts, strict=False):
+            super().invoke(own, out=tensors)
 
     def decode(self, tensors: Tensors, placement: Placement, clock: StageClock) -> Detections:
         """Return what all looks show together: `LoadedModel.decode`."""
         looks, decode = cast("Looks", placement), super().decode
         for stage in ("decode", "suppress"):  # of a frame that repeats, too
             clock.add(stage, 0)
-        found = (
-            cast("Detections", decode(_of_look(tensors, number), part, clock))
-            for number, part in enumerate(looks.parts)
-        )
-        memory = looks.scene.memory
-        memory.begin(looks.plan.size_wh, self.description.digest)
-        merged = memory.merged(looks.plan, found, thresholds=self.thresholds)
-        looks.scene.planner.tell(looks.plan.number, memory.boxes, memory.is_small)
+        pairs = zip(cast("LookTensors", tensors).looks, looks.parts, strict=False)
+        found = (cast("Detections", decode(raw, part, clock)) for raw, part in pairs)
+        scene, plan = looks.scene, looks.plan
+        merged = scene.memory.merged(plan, found, thresholds=self.thresholds)
+        sure = max(self._least_score, self.thresholds.score)
+        scene.planner.tell(plan.number, *scene.memory.known(sure))
         clock.lap("merge")
         return merged
 
-    def _scene(self, camera: str) -> Scene:
-        return Scene(self._config, camera, input_wh=self.description.input.size_wh)
 
-
-def _settings(config: Config) -> Regions:
-    """Return the section, which is there where this is asked for."""
-    return config.regions or Regions()
-
-
-def cropped(
-    picture: Picture, region: Region, scratch: dict[tuple[int, ...], NDArray[np.uint8]]
-) -> Picture:
+def cropped(picture: Picture, region: Region, scratch: NDArray[np.uint8]) -> Picture:
     """Return a part of a picture, as a view where its format allows one.
 
     Args:
         picture: The whole.
         region: Of the image, as it is turned.
-        scratch: Keeps the array for a format that does not, for the next call.
+        scratch: `(n,)`, holds the part of a format that does not until the next call.
     """
-    if region.box == (0, 0, *picture.size_wh):
+    (image_width, image_height), (x, y, width, height) = picture.size_wh, astuple(region)
+    if region.box == (0, 0, image_width, image_height):
         return picture
-    x, y, width, height = _unturned(picture, region)
+    right, below = image_width - x - width, image_height - y - height
+    x, y = {0: (x, y), 90: (y, right), 180: (right, below), 270: (below, x)}[picture.rotate]
+    if picture.rotate in SIDEWAYS:
+        width, height = height, width
     rows, columns = slice(y, y + height), slice(x, x + width)
     pixels = picture.pixels
     if picture.format not in PLANAR:
         return replace(picture, pixels=pixels[rows, columns], larger=None)
-    shape = height * 3 // 2, width
-    if shape not in scratch:
-        scratch.clear()
-        scratch[shape] = np.empty(shape, np.uint8)
-    part = scratch[shape]
+    part = scratch[: height * 3 // 2 * width].reshape(-1, width)
     whole_height = pixels.shape[0] * 2 // 3
     part[:height] = pixels[rows, columns]
     if picture.format == "nv12":
@@ -224,19 +215,3 @@ def cropped(
         chroma = planes[:, y // 2 : (y + height) // 2, x // 2 : (x + width) // 2]
         part[height:].reshape(chroma.shape)[:] = chroma
     return replace(picture, pixels=part, larger=None)
-
-
-def _unturned(picture: Picture, region: Region) -> tuple[int, int, int, int]:
-    """Return x, y, width and height of a region before the picture is turned."""
-    image_width, image_height = picture.size_wh
-    right = image_width - region.x - region.width
-    below = image_height - region.y - region.height
-    x, y = {
-        0: (region.x, region.y),
-        90: (region.y, right),
-        180: (right, below),
-        270: (below, region.x),
-    }[picture.rotate]
-    if picture.rotate in SIDEWAYS:
-        return x, y, region.height, region.width
-    return x, y, region.width, region.height

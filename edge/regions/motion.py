@@ -8,13 +8,12 @@ where most of it moves, the camera or the light did, and the background is learn
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from edge.capture.picture import PLANAR, SIDEWAYS
+from edge.capture.picture import SIDEWAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,23 +38,10 @@ NOISE_S = 10.0
 NOISES, LEAST_LEVELS, MOST_LEVELS = 6.0, 4.0, 24.0
 # Without a neighbour that moves, it has to differ by so many times as much.
 ALONE = 2.0
-# Of the cells: more than this is no object.
+# Of the cells that count: more than this is no object.
 MOST_MOVING = 0.5
 NEIGHBOURS = np.ones((3, 3), np.uint8)
 ITSELF = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class Motion:
-    """What moves in one picture.
-
-    Attributes:
-        cells: `(rows, columns)` bool, which cells of the image, as it is turned.
-        is_all: The picture as a whole is another one, and every cell is set.
-    """
-
-    cells: Mask
-    is_all: bool
 
 
 class MotionGrid:
@@ -72,8 +58,11 @@ class MotionGrid:
         self._source_wh = (0, 0)
         self._now_s = 0.0
 
-    def motion(self, picture: Picture, now_s: float) -> Motion:
-        """Return what moves; in the first picture, and in one of another size, all of it.
+    def motion(self, picture: Picture, now_s: float) -> Mask:
+        """Return which cells `(rows, columns)` of the image, as it is turned, move.
+
+        All of them where the picture as a whole is another one, and never else: in the first one,
+        and in one of another size.
 
         Args:
             picture: The next one of the camera.
@@ -92,7 +81,7 @@ class MotionGrid:
         difference = np.abs(grey - background)
         limit = np.clip(NOISES * self._noise, LEAST_LEVELS, MOST_LEVELS)
         cells = _clustered(difference, limit) & self._counts
-        if np.count_nonzero(cells) > MOST_MOVING * cells.size:
+        if np.count_nonzero(cells) > MOST_MOVING * np.count_nonzero(self._counts):
             return self._begin(grey)
         changes = np.abs(grey - self._recent) > limit
         self._recent += _share(elapsed_s, RECENT_S) * (grey - self._recent)
@@ -100,13 +89,13 @@ class MotionGrid:
         background += np.where(changes, change, rest) * (grey - background)
         np.minimum(difference, limit, out=difference)
         self._noise += _share(elapsed_s, NOISE_S) * (difference - self._noise)
-        return Motion(cells, is_all=False)
+        return cells
 
-    def _begin(self, grey: Grid) -> Motion:
+    def _begin(self, grey: Grid) -> Mask:
         self._background, self._recent = grey, grey.copy()
         # One noisy picture is a poor background, and no noise is known yet.
         self._noise = np.full_like(grey, 2 * LEAST_LEVELS / NOISES)
-        return Motion(np.ones(grey.shape, np.bool_), is_all=True)
+        return np.ones(grey.shape, np.bool_)
 
 
 def _unmasked(masks: Sequence[Sequence[tuple[float, float]]], shape: tuple[int, ...]) -> Mask:
@@ -144,8 +133,8 @@ def grey_grid(picture: Picture) -> Grid:
 
     Of B G R it is that of G.
     """
-    plane = _plane(picture)
-    height, width = plane.shape[:2]
+    width, height = picture.size_wh[:: -1 if picture.rotate in SIDEWAYS else 1]
+    plane = picture.pixels[:height]  # of formats of planes that of Y
     wide = (LONG_CELLS, SHORT_CELLS) if width >= height else (SHORT_CELLS, LONG_CELLS)
     cells = min(wide[0], width), min(wide[1], height)
     sampled = cells[0] * SAMPLES_WH[0], cells[1] * SAMPLES_WH[1]
@@ -156,11 +145,3 @@ def grey_grid(picture: Picture) -> Grid:
     if not picture.rotate:
         return grid
     return np.ascontiguousarray(np.rot90(grid, -picture.rotate // 90))
-
-
-def _plane(picture: Picture) -> NDArray[np.uint8]:
-    """Return the array that holds the brightness, as it is before it is turned."""
-    if picture.format not in PLANAR:
-        return picture.pixels
-    width, height = picture.size_wh
-    return picture.pixels[: width if picture.rotate in SIDEWAYS else height]

@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.config.regions import Regions
-    from edge.regions.motion import Motion
 
     Mask = NDArray[np.bool_]
     Boxes = NDArray[np.float32]
-    Box = tuple[float, float, float, float]
+    Box = tuple[float, ...]  # xyxy
 
 # The smallest region, in sides of the input: a detector needs things larger than they are.
 LEAST_SIDE = 0.33
@@ -57,6 +56,15 @@ class Region:
     def box(self) -> Box:
         """As x1, y1, x2, y2."""
         return self.x, self.y, self.x + self.width, self.y + self.height
+
+    def shows(self, boxes: Boxes, size_wh: tuple[int, int]) -> Mask:
+        """Return which boxes `(N, 4)` it shows whole: its borders cut none, the frame's may."""
+        low, sides = np.array([self.box[:2], (self.width, self.height)], np.float32)
+        high = low + sides
+        first = np.where(low > 0, low + MOST_CUT * sides, -np.inf)
+        last = np.where(high < size_wh, high - MOST_CUT * sides, np.inf)
+        cut: Mask = (boxes[:, :2] < first) | (boxes[:, 2:] > last)
+        return np.logical_not(cut.any(axis=1), dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +115,17 @@ class Planner:
         self._begin((0, 0), np.zeros((0, 0), np.bool_))
 
     def _begin(self, size_wh: tuple[int, int], cells: Mask) -> None:
-        self._size_wh = size_wh
+        self._whole = Region(0, 0, *size_wh)
         self._known, self._is_small = np.zeros((0, 4), np.float32), np.zeros(0, np.bool_)
         self._cell_px = np.array(size_wh) / np.maximum(cells.shape[::-1], 1)
         self._moved = np.zeros_like(cells)
         self._looked_s = np.full(cells.shape, -np.inf)
         self._swept_s = self._planned_s = -math.inf
         self._told.clear()
+
+    @property
+    def _size_wh(self) -> tuple[int, int]:
+        return self._whole.width, self._whole.height
 
     def tell(self, number: int, boxes: Boxes, is_small: Mask) -> None:
         """Hear what is known once a plan was followed.
@@ -125,22 +137,22 @@ class Planner:
         """
         self._told.append((number, boxes, is_small))
 
-    def plan(self, motion: Motion, size_wh: tuple[int, int], now_s: float) -> Plan | None:
+    def plan(self, moving: Mask, size_wh: tuple[int, int], now_s: float) -> Plan | None:
         """Return what to do with the next picture; `None` leaves it out.
 
         Args:
-            motion: Of the picture.
+            moving: `(rows, columns)`, which cells of the image; all where it is another one.
             size_wh: Of the image.
             now_s: Of the source's clock.
         """
-        if size_wh != self._size_wh or motion.cells.shape != self._moved.shape:
-            self._begin(size_wh, motion.cells)
-        self._hear()
-        self._moved |= motion.cells
+        if size_wh != self._size_wh or moving.shape != self._moved.shape:
+            self._begin(size_wh, moving)
+        while self._told and self._told[0][0] <= self._number - self._lag:
+            _, self._known, self._is_small = self._told.popleft()
+        self._moved |= moving
         self._tokens = min(self._tokens + self._settings.invokes_per_frame, float(self.most_looks))
-        looks = self._looks(motion, now_s)
-        waited_s = now_s - self._planned_s
-        if not looks and 0 <= waited_s < self._settings.still_s:
+        looks = self._looks(moving, now_s)
+        if not looks and 0 <= now_s - self._planned_s < self._settings.still_s:
             return None
         self._tokens -= len(looks)
         plan = Plan(self._number, looks, self._moved, size_wh, now_s)
@@ -156,42 +168,35 @@ class Planner:
             return
         self._moved |= plan.moved
         for region in plan.looks:
-            if region.box == (0, 0, *plan.size_wh):
+            if region == self._whole:
                 self._swept_s = -math.inf
-            self._looked_s[self._cells(region.box)] = -math.inf
+            else:
+                self._looked_s[self._cells(region.box)] = -math.inf
 
-    def _hear(self) -> None:
-        while self._told and self._told[0][0] <= self._number - self._lag:
-            _, self._known, self._is_small = self._told.popleft()
-
-    def _looks(self, motion: Motion, now_s: float) -> tuple[Region, ...]:
+    def _looks(self, moving: Mask, now_s: float) -> tuple[Region, ...]:
         """Return what to look at with the tokens at hand, and note that it was."""
         room = min(int(self._tokens + ROUNDING), self.most_looks)
         if not room:
             return ()
-        whole = Region(0, 0, *self._size_wh)
         is_due = not 0 <= now_s - self._swept_s < self._settings.sweep_s
-        looks = [whole] if is_due or motion.is_all else []
-        things = [] if motion.is_all else self._things(motion.cells, now_s)
+        looks = [self._whole] if is_due or moving.all() else []
+        things = [] if moving.all() else self._things(moving, now_s)
         while things and len(looks) < room:
             thing = self._next_thing(things)
             region = self._region(thing)
-            self._looked_s[self._cells(thing if region == whole else region.box)] = now_s
+            seen = thing if region == self._whole else region.box
+            self._looked_s[self._cells(seen)] = now_s
             if region not in looks:
                 looks.append(region)
-        if whole in looks:
+        if self._whole in looks:
             self._swept_s = now_s
-            looks.sort(key=lambda look: look != whole)
+            looks.sort(key=lambda look: look != self._whole)
         return tuple(looks)
 
     def _things(self, moving: Mask, now_s: float) -> list[Box]:
         """Return boxes around what moves, and what rests and is due; the longest unseen first."""
-        boxes = self._at_rest(moving, now_s)
-        if moving.any():
-            boxes = np.concatenate([self._movers(moving), boxes])
-        if not len(boxes):
-            return []
-        order = self._last_look_s(boxes).argsort(kind="stable")[:MOST_THINGS]
+        boxes = np.concatenate([self._movers(moving), self._at_rest(moving, now_s)])
+        order = self._looked_s[self._centres(boxes)].argsort(kind="stable")[:MOST_THINGS]
         return [tuple(box) for box in boxes[order].tolist()]
 
     def _movers(self, moving: Mask) -> Boxes:
@@ -214,22 +219,16 @@ class Planner:
     def _at_rest(self, moving: Mask, now_s: float) -> Boxes:
         """Return the boxes `(N, 4)` of what is known, small and still, and was seen long ago."""
         boxes = self._known[self._is_small]
-        if not len(boxes):
-            return boxes
-        x, y = self._centre_cells(boxes)
+        centres = self._centres(boxes)
         before_s = now_s - RECHECK_SWEEPS * self._settings.sweep_s
-        found: Boxes = boxes[(self._looked_s[y, x] <= before_s) & ~moving[y, x]]
+        found: Boxes = boxes[(self._looked_s[centres] <= before_s) & ~moving[centres]]
         return found
 
-    def _last_look_s(self, boxes: Boxes) -> NDArray[np.float64]:
-        x, y = self._centre_cells(boxes)
-        found: NDArray[np.float64] = self._looked_s[y, x]
-        return found
-
-    def _centre_cells(self, boxes: Boxes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _centres(self, boxes: Boxes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the rows and columns of the cells of the boxes' centres."""
         at = ((boxes[:, :2] + boxes[:, 2:]) / (2 * self._cell_px)).astype(np.intp)
         rows, columns = self._moved.shape
-        return np.minimum(at[:, 0], columns - 1), np.minimum(at[:, 1], rows - 1)
+        return np.minimum(at[:, 1], rows - 1), np.minimum(at[:, 0], columns - 1)
 
     def _cells(self, box: Box) -> tuple[slice, slice]:
         """Return the rows and columns of the cells that a box touches."""
@@ -240,22 +239,16 @@ class Planner:
         )
 
     def _next_thing(self, things: list[Box]) -> Box:
-        """Take the first thing, and those that its region shows as well, as one box."""
+        """Take the first thing, and those that its region or one no larger shows, as one box."""
         thing = things.pop(0)
         for other in list(things):
-            both = joined(thing, other)
-            if _is_inside(other, self._region(thing)) or self._is_least(both):
+            own = self._region(thing)
+            both = (*map(min, thing[:2], other[:2]), *map(max, thing[2:], other[2:]))
+            is_shown = own.shows(np.array([other]), self._size_wh).all()
+            if is_shown or self._region(both).width <= own.width:
                 thing = both
                 things.remove(other)
         return thing
-
-    def _is_least(self, box: Box) -> bool:
-        """Whether the smallest region shows it."""
-        sides = (box[2] - box[0], box[3] - box[1])
-        return all(
-            MARGIN * side <= LEAST_SIDE * least
-            for side, least in zip(sides, self._input_wh, strict=True)
-        )
 
     def _region(self, box: Box) -> Region:
         """Return the region for a box, of the input's proportions as far as the frame allows."""
@@ -263,12 +256,11 @@ class Planner:
         sides = (box[2] - box[0], box[3] - box[1])
         wanted = max(LEAST_SIDE * self._input_wh[0], MARGIN * max(sides[0], sides[1] * aspect))
         width, height = (
-            min(most, 2 * math.ceil(side / 2))
+            2 * min(math.ceil(side / 2), most // 2)
             for side, most in zip((wanted, wanted / aspect), self._size_wh, strict=True)
         )
-        if width * height > MOST_SHARE * self._size_wh[0] * self._size_wh[1]:
-            return Region(0, 0, *self._size_wh)
-        width, height = width // 2 * 2, height // 2 * 2
+        if width * height > MOST_SHARE * self._whole.width * self._whole.height:
+            return self._whole
         x, y = (
             2 * (max(0, min(round((low + high - side) / 2), most - side)) // 2)
             for low, high, side, most in zip(
@@ -276,17 +268,3 @@ class Planner:
             )
         )
         return Region(x, y, width, height)
-
-
-def joined(one: Box, other: Box) -> Box:
-    """Return the box around two."""
-    return (
-        min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3]),
-    )  # fmt: skip
-
-
-def _is_inside(box: Box, region: Region) -> bool:
-    """Whether a region shows all of a box, and something around it."""
-    x, y = MOST_CUT * region.width, MOST_CUT * region.height
-    left, top, right, bottom = region.box
-    return left + x <= box[0] and top + y <= box[1] and box[2] <= right - x and box[3] <= bottom - y

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from edge.messages.envelope import SCHEMA_VERSION, Message
+from edge.service.notify import STOPPING, WELL, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ class Signs(NamedTuple):
     Attributes:
         frames: That came out so far.
         polled_s: When the loop last looked for one, on the monotonic clock.
-        cameras: How many there are.
+        cameras: How many there are that have not ended.
         away: Those that are known to be away, by name.
         is_connected: Whether the broker has us; `None` without one.
     """
@@ -87,19 +88,10 @@ class Life:
         """Tell of a pipeline for the length of the block."""
         publisher, device = parts.publisher, parts.config.device.name
 
-        def look() -> Signs:
-            return Signs(
-                frames=pipeline.times.frames,
-                polled_s=parts.cameras.frames.polled_s,
-                cameras=len(parts.captures),
-                away=tuple(capture.camera for capture in parts.captures if capture.is_away),
-                is_connected=publisher.is_connected if publisher else None,
-            )
-
         def run() -> None:
             while not self._ended.wait(LOOK_EVERY_S if self.is_ready else FIRST_LOOKS_S):
                 was_ready = self.is_ready
-                self.look(look())
+                self.look(signs_of(parts, pipeline))
                 if publisher and self.is_ready > was_ready:
                     publisher.send(mode_message(device, "normal"))
 
@@ -108,7 +100,7 @@ class Life:
         try:
             yield
         finally:
-            self._notifier.stopping()
+            self._notifier.tell(STOPPING, status("stopping"))
             self._ended.set()
             thread.join(JOIN_TIMEOUT_S)
 
@@ -123,25 +115,29 @@ class Life:
         waits = len(signs.away) == signs.cameras and now_s - signs.polled_s < LOOP_S
         if signs.frames > self._frames or waits:
             self._frames, self._alive_s, self._is_told = signs.frames, now_s, False
-            self._notifier.feed()
+            self._notifier.tell(WELL)
             if not self.is_ready:
-                self._ready_s, self._text = now_s, _status(signs, 0.0)
+                self._ready_s, self._text = now_s, _text(signs, 0.0)
                 self._notifier.ready(self._text)
             elif not self.is_sound and now_s - self._ready_s >= SOUND_S:
                 self.is_sound = True
                 self._on_sound()
         elif self.is_ready:
             self._warn(now_s - self._alive_s)
-        if self.is_ready:
-            self._tell_status(signs, now_s)
+        since_s, before = self._status_at
+        if self.is_ready and (passed_s := now_s - since_s) >= STATUS_EVERY_S:
+            self._status_at = now_s, signs.frames
+            self._text = _text(signs, (signs.frames - before) / passed_s)
+            self._notifier.tell(status(self._text))
 
     def reloading(self) -> None:
         """Say that a reload has begun; safe in a signal's handler."""
         self._notifier.reloading()
 
     def reloaded(self) -> None:
-        """Say that it is over."""
-        self._notifier.ready(self._text)
+        """Say that it is over; before the first frame the start is not."""
+        if self.is_ready:
+            self._notifier.ready(self._text)
 
     def _warn(self, silent_s: float) -> None:
         if 0 < self._notifier.watchdog_s / 2 < silent_s and not self._is_told:
@@ -152,13 +148,17 @@ class Life:
                 *(silent_s, self._notifier.watchdog_s),
             )
 
-    def _tell_status(self, signs: Signs, now_s: float) -> None:
-        since_s, before = self._status_at
-        if now_s - since_s < STATUS_EVERY_S:
-            return
-        self._status_at = now_s, signs.frames
-        self._text = _status(signs, (signs.frames - before) / (now_s - since_s))
-        self._notifier.status(self._text)
+
+def signs_of(parts: Parts, pipeline: Pipeline) -> Signs:
+    """Return what there is to be seen of a run now."""
+    cameras = [capture for capture in parts.captures if not capture.ended]
+    return Signs(
+        frames=pipeline.times.frames,
+        polled_s=parts.cameras.frames.polled_s,
+        cameras=len(cameras),
+        away=tuple(capture.camera for capture in cameras if capture.is_away),
+        is_connected=parts.publisher.is_connected if parts.publisher else None,
+    )
 
 
 def mode_message(device: str, mode: str, **more: object) -> Message:
@@ -174,7 +174,7 @@ def mode_message(device: str, mode: str, **more: object) -> Message:
     return Message(f"edge/{device}/mode", payload, retain=True, policy="state")
 
 
-def _status(signs: Signs, rate_hz: float) -> str:
+def _text(signs: Signs, rate_hz: float) -> str:
     given = signs.cameras - len(signs.away)
     text = f"{rate_hz:.1f} frames/s from {given} of {signs.cameras} cameras"
     text += f" (away: {', '.join(signs.away)})" if signs.away else ""

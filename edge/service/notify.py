@@ -14,6 +14,9 @@ log = logging.getLogger("edge.service")
 
 US_PER_S = 1e6
 NS_PER_US = 1000
+READY, WELL, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
+# More is in the log; a datagram that is too large would not arrive at all.
+LONGEST_STATUS = 1000
 
 
 class Notifier:
@@ -44,27 +47,15 @@ class Notifier:
         except OSError as error:
             if not self._has_failed:
                 self._has_failed = True
-                log.warning("systemd cannot be told %s: %s", lines[0], error.strerror)
+                log.warning("systemd cannot be told %s: %s", lines[0], error)
 
-    def ready(self, status: str) -> None:
+    def ready(self, text: str) -> None:
         """Say that the start is over, or a reload."""
-        self.tell("READY=1", _status(status))
-
-    def status(self, text: str) -> None:
-        """Say in one line how it goes, for `systemctl status`."""
-        self.tell(_status(text))
-
-    def feed(self) -> None:
-        """Say that all is well."""
-        self.tell("WATCHDOG=1")
+        self.tell(READY, status(text))
 
     def reloading(self) -> None:
         """Say that a reload has begun; `ready` ends it."""
         self.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // NS_PER_US}")
-
-    def stopping(self) -> None:
-        """Say that the end has begun."""
-        self.tell("STOPPING=1", "STATUS=stopping")
 
 
 def from_environment() -> Notifier:
@@ -75,5 +66,6 @@ def from_environment() -> Notifier:
     return Notifier(os.environ.get("NOTIFY_SOCKET", ""), watchdog_s=watchdog_s)
 
 
-def _status(text: str) -> str:
-    return f"STATUS={' '.join(text.split())}"
+def status(text: str) -> str:
+    """Return how it goes, in one line for `systemctl status`."""
+    return f"STATUS={' '.join(text.split())[:LONGEST_STATUS]}"

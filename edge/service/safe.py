@@ -1,32 +1,42 @@
-"""Safe mode: no camera and no model, but a device that says where it is stuck, and a way back."""
+"""A start under a service manager: counted, and put off in safe mode where too many failed.
+
+Safe mode has no camera and no model, but says where the device is stuck, and has a way back.
+"""
 
 from __future__ import annotations
 
 import logging
 import queue
 import signal
+import sys
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from edge.config.mqtt import Mqtt
+from edge.config.paths import state_folder
+from edge.config.reading import load_sound_part
 from edge.errors import EdgeError
-from edge.messages.envelope import OFFLINE, SCHEMA_VERSION, Message, camera_status_topic
-from edge.record import Record, Unsound, read
-from edge.service.life import mode_message
+from edge.messages.envelope import (
+    OFFLINE,
+    SCHEMA_VERSION,
+    Message,
+    camera_status_topic,
+    command_topic,
+    reply_topic,
+)
+from edge.service.life import Life, mode_message
+from edge.service.notify import STOPPING, WELL, from_environment
+from edge.service.starts import Starts, Voice
 from edge.terminal.signals import ENDING, handling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
-    from typing_extensions import Self
-
-    from edge.config.sections import Config
     from edge.service.notify import Notifier
-    from edge.service.starts import Starts
 
 log = logging.getLogger("edge.service")
 
@@ -34,34 +44,55 @@ LOOK_EVERY_S = 1.0
 DRAIN_S = 0.5
 
 
-class Voice(Record, frozen=True):
-    """What a device needs to speak, kept for when its configuration cannot be read.
+def guarded(
+    start: Callable[[Life], None], config: Path, *, files: Iterable[Path] = (), waits: bool = True
+) -> None:
+    """Make a start, after a pause in safe mode where the last ones failed.
 
-    Attributes:
-        device: Its name.
-        cameras: Their names.
-        mqtt: Its broker.
+    Args:
+        start: Runs until the end.
+        config: The configuration's file; what is right of it says which broker is told.
+        files: Others that the start depends on.
+        waits: Whether there is a pause.
+
+    Raises:
+        EdgeError: As the start.
     """
-
-    device: str = ""
-    cameras: tuple[str, ...] = ()
-    mqtt: Mqtt | None = None
-
-    @classmethod
-    def of(cls, config: Config) -> Self:
-        """Return that of a configuration."""
-        names = tuple(camera.name for camera in config.cameras)
-        return cls(config.device.name, names, config.mqtt)
-
-    def or_kept(self, fields: dict[str, Any]) -> Voice:
-        """Return this one, or where it has no broker the one of the last good start."""
+    settings = load_sound_part(config)
+    own = filter(None, (settings.model.file, settings.model.description))
+    starts = Starts(state_folder(), [config, *files, *own])
+    notifier, voice = from_environment(), Voice.of(settings)
+    leave = partial(_leave, starts, notifier)
+    with handling({signal.SIGTERM: leave, signal.SIGHUP: _too_early}):
+        if waits and starts.are_too_many:
+            spoken = starts.kept.speaks.unless_sound(config, voice)
+            if not _wait(starts, spoken, notifier):
+                starts.forget()
+                return
+        starts.begin()
+        life = Life(notifier, on_sound=lambda: starts.forget(voice))
         try:
-            return self if self.mqtt or not fields else read(Voice, fields)
-        except Unsound:
-            return self
+            start(life)
+        except Exception as error:
+            told = f"{type(error).__name__}; the journal has its traceback"
+            if not life.is_sound:
+                starts.fail(str(error) if isinstance(error, EdgeError) else told)
+            raise
+        starts.forget()
 
 
-def wait(starts: Starts, voice: Voice, notifier: Notifier) -> bool:
+def _leave(starts: Starts, notifier: Notifier) -> NoReturn:
+    """End a start that is still at work: nothing has failed."""
+    notifier.tell(STOPPING)
+    starts.forget()
+    sys.exit(0)
+
+
+def _too_early() -> None:
+    log.warning("a reload was asked for before the start was over; ask again if a file changed")
+
+
+def _wait(starts: Starts, voice: Voice, notifier: Notifier) -> bool:
     """Wait until a start is worth another try; return False for the end of the program.
 
     That is after a pause, when one of its files has changed, on SIGHUP, or when the command
@@ -75,7 +106,7 @@ def wait(starts: Starts, voice: Voice, notifier: Notifier) -> bool:
         "changed, a reload, or in %.0f min; the last one: %s",
         *(starts.kept.failed, starts.pause_s / 60, starts.kept.reason),
     )
-    with handling(handlers), _speaking(starts, voice.or_kept(starts.kept.speaks), wishes.put):
+    with handling(handlers), _speaking(starts, voice, wishes.put):
         why = _wish(starts, notifier, wishes)
     if why:
         log.warning("safe mode: starting again: %s", why)
@@ -87,7 +118,7 @@ def _wish(starts: Starts, notifier: Notifier, wishes: queue.SimpleQueue[str]) ->
     until_s = time.monotonic() + starts.pause_s
     notifier.ready(f"safe mode, {starts.kept.failed} starts failed: {starts.kept.reason}")
     while time.monotonic() < until_s:
-        notifier.feed()
+        notifier.tell(WELL)
         if starts.have_changed():
             return "a file has changed"
         try:
@@ -100,7 +131,13 @@ def _wish(starts: Starts, notifier: Notifier, wishes: queue.SimpleQueue[str]) ->
 @contextmanager
 def _speaking(starts: Starts, voice: Voice, wish: Callable[[str], object]) -> Iterator[None]:
     """Say it to the broker for the length of the block, where one is known."""
-    sink = _opened(voice)
+    from edge.sinks.registry import open_sinks  # noqa: PLC0415 - once signals are minded
+
+    sink: Any = None  # the broker's, which hears as well
+    try:
+        sink = open_sinks([voice.mqtt], voice.device)[0] if voice.mqtt else None
+    except EdgeError as error:
+        log.error("safe mode: the broker is not told: %s", error)  # noqa: TRY400 - a sentence
     if sink is None:
         yield
         return
@@ -117,35 +154,19 @@ def _speaking(starts: Starts, voice: Voice, wish: Callable[[str], object]) -> It
         if name == "reload":
             wish("the command reload came")
 
-    sink.subscribe(f"edge/{device}/command/#", answer)
+    sink.subscribe(command_topic(device), answer)
     try:
         yield
     finally:
         sink.close(DRAIN_S)
 
 
-def _opened(voice: Voice) -> Any:  # noqa: ANN401 - the broker's sink, which hears as well
-    from edge.sinks.registry import open_sinks  # noqa: PLC0415 - once signals are minded
-
-    try:
-        return open_sinks([voice.mqtt], voice.device)[0] if voice.mqtt else None
-    except EdgeError as error:
-        log.error("safe mode: the broker is not told: %s", error)  # noqa: TRY400 - a sentence
-        return None
-
-
 def _reply(device: str, name: str, payload: bytes) -> Message:
     """Return the answer to a command: `reload` is done, the others have to wait."""
+    from edge.commands import id_of  # noqa: PLC0415 - of all that a run imports, once asked
+
     is_reload = name == "reload"
     said = "starting again" if is_reload else "not now: safe mode; send reload to start again"
-    fields = {"schema_version": SCHEMA_VERSION, "device": device, "id": _id(payload), "name": name}
-    fields |= {"ok": is_reload, "message": said, "settings": {}}
-    return Message(f"edge/{device}/reply/{name}", msgspec.json.encode(fields), policy="event")
-
-
-def _id(payload: bytes) -> str | int | None:
-    try:
-        given = msgspec.json.decode(payload).get("id")
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
-        return None
-    return given if isinstance(given, str | int) else None
+    fields = {"schema_version": SCHEMA_VERSION, "device": device, "id": id_of(payload)}
+    fields |= {"name": name, "ok": is_reload, "message": said, "settings": {}}
+    return Message(reply_topic(device, name), msgspec.json.encode(fields), policy="event")

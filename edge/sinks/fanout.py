@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edge.errors import SinkError
+from edge.sinks.outbox import Outbox
 from edge.sinks.queued import Queued
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from edge.messages.envelope import Message, Received
     from edge.sinks.outbox import Tally
@@ -73,10 +73,9 @@ class Counting(Protocol):
 class Fanout:
     """Sends each message to every sink.
 
-    A sink that is alone is called directly: it may wait, so that a file or a slow reader gets every
-    message, and its error is the caller's. Beside others, one that may wait is called on a thread
-    of its own, behind a buffer whose oldest messages are dropped; and one that fails is left, said
-    once, while the others go on.
+    A sink that is alone may wait, so that a slow reader gets every message, and its error is the
+    caller's. Beside others, one that may wait has a thread of its own and a buffer whose oldest
+    messages are dropped; and one that fails is left, said once, while the others go on.
 
     Args:
         sinks: One or more.
@@ -90,28 +89,43 @@ class Fanout:
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self.failure: SinkError | None = None
         self.undelivered: dict[str, int] = {}
-        buffers = len(sinks) > 1
-        self._sinks = [_Buffered(sink) if sink.may_wait and buffers else sink for sink in sinks]
-        self._going = list(self._sinks)
-        self._states: dict[str, Message] = {}
-        self._channel_states: dict[str, Message] = {}
+        self._sinks = _side_by_side(sinks)
+        self._ended: list[Sink] = []
+        # For sinks that come later: what holds, and what is sent while sinks are exchanged.
+        self._states = Outbox(messages=BUFFER_MESSAGES)
+        self._channel_states = Outbox(messages=BUFFER_MESSAGES)
+        self._kept: Outbox | None = None
+        self._lock = threading.Lock()
         self._handlers: list[tuple[str, Callable[[str, Received], object]]] = []
 
     def send(self, message: Message) -> None:
         """Hand a message to every sink; raises the `SinkError` of the last one that was left."""
-        if message.policy == "state":
-            self._states[message.key or message.topic] = message
-        for sink in tuple(self._going):
+        with self._lock:
+            going = [sink for sink in self._sinks if sink not in self._ended]
+            for store in (self._states if message.policy == "state" else None, self._kept):
+                if store:
+                    store.put(message)
+        for sink in going:
             try:
                 sink.send(message)
-            except SinkError as error:  # noqa: PERF203 - each sink fails alone
-                self._going.remove(sink)
-                if not self._going:
+            except (SinkError, ValueError) as error:  # noqa: PERF203 - each sink fails alone
+                if sink not in self._sinks:
+                    continue  # it was closed meanwhile, for another one to come
+                if not isinstance(error, SinkError):
                     raise
-                log.error("%s; the other sinks go on", error)  # noqa: TRY400 - a sentence
-                self.failure = self.failure or type(error)(
-                    f"{sink.name}: ended while the other sinks went on; the log above says why"
-                )
+                self._leave(sink, error)
+
+    def _leave(self, sink: Sink, error: SinkError) -> None:
+        with self._lock:
+            if sink in self._ended:
+                return  # another thread was told, too
+            self._ended.append(sink)
+            if all(each in self._ended for each in self._sinks) and not self._kept:
+                raise error
+        log.error("%s; the other sinks go on", error)
+        self.failure = self.failure or type(error)(
+            f"{sink.name}: ended while the other sinks went on; the log above says why"
+        )
 
     def subscribe(self, topic: str, handler: Callable[[str, Received], object]) -> None:
         """Have what arrives on a topic handed over, by each sink that has a way back.
@@ -130,6 +144,10 @@ class Fanout:
         """Return the counts of each sink that keeps messages, by its name."""
         return {sink.name: sink.tally() for sink in self._sinks if isinstance(sink, Counting)}
 
+    def kept(self) -> list[str]:
+        """Return the topics of all states that hold, but of those that were taken back."""
+        return [each.topic for each in self._states.held() if each.payload]
+
     def exchange(
         self, gone: Sequence[Sink], opened: Callable[[], Sequence[Sink]], *, timeout_s: float
     ) -> int:
@@ -146,37 +164,33 @@ class Fanout:
         Returns:
             How many messages those before did not deliver.
         """
-        keeper, left = _Keeper(), 0
-        self._going.append(keeper)
         leaving = [sink for sink in self._sinks if getattr(sink, "behind", sink) in gone]
-        for sink in leaving:
-            self._sinks.remove(sink)
-            if sink in self._going:
-                self._going.remove(sink)
-            left += sink.close(timeout_s)
+        with self._lock:
+            self._kept = Outbox(messages=BUFFER_MESSAGES)
+            self._sinks = [sink for sink in self._sinks if sink not in leaving]
+        left = sum(sink.close(timeout_s) for sink in leaving)
+        new: list[Sink] = []
         try:
-            sinks = opened()
-            several = len(sinks) + len(self._sinks) > 1
-            for sink in [each for each in self._sinks if each.may_wait and several]:
-                self._put_in_place(sink, _Buffered(sink))
-            for sink in sinks:
-                new = _Buffered(sink) if sink.may_wait and several else sink
-                states = tuple(self._states.values())
-                if isinstance(new, Subscribable):
-                    for topic, handler in self._handlers:
-                        new.subscribe(topic, handler)
-                    states += tuple(self._channel_states.values())
-                _send_all(states, [new])
-                keeper.to.append(new)
+            new = list(opened())
         finally:
-            self._sinks += keeper.to
-            keeper.hand_on(self._going)
+            with self._lock:
+                before = len(self._sinks)
+                self._sinks = _side_by_side([*self._sinks, *new])
+                for sink in self._sinks[before:]:
+                    self._begin(sink)
+                self._kept = None
         return left
 
-    def _put_in_place(self, sink: Sink, other: Sink) -> None:
-        for sinks in (self._sinks, self._going):
-            if sink in sinks:
-                sinks[sinks.index(sink)] = other
+    def _begin(self, sink: Sink) -> None:
+        """Give a sink all that the others had, and what was kept."""
+        stores = [self._states, self._kept]
+        if isinstance(sink, Subscribable):
+            stores.append(self._channel_states)
+            for topic, handler in self._handlers:
+                sink.subscribe(topic, handler)
+        for store in filter(None, stores):
+            for message in store.held():
+                sink.send(message)
 
     @property
     def is_connected(self) -> bool | None:
@@ -192,55 +206,35 @@ class Fanout:
 
     def send_by_channel(self, message: Message) -> None:
         """Send to the sinks that also hear, and to no other."""
-        if message.policy == "state":
-            self._channel_states[message.key or message.topic] = message
-        for sink in tuple(self._going):
-            if isinstance(sink, Subscribable):
-                sink.send(message)
+        with self._lock:
+            if message.policy == "state":
+                self._channel_states.put(message)
+            for sink in self._sinks:
+                if isinstance(sink, Subscribable):
+                    sink.send(message)
 
     def close(self, timeout_s: float) -> int:
-        """Close every sink, each with so long; return how many messages were not delivered."""
-        left = {sink.name: sink.close(timeout_s) for sink in self._sinks}
+        """Close all sinks at once, within so long; return how many messages were not delivered."""
+        left = dict.fromkeys([sink.name for sink in self._sinks], 0)
+
+        def close(sink: Sink) -> None:
+            left[sink.name] = sink.close(timeout_s)
+
+        threads = [threading.Thread(target=close, args=(sink,)) for sink in self._sinks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         self.undelivered = {name: number for name, number in left.items() if number}
         late = [sink.failure for sink in self._sinks if isinstance(sink, Queued)]
         self.failure = next(filter(None, (self.failure, *late)), None)
         return sum(left.values())
 
 
-class _Keeper:
-    """Keeps what is sent while sinks are exchanged; the oldest are dropped beyond."""
-
-    name = "exchange"
-    may_wait = False
-
-    def __init__(self) -> None:
-        self.to: list[Sink] = []
-        self._kept: deque[Message] = deque(maxlen=BUFFER_MESSAGES)
-        self._lock = threading.Lock()
-        self._is_over = False
-
-    def send(self, message: Message) -> None:
-        with self._lock:
-            if self._is_over:
-                _send_all([message], self.to)
-            else:
-                self._kept.append(message)
-
-    def hand_on(self, going: list[Sink]) -> None:
-        """Send what was kept to those that came, and put them in the place of this one."""
-        with self._lock:
-            self._is_over = True
-            going[going.index(self) : going.index(self) + 1] = self.to
-            _send_all(self._kept, self.to)
-
-    def close(self, timeout_s: float) -> int:  # noqa: ARG002 - it is none that is closed
-        return 0
-
-
-def _send_all(messages: Iterable[Message], sinks: Sequence[Sink]) -> None:
-    for message in messages:
-        for sink in sinks:
-            sink.send(message)
+def _side_by_side(sinks: Sequence[Sink]) -> list[Sink]:
+    """Return sinks of which none waits, where there are several."""
+    several = len(sinks) > 1
+    return [_Buffered(sink) if sink.may_wait and several else sink for sink in sinks]
 
 
 class _Channel:
@@ -254,12 +248,12 @@ class _Buffered(Queued):
     """A sink that may wait, on a thread of its own."""
 
     def __init__(self, sink: Sink) -> None:
-        self.behind = self._sink = sink
+        self.behind = sink
         super().__init__(sink.name, messages=BUFFER_MESSAGES)
 
     def deliver(self, message: Message) -> bool:
-        self._sink.send(message)
+        self.behind.send(message)
         return True
 
     def close(self, timeout_s: float) -> int:
-        return super().close(timeout_s) + self._sink.close(0)
+        return super().close(timeout_s) + self.behind.close(0)

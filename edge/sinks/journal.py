@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
+import secrets
 import struct
 import threading
 import time
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -36,7 +38,7 @@ class _Record(msgspec.Struct, array_like=True):
     number: int
     topic: str = ""
     payload: bytes = b""
-    qos: int = 1
+    qos: Literal[0, 1] = 1
     retain: bool = False
     correlation: bytes = b""
 
@@ -44,17 +46,16 @@ class _Record(msgspec.Struct, array_like=True):
 class Journal:
     """A file that grows by a record for each event and by one once it is done.
 
-    A record is written before `append` returns, so that it outlives this process, and a thread of
-    its own, `edge-spool`, has it synced to the disk at once: what a power cut takes is what was
-    accepted while that took, some milliseconds. That an event is done is written and not synced
-    alone; after a power cut the last ones may come again. Nothing is written but of events.
+    A record is written before `append` returns, so that it outlives this process, and the thread
+    `edge-spool` syncs it at once: a power cut takes what was accepted while that took. That an
+    event is done is not synced alone, and so the last ones may come again after one.
 
-    Where nothing is left to deliver, or the file is large, the next one is begun with what is left;
-    the older is deleted once the newer is on the disk. All files of the folder count when it is
-    opened, each as far as its records are whole, so that a cut at any moment loses none.
+    A file that is large for what is left is begun anew with that; the older is deleted once the
+    newer is on the disk. All files of the folder count when it is opened, each as far as its
+    records are whole, so that a cut at any moment loses none.
 
-    A disk that fails is told once, and events are kept in memory only; it is tried again every
-    `RETRY_S`, and what waits by then is written.
+    A disk that fails is told once and tried again every `RETRY_S`; what waits by then is written.
+    Files that could not be read at the opening are left for the next one.
 
     Args:
         folder: Of this journal alone; another process that has it open keeps it.
@@ -62,7 +63,7 @@ class Journal:
         clock: Seconds, for the next try.
 
     Attributes:
-        live: Events that are not done, by number, the oldest first; those found first.
+        live: Events that are not done, by a number that no other run gives, the oldest first.
     """
 
     def __init__(
@@ -72,7 +73,8 @@ class Journal:
         self.limit_bytes = limit_bytes
         self._folder = folder
         self._clock = clock
-        self._number = self._generation = 0
+        self._number = secrets.randbits(62)
+        self._generation = 0
         self._guard = self._file = -1
         self._path: Path | None = None
         # The last one whose name is on the disk.
@@ -122,17 +124,15 @@ class Journal:
             return kept
 
     def _recover(self) -> None:
-        self._claim()
-        paths = sorted(self._folder.glob(f"events-{'[0-9]' * 8}"))
+        paths = self._claim()
         for path in paths:
             self._take_in(path)
-        self._live_bytes = sum(map(_cost, self.live.values()))
         self._outdated = paths
         if paths:
-            self._generation = int(paths[-1].name.partition("-")[2])
             self._begin()
 
-    def _claim(self) -> None:
+    def _claim(self) -> list[Path]:
+        """Take the folder for this process; return its files, the oldest first."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._guard = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -140,17 +140,20 @@ class Journal:
         except BlockingIOError as error:
             self._retry_at = float("inf")  # what the other one writes is not ours to read
             raise OSError(error.errno, "another process has it open") from error
+        paths = sorted(self._folder.glob(f"events-{'[0-9]' * 8}"))
+        self._generation = int(paths[-1].name.partition("-")[2]) if paths else 0
+        return paths
 
     def _take_in(self, path: Path) -> None:
         data = path.read_bytes()
         end = 0
         for end, record in _records(data):  # noqa: B007 - the last one is read below
-            self._number = max(self._number, record.number)
             if not record.topic:
                 self.live.pop(record.number, None)
             elif record.number not in self.live:
-                self.live[record.number] = _message(record)
-        self.live = dict(sorted(self.live.items()))
+                fields = record.topic, record.payload, record.qos, record.retain
+                self.live[record.number] = Message(*fields, "event", correlation=record.correlation)
+        self._live_bytes = sum(map(_cost, self.live.values()))
         if end < len(data):
             log.warning(
                 "spool: the last %d bytes of %s are no whole record, as a power cut leaves them; "
@@ -193,16 +196,22 @@ class Journal:
         try:
             for number, message in self.live.items():
                 self._write(_record(number, message))
-        except OSError:
+        except OSError as error:
             self._path = None
             path.unlink(missing_ok=True)
-            raise
+            held_bytes = sum(each.stat().st_size for each in self._outdated if each.exists())
+            if error.errno != errno.ENOSPC or held_bytes < self._live_bytes:
+                raise
+            # The older ones are in the way: most of what they hold is done.
+            while self._outdated:
+                self._outdated.pop().unlink(missing_ok=True)
+            self._begin()
 
     def _write(self, record: _Record) -> None:
         body = msgspec.msgpack.encode(record)
         data = HEADER.pack(len(body), zlib.crc32(body)) + body
         if os.write(self._file, data) < len(data):
-            raise OSError(0, "it took a part of a record only")  # a disk that is full from there
+            raise OSError(errno.ENOSPC, "no space for a whole record")
         self._size_bytes += len(data)
 
     def _fail(self, error: OSError) -> None:
@@ -225,13 +234,13 @@ class Journal:
             self._due.wait()
             self._due.clear()
             is_last = self._closing
-            with self._lock:
-                file, path = os.dup(self._file) if self._file >= 0 else -1, self._path
-                outdated = tuple(self._outdated)
-            if file >= 0:
-                self._sync(file, path, outdated)
+            self._sync()
 
-    def _sync(self, file: int, path: Path | None, outdated: tuple[Path, ...]) -> None:
+    def _sync(self) -> None:
+        with self._lock:
+            if self._file < 0:
+                return
+            file, path, outdated = os.dup(self._file), self._path, tuple(self._outdated)
         try:
             os.fsync(file)
             if path != self._named:
@@ -270,17 +279,6 @@ def _cost(message: Message) -> int:
 def _record(number: int, message: Message) -> _Record:
     fields = message.topic, message.payload, message.qos, message.retain, message.correlation
     return _Record(number, *fields)
-
-
-def _message(record: _Record) -> Message:
-    return Message(
-        record.topic,
-        record.payload,
-        1 if record.qos else 0,
-        retain=record.retain,
-        policy="event",
-        correlation=record.correlation,
-    )
 
 
 def _sync_folder(folder: Path) -> None:

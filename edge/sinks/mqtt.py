@@ -70,12 +70,9 @@ class Pace:
 class MqttSink:
     """Delivers messages; broker up or down, `send` costs some 10 µs.
 
-    What the outbox holds is bounded, and twenty more messages are on the wire. When a connection
-    ends, those twenty go back to the front and are sent again: with QoS 1 some arrive twice.
-
-    The status is `online`, retained, while the sink has a connection; the last will is `offline`. A
-    session that a power cut left behind, or a second device of the same name, may write `offline`
-    while this one lives, and so the sink watches its status and says `online` again.
+    What was on the wire when a connection ended is sent again: with QoS 1 some arrive twice. Where
+    somebody writes `offline` while this one lives, as the session that a power cut left behind or a
+    second device of the same name, it says `online` again.
 
     Args:
         settings: Which broker, and as which user.
@@ -109,9 +106,7 @@ class MqttSink:
         self._presence = Presence(device, client_id, young_s=self._pace.young_s)
         self._log = ConnectionLog(settings, repeat_s=self._pace.repeat_log_s)
         self._outbox = Outbox(
-            messages=settings.outbox_messages,
-            size_bytes=settings.outbox_mib * MIB,
-            journal=journal,
+            messages=settings.outbox_messages, size_bytes=settings.outbox_mib * MIB, journal=journal
         )
         self._connection = Connection(
             settings,
@@ -272,20 +267,22 @@ class MqttSink:
 def open_mqtt(settings: Mqtt, *, name: str, device: str) -> MqttSink:  # noqa: ARG001 - there is one
     """Return the connection of a device to its broker."""
     journal = None
-    if settings.spool == "disk":
+    if folder := spool_folder(settings, device):
         from edge.sinks.journal import Journal  # noqa: PLC0415 - most devices have none
 
-        journal = Journal(spool_folder(device), limit_bytes=settings.spool_mib * MIB)
+        journal = Journal(folder, limit_bytes=settings.spool_mib * MIB)
     return MqttSink(settings, device, client_id=client_id(device), journal=journal)
 
 
-def spool_folder(device: str) -> Path:
-    """Return where the events of a device wait.
+def spool_folder(settings: Mqtt, device: str) -> Path | None:
+    """Return where the events of a device wait; `None` for in memory.
 
     Raises:
         ConfigError: The environment names no state folder.
     """
     folder = state_folder()
+    if settings.spool == "memory":
+        return None
     if folder is None:
         raise ConfigError(
             "[mqtt] spool = 'disk' needs a state folder, and the environment names none; set "
@@ -296,5 +293,4 @@ def spool_folder(device: str) -> Path:
 
 def check_mqtt(settings: Mqtt) -> None:
     """Refuse a spool that has no place."""
-    if settings.spool == "disk":
-        spool_folder("device")
+    spool_folder(settings, "device")

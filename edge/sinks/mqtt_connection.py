@@ -1,4 +1,4 @@
-"""One connection to the broker, from the call to its end: the only place that knows paho.
+"""One connection to the broker, from the call to its end.
 
 Of paho this uses the protocol and the socket. Its own loop, queue and reconnecting are left alone:
 the queue refuses the newest message instead of dropping the oldest and knows no bytes, the loop's
@@ -12,6 +12,7 @@ import logging
 import select
 import struct
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
@@ -19,8 +20,9 @@ from paho.mqtt import MQTTException
 from paho.mqtt.enums import MQTTErrorCode
 
 from edge.messages.envelope import is_command
+from edge.sinks import mqtt_protocol
 from edge.sinks.mqtt_faults import BrokerError
-from edge.sinks.mqtt_protocol import WAKE_BYTES, Limits, Line, packet_bytes, received
+from edge.sinks.mqtt_protocol import WAKE_BYTES, Limits, Line
 
 if TYPE_CHECKING:
     import socket
@@ -80,11 +82,20 @@ class Connection:
         self._faults = faults
         self._status_topic = status_topic
         self._answer_s = answer_s
-        self._line = Line(settings, status_topic=status_topic)
-        self._client_id, self._dial_s = "", 0.0
+        self._line = Line(
+            settings,
+            status_topic=status_topic,
+            ears={
+                "on_connect": lambda *each: self._accept(*each[3:]),
+                "on_disconnect": lambda *each: self._note_parting(*each[2:4]),
+                "on_publish": lambda *each: self._acknowledge(*each[2:4]),
+                "on_subscribe": lambda *each: self._note_subscription(*each[2:4]),
+                "on_message": lambda *each: self._hand_over(each[2]),
+            },
+        )
         self._begin()
 
-    def _begin(self, *, is_5: bool | None = None) -> None:
+    def _begin(self) -> None:
         self.has_acknowledged = False
         self.answered = 0
         self._opened_at = time.monotonic()
@@ -96,12 +107,6 @@ class Connection:
         self._subscribed: dict[int | None, str] = {}
         self._parting = ""
         self._limits = Limits.of(self._settings, None)
-        self._client = client = self._line.begin(self._client_id, is_5=is_5)
-        client.on_connect = lambda *each: self._accept(*each[3:])
-        client.on_disconnect = lambda *each: self._note_parting(*each[2:4])
-        client.on_publish = lambda *each: self._acknowledge(*each[2:4])
-        client.on_subscribe = lambda *each: self._note_subscription(*each[2:4])
-        client.on_message = lambda *each: self._hand_over(each[2])
 
     @property
     def is_accepted(self) -> bool:
@@ -111,7 +116,7 @@ class Connection:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is on its way: all acknowledged, all written."""
-        return not self._in_flight and not self._client.want_write()
+        return not self._in_flight and not self._line.client.want_write()
 
     @property
     def age_s(self) -> float:
@@ -121,24 +126,24 @@ class Connection:
     @property
     def own_address(self) -> str:
         """This machine's address on the way to the broker; empty without a connection."""
-        sock: Any = self._client.socket()
+        sock: Any = self._line.client.socket()
         return str(sock.getsockname()[0]) if sock is not None else ""
 
     def open(self, client_id: str, *, timeout_s: float) -> None:
         """Call the broker; its acceptance comes later, in `step`."""
-        self._client_id, self._dial_s = client_id, timeout_s
         self._begin()
-        self._line.call(timeout_s=timeout_s)
+        self._call = partial(self._line.call, client_id, timeout_s=timeout_s)
+        self._call()
 
     def announce(self, status: bytes) -> None:
         """Publish `ONLINE` or `OFFLINE`, retained."""
-        self._track(self._client.publish(self._status_topic, status, qos=1, retain=True))
+        self._track(self._line.client.publish(self._status_topic, status, qos=1, retain=True))
 
     def feed(self) -> None:
         """Subscribe where that is due, and send from the outbox while there is room in flight."""
         for topic, _ in tuple(self.handlers):
             if topic not in self._subscribed.values():
-                self._subscribed[self._client.subscribe(topic, qos=1)[1]] = topic
+                self._subscribed[self._line.client.subscribe(topic, qos=1)[1]] = topic
         while len(self._in_flight) < (1 if self._sends_alone else self._limits.in_flight):
             entry = self._outbox.take(suspects=not self._in_flight)
             if entry is None:
@@ -146,15 +151,25 @@ class Connection:
             self._send(entry)
 
     def _send(self, entry: Entry) -> None:
-        message, limits = entry.message, self._limits
-        size_bytes = packet_bytes(message, is_5=self._line.is_5)
-        if size_bytes > limits.packet_bytes:
+        message, limits, is_5 = entry.message, self._limits, self._line.is_5
+        fault = ""
+        is_large = len(message.payload) + mqtt_protocol.MOST_HEADER_BYTES > limits.packet_bytes
+        if is_large and mqtt_protocol.packet_bytes(message, is_5=is_5) > limits.packet_bytes:
+            fault = f"takes packets of up to {limits.packet_bytes:.0f} bytes, too few for a message"
+        elif self._outbox.is_hopeless(entry):
+            fault = "ended connections over as large ones, and gets no message"
+        if fault:
             self._outbox.give_up(entry)
-            largest = f"takes packets of up to {limits.packet_bytes:.0f} bytes"
-            self._tell_dropped(entry, f"{largest}, too few for a message")
+            self._faults.dropped(message, fault)
             return
         self._sends_alone = entry.is_suspect
-        info = self._line.publish(message, limits)
+        info = self._line.client.publish(
+            message.topic,
+            message.payload,
+            message.qos,
+            retain=message.retain and limits.retains,
+            properties=mqtt_protocol.properties(message) if is_5 and message.correlation else None,
+        )
         self._track(info, entry)
         # With QoS 0 paho reports what it could write at once before it returns the id.
         if message.qos == 0 and info.is_published():
@@ -162,12 +177,13 @@ class Connection:
 
     def step(self, waker: socket.socket, *, timeout_s: float) -> None:
         """Wait for the broker, the waker or the time, and do what the network needs."""
-        sock: Any = self._client.socket()
+        client = self._line.client
+        sock: Any = client.socket()
         if sock is not None:
             # TLS may hold bytes that it has read and decrypted: the socket is silent about those.
             reads = self._line.tls is not None and sock.pending() > 0
             poll = select.poll()
-            poll.register(sock, select.POLLIN | select.POLLOUT * self._client.want_write())
+            poll.register(sock, select.POLLIN | select.POLLOUT * client.want_write())
             poll.register(waker, select.POLLIN)
             events = dict(poll.poll(0 if reads else timeout_s * 1000))
             if waker.fileno() in events:
@@ -177,10 +193,10 @@ class Connection:
             self._heard = self._heard or (reads and self._line.says_something())
             try:
                 if reads:
-                    self._client.loop_read()
+                    client.loop_read()
                 if seen & select.POLLOUT:
-                    self._client.loop_write()
-                self._client.loop_misc()
+                    client.loop_write()
+                client.loop_misc()
             except PARSE_ERRORS as error:
                 if not self._falls_back():
                     raise BrokerError("stranger", self._settings) from error
@@ -199,23 +215,15 @@ class Connection:
         self._line.hang_up()
         unsettled = [entry for _, entry in self._in_flight.values() if entry is not None]
         if given_up := self._outbox.put_back(unsettled, lost=lost):
-            self._tell_dropped(given_up, "ends the connection over a message")
-
-    def _tell_dropped(self, entry: Entry, reason: str) -> None:
-        self._faults.tell(
-            f"given up {entry.message.topic}",
-            f"{reason} of {len(entry.message.payload)} bytes to {entry.message.topic}, which is "
-            "dropped; let it take more (mosquitto: max_packet_size), or send less ([output] "
-            "class_map, [model] max_detections)",
-        )
+            self._faults.dropped(given_up.message, "ends the connection over a message")
 
     def _falls_back(self) -> bool:
         """Call again with MQTT 3.1.1 where a broker took no MQTT 5, and either will do."""
         if self.is_accepted or not self._line.may_want_3(self._reply):
             return False
         self._line.hang_up()
-        self._begin(is_5=False)
-        self._line.call(timeout_s=self._dial_s)
+        self._begin()
+        self._call(falls_back=True)
         return True
 
     def _check(self) -> None:
@@ -223,17 +231,16 @@ class Connection:
         if self._reply is not None and self._reply.is_failure:
             if self._falls_back():
                 return
-            kind, reason = f"refused {self._reply.value}", str(self._reply).lower()
-            raise BrokerError(kind, self._settings, reason=reason)
-        since, silent_s = self._opened_at, self._answer_s
-        if self.is_accepted:
-            since = next((sent_at for sent_at, _ in self._in_flight.values()), time.monotonic())
-        is_over = self._client.socket() is None
+            reason = str(self._reply).lower()
+            raise BrokerError(f"refused {self._reply.value}", self._settings, reason=reason)
+        silent_s, is_over = self._answer_s, self._line.client.socket() is None
+        since = next((sent_at for sent_at, _ in self._in_flight.values()), time.monotonic())
+        since = since if self.is_accepted else self._opened_at
         if not is_over and time.monotonic() - since <= silent_s:
             return
         if self.is_accepted:
-            words = {"silent_s": silent_s, "parting": self._parting}
-            raise BrokerError("lost" if is_over else "silence", self._settings, **words)
+            said = {"silent_s": silent_s, "parting": self._parting}
+            raise BrokerError("lost" if is_over else "silence", self._settings, **said)
         if self._falls_back():
             return
         if self._heard:
@@ -250,8 +257,7 @@ class Connection:
             raise BrokerError("lost", self._settings)
 
     def _settle(self, message_id: int) -> None:
-        _, entry = self._in_flight.pop(message_id, (0.0, None))
-        if entry is not None:
+        if entry := self._in_flight.pop(message_id, (0.0, None))[1]:
             self._outbox.settle(entry)
 
     def _accept(self, reason: ReasonCode, said: Properties | None) -> None:
@@ -260,10 +266,8 @@ class Connection:
         if self._line.note(reason):
             self._faults.tell("old", "takes no MQTT 5, and so MQTT 3.1.1 is spoken")
         if not self._limits.retains:
-            self._faults.tell(
-                "retains",
-                "keeps no messages: who subscribes later sees no status before it changes",
-            )
+            text = "keeps no messages: who subscribes later sees no status before it changes"
+            self._faults.tell("retains", text)
 
     def _note_parting(self, flags: paho.DisconnectFlags, reason: ReasonCode) -> None:
         if flags.is_disconnect_packet_from_server and reason is not None:
@@ -273,28 +277,24 @@ class Connection:
         self.has_acknowledged = True
         if reason.is_failure and (entry := self._in_flight.pop(message_id, (0.0, None))[1]):
             self._outbox.give_up(entry)
-            who, topic = self._settings.username or "everybody", entry.message.topic
-            text = f"drops what goes to {topic} ({str(reason).lower()}); let {who} write it"
-            self._faults.tell(f"unwritable {topic}", text)
+            self._faults.may_not("write", entry.message.topic, str(reason).lower())
         self._settle(message_id)
 
     def _note_subscription(self, message_id: int, reasons: list[ReasonCode]) -> None:
         self.answered += 1
-        if any(reason.is_failure for reason in reasons):
-            topic, who = self._subscribed.get(message_id), self._settings.username or "everybody"
-            text = f"does not let us read {topic}; let {who} read it in its access list"
-            self._faults.tell(f"unreadable {topic}", text)
+        if failed := [reason for reason in reasons if reason.is_failure]:
+            self._faults.may_not(
+                "read", self._subscribed.get(message_id, ""), str(failed[0]).lower()
+            )
 
     def _hand_over(self, message: paho.MQTTMessage) -> None:
         if message.retain and is_command(message.topic):
-            text = f"leaves {message.topic} undone, which the broker keeps: it would be done again "
-            self._faults.tell(
-                "a kept command", f"{text}at each start; publish commands without retain"
-            )
+            text = f"keeps {message.topic}, and so it is left undone: publish it without retain"
+            self._faults.tell("a kept command", text)
             return
         for topic, handler in tuple(self.handlers):
             if paho.topic_matches_sub(topic, message.topic):
                 try:
-                    handler(message.topic, received(message))
+                    handler(message.topic, mqtt_protocol.received(message))
                 except Exception:  # it is a stranger's, and the connection serves others too
                     log.exception("mqtt: the handler of %s failed", topic)

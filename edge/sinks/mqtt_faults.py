@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config.mqtt import Mqtt
+    from edge.messages.envelope import Message
     from edge.sinks.outbox import Tally
 
 log = logging.getLogger("edge.sinks.mqtt")
@@ -162,6 +163,22 @@ class ConnectionLog:
     def tell(self, kind: str, text: str) -> None:
         """Warn of something that does not end the connection, and count its repeats."""
         self._repeats.warn(log, kind, f"mqtt: {self._settings.address} {text}")
+
+    def dropped(self, message: Message, reason: str) -> None:
+        """Warn of a message that can't go."""
+        topic = message.topic
+        self.tell(
+            f"given up {topic}",
+            f"{reason} of {len(message.payload)} bytes to {topic}, which is dropped; let it take "
+            "more (mosquitto: max_packet_size), or send less ([output] class_map, [model] "
+            "max_detections, [snapshots] max_kib)",
+        )
+
+    def may_not(self, verb: str, topic: str, reason: str) -> None:
+        """Warn of a topic that we may not read or write."""
+        who = self._settings.username or "everybody"
+        remedy = f"let {who} {verb} it in its access list"
+        self.tell(f"{verb} {topic}", f"does not let us {verb} {topic} ({reason}); {remedy}")
 
     def connected(self, client_id: str, tally: Tally) -> None:
         """Note that the broker accepted us."""

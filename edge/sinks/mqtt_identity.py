@@ -48,10 +48,9 @@ def client_id(device: str, *, machine_id: Path = MACHINE_ID) -> str:
 class Presence:
     """Chooses the client id, and tells others of this name that they are not alone.
 
-    Each connection is announced, and again when somebody has left; each announcement that is new is
-    answered, so that everybody hears of everybody. Who is lost young twice in a row goes on with an
-    id of this run alone, and takes the stable one back once nobody has answered for a while; that
-    doubles each time.
+    Each connection is announced, and each announcement that is new is answered. Who is lost young
+    twice in a row goes on with an id of this run alone, and takes the stable one back once nobody
+    has answered for a while, twice as long each time.
 
     Args:
         device: Its name.

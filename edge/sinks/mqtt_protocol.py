@@ -35,6 +35,8 @@ UNSUPPORTED_VERSION = 132
 NO_MAXIMUM = 65_535
 KIB = 1024
 WAKE_BYTES = 4096
+# More than all of a packet but its payload: a topic and correlation data of 64 KiB each.
+MOST_HEADER_BYTES = 132 * KIB
 # MQTT 3.1.1 and 5, section 3.14; and how long the broker may take to hang up after it.
 DISCONNECT, HANG_UP_S = b"\xe0\x00", 0.5
 
@@ -76,6 +78,7 @@ class Line:
     Args:
         settings: Which broker, and as whom.
         status_topic: Where the broker says `OFFLINE` for who is lost; empty for who has no status.
+        ears: What the client calls, by the names of its callbacks.
 
     Attributes:
         client: Of this call.
@@ -85,26 +88,39 @@ class Line:
         ConfigError: The password file or the certificates can't be used.
     """
 
-    def __init__(self, settings: Mqtt, *, status_topic: str) -> None:
+    def __init__(self, settings: Mqtt, *, status_topic: str, ears: dict[str, Any]) -> None:
         self._settings = settings
         self._status_topic = status_topic
+        self._ears = ears
         self._password = read_password(settings.password_file) if settings.password_file else None
         self.tls = tls_context(settings.ca_file) if settings.tls else None
-        # What is known of the broker.
-        self._lacks_5 = self._has_5 = False
-        self.begin("", is_5=True)
+        # Of the broker; unknown until it has taken us.
+        self._speaks_5: bool | None = None
+        self.is_5 = settings.protocol != "3.1.1"
+        self.client = self._made("")
 
-    def begin(self, client_id: str, *, is_5: bool | None = None) -> paho.Client:
-        """Make a client that has called nobody yet, of the version that is due or of this one."""
-        is_due = self._settings.protocol != "3.1.1" and not self._lacks_5
-        self.is_5 = is_due if is_5 is None else is_5
-        self.client = client = paho.Client(
+    def call(self, client_id: str, *, timeout_s: float, falls_back: bool = False) -> None:
+        """Call the broker, or once more in MQTT 3.1.1; raises `BrokerError`."""
+        settings = self._settings
+        is_due = settings.protocol != "3.1.1" and self._speaks_5 is not False
+        self.is_5 = is_due and not falls_back
+        self.client = self._made(client_id)
+        self.client.connect_timeout = timeout_s
+        try:
+            self.client.connect(settings.host, settings.port, keepalive=settings.keepalive_s)
+        except (OSError, UnicodeError) as error:
+            raise dial_fault(error, settings) from error
+
+    def _made(self, client_id: str) -> paho.Client:
+        client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if self.is_5 else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
         )
         client.on_socket_open = _send_at_once
+        for name, ear in self._ears.items():
+            setattr(client, name, ear)
         client.max_inflight_messages_set(0)  # `Limits.in_flight` is kept by the connection
         if self._status_topic:
             client.will_set(self._status_topic, OFFLINE, qos=1, retain=True)
@@ -114,37 +130,18 @@ class Line:
             client.tls_set_context(self.tls)
         return client
 
-    def call(self, *, timeout_s: float) -> None:
-        """Call the broker; raises `BrokerError`."""
-        settings = self._settings
-        self.client.connect_timeout = timeout_s
-        try:
-            self.client.connect(settings.host, settings.port, keepalive=settings.keepalive_s)
-        except (OSError, UnicodeError) as error:
-            raise dial_fault(error, settings) from error
-
     def note(self, reply: ReasonCode) -> bool:
         """Take in an answer; return whether it is the first of a broker without MQTT 5."""
         if reply.is_failure or self._settings.protocol != "auto":
             return False
-        is_first = not self.is_5 and not self._lacks_5
-        self._has_5, self._lacks_5 = self.is_5, not self.is_5
+        is_first = not self.is_5 and self._speaks_5 is None
+        self._speaks_5 = self.is_5
         return is_first
 
     def may_want_3(self, reply: ReasonCode | None) -> bool:
         """Whether a broker that has not taken us may take MQTT 3.1.1."""
-        is_open = self._settings.protocol == "auto" and self.is_5 and not self._has_5
+        is_open = self._settings.protocol == "auto" and self.is_5 and self._speaks_5 is None
         return is_open and (reply is None or reply.value == UNSUPPORTED_VERSION)
-
-    def publish(self, message: Message, limits: Limits) -> paho.MQTTMessageInfo:
-        """Hand a message to the client."""
-        return self.client.publish(
-            message.topic,
-            message.payload,
-            message.qos,
-            retain=message.retain and limits.retains,
-            properties=_properties(message) if self.is_5 else None,
-        )
 
     def says_something(self) -> bool:
         """Whether what can be read is more than the end."""
@@ -190,18 +187,15 @@ def packet_bytes(message: Message, *, is_5: bool) -> int:
     """Return the size of a message's packet. Source: MQTT 3.1.1 and 5, section 3.3."""
     size = 2 + len(message.topic.encode()) + 2 * (message.qos > 0) + len(message.payload)
     if is_5:
-        properties: Any = _properties(message)
-        size += len(properties.pack()) if properties else 1
-    header = 1 + sum(size >= 1 << bits for bits in (7, 14, 21))
-    return 1 + header + size
+        size += len(properties(message).pack()) if message.correlation else 1  # type: ignore[no-untyped-call]
+    return 2 + sum(size >= 1 << bits for bits in (7, 14, 21)) + size
 
 
-def _properties(message: Message) -> Properties | None:
-    if not message.correlation:
-        return None
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.CorrelationData = message.correlation
-    return properties
+def properties(message: Message) -> Properties:
+    """Return what MQTT 5 says of an answer: by which request it is."""
+    said = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    said.CorrelationData = message.correlation
+    return said
 
 
 def received(message: paho.MQTTMessage) -> Received:

@@ -43,8 +43,7 @@ class MqttReader:
 
     def __init__(self, settings: Mqtt, topics: Sequence[str]) -> None:
         self.subscribed = threading.Event()
-        self._settings = settings
-        self._topics = tuple(topics)
+        self._address, self._count = settings.address, len(topics)
         self._connection = Connection(
             settings,
             Outbox(messages=1, size_bytes=0),
@@ -71,31 +70,28 @@ class MqttReader:
         Raises:
             BrokerError: The first one failed: then the URL is wrong more often than the broker.
         """
-        client_id = f"edge-watch-{secrets.token_hex(4)}"
+        client_id, connection = f"edge-watch-{secrets.token_hex(4)}", self._connection
         backoff, repeats = Backoff(base_s=BASE_S, cap_s=CAP_S), Repeats()
         while not self._is_stopping:
             try:
-                self._connection.open(client_id, timeout_s=DIAL_S)
-                yield from self._received(backoff)
-                self._connection.leave()
+                connection.open(client_id, timeout_s=DIAL_S)
+                is_told = False
+                while not self._is_stopping:
+                    if connection.is_accepted:
+                        connection.feed()
+                    connection.step(self._waker, timeout_s=STEP_S)
+                    if not is_told and connection.answered >= self._count:
+                        is_told = True
+                        self.subscribed.set()
+                        backoff.reset()
+                        log.info("mqtt: connected to %s", self._address)
+                    while self._arrived:
+                        yield self._arrived.popleft()
+                connection.leave()
             except BrokerError as error:  # noqa: PERF203 - one a connection
                 if not self.subscribed.is_set():
                     raise
                 repeats.warn(log, error.kind, f"{error}; trying again")
                 select.select([self._waker], [], [], backoff.next_s())
             finally:
-                self._connection.close(lost=False)
-
-    def _received(self, backoff: Backoff) -> Iterator[tuple[str, bytes]]:
-        is_told = False
-        while not self._is_stopping:
-            if self._connection.is_accepted:
-                self._connection.feed()
-            self._connection.step(self._waker, timeout_s=STEP_S)
-            if not is_told and self._connection.answered >= len(self._topics):
-                is_told = True
-                self.subscribed.set()
-                backoff.reset()
-                log.info("mqtt: connected to %s", self._settings.address)
-            while self._arrived:
-                yield self._arrived.popleft()
+                connection.close(lost=False)

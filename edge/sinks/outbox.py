@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge.messages.envelope import Message
     from edge.sinks.journal import Journal
 
+# So many that are given up in a row show the receiver's limit; then none is tried for `HOLD_S`, and
+# at most `MOST_HOLD_S`: each try costs a connection, and whoever listens hears `offline`.
+REFUSALS, HOLD_S, MOST_HOLD_S = 2, 60.0, 3600.0
 # What Python keeps for a message beside its payload: 177 bytes and its topic, on CPython 3.11.
 OVERHEAD_BYTES = 256
+QUEUE_BYTES = 8 * 1024 * 1024
 
 
 class Tally(NamedTuple):
@@ -57,26 +62,34 @@ class Entry:
 class Outbox:
     """A store between the threads that make messages and the one that delivers them.
 
-    States go out first, then events, then the stream. There is room for so many messages of each
-    policy, and for so many bytes of all: the oldest of the stream give way first, then the oldest
-    events, then the states that changed longest ago. What is taken is the outbox's business until
-    it is settled or put back.
+    States go out first, then events, then the stream; the oldest of the stream give way first, then
+    the oldest events. States have half of the bytes, beside the newest one; beyond that the largest
+    give way, which are images. What is taken is the outbox's business until settled or put back.
 
     A message that the receiver cannot stand ends the connection, and would end the next ones too.
     So those that were on their way when a connection was lost are suspects and go out one by one;
-    one that is alone on its way at the next loss is given up. Whatever is as large as one that was
-    given up is a suspect from the start, until one of its size is delivered.
+    one that is alone on its way at the next loss is given up. Whatever is as large is a suspect
+    then, until one of its size is delivered; after two that were given up, all but events of that
+    size are `hopeless` for a minute, twice as long each time.
 
     With a journal, events are on the disk as well until they are settled, and have its bytes for
     themselves, however many they are; those that it holds from before go out first.
 
     Args:
-        messages: Most that wait, of each policy; those taken apart.
+        messages: Most events, and most of the stream, that wait; those taken apart.
         size_bytes: Most memory for all that wait.
         journal: Keeps events; the caller's to close.
+        clock: Seconds.
     """
 
-    def __init__(self, *, messages: int, size_bytes: int, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        messages: int,
+        size_bytes: int = QUEUE_BYTES,
+        journal: Journal | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if messages < 1:
             raise ValueError(f"messages must be 1 or more, got {messages}")
         self._most = messages
@@ -90,7 +103,8 @@ class Outbox:
             policy: deque() for policy in ("state", "event", "stream")
         }
         self._settled = self._dropped = self._waiting = 0
-        self._refused_bytes = math.inf
+        self._clock = clock
+        self._refused_bytes, self._refusals, self._hopeless_until = math.inf, 0, 0.0
         self._lock = threading.Lock()
         for number, message in journal.live.items() if journal else ():
             self._append(Entry(message, number))
@@ -128,15 +142,21 @@ class Outbox:
             self._bytes[entry.message.policy] -= 0 if entry.key else entry.size_bytes
             return lane.popleft()
 
+    def is_hopeless(self, entry: Entry) -> bool:
+        """Whether a taken message is as large as those that ended the connections before."""
+        is_large = entry.size_bytes >= self._refused_bytes and entry.message.policy != "event"
+        return is_large and self._clock() < self._hopeless_until
+
     def settle(self, entry: Entry) -> None:
         """Note that a taken message was delivered."""
         with self._lock:
             entry.losses = 0
             if entry.size_bytes >= self._refused_bytes:
-                self._refused_bytes = math.inf
+                self._refused_bytes, self._refusals, self._hopeless_until = math.inf, 0, 0.0
             self._waiting -= not entry.key
             self._settled += not entry.key
-            self._erase(entry)
+            if self._journal and entry.number:
+                self._journal.done(entry.number)
 
     def give_up(self, entry: Entry) -> None:
         """Note that a taken message was not delivered and never will be."""
@@ -156,6 +176,10 @@ class Outbox:
         with self._lock:
             if lost and len(entries) == 1 and entries[0].is_suspect:
                 self._refused_bytes = min(self._refused_bytes, entries[0].size_bytes)
+                self._refusals += 1
+                if self._refusals >= REFUSALS:
+                    hold_s = min(MOST_HOLD_S, HOLD_S * 2.0 ** min(9, self._refusals - REFUSALS))
+                    self._hopeless_until = self._clock() + hold_s
                 self._drop(entries[0])
                 return entries[0]
             for entry in reversed(entries):
@@ -172,6 +196,12 @@ class Outbox:
         with self._lock:
             self._lanes["state"] = deque(self._states.values())
 
+    def held(self) -> list[Message]:
+        """Return what waits and all states, in the order in which they go out."""
+        with self._lock:
+            lanes = [self._states.values(), self._lanes["event"], self._lanes["stream"]]
+            return [entry.message for lane in lanes for entry in lane]
+
     def tally(self) -> Tally:
         """Return the counts of one moment."""
         with self._lock:
@@ -182,31 +212,29 @@ class Outbox:
         self._bytes[entry.message.policy] += entry.size_bytes
 
     def _make_room(self) -> None:
+        while len(self._states) > 1 and self._bytes["state"] > self._most_bytes / 2:
+            older = list(self._states.values())[:-1]
+            self._forget(max(older, key=lambda entry: entry.size_bytes).key)
         for policy in ("stream", "event"):
             lane = self._lanes[policy]
             while lane and self._is_over(policy):
                 self._bytes[policy] -= lane[0].size_bytes
                 self._drop(lane.popleft())
-        while len(self._states) > self._most or self._is_over("state"):
-            self._forget(next(iter(self._states)))
 
     def _is_over(self, policy: str) -> bool:
         """Whether something of this policy has to give way."""
         if self._journal and policy == "event":
             return self._bytes["event"] > self._journal.limit_bytes
         own = self._bytes["event"] if self._journal else 0
-        is_long = policy != "state" and len(self._lanes[policy]) > self._most
+        is_long = len(self._lanes[policy]) > self._most
         return is_long or sum(self._bytes.values()) - own > self._most_bytes
-
-    def _erase(self, entry: Entry) -> None:
-        if self._journal and entry.number:
-            self._journal.done(entry.number)
 
     def _drop(self, entry: Entry) -> None:
         """Give up an entry that lies in no lane."""
         self._waiting -= not entry.key
         self._dropped += not entry.key
-        self._erase(entry)
+        if self._journal and entry.number:
+            self._journal.done(entry.number)
         if entry.key and self._states.get(entry.key) is entry:
             self._forget(entry.key)
 

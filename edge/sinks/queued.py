@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from edge.sinks.outbox import Tally
 
 log = logging.getLogger("edge.sinks")
-
-QUEUE_BYTES = 8 * 1024 * 1024
 
 
 class Unfinished(SinkError):  # noqa: N818 - no fault: the end came first
@@ -51,7 +49,7 @@ class Queued:
         self.failure: SinkError | None = None
         self._wants = wants
         self.closing = threading.Event()
-        self._outbox = Outbox(messages=messages, size_bytes=QUEUE_BYTES)
+        self._outbox = Outbox(messages=messages)
         self._news = threading.Event()
         self._has_told = False
         self._thread = threading.Thread(target=self._run, name=f"edge-{name}", daemon=True)
@@ -120,14 +118,13 @@ def as_json(topic: str, payload: bytes, **more: str) -> bytes:
         payload: A JSON object stays one, other text is a text, and anything else base64.
         more: What else to say of it.
     """
+    told: dict[str, Any] = {"topic": topic, **more}
     try:
-        fields = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        fields = None
-    if isinstance(fields, dict):
-        return msgspec.json.encode({"topic": topic, **more, "payload": fields})
-    try:
-        told = {"payload": payload.decode()}
+        told["payload"] = payload.decode()
+        found = msgspec.json.decode(payload)
+        told["payload"] = found if isinstance(found, dict) else told["payload"]
     except UnicodeDecodeError:
-        told = {"payload_base64": base64.b64encode(payload).decode()}
-    return msgspec.json.encode({"topic": topic, **more, **told})
+        told["payload_base64"] = base64.b64encode(payload).decode()
+    except (msgspec.DecodeError, RecursionError):
+        pass  # a text it stays
+    return msgspec.json.encode(told)

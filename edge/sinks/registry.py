@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import itertools
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ class Row:
         module: Imported when the first of its kind is opened or checked.
         opener: Of the module: `(section, *, name) -> Sink`; nobody is waited for.
         check: Of the module: `(section) -> None`; raises `ConfigError` for what the opener would
-            refuse, touches no network and makes no file. The broker's is that of its files.
+            refuse, touches no network and makes no file.
         takes_device: The opener asks for the device's name as well.
     """
 
@@ -36,7 +36,7 @@ class Row:
     receiver: str
     module: str
     opener: str
-    check: str = ""
+    check: str
     takes_device: bool = False
 
 
@@ -44,15 +44,11 @@ SINKS = {
     Mqtt: Row(
         "mqtt", "the broker", "edge.sinks.mqtt", "open_mqtt", "check_mqtt", takes_device=True
     ),
-    Jsonl: Row(
-        "jsonl", "what reads the results", "edge.sinks.jsonl_file", "open_jsonl", "check_jsonl"
-    ),
+    Jsonl: Row("jsonl", "what reads the results", "edge.sinks.jsonl", "open_jsonl", "check_jsonl"),
     Webhook: Row(
         "webhook", "the server of its url", "edge.sinks.webhook", "WebhookSink", "check_webhook"
     ),
-    Command: Row(
-        "command", "its program", "edge.sinks.command", "CommandSink", "check_command"
-    ),
+    Command: Row("command", "its program", "edge.sinks.command", "CommandSink", "check_command"),
 }  # fmt: skip
 
 
@@ -71,13 +67,18 @@ def open_sinks(
     """
     names = set(taken)
     sinks: list[Sink] = []
-    for section in sections:
-        row = SINKS[type(section)]
-        candidates = (f"{row.name} {number}" for number in itertools.count(2))
-        name = next(each for each in itertools.chain([row.name], candidates) if each not in names)
-        names.add(name)
-        more = {"device": device} if row.takes_device else {}
-        sinks.append(_function(row, row.opener)(section, name=name, **more))
+    with ExitStack() as undo:
+        for section in sections:
+            row = SINKS[type(section)]
+            name, number = row.name, 1
+            while name in names:
+                number += 1
+                name = f"{row.name} {number}"
+            names.add(name)
+            more = {"device": device} if row.takes_device else {}
+            sinks.append(_function(row, row.opener)(section, name=name, **more))
+            undo.callback(sinks[-1].close, 0)
+        undo.pop_all()
     return sinks
 
 
@@ -88,8 +89,7 @@ def check_sink(section: Mqtt | AnySink) -> None:
         ConfigError: With the sentence that opening it would end with.
     """
     row = SINKS[type(section)]
-    if row.check:
-        _function(row, row.check)(section)
+    _function(row, row.check)(section)
 
 
 def receiver(name: str) -> str:
@@ -125,14 +125,13 @@ class OpenSinks:
         Returns:
             A sentence for each thing that went wrong.
         """
-        before = self._open
-        kept = [each for each in before if each[0] in sections]
-        gone = [each for each in before if each[0] not in sections]
-        new = [section for section in sections if section not in [each[0] for each in before]]
+        kept = [each for each in self._open if each[0] in sections]
+        gone = [each for each in self._open if each[0] not in sections]
+        new = [section for section in sections if section not in [each[0] for each in kept]]
+        taken = [sink.name for _, sink in kept]
         faults: list[str] = []
 
         def opened() -> list[Sink]:
-            taken = [sink.name for _, sink in kept]
             wanted = new
             try:
                 sinks = open_sinks(wanted, self._device, taken=taken)

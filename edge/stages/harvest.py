@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.config.paths import state_folder
-from edge.draw.jpeg import encode_jpeg
+from edge.draw.jpeg import encoded
 from edge.errors import ConfigError
 from edge.messages.envelope import utc_text
 from edge.tasks import task_for
@@ -44,6 +44,7 @@ ASK_S = 5.0
 # A class is rare that makes up less than this of all that was seen, once there was enough.
 RARE_RATIO, ENOUGH = 0.01, 1000
 MOST_WAITING = 4
+MOST_IMAGE_BYTES = 4 * MIB
 OPEN_MODE = 0o077
 
 log = logging.getLogger("edge")
@@ -249,7 +250,7 @@ class Store:
                 self._waiting.task_done()
 
     def _write(self, name: str, picture: Any, fields: dict[str, Any]) -> None:  # noqa: ANN401
-        image = encode_jpeg(picture)
+        image = encoded(picture, most_bytes=MOST_IMAGE_BYTES)
         text = json.dumps(fields).encode()
         self._make_room(len(image) + len(text))
         # The JSON first: an image without one would never be explained.

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from edge.results.health import Cells, HealthState, Look
@@ -137,18 +139,17 @@ class Scene:
         """Whether there is something to compare with."""
         return self.looks >= LEARNING_LOOKS
 
-    def judge(self, traits: Traits) -> Trouble | None:
-        """Return what is wrong with a look."""
-        if not self.is_learned:
-            return _unseen(traits.look)
-        found = self._found(traits)
-        return (
-            self._darkness(traits.look)
-            or self._movement(found)
-            or self._cover(traits)
-            or self._blur(traits)
-            or self._elsewhere(found)
-        )
+    def judge(self, traits: Traits, *, ignore: Collection[str] = ()) -> Trouble | None:
+        """Return what is wrong with a look, but for states to ignore."""
+        if self.is_learned:
+            found = self._found(traits)
+            troubles = [
+                *(self._darkness(traits.look), self._movement(found), self._cover(traits)),
+                *(self._blur(traits), self._elsewhere(found)),
+            ]
+        else:
+            troubles = [_unseen(traits.look)]
+        return next((each for each in troubles if each and each[0] not in ignore), None)
 
     def follow(self, traits: Traits, elapsed_s: float) -> None:
         """Take in a look, so many seconds after the last one."""

@@ -9,16 +9,14 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge.results.health import Health
 from edge.stages.scene import Scene, Traits
 from edge.stages.world import LEAST_LEVEL, NOW_S, World, is_grey, overexposed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
+    from collections.abc import Collection
 
     from edge.config.selfcheck import Selfcheck
     from edge.model.description import Description, Sight
@@ -31,6 +29,8 @@ AGREED, LEAST_LOOKS = 0.8, 5
 MOST_LOOKS = 3600
 # A look that comes later after the last one than this tells little of what was between.
 LONGEST_STEP_S = 60.0
+# Nor do heads that come so long after the last ones.
+LONGEST_GAP_S = 10.0
 # A new place or world that has been told for a day is the usual one.
 ACCEPTED_S = 86_400.0
 ACCEPTED = ("moved", "strange")
@@ -73,6 +73,8 @@ class SelfCheck:
             )
         if observation.look:
             camera.see(observation.look, observation, self._settings)
+        elif observation.heads:
+            camera.compare(observation)
         return replace(observation, health=camera.health)
 
 
@@ -99,6 +101,8 @@ class CameraHealth:
     )
     _clipped_ratio: float = 0.0
     _told_s: float = 0.0
+    _world: World | None = None  # that heads are to be compared with, by the last look
+    _compared_s: float = 0.0
 
     def see(self, look: Look, seen: Observation, settings: Selfcheck) -> None:
         """Take in a look, and change the health where enough of them say so."""
@@ -108,39 +112,51 @@ class CameraHealth:
         elapsed_s = min(now_s - last_s, LONGEST_STEP_S) if now_s > last_s else 1.0
         if now_s < last_s:
             self.recent.clear()
-        state, reason = self._judge(look, seen.heads, elapsed_s)
-        if state in settings.ignore:
-            state, reason = "ok", ""
+        state, reason = self._judge(look, seen, elapsed_s, ignore=settings.ignore)
         self.recent.append((now_s, seen.captured_utc_ns, state, reason))
         while len(self.recent) > LEAST_LOOKS and now_s - self.recent[1][0] >= settings.hold_s:
             self.recent.popleft()
         self._told_s += elapsed_s
         self._settle(settings.hold_s)
 
+    def compare(self, seen: Observation) -> None:
+        """Take in heads that come between two looks, as those of `[regions]` do; one a second."""
+        elapsed_s = seen.source_ns / NS_PER_S - self._compared_s
+        if self._world and not 0 <= elapsed_s < 1:
+            self._take(self._world, seen, min(max(1.0, elapsed_s), LONGEST_GAP_S))
+
+    def _take(self, world: World, seen: Observation, elapsed_s: float) -> None:
+        world.strange = world.judge(seen.heads, elapsed_s)
+        self._compared_s = seen.source_ns / NS_PER_S
+
     def _judge(
-        self, look: Look, heads: Mapping[str, NDArray[Any]], elapsed_s: float
+        self, look: Look, seen: Observation, elapsed_s: float, *, ignore: Collection[str]
     ) -> tuple[HealthState, str]:
-        if look.is_frozen:
+        self._world = None
+        if look.is_frozen and "frozen" not in ignore:
             return "frozen", "the camera gives the same picture over and over"
         traits = Traits.of(look)
-        trouble = self.scene.judge(traits)
+        trouble = self.scene.judge(traits, ignore=ignore)
         if trouble is None:
             self.scene.follow(traits, elapsed_s)
-            strange = self._strangeness(look, heads, elapsed_s)
-            trouble = ("strange", strange) if strange else None
+            strange = self._strangeness(look, seen, elapsed_s)
+            trouble = ("strange", strange) if strange and "strange" not in ignore else None
         return trouble or ("ok", "")
 
-    def _strangeness(self, look: Look, heads: Mapping[str, NDArray[Any]], elapsed_s: float) -> str:
+    def _strangeness(self, look: Look, seen: Observation, elapsed_s: float) -> str:
         """Return what is strange. A grey picture is compared with this camera's grey ones only."""
         if look.level < LEAST_LEVEL:
             return ""
         grey = is_grey(look)
         if grey not in self.worlds:
             self.worlds[grey] = World.of(None if grey else self.sight)
+        self._world = world = self.worlds[grey]
         weight = -math.expm1(-elapsed_s / NOW_S)
         self._clipped_ratio += weight * (look.clipped_ratio - self._clipped_ratio)
         clipped = "" if grey else overexposed(self._clipped_ratio, self.sight)
-        return self.worlds[grey].judge(heads, elapsed_s) or clipped
+        if seen.heads:
+            self._take(world, seen, elapsed_s)
+        return world.strange or clipped
 
     def _settle(self, hold_s: float) -> None:
         long_s = self.recent[-1][0] - self.recent[0][0]

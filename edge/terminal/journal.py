@@ -63,9 +63,8 @@ class _Formatter(logging.Formatter):
 def handler() -> logging.Handler:
     """Return what writes the log to stderr: to the journal as it takes it, else as it is read."""
     written = logging.StreamHandler(sys.stderr)
+    written.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     if is_journal():
         written.setFormatter(_Formatter("%(name)s: %(message)s"))
         written.addFilter(Seldom())
-    else:
-        written.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     return written

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     if not (arguments.config and is_managed()):
         return _run(arguments)
-    from edge.service.guard import guarded  # noqa: PLC0415
+    from edge.service.safe import guarded  # noqa: PLC0415
 
     files = filter(None, (arguments.model, arguments.description))
     return guarded(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -17,14 +18,14 @@ import msgspec
 from edge.messages import detections
 from edge.tasks import task_for
 from edge.web.access import Gate, read_token
-from edge.web.board import Board
-from edge.web.figures import CONTENT_TYPE, Counts, family
+from edge.web.figures import CONTENT_TYPE, Board, Counts, family
 from edge.web.server import WAIT_S, Reply, Server
 from edge.web.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge.config.sections import Config
     from edge.config.web import Web
     from edge.control import Answer, Control
     from edge.model.description import Description
@@ -32,13 +33,11 @@ if TYPE_CHECKING:
     from edge.record import Record
     from edge.results.detections import Detections
     from edge.results.observation import Observation
+    from edge.web.access import Request
     from edge.web.figures import Sample
-    from edge.web.server import Request
 
 log = logging.getLogger("edge.web")
 
-# No frame for so long, and the service is not well.
-HEALTHY_S = 10.0
 APPLY_S = 10.0
 PAGE = Path(__file__).parent / "page"
 FILES = {
@@ -60,7 +59,7 @@ class Preview:
         parts: What runs.
 
     Attributes:
-        views: By the name of the camera.
+        views: By the name of the camera, of those that are gone too.
         server: While it is served.
     """
 
@@ -70,10 +69,9 @@ class Preview:
         self._counts = Counts()
         self._board = Board()
         self._painter = ThreadPoolExecutor(1, thread_name_prefix="edge-paint")
-        self.views = {camera.name: self._view(camera.name) for camera in parts.config.cameras}
+        self.views: dict[str, View] = {}
         self._began_s = time.monotonic()
         self._gate = Gate(read_token(web), web.hosts)
-        self._changes: Control | None = None
         self.server: Server | None = None
         self._answers: dict[str, Callable[[dict[str, str]], Reply]] = {
             "/healthz": self._healthz,
@@ -86,17 +84,14 @@ class Preview:
     def __call__(self, observation: Observation) -> None:
         """Take a frame; 6 µs where nobody looks."""
         self._counts.add(observation)
-        view = self.views.get(observation.camera)
-        if view is None:
-            view = self.views[observation.camera] = self._view(observation.camera)
-        view.observe(observation)
+        self._view(observation.camera).observe(observation)
 
     @contextmanager
-    def served(self, changes: Control | None = None) -> Iterator[str]:
+    def served(self, changes: Control) -> Iterator[str]:
         """Answer for the length of the block; yields the address of the page.
 
         Args:
-            changes: Carries out what the page asks for; `None` for a page that only shows.
+            changes: Carries out what the page asks for.
 
         Raises:
             EdgeError: Nobody can listen there.
@@ -108,51 +103,60 @@ class Preview:
             try:
                 yield server.url
             finally:
-                for view in self.views.values():
+                for view in [*self.views.values()]:
                     view.close()
 
     def answer(self, request: Request) -> Reply:
         """Return the reply to a request that may be answered."""
-        if request.method == "POST":
-            return self._apply(request) if request.path == "/apply" else _nothing()
-        if request.path == "/" and "token" in request.query:
+        path, query = request.path, request.query
+        if request.method == "POST" and path == "/apply":
+            return self._apply(request)
+        if cookie := self._gate.cookie(request):
             # The link is followed once: from here on the cookie speaks, and no history the token.
-            headers = {"Location": "/", "Set-Cookie": self._gate.cookie()}
+            headers = {"Location": "/", "Set-Cookie": cookie}
             return Reply(b"", status=HTTPStatus.SEE_OTHER, headers=headers)
-        if request.path in FILES:
-            name, kind = FILES[request.path]
+        if request.method == "POST" or path not in FILES.keys() | self._answers.keys():
+            known = " ".join(["/", *self._answers])
+            return _sentence(HTTPStatus.NOT_FOUND, f"nothing is here; there are {known}")
+        if path in FILES:
+            name, kind = FILES[path]
             return Reply((PAGE / name).read_bytes(), kind)
-        answer = self._answers.get(request.path)
-        if answer is None:
-            return _nothing()
-        camera = request.query.get("camera")
-        if camera is not None and camera not in self.views:
-            known = ", ".join(self.views)
+        if "camera" in query and query["camera"] not in self._names():
+            known = ", ".join(self._names())
             return _sentence(HTTPStatus.NOT_FOUND, f"no such camera; known are {known}")
-        return answer(request.query)
+        return self._answers[path](query)
+
+    def _names(self) -> list[str]:
+        return [camera.name for camera in self._parts.config.cameras]
 
     def _view(self, camera: str) -> View:
-        return View(camera, self._parts, web=self._web, painter=self._painter)
+        view = self.views.get(camera)
+        if view is None:
+            new = View(camera, self._parts, web=self._web, painter=self._painter)
+            view = self.views.setdefault(camera, new)
+        return view
 
-    def _chosen(self, query: dict[str, str]) -> tuple[str, View]:
-        name = query.get("camera") or next(iter(self.views))
-        return name, self.views[name]
+    def _chosen(self, query: dict[str, str]) -> View:
+        return self._view(query.get("camera") or self._names()[0])
 
     def _healthz(self, query: dict[str, str]) -> Reply:
-        """Say whether frames came out recently: of the camera that is named, or of any."""
-        views = [self.views[query["camera"]]] if "camera" in query else [*self.views.values()]
-        seen_s = max((view.seen_s for view in views if view.seen_s is not None), default=None)
-        if seen_s is None:
-            return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, "no frame has come out yet")
-        age_s = time.monotonic() - seen_s
-        if age_s > HEALTHY_S:
-            text = f"no frame has come out for {age_s:.0f} s"
+        """Say whether frames come out: of the camera that is named, or of any.
+
+        A camera that somebody has paused is well: no restart would bring its frames.
+        """
+        names = [query["camera"]] if "camera" in query else self._names()
+        awaited = [name for name in names if name not in self._parts.cameras.paused]
+        troubles = [trouble for name in awaited if (trouble := self._view(name).trouble())]
+        text = "; ".join(troubles)
+        if awaited and len(troubles) == len(awaited):
             return _sentence(HTTPStatus.SERVICE_UNAVAILABLE, text)
-        return _sentence(HTTPStatus.OK, f"ok: the last frame came out {age_s:.1f} s ago")
+        said = "frames come out" if awaited else "paused"
+        return _sentence(HTTPStatus.OK, f"ok: {said}{'; but ' * bool(text)}{text}")
 
     def _metrics(self, _: dict[str, str]) -> Reply:
         """Tell of all cameras in the text format of Prometheus."""
-        parts, views = self._parts, [({"camera": name}, v) for name, v in [*self.views.items()]]
+        parts, known = self._parts, dict.fromkeys([*self._names(), *self.views])
+        views = [({"camera": name}, self._view(name)) for name in known]
         names = {"device": parts.config.device.name, "model": parts.model.description.name}
         tallies = parts.sinks.fanout.tallies() if parts.sinks else {}
         sinks = [({"sink": name}, tally) for name, tally in tallies.items()]
@@ -176,7 +180,7 @@ class Preview:
 
     def _snapshot(self, query: dict[str, str]) -> Reply:
         """Send the next picture; with `after`, the number of a picture, the next one after it."""
-        _, view = self._chosen(query)
+        view = self._chosen(query)
         after = query.get("after", "0")
         number = int(after) if re.fullmatch("[0-9]{1,12}", after) else 0
         zones = query.get("zones") != "no"
@@ -188,7 +192,7 @@ class Preview:
 
     def _stream(self, query: dict[str, str]) -> Reply:
         """Send pictures as they come, until the viewer leaves or none has come for a while."""
-        _, view = self._chosen(query)
+        view = self._chosen(query)
 
         def parts() -> Iterator[bytes]:
             number = 0
@@ -201,18 +205,19 @@ class Preview:
 
     def _state(self, query: dict[str, str]) -> Reply:
         """Say all that the page shows beside the picture."""
-        name, view = self._chosen(query)
+        view, paused = self._chosen(query), self._parts.cameras.paused
         config, running = self._parts.config, self._parts.running
         view.wish()
-        now_s = time.monotonic()
+        now_s, (places, number) = time.monotonic(), _places(config)
         fields = {
             "device": config.device.name,
             "model": self._parts.model.description.name,
-            "camera": name,
-            "cameras": [each.name for each in config.cameras],
+            "camera": view.camera,
+            "cameras": self._names(),
+            "paused": view.camera in paused,
+            "trouble": view.trouble(),
             "now_s": now_s,
             "uptime_s": now_s - self._began_s,
-            "age_s": None if view.seen_s is None else now_s - view.seen_s,
             "frames": view.frames,
             "dropped_frames": view.dropped,
             "size_wh": view.size_wh,
@@ -221,31 +226,38 @@ class Preview:
             "counts": view.counts,
             "health": view.health,
             "events": list(view.events)[::-1],
+            "places": number,
+            **places,
             **self._board.state(),
-            **{
-                key: [_written(each) for each in getattr(config, f"{key}s", ())]
-                for key in ("zone", "line", "mask")
-            },
         }
         return Reply(msgspec.json.encode(fields), JSON)
 
     def _apply(self, request: Request) -> Reply:
-        """Have the zones of the page taken over; the answer is that of the change."""
-        answered = threading.Event()
-        answers: list[Answer] = []
+        """Have the zones of the page taken over; the answer is that of the change.
 
-        def take(answer: Answer) -> None:
-            answers.append(answer)
-            answered.set()
-
-        if self._changes is None:
-            return _sentence(HTTPStatus.CONFLICT, "this page only shows")
-        self._changes.request("zones", request.body, answer=take)
-        if not answered.wait(APPLY_S):
+        The page says onto which ones it drew, so that nobody else's are lost unseen.
+        """
+        _, number = _places(self._parts.config)
+        if request.query.get("onto", number) != number:
+            text = "others hold by now: Discard changes shows them, Apply again replaces them"
+            return _sentence(HTTPStatus.PRECONDITION_FAILED, text)
+        answers: SimpleQueue[Answer] = SimpleQueue()
+        self._changes.request("zones", request.body, answer=answers.put)
+        try:
+            answer = answers.get(timeout=APPLY_S)
+        except Empty:
             return _sentence(HTTPStatus.GATEWAY_TIMEOUT, "no answer yet; look at the zones again")
-        said = {"ok": answers[0].ok, "message": answers[0].message}
-        status = HTTPStatus.OK if answers[0].ok else HTTPStatus.CONFLICT
-        return Reply(msgspec.json.encode(said), JSON, status)
+        said = msgspec.json.encode({"ok": answer.ok, "message": answer.message})
+        return Reply(said, JSON, HTTPStatus.OK if answer.ok else HTTPStatus.CONFLICT)
+
+
+def _places(config: Config) -> tuple[dict[str, Any], str]:
+    """Return zones, lines and masks as they are written, and a number that stands for them all."""
+    places = {
+        key: [_written(each) for each in getattr(config, f"{key}s")]
+        for key in ("zone", "line", "mask")
+    }
+    return places, f"{zlib.crc32(msgspec.json.encode(places)):08x}"
 
 
 def _seen(kept: Observation, description: Description) -> list[Any]:
@@ -270,8 +282,3 @@ def _written(record: Record) -> dict[str, Any]:
 
 def _sentence(status: int, text: str) -> Reply:
     return Reply(f"{text}\n".encode(), status=status)
-
-
-def _nothing() -> Reply:
-    known = "/ /healthz /metrics /snapshot.jpg /stream.mjpg /state.json"
-    return _sentence(HTTPStatus.NOT_FOUND, f"nothing is here; there are {known}")

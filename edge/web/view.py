@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from edge.capture.latest import CaptureThread
     from edge.config.sections import Config
     from edge.config.web import Web
     from edge.model.description import Description
     from edge.parts import Parts
+    from edge.preprocess import InputBuffer
     from edge.results.event import Event
     from edge.results.health import Health
     from edge.results.observation import Observation
 
 KEPT_EVENTS = 50
+# No frame for so long, nor for as long as so many frames take, and a camera is not well.
+HEALTHY_S, HEALTHY_FRAMES = 10.0, 3
 
 
 class View:
@@ -41,13 +45,14 @@ class View:
             12 MiB more for each: 182 MiB with six viewers, where this has 123.
 
     Attributes:
+        camera: Its name.
         frames: So far.
-        dropped: Frames replaced unseen so far.
+        dropped: Frames replaced unseen so far, of a camera that was opened anew too.
         seen_s: Monotonic clock of the newest frame; `None` before the first.
         size_wh: Of the camera's frames, pixels.
         counts: Of the newest frame, as an observation has them.
         health: Of the camera; `None` without a self-check.
-        events: The newest ones.
+        events: The newest ones, without their paths.
         kept: The newest observation that brought a picture, and the model and the configuration
             that it is of.
         encoded: Pictures drawn so far.
@@ -61,28 +66,31 @@ class View:
         self.health: Health | None = None
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.kept: tuple[Observation, Description, Config] | None = None
-        self._camera = camera
+        self.camera = camera
         self._parts = parts
         self._picture_px, self._period_s = web.picture_px, 1 / web.rate_hz
         self._painter = painter
         self._changed = threading.Condition()
         self._number = 0
         self._kept_s = 0.0
-        self._release: Callable[[], object] | None = None
+        self._lost = 0
+        # The capture that was asked for a picture, and what ends that.
+        self._wished: tuple[CaptureThread[InputBuffer], Callable[[], object]] | None = None
         self._painting = threading.Lock()
         self._painted: dict[bool, tuple[int, bytes]] = {}
 
     def observe(self, observation: Observation) -> None:
         """Take a frame's observation; keep it if somebody waits for its picture."""
         self.frames += 1
-        self.dropped = observation.dropped_frames
+        lost = observation.dropped_frames
+        self.dropped += lost - self._lost if lost >= self._lost else lost
+        self._lost = lost
         self.seen_s = time.monotonic()
         self.size_wh = observation.size_wh
         self.counts = observation.counts
         self.health = observation.health
-        if observation.events:
-            self.events.extend(observation.events)
-        if observation.picture is None or self._release is None:
+        self.events.extend(replace(event, path=()) for event in observation.events)
+        if observation.picture is None or self._wished is None:
             return
         own = replace(observation, result=observation.result.copy())
         kept = own, self._parts.model.description, self._parts.config
@@ -92,6 +100,18 @@ class View:
             self._number += 1
             self._end_wish()
             self._changed.notify_all()
+
+    def trouble(self) -> str:
+        """Return why the camera is not well, in a few words; nothing where its frames come out."""
+        so_far = "yet"
+        if self.seen_s is not None:
+            age_s = time.monotonic() - self.seen_s
+            if age_s <= self._patience_s():
+                return ""
+            so_far = f"for {age_s:.0f} s"
+        capture = self._capture()
+        away = ", the camera is away" if capture and capture.is_away else ""
+        return f"{self.camera}: no frame has come out {so_far}{away}"
 
     def wish(self) -> None:
         """Ask for a picture of the next frame, and do not wait for it."""
@@ -120,11 +140,9 @@ class View:
             if not self._changed.wait_for(lambda: self._number > after, min(pause_s, timeout_s)):
                 self._wish()
                 left_s = deadline_s - time.monotonic()
-                if not self._changed.wait_for(lambda: self._number > after, left_s):
-                    self._end_wish()
-                    return None
+                self._changed.wait_for(lambda: self._number > after, left_s)
             number, kept = self._number, self.kept
-        if kept is None:
+        if kept is None or number <= after:
             return None
         with self._painting:
             if self._painted.get(zones, (0,))[0] < number:
@@ -139,13 +157,26 @@ class View:
         with self._changed:
             self._end_wish()
 
+    def _capture(self) -> CaptureThread[InputBuffer] | None:
+        return next((each for each in self._parts.captures if each.camera == self.camera), None)
+
+    def _patience_s(self) -> float:
+        """Return how long no frame may come out; of a still scene `regions` leaves some out."""
+        config = self._parts.config
+        rates = [each.options.rate_hz for each in config.cameras if each.name == self.camera]
+        period_s = max((1 / rate_hz for rate_hz in rates if rate_hz), default=0.0)
+        sweep_s = config.regions.sweep_s if config.regions else 0.0
+        return max(HEALTHY_S, HEALTHY_FRAMES * max(period_s, sweep_s))
+
     def _wish(self) -> None:
-        # A camera that was opened anew has another capture, and one that was closed has none.
-        captures = (each for each in self._parts.captures if each.camera == self._camera)
-        if self._release is None and (capture := next(captures, None)):
-            self._release = capture.want_picture(self._picture_px)
+        # A camera that was opened anew has another one.
+        capture = self._capture()
+        if self._wished and self._wished[0] is not capture:
+            self._end_wish()
+        if capture and not self._wished:
+            self._wished = capture, capture.want_picture(self._picture_px)
 
     def _end_wish(self) -> None:
-        if self._release:
-            self._release()
-            self._release = None
+        if self._wished:
+            self._wished[1]()
+            self._wished = None

@@ -22,6 +22,7 @@ import numpy as np
 
 from edge import app
 from edge.config.reading import parse
+from edge.control import Control
 from edge.demo import broker
 from edge.draw.annotated import jpeg
 from edge.web.preview import Preview
@@ -137,7 +138,7 @@ def run(arguments: argparse.Namespace, mqtt_url: str) -> None:
         pipeline = parts.pipeline([preview])
 
         def beside() -> None:
-            with preview.served() as url:
+            with preview.served(Control(parts)) as url:
                 measure(preview, int(url.rstrip("/").rpartition(":")[2]), arguments)
             pipeline.stop()
 

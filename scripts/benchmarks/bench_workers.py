@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from edge import app
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.picture import Picture
 from edge.capture.synthetic import SCENES_FOLDER
-from edge.capture.turns import Turns
 from edge.config.reading import parse
 from edge.cores import Cores, available_cores, confined, switching_soon
 from edge.pipeline import Behaviour, Pipeline

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from broker import Listener, Mosquitto
@@ -12,8 +13,9 @@ from live_runs import live_run
 from waiting import eventually
 
 from edge.commands import COMMANDS
+from edge.config.mqtt import Mqtt
 from edge.config.reading import load
-from edge.control import MOST_BYTES, MOST_WAITING, Control
+from edge.control import MOST_BYTES, MOST_COMMANDS, MOST_WAITING, Control
 from edge.messages.envelope import Received
 
 pytestmark = pytest.mark.board
@@ -45,7 +47,7 @@ def path(tmp_path, request):
 def shared(tmp_path_factory):
     """Return one run for what changes nothing."""
     folder = tmp_path_factory.mktemp("shared")
-    (folder / "device.toml").write_text(CONFIG.format(name="shared", sink=folder / "seen.jsonl"))
+    (folder / "device.toml").write_text(CONFIG.format(name="common", sink=folder / "seen.jsonl"))
     with live_run(folder / "device.toml") as run:
         yield run
 
@@ -226,3 +228,71 @@ def test_without_leave_the_broker_commands_nothing(path, tmp_path, mosquitto):
             run.control.hear("edge/x/command/threshold", Received(b'{"score_threshold": 0.9}'))
             assert run.ask("threshold", score_threshold=0.4).settings["score_threshold"] == 0.4
             assert "/command/" not in broker.log
+
+
+def test_what_cannot_be_saved_is_done_all_the_same_and_said(path, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    with live_run(path) as run:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+        for name, arguments in (
+            ("enabled", {"enabled": False}),
+            ("threshold", {"score_threshold": 0.9, "save": True}),
+        ):
+            answer = run.ask(name, **arguments)
+            assert answer.ok
+            assert "; not saved: " in answer.message
+        assert (answer.settings["paused"], answer.settings["score_threshold"]) == (["camera"], 0.9)
+
+
+def test_what_was_saved_is_not_forgotten_for_a_file_with_a_fault(path):
+    sound = path.read_text()
+    with live_run(path) as run:
+        assert run.ask("threshold", score_threshold=0.9, save=True).ok
+        path.write_text("[model]\nscore_treshold = 1\n")
+        assert "nothing changed" in run.ask("reload", forget=True).message
+        path.write_text(sound)
+        assert run.ask("reload").settings["score_threshold"] == 0.9
+        assert run.ask("reload", forget=True).settings["score_threshold"] != 0.9
+
+
+def test_what_still_waits_at_the_end_is_not_begun(shared):
+    begun, answers = [], []
+    control = Control(shared.parts)
+    control._tell = lambda: None
+    with control:
+        held = threading.Event()
+        control._jobs.put(lambda: begun.append(held.wait(10)))
+        assert eventually(control._jobs.empty)
+        control.request("enabled", b'{"enabled": true}', answer=answers.append)
+        control._is_over = True
+        held.set()
+    assert eventually(lambda: not control._thread.is_alive())
+    assert (begun, answers) == ([True], [])
+
+
+@pytest.mark.parametrize("topic", ["a/#", "+", "edge/common/x", "edge/common"])
+def test_an_answer_goes_to_no_topic_that_is_none_or_the_devices_own(shared, monkeypatch, topic):
+    sent = []
+    monkeypatch.setattr(shared.control, "_send", sent.append)
+    mqtt = Mqtt(url="mqtt://localhost", commands=True)
+    monkeypatch.setattr(shared.parts, "config", shared.parts.config.replace(mqtt=mqtt))
+    given = Received.of(b'{"enabled": true}', response_topic=topic, correlation=b"1")
+    shared.control.hear("edge/common/command/enabled", given)
+    assert eventually(lambda: [each for each in sent if "/reply/" in each.topic], timeout_s=30)
+    assert {each.topic for each in sent} <= {"edge/common/reply/enabled", "edge/common/settings"}
+
+
+def test_a_flood_is_not_answered_and_ends(shared, monkeypatch):
+    monkeypatch.setattr("edge.control.COMMANDS_S", 0.5)
+    answers, now_s = [], [100.0]
+    control = Control(shared.parts)
+    mqtt = Mqtt(url="mqtt://localhost", commands=True)
+    monkeypatch.setattr(shared.parts, "config", shared.parts.config.replace(mqtt=mqtt))
+    monkeypatch.setattr("edge.control.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr(control, "request", lambda *given, **_: answers.append(given))
+    for _ in range(3 * MOST_COMMANDS):
+        control.hear("edge/common/command/enabled", Received(b"{}"))
+    assert len(answers) == MOST_COMMANDS
+    now_s[0] += 0.5
+    control.hear("edge/common/command/enabled", Received(b"{}"))
+    assert len(answers) == MOST_COMMANDS + 1

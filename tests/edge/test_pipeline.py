@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import open_demo
-from edge.capture.turns import Turns
 from edge.errors import EdgeError, SinkClosed, SinkError
 from edge.model import model_file
 from edge.model.default import default_model_path

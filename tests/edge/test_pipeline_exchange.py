@@ -8,10 +8,9 @@ import pytest
 from waiting import eventually
 
 from edge import pipeline
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import open_demo
-from edge.capture.turns import Turns
 from edge.cores import available_cores
 from edge.errors import EdgeError
 from edge.model import model_file

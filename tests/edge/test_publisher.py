@@ -70,3 +70,14 @@ def test_what_became_of_the_frames_of_each_camera_is_counted():
     for sequence in (0, 1, 4):
         publisher(replace(observation(sequence), source_ns=sequence * 100 * MS, dropped_frames=2))
     assert publisher.frames == {"front": FrameTally(captured=5, invoked=3, published=1, dropped=2)}
+
+
+def test_a_frame_that_nothing_was_invoked_for_counts_as_captured_alone():
+    publisher = Publisher(encoder(), MemorySink(), [])
+    repeated = replace(observation(), sequence=1, stage_ms=observation().stage_ms | {"invoke": 0.0})
+
+    for each in (replace(observation(), sequence=0), repeated):
+        publisher(each)
+
+    tally = publisher.frames[repeated.camera]
+    assert (tally.captured, tally.invoked) == (2, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import cv2
@@ -12,8 +13,8 @@ from memory_sink import MemorySink
 from waiting import eventually
 
 from edge.config.snapshots import Snapshots
-from edge.draw.jpeg import cut, encoded, reduced
 from edge.errors import ConfigError
+from edge.messages.snapshot import snapshot_topic
 from edge.results.detections import Detections
 from edge.snapshots import MOST_IMAGES, SnapshotTaker
 
@@ -134,6 +135,30 @@ def test_with_tracks_the_newest_object_counts_and_an_older_one_does_not_come_bac
     assert [grey for _, grey, _ in sent(one, sink)] == [at(1), at(2)]
 
 
+def test_images_go_on_when_nobody_tracks_any_more(taker):
+    one, sink = taker(every_s=0.5)
+    one(frame(1, (CAT, 0.9, box(300), 4)))
+    assert eventually(lambda: len(sink.messages) == 1)
+    one(frame(2, (CAT, 0.5, box(60))))
+    assert [grey for _, grey, _ in sent(one, sink)] == [at(1), at(2)]
+
+
+@pytest.mark.parametrize(
+    ("label", "level"),
+    [
+        ("a/b+c#", "a_b_c_"),
+        ("Füße 🐈", "Füße 🐈"),
+        ("\0\n\x85\ud800\ufffe\ufdd0", "______"),
+        ("x" * 70_000, "x" * 100),
+    ],
+    ids=["wildcards", "of the world", "what brokers refuse", "long"],
+)
+def test_any_label_has_a_topic_that_a_broker_takes(label, level):
+    topic = snapshot_topic("porch", "front", label)
+    assert topic == f"edge/porch/front/snapshot/{level}"
+    assert len(topic.encode()) < 65_536
+
+
 def test_each_label_of_those_wanted_has_an_image_of_its_own(taker):
     one, sink = taker(labels=("cat",))
     one(frame(1, (CAT, 0.9, box(100)), (PERSON, 0.9, box(100)), (1, 0.9, box(100))))
@@ -205,6 +230,22 @@ def test_images_that_wait_are_few_however_many_labels_there_are(taker):
     assert sum(best.image is not None for best in one._best.values()) <= MOST_IMAGES
 
 
+def test_each_of_many_labels_that_rest_in_one_frame_has_its_image(taker):
+    labels = tuple(f"label {number}" for number in range(3 * MOST_IMAGES))
+    one, sink = taker()
+    one.follow(Snapshots(every_s=60), labels)
+    one(frame(1, picture=None))
+    rows = [(number, 0.5, box(50)) for number in range(len(labels))]
+    times = itertools.count(1)
+
+    def all_came():
+        one(frame(next(times) / 100, *rows))
+        return len({each.topic for each in sink.messages}) == len(labels)
+
+    assert eventually(all_came)
+    assert len(sink.messages) == len(labels)
+
+
 def test_a_sink_that_has_ended_ends_the_images_only(caplog):
     def send(_message):
         raise ValueError("send must come before close")
@@ -218,43 +259,12 @@ def test_a_sink_that_has_ended_ends_the_images_only(caplog):
     one.close()
 
 
-@pytest.mark.parametrize(
-    ("sides", "expected"),
-    [
-        ((10, 10, 20, 30), (20, 10)),
-        ((-50, -50, 5, 5), (5, 5)),
-        ((630, 350, 900, 900), (10, 10)),
-        ((700, 500, 800, 600), (1, 1)),
-        ((5, 5, 5, 5), (1, 1)),
-    ],
-    ids=["inside", "left and above", "right and below", "outside", "nothing"],
-)
-def test_a_cut_stays_in_the_picture_and_is_never_empty(sides, expected):
-    assert cut(np.zeros((360, 640, 3), np.uint8), sides, margin_ratio=0).shape[:2] == expected
-
-
-@pytest.mark.parametrize("most_bytes", [1500, 6000, 40_000, 10**6])
-def test_a_jpeg_fits_however_noisy_the_image(most_bytes):
-    noise = np.random.default_rng(3).integers(0, 255, (300, 400, 3), np.uint8)
-    data = encoded(noise, most_bytes=most_bytes)
-    assert len(data) <= most_bytes
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    assert (image.shape[:2] == (300, 400)) == (most_bytes > 6000)
-
-
-def test_a_reduced_image_keeps_its_shape_and_owns_its_pixels():
-    image = np.zeros((100, 400, 3), np.uint8)
-    assert reduced(image, 200).shape == (50, 200, 3)
-    same = reduced(image, 4000)
-    assert same.shape == image.shape
-    assert not np.shares_memory(same, image)
-
-
 def test_one_thread_encodes_and_frames_do_not_wait_for_it(taker):
     one, sink = taker(every_s=0.5, crop=False)
     for number in range(40):
         one(frame(number, (CAT, 0.5 + number / 100, box(100 + 10 * number))))
+    # The newest waits for room.
+    assert eventually(lambda: one(frame(39)) or one._best["front", "cat"].image is None)
     found = sent(one, sink)
-    # Newest wins: what was not encoded in time was replaced.
     assert 1 <= len(found) <= 40
     assert found[-1][1] == at(39)

@@ -12,7 +12,7 @@ from memory_sink import MemorySink
 from waiting import eventually
 
 from edge.config import reading as config
-from edge.metrics import StageTimes
+from edge.frame import StageTimes
 from edge.publisher import Publisher, ResultTeller
 from edge.sensors import THROTTLED_FILE, Sensors
 from edge.sinks.outbox import Tally

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +17,8 @@ from edge import swap
 from edge.config import overlay
 from edge.config.paths import state_folder
 from edge.config.reading import load
+from edge.errors import ModelError
+from edge.model.default import default_model_path
 from edge.model.loaded import LoadedModel
 from edge.pipeline import Worker
 
@@ -110,6 +115,23 @@ def test_regions_come_and_go_as_another_model_does(path, monkeypatch):
     assert run.sequences()[-1] + 1 - len(run.seen) <= 2 * 2
 
 
+def test_a_frame_that_takes_no_invoke_says_nothing_of_a_model_on_probation():
+    class Idle:
+        def invoke(self, buffer, *, out):
+            pass
+
+    placement = SimpleNamespace(invokes=0)
+    watched = swap._Watched(Idle(), limit_ms=0.0)
+    never_written = {"scores": np.full(3, np.nan, np.float32)}
+
+    for _ in range(2 * swap.JUDGED_INVOKES):
+        watched.invoke(SimpleNamespace(placement=placement), out=never_written)
+    placement.invokes = 2
+
+    with pytest.raises(ModelError, match="nothing but NaN"):
+        watched.invoke(SimpleNamespace(placement=placement), out=never_written)
+
+
 class Sick(LoadedModel):
     """Computes nothing that is any good."""
 
@@ -133,6 +155,21 @@ class Sick(LoadedModel):
         return type(self)(self.spec, self._backend, thresholds)
 
 
+def sick_workers(monkeypatch, illness):
+    """Have every model that is opened from now on be sick."""
+    real = swap.app.open_workers
+
+    def sick(config, file, cores, *, threads):
+        workers = real(config, file, cores, threads=threads)
+        monkeypatch.setattr(Sick, "illness", illness)
+        return tuple(
+            Worker(Sick(each.model.spec, each.model._backend, each.model.thresholds), each.cores)
+            for each in workers
+        )
+
+    monkeypatch.setattr(swap.app, "open_workers", sick)
+
+
 @pytest.mark.parametrize(
     ("illness", "reason"),
     [
@@ -145,20 +182,10 @@ class Sick(LoadedModel):
 def test_a_model_that_fails_is_taken_back_and_not_tried_again(
     path, caplog, monkeypatch, illness, reason
 ):
-    real = swap.app.open_workers
-
-    def sick(config, file, cores, *, threads):
-        workers = real(config, file, cores, threads=threads)
-        monkeypatch.setattr(Sick, "illness", illness)
-        return tuple(
-            Worker(Sick(each.model.spec, each.model._backend, each.model.thresholds), each.cores)
-            for each in workers
-        )
-
     if illness == "slow":
         monkeypatch.setattr(swap, "MOST_TIMES_SLOWER", 0)
     with live_run(path) as run:
-        monkeypatch.setattr(swap.app, "open_workers", sick)
+        sick_workers(monkeypatch, illness)
         assert run.wait_for(3)
         digest = run.parts.model.description.digest
         assert run.ask("model", file=NAME).ok
@@ -175,6 +202,23 @@ def test_a_model_that_fails_is_taken_back_and_not_tried_again(
     assert reason in next(iter(overlay.saved("porch").refused.values()))
 
 
+def test_what_came_with_a_model_and_fits_no_other_goes_back_with_it(path, caplog, monkeypatch):
+    sound = path.read_text().replace("[model]", f'[model]\nfile = "{swap.models_folder() / NAME}"')
+    zone = '[[zone]]\nname = "mat"\npolygon = [[0, 0], [1, 0], [1, 1]]\n'
+    detector = path.read_text() + zone
+    path.write_text(sound)
+    with live_run(path) as run:
+        assert run.wait_for(2)
+        sick_workers(monkeypatch, "raises")
+        path.write_text(detector)
+        assert "on probation" in run.ask("reload").message
+        assert eventually(lambda: "is taken back" in caplog.text, timeout_s=60)
+        assert run.wait_for(2)
+        assert run.parts.config.zones == ()
+
+    assert kinds(run)[-1] == "ClassMap"
+
+
 def test_a_damaged_model_changes_nothing(path):
     damaged = swap.models_folder() / "damaged.tflite"
     data = bytearray((swap.models_folder() / NAME).read_bytes())
@@ -188,6 +232,18 @@ def test_a_damaged_model_changes_nothing(path):
     assert not answer.ok
     assert "damaged" in answer.message
     assert run.sequences() == list(range(len(run.seen)))
+
+
+def test_an_older_model_than_the_one_that_runs_waits_for_nothing(path, monkeypatch):
+    monkeypatch.setattr(swap, "PROBATION_S", 0.0)
+    newer = swap.models_folder() / "newer.tflite"
+    shutil.copy(default_model_path(), newer)
+    os.utime(swap.models_folder() / NAME, (1, 1))
+    with live_run(path) as run:
+        assert run.control.model_state()["available"] is None
+        assert "found no newer one" in run.ask("model").message
+        assert run.ask("model", file=NAME).ok
+        assert run.control.model_state()["available"] == newer.name
 
 
 def test_models_wait_in_the_state_folder(path):

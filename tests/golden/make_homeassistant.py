@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config.reading import load
-from edge.homeassistant.components import components
-from edge.homeassistant.discovery import announcement
-from edge.homeassistant.inventory import inventory
+from edge.homeassistant.discovery import told_of
 from edge.model import model_file
 from edge.model.default import default_model_path
 
@@ -23,8 +21,8 @@ CONFIGURATION = Path(__file__).with_name("homeassistant.toml")
 def announced() -> dict[str, Any]:
     """Return the announcement of `homeassistant.toml` and the built-in model."""
     description = model_file.read(default_model_path()).description
-    told = inventory(load(CONFIGURATION, {}), description, has_sensor=True)
-    fields: dict[str, Any] = json.loads(announcement(told, components(told)).payload)
+    told = told_of(load(CONFIGURATION, {}), description, has_sensor=True)
+    fields: dict[str, Any] = json.loads(told.message(told.cmps).payload)
     del fields["dev"]["sw"], fields["dev"]["mdl"], fields["o"]["sw"]
     return fields
 

@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
+from edge.capture.latest import Turns
 from edge.capture.picture import Picture
-from edge.capture.turns import Turns
 
 
 class CountingSource:

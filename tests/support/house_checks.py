@@ -87,7 +87,7 @@ def check_house(house: House) -> None:
     areas = {each["area_id"]: each["name"] for each in house.home.ask("config/area_registry/list")}
     found = device["name"], areas.get(device["area_id"]), device["manufacturer"]
     house.check("its card", ok=found == ("Porch camera", "Porch", "edge-vision"), found=found)
-    ids = [each for each in house.entities().values() if not each.startswith("porch-")]
+    ids = [each for each in house.entities().values() if not each.startswith("porch/")]
     house.check("unique ids", ok=not ids, found=ids)
     for check in (
         _check_counts,

@@ -31,11 +31,11 @@ LAYERS = {
     "stages": ["capture", "preprocess", "decode"],
     "model": ["heads", "model"],
     "messages": [
-        "messages", "draw", "tasks", "metrics", "config", "stages", "regions",
+        "messages", "draw", "tasks", "config", "stages", "regions",
         "benchmark.result",
     ],
     "sinks": ["sinks"],
-    "pipeline": ["job", "pipeline", "publisher", "snapshots", "stats", "homeassistant"],
+    "pipeline": ["pipeline", "publisher", "snapshots", "stats", "homeassistant"],
     "app": [
         "cameras", "parts", "app", "swap", "reload", "commands", "control", "web", "running",
         "service", "homeassistant.following",
@@ -44,7 +44,7 @@ LAYERS = {
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
 # Folders of `converter`, lowest first: no module of one imports from a folder after it.
-CONVERTER = ["graph", "importers", "quantize", "judge", "search", "deliver", "cli"]
+CONVERTER = ["graph", "importers", "quantize", "judge", "search", "prune", "deliver", "cli"]
 # A sink knows what it is handed (messages, its section of the configuration), not who made it.
 SINKS_IMPORT = {"errors", "backoff", "repeats", "password", "results", "messages", "config"}
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 SCHEMA_VERSION = 2
-FLOAT = "float32"
+FLOAT, PRUNED = "float32", "float32, pruned"
 # Beside the model that was asked for: neither takes a calibration, whatever the images.
 OTHER_RECIPES = ("float16", "dynamic")
 # Each takes a run of the plain kernels with every tensor kept, 0.1 to 0.5 s.
@@ -90,7 +90,7 @@ def build(done: Conversion, *, files: tuple[str, ...] = ()) -> Report:
     images = done.judgement.images
     with _timed(elapsed_s, "layers"), bar("layers", unit="layers") as progress:
         layers = layer_errors(
-            done.reference, done.quantized, images, base=done.base, progress=progress
+            done.made_of, done.quantized, images, base=done.base, progress=progress
         )
     chosen = choose_images(done.bill)
     with _timed(elapsed_s, "pictures"), bar("pictures") as progress:
@@ -98,7 +98,7 @@ def build(done: Conversion, *, files: tuple[str, ...] = ()) -> Report:
     watched = list(dict.fromkeys((*(row.path for _, row in reversed(chosen)), *images)))
     watched = watched[:FEATURE_IMAGES]
     with _timed(elapsed_s, "features"), bar("features") as progress:
-        features = observe_features(done.reference, watched, progress=progress)
+        features = observe_features(done.made_of, watched, progress=progress)
     drawn = choose_layers(features, count=DRAWN_LAYERS)
     for number, layer in enumerate(drawn, start=1):
         pictures += draw_layer(layer, number)
@@ -208,8 +208,11 @@ def _timed(elapsed_s: dict[str, float], part: str) -> Iterator[None]:
 
 
 def _variants(done: Conversion) -> tuple[dict[str, ModelFile], list[str]]:
-    """Return the float model, it by the other recipes, and the result; and what is odd of them."""
-    made: dict[str, ModelFile] = {}
+    """Return the float model, it by the other recipes, and the result; and what is odd of them.
+
+    Of a pruned model, the pruned float model stands between.
+    """
+    made: dict[str, ModelFile] = {PRUNED: done.source} if done.source else {}
     notes = []
     own = done.quantized.own_manifest().provenance.recipe
     for name in OTHER_RECIPES:
@@ -217,8 +220,8 @@ def _variants(done: Conversion) -> tuple[dict[str, ModelFile], list[str]]:
             continue
         try:
             images = image_set(Path(), done.judgement.images, seed=done.judgement.seed)
-            made[name] = quantize_file(done.reference, images, load_recipe(name))
-            if len(made[name].flatbuffer) > UNCHANGED_RATIO * len(done.reference.flatbuffer):
+            made[name] = quantize_file(done.made_of, images, load_recipe(name))
+            if len(made[name].flatbuffer) > UNCHANGED_RATIO * len(done.made_of.flatbuffer):
                 notes.append(f"{name} is no smaller than float: the quantiser found no weights")
         except EdgeError as error:
             notes.append(f"the table lacks {name}, which cannot be made: {error}")

@@ -91,11 +91,9 @@ class TensorRt:
     def __init__(
         self, file: ModelFile, *, delegate: str = CPU, engine: Path | None = None, **_: object
     ) -> None:
-        self._delegate = delegates.parse(delegate)
+        self._file, self._engine, self._delegate = file, engine, delegates.parse(delegate)
         check_delegate(file, self._delegate)
         self.ran = who_runs(self._delegate)
-        self._file = file
-        self._engine = engine
         self._module = runtime_module()
         self._log = _logger(self._module)
         inputs, self._outputs = onnx_file.tensors(file.flatbuffer, file.path)
@@ -168,7 +166,14 @@ class TensorRt:
         image = self._inputs[0]
         if not self._context.set_input_shape(image.name, image.shape):
             raise delegates.refused(self._delegate, self._log.said)
-        self._outputs = [replace(each, shape=self._shape(each)) for each in self._outputs]
+        for number, each in enumerate(self._outputs):
+            shape = tuple(self._context.get_tensor_shape(each.name))
+            if min(shape, default=0) < 0:
+                raise ModelError(
+                    f"{self._file.path}: output {each.name} has the open shape {shape}; export it "
+                    "with a fixed number of rows"
+                )
+            self._outputs[number] = replace(each, shape=shape)
         self._tensor = np.zeros(image.shape, image.dtype)
         self._heads = [np.zeros(each.shape, each.dtype) for each in self._outputs]
         self._places = []
@@ -181,15 +186,6 @@ class TensorRt:
                 )
             self._places.append(self._gpu.room(array.nbytes))
             self._context.set_tensor_address(spec.name, self._places[-1])
-
-    def _shape(self, output: TensorSpec) -> tuple[int, ...]:
-        shape = tuple(self._context.get_tensor_shape(output.name))
-        if min(shape, default=0) < 0:
-            raise ModelError(
-                f"{self._file.path}: output {output.name} has the open shape {shape}; export it "
-                "with a fixed number of rows"
-            )
-        return shape
 
     def invoke(self, tensor: NDArray[Any], spec: ModelSpec, *, out: Tensors) -> None:
         """Run the model on one input and copy its outputs by role; raises as `invoke_bare`."""

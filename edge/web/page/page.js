@@ -10,8 +10,10 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
 let camera = new URLSearchParams(location.search).get("camera") || "";
+let left = new AbortController(); // ends what is asked of the camera before
 let before = null; // the state of a moment ago
-let listed = ""; // what the list of shapes was made of
+let listed = null; // the shapes that the list was made of
+let told = ""; // the events that are listed
 
 const editor = new Editor(id("overlay"), showShapes);
 
@@ -37,32 +39,44 @@ async function showPictures() {
   for (let number = 0, from = camera; ; await visible()) {
     if (from !== camera) [number, from] = [0, camera];
     try {
-      const reply = await fetch(`snapshot.jpg?zones=no&camera=${encodeURIComponent(camera)}&after=${number}`);
+      const reply = await fetch(`snapshot.jpg?zones=no&camera=${encodeURIComponent(camera)}&after=${number}`, { signal: left.signal });
       if (!reply.ok) throw new Error(await reply.text());
       const picture = await reply.blob();
       if (from !== camera) continue;
       number = reply.headers.get("X-Picture");
-      const url = URL.createObjectURL(picture), last = id("picture").src;
-      id("picture").src = url;
+      const last = id("picture").src;
+      id("picture").src = URL.createObjectURL(picture);
       await id("picture").decode().catch(() => {});
-      if (last) URL.revokeObjectURL(last);
+      URL.revokeObjectURL(last);
     } catch {
-      number = 0; // the service may have begun anew, and its numbers too
-      await sleep(AGAIN_MS);
+      if (from === camera) await sleep(AGAIN_MS);
     }
   }
+}
+
+// Nothing of the camera before is left: zones would be drawn onto its picture.
+function choose(name) {
+  camera = name;
+  left.abort();
+  left = new AbortController();
+  URL.revokeObjectURL(id("picture").src);
+  id("picture").removeAttribute("src");
+  editor.cancel();
+  history.replaceState(null, "", camera ? `?camera=${encodeURIComponent(camera)}` : "./");
 }
 
 async function showStates() {
   for (;; await sleep(STATE_MS)) {
     await visible();
     try {
+      const asked = camera;
       const reply = await fetch(`state.json${camera ? `?camera=${encodeURIComponent(camera)}` : ""}`);
-      if (!reply.ok) throw new Error(await reply.text());
-      show(await reply.json());
+      if (asked !== camera) continue;
+      if (reply.status === 404 && camera) choose(""); // one that has gone
+      else if (!reply.ok) throw new Error(await reply.text());
+      else show(await reply.json());
     } catch (error) {
       tell("bad", error instanceof TypeError ? "no connection to the device" : error.message);
-      if (camera && !before) camera = ""; // a link to a camera that has gone
     }
   }
 }
@@ -80,24 +94,31 @@ function show(state) {
   id("device").textContent = state.device;
   id("model").textContent = state.model;
   id("chooser").hidden = state.cameras.length < 2;
-  if (id("camera").options.length !== state.cameras.length) {
+  if ([...id("camera").options].map((each) => each.value).join() !== state.cameras.join()) {
     id("camera").replaceChildren(...state.cameras.map((name) => make("option", name, { value: name })));
   }
   id("camera").value = camera;
   showHealth(state);
   showRows(state);
-  id("events").replaceChildren(...state.events.map(eventItem));
+  showEvents(state);
   before = state;
   editor.load(state);
   showShapes();
   if (isFirst) showPictures();
 }
 
-function showHealth(state) {
-  if (state.age_s === null) tell("bad", "no frame yet");
-  else if (state.age_s > 3) tell("bad", `no frame for ${fixed(state.age_s, 0)} s`);
-  else if (state.health && state.health.state !== "ok") tell("bad", `${state.health.state}: ${state.health.reason}`);
-  else tell("good", state.health ? "camera ok" : "live");
+function showHealth({ paused, trouble, health }) {
+  if (paused) tell("", "paused");
+  else if (trouble) tell("bad", trouble);
+  else if (health && health.state !== "ok") tell("bad", `${health.state}: ${health.reason}`);
+  else tell("good", health ? "camera ok" : "live");
+}
+
+// What stays as it was is not read out again, nor scrolled.
+function showEvents({ events }) {
+  const news = events.map((each) => each.id).join();
+  if (news !== told) id("events").replaceChildren(...events.map(eventItem));
+  told = news;
 }
 
 function showRows(state) {
@@ -119,9 +140,9 @@ function showRows(state) {
 
 function eventItem(event) {
   const when = new Date((event.ended_utc_ns || event.started_utc_ns) / 1e6);
-  const item = make("li");
+  const item = make("li"), isToday = when.toDateString() === new Date().toDateString();
   item.append(
-    make("time", when.toLocaleTimeString(), { dateTime: when.toISOString() }),
+    make("time", isToday ? when.toLocaleTimeString() : when.toLocaleString(), { dateTime: when.toISOString() }),
     [event.label, `#${event.track_id}`, DONE[event.kind] || event.kind, event.zone, event.direction].filter(Boolean).join(" "),
   );
   return item;
@@ -138,10 +159,9 @@ function showShapes() {
   id("apply").disabled = id("revert").disabled = !editor.dirty;
   const toml = toToml(editor.shapes);
   id("toml").value = toml || "# nothing is drawn yet";
-  if (toml === listed) return;
-  // A name that is being typed keeps its field.
-  if (!id("shapes").contains(document.activeElement)) id("shapes").replaceChildren(...editor.shapes.map(shapeItem));
-  listed = toml;
+  // While one is named or moved the list stays: its fields show that by themselves.
+  if (listed !== editor.shapes) id("shapes").replaceChildren(...editor.shapes.map(shapeItem));
+  listed = editor.shapes;
 }
 
 function shapeItem(shape) {
@@ -156,14 +176,14 @@ function shapeItem(shape) {
   anchor.value = shape.fields.anchor || "bottom";
   anchor.addEventListener("change", () => { shape.fields.anchor = anchor.value; editor.change(); });
   const remove = make("button", "Remove", { type: "button", ariaLabel: `remove ${shape.fields.name || shape.kind}` });
-  remove.addEventListener("click", () => { remove.blur(); editor.remove(shape); });
+  remove.addEventListener("click", () => editor.remove(shape));
   item.append(anchor, remove);
   return item;
 }
 
 async function apply() {
   id("said").textContent = "…";
-  const reply = await fetch("apply", {
+  const reply = await fetch(`apply?onto=${editor.onto}`, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ...editor.asTables(), save: id("save").checked }),
   }).catch(() => null);
   if (!reply) { id("said").textContent = "no connection to the device"; return; }
@@ -171,16 +191,15 @@ async function apply() {
   let said = { ok: false, message: text };
   try { said = JSON.parse(text); } catch { /* a sentence */ }
   if (said.ok) editor.dirty = false;
+  if (reply.status === 412) editor.onto = before.places; // told, and asked again
   id("said").textContent = said.message;
   showShapes();
 }
 
-async function copy() {
-  const text = id("toml");
-  // Browsers give the clipboard to pages of https and of this machine only.
-  if (navigator.clipboard) await navigator.clipboard.writeText(text.value).catch(() => {});
-  else { text.select(); document.execCommand("copy"); }
-  id("said").textContent = "copied";
+// Not the browser's newer clipboard: that is for pages of https and of this machine only.
+function copy() {
+  id("toml").select();
+  id("said").textContent = document.execCommand("copy") ? "copied" : "marked: copy it with Ctrl C";
 }
 
 for (const button of document.querySelectorAll("[data-draw]")) {
@@ -193,9 +212,11 @@ id("finish").addEventListener("click", () => editor.finish());
 id("cancel").addEventListener("click", () => editor.cancel());
 id("apply").addEventListener("click", apply);
 id("copy").addEventListener("click", copy);
-id("revert").addEventListener("click", () => { editor.dirty = false; editor.load(before); showShapes(); });
-id("camera").addEventListener("change", (event) => {
-  camera = event.target.value;
-  history.replaceState(null, "", `?camera=${encodeURIComponent(camera)}`);
+id("revert").addEventListener("click", () => {
+  editor.dirty = false;
+  editor.onto = null;
+  editor.load(before);
+  showShapes();
 });
+id("camera").addEventListener("change", (event) => choose(event.target.value));
 showStates();

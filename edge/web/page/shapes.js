@@ -42,12 +42,13 @@ export class Editor {
     this.several = false; // cameras
     this.counts = {};
     this.dirty = false;
+    this.onto = null; // number of what the service had when these were drawn
     this.draft = null;
     this.cursor = null;
     this.size = [16, 9];
     svg.addEventListener("pointerdown", (event) => this.press(event));
     svg.addEventListener("pointermove", (event) => this.drag(event));
-    svg.addEventListener("pointerup", () => { this.grip = null; });
+    for (const end of ["pointerup", "pointercancel"]) svg.addEventListener(end, () => { this.grip = null; });
     svg.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -57,10 +58,11 @@ export class Editor {
     this.several = state.cameras.length > 1;
     this.counts = state.counts;
     this.size = state.size_wh[0] ? state.size_wh : [16, 9];
-    if (!this.dirty) {
+    if (!this.dirty && !this.grip && this.onto !== state.places) {
       this.shapes = KINDS.flatMap((kind) => state[kind].map((fields) => ({ kind, fields })));
+      this.onto = state.places;
     }
-    if (!this.grip && !this.draft) this.render();
+    if (!this.grip) this.render();
   }
 
   // As the service takes them.
@@ -103,7 +105,7 @@ export class Editor {
     const shape = { kind, fields: kind === "mask" ? {} : { name: this.freeName(kind) } };
     setPoints(shape, points);
     if (this.several) shape.fields.camera = this.camera;
-    this.shapes.push(shape);
+    this.shapes = [...this.shapes, shape]; // another list is shown anew
     this.draft = this.cursor = null;
     this.change();
   }
@@ -135,6 +137,7 @@ export class Editor {
   }
 
   press(event) {
+    if (event.button || !event.isPrimary) return; // a menu, a second finger
     const grip = event.target.dataset;
     if (this.draft) {
       const first = this.draft.points[0];
@@ -175,7 +178,7 @@ export class Editor {
   }
 
   render() {
-    const [width, height] = this.size, unit = width / 100;
+    const [width, height] = this.size, px = width / (this.svg.clientWidth || width);
     const place = ([x, y]) => `${x * width},${y * height}`;
     const node = (name, attributes, text = "") => {
       const made = document.createElementNS(SVG, name);
@@ -186,18 +189,29 @@ export class Editor {
     const outline = (points, look, open) =>
       node(open ? "polyline" : "polygon", { points: points.map(place).join(" "), class: `shape ${look}` });
     const grip = ([x, y], data = {}) => {
-      const made = node("circle", { cx: x * width, cy: y * height, r: unit, class: "grip" });
+      const made = node("circle", { cx: x * width, cy: y * height, r: 8 * px, class: "grip" });
       Object.assign(made.dataset, data);
       return made;
+    };
+    // Beside a point, where all of it fits in.
+    const text = ([x, y], said) => node("text", {
+      x: x * width + (x < 0.6 ? 12 : -12) * px, y: Math.max(y * height - 12 * px, 16 * px), "font-size": 15 * px, "text-anchor": x < 0.6 ? "start" : "end",
+    }, said);
+    // From the middle of a line to the side that its first word is for: to the right of who looks along it.
+    const way = ({ from, to, words = ["in"] }) => {
+      const [dx, dy] = [(to[0] - from[0]) * width, (to[1] - from[1]) * height], far = 28 * px / (Math.hypot(dx, dy) || 1);
+      const middle = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2];
+      const end = [middle[0] - dy * far / width, middle[1] + dx * far / height];
+      return [outline([middle, end], "line", true), text(end, words[0])];
     };
     const nodes = this.shapes.flatMap((shape, number) => {
       const { kind, fields } = shape, points = pointsOf(shape);
       if (fields.camera && fields.camera !== this.camera) return [];
       const counts = Object.entries(this.counts[fields.name] || {}).filter(([, count]) => count);
-      const text = [fields.name || kind, ...counts.map(([label, count]) => `${label} ${count}`)].join(" · ");
       return [
         outline(points, kind, kind === "line"),
-        node("text", { x: points[0][0] * width + unit, y: points[0][1] * height - unit, "font-size": 2 * unit }, text),
+        text(points[0], [fields.name || kind, ...counts.map(([label, count]) => `${label} ${count}`)].join(" · ")),
+        ...(kind === "line" ? way(fields) : []),
         ...points.map((point, index) => grip(point, { shape: number, point: index })),
       ];
     });

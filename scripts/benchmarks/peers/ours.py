@@ -13,9 +13,8 @@ import cv2
 import line
 
 from edge import app
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.picture import Picture
-from edge.capture.turns import Turns
 from edge.config import reading as config
 from edge.cores import Cores, available_cores, confined
 from edge.model.loaded import load_model

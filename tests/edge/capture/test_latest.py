@@ -199,9 +199,10 @@ def test_stopping_a_slow_camera_does_not_wait_for_its_next_frame():
         assert time.monotonic() - began_s < LONG_S
 
 
-def test_a_thread_that_stays_in_its_read_is_named():
+def test_a_thread_that_stays_in_its_read_is_named(monkeypatch):
+    monkeypatch.setattr("edge.capture.latest.JOIN_TIMEOUT_S", 0.05)
     source = StuckSource()
-    capture = CaptureThread(source, buffers(), camera="door", join_timeout_s=0.05)
+    capture = CaptureThread(source, buffers(), camera="door")
     capture.start()
     with pytest.raises(SourceError, match=rf"thread {THREAD_NAME} did not stop within 0\.05 s"):
         capture.stop()

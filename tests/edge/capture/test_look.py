@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from frames import CountingSource, buffers, take
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import eventually
 
+from edge.capture.latest import CaptureThread
 from edge.capture.look import Looker
 from edge.capture.picture import Picture, pixel_shape
 
@@ -65,3 +68,19 @@ def test_edges_stand_in_the_cells_and_the_direction_that_have_them():
 
 def test_the_state_of_the_camera_goes_with_the_look():
     assert Looker().at(Picture(plain(9), 0, 0, 0), is_frozen=True).is_frozen
+
+
+def test_a_look_at_a_frame_that_is_replaced_goes_with_the_next_one():
+    source = CountingSource(count=1000, live=True, permits=0)
+    with CaptureThread(source, buffers(), camera="door") as capture:
+        capture.is_looking = True
+        source.permit(5)
+        assert eventually(lambda: source.asked == 6)
+        first = take(capture, 10.0)
+        source.permit(1)
+        assert eventually(lambda: source.asked == 7)
+        second = take(capture, 10.0)
+
+    assert (first.sequence, first.dropped) == (4, 4)
+    assert first.look is not None  # taken at the first of the five: one a second
+    assert second.look is None

@@ -71,3 +71,68 @@ def test_where_nothing_can_be_written_it_is_said(path, tmp_path):
 
     with pytest.raises(ConfigError, match="cannot be written"):
         overlay.keep(path, "porch", {"model.score_threshold": 0.9})
+
+
+def test_one_value_that_does_not_fit_takes_no_other_with_it(path, caplog):
+    values = {"model.score_threshold": 0.9, "model.max_detections": -1, "model.iou_threshold": 0.3}
+    overlay.keep(path, "porch", values)
+
+    model = load(path, {}).model
+    assert (model.score_threshold, model.iou_threshold, model.max_detections) == (0.9, 0.3, None)
+    assert "model.max_detections, which a command has saved" in caplog.text
+
+
+@pytest.mark.parametrize("own", ['model = "x"\n', "[[model]]\n", "[camera]\nsource = 3\n"])
+def test_a_fault_of_the_file_is_the_files_own_and_no_fault_of_what_was_saved(path, caplog, own):
+    overlay.keep(path, "porch", {"model.score_threshold": 0.9})
+    path.write_text(own + path.read_text())
+
+    with pytest.raises(ConfigError, match=r"\[?(model|camera)\]?"):
+        load(path, {})
+    assert "saved" not in caplog.text
+
+
+def described(path, tmp_path, *, model="own"):
+    """Write a configuration whose model has a description of its own; make the model's file."""
+    for name in ("own", "other"):
+        (tmp_path / f"{name}.tflite").touch()
+    path.write_text(
+        f'[device]\nname = "porch"\n[model]\nfile = "{model}.tflite"\ndescription = "own.toml"\n'
+    )
+
+
+def test_the_description_of_a_file_goes_and_comes_with_its_model(path, tmp_path, caplog):
+    described(path, tmp_path)
+    overlay.keep(path, "porch", {"model.file": str(tmp_path / "other.tflite")})
+    assert load(path, {}).model.description is None
+
+    (tmp_path / "other.tflite").unlink()
+    assert load(path, {}).model.file == tmp_path / "own.tflite"
+    assert load(path, {}).model.description == tmp_path / "own.toml"
+
+
+def test_another_model_in_the_file_brings_its_description(path, tmp_path):
+    described(path, tmp_path)
+    overlay.keep(path, "porch", {"model.file": str(tmp_path / "other.tflite")})
+    described(path, tmp_path, model="third")
+
+    model = load(path, {}).model
+    assert (model.file, model.description) == (tmp_path / "third.tflite", tmp_path / "own.toml")
+
+
+def test_what_cannot_be_read_is_told_when_it_is_laid_over_and_not_at_each_look(path, caplog):
+    overlay.save("porch", overlay.Saved())
+    overlay.place("porch").write_text("{")
+    for _ in range(3):
+        assert overlay.saved("porch") == overlay.Saved()
+    assert caplog.text == ""
+
+
+def test_a_write_that_was_cut_off_leaves_what_was_there_and_nothing_to_pile_up(path):
+    overlay.keep(path, "porch", {"model.score_threshold": 0.9})
+    place = overlay.place("porch")
+    place.with_name(place.name + ".new").write_text('{"keys": {"mod')
+
+    assert load(path, {}).model.score_threshold == 0.9
+    overlay.keep(path, "porch", {"model.score_threshold": 0.8})
+    assert [each.name for each in place.parent.iterdir()] == [place.name]

@@ -38,3 +38,15 @@ def test_the_token_lies_beside_the_configuration(tmp_path):
     path.write_text("[web]\ntoken_file = 'web.token'\n")
 
     assert load(path, {}).web.token_file == tmp_path / "web.token"
+
+
+@pytest.mark.parametrize("name", ["http://camera.lan", "camera.lan:8080", "camera.lan/", "a b", ""])
+def test_a_name_that_no_browser_would_send_is_refused(name):
+    with pytest.raises(ConfigError, match=r"\[web\] hosts: expected names .* as in 'camera.lan'"):
+        parse({"web": {"hosts": [name]}})
+    assert parse({"web": {"hosts": ["camera.lan", "pi_4"]}}).web.hosts == ("camera.lan", "pi_4")
+
+
+def test_a_picture_comes_before_whoever_waits_for_it_gives_up():
+    with pytest.raises(ConfigError, match=r"\[web\] rate_hz: expected a number from 0.2"):
+        parse({"web": {"rate_hz": 0.05}})

@@ -9,7 +9,7 @@ import pytest
 from waiting import eventually
 
 from edge.homeassistant.announcing import Announcing
-from edge.homeassistant.inventory import Inventory, View
+from edge.homeassistant.discovery import Told
 
 pytestmark = pytest.mark.board
 
@@ -28,12 +28,17 @@ class Channel:
 
     def __init__(self, remembered=b""):
         self.sent, self.handlers, self.remembered = [], {}, remembered
+        self.topics = {TOPIC}
 
     def send(self, message):
-        if message.topic == TOPIC:
+        if message.topic in self.topics:
             self.sent.append(message)
-        elif self.remembered is not None:
-            threading.Thread(target=self.answer, args=[message]).start()
+        else:
+            threading.Thread(target=self.ask, args=[message]).start()
+
+    def ask(self, marker):
+        if self.remembered is not None:
+            self.answer(marker)
 
     def answer(self, marker):
         if self.remembered:
@@ -54,15 +59,10 @@ class Channel:
         return [json.loads(each.payload)["cmps"] for each in self.sent if each.payload]
 
 
-def told_of(*cameras, enabled=True):
-    return Inventory(
-        device="porch",
-        name="Porch",
-        area="",
-        prefix="homeassistant",
-        enabled=enabled,
-        views=tuple(View(camera) for camera in cameras),
-    )
+def told_of(*cameras, enabled=True, prefix="homeassistant"):
+    names = cameras if enabled else ()
+    found = {f"{each}/connection": {"p": "binary_sensor", "name": each} for each in names}
+    return Told("porch", prefix, {"o": {"name": "edge-vision"}}, found)
 
 
 def announcing(channel, *cameras, enabled=True):
@@ -89,7 +89,7 @@ def test_a_device_is_announced_at_the_start_and_the_broker_keeps_it():
 
     [message] = channel.sent
     assert (message.topic, message.retain, message.policy) == (TOPIC, True, "state")
-    assert channel.components()[0].keys() >= {"door-connection"}
+    assert channel.components()[0].keys() >= {"door/connection"}
 
 
 def test_a_birth_of_home_assistant_is_answered_and_its_death_is_not():
@@ -111,10 +111,10 @@ def test_what_the_broker_remembers_and_is_no_more_is_taken_back_before_anything_
         channel.wait(2)
 
     first, second = channel.components()
-    assert is_removal(first["gate-connection"])
-    assert not is_removal(first["door-connection"])
-    assert "shed-connection" not in first
-    assert not is_removal(second["shed-connection"])
+    assert is_removal(first["gate/connection"])
+    assert not is_removal(first["door/connection"])
+    assert "shed/connection" not in first
+    assert not is_removal(second["shed/connection"])
 
 
 def test_its_own_announcement_and_another_one_later_change_nothing():
@@ -136,6 +136,12 @@ def test_its_own_announcement_and_another_one_later_change_nothing():
         pytest.param(b"[]", id="no object"),
         pytest.param(b'{"o": {"name": "another"}, "cmps": {"a": {"p": "sensor"}}}', id="another's"),
         pytest.param(b'{"o": {"name": "edge-vision"}, "cmps": {"a": 1}}', id="no component"),
+        pytest.param(
+            b'{"o": {"name": "edge-vision"}, "cmps": {"a": {"p": "bomb"}}}', id="no platform"
+        ),
+        pytest.param(b'{"o": {"name": "edge-vision"}, "cmps": {"a": {"p": []}}}', id="a list"),
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b'{"o": "\xff"}', id="no text"),
     ],
 )
 def test_what_is_no_announcement_of_ours_takes_nothing_back(payload):
@@ -149,7 +155,24 @@ def test_what_is_no_announcement_of_ours_takes_nothing_back(payload):
 
 def test_a_broker_that_may_not_be_read_is_told_all_the_same(monkeypatch):
     monkeypatch.setattr("edge.homeassistant.announcing.PATIENCE_S", 0.0)
+    monkeypatch.setattr("edge.homeassistant.announcing.ASK_S", 0.0)
     channel = Channel(remembered=None)
+
+    with announcing(channel, "door"):
+        channel.wait(1)
+
+
+def test_a_question_that_was_not_heard_is_asked_again(monkeypatch):
+    monkeypatch.setattr("edge.homeassistant.announcing.ASK_S", 0.0)
+    channel = Channel(remembered=None)
+    asked = []
+
+    def answer_the_third(marker):
+        asked.append(marker)
+        if len(asked) == 3:
+            channel.answer(marker)
+
+    monkeypatch.setattr(channel, "ask", answer_the_third)
 
     with announcing(channel, "door"):
         channel.wait(1)
@@ -162,15 +185,15 @@ def test_at_a_birth_what_went_is_announced_once_more_then_taken_back_and_forgott
         channel.wait(1)
         house.change(told_of("door"))
         channel.wait(3)
-        assert all(is_removal(each["gate-connection"]) for each in channel.components()[1:])
+        assert all(is_removal(each["gate/connection"]) for each in channel.components()[1:])
 
         channel.hear("homeassistant/status", b"online")
         channel.wait(6)
 
     revived, removal, clean = channel.components()[3:]
-    assert revived["gate-connection"]["uniq_id"] == "porch-gate-connection"
-    assert is_removal(removal["gate-connection"])
-    assert "gate-connection" not in clean
+    assert revived["gate/connection"]["uniq_id"] == "porch/gate/connection"
+    assert is_removal(removal["gate/connection"])
+    assert "gate/connection" not in clean
 
 
 def test_a_component_that_comes_back_is_not_taken_back():
@@ -210,6 +233,35 @@ def test_a_device_that_is_switched_off_is_taken_back_and_says_nothing_after():
         house._timer.join()
 
     assert len(channel.sent) == 4
+
+
+def test_births_one_after_the_other_do_not_put_the_answer_off():
+    channel = Channel()
+
+    with Announcing(told_of("door"), channel, gap_s=0.0, jitter_s=0.001) as house:
+        channel.wait(1)
+        house._after(3600.0, house._answer)
+        house._is_answering = True
+        waiting = house._timer
+        channel.hear("homeassistant/status", b"online")
+
+        assert house._timer is waiting
+
+
+def test_another_prefix_is_listened_to_and_nothing_stays_below_the_one_before():
+    channel = Channel()
+    other = "elsewhere/device/porch/config"
+
+    with announcing(channel, "door") as house:
+        channel.wait(1)
+        channel.topics.add(other)
+        house.change(told_of("door", prefix="elsewhere"))
+        channel.wait(3)
+        channel.hear("elsewhere/status", b"online")
+        channel.wait(4)
+
+    assert [each.topic for each in channel.sent] == [TOPIC, TOPIC, other, other]
+    assert channel.sent[1].payload == b""
 
 
 def test_nothing_is_sent_after_the_end():

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from edge.homeassistant.components import components, slug
-from edge.homeassistant.discovery import announcement
-from edge.homeassistant.inventory import Inventory, View
+from edge.config.reading import parse
+from edge.homeassistant.components import path, slug
+from edge.homeassistant.discovery import told_of
+from edge.model import model_file
+from edge.model.default import default_model_path
 
 pytestmark = pytest.mark.board
 
@@ -30,16 +32,25 @@ DEVICE_KEYS = {"ids", "cns", "name", "mf", "mdl", "mdl_id", "sn", "sw", "hw", "c
 ORIGIN_KEYS = {"name", "sw", "url"}
 
 
-def told(**changes):
-    views = (View("door"), View("gate"))
-    given = {"device": "porch", "name": "Porch camera", "area": "Porch"}
-    house = {"prefix": "homeassistant", "enabled": True}
-    return Inventory(**{**given, **house, "views": views, **changes})
+SQUARE = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]
 
 
-def fields_of(inventory):
-    message = announcement(inventory, components(inventory))
-    return json.loads(message.payload)
+def told(device="porch", cameras=("door", "gate"), zones=(), labels=(), **house):
+    description = model_file.read(default_model_path()).description
+    fields = {
+        "device": {"name": device},
+        "camera": [{"name": each} for each in cameras],
+        "mqtt": {"url": "mqtt://b", "commands": True},
+        "homeassistant": {"name": "Porch camera", "labels": list(labels), **house},
+        "events": {"labels": list(labels)} if labels else {},
+        "snapshots": {},
+        "zone": [{"name": each, "polygon": SQUARE} for each in zones],
+    }
+    return told_of(parse(fields), description)
+
+
+def fields_of(told):
+    return json.loads(told.message(told.cmps).payload)
 
 
 def test_no_place_that_is_strict_has_a_key_that_home_assistant_does_not_know():
@@ -60,9 +71,50 @@ def test_every_entity_has_an_id_of_its_own_and_one_that_its_name_gives():
         assert each["def_ent_id"] == f"{each['p']}.{slug('Porch camera ' + each['name'])}"
 
 
+@pytest.mark.parametrize(
+    ("zones", "labels"),
+    [
+        pytest.param(["front-door", "front_door"], ["person"], id="zones"),
+        pytest.param([], ["traffic light", "traffic_light"], id="labels"),
+        pytest.param(["a-b", "a"], ["c", "b-c"], id="where one ends and the next begins"),
+        pytest.param([], ["take", "frame", "人", "车", "x" * 64], id="words of our own"),
+    ],
+)
+def test_names_that_are_nearly_the_same_have_components_of_their_own(zones, labels):
+    alone, together = (
+        len(told(zones=zones[:number], labels=labels[:number]).cmps) for number in (1, None)
+    )
+    plain = len(told(zones=["z", "y"][: len(zones)], labels=[*"abcde"][: len(labels)]).cmps)
+
+    assert alone < together == plain
+
+
+def test_two_devices_never_have_an_entity_in_common():
+    ids = [
+        {each["uniq_id"] for each in told(*names).cmps.values() if "uniq_id" in each}
+        for names in (("porch", ["back-door"]), ("porch-back", ["door"]))
+    ]
+
+    assert not ids[0] & ids[1]
+
+
+def test_a_label_that_looks_like_a_template_is_told_as_it_is():
+    [trigger] = [
+        each for key, each in told(cameras=["door"], labels=["{{ 1 }}"]).cmps.items()
+        if key.startswith("door/trigger/appear/")
+    ]  # fmt: skip
+
+    assert trigger["stype"] == "{{ 1 }}"
+    assert trigger["pl"] == '{{ "appear///{{ 1 }}" }}'
+
+
+def test_no_two_ways_to_names_are_one_key():
+    assert len({path("a/b", "c"), path("a", "b/c"), path("a%2Fb", "c"), path("a", "b", "c")}) == 4
+
+
 def test_an_area_is_suggested_where_there_is_one():
-    assert fields_of(told())["dev"]["sa"] == "Porch"
-    assert "sa" not in fields_of(told(area=""))["dev"]
+    assert fields_of(told(area="Porch"))["dev"]["sa"] == "Porch"
+    assert "sa" not in fields_of(told())["dev"]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from edge.config.reading import load, parse
-from edge.homeassistant.components import components
-from edge.homeassistant.inventory import inventory
+from edge.homeassistant.discovery import told_of
+from edge.homeassistant.inventory import view_of
 from edge.model import model_file
 from edge.model.default import default_model_path
 
@@ -27,47 +27,53 @@ def description():
 def told(description, *, mqtt=None, **sections):
     broker = {"url": "mqtt://b", **(mqtt or {})}
     fields = {"mqtt": broker, "homeassistant": {}, "camera": {"name": "door"}, **sections}
-    return inventory(parse(fields), description)
+    return told_of(parse(fields), description)
 
 
-def keys(inventory):
-    return {*components(inventory)}
+def views(description, **sections):
+    fields = {"mqtt": {"url": "mqtt://b"}, "camera": {"name": "door"}, **sections}
+    config = parse(fields)
+    return [view_of(camera.name, config, description) for camera in config.cameras]
+
+
+def keys(told):
+    return {*told.cmps}
 
 
 def test_a_device_that_counts_nothing_tells_only_how_it_is(description):
     found = told(description, output={"stats_s": 0})
 
-    assert keys(found) == {"door-connection"}
+    assert keys(found) == {"door/connection"}
 
 
 def test_statistics_are_shown_where_they_are_told(description):
-    assert keys(told(description)) == {"door-connection", "door-rate"}
+    assert keys(told(description)) == {"door/connection", "door/rate"}
 
 
 def test_settings_are_shown_where_commands_are_heard(description):
     found = keys(told(description, mqtt={"commands": True}))
 
-    assert found >= {"threshold", "model", "door-enabled"}
-    assert not found & keys(told(description)) & {"threshold", "model", "door-enabled"}
+    assert found >= {"threshold", "model", "door/enabled"}
+    assert not found & keys(told(description)) & {"threshold", "model", "door/enabled"}
 
 
 def test_of_a_model_whose_labels_nobody_names_three_have_entities(description):
-    [view] = told(description, events={}).views
+    [view] = views(description, events={})
 
     assert view.zones == {"frame": ("person", "bicycle", "car")}
 
 
 def test_the_labels_that_somebody_names_have_entities_where_they_matter(description):
     zone = {"name": "drive", "polygon": SQUARE, "labels": ["car"]}
-    [view] = told(description, zone=[zone], events={"labels": ["dog", "car"]}).views
+    [view] = views(description, zone=[zone], events={"labels": ["dog", "car"]})
 
     assert view.zones == {"frame": ("dog", "car"), "drive": ("car",)}
 
 
 def test_its_own_labels_come_before_all_others(description):
-    [view] = told(
+    [view] = views(
         description, homeassistant={"labels": ["dog"]}, events={"labels": ["dog", "car"]}
-    ).views
+    )
 
     assert view.zones == {"frame": ("dog",)}
 
@@ -86,23 +92,23 @@ def test_its_own_labels_come_before_all_others(description):
     ],
 )  # fmt: skip
 def test_only_events_that_can_happen_are_announced(description, sections, kinds):
-    [view] = told(description, **sections).views
+    [view] = views(description, **sections)
 
     assert {*view.kinds} == kinds
 
 
 def test_pictures_are_announced_of_labels_that_are_shown_and_kept(description):
     kept = {"labels": ["dog", "cat"]}
-    [view] = told(description, snapshots=kept, homeassistant={"labels": ["dog", "car"]}).views
+    [view] = views(description, snapshots=kept, homeassistant={"labels": ["dog", "car"]})
 
     assert view.snapshots == ("dog",)
-    assert told(description, events={"labels": ["dog"]}).views[0].snapshots == ()
+    assert views(description, events={"labels": ["dog"]})[0].snapshots == ()
 
 
 def test_zones_of_one_camera_are_not_announced_for_another(description):
     zone = {"name": "drive", "camera": "door", "polygon": SQUARE, "labels": ["car"]}
     cameras = [{"name": "door"}, {"name": "gate"}]
-    door, gate = told(description, camera=cameras, zone=[zone]).views
+    door, gate = views(description, camera=cameras, zone=[zone])
 
     assert "drive" in door.zones
     assert "drive" not in gate.zones
@@ -112,7 +118,7 @@ def test_the_document_says_what_is_announced(description, root, tmp_path):
     text = (root / "docs/homeassistant.md").read_text(encoding="utf-8")
     [configuration] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "porch.toml").write_text(configuration)
-    found = components(inventory(load(tmp_path / "porch.toml", {}), description)).values()
+    found = told_of(load(tmp_path / "porch.toml", {}), description).cmps.values()
 
     entities = {each["def_ent_id"] for each in found if "def_ent_id" in each}
     triggers = {(each["type"], each["stype"]) for each in found if "stype" in each}
@@ -133,4 +139,4 @@ def test_the_document_says_what_is_announced(description, root, tmp_path):
     ],
 )  # fmt: skip
 def test_its_page_is_linked_where_others_can_open_it(description, web, page):
-    assert told(description, web=web).page == page
+    assert told(description, web=web).root["dev"].get("cu", "") == page

@@ -121,6 +121,14 @@ def test_an_engine_that_others_may_have_written_is_refused(what, model, state, p
         opened(model)
 
 
+def test_an_engine_of_which_a_power_cut_left_only_the_name_is_none(model, state, provider):
+    assert prepare(model) == 0
+    (folder,) = (state / "engines").iterdir()
+    (folder / stand_in_provider.ENGINE).write_bytes(b"")
+    with pytest.raises(DelegateError, match="no engine is prepared"):
+        opened(model)
+
+
 def test_a_build_that_fails_leaves_nothing_and_keeps_what_was(model, state, provider, capsys):
     assert prepare(model) == 0
     (folder,) = (state / "engines").iterdir()

@@ -11,10 +11,9 @@ import pytest
 from reference import tiny_segmenter
 
 from edge import app, cli, running
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import open_demo
-from edge.capture.turns import Turns
 from edge.config import reading as config
 from edge.decode.segmentation import SegmentationHead
 from edge.errors import ModelError

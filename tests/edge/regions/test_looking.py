@@ -14,13 +14,13 @@ import pytest
 from yuv_pictures import picture, whole
 
 from edge import app
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.picture import Picture, Scaler
-from edge.capture.turns import Turns
 from edge.config.reading import parse
 from edge.config.sections import Tracking
 from edge.cores import available_cores
 from edge.errors import ConfigError
+from edge.frame import StageClock
 from edge.model import model_file
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
@@ -130,6 +130,7 @@ def test_what_rests_stays_in_sight_and_most_frames_are_left_out(seen_once):
 
     assert all("cat" in labels(model, each) for each in last)
     assert len(last) <= 6
+    assert any(each.stage_ms["invoke"] == 0 for each in last)  # exactly: it was not invoked
 
 
 def test_a_track_lives_on_through_the_frames_that_are_left_out(seen_once):
@@ -174,6 +175,22 @@ def test_a_changed_threshold_makes_a_model_that_looks_at_regions_too():
     assert changed.thresholds.score == 0.9
 
 
+def test_what_only_the_tracks_ask_for_is_told_and_no_reason_to_look_closer():
+    """With `[tracking]` the decoder lets scores of 0.1 pass."""
+    (model,) = regions()
+    low = model.with_thresholds(score=0.05)
+    buffer, tensors = low.input_buffer(), low.output_buffers()
+    buffer.fill(SmallCat(1).read(None))
+    low.invoke(buffer, out=tensors)
+
+    found = low.decode(tensors, buffer.placement, StageClock())
+
+    planner = buffer.placement.scene.planner
+    ((_, boxes, _),) = planner._told
+    assert len(found) > len(boxes)
+    assert len(boxes) == (found.scores >= model.thresholds.score).sum()
+
+
 def test_a_plan_of_a_frame_that_was_replaced_is_made_again():
     (model,) = regions()
     first, second, _ = model.input_buffers()
@@ -195,7 +212,7 @@ def test_a_cropped_picture_is_that_part_of_the_image(kind, rotate):
     image = cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (160, 96))
     source = replace(picture(image, kind), rotate=rotate)
     region = Region(10, 20, 30, 24)
-    scratch = {}
+    scratch = np.empty(source.pixels.size, np.uint8)
 
     part = cropped(source, region, scratch)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.model.description import Thresholds
-from edge.regions.merge import MOVED_S, SAME_IOU, Memory, is_whole, touched
+from edge.regions.merge import MOVED_S, SAME_IOU, Memory, touched
 from edge.regions.plan import MOST_CUT, Plan, Region
 from edge.results.detections import Detections
 
@@ -31,9 +33,7 @@ def plan(*looks, now_s=0.0, moved=STILL):
 
 
 def memory():
-    made = Memory((300, 300), sweep_s=2)
-    made.begin(SIZE_WH, "model")
-    return made
+    return Memory((300, 300), sweep_s=2)
 
 
 def boxes(result):
@@ -136,14 +136,14 @@ def test_what_no_look_confirms_is_given_up():
     assert len(known.merged(plan(now_s=41), [], thresholds=LIMITS)) == 0
 
 
-def test_a_higher_threshold_and_another_model_hold_for_what_is_known_too():
+def test_a_higher_threshold_and_another_size_hold_for_what_is_known_too():
     known = memory()
     rows = found((50, 60, 290, 300, 0.8, 0), (600, 60, 700, 300, 0.6, 0))
     known.merged(plan(WHOLE), [rows], thresholds=LIMITS)
 
     assert len(known.merged(plan(now_s=1), [], thresholds=Thresholds(0.7, 0.6))) == 1
-    known.begin(SIZE_WH, "other")
-    assert len(known.merged(plan(now_s=2), [], thresholds=LIMITS)) == 0
+    other = replace(plan(now_s=2), size_wh=(640, 480))
+    assert len(known.merged(other, [], thresholds=LIMITS)) == 0
 
 
 def test_limits_hold_for_all_looks_together():
@@ -235,4 +235,4 @@ def test_a_region_shows_whole_what_lies_well_inside():
         [(110, 0, 290, 190), (101, 50, 200, 100), (150, 50, 299, 100), (0, 0, 50, 50)]
     )
 
-    assert is_whole(some, region, SIZE_WH).tolist() == [True, False, False, False]
+    assert region.shows(some, SIZE_WH).tolist() == [True, False, False, False]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from edge.service.life import LOOP_S, SOUND_S, STATUS_EVERY_S, Life, Signs, mode_message
+from edge.service.life import LOOP_S, SOUND_S, STATUS_EVERY_S, Life, Signs, mode_message, signs_of
 
 pytestmark = pytest.mark.board
 
@@ -23,12 +24,10 @@ class Told:
     def ready(self, _):
         self.told.append("ready")
 
-    def status(self, text):
-        self.told.append("status")
-        self.texts.append(text)
-
-    def feed(self):
-        self.told.append("feed")
+    def tell(self, line):
+        self.told.append({"WATCHDOG=1": "feed"}.get(line, "status"))
+        if line.startswith("STATUS="):
+            self.texts.append(line.removeprefix("STATUS="))
 
     def reloading(self):
         self.told.append("reloading")
@@ -89,6 +88,20 @@ def test_one_camera_that_is_away_excuses_no_other(life):
     assert "feed" not in life(1, at=101, cameras=2, away=["door"])
 
 
+def test_a_folder_of_images_that_has_ended_does_not_starve_a_camera_that_is_away(life):
+    captures = [
+        SimpleNamespace(camera="images", ended=True, is_away=False),
+        SimpleNamespace(camera="door", ended=False, is_away=True),
+    ]
+    frames = SimpleNamespace(polled_s=101.0)
+    parts = SimpleNamespace(
+        captures=captures, publisher=None, cameras=SimpleNamespace(frames=frames)
+    )
+    signs = signs_of(parts, SimpleNamespace(times=SimpleNamespace(frames=1)))
+    life(1, at=100)
+    assert "feed" in life(*signs[:1], at=101, cameras=signs.cameras, away=signs.away)
+
+
 def test_its_status_is_one_line_and_seldom(life):
     for second in range(11):
         life(30 * second + 1, at=101 + second, cameras=2, away=["door"], connected=True)
@@ -108,9 +121,17 @@ def test_a_start_is_good_when_it_has_lasted(life):
 
 
 def test_a_reload_begins_and_ends(life):
+    life(1, at=100)
     life.life.reloading()
     life.life.reloaded()
     assert life.told.words() == ["reloading", "ready"]
+
+
+def test_a_reload_before_the_first_frame_makes_nothing_ready(life):
+    life.life.reloading()
+    life.life.reloaded()
+    assert life.told.words() == ["reloading"]
+    assert "ready" in life(1, at=100)
 
 
 def test_the_mode_is_kept_by_the_broker():

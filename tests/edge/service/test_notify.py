@@ -8,7 +8,7 @@ import pytest
 from notify_socket import Manager
 
 from edge.service import is_managed
-from edge.service.notify import Notifier, from_environment
+from edge.service.notify import STOPPING, WELL, Notifier, from_environment, status
 
 pytestmark = pytest.mark.board
 
@@ -20,11 +20,11 @@ def test_each_state_is_one_datagram(tmp_path, monkeypatch, abstract):
         assert is_managed()
         notifier = from_environment()
         notifier.ready("all\nis well")
-        notifier.feed()
-        notifier.status("30 frames/s")
+        notifier.tell(WELL)
+        notifier.tell(status("30 frames/s"))
         before_us = time.monotonic_ns() // 1000
         notifier.reloading()
-        notifier.stopping()
+        notifier.tell(STOPPING, status("stopping"))
         assert manager.hears("STATUS=stopping")
     moment = manager.told.pop(5)
     assert manager.told == [
@@ -43,16 +43,29 @@ def test_without_a_manager_nothing_is_told_and_nothing_fails(monkeypatch, caplog
 
 def test_a_manager_that_is_gone_or_takes_nothing_is_said_once(tmp_path, caplog):
     notifier = Notifier(str(tmp_path / "nothing"))
-    notifier.feed()
-    notifier.feed()
+    notifier.tell(WELL)
+    notifier.tell(WELL)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as full:
         full.bind(str(tmp_path / "full"))
         notifier = Notifier(str(tmp_path / "full"))
         for _ in range(2000):
-            notifier.feed()
+            notifier.tell(WELL)
     assert [message.partition(":")[0] for message in caplog.messages] == [
         "systemd cannot be told WATCHDOG=1"
     ] * 2
+
+
+@pytest.mark.parametrize("address", ["x" * 200, "@" + "x" * 200, "@", "vsock:2:1", "/"])
+def test_an_address_that_is_none_ends_nothing_and_is_told_with_its_reason(address, caplog):
+    Notifier(address).tell(WELL)
+    (message,) = caplog.messages
+    assert "None" not in message
+
+
+def test_a_status_that_never_ends_still_arrives():
+    with Manager() as manager:
+        Notifier(manager.address).ready("x" * 10**6)
+        assert manager.hears("READY=1")
 
 
 @pytest.mark.parametrize(

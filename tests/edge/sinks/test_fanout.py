@@ -16,6 +16,7 @@ from waiting import eventually
 from edge.errors import SinkClosed, SinkError
 from edge.sinks.fanout import BUFFER_MESSAGES, Fanout
 from edge.sinks.jsonl import JsonlSink
+from edge.sinks.outbox import QUEUE_BYTES
 
 pytestmark = pytest.mark.board
 
@@ -124,6 +125,22 @@ def test_a_sink_that_fails_ends_alone_is_told_once_and_raised_at_the_end(
     assert str(sink.failure).startswith("failing: ")
 
 
+def test_all_sinks_have_their_time_at_the_end_at_once():
+    gate = threading.Barrier(3)
+
+    class Waiting(MemorySink):
+        def close(self, timeout_s):
+            gate.wait(timeout_s)
+            return 2
+
+    sinks = [Waiting() for _ in range(3)]
+    for number, sink in enumerate(sinks):
+        sink.name = f"webhook {number}"
+    fanout = Fanout(sinks)
+    assert fanout.close(30) == 6
+    assert list(fanout.undelivered) == ["webhook 0", "webhook 1", "webhook 2"]
+
+
 def test_a_failure_at_the_very_end_is_raised_as_well():
     sink = Fanout([Failing(0, may_wait=True), MemorySink()])
     sink.send(message())
@@ -175,6 +192,42 @@ def test_what_is_sent_while_sinks_are_exchanged_waits_for_the_new_one():
     assert new.messages == [state, *map(message, (1, 2, 3))]
     assert kept.messages == [state, *map(message, (1, 2, 3))]
     assert old.messages == [state]
+
+
+def test_a_message_under_way_to_a_sink_that_is_closed_for_another_ends_nothing():
+    class Closing(MemorySink):
+        def send(self, message):
+            fanout._sinks.remove(self)  # as an exchange does, on another thread
+            raise ValueError("send must come before close")
+
+    other = MemorySink()
+    fanout = Fanout([Closing(), other])
+    fanout.send(message())
+    assert (len(other.messages), fanout.failure) == (1, None)
+
+
+def test_the_last_sink_that_fails_is_told_after_an_exchange_too():
+    failed = Failing(0, may_wait=False)
+    fanout = Fanout([failed, MemorySink()])
+    fanout.send(message())
+    fanout.exchange(list(fanout._sinks), lambda: [Failing(0, may_wait=False)], timeout_s=1)
+    with pytest.raises(SinkError):
+        fanout.send(message())
+
+
+def test_what_is_kept_for_sinks_to_come_is_bounded_in_bytes():
+    new = MemorySink(10_000)
+    fanout = Fanout([MemorySink(10_000)])
+    for number in range(200):
+        fanout.send(message(payload=bytes(60_000), policy="state", topic=f"image/{number}"))
+
+    def opened():
+        for _ in range(200):
+            fanout.send(message(payload=bytes(60_000)))
+        return [new]
+
+    fanout.exchange([], opened, timeout_s=1)
+    assert QUEUE_BYTES / 2 < sum(len(each.payload) for each in new.messages) < 2 * QUEUE_BYTES
 
 
 def test_a_sink_that_was_alone_and_may_wait_holds_up_none_that_comes():

@@ -54,7 +54,7 @@ def test_what_is_not_done_is_found_again_in_order_with_all_that_it_says(open_jou
     journal.close()
     again = open_journal()
     assert list(again.live.values()) == [first, event(2), event(3)]
-    assert again.append(event(4)) > max(numbers)
+    assert again.append(event(4)) not in numbers
 
 
 def test_an_event_is_in_the_file_when_it_was_accepted(open_journal, tmp_path):
@@ -173,6 +173,33 @@ def test_a_full_disk_is_told_once_and_written_again_when_it_has_room(
     assert payloads(open_journal()) == [b"1", b"2", b"3", b"4"]
 
 
+def test_a_disk_that_its_own_files_fill_has_room_again_once_events_are_done(
+    open_journal, tmp_path, monkeypatch
+):
+    write, quota = os.write, 8192
+
+    def write_if_room(file, data):
+        room = quota - sum(path.stat().st_size for path in files(tmp_path))
+        return write(file, data[:room]) if room > 0 else write(-1, data)
+
+    def refuse(file, data):
+        if file < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(file, data)
+
+    real, write = write, refuse
+    monkeypatch.setattr(os, "write", write_if_room)
+    now = [0.0]
+    journal = open_journal(clock=lambda: now[0])
+    numbers = [journal.append(event(payload=b"%d" % number * 1000)) for number in range(9)]
+    for number in numbers[:7]:
+        journal.done(number)
+    now[0] += RETRY_S
+    journal.append(event(9))
+    assert journal.close() == 3
+    assert [each[:1] for each in payloads(open_journal())] == [b"7", b"8", b"9"]
+
+
 def test_a_folder_that_can_not_be_made_is_told_and_memory_used(tmp_path, caplog):
     (tmp_path / "file").touch()
     journal = Journal(tmp_path / "file" / "spool", limit_bytes=MUCH)
@@ -180,6 +207,28 @@ def test_a_folder_that_can_not_be_made_is_told_and_memory_used(tmp_path, caplog)
     assert payloads(journal) == [b"1"]
     assert journal.close() == 0
     assert caplog.text.count("events wait in memory") == 1
+
+
+def test_a_folder_that_comes_late_keeps_what_it_held_and_takes_what_waits(open_journal, tmp_path):
+    journal = open_journal()
+    numbers = [journal.append(event(number)) for number in range(9)]
+    for number in numbers[:7]:
+        journal.done(number)
+    journal.close()
+    folder, away = tmp_path / "spool", tmp_path / "away"
+    folder.rename(away)
+    folder.touch()  # as a mount that is late, or a disk that is read-only at first
+    now = [0.0]
+    late = open_journal(clock=lambda: now[0])
+    late.done(late.append(event(10)))
+    late.append(event(11))
+    folder.unlink()
+    away.rename(folder)
+    now[0] += RETRY_S
+    late.done(late.append(event(12)))
+    assert payloads(late) == [b"11"]
+    late.close()
+    assert payloads(open_journal()) == [b"7", b"8", b"11"]
 
 
 def test_a_second_process_leaves_the_journal_of_the_first_alone(open_journal, caplog):

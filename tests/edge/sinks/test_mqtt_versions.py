@@ -142,7 +142,8 @@ def test_a_message_that_may_not_be_written_is_counted_and_its_topic_named(open_s
         sink.send(message())
         assert eventually(lambda: sink.tally() == Tally(0, 1, 0))
     assert any(
-        "drops what goes to edge/porch/front/detections (not authorized); let eye write it" in line
+        "does not let us write edge/porch/front/detections (not authorized); let eye write it"
+        in line
         for line in log_lines()
     )
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.messages.envelope import Message
-from edge.sinks.outbox import OVERHEAD_BYTES, Outbox, Tally
+from edge.sinks.outbox import HOLD_S, OVERHEAD_BYTES, Outbox, Tally
 
 pytestmark = pytest.mark.board
 
@@ -101,6 +101,35 @@ def test_bytes_are_bounded_the_stream_gives_way_before_events_and_these_before_s
     assert outbox.tally() == Tally(0, 6, 2)
 
 
+def test_images_that_many_states_hold_leave_room_for_the_stream_and_for_small_states():
+    outbox = Outbox(messages=999, size_bytes=100_000)
+    small = [f"state {number}" for number in range(20)]
+    for key in small:
+        outbox.put(message(b"s", "state", key=key))
+    for number in range(40):
+        outbox.put(message(bytes(10_000), "state", key=f"image {number}"))
+        taken(outbox)
+    outbox.put(message(bytes(1000)))
+    assert outbox.tally() == Tally(0, 0, 1)
+    outbox.renew()
+    keys = [outbox.take().message.key for _ in range(24)]
+    assert keys == [*small, *(f"image {number}" for number in range(36, 40))]
+
+
+def test_states_are_not_results_and_all_kept_however_few_of_these_may_wait():
+    outbox = Outbox(messages=1, size_bytes=MUCH)
+    for number in range(20):
+        outbox.put(message(b"%d" % number, "state", key=str(number)))
+    assert len(taken(outbox)) == 20
+
+
+def test_one_state_may_take_more_than_half_of_the_bytes():
+    outbox = Outbox(messages=9, size_bytes=1000)
+    for size_bytes in (500, 600, 700):
+        outbox.put(message(bytes(size_bytes), "state", key=str(size_bytes)))
+    assert taken(outbox) == [bytes(700)]
+
+
 def test_a_message_that_never_fits_is_dropped_alone():
     outbox = Outbox(messages=9, size_bytes=1000)
     outbox.put(message(b"kept"))
@@ -148,6 +177,34 @@ def test_what_is_as_large_as_a_refused_one_is_a_suspect_until_one_is_delivered()
     assert suspect.is_suspect
     outbox.settle(suspect)
     assert not outbox.take().is_suspect
+
+
+def test_after_two_that_were_given_up_none_of_their_size_is_tried_for_a_while_but_events():
+    now = [0.0]
+    outbox = Outbox(messages=9, size_bytes=MUCH, clock=lambda: now[0])
+
+    def try_one(size_bytes, policy="stream"):
+        """Return whether one is hopeless; one that is not ends two connections."""
+        outbox.put(message(bytes(size_bytes), policy))
+        entry = outbox.take()
+        if outbox.is_hopeless(entry):
+            outbox.give_up(entry)
+            return True
+        while outbox.put_back([entry], lost=True) is None:
+            entry = outbox.take()
+        return False
+
+    assert [try_one(50) for _ in range(3)] == [False, False, True]
+    assert try_one(50, "event") is False
+    now[0] += 2 * HOLD_S - 1
+    assert try_one(50)
+    now[0] += 1
+    assert [try_one(60), try_one(50)] == [False, True]
+    outbox.put(message(bytes(49)))
+    assert not outbox.is_hopeless(outbox.take())
+    outbox.put(message(bytes(50), "event"))
+    outbox.settle(outbox.take())
+    assert try_one(50) is False
 
 
 def test_a_silent_receiver_makes_nobody_a_suspect():

@@ -1,6 +1,7 @@
 """The table of sinks: each section of the configuration has its row."""
 
 import json
+import threading
 from typing import get_args
 
 import pytest
@@ -10,6 +11,7 @@ from waiting import eventually
 
 from edge.config import reading as config
 from edge.config.sink import AnySink, Command, Jsonl, Webhook
+from edge.errors import ConfigError
 from edge.sinks.fanout import Fanout
 from edge.sinks.registry import SINKS, open_sinks, receiver
 
@@ -29,6 +31,13 @@ def test_sinks_of_one_kind_have_names_of_their_own():
     assert [sink.name for sink in sinks] == ["command", "command 2"]
     assert receiver(sinks[1].name) == "its program"
     assert [sink.close(5) for sink in sinks] == [0, 0]
+
+
+def test_where_one_cannot_be_opened_none_stays_open(tmp_path):
+    sections = [Command(command=("true",)), Webhook(url="http://h/", header_file=tmp_path / "x")]
+    with pytest.raises(ConfigError, match="header"):
+        open_sinks(sections, "porch")
+    assert eventually(lambda: "edge-command" not in [each.name for each in threading.enumerate()])
 
 
 def test_each_of_several_sinks_gets_its_own_share(tmp_path):

@@ -114,6 +114,15 @@ def test_a_state_that_is_ignored_is_not_told():
     assert camera.shows(VIEW * 0.05, seconds=60).state == "ok"
 
 
+def test_a_camera_that_may_move_is_still_told_to_be_covered():
+    camera = Camera(ignore=("moved",))
+    camera.shows(VIEW, seconds=60)
+    moved = WHOLE[40:280, 95:455]
+
+    assert camera.shows(moved, seconds=600, step_s=5).state == "ok"
+    assert camera.shows(covered(), seconds=40).state == "covered"
+
+
 def test_a_new_place_is_the_usual_one_after_a_day():
     camera = Camera()
     camera.shows(VIEW, seconds=60)
@@ -168,3 +177,26 @@ def test_another_model_goes_on_with_the_scene_and_begins_a_world_of_its_own():
     camera.stage = SelfCheck(Selfcheck(), other, camera.memory)
 
     assert (known.model, known.worlds, known.scene.looks) == ("sha256:1", {}, 40)
+
+
+def test_heads_that_come_between_the_looks_tell_of_another_world_too():
+    """As of `[regions]`, where a frame with a look need not be one that is seen whole."""
+    rng = np.random.default_rng(3)
+    usual, other = (
+        {"scores": rng.normal(mean, 20, (1, 500, 4)).clip(-128, 127).astype(np.int8)}
+        for mean in (0, 90)
+    )
+    camera = Camera(hold_s=10)
+    camera.shows(VIEW, seconds=5, heads=usual)
+    (known,) = camera.memory.values()
+    for world in known.worlds.values():
+        world.is_known, world.spread = True, {"scores": 0.05}
+
+    for _ in range(400):
+        at_ns = (camera.now_s - 1) * NS + NS // 2
+        seen = factories.observation(source_ns=at_ns, captured_utc_ns=at_ns)
+        camera.stage.process(replace(seen, look=None, heads=other))
+        health = camera.shows(VIEW, seconds=1)
+
+    assert health.state == "strange"
+    assert "of head 'scores' is other than usual" in health.reason

@@ -21,7 +21,7 @@ def head(*, mean, seed=0):
     return values.astype(np.int8)
 
 
-def sight_of(*heads, spread=0.05):
+def sight_of(*heads, spread=0.1):
     mean = np.mean([shares(each) for each in heads], axis=0)
     lowest, *parts, highest = mean.tolist()
     told = HeadSight(

@@ -8,23 +8,23 @@ import pytest
 
 from edge.config.web import Web
 from edge.errors import ConfigError
-from edge.web.access import Gate, read_token
+from edge.web.access import Gate, Request, read_token
 
 pytestmark = pytest.mark.board
 
 TOKEN = "0123456789abcdef"
 
 
-def headers(**given):
-    message = Message()
+def asked(method="GET", path="/", query=None, **given):
+    headers = Message()
     for name, value in {"Host": "127.0.0.1:8080", **given}.items():
-        message[name.replace("_", "-")] = value
-    return message
+        headers[name.replace("_", "-")] = value
+    return Request(method, path, query or {}, headers)
 
 
-def status(gate, method="GET", path="/", **given):
-    refusal = gate.refusal(method, path, headers(**given))
-    return refusal and refusal.status
+def status(gate, *request, **given):
+    refusal = gate.refusal(asked(*request, **given))
+    return refusal and refusal[0]
 
 
 @pytest.mark.parametrize(
@@ -49,21 +49,25 @@ def test_without_the_token_nothing_is_answered():
     assert status(gate, path="/metrics", Authorization=f"Bearer {TOKEN}x") == 401
     assert status(gate, path="/metrics", Authorization=f"Basic {TOKEN}") == 401
     assert status(gate, path="/metrics", Cookie=f"edge_preview={TOKEN}") == 401
-    assert status(gate, path="/?token=wrong") == 401
-    assert status(gate, path=f"/metrics?token={TOKEN}") == 401  # an address stands in histories
+    assert status(gate, query={"token": "wrong"}) == 401
+    # An address stands in histories.
+    assert status(gate, path="/metrics", query={"token": TOKEN}) == 401
 
 
 def test_the_token_opens_as_bearer_as_link_and_then_by_its_cookie():
     gate = Gate(TOKEN)
-    cookie = gate.cookie().partition(";")[0]
+    link = asked(query={"token": TOKEN})
+    cookie = gate.cookie(link).partition(";")[0]
 
     assert status(gate, Authorization=f"bearer {TOKEN}") is None
-    assert status(gate, path=f"/?token={TOKEN}") is None
+    assert status(gate, query={"token": TOKEN}) is None
     assert status(gate, Cookie=f"other=1; {cookie}") is None
-    assert TOKEN not in gate.cookie()
-    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(gate.cookie().split("; "))
+    assert TOKEN not in gate.cookie(link)
+    assert gate.cookie(asked()) == Gate("").cookie(asked(query={"token": ""})) == ""
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(gate.cookie(link).split("; "))
     # A restart lets in who was in, another token nobody.
-    assert Gate(TOKEN).cookie() == gate.cookie() != Gate(TOKEN + "x").cookie()
+    other = Gate(TOKEN + "x").cookie(asked(query={"token": TOKEN + "x"}))
+    assert Gate(TOKEN).cookie(link) == gate.cookie(link) != other
 
 
 def test_a_post_comes_from_this_page_only():
@@ -91,6 +95,10 @@ def test_a_short_token_is_refused_and_its_file_is_named(tmp_path):
 
     with pytest.raises(ConfigError, match=r"token: expected a token of 16 .* found 5; type: open"):
         read_token(Web(token_file=path))
+    for token in ("openssl+base64/has+such==", "0123456789abcdef ", "0123456789abcdef-é"):
+        path.write_text(token)
+        with pytest.raises(ConfigError, match=r"A-Z a-z 0-9 \. _ ~ -, found others; type: open"):
+            read_token(Web(token_file=path))
     path.write_text(TOKEN)
     assert read_token(Web(token_file=path)) == TOKEN
     assert read_token(Web()) == ""

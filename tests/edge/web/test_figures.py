@@ -53,3 +53,7 @@ def test_a_metric_without_samples_is_left_out_and_its_kind_follows_its_name():
         "# TYPE edge_x_total counter", "edge_x_total 2.5",
     ]  # fmt: skip
     assert "# TYPE edge_x gauge" in family("edge_x", "X.", [({}, 1)])
+
+
+def test_a_sum_keeps_the_digits_that_a_rate_is_made_of_for_years():
+    assert family("edge_x_total", "X.", [({}, 12345678.25)])[2] == "edge_x_total 12345678.25"

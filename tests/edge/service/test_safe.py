@@ -6,10 +6,11 @@ import signal
 
 import pytest
 
+from edge.config.reading import load, load_sound_part
 from edge.errors import SourceError
 from edge.service import safe
-from edge.service.guard import guarded
-from edge.service.starts import MOST_FAILED
+from edge.service.safe import guarded
+from edge.service.starts import MOST_FAILED, Starts, Voice, file_name
 
 pytestmark = pytest.mark.board
 
@@ -23,7 +24,7 @@ def config(tmp_path, monkeypatch):
 
 
 def kept(config):
-    return json.loads((config.parent / "starts.json").read_bytes())
+    return json.loads((config.parent / file_name(config)).read_bytes())
 
 
 def breaking(error):
@@ -93,3 +94,38 @@ def test_the_pause_ends_safe_mode_by_itself(config, monkeypatch):
     with pytest.raises(SourceError):
         guarded(breaking(SourceError("still none")), config)
     assert (kept(config)["failed"], kept(config)["reason"]) == (MOST_FAILED + 1, "still none")
+
+
+def test_a_reload_during_the_start_ends_nothing(config, caplog):
+    guarded(lambda _life: os.kill(os.getpid(), signal.SIGHUP), config)
+    assert "before the start was over" in caplog.text
+
+
+BROKER = '[mqtt]\nurl = "mqtt://broker"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "device", "broker"),
+    [
+        pytest.param("no TOML", "roof", "old", id="nothing can be read"),
+        pytest.param('[device]\nname = "a b"\n' + BROKER, "roof", "broker", id="a faulty name"),
+        pytest.param('[device]\nname = "door"\n', "door", None, id="no broker any more"),
+        pytest.param('[device]\nname = "door"\n' + BROKER, "door", "broker", id="another one"),
+    ],
+)
+def test_it_speaks_as_before_only_where_its_configuration_is_faulty(config, text, device, broker):
+    config.write_text('[device]\nname = "roof"\n[mqtt]\nurl = "mqtt://old"\n')
+    before = Voice.of(load(config, {}))
+    config.write_text(text)
+    voice = before.unless_sound(config, Voice.of(load_sound_part(config)))
+    assert voice.device == device
+    assert (voice.mqtt and voice.mqtt.host) == broker
+
+
+def test_a_voice_is_kept_whatever_bytes_are_in_a_name(tmp_path):
+    folder = tmp_path / os.fsdecode(b"k\xfcche")
+    folder.mkdir()
+    path = folder / "door.toml"
+    path.write_text('[mqtt]\nurl = "mqtt://me@broker"\npassword_file = "p"\n')
+    Starts(tmp_path, [path]).forget(Voice.of(load(path, {})))
+    assert Starts(tmp_path, [path]).kept.speaks.mqtt.password_file.name == "p"

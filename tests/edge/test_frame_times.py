@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge.metrics import WINDOW_FRAMES, StageTimes
+from edge.frame import WINDOW_FRAMES, StageTimes
 from edge.results.detections import Detections
 from edge.results.observation import STAGES, Observation
 
@@ -71,3 +71,15 @@ def test_a_stage_has_figures_of_the_frames_that_named_it():
     summary = times.summary()
     assert summary.percentiles_ms["track"][0] == pytest.approx(3.0)
     assert list(summary.percentiles_ms) == [*STAGES, "track", "age"]
+
+
+def test_what_was_not_invoked_for_a_frame_is_in_no_percentile():
+    times = StageTimes()
+    times.start()
+    times.add(observation(8.0))
+    for _ in range(30):
+        times.add(observation(0.0, decode=0.0))
+    summary = times.summary()
+    assert summary.frames == 31
+    assert summary.percentiles_ms["invoke"] == (8.0, 8.0, 8.0)
+    assert summary.percentiles_ms["decode"] == (1.0, 1.0, 1.0)

@@ -9,10 +9,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from edge.capture.latest import CaptureThread
+from edge.capture.latest import CaptureThread, Turns
 from edge.capture.options import SourceOptions
 from edge.capture.synthetic import open_demo
-from edge.capture.turns import Turns
 from edge.errors import SourceError
 
 pytestmark = pytest.mark.board

@@ -1,0 +1,224 @@
+"""How many channels of which group go: least error for what they save."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from converter.graph.edits import with_values
+from converter.prune.channels import MULTIPLE
+from converter.prune.cutting import pruned
+from converter.prune.running import Halt, tapped
+from converter.prune.surgeon import Sheet, Uneven, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from converter.graph.values import Graph
+    from converter.prune.channels import Channels, Group
+    from converter.prune.reading import Moments, Reader
+    from edge.terminal.progress import Progress
+
+    Array = NDArray[np.float32]
+
+# Of a group: it loses eighths, and keeps two of them. What is left of a net in which all groups
+# keep so few is a sixteenth of its work.
+PARTS, LEAST_PARTS = 8, 2
+# Of ops whose work is a product of what they read and make; the others' goes with what they make.
+EPSILON = 1e-9
+PRODUCTS = ("CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
+
+
+class Costs:
+    """What a graph's ops take, and what is left of that once channels are cut.
+
+    An op's cost goes with the channels that it makes, and a convolution's with those that it reads
+    as well; but for a part that stays whatever is cut, as of kernels that make 16 channels at once:
+    what is left at half of the channels tells it.
+
+    Args:
+        channels: Of the whole.
+        of_ops: Cost of each op, in any unit, by the name of what it makes; of others none.
+        of_halves: The same of the graph in which `halves` stay.
+    """
+
+    def __init__(
+        self, channels: Channels, of_ops: Mapping[str, float], of_halves: Mapping[str, float]
+    ) -> None:
+        count = len(channels.groups)
+        owners = np.full(len(channels.roots), count)
+        for number, group in enumerate(channels.groups.values()):
+            owners[group.ids] = number
+        owners = owners[channels.roots]
+        ops = [op for op in channels.graph.ops if of_ops.get(op.output)]
+        self._costs = np.array([of_ops[op.output] for op in ops])
+        # Of what each op makes and reads, the shares of the groups, and last of what stays.
+        self._shares = np.zeros((2, len(ops), count + 1))
+        self._shares[..., count] = 1
+        for row, op in enumerate(ops):
+            read = op.inputs if op.kind in PRODUCTS else ()
+            wired = [name for name in read if name in channels.wires]
+            for place, name in enumerate((op.output, *wired[:1])):
+                if name in channels.wires:
+                    ids = channels.wires[name].ids
+                    self._shares[place, row] = np.bincount(owners[ids], minlength=count + 1)
+                    self._shares[place, row] /= len(ids)
+        self.whole = float(self._costs.sum())
+        linear = self._linear([float(mask.mean()) for mask in halves(channels).values()])
+        found = np.array([of_halves[op.output] for op in ops]) / self._costs
+        # 0 where nothing was cut.
+        self._fixed = np.clip((found - linear) / np.maximum(1 - linear, EPSILON), 0, 1)
+
+    def left(self, ratios: Sequence[float]) -> float:
+        """Return the cost once such a part of each group's channels stays, in their order."""
+        linear = self._linear(ratios)
+        return float(self._costs @ (self._fixed + (1 - self._fixed) * linear))
+
+    def _linear(self, ratios: Sequence[float]) -> NDArray[np.float64]:
+        """Return what is left of each op if nothing of it stays whatever is cut."""
+        return np.asarray((self._shares @ [*ratios, 1.0]).prod(axis=0))
+
+
+def halves(channels: Channels) -> dict[str, NDArray[np.bool_]]:
+    """Return the first half of each group's channels, in multiples of `MULTIPLE`."""
+    found = {}
+    for name, group in channels.groups.items():
+        count = max(MULTIPLE, len(group) // 2 // MULTIPLE * MULTIPLE)
+        found[name] = np.arange(len(group)) < count
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ladder:
+    """What cutting one group alone does, step by step.
+
+    Attributes:
+        kept: Which of its channels stay at each step, from all of them on.
+        errors: Of the outputs, squared error over power, summed over the outputs.
+    """
+
+    kept: tuple[NDArray[np.bool_], ...]
+    errors: tuple[float, ...]
+
+
+def counts(channels: int) -> tuple[int, ...]:
+    """Return how many channels of a group may stay, falling: multiples of `MULTIPLE`, not all."""
+    sizes = (channels * part // PARTS for part in range(LEAST_PARTS, PARTS))
+    found = {max(MULTIPLE, size // MULTIPLE * MULTIPLE) for size in sizes}
+    return tuple(sorted((each for each in found if each < channels), reverse=True))
+
+
+def sensitivities(
+    channels: Channels,
+    read: Sequence[Reader],
+    seen: Mapping[str, Moments],
+    *,
+    inputs: Sequence[Sequence[Array]],
+    progress: Progress | None = None,
+) -> dict[str, Ladder]:
+    """Cut each group alone, step by step, its readers refitted, and say what the outputs lose.
+
+    A ladder ends where the outputs are as wrong as zeros would be.
+
+    Args:
+        channels: Of the whole.
+        read: Its readers.
+        seen: What they multiply.
+        inputs: What the model reads of some images, to look at the outputs.
+        progress: Called with (groups done, groups).
+    """
+    graph = channels.graph
+    wanted = list(tapped(graph, graph.outputs, inputs))
+    run = Halt(graph, inputs)
+    found = {}
+    for done, (name, group) in enumerate(channels.groups.items(), start=1):
+        run.move(graph, group.makers[0].output)
+        kept, errors = [np.ones(len(group), bool)], [0.0]
+        sheets = _sheets(read, seen, group)
+        for mask in taken(group, list(sheets.values()), counts(len(group))):
+            stands = channels.standing({name: mask})
+            cut = pruned(channels, {name: mask})
+            values: dict[str, Array] = {}
+            for reader, sheet in sheets.items():
+                values |= sheet.values(stands[reader.ids])
+            cut = with_values(cut, values)
+            error = error_of(run.tapped(cut, cut.outputs), wanted)
+            if error >= len(graph.outputs):
+                break
+            kept.append(mask)
+            # What was worse with more channels was noise.
+            errors.append(max(errors[-1], error))
+        found[name] = Ladder(tuple(kept), tuple(errors))
+        if progress:
+            progress(done, len(channels.groups))
+    return found
+
+
+def _sheets(
+    read: Sequence[Reader], seen: Mapping[str, Moments], group: Group
+) -> dict[Reader, Sheet]:
+    found = {}
+    for reader in read:
+        with contextlib.suppress(Uneven):
+            found[reader] = Sheet(reader, seen[reader.op.output], group)
+    return found
+
+
+def output_error(
+    graph: Graph, wanted: Sequence[list[Array]], inputs: Sequence[Sequence[Array]]
+) -> float:
+    """Return `error_of` a graph's outputs."""
+    return error_of(tapped(graph, graph.outputs, inputs), wanted)
+
+
+def error_of(found: Iterable[list[Array]], wanted: Sequence[list[Array]]) -> float:
+    """Return the squared error of each output over its power, summed over the outputs."""
+    noise, power = np.zeros(len(wanted[0])), np.zeros(len(wanted[0]))
+    for target, values in zip(wanted, found, strict=True):
+        noise += [
+            np.square(a - b, dtype=np.float64).sum() for a, b in zip(target, values, strict=True)
+        ]
+        power += [np.square(a, dtype=np.float64).sum() for a in target]
+    return float((noise / np.maximum(power, np.finfo(np.float64).tiny)).sum())
+
+
+def plan(
+    ladders: Mapping[str, Ladder], costs: Costs, *, left: float
+) -> dict[str, NDArray[np.bool_]]:
+    """Return which channels stay, so that at most this cost is left, or nothing more may go.
+
+    Greedy: of all groups' next steps, and the steps behind them, the one of the least error for
+    what it saves, until enough is saved. Errors of groups are taken to add up.
+
+    Args:
+        ladders: Of all groups of the costs, in their order.
+        costs: What they save.
+        left: In the unit of the costs.
+    """
+    rows = list(ladders.values())
+    steps, ratios = [0] * len(rows), [1.0] * len(rows)
+    now = costs.left(ratios)
+    while now > left:
+        choices = []
+        for number, ladder in enumerate(rows):
+            for step in range(steps[number] + 1, len(ladder.kept)):
+                other = [*ratios]
+                other[number] = float(ladder.kept[step].mean())
+                saved = now - costs.left(other)
+                if saved > 0:
+                    worse = ladder.errors[step] - ladder.errors[steps[number]]
+                    choices.append((worse / saved, number, step))
+        if not choices:
+            break
+        _, number, step = min(choices)
+        steps[number], ratios[number] = step, float(rows[number].kept[step].mean())
+        now = costs.left(ratios)
+    return {
+        name: ladder.kept[step]
+        for (name, ladder), step in zip(ladders.items(), steps, strict=True) if step
+    }  # fmt: skip

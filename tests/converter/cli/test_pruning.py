@@ -1,0 +1,146 @@
+"""`edge-convert prune`, and `run` of a pruned model: what is made, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reference import bright_net
+
+from converter import export
+from converter.cli.command import main
+from converter.graph.reading import read
+from converter.graph.writing import write
+from edge.model import model_file
+from edge.model.default import default_model_path
+from edge.model.model_file import ModelFile
+from edge.terminal.command import DONE, FAILED, MISUSED
+
+pytestmark = pytest.mark.converter
+REPEATS = 4
+
+
+def repeated(path):
+    """Return where the bright net stands, each channel of it four times; a quarter is enough."""
+    file = bright_net.model_file()
+    graph = read(file.flatbuffer, file.path)
+    tensors = dict(graph.tensors)
+
+    def set_(name, value):
+        tensors[name] = replace(tensors[name], value=value.astype(np.float32), shape=value.shape)
+
+    for op in graph.ops:
+        if op.kind != "CONV_2D":
+            continue
+        weights, bias = (graph.value(name) for name in op.inputs[1:])
+        if op.inputs[0] in graph.inputs:
+            set_(op.inputs[1], np.tile(weights, (REPEATS, 1, 1, 1)))
+            set_(op.inputs[2], np.tile(bias, REPEATS))
+            shape = graph.shape(op.output)
+            wide = (*shape[:3], shape[3] * REPEATS)
+            tensors[op.output] = replace(tensors[op.output], shape=wide)
+        else:
+            set_(op.inputs[1], np.tile(weights, (1, 1, 1, REPEATS)) / REPEATS)
+    flatbuffer = write(replace(graph, tensors=tensors))
+    made = ModelFile.of(file.path, flatbuffer, file.own_manifest(), anchors=bright_net.anchors())
+    export.write(export.sealed(made, made.own_manifest()), path)
+    return path
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """Return a float model of 32 channels, a folder of 40 images, and where to put a result."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    bright_net.write_images(folder, 40)
+    return repeated(tmp_path / "wide.tflite"), folder, tmp_path / "made.tflite"
+
+
+def channels_of(path):
+    file = model_file.read_own(path)
+    graph = read(file.flatbuffer, path)
+    return graph.shape(graph.ops[0].output)[3]
+
+
+def test_prune_cuts_what_the_rest_makes_up_for_and_says_so(wide, capsys):
+    model, images, output = wide
+    arguments = ["prune", str(model), "--macs", "0.25", "--images", str(images), "-o", str(output)]
+    assert main([*arguments, "--json"]) == DONE
+    said = json.loads(capsys.readouterr().out)
+    assert channels_of(output) == bright_net.CHANNELS
+    assert said["gain"] == pytest.approx(REPEATS)
+    assert said["error_refitted"] < 1e-3
+    steps = model_file.read_own(output).own_manifest().provenance.steps
+    assert "8 of 32 channels left where some went" in steps[-1]
+
+
+def test_run_prunes_and_judges_beside_the_whole_model(wide, capsys):
+    model, images, output = wide
+    arguments = ["run", str(model), "--macs", "0.25", "--images", str(images), "--no-report"]
+    assert main([*arguments, "-o", str(output)]) == DONE
+    said = capsys.readouterr()
+    assert "pruned: 4.00 times fewer multiplications" in said.err
+    assert "verdict     passes" in said.out
+    assert channels_of(output) == bright_net.CHANNELS
+    manifest = model_file.read_own(output).own_manifest()
+    assert any(step.startswith("pruned: ") for step in manifest.provenance.steps)
+    assert set(manifest.image_sets) == {"calibrate", "select", "judge"}
+
+
+def test_a_target_out_of_reach_names_the_best_and_why(wide, capsys):
+    model, images, output = wide
+    arguments = ["prune", str(model), "--macs", "0.1", "--images", str(images), "-o", str(output)]
+    assert main(arguments) == FAILED
+    said = capsys.readouterr().err
+    assert "expected 10 times fewer multiplications to be in reach, found 4.00 at most" in said
+    assert "8 of 32 channels must stay" in said
+    assert not output.exists()
+
+
+def test_a_model_of_eight_channels_has_nothing_to_cut(wide, float_model, capsys):
+    _, images, output = wide
+    arguments = ["prune", str(float_model), "--macs", "0.5", "--images", str(images)]
+    assert main([*arguments, "-o", str(output)]) == FAILED
+    assert "expected channels that may go, found none" in capsys.readouterr().err
+
+
+def test_a_quantised_model_is_refused(wide, capsys):
+    _, images, output = wide
+    arguments = ["prune", str(default_model_path()), "--speedup", "1.3", "--images", str(images)]
+    assert main([*arguments, "-o", str(output)]) == FAILED
+    assert "quantised already" in capsys.readouterr().err
+
+
+def test_too_few_images_are_refused_before_the_work(wide, capsys):
+    model, images, output = wide
+    arguments = ["prune", str(model), "--macs", "0.5", "--images", str(images), "--count", "15"]
+    assert main([*arguments, "-o", str(output)]) == FAILED
+    assert "expected 16 images or more to refit to, found 15" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--speedup", "1.3", "--macs", "0.5"], ["--speedup", "1"], ["--macs", "1.5"]],
+    ids=["neither", "both", "no faster", "more"],
+)
+def test_one_target_is_wanted_that_asks_for_something(wide, options):
+    model, images, output = wide
+    with pytest.raises(SystemExit) as stopped:
+        main(["prune", str(model), *options, "--images", str(images), "-o", str(output)])
+    assert stopped.value.code == MISUSED
+
+
+def test_an_interrupt_leaves_no_file(wide, monkeypatch):
+    model, images, output = wide
+    monkeypatch.setattr("converter.prune.pruning.healed", lambda *_, **__: interrupt())
+    before = sorted(output.parent.iterdir())
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    arguments = ["prune", str(model), "--macs", "0.5", "--images", str(images), "-o", str(output)]
+    with pytest.raises(KeyboardInterrupt):
+        main(arguments)
+    assert sorted(output.parent.iterdir()) == before
