@@ -165,6 +165,8 @@ class CameraEvents:
         """Tell who has been seen for long enough."""
         objects = self._objects
         young = (~objects.known[rows]).nonzero()[0]
+        if not len(young):  # those that are out of sight
+            return
         better = young[found.scores[young] >= objects.best[rows[young]].astype(np.float32)]
         objects.class_ids[rows[better]] = found.class_ids[better]
         lasts = self._clock.now_s - objects.first_s[rows[young]] >= self._plan.settle_s
