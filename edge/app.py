@@ -15,9 +15,10 @@ from edge.model import delegates, engines, proof, trial
 from edge.model import model_file as models
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
-from edge.parts import Parts, decoder_thresholds, open_publisher
+from edge.parts import Parts, decoder_thresholds
 from edge.pipeline import Worker
 from edge.preprocess import use_one_thread
+from edge.publisher import Publisher, open_encoder, open_tellers
 from edge.sinks.registry import OpenSinks, receiver
 
 if TYPE_CHECKING:
@@ -152,8 +153,12 @@ def opened(
         # Every thread that is started from here on inherits this.
         stack.enter_context(confined(cores.others))
         sinks = stack.enter_context(_delivering(config, terms)) if publish else None
-        publisher = open_publisher(config, model, sinks) if sinks else None
-        tell = publisher.tell_camera if publisher else lambda *_: None
+        publisher, tell = None, lambda *_: None
+        if sinks:
+            encoder = open_encoder(config, model.description)
+            publisher = Publisher(encoder, sinks.fanout, open_tellers(config, encoder))
+            publisher.introduce(model.ran)
+            tell = publisher.tell_camera
         cameras = stack.enter_context(
             Cameras(
                 config.cameras,

@@ -122,6 +122,10 @@ class Command:
     takes_long: bool = False
 
 
+class _Named(msgspec.Struct):
+    id: Id | None = None
+
+
 def id_of(arguments: bytes) -> str | int | None:
     """Return what a request calls itself, as far as that can be read."""
     try:
@@ -130,16 +134,8 @@ def id_of(arguments: bytes) -> str | int | None:
         return None
 
 
-class _Named(msgspec.Struct):
-    id: Id | None = None
-
-
 def command_of(name: str) -> Command:
-    """Return what carries a request out.
-
-    Raises:
-        ConfigError: There is no such command.
-    """
+    """Return what carries a request out; raises a `ConfigError` where there is no such command."""
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
         raise ConfigError(f"expected a command of {known}, found {name[:40]!r}; send one of them")
@@ -174,10 +170,6 @@ def _zones(subject: Subject, given: Zones) -> str:
     changes = {f"{key}s": getattr(checked, f"{key}s") for key in new}
     said = reload.follow(subject.parts, config.replace(**changes), subject.swap)
     return said + (_kept(subject, new) if given.save else "")
-
-
-def _snapshot(subject: Subject, given: Snapshot) -> str:
-    return subject.parts.snapshot(given.camera)
 
 
 def _model(subject: Subject, given: Model) -> str:
@@ -237,7 +229,7 @@ COMMANDS = {
     "threshold": Command(Threshold, _threshold),
     "enabled": Command(Enabled, _enabled),
     "zones": Command(Zones, _zones),
-    "snapshot": Command(Snapshot, _snapshot),
+    "snapshot": Command(Snapshot, lambda subject, given: subject.parts.snapshot(given.camera)),
     "model": Command(Model, _model, takes_long=True),
     RELOAD: Command(Reload, _reload),
 }

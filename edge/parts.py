@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError
 from edge.pipeline import Behaviour, Pipeline, Worker
-from edge.publisher import Publisher, open_tellers
 from edge.stages.registry import open_stages
-from edge.tasks import THRESHOLDS, refuse_regions, refuse_thresholds, refuse_tracking, task_for
+from edge.tasks import THRESHOLDS, refuse_regions, refuse_thresholds, refuse_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from edge.config.sections import Config
     from edge.cores import Cores
     from edge.frame import Summary
-    from edge.messages.envelope import Encoder
     from edge.model.description import Description, Thresholds
     from edge.model.loaded import LoadedModel
     from edge.preprocess import InputBuffer
+    from edge.publisher import Publisher
     from edge.results.observation import Observation
     from edge.sinks.registry import OpenSinks
     from edge.snapshots import SnapshotTaker
@@ -98,7 +97,7 @@ class Parts:
         if self.publisher:
             if config.snapshots:
                 self._taker(self.publisher)
-            instruct(self.publisher, config, self.model)
+            self.publisher.follow(config, self.model.description)
         if self.running:
             self.running.behaviour = behaviour
         self.config = config
@@ -160,14 +159,6 @@ class Parts:
         return Behaviour(model.decoding_with(decoder_thresholds(config, description)), stages)
 
 
-def instruct(publisher: Publisher, config: Config, model: LoadedModel) -> None:
-    """Have a publisher tell of observations as a configuration and a model have it."""
-    encoder = open_encoder(config, model.description)
-    publisher.encoder, publisher.tellers = encoder, open_tellers(config, encoder, publisher.tellers)
-    if publisher.snapshots:
-        publisher.snapshots.follow(config.snapshots, model.description.labels)
-
-
 def thresholds(config: Config, description: Description) -> Thresholds:
     """Return the configuration's thresholds, the model's own where it has none.
 
@@ -187,17 +178,3 @@ def decoder_thresholds(config: Config, description: Description) -> Thresholds:
     wanted = thresholds(config, description)
     low = config.follows.low_score_threshold if config.follows else 1.0
     return wanted.changed(score=min(wanted.score, low))
-
-
-def open_publisher(config: Config, model: LoadedModel, sinks: OpenSinks) -> Publisher:
-    """Return what tells the sinks of observations, once it has told them of the model."""
-    encoder = open_encoder(config, model.description)
-    publisher = Publisher(encoder, sinks.fanout, open_tellers(config, encoder))
-    publisher.introduce(model.ran)
-    return publisher
-
-
-def open_encoder(config: Config, description: Description) -> Encoder:
-    """Return what makes the messages of this kind of model."""
-    encoder = task_for(description).encoder
-    return encoder(config.device.name, description, class_map=config.output.class_map)

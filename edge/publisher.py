@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from edge.messages.envelope import Message, camera_status_topic
+from edge.tasks import task_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from edge.config.sections import Config
     from edge.messages.envelope import Encoder
     from edge.model.backend import Ran
+    from edge.model.description import Description
     from edge.results.observation import Observation
     from edge.sinks.fanout import Fanout, Sink
     from edge.sinks.outbox import Tally
@@ -90,6 +92,12 @@ class FrameTally:
     dropped: int = 0
 
 
+def open_encoder(config: Config, description: Description) -> Encoder:
+    """Return what makes the messages of this kind of model."""
+    encoder = task_for(description).encoder
+    return encoder(config.device.name, description, class_map=config.output.class_map)
+
+
 def open_tellers(
     config: Config, encoder: Encoder, before: Sequence[Teller] = ()
 ) -> tuple[Teller, ...]:
@@ -131,6 +139,13 @@ class Publisher:
         self.frames: dict[str, FrameTally] = {}
         self.snapshots: SnapshotTaker | None = None
         self._sink = sink
+
+    def follow(self, config: Config, description: Description) -> None:
+        """Tell of observations as a configuration and a model have it."""
+        self.encoder = open_encoder(config, description)
+        self.tellers = open_tellers(config, self.encoder, self.tellers)
+        if self.snapshots:
+            self.snapshots.follow(config.snapshots, description.labels)
 
     def __call__(self, observation: Observation) -> None:
         """Send all that is to be told of an observation."""

@@ -20,7 +20,7 @@ from edge.config.paths import state_folder
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.model import model_file as models
 from edge.model.loaded import LoadedModel
-from edge.parts import decoder_thresholds, instruct
+from edge.parts import decoder_thresholds
 from edge.pipeline import Worker
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class ModelSwap:
                 parts.cameras.use(model)
             parts.workers, parts.config, parts.memory = workers, config, memory
             if parts.publisher:
-                instruct(parts.publisher, config, model)
+                parts.publisher.follow(config, model.description)
                 parts.publisher.introduce(model.ran)
 
         if not parts.running:

@@ -18,9 +18,8 @@ from edge.capture.latest import CaptureThread, Turns
 from edge.capture.registry import open_source
 from edge.cores import Cores, available_cores, confined
 from edge.errors import DelegateError, SourceError
-from edge.parts import open_encoder
 from edge.pipeline import Behaviour, Pipeline
-from edge.publisher import Publisher, ResultTeller
+from edge.publisher import Publisher, ResultTeller, open_encoder
 from edge.results.observation import STAGES
 from edge.sinks.jsonl import JsonlSink
 

@@ -15,7 +15,7 @@ from edge.config.mqtt import Mqtt
 from edge.demo import broker
 from edge.demo.subscriber import Subscriber
 from edge.errors import SinkError
-from edge.parts import open_encoder
+from edge.publisher import open_encoder
 from edge.tasks import TASKS
 from edge.terminal import table
 
