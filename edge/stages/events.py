@@ -77,7 +77,7 @@ class CameraEvents:
         best = np.maximum(objects.best[rows], found.scores)
         objects.best[rows] = best
         placed = plan.placed(boxes, objects.class_ids[rows], best)  # (Z + L, N)
-        flips = placed != objects.placed[:, rows]
+        flips = placed != objects.placed.take(rows, axis=1)
         if np.logical_or.reduce(flips, axis=None):
             self._flip(self._moved(flips, found, rows), rows, boxes=boxes)
         self._is_new_plan = False

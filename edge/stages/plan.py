@@ -80,7 +80,7 @@ class Plan:
         placed = np.empty((len(self.names), len(class_ids)), np.bool_)
         if zones:
             self._areas.holds(boxes, out=placed[:zones])
-            placed[:zones] &= self._allowed[:, class_ids]
+            placed[:zones] &= self._allowed.take(class_ids, axis=1)
             if self._limits is not None:
                 min_score, least, most = self._limits
                 sides = boxes[1] - boxes[0]
