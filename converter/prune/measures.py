@@ -52,8 +52,7 @@ class Times:
     Args:
         file: Of the float model.
         whole: Its graph.
-        inputs: What the model reads of a few images: ranges that no picture gives have other,
-            slower kernels.
+        inputs: What the model reads of a few images, for ranges as the delivered model has them.
     """
 
     what = "times as fast"
