@@ -29,9 +29,11 @@ from calibration.image_sets import draw_sets  # noqa: E402
 from converter import export  # noqa: E402
 from converter.cli import options  # noqa: E402
 from converter.cli.command import new_command  # noqa: E402
+from converter.graph.reading import read  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
+from converter.prune.measures import macs  # noqa: E402
 from converter.prune.pruning import Pruner  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402
 from converter.quantize.recipe import load_recipe  # noqa: E402
@@ -43,13 +45,13 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 CACHE = ROOT / ".cache" / "pruning"
-TIMES = (1.2, 1.3, 1.6)
+TIMES, MACS = (1.2, 1.3, 1.6), (0.77,)
 # Inputs whose int8 models come near those speeds.
 SIDES = {"yolov3_tiny": (384, 352, 320), "ssdlite_mobilenet_v2": (272, 256, 224)}
 # Few, so that there are many to judge on; with those that choose they are refitted to.
 CALIBRATE = 24
 RESAMPLES = 300
-MIB, GIB_KIB, POINTS = 2**20, 2**20, 100
+MIB, GIB_KIB, GIGA, POINTS = 2**20, 2**20, 1e9, 100
 
 
 def main() -> int:
@@ -96,32 +98,31 @@ def _smaller(name: str, side: int) -> ModelFile:
 
 def _pruned(name: str, sets: ImageSets) -> tuple[dict[str, ModelFile], dict[str, Any]]:
     """Return the pruned float models, and what making them took."""
-    paths = {f"{times:g}": CACHE / f"{name}.{times:g}.float.tflite" for times in TIMES}
+    keys = [*(f"{times:g} x" for times in TIMES), *(f"{ratio:g} of MACs" for ratio in MACS)]
+    paths = {key: CACHE / f"{name}.{key.replace(' ', '_')}.float.tflite" for key in keys}
     log = CACHE / f"{name}.pruned.json"
-    if not log.is_file():
+    found: dict[str, Any] = json.loads(log.read_text()) if log.is_file() else {"rows": []}
+    missing = set(paths) - {row["asked"] for row in found["rows"]}
+    if missing:
         started, before = time.monotonic(), time.process_time()
         pruner = Pruner(_imported(name), (*sets.calibrate.paths, *sets.select.paths))
-        fields: dict[str, Any] = {}
-        rows = []
-        for key, path in paths.items():
-            try:
-                done = pruner.prune(float(key))
-            except ModelError as error:
-                rows.append({"asked": key, "refused": str(error).partition(": ")[2]})
-                continue
-            export.write(done.file, path)
-            rows.append({"asked": key, "cut_error": done.cut_error, "error": done.error})
-            taken = {
-                "wall_s": time.monotonic() - started,
-                "cpu_s": time.process_time() - before,
-            }
-            fields = fields or taken
+    for key in sorted(missing):
+        try:
+            number, by_macs = float(key.split()[0]), key.endswith("MACs")
+            done = pruner.prune(1 / number if by_macs else number, by_macs=by_macs)
+        except ModelError as error:
+            found["rows"].append({"asked": key, "refused": str(error).partition(": ")[2]})
+        else:
+            export.write(done.file, paths[key])
+            row = {"asked": key, "cut_error": done.cut_error, "error": done.error}
+            found["rows"].append(row)
         peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_KIB
-        log.write_text(json.dumps({**fields, "peak_gib": peak_gib, "rows": rows}))
-    found = json.loads(log.read_text())
+        taken = {"cpu_s": time.process_time() - before, "wall_s": time.monotonic() - started}
+        found = {**taken, "peak_gib": peak_gib, **found}
+        log.write_text(json.dumps(found))
     made = {row["asked"] for row in found["rows"] if "error" in row}
     files = {
-        f"pruned, {key} x": model_file.read_own(path) for key, path in paths.items() if key in made
+        f"pruned, {key}": model_file.read_own(path) for key, path in paths.items() if key in made
     }
     return files, found
 
@@ -156,6 +157,7 @@ def _result(name: str) -> dict[str, Any]:
                 "speed": base_ms / times[key].median_ms,
                 "ms": times[key].median_ms,
                 "mib": len(file.flatbuffer) / MIB,
+                "macs": macs_of(floats[key]),
                 "reference": losses[0].reference,
                 "value": losses[0].candidate,
                 "interval": losses[0].interval,
@@ -165,26 +167,32 @@ def _result(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def macs_of(file: ModelFile) -> float:
+    """Return a float model's multiplications."""
+    return sum(macs(read(file.flatbuffer, file.path)).values())
+
+
 def _text(results: dict[str, Any]) -> str:
     lines = [
-        "| net | way | int8, ms | times as fast | MiB | mAP50-95 | points off float32 [95 %] |",
-        "|---|---|---|---|---|---|---|",
+        "| net | way | int8, ms | times as fast | GMACs | MiB | mAP50-95 | off float32 [95 %] |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     notes = []
     for name, result in results.items():
         first = result["rows"][0]
-        lines.append(f"| {name} | whole, float32 | | | | {first['reference'] * POINTS:.1f} | |")
+        lines.append(f"| {name} | whole, float32 | | | | | {first['reference'] * POINTS:.1f} | |")
         for row in result["rows"]:
             off = (row["value"] - row["reference"]) * POINTS
             low, high = (POINTS * edge for edge in row["interval"])
             lines.append(
-                f"| | {row['what']} | {row['ms']:.2f} | {row['speed']:.2f} | {row['mib']:.2f} "
+                f"| | {row['what']} | {row['ms']:.2f} | {row['speed']:.2f} "
+                f"| {row['macs'] / GIGA:.2f} | {row['mib']:.2f} "
                 f"| {row['value'] * POINTS:.1f} "
                 f"| {off:+.1f} [{low:+.1f}, {high:+.1f}] |"
             )
         log = result["log"]
         errors = "; ".join(
-            f"{row['asked']} x: {row['cut_error']:.3f} cut, {row['error']:.3f} refitted"
+            f"{row['asked']}: {row['cut_error']:.3f} cut, {row['error']:.3f} refitted"
             if "error" in row
             else row["refused"]
             for row in log["rows"]

@@ -78,8 +78,8 @@ def prune_as_asked(
         return None
     from converter.prune.pruning import Pruner  # noqa: PLC0415 - inspect needs no OpenCV
 
-    pruner = Pruner(file, images, by_macs=arguments.macs is not None)
-    done = pruner.prune(arguments.speedup or 1 / arguments.macs)
+    by_macs = arguments.macs is not None
+    done = Pruner(file, images).prune(arguments.speedup or 1 / arguments.macs, by_macs=by_macs)
     for kind, name in done.foreign:
         outputs.say(f"{kind} is not known to pruning: what it reads for {name!r} stays whole")
     return done

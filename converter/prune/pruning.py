@@ -73,14 +73,13 @@ class Pruner:
     Args:
         file: Float, of ours.
         images: Plain ones; a quarter of them is held back to say what was lost.
-        by_macs: Whether multiplications are to become fewer, and not the time.
 
     Raises:
         ModelError: It is no float model, or nothing in it may be cut.
         SourceError: There are too few images, or one cannot be read.
     """
 
-    def __init__(self, file: ModelFile, images: Sequence[Path], *, by_macs: bool = False) -> None:
+    def __init__(self, file: ModelFile, images: Sequence[Path]) -> None:
         refuse_quantized(file)
         if len(images) < LEAST_IMAGES:
             raise SourceError(
@@ -92,16 +91,6 @@ class Pruner:
             prepared(paths[:IMAGES], file.description.input)
             for paths in (images[held:], images[:held])
         )
-        graph = self._whole.graph
-        self._measure: Measure = (
-            Macs(graph) if by_macs else Times(file, graph, self._fitted[:LOOKS])
-        )
-        with bar("time ops") as progress:
-            self._costs = Costs(
-                self._whole,
-                self._measure.of_ops(graph, progress=progress),
-                self._measure.of_ops(pruned(self._whole, halves(self._whole)), progress=progress),
-            )
         found = readers(self._whole)
         with bar("moments") as progress:
             seen = moments(self._whole, found, self._fitted, progress=progress)
@@ -110,24 +99,28 @@ class Pruner:
                 self._whole, found, seen, inputs=self._fitted[:LOOKS], progress=progress
             )
 
-    def prune(self, times: float) -> Pruned:
+    def prune(self, times: float, *, by_macs: bool = False) -> Pruned:
         """Return the model with fewer channels, so that it takes so many times less.
 
         Args:
             times: Above 1.
+            by_macs: Whether multiplications are to become fewer, and not the time.
 
         Raises:
             ModelError: That is out of reach.
         """
         whole = self._whole
-        kept, gain = self._search(times)
+        measure: Measure = (
+            Macs(whole.graph) if by_macs else Times(self._file, whole.graph, self._fitted[:LOOKS])
+        )
+        kept, gain = self._search(measure, times)
         cut = pruned(whole, kept)
         with bar("refit", unit="layers") as progress:
             made = healed(whole, kept, cut, inputs=self._fitted, progress=progress)
         errors = self._errors(cut, made)
         rows = tuple((name, int(mask.sum()), len(mask)) for name, mask in kept.items())
         step = (
-            f"pruned: {gain:.2f} {self._measure.what}, {sum(row[1] for row in rows)} of "
+            f"pruned: {gain:.2f} {measure.what}, {sum(row[1] for row in rows)} of "
             f"{sum(row[2] for row in rows)} channels left where some went; the rest refitted by "
             f"least squares on {len(self._fitted)} images"
         )
@@ -135,7 +128,7 @@ class Pruner:
             file=export.remade(self._file, write(made), step, tools=versions(TOOLS)),
             step=step,
             gain=gain,
-            what=self._measure.what,
+            what=measure.what,
             rows=rows,
             cut_error=errors[0],
             error=errors[1],
@@ -147,13 +140,17 @@ class Pruner:
         wanted = list(tapped(whole, whole.outputs, self._tests))
         return [output_error(graph, wanted, self._tests) for graph in graphs]
 
-    def _search(self, times: float) -> tuple[Kept, float]:
+    def _search(self, measure: Measure, times: float) -> tuple[Kept, float]:
         """Return what stays, and how many times less that takes: ops alone only tell shares."""
-        costs, wanted = self._costs, self._costs.whole / times
+        cut = pruned(self._whole, halves(self._whole))
+        with bar("time ops") as progress:
+            found = [measure.of_ops(graph, progress=progress) for graph in (self._whole.graph, cut)]
+        costs = Costs(self._whole, *found)
+        wanted = costs.whole / times
         tried: list[tuple[Kept, float]] = []
         for _ in range(TRIES):
             kept = plan(self._ladders, costs, left=wanted)
-            tried.append((kept, self._measure.gain(pruned(self._whole, kept))))
+            tried.append((kept, measure.gain(pruned(self._whole, kept))))
             reached = tried[-1][1]
             ratios = [float(kept[name].mean()) if name in kept else 1.0 for name in self._ladders]
             if abs(reached / times - 1) < NEAR or costs.left(ratios) > wanted:
@@ -162,7 +159,7 @@ class Pruner:
         enough = [pair for pair in tried if pair[1] > times * (1 - NEAR)]
         if not enough:
             raise ModelError(
-                f"{self._file.path}: expected {times:g} {self._measure.what} to be in reach, found "
+                f"{self._file.path}: expected {times:g} {measure.what} to be in reach, found "
                 f"{max(gain for _, gain in tried):.2f} at most: {self._limits()}; ask for less"
             )
         return min(enough, key=lambda pair: pair[1])

@@ -44,7 +44,7 @@ def _check_polygon(points: tuple[Point, ...]) -> None:
                 f"expected sides that do not cross, found that of points {_side(one, count)} on "
                 f"that of points {_side(other, count)}; list the points in their order around it"
             )
-    if not any(_turn(points[0], points[1], point) for point in points[2:]):
+    if not any(turn(points[0], points[1], point) for point in points[2:]):
         raise ValueError("expected an area, found points on one straight line; move one")
 
 
@@ -84,7 +84,7 @@ def _check_name(name: str) -> None:
         raise ValueError(f"{name!r} stands for the whole frame; choose another name")
 
 
-def _turn(origin: Point, one: Point, other: Point) -> float:
+def turn(origin: Point, one: Point, other: Point) -> float:
     """Return a number > 0 where the way from `origin` by `one` to `other` turns one way, < 0 …."""
     (x0, y0), (x1, y1), (x2, y2) = origin, one, other
     return (x1 - x0) * (y2 - y0) - (y1 - y0) * (x2 - x0)
@@ -92,8 +92,8 @@ def _turn(origin: Point, one: Point, other: Point) -> float:
 
 def _touch(side: tuple[Point, Point], other: tuple[Point, Point]) -> bool:
     """Whether two segments have a point in common."""
-    first = [_turn(*side, point) for point in other]
-    second = [_turn(*other, point) for point in side]
+    first = [turn(*side, point) for point in other]
+    second = [turn(*other, point) for point in side]
     if min(first) * max(first) > 0 or min(second) * max(second) > 0:
         return False
     # On one straight line they may still lie apart.
@@ -121,11 +121,11 @@ class Ground(Record, frozen=True):
             points = getattr(self, key)
             if len(points) != GROUND_POINTS:
                 raise ValueError(f"{key}: expected four points, found {len(points)}")
-            if not all(_turn(*three) for three in combinations(points, 3)):
+            if not all(turn(*three) for three in combinations(points, 3)):
                 raise ValueError(f"{key}: expected no three points on one straight line; move one")
         _check_inside(self.image)
         ways = [
-            _turn(*(self.image[n] for n in three)) * _turn(*(self.metres[n] for n in three)) > 0
+            turn(*(self.image[n] for n in three)) * turn(*(self.metres[n] for n in three)) > 0
             for three in combinations(range(GROUND_POINTS), 3)
         ]
         if len(set(ways)) > 1:

@@ -260,8 +260,9 @@ class BoxDecoder:
                 if grid.is_turned:
                     raw = tensors[grid.boxes].reshape(-1, count)[: grid.width].take(rows, axis=1).T
                 else:
-                    # Not `take`, which copies rows whole that are a view of columns.
-                    raw = tensors[grid.boxes].reshape(count, -1)[rows]
+                    table = tensors[grid.boxes].reshape(count, -1)
+                    # 0.7 µs for 2.0; but all rows of a view of columns it would copy first.
+                    raw = table.take(rows, axis=0) if table.flags.c_contiguous else table[rows]
                 parts.append(unpack(raw[:, : grid.width]))
             start = end
         return parts[0] if len(parts) == 1 else np.concatenate(parts)

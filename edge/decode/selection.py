@@ -162,7 +162,7 @@ class ClassScores:
                 for column in range(self._first_class):
                     search.each[column :: self._columns] = False
             flat = search.positions()
-        return flat, raw[flat]
+        return flat, raw.take(flat)
 
     def _found(self, flat: NDArray[np.int64], scores: NDArray[np.float32]) -> Found:
         if self._is_turned:
@@ -261,6 +261,6 @@ class ObjectnessScores:
         rows = flat // raw.shape[1]
         class_ids = flat - rows * raw.shape[1]
         class_ids -= first_class
-        found = self._activate(objectness[rows])
-        found *= self._activate_classes(raw.reshape(-1)[flat])
+        found = self._activate(objectness.take(rows))
+        found *= self._activate_classes(raw.reshape(-1).take(flat))
         return rows, class_ids, found

@@ -92,8 +92,9 @@ class CountsPayload(TypedDict):
     counts: Annotated[
         dict[str, dict[str, Number]],
         Meta(
-            description="By zone, or `frame`, and label: always all of them. By line and word: how "
-            "many went that way since the start."
+            description="By zone, or `frame`, and label: always those that the configuration names "
+            "there, or else those that have been there. By line and word: how many went that way "
+            "since the start."
         ),
     ]
     captured_at: Moment

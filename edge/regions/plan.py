@@ -115,17 +115,13 @@ class Planner:
         self._begin((0, 0), np.zeros((0, 0), np.bool_))
 
     def _begin(self, size_wh: tuple[int, int], cells: Mask) -> None:
-        self._whole = Region(0, 0, *size_wh)
+        self._size_wh, self._whole = size_wh, Region(0, 0, *size_wh)
         self._known, self._is_small = np.zeros((0, 4), np.float32), np.zeros(0, np.bool_)
         self._cell_px = np.array(size_wh) / np.maximum(cells.shape[::-1], 1)
         self._moved = np.zeros_like(cells)
         self._looked_s = np.full(cells.shape, -np.inf)
         self._swept_s = self._planned_s = -math.inf
         self._told.clear()
-
-    @property
-    def _size_wh(self) -> tuple[int, int]:
-        return self._whole.width, self._whole.height
 
     def tell(self, number: int, boxes: Boxes, is_small: Mask) -> None:
         """Hear what is known once a plan was followed.
@@ -195,7 +191,11 @@ class Planner:
 
     def _things(self, moving: Mask, now_s: float) -> list[Box]:
         """Return boxes around what moves, and what rests and is due; the longest unseen first."""
-        boxes = np.concatenate([self._movers(moving), self._at_rest(moving, now_s)])
+        boxes = self._at_rest(moving, now_s) if len(self._known) else self._known
+        if moving.any():  # else 90 µs for nothing
+            boxes = np.concatenate([self._movers(moving), boxes])
+        if not len(boxes):
+            return []
         order = self._looked_s[self._centres(boxes)].argsort(kind="stable")[:MOST_THINGS]
         return [tuple(box) for box in boxes[order].tolist()]
 

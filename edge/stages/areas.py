@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.config.zone import turn
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -144,20 +146,13 @@ class Lines:
 
     def is_through(self, line: int, before: Numbers, now: Numbers) -> bool:
         """Whether the way from a box to another, both `(2, 2)`, leads through the segment."""
-        one, two = (self._anchor(line, box) for box in (before, now))
-        first, last = self._ends[line]
-        sides = [_turn(one, two, end) for end in (first, last)]
-        return bool(min(sides) <= 0 <= max(sides))
-
-    def _anchor(self, line: int, box: Numbers) -> Numbers:
-        (x_low, y_low), (x_high, y_high) = box
-        up = 0.0 if self._up is None else self._up[line, 0]
-        return np.array([(x_low + x_high) / 2, y_high - up * (y_high - y_low)])
-
-
-def _turn(origin: Numbers, one: Numbers, other: Numbers) -> float:
-    (x1, y1), (x2, y2) = one - origin, other - origin
-    return float(x1 * y2 - y1 * x2)
+        up = 0.0 if self._up is None else float(self._up[line, 0])
+        one, two = (
+            ((x_low + x_high) / 2, y_high - up * (y_high - y_low))
+            for (x_low, y_low), (x_high, y_high) in (before.tolist(), now.tolist())
+        )
+        sides = [turn(one, two, (x, y)) for x, y in self._ends[line].tolist()]
+        return min(sides) <= 0 <= max(sides)
 
 
 def margins(boxes: Numbers) -> Numbers:

@@ -53,6 +53,7 @@ class CameraEvents:
         # the next change of a zone has lasted, or the next one has been in it, for long enough.
         self._has_young = self._is_astray = True
         self._move_at_s = self._dwell_at_s = -math.inf
+        self._is_new_plan = False
         self._seen = 0
         self._sampled_s: list[float] = []
 
@@ -76,9 +77,10 @@ class CameraEvents:
         best = np.maximum(objects.best[rows], found.scores)
         objects.best[rows] = best
         placed = plan.placed(boxes, objects.class_ids[rows], best)  # (Z + L, N)
-        flips = placed != objects.placed[:, rows]
+        flips = placed != objects.placed.take(rows, axis=1)
         if np.logical_or.reduce(flips, axis=None):
-            self._flip(flips, rows, boxes=boxes)
+            self._flip(self._moved(flips, found, rows), rows, boxes=boxes)
+        self._is_new_plan = False
         objects.boxes[..., rows] = boxes
         if self._has_young:
             self._know(found, rows)
@@ -136,6 +138,13 @@ class CameraEvents:
         if gone.any():
             objects.keep_inplace(~gone)
 
+    def _moved(self, flips: Flags, found: Detections, rows: Rows) -> Flags:
+        """Return the flips without those of boxes that rest on a zone's border, and waver there."""
+        if found.stationary is not None and not self._is_new_plan:
+            rests = found.stationary & self._objects.known[rows]
+            flips[: len(self._plan.zones)] &= ~rests
+        return flips
+
     def _flip(self, flips: Flags, rows: Rows, *, boxes: Numbers) -> None:
         """Take in who is in a zone, or on a side of a line, that they were not in before."""
         objects, plan = self._objects, self._plan
@@ -156,6 +165,8 @@ class CameraEvents:
         """Tell who has been seen for long enough."""
         objects = self._objects
         young = (~objects.known[rows]).nonzero()[0]
+        if not len(young):  # those that are out of sight
+            return
         better = young[found.scores[young] >= objects.best[rows[young]].astype(np.float32)]
         objects.class_ids[rows[better]] = found.class_ids[better]
         lasts = self._clock.now_s - objects.first_s[rows[young]] >= self._plan.settle_s
@@ -256,9 +267,11 @@ class CameraEvents:
 
     def _counted(self) -> Counts:
         objects, plan = self._objects, self._plan
-        counts = {"": plan.counted(-1, objects.class_ids[objects.known])}
-        for number, zone in enumerate(plan.zones):
-            counts[zone.name] = plan.counted(number, objects.class_ids[objects.inside[number]])
+        there = [objects.known, *objects.inside]
+        counts = {
+            name: plan.counted(zone, objects.class_ids[is_in], before=self.counts.get(name, ()))
+            for zone, (name, is_in) in enumerate(zip(["", *plan.names], there, strict=False), -1)
+        }
         for line in plan.lines:
             totals = self._crossed.get(line.name, {})
             counts[line.name] = {word: totals.get(word, 0) for word in line.words}
@@ -269,8 +282,8 @@ class CameraEvents:
         old, self._plan = self._plan, plan
         counts = (len(plan.zones), len(plan.lines)), (len(old.zones), len(old.lines))
         self._objects = self._objects.moved(*plan.common_with(old), counts=counts)
-        self._has_young = self._is_astray = True
-        self._move_at_s, self.counts = -math.inf, {}
+        self._has_young = self._is_astray = self._is_new_plan = True
+        self._move_at_s, self._dwell_at_s, self.counts = -math.inf, -math.inf, {}
 
 
 def _places(flags: Flags) -> list[tuple[int, int]]:

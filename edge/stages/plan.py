@@ -10,7 +10,7 @@ from edge.config.zone import QUIET
 from edge.stages.areas import Areas, GroundScale, Lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from edge.config.sections import Config
     from edge.config.zone import Line, Wanted, Zone
@@ -59,6 +59,7 @@ class Plan:
         self._kinds = set(events.kinds)
         self._areas = Areas(self.zones)
         self._wanted = {place: labels_of(place, config, labels) for place in (*places, None)}
+        self._named = {place: _named(place, config) for place in (*self.zones, None)}
         of_zones = [[label in self._wanted[zone] for label in labels] for zone in self.zones]
         self._allowed = np.array(of_zones).reshape(len(self.zones), len(labels))
         limits = np.array(
@@ -79,7 +80,7 @@ class Plan:
         placed = np.empty((len(self.names), len(class_ids)), np.bool_)
         if zones:
             self._areas.holds(boxes, out=placed[:zones])
-            placed[:zones] &= self._allowed[:, class_ids]
+            placed[:zones] &= self._allowed.take(class_ids, axis=1)
             if self._limits is not None:
                 min_score, least, most = self._limits
                 sides = boxes[1] - boxes[0]
@@ -102,13 +103,20 @@ class Plan:
         """Whether an event is one that was asked for."""
         return event.kind in self._kinds and (bool(event.zone) or event.label in self._wanted[None])
 
-    def counted(self, zone: int, class_ids: Rows) -> dict[str, int]:
-        """Return how many objects there are of each label that matters in a zone; -1: the frame."""
+    def counted(self, zone: int, class_ids: Rows, *, before: Iterable[str]) -> dict[str, int]:
+        """Return how many objects there are of each label in a zone; -1: the frame.
+
+        Args:
+            zone: Which.
+            class_ids: Of the objects there.
+            before: Labels to count, 0 too, where the configuration names none; more may come.
+        """
         place = self.zones[zone] if zone >= 0 else None
-        counts = dict.fromkeys(self._wanted[place], 0)
+        counts = dict.fromkeys(self._named[place] or before, 0)
         for class_id in class_ids.tolist():
-            if self.labels[class_id] in counts:
-                counts[self.labels[class_id]] += 1
+            label = self.labels[class_id]
+            if label in self._wanted[place]:
+                counts[label] = counts.get(label, 0) + 1
         return counts
 
     def common_with(self, other: Plan) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -130,5 +138,8 @@ def _place(line: Line) -> tuple[object, ...]:
 
 def labels_of(place: Wanted | None, config: Config, labels: Sequence[str]) -> tuple[str, ...]:
     """Return which labels matter in a zone or on a line, or for `None` in the whole frame."""
-    named = (place.labels if place else None) or (config.events.labels if config.events else None)
-    return named or tuple(dict.fromkeys(label for label in labels if label))
+    return _named(place, config) or tuple(dict.fromkeys(label for label in labels if label))
+
+
+def _named(place: Wanted | None, config: Config) -> tuple[str, ...] | None:
+    return (place.labels if place else None) or (config.events.labels if config.events else None)

@@ -205,11 +205,15 @@ class CameraTracks:
         likeness[is_other] *= OTHER_CLASS
         # What was seen well goes to known tracks first, then what was seen badly to those of them
         # that are left, then what is left of the former to new ones.
-        is_bad, is_new = columns >= good, tracks.sightings.take(rows) < CONFIRMED
-        alike = ((likeness >= LEAST_ALIKE) & ~(is_bad & is_new)).nonzero()[0]
-        rows, columns, likeness = rows.take(alike), columns.take(alike), likeness.take(alike)
-        rounds = (is_bad + 2 * is_new).take(alike)
-        chosen = paired(rows, columns, order=(-likeness, rounds))
+        rounds, is_new = columns >= good, tracks.sightings < CONFIRMED
+        if np.logical_or.reduce(is_new):
+            of_new = is_new.take(rows)
+            likeness *= ~(rounds & of_new)
+            rounds = rounds + 2 * of_new
+        alike = (likeness >= LEAST_ALIKE).nonzero()[0]
+        rows, columns = rows.take(alike), columns.take(alike)
+        order = -likeness.take(alike), rounds.take(alike)
+        chosen = paired(rows, columns, order=order)
         track_of[columns[chosen]] = rows[chosen]
         return track_of
 

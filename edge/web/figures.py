@@ -45,6 +45,8 @@ class Counts:
         """Count one frame."""
         camera = observation.camera
         for stage, value_ms in (*observation.stage_ms.items(), (AGE, observation.age_ms)):
+            if not value_ms:  # not run: the frame repeats what was seen
+                continue
             row = self._times.get((camera, stage))
             if row is None:
                 row = self._times[camera, stage] = [0.0] * (len(BOUNDS_MS) + 2)

@@ -28,7 +28,7 @@ class Scene:
         self.counts = {}
         self.time_s = 0.0
 
-    def frame(self, *rows, after_s=FRAME_S, camera="camera", **changes):
+    def frame(self, *rows, after_s=FRAME_S, camera="camera", stationary=False, **changes):
         self.time_s += after_s
         table = [(*row, *(0.9, 0)[len(row) - 3 :]) for row in rows]
         seen = self.stage.process(
@@ -37,7 +37,7 @@ class Scene:
                 size_wh=(200, 100),
                 source_ns=round(self.time_s * 1e9),
                 captured_utc_ns=10**18 + round(self.time_s * 1e9),
-                result=detections(table),
+                result=detections(table, stationary=stationary),
                 **changes,
             )
         )
@@ -45,15 +45,15 @@ class Scene:
         self.counts = seen.counts
         return seen
 
-    def stand(self, *rows, seconds):
+    def stand(self, *rows, seconds, **changes):
         for _ in range(round(seconds / FRAME_S)):
-            self.frame(*rows)
+            self.frame(*rows, **changes)
 
     def told(self):
         return [(each.kind, each.track_id, each.zone or each.direction) for each in self.events]
 
 
-def detections(table):
+def detections(table, *, stationary=False):
     array = np.array(table, np.float64).reshape(-1, 5)
     x, y = array[:, 1], array[:, 2]
     boxes = np.stack([x - SIZE / 2, y - SIZE, x + SIZE / 2, y], axis=1) * (200, 100, 200, 100)
@@ -62,7 +62,7 @@ def detections(table):
         array[:, 3].astype(np.float32),
         array[:, 4].astype(np.int32),
         track_ids=array[:, 0].astype(np.int64),
-        stationary=np.zeros(len(array), np.bool_),
+        stationary=np.full(len(array), stationary),
     )
 
 

@@ -49,6 +49,7 @@ config:
 NOISE = re.compile(
     r"Skipping pip installation|turbojpeg|ffmpeg|enabled IPv4|assist_pipeline|assist_satellite|"
     r"ai_task|marketplace|analytics|connection was lost|Failed to connect|Can't connect|"
+    r"failed to receive on socket|"
     r"Disconnected from MQTT|Error talking to MQTT|No ACK from MQTT|not a clean shutdown|"
     r"has not been shutdown cleanly|could not validate that the sqlite3 database|"
     r"Ended unfinished session|\[homeassistant\.components\.recorder",

@@ -103,6 +103,37 @@ def test_a_reload_keeps_objects_and_totals_and_tells_nothing_twice():
     assert len(set(ids)) == len(ids)
 
 
+def test_a_reload_that_asks_for_dwelling_tells_of_who_has_been_there_for_that_long():
+    first = Scene(zone=zone())
+    first.stand((1, 0.3, 0.5), seconds=5)
+    second = Scene(first.memory, zone=zone(dwell_s=3))
+    second.time_s = first.time_s
+    second.stand((1, 0.3, 0.5), seconds=0.5)
+    assert second.told() == [("dwell", 1, "left")]
+
+
+def test_a_zone_that_a_reload_brings_is_entered_by_who_rests_in_it():
+    first = Scene()
+    first.stand((1, 0.3, 0.5), seconds=2, stationary=True)
+    second = Scene(first.memory, zone=zone())
+    second.time_s = first.time_s
+    second.stand((1, 0.3, 0.5), seconds=2, stationary=True)
+    assert second.told() == [("enter", 1, "left")]
+    third = Scene(zone=zone())  # as if events were asked for while objects are followed
+    third.stand((1, 0.3, 0.5), seconds=2, stationary=True)
+    assert third.told() == [("appear", 1, ""), ("enter", 1, "left")]
+
+
+def test_counts_hold_the_labels_that_were_named_or_else_those_that_were_there():
+    scene = Scene(zone=[zone(), zone(name="named", labels=["dog", "car"])])
+    assert scene.frame().counts == {"": {}, "left": {}, "named": {"dog": 0, "car": 0}}
+    scene.stand((1, 0.3, 0.5), seconds=1)
+    scene.stand(seconds=3)
+    assert scene.counts == {
+        "": {"person": 0}, "left": {"person": 0}, "named": {"dog": 0, "car": 0},
+    }  # fmt: skip
+
+
 def test_ids_of_two_runs_differ():
     ids = set()
     for _ in range(2):

@@ -38,6 +38,17 @@ def test_a_stage_is_a_histogram_of_seconds_with_rising_buckets():
     assert list(values(lines, "edge_frame_age_seconds_count")) == ['{camera="front"}']
 
 
+def test_a_stage_that_a_frame_did_not_need_is_in_no_bucket():
+    """As of `[regions]`, whose frames may repeat what was seen."""
+    counts = Counts()
+    for value_ms in (8.0, 0.0, 0.0):
+        counts.add(observation(stage_ms={"invoke": value_ms}, age_ms=9.0))
+    lines = counts.lines()
+
+    assert list(values(lines, "edge_stage_seconds_count").values()) == [1]
+    assert list(values(lines, "edge_frame_age_seconds_count").values()) == [3]
+
+
 def test_every_line_is_of_the_format_and_what_a_label_holds_is_escaped():
     counts = Counts()
     counts.add(observation())
