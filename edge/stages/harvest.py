@@ -175,7 +175,7 @@ def check(settings: Harvest) -> None:
 
 
 class Store:
-    """Writes images and their JSON on the thread `edge-harvest`, within the budgets.
+    """Writes images and their JSON within the budgets, on a thread that lives while any waits.
 
     What has been kept is read from the names of its files, so that a restart opens no new day;
     other files are not touched. A folder that is not there is made, for this user alone.
@@ -194,6 +194,8 @@ class Store:
         self.last_s: dict[str, float] = {}
         self.waiting: queue.Queue[Callable[[], None]] = queue.Queue(MOST_WAITING)
         self._days: Counter[float] = Counter()
+        self._lock = threading.Lock()
+        self._is_writing = False
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -206,7 +208,6 @@ class Store:
                 at_s = (datetime.strptime(when, "%Y-%m-%dT%H-%M-%S.%f") - EPOCH).total_seconds()  # noqa: DTZ007 - UTC
                 self._days[at_s // DAY_S] += 1
                 self.last_s[camera] = at_s
-        threading.Thread(target=self._run, name="edge-harvest", daemon=True).start()
 
     def has_room(self, now_s: float) -> bool:
         """Whether one more image may be kept at that time of that day."""
@@ -221,11 +222,19 @@ class Store:
             return False
         self._days[now_s // DAY_S] += 1
         name = f"{utc_text(seen.captured_utc_ns).replace(':', '-')}_{seen.camera}"
-        self.waiting.put(lambda: self._write(name, seen.picture, text))
+        with self._lock:
+            self.waiting.put(lambda: self._write(name, seen.picture, text))
+            if not self._is_writing:
+                self._is_writing = True
+                threading.Thread(target=self._run, name="edge-harvest", daemon=True).start()
         return True
 
     def _run(self) -> None:
         while True:
+            with self._lock:
+                if self.waiting.empty():
+                    self._is_writing = False
+                    return
             write = self.waiting.get()
             try:
                 write()

@@ -50,12 +50,12 @@ def test_where_nobody_looks_no_picture_is_asked_for_and_none_is_drawn(running):
 
     assert eventually(lambda: figure(running, "edge_frames_total") > frames + 10)
     assert asked == []
-    assert capture._wanted_px == {}
+    assert capture.wanted_px == {}
     assert figure(running, "edge_preview_pictures_total") == drawn
 
     running.ask("/snapshot.jpg")
     assert asked == [960]
-    assert eventually(lambda: capture._wanted_px == {})  # one wish, one picture
+    assert eventually(lambda: capture.wanted_px == {})  # one wish, one picture
     assert figure(running, "edge_preview_pictures_total") == drawn + 1
 
 
