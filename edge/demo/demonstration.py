@@ -14,6 +14,7 @@ from edge.config import reading as config
 from edge.config.mqtt import Mqtt
 from edge.demo import broker
 from edge.demo.subscriber import Subscriber
+from edge.draw.jpeg import encode_jpeg
 from edge.errors import SinkError
 from edge.publisher import open_encoder
 from edge.tasks import TASKS
@@ -112,10 +113,10 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     Raises:
         SinkError: The disk is full, or the folder is missing or not writable.
     """
-    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    data = encode_jpeg(image)
     partial = path.with_name(path.name + ".part")
     try:
-        partial.write_bytes(encoded.tobytes())
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

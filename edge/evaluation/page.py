@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.benchmark import host
 from edge.benchmark.report import host_facts
+from edge.draw.jpeg import encode_jpeg
 from edge.evaluation import pictures, report
 from edge.pages import page, plot
 
@@ -80,7 +81,7 @@ def _details(measured: Measurement, number: int, letter: str) -> dict[str, Any]:
         ],
         "worst": [
             (path.name, row.text,
-             base64.b64encode(pictures.jpeg(image, quality=PICTURE_QUALITY)).decode("ascii"))
+             base64.b64encode(encode_jpeg(image, quality=PICTURE_QUALITY)).decode("ascii"))
             for row, path, image in pictures.worst(measured, model=number, side_px=PICTURE_SIDE_PX)
         ],
     }  # fmt: skip

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
-
+from edge.draw.jpeg import encode_jpeg
 from edge.errors import SinkError
 from edge.evaluation.images import read_image
 
@@ -37,7 +36,7 @@ def write_worst(measured: Measurement, folder: Path, *, model: int = 0) -> list[
         paths.append(path := folder / f"{place:02d}-{source.stem}.jpg")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(jpeg(image))
+            path.write_bytes(encode_jpeg(image, quality=JPEG_QUALITY))
         except OSError as error:
             reason = error.strerror or str(error)
             raise SinkError(
@@ -59,9 +58,3 @@ def worst(
     for row in measured.evaluations[model].mistakes[:WORST_COUNT]:
         path = measured.files[row.key]
         yield row, path, measured.runs[model].drawn(row.key, read_image(path), side_px)
-
-
-def jpeg(image: NDArray[np.uint8], *, quality: int = JPEG_QUALITY) -> bytes:
-    """Return `(H, W, 3)` uint8, B G R, as a JPEG file."""
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return data.tobytes()
