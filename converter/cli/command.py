@@ -67,7 +67,7 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
     pruning.add_targets(
         parser.add_argument_group(
-            "pruning", "Instead of the whole model; judged against that all the same."
+            "pruning, judged against the whole model all the same"
         ).add_mutually_exclusive_group()
     )
     making.add_quantization(parser)

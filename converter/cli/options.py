@@ -64,7 +64,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         type=partial(numbers, counts=(BOX_SIDES,), above=0),
         help="divisors of an SSD's raw boxes, such as 10,10,5,5",
     )
-    _add_input(parser.add_argument_group("input", "Where the file does not say, you must."))
+    _add_input(parser.add_argument_group("input, which you must say where the file does not"))
 
 
 def _add_input(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of a group to itself

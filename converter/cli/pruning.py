@@ -55,13 +55,13 @@ def add_targets(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
         "--speedup",
         metavar="TIMES",
         type=partial(making.number, least=LEAST, most=1 / LEAST_RATIO),
-        help="cut channels until the int8 model is so many times as fast, measured on this machine",
+        help="how many times as fast int8 is to be, measured here",
     )
     group.add_argument(
         "--macs",
         metavar="RATIO",
         type=partial(making.number, least=LEAST_RATIO, most=1 / LEAST),
-        help="cut channels until such a part of the multiplications is left",
+        help="part of the multiplications that is to be left",
     )
 
 

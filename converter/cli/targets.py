@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
     """Add the options that name targets."""
-    group = parser.add_argument_group("other accelerators", "Files beside the model, STEM.*:")
+    group = parser.add_argument_group("other accelerators, files STEM.* beside the model")
     group.add_argument(
         "--edgetpu",
         action="store_true",

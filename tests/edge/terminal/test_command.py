@@ -20,7 +20,7 @@ from edge.terminal.command import (
 
 COMMANDS = ["edge.cli", "boards.cli", "calibration.cli", "converter.cli.command"]
 # `edge-convert run` has 36 options.
-LINES_OF_HELP = {"edge-convert run": 118, "edge-convert inspect": 50}
+LINES_OF_HELP = {"edge-convert run": 110, "edge-convert inspect": 50}
 
 pytestmark = pytest.mark.board
 
