@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from edge.terminal.command import new_parser, run
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 # In the order of --help.
 VERBS = (running, check, inspect, prepare, record, watch, demo, evaluate, bench)
+# Modules of `boards` with an `add` as those above have; named, not imported: the runtime stands
+# without that package.
+BOARD_VERBS: tuple[str, ...] = ()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,4 +40,6 @@ def new_command() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for verb in VERBS:
         verb.add(verbs)
+    for name in BOARD_VERBS:
+        import_module(name).add(verbs)
     return parser
