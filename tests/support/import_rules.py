@@ -44,7 +44,9 @@ LAYERS = {
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
 # Folders of `converter`, lowest first: no module of one imports from a folder after it.
-CONVERTER = ["graph", "importers", "quantize", "judge", "search", "prune", "train", "deliver", "cli"]
+CONVERTER = [
+    "graph", "importers", "quantize", "judge", "search", "prune", "train", "deliver", "cli",
+]  # fmt: skip
 # A sink knows what it is handed (messages, its section of the configuration), not who made it.
 SINKS_IMPORT = {"errors", "backoff", "repeats", "password", "results", "messages", "config"}
 
