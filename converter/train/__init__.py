@@ -1,1 +1,1 @@
-"""Training: twins of graphs in Keras, data, losses, the loop, recovery of what pruning lost."""
+"""Training: gradients through a graph's Keras twin, and the named weights that come back."""
