@@ -107,7 +107,8 @@ def _with_files(
     model = model or section.get("file")
     description = section.get("description") if model == section.get("file") else None
     certificates = (wanted.get("mqtt") or {}).get("ca_file")
-    is_own = certificates and certificates != (fields.get("mqtt") or {}).get("ca_file")
+    # One of the system's own, by an absolute path, is on the board as well.
+    is_own = certificates and not fields["mqtt"]["ca_file"].startswith("/")
     files: dict[str, Path] = {}
     for path, (table, key), folder, named in (
         (model, ("model", "file"), "model/", "model/"),
