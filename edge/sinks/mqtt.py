@@ -12,20 +12,22 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.backoff import Backoff
-from edge.config.paths import state_folder
+from edge.config.paths import lookalike, state_folder
 from edge.errors import ConfigError
 from edge.messages.envelope import OFFLINE, ONLINE, presence_topic, status_topic
+from edge.password import read_password
 from edge.sinks.mqtt_connection import Connection
+from edge.sinks.mqtt_credentials import tls_context
 from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
 from edge.sinks.mqtt_identity import Presence, client_id
 from edge.sinks.outbox import Outbox
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.config.mqtt import Mqtt
     from edge.messages.envelope import Message
     from edge.sinks.journal import Journal
@@ -292,5 +294,18 @@ def spool_folder(settings: Mqtt, device: str) -> Path | None:
 
 
 def check_mqtt(settings: Mqtt) -> None:
-    """Refuse a spool that has no place."""
-    spool_folder(settings, "device")
+    """Refuse secrets and certificates that can't be used, and a spool that has no place.
+
+    Raises:
+        ConfigError: All faults, one a line.
+    """
+    found = []
+    files = ((read_password, settings.password_file), (tls_context, settings.ca_file))
+    checks = [(partial(check, path), path) for check, path in files if path]
+    for check, path in [*checks, (partial(spool_folder, settings, "device"), Path())]:
+        try:
+            check()
+        except ConfigError as error:  # noqa: PERF203 - all are told
+            found.append(f"{error}{lookalike(path)}")
+    if found:
+        raise ConfigError("\n".join(found))
