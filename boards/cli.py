@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
 from boards.detect import Board, detect
+from boards.flash import cli as flashing
 from edge.terminal.command import add_verb, new_parser, run
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def new_command() -> argparse.ArgumentParser:
     )
     for verb in (listing, show, look):
         verb.add_argument("--json", action="store_true", help="print JSON, for machines")
+    flashing.add(verbs)
     return parser
 
 
