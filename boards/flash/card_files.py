@@ -73,17 +73,17 @@ def manifest(folder: Path) -> Mapping[str, Any]:
     return found
 
 
-def check_python(bundle: Path, system: System) -> None:
-    """Refuse a bundle without wheels for the image's Python.
+def check_python(bundle: Path, python: str, title: str) -> None:
+    """Refuse a bundle without wheels for the image's Python, where that is known.
 
     Raises:
         FlashError: It has none.
     """
     versions = manifest(bundle)["python"]
-    if system.python and system.python not in versions:
+    if python and versions and python not in versions:
         raise FlashError(
-            f"{bundle}: expected wheels for Python {system.python}, which {system.title} has, "
-            f"found those for {', '.join(versions)}; make the bundle for that Python"
+            f"{bundle}: expected wheels for Python {python}, which {title} has, found those for "
+            f"{', '.join(versions)}; type: edge-board bundle PROFILE --python {python} --out DIR"
         )
 
 
@@ -115,6 +115,11 @@ def check_room(fat: Fat, files: Files) -> None:
             f"{needed / MIB:.1f} MiB: {(needed - fat.free_bytes) / MIB:.1f} MiB are missing; "
             "make the bundle for one Python alone, or take an image with a larger one"
         )
+
+
+def contents(data: bytes | Path) -> bytes:
+    """Return what is in a file that is copied, or in one that was made."""
+    return data if isinstance(data, bytes) else data.read_bytes()
 
 
 def size(data: bytes | Path) -> int:

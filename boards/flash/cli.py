@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
-from boards.flash import answers, card_files, formats, image, write
+from boards.flash import answers, card_files, formats, image, imager, jetson, write
 from boards.flash.errors import FlashError
 from boards.flash.fat import Fat
 from boards.flash.target import look
 from edge.errors import ConfigError
-from edge.terminal.command import add_verb, positive
+from edge.terminal.command import add_verb, positive, write_text
 from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
@@ -31,7 +31,54 @@ MAX_CARD_GIB = 256
 
 
 def add(verbs: Any) -> None:  # noqa: ANN401 - argparse keeps the type to itself
-    """Add the verb."""
+    """Add the verbs."""
+    _add_flash(verbs)
+    listing = add_verb(
+        verbs, "manifest", "Write what Raspberry Pi Imager opens to offer an image of ours.",
+        run=_manifest,
+        examples=["edge-board manifest pi5 --image card.img.xz --out pi5.rpi-imager-manifest"],
+    )  # fmt: skip
+    listing.add_argument(
+        "--image", required=True, type=Path, metavar="FILE", help=".img or .img.xz"
+    )
+    listing.add_argument("--out", required=True, type=Path, metavar="FILE")
+    listing.add_argument("--url", default="", help="where Imager gets it (default: the file)")
+    listing.add_argument("--icon", default="", metavar="URL", help="of its picture")
+    staging = add_verb(
+        verbs, "stage", "Lay a bundle into NVIDIA's Linux_for_Tegra, and print how to flash it.",
+        run=_stage,
+        examples=["sudo edge-board stage orin-nano --l4t Linux_for_Tegra --bundle DIR"],
+    )  # fmt: skip
+    staging.add_argument("--l4t", required=True, type=Path, metavar="DIR", help="Linux_for_Tegra")
+    staging.add_argument("--bundle", required=True, type=Path, metavar="DIR")
+    staging.add_argument(
+        "--storage", choices=["nvme", "internal"], default="nvme", help="default: %(default)s"
+    )
+    for verb in (listing, staging):
+        verb.add_argument("name", metavar="PROFILE", help="as `edge-board list` prints it")
+
+
+def _manifest(arguments: argparse.Namespace) -> None:
+    profile = profiles.load(arguments.name)
+    fields = imager.manifest(arguments.image, profile, url=arguments.url, icon=arguments.icon)
+    write_text(arguments.out, imager.text(fields))
+    print(f"{arguments.out}: open it with Raspberry Pi Imager 2")
+
+
+def _stage(arguments: argparse.Namespace) -> None:
+    profile = profiles.load(arguments.name)
+    tree = jetson.look(arguments.l4t, profile, storage=arguments.storage)
+    count = jetson.stage(tree, arguments.bundle)
+    print(
+        f"{count} files lie in {arguments.l4t / 'rootfs' / jetson.PLACE}, to be installed at boot."
+    )
+    print("Put the board into recovery mode, and in that folder type NVIDIA's own commands")
+    print("(each names what lies there; none was run by this program):")
+    for command in tree.commands:
+        print(f"  {command}")
+
+
+def _add_flash(verbs: Any) -> None:  # noqa: ANN401
     verb = add_verb(
         verbs, "flash", "Write an image to a card, with what the board needs at its first boot.",
         run=_flash,
@@ -95,7 +142,7 @@ def _job(arguments: argparse.Namespace, source: image.Source) -> write.Job:
         fat = Fat(head, layout.boot)
         system = formats.detect(fat)
         if bundle:
-            card_files.check_python(bundle, system)
+            card_files.check_python(bundle, system.python, system.title)
         files |= card_files.of_first_boot(fat, system, settings)
         card_files.check_room(fat, files)
     print(f"image    {source.path}, {source.size / MIB:.1f} MiB unpacked")

@@ -11,15 +11,16 @@ import io
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boards.flash.card_files import contents
 from boards.flash.errors import FlashError
 from boards.flash.fat import Fat
 from boards.flash.image import CHUNK, SECTOR, Layout, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
     from typing import BinaryIO
 
     from boards.flash.target import Target
@@ -157,11 +158,6 @@ def _write_files(disk: BinaryIO, job: Job, progress: Told) -> None:
             raise FlashError(
                 f"{path} on the card is not what was written to it; throw the card away"
             )
-
-
-def contents(data: bytes | Path) -> bytes:
-    """Return the bytes of a file that is copied, or of one that was made."""
-    return data.read_bytes() if isinstance(data, Path) else data
 
 
 def _put(disk: BinaryIO, at: int, data: bytes) -> None:
