@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from calibration.ranges import Range
 from converter.judge.latency import measure as measure_models
-from converter.prune.running import tapped
 from converter.quantize.quantize import quantize
 from converter.quantize.recipe import load_recipe
+from converter.quantize.running import tapped
 from edge.benchmark import layers
 
 if TYPE_CHECKING:

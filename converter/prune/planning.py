@@ -11,8 +11,8 @@ import numpy as np
 from converter.graph.edits import with_values
 from converter.prune.channels import MULTIPLE
 from converter.prune.cutting import pruned
-from converter.prune.running import Halt, tapped
 from converter.prune.surgeon import Sheet, Uneven, taken
+from converter.quantize.running import Halt, tapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -14,8 +14,8 @@ from converter.prune.healing import healed
 from converter.prune.measures import Macs, Times
 from converter.prune.planning import Costs, counts, halves, output_error, plan, sensitivities
 from converter.prune.reading import moments, readers
-from converter.prune.running import prepared, tapped
 from converter.quantize.quantization import refuse_quantized
+from converter.quantize.running import prepared, tapped
 from edge.errors import ModelError, SourceError
 from edge.terminal.progress import bar
 from edge.terminal.version import versions

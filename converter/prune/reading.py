@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from converter.prune.cutting import READS
-from converter.prune.running import tapped
 from converter.quantize.repairs.patches import patches
 from converter.quantize.repairs.weights import Convolution
+from converter.quantize.running import tapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

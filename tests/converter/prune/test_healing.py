@@ -6,8 +6,8 @@ from converter.prune.channels import channels
 from converter.prune.cutting import pruned
 from converter.prune.healing import healed
 from converter.prune.planning import output_error
-from converter.prune.running import tapped
 from converter.quantize.repairs.weights import convolutions
+from converter.quantize.running import tapped
 
 
 def images(seed, count=24):
