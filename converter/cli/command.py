@@ -65,11 +65,7 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--source", metavar="TEXT", help="where the weights come from")
     parser.add_argument("--license", metavar="TEXT", help="of the weights")
     parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
-    pruning.add_targets(
-        parser.add_argument_group(
-            "pruning, judged against the whole model all the same"
-        ).add_mutually_exclusive_group()
-    )
+    pruning.add_targets(parser)
     making.add_quantization(parser)
     making.add_judgement(parser, report=True)
     parser.add_argument(
