@@ -22,6 +22,7 @@ from edge.terminal.table import render
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from converter.conversion import Images
     from converter.prune.criteria import Criterion
     from converter.prune.pruning import Pruned
     from edge.model.model_file import ModelFile
@@ -31,6 +32,7 @@ HANGS_ON = ("lever", "criterion", "input_size")
 COUNT = 96
 # Nearer to the whole than that, measuring tells nothing.
 LEAST, LEAST_RATIO = 1.05, 0.05
+LEAST_DENSE = 0.95
 TARGETS = ("speedup", "macs", "latency_ms")
 
 
@@ -66,8 +68,12 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
     parser.set_defaults(refuse=parser.error)
 
 
-def add_targets(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how much faster a model is to be, and by what."""
+def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
+    """Add the options that say how much faster a model is to be, and by what.
+
+    Returns:
+        The group of those of which one may be given.
+    """
     group = parser.add_argument_group("how fast; judged against the whole model all the same")
     one = group.add_mutually_exclusive_group()
     one.add_argument(
@@ -106,6 +112,28 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--resume", action="store_true", help="go on with what an interrupted run left beside -o"
     )
+    return one
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add what `run` alone does of this: several speeds in one picture, and zeros."""
+    group = add_targets(parser)
+    parser.add_argument(
+        "--compress-zeros",
+        metavar="RATIO",
+        type=partial(making.number, most=LEAST_DENSE),
+        help="of the weights become 0, for a smaller download; speeds nothing up",
+    )
+    group.add_argument(
+        "--sweep",
+        metavar="TIMES,TIMES",
+        type=_speeds,
+        help="draw these speeds by fewer channels and by a smaller input into o.sweep",
+    )
+
+
+def _speeds(text: str) -> tuple[float, ...]:
+    return tuple(making.number(each, least=LEAST, most=1 / LEAST_RATIO) for each in text.split(","))
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -164,6 +192,36 @@ def _criterion(name: str, file: ModelFile, images: Sequence[Path]) -> Criterion 
 
         return by_taylor(file, images)
     return by_norm if name == NORM else None
+
+
+def swept(arguments: argparse.Namespace, reference: ModelFile, images: Images) -> int:
+    """Draw a sweep beside the output; the models lie in the same folder."""
+    from converter.deliver import sweep  # noqa: PLC0415 - loads OpenCV
+
+    found = sweep.sweep(
+        reference, images, making.recipe_of(arguments), speeds=arguments.sweep,
+        budget=making.budget_of(arguments),
+    )  # fmt: skip
+    folder = arguments.output.with_suffix(".sweep")
+    sweep.write(found, folder)
+    print(json.dumps(sweep.fields(found), indent=1) if arguments.json else sweep.as_text(found))
+    outputs.say(f"{folder}: the models, sweep.json, and sweep.png to look at")
+    return DONE
+
+
+def with_zeros(arguments: argparse.Namespace, file: ModelFile) -> ModelFile:
+    """Return a float model with as many zeros among its weights as the options say."""
+    from converter.prune.zeros import with_zeros as zeroed  # noqa: PLC0415 - loads the runtime
+
+    return zeroed(file, arguments.compress_zeros) if arguments.compress_zeros else file
+
+
+def say_download(arguments: argparse.Namespace, file: ModelFile) -> None:
+    """Say what zeros are good for."""
+    from converter.prune.zeros import download_text  # noqa: PLC0415 - as above
+
+    if arguments.compress_zeros:
+        outputs.say(f"{arguments.output}: {download_text(file)}")
 
 
 def _resized(file: ModelFile) -> Pruned:

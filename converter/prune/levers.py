@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from converter.graph.reading import read
 from converter.judge.agreement import match
 from converter.judge.sight import Views
-from converter.prune.pruning import HELD_BACK, NEAR, Pruned, Pruner, check_count
+from converter.prune.pruning import HELD_BACK, LOOKS, NEAR, Pruned, Pruner, check_count
 from converter.prune.resizing import stride_of, with_input
 from converter.prune.stages import NOT_KEPT
+from converter.quantize.running import prepared
 from edge.errors import ModelError
 from edge.terminal.progress import bar
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from converter.prune.measures import Measure, Target
     from converter.prune.stages import Stages
     from edge.model.model_file import ModelFile
+
+T = TypeVar("T")
 
 BEST, CHANNELS, INPUT = "best", "channels", "input"
 # Of an input where no grid says in what steps it may shrink; and its least side.
@@ -65,13 +68,14 @@ class Levers:
         Raises:
             ModelError: No way reaches it.
         """
-        measure, times = self._pruner(self._file).measured(target)
+        looks = prepared(self._images[:LOOKS], self._file.description.input)
+        measure, times = target.measured(self._file, looks)
         ways: dict[str, Callable[[], Pruned]] = {
             CHANNELS: lambda: self._pruner(self._file).prune(measure, times),
             INPUT: lambda: self.shrunk(measure, times),
             "both": lambda: self._both(measure, times),
         }
-        found = {name: _tried(ways[name]) for name in (ways if lever == BEST else (lever,))}
+        found = {name: tried(ways[name]) for name in (ways if lever == BEST else (lever,))}
         made = {name: done for name, done in found.items() if isinstance(done, Pruned)}
         refused = {name: done for name, done in found.items() if isinstance(done, ModelError)}
         if not made:
@@ -162,7 +166,8 @@ class Levers:
         return float(np.nan_to_num(found.distance(np.arange(len(paths)))))
 
 
-def _tried(way: Callable[[], Pruned]) -> Pruned | ModelError:
+def tried(way: Callable[[], T]) -> T | ModelError:
+    """Return what a way makes, or why it does not reach its target."""
     try:
         return way()
     except ModelError as error:

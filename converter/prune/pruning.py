@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from converter.graph.values import Graph
     from converter.prune.channels import Channels, Kept
     from converter.prune.criteria import Criterion
-    from converter.prune.measures import Measure, Target
+    from converter.prune.measures import Measure
     from converter.prune.planning import Ladder
     from converter.prune.stages import Arrays, Stages
     from edge.model.model_file import ModelFile
@@ -118,10 +118,6 @@ class Pruner:
             Teacher(whole, attention, inputs) for inputs in (self._fitted[:LOOKS], tests)
         )
         self._first: Mapping[str, Ladder] = {}
-
-    def measured(self, target: Target) -> tuple[Measure, float]:
-        """Return what is to become less, and how many times; raises as `Target.measured`."""
-        return target.measured(self._file, self._fitted[:LOOKS])
 
     def prune(
         self, measure: Measure, times: float, *, rounds: int = ROUNDS, start: float = 1.0

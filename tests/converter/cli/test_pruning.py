@@ -207,3 +207,13 @@ def test_a_board_says_what_its_ops_take_and_another_models_times_are_refused(wid
     times.write_text("{}")
     assert main([*arguments, "2"]) == MISUSED
     assert "expected the JSON of edge bench --layers" in capsys.readouterr().err
+
+
+def test_zeros_make_a_smaller_download_and_nothing_faster(wide, capsys):
+    model, images, output = wide
+    arguments = ["run", str(model), "--compress-zeros", "0.1", "--images", str(images),
+                 "--tolerance", "1000", "--no-report", "-o", str(output)]  # fmt: skip
+    assert main(arguments) == DONE
+    assert "zeros among the weights speed nothing up" in capsys.readouterr().err
+    steps = model_file.read_own(output).own_manifest().provenance.steps
+    assert "10 % of the weights are zero, for the download: they speed nothing up" in steps
