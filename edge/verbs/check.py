@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config.camera import Camera
-    from edge.config.mqtt import Mqtt
     from edge.config.sections import Config
     from edge.config.sink import AnySink
     from edge.model.model_file import ModelFile
@@ -98,10 +97,10 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         check = partial(check_source, camera.source, camera.options)
         failure = _failure(check, path=_source_path(camera))
         found += [f"{table_label('camera', index, names)} source: {text}" for text in failure]
-    if config.mqtt and (config.mqtt.password_file or config.mqtt.ca_file):
-        found += _credentials(config.mqtt)
-    if config.mqtt and config.mqtt.spool == "disk":
-        found += _spool(config.mqtt)
+    if config.mqtt:
+        from edge.sinks.registry import check_sink  # noqa: PLC0415 - off by default
+
+        found += _failure(partial(check_sink, config.mqtt))
     found += _sinks(config.extra_sinks)
     if config.harvest:
         from edge.stages import harvest  # noqa: PLC0415 - off by default
@@ -119,7 +118,7 @@ def _failure(check: Callable[[], object], *, path: Path | None = None) -> list[s
     try:
         check()
     except EdgeError as error:
-        return [_sentence(error, path)]
+        return _sentence(error, path).splitlines()
     return []
 
 
@@ -127,24 +126,6 @@ def _sentence(error: EdgeError, path: Path | None) -> str:
     from edge.config.paths import lookalike  # noqa: PLC0415
 
     return f"{error}{lookalike(path) if path else ''}"
-
-
-def _credentials(mqtt: Mqtt) -> list[str]:
-    from edge.password import read_password  # noqa: PLC0415
-    from edge.sinks.mqtt_credentials import tls_context  # noqa: PLC0415
-
-    found = []
-    if password := mqtt.password_file:
-        found += _failure(partial(read_password, password), path=password)
-    if certificates := mqtt.ca_file:
-        found += _failure(partial(tls_context, certificates), path=certificates)
-    return found
-
-
-def _spool(mqtt: Mqtt) -> list[str]:
-    from edge.sinks.registry import check_sink  # noqa: PLC0415
-
-    return _failure(partial(check_sink, mqtt))
 
 
 def _sinks(sinks: tuple[AnySink, ...]) -> list[str]:
