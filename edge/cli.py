@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from edge.terminal.command import new_parser, run
-from edge.verbs import bench, check, demo, inspect, prepare, record, watch
+from edge.verbs import bench, check, demo, doctor, inspect, prepare, record, watch
 from edge.verbs import eval as evaluate
 from edge.verbs import run as running
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # In the order of --help.
-VERBS = (running, check, inspect, prepare, record, watch, demo, evaluate, bench)
+VERBS = (running, check, doctor, inspect, prepare, record, watch, demo, evaluate, bench)
 # Modules of `boards` with an `add` as those above have; named, not imported: the runtime stands
 # without that package.
 BOARD_VERBS: tuple[str, ...] = ()

@@ -17,9 +17,9 @@ import numpy as np
 
 from converter.graph.edits import with_values
 from converter.prune.reading import BATCH, PLACES
-from converter.prune.running import Halt
 from converter.quantize.repairs.patches import patches
 from converter.quantize.repairs.weights import convolutions
+from converter.quantize.running import Halt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,23 +5,19 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from converter.graph.edits import free_name, insert_after, tidied, with_values
+from converter.graph.edits import free_name, insert_after, with_values
 from converter.graph.reading import read
 from converter.graph.values import Op, Quantisation, Tensor
-from converter.graph.writing import write
 from converter.quantize.repairs.weights import SHARED_AXES, channel_scales, convolutions
-from edge.capture.images import load_image
-from edge.model.backends.litert import open_interpreter
-from edge.model.quant import Quant
-from edge.preprocess import Preprocessor
+from converter.quantize.running import prepared, tapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -100,7 +96,7 @@ def layer_errors(
         a warning, where the weights are another float model's: the equalised one was quantised.
     """
     base = base or read(reference.flatbuffer, reference.path)
-    inputs = _inputs(reference, images[:IMAGES])
+    inputs = prepared(images[:IMAGES], reference.description.input)
     levels, weights = _int8_of(read(quantized.flatbuffer, quantized.path))
     if not _are_of(base, weights):
         _log.warning(
@@ -109,19 +105,19 @@ def layer_errors(
         )  # fmt: skip
         return ()
     rows = [(op.output, op.kind) for op in base.ops if op.output in levels]
-    ends = list(base.outputs)
-    wanted = _run(_watched(base, (*ends, *(name for name, _ in rows))), inputs)
+    names = (*base.outputs, *(name for name, _ in rows))
+    wanted = dict(zip(names, _stacked(base, names, inputs), strict=True))
+    spans = [levels.get(end) for end in base.outputs]
     costs, snrs = [], []
     for done, (name, _) in enumerate(rows, start=1):
-        watched = _watched(base, (*ends, name))
+        watched = replace(base, outputs=(*base.outputs, name))
         changed = _quantised_layer(watched, name, levels[name], weights=weights.get(name))
-        found = _run(changed, inputs, names=watched.outputs)
-        spans = [levels.get(end) for end in ends]
-        noise = [_noise_ratio(wanted[e], found[e], s) for e, s in zip(ends, spans, strict=True)]
-        costs.append(sum(noise))
+        found = _stacked(changed, changed.outputs, inputs)
+        ends = zip(base.outputs, found[:-1], spans, strict=True)
+        costs.append(sum(_noise_ratio(wanted[end], value, span) for end, value, span in ends))
         # What shares an output's levels is saturated on purpose, as it is.
         span = levels[name] if levels[name] in spans else None
-        snrs.append(_decibels(_noise_ratio(wanted[name], found[name], span)))
+        snrs.append(_decibels(_noise_ratio(wanted[name], found[-1], span)))
         if progress:
             progress(done, len(rows))
     total = sum(costs) or 1.0
@@ -168,36 +164,11 @@ def with_rounded(graph: Graph, name: str, levels: Levels) -> Graph:
     return insert_after(graph, name, ops, tensors=(whole, rounded))
 
 
-def _watched(graph: Graph, names: Iterable[str]) -> Graph:
-    """Return the graph that gives these tensors, each once."""
-    return tidied(replace(graph, outputs=tuple(dict.fromkeys(names))))
-
-
-def _run(
-    graph: Graph, inputs: Sequence[NDArray[np.float32]], *, names: Sequence[str] = ()
-) -> dict[str, NDArray[np.float32]]:
-    """Return the outputs over all inputs, `(images, ...)`, by their names or those given."""
-    runtime = open_interpreter(write(graph), Path("float model"), threads=1)
-    source = runtime.get_input_details()[0]["index"]
-    targets = [detail["index"] for detail in runtime.get_output_details()]
-    rows: list[list[NDArray[np.float32]]] = []
-    for values in inputs:
-        runtime.set_tensor(source, values)
-        runtime.invoke()
-        rows.append([runtime.get_tensor(index) for index in targets])
-    columns = zip(*rows, strict=True)
-    return {
-        name: np.stack(column) for name, column in zip(names or graph.outputs, columns, strict=True)
-    }
-
-
-def _inputs(reference: ModelFile, images: Sequence[Path]) -> list[NDArray[np.float32]]:
-    transform = reference.description.input
-    preprocessor = Preprocessor(transform, quant=Quant(), dtype=np.dtype(np.float32))
-    buffers = [np.zeros(transform.shape, np.float32) for _ in images]
-    for path, buffer in zip(images, buffers, strict=True):
-        preprocessor.fill_input(load_image(path), buffer)
-    return buffers
+def _stacked(
+    graph: Graph, names: Sequence[str], inputs: Sequence[list[NDArray[np.float32]]]
+) -> list[NDArray[np.float32]]:
+    """Return some tensors over all inputs, each `(images, ...)`."""
+    return [np.stack(rows) for rows in zip(*tapped(graph, names, inputs, threads=1), strict=True)]
 
 
 def _int8_of(graph: Graph) -> tuple[dict[str, Levels], dict[str, NDArray[np.float32]]]:

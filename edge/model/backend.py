@@ -74,9 +74,9 @@ class Backend(Protocol):
 class Runtime:
     """Where a backend stands.
 
-    Its module also has `check_delegate`, which refuses what it cannot run a file with;
-    `compiled_for`, which names what alone can; `who_runs`, which says who would; and
-    `trial_facts`: of `edge.model.trial`.
+    Its module also has `compiled_for`, which names what alone can run a file; `who_runs`, which
+    says who would; `trial_facts`: of `edge.model.trial`; and, where there is more to refuse than a
+    format and a package that is missing, `check_delegate`.
 
     Attributes:
         format: Of the models that it runs, a key of `edge.model.model_file.FORMATS`.
@@ -137,7 +137,9 @@ def check_delegate(file: ModelFile, delegate: str) -> None:
         DelegateError: It cannot be loaded, or the model is not made for it.
     """
     if wanted := delegates.parse(delegate):
-        backend_module(file, wanted).check_delegate(file, wanted)
+        module = backend_module(file, wanted)
+        delegates.check_format(wanted, file.format, file.path)
+        getattr(module, "check_delegate", lambda *_: module.who_runs(wanted))(file, wanted)
 
 
 def compiled_for(file: ModelFile) -> str:

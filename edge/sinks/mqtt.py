@@ -12,20 +12,22 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.backoff import Backoff
-from edge.config.paths import state_folder
+from edge.config.paths import lookalike, state_folder
 from edge.errors import ConfigError
 from edge.messages.envelope import OFFLINE, ONLINE, presence_topic, status_topic
+from edge.password import read_password
 from edge.sinks.mqtt_connection import Connection
+from edge.sinks.mqtt_credentials import tls_context
 from edge.sinks.mqtt_faults import BrokerError, ConnectionLog
 from edge.sinks.mqtt_identity import Presence, client_id
 from edge.sinks.outbox import Outbox
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.config.mqtt import Mqtt
     from edge.messages.envelope import Message
     from edge.sinks.journal import Journal
@@ -34,11 +36,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge.sinks.mqtt")
 
-MIB = 1024 * 1024
 # A call that hangs longer is given up; a closing sink must sit it out, and still makes a short one.
 DIAL_S, SHORTEST_DIAL_S = 5.0, 0.1
-# The thread wakes up so often with nothing to do: paho's keepalive needs it, and a silent broker is
-# noticed within a quarter of its time to answer.
+# The thread wakes up so often with nothing to do: for paho's keepalive, and for a silent broker.
 TICK_S, TICKS_PER_ANSWER = 1.0, 4
 # Behind the last message, the time of `offline` to be acknowledged, and of the thread to end.
 FAREWELL_S, JOIN_MARGIN_S = 0.5, 1.0
@@ -106,7 +106,7 @@ class MqttSink:
         self._presence = Presence(device, client_id, young_s=self._pace.young_s)
         self._log = ConnectionLog(settings, repeat_s=self._pace.repeat_log_s)
         self._outbox = Outbox(
-            messages=settings.outbox_messages, size_bytes=settings.outbox_mib * MIB, journal=journal
+            messages=settings.outbox_messages, size_bytes=settings.outbox_mib << 20, journal=journal
         )
         self._connection = Connection(
             settings,
@@ -270,20 +270,15 @@ def open_mqtt(settings: Mqtt, *, name: str, device: str) -> MqttSink:  # noqa: A
     if folder := spool_folder(settings, device):
         from edge.sinks.journal import Journal  # noqa: PLC0415 - most devices have none
 
-        journal = Journal(folder, limit_bytes=settings.spool_mib * MIB)
+        journal = Journal(folder, limit_bytes=settings.spool_mib << 20)
     return MqttSink(settings, device, client_id=client_id(device), journal=journal)
 
 
 def spool_folder(settings: Mqtt, device: str) -> Path | None:
-    """Return where the events of a device wait; `None` for in memory.
-
-    Raises:
-        ConfigError: The environment names no state folder.
-    """
-    folder = state_folder()
+    """Return where the events of a device wait; `None` for in memory."""
     if settings.spool == "memory":
         return None
-    if folder is None:
+    if (folder := state_folder()) is None:
         raise ConfigError(
             "[mqtt] spool = 'disk' needs a state folder, and the environment names none; set "
             "XDG_STATE_HOME, or run it as a service with StateDirectory="
@@ -292,5 +287,14 @@ def spool_folder(settings: Mqtt, device: str) -> Path | None:
 
 
 def check_mqtt(settings: Mqtt) -> None:
-    """Refuse a spool that has no place."""
-    spool_folder(settings, "device")
+    """Refuse secrets and certificates that can't be used, and a spool that has no place."""
+    found = []
+    files = ((read_password, settings.password_file), (tls_context, settings.ca_file))
+    checks = [(partial(check, path), path) for check, path in files if path]
+    for check, path in (*checks, (partial(spool_folder, settings, "device"), Path())):
+        try:
+            check()
+        except ConfigError as error:  # noqa: PERF203 - all are told
+            found.append(f"{error}{lookalike(path)}")
+    if found:
+        raise ConfigError("\n".join(found))

@@ -30,6 +30,8 @@ NAME_CHARACTERS, DIGEST_CHARACTERS = 9, 8
 YOUNG_LOSSES = 2
 # What is kept of others: anybody may write to the presence topic.
 MAX_PEERS, MAX_PRESENCE_CHARACTERS = 16, 160
+# What somebody publishes who only asks who is there: each answers, and none takes it for a peer.
+WHO = b"who"
 
 
 def client_id(device: str, *, machine_id: Path = MACHINE_ID) -> str:
@@ -89,6 +91,8 @@ class Presence:
 
     def hear(self, payload: bytes) -> Message | None:
         """Take in an announcement; return what to answer, if it is somebody's who has not heard."""
+        if payload == WHO:
+            return self._said
         who = payload.decode(errors="replace")[:MAX_PRESENCE_CHARACTERS]
         announcement = who.rpartition(" ")[2]
         run = announcement.partition("-")[0]

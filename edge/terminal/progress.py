@@ -16,7 +16,11 @@ PATIENCE_S = 2.0
 
 @contextmanager
 def bar(
-    label: str, *, unit: str = "images", patience_s: float = PATIENCE_S
+    label: str,
+    *,
+    unit: str = "images",
+    patience_s: float = PATIENCE_S,
+    note: Callable[[], str] | None = None,
 ) -> Iterator[Progress | None]:
     """Give a callback that draws on stderr, and wipe that at the end; `None` without a terminal.
 
@@ -24,6 +28,7 @@ def bar(
         label: What is done.
         unit: What is counted, in the plural.
         patience_s: In which nothing is drawn.
+        note: Gives what stands behind the bar.
     """
     if not sys.stderr.isatty():
         yield None
@@ -34,6 +39,8 @@ def bar(
 
         def draw(done: int, total: int) -> None:
             shown.total = total
+            if note:
+                shown.set_postfix_str(note(), refresh=False)
             shown.update(done - shown.n)
 
         yield draw

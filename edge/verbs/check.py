@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config.camera import Camera
-    from edge.config.mqtt import Mqtt
     from edge.config.sections import Config
     from edge.config.sink import AnySink
     from edge.model.model_file import ModelFile
@@ -85,23 +84,29 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
     Returns:
         `None` for a model that is at fault itself.
     """
-    from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
-    from edge.config.toml import table_label  # noqa: PLC0415
-
     file, found = None, []
     try:
         file = _model(config)
     except EdgeError as error:
         found += _sentence(error, config.model.file).splitlines()
+    return file, found + examine_around(config)
+
+
+def examine_around(config: Config) -> list[str]:
+    """Return one sentence for each fault of what is not the model: sources, sinks, secrets."""
+    from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
+    from edge.config.toml import table_label  # noqa: PLC0415
+
+    found = []
     names = [camera.name for camera in config.cameras]
     for index, camera in enumerate(config.cameras):
         check = partial(check_source, camera.source, camera.options)
         failure = _failure(check, path=_source_path(camera))
         found += [f"{table_label('camera', index, names)} source: {text}" for text in failure]
-    if config.mqtt and (config.mqtt.password_file or config.mqtt.ca_file):
-        found += _credentials(config.mqtt)
-    if config.mqtt and config.mqtt.spool == "disk":
-        found += _spool(config.mqtt)
+    if config.mqtt:
+        from edge.sinks.registry import check_sink  # noqa: PLC0415 - off by default
+
+        found += _failure(partial(check_sink, config.mqtt))
     found += _sinks(config.extra_sinks)
     if config.harvest:
         from edge.stages import harvest  # noqa: PLC0415 - off by default
@@ -111,7 +116,7 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         from edge.web.access import read_token  # noqa: PLC0415
 
         found += _failure(partial(read_token, config.web), path=config.web.token_file)
-    return file, found
+    return found
 
 
 def _failure(check: Callable[[], object], *, path: Path | None = None) -> list[str]:
@@ -119,7 +124,7 @@ def _failure(check: Callable[[], object], *, path: Path | None = None) -> list[s
     try:
         check()
     except EdgeError as error:
-        return [_sentence(error, path)]
+        return _sentence(error, path).splitlines()
     return []
 
 
@@ -127,24 +132,6 @@ def _sentence(error: EdgeError, path: Path | None) -> str:
     from edge.config.paths import lookalike  # noqa: PLC0415
 
     return f"{error}{lookalike(path) if path else ''}"
-
-
-def _credentials(mqtt: Mqtt) -> list[str]:
-    from edge.password import read_password  # noqa: PLC0415
-    from edge.sinks.mqtt_credentials import tls_context  # noqa: PLC0415
-
-    found = []
-    if password := mqtt.password_file:
-        found += _failure(partial(read_password, password), path=password)
-    if certificates := mqtt.ca_file:
-        found += _failure(partial(tls_context, certificates), path=certificates)
-    return found
-
-
-def _spool(mqtt: Mqtt) -> list[str]:
-    from edge.sinks.registry import check_sink  # noqa: PLC0415
-
-    return _failure(partial(check_sink, mqtt))
 
 
 def _sinks(sinks: tuple[AnySink, ...]) -> list[str]:

@@ -34,6 +34,7 @@ def test_each_verb_is_one_module_of_that_name():
     assert names == [
         "run",
         "check",
+        "doctor",
         "inspect",
         "prepare",
         "record",

@@ -40,7 +40,7 @@ LAYERS = {
         "cameras", "parts", "app", "swap", "reload", "commands", "control", "web", "running",
         "service", "homeassistant.following",
     ],
-    "tools": ["watching", "demo", "benchmark", "evaluation", "pages"],
+    "tools": ["watching", "demo", "benchmark", "evaluation", "pages", "doctor"],
     "commands": ["verbs", "library", "cli", "__main__"],
 }  # fmt: skip
 # Folders of `converter`, lowest first: no module of one imports from a folder after it.

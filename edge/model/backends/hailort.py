@@ -70,17 +70,6 @@ def who_runs(delegate: Delegate) -> Ran:
     return Ran("hailort", version, HAILO, delegate.options.get("device", ""))
 
 
-def check_delegate(file: ModelFile, delegate: Delegate) -> None:
-    """Refuse a delegate that does not run this format; opens no device.
-
-    Raises:
-        DelegateError: It does not.
-        DependencyError: HailoRT is not installed.
-    """
-    delegates.check_format(delegate, file.format, file.path)
-    runtime_module()
-
-
 class HailoRt:
     """A model on a Hailo chip; one thread at a time may use it.
 
@@ -101,7 +90,7 @@ class HailoRt:
     def __init__(self, file: ModelFile, *, delegate: str = CPU, **_: object) -> None:
         self._delegate = delegates.parse(delegate)
         if self._delegate:
-            check_delegate(file, self._delegate)
+            delegates.check_format(self._delegate, file.format, file.path)
         self._file = file
         self._module = runtime_module()
         self.ran = who_runs(self._delegate)

@@ -55,15 +55,6 @@ def who_runs(_: Delegate) -> Ran:
     return Ran("picamera2", version, IMX500)
 
 
-def check_delegate(file: ModelFile, delegate: Delegate) -> None:
-    """Refuse a delegate that does not run this format.
-
-    Raises:
-        DelegateError: It does not.
-    """
-    delegates.check_format(delegate, file.format, file.path)
-
-
 class Imx500:
     """A network in the sensor; one thread at a time may use it.
 
@@ -83,7 +74,7 @@ class Imx500:
     def __init__(self, file: ModelFile, *, delegate: str = CPU, **_: object) -> None:
         self._delegate = delegates.parse(delegate)
         if self._delegate:
-            check_delegate(file, self._delegate)
+            delegates.check_format(self._delegate, file.format, file.path)
         self._file = file
         self.ran = who_runs(self._delegate)
 

@@ -60,17 +60,6 @@ def who_runs(delegate: Delegate) -> Ran:
     return Ran("tensorrt", str(runtime_module().__version__), delegate.kind.provider)
 
 
-def check_delegate(file: ModelFile, delegate: Delegate) -> None:
-    """Refuse a delegate that does not run this format; opens no device.
-
-    Raises:
-        DelegateError: It does not.
-        DependencyError: TensorRT's Python half is not installed.
-    """
-    delegates.check_format(delegate, file.format, file.path)
-    runtime_module()
-
-
 class TensorRt:
     """A model as TensorRT's own engine; one thread at a time may use it.
 
@@ -92,7 +81,7 @@ class TensorRt:
         self, file: ModelFile, *, delegate: str = CPU, engine: Path | None = None, **_: object
     ) -> None:
         self._file, self._engine, self._delegate = file, engine, delegates.parse(delegate)
-        check_delegate(file, self._delegate)
+        delegates.check_format(self._delegate, file.format, file.path)
         self.ran = who_runs(self._delegate)
         self._module = runtime_module()
         self._log = _logger(self._module)

@@ -146,3 +146,11 @@ def test_a_model_file_is_read_once_and_its_digest_counted_once(words, tmp_path, 
 
     assert said(words.split(), capfd)[0] == DONE
     assert (len(read), len(digested)) == (1, 1)
+
+
+def test_all_that_is_wrong_with_the_broker_s_files_is_told_at_once(tmp_path, capsys):
+    text = "[mqtt]\nurl = 'mqtts://me@x'\npassword_file = 'gone'\nca_file = 'door.toml'"
+
+    _, lines = said(["check", write(tmp_path, text)], capsys)
+
+    assert ["password file" in lines[0], "certificates" in lines[1]] == [True, True]

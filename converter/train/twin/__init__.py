@@ -1,0 +1,1 @@
+"""The Keras twin: a graph as a trainable model with the same tensor names."""

@@ -1,0 +1,1 @@
+"""What is missing or goes wrong on a board, each with the command that mends it."""
