@@ -52,7 +52,8 @@ def add_train(verbs: Any) -> None:  # noqa: ANN401
     net = parser.add_argument_group("the net")
     net.add_argument("--input", metavar="PX", type=positive, help="side of its input")
     net.add_argument(
-        "--width", metavar="FACTOR", default=1.0, help="of its channels; below 1 it starts untrained",
+        "--width", metavar="FACTOR", default=1.0,
+        help="of its channels; but for 1 it starts untrained",
         type=lambda text: making.number(text, least=0.1, most=4.0),
     )  # fmt: skip
     net.add_argument(

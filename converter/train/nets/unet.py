@@ -60,7 +60,7 @@ def valid(wish: Wish) -> Draft:
 
 def _margins(side: int) -> tuple[int, int]:
     """Return what is mirrored before and behind a side, so that the net gives that side again."""
-    inside = side
+    inside = float(side)
     for _ in range(DEPTH):  # the way up, backwards
         inside = (inside + 4) / 2
     for _ in range(DEPTH):
