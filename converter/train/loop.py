@@ -284,11 +284,11 @@ class _Run:
             raise ModelError("expected a folder with a checkpoint to go on from, found none named")
         arrays, fields = checkpoints.read(self.plan.folder)
         now = {"weights": self.model.weights, "optimizer": self.optimizer.variables}
-        same = all(
-            [tuple(one.shape) for one in found] == [one.shape for one in arrays[key]]
-            for key, found in now.items()
-        )
-        if not same or fields.pop("seed") != self.plan.seed:
+        shapes = [tuple(one.shape) for found in now.values() for one in found]
+        if (
+            shapes != [one.shape for key in now for one in arrays[key]]
+            or fields.pop("seed") != self.plan.seed
+        ):
             raise ModelError(
                 f"{self.plan.folder}: expected a checkpoint of this net and seed "
                 f"({self.plan.seed}), found another's; choose another folder, or start afresh "
