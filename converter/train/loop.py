@@ -91,6 +91,7 @@ class Fitted:
 class State:
     """What a checkpoint keeps beside the weights."""
 
+    seed: int
     step: int = 0
     best_step: int = 0
     best: float = -math.inf
@@ -168,7 +169,7 @@ class _Run:
         if thin:
             self.optimizer.exclude_from_weight_decay(var_list=thin)
         self.optimizer.build(model.trainable_variables)
-        self.model, self.plan, self.state = model, plan, State()
+        self.model, self.plan, self.state = model, plan, State(plan.seed)
         self.best: list[NDArray[Any]] = model.get_weights()
         self._step = tf.function(self._stepped(loss, tf), reduce_retracing=True)
         self._tensor = tf.constant
@@ -271,8 +272,7 @@ class _Run:
         if self.plan.folder:
             held = [np.asarray(one) for one in self.optimizer.variables]
             arrays = {"weights": self.model.get_weights(), "best": self.best, "optimizer": held}
-            fields = asdict(self.state) | {"seed": self.plan.seed}
-            checkpoints.write(self.plan.folder, arrays, fields)
+            checkpoints.write(self.plan.folder, arrays, asdict(self.state))
 
     def restore(self) -> None:
         """Go back to where a checkpoint was.
@@ -285,10 +285,8 @@ class _Run:
         arrays, fields = checkpoints.read(self.plan.folder)
         now = {"weights": self.model.weights, "optimizer": self.optimizer.variables}
         shapes = [tuple(one.shape) for found in now.values() for one in found]
-        if (
-            shapes != [one.shape for key in now for one in arrays[key]]
-            or fields.pop("seed") != self.plan.seed
-        ):
+        same = shapes == [one.shape for key in now for one in arrays[key]]
+        if not same or fields["seed"] != self.plan.seed:
             raise ModelError(
                 f"{self.plan.folder}: expected a checkpoint of this net and seed "
                 f"({self.plan.seed}), found another's; choose another folder, or start afresh "
