@@ -18,7 +18,10 @@ CHECKS: dict[str, tuple[Check, str]] = {
     "packages": (software.packages, "the service cannot start without them"),
     "NumPy and OpenCV": (software.imports, "both and the runtime have to fit each other"),
     "configuration": (software.configuration, "edge run refuses what is wrong"),
-    "camera programs": (cameras.stack, "a source without what reads it stays shut"),
+    "camera programs": (
+        cameras.stack,
+        "a Pi's camera has all its controls through picamera2 alone",
+    ),
     "cameras": (cameras.cameras, "no camera, no detections"),
     "camera held by": (cameras.holders, "a camera has one reader; others find it busy"),
     "permissions": (devices.permissions, "what the service's user may not open stays shut"),
