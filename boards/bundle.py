@@ -187,7 +187,6 @@ def created() -> datetime:
 
 
 def _manifest(profile: Profile, folder: Path, pythons: tuple[str, ...]) -> bytes:
-    places = sorted(path.relative_to(folder).as_posix() for path in _inside(folder))
     fields = {
         "schema_version": SCHEMA_VERSION,
         "version": own_wheel.version(),
@@ -195,13 +194,14 @@ def _manifest(profile: Profile, folder: Path, pythons: tuple[str, ...]) -> bytes
         "machine": profile.machine,
         "python": list(pythons),
         "created_utc": created().strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "files": [_described(folder, place) for place in places],
+        "files": [_described(folder, place) for place in _places(folder)],
     }
     return f"{json.dumps(fields, indent=1, sort_keys=True)}\n".encode()
 
 
-def _inside(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+def _places(folder: Path) -> list[str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 def _described(folder: Path, place: str) -> dict[str, str | int]:
@@ -239,13 +239,14 @@ def _sign(path: Path, key: Path) -> None:
 
 def _tar(folder: Path) -> Path:
     """Write a folder as one file whose bytes depend on its files only."""
-    path = folder.with_name(f"{folder.name}.tar")
+    path, at = folder.with_name(f"{folder.name}.tar"), created()
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as packed:
-        for each in sorted(_inside(folder)):
-            entry = tarfile.TarInfo(each.relative_to(folder).as_posix())
-            entry.size, entry.mtime = each.stat().st_size, int(created().timestamp())
-            entry.mode = each.stat().st_mode & PROGRAM_MODE
-            with each.open("rb") as file:
+        for place in _places(folder):
+            status = (folder / place).stat()
+            entry = tarfile.TarInfo(place)
+            entry.size, entry.mtime = status.st_size, int(at.timestamp())
+            entry.mode = status.st_mode & PROGRAM_MODE
+            with (folder / place).open("rb") as file:
                 packed.addfile(entry, file)
     return path
 

@@ -65,17 +65,18 @@ def _has_setuptools() -> bool:
 
 def _packed(folder: Path) -> Path:
     """Put together again what pip has laid out. Source: PyPA, binary distribution format."""
-    try:
-        found = metadata.distribution(PROJECT)
-    except metadata.PackageNotFoundError as error:
+    found = next(iter(metadata.distributions(name=PROJECT)), None)
+    entries = sorted((found and found.files) or (), key=str)
+    if not found or Path(__file__).name not in {entry.name for entry in entries}:
         raise DependencyError(
-            f"{PROJECT} is not installed, and {SOURCE} has no pyproject.toml; type: pip install ."
-        ) from error
+            f"{PROJECT}: expected what pip has installed, or its source, found neither; type: "
+            "pip install . in a checkout"
+        )
     info = f"edge_vision-{found.version}.dist-info"
     wheel = folder / f"edge_vision-{found.version}-py3-none-any.whl"
     lines = []
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as packed:
-        for entry in sorted(found.files or (), key=str):
+        for entry in entries:
             name = str(entry)
             # Programs are made anew of entry_points.txt.
             if name.startswith("..") or name.endswith(".pyc") or entry.name in INSTALLERS_OWN:

@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edge.errors import DependencyError, EdgeError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from email.message import Message
     from pathlib import Path
+    from typing import IO
 
     from packaging.tags import Tag
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 # glibc of manylinux2014, the oldest for which these packages have wheels.
 OLDEST_GLIBC = 17
-ELF, PROGRAM_HEADER_BYTES, LOAD = b"\x7fELF", 56, 1
+# 64 bits, little-endian; the header, a row of its table, and the kind of row that is loaded.
+ELF_64, HEAD_BYTES, ROW_BYTES, LOAD = b"\x7fELF\x02\x01", 64, 56, b"\1\0\0\0"
 KIB = 1024
 # Each round fetches what the last one's packages need on the board, and did not need here.
 ROUNDS = 5
@@ -96,8 +99,10 @@ def fetch(own: Path, folder: Path, target: Target, *, source: Path | None) -> No
 
     Raises:
         WheelError: A package has no wheel for it.
-        DependencyError: pip is missing, or reaches no index.
+        DependencyError: pip or packaging is missing, or pip reaches no index.
     """
+    if not find_spec("packaging"):
+        raise DependencyError("bundles need packaging; type: pip install 'edge-vision[bundle]'")
     missing = ["pip", *_missing(folder, target)]
     for round_ in range(ROUNDS):
         _download(missing, folder, target, source=source, alone=round_ > 0)
@@ -195,7 +200,7 @@ def check_pages(folder: Path, profile: Profile) -> int:
         with zipfile.ZipFile(wheel) as packed:
             for name in packed.namelist():
                 with packed.open(name) as file:
-                    least = _alignment(file.read(64 * KIB))
+                    least = _alignment(file) if file.read(6) == ELF_64 else None
                 count += least is not None
                 if least is not None and least < profile.page_kib * KIB:
                     raise WheelError(
@@ -206,17 +211,17 @@ def check_pages(folder: Path, profile: Profile) -> int:
     return count
 
 
-def _alignment(head: bytes) -> int | None:
-    """Return the least alignment of the segments that an ELF file loads; `None` for others.
+def _alignment(file: IO[bytes]) -> int | None:
+    """Return the least alignment of the segments that an ELF file loads; `None` without any.
 
     Source: elf(5), Elf64_Ehdr and Elf64_Phdr, little-endian.
     """
-    if not head.startswith(ELF + b"\x02\x01"):
-        return None
+    file.seek(0)
+    head = file.read(HEAD_BYTES).ljust(HEAD_BYTES, b"\0")
     (at,), (size, number) = struct.unpack_from("<Q", head, 32), struct.unpack_from("<HH", head, 54)
-    ends = range(at, min(at + size * number, len(head) - PROGRAM_HEADER_BYTES + 1), size or 1)
-    kinds = ((struct.unpack_from("<I", head, o)[0], o) for o in ends)
-    return min(
-        (struct.unpack_from("<Q", head, o + 48)[0] for kind, o in kinds if kind == LOAD),
-        default=None,
-    )
+    # Whoever patches a library moves its table to the end.
+    file.seek(at)
+    table = file.read(size * number)
+    rows = (table[start : start + size] for start in range(0, len(table), size or 1))
+    rows = (row for row in rows if len(row) >= ROW_BYTES and row.startswith(LOAD))
+    return min((struct.unpack_from("<Q", row, 48)[0] for row in rows), default=None)

@@ -41,7 +41,6 @@ def settings(  # noqa: PLR0913 - one for each option
     wifi_country: str = "",
     wifi_password: str | None = None,
     timezone: str = "",
-    installs: bool = False,
 ) -> Settings:
     """Return what a board is told, its secrets hashed.
 
@@ -53,7 +52,6 @@ def settings(  # noqa: PLR0913 - one for each option
         wifi_country: Where it is.
         wifi_password: `None` for an open network.
         timezone: Of the board.
-        installs: Run the bundle's first boot.
 
     Raises:
         ConfigError: One of them can't be so.
@@ -94,7 +92,6 @@ def settings(  # noqa: PLR0913 - one for each option
         wifi_country=country,
         timezone=timezone,
         instance=f"edge-{uuid.uuid4().hex[:12]}",
-        installs=installs,
     )
 
 

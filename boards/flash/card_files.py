@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from boards.device.bundle import MANIFEST, SIGNATURE, parse
 from boards.flash import formats
-from boards.flash.errors import FlashError
+from edge.errors import BoardError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
+    from boards.device.bundle import Bundle
     from boards.flash.fat import Fat
     from boards.flash.formats import Settings, System
+    from boards.profile import Profile
 
 # By path on the boot partition: what is written, or the file that is copied.
 Files = dict[str, bytes | Path]
@@ -33,72 +34,81 @@ sync
 """
 
 
-def of_bundle(folder: Path) -> Files:
-    """Return a bundle's files, each of which is what the bundle's list says.
+def opened(folder: Path) -> Bundle:
+    """Return a bundle, each file of which is as its list says.
 
     Raises:
-        FlashError: One isn't, or it is no bundle.
-    """
-    files: Files = {}
-    for row in manifest(folder)["files"]:
-        path = folder / row["path"]
-        if not path.is_file() or _sha256(path) != row["sha256"]:
-            raise FlashError(
-                f"{path}: is not what bundle.json says of it; make the bundle anew: "
-                "edge-board bundle PROFILE --out DIR"
-            )
-        files[f"edge/{row['path']}"] = path
-    for name in ("bundle.json", "bundle.json.sig", "install.sh"):
-        if (folder / name).is_file():
-            files[f"edge/{name}"] = folder / name
-    if f"edge/{UNIT}" not in files:
-        raise FlashError(f"{folder}: the bundle has no {UNIT}, so it installs nothing")
-    files["edge/firstboot.sh"] = FIRSTBOOT.encode()
-    return files
-
-
-def manifest(folder: Path) -> Mapping[str, Any]:
-    """Return what a bundle says of itself.
-
-    Raises:
-        FlashError: It says nothing.
+        BoardError: One isn't, or it is no bundle that installs anything.
     """
     try:
-        found: Mapping[str, Any] = json.loads((folder / "bundle.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise FlashError(
-            f"{folder}: expected a bundle, found no bundle.json that can be read; "
+        text = (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BoardError(
+            f"{folder}: expected a bundle, found no {MANIFEST} that can be read; "
             "make one with: edge-board bundle PROFILE --out DIR"
         ) from error
+    found = parse(folder, text)
+    found.verify()
+    if UNIT not in found.files:
+        raise BoardError(f"{folder}: the bundle has no {UNIT}, so nothing would install it")
     return found
 
 
-def check_python(bundle: Path, python: str, title: str) -> None:
-    """Refuse a bundle without wheels for the image's Python, where that is known.
+def names(bundle: Bundle) -> list[str]:
+    """Return the paths of a bundle's files, those too that describe it."""
+    return [*bundle.files, MANIFEST, *[SIGNATURE] * (bundle.folder / SIGNATURE).is_file()]
+
+
+def of_bundle(bundle: Bundle) -> Files:
+    """Return a bundle's files by their path on the boot partition."""
+    files: Files = {f"edge/{name}": bundle.folder / name for name in names(bundle)}
+    return files | {"edge/firstboot.sh": FIRSTBOOT.encode()}
+
+
+def check(bundle: Bundle, profile: Profile, *, python: str, title: str) -> None:
+    """Refuse a bundle for another board, or without wheels for the image's Python.
+
+    Args:
+        bundle: To be checked.
+        profile: Of the board.
+        python: Of the image; empty where that is not known.
+        title: Of the image.
 
     Raises:
-        FlashError: It has none.
+        BoardError: It is for another, or has none.
     """
-    versions = manifest(bundle)["python"]
-    if python and versions and python not in versions:
-        raise FlashError(
-            f"{bundle}: expected wheels for Python {python}, which {title} has, found those for "
-            f"{', '.join(versions)}; type: edge-board bundle PROFILE --python {python} --out DIR"
+    made_for, versions = bundle.fields["profile"], bundle.fields["python"]
+    if made_for != profile.name:
+        raise BoardError(
+            f"{bundle.folder}: expected a bundle for {profile.name}, found one for {made_for}; "
+            f"type: edge-board bundle {profile.name} --out DIR"
+        )
+    if not versions or (python and python not in versions):
+        raise BoardError(
+            f"{bundle.folder}: expected wheels for Python {python or 'of the board'}, as {title} "
+            f"has it, found those for {', '.join(versions) or 'none'}; type: edge-board bundle "
+            f"{profile.name}{f' --python {python}' if python else ''} --out DIR"
         )
 
 
-def of_first_boot(fat: Fat, system: System, settings: Settings) -> Files:
+def of_first_boot(fat: Fat, system: System, settings: Settings, *, words: Sequence[str]) -> Files:
     """Return the files that the image reads at its first boot.
 
+    Args:
+        fat: The image's boot partition.
+        system: What the image is.
+        settings: What the board is told.
+        words: Of the kernel's command line, what the board needs in any case.
+
     Raises:
-        FlashError: The boot partition has no command line for the kernel, and needs one.
+        BoardError: The boot partition has no command line for the kernel, and needs one.
     """
-    files, words = formats.first_boot(system, settings)
+    files, more = formats.first_boot(system, settings)
     if "cmdline.txt" in fat:
         line = fat.read("cmdline.txt").decode(errors="replace")
-        files["cmdline.txt"] = formats.with_words(line, words).encode()
+        files["cmdline.txt"] = formats.with_words(line, (*words, *more)).encode()
     elif system.format == "systemd":
-        raise FlashError("expected cmdline.txt on the boot partition, which starts firstrun.sh")
+        raise BoardError("expected cmdline.txt on the boot partition, which starts firstrun.sh")
     return dict(files)
 
 
@@ -106,11 +116,11 @@ def check_room(fat: Fat, files: Files) -> None:
     """Refuse what doesn't fit on the boot partition.
 
     Raises:
-        FlashError: It doesn't.
+        BoardError: It doesn't.
     """
     needed = sum(fat.needed_bytes(size(data)) for data in files.values())
     if needed > fat.free_bytes:
-        raise FlashError(
+        raise BoardError(
             f"the boot partition has {fat.free_bytes / MIB:.1f} MiB free and the files need "
             f"{needed / MIB:.1f} MiB: {(needed - fat.free_bytes) / MIB:.1f} MiB are missing; "
             "make the bundle for one Python alone, or take an image with a larger one"
@@ -125,7 +135,3 @@ def contents(data: bytes | Path) -> bytes:
 def size(data: bytes | Path) -> int:
     """Return the size of a file, in bytes."""
     return len(data) if isinstance(data, bytes) else data.stat().st_size
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,24 +5,25 @@ from __future__ import annotations
 import getpass
 import hashlib
 import sys
+import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
+from boards.bundle import Wanted, make
 from boards.flash import answers, card_files, formats, image, imager, jetson, write
-from boards.flash.errors import FlashError
 from boards.flash.fat import Fat
 from boards.flash.target import look
-from edge.errors import ConfigError
+from edge.errors import BoardError, ConfigError
 from edge.terminal.command import add_verb, positive, write_text
-from edge.terminal.progress import bar
+from edge.terminal.progress import bar, waiting
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from boards.flash.formats import Settings
+    from boards.flash.formats import Settings, System
     from boards.flash.target import Target
     from edge.terminal.progress import Progress
 
@@ -88,7 +89,11 @@ def _add_flash(verbs: Any) -> None:  # noqa: ANN401
     what.add_argument("--profile", required=True, metavar="NAME", help="of the board")
     what.add_argument("--image", required=True, type=Path, metavar="FILE", help=".img or .img.xz")
     what.add_argument("--to", required=True, type=Path, metavar="PATH", help="card or file")
-    what.add_argument("--bundle", type=Path, metavar="DIR", help="of `edge-board bundle`")
+    what.add_argument(
+        "--bundle", type=Path, metavar="DIR", help="of `edge-board bundle` (default: made now)"
+    )
+    what.add_argument("--config", type=Path, metavar="FILE", help="of a bundle that is made now")
+    what.add_argument("--model", type=Path, metavar="FILE", help="of a bundle that is made now")
     what.add_argument(
         "--sha256", metavar="HEX", help="of the image's file; else FILE.sha256 has it"
     )
@@ -111,39 +116,47 @@ def _add_flash(verbs: Any) -> None:  # noqa: ANN401
 
 def _flash(arguments: argparse.Namespace) -> None:
     profile = profiles.load(arguments.profile)
-    if not any(name.startswith("raspberrypi,") for name in profile.compatible):
+    if profile.carrier != "card":
         raise ConfigError(
-            f"--profile {profile.name}: expected a Raspberry Pi, found {profile.title}; "
-            "a Jetson is flashed by NVIDIA's own tools: edge-board stage --help"
+            f"--profile {profile.name}: expected a board that starts from a card, found "
+            f"{profile.title}; a Jetson is flashed by NVIDIA's own tools: edge-board stage --help"
+        )
+    if arguments.bundle and (arguments.config or arguments.model):
+        raise ConfigError(
+            "expected --bundle or --config and --model, found both: a bundle has its own"
         )
     target = look(arguments.to, max_gib=arguments.max_gib, internal=arguments.internal)
     source = image.open_image(arguments.image)
     _check_target(source, target)
-    job = _job(arguments, source)
-    for label, text in (("sha256", _sha256(arguments)), ("target", _described(target))):
-        print(f"{label:8} {text}")
-    if not arguments.yes:
-        print(f"nothing was written; to erase {target.path} and write this, add --yes")
-        return
-    with write.opened(target) as disk, _progress() as progress:
-        write.write(disk, job, size=target.size, progress=progress)
+    digest, settings = _sha256(arguments), _settings(arguments)
+    with tempfile.TemporaryDirectory() as scratch:
+        job = _job(arguments, source, settings, scratch=Path(scratch))
+        print(f"sha256   {digest}")
+        print(f"target   {_described(target)}")
+        if not arguments.yes:
+            print(f"nothing was written; to erase {target.path} and write this, add --yes")
+            return
+        with write.opened(target) as disk, _progress() as progress:
+            write.write(disk, job, size=target.size, progress=progress)
     print(f"{target.path} is written, and all of it was read back")
 
 
-def _job(arguments: argparse.Namespace, source: image.Source) -> write.Job:
+def _job(
+    arguments: argparse.Namespace, source: image.Source, settings: Settings, *, scratch: Path
+) -> write.Job:
     """Look at the image, say what is written, and return that."""
-    settings, bundle = _settings(arguments), arguments.bundle
-    files = card_files.of_bundle(bundle) if bundle else {}
-    if arguments.mqtt_password_file:
-        files["edge/secrets/mqtt"] = _first_line(arguments.mqtt_password_file).encode()
+    profile = profiles.load(arguments.profile)
     layout = image.layout(source)
     with source.head(image.head_bytes(layout)) as head:
         image.refuse_encrypted(head, layout)
         fat = Fat(head, layout.boot)
         system = formats.detect(fat)
-        if bundle:
-            card_files.check_python(bundle, system.python, system.title)
-        files |= card_files.of_first_boot(fat, system, settings)
+        bundle = card_files.opened(arguments.bundle or _made(arguments, system, scratch / "bundle"))
+        card_files.check(bundle, profile, python=system.python, title=system.title)
+        files = card_files.of_bundle(bundle)
+        if arguments.mqtt_password_file:
+            files["edge/secrets/mqtt"] = _first_line(arguments.mqtt_password_file).encode()
+        files |= card_files.of_first_boot(fat, system, settings, words=profile.cmdline)
         card_files.check_room(fat, files)
     print(f"image    {source.path}, {source.size / MIB:.1f} MiB unpacked")
     print(f"system   {system.title}, whose first boot is by {system.format}")
@@ -152,6 +165,15 @@ def _job(arguments: argparse.Namespace, source: image.Source) -> write.Job:
     for path, data in files.items():
         print(f"  {card_files.size(data):>11,} bytes  {path}")
     return write.Job(source, layout, files)
+
+
+def _made(arguments: argparse.Namespace, system: System, out: Path) -> Path:
+    """Make a bundle for the image's Python, or for all of the board's where that isn't known."""
+    profile = profiles.load(arguments.profile)
+    pythons = (system.python,) if system.python else profile.python
+    wanted = Wanted(out=out, config=arguments.config, model=arguments.model, pythons=pythons)
+    with waiting(f"making a bundle for Python {' and '.join(pythons)}"):
+        return make(profile, wanted).out
 
 
 @contextmanager
@@ -171,7 +193,7 @@ def _progress() -> Iterator[write.Told]:
 
 def _check_target(source: image.Source, target: Target) -> None:
     if target.size is not None and source.size > target.size:
-        raise FlashError(
+        raise BoardError(
             f"{source.path}: the image of {source.size / 2**30:.2f} GiB is too big for the card "
             f"{target.path} of {target.size / 2**30:.2f} GiB; take a larger one"
         )
@@ -193,7 +215,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return answers.settings(
         **{name: getattr(arguments, name) for name in names},
         wifi_password=password,
-        installs=arguments.bundle is not None,
     )
 
 
@@ -219,7 +240,7 @@ def _sha256(arguments: argparse.Namespace) -> str:
         while data := file.read(image.CHUNK):
             digest.update(data)
     if wanted and digest.hexdigest() != wanted.lower():
-        raise FlashError(
+        raise BoardError(
             f"{arguments.image}: expected SHA-256 {wanted}, found {digest.hexdigest()}"
         )
     return digest.hexdigest() + (", as expected" if wanted else ", compared with nothing")

@@ -14,8 +14,8 @@ import sys
 from array import array
 from typing import TYPE_CHECKING
 
-from boards.flash.errors import FlashError
 from boards.flash.fat_entries import ENTRY_BYTES, FOLDER, New, entries, entry_bytes, with_entry
+from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,12 +45,12 @@ class Fat:
             offset: Of the partition, in bytes.
 
         Raises:
-            FlashError: It is no FAT16 or FAT32.
+            BoardError: It is no FAT16 or FAT32.
         """
         self._disk, self._offset = disk, offset
         head = self._read(0, 512)
         if head[510:512] != b"\x55\xaa":
-            raise FlashError("expected a FAT boot partition, found no boot sector in its place")
+            raise BoardError("expected a FAT boot partition, found no boot sector in its place")
         sector, per_cluster, reserved, tables, roots = struct.unpack_from("<HBHBH", head, 11)
         total, small, large_total = struct.unpack_from("<HxHxxxxxxxxI", head, 19)
         large, root = struct.unpack_from("<I4xI", head, 36)
@@ -58,7 +58,7 @@ class Fat:
         self._is_32 = small == 0
         sectors = small or large
         if sector not in (512, 1024, 2048, 4096) or not per_cluster or not tables or not sectors:
-            raise FlashError("expected a FAT boot partition, found a boot sector of another kind")
+            raise BoardError("expected a FAT boot partition, found a boot sector of another kind")
         self.cluster_bytes: int = sector * per_cluster
         self._tables = [(reserved + sectors * index) * sector for index in range(tables)]
         self._root_at = (reserved + sectors * tables) * sector
@@ -67,7 +67,7 @@ class Fat:
         self._info_at = struct.unpack_from("<H", head, 48)[0] * sector if self._is_32 else 0
         count = ((total or large_total) * sector - self._data_at) // self.cluster_bytes
         if not self._is_32 and not FAT12_CLUSTERS <= count < FAT16_CLUSTERS:
-            raise FlashError(
+            raise BoardError(
                 f"expected a FAT16 or FAT32 boot partition, found a FAT of {count} clusters"
             )
         self._table = self._load(min(sectors * sector, MAX_TABLE_BYTES))
@@ -86,11 +86,11 @@ class Fat:
         """Return the contents of a file.
 
         Raises:
-            FlashError: There is none, or its chain of clusters is broken.
+            BoardError: There is none, or its chain of clusters is broken.
         """
         entry = self._find(path)
         if entry is None or entry.is_folder:
-            raise FlashError(f"the boot partition has no file {path}")
+            raise BoardError(f"the boot partition has no file {path}")
         return self._contents(entry.first)[: entry.size]
 
     @property
@@ -109,7 +109,7 @@ class Fat:
         """Write a file, and the folders above it; one of that name gets new contents.
 
         Raises:
-            FlashError: The partition or its root folder is full, or a name cannot stand on a FAT.
+            BoardError: The partition or its root folder is full, or a name cannot stand on a FAT.
         """
         folder, _, name = path.rpartition("/")
         found = self._find(path)
@@ -118,7 +118,7 @@ class Fat:
         if found is None:
             self._add(self._make(folder), New(name, first, size=len(data)))
         elif found.is_folder:
-            raise FlashError(f"cannot write {path}: the boot partition has a folder of that name")
+            raise BoardError(f"cannot write {path}: the boot partition has a folder of that name")
         else:
             self._release(found.first)
             self._patch(self._walk(folder), found, first, size=len(data))
@@ -153,7 +153,7 @@ class Fat:
             cluster = self._table[cluster] & 0x0FFFFFFF
             seen += 1
             if seen > self._end:
-                raise FlashError("the boot partition's file allocation table runs in a circle")
+                raise BoardError("the boot partition's file allocation table runs in a circle")
 
     def _contents(self, first: int) -> bytes:
         return b"".join(
@@ -184,7 +184,7 @@ class Fat:
                 taken.append(cluster)
         if len(taken) < count:
             missing = (count - len(taken)) * self.cluster_bytes
-            raise FlashError(f"the boot partition is full: {missing / 2**20:.1f} MiB are missing")
+            raise BoardError(f"the boot partition is full: {missing / 2**20:.1f} MiB are missing")
         end = 0x0FFFFFFF if self._is_32 else 0xFFFF
         for cluster, following in zip(taken, [*taken[1:], end], strict=False):
             self._table[cluster] = following
@@ -209,7 +209,7 @@ class Fat:
         """Write a folder's entries, and give it the clusters that it lacks."""
         if first == 0 and not self._is_32:
             if len(data) > self._root_bytes:
-                raise FlashError("the root folder of the boot partition is full")
+                raise BoardError("the root folder of the boot partition is full")
             self._write(self._root_at, data)
             return
         clusters = list(self._chain(first or self._root))
@@ -245,7 +245,7 @@ class Fat:
         for name in filter(None, folder.split("/")):
             found = self._in(first, name)
             if found and not found.is_folder:
-                raise FlashError(
+                raise BoardError(
                     f"cannot make {folder}: the boot partition has a file of that name"
                 )
             first = found.first if found else self._new_folder(first, name)
@@ -279,7 +279,7 @@ class Fat:
         self._disk.seek(self._offset + at)
         data = self._disk.read(size)
         if len(data) < size:
-            raise FlashError("the image ends before its boot partition does; it is truncated")
+            raise BoardError("the image ends before its boot partition does; it is truncated")
         return data
 
     def _write(self, at: int, data: bytes) -> None:

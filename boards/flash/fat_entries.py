@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from boards.flash.errors import FlashError
+from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,11 +83,11 @@ def with_entry(folder: bytes, new: New) -> bytes:
     """Return a folder with one more entry, in its first gap that is wide enough.
 
     Raises:
-        FlashError: The name cannot stand on a FAT.
+        BoardError: The name cannot stand on a FAT.
     """
     name = new.name
     if not name.strip(". ") or len(name) > MAX_NAME or FORBIDDEN & set(name):
-        raise FlashError(f"cannot write {name!r}: a FAT partition takes no file of that name")
+        raise BoardError(f"cannot write {name!r}: a FAT partition takes no file of that name")
     short = _short(name, {entry.short for entry in entries(folder)})
     added = _long(name, short) + entry_bytes(short, new.attributes, new.first, size=new.size)
     at, end = _gap(folder, len(added))
@@ -129,7 +129,7 @@ def _short(name: str, taken: set[bytes]) -> bytes:
         short = (clean[0][: 8 - len(tail)] + tail).ljust(8) + clean[1][:3].ljust(3)
         if short.encode() not in taken:
             return short.encode()
-    raise FlashError(f"cannot write {name!r}: its folder has a million files of such names")
+    raise BoardError(f"cannot write {name!r}: its folder has a million files of such names")
 
 
 def _long(name: str, short: bytes) -> bytes:

@@ -12,7 +12,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from boards.flash.errors import FlashError
+from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,6 @@ FIRSTBOOT = f"{MOUNTED}/edge/firstboot.sh"
 BOOKWORM, TRIXIE = "2023-10-10", "2025-10-01"  # of Raspberry Pi OS, the first release of each
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 OF_32_BITS = {"kernel.img", "kernel7.img", "kernel7l.img"}
-# Raspberry Pi OS has the memory cgroup off, so that a unit's MemoryMax= does nothing.
-CGROUP = ("cgroup_enable=memory", "cgroup_memory=1")
 RUN_ONCE = (
     f"systemd.run={MOUNTED}/firstrun.sh",
     "systemd.run_success_action=reboot",
@@ -46,7 +44,6 @@ class Settings:
         wifi_country: Two letters.
         timezone: As `Europe/Berlin`.
         instance: Is new for each card, so that cloud-init begins anew.
-        installs: Run the bundle's first boot.
     """
 
     hostname: str = ""
@@ -57,7 +54,6 @@ class Settings:
     wifi_country: str = ""
     timezone: str = ""
     instance: str
-    installs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +75,11 @@ def detect(fat: Fat) -> System:
     """Tell what an image is by its boot partition.
 
     Raises:
-        FlashError: It's of 32 bits, or older than Debian 12, or in no format that is known.
+        BoardError: It's of 32 bits, or older than Debian 12, or in no format that is known.
     """
     names = {name.lower() for name in fat.names()}
     if names & OF_32_BITS:
-        raise FlashError(
+        raise BoardError(
             "expected an image of 64 bits, found one of 32: its boot partition has "
             f"{', '.join(sorted(names & OF_32_BITS))}; choose Raspberry Pi OS (64-bit)"
         )
@@ -102,7 +98,7 @@ def detect(fat: Fat) -> System:
         )
     if date >= BOOKWORM:
         return System("systemd", title, PYTHONS["bookworm"] if date < TRIXIE else "")
-    raise FlashError(
+    raise BoardError(
         f"expected an image of Raspberry Pi OS since {BOOKWORM} or one with cloud-init, found "
         + (f"{title}, too old" if date else "none of user-data, rpi-preseed.toml and issue.txt")
         + " on its boot partition; choose another, or start it and install with: sudo edge install"
@@ -114,11 +110,11 @@ def _text(fat: Fat, name: str) -> str:
 
 
 def first_boot(system: System, settings: Settings) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """Return the files of the first boot, and what the kernel's command line gets beside."""
+    """Return the files of the first boot, and what is added to the kernel's command line."""
     files, words = FORMATS[system.format](settings)
     if settings.wifi_country:
         words = (f"cfg80211.ieee80211_regdom={settings.wifi_country}", *words)
-    return {name: text.encode() for name, text in files.items()}, CGROUP + words
+    return {name: text.encode() for name, text in files.items()}, words
 
 
 def with_words(line: str, words: tuple[str, ...]) -> str:
@@ -144,7 +140,7 @@ def _cloudinit(settings: Settings, *, of_pi: bool = False) -> Written:
     }
     commands = [["rfkill", "unblock", "wifi"]] if of_pi and settings.wifi else []
     commands += [["systemctl", "enable", "--now", "ssh"]] if settings.user else []
-    commands += [["sh", FIRSTBOOT]] if settings.installs else []
+    commands += [["sh", FIRSTBOOT]]
     data: dict[str, Any] = {
         "hostname": settings.hostname,
         "manage_etc_hosts": bool(settings.hostname),
@@ -213,10 +209,9 @@ def _systemd(settings: Settings) -> Written:
         ]
     if settings.wifi:
         lines += _network_manager(settings)
-    if settings.installs:
-        lines += [f"sh {FIRSTBOOT} enable"]
     words = "; ".join(f"s# {word}##".replace(".", r"\.") for word in RUN_ONCE)
     lines += [
+        f"sh {FIRSTBOOT} enable",
         f"sed -i '{words}' {MOUNTED}/cmdline.txt",
         f"shred -u -n 1 {MOUNTED}/firstrun.sh || rm -f {MOUNTED}/firstrun.sh",
         "sync",
@@ -259,7 +254,7 @@ def _preseed(settings: Settings) -> Written:
             "country": settings.wifi_country,
         },
         "locale": {"timezone": settings.timezone},
-        "runcmd": {"early": [f"sh {FIRSTBOOT}"] * settings.installs},
+        "runcmd": {"early": [f"sh {FIRSTBOOT}"]},
     }
     lines = ['config_version = "1.0"']
     for name, fields in tables.items():

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from boards.flash.errors import FlashError
+from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,14 +43,14 @@ class Source:
         """Yield the image's bytes in order.
 
         Raises:
-            FlashError: The file is damaged or ends too soon.
+            BoardError: The file is damaged or ends too soon.
         """
         try:
             with lzma.open(self.path) if self.is_packed else self.path.open("rb") as file:
                 while data := file.read(CHUNK):
                     yield data
         except (lzma.LZMAError, EOFError) as error:
-            raise FlashError(f"{self.path}: the .xz is damaged ({error}); load it again") from error
+            raise BoardError(f"{self.path}: the .xz is damaged ({error}); load it again") from error
 
     @contextmanager
     def head(self, size: int) -> Iterator[BinaryIO]:
@@ -80,7 +80,7 @@ def open_image(path: Path) -> Source:
     """Return a file that holds an image.
 
     Raises:
-        FlashError: It is packed otherwise, truncated, or cannot be read.
+        BoardError: It is packed otherwise, truncated, or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -89,10 +89,10 @@ def open_image(path: Path) -> Source:
                 return Source(path, is_packed=True, size=_unpacked_bytes(file, path))
             size = file.seek(0, 2)
     except OSError as error:
-        raise FlashError(f"{path}: expected an image file, found: {error.strerror}") from error
+        raise BoardError(f"{path}: expected an image file, found: {error.strerror}") from error
     for magic, name in PACKED.items():
         if start.startswith(magic):
-            raise FlashError(f"{path}: expected an .img or .img.xz, found a .{name}; unpack it")
+            raise BoardError(f"{path}: expected an .img or .img.xz, found a .{name}; unpack it")
     return Source(path, is_packed=False, size=size)
 
 
@@ -100,24 +100,24 @@ def layout(source: Source) -> Layout:
     """Return where the partitions are.
 
     Raises:
-        FlashError: It is no image of an operating system for a card, or it is encrypted.
+        BoardError: It is no image of an operating system for a card, or it is encrypted.
     """
     with source.head(SECTOR) as file:
         file.seek(0)
         head = file.read(SECTOR)
     if len(head) < SECTOR or head[510:] != b"\x55\xaa":
-        raise FlashError(f"{source.path}: expected an image of a card, found no partition table")
+        raise BoardError(f"{source.path}: expected an image of a card, found no partition table")
     table = [struct.unpack_from("<4xB3xII", head, 446 + 16 * index) for index in range(4)]
     if table[0][0] == GPT:
-        raise FlashError(f"{source.path}: expected an MBR partition table, found a GPT")
+        raise BoardError(f"{source.path}: expected an MBR partition table, found a GPT")
     boot = next((row for row in table if row[0] in FAT_KINDS), None)
     if boot is None:
-        raise FlashError(f"{source.path}: expected a FAT boot partition, the image has none")
+        raise BoardError(f"{source.path}: expected a FAT boot partition, the image has none")
     roots = [start for kind, start, _ in table if kind not in FAT_KINDS | {0}]
     found = Layout(boot[1] * SECTOR, boot[2] * SECTOR, roots[0] * SECTOR if roots else 0)
     end = max((start + count) * SECTOR for kind, start, count in table if kind)
     if end > source.size:
-        raise FlashError(
+        raise BoardError(
             f"{source.path}: its partitions end at {end} bytes, but it has only {source.size}: "
             "it is truncated; load it again"
         )
@@ -133,11 +133,11 @@ def refuse_encrypted(file: BinaryIO, found: Layout) -> None:
     """Refuse a root partition that is encrypted.
 
     Raises:
-        FlashError: It is.
+        BoardError: It is.
     """
     file.seek(found.root)
     if found.root and file.read(len(LUKS)) == LUKS:
-        raise FlashError(
+        raise BoardError(
             "expected a root partition that boots by itself, found an encrypted one (LUKS); "
             "choose an image that isn't"
         )
@@ -148,7 +148,7 @@ def _unpacked_bytes(file: BinaryIO, path: Path) -> int:
 
     Source: The .xz File Format, version 1.2.1, sections 2.1.2, 2.2 and 4.
     """
-    broken = FlashError(f"{path}: the .xz is truncated or damaged; load it again")
+    broken = BoardError(f"{path}: the .xz is truncated or damaged; load it again")
     total, end = 0, file.seek(0, 2)
     while end > 0:
         file.seek(max(end - 12, 0))

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from boards.flash import card_files
-from boards.flash.errors import FlashError
-from edge.errors import ConfigError
+from boards.render import BUNDLES
+from edge.errors import BoardError, ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from boards.profile import Profile
 
-PLACE = "var/lib/edge-install/bundle"
+PLACE = BUNDLES["l4t"].lstrip("/")
 UNITS = "etc/systemd/system"
 # NVIDIA's names of boards, the first that lies in the tree.
 CONFIGURATIONS = {
@@ -42,11 +42,13 @@ class Tree:
 
     Attributes:
         folder: Linux_for_Tegra.
+        profile: Of the board.
         commands: What flashes it, in order.
         python: Version of its root's Python; empty where that doesn't tell.
     """
 
     folder: Path
+    profile: Profile
     commands: tuple[str, ...]
     python: str
 
@@ -66,7 +68,7 @@ def look(folder: Path, profile: Profile, *, storage: str) -> Tree:
         raise ConfigError(f"expected a board of {', '.join(CONFIGURATIONS)}, found {profile.name}")
     root = folder / "rootfs"
     if not (root / "etc/nv_tegra_release").exists():
-        raise FlashError(
+        raise BoardError(
             f"{root}: expected NVIDIA's root file system with its binaries, found no "
             "etc/nv_tegra_release; unpack the sample root file system there, then type: "
             "sudo ./apply_binaries.sh"
@@ -86,24 +88,25 @@ def look(folder: Path, profile: Profile, *, storage: str) -> Tree:
         commands += [f"sudo ./{INITRD} {drive}{tail}"]
     program = root / "usr/bin/python3"
     version = program.readlink().name.removeprefix("python") if program.is_symlink() else ""
-    return Tree(folder, tuple(commands), version)
+    return Tree(folder, profile, tuple(commands), version)
 
 
 def stage(tree: Tree, bundle: Path) -> int:
     """Lay a bundle and the unit of its first boot into a tree; return the number of its files.
 
     Raises:
-        FlashError: The bundle is damaged, or made for another Python, or the tree can't be written.
+        BoardError: The bundle is damaged, or made for another Python, or the tree can't be written.
     """
-    files = card_files.of_bundle(bundle)
-    card_files.check_python(bundle, tree.python, "the Jetson's root file system")
+    found = card_files.opened(bundle)
+    card_files.check(found, tree.profile, python=tree.python, title="the Jetson's root file system")
+    names = card_files.names(found)
     root = tree.folder / "rootfs"
     try:
         shutil.rmtree(root / PLACE, ignore_errors=True)
-        for name, data in files.items():
-            path = root / PLACE / name.removeprefix("edge/")
+        for name in names:
+            path = root / PLACE / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(card_files.contents(data))
+            shutil.copyfile(bundle / name, path)
         unit = root / UNITS / "edge-firstboot.service"
         shutil.copyfile(bundle / card_files.UNIT, unit)
         wanted = root / UNITS / "multi-user.target.wants" / unit.name
@@ -111,23 +114,23 @@ def stage(tree: Tree, bundle: Path) -> int:
         wanted.unlink(missing_ok=True)
         wanted.symlink_to(f"/{UNITS}/{unit.name}")
     except OSError as error:
-        raise FlashError(
+        raise BoardError(
             f"{error.filename}: cannot be written: {error.strerror}; the tree is root's, so type "
             "this with sudo, and then again, since a part of it may be there"
         ) from error
-    return len(files)
+    return len(names)
 
 
 def _first(folder: Path, names: tuple[str, ...] | list[str]) -> str:
     """Return the first of these files that is there.
 
     Raises:
-        FlashError: None is.
+        BoardError: None is.
     """
     for name in names:
         if (folder / name).exists():
             return name
-    raise FlashError(
+    raise BoardError(
         f"{folder}: expected NVIDIA's Linux_for_Tegra for this board, found no {names[0]}; "
         "unpack the release that is for it"
     )

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from boards.flash.card_files import contents
-from boards.flash.errors import FlashError
 from boards.flash.fat import Fat
 from boards.flash.image import CHUNK, SECTOR, Layout, Source
+from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +52,7 @@ def opened(target: Target) -> Iterator[BinaryIO]:
     """Open a target to read and write; a device alone, which one that is mounted refuses.
 
     Raises:
-        FlashError: It cannot be opened, or what was begun did not end.
+        BoardError: It cannot be opened, or what was begun did not end.
     """
     is_device = target.size is not None
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_EXCL if is_device else os.O_CREAT)
@@ -60,7 +60,7 @@ def opened(target: Target) -> Iterator[BinaryIO]:
         descriptor = os.open(target.path, flags, 0o600)
     except OSError as error:
         hint = "; type it with sudo" if error.errno == errno.EACCES else ""
-        raise FlashError(f"{target.path}: cannot be opened: {error.strerror}{hint}") from error
+        raise BoardError(f"{target.path}: cannot be opened: {error.strerror}{hint}") from error
     half = (
         f"{target.path} is half written and has no partition table, so boots nothing: write it anew"
     )
@@ -68,12 +68,12 @@ def opened(target: Target) -> Iterator[BinaryIO]:
         try:
             yield disk
         except KeyboardInterrupt:
-            raise FlashError(f"stopped; {half}") from None
-        except FlashError as error:
-            raise FlashError(f"{error}\n{half}") from error
+            raise BoardError(f"stopped; {half}") from None
+        except BoardError as error:
+            raise BoardError(f"{error}\n{half}") from error
         except OSError as error:
             full = "it is full" if error.errno == errno.ENOSPC else str(error.strerror)
-            raise FlashError(f"{target.path}: {full}\n{half}") from error
+            raise BoardError(f"{target.path}: {full}\n{half}") from error
 
 
 def write(disk: BinaryIO, job: Job, *, size: int | None, progress: Told) -> str:
@@ -86,7 +86,7 @@ def write(disk: BinaryIO, job: Job, *, size: int | None, progress: Told) -> str:
         progress: Is told what is done, of it how much, and of how much.
 
     Raises:
-        FlashError: What is read is not what was written, or the image is damaged.
+        BoardError: What is read is not what was written, or the image is damaged.
     """
     _put(disk, 0, bytes(SECTOR))
     head, digest, done = b"", hashlib.sha256(), 0
@@ -105,14 +105,14 @@ def write(disk: BinaryIO, job: Job, *, size: int | None, progress: Told) -> str:
     same = _digest(disk, head, done, progress=progress) == digest.hexdigest()
     if not same or any(_at(disk, at, MARK_BYTES) != _mark(at) for at in marks):
         claim = f", though it says that it holds {size / 2**30:.1f} GiB" if size else ""
-        raise FlashError(f"the card does not keep what is written to it{claim}; throw it away")
+        raise BoardError(f"the card does not keep what is written to it{claim}; throw it away")
     for at in marks:
         _put(disk, at, bytes(MARK_BYTES))
     _write_files(disk, job, progress)
     _put(disk, 0, head)
     _settle(disk)
     if _at(disk, 0, SECTOR) != head:
-        raise FlashError("the card does not keep its first sector; throw it away")
+        raise BoardError("the card does not keep its first sector; throw it away")
     return digest.hexdigest()
 
 
@@ -155,7 +155,7 @@ def _write_files(disk: BinaryIO, job: Job, progress: Told) -> None:
     fat = Fat(disk, job.layout.boot)
     for path, data in job.files.items():
         if fat.read(path) != contents(data):
-            raise FlashError(
+            raise BoardError(
                 f"{path} on the card is not what was written to it; throw the card away"
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import lzma
+from types import SimpleNamespace
 
 import card_images
 import pytest
@@ -67,10 +68,24 @@ def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
     assert b"correct horse" not in (desk / "card.img").read_bytes()
 
 
-def test_a_board_without_a_bundle_is_only_told_its_name(desk):
-    assert flash(desk, "--hostname", "door", "--yes", bundle=None) == 0
+def test_a_bundle_is_made_for_the_python_of_the_image(desk, monkeypatch):
+    asked = []
 
-    assert b"firstboot" not in boot(desk).read("user-data")
+    def make(profile, wanted):
+        asked.append((profile.name, wanted.pythons, wanted.config))
+        card_images.bundle(wanted.out, python=wanted.pythons)
+        return SimpleNamespace(out=wanted.out)
+
+    monkeypatch.setattr("boards.flash.cli.make", make)
+    for files in (card_images.SYSTEMD, card_images.FIRST_TRIXIE):
+        (desk / "os.img").write_bytes(card_images.card(files))
+        given = ["--config", str(desk / "device.toml"), "--yes"]
+        assert flash(desk, *given, image="os.img", bundle=None) == 0
+        assert "edge/install.sh" in boot(desk)
+
+    # Which Python the first Trixie has isn't told by its boot partition.
+    config = desk / "device.toml"
+    assert asked == [("pi5", ("3.11",), config), ("pi5", ("3.13", "3.11"), config)]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +94,7 @@ def test_a_board_without_a_bundle_is_only_told_its_name(desk):
         pytest.param(
             card_images.SYSTEMD,
             {"bundle": "for-3.13"},
-            "expected wheels for Python 3.11, which Raspberry Pi OS of 2024-11-19 has",
+            "expected wheels for Python 3.11, as Raspberry Pi OS of 2024-11-19 has it",
             id="wheels of another Python",
         ),
         pytest.param(card_images.COMMON, {}, "none of user-data", id="an unknown image"),
@@ -87,12 +102,22 @@ def test_a_board_without_a_bundle_is_only_told_its_name(desk):
             card_images.SYSTEMD, {"profile": "orin-nano"}, "NVIDIA's own tools", id="a Jetson"
         ),
         pytest.param(card_images.SYSTEMD, {"bundle": "none"}, "no bundle.json", id="no bundle"),
+        pytest.param(
+            card_images.SYSTEMD,
+            {"profile": "pi4"},
+            "for pi4, found one for pi5",
+            id="another board",
+        ),
+        pytest.param(
+            card_images.SYSTEMD, {"bundle": "light"}, "found those for none", id="no wheels at all"
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_said_before_anything_is_written(
     desk, capsys, files, given, said
 ):
     card_images.bundle(desk / "for-3.13")
+    card_images.bundle(desk / "light", python=())
     (desk / "os.img").write_bytes(card_images.card(files))
 
     assert flash(desk, "--yes", **{"image": "os.img"} | given) != 0
@@ -108,7 +133,13 @@ def test_a_bundle_with_one_byte_changed_is_refused(desk, capsys):
 
     assert flash(desk, "--yes") == 1
 
-    assert "is not what bundle.json says of it" in capsys.readouterr().err
+    assert "bundle/device.toml: expected" in capsys.readouterr().err
+
+
+def test_a_bundle_brings_its_own_configuration(desk, capsys):
+    assert flash(desk, "--config", str(desk / "mine.toml")) == 2
+
+    assert "a bundle has its own" in capsys.readouterr().err
 
 
 def test_a_full_boot_partition_says_how_much_is_missing(desk, capsys):

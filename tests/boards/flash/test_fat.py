@@ -10,8 +10,8 @@ import subprocess
 import card_images
 import pytest
 
-from boards.flash.errors import FlashError
 from boards.flash.fat import Fat
+from edge.errors import BoardError
 
 pytestmark = pytest.mark.board
 
@@ -80,7 +80,7 @@ def test_a_file_that_is_written_again_gives_its_old_clusters_back():
 def test_a_full_partition_says_what_is_missing():
     fat = Fat(io.BytesIO(card_images.fat16({}, free=100)), 0)
 
-    with pytest.raises(FlashError, match=r"is full: 0\.2 MiB are missing"):
+    with pytest.raises(BoardError, match=r"is full: 0\.2 MiB are missing"):
         fat.write("big", bytes(250_000))
 
 
@@ -90,7 +90,7 @@ def test_a_full_root_folder_of_a_fat16_is_said():
     for index in range(256):  # 512 entries, two for each
         fat.write(f"file-{index}", b"")
 
-    with pytest.raises(FlashError, match="root folder of the boot partition is full"):
+    with pytest.raises(BoardError, match="root folder of the boot partition is full"):
         fat.write("one-more", b"")
 
 
@@ -98,14 +98,14 @@ def test_a_full_root_folder_of_a_fat16_is_said():
 def test_a_name_that_no_fat_takes_is_refused(name):
     fat = Fat(io.BytesIO(card_images.fat16({})), 0)
 
-    with pytest.raises(FlashError, match="takes no file of that name"):
+    with pytest.raises(BoardError, match="takes no file of that name"):
         fat.write(name, b"1")
 
 
 def test_an_image_that_ends_inside_its_boot_partition_is_said():
     data = card_images.fat16({"a": b"x" * 3000})[:30_000]
 
-    with pytest.raises(FlashError, match="truncated"):
+    with pytest.raises(BoardError, match="truncated"):
         Fat(io.BytesIO(data), 0).read("a")
 
 
@@ -113,7 +113,7 @@ def test_an_image_that_ends_inside_its_boot_partition_is_said():
     "damage", [bytes(512), b"\xff" * 510 + b"\x55\xaa", b"\0" * 510 + b"\x55\xaa"]
 )
 def test_what_is_no_fat_is_one_sentence(damage):
-    with pytest.raises(FlashError, match="expected a FAT"):
+    with pytest.raises(BoardError, match="expected a FAT"):
         Fat(io.BytesIO(damage + bytes(4096)), 0)
 
 
@@ -121,5 +121,5 @@ def test_a_table_that_runs_in_a_circle_ends():
     data = bytearray(card_images.fat16({"a": b"x" * 1500}))
     data[512 + 2 * 4 : 512 + 2 * 5] = b"\x02\x00"
 
-    with pytest.raises(FlashError, match="circle"):
+    with pytest.raises(BoardError, match="circle"):
         Fat(io.BytesIO(data), 0).read("a")

@@ -9,7 +9,7 @@ import card_images
 import pytest
 
 from boards.flash import image
-from boards.flash.errors import FlashError
+from edge.errors import BoardError
 
 pytestmark = pytest.mark.board
 
@@ -45,7 +45,7 @@ def test_an_xz_says_its_size_and_gives_the_image(tmp_path, packed):
 
 @pytest.mark.parametrize("cut", [1, 12, 100, 400])
 def test_a_truncated_xz_is_found_at_once(tmp_path, cut):
-    with pytest.raises(FlashError, match="truncated or damaged"):
+    with pytest.raises(BoardError, match="truncated or damaged"):
         opened(tmp_path, lzma.compress(SOUND)[:-cut])
 
 
@@ -53,7 +53,7 @@ def test_a_damaged_xz_is_one_sentence(tmp_path):
     packed = bytearray(lzma.compress(SOUND))
     packed[200:240] = bytes(40)
 
-    with pytest.raises(FlashError, match=r"the \.xz is damaged"):
+    with pytest.raises(BoardError, match=r"the \.xz is damaged"):
         list(opened(tmp_path, bytes(packed)).chunks())
 
 
@@ -70,12 +70,12 @@ def test_a_damaged_xz_is_one_sentence(tmp_path):
     ],
 )
 def test_what_is_no_image_for_a_card_is_refused(tmp_path, data, said):
-    with pytest.raises(FlashError, match=said):
+    with pytest.raises(BoardError, match=said):
         image.layout(opened(tmp_path, data))
 
 
 def test_a_missing_file_is_one_sentence(tmp_path):
-    with pytest.raises(FlashError, match="expected an image file, found: No such file"):
+    with pytest.raises(BoardError, match="expected an image file, found: No such file"):
         image.open_image(tmp_path / "none.img")
 
 
@@ -84,5 +84,5 @@ def test_an_encrypted_root_is_refused(tmp_path):
     source = opened(tmp_path, lzma.compress(card_images.card(card_images.SYSTEMD, root=root)))
     found = image.layout(source)
 
-    with source.head(image.head_bytes(found)) as head, pytest.raises(FlashError, match="LUKS"):
+    with source.head(image.head_bytes(found)) as head, pytest.raises(BoardError, match="LUKS"):
         image.refuse_encrypted(head, found)

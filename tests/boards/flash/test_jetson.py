@@ -45,7 +45,7 @@ def tree(folder, *, without=()):
 def stage(tmp_path, *more, board="orin-nano", python=("3.10",)):
     bundle = tmp_path / "bundle"
     if not bundle.exists():
-        card_images.bundle(bundle, python=python)
+        card_images.bundle(bundle, python=python, profile=board)
     given = ["--l4t", str(tmp_path / "Linux_for_Tegra"), "--bundle", str(bundle), *more]
     return main(["stage", board, *given])
 

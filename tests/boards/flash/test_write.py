@@ -9,9 +9,9 @@ import card_images
 import pytest
 
 from boards.flash import image, write
-from boards.flash.errors import FlashError
 from boards.flash.fat import Fat
 from boards.flash.target import Target
+from edge.errors import BoardError
 
 pytestmark = pytest.mark.board
 
@@ -84,7 +84,7 @@ def test_an_image_and_its_files_are_written(job):
 )
 def test_a_card_that_lies_is_found_by_reading_back(card, job):
     with pytest.raises(
-        FlashError, match="does not keep what is written to it, though it says that it holds"
+        BoardError, match="does not keep what is written to it, though it says that it holds"
     ):
         put(card, job, size=64 << 20)
 
@@ -97,21 +97,21 @@ def test_a_card_that_lies_is_found_by_reading_back(card, job):
         pytest.param(KeyboardInterrupt(), "stopped", id="Ctrl-C"),
         pytest.param(OSError(errno.ENOSPC, "x"), "is full", id="full"),
         pytest.param(OSError(errno.EIO, "Input/output error"), "Input/output error", id="broken"),
-        pytest.param(FlashError("it lies"), "it lies", id="lies"),
+        pytest.param(BoardError("it lies"), "it lies", id="lies"),
     ],
 )
 def test_what_stopped_it_is_said_with_what_the_card_holds_now(trouble, said, tmp_path):
     target = Target(tmp_path / "card", "", None)
 
     half = f"{said}(.|\n)*half written and has no partition table"
-    with pytest.raises(FlashError, match=half), write.opened(target):
+    with pytest.raises(BoardError, match=half), write.opened(target):
         raise trouble
 
 
 def test_a_file_that_cannot_be_opened_is_one_sentence(tmp_path):
     target = Target(tmp_path, "", None)
 
-    with pytest.raises(FlashError, match="cannot be opened"), write.opened(target):
+    with pytest.raises(BoardError, match="cannot be opened"), write.opened(target):
         pass
 
 
