@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from boards import bundle, carried, render
 from boards import profile as profiles
 from boards.detect import Board, detect
+from boards.flash import cli as flashing
 from edge.terminal.command import add_verb, new_parser, run
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def new_command() -> argparse.ArgumentParser:
     bundle.add_options(packing)
     for verb in (listing, show, look, writing, packing):
         verb.add_argument("--json", action="store_true", help="print JSON, for machines")
+    flashing.add(verbs)
     return parser
 
 

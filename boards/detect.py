@@ -62,7 +62,7 @@ def detect(root: Path, profiles: Iterable[Profile]) -> Board:
     """
     if not root.is_dir():
         raise ConfigError(f"{root}: expected the root folder of a system, found no such folder")
-    compatible = _strings(root / COMPATIBLE)
+    compatible = strings(root / COMPATIBLE)
     profile, reason = choose(compatible, profiles)
     if sys.maxsize < MAX_64_BIT:
         profile, reason = None, f"its system is 32-bit ({platform.machine()}): {SIXTY_FOUR}"
@@ -70,7 +70,7 @@ def detect(root: Path, profiles: Iterable[Profile]) -> Board:
         profile=profile,
         reason=reason,
         compatible=compatible,
-        model=" ".join(_strings(root / MODEL)),
+        model=" ".join(strings(root / MODEL)),
         cores=os.cpu_count() or 1,
         ram_mib=_ram_mib(root / MEMINFO),
     )
@@ -121,7 +121,7 @@ def _matching(profile: Profile, compatible: tuple[str, ...]) -> str:
     return next(hits, "")
 
 
-def _strings(path: Path) -> tuple[str, ...]:
+def strings(path: Path) -> tuple[str, ...]:
     """Return the NUL-separated strings of a device-tree property; none if it is absent."""
     text = _read(path).decode("utf-8", "replace")
     return tuple(part for part in text.split("\0") if part)

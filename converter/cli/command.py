@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import export
-from converter.cli import foreign, making, options, outputs, pruning, targets
+from converter.cli import foreign, making, options, outputs, pruning, targets, training
 from converter.graph import inspection
 from converter.graph.reading import read, read_bytes
 from converter.importers.heads.families import FAMILIES
@@ -38,6 +38,7 @@ def new_command() -> argparse.ArgumentParser:
     verbs = command.add_subparsers(required=True, metavar="VERB")
     _add_run(verbs)
     pruning.add_prune(verbs)
+    training.add_train(verbs)
     _add_quantize(verbs)
     _add_verify(verbs)
     _add_inspect(verbs)
@@ -56,6 +57,8 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
             "edge-convert run unet.h5 --family unet --images photos --input bgr -o my.tflite",
         ],
     )
+    # All options in a row would be a fifth of the page.
+    parser.usage = "edge-convert run [options] MODEL --images DIR -o FILE"
     parser.add_argument("model", metavar="MODEL", type=Path, help=options.MODEL_HELP)
     parser.add_argument(
         "--family", choices=tuple(FAMILIES), help="what it gives, where the file does not tell"
@@ -65,11 +68,7 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument("--source", metavar="TEXT", help="where the weights come from")
     parser.add_argument("--license", metavar="TEXT", help="of the weights")
     parser.add_argument("--float", metavar="FILE", type=Path, help="keep the float model here")
-    pruning.add_targets(
-        parser.add_argument_group(
-            "pruning, judged against the whole model all the same"
-        ).add_mutually_exclusive_group()
-    )
+    pruning.add_run(parser)
     making.add_quantization(parser)
     making.add_judgement(parser, report=True)
     parser.add_argument(
@@ -158,21 +157,25 @@ def _run(arguments: argparse.Namespace) -> int:
     reference = with_own_threshold(reference, images, quantile=arguments.quantile)
     if arguments.float:
         export.write(reference, arguments.float)
+    if arguments.sweep:
+        return pruning.swept(arguments, reference, images)
     served = (*images.sets.calibrate.paths, *images.sets.select.paths)
     pruned = pruning.prune_as_asked(arguments, reference, served)
     if pruned:
         outputs.say(pruned.step)
+    source = pruning.with_zeros(arguments, pruned.file if pruned else reference)
     done = convert(
         reference,
         images,
         recipe,
-        source=pruned.file if pruned else None,
+        source=None if source is reference else source,
         budget=making.budget_of(arguments),
         repair=not arguments.no_repair,
         quantile=arguments.quantile,
     )
     for line in describe_attempts(done) if len(done.attempts) > 1 else ():
         outputs.say(line)
+    pruning.say_download(arguments, done.quantized)
     outputs.say_remarks(arguments.output, done.quantized, done.attempts[done.chosen].recipe)
     return outputs.deliver(arguments, done)
 

@@ -170,13 +170,20 @@ def match_masks(
     *,
     sure: float,  # noqa: ARG001 - a map says one class a cell
 ) -> MaskAgreement:
-    """Count the cells of class maps, those that lie at a border of the wanted ones left out."""
+    """Count the cells of class maps, those that lie at a border of the wanted ones left out.
+
+    A map of another size is laid over the wanted one, each cell the nearest.
+    """
     classes = 1 + max(int(seen.class_ids.max()) for seen in (*wanted, *found))
     counts = []
     for first, second in zip(wanted, found, strict=True):
         ids = first.class_ids
         judged = np.where(cv2.erode(ids, BORDER) == cv2.dilate(ids, BORDER), ids, VOID)
-        table = pixel_confusion(judged, second.class_ids, classes=classes)  # (C, C)
+        theirs = second.class_ids
+        if theirs.shape != ids.shape:
+            larger = cv2.resize(theirs, ids.shape[::-1], interpolation=cv2.INTER_NEAREST)
+            theirs = np.asarray(larger, np.uint8)
+        table = pixel_confusion(judged, theirs, classes=classes)  # (C, C)
         counts.append([np.diag(table), table.sum(axis=1), table.sum(axis=0)])
     return MaskAgreement(PixelSample(np.array(counts)))
 

@@ -114,11 +114,17 @@ def head_row(
 
 
 def _shared_roles(first: ModelSpec, second: ModelSpec) -> list[str]:
-    """Return the roles whose values can be compared: class ids have no near and far."""
+    """Return the roles whose values can be compared: class ids have no near and far.
+
+    Those of models with inputs of unlike size belong to other places.
+    """
     shapes = [
         {role: spec.shape for role, spec in outputs.items()}
         for outputs in (first.outputs, second.outputs)
     ]
+    is_resized = first.description.input.size_wh != second.description.input.size_wh
+    if is_resized and shapes[0].keys() == shapes[1].keys():
+        return []
     if shapes[0] != shapes[1]:
         raise ModelError(
             f"expected two models with the same outputs, found {shapes[0]} and {shapes[1]}; "

@@ -15,16 +15,19 @@ from converter.prune.surgeon import Sheet, Uneven, taken
 from converter.quantize.running import Halt, tapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from converter.graph.values import Graph
+    from converter.prune.attention import Attention
     from converter.prune.channels import Channels, Group
     from converter.prune.reading import Moments, Reader
     from edge.terminal.progress import Progress
 
     Array = NDArray[np.float32]
+    # Of a group: what each of its channels is worth.
+    Order = Callable[[Group], NDArray[np.float64]]
 
 # Of a group: it loses eighths, and keeps two of them. What is left of a net in which all groups
 # keep so few is a sixteenth of its work.
@@ -99,7 +102,7 @@ class Ladder:
 
     Attributes:
         kept: Which of its channels stay at each step, from all of them on.
-        errors: Of the outputs, squared error over power, summed over the outputs.
+        errors: Of the outputs, squared error over power, summed over the outputs; rising.
     """
 
     kept: tuple[NDArray[np.bool_], ...]
@@ -113,12 +116,36 @@ def counts(channels: int) -> tuple[int, ...]:
     return tuple(sorted((each for each in found if each < channels), reverse=True))
 
 
+class Teacher:
+    """What a whole model gives for some images, and how far another is off it.
+
+    Args:
+        graph: The whole one.
+        attention: How far outputs are off.
+        inputs: What the model reads of each image.
+    """
+
+    def __init__(
+        self, graph: Graph, attention: Attention, inputs: Sequence[Sequence[Array]]
+    ) -> None:
+        self.inputs, self._attention = inputs, attention
+        self._wanted = list(tapped(graph, graph.outputs, inputs))
+
+    def error(self, found: Iterable[list[Array]]) -> float:
+        """Return `Attention.error` of what is given for each image."""
+        return self._attention.error(found, self._wanted)
+
+    def error_of(self, graph: Graph) -> float:
+        """Return that of another graph's outputs."""
+        return self.error(tapped(graph, graph.outputs, self.inputs))
+
+
 def sensitivities(
     channels: Channels,
-    read: Sequence[Reader],
-    seen: Mapping[str, Moments],
+    seen: Mapping[Reader, Moments],
     *,
-    inputs: Sequence[Sequence[Array]],
+    teacher: Teacher,
+    order: Order | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Ladder]:
     """Cut each group alone, step by step, its readers refitted, and say what the outputs lose.
@@ -126,28 +153,29 @@ def sensitivities(
     A ladder ends where the outputs are as wrong as zeros would be.
 
     Args:
-        channels: Of the whole.
-        read: Its readers.
-        seen: What they multiply.
-        inputs: What the model reads of some images, to look at the outputs.
+        channels: Of the graph, which may be cut already.
+        seen: Its readers, and what they multiply.
+        teacher: What the outputs should be.
+        order: Which channels go first; `None` asks the readers.
         progress: Called with (groups done, groups).
     """
     graph = channels.graph
-    wanted = list(tapped(graph, graph.outputs, inputs))
-    run = Halt(graph, inputs)
+    run = Halt(graph, teacher.inputs)
+    least = teacher.error(run.tapped(graph, graph.outputs))
     found = {}
     for done, (name, group) in enumerate(channels.groups.items(), start=1):
         run.move(graph, group.makers[0].output)
-        kept, errors = [np.ones(len(group), bool)], [0.0]
-        sheets = _sheets(read, seen, group)
-        for mask in taken(group, list(sheets.values()), counts(len(group))):
+        kept, errors = [np.ones(len(group), bool)], [least]
+        sheets = _sheets(seen, group)
+        worth = order(group) if order else None
+        for mask in taken(group, list(sheets.values()), counts(len(group)), worth=worth):
             stands = channels.standing({name: mask})
             cut = pruned(channels, {name: mask})
             values: dict[str, Array] = {}
             for reader, sheet in sheets.items():
                 values |= sheet.values(stands[reader.ids])
             cut = with_values(cut, values)
-            error = error_of(run.tapped(cut, cut.outputs), wanted)
+            error = teacher.error(run.tapped(cut, cut.outputs))
             if error >= len(graph.outputs):
                 break
             kept.append(mask)
@@ -159,32 +187,12 @@ def sensitivities(
     return found
 
 
-def _sheets(
-    read: Sequence[Reader], seen: Mapping[str, Moments], group: Group
-) -> dict[Reader, Sheet]:
+def _sheets(seen: Mapping[Reader, Moments], group: Group) -> dict[Reader, Sheet]:
     found = {}
-    for reader in read:
+    for reader, moments in seen.items():
         with contextlib.suppress(Uneven):
-            found[reader] = Sheet(reader, seen[reader.op.output], group)
+            found[reader] = Sheet(reader, moments, group)
     return found
-
-
-def output_error(
-    graph: Graph, wanted: Sequence[list[Array]], inputs: Sequence[Sequence[Array]]
-) -> float:
-    """Return `error_of` a graph's outputs."""
-    return error_of(tapped(graph, graph.outputs, inputs), wanted)
-
-
-def error_of(found: Iterable[list[Array]], wanted: Sequence[list[Array]]) -> float:
-    """Return the squared error of each output over its power, summed over the outputs."""
-    noise, power = np.zeros(len(wanted[0])), np.zeros(len(wanted[0]))
-    for target, values in zip(wanted, found, strict=True):
-        noise += [
-            np.square(a - b, dtype=np.float64).sum() for a, b in zip(target, values, strict=True)
-        ]
-        power += [np.square(a, dtype=np.float64).sum() for a in target]
-    return float((noise / np.maximum(power, np.finfo(np.float64).tiny)).sum())
 
 
 def plan(

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from converter import export
+from converter.graph.edits import with_values
 from converter.graph.reading import read
 from converter.graph.writing import write
+from converter.prune.attention import Attention
 from converter.prune.channels import channels as traced
 from converter.prune.cutting import pruned
 from converter.prune.healing import healed
-from converter.prune.measures import Macs, Times
-from converter.prune.planning import Costs, counts, halves, output_error, plan, sensitivities
+from converter.prune.planning import Costs, Teacher, counts, halves, plan, sensitivities
 from converter.prune.reading import moments, readers
+from converter.prune.stages import NOT_KEPT
 from converter.quantize.quantization import refuse_quantized
-from converter.quantize.running import prepared, tapped
+from converter.quantize.running import prepared
 from edge.errors import ModelError, SourceError
 from edge.terminal.progress import bar
 from edge.terminal.version import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from converter.graph.values import Graph
     from converter.prune.channels import Channels, Kept
+    from converter.prune.criteria import Criterion
     from converter.prune.measures import Measure
+    from converter.prune.planning import Ladder
+    from converter.prune.stages import Arrays, Stages
     from edge.model.model_file import ModelFile
 
 # Of the images: enough for the moments of 4,608 weights, 128 places each; the outputs are looked at
@@ -35,6 +44,8 @@ IMAGES, LOOKS = 64, 4
 LEAST_IMAGES = 16
 # Of the images, those that nothing is fitted to: they say what was lost.
 HELD_BACK = 4
+# A cut, a refit, and a new look at what the next cut costs: errors do not add up.
+ROUNDS = 2
 # Measured against what was asked for; nearer than that, the next measurement says otherwise again.
 NEAR = 0.03
 TRIES = 5
@@ -51,8 +62,8 @@ class Pruned:
         gain: How many times less its int8 model takes than the whole one's.
         what: That, in words.
         rows: Of each group that lost channels: its name, how many stay, how many there were.
-        cut_error: Of the outputs, squared error over power, summed over the outputs, on images that
-            nothing was fitted to, before the refit.
+        cut_error: Of the outputs, squared error over power where it matters, summed over the
+            outputs, on images that nothing was fitted to, without any refit.
         error: The same after it.
         foreign: Kinds of the ops that could not be followed, each with what it makes.
     """
@@ -61,10 +72,10 @@ class Pruned:
     step: str
     gain: float
     what: str
-    rows: tuple[tuple[str, int, int], ...]
-    cut_error: float
-    error: float
-    foreign: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, int, int], ...] = ()
+    cut_error: float = 0.0
+    error: float = 0.0
+    foreign: tuple[tuple[str, str], ...] = ()
 
 
 class Pruner:
@@ -73,108 +84,193 @@ class Pruner:
     Args:
         file: Float, of ours.
         images: Plain ones; a quarter of them is held back to say what was lost.
+        criterion: Of a graph, which channels of a group go first; `None` for those that the
+            others can stand in for.
+        stages: What an interrupted run did already.
+        name: Of this model among its stages.
 
     Raises:
         ModelError: It is no float model, or nothing in it may be cut.
         SourceError: There are too few images, or one cannot be read.
     """
 
-    def __init__(self, file: ModelFile, images: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        images: Sequence[Path],
+        *,
+        criterion: Criterion | None = None,
+        stages: Stages = NOT_KEPT,
+        name: str = "",
+    ) -> None:
         refuse_quantized(file)
-        if len(images) < LEAST_IMAGES:
-            raise SourceError(
-                f"expected {LEAST_IMAGES} images or more to refit to, found {len(images)}; add some"
-            )
+        check_count(images)
         self._file, self._whole = file, _traced(file)
+        self._criterion, self._stages, self._name = criterion, stages, name
         held = len(images) // HELD_BACK
-        self._fitted, self._tests = (
+        self._fitted, tests = (
             prepared(paths[:IMAGES], file.description.input)
             for paths in (images[held:], images[:held])
         )
-        found = readers(self._whole)
-        with bar("moments") as progress:
-            seen = moments(self._whole, found, self._fitted, progress=progress)
-        with bar("sensitivity", unit="groups") as progress:
-            self._ladders = sensitivities(
-                self._whole, found, seen, inputs=self._fitted[:LOOKS], progress=progress
-            )
+        whole = self._whole.graph
+        attention = Attention(file.description, whole.outputs)
+        self._looks, self._tests = (
+            Teacher(whole, attention, inputs) for inputs in (self._fitted[:LOOKS], tests)
+        )
+        self._first: Mapping[str, Ladder] = {}
 
-    def prune(self, times: float, *, by_macs: bool = False) -> Pruned:
+    def prune(
+        self, measure: Measure, times: float, *, rounds: int = ROUNDS, start: float = 1.0
+    ) -> Pruned:
         """Return the model with fewer channels, so that it takes so many times less.
 
         Args:
+            measure: Of what.
             times: Above 1.
-            by_macs: Whether multiplications are to become fewer, and not the time.
+            rounds: Cuts, each refitted and followed by a new look.
+            start: How many times less it takes as it is than what is measured against.
 
         Raises:
             ModelError: That is out of reach.
         """
-        whole = self._whole
-        measure: Measure = (
-            Macs(whole.graph) if by_macs else Times(self._file, whole.graph, self._fitted[:LOOKS])
-        )
-        kept, gain = self._search(measure, times)
-        cut = pruned(whole, kept)
-        with bar("refit", unit="layers") as progress:
-            made = healed(whole, kept, cut, inputs=self._fitted, progress=progress)
-        errors = self._errors(cut, made)
+        whole, graph = self._whole, self._whole.graph
+        kept: dict[str, NDArray[np.bool_]] = {}
+        gain = start
+        for number in range(1, rounds + 1):
+            part = gain * max(times / gain, 1.0) ** (1 / (rounds - number + 1))
+            now = traced(graph) if number > 1 else whole
+            name = f"{self._name}{measure.what.split()[-1]}-{times:g}-of-{rounds}-{number}"
+            is_last = number == rounds
+            found, gain = self._cut(now, measure, part, name=name, must=is_last)
+            kept = {**kept, **_merged(whole, kept, found)}
+            graph = self._refitted(kept, pruned(now, found), name=name)
         rows = tuple((name, int(mask.sum()), len(mask)) for name, mask in kept.items())
         step = (
             f"pruned: {gain:.2f} {measure.what}, {sum(row[1] for row in rows)} of "
             f"{sum(row[2] for row in rows)} channels left where some went; the rest refitted by "
-            f"least squares on {len(self._fitted)} images"
+            f"least squares on {len(self._fitted)} images in {rounds} rounds"
         )
         return Pruned(
-            file=export.remade(self._file, write(made), step, tools=versions(TOOLS)),
+            file=export.remade(self._file, write(graph), step, tools=versions(TOOLS)),
             step=step,
             gain=gain,
             what=measure.what,
             rows=rows,
-            cut_error=errors[0],
-            error=errors[1],
+            cut_error=self._tests.error_of(pruned(whole, kept)),
+            error=self._tests.error_of(graph),
             foreign=tuple((op.kind, op.output) for op in whole.foreign),
         )
 
-    def _errors(self, *graphs: Graph) -> list[float]:
-        whole = self._whole.graph
-        wanted = list(tapped(whole, whole.outputs, self._tests))
-        return [output_error(graph, wanted, self._tests) for graph in graphs]
+    def _refitted(self, kept: Kept, cut: Graph, *, name: str) -> Graph:
+        """Return a cut graph refitted to what the whole one gave."""
 
-    def _search(self, measure: Measure, times: float) -> tuple[Kept, float]:
-        """Return what stays, and how many times less that takes: ops alone only tell shares."""
-        cut = pruned(self._whole, halves(self._whole))
+        def make() -> Arrays:
+            with bar("refit", unit="layers") as progress:
+                made = healed(self._whole, kept, cut, inputs=self._fitted, progress=progress)
+            return {key: value for key, value in _constants(made).items()
+                    if value is not cut.value(key)}  # fmt: skip
+
+        return with_values(cut, self._stages.arrays(f"{name}-refit", make))
+
+    def _ladders(self, now: Channels) -> Mapping[str, Ladder]:
+        """Return what cutting each group of a graph alone does."""
+        if now is self._whole and self._first:
+            return self._first
+        with bar("moments") as progress:
+            seen = moments(now, readers(now), self._fitted, progress=progress)
+        order = self._criterion(now) if self._criterion else None
+        with bar("sensitivity", unit="groups") as progress:
+            found = sensitivities(now, seen, teacher=self._looks, order=order, progress=progress)
+        if now is self._whole:
+            self._first = found
+        return found
+
+    def _cut(
+        self, now: Channels, measure: Measure, times: float, *, name: str, must: bool
+    ) -> tuple[Kept, float]:
+        """Return what of a graph stays, and how many times less that takes than the whole one.
+
+        Raises:
+            ModelError: It `must` be so many times less, and cannot.
+        """
+
+        def make() -> Arrays:
+            kept, gain = self._search(now, self._ladders(now), measure, times=times)
+            if must and gain <= times * (1 - NEAR):
+                raise ModelError(
+                    f"{self._file.path}: expected {times:g} {measure.what} to be in reach, found "
+                    f"{gain:.2f} at most: {self._limits(self._ladders(now))}; ask for less"
+                )
+            return {**{f"kept {key}": mask for key, mask in kept.items()}, "gain": np.array(gain)}
+
+        found = self._stages.arrays(f"{name}-cut", make)
+        masks = {key.removeprefix("kept "): np.asarray(mask, bool)
+                 for key, mask in found.items() if key != "gain"}  # fmt: skip
+        return masks, float(found["gain"])
+
+    def _search(
+        self, now: Channels, ladders: Mapping[str, Ladder], measure: Measure, *, times: float
+    ) -> tuple[Kept, float]:
+        """Return the same, measured: ops alone only tell shares."""
+        cut = pruned(now, halves(now))
         with bar("time ops") as progress:
-            found = [measure.of_ops(graph, progress=progress) for graph in (self._whole.graph, cut)]
-        costs = Costs(self._whole, *found)
-        wanted = costs.whole / times
+            found = [measure.of_ops(graph, progress=progress) for graph in (now.graph, cut)]
+        costs = Costs(now, *found)
+        wanted = costs.whole / times * self._gain(measure, now.graph)
         tried: list[tuple[Kept, float]] = []
         for _ in range(TRIES):
-            kept = plan(self._ladders, costs, left=wanted)
-            tried.append((kept, measure.gain(pruned(self._whole, kept))))
+            kept = plan(ladders, costs, left=wanted)
+            tried.append((kept, self._gain(measure, pruned(now, kept))))
             reached = tried[-1][1]
-            ratios = [float(kept[name].mean()) if name in kept else 1.0 for name in self._ladders]
+            ratios = [float(kept[name].mean()) if name in kept else 1.0 for name in ladders]
             if abs(reached / times - 1) < NEAR or costs.left(ratios) > wanted:
                 break
             wanted *= reached / times
         enough = [pair for pair in tried if pair[1] > times * (1 - NEAR)]
         if not enough:
-            raise ModelError(
-                f"{self._file.path}: expected {times:g} {measure.what} to be in reach, found "
-                f"{max(gain for _, gain in tried):.2f} at most: {self._limits()}; ask for less"
-            )
+            return max(tried, key=lambda pair: pair[1])
         return min(enough, key=lambda pair: pair[1])
 
-    def _limits(self) -> str:
-        rows = self._ladders.values()
-        left = sum(int(ladder.kept[-1].sum()) for ladder in rows)
+    def _limits(self, ladders: Mapping[str, Ladder]) -> str:
+        whole = self._whole
+        left = sum(int(ladder.kept[-1].sum()) for ladder in ladders.values())
         foreign = "".join(
-            f", and what {op.kind} reads for {op.output!r} is not followed"
-            for op in self._whole.foreign
+            f", and what {op.kind} reads for {op.output!r} is not followed" for op in whole.foreign
         )
         return (
-            f"{left} of {sum(len(ladder.kept[0]) for ladder in rows)} channels must stay, as each "
-            f"group keeps a quarter, 8 at least, and what the outputs cannot do without{foreign}"
+            f"{left} of {sum(map(len, whole.groups.values()))} channels must stay, as each group "
+            "keeps a quarter in each round, 8 at least, and what the outputs cannot do without"
+            f"{foreign}"
         )
+
+    def _gain(self, measure: Measure, graph: Graph) -> float:
+        return measure.gain(replace(self._file, flatbuffer=write(graph)))
+
+
+def check_count(images: Sequence[Path]) -> None:
+    """Refuse too few images before the work begins.
+
+    Raises:
+        SourceError: There are.
+    """
+    if len(images) < LEAST_IMAGES:
+        raise SourceError(
+            f"expected {LEAST_IMAGES} images or more to refit to, found {len(images)}; add some"
+        )
+
+
+def _merged(whole: Channels, before: Kept, now: Kept) -> Kept:
+    """Return which channels of the whole stay of a graph that was cut before and is cut again."""
+    made = {}
+    for name, mask in now.items():
+        made[name] = before.get(name, np.ones(len(whole.groups[name]), bool)).copy()
+        made[name][made[name]] = mask
+    return made
+
+
+def _constants(graph: Graph) -> dict[str, NDArray[Any]]:
+    return {name: tensor.value for name, tensor in graph.tensors.items()
+            if tensor.value is not None}  # fmt: skip
 
 
 def _traced(file: ModelFile) -> Channels:

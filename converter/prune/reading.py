@@ -125,8 +125,8 @@ def moments(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Moments]:
-    """Run the graph on images; return the moments of each reader by the name of its output.
+) -> dict[Reader, Moments]:
+    """Run the graph on images; return the moments of each reader.
 
     Memory does not grow with images: d² numbers a reader.
     """
@@ -148,9 +148,11 @@ def moments(
         if progress:
             progress(number, len(inputs))
     made = {}
-    for name, covariance in squares.items():
+    for reader in found:
+        name = reader.op.output
+        covariance = squares[name]
         mean = (sums[name] / counts[name]).astype(np.float32)
         np.divide(covariance, counts[name], out=covariance)
         np.subtract(covariance, np.outer(mean, mean), out=covariance)
-        made[name] = Moments(mean, covariance)
+        made[reader] = Moments(mean, covariance)
     return made

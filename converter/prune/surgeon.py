@@ -105,16 +105,30 @@ class Sheet:
 
 
 def taken(
-    group: Group, sheets: Sequence[Sheet], counts: Sequence[int]
+    group: Group,
+    sheets: Sequence[Sheet],
+    counts: Sequence[int],
+    *,
+    worth: NDArray[np.float64] | None = None,
 ) -> Iterator[NDArray[np.bool_]]:
     """Take channels away until so many are left, and so many, falling; yield what stays each time.
 
     The sheets' weights hold until the next one. Without a sheet the last ones go first.
+
+    Args:
+        group: Whose channels.
+        sheets: Of all that read them.
+        counts: How many are left.
+        worth: `(N,)` of the channels, the least goes first; `None` asks the sheets.
     """
     left = np.arange(len(group))
     for count in counts:
         while len(left) > count:
-            costs = sum((sheet.costs(left) for sheet in sheets), np.zeros(len(left)))
+            costs = (
+                sum((sheet.costs(left) for sheet in sheets), np.zeros(len(left)))
+                if worth is None
+                else worth[left]
+            )
             many = min(len(left) - count, max(1, int(len(left) * STRIDE)))
             worst = np.argsort(costs, kind="stable")[:many]
             for sheet in sheets:

@@ -38,23 +38,27 @@ def credentials(host: Host) -> Finding:
     mqtt = host.config.mqtt if host.config else None
     if not mqtt or not mqtt.password_file:
         return absent("the configuration names no password file")
-    read_password(password_path(host, mqtt.password_file))
+    read_password(mqtt.password_file)
     return ok("the password is for its owner only")
 
 
-def password_path(host: Host, given: Path) -> Path:
-    """Return where a password lies, which systemd shows to the running service alone."""
-    if str(given).startswith(CREDENTIALS) and not given.is_file():
-        return host.root / SECRETS / given.name
-    return given
+def with_secret(mqtt: Mqtt, root: Path) -> Mqtt:
+    """Return the section with a password file that is there while the service is not.
+
+    systemd shows its credentials to the running service alone.
+    """
+    given = mqtt.password_file
+    if given and str(given).startswith(CREDENTIALS) and not given.is_file():
+        return mqtt.replace(password_file=root / SECRETS / given.name)
+    return mqtt
 
 
 def broker(host: Host) -> Finding:
     """Call the broker as the service would, under another client id."""
-    if not (mqtt := _settings(host)):
+    if not host.config or not (mqtt := host.config.mqtt):
         return absent("the configuration names no broker")
     began_s = time.monotonic()
-    status = _hear(mqtt, f"edge/{host.config.device.name}/status" if host.config else "")
+    status = _hear(mqtt, f"edge/{host.config.device.name}/status")
     took_ms = (time.monotonic() - began_s - LISTEN_S) * 1e3
     kept = (status[-1][1].decode("utf-8", "replace") if status else "none")[:20]
     return ok(f"{mqtt.address} answers in {max(took_ms, 0):.0f} ms; retained status: {kept}")
@@ -64,7 +68,7 @@ def certificate(host: Host) -> Finding:
     """Look for how long the broker's certificate holds."""
     from edge.sinks.mqtt_credentials import certificate_dates  # noqa: PLC0415
 
-    mqtt = _settings(host)
+    mqtt = host.config.mqtt if host.config else None
     if not mqtt or not mqtt.tls:
         return absent("no TLS is asked for")
     dates = certificate_dates((mqtt.host, mqtt.port), mqtt.ca_file, timeout_s=DIAL_S)
@@ -85,7 +89,7 @@ def names(host: Host) -> Finding:
     from edge.sinks.mqtt_faults import BrokerError  # noqa: PLC0415 - needs msgspec
     from edge.sinks.mqtt_identity import WHO  # noqa: PLC0415
 
-    if not (mqtt := _settings(host)) or not host.config:
+    if not host.config or not (mqtt := host.config.mqtt):
         return absent("the configuration names no broker")
     device = host.config.device.name
     try:
@@ -101,14 +105,6 @@ def names(host: Host) -> Finding:
     if runs and host.is_live and not who.startswith(f"{here} "):
         return warning(f"{who} speaks as device {device}, this is {here}", mend)
     return ok(f"{who} alone is {device}" if runs else f"nobody speaks as {device} now")
-
-
-def _settings(host: Host) -> Mqtt | None:
-    mqtt = host.config.mqtt if host.config else None
-    if mqtt and mqtt.password_file:
-        path = password_path(host, mqtt.password_file)
-        return mqtt.replace(password_file=path)
-    return mqtt
 
 
 def _hear(mqtt: Mqtt, topic: str, *, ask: bytes = b"") -> list[tuple[str, bytes]]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge.config.sections import Config
 
 State = Literal["ok", "warning", "wrong", "not applicable"]
@@ -66,13 +68,13 @@ class Host:
     Attributes:
         root: Where its files lie.
         config: The configuration, as far as it is right; `None` without one.
-        faults: Sentences on what is wrong with that.
+        faults: Returns sentences on what is wrong with that.
         path: Folders to look for programs in, as PATH has them; `None` takes the environment's.
     """
 
     root: Path = Path("/")
     config: Config | None = None
-    faults: tuple[str, ...] = ()
+    faults: Callable[[], list[str]] = list
     path: str | None = None
 
     @property

@@ -15,9 +15,9 @@ OUTPUTS = 5
 class Net:
     """A net in the making; every number of it is drawn by one seed."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, shape: tuple[int, ...] = SHAPE) -> None:
         self.random = np.random.default_rng(seed)
-        self.builder = Builder({"image": SHAPE})
+        self.builder = Builder({"image": shape})
 
     def numbers(self, *shape):
         """Return numbers about 0."""
@@ -142,9 +142,9 @@ BLOCKS = {
 ROOMY = {"flat", "means", "depth", "rows", "turned", "strided"}
 
 
-def net_of(*names, seed=0):
+def net_of(*names, seed=0, shape=SHAPE):
     """Return a graph of blocks one behind the other, between two convolutions."""
-    net = Net(seed)
+    net = Net(seed, shape=shape)
     value = net.relu(net.conv("image", 16))
     for name in names:
         value = net.block(name, value)

@@ -9,7 +9,7 @@ import numpy as np
 
 from converter.graph.edits import free_name, with_ops
 from converter.graph.fusing import WEIGHTED
-from converter.prune.running import tapped
+from converter.quantize.running import tapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

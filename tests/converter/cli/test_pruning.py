@@ -13,6 +13,7 @@ from converter import export
 from converter.cli.command import main
 from converter.graph.reading import read
 from converter.graph.writing import write
+from converter.prune import pruning
 from edge.model import model_file
 from edge.model.default import default_model_path
 from edge.model.model_file import ModelFile
@@ -91,7 +92,8 @@ def test_run_prunes_and_judges_beside_the_whole_model(wide, capsys):
 
 def test_a_target_out_of_reach_names_the_best_and_why(wide, capsys):
     model, images, output = wide
-    arguments = ["prune", str(model), "--macs", "0.1", "--images", str(images), "-o", str(output)]
+    arguments = ["prune", str(model), "--macs", "0.1", "--lever", "channels",
+                 "--images", str(images), "-o", str(output)]  # fmt: skip
     assert main(arguments) == FAILED
     said = capsys.readouterr().err
     assert "expected 10 times fewer multiplications to be in reach, found 4.00 at most" in said
@@ -132,15 +134,86 @@ def test_one_target_is_wanted_that_asks_for_something(wide, options):
     assert stopped.value.code == MISUSED
 
 
-def test_an_interrupt_leaves_no_file(wide, monkeypatch):
+def test_an_interrupt_leaves_no_model_and_resume_comes_to_the_same(wide, monkeypatch, capsys):
     model, images, output = wide
-    monkeypatch.setattr("converter.prune.pruning.healed", lambda *_, **__: interrupt())
-    before = sorted(output.parent.iterdir())
+    arguments = ["prune", str(model), "--macs", "0.5", "--lever", "channels",
+                 "--images", str(images), "-o", str(output)]  # fmt: skip
+    assert main(arguments) == DONE
+    wanted = output.read_bytes()
+    output.unlink()
+    refit, turns = pruning.healed, []
 
-    def interrupt():
-        raise KeyboardInterrupt
+    def interrupted(*what, **words):
+        turns.append(len(turns))
+        if len(turns) == pruning.ROUNDS:
+            raise KeyboardInterrupt
+        return refit(*what, **words)
 
-    arguments = ["prune", str(model), "--macs", "0.5", "--images", str(images), "-o", str(output)]
+    monkeypatch.setattr("converter.prune.pruning.healed", interrupted)
     with pytest.raises(KeyboardInterrupt):
         main(arguments)
-    assert sorted(output.parent.iterdir()) == before
+    assert not output.exists()
+    monkeypatch.setattr("converter.prune.pruning.sensitivities", None)
+    assert main([*arguments, "--resume"]) == DONE
+    assert output.read_bytes() == wanted
+    assert {path.name for path in output.parent.iterdir()} == {
+        "photos", "wide.tflite", "made.tflite"
+    }  # fmt: skip
+    assert main([*arguments, "--resume"]) == MISUSED
+    assert "--resume expected what the same command left there" in capsys.readouterr().err
+
+
+def test_the_input_is_a_lever_too(wide, capsys):
+    model, images, output = wide
+    arguments = ["prune", str(model), "--images", str(images), "-o", str(output)]
+    assert main([*arguments, "--input-size", "16", "--json"]) == DONE
+    assert model_file.read_own(output).description.input.size_wh == (16, 16)
+    assert main([*arguments, "--macs", "0.3", "--lever", "input"]) == DONE
+    file = model_file.read_own(output)
+    assert file.description.input.size_wh == (16, 16)
+    assert "4.00 times fewer" in capsys.readouterr().out
+
+
+def test_run_judges_a_smaller_input_beside_the_whole_model(wide, capsys):
+    model, images, output = wide
+    arguments = ["run", str(model), "--input-size", "64", "--images", str(images), "--tolerance",
+                 "1000", "--no-report", "-o", str(output)]  # fmt: skip
+    assert main(arguments) == DONE
+    said = capsys.readouterr()
+    assert "input 64x64 instead of 32x32" in said.err
+    assert model_file.read_own(output).description.input.size_wh == (64, 64)
+
+
+def test_a_board_says_what_its_ops_take_and_another_models_times_are_refused(wide, capsys):
+    model, images, output = wide
+    times = output.with_name("board.json")
+    file = model_file.read_own(model)
+    ops = read(file.flatbuffer, model).ops
+    layers = [{"output": op.output, "time_us": 1000.0 if op.kind == "CONV_2D" else 1.0}
+              for op in ops]  # fmt: skip
+    row = {"model": "wide", "layers": layers, "whole_us": 4000.0}
+    times.write_text(json.dumps({"models": [row]}))
+    arguments = ["prune", str(model), "--images", str(images), "-o", str(output),
+                 "--layers", str(times), "--lever", "channels", "--latency-ms"]  # fmt: skip
+    assert main([*arguments, "2"]) == DONE
+    assert "times as fast by board.json, an estimate" in capsys.readouterr().out
+    assert main([*arguments, "5"]) == MISUSED
+    assert "takes 4.00 ms already" in capsys.readouterr().err
+    for layer in layers:
+        layer["output"] += "?"
+    times.write_text(json.dumps({"models": [row]}))
+    assert main([*arguments, "2"]) == MISUSED
+    assert "expected the times of bright's ops, found those of 'wide'" in capsys.readouterr().err
+    times.write_text("{}")
+    assert main([*arguments, "2"]) == MISUSED
+    assert "expected the JSON of edge bench --layers" in capsys.readouterr().err
+
+
+def test_zeros_make_a_smaller_download_and_nothing_faster(wide, capsys):
+    model, images, output = wide
+    arguments = ["run", str(model), "--compress-zeros", "0.1", "--images", str(images),
+                 "--tolerance", "1000", "--no-report", "-o", str(output)]  # fmt: skip
+    assert main(arguments) == DONE
+    assert "zeros among the weights speed nothing up" in capsys.readouterr().err
+    steps = model_file.read_own(output).own_manifest().provenance.steps
+    assert "10 % of the weights are zero, for the download: they speed nothing up" in steps

@@ -15,7 +15,7 @@ def seen():
     inputs = [[random.normal(0, 1, SHAPE).astype(np.float32)] for _ in range(8)]
     (reader, _) = readers(found)
     group = next(iter(found.groups.values()))
-    return group, reader, moments(found, [reader], inputs)[reader.op.output]
+    return group, reader, moments(found, [reader], inputs)[reader]
 
 
 def least_squares(reader, seen, kept):

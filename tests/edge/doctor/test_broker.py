@@ -10,6 +10,7 @@ from broker import Certificate, Mosquitto, free_port
 from waiting import eventually
 
 from edge.config import reading
+from edge.config.mqtt import Mqtt
 from edge.doctor import broker
 from edge.doctor.host import Finding, Host
 from edge.sinks.mqtt import MqttSink, open_mqtt
@@ -40,13 +41,13 @@ def test_a_password_file_that_others_read_is_refused(system):
     assert broker.credentials(system()).state == "not applicable"
 
 
-def test_what_systemd_shows_to_the_service_alone_is_read_where_it_comes_from(system):
-    given = "/run/credentials/edge.service/mqtt"
-    mqtt = {"url": "mqtt://me@x", "password_file": given}
-    made = system({"etc/edge/secrets/mqtt": "secret\n"}, config={"mqtt": mqtt})
-    (made.root / "etc/edge/secrets/mqtt").chmod(0o600)
+def test_what_systemd_shows_to_the_service_alone_is_read_where_it_comes_from(tmp_path):
+    given = Path("/run/credentials/edge.service/mqtt")
+    mqtt = Mqtt("mqtt://me@x", password_file=given)
 
-    assert broker.credentials(made).state == "ok"
+    assert broker.with_secret(mqtt, tmp_path).password_file == tmp_path / "etc/edge/secrets/mqtt"
+    elsewhere = mqtt.replace(password_file=Path("/srv/secret"))
+    assert broker.with_secret(elsewhere, tmp_path) == elsewhere
 
 
 @pytest.mark.broker

@@ -1,0 +1,174 @@
+"""Which lever makes a model faster at the least loss: fewer channels, a smaller input, or both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from converter.graph.reading import read
+from converter.judge.agreement import match
+from converter.judge.sight import Views
+from converter.prune.pruning import HELD_BACK, LOOKS, NEAR, Pruned, Pruner, check_count
+from converter.prune.resizing import stride_of, with_input
+from converter.prune.stages import NOT_KEPT
+from converter.quantize.running import prepared
+from edge.errors import ModelError
+from edge.terminal.progress import bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from converter.prune.criteria import Criterion
+    from converter.prune.measures import Measure, Target
+    from converter.prune.stages import Stages
+    from edge.model.model_file import ModelFile
+
+T = TypeVar("T")
+
+BEST, CHANNELS, INPUT = "best", "channels", "input"
+# Of an input where no grid says in what steps it may shrink; and its least side.
+STEP_PX, LEAST_PX = 16, 16
+
+
+class Levers:
+    """All ways to make one model faster.
+
+    Args:
+        file: Float, of ours.
+        images: Plain ones; of those that nothing is fitted to, a lever is chosen by.
+        criterion: Of the channels.
+        stages: What an interrupted run did already.
+
+    Raises:
+        SourceError: There are too few images.
+    """
+
+    def __init__(
+        self,
+        file: ModelFile,
+        images: Sequence[Path],
+        *,
+        criterion: Criterion | None = None,
+        stages: Stages = NOT_KEPT,
+    ) -> None:
+        check_count(images)
+        self._file, self._images = file, images
+        self._criterion, self._stages = criterion, stages
+        self._pruners: dict[tuple[int, int], Pruner] = {}
+
+    def pull(self, target: Target, *, lever: str = BEST) -> tuple[Pruned, tuple[str, ...]]:
+        """Return the model made faster, and a line on each way that was tried.
+
+        Of several ways that reach the target, the one is taken that sees most nearly what the whole
+        model sees, on images that nothing was fitted to.
+
+        Raises:
+            ModelError: No way reaches it.
+        """
+        looks = prepared(self._images[:LOOKS], self._file.description.input)
+        measure, times = target.measured(self._file, looks)
+        ways: dict[str, Callable[[], Pruned]] = {
+            CHANNELS: lambda: self._pruner(self._file).prune(measure, times),
+            INPUT: lambda: self.shrunk(measure, times),
+            "both": lambda: self._both(measure, times),
+        }
+        found = {name: tried(ways[name]) for name in (ways if lever == BEST else (lever,))}
+        made = {name: done for name, done in found.items() if isinstance(done, Pruned)}
+        refused = {name: done for name, done in found.items() if isinstance(done, ModelError)}
+        if not made:
+            raise next(iter(refused.values()))
+        lines = [f"{name}: {str(error).partition(': ')[2]}" for name, error in refused.items()]
+        if len(made) == 1:
+            return next(iter(made.values())), tuple(lines) if refused else ()
+        lost = {name: self._lost(f"{name}-{times:g}", done.file) for name, done in made.items()}
+        best = min(lost, key=lost.__getitem__)
+        lines += [
+            f"{name}: {made[name].gain:.2f} {measure.what}, distance {loss:.3f} from what the "
+            f"whole model sees{', taken' if name == best else ''}"
+            for name, loss in lost.items()
+        ]
+        return made[best], tuple(lines)
+
+    def shrunk(self, measure: Measure, times: float) -> Pruned:
+        """Return the model at the largest input at which it takes so many times less.
+
+        Raises:
+            ModelError: It has one size of input, or none is small enough.
+        """
+        low, least = 1, 0.0
+        sizes = self._sizes()
+        high = len(sizes)
+        while low < high:  # gains rise as sides fall
+            middle = (low + high) // 2
+            least = self._gain_at(measure, sizes[middle])
+            low, high = (low, middle) if least > times * (1 - NEAR) else (middle + 1, high)
+        if low == len(sizes):
+            raise ModelError(
+                f"{self._file.path}: expected {times:g} {measure.what} to be in reach, found "
+                f"{least:.2f} at its least input; ask for less"
+            )
+        made, gain = with_input(self._file, sizes[low]), self._gain_at(measure, sizes[low])
+        step = f"{made.own_manifest().provenance.steps[-1]}: {gain:.2f} {measure.what}"
+        return Pruned(made, step, gain, measure.what)
+
+    def _both(self, measure: Measure, times: float) -> Pruned:
+        """Return the model at an input about half of the way, and pruned for the rest."""
+        small = self.shrunk(measure, times**0.5)
+        if small.gain > times * (1 - NEAR):
+            raise ModelError(
+                f"{self._file.path}: no input lies between, the input alone reaches it"
+            )
+        done = self._pruner(small.file).prune(measure, times, start=small.gain)
+        return replace(done, step=f"{small.step}; {done.step}")
+
+    def _sizes(self) -> list[tuple[int, int]]:
+        """Return the inputs of the same shape, largest first, its own among them."""
+        wide, high = self._file.description.input.size_wh
+        stride = stride_of(read(self._file.flatbuffer, self._file.path))
+        step = stride if stride > 1 else STEP_PX
+        longer = max(wide, high)
+        found = [(wide, high)]
+        for side in range((longer - 1) // step * step, LEAST_PX - 1, -step):
+            pair = [max(step, round(each * side / longer / step) * step) for each in (wide, high)]
+            found.append((pair[0], pair[1]))
+        return list(dict.fromkeys(found))
+
+    def _gain_at(self, measure: Measure, size_wh: tuple[int, int]) -> float:
+        name = f"{measure.what.split()[-1]}-at-{size_wh[0]}x{size_wh[1]}"
+        make = lambda: {"gain": np.array(measure.gain(with_input(self._file, size_wh)))}  # noqa: E731
+        return float(self._stages.arrays(name, make)["gain"])
+
+    def _pruner(self, file: ModelFile) -> Pruner:
+        size = file.description.input.size_wh
+        if size not in self._pruners:
+            self._pruners[size] = Pruner(
+                file, self._images, criterion=self._criterion, stages=self._stages,
+                name=f"{size[0]}x{size[1]}-",
+            )  # fmt: skip
+        return self._pruners[size]
+
+    def _lost(self, name: str, file: ModelFile) -> float:
+        make = lambda: {"lost": np.array(self._distance(file))}  # noqa: E731
+        return float(self._stages.arrays(f"{name}-lost", make)["lost"])
+
+    def _distance(self, file: ModelFile) -> float:
+        """Return how far what a model sees is from what the whole one sees, in [0, 1]."""
+        paths = self._images[: len(self._images) // HELD_BACK]
+        views = [Views(each) for each in (self._file, file)]
+        for view in views:
+            with bar("compare") as progress:
+                view.add(paths, judged=False, progress=progress)
+        sure = self._file.description.score_threshold
+        found = match(views[0].seen, views[1].seen, task=views[0].task, sure=sure)
+        return float(np.nan_to_num(found.distance(np.arange(len(paths)))))
+
+
+def tried(way: Callable[[], T]) -> T | ModelError:
+    """Return what a way makes, or why it does not reach its target."""
+    try:
+        return way()
+    except ModelError as error:
+        return error

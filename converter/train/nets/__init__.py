@@ -1,0 +1,1 @@
+"""Reference nets, written as typed graphs: what trains here also converts, prunes and heals."""

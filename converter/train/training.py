@@ -1,0 +1,202 @@
+"""The whole way of a training: a net, labelled images, the twin, the loop, a judged file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calibration.dataset import image_set
+from calibration.image_sets import DIGITS
+from converter import export
+from converter.choice import InputChoice, Origin
+from converter.graph.edits import with_values
+from converter.graph.reading import read
+from converter.graph.writing import write
+from converter.importers import facts
+from converter.quantize.running import prepared, tapped
+from converter.quantize.threshold import with_threshold
+from converter.train import losses
+from converter.train.anchors import clustered
+from converter.train.data.batches import Batches
+from converter.train.loop import fit
+from edge.evaluation.images import upright_size_wh
+from edge.evaluation.measuring import measure
+from edge.evaluation.truth import MaskTruth
+from edge.model.model_file import ModelFile
+from edge.model.readers.manifest import ImageDigests
+from edge.terminal.version import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from converter.graph.values import Graph
+    from converter.train.data.augment import Changes
+    from converter.train.data.labelled import Labelled, Parts, Sample
+    from converter.train.loop import Fitted, Plan
+    from converter.train.nets.table import Net
+    from converter.train.nets.wish import Wish
+
+# Images from which the batch normalisations start.
+LOOKED_AT = 32
+# Deviation of the noise that a denoising autoencoder takes off again, of an input in 0..1.
+NOISE = 0.05
+TOOLS = ("keras", "tensorflow", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A float model, and what it is worth.
+
+    Attributes:
+        file: Its manifest says how it was made, and with which images.
+        fitted: How the training went.
+        metrics: On the judge images, the main one first.
+        classes: Label to its own metrics.
+    """
+
+    file: ModelFile
+    fitted: Fitted
+    metrics: Mapping[str, float]
+    classes: Mapping[str, Mapping[str, float]]
+
+
+def anchors_of(
+    samples: Sequence[Sample], count: int, *, seed: int
+) -> tuple[tuple[float, float], ...]:
+    """Return the widths and heights that k-means finds, shares of the image, by rising area."""
+    shares = [
+        (sample.boxes[:, 2:] - sample.boxes[:, :2]) / upright_size_wh(sample.path)
+        for sample in samples if len(sample.boxes)
+    ]  # fmt: skip
+    found = clustered(np.concatenate(shares), count, seed=seed)
+    return tuple((float(width), float(height)) for width, height in found)
+
+
+def new_model(net: Net, wish: Wish, *, name: str, path: Path) -> ModelFile:
+    """Return the untrained model, described as the runtime wants it."""
+    origin = Origin(name=name, source=f"trained here: {net.what}", license="your own")
+    return facts.complete(net.make(wish), path, family=None, origin=origin, choice=InputChoice())
+
+
+# What is trained, on what, and how.
+def train(  # noqa: PLR0913
+    net: Net,
+    wish: Wish,
+    found: Labelled,
+    *,
+    parts: Parts,
+    plan: Plan,
+    changes: Changes,
+    name: str,
+    path: Path,
+    resume: bool = False,
+) -> Trained:
+    """Train a net and judge it on images that neither trained it nor chose its weights.
+
+    Raises:
+        ModelError: Its loss is no number any more, or there is nothing to resume.
+    """
+    from converter.train.twin.building import build  # noqa: PLC0415 - loads TensorFlow
+    from converter.train.twin.statistics import statistics  # noqa: PLC0415 - likewise
+
+    file = new_model(net, wish, name=name, path=path)
+    graph = read(file.flatbuffer, path)
+    looked_at = [sample.path for sample in parts.train[:: max(1, len(parts.train) // LOOKED_AT)]]
+    moments = statistics(graph, prepared(looked_at[:LOOKED_AT], file.description.input))
+    frozen = _first_constants(graph, net.frozen) if wish.width == 1 else set()
+    twin = build(
+        graph,
+        statistics={key: value for key, value in moments.items() if key not in heads(graph)},
+        trainable=lambda constant: constant not in frozen,
+    )
+    objective = losses.for_task(file.description)
+    batches = Batches(
+        parts.train, file.description.input, objective.targets, changes=changes, batch=plan.batch,
+        seed=plan.seed, is_binary=isinstance(found.truth, MaskTruth) and found.truth.is_binary,
+        noise=NOISE if net.needs == "images" else 0.0,
+    )  # fmt: skip
+
+    def current() -> ModelFile:
+        flatbuffer = write(with_values(graph, twin.weights()))
+        return ModelFile.of(path, flatbuffer, file.own_manifest(), anchors=file.description.anchors)
+
+    fitted = fit(
+        twin.model, objective.loss, batches,
+        score=lambda: score(current(), found, parts.select), plan=plan, resume=resume,
+    )  # fmt: skip
+    step = (
+        f"trained: {fitted.steps} steps of {plan.batch} images, the weights of step "
+        f"{fitted.best_step}, as they scored best on {len(parts.select)} others; seed {plan.seed}"
+    )
+    made = _sealed(file, current().flatbuffer, step, parts=parts, seed=plan.seed)
+    if net.needs == "images":
+        made = with_threshold(made, [sample.path for sample in parts.select], quantile=0.99)
+        return Trained(made, fitted, {"mean squared error": -score(made, found, parts.judge)}, {})
+    judged = _evaluation(made, found, parts.judge, is_brief=False)
+    return Trained(made, fitted, judged.metrics, judged.classes)
+
+
+def heads(graph: Graph) -> set[str]:
+    """Return the ops with weights whose numbers come out as they are, but for their shape."""
+    passing = {"RESHAPE", "CONCATENATION", "SOFTMAX", "RESIZE_BILINEAR", "TRANSPOSE"}
+    waiting, seen = list(graph.outputs), set()
+    while waiting:
+        op = graph.producers.get(waiting.pop())
+        if op is None:
+            continue
+        if op.kind in passing:
+            waiting += graph.computed_inputs(op)
+        else:
+            seen.add(op.output)
+    return seen
+
+
+def _first_constants(graph: Graph, count: int) -> set[str]:
+    """Return what the first convolutions multiply with and add."""
+    first = [op for op in graph.ops if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D")][:count]
+    return {name for op in first for name in op.inputs[1:]}
+
+
+def score(file: ModelFile, found: Labelled, samples: Sequence[Sample]) -> float:
+    """Return how good a float model is on some images, on the path of the board; more is better."""
+    if found.truth is None:
+        return -_squared_error(file, [sample.path for sample in samples])
+    judged = _evaluation(file, found, samples, is_brief=True)
+    value = judged.metrics[judged.main_metric]
+    return value if math.isfinite(value) else 0.0
+
+
+def _evaluation(
+    file: ModelFile, found: Labelled, samples: Sequence[Sample], *, is_brief: bool
+) -> Any:  # noqa: ANN401 - an Evaluation
+    paths = [sample.path for sample in samples]
+    if found.truth is None:
+        raise ValueError("expected labels to judge by, got none")
+    done = measure([file], found.truth, paths, seed=0, resamples=0, threads=2, is_brief=is_brief)
+    return done.evaluations[0]
+
+
+def _squared_error(file: ModelFile, images: Sequence[Path]) -> float:
+    graph, inputs = read(file.flatbuffer, file.path), prepared(images, file.description.input)
+    made = tapped(graph, graph.outputs, inputs)
+    errors = [
+        float(((given - values) ** 2).mean())
+        for (given,), (values,) in zip(made, inputs, strict=True)
+    ]
+    return sum(errors) / len(errors)
+
+
+def _sealed(file: ModelFile, flatbuffer: bytes, step: str, *, parts: Parts, seed: int) -> ModelFile:
+    """Return the model with the weights, and with the images of each part in its manifest."""
+    made = export.remade(file, flatbuffer, step, tools=versions(TOOLS))
+    sets = {}
+    for part in ("train", "select", "judge"):
+        paths = [sample.path for sample in getattr(parts, part)]
+        drawn = image_set(paths[0].parent, paths, seed=seed)
+        contents = tuple(content[:DIGITS] for content in drawn.contents)
+        sets[part] = ImageDigests(digest=drawn.digest, images=len(paths), contents=contents)
+    return export.sealed(made, made.own_manifest().replace(image_sets=sets))
