@@ -53,6 +53,8 @@ FILES = {
     "etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg": (
         "datasource_list: [NoCloud, None]\ndatasource:\n  NoCloud:\n    seedfrom: file:///boot/firmware\n"
     ),
+    # Empty is masked: it would ask at the console. Raspberry Pi OS has all that it asks for.
+    "etc/systemd/system/systemd-firstboot.service": "",
     "etc/rpi-issue": "Raspberry Pi reference (an equivalent, of Debian's packages)\n",
     "etc/modules-load.d/vivid.conf": "vivid\n",
     "etc/modprobe.d/vivid.conf": "options vivid n_devs=1 node_types=0x1\n",
