@@ -12,7 +12,6 @@ import csv
 import hashlib
 import io
 import json
-import random
 import shutil
 import struct
 import subprocess
@@ -26,6 +25,7 @@ from boardtest.debian import ROOT_AT_MIB, ROOT_MIB
 from boardtest.steps import TestFailed, run
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
 
 ENTRY = struct.Struct("<QQQQ")
@@ -73,7 +73,9 @@ def cut(before: Path, log: Path, after: Path, *, at: int, rng: random.Random) ->
     """
     run("cp", "--sparse=always", before, after)
     writes = read_log(log)[:at]
-    flushed = max((number for number, write in enumerate(writes) if write.flags & FLUSH), default=-1)
+    flushed = max(
+        (number for number, write in enumerate(writes) if write.flags & FLUSH), default=-1
+    )
     lost = 0
     with log.open("rb") as source, after.open("r+b") as target:
         for number, write in enumerate(writes):
@@ -97,7 +99,16 @@ def mounted(card: Path) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(dir=card.parent) as folder:
         copy, place = Path(folder, "root.img"), Path(folder, "root")
-        run("dd", f"if={card}", f"of={copy}", "bs=1M", f"skip={ROOT_AT_MIB}", f"count={ROOT_MIB}", "conv=sparse", "status=none")
+        run(
+            "dd",
+            f"if={card}",
+            f"of={copy}",
+            "bs=1M",
+            f"skip={ROOT_AT_MIB}",
+            f"count={ROOT_MIB}",
+            "conv=sparse",
+            "status=none",
+        )
         done = subprocess.run(["e2fsck", "-p", copy], capture_output=True, text=True, check=False)
         if done.returncode > SOUND:
             raise TestFailed(f"e2fsck on {card.name}: {done.stdout}{done.stderr}")

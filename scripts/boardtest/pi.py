@@ -55,9 +55,22 @@ def bundles(folder: Path) -> None:
         config = folder / f"{name}.toml"
         config.write_text(CONFIG.format(source=CAMERA, more=more, port=port))
         wheels = ["--python", "3.13"] if name == "first" else ["--no-wheels"]
-        edge_board("bundle", "pi3", "--config", config, "--out", folder / name, "--sign", folder / "key", "--tar", *wheels)
+        edge_board(
+            "bundle",
+            "pi3",
+            "--config",
+            config,
+            "--out",
+            folder / name,
+            "--sign",
+            folder / "key",
+            "--tar",
+            *wheels,
+        )
     key = (folder / "key.pub").read_text().split()
-    (folder / "allowed_signers").write_text(f'edge-vision namespaces="edge-vision" {key[0]} {key[1]}\n')
+    (folder / "allowed_signers").write_text(
+        f'edge-vision namespaces="edge-vision" {key[0]} {key[1]}\n'
+    )
 
 
 @dataclass
@@ -75,9 +88,13 @@ class Rig:
         """Return a machine with this card, not yet powered."""
         return Machine(kind, card, self.work / f"{card.stem}-{kind}.log", self.relays, **more)  # type: ignore[arg-type]
 
-    def arrives(self, machine: Machine, ending: str = "/detections", *, since: float = 0.0) -> float:
+    def arrives(
+        self, machine: Machine, ending: str = "/detections", *, since: float = 0.0
+    ) -> float:
         """Wait for a message of the board; return the seconds from its power on."""
-        machine.until(f"a message on …{ending}", lambda: self.messages.since(since or machine.began, ending))
+        machine.until(
+            f"a message on …{ending}", lambda: self.messages.since(since or machine.began, ending)
+        )
         return self.messages.since(since or machine.began, ending)[0][0] - machine.began
 
 
@@ -85,7 +102,13 @@ class Rig:
 def rig(seed: int) -> Iterator[Rig]:
     """Make what does not change, and start what stands around a board."""
     kernels = made("kernels", ["linux 6.12, busybox", debian.MIRROR], debian.packages)
-    inputs = [debian.PACKAGES, debian.MODULES, debian.ENABLED, debian.FILES, debian.HERE / "probe.sh"]
+    inputs = [
+        debian.PACKAGES,
+        debian.MODULES,
+        debian.ENABLED,
+        debian.FILES,
+        debian.HERE / "probe.sh",
+    ]
     system = made("system", [kernels.name, *inputs], lambda folder: debian.system(folder, kernels))
     inputs = [system.name, debian.SEEDS, debian.HERE / "initrd_init.sh", debian.CARD_MIB]
     image = made("image", inputs, lambda folder: debian.image(folder, system / "root", kernels))
@@ -109,12 +132,18 @@ def flash(it: Rig) -> Path:
                "--hostname", "wall", "--mqtt-password-file", secret, "--yes")  # fmt: skip
     took_s = time.monotonic() - began
     began = time.monotonic()
-    run("dd", f"if={it.image}", f"of={it.work / 'copied.img'}", "bs=4M", "conv=fsync", "status=none")
+    run(
+        "dd", f"if={it.image}", f"of={it.work / 'copied.img'}", "bs=4M", "conv=fsync", "status=none"
+    )
     copying_s = time.monotonic() - began
     (it.work / "copied.img").unlink()
     figure("flashed and verified, s", round(took_s, 1))
     figure("a plain copy of that image, s", round(copying_s, 1))
-    check(f"flashed in {FLASH_S} s plus copying", holds=took_s <= FLASH_S + copying_s, figure=f"{took_s:.0f} s")
+    check(
+        f"flashed in {FLASH_S} s plus copying",
+        holds=took_s <= FLASH_S + copying_s,
+        figure=f"{took_s:.0f} s",
+    )
     run("mcopy", "-o", "-i", f"{card}@@{BOOT_AT_MIB}M", it.bundles / "allowed_signers", "::/edge/")
     return card
 
@@ -124,7 +153,9 @@ def first_boot(it: Rig, kind: str, card: Path, **more: object) -> float:
     with it.board(kind, card, **more) as machine:
         took_s = it.arrives(machine)
         machine.until("the end of the first boot", lambda: _report(card).get("state") == "done")
-        say(f"        {kind}: {next(line for line in machine.text().splitlines() if 'PROBE model' in line)}")
+        say(
+            f"        {kind}: {next(line for line in machine.text().splitlines() if 'PROBE model' in line)}"
+        )
     return took_s
 
 
@@ -142,12 +173,21 @@ def boots(it: Rig, kind: str, stock: Path) -> Path:
     card = cuts.copied(stock, f"{kind}.img")
     took_s = first_boot(it, kind, card)
     figure(f"{kind}: power on to first detections, first boot, s", round(took_s, 1))
-    check(f"{kind}: first boot", holds=took_s <= FIRST_S or _is_loaded(), figure=f"{took_s:.0f} s of {FIRST_S}")
+    check(
+        f"{kind}: first boot",
+        holds=took_s <= FIRST_S or _is_loaded(),
+        figure=f"{took_s:.0f} s of {FIRST_S}",
+    )
     with cuts.mounted(card) as root:
-        check(f"{kind}: what is installed is whole after the power cut", holds=cuts.state(root) != "none")
+        check(
+            f"{kind}: what is installed is whole after the power cut",
+            holds=cuts.state(root) != "none",
+        )
         size = int(run("du", "-sm", root / "opt/edge").split()[0])
         figure("installed on the board, MiB", size)
-        check(f"installed in {INSTALLED_MIB} MiB", holds=size <= INSTALLED_MIB, figure=f"{size} MiB")
+        check(
+            f"installed in {INSTALLED_MIB} MiB", holds=size <= INSTALLED_MIB, figure=f"{size} MiB"
+        )
         secret = root / "etc/edge/secrets/mqtt"
         check("the password is root's alone", holds=secret.stat().st_mode & 0o777 == 0o600)  # noqa: PLR2004
     listed = run("mdir", "-b", "-/", "-i", f"{card}@@{BOOT_AT_MIB}M", "::/edge")
@@ -161,7 +201,11 @@ def second_boot(it: Rig, kind: str, card: Path) -> None:
     with it.board(kind, card) as machine:
         took_s = it.arrives(machine)
         figure(f"{kind}: power on to first detections, second boot, s", round(took_s, 1))
-        check(f"{kind}: second boot", holds=took_s <= SECOND_S or _is_loaded(), figure=f"{took_s:.0f} s of {SECOND_S}")
+        check(
+            f"{kind}: second boot",
+            holds=took_s <= SECOND_S or _is_loaded(),
+            figure=f"{took_s:.0f} s of {SECOND_S}",
+        )
         _steady(machine)
 
 
@@ -170,7 +214,11 @@ def _steady(machine: Machine) -> None:
 
     def quiet() -> list[dict[str, object]]:
         probes = [each for each in machine.probes() if each.get("health")][-STEADY_PROBES:]
-        return probes if len(probes) == STEADY_PROBES and probes[0]["written"] == probes[-1]["written"] else []
+        return (
+            probes
+            if len(probes) == STEADY_PROBES and probes[0]["written"] == probes[-1]["written"]
+            else []
+        )
 
     try:
         machine.until("a minute without a write", quiet, patience_s=machine.age_s + 600)
@@ -211,13 +259,16 @@ def updates(it: Rig, installed: Path) -> None:
             machine.until(
                 f"{name}: {state}",
                 lambda began=began, state=state: any(
-                    state in payload.decode() for _, _, payload in it.messages.since(began, "/update")
+                    state in payload.decode()
+                    for _, _, payload in it.messages.since(began, "/update")
                 ),
             )
             figure(f"update, {name}: {state} after, s", round(time.monotonic() - began, 1))
             it.arrives(machine, since=time.monotonic())
     with cuts.mounted(card) as root:
-        check("after the bad update the good one runs", holds=cuts.state(root) == release(it, "good"))
+        check(
+            "after the bad update the good one runs", holds=cuts.state(root) == release(it, "good")
+        )
 
 
 def release(it: Rig, name: str) -> str:
@@ -242,7 +293,9 @@ def recorded(it: Rig, name: str, before: Path, *, order: str = "") -> tuple[int,
     return first, len(cuts.read_log(log))
 
 
-def cut_and_boot(it: Rig, name: str, before: Path, points: list[int], allowed: set[str]) -> list[float]:
+def cut_and_boot(
+    it: Rig, name: str, before: Path, points: list[int], allowed: set[str]
+) -> list[float]:
     """Cut the power at points of a recorded run; each time the board must come back to what is allowed."""
     times = []
     for number, at in enumerate(points):
@@ -250,7 +303,11 @@ def cut_and_boot(it: Rig, name: str, before: Path, points: list[int], allowed: s
         lost = cuts.cut(before, it.work / f"{name}.writes", card, at=at, rng=it.rng)
         with cuts.mounted(card) as root:
             left = cuts.state(root)
-        check(f"{name} cut {number + 1} of {len(points)}, at request {at}, {lost} blocks lost: on the card", holds=left in allowed, figure=left)
+        check(
+            f"{name} cut {number + 1} of {len(points)}, at request {at}, {lost} blocks lost: on the card",
+            holds=left in allowed,
+            figure=left,
+        )
         with it.board("virt", card) as machine:
             times.append(it.arrives(machine))
             machine.until("health", lambda machine=machine: _release(machine) in allowed - {"none"})
@@ -265,7 +322,7 @@ def _release(machine: Machine) -> str:
     return str(health.get("release")) if isinstance(health, dict) else ""
 
 
-def power_cuts(it: Rig, stock: Path, counts: tuple[int, int, int]) -> Path:
+def power_cuts(it: Rig, stock: Path, counts: list[int]) -> Path:
     """Cut the power in a first boot, in an update and while running."""
     names = {name: release(it, name) for name in ("first", "good")}
     _, last = recorded(it, "first", stock)
@@ -301,3 +358,21 @@ def cut_while_running(it: Rig, installed: Path, count: int) -> list[float]:
         with cuts.mounted(card) as root:
             check(f"running cut {number + 1}, {lost} blocks lost", holds=cuts.state(root) != "none")
     return times
+
+
+def go(it: Rig, steps: list[str], counts: list[int]) -> None:
+    """Go through the steps of the emulated board, each on a copy of the card that was flashed once."""
+    stock, installed = flash(it), None
+    if "pi" in steps:
+        installed = boots(it, "raspi3b", stock)
+    if "pages" in steps:
+        boots(it, "virt16k", stock)
+    if "update" in steps:
+        if installed is None:
+            installed = cuts.copied(stock, "virt.img")
+            first_boot(it, "virt", installed)
+        updates(it, installed)
+    if "cuts" in steps:
+        power_cuts(it, stock, counts)
+    for card in it.work.glob("*.img"):
+        card.unlink()
