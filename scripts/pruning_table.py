@@ -77,7 +77,7 @@ def main() -> int:
     return 0
 
 
-def _imported(name: str, side: int | None = None) -> ModelFile:
+def imported(name: str, side: int | None = None) -> ModelFile:
     """Return a float model of the assets; a Darknet one at another input, if one is named."""
     path = CACHE / f"{name}.{side or 'whole'}.float.tflite"
     if not path.is_file():
@@ -90,10 +90,11 @@ def _imported(name: str, side: int | None = None) -> ModelFile:
     return model_file.read_own(path)
 
 
-def _smaller(name: str, side: int) -> ModelFile:
+def smaller(name: str, side: int) -> ModelFile:
+    """Return it at another input, of whichever format."""
     if ENTRIES[name].model.endswith(".cfg"):
-        return _imported(name, side)
-    return smaller_ssd(_imported(name), side)
+        return imported(name, side)
+    return smaller_ssd(imported(name), side)
 
 
 def _pruned(name: str, sets: ImageSets) -> tuple[dict[str, ModelFile], dict[str, Any]]:
@@ -105,7 +106,7 @@ def _pruned(name: str, sets: ImageSets) -> tuple[dict[str, ModelFile], dict[str,
     missing = set(paths) - {row["asked"] for row in found["rows"]}
     if missing:
         started, before = time.monotonic(), time.process_time()
-        pruner = Pruner(_imported(name), (*sets.calibrate.paths, *sets.select.paths))
+        pruner = Pruner(imported(name), (*sets.calibrate.paths, *sets.select.paths))
     for key in sorted(missing):
         try:
             number, by_macs = float(key.split()[0]), key.endswith("MACs")
@@ -130,10 +131,10 @@ def _pruned(name: str, sets: ImageSets) -> tuple[dict[str, ModelFile], dict[str,
 def _result(name: str) -> dict[str, Any]:
     assets = find_assets()
     sets = draw_sets(assets / "data/coco_train178/images", seed=0, calibrate=CALIBRATE)
-    whole = _imported(name)
+    whole = imported(name)
     width = whole.description.input.size_wh[0]
     files, log = _pruned(name, sets)
-    smaller = {f"input {side}": _smaller(name, side) for side in SIDES[name]}
+    smaller = {f"input {side}": smaller(name, side) for side in SIDES[name]}
     floats = {f"whole, input {width}": whole, **files, **smaller}
     made = {}
     for key, file in floats.items():
