@@ -1,4 +1,4 @@
-"""The `edge-board` command: which boards there are, and which one this is."""
+"""The `edge-board` command: which boards there are, and the files that each of them needs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from boards import bundle, carried, render
 from boards import profile as profiles
 from boards.detect import Board, detect
+from boards.flash import cli as flashing
 from edge.terminal.command import add_verb, new_parser, run
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def new_command() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    parser = new_parser("edge-board", "Say which boards there are, and which one this is.")
+    parser = new_parser(
+        "edge-board", "Say which boards there are, and make the files that each of them needs."
+    )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     listing = add_verb(
         verbs, "list", "List the board profiles.", run=_list, examples=["edge-board list"]
@@ -45,9 +49,58 @@ def new_command() -> argparse.ArgumentParser:
     look.add_argument(
         "--root", type=Path, default=Path("/"), metavar="DIR", help="look at the system in DIR"
     )
-    for verb in (listing, show, look):
+    writing = add_verb(
+        verbs,
+        "render",
+        "Write the configuration, the units and the settings of the system for a board.",
+        run=_render,
+        examples=["edge-board render pi5 --out pi5", "edge-board render pi5 --out p --config C"],
+    )
+    packing = add_verb(
+        verbs,
+        "bundle",
+        "Make a folder that installs or updates a board without a network.",
+        run=_bundle,
+        examples=["edge-board bundle pi5 --out pi5", "edge-board bundle pi5 --out p --model-only"],
+    )
+    for verb in (writing, packing):
+        _add_payload(verb)
+    bundle.add_options(packing)
+    for verb in (listing, show, look, writing, packing):
         verb.add_argument("--json", action="store_true", help="print JSON, for machines")
+    flashing.add(verbs)
     return parser
+
+
+def _add_payload(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="PROFILE", help="as `edge-board list` prints it")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="a folder, new or empty"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="a TOML file (default: one of the profile's)"
+    )
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE", help="instead of the one that the configuration names"
+    )
+
+
+def _render(arguments: argparse.Namespace) -> None:
+    profile = profiles.load(arguments.name)
+    found = render.render(profile, carried.carry(profile, arguments.config, arguments.model))
+    render.write(arguments.out, found)
+    if arguments.json:
+        _print_json({"out": str(arguments.out), "files": sorted(found)})
+    else:
+        print("\n".join(str(arguments.out / place) for place in sorted(found)))
+
+
+def _bundle(arguments: argparse.Namespace) -> None:
+    made = bundle.make(profiles.load(arguments.name), bundle.wanted(arguments))
+    if arguments.json:
+        _print_json(made.fields())
+    else:
+        _print_rows(made.rows())
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -80,19 +133,26 @@ def _profile_rows(profile: Profile) -> list[tuple[str, str]]:
     rows = [
         ("name", profile.name),
         ("title", profile.title),
-        ("CPU", f"{profile.cores} x {profile.core}"),
-        ("memory", " or ".join(str(size) for size in profile.ram_mib) + " MiB"),
+        ("CPU", f"{profile.cores or 'any number of'} x {profile.core}, {profile.machine}"),
+        ("memory", " or ".join(map(str, profile.ram_mib)) + " MiB" if profile.ram_mib else "any"),
+        ("pages", f"up to {profile.page_kib} KiB"),
         ("system", profile.system),
         ("Python", ", ".join(profile.python)),
         ("runtime", profile.runtime),
-        ("threads", str(profile.threads)),
+        ("delegates", ", ".join(profile.delegates)),
+        ("threads", str(profile.threads or "one core is left to the rest")),
+        ("limits", f"{profile.max_workers} workers, model inputs to {profile.max_input_px} px"),
         ("cameras", ", ".join(profile.cameras) or "none"),
-        ("told by", ", ".join(profile.compatible)),
+        ("heat", f"zone {profile.thermal_zone}; throttling told by {profile.throttling}"),
+        ("told by", ", ".join(profile.compatible) or "its machine, where no other profile fits"),
     ]
+    rows += [("cmdline", " ".join(profile.cmdline))] if profile.cmdline else []
+    rows += [("power", command) for command in profile.power]
     if profile.unsupported:
         rows.append(("unsupported", profile.unsupported))
     rows += [("note", note) for note in profile.notes]
-    return rows + [("source", source) for source in profile.sources]
+    sources = ((source, ", ".join(facts)) for source, facts in profile.sources.items())
+    return rows + [("source", f"{source}: {facts}") for source, facts in sources]
 
 
 def _board_rows(board: Board) -> list[tuple[str, str]]:
@@ -104,7 +164,7 @@ def _board_rows(board: Board) -> list[tuple[str, str]]:
         ("memory", f"{board.ram_mib} MiB" if board.ram_mib is not None else "unknown"),
     ]
     if board.profile:
-        rows += [("threads", str(board.profile.threads))]
+        rows += [("threads", str(board.profile.threads or max(1, board.cores - 1)))]
     if board.profile and board.profile.unsupported:
         rows += [("unsupported", board.profile.unsupported)]
     return rows

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,10 @@ MODEL = "proc/device-tree/model"
 MEMINFO = "proc/meminfo"
 # Far over any board's list of strings; it bounds what is read from a foreign file.
 MAX_BYTES = 65536
-GENERIC = "generic"
+UNKNOWN = "unknown"
+SIXTY_FOUR = "edge-vision needs a 64-bit system, as its packages have no other builds"
+# Python's, as `uname -m` tells of the kernel only, which may be wider than all that runs on it.
+MAX_64_BIT = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Board:
     """The machine that was looked at.
 
     Attributes:
-        profile: What it is; `None` for a generic machine.
+        profile: What it is; `None` for a machine that nothing runs on.
         reason: Why that profile was chosen, or none.
         compatible: Its device-tree strings, most special first; empty without a device tree.
         model: The board's own text, for show only.
@@ -45,8 +50,8 @@ class Board:
 
     @property
     def name(self) -> str:
-        """The profile's name, or `generic`."""
-        return self.profile.name if self.profile else GENERIC
+        """The profile's name, or `unknown`."""
+        return self.profile.name if self.profile else UNKNOWN
 
 
 def detect(root: Path, profiles: Iterable[Profile]) -> Board:
@@ -57,28 +62,46 @@ def detect(root: Path, profiles: Iterable[Profile]) -> Board:
     """
     if not root.is_dir():
         raise ConfigError(f"{root}: expected the root folder of a system, found no such folder")
-    compatible = _strings(root / COMPATIBLE)
+    compatible = strings(root / COMPATIBLE)
     profile, reason = choose(compatible, profiles)
+    if sys.maxsize < MAX_64_BIT:
+        profile, reason = None, f"its system is 32-bit ({platform.machine()}): {SIXTY_FOUR}"
     return Board(
         profile=profile,
         reason=reason,
         compatible=compatible,
-        model=" ".join(_strings(root / MODEL)),
+        model=" ".join(strings(root / MODEL)),
         cores=os.cpu_count() or 1,
         ram_mib=_ram_mib(root / MEMINFO),
     )
 
 
-def choose(compatible: tuple[str, ...], profiles: Iterable[Profile]) -> tuple[Profile | None, str]:
-    """Return the profile of a device tree's strings, and the reason; the board before its chip.
+def choose(
+    compatible: tuple[str, ...], profiles: Iterable[Profile], *, machine: str = ""
+) -> tuple[Profile | None, str]:
+    """Return the profile, and the reason: the board's, its chip's, or that of any such machine.
 
     Args:
         compatible: The device tree's strings, most special first.
         profiles: To choose from.
+        machine: As `uname -m` prints it; empty for the one that runs this program.
     """
-    if not compatible:
-        return None, f"there is no device tree at /{COMPATIBLE}, as on a PC"
+    machine = machine or platform.machine()
     profiles = tuple(profiles)
+    reason = f"there is no device tree at /{COMPATIBLE}, as on a PC"
+    if compatible:
+        profile, reason = _named(compatible, profiles)
+        if profile:
+            return profile, reason
+    for profile in profiles:
+        if not profile.compatible and profile.machine == machine:
+            return profile, f"{reason}, and its processor is {machine}"
+    return None, f"{reason}, and no profile fits the processor {machine}: {SIXTY_FOUR}"
+
+
+def _named(
+    compatible: tuple[str, ...], profiles: tuple[Profile, ...]
+) -> tuple[Profile | None, str]:
     for profile in profiles:
         wanted = _matching(profile, compatible)
         if wanted:
@@ -98,7 +121,7 @@ def _matching(profile: Profile, compatible: tuple[str, ...]) -> str:
     return next(hits, "")
 
 
-def _strings(path: Path) -> tuple[str, ...]:
+def strings(path: Path) -> tuple[str, ...]:
     """Return the NUL-separated strings of a device-tree property; none if it is absent."""
     text = _read(path).decode("utf-8", "replace")
     return tuple(part for part in text.split("\0") if part)

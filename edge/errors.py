@@ -61,3 +61,7 @@ class DelegateError(EdgeError, RuntimeError):
 
 class DependencyError(EdgeError, ImportError):
     """An optional package or program is needed and missing; the message says what to install."""
+
+
+class BoardError(EdgeError, RuntimeError):
+    """A board cannot be installed, updated or flashed as it was asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -32,6 +33,12 @@ class Debian:
             raise SystemExit(f"{line}: {done.stderr or done.stdout}")
         return done.stdout.strip()
 
+    @staticmethod
+    def make_device(leader: int, name: str, numbers: tuple[int, int]) -> None:
+        """Make a device that anybody may open; it may not do so itself."""
+        line = ["mknod", "-m", "666", f"/dev/{name}", "c", *map(str, numbers)]
+        subprocess.run(["nsenter", "-t", str(leader), "-m", *line], check=True)
+
     def write(self, path: str, text: str) -> None:
         """Write a file in it."""
         subprocess.run(
@@ -55,10 +62,13 @@ def booted(system: Path) -> Iterator[int]:
     """Boot what is in a folder for the length of the block; give the process number of its init."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "boot.log")
-        line = f"systemd-nspawn --register=no --keep-unit --volatile=overlay -D {system} -b"
+        line = "systemd-nspawn --register=no --keep-unit --volatile=overlay"
+        line += f" --capability=CAP_BPF --system-call-filter=bpf -D {system} -b"
         with subprocess.Popen(
             ["script", "-qec", f"exec {line}", str(log)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            # systemd keeps to its lists of devices with the one hierarchy only.
+            env={**os.environ, "UNIFIED_CGROUP_HIERARCHY": "yes"},
         ) as outer:  # fmt: skip
             nspawn = _child(outer.pid)
             try:

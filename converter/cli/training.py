@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from converter.train.nets.table import Net
     from converter.train.training import Trained
 
-EPOCHS, EVALUATIONS = 60, 30
+EPOCHS, EVALUATIONS = 60, 20
 FOLDER_END = ".train"
 
 
@@ -52,7 +52,8 @@ def add_train(verbs: Any) -> None:  # noqa: ANN401
     net = parser.add_argument_group("the net")
     net.add_argument("--input", metavar="PX", type=positive, help="side of its input")
     net.add_argument(
-        "--width", metavar="FACTOR", default=1.0, help="of its channels; below 1 it starts untrained",
+        "--width", metavar="FACTOR", default=1.0,
+        help="of its channels; but for 1 it starts untrained",
         type=lambda text: making.number(text, least=0.1, most=4.0),
     )  # fmt: skip
     net.add_argument(
@@ -123,9 +124,10 @@ def _train(arguments: argparse.Namespace) -> int:
         f"{len(parts.train)} images train, {len(parts.select)} select, {len(parts.judge)} judge; "
         f"{len(found.labels)} classes: {', '.join(found.labels) or 'none'}"
     )
+    plan = _plan(arguments, net, images=len(parts.train), folder=folder)
     done = train(
-        net, _wish(arguments, net, found, parts), found, parts=parts,
-        plan=_plan(arguments, net, len(parts.train), folder), changes=_changes(arguments),
+        net, _wish(arguments, net, found=found, parts=parts), found, parts=parts, plan=plan,
+        changes=_changes(arguments),
         name=arguments.output.stem, path=arguments.output, resume=arguments.resume,
     )  # fmt: skip
     export.write(done.file, arguments.output)
@@ -133,7 +135,7 @@ def _train(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _wish(arguments: argparse.Namespace, net: Net, found: Labelled, parts: Parts) -> Any:  # noqa: ANN401
+def _wish(arguments: argparse.Namespace, net: Net, *, found: Labelled, parts: Parts) -> Any:  # noqa: ANN401
     from converter.train.nets.wish import Wish  # noqa: PLC0415 - as above
     from converter.train.training import anchors_of  # noqa: PLC0415 - as above
 
@@ -148,7 +150,7 @@ def _wish(arguments: argparse.Namespace, net: Net, found: Labelled, parts: Parts
     )  # fmt: skip
 
 
-def _plan(arguments: argparse.Namespace, net: Net, images: int, folder: Path) -> Any:  # noqa: ANN401
+def _plan(arguments: argparse.Namespace, net: Net, *, images: int, folder: Path) -> Any:  # noqa: ANN401
     from converter.train.loop import Plan  # noqa: PLC0415 - as above
 
     batch = arguments.batch or net.batch

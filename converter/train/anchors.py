@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,18 +21,35 @@ SCALES = 0.2, 0.95
 RATIOS = (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
 FINEST = ((0.1, 1.0), (SCALES[0], 2.0), (SCALES[0], 1 / 2))
 ROUNDS = 100
+# Of SSD300: sides of its grids' anchors, pixels, and how many a cell has. Source: the authors'
+# `ssd_pascal.py`, after section 2.2; with the six grids of 300 pixels these are 8,732 anchors.
+SSD300_PX = (30, 60, 111, 162, 213, 264, 315)
+SSD300_COUNTS = (4, 6, 6, 6, 4, 4)
 
 
 def paper_sides(grids: int) -> list[list[tuple[float, float]]]:
     """Return the height and width of each anchor of each grid, shares of the input."""
     scales = [*np.linspace(*SCALES, grids), 1.0]
-    found = []
-    for number in range(grids):
-        pairs = [(scales[number], ratio) for ratio in RATIOS]
-        pairs.append((float(np.sqrt(scales[number] * scales[number + 1])), 1.0))
-        shapes = FINEST if number == 0 else pairs
-        found.append([(scale / np.sqrt(ratio), scale * np.sqrt(ratio)) for scale, ratio in shapes])
-    return found
+    rows = [_shapes(pair, len(RATIOS)) for pair in pairwise(scales)]
+    return [_sides(FINEST), *map(_sides, rows[1:])]
+
+
+def ssd300_sides() -> list[list[tuple[float, float]]]:
+    """Return those of the paper's own net of 300 pixels."""
+    pairs = pairwise(side / 300 for side in SSD300_PX)
+    return [
+        _sides(_shapes(pair, count - 1)) for pair, count in zip(pairs, SSD300_COUNTS, strict=True)
+    ]
+
+
+def _shapes(scales: tuple[float, float], ratios: int) -> list[tuple[float, float]]:
+    """Return scale and aspect of some ratios, and of a square between this scale and the next."""
+    between = float(np.sqrt(scales[0] * scales[1]))
+    return [*((scales[0], ratio) for ratio in RATIOS[:ratios]), (between, 1.0)]
+
+
+def _sides(shapes: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [(scale / np.sqrt(ratio), scale * np.sqrt(ratio)) for scale, ratio in shapes]
 
 
 def laid_out(grids_hw: Sequence[tuple[int, int]], sides: Sides) -> Array:

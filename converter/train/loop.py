@@ -91,6 +91,7 @@ class Fitted:
 class State:
     """What a checkpoint keeps beside the weights."""
 
+    seed: int
     step: int = 0
     best_step: int = 0
     best: float = -math.inf
@@ -168,7 +169,7 @@ class _Run:
         if thin:
             self.optimizer.exclude_from_weight_decay(var_list=thin)
         self.optimizer.build(model.trainable_variables)
-        self.model, self.plan, self.state = model, plan, State()
+        self.model, self.plan, self.state = model, plan, State(plan.seed)
         self.best: list[NDArray[Any]] = model.get_weights()
         self._step = tf.function(self._stepped(loss, tf), reduce_retracing=True)
         self._tensor = tf.constant
@@ -178,7 +179,10 @@ class _Run:
             with tf.GradientTape() as tape:
                 total, parts = loss(self.model(batch[IMAGE], training=True), batch)
             variables = self.model.trainable_variables
-            self.optimizer.apply(tape.gradient(total, variables), variables)
+            pairs = zip(tape.gradient(total, variables), variables, strict=True)
+            # A bias behind which a batch normalisation stands changes nothing.
+            moved = [pair for pair in pairs if pair[0] is not None]
+            self.optimizer.apply(*zip(*moved, strict=True))
             return total, parts
 
         return step
@@ -266,14 +270,9 @@ class _Run:
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
         if self.plan.folder:
-            arrays = {
-                "weights": self.model.get_weights(),
-                "best": self.best,
-                "optimizer": [np.asarray(one) for one in self.optimizer.variables],
-            }
-            checkpoints.write(
-                self.plan.folder, arrays, asdict(self.state) | {"seed": self.plan.seed}
-            )
+            held = [np.asarray(one) for one in self.optimizer.variables]
+            arrays = {"weights": self.model.get_weights(), "best": self.best, "optimizer": held}
+            checkpoints.write(self.plan.folder, arrays, asdict(self.state))
 
     def restore(self) -> None:
         """Go back to where a checkpoint was.
@@ -285,9 +284,9 @@ class _Run:
             raise ModelError("expected a folder with a checkpoint to go on from, found none named")
         arrays, fields = checkpoints.read(self.plan.folder)
         now = {"weights": self.model.weights, "optimizer": self.optimizer.variables}
-        shapes = {key: [tuple(one.shape) for one in found] for key, found in now.items()}
-        kept = {key: [one.shape for one in arrays[key]] for key in now}
-        if shapes != kept or fields.pop("seed") != self.plan.seed:
+        shapes = [tuple(one.shape) for found in now.values() for one in found]
+        same = shapes == [one.shape for key in now for one in arrays[key]]
+        if not same or fields["seed"] != self.plan.seed:
             raise ModelError(
                 f"{self.plan.folder}: expected a checkpoint of this net and seed "
                 f"({self.plan.seed}), found another's; choose another folder, or start afresh "

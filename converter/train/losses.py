@@ -20,6 +20,7 @@ from edge.decode.segmentation import SegmentationHead
 from edge.decode.ssd import SsdHead
 from edge.decode.yolo import YoloHead
 from edge.errors import ModelError
+from edge.heads import HEADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +62,7 @@ def for_task(description: Description) -> Objective:
     """
     kind = type(description.head)
     if kind not in OBJECTIVES:
-        known = ", ".join(sorted(str(one.__struct_config__.tag) for one in OBJECTIVES))
+        known = ", ".join(tag for tag, head in HEADS.items() if head.schema in OBJECTIVES)
         raise ModelError(
             f"expected a head that labels can train ({known}), found {description.head.kind}; "
             "leave the labels out, and it is trained to do as before"

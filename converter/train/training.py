@@ -1,4 +1,4 @@
-"""The whole way of a training: a net, labelled images, the twin, the loop, a file that is judged."""
+"""The whole way of a training: a net, labelled images, the twin, the loop, a judged file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from converter.graph.edits import with_values
 from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers import facts
-from converter.prune.running import prepared, tapped
+from converter.quantize.running import prepared, tapped
 from converter.quantize.threshold import with_threshold
 from converter.train import losses
 from converter.train.anchors import clustered
-from converter.train.data.augment import Changes
 from converter.train.data.batches import Batches
 from converter.train.loop import fit
-from converter.train.nets.wish import Wish
 from edge.evaluation.images import upright_size_wh
 from edge.evaluation.measuring import measure
 from edge.evaluation.truth import MaskTruth
@@ -36,9 +34,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.graph.values import Graph
+    from converter.train.data.augment import Changes
     from converter.train.data.labelled import Labelled, Parts, Sample
     from converter.train.loop import Fitted, Plan
     from converter.train.nets.table import Net
+    from converter.train.nets.wish import Wish
 
 # Images from which the batch normalisations start.
 LOOKED_AT = 32

@@ -22,10 +22,10 @@ def _throttled(host: Host) -> int | None:
 
     bits = Sensors(host.root, path=host.path).read_all(0.0, power=False).throttled
     for folder in host.glob("sys/class/hwmon/hwmon*"):
-        # Source: drivers/hwmon/raspberrypi-hwmon.c of Linux; the alarm is kept until it is read.
+        # Source: drivers/hwmon/raspberrypi-hwmon.c of Linux, which asks every 2 s.
         if host.text(folder / "name") == "rpi_volt":
             alarm = host.text(folder / "in0_lcrit_alarm")
-            bits = (bits or 0) | 0x1_0000 * (alarm == "1")
+            bits = (bits or 0) | (alarm == "1")
     return bits
 
 

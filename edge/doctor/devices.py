@@ -14,7 +14,9 @@ from edge.errors import EdgeError
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLACES = ("dev/video*", "dev/media*", "dev/apex_*", "dev/hailo*", "dev/vcio")
+PLACES = ("dev/video*", "dev/media*", "dev/apex_*", "dev/hailo*")
+# libcamera's frames are allocated there.
+MEMORY = "dev/dma_heap/*"
 # Before and after the library has sent it its program.
 USB_TPU = {("1a6e", "089a"), ("18d1", "9302")}
 USB_3_MBIT_S = 5000
@@ -24,7 +26,8 @@ BOTH = stat.S_IRGRP | stat.S_IWGRP
 
 def permissions(host: Host) -> Finding:
     """Look whether the service's user, or without a service this one, may open the devices."""
-    nodes = [path for place in PLACES for path in host.glob(place)]
+    places = [*PLACES, MEMORY] if host.schemes() & {"picamera", "imx500"} else PLACES
+    nodes = [path for place in places for path in host.glob(place)]
     if not nodes:
         return absent("no camera and no chip to open")
     user, groups = _who(host)

@@ -13,6 +13,8 @@ JOURNAL = f"journalctl -u {UNIT} -b -n 50 --no-pager"
 STALE_S = 30.0
 FACTS = ("LoadState", "ActiveState", "UnitFileState", "NRestarts", "Result", "StatusText")
 MOST_FAILED = 5
+# Of what first boot or an update writes of itself.
+FAILED = ("failed", "unwell")
 
 
 def service(host: Host) -> Finding:
@@ -42,11 +44,10 @@ def _watchdog_kills(host: Host) -> bool:
 
 def starts(host: Host) -> Finding:
     """Look for starts that failed in a row, which end in safe mode."""
-    found = [
-        kept
-        for path in host.glob("var/lib/edge-vision/starts-*.json")
-        if (kept := _json(host.text(path)))
-    ]
+    folder = host.root / "var/lib/edge-vision"
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []  # unlike glob, says what is shut
+    names = [path for path in paths if path.match("starts-*.json")]
+    found = [kept for path in names if (kept := _json(host.text(path)))]
     if not found:
         return absent("no start was counted")
     worst = max(found, key=lambda kept: int(kept.get("failed", 0)))
@@ -82,14 +83,15 @@ def install(host: Host) -> Finding:
     half = [path.name for path in host.glob("opt/edge/releases/*.tmp")]
     if not any(states.values()) and not current.is_symlink():
         return absent("nothing was installed from a bundle")
-    for name, said in states.items():
-        if reason := said.get("error") or said.get("failed"):
-            return wrong(f"{name}, stage {said.get('stage')}: {reason}", INSTALL)
-    if not current.exists():
+    if current.is_symlink() and not current.exists():
         return wrong("/opt/edge/current leads nowhere", INSTALL)
+    for name, said in states.items():
+        if (state := said.get("state", "done")) != "done":
+            text = f"{name}: {state}: {said.get('message')}"
+            return (wrong if state in FAILED else warning)(text, "journalctl -u 'edge*' -b")
     if half:
         return warning(f"half an update: {', '.join(half)}", "sudo edge update BUNDLE does it over")
-    return ok(f"release {current.resolve().name}")
+    return ok(f"{current.resolve().name}; {states['update'].get('message', 'never updated')}")
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -84,14 +84,20 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
     Returns:
         `None` for a model that is at fault itself.
     """
-    from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
-    from edge.config.toml import table_label  # noqa: PLC0415
-
     file, found = None, []
     try:
         file = _model(config)
     except EdgeError as error:
         found += _sentence(error, config.model.file).splitlines()
+    return file, found + examine_around(config)
+
+
+def examine_around(config: Config) -> list[str]:
+    """Return one sentence for each fault of what is not the model: sources, sinks, secrets."""
+    from edge.capture.registry import check_source  # noqa: PLC0415 - `edge --help` needs none
+    from edge.config.toml import table_label  # noqa: PLC0415
+
+    found = []
     names = [camera.name for camera in config.cameras]
     for index, camera in enumerate(config.cameras):
         check = partial(check_source, camera.source, camera.options)
@@ -110,7 +116,7 @@ def examine(config: Config) -> tuple[ModelFile | None, list[str]]:
         from edge.web.access import read_token  # noqa: PLC0415
 
         found += _failure(partial(read_token, config.web), path=config.web.token_file)
-    return file, found
+    return found
 
 
 def _failure(check: Callable[[], object], *, path: Path | None = None) -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from edge.terminal.command import DONE, FAILED, add_verb
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from edge.config.sections import Config
     from edge.doctor.host import Finding
@@ -55,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{arguments.root}: expected the root folder of a system, found none")
     root = arguments.root.resolve()
     config, faults = _config(root, arguments.config)
-    host = Host(root, config, tuple(faults), path=None if root == Path("/") else "")
+    host = Host(root, config, faults, path=None if root == Path("/") else "")
     found = look(host)
     if arguments.json:
         rows = [
@@ -68,20 +70,33 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if any(finding.state == "wrong" for finding in found.values()) else DONE
 
 
-def _config(root: Path, given: Path | None) -> tuple[Config | None, list[str]]:
-    """Return the configuration, as far as it is right, and what is wrong with it."""
+def _config(root: Path, given: Path | None) -> tuple[Config | None, Callable[[], list[str]]]:
+    """Return the configuration, as far as it is right, and what tells what is wrong with it."""
     paths = [given] if given else [root / name for name in CONFIGS]
     path = next((path for path in paths if path.exists()), given)
     if path is None:
-        return None, []
+        return None, list
     try:
         from edge.config import reading  # noqa: PLC0415 - without msgspec that is a finding
+        from edge.doctor.broker import with_secret  # noqa: PLC0415
     except ImportError as error:
-        return None, [f"{path}: not read, as {error.name} cannot be imported"]
+        said = f"{path}: not read, as {error.name} cannot be imported"
+        return None, lambda: [said]
     try:
-        return reading.load(path, {}), []
+        config = reading.load(path, {})
     except EdgeError as error:
-        return reading.load_sound_part(path), str(error).splitlines()
+        faults = str(error).splitlines()
+        return reading.load_sound_part(path), lambda: faults
+    if config.mqtt and config.mqtt.password_file:
+        config = config.replace(mqtt=with_secret(config.mqtt, root))
+    return config, partial(_faults, config, is_live=root == Path("/"))
+
+
+def _faults(config: Config, *, is_live: bool) -> list[str]:
+    """Return what is wrong with a sound configuration on this system; of another nobody knows."""
+    from edge.verbs.check import examine_around  # noqa: PLC0415
+
+    return examine_around(config) if is_live else []
 
 
 def _lines(found: dict[str, Finding], reasons: dict[str, str]) -> list[str]:
@@ -93,11 +108,11 @@ def _lines(found: dict[str, Finding], reasons: dict[str, str]) -> list[str]:
         if finding.state == "not applicable":
             continue
         head = f"{finding.state:{STATE_WIDTH}}{name:{NAME_WIDTH}}"
-        more = [reasons[name], f"mend: {finding.mend}"] if finding.mend else []
-        texts = [finding.found, *more]
-        rows = [row for text in texts for row in textwrap.wrap(text, width - len(margin))]
+        rows = textwrap.wrap(finding.found, width - len(margin))
         lines.append(f"{_colored(finding.state, head)}{rows[0] if rows else ''}")
-        lines += [f"{margin}{row}" for row in rows[1:]]
+        # Whole, as a command that is broken into lines could not be copied.
+        more = [reasons[name], f"mend: {finding.mend}"] if finding.mend else []
+        lines += [f"{margin}{row}" for row in [*rows[1:], *more]]
     absent = [name for name, finding in found.items() if finding.state == "not applicable"]
     if absent:
         lines += textwrap.wrap(f"not applicable: {', '.join(absent)}", width)

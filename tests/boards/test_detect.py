@@ -1,4 +1,4 @@
-"""A board is told from its device tree; what is not known is generic, with the reason."""
+"""A board is told from its device tree; what no profile names is told by its processor."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ ALL = profiles.load_all()
         pytest.param("orin-nano", "orin-nano", "p3768-0000+p3767-0005", id="Orin Nano"),
         pytest.param("orin-nx-super", "orin-nx", "p3767-0000-super", id="Orin NX, super"),
         pytest.param("jetson-nano", "jetson-nano", "nvidia,p3450-0000", id="Jetson Nano"),
-        pytest.param("rock5", "generic", "no profile names radxa,rock-5b", id="another maker"),
-        pytest.param("pc", "generic", "no device tree", id="a PC"),
+        pytest.param("rock5", "aarch64", "no profile names radxa,rock-5b", id="another maker"),
+        pytest.param("pc", "aarch64", "no device tree", id="a PC"),
     ],
 )  # fmt: skip
-def test_a_board_is_told_from_its_device_tree(tree, name, reason):
+def test_a_board_is_told_from_its_device_tree(monkeypatch, tree, name, reason):
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
     board = detect(TREES / tree, ALL)
 
     assert board.name == name
@@ -57,13 +58,49 @@ def test_every_profile_is_found_by_its_own_strings():
 
 
 def test_a_pi_is_matched_by_its_first_string_only():
-    assert choose(("somebody,clone", "raspberrypi,5-model-b"), ALL)[0] is None
+    chosen, _ = choose(("somebody,clone", "raspberrypi,5-model-b"), ALL, machine="aarch64")
+
+    assert chosen.name == "aarch64"
+
+
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        pytest.param("x86_64", "x86-64", id="a PC"),
+        pytest.param("aarch64", "aarch64", id="a board that nobody has described"),
+    ],
+)
+def test_what_no_profile_names_is_told_by_its_processor(machine, name):
+    chosen, reason = choose((), ALL, machine=machine)
+
+    assert chosen.name == name
+    assert f"its processor is {machine}" in reason
+
+
+def test_another_processor_has_no_profile_and_a_sentence():
+    chosen, reason = choose((), ALL, machine="armv7l")
+
+    assert chosen is None
+    assert reason.endswith(
+        "no profile fits the processor armv7l: edge-vision needs a 64-bit system, as its packages "
+        "have no other builds"
+    )
+
+
+def test_a_32_bit_system_on_a_64_bit_kernel_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setattr("sys.maxsize", 2**31 - 1)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+
+    board = detect(TREES / "pi5", ALL)
+
+    assert board.profile is None
+    assert board.reason.startswith("its system is 32-bit (aarch64): edge-vision needs a 64-bit")
 
 
 def test_an_empty_folder_is_a_machine_that_says_nothing(tmp_path):
     board = detect(tmp_path, ALL)
 
-    assert (board.name, board.compatible, board.model, board.ram_mib) == ("generic", (), "", None)
+    assert (board.compatible, board.model, board.ram_mib) == ((), "", None)
 
 
 def test_a_root_that_is_no_folder_is_an_error(tmp_path):

@@ -67,7 +67,7 @@ def changed(
         random: What decides.
     """
     size_wh = transform.size_wh
-    region = _region(image.shape[:2], labels.boxes, changes, random)
+    region = _region(image.shape[:2], labels.boxes, changes=changes, random=random)
     if transform.resize == "letterbox":
         region = _widened(region, size_wh[0] / size_wh[1])
     flips = [
@@ -78,11 +78,11 @@ def changed(
     fill = cv2.mean(seen)[:3] if transform.resize == "stretch" else (transform.padding,) * 3
     matrix = _matrix(region, size_wh, flips)
     made = cv2.warpAffine(seen, matrix, size_wh, flags=cv2.INTER_LINEAR, borderValue=fill)
-    return np.asarray(made, np.uint8), _moved(labels, region, matrix=matrix, size_wh=size_wh)
+    return np.asarray(made, np.uint8), _moved(labels, matrix, size_wh)
 
 
 def _region(
-    shape: tuple[int, ...], boxes: Array, changes: Changes, random: np.random.Generator
+    shape: tuple[int, ...], boxes: Array, *, changes: Changes, random: np.random.Generator
 ) -> Array:
     """Return xyxy of what becomes the input, pixels; outside of the image is filled."""
     high, wide = shape[:2]
@@ -124,9 +124,7 @@ def _matrix(region: Array, size_wh: tuple[int, int], flips: list[bool]) -> NDArr
     return made
 
 
-def _moved(
-    labels: Labels, region: Array, *, matrix: NDArray[np.float64], size_wh: tuple[int, int]
-) -> Labels:
+def _moved(labels: Labels, matrix: NDArray[np.float64], size_wh: tuple[int, int]) -> Labels:
     """Return the labels as they are in the input; a box stays whose centre does."""
     scale = np.diag(matrix[:, :2])
     shift = matrix[:, 2] + 0.5 - 0.5 * scale
@@ -137,12 +135,10 @@ def _moved(
     boxes = np.concatenate([low.clip(0, sides), high.clip(0, sides)], axis=1).astype(np.float32)
     kept = ((centres >= 0) & (centres < sides)).all(axis=1)
     kept &= ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
-    mask = None
-    if labels.mask is not None:
-        mask = cv2.warpAffine(
-            labels.mask, matrix, size_wh, flags=cv2.INTER_NEAREST, borderValue=VOID
-        )
-        mask = np.asarray(mask, np.uint8)
+    mask = labels.mask
+    if mask is not None:
+        seen = cv2.warpAffine(mask, matrix, size_wh, flags=cv2.INTER_NEAREST, borderValue=VOID)
+        mask = np.asarray(seen, np.uint8)
     return Labels(boxes[kept], labels.class_ids[kept], labels.is_crowd[kept], mask, labels.class_id)
 
 

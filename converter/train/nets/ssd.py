@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from converter.train.anchors import laid_out, paper_sides
+from converter.train.anchors import laid_out, paper_sides, ssd300_sides
 from converter.train.nets.layers import IMAGE, PRIOR_LOGIT, Layers, multiple
 from converter.train.nets.mobilenet import mobilenet_v2, trained
 from edge.decode.ssd import SsdHead
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from converter.draft import Draft
+    from converter.train.anchors import Sides
     from converter.train.nets.wish import Wish
 
 # Of the extra grids behind the body: channels in between, and at the end. Source: as the shipped
@@ -93,7 +94,7 @@ def ssd7(wish: Wish) -> Draft:
         x = net.pool(x) if number else x
         x = net.conv(x, multiple(channels * wish.width), kernel=3 if number else 5)
         taps.append(x)
-    return _plain(net, taps[-4:], wish)
+    return _plain(net, taps[-4:], wish, paper=paper_sides(4))
 
 
 def ssd300(wish: Wish) -> Draft:
@@ -113,12 +114,12 @@ def ssd300(wish: Wish) -> Draft:
         x = net.conv(x, multiple(inside * wish.width), kernel=1)
         x = net.conv(x, multiple(out * wish.width), stride=stride, padding=padding)
         taps.append(x)
-    return _plain(net, taps, wish)
+    return _plain(net, taps, wish, paper=ssd300_sides())
 
 
-def _plain(net: Layers, taps: Sequence[str], wish: Wish) -> Draft:
+def _plain(net: Layers, taps: Sequence[str], wish: Wish, *, paper: Sides) -> Draft:
     """Return the net with the paper's heads: 3 x 3, one softmax over background and classes."""
-    sides = wish.shared_out(len(taps)) or paper_sides(len(taps))
+    sides = wish.shared_out(len(taps)) or paper
     columns = len(wish.labels) + 1
     boxes, scores = [], []
     for x, pairs in zip(taps, sides, strict=True):

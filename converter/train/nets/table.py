@@ -42,13 +42,16 @@ class Net:
 
 
 SIGNED = (127.5, 127.5)  # -1..1, as the body was trained
+# Without a trained body, one starts from nothing.
 NETS = {
-    "ssd-mobilenet": Net(ssd.mobilenet, "SSDLite on MobileNetV2", 320, "boxes", 6, SIGNED, frozen=9),
+    "ssd-mobilenet": Net(ssd.mobilenet, "SSDLite on MobileNetV2", 320, "boxes", 6, SIGNED, 1e-3,
+        frozen=9),
     "ssd7": Net(ssd.ssd7, "small SSD of seven convolutions", 320, "boxes", 12),
-    "ssd300": Net(ssd.ssd300, "SSD300 on VGG-16, from nothing", 300, "boxes", 24, rate=3e-4),
-    "yolo-tiny-v3": Net(yolo.tiny_v3, "YOLOv3-tiny, from nothing", 416, "boxes", 6),
-    "yolo-tiny-v4": Net(yolo.tiny_v4, "YOLOv4-tiny, from nothing", 416, "boxes", 6),
-    "unet-mobilenet": Net(unet.mobilenet, "U-Net on MobileNetV2", 256, "masks", 0, SIGNED, batch=8, frozen=3),
+    "ssd300": Net(ssd.ssd300, "SSD300 on VGG-16", 300, "boxes", 24, rate=3e-4),
+    "yolo-tiny-v3": Net(yolo.tiny_v3, "YOLOv3-tiny", 416, "boxes", 6),
+    "yolo-tiny-v4": Net(yolo.tiny_v4, "YOLOv4-tiny", 416, "boxes", 6),
+    "unet-mobilenet": Net(unet.mobilenet, "U-Net on MobileNetV2", 256, "masks", 0, SIGNED, batch=8,
+        frozen=3),
     "unet": Net(unet.same, "classic U-Net", 256, "masks", batch=4),
     "unet-valid": Net(unet.valid, "classic U-Net without padding", 388, "masks", batch=2),
     "autoencoder": Net(small.autoencoder, "convolutional autoencoder", 128, "images"),

@@ -21,6 +21,9 @@ DEPTH, FIRST = 4, 64
 # segmentation tutorial has them, whose encoder this is.
 UP = {16: 256, 8: 128, 4: 64, 2: 32}
 BINARY = 2
+# Of the net without padding: what its convolutions take off each side in all, and what is left of
+# a side that all levels can halve. Source: figure 1: 572 to 388.
+MARGIN, OVER = 92, 4
 
 
 def mobilenet(wish: Wish) -> Draft:
@@ -52,26 +55,15 @@ def valid(wish: Wish) -> Draft:
     What is missing around it the graph mirrors, as the paper does where its tiles leave the image;
     so the map is of the input's size, and covers it.
     """
+    if any(side % 2**DEPTH != OVER or side <= MARGIN for side in wish.size_wh):
+        raise ConfigError(
+            f"expected input sides of {OVER} more than a multiple of {2**DEPTH}, over {MARGIN}, "
+            f"found {'x'.join(map(str, wish.size_wh))}; 388 is the paper's"
+        )
     net = Layers(wish.size_wh, seed=wish.seed)
-    pads = [(0, 0), *(_margins(side) for side in reversed(wish.size_wh)), (0, 0)]
+    pads = [(0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)]
     wide = net.b.mirror_pad(IMAGE, pads, with_edge=False)
     return _ends(net, wish, _classic(net, wide, wish, padding="valid"))
-
-
-def _margins(side: int) -> tuple[int, int]:
-    """Return what is mirrored before and behind a side, so that the net gives that side again."""
-    inside = side
-    for _ in range(DEPTH):  # the way up, backwards
-        inside = (inside + 4) / 2
-    for _ in range(DEPTH):
-        inside = (inside + 4) * 2
-    total = int(inside) + 4 - side
-    if inside != int(inside) or total % 2 or total // 2 >= side:
-        raise ConfigError(
-            f"expected an input side of 4 more than a multiple of {2**DEPTH}, 100 at least, found "
-            f"{side}; 388 is the paper's"
-        )
-    return total // 2, total // 2
 
 
 def _check_sides(wish: Wish, step: int) -> None:

@@ -26,65 +26,63 @@ V4_SCALE_XY = 1.05
 
 def tiny_v3(wish: Wish) -> Draft:
     """Return YOLOv3-tiny."""
-    net = Layers(wish.size_wh, seed=wish.seed)
-    x = IMAGE
+    net, x = _Yolo(wish), IMAGE
     for channels in (16, 32, 64, 128):
-        x = net.pool(_conv(net, x, channels, wish), up=True)
-    fine = x = _conv(net, x, 256, wish)
-    x = net.pool(_conv(net, net.pool(x, up=True), 512, wish), stride=1)
-    x = _conv(net, _conv(net, x, 1024, wish), 256, wish, kernel=1)
-    coarse = _conv(net, x, 512, wish)
-    return _ends(net, wish, coarse, _finer(net, wish, x, fine), scale_xy=1.0)
+        x = net.pool(net.leaky(x, channels), up=True)
+    fine = net.leaky(x, 256)
+    x = net.pool(net.leaky(net.pool(fine, up=True), 512), stride=1)
+    return _ends(net, net.leaky(net.leaky(x, 1024), 256, kernel=1), fine, scale_xy=1.0)
 
 
 def tiny_v4(wish: Wish) -> Draft:
     """Return YOLOv4-tiny: the same two grids on a body of partial stages."""
-    net = Layers(wish.size_wh, seed=wish.seed)
-    x = _conv(net, _conv(net, IMAGE, 32, wish, stride=2), 64, wish, stride=2)
-    fine = x
+    net = _Yolo(wish)
+    fine = x = net.leaky(net.leaky(IMAGE, 32, stride=2), 64, stride=2)
     for channels in (64, 128, 256):
-        x, fine = _stage(net, x, channels, wish)
-    x = _conv(net, _conv(net, x, 512, wish), 256, wish, kernel=1)
-    coarse = _conv(net, x, 512, wish)
-    return _ends(net, wish, coarse, _finer(net, wish, x, fine), scale_xy=V4_SCALE_XY)
+        x, fine = net.stage(x, channels)
+    return _ends(net, net.leaky(net.leaky(x, 512), 256, kernel=1), fine, scale_xy=V4_SCALE_XY)
 
 
-# A stage's own, in the order of the wish.
-def _conv(  # noqa: PLR0913
-    net: Layers, x: str, channels: int, wish: Wish, *, kernel: int = 3, stride: int = 1
-) -> str:
-    out = multiple(channels * wish.width)
-    return net.conv(x, out, kernel=kernel, stride=stride, activation="LEAKY")
+class _Yolo(Layers):
+    """Layers of a width, each with a leaky activation."""
+
+    def __init__(self, wish: Wish) -> None:
+        super().__init__(wish.size_wh, seed=wish.seed)
+        self.wish = wish
+
+    def leaky(self, x: str, channels: int, *, kernel: int = 3, stride: int = 1) -> str:
+        """Add a convolution."""
+        out = multiple(channels * self.wish.width)
+        return self.conv(x, out, kernel=kernel, stride=stride, activation="LEAKY")
+
+    def stage(self, x: str, channels: int) -> tuple[str, str]:
+        """Return a stage of half the rows, and what of it the finer grid reads."""
+        whole = self.leaky(x, channels)
+        depth = self.shape(whole)[3]
+        half = self.b.part(whole, 3, start=depth // 2, stop=depth)
+        first = self.leaky(half, channels // 2)
+        second = self.leaky(first, channels // 2)
+        joined = self.leaky(self.b.concat([second, first], 3), channels, kernel=1)
+        return self.pool(self.b.concat([whole, joined], 3), up=True), joined
 
 
-def _stage(net: Layers, x: str, channels: int, wish: Wish) -> tuple[str, str]:
-    """Return a stage of half the rows, and what of it the finer grid reads."""
-    whole = _conv(net, x, channels, wish)
-    depth = net.shape(whole)[3]
-    half = net.b.part(whole, 3, start=depth // 2, stop=depth)
-    first = _conv(net, half, channels // 2, wish)
-    second = _conv(net, first, channels // 2, wish)
-    joined = _conv(net, net.b.concat([second, first], 3), channels, wish, kernel=1)
-    return net.pool(net.b.concat([whole, joined], 3), up=True), joined
-
-
-def _finer(net: Layers, wish: Wish, x: str, fine: str) -> str:
-    up = net.resized(_conv(net, x, 128, wish, kernel=1), fine, kind="RESIZE_NEAREST_NEIGHBOR")
-    return _conv(net, net.b.concat([up, fine], 3), 256, wish)
-
-
-def _ends(net: Layers, wish: Wish, coarse: str, fine: str, *, scale_xy: float) -> Draft:
-    """Return the net with three outputs a grid, each with a scale of its own in int8."""
+def _ends(net: _Yolo, x: str, fine: str, *, scale_xy: float) -> Draft:
+    """Return the net with two grids, of three outputs each with a scale of its own in int8."""
+    wish = net.wish
+    coarse = net.leaky(x, 512)
+    up = net.resized(net.leaky(x, 128, kernel=1), fine, kind="RESIZE_NEAREST_NEIGHBOR")
+    finer = net.leaky(net.b.concat([up, fine], 3), 256)
     width, height = wish.size_wh
     shares = wish.anchors_wh or [(w / COCO_SIDE, h / COCO_SIDE) for w, h in COCO_WH]
     anchors = [(w * width, h * height) for w, h in shares]
     each = len(anchors) // 2
-    grids, outputs = [], {}
-    for x, own in ((coarse, anchors[each:]), (fine, anchors[:each])):
+    grids: list[YoloGrid] = []
+    outputs: dict[str, str] = {}
+    for end, own in ((coarse, anchors[each:]), (finer, anchors[:each])):
         number, classes = len(grids), len(wish.labels)
         roles = {kind: f"{kind}_{number}" for kind in ("boxes", "objectness", "scores")}
-        outputs[roles["boxes"]] = net.head(x, len(own) * BOX)
-        outputs[roles["objectness"]] = net.head(x, len(own) * OBJECTNESS, bias=PRIOR_LOGIT)
-        outputs[roles["scores"]] = net.head(x, len(own) * classes)
+        outputs[roles["boxes"]] = net.head(end, len(own) * BOX)
+        outputs[roles["objectness"]] = net.head(end, len(own) * OBJECTNESS, bias=PRIOR_LOGIT)
+        outputs[roles["scores"]] = net.head(end, len(own) * classes)
         grids.append(YoloGrid(**roles, anchors_px=tuple(own), scale_xy=scale_xy))
     return wish.draft(net.graph(outputs), YoloHead(grids=tuple(grids)))

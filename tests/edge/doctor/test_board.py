@@ -35,7 +35,7 @@ def test_the_alarm_of_the_hwmon_counts_where_there_is_no_other_word(system):
     files = {"name": "rpi_volt\n", "in0_lcrit_alarm": "1\n"}
     host = system({f"sys/class/hwmon/hwmon2/{name}": text for name, text in files.items()})
 
-    assert board.power(host).state == "warning"
+    assert board.power(host).state == "wrong"
 
 
 def test_over_current_events_of_a_jetson_are_counted(system):

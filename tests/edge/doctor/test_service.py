@@ -94,7 +94,7 @@ def test_what_an_update_left_undone_is_told(system):
     release = {"opt/edge/releases/0123456789ab/bundle.json": "{}"}
     link = {"opt/edge/current": "releases/0123456789ab"}
     host = system(release, links=link)
-    assert service.install(host).found == "release 0123456789ab"
+    assert service.install(host).found == "0123456789ab; never updated"
 
     host = system({"opt/edge/releases/fedcba987654.tmp/bundle.json": "{}"})
     assert service.install(host).state == "warning"
@@ -102,3 +102,22 @@ def test_what_an_update_left_undone_is_told(system):
     (host.root / "opt/edge/releases/0123456789ab/bundle.json").unlink()
     (host.root / "opt/edge/releases/0123456789ab").rmdir()
     assert service.install(host).state == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("state", "finding"),
+    [("done", "ok"), ("watching", "warning"), ("rolled back", "warning"), ("unwell", "wrong")],
+)
+def test_how_the_last_update_went_is_told_in_its_own_words(system, state, finding):
+    said = json.dumps({"state": state, "message": "no camera gave a frame"})
+    host = system(
+        {
+            "var/lib/edge-install/update.json": said,
+            "opt/edge/releases/0123456789ab/bundle.json": "{}",
+        },
+        links={"opt/edge/current": "releases/0123456789ab"},
+    )
+
+    found = service.install(host)
+
+    assert (found.state, "no camera gave a frame" in found.found) == (finding, True)

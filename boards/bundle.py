@@ -1,0 +1,280 @@
+"""A bundle: everything that installs or updates a board without a network, in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boards import own_wheel, wheels
+from boards.carried import Carried, carry
+from boards.render import PROGRAM_MODE, TEMPLATES, render, write
+from edge.errors import ConfigError, DependencyError, ModelError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from boards.profile import Profile
+
+SCHEMA_VERSION = 1
+MANIFEST, SIGNATURE, INSTALL = "bundle.json", "bundle.json.sig", "install.sh"
+ID_DIGITS = 12
+# What `ssh-keygen -Y verify -n` is asked for on the board.
+NAMESPACE = "edge-vision"
+MIB = 1024 * 1024
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a bundle is made of.
+
+    Attributes:
+        out: The folder.
+        config: A TOML file; `None` for the profile's default.
+        model: Instead of the configuration's; `None` for that one.
+        pythons: Of the board; empty for the newest of its profile.
+        source: A folder of wheels; `None` asks the package index.
+        has_wheels: Else the board keeps the environment that it has.
+        has_config: Else the board keeps the configuration that it has, and all of its files.
+        sign: An Ed25519 key of ssh-keygen's.
+        tar: Also as one file, beside the folder.
+    """
+
+    out: Path
+    config: Path | None = None
+    model: Path | None = None
+    pythons: tuple[str, ...] = ()
+    source: Path | None = None
+    has_wheels: bool = True
+    has_config: bool = True
+    sign: Path | None = None
+    tar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A bundle that was written.
+
+    Attributes:
+        out: Its folder.
+        id: What the board calls the release.
+        parts: Bytes of each of its folders.
+        remarks: What may be unexpected on that board, a sentence each.
+        tar: The same as one file; `None` where that was not asked for.
+    """
+
+    out: Path
+    id: str
+    parts: dict[str, int]
+    remarks: tuple[str, ...] = ()
+    tar: Path | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        tar = str(self.tar) if self.tar else None
+        return {
+            "out": str(self.out), "id": self.id, "bytes": self.parts, "remarks": self.remarks,
+            "tar": tar,
+        }  # fmt: skip
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return it for people."""
+        sizes = [(part, f"{size / MIB:.1f} MiB") for part, size in self.parts.items()]
+        rows = [("bundle", str(self.out)), ("id", self.id), *sizes]
+        rows += [("as one file", str(self.tar))] if self.tar else []
+        return rows + [("note", remark) for remark in self.remarks]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `wanted` reads."""
+    parser.add_argument(
+        "--python", action="append", choices=PYTHONS, default=[], metavar="VERSION",
+        help="of the board, such as 3.13; may be given twice (default: the profile's newest)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wheels", type=Path, metavar="DIR", help="take packages from this folder, not the network"
+    )
+    less = parser.add_mutually_exclusive_group()
+    less.add_argument(
+        "--no-wheels", action="store_true", help="the board keeps its packages: a small update"
+    )
+    less.add_argument(
+        "--model-only", action="store_true", help="the board keeps its configuration as well"
+    )
+    parser.add_argument(
+        "--sign", type=Path, metavar="KEY", help="sign it with this key: ssh-keygen -t ed25519"
+    )
+    parser.add_argument("--tar", action="store_true", help="write DIR.tar as well")
+
+
+def wanted(arguments: argparse.Namespace) -> Wanted:
+    """Return what was asked for.
+
+    Raises:
+        ConfigError: A model alone is to be sent, and none was named.
+    """
+    if arguments.model_only and not arguments.model:
+        raise ConfigError("--model-only sends a model; name it: --model FILE")
+    return Wanted(
+        out=arguments.out,
+        config=arguments.config,
+        model=arguments.model,
+        pythons=tuple(dict.fromkeys(arguments.python)),
+        source=arguments.wheels,
+        has_wheels=not (arguments.no_wheels or arguments.model_only),
+        has_config=not arguments.model_only,
+        sign=arguments.sign,
+        tar=arguments.tar,
+    )
+
+
+def make(profile: Profile, what: Wanted) -> Made:
+    """Write a bundle.
+
+    Raises:
+        EdgeError: With what is missing, or does not fit the board.
+    """
+    carried = carry(profile, what.config, what.model)
+    remarks = _model_remarks(profile, carried)
+    if what.has_config:
+        found = render(profile, carried)
+    else:
+        found = {f"model/{what.model.name}": what.model} if what.model else {}
+    pythons = what.pythons or profile.python[:1]
+    found[INSTALL] = (TEMPLATES / INSTALL).read_bytes()
+    with tempfile.TemporaryDirectory() as place:
+        if what.has_wheels:
+            folder = Path(place)
+            own = own_wheel.make(folder)
+            for python in pythons:
+                wheels.fetch(own, folder, wheels.Target(python, profile), source=what.source)
+            wheels.check_pages(folder, profile)
+            found |= {f"wheels/{wheel.name}": wheel for wheel in folder.glob("*.whl")}
+        write(what.out, found)
+    text = _manifest(profile, what.out, pythons if what.has_wheels else ())
+    (what.out / MANIFEST).write_bytes(text)
+    if what.sign:
+        _sign(what.out / MANIFEST, what.sign)
+    return Made(
+        out=what.out,
+        id=hashlib.sha256(text).hexdigest()[:ID_DIGITS],
+        parts=_sizes(json.loads(text)["files"]),
+        remarks=remarks,
+        tar=_tar(what.out) if what.tar else None,
+    )
+
+
+def created() -> datetime:
+    """Return the time of what is made: now, or what SOURCE_DATE_EPOCH says, for equal bundles.
+
+    Raises:
+        ConfigError: That is no number of seconds.
+    """
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is not None and not given.isdecimal():
+        raise ConfigError(f"SOURCE_DATE_EPOCH: expected seconds since 1970, found {given!r}")
+    now = datetime.now(timezone.utc)
+    return datetime.fromtimestamp(int(given), timezone.utc) if given is not None else now
+
+
+def _manifest(profile: Profile, folder: Path, pythons: tuple[str, ...]) -> bytes:
+    fields = {
+        "schema_version": SCHEMA_VERSION,
+        "version": own_wheel.version(),
+        "profile": profile.name,
+        "machine": profile.machine,
+        "python": list(pythons),
+        "created_utc": created().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "files": [_described(folder, place) for place in _places(folder)],
+    }
+    return f"{json.dumps(fields, indent=1, sort_keys=True)}\n".encode()
+
+
+def _places(folder: Path) -> list[str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def _described(folder: Path, place: str) -> dict[str, str | int]:
+    data = (folder / place).read_bytes()
+    return {"path": place, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _sizes(described: list[dict[str, Any]]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for each in described:
+        part = str(each["path"]).partition("/")[0]
+        sizes[part] = sizes.get(part, 0) + int(each["bytes"])
+    return sizes
+
+
+def _sign(path: Path, key: Path) -> None:
+    """Let ssh-keygen write the signature beside a file.
+
+    Raises:
+        ConfigError: The key is none, or of another kind.
+        DependencyError: There is no ssh-keygen.
+    """
+    command = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(key), str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise DependencyError("--sign needs ssh-keygen: sudo apt install openssh-client") from error
+    if done.returncode:
+        raise ConfigError(
+            f"{key}: expected a private key to sign with, ssh-keygen says: "
+            f"{(done.stderr.strip().splitlines() or ['nothing'])[-1]}; make one: "
+            "ssh-keygen -t ed25519 -f KEY"
+        )
+
+
+def _tar(folder: Path) -> Path:
+    """Write a folder as one file whose bytes depend on its files only."""
+    path, at = folder.with_name(f"{folder.name}.tar"), created()
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as packed:
+        for place in _places(folder):
+            status = (folder / place).stat()
+            entry = tarfile.TarInfo(place)
+            entry.size, entry.mtime = status.st_size, int(at.timestamp())
+            entry.mode = status.st_mode & PROGRAM_MODE
+            with (folder / place).open("rb") as file:
+                packed.addfile(entry, file)
+    return path
+
+
+def _model_remarks(profile: Profile, carried: Carried) -> tuple[str, ...]:
+    """Read the model as the board would, in a process of its own.
+
+    Raises:
+        ModelError: It cannot be read, or runs on what the board does not have.
+    """
+    if carried.model is None:
+        return ()
+    command = [sys.executable, "-m", "edge", "inspect", str(carried.model), "--json"]
+    command += ["--description", str(carried.description)] if carried.description else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"{carried.model}: no model"])[-1]
+        raise ModelError(reason.removeprefix("edge: "))
+    told = json.loads(done.stdout)
+    delegate = str(told["delegate"])
+    if delegate not in profile.delegates:
+        raise ModelError(
+            f"{carried.model}: runs on {delegate} only, and {profile.title} has "
+            f"{', '.join(profile.delegates)}; take a model for one of those"
+        )
+    longest = max(told["input"]["size_wh"])
+    remark = (
+        f"the model's input is {longest} pixels long, and {profile.title} is quick enough for "
+        f"about {profile.max_input_px}: expect few frames a second"
+    )
+    return (remark,) if longest > profile.max_input_px else ()

@@ -1,0 +1,1 @@
+"""Writes an operating system to a card, and on it what the board needs at its first boot."""

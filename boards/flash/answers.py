@@ -1,0 +1,133 @@
+"""What a person says of a board's first boot, looked at before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+import zoneinfo
+from typing import TYPE_CHECKING
+
+from boards.flash.formats import Settings
+from edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# ISO 3166-1 alpha-2: two letters each.
+ALL_COUNTRIES = (
+    "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICKCL"
+    "CMCNCOCRCUCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGU"
+    "GWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMC"
+    "MDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPT"
+    "PWPYQARERORSRURWSASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUA"
+    "UGUMUSUYUZVAVCVEVGVIVNVUWFWSYEYTZAZMZW"
+)
+COUNTRIES = {ALL_COUNTRIES[at : at + 2] for at in range(0, len(ALL_COUNTRIES), 2)}
+HOSTNAME = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123, one label
+USER = r"[a-z_][a-z0-9_-]{0,31}"  # useradd(8)
+KEY = r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-\S+) [A-Za-z0-9+/=]+( [^\x00-\x1f]*)?"
+SSID = r"[^\x00-\x1f\x7f]+"
+MAX_SSID_BYTES = 32  # IEEE 802.11
+TAKEN = ("root", "edge")
+
+
+def settings(  # noqa: PLR0913 - one for each option
+    *,
+    hostname: str = "",
+    user: str = "",
+    ssh_key: Path | None = None,
+    wifi: str = "",
+    wifi_country: str = "",
+    wifi_password: str | None = None,
+    timezone: str = "",
+) -> Settings:
+    """Return what a board is told, its secrets hashed.
+
+    Args:
+        hostname: The board's name.
+        user: Its first user's name.
+        ssh_key: Public keys, a line each, of who may log in as that user.
+        wifi: Name of the network.
+        wifi_country: Where it is.
+        wifi_password: `None` for an open network.
+        timezone: Of the board.
+
+    Raises:
+        ConfigError: One of them can't be so.
+    """
+    country = wifi_country.upper()
+    _like("--hostname", hostname, pattern=HOSTNAME, wanted="letters, digits and hyphens, up to 63")
+    _like(
+        "--user", user, pattern=USER,
+        wanted="a small letter, then small letters, digits, - and _, up to 32",
+    )  # fmt: skip
+    _like("--wifi", wifi, pattern=SSID, wanted="a name without control characters")
+    if len(wifi.encode()) > MAX_SSID_BYTES:
+        raise ConfigError(f"--wifi: expected 1 to 32 bytes, found {len(wifi.encode())}")
+    if user in TAKEN:
+        raise ConfigError(f"--user {user}: expected a new user's name, that one is the system's")
+    if bool(user) != bool(ssh_key):
+        raise ConfigError(
+            "expected --user and --ssh-key together: who may log in, and by which key"
+        )
+    if bool(wifi) != bool(country):
+        raise ConfigError("expected --wifi and --wifi-country together, as --wifi-country DE")
+    if country and country not in COUNTRIES:
+        raise ConfigError(
+            f"--wifi-country: expected two letters of ISO 3166, found {wifi_country!r}; "
+            "as DE for Germany, GB for the United Kingdom, US for the United States"
+        )
+    zones = zoneinfo.available_timezones()
+    if timezone and not (
+        timezone in zones if zones else re.fullmatch(r"[\w+-]+(/[\w+-]+)*", timezone)
+    ):
+        raise ConfigError(f"--timezone: expected one as Europe/Berlin, found {timezone!r}")
+    return Settings(
+        hostname=hostname,
+        user=user,
+        ssh_keys=_keys(ssh_key) if ssh_key else (),
+        wifi=wifi,
+        wifi_key=wifi_key(wifi, wifi_password) if wifi and wifi_password is not None else "",
+        wifi_country=country,
+        timezone=timezone,
+        instance=f"edge-{uuid.uuid4().hex[:12]}",
+    )
+
+
+def wifi_key(ssid: str, password: str) -> str:
+    """Return the key of a network: 64 hexadecimal digits, which open no other network.
+
+    Raises:
+        ConfigError: The password can be none of a network.
+
+    Source: IEEE 802.11-2020, annex J.4.1: PBKDF2 of the password, 4096 rounds, 256 bits.
+    """
+    if re.fullmatch(r"[0-9A-Fa-f]{64}", password):
+        return password.lower()
+    if not re.fullmatch(r"[\x20-\x7e]{8,63}", password):
+        raise ConfigError(
+            "expected a Wi-Fi password of 8 to 63 ASCII characters, "
+            f"found {len(password)} characters{'' if password.isascii() else ', not all ASCII'}"
+        )
+    return hashlib.pbkdf2_hmac("sha1", password.encode(), ssid.encode(), 4096, 32).hex()
+
+
+def _like(option: str, text: str, *, pattern: str, wanted: str) -> None:
+    if text and not re.fullmatch(pattern, text):
+        raise ConfigError(f"{option}: expected {wanted}, found {text!r}")
+
+
+def _keys(path: Path) -> tuple[str, ...]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected a public SSH key, cannot read it: {error}") from error
+    keys = tuple(line for line in lines if line and not line.startswith("#"))
+    # What is no public key may be a private one, and is not shown.
+    if not keys or not all(re.fullmatch(KEY, key) for key in keys):
+        raise ConfigError(
+            f"{path}: expected public SSH keys, a line each, as in id_ed25519.pub; "
+            "make one with: ssh-keygen -t ed25519"
+        )
+    return keys

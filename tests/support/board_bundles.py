@@ -1,0 +1,95 @@
+"""Bundles that are small, and a board in a folder whose Python makes environments in no time."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from boards.device import bundle as bundles
+from boards.device import environments, files, install
+from boards.device.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+
+CONFIG = '[device]\nname = "door"\n[camera]\nsource = "demo:"\n'
+UNIT = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
+UNIT_PATH = "root/etc/systemd/system/edge.service"
+WHEELS = {"wheels/edge_vision-0.1.0-py3-none-any.whl": "own", "wheels/pip-26-py3-none-any.whl": "p"}
+FULL = {"device.toml": CONFIG, UNIT_PATH: UNIT, **WHEELS}
+
+
+def write_bundle(folder: Path, contents: dict[str, str], **changes: Any) -> Path:
+    """Write a bundle of these files; `changes` are of its list."""
+    for name, text in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    listed = [
+        {"path": name, "bytes": len(text.encode()), "sha256": sha256(text.encode()).hexdigest()}
+        for name, text in sorted(contents.items())
+    ]
+    fields = {
+        "schema_version": 1, "version": "0.1.0", "profile": "generic-aarch64",
+        "machine": platform.machine(), "created_utc": "2026-11-26T00:00:00Z",
+        "python": [f"{sys.version_info.major}.{sys.version_info.minor}"], "files": listed,
+    }  # fmt: skip
+    (folder / "bundle.json").write_text(json.dumps(fields | changes, sort_keys=True), "utf-8")
+    return folder
+
+
+class Programs:
+    """Stands in for venv, pip and the self-test of a new release.
+
+    Attributes:
+        asked: Command lines, in order.
+        answers: A word of a command line to what the program says as it fails.
+        made: Told of each file that a program wrote.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answers: dict[str, str] = {}
+        self.made: Callable[[Path], object] = lambda _: None
+
+    def __call__(self, *command: str, **_: Any) -> str:
+        line = " ".join(command)
+        self.asked.append(line)
+        if "-m venv" in line:
+            self._write(command[-1], "bin/python", "bin/edge")
+        elif "pip install" in line:
+            self._write(command[0].removesuffix("/bin/python"), "lib/edge/__init__.py")
+        return next((said for word, said in self.answers.items() if word in line), "")
+
+    def _write(self, folder: str, *names: str) -> None:
+        for name in names:
+            path = files.Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name, encoding="utf-8")
+            self.made(path)
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """Let no program be run by an install, and nobody wait for the disk of the tests."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "sync", lambda: None)
+    programs = Programs()
+    for module in (environments, install):
+        monkeypatch.setattr(module, "run", programs)
+    return programs
+
+
+def install_into(root: Path, bundle: Path, given: install.Given = install.NOTHING) -> list[str]:
+    """Install a bundle on the board in a folder; return what was said."""
+    said: list[str] = []
+    place = Place(root, said.append)
+    with files.told(), files.locked(place.lock), bundles.opened(place, bundle) as opened:
+        install.install(place, opened, given)
+    return said
