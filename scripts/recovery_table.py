@@ -28,7 +28,9 @@ from calibration.image_sets import draw_sets  # noqa: E402
 from converter import export  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
-from converter.prune.pruning import Pruner  # noqa: E402
+from converter.prune.levers import CHANNELS, Levers  # noqa: E402
+from converter.prune.measures import Target  # noqa: E402
+from converter.prune.resizing import with_input  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402
 from converter.quantize.recipe import load_recipe  # noqa: E402
 from edge.model import model_file  # noqa: E402
@@ -74,7 +76,8 @@ def main() -> int:
 def _pruned(whole: ModelFile, name: str, sets: ImageSets, macs: float) -> ModelFile:
     path = CACHE / f"{name}.{macs:g}.pruned.tflite"
     if not path.is_file():
-        done = Pruner(whole, sets.calibrate.paths).prune(1 / macs, by_macs=True)
+        target = Target(macs=macs)
+        done, _ = Levers(whole, sets.calibrate.paths).pull(target, lever=CHANNELS)
         export.write(done.file, path)
     return model_file.read_own(path)
 
@@ -103,7 +106,7 @@ def _recovered(
 def _result(name: str, stem: str, *, macs: float, steps: int) -> dict[str, Any]:
     assets = find_assets()
     sets = draw_sets(assets / "data/coco_train178/images", seed=0, calibrate=CALIBRATE)
-    whole = pruning_table.imported(name)
+    whole = pruning_table.whole_model(name)
     cut = _pruned(whole, name, sets, macs)
     recovered, log = _recovered(whole, cut, sets, stem=stem, steps=steps)
     floats = {
@@ -111,7 +114,7 @@ def _result(name: str, stem: str, *, macs: float, steps: int) -> dict[str, Any]:
         f"pruned, {macs:g} of MACs, refitted": cut,
         "and recovered": recovered,
     }
-    floats |= {f"input {side}": pruning_table.smaller(name, side) for side in SIDES[name]}
+    floats |= {f"input {side}": with_input(whole, (side, side)) for side in SIDES[name]}
     made = {
         key: quantize_file(file, sets.calibrate, load_recipe("int8"))
         for key, file in floats.items()

@@ -141,11 +141,9 @@ def _run(arguments: argparse.Namespace) -> int:
     told = ask(arguments.model, family=arguments.family, origin=origin, choice=choice)
     images = draw_images(
         arguments.images,
-        calibration_count=arguments.count,
-        judge_count=arguments.held_back,
-        seed=arguments.seed,
+        calibration_count=arguments.count, judge_count=arguments.held_back, seed=arguments.seed,
         annotations=making.annotations_of(arguments),
-    )
+    )  # fmt: skip
     trainer = recovery.trainer(arguments, images)
     with waiting("import"):
         reference = import_model(
@@ -163,15 +161,13 @@ def _run(arguments: argparse.Namespace) -> int:
         outputs.say(pruned.step)
     source = pruning.with_zeros(arguments, pruned.file if pruned else reference)
     done = convert(
-        reference,
-        images,
-        recipe,
+        reference, images, recipe,
         source=None if source is reference else source,
         budget=making.budget_of(arguments),
         repair=not arguments.no_repair,
         train=trainer,
         quantile=arguments.quantile,
-    )
+    )  # fmt: skip
     for line in describe_attempts(done) if len(done.attempts) > 1 else ():
         outputs.say(line)
     pruning.say_download(arguments, done.quantized)
