@@ -125,8 +125,6 @@ def _download(
         *(word for name in target.platforms for word in ("--platform", name)),
         *(("--no-index", "--find-links", str(source)) if source else ()),
         *(("--no-deps",) if alone else ()),
-        # pip compares what a package says of Python with the one that runs it.
-        "--ignore-requires-python",
         *requirements,
     ]
     done = subprocess.run(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from edge.config.sections import Config
     from edge.parts import Parts
+    from edge.service.release import Release
     from edge.swap import ModelSwap
 
 RELOAD = "reload"
@@ -33,6 +34,13 @@ FileName = Annotated[
     Meta(
         pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,120}\.tflite\Z",
         description="the name of a .tflite file, without a folder",
+    ),
+]
+BundleName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,120}\.tar\Z",
+        description="the name of a .tar file, without a folder",
     ),
 ]
 Tables = Annotated[tuple[dict[str, Any], ...], Meta(max_length=64)] | None
@@ -84,6 +92,19 @@ class Model(Arguments, frozen=True, kw_only=True):
     file: FileName | None = None
 
 
+class Update(Arguments, frozen=True, kw_only=True):
+    """Of `update`: a bundle of a URL, or one in the folder `update`; else the newest there."""
+
+    url: (
+        Annotated[
+            str, Meta(pattern=r"^https?://[!-~]{1,2000}\Z", description="a URL of http or https")
+        ]
+        | None
+    ) = None
+    file: BundleName | None = None
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | None = None
+
+
 class Reload(Arguments, frozen=True, kw_only=True):
     """Of `reload`; `forget` undoes all that commands have saved."""
 
@@ -99,12 +120,14 @@ class Subject:
         swap: Puts another model in.
         reread: Reads the configuration again; `None` where it came from no file.
         file: That file.
+        release: That it is part of; `None` where this was not installed.
     """
 
     parts: Parts
     swap: ModelSwap
     reread: Callable[[], Config] | None = None
     file: Path | None = None
+    release: Release | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +217,12 @@ def _model(subject: Subject, given: Model) -> str:
     return f"{said}; then it is kept over a restart" if file else said
 
 
+def _update(subject: Subject, given: Update) -> str:
+    if subject.release is None:
+        raise ConfigError("this device was not installed by edge install; update it by hand")
+    return subject.release.request(given)
+
+
 def _reload(subject: Subject, given: Reload) -> str:
     parts, device = subject.parts, subject.parts.config.device.name
     if subject.reread is None:
@@ -231,5 +260,6 @@ COMMANDS = {
     "zones": Command(Zones, _zones),
     "snapshot": Command(Snapshot, lambda subject, given: subject.parts.snapshot(given.camera)),
     "model": Command(Model, _model, takes_long=True),
+    "update": Command(Update, _update),
     RELOAD: Command(Reload, _reload),
 }

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from edge.config.sections import Config
     from edge.messages.envelope import Received
     from edge.parts import Parts
+    from edge.service.release import Release
 
 log = logging.getLogger("edge")
 
@@ -51,6 +52,8 @@ JOIN_TIMEOUT_S = 1.0
 MOST_WAITING, MOST_BYTES = 16, 64 * 1024
 MOST_COMMANDS, COMMANDS_S = 30, 10.0
 TICK_S = 1.0
+# Where `edge install` keeps them.
+RELEASES = "releases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,12 @@ class Control:
         self.told: list[Callable[[], object]] = []
         self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self.swap = ModelSwap(parts, lambda job: [*map(self._jobs.put, (job, self._tell))])
-        self.subject = Subject(parts, self.swap, reread, file)
+        self.release: Release | None = None
+        if file and file.resolve().parent.parent.name == RELEASES:
+            from edge.service.release import Release  # noqa: PLC0415 - most runs are of none
+
+            self.release = Release(file.resolve().parent)
+        self.subject = Subject(parts, self.swap, reread, file, self.release)
         self._watch = FileWatch(file) if file else None
         self._heard_s: deque[float] = deque()
         self._is_subscribed = self._is_over = False
@@ -235,6 +243,8 @@ class Control:
         was_on_probation = self.swap.is_on_probation
         self.swap.tick()
         retract(self.parts)
+        for message in self.release.news(self._device) if self.release else ():
+            self._send(message)
         is_over = was_on_probation and not self.swap.is_on_probation
         if is_over or self.model_state()["available"] != self._waiting:
             self._tell()

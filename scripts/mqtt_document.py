@@ -30,7 +30,7 @@ from edge.results.observation import Observation  # noqa: E402
 from edge.service.life import mode_message  # noqa: E402
 
 if TYPE_CHECKING:
-    from edge.messages.control import Holding, ReplyPayload, SettingsPayload
+    from edge.messages.control import Holding, InstallPayload, ReplyPayload, SettingsPayload
 
 DOCUMENT = ROOT / "docs" / "mqtt.md"
 SCHEMA_FILE = ROOT / "docs" / "payload.schema.json"
@@ -100,6 +100,9 @@ def messages() -> dict[str, Message]:
         "model": encoder.introduction(Ran("litert", "2.1.0", "XNNPACK")),
         "mode": mode_message(DEVICE, "safe", **SAFE),
         "update": Message(f"edge/{DEVICE}/update", json.dumps(update).encode()),
+        "install": Message(
+            f"edge/{DEVICE}/install", json.dumps(INSTALLED).encode(), retain=True, policy="state"
+        ),
         "settings": Message(f"edge/{DEVICE}/settings", json.dumps(settings).encode()),
         "reply/<name>": Message(f"edge/{DEVICE}/reply/threshold", json.dumps(reply).encode()),
     }
@@ -142,6 +145,20 @@ def run() -> dict[str, Any]:
     }
 
 
+INSTALLED: InstallPayload = {
+    "schema_version": SCHEMA_VERSION,
+    "device": DEVICE,
+    "installed_version": "0.1.0 (60eb48eba1ed)",
+    "latest_version": "0.1.0 (60eb48eba1ed)",
+    "available": None,
+    "in_progress": False,
+    "update_percentage": None,
+    "state": "rolled back",
+    "message": "0.2.0 (0c9d28f1b7aa) was taken back, 0.1.0 (60eb48eba1ed) runs again: "
+    "no camera gave a frame within 60 s of its start",
+    "at_utc_s": 1700000000,
+    "first_boot": "the first boot is over: 0.1.0 (60eb48eba1ed) is installed",
+}
 SAFE: dict[str, Any] = {
     "reason": "/etc/edge/device.toml: [model] file: no such file",
     "failed_starts": 5,

@@ -1,10 +1,10 @@
 """Print what pruning without labels costs, beside the same net at a smaller input.
 
-Each net is pruned for several speeds and rebuilt at several inputs, and each of these is quantised
-and judged by COCO's boxes on images that nothing was fitted to, calibrated on or chosen by. Speeds
-are those of the int8 models on one thread, all measured in turn. Needs the `converter` extra and
-the development assets. Models and figures are kept in `.cache/pruning`: a second run prints at
-once.
+Each net is made faster by fewer channels and by a smaller input, and with `--torch` its channels
+are cut by Torch-Pruning at the same multiplications. Each is quantised and judged by COCO's boxes
+on images that nothing was fitted to, calibrated on or chosen by. Speeds are those of the int8
+models on one thread, all measured in turn. Needs the `converter` extra and the development assets.
+Models and figures are kept in `.cache/pruning`: a second run prints at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 from accuracy_entries import ENTRIES, INSTANCES, options_of  # noqa: E402
 from accuracy_page import write_between  # noqa: E402
 from accuracy_table import find_assets  # noqa: E402
-from smaller_input import smaller_darknet, smaller_ssd  # noqa: E402
+from torch_pruned import torch_pruned  # noqa: E402
 
 from calibration.image_sets import draw_sets  # noqa: E402
 from converter import export  # noqa: E402
@@ -33,21 +33,22 @@ from converter.graph.reading import read  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
-from converter.prune.measures import macs  # noqa: E402
-from converter.prune.pruning import Pruner  # noqa: E402
+from converter.prune.levers import CHANNELS, INPUT, Levers  # noqa: E402
+from converter.prune.measures import Target, macs  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402
 from converter.quantize.recipe import load_recipe  # noqa: E402
 from edge.errors import ModelError  # noqa: E402
 from edge.model import model_file  # noqa: E402
 
 if TYPE_CHECKING:
-    from calibration.image_sets import ImageSets
+    from collections.abc import Sequence
+
     from edge.model.model_file import ModelFile
 
 CACHE = ROOT / ".cache" / "pruning"
-TIMES, MACS = (1.2, 1.3, 1.6), (0.77,)
-# Inputs whose int8 models come near those speeds.
-SIDES = {"yolov3_tiny": (384, 352, 320), "ssdlite_mobilenet_v2": (272, 256, 224)}
+TIMES = (1.2, 1.3, 1.4, 1.6, 2.0)
+NETS = ("yolov3_tiny", "ssdlite_mobilenet_v2")
+TORCH = ("magnitude", "taylor")
 # Few, so that there are many to judge on; with those that choose they are refitted to.
 CALIBRATE = 24
 RESAMPLES = 300
@@ -57,17 +58,22 @@ MIB, GIB_KIB, GIGA, POINTS = 2**20, 2**20, 1e9, 100
 def main() -> int:
     """Measure what is not kept, and print the table."""
     parser = argparse.ArgumentParser(prog="scripts/pruning_table", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", action="append", choices=tuple(SIDES))
+    parser.add_argument("--only", metavar="NAME", action="append", choices=NETS)
+    parser.add_argument("--times", metavar="TIMES", type=float, nargs="+", default=TIMES)
+    parser.add_argument(
+        "--torch", metavar="PYTHON", type=Path,
+        help="of an environment with torch and torch-pruning 1.6.1",
+    )  # fmt: skip
     parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/pruning.md")
     parser.add_argument("--stored", action="store_true", help="tabulate what was kept, no more")
     arguments = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     results = {}
-    for name in SIDES:
+    for name in NETS:
         kept = CACHE / f"{name}.json"
-        if not arguments.stored and name in (arguments.only or SIDES) and not kept.is_file():
+        if not arguments.stored and name in (arguments.only or NETS) and not kept.is_file():
             print(f"pruning_table: {name} …", file=sys.stderr)
-            kept.write_text(json.dumps(_result(name), indent=1))
+            kept.write_text(json.dumps(_result(name, arguments.times, arguments.torch), indent=1))
         if kept.is_file():
             results[name] = json.loads(kept.read_text())
     text = _text(results)
@@ -77,64 +83,69 @@ def main() -> int:
     return 0
 
 
-def _imported(name: str, side: int | None = None) -> ModelFile:
-    """Return a float model of the assets; a Darknet one at another input, if one is named."""
-    path = CACHE / f"{name}.{side or 'whole'}.float.tflite"
+def whole_model(name: str) -> ModelFile:
+    """Return a float model of the assets."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    path = CACHE / f"{name}.whole.float.tflite"
     if not path.is_file():
         line = ["run", *options_of(ENTRIES[name], find_assets(), CACHE), "-o", "unused.tflite"]
         words = new_command().parse_args(options.join_signed(line))
-        model = smaller_darknet(words.model, side, CACHE) if side else words.model
         origin, choice = options.origin_of(words, name=name), options.choice_of(words)
-        made = import_model(model, family=words.family, origin=origin, choice=choice)
+        made = import_model(words.model, family=words.family, origin=origin, choice=choice)
         export.write(made, path)
     return model_file.read_own(path)
 
 
-def _smaller(name: str, side: int) -> ModelFile:
-    if ENTRIES[name].model.endswith(".cfg"):
-        return _imported(name, side)
-    return smaller_ssd(_imported(name), side)
+def _faster(
+    name: str, images: Sequence[Path], times: Sequence[float]
+) -> tuple[dict[str, ModelFile], list[dict[str, Any]]]:
+    """Return the faster float models, and what making each took."""
+    levers = Levers(whole_model(name), images)
+    files, log = {}, []
+    for lever in (CHANNELS, INPUT):
+        for each in times:
+            key = f"{lever}, {each:g} x"
+            path = CACHE / f"{name}.{lever}-{each:g}.float.tflite"
+            note = path.with_suffix(".json")
+            if not note.is_file():
+                print(f"pruning_table: {name}, {key}", file=sys.stderr)
+                note.write_text(json.dumps({"asked": key} | _made(levers, lever, each, path)))
+            log.append(json.loads(note.read_text()))
+            if path.is_file():
+                files[key] = model_file.read_own(path)
+    return files, log
 
 
-def _pruned(name: str, sets: ImageSets) -> tuple[dict[str, ModelFile], dict[str, Any]]:
-    """Return the pruned float models, and what making them took."""
-    keys = [*(f"{times:g} x" for times in TIMES), *(f"{ratio:g} of MACs" for ratio in MACS)]
-    paths = {key: CACHE / f"{name}.{key.replace(' ', '_')}.float.tflite" for key in keys}
-    log = CACHE / f"{name}.pruned.json"
-    found: dict[str, Any] = json.loads(log.read_text()) if log.is_file() else {"rows": []}
-    missing = set(paths) - {row["asked"] for row in found["rows"]}
-    if missing:
-        started, before = time.monotonic(), time.process_time()
-        pruner = Pruner(_imported(name), (*sets.calibrate.paths, *sets.select.paths))
-    for key in sorted(missing):
-        try:
-            number, by_macs = float(key.split()[0]), key.endswith("MACs")
-            done = pruner.prune(1 / number if by_macs else number, by_macs=by_macs)
-        except ModelError as error:
-            found["rows"].append({"asked": key, "refused": str(error).partition(": ")[2]})
-        else:
-            export.write(done.file, paths[key])
-            row = {"asked": key, "cut_error": done.cut_error, "error": done.error}
-            found["rows"].append(row)
-        peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_KIB
-        taken = {"cpu_s": time.process_time() - before, "wall_s": time.monotonic() - started}
-        found = {**taken, "peak_gib": peak_gib, **found}
-        log.write_text(json.dumps(found))
-    made = {row["asked"] for row in found["rows"] if "error" in row}
-    files = {
-        f"pruned, {key}": model_file.read_own(path) for key, path in paths.items() if key in made
+def _made(levers: Levers, lever: str, times: float, path: Path) -> dict[str, Any]:
+    started, before = time.monotonic(), time.process_time()
+    try:
+        done, _ = levers.pull(Target(times), lever=lever)
+    except ModelError as error:
+        return {"refused": str(error).partition(": ")[2]}
+    export.write(done.file, path)
+    return {
+        "cut_error": done.cut_error,
+        "error": done.error,
+        "cpu_s": time.process_time() - before,
+        "wall_s": time.monotonic() - started,
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_KIB,
     }
-    return files, found
 
 
-def _result(name: str) -> dict[str, Any]:
+def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, Any]:
     assets = find_assets()
     sets = draw_sets(assets / "data/coco_train178/images", seed=0, calibrate=CALIBRATE)
-    whole = _imported(name)
-    width = whole.description.input.size_wh[0]
-    files, log = _pruned(name, sets)
-    smaller = {f"input {side}": _smaller(name, side) for side in SIDES[name]}
-    floats = {f"whole, input {width}": whole, **files, **smaller}
+    whole = whole_model(name)
+    images = (*sets.calibrate.paths, *sets.select.paths)
+    files, log = _faster(name, images, times)
+    floats = {"whole": whole, **files}
+    for key, file in files.items():
+        for way in TORCH if torch and key.startswith(CHANNELS) else ():
+            ratio = macs_of(file) / macs_of(whole)
+            print(f"pruning_table: torch, {way}, {ratio:.2f}", file=sys.stderr)
+            floats[f"Torch-Pruning, {way}, as {key}"] = torch_pruned(
+                whole, images, torch, ratio=ratio, importance=way
+            )
     made = {}
     for key, file in floats.items():
         print(f"pruning_table: quantise {key}", file=sys.stderr)
@@ -145,17 +156,17 @@ def _result(name: str) -> dict[str, Any]:
         images=sets.judge.paths, annotations=accuracy.Annotations(assets / INSTANCES),
         dataset="coco_train178", seed=0, resamples=RESAMPLES,
     )  # fmt: skip
-    times = measure(made, clock=time.thread_time_ns)
-    base_ms = times[next(iter(made))].median_ms
+    taken = measure(made, clock=time.thread_time_ns)
+    base_ms = taken[next(iter(made))].median_ms
     return {
         "log": log,
         "images": {"fitted and calibrated": len(sets.calibrate.paths) + len(sets.select.paths),
                    "judged": len(sets.judge.paths)},
         "rows": [
             {
-                "what": key,
-                "speed": base_ms / times[key].median_ms,
-                "ms": times[key].median_ms,
+                "what": f"{key}, input {floats[key].description.input.size_wh[0]}",
+                "speed": base_ms / taken[key].median_ms,
+                "ms": taken[key].median_ms,
                 "mib": len(file.flatbuffer) / MIB,
                 "macs": macs_of(floats[key]),
                 "reference": losses[0].reference,
@@ -191,18 +202,18 @@ def _text(results: dict[str, Any]) -> str:
                 f"| {off:+.1f} [{low:+.1f}, {high:+.1f}] |"
             )
         log = result["log"]
+        cut = [row for row in log if row.get("error")]
         errors = "; ".join(
             f"{row['asked']}: {row['cut_error']:.3f} cut, {row['error']:.3f} refitted"
-            if "error" in row
-            else row["refused"]
-            for row in log["rows"]
+            for row in cut
         )
+        refused = "".join(f" {row['asked']}: {row['refused']}." for row in log if "refused" in row)
         notes.append(
-            f"{name}: {log['cpu_s']:.0f} s of CPU and {log['wall_s']:.0f} s by the clock for the "
-            f"first speed, {log['peak_gib']:.2f} GiB at most; "
+            f"{name}: {cut[0]['cpu_s']:.0f} s of CPU and {cut[0]['wall_s']:.0f} s by the clock for "
+            f"the first cut, {max(row['peak_gib'] for row in cut):.2f} GiB at most; "
             f"{result['images']['fitted and calibrated']} images served, "
             f"{result['images']['judged']} others judged. Outputs' squared error over their "
-            f"power, on images that nothing was fitted to: {errors}."
+            f"power, on images that nothing was fitted to: {errors}.{refused}"
         )
     return "\n".join([*lines, "", *notes])
 

@@ -22,7 +22,7 @@ DEVICES = {"video9": (81, 9), "usb9": (189, 9), "render9": (226, 137), "tun9": (
 FORBIDDEN = ("tun9",)
 # Runs in the place of the service, with all else as the unit has it.
 PROBE = f"""
-import ctypes, errno, json, os, pathlib, socket
+import ctypes, errno, json, os, pathlib, socket, subprocess
 libc = ctypes.CDLL(None, use_errno=True)
 def code(action):
     try:
@@ -64,13 +64,16 @@ print(json.dumps({{
         "the configuration": opened("{CONFIG}"), "/proc/cpuinfo": opened("/proc/cpuinfo"),
         "a thermal zone": opened("/sys/class/thermal"), "affinity":
             code(lambda: os.sched_setaffinity(0, os.sched_getaffinity(0))),
+        "a child that ends with it": code(lambda: subprocess.run(
+            ["setpriv", "--pdeathsig", "KILL", "true"]).returncode),
         "udev's netlink": made(socket.AF_NETLINK, socket.SOCK_RAW, 15),
         "internet": made(socket.AF_INET, socket.SOCK_STREAM),
     }},
     "devices": {{path: opened(path) for path in there}},
     "credential": pathlib.Path("/run/credentials/edge.service/mqtt").read_text(),
-    "groups": os.getgroups(), "capabilities": [line.split()[1] for line in
-        open("/proc/self/status") if line.startswith("Cap")],
+    # Inheritable ones count with a file's own only, and NoNewPrivileges passes those over.
+    "capabilities": [line.split()[1] for line in open("/proc/self/status")
+        if line.startswith(("CapPrm", "CapEff", "CapBnd", "CapAmb"))],
 }}))
 """
 

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from boards.device import bundle as bundles
-from boards.device import files, install, releases, updates
+from boards.device import download, files, firstboot, install, releases, requests, updates
 from boards.device.place import Place, read_json
+from boards.verbs.update import add_options
 from edge.errors import EdgeError
 
 FAILED = 1
@@ -41,6 +42,12 @@ def new_parser() -> argparse.ArgumentParser:
     one = verbs.add_parser("uninstall", help="take everything away but what was configured")
     one.add_argument("--purge", action="store_true", help="that too")
     one.set_defaults(verb=lambda place, given: install.uninstall(place, purge=given.purge))
+    one = verbs.add_parser("update", help="update from a bundle, a URL or the service's request")
+    add_options(one)
+    one.set_defaults(verb=update)
+    one = verbs.add_parser("firstboot", help="install the bundle of a card, once")
+    one.add_argument("folder", type=Path, help="the bundle's, on the boot partition")
+    one.set_defaults(verb=lambda place, given: firstboot.firstboot(place, given.folder.absolute()))
     one = verbs.add_parser("status", help="name the release that runs, and the one before")
     one.set_defaults(verb=_status)
     return parser
@@ -60,6 +67,23 @@ def install_from(place: Place, path: Path, given: install.Given, *, is_dry: bool
                 place.say(f"would do: {line}")
         else:
             install.install(place, bundle, given)
+
+
+def update(place: Place, arguments: argparse.Namespace) -> None:
+    """Update as the arguments say."""
+    place.need_root()
+    if arguments.request:
+        requests.answer(place)
+    elif arguments.rollback:
+        with files.locked(place.lock):
+            updates.back(place)
+    elif arguments.bundle.startswith(download.SCHEMES):
+        with files.locked(place.lock):
+            path = download.fetch(place, arguments.bundle, digest=arguments.sha256)
+            with bundles.opened(place, path) as bundle:
+                install.install(place, bundle)
+    else:
+        install_from(place, Path(arguments.bundle), install.NOTHING)
 
 
 def _status(place: Place, _: argparse.Namespace) -> None:

@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TABLE = re.compile(r"^\s*\[")
 MODEL = re.compile(r"^\s*\[\s*model\s*\]")
 OF_MODEL = re.compile(r"^\s*(file|description)\s*=")
-# A key of one text: `source = "file:street.mp4"`, `password_file = 'broker.password'`.
-VALUE = re.compile(r"""^(\s*[\w-]+\s*=\s*)(["'])([a-z0-9]+:)?([^"'\\\n]+)\2""", re.MULTILINE)
 
 
 def with_model(text: str, file: str, description: str | None = None) -> str:
@@ -45,21 +39,3 @@ def names_model(text: str) -> bool:
         if inside and OF_MODEL.match(line):
             return True
     return False
-
-
-def anchored(text: str, folder: Path) -> str:
-    """Return a configuration that may lie elsewhere: what it names beside itself has a whole path.
-
-    Args:
-        text: Of the configuration.
-        folder: Where it lay.
-    """
-
-    def whole(found: re.Match[str]) -> str:
-        key, quote, scheme, path = found.group(1, 2, 3, 4)
-        beside = folder / path
-        if path.startswith("/") or not beside.exists():
-            return found[0]
-        return f"{key}{quote}{scheme or ''}{beside}{quote}"
-
-    return VALUE.sub(whole, text)

@@ -80,6 +80,9 @@ def from_bundle(place: Place, bundle: Bundle) -> str:
 
 def from_installed(place: Place) -> str:
     """Make an environment of what the running Python has installed; return its name."""
+    own = Path(sys.prefix).resolve()
+    if own.parent == (place.opt / "venvs").resolve() and is_whole(own):
+        return own.name
     site = Path(sysconfig.get_path("purelib"))
     if not list(site.glob("edge_vision-*.dist-info")) or not (site / "edge").is_dir():
         raise BoardError(
@@ -94,8 +97,8 @@ def from_installed(place: Place) -> str:
     need_room(place, sum(each.stat().st_size for each in site.rglob("*") if each.is_file()))
     place.say(f"environment: copies the {len(found)} packages of {site}")
     _begin(folder)
-    own = next(folder.glob("lib/python*/site-packages"))
-    shutil.copytree(site, own, symlinks=True, dirs_exist_ok=True)
+    new = next(folder.glob("lib/python*/site-packages"))
+    shutil.copytree(site, new, symlinks=True, dirs_exist_ok=True)
     python = place.own(folder / "bin/python")
     text = f"#!{python}\nimport sys\nfrom edge.__main__ import main\n\nsys.exit(main())\n"
     files.write_new(folder / "bin/edge", text.encode(), 0o755)

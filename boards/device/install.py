@@ -120,8 +120,10 @@ def check_board(place: Place, bundle: Bundle) -> None:
     """
     wanted = bundle.fields["profile"]
     compatible = detect.strings(place.root / detect.COMPATIBLE)
-    found, reason = detect.choose(compatible, _known())  # type: ignore[arg-type] # of a profile
-    if found and found.name != wanted and not wanted.startswith("generic"):
+    known = _known()
+    generic = [each.name for each in known if not each.compatible]
+    found, reason = detect.choose(compatible, known)  # type: ignore[arg-type] # of a profile
+    if found and found.compatible and found.name != wanted and wanted not in generic:
         raise BoardError(
             f"the bundle is for {wanted}, this board is a {found.name}, as {reason}; make one for "
             f"it: edge-board bundle {found.name}"
@@ -131,6 +133,7 @@ def check_board(place: Place, bundle: Bundle) -> None:
 def _staged(place: Place, bundle: Bundle, given: Given) -> Path:
     environments.fit(bundle)
     check_board(place, bundle)
+    place.say(f"checks the {len(bundle.files)} files of {bundle.name}")
     bundle.verify()
     environments.need_room(place, 2 * sum(size for size, _ in bundle.files.values()))
     if bundle.below("wheels"):
@@ -198,4 +201,8 @@ def _profile(name: str, text: str) -> SimpleNamespace:
         for found in [re.search(rf"^{key} = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)]
     }
     match = re.search(r'^match = "(\w+)"', text, re.MULTILINE)
-    return SimpleNamespace(name=name, match=match[1] if match else "exact", **lists)
+    machine = re.search(r'^machine = "(\w+)"', text, re.MULTILINE)
+    found = {"match": match, "machine": machine}
+    return SimpleNamespace(
+        name=name, **lists, **{key: each[1] if each else "" for key, each in found.items()}
+    )

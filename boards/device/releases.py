@@ -73,9 +73,9 @@ def draft(place: Place, bundle: Bundle, environment: str, *, config: Path | None
         _use(new, [path for path in brought if path.startswith("model/")])
     theirs = place.etc / CONFIG
     if config:
-        _adopt(new, config)
+        new.files[CONFIG] = config.read_bytes()
     elif files.is_file(theirs):
-        _adopt(new, theirs)
+        new.files[CONFIG] = theirs.read_bytes()
         place.say(f"{place.own(theirs)} is a file of its own: it is the configuration from now on")
     if CONFIG not in new.files:
         raise BoardError(
@@ -83,13 +83,6 @@ def draft(place: Place, bundle: Bundle, environment: str, *, config: Path | None
             "one: --config FILE"
         )
     return new
-
-
-def _adopt(new: Draft, config: Path) -> None:
-    """Take a configuration that was written for another folder."""
-    text = config.read_text(encoding="utf-8", errors="surrogateescape")
-    data = configuration.anchored(text, config.resolve().parent)
-    new.files[CONFIG] = data.encode(errors="surrogateescape")
 
 
 def take_model(new: Draft, model: Path) -> None:
@@ -176,6 +169,7 @@ def prune(place: Place) -> None:
 
 def clean(place: Place) -> None:
     """Delete what is half-made."""
+    files.delete(place.opt / f"download{files.SCRATCH}")
     for each in sorted(place.opt.glob("releases/*")):
         if not _stamp(each) or each.suffix == files.SCRATCH:
             files.discard(each)

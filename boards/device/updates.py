@@ -77,17 +77,33 @@ def resume(place: Place) -> None:
         place.say(str(error))
 
 
-def report(place: Place, state: str, message: str, **more: Any) -> None:  # noqa: ANN401 - JSON's
-    """Write how an update goes, or went: the service publishes it."""
-    fields = {"state": state, "message": message, "at_utc_s": round(time.time()), **more}
-    runs = releases.running(place.current)
-    kept = {key: each for key, each in read_json(place.state / RESULT).items() if key == "request"}
-    write_json(place.state / RESULT, kept | fields | {"release": runs})
+def report(
+    place: Place,
+    state: str,
+    message: str,
+    *,
+    is_asked: bool = False,
+    **more: Any,  # noqa: ANN401 - as JSON has it
+) -> None:
+    """Write how an update goes, or went: the service publishes it.
+
+    Args:
+        place: The board.
+        state: `working`, `watching`, or how it ended.
+        message: A sentence.
+        is_asked: It answers the same request as the report before.
+        more: What else is to be said.
+    """
+    request = read_json(place.state / RESULT).get("request") if is_asked else None
+    fields = {"state": state, "message": message, "at_utc_s": round(time.time())}
+    runs = {"release": releases.running(place.current), "request": request}
+    write_json(place.state / RESULT, fields | runs | more)
 
 
 def _judge(place: Place, pending: dict[str, Any], *, is_running: bool) -> None:
     """Start the new release and watch it."""
-    report(place, "watching", f"runs {releases.version(place, pending['new'])}, on probation")
+    said = f"runs {releases.version(place, pending['new'])}, on probation"
+    report(place, "watching", said, is_asked=pending["is_asked"])
     try:
         system.reload(place)
         fault = _start(place, is_running=is_running)
@@ -145,7 +161,7 @@ def _last_words(place: Place) -> str:
 
 def _end(place: Place, pending: dict[str, Any], message: str, *, state: str) -> None:
     """Say how it went; the request goes before the stamp that says it is still at work."""
-    report(place, state, message)
+    report(place, state, message, is_asked=pending["is_asked"])
     if pending["is_asked"] and state != "interrupted":
         files.delete(place.service_state / REQUEST)
     files.delete(place.state / PENDING)

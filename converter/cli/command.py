@@ -134,11 +134,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     choice = options.choice_of(arguments)
     recipe = making.recipe_of(arguments)
-    export.check_folder(arguments.output)
-    if arguments.float:
-        export.check_folder(arguments.float, "--float")
-    outputs.check_report(arguments, arguments.output)
-    targets.check_packages(arguments)
+    _check_places(arguments)
     default_name = None if is_ours(arguments.model) else arguments.output.stem
     origin = options.origin_of(arguments, name=default_name)
     told = ask(arguments.model, family=arguments.family, origin=origin, choice=choice)
@@ -178,6 +174,15 @@ def _run(arguments: argparse.Namespace) -> int:
     pruning.say_download(arguments, done.quantized)
     outputs.say_remarks(arguments.output, done.quantized, done.attempts[done.chosen].recipe)
     return outputs.deliver(arguments, done)
+
+
+def _check_places(arguments: argparse.Namespace) -> None:
+    """Refuse before the work what could not be written behind it."""
+    export.check_folder(arguments.output)
+    if arguments.float:
+        export.check_folder(arguments.float, "--float")
+    outputs.check_report(arguments, arguments.output)
+    targets.check_packages(arguments)
 
 
 def _quantize(arguments: argparse.Namespace) -> int:

@@ -112,7 +112,6 @@ def resized(graph: Graph, size_wh: tuple[int, int], *, path: Path) -> Graph:
             made = state.rewritten(op, told)
             shapes = _shapes(state, made, path)
             for output in op.outputs:
-                state.check(output, shapes[output])
                 state.set(output, shapes[output])
         except (Unsized, ModelError) as error:
             # Of the runtime's sentence, what its kernel said.
@@ -141,17 +140,13 @@ class _State:
         self._moved: dict[Shape, set[Shape]] = {}
 
     def set(self, name: str, shape: Shape) -> None:
-        """Note the new shape of a tensor."""
-        old = self.graph.shape(name)
-        self.tensors[name] = replace(self.tensors[name], shape=shape)
-        if len(old) == IMAGE:
-            self._moved.setdefault(old[1:3], set()).add(shape[1:3])
-
-    def check(self, name: str, shape: Shape) -> None:
-        """Refuse what would take a picture's places for further pictures."""
+        """Note the new shape of a tensor; places of a picture are no further pictures."""
         old = self.graph.shape(name)
         if len(shape) != len(old) or shape[0] != old[0]:
             raise Unsized(f"it would make {shape} of what was {old}")
+        self.tensors[name] = replace(self.tensors[name], shape=shape)
+        if len(old) == IMAGE:
+            self._moved.setdefault(old[1:3], set()).add(shape[1:3])
 
     def pair(self, name: str) -> tuple[Shape, Shape]:
         """Return the old and the new shape of a tensor."""

@@ -23,7 +23,7 @@ SOON_DAYS, DAY_S = 30, 86400
 # Only there while the service runs, and only for it; and what systemd lays there.
 CREDENTIALS = f"/run/credentials/{UNIT}/"
 SECRETS = "etc/edge/secrets"
-ALONE = re.compile(r"(.*), process \d+, run ([0-9a-f]+)-\d+")
+VOICE = re.compile(r"(.*), process \d+, run ([0-9a-f]+)-\d+")
 
 
 def credentials(host: Host) -> Finding:
@@ -54,14 +54,23 @@ def with_secret(mqtt: Mqtt, root: Path) -> Mqtt:
 
 
 def broker(host: Host) -> Finding:
-    """Call the broker as the service would, under another client id."""
+    """Call the broker as the service would, and ask who speaks as this device."""
+    from edge.sinks.mqtt_identity import WHO  # noqa: PLC0415 - needs paho
+
     if not host.config or not (mqtt := host.config.mqtt):
         return absent("the configuration names no broker")
-    began_s = time.monotonic()
-    status = _hear(mqtt, f"edge/{host.config.device.name}/status")
-    took_ms = (time.monotonic() - began_s - LISTEN_S) * 1e3
-    kept = (status[-1][1].decode("utf-8", "replace") if status else "none")[:20]
-    return ok(f"{mqtt.address} answers in {max(took_ms, 0):.0f} ms; retained status: {kept}")
+    device = host.config.device.name
+    heard = _hear(mqtt, f"edge/{device}/presence", WHO)
+    answers = [VOICE.fullmatch(payload.decode("utf-8", "replace")) for _, payload in heard]
+    runs = {match[2]: match[1] for match in answers if match}
+    here, who = socket.gethostname(), ", ".join(sorted(runs.values()))
+    said = f"{mqtt.address} answers; {who or 'nobody'} speaks as device {device}"
+    mend = "give one of them another [device] name, and restart it: sudo systemctl restart edge"
+    if len(runs) > 1:
+        return wrong(said, mend)
+    if runs and host.is_live and not who.startswith(f"{here} "):
+        return warning(f"{said}, this is {here}", mend)
+    return ok(said)
 
 
 def certificate(host: Host) -> Finding:
@@ -84,31 +93,8 @@ def certificate(host: Host) -> Finding:
     return ok(f"names {mqtt.host}, holds for {days:.0f} days")
 
 
-def names(host: Host) -> Finding:
-    """Ask who speaks as this device."""
-    from edge.sinks.mqtt_faults import BrokerError  # noqa: PLC0415 - needs msgspec
-    from edge.sinks.mqtt_identity import WHO  # noqa: PLC0415
-
-    if not host.config or not (mqtt := host.config.mqtt):
-        return absent("the configuration names no broker")
-    device = host.config.device.name
-    try:
-        heard = _hear(mqtt, f"edge/{device}/presence", ask=WHO)
-    except BrokerError:
-        return absent("no connection, as broker says")
-    answers = [ALONE.fullmatch(payload.decode("utf-8", "replace")) for _, payload in heard]
-    runs = {match[2]: match[1] for match in answers if match}
-    here, who = socket.gethostname(), ", ".join(sorted(runs.values()))
-    mend = "give one of them another [device] name, and restart it: sudo systemctl restart edge"
-    if len(runs) > 1:
-        return wrong(f"{len(runs)} speak as device {device}: {who}", mend)
-    if runs and host.is_live and not who.startswith(f"{here} "):
-        return warning(f"{who} speaks as device {device}, this is {here}", mend)
-    return ok(f"{who} alone is {device}" if runs else f"nobody speaks as {device} now")
-
-
-def _hear(mqtt: Mqtt, topic: str, *, ask: bytes = b"") -> list[tuple[str, bytes]]:
-    """Return what stands on a topic, or comes on it within `LISTEN_S` of the question.
+def _hear(mqtt: Mqtt, topic: str, question: bytes) -> list[tuple[str, bytes]]:
+    """Return what comes on a topic within `LISTEN_S` of a question there.
 
     Raises:
         BrokerError: There is no connection.
@@ -135,8 +121,7 @@ def _hear(mqtt: Mqtt, topic: str, *, ask: bytes = b"") -> list[tuple[str, bytes]
                     connection.feed()
                 if connection.answered and not is_asked:
                     is_asked, end_s = True, time.monotonic() + LISTEN_S
-                    if ask:
-                        outbox.put(Message(topic, ask))
+                    outbox.put(Message(topic, question))
             connection.leave()
         finally:
             connection.close(lost=False)

@@ -19,32 +19,21 @@ VIDIOC_ENUM_FMT, FORMAT_BYTES, FOURCC_AT = 0xC0405602, 64, 44
 CAPTURES = 0x1
 MOST_FORMATS = 32
 BINDINGS = ("libcamera", "picamera2")
+PI = {"picamera", "imx500"}
 
 
 def stack(host: Host) -> Finding:
-    """Look for what reads the cameras that are configured."""
-    programs = [name for name in ("rpicam-vid", "libcamera-vid") if host.program(name)]
+    """List what reads cameras; what a configured one lacks is told with the configuration."""
+    programs = ("rpicam-vid", "libcamera-vid", "gst-launch-1.0")
+    found = [name for name in programs if host.program(name)]
     has_bindings = host.is_live and all(importlib.util.find_spec(name) for name in BINDINGS)
-    of_system = bool(host.glob("usr/lib/python3/dist-packages/picamera2"))
-    found = [*(["picamera2"] if has_bindings else []), *programs]
-    found += ["GStreamer"] if host.program("gst-launch-1.0") else []
-    said = ", ".join(found) or "neither picamera2, rpicam-vid nor GStreamer"
-    wanted = host.schemes()
-    mend = ""
-    if of_system and not has_bindings:
-        said += f"; picamera2 is the system's, {sys.prefix} does not see it"
-    if "imx500" in wanted and not has_bindings:
-        mend = "sudo apt install -y imx500-all python3-picamera2"
-    elif "picamera" in wanted and not has_bindings and not programs:
-        mend = "sudo apt install -y rpicam-apps python3-picamera2"
-    elif wanted & {"csi", "gst"} and "GStreamer" not in found:
-        mend = "sudo apt install -y gstreamer1.0-tools gstreamer1.0-plugins-good"
-    if mend and of_system:
-        mend = "make the environment of the system's Python: /usr/bin/python3 -m venv "
-        mend += "--system-site-packages /opt/edge/venv"
-    if mend and host.is_live:
-        return wrong(said, mend)
-    return ok(said) if found else absent(said)
+    said = ", ".join(["picamera2"] * has_bindings + found) or "no picamera2, rpicam-vid, GStreamer"
+    is_systems = bool(host.glob("usr/lib/python3/dist-packages/picamera2"))
+    if is_systems and not has_bindings and host.is_live:
+        mend = "/usr/bin/python3 -m venv --system-site-packages NEW, and install there"
+        said += f"; picamera2 is the system's, and {sys.prefix} does not see it"
+        return warning(said, mend) if host.schemes() & PI else ok(said)
+    return ok(said) if has_bindings or found else absent(said)
 
 
 def cameras(host: Host) -> Finding:

@@ -21,7 +21,10 @@ PLACES = (".", "opt/edge", "var/lib/edge-vision", "boot/firmware")
 # how many of the spare blocks are: 2 is 80 %, 3 is 90 %.
 WORN, DEAD = 0x09, 0x0B
 FEW_BLOCKS, NO_BLOCKS = 2, 3
-REAL = ("ext2", "ext3", "ext4", "f2fs", "btrfs", "xfs")
+REAL = ("ext2", "ext3", "ext4", "f2fs", "btrfs", "xfs", "vfat")
+# Source: proc_pid_mountinfo(5). The last field is the file system's own state; the mount's is `ro`
+# on purpose, as in a container.
+MOUNT = re.compile(r"^\S+ \S+ \S+ \S+ (\S+) .* - (\S+) (\S+) (\S+)$", re.MULTILINE)
 COPY = "copy the card while it can be read, and take a new one (high endurance)"
 
 
@@ -31,12 +34,13 @@ def errors(host: Host) -> Finding:
     found = [f"{name}: {count} errors" for name, count in counts.items() if count not in ("", "0")]
     listed = host.text("etc/fstab").splitlines()
     meant = [words[1] for line in listed if (words := line.split())[3:] and _is_ro(words[3])]
-    mounts = [line.split() for line in host.text("proc/mounts").splitlines()]
-    found += [
-        f"{place} ({device}) is read-only"
-        for device, place, kind, options, *_ in mounts
+    mounts = MOUNT.findall(host.text("proc/self/mountinfo"))
+    shut = {
+        device: f"{place} ({device}) is read-only"
+        for place, kind, device, options in reversed(mounts)
         if kind in REAL and _is_ro(options) and place not in meant
-    ]
+    }
+    found += shut.values()
     if found:
         mend = "add fsck.mode=force fsck.repair=yes to /boot/firmware/cmdline.txt for one boot; "
         return wrong("; ".join(found), f"{mend}if it returns, {COPY}")

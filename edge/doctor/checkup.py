@@ -12,23 +12,24 @@ from edge.errors import EdgeError
 
 Check = Callable[[Host], Finding]
 LIMIT_S = 9.0
-BROKER = "without it nothing arrives anywhere"
 # What is looked at and why it matters, in the order in which it is shown.
 CHECKS: dict[str, tuple[Check, str]] = {
     "Python": (software.python, "the runtime, NumPy and OpenCV have no builds for others"),
     "packages": (software.packages, "the service cannot start without them"),
     "NumPy and OpenCV": (software.imports, "both and the runtime have to fit each other"),
     "configuration": (software.configuration, "edge run refuses what is wrong"),
-    "camera programs": (cameras.stack, "a source without what reads it stays shut"),
+    "camera programs": (
+        cameras.stack,
+        "a Pi's camera has all its controls through picamera2 alone",
+    ),
     "cameras": (cameras.cameras, "no camera, no detections"),
     "camera held by": (cameras.holders, "a camera has one reader; others find it busy"),
     "permissions": (devices.permissions, "what the service's user may not open stays shut"),
     "Edge TPU": (devices.edge_tpu, "a model compiled for it runs nowhere else"),
     "Hailo": (devices.hailo, "a .hef runs nowhere else"),
-    "broker": (broker.broker, BROKER),
-    "certificate": (broker.certificate, BROKER),
+    "broker": (broker.broker, "nothing arrives without it; boards of one name cut each other off"),
+    "certificate": (broker.certificate, "a broker is not trusted any more when it ends"),
     "password": (broker.credentials, "whoever may read it can speak as this board"),
-    "device name": (broker.names, "boards of one name mix their messages and cut each other off"),
     "clock": (board.clock, "certificates and the times of messages stand on it"),
     "power": (board.power, "with too little, frames drop, USB cameras vanish, cards get damaged"),
     "throttling": (board.throttling, "a board that slows down sees fewer frames"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -41,24 +42,9 @@ class Finding:
     mend: str = ""
 
 
-def ok(found: str) -> Finding:
-    """Return a finding that is as it should be."""
-    return Finding("ok", found)
-
-
-def absent(found: str) -> Finding:
-    """Return the finding of a check that has nothing to look at, and why."""
-    return Finding("not applicable", found)
-
-
-def warning(found: str, mend: str) -> Finding:
-    """Return a finding that will or may go wrong."""
-    return Finding("warning", found, mend)
-
-
-def wrong(found: str, mend: str) -> Finding:
-    """Return a finding that keeps the board from its work."""
-    return Finding("wrong", found, mend)
+# As it should be; nothing to look at, and why; it may go wrong; it keeps the board from its work.
+ok, absent = partial(Finding, "ok"), partial(Finding, "not applicable")
+warning, wrong = partial(Finding, "warning"), partial(Finding, "wrong")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ TRIGGERED_BY = "/".join(
 
 
 def components(
-    config: Config, description: Description, *, has_sensor: bool
+    config: Config, description: Description, *, has_sensor: bool, is_installed: bool = False
 ) -> dict[str, Component]:
     """Return the components of a device, by the key that each keeps for ever.
 
@@ -49,8 +49,11 @@ def components(
         config: Of this moment.
         description: Of the model that runs.
         has_sensor: Whether the board can tell its temperature.
+        is_installed: Whether it is a release, which updates replace.
     """
     found = dict(_of_device(_Maker(config), description, has_sensor=has_sensor))
+    if is_installed and (command := _Maker(config).command("update")):
+        found.update([_of_release(_Maker(config), command)])
     for camera in config.cameras:
         view = view_of(camera.name, config, description)
         make = _Maker(config, camera.name)
@@ -99,6 +102,17 @@ class _Maker(NamedTuple):
         """Return where a command goes; nothing where none is heard."""
         mqtt = self.config.mqtt
         return self.topic(f"command/{name}") if mqtt and mqtt.commands else ""
+
+
+def _of_release(make: _Maker, command: str) -> Named:
+    keys = ("installed_version", "latest_version", "in_progress", "update_percentage")
+    said = ", ".join(f"'{key}': value_json.{key}" for key in keys)
+    summary = "'release_summary': (value_json.message or '')[:255]"
+    return make.entity(
+        "release", "update", "software", title="edge-vision", dev_cla="firmware", **SETTING,
+        stat_t=make.topic("install"), val_tpl=f"{{{{ {{{said}, {summary}}} | tojson }}}}",
+        cmd_t=command, pl_inst="{}",
+    )  # fmt: skip
 
 
 def _of_device(make: _Maker, description: Description, *, has_sensor: bool) -> Iterator[Named]:

@@ -69,13 +69,20 @@ class Told(NamedTuple):
         }
 
 
-def told_of(config: Config, description: Description, *, has_sensor: bool = False) -> Told:
+def told_of(
+    config: Config,
+    description: Description,
+    *,
+    has_sensor: bool = False,
+    is_installed: bool = False,
+) -> Told:
     """Return what is told as long as this configuration holds.
 
     Args:
         config: Of this moment.
         description: Of the model that runs.
         has_sensor: Whether the board can tell its temperature.
+        is_installed: Whether it is a release, which updates replace.
     """
     section = config.homeassistant or HomeAssistant(enabled=False)
     device = config.device.name
@@ -93,7 +100,8 @@ def told_of(config: Config, description: Description, *, has_sensor: bool = Fals
         "avty": [{"t": status_topic(device)}],
         "qos": 1,
     }
-    found = components(config, description, has_sensor=has_sensor) if section.enabled else {}
+    has = {"has_sensor": has_sensor, "is_installed": is_installed}
+    found = components(config, description, **has) if section.enabled else {}
     return Told(device, section.prefix, root, found)
 
 

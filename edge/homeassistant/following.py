@@ -53,7 +53,11 @@ class Following:
         return self._parts.config, self._parts.model.description
 
     def _told(self) -> Told:
-        return told_of(*self._holds, has_sensor=self._has_sensor)
+        return told_of(
+            *self._holds,
+            has_sensor=self._has_sensor,
+            is_installed=self._control.release is not None,
+        )
 
     def _follow(self) -> None:
         self._tell_update()

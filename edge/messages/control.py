@@ -68,6 +68,30 @@ class ModePayload(_Why):
     mode: Literal["normal", "safe"]
 
 
+class InstallPayload(TypedDict):
+    """Which release runs, which one waits, and how the last update or the first boot went."""
+
+    schema_version: Version
+    device: DeviceOrCamera
+    installed_version: str
+    latest_version: Annotated[
+        str, Meta(description="Of the newest bundle in the folder `update`; else as installed.")
+    ]
+    available: Annotated[str, Meta(description="What the command `update` takes for it.")] | None
+    in_progress: bool
+    update_percentage: Annotated[int, Meta(description="Of a download.")] | None
+    state: (
+        Annotated[
+            str,
+            Meta(description="working, watching, done, failed, rolled back, unwell, interrupted."),
+        ]
+        | None
+    )
+    message: Annotated[str, Meta(description="A sentence: what is done, or how it ended.")] | None
+    at_utc_s: int | None
+    first_boot: Annotated[str, Meta(description="How that went.")] | None
+
+
 class UpdatePayload(TypedDict):
     """Which model runs and which one waits, as Home Assistant reads it."""
 

@@ -6,7 +6,13 @@ from typing import Any
 
 from msgspec.json import schema_components
 
-from edge.messages.control import ModePayload, ReplyPayload, SettingsPayload, UpdatePayload
+from edge.messages.control import (
+    InstallPayload,
+    ModePayload,
+    ReplyPayload,
+    SettingsPayload,
+    UpdatePayload,
+)
 from edge.messages.envelope import SCHEMA_VERSION, IntroductionPayload
 from edge.messages.events import CountsPayload, EventPayload
 from edge.messages.health import HealthPayload
@@ -24,6 +30,7 @@ TOPICS: dict[str, Any] = {
     "model": IntroductionPayload,
     "mode": ModePayload,
     "update": UpdatePayload,
+    "install": InstallPayload,
     "settings": SettingsPayload,
     "reply/<name>": ReplyPayload,
 }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from edge.parts import Parts
     from edge.pipeline import Pipeline
+    from edge.service.health import HealthFile
     from edge.service.notify import Notifier
 
 log = logging.getLogger("edge.service")
@@ -60,6 +61,7 @@ class Life:
     Args:
         notifier: How it is told.
         on_sound: Called once the start has proved good.
+        health: Keeps a file of how it goes.
         clock: Monotonic, seconds.
 
     Attributes:
@@ -71,10 +73,12 @@ class Life:
         notifier: Notifier,
         *,
         on_sound: Callable[[], object] = lambda: None,
+        health: HealthFile | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._notifier = notifier
         self._on_sound = on_sound
+        self._health = health
         self._clock = clock
         self._ready_s = self._alive_s = -1.0
         self.is_sound = self._is_told = False
@@ -91,7 +95,10 @@ class Life:
         def run() -> None:
             while not self._ended.wait(LOOK_EVERY_S if self.is_ready else FIRST_LOOKS_S):
                 was_ready = self.is_ready
-                self.look(signs_of(parts, pipeline))
+                signs = signs_of(parts, pipeline)
+                self.look(signs)
+                if self._health:
+                    self._health.look(signs, parts)
                 if publisher and self.is_ready > was_ready:
                     publisher.send(mode_message(device, "normal"))
 

@@ -27,8 +27,10 @@ from edge.messages.envelope import (
     command_topic,
     reply_topic,
 )
+from edge.service.health import HealthFile
 from edge.service.life import Life, mode_message
 from edge.service.notify import STOPPING, WELL, from_environment
+from edge.service.release import installed
 from edge.service.starts import Starts, Voice
 from edge.terminal.signals import ENDING, handling
 
@@ -70,7 +72,9 @@ def guarded(
                 starts.forget()
                 return
         starts.begin()
-        life = Life(notifier, on_sound=lambda: starts.forget(voice))
+        place = installed(config)
+        health = HealthFile(place.name if place else "")
+        life = Life(notifier, on_sound=lambda: starts.forget(voice), health=health)
         try:
             start(life)
         except Exception as error:

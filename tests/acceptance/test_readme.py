@@ -45,7 +45,7 @@ def at_hand(command, folder):
 def test_every_block_has_a_tag_that_a_test_here_knows():
     known = {
         ("sh", ""), ("sh", "board"), ("sh", "subscriber"), ("sh", "converter"),
-        ("sh", "eval"), ("sh", "bare"),
+        ("sh", "eval"), ("sh", "bare"), ("sh", "card"),
         ("sh", "bench"),
         ("toml", "door.toml"), ("json", "payload"), ("python", "watch"),
     }  # fmt: skip

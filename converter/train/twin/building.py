@@ -75,6 +75,7 @@ def build(
     *,
     statistics: Mapping[str, Moments] | None = None,
     trainable: Callable[[str], bool] = bool,
+    is_frozen: bool = False,
 ) -> Twin:
     """Return the twin of a float graph; it gives what the graph gives, within 1e-4.
 
@@ -83,6 +84,8 @@ def build(
         statistics: Of ops with weights, by their outputs, what they make: each of these that shares
             no constant gets a batch normalisation in the place of its bias.
         trainable: Tells of a constant's name whether it trains; any name does by itself.
+        is_frozen: The normalisations keep the statistics, also in training: what trains is what
+            comes back, as few images of another kind than these would not let it be.
 
     Raises:
         ModelError: It has an op that Keras is not taught, which is named.
@@ -101,7 +104,9 @@ def build(
         if op.kind in LINEAR:
             moments = (statistics or {}).get(op.output)
             is_alone = all(uses[one] == 1 and graph.is_constant(one) for one in _constants(op))
-            layer = WeightedLayer(name, step, variables, moments=moments if is_alone else None)
+            layer = WeightedLayer(
+                name, step, variables, moments=moments if is_alone else None, is_frozen=is_frozen
+            )
         else:
             layer = OpLayer(name, step, variables)
         made = layer(*(tensors[one] for one in op.inputs if one in tensors))

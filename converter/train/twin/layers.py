@@ -85,10 +85,17 @@ class WeightedLayer(OpLayer):
         step: The op.
         variables: By the names of its constants.
         moments: Of what it makes; `None` leaves it as it is.
+        is_frozen: The normalisation keeps the statistics of the moments.
     """
 
     def __init__(
-        self, name: str, step: Step, variables: Variables, *, moments: Moments | None
+        self,
+        name: str,
+        step: Step,
+        variables: Variables,
+        *,
+        moments: Moments | None,
+        is_frozen: bool = False,
     ) -> None:
         super().__init__(name, step, variables)
         weights_at, bias_at, self._axis = WEIGHTED[step.op.kind]
@@ -96,7 +103,7 @@ class WeightedLayer(OpLayer):
         self.bias_name = step.op.inputs[bias_at] if len(step.op.inputs) > bias_at else ""
         self.kernel, self._weights_at = variables[self.weights_name], weights_at
         self.bias = variables.get(self.bias_name)
-        self.norm = None
+        self.norm, self._is_frozen = None, is_frozen
         if moments is not None:
             self.norm = self._normalisation(moments)
 
@@ -148,7 +155,8 @@ class WeightedLayer(OpLayer):
     def _make(self, values: list[Any], *, training: bool | None) -> Any:  # noqa: ANN401
         made = LINEAR[self.step.op.kind](self.step, values)
         if self.norm is not None:
-            made = self.norm(made, training=training and self.norm.trainable)
+            is_moving = training and self.norm.trainable and not self._is_frozen
+            made = self.norm(made, training=is_moving)
         elif self.bias is not None:
             made = made + self.bias
         return ACTIVATIONS[self.step.op.activation](made)

@@ -8,12 +8,20 @@ from edge.doctor import card
 
 pytestmark = pytest.mark.board
 
-MOUNTS = "proc /proc proc rw 0 0\n/dev/mmcblk0p2 / ext4 {},noatime 0 0\ntmpfs /run tmpfs ro 0 0\n"
+# /proc/self/mountinfo: the fields behind the dash are the file system's, not the mount's.
+MOUNTS = """\
+22 27 0:20 / /proc rw,relatime shared:5 - proc proc rw
+27 1 179:2 / / {0},noatime shared:1 - ext4 /dev/mmcblk0p2 {0}
+31 27 0:23 / /run ro,nosuid shared:12 - tmpfs tmpfs ro,mode=755
+40 31 254:0 /x /run/host ro,relatime - ext4 /dev/vda rw,discard
+"""
 EMMC = "sys/block/mmcblk0/device"
 
 
 def test_a_file_system_with_errors_is_wrong(system):
-    host = system({"proc/mounts": MOUNTS.format("rw"), "sys/fs/ext4/mmcblk0p2/errors_count": "3\n"})
+    host = system(
+        {"proc/self/mountinfo": MOUNTS.format("rw"), "sys/fs/ext4/mmcblk0p2/errors_count": "3\n"}
+    )
 
     found = card.errors(host)
 
@@ -22,7 +30,7 @@ def test_a_file_system_with_errors_is_wrong(system):
 
 
 def test_a_root_that_became_read_only_is_wrong_unless_fstab_asks_for_it(system):
-    found = card.errors(system({"proc/mounts": MOUNTS.format("ro")}))
+    found = card.errors(system({"proc/self/mountinfo": MOUNTS.format("ro")}))
     assert (found.state, "/dev/mmcblk0p2" in found.found) == ("wrong", True)
 
     fstab = "# a comment\n\nPARTUUID=1-02 / ext4 ro,noatime 0 1\n"

@@ -1,0 +1,105 @@
+"""The first boot of a card, and a report on it for whoever takes that out again.
+
+It may be cut at any point and begins anew: what was done is found done, the last stamp ends it.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from boards.device import bundle as bundles
+from boards.device import files, install, updates
+from boards.device.place import write_json
+from edge.errors import BoardError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from boards.device.place import Place
+
+STAMPS, DONE, REPORT = "firstboot.json", "firstboot.done", "edge-firstboot.txt"
+SIGNERS = "allowed_signers"
+
+
+def firstboot(place: Place, folder: Path) -> None:
+    """Install the bundle of a card.
+
+    Args:
+        place: The board.
+        folder: Of the bundle, on the boot partition.
+
+    Raises:
+        BoardError: With why not, which the report says as well.
+    """
+    place.need_root()
+    with files.told(), files.locked(place.lock):
+        if (place.state / DONE).exists():
+            place.say("the first boot is over already")
+            return
+        notes = _Notes(place, folder)
+        try:
+            name = _install(replace(place, say=notes.say), folder)
+        except BoardError as error:
+            notes.end(f"failed: {error}", state="failed")
+            raise
+        notes.end(f"the first boot is over: {name} is installed", state="done")
+        files.write(place.state / DONE, b"")
+
+
+def _install(place: Place, folder: Path) -> str:
+    place.say("moves secrets off the boot partition")
+    move_secrets(place, folder)
+    with bundles.opened(place, folder) as bundle:
+        try:
+            install.install(place, bundle)
+        except updates.Unwell as fault:
+            # It is installed: a camera may come later, and the service waits for it.
+            place.say(str(fault))
+        return bundle.name
+
+
+def move_secrets(place: Place, folder: Path) -> None:
+    """Move secrets off the boot partition, where everybody reads everything.
+
+    One that was overwritten already, but not deleted, is not taken for the secret.
+    """
+    for path in sorted([*(folder / "secrets").glob("*"), folder / SIGNERS]):
+        if not files.is_file(path):
+            continue
+        data = path.read_bytes()
+        is_secret = path.name != SIGNERS
+        if data.strip(b"\0"):
+            target = place.etc / ("secrets" if is_secret else "") / path.name
+            files.make_folder(target.parent, 0o700 if is_secret else 0o755)
+            files.write(target, data, 0o600 if is_secret else 0o644)
+        if is_secret:
+            files.overwrite(path)
+    with suppress(OSError):  # whatever else lies there stays
+        (folder / "secrets").rmdir()
+
+
+class _Notes:
+    """What was done when; kept on the board, and at the end on the card for people."""
+
+    def __init__(self, place: Place, folder: Path) -> None:
+        self._place, self._report = place, folder.parent / REPORT
+        self._began_s = time.monotonic()
+        self._lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        """Take note of a step."""
+        self._place.say(message)
+        self._lines.append(f"{time.monotonic() - self._began_s:6.1f} s  {message}")
+        fields = {"state": "working", "message": message, "steps": self._lines}
+        write_json(self._place.state / STAMPS, fields)
+
+    def end(self, message: str, *, state: str) -> None:
+        """Say how it went, on the card too."""
+        self.say(message)
+        fields = {"state": state, "message": message, "steps": self._lines}
+        write_json(self._place.state / STAMPS, fields)
+        text = "\n".join(["edge-vision, first boot", *self._lines])
+        files.write(self._report, f"{text}\n".encode())

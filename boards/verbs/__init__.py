@@ -1,0 +1,1 @@
+"""Verbs of `edge` that are about boards."""

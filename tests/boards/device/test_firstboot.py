@@ -1,0 +1,86 @@
+"""The first boot of a card installs what lies on it, once, and says so on the card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from board_bundles import CONFIG, FULL, stand_in, write_bundle
+
+from boards.device import files, firstboot
+from boards.device.place import Place
+from edge.errors import BoardError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.board
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    stand_in(monkeypatch)
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def place(root):
+    return Place(root, lambda _: None)
+
+
+def card(tmp_path: Path, contents: dict[str, str] = FULL) -> Path:
+    folder = write_bundle(tmp_path / "boot/edge", contents)
+    (folder / "secrets").mkdir(exist_ok=True)
+    (folder / "secrets/mqtt").write_text("password")
+    return folder
+
+
+def test_a_first_boot_installs_moves_the_secret_and_says_so_on_the_card(place, root, tmp_path):
+    folder = card(tmp_path)
+
+    firstboot.firstboot(place, folder)
+
+    secret = root / "etc/edge/secrets/mqtt"
+    assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("password", 0o600)
+    assert not (folder / "secrets").exists()
+    assert (place.current / "device.toml").read_text() == CONFIG
+    report = (tmp_path / "boot/edge-firstboot.txt").read_text()
+    assert "the first boot is over" in report
+    assert "password" not in report
+    before = place.current.resolve()
+    firstboot.firstboot(place, folder)
+    assert place.current.resolve() == before
+
+
+def test_a_first_boot_that_fails_says_why_on_the_card_and_is_tried_again(place, root, tmp_path):
+    folder = card(tmp_path)
+    (folder / "device.toml").write_text("damaged")
+
+    with pytest.raises(BoardError, match=r"device.toml: expected"):
+        firstboot.firstboot(place, folder)
+
+    assert "failed: " in (tmp_path / "boot/edge-firstboot.txt").read_text()
+    card(tmp_path)
+    firstboot.firstboot(place, folder)
+    assert (root / "etc/edge/secrets/mqtt").read_text() == "password"
+    assert (place.state / "firstboot.done").exists()
+
+
+def test_a_secret_that_was_overwritten_but_not_deleted_does_not_replace_the_one_that_was_moved(
+    place, root, tmp_path
+):
+    folder = card(tmp_path)
+    firstboot.move_secrets(place, folder)
+    (folder / "secrets").mkdir()
+    (folder / "secrets/mqtt").write_bytes(bytes(8))
+
+    firstboot.move_secrets(place, folder)
+
+    assert (root / "etc/edge/secrets/mqtt").read_text() == "password"
+    assert not (folder / "secrets").exists()
+
+
+def test_two_first_boots_at_once_are_one_and_a_sentence(place, root, tmp_path):
+    with files.locked(place.lock), pytest.raises(BoardError, match="first boot is at work"):
+        firstboot.firstboot(place, card(tmp_path))
