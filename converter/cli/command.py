@@ -150,6 +150,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.model, family=told or arguments.family, origin=origin, choice=choice
         )
     outputs.say(f"imported: {reference.own_manifest().provenance.changes}")
+    outputs.say_trained_on(reference, images.sets.judge)
     reference = with_own_threshold(reference, images, quantile=arguments.quantile)
     if arguments.float:
         export.write(reference, arguments.float)
