@@ -64,6 +64,20 @@ def test_labelled_images_become_a_file_that_runs_and_says_how_it_was_made(tmp_pa
         assert float(list(csv.DictReader(log))[-1]["step"]) == 9
 
 
+def test_a_model_that_learnt_before_learns_further_by_its_own_labels(tmp_path, capsys):
+    data, first, second = (tmp_path / name for name in ("data", "first.tflite", "second.tflite"))
+    assert main(words(cells(data), first)) == 0
+    told = ["train", str(first), "--data", str(data), "--epochs", "1", "-o", str(second)]
+    assert main(told) == 0
+    manifests = [read_own(path).own_manifest() for path in (first, second)]
+    assert manifests[1].labels == manifests[0].labels
+    assert manifests[1].provenance.changes.count("trained:") == 2
+    assert manifests[1].digest != manifests[0].digest
+    capsys.readouterr()
+    assert main([*told[:1], str(tmp_path / "no-such-net"), *told[2:]]) == 2
+    assert "expected a float .tflite of ours or one of ssd-mobilenet" in capsys.readouterr().err
+
+
 def test_a_training_goes_on_from_its_checkpoint_and_not_from_another_nets(tmp_path, capsys):
     data, output = cells(tmp_path / "data"), tmp_path / "cells.tflite"
     assert main(words(data, output)) == 0
