@@ -62,11 +62,14 @@ def by_taylor(file: ModelFile, images: Sequence[Path]) -> Callable[[Channels], O
                     loss, {name: [each.value for each in held[name]] for name in used}
                 )
                 for name in used:
-                    parts = [
-                        np.sum(np.asarray(value * slope).reshape(len(value), -1), axis=1)
+                    products = [
+                        np.asarray(keras.ops.convert_to_numpy(value * slope))
                         for value, slope in zip(held[name], slopes_of[name], strict=True)
+                        if slope is not None
                     ]
-                    total[name] += np.square(np.sum(parts, axis=0))
+                    total[name] += np.square(
+                        sum(one.reshape(len(one), -1).sum(axis=1) for one in products)
+                    )
         return by_makers(channels, total)
 
     return criterion
