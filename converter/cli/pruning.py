@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 LEVERS = ("best", "channels", "input")
-HANGS_ON = ("lever", "criterion", "input_size")
+HANGS_ON = ("lever", "criterion", "rounds", "input_size")
 COUNT = 96
 # Nearer to the whole than that, measuring tells nothing.
 LEAST, LEAST_RATIO = 1.05, 0.05
@@ -63,6 +63,13 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
         choices=CRITERIA,
         default=CRITERIA[0],
         help="of the channels that go first; default: %(default)s",
+    )
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=positive,
+        default=1,
+        help="of cutting, refitting and looking again; default: %(default)s",
     )
     making.add_seed(parser)
     parser.add_argument("--json", action="store_true", help="what was done as JSON")
@@ -185,7 +192,8 @@ def prune_as_asked(
 
     stages = Stages(arguments.output, _key(arguments, file, images), resume=arguments.resume)
     criterion = _criterion(getattr(arguments, "criterion", ENERGY), small or file, images)
-    levers = Levers(small or file, images, criterion=criterion, stages=stages)
+    rounds = getattr(arguments, "rounds", 1)
+    levers = Levers(small or file, images, criterion=criterion, rounds=rounds, stages=stages)
     wanted = Target(arguments.speedup, arguments.macs, arguments.latency_ms, arguments.layers)
     done, lines = levers.pull(wanted, lever=arguments.lever)
     for line in lines:
