@@ -121,8 +121,10 @@ def wanted(arguments: argparse.Namespace) -> Wanted:
     """Return what was asked for.
 
     Raises:
-        ConfigError: A model alone is to be sent, and none was named.
+        ConfigError: A model alone is to be sent, and none was named, or a configuration was.
     """
+    if arguments.model_only and arguments.config:
+        raise ConfigError("--model-only keeps the board's configuration; leave --config out")
     if arguments.model_only and not arguments.model:
         raise ConfigError("--model-only sends a model; name it: --model FILE")
     return Wanted(
@@ -145,7 +147,7 @@ def make(profile: Profile, what: Wanted) -> Made:
         EdgeError: With what is missing, or does not fit the board.
     """
     carried = carry(profile, what.config, what.model)
-    remarks = _model_remarks(profile, carried)
+    remarks = _remarks(profile, carried)
     if what.has_config:
         found = render(profile, carried)
     else:
@@ -254,14 +256,20 @@ def _tar(folder: Path) -> Path:
     return path
 
 
-def _model_remarks(profile: Profile, carried: Carried) -> tuple[str, ...]:
-    """Read the model as the board would, in a process of its own.
+def _remarks(profile: Profile, carried: Carried) -> tuple[str, ...]:
+    """Hold workers and model to the board; the model is read as there, in a process of its own.
 
     Raises:
         ModelError: It cannot be read, or runs on what the board does not have.
     """
+    remarks = []
+    if carried.workers > profile.max_workers:
+        remarks.append(
+            f"the configuration asks for {carried.workers} workers, and {profile.title} is worth "
+            f"{profile.max_workers}: more share its cores and memory"
+        )
     if carried.model is None:
-        return ()
+        return tuple(remarks)
     command = [sys.executable, "-m", "edge", "inspect", str(carried.model), "--json"]
     command += ["--description", str(carried.description)] if carried.description else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -275,8 +283,9 @@ def _model_remarks(profile: Profile, carried: Carried) -> tuple[str, ...]:
             f"{', '.join(profile.delegates)}; take a model for one of those"
         )
     longest = max(told["input"]["size_wh"])
-    remark = (
-        f"the model's input is {longest} pixels long, and {profile.title} is quick enough for "
-        f"about {profile.max_input_px}: expect few frames a second"
-    )
-    return (remark,) if longest > profile.max_input_px else ()
+    if longest > profile.max_input_px:
+        remarks.append(
+            f"the model's input is {longest} pixels long, and {profile.title} is quick enough for "
+            f"about {profile.max_input_px}: expect few frames a second"
+        )
+    return tuple(remarks)

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edge.config import toml
@@ -59,18 +59,20 @@ class Carried:
     """What goes onto a board.
 
     Attributes:
-        text: Of device.toml; `None` where the board keeps its own.
+        text: Of device.toml.
         files: By their place in a bundle, where they lie here.
         secrets: Names of the credentials that the service is handed.
-        model: The model, where it lies here; `None` for the built-in one, or the board's own.
+        model: The model, where it lies here; `None` for the built-in one.
         description: What describes it, where it lies here.
+        workers: Interpreters that the configuration asks for.
     """
 
-    text: str | None
+    text: str
     files: dict[str, Path] = field(default_factory=dict)
     secrets: tuple[str, ...] = (ALWAYS,)
     model: Path | None = None
     description: Path | None = None
+    workers: int = 1
 
 
 def carry(profile: Profile, config: Path | None, model: Path | None) -> Carried:
@@ -94,7 +96,14 @@ def carry(profile: Profile, config: Path | None, model: Path | None) -> Carried:
         fields = toml.read(config)
         text = _text(config)
         _check(config, fields)
-    return _with_files(text, fields, config=config, model=model)
+    found = _with_files(text, fields, config=config, model=model)
+    asked = parse(tomllib.loads(found.text), where=f"{config}: " if config else "").model
+    if asked.delegate.partition(":")[0] not in (*profile.delegates, "external"):
+        raise ConfigError(
+            f"{config}: [model] delegate = {asked.delegate!r}, and {profile.title} has "
+            f"{', '.join(profile.delegates)}; choose one of those"
+        )
+    return replace(found, workers=asked.workers)
 
 
 def _with_files(
@@ -128,7 +137,6 @@ def _with_files(
         raise ConfigError(
             f"{config}: [model] description describes another model than --model; take it out"
         )
-    parse(tomllib.loads(text), where=f"{config}: " if config else "")
     return Carried(text, files, _secrets(fields), model=model, description=description)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from importlib.resources import files
@@ -33,8 +32,6 @@ PLACES = {
 }
 # A card wears out, and a Pi's watchdog is known; other systems keep both as they have them.
 ON_CARDS = ("journald.conf", "system.conf")
-# What a program on the board may want to know of it, without a reader of TOML.
-BOARD = "usr/lib/edge-vision/board.json"
 # Where the bundle lies that the first boot installs.
 BUNDLES = {
     "card": "/boot/firmware/edge",
@@ -59,14 +56,11 @@ def render(profile: Profile, carried: Carried) -> dict[str, bytes | Path]:
     """
     if profile.unsupported:
         raise ConfigError(f"{profile.title}: {profile.unsupported}; choose another board")
-    found: dict[str, bytes | Path] = dict(carried.files)
-    if carried.text is not None:
-        found["device.toml"] = carried.text.encode()
+    found: dict[str, bytes | Path] = {"device.toml": carried.text.encode(), **carried.files}
     for name, place in PLACES.items():
         if name not in ON_CARDS or profile.carrier == "card":
             found[f"root/{place}"] = _filled(name, _values(profile, carried.secrets)).encode()
-    board = json.dumps(profile.plain(), indent=1, sort_keys=True, ensure_ascii=False)
-    return found | {f"root/{BOARD}": f"{board}\n".encode()}
+    return found
 
 
 def write(folder: Path, found: Mapping[str, bytes | Path]) -> None:

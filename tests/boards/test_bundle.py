@@ -151,8 +151,25 @@ def test_a_model_that_cannot_be_read_stays_here(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_too_much_for_a_board_is_said_and_made(tmp_path, capsys):
+    (tmp_path / "door.toml").write_text("[model]\nworkers = 9\n")
+
+    _, printed = bundled(
+        tmp_path / "out", "--no-wheels", "--config", tmp_path / "door.toml", capsys=capsys
+    )
+
+    (remark,) = printed["remarks"]
+    assert remark.startswith("the configuration asks for 9 workers, and Raspberry Pi 5 is worth 2:")
+
+
 def test_a_model_alone_must_be_named(tmp_path, capsys):
     assert "--model FILE" in refused(tmp_path, "pi5", "--model-only", capsys=capsys)
+
+
+def test_a_model_alone_comes_without_a_configuration(tmp_path, capsys):
+    both = ("--model-only", "--model", BUILT_IN, "--config", tmp_path / "door.toml")
+
+    assert "leave --config out" in refused(tmp_path, "pi5", *both, capsys=capsys)
 
 
 def test_seconds_that_are_none_are_refused(tmp_path, capsys, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -18,7 +17,6 @@ from boards.render import PLACES, render
 from edge.cli import main as edge
 from edge.config import reading
 from edge.errors import ConfigError
-from edge.record import read
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -120,13 +118,6 @@ def test_the_service_is_not_exposed_more_than_it_must_be(tmp_path, profile):
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout[-200:]
-
-
-def test_what_a_board_may_read_of_its_profile_is_that_profile(tmp_path):
-    pi = profiles.load("pi3")
-    board = json.loads((rendered(pi, tmp_path) / "root/usr/lib/edge-vision/board.json").read_text())
-
-    assert read(profiles.Profile, board) == pi
 
 
 def test_a_card_keeps_its_log_in_memory_and_a_disk_as_it_did(tmp_path):
@@ -235,6 +226,11 @@ def test_another_model_takes_the_place_of_the_configuration_s(tmp_path, text):
         pytest.param('[model]\nfile = "gone.tflite"\n', "expected a file, found none", id="gone"),
         pytest.param('[model]\nflie = "a"\n', "did you mean 'file'", id="a fault of its own"),
         pytest.param('model = {file = "door.tflite"}\n', "expected a plain table", id="inline"),
+        pytest.param(
+            '[model]\ndelegate = "cuda"\n',
+            "Raspberry Pi 5 has hailo, edgetpu, imx500, cpu; choose one of those",
+            id="an accelerator that the board has not",
+        ),
         pytest.param("[model\n", "expected TOML", id="no TOML"),
     ],
 )
