@@ -162,6 +162,8 @@ def _job(
     print(f"system   {system.title}, whose first boot is by {system.format}")
     total = sum(map(card_files.size, files.values()))
     print(f"files    {len(files)}, {total / MIB:.1f} MiB, of {fat.free_bytes / MIB:.1f} MiB free")
+    if "cmdline.txt" not in files:
+        print("note     there is no cmdline.txt: the kernel's command line stays as it is")
     for path, data in files.items():
         print(f"  {card_files.size(data):>11,} bytes  {path}")
     return write.Job(source, layout, files)
@@ -223,7 +225,7 @@ def _first_line(path: Path) -> str:
         return path.read_text(encoding="utf-8").split("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{path}: expected a password on its first line, cannot read it"
+            f"{path}: expected text on its first line, cannot read it"
         ) from error
 
 
