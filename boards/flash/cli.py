@@ -224,9 +224,7 @@ def _first_line(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").split("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: expected text on its first line, cannot read it"
-        ) from error
+        raise ConfigError(f"{path}: expected text on its first line, cannot read it") from error
 
 
 def _sha256(arguments: argparse.Namespace) -> str:

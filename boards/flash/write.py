@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from boards.flash.card_files import contents
+from boards.flash import card_files
 from boards.flash.fat import Fat
 from boards.flash.image import CHUNK, SECTOR, Layout, Source
 from edge.errors import BoardError
@@ -147,14 +147,16 @@ def _at(disk: BinaryIO, at: int, size: int) -> bytes:
 
 def _write_files(disk: BinaryIO, job: Job, progress: Told) -> None:
     fat = Fat(disk, job.layout.boot)
-    for index, (path, data) in enumerate(job.files.items(), 1):
-        fat.write(path, contents(data))
-        progress("writing files", index, len(job.files))
+    total, done = sum(map(card_files.size, job.files.values())), 0
+    for path, data in job.files.items():
+        fat.write(path, card_files.contents(data))
+        done += card_files.size(data)
+        progress("writing files", done, total)
     fat.flush()
     _settle(disk)
     fat = Fat(disk, job.layout.boot)
     for path, data in job.files.items():
-        if fat.read(path) != contents(data):
+        if fat.read(path) != card_files.contents(data):
             raise BoardError(
                 f"{path} on the card is not what was written to it; throw the card away"
             )
