@@ -14,16 +14,9 @@ from boardtest.steps import run
 
 HERE = Path(__file__).parent
 MIRROR = os.environ.get("MIRROR", "http://deb.debian.org/debian")
-PACKAGES = (
-    "systemd systemd-sysv dbus udev kmod python3 python3-venv cloud-init openssh-client openssh-server sudo "
-    "netbase iproute2 ca-certificates procps passwd login util-linux mount e2fsprogs dosfstools libpam-systemd "
-    "netcat-openbsd"
-).split()
+PACKAGES = ["systemd", "systemd-sysv", "dbus", "udev", "kmod", "python3", "python3-venv", "cloud-init", "openssh-client", "openssh-server", "sudo", "netbase", "iproute2", "ca-certificates", "procps", "passwd", "login", "util-linux", "mount", "e2fsprogs", "dosfstools", "libpam-systemd", "netcat-openbsd"]
 # `v4l2:/dev/video0` is vivid's; what else: the disk, the network and the clock of the two machines.
-MODULES = (
-    "crc32c_generic ext4 vfat nls_ascii nls_cp437 nls_utf8 virtio_mmio virtio_pci virtio_blk virtio_net virtio_console "
-    "sdhci_iproc bcm2835 dwc2 usbnet cdc_ether phy_generic vivid bcm2835_thermal bcm2835_wdt fuse"
-).split()
+MODULES = ["crc32c_generic", "ext4", "vfat", "nls_ascii", "nls_cp437", "nls_utf8", "virtio_mmio", "virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "sdhci_iproc", "bcm2835", "dwc2", "usbnet", "cdc_ether", "phy_generic", "vivid", "bcm2835_thermal", "bcm2835_wdt", "fuse"]
 IN_INITRD = MODULES[:18]
 # Debian's preset is to enable what is installed; these are what a Raspberry Pi OS Lite has running.
 ENABLED = {
@@ -53,6 +46,8 @@ FILES = {
     "etc/cloud/cloud.cfg.d/99_raspberry-pi.cfg": (
         "datasource_list: [NoCloud, None]\ndatasource:\n  NoCloud:\n    seedfrom: file:///boot/firmware\n"
     ),
+    # Empty is masked: it would ask at the console. Raspberry Pi OS has all that it asks for.
+    "etc/systemd/system/systemd-firstboot.service": "",
     "etc/rpi-issue": "Raspberry Pi reference (an equivalent, of Debian's packages)\n",
     "etc/modules-load.d/vivid.conf": "vivid\n",
     "etc/modprobe.d/vivid.conf": "options vivid n_devs=1 node_types=0x1\n",
@@ -82,7 +77,9 @@ def apt() -> list[str]:
     for name in ("state/lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     source = folder / "sources.list"
-    source.write_text(f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {MIRROR} trixie main\n")
+    source.write_text(
+        f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {MIRROR} trixie main\n"
+    )
     settings = {
         "Dir::State": folder / "state", "Dir::State::status": "/dev/null", "Dir::Cache": folder / "cache",
         "Dir::Etc::sourcelist": source, "Dir::Etc::sourceparts": "/dev/null", "Dir::Etc::parts": "/dev/null",
@@ -95,7 +92,11 @@ def packages(folder: Path) -> None:
     """Unpack kernels (of 4-KiB and of 16-KiB pages) and a busybox of arm64 into folders of their names."""
     options = apt()
     run("apt-get", *options, "-qq", "update")
-    for name, package in (("4k", "linux-image-arm64"), ("16k", "linux-image-arm64-16k"), ("busybox", "busybox-static")):
+    for name, package in (
+        ("4k", "linux-image-arm64"),
+        ("16k", "linux-image-arm64-16k"),
+        ("busybox", "busybox-static"),
+    ):
         if name != "busybox":
             lines = run("apt-cache", *options, "depends", package).splitlines()
             package = next(line.split()[1] for line in lines if "Depends: linux-image-6" in line)
@@ -114,7 +115,9 @@ def modules_of(kernel: Path, names: list[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for name in names:
         lines = run("modprobe", "-d", kernel, "-S", version, "--show-depends", name)
-        found |= {Path(line.split()[1]): None for line in lines.splitlines() if line.startswith("insmod")}
+        found |= {
+            Path(line.split()[1]): None for line in lines.splitlines() if line.startswith("insmod")
+        }
     return list(found)
 
 
@@ -130,7 +133,13 @@ def initrd(kernel: Path, busybox: Path, target: Path) -> None:
     shutil.copy(HERE / "initrd_init.sh", folder / "init")
     (folder / "init").chmod(0o755)
     names = "\n".join(str(path.relative_to(folder)) for path in sorted(folder.rglob("*")))
-    packed = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=folder, input=names.encode(), capture_output=True, check=True)
+    packed = subprocess.run(
+        ["cpio", "-o", "-H", "newc", "--quiet"],
+        cwd=folder,
+        input=names.encode(),
+        capture_output=True,
+        check=True,
+    )
     target.write_bytes(gzip.compress(packed.stdout, 6))
     shutil.rmtree(folder)
 
@@ -141,7 +150,22 @@ def system(folder: Path, kernels: Path) -> None:
     links = 'for d in lib bin sbin; do mkdir -p "$1/usr/$d"; ln -s usr/$d "$1/$d"; done'
     run("mmdebstrap", "--architectures=arm64", "--variant=extract", f"--include={','.join(PACKAGES)}",
         f"--setup-hook={links}", "trixie", root, MIRROR)  # fmt: skip
-    for name in ("boot/firmware", "media", "mnt", "opt", "srv", "var/log", "usr/local/bin", "usr/local/sbin", "root", "dev", "proc", "sys", "run", "tmp"):
+    for name in (
+        "boot/firmware",
+        "media",
+        "mnt",
+        "opt",
+        "srv",
+        "var/log",
+        "usr/local/bin",
+        "usr/local/sbin",
+        "root",
+        "dev",
+        "proc",
+        "sys",
+        "run",
+        "tmp",
+    ):
         (root / name).mkdir(parents=True, exist_ok=True)
     for name in ("passwd", "group"):
         shutil.copy(root / f"usr/share/base-passwd/{name}.master", root / f"etc/{name}")
@@ -160,14 +184,21 @@ def system(folder: Path, kernels: Path) -> None:
         (root / "usr/bin" / name).symlink_to(target)
     certificates = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
     (root / "etc/ssl/certs").mkdir(parents=True, exist_ok=True)
-    (root / "etc/ssl/certs/ca-certificates.crt").write_bytes(b"".join(path.read_bytes() for path in certificates))
+    (root / "etc/ssl/certs/ca-certificates.crt").write_bytes(
+        b"".join(path.read_bytes() for path in certificates)
+    )
     for page in ("4k", "16k"):
         for path in modules_of(kernels / page, MODULES):
-            inside = root / path.relative_to(kernels / page).as_posix().removeprefix("usr/").replace("lib/", "usr/lib/", 1)
+            inside = root / path.relative_to(kernels / page).as_posix().removeprefix(
+                "usr/"
+            ).replace("lib/", "usr/lib/", 1)
             inside.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, inside)
         version = next((kernels / page / "usr/lib/modules").iterdir()).name
-        shutil.copy(kernels / page / f"usr/lib/modules/{version}/modules.builtin", root / f"usr/lib/modules/{version}")
+        shutil.copy(
+            kernels / page / f"usr/lib/modules/{version}/modules.builtin",
+            root / f"usr/lib/modules/{version}",
+        )
         run("depmod", "-b", root, version)
     _compile(root)
 
@@ -177,7 +208,19 @@ def _compile(root: Path) -> None:
     folders = ("/usr/lib/python3.13", "/usr/lib/python3")
     python = os.environ.get("PYTHON313")
     if python:
-        run(python, "-m", "compileall", "-q", "-j", "2", "-s", root, "-p", "/", *(f"{root}{folder}" for folder in folders))
+        run(
+            python,
+            "-m",
+            "compileall",
+            "-q",
+            "-j",
+            "2",
+            "-s",
+            root,
+            "-p",
+            "/",
+            *(f"{root}{folder}" for folder in folders),
+        )
     else:
         run("chroot", root, "/usr/bin/python3", "-m", "compileall", "-q", "-j", "2", *folders)
 
@@ -197,7 +240,29 @@ def image(folder: Path, root: Path, kernels: Path) -> None:
         file.truncate(CARD_MIB << 20)
     table = f"label: dos\nlabel-id: 0x{LABEL_ID}\n{BOOT_AT_MIB}MiB,{BOOT_MIB}MiB,c\n{ROOT_AT_MIB}MiB,{ROOT_MIB}MiB,83\n"
     run("sfdisk", "-q", card, input=table)
-    run("mkfs.vfat", "-F", "32", "-n", "bootfs", f"--offset={BOOT_AT_MIB * 2048}", card, str(BOOT_MIB << 10))
+    run(
+        "mkfs.vfat",
+        "-F",
+        "32",
+        "-n",
+        "bootfs",
+        f"--offset={BOOT_AT_MIB * 2048}",
+        card,
+        str(BOOT_MIB << 10),
+    )
     run("mcopy", "-s", "-i", f"{card}@@{BOOT_AT_MIB}M", *sorted(boot.iterdir()), "::/")
-    run("mke2fs", "-q", "-t", "ext4", "-L", "rootfs", "-d", root, "-E", f"offset={ROOT_AT_MIB << 20}", card, f"{ROOT_MIB}M")
+    run(
+        "mke2fs",
+        "-q",
+        "-t",
+        "ext4",
+        "-L",
+        "rootfs",
+        "-d",
+        root,
+        "-E",
+        f"offset={ROOT_AT_MIB << 20}",
+        card,
+        f"{ROOT_MIB}M",
+    )
     shutil.rmtree(boot)

@@ -17,6 +17,8 @@ from boardtest.steps import TestFailed, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import Self
+
 VIRT = "-M virt -smp {smp} -m 1024 -dtb {dtb} -serial file:{serial} -device virtio-blk-device,drive=card -device virtio-net-device,netdev=net"
 
 
@@ -65,7 +67,7 @@ class Machine:
     _qemu: subprocess.Popen[bytes] | None = field(default=None, init=False)
     began: float = field(default=0.0, init=False)
 
-    def __enter__(self) -> Machine:
+    def __enter__(self) -> Self:
         self.serial.unlink(missing_ok=True)
         self._work = tempfile.TemporaryDirectory(prefix="board")
         command = self._command(Path(self._work.name))
@@ -88,14 +90,20 @@ class Machine:
         """Return the seconds since it was powered on."""
         return time.monotonic() - self.began
 
-    def until(self, what: str, condition: Callable[[], object], *, patience_s: float = 900) -> float:
+    def until(
+        self, what: str, condition: Callable[[], object], *, patience_s: float = 900
+    ) -> float:
         """Wait until something holds; return the age of the machine then."""
         while not condition():
             if self._qemu is None or self._qemu.poll() is not None:
                 said = self._qemu.stderr.read().decode() if self._qemu and self._qemu.stderr else ""
-                raise TestFailed(f"{self.kind} ended while waiting for {what}: {said}\n{self.tail()}")
+                raise TestFailed(
+                    f"{self.kind} ended while waiting for {what}: {said}\n{self.tail()}"
+                )
             if self.age_s > patience_s or "Kernel panic" in self.text()[-5000:]:
-                raise TestFailed(f"not within {patience_s:g} s on {self.kind}: {what}\n{self.tail()}")
+                raise TestFailed(
+                    f"not within {patience_s:g} s on {self.kind}: {what}\n{self.tail()}"
+                )
             time.sleep(0.1)
         return self.age_s
 
@@ -115,7 +123,12 @@ class Machine:
     def _command(self, work: Path) -> list[str]:
         kind = KINDS[self.kind]
         boot = f"{self.card}@@{BOOT_AT_MIB}M"
-        names = (f"kernel{kind.kernel}.img", f"initramfs{kind.kernel}", "cmdline.txt", "bcm2710-rpi-3-b.dtb")
+        names = (
+            f"kernel{kind.kernel}.img",
+            f"initramfs{kind.kernel}",
+            "cmdline.txt",
+            "bcm2710-rpi-3-b.dtb",
+        )
         run("mcopy", "-n", "-i", boot, *(f"::/{name}" for name in names), work)
         line = re.sub(r"console=\S+\s*", "", (work / "cmdline.txt").read_text().strip())
         dtb = work / names[3]
@@ -125,9 +138,11 @@ class Machine:
             run("qemu-system-aarch64", *made.split())
             run("fdtput", "-t", "s", dtb, "/", "model", kind.pretends[0])
             run("fdtput", "-t", "s", dtb, "/", "compatible", *kind.pretends[1:], "linux,dummy-virt")
-        guests = ",".join(f"guestfwd=tcp:10.0.2.100:{port}-cmd:{relay}" for port, relay in self.forwards.items())
+        guests = ",".join(
+            f"guestfwd=tcp:10.0.2.100:{port}-cmd:{relay}" for port, relay in self.forwards.items()
+        )
         return [
-            *"nice -n 5 qemu-system-aarch64 -nodefaults -display none -accel tcg,thread=multi".split(),
+            *["nice", "-n", "5", "qemu-system-aarch64", "-nodefaults", "-display", "none", "-accel", "tcg,thread=multi"],
             *kind.arguments.format(dtb=dtb, serial=self.serial, smp=self.cores).split(), *self._disk(),
             "-netdev", f"user,id=net,restrict=on,{guests}",
             "-kernel", str(work / names[0]), "-initrd", str(work / names[1]),
@@ -140,14 +155,18 @@ class Machine:
         if self.writes is None:
             return ["-drive", f"if=none,id=card,file={self.card},format=raw,cache=writeback"]
         self.writes.write_bytes(b"")
-        files = f"file.driver=file,file.filename={self.card},log.driver=file,log.filename={self.writes}"
+        files = (
+            f"file.driver=file,file.filename={self.card},log.driver=file,log.filename={self.writes}"
+        )
         return ["-blockdev", f"driver=blklogwrites,node-name=card,{files}"]
 
 
 def _parsed(line: str) -> dict[str, object]:
     words, _, health = line.partition(" health ")
     pairs = re.findall(r"(\w+) (\S*)(?: |$)", words)
-    found: dict[str, object] = {key: float(value) if re.fullmatch(r"[\d.]+", value) else value for key, value in pairs}
+    found: dict[str, object] = {
+        key: float(value) if re.fullmatch(r"[\d.]+", value) else value for key, value in pairs
+    }
     try:
         found["health"] = json.loads(health or "null")
     except ValueError:
