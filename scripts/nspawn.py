@@ -36,8 +36,9 @@ class Debian:
     @staticmethod
     def make_device(leader: int, name: str, numbers: tuple[int, int]) -> None:
         """Make a device that anybody may open; it may not do so itself."""
-        line = ["mknod", "-m", "666", f"/dev/{name}", "c", *map(str, numbers)]
-        subprocess.run(["nsenter", "-t", str(leader), "-m", *line], check=True)
+        # Its /proc is of other processes, by which some versions of mknod set a mode.
+        line = f"umask 0 && mknod /dev/{name} c {numbers[0]} {numbers[1]}"
+        subprocess.run(["nsenter", "-t", str(leader), "-m", "sh", "-c", line], check=True)
 
     def write(self, path: str, text: str) -> None:
         """Write a file in it."""
