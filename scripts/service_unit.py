@@ -145,7 +145,7 @@ def misses_a_secret(debian: nspawn.Debian) -> None:
     """A secret's file that is missing is the program's to name, not systemd's."""
     debian.run("mv /etc/edge/secrets/mqtt /run/aside")
     debian.run("systemctl start edge", check=False)
-    said = debian.run("journalctl -u edge -n 5 --no-pager -o cat")
+    said = debian.run("journalctl -u edge -n 20 --no-pager -o cat")
     debian.run("systemctl stop edge; mv /run/aside /etc/edge/secrets/mqtt")
     line = next((each for each in said.splitlines() if "/run/credentials" in each), "")
     check("a missing secret is said by name", holds=line, figure=line)
