@@ -42,8 +42,8 @@ def answer(place: Place) -> None:
         try:
             _carry_out(place, request, tries)
         except BoardError as error:
-            place.say(str(error))
-            if _state(place) not in JUDGED:
+            if _state(place) not in JUDGED:  # else it has been said
+                place.say(str(error))
                 updates.report(place, "failed", str(error), is_asked=True)
         except Exception as error:
             updates.report(place, "failed", f"failed: {error!r}", is_asked=True)
