@@ -42,8 +42,8 @@ def answer(place: Place) -> None:
         try:
             _carry_out(place, request, tries)
         except BoardError as error:
-            place.say(str(error))
-            if read_json(place.state / updates.RESULT).get("state") not in JUDGED:
+            if _state(place) not in JUDGED:  # else it has been said
+                place.say(str(error))
                 updates.report(place, "failed", str(error), is_asked=True)
         except Exception as error:
             updates.report(place, "failed", f"failed: {error!r}", is_asked=True)
@@ -58,7 +58,8 @@ def _carry_out(place: Place, request: dict[str, Any], tries: int) -> None:
 
     def say(message: str) -> None:
         place.say(message)
-        updates.report(place, "working", message, is_asked=True)
+        if _state(place) == "working":  # else it is watched, or judged
+            updates.report(place, "working", message, is_asked=True)
 
     def tell(percent: int) -> None:
         updates.report(place, "working", "downloads", is_asked=True, percent=percent)
@@ -68,9 +69,13 @@ def _carry_out(place: Place, request: dict[str, Any], tries: int) -> None:
         bundle = _found(place, request, tell)
         with bundles.opened(place, bundle, must_be_signed=True) as opened:
             name = install.install(telling, opened, install.Given(is_asked=True))
-    if read_json(place.state / updates.RESULT).get("state") == "working":  # it ran already
+    if _state(place) == "working":  # nothing was to be done
         said = releases.version(place, name)
         updates.report(place, "done", f"{said} runs already", is_asked=True)
+
+
+def _state(place: Place) -> str:
+    return str(read_json(place.state / updates.RESULT).get("state"))
 
 
 def _found(place: Place, request: dict[str, Any], tell: Any) -> Path:  # noqa: ANN401 - a callable

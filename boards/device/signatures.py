@@ -47,9 +47,11 @@ def check(place: Place, folder: Path, text: bytes, *, must: bool = False) -> Non
     for who in named.stdout.decode(errors="replace").splitlines():
         if not _keygen(["verify", "-n", NAMESPACE, "-I", who, *options], text).returncode:
             return
+    said = " ".join(named.stderr.decode(errors="replace").split())
     raise BoardError(
         f"{folder}: expected a signature of one of {place.own(signers)}, found that of nobody "
-        "there, or of another bundle; sign it with the right key"
+        f"there, or of another bundle ({said or 'ssh-keygen: not verified'}); sign it with the "
+        "right key"
     )
 
 

@@ -80,8 +80,29 @@ def test_a_request_is_carried_out_from_a_signed_bundle_and_taken_away(place, roo
     requests.answer(place)
 
     assert "# new" in (place.current / "device.toml").read_text()
-    assert result(place)["state"] == "done"
-    assert result(place)["request"]["id"] == 7
+    assert (result(place)["state"], result(place)["request"]["id"]) == ("done", 7)
+    assert "before" not in result(place)["message"]
+    assert "already" not in result(place)["message"]
+    assert not (place.service_state / updates.REQUEST).exists()
+
+
+def test_a_request_whose_release_is_not_well_says_that_it_was_taken_back(
+    place, root, tmp_path, monkeypatch
+):
+    install_into(root, write_bundle(tmp_path / "a", FULL))
+    old = place.current.resolve()
+    new = write_bundle(tmp_path / "b", {"device.toml": CONFIG + "# new\n"})
+    sign(tmp_path, place, new)
+    ask(place, file="b.tar", id=8)
+    shutil.move(tarred(new), place.service_state / "update/b.tar")
+    monkeypatch.setattr(updates.system, "restart", lambda _: "no frame came")
+
+    requests.answer(place)
+
+    assert place.current.resolve() == old
+    said = result(place)
+    assert (said["state"], said["request"]["id"]) == ("rolled back", 8)
+    assert said["message"].endswith("no frame came")
     assert not (place.service_state / updates.REQUEST).exists()
 
 
