@@ -11,15 +11,19 @@ import sys
 import time
 from pathlib import Path
 
+from boardtest import halves, pi, power
+from boardtest.steps import FIGURES, ROOT, TestFailed, say
+
 STEPS = {
-    "systemd": "(a) the rendered unit in a container with a systemd of its own (scripts/service_test)",
-    "arm64": "(b) the bundle's wheels and the board half of the tests under user emulation, detections beside x86-64's",
-    "next": "(b) the board half on Python 3.14 of Debian's next release",
-    "pi": "(c) QEMU's Raspberry Pi 3B: flash, first boot, second boot, memory, writes",
-    "pages": "(c) the same card in a machine of 16-KiB pages that says it is a Raspberry Pi 5",
-    "update": "(c) a good and a bad update over MQTT",
-    "cuts": "(c) power cuts in a first boot, in an update and while running, each with a boot that has to come back",
+    "systemd": "the rendered unit under a systemd in a container (scripts/service_test)",
+    "arm64": "wheels and the board half of the tests on arm64; detections beside x86-64's",
+    "next": "the board half on Python 3.14 of Debian's next release",
+    "pi": "QEMU's Raspberry Pi 3B: a card is flashed, boots twice, rests",
+    "pages": "the same card in a machine of 16-KiB pages that says it is a Raspberry Pi 5",
+    "update": "a good and a bad update over MQTT",
+    "cuts": "power cuts in a first boot, in an update and while running",
 }
+EMULATED = ("pi", "pages", "update", "cuts")
 
 
 def main() -> int:
@@ -56,9 +60,7 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
-    from boardtest import halves, pi
-    from boardtest.steps import ROOT, TestFailed, say
-
+    emulated: list[str] = []
     for step in steps:
         say(f"== {step}: {STEPS[step]}")
         if (
@@ -70,16 +72,32 @@ def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
             halves.arm64(whole=arguments.whole)
         if step == "next":
             halves.next_python()
-    emulated = [step for step in steps if step in ("pi", "pages", "update", "cuts")]
+        if step in EMULATED:
+            emulated.append(step)
     if emulated:
-        counts = [int(count) for count in arguments.cuts.split(",")]
         with pi.rig(arguments.seed) as it:
-            pi.go(it, emulated, counts)
+            _emulate(it, emulated, arguments)
+
+
+def _emulate(it: pi.Rig, steps: list[str], arguments: argparse.Namespace) -> None:
+    """Go through the steps of the emulated board, on copies of a card that is flashed once."""
+    stock, installed = pi.flash(it), None
+    for step in steps:
+        say(f"== {step}: {STEPS[step]}")
+        if step in ("pi", "pages"):
+            installed = pi.boots(it, "raspi3b" if step == "pi" else "virt16k", stock)
+        elif step == "update":
+            if installed is None:
+                installed = pi.copy(stock, "installed.img")
+                pi.first_boot(it, "virt", installed)
+            power.updates(it, installed)
+        else:
+            power.power_cuts(it, stock, [int(count) for count in arguments.cuts.split(",")])
+    for card in it.work.glob("*.img"):
+        card.unlink()
 
 
 def _table(path: Path | None, took_s: float) -> None:
-    from boardtest.steps import FIGURES
-
     FIGURES["all of it, s"] = round(took_s)
     FIGURES["machine"] = (
         f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[1]:.0f}"

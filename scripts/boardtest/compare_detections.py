@@ -1,4 +1,4 @@
-"""Run the built-in model on the images that come with it, and write what it says as JSON: the same on two machines.
+"""Run the built-in model on the images that come with it, and write what it says as JSON.
 
 Run on a board's Python: compare_detections.py FILE.
 """

@@ -1,9 +1,9 @@
 """What a power cut leaves on a card, worked out from a log of all that was written to it.
 
-QEMU's blklogwrites keeps every write and every flush in their order. A card has a cache of its own: what it was told to
-flush before the cut is there; of what came after the last flush, each 4 KiB block is there or not, by chance. So one
-recorded boot gives any number of cuts, harsher than killing QEMU is: that loses nothing which the kernel had sent.
-Format: Documentation/admin-guide/device-mapper/log-writes.rst of Linux.
+QEMU's blklogwrites keeps every write and every flush in their order. A card has a cache of its own:
+what it was told to flush before the cut is there; of what came after the last flush, each block of
+4 KiB is there or not, by chance. So one recorded boot gives any number of cuts, and harsher ones than
+killing QEMU, which loses nothing that the kernel had sent. Of the log's form: log-writes.rst of Linux.
 """
 
 from __future__ import annotations

@@ -19,7 +19,18 @@ from boardtest.steps import CACHE, ROOT, TestFailed, check, figure, made, run, s
 if TYPE_CHECKING:
     from pathlib import Path
 
-PACKAGES = ["python3", "python3-venv", "libstdc++6", "mosquitto", "ca-certificates", "procps", "tzdata", "coreutils", "bash", "findutils"]
+PACKAGES = [
+    "python3",
+    "python3-venv",
+    "libstdc++6",
+    "mosquitto",
+    "ca-certificates",
+    "procps",
+    "tzdata",
+    "coreutils",
+    "bash",
+    "findutils",
+]
 TAGS = ("2_17", "2_24", "2_26", "2_27", "2_28", "2_31", "2_34")
 # Emulated, the whole half takes too long for 25 minutes in all: what a processor can change, and what a
 # board starts with. Left out, as they are the same bytes of Python anywhere: doctor, boards, pages, messages' schemas,

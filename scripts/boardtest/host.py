@@ -1,4 +1,4 @@
-"""What stands around a board: a broker and a web server on the loopback, each behind a relay of QEMU's."""
+"""What stands around a board: a broker and a web server on the loopback, behind QEMU's relays."""
 
 from __future__ import annotations
 
