@@ -131,7 +131,9 @@ def hold(fleet: Fleet) -> None:
     check("both boards are installed", holds=status == 0, figure=took, said=said)
     fleet.check_all_publish()
     before = fleet.releases()
-    said = fleet.boards["one"].run("edge doctor --json; edge doctor", check=False)
+    said = fleet.boards["one"].run(
+        "/usr/local/bin/edge doctor --json; /usr/local/bin/edge doctor", check=False
+    )
     checks, _ = json.JSONDecoder().raw_decode(said)
     states = [each["state"] for each in checks["checks"]]
     figure = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
