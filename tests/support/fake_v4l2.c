@@ -115,7 +115,15 @@ static int answer(unsigned long request, void *value) {
     case VIDIOC_QUERYCAP:
         memset(value, 0, sizeof(struct v4l2_capability));
         ((struct v4l2_capability *)value)->capabilities = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
+        ((struct v4l2_capability *)value)->device_caps = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
         return 0;
+    case VIDIOC_ENUM_FMT: {
+        static const unsigned known[] = {V4L2_PIX_FMT_YUYV, V4L2_PIX_FMT_NV12, V4L2_PIX_FMT_GREY};
+        struct v4l2_fmtdesc *asked = value;
+        if (asked->type != V4L2_BUF_TYPE_VIDEO_CAPTURE || asked->index >= 3) return refuse(EINVAL);
+        asked->pixelformat = known[asked->index];
+        return 0;
+    }
     case VIDIOC_S_FMT: {
         const struct v4l2_pix_format *asked = &((struct v4l2_format *)value)->fmt.pix;
         width = asked->width, height = asked->height;

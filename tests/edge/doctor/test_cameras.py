@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from edge.doctor import cameras
+
+FAKE = Path(__file__).parents[2] / "support" / "fake_v4l2.c"
 
 pytestmark = pytest.mark.board
 
@@ -63,3 +71,18 @@ def test_a_pi_camera_needs_something_that_reads_it(system):
 
     found = cameras.stack(system(programs={"rpicam-vid": ""}, config=PI))
     assert (found.state, found.found) == ("ok", "rpicam-vid")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_formats_are_asked_for_as_the_kernel_s_own_header_has_it(tmp_path):
+    library = tmp_path / "fake_v4l2.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, FAKE, "-ldl"], check=True)
+    code = "from edge.doctor.cameras import _formats as f; print(f('/dev/video9', set()), '|', "
+    code += "f('/dev/video9', {'/dev/video9'}), '|', f('/dev/gone', ()))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"LD_PRELOAD": str(library)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert done.stdout == "YUYV NV12 GREY | in use | no such file or directory\n"
