@@ -22,7 +22,7 @@ pytestmark = pytest.mark.board
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["docs/raspberry-pi.md", "docs/jetson.md", "boards/SMOKE.md", "docs/boards.md"]
-PAGES += ["boards/ansible/site.yml", "README.md"]
+PAGES += ["docs/updates.md", "docs/service.md", "boards/ansible/site.yml", "README.md"]
 PARSERS = {"edge": cli.new_command, "edge-board": boards_cli.new_command}
 # A command in a block or between backticks; behind ssh and sudo too. What follows a semicolon, a
 # comma or a comment is another.
