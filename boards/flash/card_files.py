@@ -25,6 +25,7 @@ FIRSTBOOT = f"""\
 #!/bin/sh
 # Hands the first boot over to a unit, which begins again where a power cut stopped it.
 set -eu
+[ ! -e /var/lib/edge-install/firstboot.done ] || exit 0
 cp {formats.MOUNTED}/edge/{UNIT} /etc/systemd/system/
 chmod 644 /etc/systemd/system/edge-firstboot.service
 systemctl daemon-reload

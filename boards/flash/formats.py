@@ -140,7 +140,6 @@ def _cloudinit(settings: Settings, *, of_pi: bool = False) -> Written:
     }
     commands = [["rfkill", "unblock", "wifi"]] if of_pi and settings.wifi else []
     commands += [["systemctl", "enable", "--now", "ssh"]] if settings.user else []
-    commands += [["sh", FIRSTBOOT]]
     data: dict[str, Any] = {
         "hostname": settings.hostname,
         "manage_etc_hosts": bool(settings.hostname),
@@ -148,6 +147,9 @@ def _cloudinit(settings: Settings, *, of_pi: bool = False) -> Written:
         "user": user if settings.user else {},
         "enable_ssh": of_pi and bool(settings.user),
         "runcmd": commands,
+        # At every boot: of `runcmd` it notes that it ran before it runs, and a power cut in it
+        # would be the end of the first boot.
+        "bootcmd": [["sh", FIRSTBOOT]],
     }
     told: dict[str, Any] = {key: value for key, value in data.items() if value}
     told |= {"ssh_pwauth": False} if settings.user else {}

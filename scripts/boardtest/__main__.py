@@ -69,7 +69,7 @@ def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
         ):
             raise TestFailed("scripts/service_test")
         if step == "arm64":
-            halves.arm64(whole=arguments.whole)
+            halves.arm64(is_whole=arguments.whole)
         if step == "next":
             halves.next_python()
         if step in EMULATED:

@@ -2,8 +2,8 @@
 
 QEMU's blklogwrites keeps every write and every flush in their order. A card has a cache of its own:
 what it was told to flush before the cut is there; of what came after the last flush, each block of
-4 KiB is there or not, by chance. So one recorded boot gives any number of cuts, and harsher ones than
-killing QEMU, which loses nothing that the kernel had sent. Of the log's form: log-writes.rst of Linux.
+4 KiB is there or not, by chance. One recorded boot gives any number of cuts, harsher than killing
+QEMU is, which loses nothing that the kernel had sent. The log's form: log-writes.rst of Linux.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Write:
 
 
 def read_log(path: Path) -> list[Write]:
-    """Return the requests of a log, oldest first; one that was not logged to its end is left out."""
+    """Return the requests of a log, oldest first, without one that was not logged to its end."""
     found, size = [], path.stat().st_size
     with path.open("rb") as file:
         at = SECTOR
@@ -92,7 +92,7 @@ def cut(before: Path, log: Path, after: Path, *, at: int, rng: random.Random) ->
 
 @contextmanager
 def mounted(card: Path) -> Iterator[Path]:
-    """Mount a copy of the root of a card, once e2fsck has replayed its journal; the card stays as it is.
+    """Mount a copy of the root of a card, its journal replayed by e2fsck; the card stays as it is.
 
     Raises:
         TestFailed: e2fsck found what a journal should have prevented.

@@ -16,17 +16,19 @@ from pathlib import Path
 from boardtest.steps import run
 
 HERE = Path(__file__).parent
-MIRROR = os.environ.get("MIRROR", "http://deb.debian.org/debian")
+MIRROR = os.environ.get("MIRROR", "")
 PACKAGES = (
-    "systemd systemd-sysv dbus udev kmod python3 python3-venv cloud-init openssh-client sudo netbase "
-    "iproute2 ca-certificates procps passwd login util-linux mount e2fsprogs dosfstools "
-    "libpam-systemd netcat-openbsd busybox-static linux-image-arm64 linux-image-arm64-16k"
+    "systemd systemd-sysv dbus udev kmod python3 python3-venv cloud-init openssh-client sudo "
+    "netbase iproute2 ca-certificates procps passwd login util-linux mount e2fsprogs dosfstools "
+    "libpam-systemd netcat-openbsd dash bash sed grep gzip tar findutils diffutils hostname debianutils "
+    "libc-bin busybox-static linux-image-arm64 linux-image-arm64-16k"
 )
 # Disk and network come first, and are all that the initial RAM disk has. vivid is a camera by all
 # that V4L2 shows.
 MODULES = (
     "crc32c_generic ext4 vfat nls_ascii nls_cp437 nls_utf8 virtio_mmio virtio_pci virtio_blk "
-    "virtio_net sdhci_iproc bcm2835 dwc2 usbnet cdc_ether phy_generic | vivid bcm2835_thermal bcm2835_wdt fuse"
+    "virtio_net sdhci_iproc bcm2835 dwc2 usbnet cdc_ether phy_generic | vivid "
+    "bcm2835_thermal bcm2835_wdt fuse"
 )
 ENABLED = {
     "multi-user.target": ("systemd-networkd.service", "board-probe.service"),
@@ -50,9 +52,12 @@ def unpack(folder: Path, *, suite: str, architecture: str, packages: str) -> Pat
     links = 'for d in lib bin sbin lib64; do mkdir -p "$1/usr/$d"; ln -s usr/$d "$1/$d"; done'
     root = folder / "root"
     run(
-        "mmdebstrap", f"--architectures={architecture}", "--variant=extract", f"--setup-hook={links}",
+        "mmdebstrap", f"--architectures={architecture}", "--variant=extract",
+        f"--setup-hook={links}",
         f"--include={','.join(packages.split())}", suite, root, MIRROR,
     )  # fmt: skip
+    if not (root / "usr/bin/sh").exists():
+        (root / "usr/bin/sh").symlink_to("dash")
     for name in ("passwd", "group"):
         shutil.copy(root / f"usr/share/base-passwd/{name}.master", root / f"etc/{name}")
     return root
@@ -76,8 +81,8 @@ def system(folder: Path) -> None:
         for unit in units:
             place = "etc" if (root / f"etc/systemd/system/{unit}").exists() else "usr/lib"
             (wants / unit).symlink_to(f"/{place}/systemd/system/{unit}")
-    (root / "usr/bin/awk").symlink_to("mawk")
-    (root / "usr/bin/nc").symlink_to("nc.openbsd")
+    for name, other in (("awk", "mawk"), ("nc", "nc.openbsd")):
+        (root / "usr/bin" / name).symlink_to(other)
     authorities = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
     (root / "etc/ssl/certs/ca-certificates.crt").write_bytes(
         b"".join(path.read_bytes() for path in authorities)
@@ -86,7 +91,7 @@ def system(folder: Path) -> None:
 
 
 def _kernel(root: Path, boot: Path, version: str) -> None:
-    """Move a kernel to the boot partition, with an initial RAM disk; leave the modules of MODULES."""
+    """Move a kernel to the boot partition, with a RAM disk; leave the modules of MODULES."""
     name = KERNELS[version[version.index("arm64") :]]
     (root / f"boot/vmlinuz-{version}").rename(boot / f"kernel{name}.img")
     for dtb in root.glob(f"usr/lib/linux-image-{version}/broadcom/bcm2837-rpi-3-b.dtb"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -72,9 +72,8 @@ def broker(folder: Path, user: str, password: str) -> Iterator[Messages]:
     """Run a broker that wants a password for the length of the block."""
     subprocess.run(["mosquitto_passwd", "-c", "-b", folder / "users", user, password], check=True)
     (folder / "users").chmod(0o644)
-    (folder / "broker.conf").write_text(
-        f"listener {BROKER_PORT} 127.0.0.1\npassword_file {folder}/users\npersistence false\nuser root\n"
-    )
+    lines = f"listener {BROKER_PORT} 127.0.0.1", f"password_file {folder}/users", "user root"
+    (folder / "broker.conf").write_text("\n".join(lines))
     with subprocess.Popen(
         ["mosquitto", "-c", folder / "broker.conf"],
         stdout=subprocess.DEVNULL,
@@ -88,10 +87,9 @@ def broker(folder: Path, user: str, password: str) -> Iterator[Messages]:
 
 def _connected(user: str, password: str) -> Messages:
     for _ in range(100):
-        try:
+        with suppress(OSError):
             return Messages(user, password)
-        except OSError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise TestFailed(f"mosquitto does not listen on 127.0.0.1:{BROKER_PORT}")
 
 

@@ -127,15 +127,16 @@ class Machine:
         fixed = "nice -n 5 qemu-system-aarch64 -nodefaults -display none -accel tcg,thread=multi"
         return [
             *fixed.split(), *kind.arguments.format(serial=self.serial).split(), *more.split(),
-            *self._disk(), "-netdev", ",".join(["user,id=net,restrict=on", *guests]), "-dtb", str(dtb),
-            "-kernel", str(kernel), "-initrd", str(initrd),
+            *self._disk(), "-netdev", ",".join(["user,id=net,restrict=on", *guests]),
+            "-dtb", str(dtb), "-kernel", str(kernel), "-initrd", str(initrd),
             "-append", f"{said} console={kind.console} systemd.show_status=0",
         ]  # fmt: skip
 
     def _disk(self) -> list[str]:
         if self.writes:
             self.writes.write_bytes(b"")
-            files = f"file.driver=file,file.filename={self.card},log.driver=file,log.filename={self.writes}"
-            return ["-blockdev", f"driver=blklogwrites,node-name=card,{files}"]
+            log = f"log.driver=file,log.filename={self.writes}"
+            card = f"file.driver=file,file.filename={self.card}"
+            return ["-blockdev", f"driver=blklogwrites,node-name=card,{card},{log}"]
         place = "if=sd" if self.kind == "raspi3b" else "if=none,id=card"
         return ["-drive", f"{place},file={self.card},format=raw,cache=writeback"]

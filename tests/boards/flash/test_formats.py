@@ -90,7 +90,7 @@ def test_cloud_init_reads_its_files(name):
         "Europe/Berlin",
         False,
     )
-    assert told["runcmd"][-1] == ["sh", "/boot/firmware/edge/firstboot.sh"]
+    assert told["bootcmd"][-1] == ["sh", "/boot/firmware/edge/firstboot.sh"]
     assert ("enable_ssh" in told) == (name == "cloudinit-rpi")
     wifi = yaml.safe_load(files["network-config"])["network"]["wifis"]["wlan0"]
     assert wifi["access-points"] == {'Café "5 GHz"; \'$x': {"password": "ab" * 32}}
@@ -104,7 +104,7 @@ def test_a_board_on_a_cable_keeps_the_networks_of_its_image():
 
     assert set(files) == {"user-data", "meta-data"}
     told = json.loads(files["user-data"].partition("\n")[2])
-    assert told == {"runcmd": [["sh", "/boot/firmware/edge/firstboot.sh"]]}
+    assert told == {"bootcmd": [["sh", "/boot/firmware/edge/firstboot.sh"]]}
     assert not any("regdom" in word for word in words)
 
 
