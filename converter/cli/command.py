@@ -150,13 +150,15 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.model, family=told or arguments.family, origin=origin, choice=choice
         )
     outputs.say(f"imported: {reference.own_manifest().provenance.changes}")
+    outputs.say_trained_on(reference, images.sets.judge)
     reference = with_own_threshold(reference, images, quantile=arguments.quantile)
     if arguments.float:
         export.write(reference, arguments.float)
     if arguments.sweep:
         return pruning.swept(arguments, reference, images)
-    served = (*images.sets.calibrate.paths, *images.sets.select.paths)
-    pruned = pruning.prune_as_asked(arguments, reference, served, select=images.sets.select.paths)
+    select = images.sets.select.paths
+    served = recovery.Served((*images.sets.calibrate.paths, *select), select)
+    pruned = pruning.prune_as_asked(arguments, reference, served)
     if pruned:
         outputs.say(pruned.step)
     source = pruning.with_zeros(arguments, pruned.file if pruned else reference)

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import export
 from converter.cli import making, outputs
+from converter.quantize.quantization import refuse_quantized
 from edge.errors import ConfigError
+from edge.heads import task_of
+from edge.model.model_file import read_own
 from edge.terminal.command import DONE, add_verb, positive
 from edge.terminal.table import render
 
 if TYPE_CHECKING:
     import argparse
 
+    from converter.train.data.augment import Changes
     from converter.train.data.labelled import Labelled, Parts
-    from converter.train.nets.table import Net
+    from converter.train.loop import Plan
     from converter.train.training import Trained
+    from edge.model.model_file import ModelFile
 
 EPOCHS, EVALUATIONS = 60, 20
+# Of a model that learnt before, or was pruned: it has little to learn and much to forget.
+FURTHER_RATE, FURTHER_BATCH = 1e-4, 16
 FOLDER_END = ".train"
+# What each task learns from.
+NEEDS = {"detection": "boxes", "segmentation": "masks", "classification": "classes",
+         "anomaly": "images"}  # fmt: skip
 
 
 def add_train(verbs: Any) -> None:  # noqa: ANN401
@@ -30,14 +41,17 @@ def add_train(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
         verbs,
         "train",
-        "Train one of our nets on labelled images: a float .tflite of ours, ready for quantize.",
+        "Train a net on labelled images: the result is a float .tflite of ours.",
         run=_train,
         examples=[
             "edge-convert train ssd-mobilenet --data cells --minutes 30 -o cells-float.tflite",
             "edge-convert train unet-mobilenet --data photos --labels masks -o float.tflite",
         ],
     )
-    parser.add_argument("net", metavar="NET", choices=tuple(NETS), help=f"one of {', '.join(NETS)}")
+    parser.add_argument(
+        "net", metavar="NET",
+        help=f"a float .tflite of ours, maybe a pruned one, or a new {', '.join(NETS)}",
+    )  # fmt: skip
     parser.add_argument(
         "--data", metavar="DIR", type=Path, required=True,
         help="images, or a data set with images and labels in folders of their own",
@@ -103,67 +117,89 @@ def _train(arguments: argparse.Namespace) -> int:
     from converter.train.training import train  # noqa: PLC0415 - likewise
     from edge.evaluation.reading import chosen  # noqa: PLC0415 - likewise
 
-    net = NETS[arguments.net]
+    net = NETS.get(arguments.net)
+    own = None if net else _own(arguments.net)
     export.check_folder(arguments.output)
     folder = arguments.output.with_name(arguments.output.name + FOLDER_END)
     names = tuple(arguments.classes.split(",")) if arguments.classes else ()
-    found = labelled.read(arguments.data, arguments.labels, holds=net.needs, names=names)
+    found = labelled.read(
+        arguments.data, arguments.labels,
+        holds=net.needs if net else NEEDS[task_of(own.description.head)] if own else "",
+        names=own.description.labels if own else names,
+    )  # fmt: skip
     for line in found.remarks:
         outputs.say(line)
     images = [sample.path for sample in found.samples]
-    parts = labelled.share_out(
-        found,
-        seed=arguments.seed,
-        **{
-            part: chosen(images, path)
-            for part in ("judge", "select")
-            if (path := getattr(arguments, f"{part}_list"))
-        },
-    )
+    lists = {part: getattr(arguments, f"{part}_list") for part in ("judge", "select")}
+    named = {part: chosen(images, path) for part, path in lists.items() if path}
+    parts = labelled.share_out(found, seed=arguments.seed, **named)
     outputs.say(
         f"{len(parts.train)} images train, {len(parts.select)} select, {len(parts.judge)} judge; "
         f"{len(found.labels)} classes: {', '.join(found.labels) or 'none'}"
     )
-    plan = _plan(arguments, net, images=len(parts.train), folder=folder)
+    file = own or _new(arguments, found, parts)
     done = train(
-        net, _wish(arguments, net, found=found, parts=parts), found, parts=parts, plan=plan,
-        changes=_changes(arguments),
-        name=arguments.output.stem, path=arguments.output, resume=arguments.resume,
+        replace(file, path=arguments.output), found, parts=parts,
+        plan=_plan(arguments, len(parts.train), folder), changes=_changes(arguments),
+        frozen=net.frozen if net and arguments.width == 1 else 0, resume=arguments.resume,
     )  # fmt: skip
     export.write(done.file, arguments.output)
     print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done, folder))
     return DONE
 
 
-def _wish(arguments: argparse.Namespace, net: Net, *, found: Labelled, parts: Parts) -> Any:  # noqa: ANN401
-    from converter.train.nets.wish import Wish  # noqa: PLC0415 - as above
-    from converter.train.training import anchors_of  # noqa: PLC0415 - as above
+def _own(name: str) -> ModelFile:
+    """Return the float model of ours that is to go on learning."""
+    from converter.train.nets.table import NETS  # noqa: PLC0415 - as above
 
+    path = Path(name)
+    if path.suffix != ".tflite":
+        raise ConfigError(
+            f"expected a float .tflite of ours or one of {', '.join(NETS)}, found {name!r}"
+        )
+    file = read_own(path)
+    refuse_quantized(file)
+    task = task_of(file.description.head)
+    if task not in NEEDS:
+        raise ConfigError(f"{path}: expected a model for {', '.join(NEEDS)}, found one for {task}")
+    return file
+
+
+def _new(arguments: argparse.Namespace, found: Labelled, parts: Parts) -> ModelFile:
+    from converter.train.nets.table import NETS  # noqa: PLC0415 - as above
+    from converter.train.nets.wish import Wish  # noqa: PLC0415 - as above
+    from converter.train.training import anchors_of, new_model  # noqa: PLC0415 - as above
+
+    net = NETS[arguments.net]
     side = arguments.input or net.side_px
     if arguments.anchors == "paper" and not net.anchors:
         raise ConfigError(f"--anchors is for detectors, and {arguments.net} is none; leave it out")
     by_means = net.anchors and arguments.anchors == "kmeans"
-    return Wish(
+    wish = Wish(
         labels=found.labels, size_wh=(side, side), width=arguments.width, seed=arguments.seed,
         anchors_wh=anchors_of(parts.train, net.anchors, seed=arguments.seed) if by_means else None,
         backbone=arguments.backbone, half=net.half,
     )  # fmt: skip
+    return new_model(net, wish, name=arguments.output.stem, path=arguments.output)
 
 
-def _plan(arguments: argparse.Namespace, net: Net, *, images: int, folder: Path) -> Any:  # noqa: ANN401
+def _plan(arguments: argparse.Namespace, images: int, folder: Path) -> Plan:
     from converter.train.loop import Plan  # noqa: PLC0415 - as above
+    from converter.train.nets.table import NETS  # noqa: PLC0415 - as above
 
-    batch = arguments.batch or net.batch
+    net = NETS.get(arguments.net)
+    rate, usual = (net.rate, net.batch) if net else (FURTHER_RATE, FURTHER_BATCH)
+    batch = arguments.batch or usual
     steps = max(1, round(arguments.epochs * images / batch))
     return Plan(
-        steps=steps, batch=batch, learning_rate=arguments.learning_rate or net.rate,
+        steps=steps, batch=batch, learning_rate=arguments.learning_rate or rate,
         warmup_steps=min(100, steps // 10), seed=arguments.seed,
         evaluate_every=max(1, steps // EVALUATIONS), folder=folder,
         optimizer=arguments.optimizer, minutes=arguments.minutes,
     )  # fmt: skip
 
 
-def _changes(arguments: argparse.Namespace) -> Any:  # noqa: ANN401
+def _changes(arguments: argparse.Namespace) -> Changes:
     from converter.train.data.augment import Changes  # noqa: PLC0415 - as above
 
     return Changes(

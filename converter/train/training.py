@@ -22,6 +22,7 @@ from converter.train import losses
 from converter.train.anchors import clustered
 from converter.train.data.batches import Batches
 from converter.train.loop import fit
+from edge.errors import SourceError
 from edge.evaluation.images import upright_size_wh
 from edge.evaluation.measuring import measure
 from edge.evaluation.truth import MaskTruth
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 # Images from which the batch normalisations start.
 LOOKED_AT = 32
-# Deviation of the noise that a denoising autoencoder takes off again, of an input in 0..1.
+# Deviation of the noise that a denoising autoencoder takes off again, of pixels in 0..1.
 NOISE = 0.05
 TOOLS = ("keras", "tensorflow", "numpy")
 
@@ -72,6 +73,10 @@ def anchors_of(
         (sample.boxes[:, 2:] - sample.boxes[:, :2]) / upright_size_wh(sample.path)
         for sample in samples if len(sample.boxes)
     ]  # fmt: skip
+    if not shares:
+        raise SourceError(
+            "expected boxes among the images that train, found all on those held back; label more"
+        )
     found = clustered(np.concatenate(shares), count, seed=seed)
     return tuple((float(width), float(height)) for width, height in found)
 
@@ -84,45 +89,57 @@ def new_model(net: Net, wish: Wish, *, name: str, path: Path) -> ModelFile:
 
 # What is trained, on what, and how.
 def train(  # noqa: PLR0913
-    net: Net,
-    wish: Wish,
+    file: ModelFile,
     found: Labelled,
     *,
     parts: Parts,
     plan: Plan,
     changes: Changes,
-    name: str,
-    path: Path,
+    frozen: int = 0,
     resume: bool = False,
 ) -> Trained:
-    """Train a net and judge it on images that neither trained it nor chose its weights.
+    """Train a float model of ours and judge it on images that neither trained nor chose.
+
+    A new net learns all, one that was pruned gets its accuracy back, one of others' weights is
+    fitted to these images: it is the same.
+
+    Args:
+        file: Of the labels of the set.
+        found: Labelled images.
+        parts: Them, shared out.
+        plan: How.
+        changes: Of the images that train.
+        frozen: How many of the first convolutions stay as they are.
+        resume: Go on from the checkpoint of the plan's folder.
 
     Raises:
-        ModelError: Its loss is no number any more, or there is nothing to resume.
+        ModelError: Nobody knows how to train it, its loss is no number any more, or there is
+            nothing to resume.
     """
     from converter.train.twin.building import build  # noqa: PLC0415 - loads TensorFlow
     from converter.train.twin.statistics import statistics  # noqa: PLC0415 - likewise
 
-    file = new_model(net, wish, name=name, path=path)
-    graph = read(file.flatbuffer, path)
+    objective, transform = losses.for_task(file.description), file.description.input
+    graph = read(file.flatbuffer, file.path)
     looked_at = [sample.path for sample in parts.train[:: max(1, len(parts.train) // LOOKED_AT)]]
-    moments = statistics(graph, prepared(looked_at[:LOOKED_AT], file.description.input))
-    frozen = _first_constants(graph, net.frozen) if wish.width == 1 else set()
+    moments = statistics(graph, prepared(looked_at[:LOOKED_AT], transform))
+    kept = _first_constants(graph, frozen)
     twin = build(
         graph,
         statistics={key: value for key, value in moments.items() if key not in heads(graph)},
-        trainable=lambda constant: constant not in frozen,
+        trainable=lambda constant: constant not in kept,
     )
-    objective = losses.for_task(file.description)
+    is_anomaly = found.holds == "images"
     batches = Batches(
-        parts.train, file.description.input, objective.targets, changes=changes, batch=plan.batch,
+        parts.train, transform, objective.targets, changes=changes, batch=plan.batch,
         seed=plan.seed, is_binary=isinstance(found.truth, MaskTruth) and found.truth.is_binary,
-        noise=NOISE if net.needs == "images" else 0.0,
+        noise=NOISE * 255 / max(transform.std) if is_anomaly else 0.0,
     )  # fmt: skip
 
     def current() -> ModelFile:
         flatbuffer = write(with_values(graph, twin.weights()))
-        return ModelFile.of(path, flatbuffer, file.own_manifest(), anchors=file.description.anchors)
+        anchors = file.description.anchors
+        return ModelFile.of(file.path, flatbuffer, file.own_manifest(), anchors=anchors)
 
     fitted = fit(
         twin.model, objective.loss, batches,
@@ -133,7 +150,7 @@ def train(  # noqa: PLR0913
         f"{fitted.best_step}, as they scored best on {len(parts.select)} others; seed {plan.seed}"
     )
     made = _sealed(file, current().flatbuffer, step, parts=parts, seed=plan.seed)
-    if net.needs == "images":
+    if is_anomaly:
         made = with_threshold(made, [sample.path for sample in parts.select], quantile=0.99)
         return Trained(made, fitted, {"mean squared error": -score(made, found, parts.judge)}, {})
     judged = _evaluation(made, found, parts.judge, is_brief=False)
