@@ -156,9 +156,7 @@ def _run(arguments: argparse.Namespace) -> int:
         export.write(reference, arguments.float)
     if arguments.sweep:
         return pruning.swept(arguments, reference, images)
-    select = images.sets.select.paths
-    served = recovery.Served((*images.sets.calibrate.paths, *select), select)
-    pruned = pruning.prune_as_asked(arguments, reference, served)
+    pruned = pruning.prune_as_asked(arguments, reference, recovery.served(images))
     if pruned:
         outputs.say(pruned.step)
     source = pruning.with_zeros(arguments, pruned.file if pruned else reference)
