@@ -156,8 +156,7 @@ def _run(arguments: argparse.Namespace) -> int:
         export.write(reference, arguments.float)
     if arguments.sweep:
         return pruning.swept(arguments, reference, images)
-    served = (*images.sets.calibrate.paths, *images.sets.select.paths)
-    pruned = pruning.prune_as_asked(arguments, reference, served, select=images.sets.select.paths)
+    pruned = pruning.prune_as_asked(arguments, reference, recovery.served(images))
     if pruned:
         outputs.say(pruned.step)
     source = pruning.with_zeros(arguments, pruned.file if pruned else reference)

@@ -22,6 +22,7 @@ from edge.terminal.table import render
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from converter.cli.recovery import Served
     from converter.conversion import Images
     from converter.prune.criteria import Criterion
     from converter.prune.pruning import Pruned
@@ -153,16 +154,8 @@ def _size(text: str) -> tuple[int, int]:
     return sides[0], sides[-1]
 
 
-def prune_as_asked(
-    arguments: argparse.Namespace,
-    file: ModelFile,
-    images: Sequence[Path],
-    *,
-    select: Sequence[Path],
-) -> Pruned | None:
+def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Served) -> Pruned | None:
     """Return a float model made faster as the options say, and say how; `None` if they do not.
-
-    Those of the images that `select` say when a recovery is to stop.
 
     Raises:
         ConfigError: The options say nothing to each other, or ask for what is there.
@@ -177,7 +170,7 @@ def prune_as_asked(
             "--resume goes on with a cut: give --speedup, --macs or --latency-ms, as before"
         )
     recovery.check(arguments, is_cut=bool(target))
-    small = None
+    images, small = served.images, None
     if arguments.input_size:
         from converter.prune.resizing import with_input  # noqa: PLC0415 - loads the runtime
 
@@ -201,7 +194,7 @@ def prune_as_asked(
     for kind, name in done.foreign:
         outputs.say(f"{kind} is not known to pruning: what it reads for {name!r} stays whole")
     if arguments.recover:
-        done = recovery.recovered(arguments, file, done, served=recovery.Served(images, select))
+        done = recovery.recovered(arguments, file, done, served=served)
     stages.clear()
     return done
 
@@ -265,7 +258,8 @@ def _prune(arguments: argparse.Namespace) -> int:
     export.check_folder(arguments.output)
     file = model_file.read_own(arguments.model)
     images = () if _is_size_only(arguments) else making.draw(arguments).paths
-    done = prune_as_asked(arguments, file, images, select=images[: len(images) // SELECTS])
+    served = recovery.Served(images, images[: len(images) // SELECTS])
+    done = prune_as_asked(arguments, file, served)
     if done:
         export.write(done.file, arguments.output)
         print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))

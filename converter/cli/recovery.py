@@ -30,6 +30,12 @@ class Served:
     select: Sequence[Path]
 
 
+def served(images: Images) -> Served:
+    """Return those of a conversion: all that do not judge."""
+    select = images.sets.select.paths
+    return Served((*images.sets.calibrate.paths, *select), select)
+
+
 def add_recover(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of a group to itself
     """Add the option."""
     group.add_argument(

@@ -138,7 +138,7 @@ def planned(  # noqa: PLR0913
     steps: int | None = None,
     folder: Path | None = None,
     resume: bool = False,
-    learning_rate: float = LEARNING_RATE,
+    learning_rate: float | None = None,
 ) -> Plan:
     """Return how to train; a run that goes on keeps the steps that it began with."""
     kept = folder / PLAN if folder else None
@@ -149,7 +149,8 @@ def planned(  # noqa: PLR0913
         kept.parent.mkdir(parents=True, exist_ok=True)
         export.write_bytes(json.dumps({"steps": steps}).encode(), kept)
     return Plan(
-        steps=steps, batch=BATCH, learning_rate=learning_rate, weight_decay=0.0, seed=lesson.seed,
+        steps=steps, batch=BATCH, learning_rate=learning_rate or LEARNING_RATE, weight_decay=0.0,
+        seed=lesson.seed,
         warmup_steps=max(1, steps // WARM), evaluate_every=max(1, steps // EVALUATIONS),
         patience=PATIENCE, folder=folder,
     )  # fmt: skip

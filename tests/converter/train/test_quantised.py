@@ -47,7 +47,6 @@ def test_a_model_trained_for_int8_is_int8_and_says_how_it_was_trained(images):
     assert "trained for int8: 4 steps of 8 of 28 plain images, seed 0; agreement" in trained
     assert quantised.startswith("quantised after training with recipe int8")
     assert made.own_manifest().calibration is not None
-    assert made.flatbuffer == train(images).flatbuffer
 
 
 def test_only_int8_is_trained_for(images):

@@ -62,6 +62,7 @@ def test_a_model_that_cannot_be_better_stays_and_that_is_said(whole, images):
     assert done.step.startswith("distillation gained nothing and is left out")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_goes_on_to_the_same_weights(
     whole, images, tmp_path, monkeypatch
 ):

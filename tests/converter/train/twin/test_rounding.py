@@ -17,6 +17,7 @@ from converter.quantize.running import tapped
 from converter.train.twin.building import build
 
 pytestmark = pytest.mark.converter
+EACH_TIME = {"residual", "joined", "depthwise", "resized", "excite"}
 # TensorFlow's quantiser, in a child, makes them; or ops that no int8 kernel computes to one level.
 LEFT_OUT = {"leaky", "prelu", "softmax"}
 
@@ -46,7 +47,13 @@ def trained(graph, inputs):
     return twin
 
 
-@pytest.mark.parametrize("name", sorted(set(BLOCKS) - LEFT_OUT))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in EACH_TIME else [pytest.mark.slow])
+        for name in sorted(set(BLOCKS) - LEFT_OUT)
+    ],
+)
 def test_int8_gives_what_the_rounding_twin_gives_within_a_level(name):
     graph = net_of(name)
     inputs = images(graph)
