@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from converter.graph.values import Graph, Op
     from edge.model.model_file import ModelFile
 
-WORKER = Path(__file__).with_name("torch_pruning.py")
+WORKER = Path(__file__).with_name("torch_pruning_worker.py")
 # Axes of the weights, `(O, h, w, I)` and depthwise `(1, h, w, C)`, as torch has them, and back.
 TURNED = {
     "CONV_2D": ((0, 3, 1, 2), (0, 2, 3, 1)),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import export
-from converter.cli import making, outputs
+from converter.cli import making, outputs, recovery
 from converter.prune.criteria import CRITERIA, ENERGY, NORM, TAYLOR, by_norm
 from edge.errors import ConfigError
 from edge.model import model_file
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 LEVERS = ("best", "channels", "input")
-HANGS_ON = ("lever", "criterion", "input_size")
+HANGS_ON = ("lever", "criterion", "rounds", "input_size")
 COUNT = 96
 # Nearer to the whole than that, measuring tells nothing.
 LEAST, LEAST_RATIO = 1.05, 0.05
 LEAST_DENSE = 0.95
+# Of the images of `prune`, those that say when a recovery is to stop.
+SELECTS = 4
 TARGETS = ("speedup", "macs", "latency_ms")
 
 
@@ -61,6 +63,13 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
         choices=CRITERIA,
         default=CRITERIA[0],
         help="of the channels that go first; default: %(default)s",
+    )
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=positive,
+        default=1,
+        help="of cutting, refitting and looking again; default: %(default)s",
     )
     making.add_seed(parser)
     parser.add_argument("--json", action="store_true", help="what was done as JSON")
@@ -109,6 +118,7 @@ def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
     group.add_argument(
         "--input-size", metavar="N|WxH", type=_size, help="rebuild the net for this input first"
     )
+    recovery.add_recover(group)
     group.add_argument(
         "--resume", action="store_true", help="go on with what an interrupted run left beside -o"
     )
@@ -144,9 +154,15 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def prune_as_asked(
-    arguments: argparse.Namespace, file: ModelFile, images: Sequence[Path]
+    arguments: argparse.Namespace,
+    file: ModelFile,
+    images: Sequence[Path],
+    *,
+    select: Sequence[Path],
 ) -> Pruned | None:
     """Return a float model made faster as the options say, and say how; `None` if they do not.
+
+    Those of the images that `select` say when a recovery is to stop.
 
     Raises:
         ConfigError: The options say nothing to each other, or ask for what is there.
@@ -160,6 +176,7 @@ def prune_as_asked(
         raise ConfigError(
             "--resume goes on with a cut: give --speedup, --macs or --latency-ms, as before"
         )
+    recovery.check(arguments, is_cut=bool(target))
     small = None
     if arguments.input_size:
         from converter.prune.resizing import with_input  # noqa: PLC0415 - loads the runtime
@@ -175,13 +192,16 @@ def prune_as_asked(
 
     stages = Stages(arguments.output, _key(arguments, file, images), resume=arguments.resume)
     criterion = _criterion(getattr(arguments, "criterion", ENERGY), small or file, images)
-    levers = Levers(small or file, images, criterion=criterion, stages=stages)
+    rounds = getattr(arguments, "rounds", 1)
+    levers = Levers(small or file, images, criterion=criterion, rounds=rounds, stages=stages)
     wanted = Target(arguments.speedup, arguments.macs, arguments.latency_ms, arguments.layers)
     done, lines = levers.pull(wanted, lever=arguments.lever)
     for line in lines:
         outputs.say(f"tried {line}")
     for kind, name in done.foreign:
         outputs.say(f"{kind} is not known to pruning: what it reads for {name!r} stays whole")
+    if arguments.recover:
+        done = recovery.recovered(arguments, file, done, served=recovery.Served(images, select))
     stages.clear()
     return done
 
@@ -245,7 +265,7 @@ def _prune(arguments: argparse.Namespace) -> int:
     export.check_folder(arguments.output)
     file = model_file.read_own(arguments.model)
     images = () if _is_size_only(arguments) else making.draw(arguments).paths
-    done = prune_as_asked(arguments, file, images)
+    done = prune_as_asked(arguments, file, images, select=images[: len(images) // SELECTS])
     if done:
         export.write(done.file, arguments.output)
         print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))

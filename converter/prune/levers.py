@@ -10,9 +10,10 @@ import numpy as np
 from converter.graph.reading import read
 from converter.judge.agreement import match
 from converter.judge.sight import Views
-from converter.prune.pruning import HELD_BACK, LOOKS, NEAR, Pruned, Pruner, check_count
+from converter.prune.pruning import HELD_BACK, LOOKS, NEAR, ROUNDS, Pruned, Pruner, check_count
 from converter.prune.resizing import stride_of, with_input
 from converter.prune.stages import NOT_KEPT
+from converter.quantize.quantization import refuse_quantized
 from converter.quantize.running import prepared
 from edge.errors import ModelError
 from edge.terminal.progress import bar
@@ -40,9 +41,11 @@ class Levers:
         file: Float, of ours.
         images: Plain ones; of those that nothing is fitted to, a lever is chosen by.
         criterion: Of the channels.
+        rounds: Of cutting them.
         stages: What an interrupted run did already.
 
     Raises:
+        ModelError: It is quantised.
         SourceError: There are too few images.
     """
 
@@ -52,11 +55,13 @@ class Levers:
         images: Sequence[Path],
         *,
         criterion: Criterion | None = None,
+        rounds: int = ROUNDS,
         stages: Stages = NOT_KEPT,
     ) -> None:
+        refuse_quantized(file)
         check_count(images)
         self._file, self._images = file, images
-        self._criterion, self._stages = criterion, stages
+        self._criterion, self._rounds, self._stages = criterion, rounds, stages
         self._pruners: dict[tuple[int, int], Pruner] = {}
 
     def pull(self, target: Target, *, lever: str = BEST) -> tuple[Pruned, tuple[str, ...]]:
@@ -71,7 +76,7 @@ class Levers:
         looks = prepared(self._images[:LOOKS], self._file.description.input)
         measure, times = target.measured(self._file, looks)
         ways: dict[str, Callable[[], Pruned]] = {
-            CHANNELS: lambda: self._pruner(self._file).prune(measure, times),
+            CHANNELS: lambda: self._pruner(self._file).prune(measure, times, rounds=self._rounds),
             INPUT: lambda: self.shrunk(measure, times),
             "both": lambda: self._both(measure, times),
         }
@@ -121,7 +126,7 @@ class Levers:
             raise ModelError(
                 f"{self._file.path}: no input lies between, the input alone reaches it"
             )
-        done = self._pruner(small.file).prune(measure, times, start=small.gain)
+        done = self._pruner(small.file).prune(measure, times, rounds=self._rounds, start=small.gain)
         return replace(done, step=f"{small.step}; {done.step}")
 
     def _sizes(self) -> list[tuple[int, int]]:

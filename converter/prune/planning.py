@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from converter.graph.values import Graph
-    from converter.prune.attention import Attention
     from converter.prune.channels import Channels, Group
     from converter.prune.reading import Moments, Reader
     from edge.terminal.progress import Progress
@@ -121,19 +120,23 @@ class Teacher:
 
     Args:
         graph: The whole one.
-        attention: How far outputs are off.
         inputs: What the model reads of each image.
     """
 
-    def __init__(
-        self, graph: Graph, attention: Attention, inputs: Sequence[Sequence[Array]]
-    ) -> None:
-        self.inputs, self._attention = inputs, attention
+    def __init__(self, graph: Graph, inputs: Sequence[Sequence[Array]]) -> None:
+        self.inputs = inputs
         self._wanted = list(tapped(graph, graph.outputs, inputs))
 
     def error(self, found: Iterable[list[Array]]) -> float:
-        """Return `Attention.error` of what is given for each image."""
-        return self._attention.error(found, self._wanted)
+        """Return the squared error of each output over its power, summed over the outputs."""
+        noise, power = np.zeros((2, len(self._wanted[0])))
+        for target, values in zip(self._wanted, found, strict=True):
+            noise += [
+                np.square(a - b, dtype=np.float64).sum()
+                for a, b in zip(target, values, strict=True)
+            ]
+            power += [np.square(a, dtype=np.float64).sum() for a in target]
+        return float((noise / np.maximum(power, np.finfo(np.float64).tiny)).sum())
 
     def error_of(self, graph: Graph) -> float:
         """Return that of another graph's outputs."""

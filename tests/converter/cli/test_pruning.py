@@ -103,7 +103,8 @@ def test_a_target_out_of_reach_names_the_best_and_why(wide, capsys):
 
 def test_a_model_of_eight_channels_has_nothing_to_cut(wide, float_model, capsys):
     _, images, output = wide
-    arguments = ["prune", str(float_model), "--macs", "0.5", "--images", str(images)]
+    arguments = ["prune", str(float_model), "--macs", "0.5", "--lever", "channels",
+                 "--images", str(images)]  # fmt: skip
     assert main([*arguments, "-o", str(output)]) == FAILED
     assert "expected channels that may go, found none" in capsys.readouterr().err
 
@@ -136,7 +137,7 @@ def test_one_target_is_wanted_that_asks_for_something(wide, options):
 
 def test_an_interrupt_leaves_no_model_and_resume_comes_to_the_same(wide, monkeypatch, capsys):
     model, images, output = wide
-    arguments = ["prune", str(model), "--macs", "0.5", "--lever", "channels",
+    arguments = ["prune", str(model), "--macs", "0.5", "--lever", "channels", "--rounds", "2",
                  "--images", str(images), "-o", str(output)]  # fmt: skip
     assert main(arguments) == DONE
     wanted = output.read_bytes()
@@ -145,7 +146,7 @@ def test_an_interrupt_leaves_no_model_and_resume_comes_to_the_same(wide, monkeyp
 
     def interrupted(*what, **words):
         turns.append(len(turns))
-        if len(turns) == pruning.ROUNDS:
+        if len(turns) == 2:
             raise KeyboardInterrupt
         return refit(*what, **words)
 
@@ -217,3 +218,26 @@ def test_zeros_make_a_smaller_download_and_nothing_faster(wide, capsys):
     assert "zeros among the weights speed nothing up" in capsys.readouterr().err
     steps = model_file.read_own(output).own_manifest().provenance.steps
     assert "10 % of the weights are zero, for the download: they speed nothing up" in steps
+
+
+def test_what_a_cut_left_is_trained_without_labels_and_the_manifest_says_so(wide, capsys):
+    model, images, output = wide
+    arguments = ["prune", str(model), "--macs", "0.25", "--lever", "channels", "--images",
+                 str(images), "-o", str(output), "--recover", "0.02"]  # fmt: skip
+    assert main(arguments) == DONE
+    assert "8 of 32 channels left" in capsys.readouterr().err
+    *_, cut, trained = model_file.read_own(output).own_manifest().provenance.steps
+    assert "8 of 32 channels left" in cut
+    assert "steps of 8 of 30 plain images, seed 0; agreement with the whole model" in trained
+    assert {path.name for path in output.parent.iterdir()} == {
+        "photos", "wide.tflite", "made.tflite"
+    }  # fmt: skip
+
+
+def test_there_is_nothing_to_recover_where_nothing_is_cut(wide, capsys):
+    model, images, output = wide
+    arguments = ["prune", str(model), "--images", str(images), "-o", str(output), "--recover"]
+    assert main([*arguments, "--input-size", "16"]) == MISUSED
+    assert "--recover trains what a cut leaves: give --speedup" in capsys.readouterr().err
+    assert main([*arguments, "--lever", "input", "--macs", "0.3"]) == DONE
+    assert "no channel was cut" in capsys.readouterr().err

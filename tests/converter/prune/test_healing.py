@@ -1,20 +1,12 @@
 import numpy as np
 from drawn_nets import SHAPE, net_of
-from factories import manifest
 
 from converter.graph.edits import with_values
-from converter.prune.attention import Attention
 from converter.prune.channels import channels
 from converter.prune.cutting import pruned
 from converter.prune.healing import healed
 from converter.prune.planning import Teacher
 from converter.quantize.repairs.weights import convolutions
-from edge.decode.segmentation import SegmentationHead
-
-
-def described():
-    """Return a description whose head tells nothing of what matters."""
-    return manifest(outputs={}, head=SegmentationHead(activation="softmax")).description(None)
 
 
 def images(seed, count=24):
@@ -23,7 +15,7 @@ def images(seed, count=24):
 
 
 def error_of(whole, graph):
-    return Teacher(whole, Attention(described(), whole.outputs), images(1, 4)).error_of(graph)
+    return Teacher(whole, images(1, 4)).error_of(graph)
 
 
 def test_a_channel_that_another_one_repeats_is_made_up_for():
