@@ -142,7 +142,6 @@ def _train(arguments: argparse.Namespace) -> int:
         replace(file, path=arguments.output), found, parts=parts,
         plan=_plan(arguments, len(parts.train), folder), changes=_changes(arguments),
         frozen=net.frozen if net and arguments.width == 1 else 0, resume=arguments.resume,
-        fresh=(net.trained if arguments.width == 1 else 0) if net else None,
     )  # fmt: skip
     export.write(done.file, arguments.output)
     print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done, folder))

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from converter.train.loop import Fitted, Plan
     from converter.train.nets.table import Net
     from converter.train.nets.wish import Wish
-    from converter.train.twin.building import Twin
 
 # Images from which the batch normalisations start.
 LOOKED_AT = 32
@@ -97,7 +96,6 @@ def train(  # noqa: PLR0913
     plan: Plan,
     changes: Changes,
     frozen: int = 0,
-    fresh: int | None = None,
     resume: bool = False,
 ) -> Trained:
     """Train a float model of ours and judge it on images that neither trained nor chose.
@@ -112,8 +110,6 @@ def train(  # noqa: PLR0913
         plan: How.
         changes: Of the images that train.
         frozen: How many of the first convolutions stay as they are.
-        fresh: Behind how many of them the weights are drawn, so that their normalisations begin
-            with a deviation of 1 about 0; `None` where all were trained.
         resume: Go on from the checkpoint of the plan's folder.
 
     Raises:
@@ -133,8 +129,6 @@ def train(  # noqa: PLR0913
         statistics={key: value for key, value in moments.items() if key not in heads(graph)},
         trainable=lambda constant: constant not in kept,
     )
-    if fresh is not None:
-        _begin(twin, fresh)
     is_anomaly = found.holds == "images"
     batches = Batches(
         parts.train, transform, objective.targets, changes=changes, batch=plan.batch,
@@ -161,18 +155,6 @@ def train(  # noqa: PLR0913
         return Trained(made, fitted, {"mean squared error": -score(made, found, parts.judge)}, {})
     judged = _evaluation(made, found, parts.judge, is_brief=False)
     return Trained(made, fitted, judged.metrics, judged.classes)
-
-
-def _begin(twin: Twin, first: int) -> None:
-    """Give the batch normalisations behind the first ops with weights what untrained ones have.
-
-    Source: Ioffe and Szegedy 2015, "Batch Normalization".
-    """
-    layers = [layer for layer in twin.layers.values() if hasattr(layer, "norm")]
-    for layer in layers[first:]:
-        if layer.norm is not None:
-            layer.norm.gamma.assign(np.ones(layer.norm.gamma.shape, np.float32))
-            layer.norm.beta.assign(np.zeros(layer.norm.beta.shape, np.float32))
 
 
 def heads(graph: Graph) -> set[str]:
