@@ -224,7 +224,7 @@ def _text(done: Trained, folder: Path) -> str:
     names = list(next(iter(done.classes.values()), {}))
     rows = [[label, *(f"{row[name]:.4g}" for name in names)] for label, row in done.classes.items()]
     lines = [render(["label", *names], rows), ""] if rows else []
-    lines += [f"{name:<12}{value:.4f}" for name, value in list(done.metrics.items())[:3]]
+    lines += [f"{name:<20}{value:.4f}" for name, value in list(done.metrics.items())[:3]]
     fitted = done.fitted
     lines += [
         f"trained     {fitted.steps} steps: {fitted.why}; best at {fitted.best_step}",

@@ -34,6 +34,7 @@ PLATEAU_RATIO, LAST_RATIO = 0.3, 0.02
 PLATEAUS = 3
 # Longest gradient, over all weights together; a batch of odd images moves no further than others.
 CLIP = 10.0
+OPTIMIZERS = {"adam": ("AdamW", {}), "sgd": ("SGD", {"momentum": 0.9, "nesterov": True})}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Plan:
             as many it stops.
         folder: Of the checkpoint, the log and the curves; `None` keeps nothing.
         optimizer: `adam` or `sgd`.
-        minutes: Wall time after which it stops with what it has; such a run is not the same twice.
+        minutes: Wall time in which it is to end, the rate with it; never the same run twice.
     """
 
     steps: int
@@ -122,8 +123,8 @@ def fit(  # noqa: PLR0913
     Args:
         model: One input, named outputs.
         loss: Called in a traced function with the outputs and the batch's tensors.
-        batch: Makes that of a step, arrays by name, the model's own as `IMAGE`. A pure function of
-            the step: it is called ahead on another thread, and again after a resume.
+        batch: Makes that of a step, arrays by name, the model's own as `IMAGE`. A pure function: it
+            is called ahead on another thread, and again after a resume.
         score: Of the model as it is now, higher is better.
         plan: How.
         resume: Go on from the checkpoint of the plan's folder.
@@ -156,23 +157,18 @@ class _Run:
 
         if not tf.config.list_physical_devices("GPU"):
             tf.config.experimental.enable_op_determinism()
-        made = keras.optimizers.SGD if plan.optimizer == "sgd" else keras.optimizers.AdamW
-        extra: dict[str, Any] = (
-            {"momentum": 0.9, "nesterov": True} if plan.optimizer == "sgd" else {}
+        kind, extra = OPTIMIZERS[plan.optimizer]
+        self.optimizer = getattr(keras.optimizers, kind)(
+            plan.learning_rate, weight_decay=plan.weight_decay, global_clipnorm=CLIP, **extra
         )
-        self.optimizer = made(
-            learning_rate=plan.learning_rate, weight_decay=plan.weight_decay,
-            global_clipnorm=CLIP, **extra,
-        )  # fmt: skip
         # Numbers and vectors (biases, batch norms) are not pulled to zero.
         thin = [one for one in model.trainable_variables if len(one.shape) < 2]  # noqa: PLR2004
-        if thin:
-            self.optimizer.exclude_from_weight_decay(var_list=thin)
+        self.optimizer.exclude_from_weight_decay(var_list=thin)
         self.optimizer.build(model.trainable_variables)
         self.model, self.plan, self.state = model, plan, State(plan.seed)
+        self.started = time.monotonic()
         self.best: list[NDArray[Any]] = model.get_weights()
         self._step = tf.function(self._stepped(loss, tf), reduce_retracing=True)
-        self._tensor = tf.constant
 
     def _stepped(self, loss: Loss, tf: Any) -> Callable[..., Any]:  # noqa: ANN401
         def step(batch: Any) -> Any:  # noqa: ANN401
@@ -193,11 +189,16 @@ class _Run:
         best = f", best score {state.best:.4f}" if state.rows else ""
         return f"loss {state.means()['loss']:.4f}{best}" if state.counted else ""
 
+    def spent(self) -> float:
+        """Return the part of the minutes that is over, 0 where there is no limit."""
+        limit = self.plan.minutes
+        return (time.monotonic() - self.started) / (60 * limit) if limit else 0.0
+
     def rate(self) -> float:
         """Return the learning rate of the step that comes."""
         plan, step = self.plan, self.state.step
         warm = min(1.0, (step + 1) / max(plan.warmup_steps, 1))
-        fall = (1 + math.cos(math.pi * min(1.0, step / plan.steps))) / 2
+        fall = (1 + math.cos(math.pi * min(1.0, max(step / plan.steps, self.spent())))) / 2
         return plan.learning_rate * warm * self.state.rate * max(fall, LAST_RATIO)
 
     def train(
@@ -209,12 +210,11 @@ class _Run:
         progress: Callable[[int, int], None] | None,
     ) -> str:
         """Train until there is a reason to stop; return it."""
-        plan, state, started = self.plan, self.state, time.monotonic()
+        plan, state = self.plan, self.state
         with ThreadPoolExecutor(1, thread_name_prefix="edge-batch") as ahead:
             coming = ahead.submit(batch, state.step)
             while True:
-                late = plan.minutes is not None and time.monotonic() - started > plan.minutes * 60
-                over = state.step >= plan.steps
+                late, over = self.spent() > 1, state.step >= plan.steps
                 # Of steps that were done: a run that was interrupted here is judged first.
                 if state.counted and (late or over or state.step % plan.evaluate_every == 0):
                     self._judge(score())
@@ -238,7 +238,7 @@ class _Run:
             ModelError: The loss is no number.
         """
         self.optimizer.learning_rate.assign(self.rate())
-        total, parts = self._step({name: self._tensor(value) for name, value in arrays.items()})
+        total, parts = self._step(dict(arrays))
         found = {"loss": float(total), **{name: float(value) for name, value in parts.items()}}
         if math.isfinite(found["loss"]):
             state = self.state

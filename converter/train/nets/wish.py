@@ -45,7 +45,9 @@ class Wish:
         transform = InputTransform(
             size_wh=self.size_wh, color="rgb", mean=mean, std=std, resize="stretch"
         )
-        return Draft(graph, head, transform=transform, labels=self.labels, changes="", **anchors)
+        return Draft(
+            graph, head, transform=transform, labels=self.labels, changes="built here", **anchors
+        )
 
     def shared_out(self, grids: int) -> list[list[tuple[float, float]]] | None:
         """Return the anchors (height, width) of each grid, the small ones in the fine grids."""
