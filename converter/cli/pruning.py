@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 LEVERS = ("best", "channels", "input")
-HANGS_ON = ("lever", "criterion", "rounds", "input_size")
+HANGS_ON = ("lever", "criterion", "rounds", "input_size", "sweep")
 COUNT = 96
 # Nearer to the whole than that, measuring tells nothing.
 LEAST, LEAST_RATIO = 1.05, 0.05
@@ -161,12 +161,7 @@ def prune_as_asked(
         SourceError: There are too few images, or one cannot be read.
     """
     target = [name for name in TARGETS if getattr(arguments, name) is not None]
-    if arguments.layers and target in ([], ["macs"]):
-        raise ConfigError("--layers tells times; give it with --speedup or --latency-ms")
-    if arguments.resume and not target:
-        raise ConfigError(
-            "--resume goes on with a cut: give --speedup, --macs or --latency-ms, as before"
-        )
+    _check(arguments, target)
     small = None
     if arguments.input_size:
         from converter.prune.resizing import with_input  # noqa: PLC0415 - loads the runtime
@@ -194,6 +189,27 @@ def prune_as_asked(
     return done
 
 
+def _check(arguments: argparse.Namespace, target: Sequence[str]) -> None:
+    """Refuse options that say nothing to each other."""
+    sweep, layers = getattr(arguments, "sweep", None), arguments.layers
+    if sweep and (layers or arguments.input_size or arguments.lever != LEVERS[0]):
+        raise ConfigError(
+            "--sweep pulls both levers, from the model's own input, by times measured here; leave "
+            "--lever, --input-size and --layers out"
+        )
+    if layers and (target in ([], ["macs"]) or arguments.input_size):
+        raise ConfigError(
+            "--layers tells times at the model's own input; give it with --speedup or "
+            "--latency-ms, without --input-size"
+        )
+    if layers and not layers.is_file():
+        raise ConfigError(f"{layers}: no such file; make it with: edge bench MODEL --layers --json")
+    if arguments.resume and not (target or sweep):
+        raise ConfigError(
+            "--resume goes on with a cut; give --speedup, --macs, --latency-ms or --sweep"
+        )
+
+
 def _criterion(name: str, file: ModelFile, images: Sequence[Path]) -> Criterion | None:
     if name == TAYLOR:
         from converter.train.taylor import by_taylor  # noqa: PLC0415 - loads TensorFlow
@@ -205,13 +221,19 @@ def _criterion(name: str, file: ModelFile, images: Sequence[Path]) -> Criterion 
 def swept(arguments: argparse.Namespace, reference: ModelFile, images: Images) -> int:
     """Draw a sweep beside the output; the models lie in the same folder."""
     from converter.deliver import sweep  # noqa: PLC0415 - loads OpenCV
+    from converter.prune.levers import Levers  # noqa: PLC0415 - as above
+    from converter.prune.stages import Stages  # noqa: PLC0415 - as above
 
+    _check(arguments, ())
+    served = (*images.sets.calibrate.paths, *images.sets.select.paths)
+    stages = Stages(arguments.output, _key(arguments, reference, served), resume=arguments.resume)
     found = sweep.sweep(
-        reference, images, making.recipe_of(arguments), speeds=arguments.sweep,
-        budget=making.budget_of(arguments),
+        Levers(reference, served, stages=stages), images, making.recipe_of(arguments),
+        speeds=arguments.sweep, budget=making.budget_of(arguments),
     )  # fmt: skip
     folder = arguments.output.with_suffix(".sweep")
     sweep.write(found, folder)
+    stages.clear()
     print(json.dumps(sweep.fields(found), indent=1) if arguments.json else sweep.as_text(found))
     outputs.say(f"{folder}: the models, sweep.json, and sweep.png to look at")
     return DONE
@@ -268,7 +290,7 @@ def _fields(done: Pruned) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "digest": done.file.description.digest,
-        "gain": round(done.gain, 3),
+        "gain": round(done.gain, 3) if done.what else None,
         "what": done.what,
         "step": done.step,
         "error_cut": done.cut_error,
