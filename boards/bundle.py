@@ -30,6 +30,7 @@ ID_DIGITS = 12
 # What `ssh-keygen -Y verify -n` is asked for on the board.
 NAMESPACE = "edge-vision"
 MIB = 1024 * 1024
+Described = dict[str, Any]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 
 
@@ -149,25 +150,25 @@ def make(profile: Profile, what: Wanted) -> Made:
         found = render(profile, carried)
     else:
         found = {f"model/{what.model.name}": what.model} if what.model else {}
-    pythons = what.pythons or profile.python[:1]
+    pythons = (what.pythons or profile.python[:1]) if what.has_wheels else ()
     found[INSTALL] = (TEMPLATES / INSTALL).read_bytes()
     with tempfile.TemporaryDirectory() as place:
-        if what.has_wheels:
-            folder = Path(place)
+        folder = Path(place)
+        if pythons:
             own = own_wheel.make(folder)
             for python in pythons:
                 wheels.fetch(own, folder, wheels.Target(python, profile), source=what.source)
             wheels.check_pages(folder, profile)
             found |= {f"wheels/{wheel.name}": wheel for wheel in folder.glob("*.whl")}
+        listed = [_described(path, content) for path, content in sorted(found.items())]
+        found[MANIFEST] = text = _manifest(profile, listed, pythons)
+        if what.sign:
+            found[SIGNATURE] = _signature(text, what.sign)
         write(what.out, found)
-    text = _manifest(profile, what.out, pythons if what.has_wheels else ())
-    (what.out / MANIFEST).write_bytes(text)
-    if what.sign:
-        _sign(what.out / MANIFEST, what.sign)
     return Made(
         out=what.out,
         id=hashlib.sha256(text).hexdigest()[:ID_DIGITS],
-        parts=_sizes(json.loads(text)["files"]),
+        parts=_sizes(listed),
         remarks=remarks,
         tar=_tar(what.out) if what.tar else None,
     )
@@ -186,7 +187,7 @@ def created() -> datetime:
     return datetime.fromtimestamp(int(given), timezone.utc) if given is not None else now
 
 
-def _manifest(profile: Profile, folder: Path, pythons: tuple[str, ...]) -> bytes:
+def _manifest(profile: Profile, listed: list[Described], pythons: tuple[str, ...]) -> bytes:
     fields = {
         "schema_version": SCHEMA_VERSION,
         "version": own_wheel.version(),
@@ -194,59 +195,61 @@ def _manifest(profile: Profile, folder: Path, pythons: tuple[str, ...]) -> bytes
         "machine": profile.machine,
         "python": list(pythons),
         "created_utc": created().strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "files": [_described(folder, place) for place in _places(folder)],
+        "files": listed,
     }
     return f"{json.dumps(fields, indent=1, sort_keys=True)}\n".encode()
 
 
-def _places(folder: Path) -> list[str]:
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path.relative_to(folder).as_posix() for path in found)
-
-
-def _described(folder: Path, place: str) -> dict[str, str | int]:
-    data = (folder / place).read_bytes()
+def _described(place: str, content: bytes | Path) -> Described:
+    data = content if isinstance(content, bytes) else content.read_bytes()
     return {"path": place, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _sizes(described: list[dict[str, Any]]) -> dict[str, int]:
+def _sizes(listed: list[Described]) -> dict[str, int]:
     sizes: dict[str, int] = {}
-    for each in described:
+    for each in listed:
         part = str(each["path"]).partition("/")[0]
         sizes[part] = sizes.get(part, 0) + int(each["bytes"])
     return sizes
 
 
-def _sign(path: Path, key: Path) -> None:
-    """Let ssh-keygen write the signature beside a file.
+def _signature(text: bytes, key: Path) -> bytes:
+    """Return what ssh-keygen signs a list with.
 
     Raises:
-        ConfigError: The key is none, or of another kind.
+        ConfigError: The key is none.
         DependencyError: There is no ssh-keygen.
     """
-    command = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(key), str(path)]
+    command = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(key)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=text, capture_output=True, check=False)
     except FileNotFoundError as error:
         raise DependencyError("--sign needs ssh-keygen: sudo apt install openssh-client") from error
     if done.returncode:
         raise ConfigError(
             f"{key}: expected a private key to sign with, ssh-keygen says: "
-            f"{(done.stderr.strip().splitlines() or ['nothing'])[-1]}; make one: "
+            f"{_last_line(done.stderr.decode(errors='replace'))}; make one: "
             "ssh-keygen -t ed25519 -f KEY"
         )
+    return done.stdout
+
+
+def _last_line(said: str) -> str:
+    return (said.strip().splitlines() or ["nothing"])[-1]
 
 
 def _tar(folder: Path) -> Path:
     """Write a folder as one file whose bytes depend on its files only."""
     path, at = folder.with_name(f"{folder.name}.tar"), created()
+    inside = {each.relative_to(folder).as_posix(): each for each in folder.rglob("*")}
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as packed:
-        for place in _places(folder):
-            status = (folder / place).stat()
+        for place, each in sorted(inside.items()):
+            if not each.is_file():
+                continue
             entry = tarfile.TarInfo(place)
-            entry.size, entry.mtime = status.st_size, int(at.timestamp())
-            entry.mode = status.st_mode & PROGRAM_MODE
-            with (folder / place).open("rb") as file:
+            entry.size, entry.mtime = each.stat().st_size, int(at.timestamp())
+            entry.mode = each.stat().st_mode & PROGRAM_MODE
+            with each.open("rb") as file:
                 packed.addfile(entry, file)
     return path
 
@@ -263,8 +266,7 @@ def _model_remarks(profile: Profile, carried: Carried) -> tuple[str, ...]:
     command += ["--description", str(carried.description)] if carried.description else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"{carried.model}: no model"])[-1]
-        raise ModelError(reason.removeprefix("edge: "))
+        raise ModelError(_last_line(done.stderr).removeprefix("edge: "))
     told = json.loads(done.stdout)
     delegate = str(told["delegate"])
     if delegate not in profile.delegates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import sys
 from dataclasses import dataclass, field
@@ -119,6 +120,8 @@ def _with_files(
             continue
         if not path.is_file():
             raise ConfigError(f"[{table}] {key}: expected a file, found none at {path}")
+        if not path.name.isprintable():
+            raise ConfigError(f"[{table}] {key}: {path.name!a} is no text; give it another name")
         files[f"{folder}{path.name}"] = path
         text = _with_key(text, (table, key), f"{named}{path.name}")
     if section.get("description") and not description:
@@ -138,7 +141,7 @@ def _with_key(text: str, place: tuple[str, str], value: str) -> str:
     table, key = place
     wanted = tomllib.loads(text)
     wanted.setdefault(table, {})[key] = value
-    line = f'{key} = "{value}"'
+    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
     head = re.search(rf"^\[{table}\][ \t]*(#.*)?$", text, re.MULTILINE)
     if head:
         body, rest = text[: head.end()], text[head.end() :]

@@ -31,8 +31,8 @@ PLACES = {
     "system.conf": "etc/systemd/system.conf.d/50-edge-vision.conf",
     "journald.conf": "etc/systemd/journald.conf.d/50-edge-vision.conf",
 }
-# What boots from a card that wears out; others keep their log as they have it.
-ON_CARDS = ("journald.conf",)
+# A card wears out, and a Pi's watchdog is known; other systems keep both as they have them.
+ON_CARDS = ("journald.conf", "system.conf")
 # What a program on the board may want to know of it, without a reader of TOML.
 BOARD = "usr/lib/edge-vision/board.json"
 # Where the bundle lies that the first boot installs.

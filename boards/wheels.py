@@ -158,13 +158,16 @@ def _refusal(said: str, target: Target, source: Path | None) -> EdgeError:
 def _missing(folder: Path, target: Target) -> Iterator[str]:
     """Yield what packages in a folder need that it does not hold in a form for the board."""
     from packaging.requirements import Requirement  # noqa: PLC0415
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415
     from packaging.utils import canonicalize_name, parse_wheel_filename  # noqa: PLC0415
 
     held = []
     for wheel in sorted(folder.glob("*.whl")):
         name, version, _, tags = parse_wheel_filename(wheel.name)
-        if not tags.isdisjoint(target.tags):
-            held.append((name, version, _metadata(wheel)))
+        lines = _metadata(wheel)
+        is_for = SpecifierSet(lines.get("Requires-Python", "")).contains(f"{target.python}.0")
+        if is_for and not tags.isdisjoint(target.tags):
+            held.append((name, version, lines))
     seen = set()
     for _, _, lines in held:
         for line in lines.get_all("Requires-Dist") or ():

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from converter.judge.gate import Budget, Verdict
     from converter.judge.latency import Latency
     from converter.quantize.recipe import Recipe
-    from converter.search.attempts import Attempt
+    from converter.search.attempts import Attempt, Maker
     from edge.model.model_file import ModelFile
 
 # Draws that tell whether the verdict hangs on the noise floor.
@@ -221,6 +221,7 @@ def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
     budget: Budget,
     source: ModelFile | None = None,
     repair: bool = True,
+    train: Maker | None = None,
     quantile: float = QUANTILE,
 ) -> Conversion:
     """Quantise, choose, judge against the budget, and return all that was tried.
@@ -239,7 +240,7 @@ def convert(  # noqa: PLR0913 - the model, the images, and how to make and judge
     trials = Trials(observations, sets.select.paths, budget)
     trials.run(f"recipe {recipe.name}", recipe)
     if repair and not trials.passed:
-        trials.repair(recipe)
+        trials.repair(recipe, train)
     best = trials.best
     attempt = trials.attempts[best]
     file = with_own_threshold(trials.files[best], images, quantile=quantile)

@@ -73,6 +73,8 @@ def settings(  # noqa: PLR0913 - one for each option
         )
     if bool(wifi) != bool(country):
         raise ConfigError("expected --wifi and --wifi-country together, as --wifi-country DE")
+    if wifi_password is not None and not wifi:
+        raise ConfigError("expected --wifi beside its password: which network is it of")
     if country and country not in COUNTRIES:
         raise ConfigError(
             f"--wifi-country: expected two letters of ISO 3166, found {wifi_country!r}; "

@@ -118,7 +118,9 @@ def check_room(fat: Fat, files: Files) -> None:
     Raises:
         BoardError: It doesn't.
     """
+    folders = {parent for path in files for parent in Path(path).parents}
     needed = sum(fat.needed_bytes(size(data)) for data in files.values())
+    needed += len(folders) * fat.cluster_bytes
     if needed > fat.free_bytes:
         raise BoardError(
             f"the boot partition has {fat.free_bytes / MIB:.1f} MiB free and the files need "

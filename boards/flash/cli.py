@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
 from boards.bundle import Wanted, make
+from boards.device.firstboot import SIGNERS
 from boards.flash import answers, card_files, formats, image, imager, jetson, write
 from boards.flash.fat import Fat
 from boards.flash.target import look
@@ -112,6 +113,9 @@ def _add_flash(verbs: Any) -> None:  # noqa: ANN401
     told.add_argument("--wifi-password-file", type=Path, metavar="FILE")
     told.add_argument("--timezone", default="", metavar="ZONE", help="as Europe/Berlin")
     told.add_argument("--mqtt-password-file", type=Path, metavar="FILE")
+    told.add_argument(
+        "--allowed-signers", type=Path, metavar="FILE", help="who may sign its updates (ssh-keygen)"
+    )
 
 
 def _flash(arguments: argparse.Namespace) -> None:
@@ -156,12 +160,16 @@ def _job(
         files = card_files.of_bundle(bundle)
         if arguments.mqtt_password_file:
             files["edge/secrets/mqtt"] = _first_line(arguments.mqtt_password_file).encode()
+        if arguments.allowed_signers:
+            files[f"edge/{SIGNERS}"] = _text(arguments.allowed_signers).encode()
         files |= card_files.of_first_boot(fat, system, settings, words=profile.cmdline)
         card_files.check_room(fat, files)
     print(f"image    {source.path}, {source.size / MIB:.1f} MiB unpacked")
     print(f"system   {system.title}, whose first boot is by {system.format}")
     total = sum(map(card_files.size, files.values()))
     print(f"files    {len(files)}, {total / MIB:.1f} MiB, of {fat.free_bytes / MIB:.1f} MiB free")
+    if "cmdline.txt" not in files:
+        print("note     there is no cmdline.txt: the kernel's command line stays as it is")
     for path, data in files.items():
         print(f"  {card_files.size(data):>11,} bytes  {path}")
     return write.Job(source, layout, files)
@@ -219,12 +227,14 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _first_line(path: Path) -> str:
+    return _text(path).split("\n")[0].rstrip("\r")
+
+
+def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").split("\n")[0].rstrip("\r")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: expected a password on its first line, cannot read it"
-        ) from error
+        raise ConfigError(f"{path}: expected a file of text, cannot read it") from error
 
 
 def _sha256(arguments: argparse.Namespace) -> str:

@@ -73,7 +73,6 @@ class Fat:
         self._table = self._load(min(sectors * sector, MAX_TABLE_BYTES))
         self._end = min(count + 2, len(self._table))
         self._next = 2
-        self._changed = False
 
     def names(self, folder: str = "") -> list[str]:
         """Return the names in a folder; none if there is no such folder."""
@@ -125,8 +124,6 @@ class Fat:
 
     def flush(self) -> None:
         """Write the tables: only then what was written can be found."""
-        if not self._changed:
-            return
         table = array(self._table.typecode, self._table)
         if sys.byteorder == "big":
             table.byteswap()
@@ -135,7 +132,6 @@ class Fat:
         if self._info_at and self._read(self._info_at, 4) == b"RRaA":
             self._write(self._info_at + 488, struct.pack("<II", self._free(), self._next))
         self._disk.flush()
-        self._changed = False
 
     # Clusters
 
@@ -190,13 +186,11 @@ class Fat:
             self._table[cluster] = following
         if taken:
             self._next = taken[-1] + 1 if taken[-1] + 1 < self._end else 2
-        self._changed = True
         return taken
 
     def _release(self, first: int) -> None:
         for cluster in list(self._chain(first)):
             self._table[cluster] = 0
-        self._changed = True
 
     # Folders: each is named by its first cluster, the root of either kind by 0.
 
@@ -262,7 +256,6 @@ class Fat:
 
     def _add(self, folder: int, new: New) -> None:
         self._put_folder(folder, with_entry(self._folder(folder), new))
-        self._changed = True
 
     def _patch(self, folder: int | None, entry: Entry, first: int, *, size: int) -> None:
         """Give an entry other contents."""
@@ -271,7 +264,6 @@ class Fat:
             entry.short, entry.attributes, first, size=size
         )
         self._put_folder(folder or 0, bytes(data))
-        self._changed = True
 
     # The disk
 
@@ -283,8 +275,15 @@ class Fat:
         return data
 
     def _write(self, at: int, data: bytes) -> None:
-        self._disk.seek(self._offset + at)
-        self._disk.write(data)
+        put(self._disk, self._offset + at, data)
+
+
+def put(disk: BinaryIO, at: int, data: bytes) -> None:
+    """Write all of it: a card takes less than it was given where it ends."""
+    disk.seek(at)
+    view = memoryview(data)
+    while view:
+        view = view[disk.write(view) :]
 
 
 def _runs(clusters: list[int]) -> Iterator[tuple[int, int]]:

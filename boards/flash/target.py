@@ -96,13 +96,13 @@ def _refuse_used(target: Target, folder: Path, root: Path) -> None:
     """
     parts = [folder, *(one.parent for one in folder.glob("*/partition"))]
     holders = [one.name for part in parts for one in part.glob("holders/*")]
-    numbers = {_text(part / "dev") for part in parts}
-    names = {f"/dev/{part.name}" for part in parts}
+    names = {_text(part / "dev"): f"/dev/{part.name}" for part in parts}
     rows = [line.split() for line in _text(root / "proc/self/mountinfo").splitlines()]
     # mountinfo has blanks in names as \040.
-    mounted = [row[4].replace("\\040", " ") for row in rows if row[2] in numbers]
+    places = [(names[row[2]], row[4].replace("\\040", " ")) for row in rows if row[2] in names]
+    mounted = [place for _, place in places]
     swaps = [line.split()[0] for line in _text(root / "proc/swaps").splitlines()[1:]]
-    if SYSTEM & set(mounted) or names & set(swaps) or holders:
+    if SYSTEM & set(mounted) or set(names.values()) & set(swaps) or holders:
         raise ConfigError(
             f"--to {target.path}: that is a disk of this machine's own system "
             f"({', '.join([*mounted, *holders]) or 'swap'}), which is never erased"
@@ -110,7 +110,7 @@ def _refuse_used(target: Target, folder: Path, root: Path) -> None:
     if mounted:
         raise ConfigError(
             f"--to {target.path}: it is mounted at {', '.join(mounted)}; "
-            f"type: sudo umount {' '.join(sorted(names))}"
+            f"type: sudo umount {' '.join(sorted({name for name, _ in places}))}"
         )
 
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from boards.flash.card_files import contents
-from boards.flash.fat import Fat
+from boards.flash import card_files
+from boards.flash.fat import Fat, put
 from boards.flash.image import CHUNK, SECTOR, Layout, Source
 from edge.errors import BoardError
 
@@ -88,17 +88,17 @@ def write(disk: BinaryIO, job: Job, *, size: int | None, progress: Told) -> str:
     Raises:
         BoardError: What is read is not what was written, or the image is damaged.
     """
-    _put(disk, 0, bytes(SECTOR))
+    put(disk, 0, bytes(SECTOR))
     head, digest, done = b"", hashlib.sha256(), 0
     for chunk in job.source.chunks():
         digest.update(chunk)
         head = head or chunk[:SECTOR]
-        _put(disk, max(done, SECTOR), chunk if done else chunk[SECTOR:])
+        put(disk, max(done, SECTOR), chunk if done else chunk[SECTOR:])
         done += len(chunk)
         progress("writing", done, job.source.size)
     marks = [] if size is None else _marks(done, size)
     for at in marks:
-        _put(disk, at, _mark(at))
+        put(disk, at, _mark(at))
     if size is None:
         disk.truncate(done)
     _settle(disk)
@@ -107,9 +107,9 @@ def write(disk: BinaryIO, job: Job, *, size: int | None, progress: Told) -> str:
         claim = f", though it says that it holds {size / 2**30:.1f} GiB" if size else ""
         raise BoardError(f"the card does not keep what is written to it{claim}; throw it away")
     for at in marks:
-        _put(disk, at, bytes(MARK_BYTES))
+        put(disk, at, bytes(MARK_BYTES))
     _write_files(disk, job, progress)
-    _put(disk, 0, head)
+    put(disk, 0, head)
     _settle(disk)
     if _at(disk, 0, SECTOR) != head:
         raise BoardError("the card does not keep its first sector; throw it away")
@@ -147,25 +147,19 @@ def _at(disk: BinaryIO, at: int, size: int) -> bytes:
 
 def _write_files(disk: BinaryIO, job: Job, progress: Told) -> None:
     fat = Fat(disk, job.layout.boot)
-    for index, (path, data) in enumerate(job.files.items(), 1):
-        fat.write(path, contents(data))
-        progress("writing files", index, len(job.files))
+    total, done = sum(map(card_files.size, job.files.values())), 0
+    for path, data in job.files.items():
+        fat.write(path, card_files.contents(data))
+        done += card_files.size(data)
+        progress("writing files", done, total)
     fat.flush()
     _settle(disk)
     fat = Fat(disk, job.layout.boot)
     for path, data in job.files.items():
-        if fat.read(path) != contents(data):
+        if fat.read(path) != card_files.contents(data):
             raise BoardError(
                 f"{path} on the card is not what was written to it; throw the card away"
             )
-
-
-def _put(disk: BinaryIO, at: int, data: bytes) -> None:
-    """Write all of it: a card takes less than it was given where it ends."""
-    disk.seek(at)
-    view = memoryview(data)
-    while view:
-        view = view[disk.write(view) :]
 
 
 def _settle(disk: BinaryIO) -> None:

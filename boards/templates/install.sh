@@ -12,4 +12,4 @@ for wheel in "$here"/wheels/edge_vision-*.whl; do
     fi
 done
 # A bundle without wheels changes what is installed already.
-exec edge update "$here" "$@"
+exec edge install --from "$here" "$@"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import export
-from converter.cli import foreign, making, options, outputs, pruning, targets, training
+from converter.cli import foreign, making, options, outputs, pruning, recovery, targets, training
 from converter.graph import inspection
 from converter.graph.reading import read, read_bytes
 from converter.importers.heads.families import FAMILIES
@@ -74,6 +74,7 @@ def _add_run(verbs: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "--no-repair", action="store_true", help="refuse at once what is beyond the budget"
     )
+    recovery.add_qat(parser)
     targets.add_targets(parser)
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
 
@@ -140,38 +141,38 @@ def _run(arguments: argparse.Namespace) -> int:
     told = ask(arguments.model, family=arguments.family, origin=origin, choice=choice)
     images = draw_images(
         arguments.images,
-        calibration_count=arguments.count,
-        judge_count=arguments.held_back,
-        seed=arguments.seed,
+        calibration_count=arguments.count, judge_count=arguments.held_back, seed=arguments.seed,
         annotations=making.annotations_of(arguments),
-    )
+    )  # fmt: skip
+    trainer = recovery.trainer(arguments, images)
     with waiting("import"):
         reference = import_model(
             arguments.model, family=told or arguments.family, origin=origin, choice=choice
         )
     outputs.say(f"imported: {reference.own_manifest().provenance.changes}")
+    outputs.say_trained_on(reference, images.sets.judge)
     reference = with_own_threshold(reference, images, quantile=arguments.quantile)
     if arguments.float:
         export.write(reference, arguments.float)
     if arguments.sweep:
         return pruning.swept(arguments, reference, images)
     served = (*images.sets.calibrate.paths, *images.sets.select.paths)
-    pruned = pruning.prune_as_asked(arguments, reference, served)
+    pruned = pruning.prune_as_asked(arguments, reference, served, select=images.sets.select.paths)
     if pruned:
         outputs.say(pruned.step)
     source = pruning.with_zeros(arguments, pruned.file if pruned else reference)
     done = convert(
-        reference,
-        images,
-        recipe,
+        reference, images, recipe,
         source=None if source is reference else source,
         budget=making.budget_of(arguments),
         repair=not arguments.no_repair,
+        train=trainer,
         quantile=arguments.quantile,
-    )
+    )  # fmt: skip
     for line in describe_attempts(done) if len(done.attempts) > 1 else ():
         outputs.say(line)
     pruning.say_download(arguments, done.quantized)
+    recovery.say_untried(arguments, is_refused=done.verdict.is_refused)
     outputs.say_remarks(arguments.output, done.quantized, done.attempts[done.chosen].recipe)
     return outputs.deliver(arguments, done)
 

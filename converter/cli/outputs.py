@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from calibration.dataset import ImageSet
     from converter.conversion import Conversion
     from converter.deliver.targets.delivery import Made
     from converter.quantize.recipe import Recipe
@@ -26,6 +27,20 @@ if TYPE_CHECKING:
 def say(text: str) -> None:
     """Print a line beside the results."""
     print(f"edge-convert: {text}", file=sys.stderr)
+
+
+def say_trained_on(file: ModelFile, judge: ImageSet) -> None:
+    """Say where images that are to judge a model trained it: the verdict then flatters it."""
+    from calibration.image_sets import DIGITS  # noqa: PLC0415 - inspect needs no OpenCV
+
+    trained = file.own_manifest().image_sets.get("train")
+    known = set(trained.contents) if trained else set()
+    count = sum(content[:DIGITS] in known for content in judge.contents)
+    if count:
+        say(
+            f"{count} of the {len(judge.paths)} images that judge trained the model, so that the "
+            "verdict flatters it; give --images that did not"
+        )
 
 
 def check_report(arguments: argparse.Namespace, model: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import export
-from converter.cli import making, outputs
+from converter.cli import making, outputs, recovery
 from converter.prune.criteria import CRITERIA, ENERGY, NORM, TAYLOR, by_norm
 from edge.errors import ConfigError
 from edge.model import model_file
@@ -33,6 +33,8 @@ COUNT = 96
 # Nearer to the whole than that, measuring tells nothing.
 LEAST, LEAST_RATIO = 1.05, 0.05
 LEAST_DENSE = 0.95
+# Of the images of `prune`, those that say when a recovery is to stop.
+SELECTS = 4
 TARGETS = ("speedup", "macs", "latency_ms")
 
 
@@ -116,6 +118,7 @@ def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
     group.add_argument(
         "--input-size", metavar="N|WxH", type=_size, help="rebuild the net for this input first"
     )
+    recovery.add_recover(group)
     group.add_argument(
         "--resume", action="store_true", help="go on with what an interrupted run left beside -o"
     )
@@ -151,9 +154,15 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def prune_as_asked(
-    arguments: argparse.Namespace, file: ModelFile, images: Sequence[Path]
+    arguments: argparse.Namespace,
+    file: ModelFile,
+    images: Sequence[Path],
+    *,
+    select: Sequence[Path],
 ) -> Pruned | None:
     """Return a float model made faster as the options say, and say how; `None` if they do not.
+
+    Those of the images that `select` say when a recovery is to stop.
 
     Raises:
         ConfigError: The options say nothing to each other, or ask for what is there.
@@ -185,6 +194,8 @@ def prune_as_asked(
         outputs.say(f"tried {line}")
     for kind, name in done.foreign:
         outputs.say(f"{kind} is not known to pruning: what it reads for {name!r} stays whole")
+    if arguments.recover:
+        done = recovery.recovered(arguments, file, done, served=recovery.Served(images, select))
     stages.clear()
     return done
 
@@ -208,6 +219,7 @@ def _check(arguments: argparse.Namespace, target: Sequence[str]) -> None:
         raise ConfigError(
             "--resume goes on with a cut; give --speedup, --macs, --latency-ms or --sweep"
         )
+    recovery.check(arguments, is_cut=bool(target))
 
 
 def _criterion(name: str, file: ModelFile, images: Sequence[Path]) -> Criterion | None:
@@ -275,7 +287,7 @@ def _prune(arguments: argparse.Namespace) -> int:
     export.check_folder(arguments.output)
     file = model_file.read_own(arguments.model)
     images = () if _is_size_only(arguments) else making.draw(arguments).paths
-    done = prune_as_asked(arguments, file, images)
+    done = prune_as_asked(arguments, file, images, select=images[: len(images) // SELECTS])
     if done:
         export.write(done.file, arguments.output)
         print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))

@@ -59,8 +59,8 @@ def quantize_observed(observations: Observations, recipe: Recipe) -> ModelFile:
     if recipe.needs_ranges:
         ranges = observations.ranges(recipe.calibrator, equalised=is_equalised)
     repaired = _repaired(observations, recipe)
-    made = quantize(repaired, _with_floor(file, ranges, recipe), recipe, path=file.path)
-    return _described(file, made, images=observations.images, recipe=recipe)
+    made = quantize(repaired, with_floor(file, ranges, recipe), recipe, path=file.path)
+    return described(file, made, images=observations.images, recipe=recipe)
 
 
 def _repaired(observations: Observations, recipe: Recipe) -> Graph:
@@ -94,7 +94,8 @@ def refuse_quantized(file: ModelFile) -> None:
         )
 
 
-def _with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> dict[str, Range]:
+def with_floor(file: ModelFile, ranges: dict[str, Range], recipe: Recipe) -> dict[str, Range]:
+    """Return the ranges, raw scores saturated where the recipe says so."""
     if not recipe.needs_ranges:
         return ranges
     outputs = file.description.outputs
@@ -108,7 +109,8 @@ def digests(images: ImageSet, *, named: bool = True) -> ImageDigests:
     return ImageDigests(digest=images.digest, images=len(images.paths), contents=contents)
 
 
-def _described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
+def described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
+    """Return the file of what was quantised of another, its manifest saying how."""
     provenance = export.one_step_on(
         file.own_manifest().provenance,
         made.describe(recipe),

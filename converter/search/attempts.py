@@ -13,10 +13,11 @@ from converter.judge.verify import compare
 from converter.quantize.quantization import quantize_observed
 from converter.search.auto_repair import free_repairs, kept_layers, search_fewest
 from converter.search.sensitivity import layer_errors
-from edge.errors import ModelError
+from edge.errors import ModelError, SourceError
 from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from converter.judge.bill import Bill
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
     from converter.quantize.recipe import Recipe
     from edge.model.model_file import ModelFile
 
+    Maker = Callable[[Observations, Recipe], ModelFile]
+
 # Of draws of the images to choose by; each takes 3 ms.
 RESAMPLES = 100
+TRAINED = "training for int8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +104,13 @@ class Trials:
         """The index of the attempt to deliver: the one that is good enough, or comes nearest."""
         return max(range(len(self.attempts)), key=lambda index: merit(self.attempts[index]))
 
-    def run(self, what: str, recipe: Recipe) -> bool:
+    def run(self, what: str, recipe: Recipe, make: Maker = quantize_observed) -> bool:
         """Quantise and compare once more; return whether that is good enough."""
         started = time.monotonic()
         try:
             with bar("observe") as self.observations.progress:
-                file = quantize_observed(self.observations, recipe)
-        except ModelError as error:
+                file = make(self.observations, recipe)
+        except (ModelError, SourceError) as error:
             # Without a first result there is nothing to deliver, and nothing to repair.
             if not self.attempts:
                 raise
@@ -118,16 +122,19 @@ class Trials:
         self._add(Attempt(what, recipe, bill, fault, time.monotonic() - started), file)
         return not fault
 
-    def repair(self, recipe: Recipe) -> None:
+    def repair(self, recipe: Recipe, train: Maker | None = None) -> None:
         """Try other ways, the cheapest on the board first, until one is good enough.
 
-        Other calibrators and repairs of the weights, then the worst layers kept float, the fewest
-        that do.
+        Other calibrators and repairs of the weights, then training for int8 if it is given, then
+        the worst layers kept float, the fewest that do.
         """
         for what, other in free_repairs(recipe):
             if self.run(what, other):
                 return
+        # Layers are kept float of the float model's own weights, not of trained ones.
         file, best = self.files[self.best], self.attempts[self.best].recipe
+        if train and self.run(TRAINED, best, train):
+            return
         observed = self.observations
         base = observed.graph(equalised="equalisation" in best.repairs)
         with bar("layers", unit="layers") as progress:

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from converter import export
 from converter.graph.edits import with_values
 from converter.graph.reading import read
-from converter.graph.writing import write
 from converter.quantize.running import prepared
 from converter.train.data.augment import Changes
 from converter.train.data.batches import Batches
@@ -28,11 +26,12 @@ from converter.train.twin.statistics import statistics
 from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from calibration.ranges import Range
     from converter.graph.values import Graph
     from converter.train.loop import Batch
     from edge.model.model_file import ModelFile
@@ -55,29 +54,39 @@ class Lesson:
 
     Args:
         whole: The teacher.
-        cut: The pupil.
+        graph: The pupil.
         images: Plain ones.
         seed: Of the draws.
+        ranges: Of the pupil's tensors: it learns to be rounded, without states inside.
     """
 
     def __init__(
-        self, whole: ModelFile, cut: ModelFile, images: Sequence[Path], *, seed: int
+        self,
+        whole: ModelFile,
+        graph: Graph,
+        images: Sequence[Path],
+        *,
+        seed: int,
+        ranges: Mapping[str, Range] | None = None,
     ) -> None:
         keras.utils.set_random_seed(seed)
-        self.seed, self._cut, self._described = seed, cut, whole.description
+        self.seed, self._described = seed, whole.description
         samples = [Sample(path) for path in images]
         self._images = Batches(
             samples, self._described.input, lambda _: {}, changes=Changes(), batch=BATCH, seed=seed
         )
-        graphs = [read(file.flatbuffer, file.path) for file in (whole, cut)]
-        self._states = _states(*graphs)
-        teacher = build(graphs[0], trainable=lambda _: False)
+        taught = read(whole.flatbuffer, whole.path)
+        self._states = [] if ranges else _states(taught, graph)
+        teacher = build(taught, trainable=lambda _: False)
         self._outputs = tuple(teacher.graph.outputs)
         self._teacher = teacher.tapped([*self._outputs, *self._states])
-        with bar("statistics") as progress:
-            sample = prepared(images[:SAMPLE], self._described.input)
-            seen = statistics(graphs[1], sample, progress=progress)
-        self._twin = build(graphs[1], statistics=seen, is_frozen=True)
+        sample = prepared(images[:SAMPLE], self._described.input)
+        if ranges:
+            self._twin = build(graph, ranges=ranges)
+        else:
+            with bar("statistics") as progress:
+                seen = statistics(graph, sample, progress=progress)
+            self._twin = build(graph, statistics=seen, is_frozen=True)
         self.model = self._mapped(np.concatenate([row[0] for row in sample]))
 
     def _mapped(self, sample: Array) -> Any:  # noqa: ANN401 - a Keras model
@@ -112,10 +121,13 @@ class Lesson:
         values = list(made.values())
         return sum(values[1:], values[0]), made
 
-    def made(self) -> ModelFile:
-        """Return the pruned model with the weights as they are now."""
-        graph = with_values(self._twin.graph, self._twin.weights())
-        return export.remade(self._cut, write(graph), "trained", tools={})
+    def graph(self) -> Graph:
+        """Return the pupil with the weights as they are now."""
+        return with_values(self._twin.graph, self._twin.weights())
+
+    def ranges(self) -> dict[str, Range]:
+        """Return the ranges as they are now, where it learns to be rounded."""
+        return self._twin.ranges()
 
     def step_s(self) -> float:
         """Return how long a step takes, without what the first one does; the model is as before."""

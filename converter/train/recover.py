@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter import export
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.judge.sight import Views
 from converter.judge.verify import compare
 from converter.train.lesson import BATCH, Lesson
@@ -27,7 +29,9 @@ LEAST_IMAGES = 16
 # Found on yolov3-tiny: at 3e-4 it forgets more than it learns.
 LEARNING_RATE = 4e-5
 # Judgements of a run: each takes as long as some steps.
-EVALUATIONS = 20
+EVALUATIONS, PATIENCE = 20, 7
+# Of the steps, the part in which the rate rises.
+WARM = 10
 PLAN = "plan.json"
 TOOLS = ("keras", "tensorflow")
 
@@ -90,15 +94,19 @@ def recover(  # noqa: PLR0913
             f"expected {LEAST_IMAGES} images or more to train on, found {len(images)}; add some"
         )
     started = time.process_time()
-    scorer = _Scorer(whole, cut, select)
+    scorer = Scorer(whole, cut, select)
     before = scorer.score(cut)
-    lesson = Lesson(whole, cut, images, seed=seed)
-    plan = _plan(lesson, minutes=minutes, steps=steps, folder=folder, resume=resume)
+    lesson = Lesson(whole, read(cut.flatbuffer, cut.path), images, seed=seed)
+
+    def made(words: str = "trained") -> ModelFile:
+        return export.remade(cut, write(lesson.graph()), words, tools=versions(TOOLS))
+
+    plan = planned(lesson, minutes=minutes, steps=steps, folder=folder, resume=resume)
     done = fit(
         lesson.model,
         lesson.loss,
         lesson.batch,
-        score=lambda: scorer.score(lesson.made()),
+        score=lambda: scorer.score(made()),
         plan=plan,
         resume=resume,
         label="recover",
@@ -111,9 +119,9 @@ def recover(  # noqa: PLR0913
         words = f"recovered by distillation: {words}, {done.score:.3f} behind it"
     else:
         words = f"distillation gained nothing and is left out: {words}, {done.score:.3f} at best"
-    flatbuffer = lesson.made().flatbuffer if done.score > before else cut.flatbuffer
+    kept = export.remade(cut, cut.flatbuffer, words, tools={})
     return Recovered(
-        file=export.remade(cut, flatbuffer, words, tools=versions(TOOLS)),
+        file=made(words) if done.score > before else kept,
         step=words,
         before=before,
         after=max(before, done.score),
@@ -122,8 +130,15 @@ def recover(  # noqa: PLR0913
     )
 
 
-def _plan(
-    lesson: Lesson, *, minutes: float, steps: int | None, folder: Path | None, resume: bool
+# As `recover` is called, and how fast it learns.
+def planned(  # noqa: PLR0913
+    lesson: Lesson,
+    *,
+    minutes: float,
+    steps: int | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    learning_rate: float = LEARNING_RATE,
 ) -> Plan:
     """Return how to train; a run that goes on keeps the steps that it began with."""
     kept = folder / PLAN if folder else None
@@ -134,17 +149,13 @@ def _plan(
         kept.parent.mkdir(parents=True, exist_ok=True)
         export.write_bytes(json.dumps({"steps": steps}).encode(), kept)
     return Plan(
-        steps=steps,
-        batch=BATCH,
-        learning_rate=LEARNING_RATE,
-        weight_decay=0.0,
-        seed=lesson.seed,
-        evaluate_every=max(1, steps // EVALUATIONS),
-        folder=folder,
-    )
+        steps=steps, batch=BATCH, learning_rate=learning_rate, weight_decay=0.0, seed=lesson.seed,
+        warmup_steps=max(1, steps // WARM), evaluate_every=max(1, steps // EVALUATIONS),
+        patience=PATIENCE, folder=folder,
+    )  # fmt: skip
 
 
-class _Scorer:
+class Scorer:
     """How much of what the whole model sees on some images another one sees, in [0, 1]."""
 
     def __init__(self, whole: ModelFile, cut: ModelFile, select: Sequence[Path]) -> None:

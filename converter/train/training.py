@@ -22,6 +22,7 @@ from converter.train import losses
 from converter.train.anchors import clustered
 from converter.train.data.batches import Batches
 from converter.train.loop import fit
+from edge.errors import SourceError
 from edge.evaluation.images import upright_size_wh
 from edge.evaluation.measuring import measure
 from edge.evaluation.truth import MaskTruth
@@ -72,6 +73,10 @@ def anchors_of(
         (sample.boxes[:, 2:] - sample.boxes[:, :2]) / upright_size_wh(sample.path)
         for sample in samples if len(sample.boxes)
     ]  # fmt: skip
+    if not shares:
+        raise SourceError(
+            "expected boxes among the images that train, found all on those held back; label more"
+        )
     found = clustered(np.concatenate(shares), count, seed=seed)
     return tuple((float(width), float(height)) for width, height in found)
 

@@ -1,4 +1,4 @@
-"""What stands around a board: a broker and a web server on the loopback, each behind a relay of QEMU's."""
+"""What stands around a board: a broker and a web server on the loopback, behind QEMU's relays."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def broker(folder: Path, user: str, password: str) -> Iterator[Messages]:
         f"listener {BROKER_PORT} 127.0.0.1\npassword_file {folder}/users\npersistence false\nuser root\n"
     )
     with subprocess.Popen(
-        ["mosquitto", "-c", folder / "broker.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["mosquitto", "-c", folder / "broker.conf"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
         try:
             yield _connected(user, password)

@@ -139,6 +139,7 @@ def test_what_is_no_key_is_said_in_a_sentence(tmp_path, capsys):
 
     assert "expected a private key to sign with" in said
     assert "ssh-keygen -t ed25519 -f KEY" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_that_cannot_be_read_stays_here(tmp_path, capsys):

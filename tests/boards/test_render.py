@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,11 @@ from edge.cli import main as edge
 from edge.config import reading
 from edge.errors import ConfigError
 from edge.record import read
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 pytestmark = pytest.mark.board
 
@@ -235,6 +241,22 @@ def test_another_model_takes_the_place_of_the_configuration_s(tmp_path, text):
 def test_what_will_not_work_on_the_board_is_refused_here(tmp_path, text, sentence):
     with pytest.raises(ConfigError, match=sentence):
         carried(tmp_path, text)
+
+
+def test_a_name_that_toml_must_quote_arrives_as_it_is(tmp_path):
+    model = tmp_path / 'my "door" ü.tflite'
+    model.write_bytes(MODEL)
+    found = carry(profiles.load("pi5"), None, model)
+
+    assert reading.parse(tomllib.loads(found.text)).model.file.name == model.name
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    model = tmp_path / "door\udcff.tflite"
+    model.write_bytes(MODEL)
+
+    with pytest.raises(ConfigError, match="is no text; give it another name"):
+        carry(profiles.load("pi5"), None, model)
 
 
 def test_a_description_that_is_another_model_s_is_refused(tmp_path):

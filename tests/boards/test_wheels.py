@@ -52,6 +52,22 @@ def test_what_only_the_board_s_python_needs_is_fetched_too(tmp_path, index):
 
 
 @pytest.mark.parametrize(
+    ("python", "version"),
+    [
+        pytest.param("3.10", "2.0", id="older than this one"),
+        pytest.param("3.14", "1.0", id="newer than this one"),
+    ],
+)
+def test_a_package_of_any_platform_is_taken_in_the_version_for_that_python(
+    tmp_path, index, python, version
+):
+    make_wheel(index, "backport", python="<3.15")
+    make_wheel(index, "backport", python="<3.11", version="2.0")
+
+    assert f"backport-{version}-py3-none-any.whl" in fetched(tmp_path, index, python, "backport")
+
+
+@pytest.mark.parametrize(
     "tag",
     [
         pytest.param("cp312-cp312-manylinux_2_28_aarch64", id="another Python"),

@@ -114,7 +114,7 @@ PRESEED = COMMON | {
 }
 
 
-def bundle(folder: Path, *, python=("3.13",), profile="pi5", more=None) -> Path:
+def bundle(folder: Path, *, python=("3.13",), profile="pi5", machine="aarch64", more=None) -> Path:
     """Return a bundle that has what every one has, and no wheel that runs."""
     files = {
         UNIT: b"[Service]\n",
@@ -129,7 +129,7 @@ def bundle(folder: Path, *, python=("3.13",), profile="pi5", more=None) -> Path:
         path.write_bytes(data)
         rows.append({"path": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
     fields = {
-        "schema_version": 1, "version": "0.1.0", "profile": profile, "machine": "aarch64",
+        "schema_version": 1, "version": "0.1.0", "profile": profile, "machine": machine,
         "python": list(python), "created_utc": "2026-11-26T00:00:00Z", "files": rows,
     }  # fmt: skip
     (folder / "bundle.json").write_text(json.dumps(fields))

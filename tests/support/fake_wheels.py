@@ -6,12 +6,15 @@ import struct
 import zipfile
 
 
-def make_wheel(folder, name, *, requires=(), tag="py3-none-any", version="1.0", files=()):
+def make_wheel(
+    folder, name, *, requires=(), tag="py3-none-any", version="1.0", python="", files=()
+):
     """Write a wheel that says what it needs and holds these files."""
     folder.mkdir(exist_ok=True)
     stem = f"{name.replace('-', '_')}-{version}"
     lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
     lines += [f"Requires-Dist: {each}\n" for each in requires]
+    lines += [f"Requires-Python: {python}\n"] if python else []
     info = f"{stem}.dist-info"
     with zipfile.ZipFile(folder / f"{stem}-{tag}.whl", "w") as packed:
         packed.writestr(f"{info}/METADATA", "".join(lines))

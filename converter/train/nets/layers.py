@@ -103,9 +103,16 @@ class Layers:
         count = self.shape(x)[3]
         return self.conv(x, count, stride=stride, groups=count, activation="RELU6", own=own)
 
-    def head(self, x: str, out: int, *, kernel: int = 1, bias: float = 0.0) -> str:
-        """Add a convolution whose numbers are what a decoder reads."""
-        filters, biases = self._drawn((out, self.shape(x)[3], kernel, kernel), HEAD_DEVIATION)
+    def head(
+        self, x: str, out: int, *, kernel: int = 1, bias: float = 0.0, kind: str = "boxes"
+    ) -> str:
+        """Add a convolution whose numbers are what a decoder reads.
+
+        Of `boxes` few are right, so that all start small; each of a `map`'s or image's counts.
+        """
+        shape = out, self.shape(x)[3], kernel, kernel
+        deviation = HEAD_DEVIATION if kind == "boxes" else np.prod(shape[1:]) ** -0.5
+        filters, biases = self._drawn(shape, deviation)
         window = Window((kernel, kernel)).same(self.shape(x)[1:3])
         return convolution(self.b, x, filters, bias=biases + np.float32(bias), window=window)
 

@@ -39,7 +39,7 @@ def autoencoder(wish: Wish) -> Draft:
     x = net.conv(x, multiple(MIDDLE * wish.width), kernel=1)
     for channels in reversed(DOWN):
         x = net.bent(net.doubled(x, multiple(channels * wish.width)), "RELU")
-    graph = net.graph({"reconstruction": net.head(x, COLOURS, kernel=3)})
+    graph = net.graph({"reconstruction": net.head(x, COLOURS, kernel=3, kind="map")})
     return wish.draft(graph, AnomalyHead(threshold=THRESHOLD))
 
 

@@ -50,7 +50,7 @@ NETS = {
     "ssd300": Net(ssd.ssd300, "SSD300 on VGG-16", 300, "boxes", 24, rate=3e-4),
     "yolo-tiny-v3": Net(yolo.tiny_v3, "YOLOv3-tiny", 416, "boxes", 6),
     "yolo-tiny-v4": Net(yolo.tiny_v4, "YOLOv4-tiny", 416, "boxes", 6),
-    "unet-mobilenet": Net(unet.mobilenet, "U-Net on MobileNetV2", 256, "masks", 0, SIGNED, batch=8,
+    "unet-mobilenet": Net(unet.mobilenet, "U-Net on MobileNetV2", 256, "masks", 0, SIGNED, 2e-3, 8,
         frozen=3),
     "unet": Net(unet.same, "classic U-Net", 256, "masks", batch=4),
     "unet-valid": Net(unet.valid, "classic U-Net without padding", 388, "masks", batch=2),

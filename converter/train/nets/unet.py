@@ -104,5 +104,5 @@ def _middle(net: Layers, x: str, like: str) -> str:
 def _ends(net: Layers, wish: Wish, x: str) -> Draft:
     """Return the net with one channel for a foreground, or one a class."""
     binary = len(wish.labels) == BINARY
-    graph = net.graph({"classes": net.head(x, 1 if binary else len(wish.labels))})
+    graph = net.graph({"classes": net.head(x, 1 if binary else len(wish.labels), kind="map")})
     return wish.draft(graph, SegmentationHead(activation="sigmoid" if binary else "softmax"))

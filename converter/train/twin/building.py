@@ -18,6 +18,13 @@ from converter.graph.folding import folded
 from converter.graph.fusing import WEIGHTED
 from converter.train.twin.layers import OpLayer, WeightedLayer
 from converter.train.twin.ops import ACTIVATIONS, OPS
+from converter.train.twin.rounding import (
+    MIXING,
+    SAME_SCALE,
+    Rounder,
+    rounders,
+    with_rounded_constants,
+)
 from converter.train.twin.weighted_ops import LINEAR, Step
 from edge.errors import ModelError
 
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from calibration.ranges import Range
     from converter.graph.values import Graph, Op
     from converter.train.twin.statistics import Moments
 
@@ -44,12 +52,14 @@ class Twin:
             names of the graph's. Any batch.
         tensors: Keras' tensor of each that the graph computes, by its name.
         layers: Of each op, by the name of its first output.
+        rounders: Of each tensor, where it rounds as int8 does.
     """
 
     graph: Graph
     model: keras.Model
     tensors: Mapping[str, Any]
     layers: Mapping[str, OpLayer]
+    rounders: Mapping[str, Rounder]
 
     def weights(self) -> dict[str, Array]:
         """Return the constants that train, or could, by tensor name; the caller's.
@@ -65,6 +75,10 @@ class Twin:
                 found[layer.step.op.inputs[SLOPES]] = np.array(keras.ops.convert_to_numpy(slopes))
         return found
 
+    def ranges(self) -> dict[str, Range]:
+        """Return the ranges as they are now, by tensor name."""
+        return {name: rounder.range() for name, rounder in self.rounders.items()}
+
     def tapped(self, names: Sequence[str]) -> keras.Model:
         """Return a model of the same weights that gives these tensors, by their names."""
         return keras.Model(self.model.input, {name: self.tensors[name] for name in names})
@@ -76,6 +90,7 @@ def build(
     statistics: Mapping[str, Moments] | None = None,
     trainable: Callable[[str], bool] = bool,
     is_frozen: bool = False,
+    ranges: Mapping[str, Range] | None = None,
 ) -> Twin:
     """Return the twin of a float graph; it gives what the graph gives, within 1e-4.
 
@@ -86,6 +101,8 @@ def build(
         trainable: Tells of a constant's name whether it trains; any name does by itself.
         is_frozen: The normalisations keep the statistics, also in training: what trains is what
             comes back, as few images of another kind than these would not let it be.
+        ranges: Of its inputs and of all that it computes: the twin then rounds as int8 does, and
+            ranges train as well.
 
     Raises:
         ModelError: It has an op that Keras is not taught, which is named.
@@ -97,24 +114,31 @@ def build(
     tensors: dict[str, Any] = {
         name: keras.Input(graph.shape(name)[1:], name=_plain(name)) for name in graph.inputs
     }
-    inputs = dict(tensors)
-    layers = {}
+    inputs, layers = dict(tensors), {}
+    rounding = rounders(graph, ranges) if ranges else {}
+    tensors = {name: rounding[name](one) if rounding else one for name, one in tensors.items()}
+    read = with_rounded_constants(graph) if ranges else graph
     for number, op in enumerate(graph.ops):
-        step, name = Step(op, graph), f"op{number}_{_plain(op.output)}"
+        step, name = Step(op, read), f"op{number}_{_plain(op.output)}"
         if op.kind in LINEAR:
             moments = (statistics or {}).get(op.output)
             is_alone = all(uses[one] == 1 and graph.is_constant(one) for one in _constants(op))
             layer = WeightedLayer(
-                name, step, variables, moments=moments if is_alone else None, is_frozen=is_frozen
-            )
+                name, step, variables, moments=moments if is_alone else None, is_frozen=is_frozen,
+                is_rounded=bool(ranges),
+            )  # fmt: skip
         else:
             layer = OpLayer(name, step, variables)
         made = layer(*(tensors[one] for one in op.inputs if one in tensors))
-        tensors.update(zip(op.outputs, made if len(op.outputs) > 1 else [made], strict=True))
+        made = made if len(op.outputs) > 1 else [made]
+        for output, tensor in zip(op.outputs, made, strict=True):
+            is_on_grid = op.kind in SAME_SCALE and op.kind not in MIXING
+            rounder = None if is_on_grid else rounding.get(output)
+            tensors[output] = rounder(tensor) if rounder else tensor
         layers[op.output] = layer
     given = inputs if len(inputs) > 1 else next(iter(inputs.values()))
     model = keras.Model(given, {name: tensors[name] for name in graph.outputs})
-    return Twin(graph, model, tensors, layers)
+    return Twin(graph, model, tensors, layers, rounding)
 
 
 def _constants(op: Op) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from keras import ops
 
 from converter.graph.fusing import WEIGHTED
 from converter.train.twin.ops import ACTIVATIONS, computed
+from converter.train.twin.rounding import rounded_weights
 from converter.train.twin.weighted_ops import LINEAR
 
 if TYPE_CHECKING:
@@ -86,9 +87,11 @@ class WeightedLayer(OpLayer):
         variables: By the names of its constants.
         moments: Of what it makes; `None` leaves it as it is.
         is_frozen: The normalisation keeps the statistics of the moments.
+        is_rounded: The weights are those of int8.
     """
 
-    def __init__(
+    # An op, and the three ways of having its weights.
+    def __init__(  # noqa: PLR0913
         self,
         name: str,
         step: Step,
@@ -96,6 +99,7 @@ class WeightedLayer(OpLayer):
         *,
         moments: Moments | None,
         is_frozen: bool = False,
+        is_rounded: bool = False,
     ) -> None:
         super().__init__(name, step, variables)
         weights_at, bias_at, self._axis = WEIGHTED[step.op.kind]
@@ -103,7 +107,7 @@ class WeightedLayer(OpLayer):
         self.bias_name = step.op.inputs[bias_at] if len(step.op.inputs) > bias_at else ""
         self.kernel, self._weights_at = variables[self.weights_name], weights_at
         self.bias = variables.get(self.bias_name)
-        self.norm, self._is_frozen = None, is_frozen
+        self.norm, self._is_frozen, self._is_rounded = None, is_frozen, is_rounded
         if moments is not None:
             self.norm = self._normalisation(moments)
 
@@ -153,6 +157,8 @@ class WeightedLayer(OpLayer):
         )
 
     def _make(self, values: list[Any], *, training: bool | None) -> Any:  # noqa: ANN401
+        if self._is_rounded:
+            values[self._weights_at] = rounded_weights(self.kernel, self._axis)
         made = LINEAR[self.step.op.kind](self.step, values)
         if self.norm is not None:
             is_moving = training and self.norm.trainable and not self._is_frozen

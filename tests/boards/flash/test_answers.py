@@ -37,6 +37,7 @@ def test_a_wifi_password_becomes_the_key_of_the_standard(ssid, password, key):
         pytest.param({"wifi": "a", "wifi_country": "UK"}, "two letters of ISO 3166", id="UK"),
         pytest.param({"wifi": "a", "wifi_country": "Germany"}, "ISO 3166", id="a name"),
         pytest.param({"wifi": "a"}, "together", id="no country"),
+        pytest.param({"wifi_password": "password"}, "--wifi beside", id="no network"),
         pytest.param({"wifi": "a" * 33, "wifi_country": "DE"}, "found 33", id="long"),
         pytest.param(
             {"wifi": "a", "wifi_country": "DE", "wifi_password": "seven77"},

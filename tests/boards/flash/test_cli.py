@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import lzma
+import platform
+import sys
 from types import SimpleNamespace
 
+import board_bundles
 import card_images
 import pytest
 
 from boards.cli import main
+from boards.device.firstboot import firstboot
+from boards.device.place import Place
 from boards.flash.fat import Fat
 
 pytestmark = pytest.mark.board
@@ -53,7 +58,8 @@ def test_without_yes_it_says_what_would_be_written_and_writes_nothing(desk, caps
 def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
     given = ["--hostname", "door", "--user", "anna", "--ssh-key", str(desk / "id.pub"),
              "--wifi", "Home", "--wifi-country", "de", "--wifi-password-file", str(desk / "wifi"),
-             "--mqtt-password-file", str(desk / "mqtt"), "--yes"]  # fmt: skip
+             "--mqtt-password-file", str(desk / "mqtt"),
+             "--allowed-signers", str(desk / "id.pub"), "--yes"]  # fmt: skip
     assert flash(desk, *given) == 0
 
     assert "all of it was read back" in capsys.readouterr().out
@@ -64,8 +70,41 @@ def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
             assert fat.read(name) == path.read_bytes()
     assert b"systemctl enable edge-firstboot.service" in fat.read("edge/firstboot.sh")
     assert fat.read("edge/secrets/mqtt") == b"battery staple"
+    assert fat.read("edge/allowed_signers") == (desk / "id.pub").read_bytes()
     assert b"cgroup_enable=memory" in fat.read("cmdline.txt")
     assert b"correct horse" not in (desk / "card.img").read_bytes()
+
+
+def test_the_first_boot_finds_on_the_card_what_flash_has_written(desk, monkeypatch):
+    """The board's half of it installs from the files of the boot partition, in a folder for `/`."""
+    board_bundles.stand_in(monkeypatch)
+    own = f"3.{sys.version_info.minor}"
+    card_images.bundle(
+        desk / "own", python=("3.13", own), machine=platform.machine(),
+        more={"wheels/pip-26-py3-none-any.whl": b"pip"},
+    )  # fmt: skip
+    given = ["--mqtt-password-file", str(desk / "mqtt"), "--yes"]
+    assert flash(desk, *given, bundle="own") == 0
+    fat, mounted, root = boot(desk), desk / "mounted", desk / "root"
+    for path in tree(fat, "edge"):
+        (mounted / path).parent.mkdir(parents=True, exist_ok=True)
+        (mounted / path).write_bytes(fat.read(path))
+    root.mkdir()
+
+    firstboot(Place(root, lambda _: None), mounted / "edge")
+
+    assert (root / "etc/edge/secrets/mqtt").read_text() == "battery staple"
+    assert not (mounted / "edge/secrets").exists()
+    assert (root / "opt/edge/current/device.toml").read_bytes() == b"[model]\n"
+    assert "the first boot is over" in (mounted / "edge-firstboot.txt").read_text()
+
+
+def tree(fat, folder):
+    """Yield the paths of a folder's files, those below it too."""
+    for name in fat.names(folder):
+        path = f"{folder}/{name}"
+        below = list(tree(fat, path))
+        yield from below or [path]
 
 
 def test_a_bundle_is_made_for_the_python_of_the_image(desk, monkeypatch):

@@ -17,7 +17,7 @@ import boards
 
 pytestmark = pytest.mark.board
 
-LAYER = Path(boards.__file__).parent / "rpi-image-gen/edge-vision.yaml"
+LAYER = Path(boards.__file__).parent / "rpi-image-gen/layer/edge-vision.yaml"
 FIELDS = {"Name", "Category", "Desc", "Version", "RequiresProvider"}
 SUFFIXES = {"", "-Desc", "-Required", "-Valid", "-Set"}
 

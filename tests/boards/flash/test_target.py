@@ -116,7 +116,7 @@ def test_a_mounted_card_says_how_to_unmount_it(system):
     row = "22 1 8:17 / /media/anna/my\\040card rw - vfat /dev/sdb1 rw\n"
     (system / "proc/self/mountinfo").write_text(row)
 
-    said = re.escape("mounted at /media/anna/my card; type: sudo umount /dev/sdb /dev/sdb1")
+    said = re.escape("mounted at /media/anna/my card; type: sudo umount /dev/sdb1")
     with pytest.raises(ConfigError, match=said):
         look(system)
 

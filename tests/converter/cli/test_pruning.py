@@ -220,3 +220,26 @@ def test_zeros_make_a_smaller_download_and_nothing_faster(wide, capsys):
     assert "zeros among the weights speed nothing up" in capsys.readouterr().err
     steps = model_file.read_own(output).own_manifest().provenance.steps
     assert "10 % of the weights are zero, for the download: they speed nothing up" in steps
+
+
+def test_what_a_cut_left_is_trained_without_labels_and_the_manifest_says_so(wide, capsys):
+    model, images, output = wide
+    arguments = ["prune", str(model), "--macs", "0.25", "--lever", "channels", "--images",
+                 str(images), "-o", str(output), "--recover", "0.02"]  # fmt: skip
+    assert main(arguments) == DONE
+    assert "8 of 32 channels left" in capsys.readouterr().err
+    *_, cut, trained = model_file.read_own(output).own_manifest().provenance.steps
+    assert "8 of 32 channels left" in cut
+    assert "steps of 8 of 30 plain images, seed 0; agreement with the whole model" in trained
+    assert {path.name for path in output.parent.iterdir()} == {
+        "photos", "wide.tflite", "made.tflite"
+    }  # fmt: skip
+
+
+def test_there_is_nothing_to_recover_where_nothing_is_cut(wide, capsys):
+    model, images, output = wide
+    arguments = ["prune", str(model), "--images", str(images), "-o", str(output), "--recover"]
+    assert main([*arguments, "--input-size", "16"]) == MISUSED
+    assert "--recover trains what a cut leaves: give --speedup" in capsys.readouterr().err
+    assert main([*arguments, "--lever", "input", "--macs", "0.3"]) == DONE
+    assert "no channel was cut" in capsys.readouterr().err

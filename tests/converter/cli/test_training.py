@@ -4,12 +4,16 @@ import csv
 import json
 
 import cv2
+import factories
 import numpy as np
 import pytest
 
+from calibration.dataset import ImageSet
+from converter.cli import outputs
 from converter.cli.command import main
 from edge.model.loaded import load_model
-from edge.model.model_file import read_own
+from edge.model.model_file import ModelFile, read_own
+from edge.model.readers.manifest import ImageDigests
 
 pytestmark = pytest.mark.converter
 
@@ -64,6 +68,7 @@ def test_labelled_images_become_a_file_that_runs_and_says_how_it_was_made(tmp_pa
         assert float(list(csv.DictReader(log))[-1]["step"]) == 9
 
 
+@pytest.mark.slow
 def test_a_model_that_learnt_before_learns_further_by_its_own_labels(tmp_path, capsys):
     data, first, second = (tmp_path / name for name in ("data", "first.tflite", "second.tflite"))
     assert main(words(cells(data), first)) == 0
@@ -78,6 +83,7 @@ def test_a_model_that_learnt_before_learns_further_by_its_own_labels(tmp_path, c
     assert "expected a float .tflite of ours or one of ssd-mobilenet" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_its_checkpoint_and_not_from_another_nets(tmp_path, capsys):
     data, output = cells(tmp_path / "data"), tmp_path / "cells.tflite"
     assert main(words(data, output)) == 0
@@ -88,6 +94,18 @@ def test_a_training_goes_on_from_its_checkpoint_and_not_from_another_nets(tmp_pa
     capsys.readouterr()
     assert main(words(data, output, "--resume", "--width", "0.5")) == 1
     assert "expected a checkpoint of this net" in capsys.readouterr().err
+
+
+def test_a_verdict_on_images_that_trained_the_model_is_called_flattered(tmp_path, capsys):
+    train = ImageDigests(digest="sha256:0", images=2, contents=("a" * 16, "b" * 16))
+    manifest = factories.manifest(image_sets={"train": train})
+    file = ModelFile.of(tmp_path, b"", manifest, anchors=None)
+    paths = (tmp_path / "1", tmp_path / "2", tmp_path / "3")
+    contents = ("a" * 64, "c" * 64, "d" * 64)
+    outputs.say_trained_on(file, ImageSet(tmp_path, paths, "", 0, contents=contents))
+    assert "1 of the 3 images that judge trained the model" in capsys.readouterr().err
+    outputs.say_trained_on(file, ImageSet(tmp_path, paths[1:], "", 0, contents=contents[1:]))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

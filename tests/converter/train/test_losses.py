@@ -19,7 +19,7 @@ def number(tensor):
     return float(np.asarray(tensor))
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(st.integers(0, 2**16), st.booleans())
 def test_multibox_is_the_references(seed, softmax):
     rng = np.random.default_rng(seed)
@@ -54,7 +54,7 @@ def test_multibox_of_images_without_objects_is_finite_and_teaches_background():
     assert number(total) == pytest.approx(BATCH * 10 * CLASSES * np.log(2), rel=1e-5)
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(st.integers(0, 2**16))
 def test_complete_iou_is_the_references(seed):
     rng = np.random.default_rng(seed)
@@ -110,7 +110,7 @@ def test_what_overlaps_an_object_well_is_not_punished_for_seeing_it():
     assert number(parts["objectness"]) == pytest.approx(slow.binary(5, 0), abs=1e-3)
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(st.integers(0, 2**16))
 def test_masks_are_the_references(seed):
     rng = np.random.default_rng(seed)

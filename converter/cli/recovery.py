@@ -1,0 +1,129 @@
+"""Training without labels, of what a cut left and for int8: the options and what they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from converter.cli import making, outputs
+from edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from converter.conversion import Images
+    from converter.prune.pruning import Pruned
+    from converter.search.attempts import Maker
+    from edge.model.model_file import ModelFile
+
+MINUTES, LEAST_MINUTES = 30.0, 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Plain images, and those of them that do not train, but say when to stop."""
+
+    images: Sequence[Path]
+    select: Sequence[Path]
+
+
+def add_recover(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of a group to itself
+    """Add the option."""
+    group.add_argument(
+        "--recover",
+        metavar="MINUTES",
+        nargs="?",
+        const=MINUTES,
+        type=partial(making.number, least=LEAST_MINUTES),
+        help="then train what is left, without labels; default: %(const)g minutes",
+    )
+
+
+def add_qat(parser: argparse.ArgumentParser) -> None:
+    """Add the option of training for int8."""
+    parser.add_argument(
+        "--qat",
+        metavar="MINUTES",
+        nargs="?",
+        const=MINUTES,
+        type=partial(making.number, least=LEAST_MINUTES),
+        help="where int8 is refused, train the model for it; default: %(const)g minutes",
+    )
+
+
+def trainer(arguments: argparse.Namespace, images: Images) -> Maker | None:
+    """Return what trains for int8 where that is asked for.
+
+    Raises:
+        DependencyError: Keras is not installed.
+    """
+    if not arguments.qat:
+        return None
+    from converter.train.backend import load_keras  # noqa: PLC0415 - TensorFlow, 3 s
+
+    load_keras("train for int8")
+    from converter.train.quantised import train_quantised  # noqa: PLC0415 - as above
+
+    return partial(
+        train_quantised, select=images.sets.select.paths, minutes=arguments.qat,
+        seed=arguments.seed,
+    )  # fmt: skip
+
+
+def say_untried(arguments: argparse.Namespace, *, is_refused: bool) -> None:
+    """Say of a refused model that training was not tried: it takes its minutes."""
+    if is_refused and not arguments.qat and not arguments.no_repair:
+        outputs.say("training for int8 was not tried: add --qat")
+
+
+def check(arguments: argparse.Namespace, *, is_cut: bool) -> None:
+    """Refuse, before the work, a recovery of nothing or by nothing.
+
+    Raises:
+        ConfigError: It was asked for, and no cut was.
+        DependencyError: Keras is not installed.
+    """
+    if not arguments.recover:
+        return
+    if not is_cut:
+        raise ConfigError(
+            "--recover trains what a cut leaves: give --speedup, --macs or --latency-ms as well"
+        )
+    from converter.train.backend import load_keras  # noqa: PLC0415 - TensorFlow, 3 s
+
+    load_keras("recover what a cut took")
+
+
+def recovered(
+    arguments: argparse.Namespace, whole: ModelFile, done: Pruned, *, served: Served
+) -> Pruned:
+    """Return a cut model trained without labels; one of a smaller input alone as it is.
+
+    Args:
+        arguments: Of the command line.
+        whole: The model before.
+        done: What was cut of it.
+        served: The images.
+    """
+    outputs.say(done.step)
+    if not done.rows:
+        outputs.say("no channel was cut: there is nothing to recover")
+        return done
+    from converter.prune.resizing import with_input  # noqa: PLC0415 - as above
+    from converter.prune.stages import SUFFIX  # noqa: PLC0415 - as above
+    from converter.train.checkpoints import CHECKPOINT  # noqa: PLC0415 - as above
+    from converter.train.recover import recover  # noqa: PLC0415 - as above
+
+    size_wh = done.file.description.input.size_wh
+    teacher = whole if whole.description.input.size_wh == size_wh else with_input(whole, size_wh)
+    kept = arguments.output.with_name(f"{arguments.output.name}{SUFFIX}") / "recover"
+    train = [path for path in served.images if path not in served.select]
+    found = recover(
+        teacher, done.file, train, select=served.select, minutes=arguments.recover,
+        seed=arguments.seed, folder=kept,
+        resume=arguments.resume and (kept / CHECKPOINT).is_file(),
+    )  # fmt: skip
+    return replace(done, file=found.file, step=found.step)

@@ -1,0 +1,112 @@
+"""Run the steps of scripts/board-test, and print what they measured."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from boardtest import halves, pi, power
+from boardtest.steps import FIGURES, ROOT, TestFailed, say
+
+STEPS = {
+    "systemd": "the rendered unit under a systemd in a container (scripts/service_test)",
+    "arm64": "wheels and the board half of the tests on arm64; detections beside x86-64's",
+    "next": "the board half on Python 3.14 of Debian's next release",
+    "pi": "QEMU's Raspberry Pi 3B: a card is flashed, boots twice, rests",
+    "pages": "the same card in a machine of 16-KiB pages that says it is a Raspberry Pi 5",
+    "update": "a good and a bad update over MQTT",
+    "cuts": "power cuts in a first boot, in an update and while running",
+}
+EMULATED = ("pi", "pages", "update", "cuts")
+
+
+def main() -> int:
+    """Run what was asked for; a step that fails ends it, with the figures so far."""
+    parser = argparse.ArgumentParser(prog="scripts/board-test", description=__doc__)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help="; ".join(STEPS))
+    parser.add_argument("--list", action="store_true", help="say what the steps are")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument(
+        "--cuts",
+        default="10,10,20",
+        metavar="N,N,N",
+        help="in first boot, update, running (10,10,20)",
+    )
+    parser.add_argument(
+        "--whole", action="store_true", help="arm64: all of the board half, about half an hour"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of where the power is cut")
+    arguments = parser.parse_args()
+    if arguments.list:
+        print("\n".join(f"{name:8} {what}" for name, what in STEPS.items()))
+        return 0
+    unknown = set(arguments.steps) - set(STEPS)
+    if unknown:
+        parser.error(f"expected steps of {', '.join(STEPS)}, found {', '.join(sorted(unknown))}")
+    began = time.monotonic()
+    try:
+        _run(arguments, arguments.steps or list(STEPS))
+    except BaseException:
+        _table(arguments.json, time.monotonic() - began)
+        raise
+    _table(arguments.json, time.monotonic() - began)
+    return 0
+
+
+def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
+    emulated: list[str] = []
+    for step in steps:
+        say(f"== {step}: {STEPS[step]}")
+        if (
+            step == "systemd"
+            and subprocess.run([ROOT / "scripts/service_test"], check=False).returncode
+        ):
+            raise TestFailed("scripts/service_test")
+        if step == "arm64":
+            halves.arm64(whole=arguments.whole)
+        if step == "next":
+            halves.next_python()
+        if step in EMULATED:
+            emulated.append(step)
+    if emulated:
+        with pi.rig(arguments.seed) as it:
+            _emulate(it, emulated, arguments)
+
+
+def _emulate(it: pi.Rig, steps: list[str], arguments: argparse.Namespace) -> None:
+    """Go through the steps of the emulated board, on copies of a card that is flashed once."""
+    stock, installed = pi.flash(it), None
+    for step in steps:
+        say(f"== {step}: {STEPS[step]}")
+        if step in ("pi", "pages"):
+            installed = pi.boots(it, "raspi3b" if step == "pi" else "virt16k", stock)
+        elif step == "update":
+            if installed is None:
+                installed = pi.copy(stock, "installed.img")
+                pi.first_boot(it, "virt", installed)
+            power.updates(it, installed)
+        else:
+            power.power_cuts(it, stock, [int(count) for count in arguments.cuts.split(",")])
+    for card in it.work.glob("*.img"):
+        card.unlink()
+
+
+def _table(path: Path | None, took_s: float) -> None:
+    FIGURES["all of it, s"] = round(took_s)
+    FIGURES["machine"] = (
+        f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[1]:.0f}"
+    )
+    width = max(map(len, FIGURES))
+    print("\n".join(["", *(f"{name:{width}}  {value}" for name, value in FIGURES.items())]))
+    if path:
+        path.write_text(json.dumps(FIGURES, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

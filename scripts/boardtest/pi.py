@@ -1,0 +1,205 @@
+"""An emulated Raspberry Pi, from a blank image file to detections at a broker, and at rest."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from boardtest import cuts, debian, host
+from boardtest.machine import Machine
+from boardtest.steps import CACHE, ROOT, TestFailed, check, figure, made, run, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PASSWORD = "a secret of the test"  # noqa: S105 - of a broker on the loopback
+CONFIG = """
+[device]
+name = "wall"
+[camera]
+name = "north"
+source = "v4l2:/dev/video0"
+[model]
+threads = 2
+{more}
+[mqtt]
+url = "mqtt://edge@10.0.2.100:{port}"
+password_file = "/run/credentials/edge.service/mqtt"
+commands = true
+"""
+# What a card gets; an update with another threshold; and one whose broker isn't there.
+BUNDLES = {"first": (1883, ""), "good": (1883, "score_threshold = 0.4"), "bad": (1884, "")}
+SOURCES = [ROOT / name for name in ("edge", "boards", "converter", "calibration", "pyproject.toml")]
+FLASH_S, FIRST_S, SECOND_S, INSTALLED_MIB, RSS_MIB = 60, 300, 120, 350, 120
+# Of the probe, which speaks every 5 s: a minute.
+STEADY = 13
+
+
+def edge_board(*arguments: str | Path) -> str:
+    """Run `edge-board` of this tree."""
+    return run(sys.executable, "-m", "boards", *arguments, cwd=ROOT)
+
+
+def _bundles(folder: Path) -> None:
+    key = folder / "key"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    for name, (port, more) in BUNDLES.items():
+        config = folder / f"{name}.toml"
+        config.write_text(CONFIG.format(more=more, port=port))
+        wheels = ["--python", "3.13"] if name == "first" else ["--no-wheels"]
+        given = ["--config", config, "--sign", key, "--out", folder / name, "--tar", *wheels]
+        edge_board("bundle", "pi3", *given)
+    public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
+    line = f'edge-vision namespaces="edge-vision" {public}\n'
+    (folder / "allowed_signers").write_text(line)
+
+
+@dataclass
+class Rig:
+    """A broker and a web server, with relays to both, and the images that a test works on."""
+
+    work: Path
+    image: Path
+    bundles: Path
+    messages: host.Messages
+    relays: dict[int, Path]
+    rng: random.Random
+
+    def board(self, kind: str, card: Path, *, writes: Path | None = None) -> Machine:
+        """Return a machine with this card, not yet powered."""
+        return Machine(kind, card, self.work / f"{card.stem}.log", self.relays, writes)
+
+    def arrives(self, machine: Machine, ending: str = "/detections", *, since: float = 0) -> float:
+        """Wait for a message; return the seconds from power on to it."""
+        since = since or machine.began
+        machine.until(f"a message on …{ending}", lambda: self.messages.since(since, ending))
+        return self.messages.since(since, ending)[0][0] - machine.began
+
+    def release(self, name: str) -> str:
+        """Return the name that a bundle's release has on a board."""
+        return run("sha256sum", self.bundles / name / "bundle.json")[:12]
+
+
+@contextmanager
+def rig(seed: int) -> Iterator[Rig]:
+    """Make what does not change, and start what stands around a board."""
+    system = made("system", debian.INPUTS, debian.system)
+    inputs = [system.name, debian.CARD_MIB, debian.BOOT_MIB]
+    image = made("image", inputs, lambda folder: debian.image(folder, system))
+    bundles = made("bundles", [CONFIG, BUNDLES, *SOURCES], _bundles)
+    work = CACHE / "work"
+    work.mkdir(exist_ok=True)
+    with host.broker(work, "edge", PASSWORD) as messages, host.served(bundles) as port:
+        relays = {1883: host.relay(work, host.BROKER_PORT), 80: host.relay(work, port)}
+        rng = random.Random(seed)  # noqa: S311 - a test's
+        yield Rig(work, image / "card.img", bundles, messages, relays, rng)
+
+
+def flash(it: Rig) -> Path:
+    """Write the image to a blank file, as to a card, and time it beside a plain copy."""
+    card, secret, plain = (it.work / name for name in ("stock.img", "password", "plain.img"))
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    card.write_bytes(b"")
+    os.truncate(card, debian.CARD_MIB << 20)
+    given = ["--profile", "pi3", "--bundle", it.bundles / "first", "--hostname", "wall"]
+    began = time.monotonic()
+    edge_board(
+        "flash", *given, "--image", it.image, "--to", card, "--mqtt-password-file", secret, "--yes"
+    )
+    took_s = time.monotonic() - began
+    run("dd", f"if={it.image}", f"of={plain}", "bs=4M", "conv=fsync", "status=none")
+    copying_s = time.monotonic() - began - took_s
+    plain.unlink()
+    figure("a plain copy of the image, s", round(copying_s, 1))
+    judge("flashed and verified, s", took_s, FLASH_S + copying_s)
+    run("mcopy", "-o", "-i", _boot(card), it.bundles / "allowed_signers", "::/edge/")
+    return card
+
+
+def judge(what: str, value: float, limit: float) -> None:
+    """Hold a time to its limit; where others work on this machine as well, only tell it."""
+    is_loaded = os.getloadavg()[1] > 2 * (os.cpu_count() or 1)
+    figure(what, round(value, 1))
+    told = f"{value:.0f} of {limit:.0f}"
+    if value > limit and is_loaded:
+        say(f"late    {what}: {told}; the load is {os.getloadavg()[1]:.0f}")
+    else:
+        check(what, holds=value <= limit, figure=told)
+
+
+def first_boot(it: Rig, kind: str, card: Path, *, writes: Path | None = None) -> float:
+    """Power a flashed card on; wait for detections, and for the end of the first boot."""
+    with it.board(kind, card, writes=writes) as machine:
+        took_s = it.arrives(machine)
+        machine.until("the end of the first boot", lambda: "is over" in _report(card))
+        say(next(line for line in machine.text().splitlines() if "PROBE model" in line))
+    return took_s
+
+
+def _boot(card: Path) -> str:
+    return f"{card}@@{debian.BOOT_AT_MIB}M"
+
+
+def _report(card: Path) -> str:
+    """Return what the first boot wrote on the boot partition."""
+    try:
+        return run("mtype", "-i", _boot(card), "::/edge-firstboot.txt")
+    except TestFailed:
+        return ""
+
+
+def boots(it: Rig, kind: str, stock: Path) -> Path:
+    """Take a card through its first boot, a look at what is on it, and a second one; return it."""
+    card = copy(stock, f"{kind}.img")
+    judge(
+        f"{kind}: power on to first detections, first boot, s", first_boot(it, kind, card), FIRST_S
+    )
+    with cuts.mounted(card) as root:
+        check("the release is whole", holds=cuts.state(root) == it.release("first"))
+        judge(
+            "installed on the board, MiB",
+            int(run("du", "-sm", root / "opt/edge").split()[0]),
+            INSTALLED_MIB,
+        )
+        secret = (root / "etc/edge/secrets/mqtt").stat()
+        check("the password is root's alone", holds=secret.st_mode & 0o77 == 0 == secret.st_uid)
+    listed = run("mdir", "-b", "-/", "-i", _boot(card), "::/edge")
+    check("and is off the boot partition", holds="secrets/mqtt" not in listed)
+    with it.board(kind, card) as machine:
+        judge(
+            f"{kind}: power on to first detections, second boot, s", it.arrives(machine), SECOND_S
+        )
+        rests(machine)
+    return card
+
+
+def rests(machine: Machine) -> None:
+    """Wait for a minute in which the card was left alone, and count frames and memory in it."""
+
+    def minute() -> list[dict[str, float]]:
+        last = [each for each in machine.probes() if "frames" in each][-STEADY:]
+        return last if len(last) == STEADY and last[0]["written"] == last[-1]["written"] else []
+
+    machine.until("a minute without a write", minute)
+    last = minute()
+    check("frames came out", holds=last[-1]["frames"] > last[0]["frames"])
+    figure(f"{machine.kind}: frames in a minute of rest", last[-1]["frames"] - last[0]["frames"])
+    figure(f"{machine.kind}: written to the card meanwhile, bytes", 0)
+    judge(
+        f"{machine.kind}: RSS of the service, MiB",
+        max(each["rss"] for each in last) / 1024,
+        RSS_MIB,
+    )
+
+
+def copy(card: Path, name: str) -> Path:
+    """Return a copy of a card beside it."""
+    run("cp", "--sparse=always", card, card.with_name(name))
+    return card.with_name(name)

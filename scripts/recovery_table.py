@@ -1,0 +1,177 @@
+"""Print what recovery without labels gives back of what pruning took, beside a smaller input.
+
+A net is pruned and refitted, then trained to give what the whole one gives on the same plain
+images, for so many steps; a smaller input is its rival. Each is quantised and judged by COCO's
+boxes on images that none of this looked at, and their int8 models are timed in turn. Needs the
+`converter` extra and the development assets. Models and figures are kept in `.cache/recovery`: a
+second run goes on where the first was, and prints at once what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+import pruning_table  # noqa: E402
+from accuracy_entries import INSTANCES  # noqa: E402
+from accuracy_page import write_between  # noqa: E402
+from accuracy_table import find_assets  # noqa: E402
+
+from calibration.image_sets import draw_sets  # noqa: E402
+from converter import export  # noqa: E402
+from converter.judge import accuracy  # noqa: E402
+from converter.judge.latency import measure  # noqa: E402
+from converter.prune.levers import CHANNELS, Levers  # noqa: E402
+from converter.prune.measures import Target  # noqa: E402
+from converter.prune.resizing import with_input  # noqa: E402
+from converter.quantize.quantization import quantize_file  # noqa: E402
+from converter.quantize.recipe import load_recipe  # noqa: E402
+from edge.model import model_file  # noqa: E402
+
+if TYPE_CHECKING:
+    from calibration.image_sets import ImageSets
+    from edge.model.model_file import ModelFile
+
+CACHE = ROOT / ".cache" / "recovery"
+# Of each net the rival inputs.
+SIDES = {"yolov3_tiny": (384, 352), "ssdlite_mobilenet_v2": (272, 256)}
+# Of 178 images: these prune, train and calibrate, 30 say when to stop, 74 judge.
+CALIBRATE = 74
+RESAMPLES = 300
+POINTS = 100
+
+
+def main() -> int:
+    """Do what is not kept, and print the table."""
+    parser = argparse.ArgumentParser(prog="scripts/recovery_table", description=__doc__)
+    parser.add_argument("--only", metavar="NAME", action="append", choices=tuple(SIDES))
+    parser.add_argument("--macs", metavar="RATIO", type=float, default=0.77)
+    parser.add_argument("--steps", metavar="N", type=int, default=1000)
+    parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/pruning.md")
+    parser.add_argument("--stored", action="store_true", help="tabulate what was kept, no more")
+    arguments = parser.parse_args()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for name in () if arguments.stored else arguments.only or SIDES:
+        stem = f"{name}.{arguments.macs:g}.{arguments.steps}"
+        kept = CACHE / f"{stem}.json"
+        if not kept.is_file():
+            print(f"recovery_table: {stem} …", file=sys.stderr, flush=True)
+            found = _result(name, stem, macs=arguments.macs, steps=arguments.steps)
+            kept.write_text(json.dumps(found, indent=1))
+    results = [json.loads(path.read_text()) for path in sorted(CACHE.glob("*.json"))]
+    text = _text(results)
+    print(text)
+    if arguments.write:
+        write_between(arguments.write, text, script="recovery_table")
+    return 0
+
+
+def _pruned(whole: ModelFile, name: str, sets: ImageSets, macs: float) -> ModelFile:
+    path = CACHE / f"{name}.{macs:g}.pruned.tflite"
+    if not path.is_file():
+        target = Target(macs=macs)
+        done, _ = Levers(whole, sets.calibrate.paths).pull(target, lever=CHANNELS)
+        export.write(done.file, path)
+    return model_file.read_own(path)
+
+
+def _recovered(
+    whole: ModelFile, cut: ModelFile, sets: ImageSets, *, stem: str, steps: int
+) -> tuple[ModelFile, dict[str, Any]]:
+    from converter.train.recover import recover  # noqa: PLC0415 - TensorFlow, 3 s
+
+    path, log = (CACHE / f"{stem}.recovered.{suffix}" for suffix in ("tflite", "txt"))
+    folder = CACHE / f"{stem}.checkpoint"
+    if not path.is_file():
+        started = time.monotonic()
+        done = recover(
+            whole, cut, sets.calibrate.paths, select=sets.select.paths, steps=steps, folder=folder,
+            resume=(folder / "checkpoint.npz").is_file(),
+        )  # fmt: skip
+        export.write(done.file, path)
+        figures = {"before": done.before, "after": done.after, "steps": done.fitted.steps,
+                   "best": done.fitted.best_step, "cpu_s": done.cpu_s,
+                   "wall_s": time.monotonic() - started}  # fmt: skip
+        log.write_text(json.dumps(figures))
+    return model_file.read_own(path), json.loads(log.read_text())
+
+
+def _result(name: str, stem: str, *, macs: float, steps: int) -> dict[str, Any]:
+    assets = find_assets()
+    sets = draw_sets(assets / "data/coco_train178/images", seed=0, calibrate=CALIBRATE)
+    whole = pruning_table.whole_model(name)
+    cut = _pruned(whole, name, sets, macs)
+    recovered, log = _recovered(whole, cut, sets, stem=stem, steps=steps)
+    floats = {
+        "whole": whole,
+        f"pruned, {macs:g} of MACs, refitted": cut,
+        "and recovered": recovered,
+    }
+    floats |= {f"input {side}": with_input(whole, (side, side)) for side in SIDES[name]}
+    made = {
+        key: quantize_file(file, sets.calibrate, load_recipe("int8"))
+        for key, file in floats.items()
+    }
+    rows = accuracy.compare(
+        whole, [*floats.values(), *made.values()],
+        images=sets.judge.paths, annotations=accuracy.Annotations(assets / INSTANCES),
+        dataset="coco_train178", seed=0, resamples=RESAMPLES,
+    )  # fmt: skip
+    times = measure(made, clock=time.thread_time_ns)
+    base_ms = times["whole"].median_ms
+    return {
+        "name": name,
+        "log": log,
+        "images": {key: len(getattr(sets, key).paths) for key in ("calibrate", "select", "judge")},
+        "rows": [
+            {
+                "what": key,
+                "ms": times[key].median_ms,
+                "speed": base_ms / times[key].median_ms,
+                "macs": pruning_table.macs_of(floats[key]),
+                "float": rows[place][0].candidate,
+                "int8": rows[place + len(floats)][0].candidate,
+                "reference": rows[place][0].reference,
+                "interval": rows[place + len(floats)][0].interval,
+            }
+            for place, key in enumerate(floats)
+        ],
+    }
+
+
+def _text(results: list[dict[str, Any]]) -> str:
+    lines = [
+        "| net | way | int8, ms | times as fast | GMACs | float32 | int8 | off float32 [95 %] |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    notes = []
+    for result in results:
+        for number, row in enumerate(result["rows"]):
+            low, high = (POINTS * edge for edge in row["interval"])
+            off = POINTS * (row["int8"] - row["reference"])
+            lines.append(
+                f"| {result['name'] if not number else ''} | {row['what']} | {row['ms']:.2f} "
+                f"| {row['speed']:.2f} | {row['macs'] / pruning_table.GIGA:.2f} "
+                f"| {row['float'] * POINTS:.1f} | {row['int8'] * POINTS:.1f} "
+                f"| {off:+.1f} [{low:+.1f}, {high:+.1f}] |"
+            )
+        log, images = result["log"], result["images"]
+        notes.append(
+            f"{result['name']}: {log['steps']} steps of 8 images, best after {log['best']}, in "
+            f"{log['cpu_s']:.0f} s of CPU and {log['wall_s']:.0f} s by the clock of a busy "
+            f"machine; agreement with the whole model on {images['select']} images that select "
+            f"{log['before']:.3f} before, {log['after']:.3f} behind; {images['calibrate']} images "
+            f"trained, {images['judge']} others judged."
+        )
+    return "\n".join([*lines, "", *notes])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
