@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import export
-from converter.cli import foreign, making, options, outputs, pruning, recovery, targets, training
+from converter.cli import (
+    foreign,
+    making,
+    options,
+    outputs,
+    prune,
+    pruning,
+    recovery,
+    targets,
+    training,
+)
 from converter.graph import inspection
 from converter.graph.reading import read, read_bytes
 from converter.importers.heads.families import FAMILIES
@@ -37,7 +47,7 @@ def new_command() -> argparse.ArgumentParser:
     )
     verbs = command.add_subparsers(required=True, metavar="VERB")
     _add_run(verbs)
-    pruning.add_prune(verbs)
+    prune.add_prune(verbs)
     training.add_train(verbs)
     _add_quantize(verbs)
     _add_verify(verbs)

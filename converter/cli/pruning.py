@@ -1,4 +1,4 @@
-"""How fast a model is to be and by which lever, and the verb `edge-convert prune`."""
+"""How fast a model is to be and by which lever: the options, and what they have done."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter import export
 from converter.cli import making, outputs, recovery
-from converter.prune.criteria import CRITERIA, ENERGY, NORM, TAYLOR, by_norm
+from converter.prune.criteria import ENERGY, NORM, TAYLOR, by_norm
 from edge.errors import ConfigError
-from edge.model import model_file
 from edge.model.readers.manifest import digest_of
-from edge.terminal.command import DONE, add_verb, positive
-from edge.terminal.table import render
+from edge.terminal.command import DONE, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,53 +26,11 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 LEVERS = ("best", "channels", "input")
-HANGS_ON = ("lever", "criterion", "rounds", "input_size")
-COUNT = 96
+HANGS_ON = ("lever", "criterion", "rounds", "input_size", "sweep")
 # Nearer to the whole than that, measuring tells nothing.
 LEAST, LEAST_RATIO = 1.05, 0.05
 LEAST_DENSE = 0.95
-# Of the images of `prune`, those that say when a recovery is to stop.
-SELECTS = 4
 TARGETS = ("speedup", "macs", "latency_ms")
-
-
-def add_prune(verbs: Any) -> None:  # noqa: ANN401
-    """Add the verb to a command."""
-    parser = add_verb(
-        verbs,
-        "prune",
-        "Make a float .tflite of ours faster: fewer channels, a smaller input, or both.",
-        run=_prune,
-        examples=[
-            "edge-convert prune my-float.tflite --speedup 1.3 --images photos -o small.tflite",
-            "edge-convert prune my-float.tflite --input-size 320 --images photos -o small.tflite",
-        ],
-    )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="float, as run --float keeps it")
-    add_targets(parser)
-    parser.add_argument(
-        "--images", metavar="DIR", type=Path, required=True, help="plain ones, without labels"
-    )
-    parser.add_argument(
-        "--count", metavar="N", type=int, default=COUNT, help="of the images; default: %(default)s"
-    )
-    parser.add_argument(
-        "--criterion",
-        choices=CRITERIA,
-        default=CRITERIA[0],
-        help="of the channels that go first; default: %(default)s",
-    )
-    parser.add_argument(
-        "--rounds",
-        metavar="N",
-        type=positive,
-        default=1,
-        help="of cutting, refitting and looking again; default: %(default)s",
-    )
-    making.add_seed(parser)
-    parser.add_argument("--json", action="store_true", help="what was done as JSON")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
-    parser.set_defaults(refuse=parser.error)
 
 
 def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
@@ -163,13 +118,7 @@ def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Serve
         SourceError: There are too few images, or one cannot be read.
     """
     target = [name for name in TARGETS if getattr(arguments, name) is not None]
-    if arguments.layers and target in ([], ["macs"]):
-        raise ConfigError("--layers tells times; give it with --speedup or --latency-ms")
-    if arguments.resume and not target:
-        raise ConfigError(
-            "--resume goes on with a cut: give --speedup, --macs or --latency-ms, as before"
-        )
-    recovery.check(arguments, is_cut=bool(target))
+    _check(arguments, target)
     images, small = served.images, None
     if arguments.input_size:
         from converter.prune.resizing import with_input  # noqa: PLC0415 - loads the runtime
@@ -199,6 +148,28 @@ def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Serve
     return done
 
 
+def _check(arguments: argparse.Namespace, target: Sequence[str]) -> None:
+    """Refuse options that say nothing to each other."""
+    sweep, layers = getattr(arguments, "sweep", None), arguments.layers
+    if sweep and (layers or arguments.input_size or arguments.lever != LEVERS[0]):
+        raise ConfigError(
+            "--sweep pulls both levers, from the model's own input, by times measured here; leave "
+            "--lever, --input-size and --layers out"
+        )
+    if layers and (target in ([], ["macs"]) or arguments.input_size):
+        raise ConfigError(
+            "--layers tells times at the model's own input; give it with --speedup or "
+            "--latency-ms, without --input-size"
+        )
+    if layers and not layers.is_file():
+        raise ConfigError(f"{layers}: no such file; make it with: edge bench MODEL --layers --json")
+    if arguments.resume and not (target or sweep):
+        raise ConfigError(
+            "--resume goes on with a cut; give --speedup, --macs, --latency-ms or --sweep"
+        )
+    recovery.check(arguments, is_cut=bool(target))
+
+
 def _criterion(name: str, file: ModelFile, images: Sequence[Path]) -> Criterion | None:
     if name == TAYLOR:
         from converter.train.taylor import by_taylor  # noqa: PLC0415 - loads TensorFlow
@@ -210,13 +181,19 @@ def _criterion(name: str, file: ModelFile, images: Sequence[Path]) -> Criterion 
 def swept(arguments: argparse.Namespace, reference: ModelFile, images: Images) -> int:
     """Draw a sweep beside the output; the models lie in the same folder."""
     from converter.deliver import sweep  # noqa: PLC0415 - loads OpenCV
+    from converter.prune.levers import Levers  # noqa: PLC0415 - as above
+    from converter.prune.stages import Stages  # noqa: PLC0415 - as above
 
+    _check(arguments, ())
+    served = (*images.sets.calibrate.paths, *images.sets.select.paths)
+    stages = Stages(arguments.output, _key(arguments, reference, served), resume=arguments.resume)
     found = sweep.sweep(
-        reference, images, making.recipe_of(arguments), speeds=arguments.sweep,
-        budget=making.budget_of(arguments),
+        Levers(reference, served, stages=stages), images, making.recipe_of(arguments),
+        speeds=arguments.sweep, budget=making.budget_of(arguments),
     )  # fmt: skip
     folder = arguments.output.with_suffix(".sweep")
     sweep.write(found, folder)
+    stages.clear()
     print(json.dumps(sweep.fields(found), indent=1) if arguments.json else sweep.as_text(found))
     outputs.say(f"{folder}: the models, sweep.json, and sweep.png to look at")
     return DONE
@@ -250,49 +227,3 @@ def _key(arguments: argparse.Namespace, file: ModelFile, images: Sequence[Path])
                if name in arguments}  # fmt: skip
     board = digest_of(arguments.layers.read_bytes()) if arguments.layers else ""
     return json.dumps([file.description.digest, contents.hexdigest(), options, board], indent=1)
-
-
-def _prune(arguments: argparse.Namespace) -> int:
-    if all(getattr(arguments, name) is None for name in (*TARGETS, "input_size")):
-        arguments.refuse("expected --speedup, --macs, --latency-ms or --input-size")
-    export.check_folder(arguments.output)
-    file = model_file.read_own(arguments.model)
-    images = () if _is_size_only(arguments) else making.draw(arguments).paths
-    served = recovery.Served(images, images[: len(images) // SELECTS])
-    done = prune_as_asked(arguments, file, served)
-    if done:
-        export.write(done.file, arguments.output)
-        print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))
-    return DONE
-
-
-def _is_size_only(arguments: argparse.Namespace) -> bool:
-    return all(getattr(arguments, name) is None for name in TARGETS)
-
-
-def _fields(done: Pruned) -> dict[str, Any]:
-    return {
-        "schema_version": 1,
-        "digest": done.file.description.digest,
-        "gain": round(done.gain, 3),
-        "what": done.what,
-        "step": done.step,
-        "error_cut": done.cut_error,
-        "error_refitted": done.error,
-        "groups": [
-            {"name": name, "kept": kept, "channels": all_} for name, kept, all_ in done.rows
-        ],
-        "not_followed": [{"kind": kind, "output": name} for kind, name in done.foreign],
-    }
-
-
-def _text(done: Pruned) -> str:
-    if not done.rows:
-        return done.step
-    rows = [[name[-50:], kept, channels] for name, kept, channels in done.rows]
-    table = render(["channels made for", "stay", "of"], rows)
-    return (
-        f"{table}\n\nint8        {done.gain:.2f} {done.what}\n"
-        f"outputs     squared error {done.cut_error:.3f} of their power by the cut, "
-        f"{done.error:.3f} once refitted, on images that nothing was fitted to"
-    )

@@ -20,7 +20,7 @@ from converter import export
 from converter.conversion import judge
 from converter.judge import gate
 from converter.judge.latency import measure
-from converter.prune.levers import CHANNELS, INPUT, Levers, tried
+from converter.prune.levers import CHANNELS, INPUT, tried
 from converter.prune.measures import Target
 from converter.quantize.quantization import quantize_file
 from edge.errors import ModelError, SinkError
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from converter.conversion import Images
     from converter.judge.bill import Bill
     from converter.judge.gate import Budget
+    from converter.prune.levers import Levers
     from converter.quantize.recipe import Recipe
     from edge.model.model_file import ModelFile
 
@@ -96,7 +97,7 @@ class Sweep:
 
 
 def sweep(
-    reference: ModelFile, images: Images, recipe: Recipe, *, speeds: Sequence[float], budget: Budget
+    levers: Levers, images: Images, recipe: Recipe, *, speeds: Sequence[float], budget: Budget
 ) -> Sweep:
     """Make a model faster by each lever for each speed, quantise all, and judge them on one set.
 
@@ -104,8 +105,7 @@ def sweep(
         ModelError: No lever reaches any speed.
         SourceError: There are too few images, or one cannot be read.
     """
-    sets = images.sets
-    levers = Levers(reference, (*sets.calibrate.paths, *sets.select.paths))
+    reference, sets = levers.file, images.sets
     ways = [(lever, speed) for speed in sorted(set(speeds)) for lever in (CHANNELS, INPUT)]
     made = {way: tried(partial(levers.pull, Target(way[1]), lever=way[0])) for way in ways}
     sources = {(WHOLE, 1.0): reference}
@@ -209,7 +209,7 @@ def fields(found: Sweep) -> dict[str, Any]:
 
 def name_of(point: Point) -> str:
     """Return the name of a point's file."""
-    return f"{point.lever}-{point.asked:g}.tflite"
+    return f"{point.lever}-{point.asked:g}.tflite{'' if point.passes else '.rejected'}"
 
 
 def write(found: Sweep, folder: Path) -> None:

@@ -44,6 +44,9 @@ class Levers:
         rounds: Of cutting them.
         stages: What an interrupted run did already.
 
+    Attributes:
+        file: The same.
+
     Raises:
         ModelError: It is quantised.
         SourceError: There are too few images.
@@ -60,7 +63,7 @@ class Levers:
     ) -> None:
         refuse_quantized(file)
         check_count(images)
-        self._file, self._images = file, images
+        self.file, self._images = file, images
         self._criterion, self._rounds, self._stages = criterion, rounds, stages
         self._pruners: dict[tuple[int, int], Pruner] = {}
 
@@ -73,10 +76,13 @@ class Levers:
         Raises:
             ModelError: No way reaches it.
         """
-        looks = prepared(self._images[:LOOKS], self._file.description.input)
-        measure, times = target.measured(self._file, looks)
+        looks = prepared(self._images[:LOOKS], self.file.description.input)
+        measure, asked = target.measured(self.file, looks)
+        # Of a latency it is measured, and another time it would be another.
+        kept = self._stages.arrays(f"{target.key}-times", lambda: {"times": np.array(asked)})
+        times = float(kept["times"])
         ways: dict[str, Callable[[], Pruned]] = {
-            CHANNELS: lambda: self._pruner(self._file).prune(measure, times, rounds=self._rounds),
+            CHANNELS: lambda: self._pruner(self.file).prune(measure, times, rounds=self._rounds),
             INPUT: lambda: self.shrunk(measure, times),
             "both": lambda: self._both(measure, times),
         }
@@ -103,7 +109,7 @@ class Levers:
         Raises:
             ModelError: It has one size of input, or none is small enough.
         """
-        low, least = 1, 0.0
+        low, least = 1, 1.0
         sizes = self._sizes()
         high = len(sizes)
         while low < high:  # gains rise as sides fall
@@ -112,10 +118,10 @@ class Levers:
             low, high = (low, middle) if least > times * (1 - NEAR) else (middle + 1, high)
         if low == len(sizes):
             raise ModelError(
-                f"{self._file.path}: expected {times:g} {measure.what} to be in reach, found "
+                f"{self.file.path}: expected {times:g} {measure.what} to be in reach, found "
                 f"{least:.2f} at its least input; ask for less"
             )
-        made, gain = with_input(self._file, sizes[low]), self._gain_at(measure, sizes[low])
+        made, gain = with_input(self.file, sizes[low]), self._gain_at(measure, sizes[low])
         step = f"{made.own_manifest().provenance.steps[-1]}: {gain:.2f} {measure.what}"
         return Pruned(made, step, gain, measure.what)
 
@@ -123,16 +129,14 @@ class Levers:
         """Return the model at an input about half of the way, and pruned for the rest."""
         small = self.shrunk(measure, times**0.5)
         if small.gain > times * (1 - NEAR):
-            raise ModelError(
-                f"{self._file.path}: no input lies between, the input alone reaches it"
-            )
+            raise ModelError(f"{self.file.path}: no input lies between, the input alone reaches it")
         done = self._pruner(small.file).prune(measure, times, rounds=self._rounds, start=small.gain)
         return replace(done, step=f"{small.step}; {done.step}")
 
     def _sizes(self) -> list[tuple[int, int]]:
         """Return the inputs of the same shape, largest first, its own among them."""
-        wide, high = self._file.description.input.size_wh
-        stride = stride_of(read(self._file.flatbuffer, self._file.path))
+        wide, high = self.file.description.input.size_wh
+        stride = stride_of(read(self.file.flatbuffer, self.file.path))
         step = stride if stride > 1 else STEP_PX
         longer = max(wide, high)
         found = [(wide, high)]
@@ -143,7 +147,7 @@ class Levers:
 
     def _gain_at(self, measure: Measure, size_wh: tuple[int, int]) -> float:
         name = f"{measure.what.split()[-1]}-at-{size_wh[0]}x{size_wh[1]}"
-        make = lambda: {"gain": np.array(measure.gain(with_input(self._file, size_wh)))}  # noqa: E731
+        make = lambda: {"gain": np.array(measure.gain(with_input(self.file, size_wh)))}  # noqa: E731
         return float(self._stages.arrays(name, make)["gain"])
 
     def _pruner(self, file: ModelFile) -> Pruner:
@@ -162,11 +166,11 @@ class Levers:
     def _distance(self, file: ModelFile) -> float:
         """Return how far what a model sees is from what the whole one sees, in [0, 1]."""
         paths = self._images[: len(self._images) // HELD_BACK]
-        views = [Views(each) for each in (self._file, file)]
+        views = [Views(each) for each in (self.file, file)]
         for view in views:
             with bar("compare") as progress:
                 view.add(paths, judged=False, progress=progress)
-        sure = self._file.description.score_threshold
+        sure = self.file.description.score_threshold
         found = match(views[0].seen, views[1].seen, task=views[0].task, sure=sure)
         return float(np.nan_to_num(found.distance(np.arange(len(paths)))))
 

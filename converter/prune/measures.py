@@ -202,6 +202,11 @@ class Target:
     latency_ms: float | None = None
     layers: Path | None = None
 
+    @property
+    def key(self) -> str:
+        """What tells it from others."""
+        return f"{self.speedup}-{self.macs}-{self.latency_ms}"
+
     def measured(self, file: ModelFile, inputs: Sequence[Sequence[Array]]) -> tuple[Measure, float]:
         """Return what is to become less of a model, and how many times.
 

@@ -178,7 +178,7 @@ def test_the_input_is_a_lever_too(wide, capsys):
 def test_run_judges_a_smaller_input_beside_the_whole_model(wide, capsys):
     model, images, output = wide
     arguments = ["run", str(model), "--input-size", "64", "--images", str(images), "--tolerance",
-                 "1000", "--no-report", "-o", str(output)]  # fmt: skip
+                 "1000", "-o", str(output)]  # fmt: skip
     assert main(arguments) == DONE
     said = capsys.readouterr()
     assert "input 64x64 instead of 32x32" in said.err
@@ -205,6 +205,8 @@ def test_a_board_says_what_its_ops_take_and_another_models_times_are_refused(wid
     times.write_text(json.dumps({"models": [row]}))
     assert main([*arguments, "2"]) == MISUSED
     assert "expected the times of bright's ops, found those of 'wide'" in capsys.readouterr().err
+    assert main([*arguments, "2", "--input-size", "16"]) == MISUSED
+    assert "without --input-size" in capsys.readouterr().err
     times.write_text("{}")
     assert main([*arguments, "2"]) == MISUSED
     assert "expected the JSON of edge bench --layers" in capsys.readouterr().err

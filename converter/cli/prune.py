@@ -1,0 +1,109 @@
+"""The verb `edge-convert prune`: a float model of ours made faster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converter import export
+from converter.cli import making, recovery
+from converter.cli.pruning import TARGETS, add_targets, prune_as_asked
+from converter.prune.criteria import CRITERIA
+from edge.model import model_file
+from edge.terminal.command import DONE, add_verb, positive
+from edge.terminal.table import render
+
+if TYPE_CHECKING:
+    import argparse
+
+    from converter.prune.pruning import Pruned
+
+COUNT = 96
+# Of the images, those that say when a recovery is to stop.
+SELECTS = 4
+
+
+def add_prune(verbs: Any) -> None:  # noqa: ANN401
+    """Add the verb to a command."""
+    parser = add_verb(
+        verbs,
+        "prune",
+        "Make a float .tflite of ours faster: fewer channels, a smaller input, or both.",
+        run=_prune,
+        examples=[
+            "edge-convert prune my-float.tflite --speedup 1.3 --images photos -o small.tflite",
+            "edge-convert prune my-float.tflite --input-size 320 --images photos -o small.tflite",
+        ],
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="float, as run --float keeps it")
+    add_targets(parser)
+    parser.add_argument(
+        "--images", metavar="DIR", type=Path, required=True, help="plain ones, without labels"
+    )
+    parser.add_argument(
+        "--count", metavar="N", type=int, default=COUNT, help="of the images; default: %(default)s"
+    )
+    parser.add_argument(
+        "--criterion",
+        choices=CRITERIA,
+        default=CRITERIA[0],
+        help="of the channels that go first; default: %(default)s",
+    )
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=positive,
+        default=1,
+        help="of cutting, refitting and looking again; default: %(default)s",
+    )
+    making.add_seed(parser)
+    parser.add_argument("--json", action="store_true", help="what was done as JSON")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
+    parser.set_defaults(refuse=parser.error)
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    if all(getattr(arguments, name) is None for name in (*TARGETS, "input_size")):
+        arguments.refuse("expected --speedup, --macs, --latency-ms or --input-size")
+    export.check_folder(arguments.output)
+    file = model_file.read_own(arguments.model)
+    images = () if _is_size_only(arguments) else making.draw(arguments).paths
+    served = recovery.Served(images, images[: len(images) // SELECTS])
+    done = prune_as_asked(arguments, file, served)
+    if done:
+        export.write(done.file, arguments.output)
+        print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))
+    return DONE
+
+
+def _is_size_only(arguments: argparse.Namespace) -> bool:
+    return all(getattr(arguments, name) is None for name in TARGETS)
+
+
+def _fields(done: Pruned) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "digest": done.file.description.digest,
+        "gain": round(done.gain, 3) if done.what else None,
+        "what": done.what,
+        "step": done.step,
+        "error_cut": done.cut_error,
+        "error_refitted": done.error,
+        "groups": [
+            {"name": name, "kept": kept, "channels": all_} for name, kept, all_ in done.rows
+        ],
+        "not_followed": [{"kind": kind, "output": name} for kind, name in done.foreign],
+    }
+
+
+def _text(done: Pruned) -> str:
+    if not done.rows:
+        return done.step
+    rows = [[name[-50:], kept, channels] for name, kept, channels in done.rows]
+    table = render(["channels made for", "stay", "of"], rows)
+    return (
+        f"{table}\n\nint8        {done.gain:.2f} {done.what}\n"
+        f"outputs     squared error {done.cut_error:.3f} of their power by the cut, "
+        f"{done.error:.3f} once refitted, on images that nothing was fitted to"
+    )
