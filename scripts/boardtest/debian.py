@@ -20,8 +20,8 @@ MIRROR = os.environ.get("MIRROR", "")
 PACKAGES = (
     "systemd systemd-sysv dbus udev kmod python3 python3-venv cloud-init openssh-client sudo "
     "netbase iproute2 ca-certificates procps passwd login util-linux mount e2fsprogs dosfstools "
-    "libpam-systemd netcat-openbsd dash bash sed grep gzip tar findutils diffutils hostname debianutils "
-    "libc-bin busybox-static linux-image-arm64 linux-image-arm64-16k"
+    "libpam-systemd netcat-openbsd dash bash sed grep gzip tar findutils diffutils hostname "
+    "debianutils libc-bin busybox-static linux-image-arm64 linux-image-arm64-16k"
 )
 # Disk and network come first, and are all that the initial RAM disk has. vivid is a camera by all
 # that V4L2 shows.
