@@ -60,20 +60,17 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
-    emulated: list[str] = []
     for step in steps:
+        if step in EMULATED:
+            continue
         say(f"== {step}: {STEPS[step]}")
-        if (
-            step == "systemd"
-            and subprocess.run([ROOT / "scripts/service_test"], check=False).returncode
-        ):
-            raise TestFailed("scripts/service_test")
         if step == "arm64":
             halves.arm64(is_whole=arguments.whole)
-        if step == "next":
+        elif step == "next":
             halves.next_python()
-        if step in EMULATED:
-            emulated.append(step)
+        elif subprocess.run([ROOT / "scripts/service_test"], check=False).returncode:
+            raise TestFailed("scripts/service_test")
+    emulated = [step for step in steps if step in EMULATED]
     if emulated:
         with pi.rig(arguments.seed) as it:
             _emulate(it, emulated, arguments)
@@ -84,8 +81,10 @@ def _emulate(it: pi.Rig, steps: list[str], arguments: argparse.Namespace) -> Non
     stock, installed = pi.flash(it), None
     for step in steps:
         say(f"== {step}: {STEPS[step]}")
-        if step in ("pi", "pages"):
-            installed = pi.boots(it, "raspi3b" if step == "pi" else "virt16k", stock)
+        if step == "pi":
+            installed = pi.boots(it, "raspi3b", stock)
+        elif step == "pages":
+            pi.boots(it, "virt16k", pi.flash(it, "pi5"))
         elif step == "update":
             if installed is None:
                 installed = pi.copy(stock, "installed.img")

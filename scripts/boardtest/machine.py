@@ -35,11 +35,12 @@ class Kind:
     is_said_to_be: tuple[str, ...] = ()
 
 
-PI_4 = ("Raspberry Pi 4 Model B Rev 1.4", "raspberrypi,4-model-b", "brcm,bcm2711")
+# What a bundle is for has to be what the device tree says: it is refused elsewhere.
+PI_3 = ("Raspberry Pi 3 Model B Rev 1.2", "raspberrypi,3-model-b", "brcm,bcm2837")
 PI_5 = ("Raspberry Pi 5 Model B Rev 1.0", "raspberrypi,5-model-b", "brcm,bcm2712")
 KINDS = {
     "raspi3b": Kind(RASPI, "ttyS1,115200", "8"),
-    "virt": Kind(VIRT, "ttyAMA0", "8", "cortex-a72", PI_4),
+    "virt": Kind(VIRT, "ttyAMA0", "8", "cortex-a53", PI_3),
     "virt16k": Kind(VIRT, "ttyAMA0", "_2712", "cortex-a76", PI_5),
 }
 

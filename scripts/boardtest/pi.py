@@ -34,7 +34,12 @@ password_file = "/run/credentials/edge.service/mqtt"
 commands = true
 """
 # What a card gets; an update with another threshold; and one whose broker isn't there.
-BUNDLES = {"first": (1883, ""), "good": (1883, "score_threshold = 0.4"), "bad": (1884, "")}
+BUNDLES = {
+    "pi3": (1883, ""),
+    "pi5": (1883, ""),
+    "good": (1883, "score_threshold = 0.4"),
+    "bad": (1884, ""),
+}
 SOURCES = [ROOT / name for name in ("edge", "boards", "converter", "calibration", "pyproject.toml")]
 FLASH_S, FIRST_S, SECOND_S, INSTALLED_MIB, RSS_MIB = 60, 300, 120, 350, 120
 # Of the probe, which speaks every 5 s: a minute.
@@ -52,9 +57,10 @@ def _bundles(folder: Path) -> None:
     for name, (port, more) in BUNDLES.items():
         config = folder / f"{name}.toml"
         config.write_text(CONFIG.format(more=more, port=port))
-        wheels = ["--python", "3.13"] if name == "first" else ["--no-wheels"]
+        is_first = name.startswith("pi")
+        wheels = ["--python", "3.13"] if is_first else ["--no-wheels"]
         given = ["--config", config, "--sign", key, "--out", folder / name, "--tar", *wheels]
-        edge_board("bundle", "pi3", *given)
+        edge_board("bundle", name if is_first else "pi3", *given)
     public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
     line = f'edge-vision namespaces="edge-vision" {public}\n'
     (folder / "allowed_signers").write_text(line)
@@ -101,14 +107,14 @@ def rig(seed: int) -> Iterator[Rig]:
         yield Rig(work, image / "card.img", bundles, messages, relays, rng)
 
 
-def flash(it: Rig) -> Path:
+def flash(it: Rig, profile: str = "pi3") -> Path:
     """Write the image to a blank file, as to a card, and time it beside a plain copy."""
-    card, secret, plain = (it.work / name for name in ("stock.img", "password", "plain.img"))
+    card, secret, plain = (it.work / name for name in (f"{profile}.img", "password", "plain.img"))
     secret.write_text(PASSWORD)
     secret.chmod(0o600)
     card.write_bytes(b"")
     os.truncate(card, debian.CARD_MIB << 20)
-    given = ["--profile", "pi3", "--bundle", it.bundles / "first", "--hostname", "wall"]
+    given = ["--profile", profile, "--bundle", it.bundles / profile, "--hostname", "wall"]
     began = time.monotonic()
     edge_board(
         "flash", *given, "--image", it.image, "--to", card, "--mqtt-password-file", secret, "--yes"
@@ -162,7 +168,7 @@ def boots(it: Rig, kind: str, stock: Path) -> Path:
         f"{kind}: power on to first detections, first boot, s", first_boot(it, kind, card), FIRST_S
     )
     with cuts.mounted(card) as root:
-        check("the release is whole", holds=cuts.state(root) == it.release("first"))
+        check("the release is whole", holds=cuts.state(root) == it.release(stock.stem))
         judge(
             "installed on the board, MiB",
             int(run("du", "-sm", root / "opt/edge").split()[0]),

@@ -46,7 +46,7 @@ def updates(it: Rig, installed: Path) -> None:
 
 def power_cuts(it: Rig, stock: Path, counts: list[int]) -> None:
     """Cut the power in a first boot, in an update and while running."""
-    first, good = it.release("first"), it.release("good")
+    first, good = it.release("pi3"), it.release("good")
     log, used, installed = (it.work / name for name in ("writes", "used.img", "installed.img"))
     first_boot(it, "virt", copy(stock, used.name), writes=log)
     last = len(cuts.read_log(log))
@@ -75,7 +75,7 @@ def running(it: Rig, installed: Path, log: Path, count: int) -> list[float]:
         (it.work / "after.img").replace(card)
         with cuts.mounted(card) as root:
             left = cuts.state(root)
-        check(f"running, {number}: {lost} blocks lost", holds=left == it.release("first"))
+        check(f"running, {number}: {lost} blocks lost", holds=left == it.release("pi3"))
         say(f"        detections {times[-1]:.0f} s after power on")
     return times[1:]
 
