@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 from accuracy_page import write_between  # noqa: E402
 from accuracy_table import find_assets  # noqa: E402
 from pruning_table import macs_of, whole_model  # noqa: E402
+from without_amx import forbid_amx  # noqa: E402
 
 from converter.choice import InputChoice, Origin  # noqa: E402
 from converter.graph.reading import read  # noqa: E402
@@ -51,8 +52,13 @@ def main() -> int:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(prog="scripts/pruning_speed", description=__doc__)
     parser.add_argument("--only", metavar="NAME", action="append", choices=NETS)
+    parser.add_argument(
+        "--amx", action="store_true", help="let kernels have AMX tiles, which no board has"
+    )
     parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/pruning.md")
     arguments = parser.parse_args()
+    if not arguments.amx:
+        forbid_amx()
     rows = [
         "| net | channels gone | GMACs | of the whole | int8, times as fast | goal |",
         "|---|---|---|---|---|---|",

@@ -24,6 +24,7 @@ from accuracy_entries import ENTRIES, INSTANCES, options_of  # noqa: E402
 from accuracy_page import write_between  # noqa: E402
 from accuracy_table import find_assets  # noqa: E402
 from torch_pruned import torch_pruned  # noqa: E402
+from without_amx import forbid_amx  # noqa: E402
 
 from calibration.image_sets import draw_sets  # noqa: E402
 from converter import export  # noqa: E402
@@ -67,6 +68,7 @@ def main() -> int:
     parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/pruning.md")
     parser.add_argument("--stored", action="store_true", help="tabulate what was kept, no more")
     arguments = parser.parse_args()
+    forbid_amx()
     CACHE.mkdir(parents=True, exist_ok=True)
     results = {}
     for name in NETS:

@@ -129,13 +129,18 @@ def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Serve
     if not target:
         return None
     from converter.prune.levers import Levers  # noqa: PLC0415 - inspect needs no OpenCV
-    from converter.prune.measures import Target  # noqa: PLC0415 - as above
+    from converter.prune.measures import Target, has_tiles  # noqa: PLC0415 - as above
     from converter.prune.stages import Stages  # noqa: PLC0415 - as above
 
     stages = Stages(arguments.output, _key(arguments, file, images), resume=arguments.resume)
     criterion = _criterion(getattr(arguments, "criterion", ENERGY), small or file, images)
     rounds = getattr(arguments, "rounds", 1)
     levers = Levers(small or file, images, criterion=criterion, rounds=rounds, stages=stages)
+    if has_tiles() and not (arguments.macs or arguments.layers):
+        outputs.say(
+            "times of this CPU are no board's: its AMX tiles take as long for half of 64 channels; "
+            "better give the board's with --layers, or --macs"
+        )
     wanted = Target(arguments.speedup, arguments.macs, arguments.latency_ms, arguments.layers)
     done, lines = levers.pull(wanted, lever=arguments.lever)
     for line in lines:

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from calibration.ranges import Range
@@ -19,7 +20,6 @@ from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -100,6 +100,14 @@ class Times:
         }
         found = measure_models(models, clock=time.thread_time_ns)
         return [latency.median_ms for latency in found.values()]
+
+
+def has_tiles() -> bool:
+    """Return whether this CPU has AMX tiles, as no board: of 64 channels, half take as long."""
+    try:
+        return "amx_int8" in Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return False
 
 
 class Macs:
