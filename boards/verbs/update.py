@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add(verbs: Any) -> None:  # noqa: ANN401
     """Add the verb to a command."""
     parser = add_verb(
-        verbs, "update", "Update this board from a bundle; what is not well is taken back.",
+        verbs, "update", "Update this board; undone if it does not go well.",
         run=run,
         examples=["sudo edge update http://fleet.local/porch.tar", "sudo edge update --rollback"],
     )  # fmt: skip

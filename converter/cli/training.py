@@ -48,17 +48,18 @@ def add_train(verbs: Any) -> None:  # noqa: ANN401
             "edge-convert train unet-mobilenet --data photos --labels masks -o float.tflite",
         ],
     )
+    parser.usage = "edge-convert train NET --data DIR -o FILE [options]"
     parser.add_argument(
         "net", metavar="NET",
         help=f"a float .tflite of ours, maybe a pruned one, or a new {', '.join(NETS)}",
     )  # fmt: skip
     parser.add_argument(
         "--data", metavar="DIR", type=Path, required=True,
-        help="images, or a data set with images and labels in folders of their own",
+        help="images, or folders of images and of labels",
     )  # fmt: skip
     parser.add_argument(
         "--labels", metavar="PATH", type=Path,
-        help="COCO file, or folder of VOC XML, YOLO text or masks; default: sought in --data",
+        help="COCO, VOC, YOLO or masks; default: sought in --data",
     )  # fmt: skip
     parser.add_argument("--classes", metavar="A,B", help="only these, in this order")
     parser.add_argument("--select-list", metavar="FILE", type=Path, help="names of what selects")
@@ -76,7 +77,7 @@ def add_train(verbs: Any) -> None:  # noqa: ANN401
     )  # fmt: skip
     net.add_argument(
         "--backbone", metavar="FILE", type=Path,
-        help="a float SSDLite-MobileNetV2 of ours to start with; default: the shipped model",
+        help="a float SSDLite of ours; default: the shipped model",
     )  # fmt: skip
     _add_schedule(parser.add_argument_group("the training"))
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
@@ -99,7 +100,7 @@ def _add_schedule(group: Any) -> None:  # noqa: ANN401
     group.add_argument("--optimizer", choices=("adam", "sgd"), default="adam")
     group.add_argument(
         "--flips", choices=("none", "across", "both"), default="across",
-        help="mirror images left and right, and upside down as well; default: %(default)s",
+        help="mirror left and right, upside down; default: %(default)s",
     )  # fmt: skip
     group.add_argument("--zoom-out", metavar="TIMES", default=2.0, help="default: %(default)s",
                        type=lambda text: making.number(text, least=1.0, most=8.0))  # fmt: skip

@@ -22,7 +22,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
         verbs,
         "run",
-        "Run a model on a source's frames until it ends or Ctrl-C.",
+        "Run a model on frames and publish what it sees.",
         run=run,
         examples=[
             "edge run --source file:street.mp4 --mqtt mqtt://localhost",

@@ -19,7 +19,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
         verbs,
         "watch",
-        "Show what devices publish to a broker, live, until Ctrl-C.",
+        "Show live what devices publish to a broker.",
         run=run,
         examples=[
             "edge watch mqtt://localhost",

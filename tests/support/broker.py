@@ -51,7 +51,10 @@ class Certificate:
         folder.mkdir()
         made = cls(folder / "certificate.pem", folder / "key.pem")
         usage = "keyUsage=critical,digitalSignature,keyCertSign"
-        (folder / "extensions").write_text(f"subjectAltName={names}\n{usage}\n")
+        (folder / "extensions").write_text(
+            f"subjectAltName={names}\n{usage}\nbasicConstraints=critical,CA:TRUE\n"
+            "subjectKeyIdentifier=hash\n"
+        )
         subprocess.run(
             [
                 *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),

@@ -24,6 +24,8 @@ UPDATE_KEYS = {
 class Control:
     """Says which model runs, as a test wants it."""
 
+    release = None
+
     def __init__(self):
         self.told = []
         self.state = {
