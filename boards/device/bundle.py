@@ -57,8 +57,12 @@ class Bundle:
         """Compare each file with the list.
 
         Raises:
-            BoardError: One is missing, is no plain file, or differs.
+            BoardError: One is missing, is no plain file, or differs; or there is a wheel more,
+                which pip would choose among the others, whoever signed the list.
         """
+        for path in (self.folder / "wheels").glob("*"):
+            if f"wheels/{path.name}" not in self.files:
+                raise BoardError(f"{path}: expected only wheels of the list; {REMEDY}")
         for name, (size, digest) in self.files.items():
             path = self.folder / name
             if not files.is_file(path):
@@ -114,7 +118,12 @@ def parse(folder: Path, text: bytes) -> Bundle:
         raise BoardError(f"{where}: expected schema_version 1, found {found!r}; {REMEDY}")
     for path, (size, digest) in listed.items():
         is_sound = isinstance(size, int) and re.fullmatch("[0-9a-f]{64}", str(digest))
-        if wrong or not SAFE.fullmatch(str(path)) or not is_sound or size < 0:
+        if (
+            wrong
+            or not (isinstance(path, str) and SAFE.fullmatch(path))
+            or not is_sound
+            or size < 0
+        ):
             raise BoardError(
                 f"{where}: {(wrong or [path])[0]!r} is not as a bundle has it; {REMEDY}"
             )

@@ -49,7 +49,9 @@ def fetch(
     except HTTPError as error:
         raise BoardError(f"{shown(url)}: expected a bundle, found status {error.code}") from error
     except (URLError, TimeoutError, http.client.HTTPException, ValueError) as error:
-        why = getattr(error, "reason", error)
+        # What does not parse is repeated by its error, with a password that stands in it.
+        is_odd = isinstance(error, (ValueError, http.client.InvalidURL))
+        why = "it is no URL" if is_odd else getattr(error, "reason", error)
         raise BoardError(f"{shown(url)}: the bundle cannot be fetched: {why}; try again") from error
     if digest and known.hexdigest() != digest.lower():
         files.delete(path)

@@ -110,7 +110,7 @@ def is_whole(folder: Path) -> bool:
     """Return whether an environment was finished, for the Python that this system has now."""
     try:
         return (folder / STAMP).read_text(encoding="ascii").strip() == PYTHON
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

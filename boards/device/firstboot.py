@@ -41,7 +41,8 @@ def firstboot(place: Place, folder: Path) -> None:
             return
         notes = _Notes(place, folder)
         try:
-            name = _install(replace(place, say=notes.say), folder)
+            with files.told():
+                name = _install(replace(place, say=notes.say), folder)
         except BoardError as error:
             notes.end(f"failed: {error}", state="failed")
             raise
@@ -102,4 +103,7 @@ class _Notes:
         fields = {"state": state, "message": message, "steps": self._lines}
         write_json(self._place.state / STAMPS, fields)
         text = "\n".join(["edge-vision, first boot", *self._lines])
-        files.write(self._report, f"{text}\n".encode())
+        try:
+            files.write(self._report, f"{text}\n".encode())
+        except OSError as error:  # a full or worn boot partition is no reason to install again
+            self._place.say(f"{self._report} was not written: {error}")

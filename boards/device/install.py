@@ -60,6 +60,8 @@ def install(place: Place, bundle: Bundle, given: Given = NOTHING) -> str:
         name = releases.finish(_staged(place, bundle, given))
     except Exception:
         releases.clean(place)  # a full disk is given back what was half-written
+        if releases.running(place.current):
+            releases.prune(place)  # and the environment that only what was refused needs
         raise
     before = releases.running(place.current)
     if name == before:

@@ -199,7 +199,8 @@ def _held(link: Path) -> dict[str, tuple[Path, str]]:
 def _stamp(folder: Path) -> str:
     try:
         return (folder / STAMP).read_text(encoding="ascii")
-    except OSError:
+    # Any other fault is told: a release that a worn card cannot read now is not half-made.
+    except (FileNotFoundError, NotADirectoryError):
         return ""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
 from boards.bundle import Wanted, make
+from boards.device.bundle import SIGNATURE
 from boards.device.firstboot import SIGNERS
 from boards.flash import answers, card_files, formats, image, imager, jetson, write
 from boards.flash.fat import Fat
@@ -158,6 +159,12 @@ def _job(
         bundle = card_files.opened(arguments.bundle or _made(arguments, system, scratch / "bundle"))
         card_files.check(bundle, profile, python=system.python, title=system.title)
         files = card_files.of_bundle(bundle)
+        if arguments.allowed_signers and f"edge/{SIGNATURE}" not in files:
+            raise BoardError(
+                f"--allowed-signers: expected a signed bundle, found {bundle.folder} without a "
+                "signature, which the board would refuse; type: edge-board bundle "
+                f"{profile.name} --sign KEY --out DIR, and give it as --bundle"
+            )
         if arguments.mqtt_password_file:
             files["edge/secrets/mqtt"] = _first_line(arguments.mqtt_password_file).encode()
         if arguments.allowed_signers:

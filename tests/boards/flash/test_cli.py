@@ -55,7 +55,15 @@ def test_without_yes_it_says_what_would_be_written_and_writes_nothing(desk, caps
     assert not (desk / "card.img").exists()
 
 
+def test_a_card_with_signers_is_given_no_unsigned_bundle(desk, capsys):
+    assert flash(desk, "--allowed-signers", str(desk / "id.pub"), "--yes") == 1
+
+    assert "expected a signed bundle" in capsys.readouterr().err
+    assert not (desk / "card.img").exists()
+
+
 def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
+    (desk / "bundle/bundle.json.sig").write_bytes(b"signature")
     given = ["--hostname", "door", "--user", "anna", "--ssh-key", str(desk / "id.pub"),
              "--wifi", "Home", "--wifi-country", "de", "--wifi-password-file", str(desk / "wifi"),
              "--mqtt-password-file", str(desk / "mqtt"),
