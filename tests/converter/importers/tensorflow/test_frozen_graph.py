@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,7 +32,21 @@ def test_nodes_and_constants_are_what_was_written():
     assert graph.nodes["conv"].inputs == ("image", "kernel")
     np.testing.assert_array_equal(graph.constants["means"], [123, 117, 104])
     assert graph.constants["size"].dtype == np.int32
-    assert "tensorflow" not in sys.modules
+
+
+def test_a_graph_is_read_without_tensorflow(tmp_path):
+    file = tmp_path / "graph.pb"
+    file.write_bytes(graph_message(segmenter(), CONSTANTS).SerializeToString())
+    # In a process of its own: other tests of this one train.
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from converter.importers.tensorflow import frozen_graph\n"
+        "file = Path(sys.argv[1])\n"
+        "frozen_graph.read_bytes(file.read_bytes(), file)\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program, str(file)], check=False).returncode == 0
 
 
 def test_a_constant_with_one_value_is_repeated_to_its_shape():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
 
@@ -242,8 +243,19 @@ def test_a_graph_that_tensorflow_refuses_gives_one_sentence_with_the_logs_place(
     assert "\n" not in str(caught.value)
 
 
-def test_the_parent_never_loads_tensorflow(models):
-    assert "tensorflow" not in sys.modules
+def test_the_parent_never_loads_tensorflow(tiny_tfjs):
+    # In a process of its own: other tests of this one train.
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from converter.choice import Choice, InputChoice\n"
+        "from converter.importers.tensorflow.importer import lower\n"
+        "choice = Choice(input=InputChoice(size_wh=(5, 5)))\n"
+        "lower(Path(sys.argv[1]), 'tfjs', family='ssd', choice=choice)\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, str(tiny_tfjs)], check=False)
+    assert done.returncode == 0
 
 
 @pytest.mark.assets
