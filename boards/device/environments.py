@@ -135,7 +135,7 @@ def _begin(folder: Path) -> None:
 
 
 def _end(folder: Path) -> None:
-    files.sync_all()
+    files.sync_all(folder)
     files.write(folder / STAMP, f"{PYTHON}\n".encode())
 
 

@@ -80,6 +80,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Programs:
     """Let no program be run by an install, and nobody wait for the disk of the tests."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(os, "sync", lambda: None)
+    monkeypatch.setattr(files, "syncfs", lambda _: 0)
     programs = Programs()
     for module in (environments, install):
         monkeypatch.setattr(module, "run", programs)

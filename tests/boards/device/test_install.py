@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -62,6 +63,18 @@ def test_the_same_bundle_again_changes_nothing_and_mends_what_was_taken_away(
     assert any("installed already" in line for line in said)
     assert len(programs.asked) == asked
     assert (root / "etc/systemd/system/edge.service").read_text() == UNIT
+
+
+def test_an_environment_that_the_disk_did_not_take_is_not_used(
+    tmp_path, root, programs, monkeypatch
+):
+    monkeypatch.setattr(files, "syncfs", lambda _: errno.EIO)
+
+    with pytest.raises(BoardError, match="the card may be worn out"):
+        install_into(root, write_bundle(tmp_path / "b", FULL))
+
+    assert not list(root.glob("opt/edge/venvs/*/.complete"))
+    assert not (root / "opt/edge/current").is_symlink()
 
 
 def test_a_bundle_of_a_model_alone_keeps_environment_and_configuration(tmp_path, root, programs):
