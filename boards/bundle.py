@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from boards import own_wheel, wheels
 from boards.carried import Carried, carry
+from boards.device.bundle import ID_LENGTH
+from boards.device.signatures import MANIFEST, NAMESPACE, SIGNATURE
 from boards.render import PROGRAM_MODE, TEMPLATES, render, write
 from edge.errors import ConfigError, DependencyError, ModelError
 
@@ -25,10 +27,7 @@ if TYPE_CHECKING:
     from boards.profile import Profile
 
 SCHEMA_VERSION = 1
-MANIFEST, SIGNATURE, INSTALL = "bundle.json", "bundle.json.sig", "install.sh"
-ID_DIGITS = 12
-# What `ssh-keygen -Y verify -n` is asked for on the board.
-NAMESPACE = "edge-vision"
+INSTALL = "install.sh"
 MIB = 1024 * 1024
 Described = dict[str, Any]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
@@ -169,7 +168,7 @@ def make(profile: Profile, what: Wanted) -> Made:
         write(what.out, found)
     return Made(
         out=what.out,
-        id=hashlib.sha256(text).hexdigest()[:ID_DIGITS],
+        id=hashlib.sha256(text).hexdigest()[:ID_LENGTH],
         parts=_sizes(listed),
         remarks=remarks,
         tar=_tar(what.out) if what.tar else None,

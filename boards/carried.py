@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from boards.device.place import CREDENTIALS
 from edge.config import toml
 from edge.config.paths import PATH_KEYS, anchor_inplace
 from edge.config.reading import parse
@@ -25,7 +26,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-CREDENTIALS = "/run/credentials/edge.service/"
 # Where the unit's sandbox lets the service write.
 WRITABLE = ("/var/lib/edge-vision/", "/run/edge/")
 SECRETS = ("password_file", "token_file", "header_file")

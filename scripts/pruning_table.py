@@ -185,6 +185,12 @@ def macs_of(file: ModelFile) -> float:
     return sum(macs(read(file.flatbuffer, file.path)).values())
 
 
+def off(row: dict[str, Any], kind: str) -> str:
+    """Return how far a value is off the whole float model, with the interval, in points."""
+    low, high = (POINTS * edge for edge in row["interval"])
+    return f"{POINTS * (row[kind] - row['reference']):+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
 def _text(results: dict[str, Any]) -> str:
     lines = [
         "| net | way | int8, ms | times as fast | GMACs | MiB | mAP50-95 | off float32 [95 %] |",
@@ -194,15 +200,12 @@ def _text(results: dict[str, Any]) -> str:
     for name, result in results.items():
         first = result["rows"][0]
         lines.append(f"| {name} | whole, float32 | | | | | {first['reference'] * POINTS:.1f} | |")
-        for row in result["rows"]:
-            off = (row["value"] - row["reference"]) * POINTS
-            low, high = (POINTS * edge for edge in row["interval"])
-            lines.append(
-                f"| | {row['what']} | {row['ms']:.2f} | {row['speed']:.2f} "
-                f"| {row['macs'] / GIGA:.2f} | {row['mib']:.2f} "
-                f"| {row['value'] * POINTS:.1f} "
-                f"| {off:+.1f} [{low:+.1f}, {high:+.1f}] |"
-            )
+        lines += [
+            f"| | {row['what']} | {row['ms']:.2f} | {row['speed']:.2f} "
+            f"| {row['macs'] / GIGA:.2f} | {row['mib']:.2f} | {row['value'] * POINTS:.1f} "
+            f"| {off(row, 'value')} |"
+            for row in result["rows"]
+        ]
         log = result["log"]
         cut = [row for row in log if row.get("error")]
         errors = "; ".join(

@@ -154,13 +154,11 @@ def _text(results: list[dict[str, Any]]) -> str:
     notes = []
     for result in results:
         for number, row in enumerate(result["rows"]):
-            low, high = (POINTS * edge for edge in row["interval"])
-            off = POINTS * (row["int8"] - row["reference"])
             lines.append(
                 f"| {result['name'] if not number else ''} | {row['what']} | {row['ms']:.2f} "
                 f"| {row['speed']:.2f} | {row['macs'] / pruning_table.GIGA:.2f} "
                 f"| {row['float'] * POINTS:.1f} | {row['int8'] * POINTS:.1f} "
-                f"| {off:+.1f} [{low:+.1f}, {high:+.1f}] |"
+                f"| {pruning_table.off(row, 'int8')} |"
             )
         log, images = result["log"], result["images"]
         notes.append(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boards.device import files, signatures
+from boards.device.signatures import MANIFEST, SIGNATURE
 from edge.errors import BoardError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from boards.device.place import Place
 
-MANIFEST, SIGNATURE = "bundle.json", "bundle.json.sig"
 ID_LENGTH = 12
 # Far over the list of any bundle, and over what a card has room for.
 MOST_MANIFEST_BYTES, MOST_BYTES = 4 << 20, 4 << 30
@@ -117,13 +117,9 @@ def parse(folder: Path, text: bytes) -> Bundle:
         found = fields.get("schema_version")
         raise BoardError(f"{where}: expected schema_version 1, found {found!r}; {REMEDY}")
     for path, (size, digest) in listed.items():
+        is_safe = isinstance(path, str) and SAFE.fullmatch(path)
         is_sound = isinstance(size, int) and re.fullmatch("[0-9a-f]{64}", str(digest))
-        if (
-            wrong
-            or not (isinstance(path, str) and SAFE.fullmatch(path))
-            or not is_sound
-            or size < 0
-        ):
+        if wrong or not is_safe or not is_sound or size < 0:
             raise BoardError(
                 f"{where}: {(wrong or [path])[0]!r} is not as a bundle has it; {REMEDY}"
             )

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from boards.device.bundle import Bundle
     from boards.device.place import Place
 
-STAMP = ".complete"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # 73 MB of wheels became 206 MB of files, and their byte code 60 more.
 GROWTH = 4
@@ -108,10 +107,7 @@ def from_installed(place: Place) -> str:
 
 def is_whole(folder: Path) -> bool:
     """Return whether an environment was finished, for the Python that this system has now."""
-    try:
-        return (folder / STAMP).read_text(encoding="ascii").strip() == PYTHON
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    return files.stamp(folder).strip() == PYTHON
 
 
 def need_room(place: Place, size_bytes: int) -> None:
@@ -136,7 +132,7 @@ def _begin(folder: Path) -> None:
 
 def _end(folder: Path) -> None:
     files.sync_all(folder)
-    files.write(folder / STAMP, f"{PYTHON}\n".encode())
+    files.write(folder / files.STAMP, f"{PYTHON}\n".encode())
 
 
 def _name(lines: list[str]) -> str:

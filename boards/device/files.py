@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 SCRATCH = ".tmp"
+# Written last into a folder that is whole.
+STAMP = ".complete"
 # What a user can do about an operation that failed.
 ADVICE = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -184,6 +186,18 @@ def chunks(path: Path, *, expected: str = "") -> Iterator[bytes]:
             f"{path}: expected the sha256 {expected[:12]}…, found {digest.hexdigest()[:12]}…: it "
             "was damaged on its way; copy the bundle again"
         )
+
+
+def stamp(folder: Path) -> str:
+    """Return what the stamp of a folder says; empty where it has none, so is not whole.
+
+    Raises:
+        OSError: It cannot be read: what a worn card does not give now is not half-made.
+    """
+    try:
+        return (folder / STAMP).read_text(encoding="ascii")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
 
 
 def is_file(path: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from boards.device import bundle as bundles
 from boards.device import files, install, updates
 from boards.device.place import write_json
+from boards.device.signatures import SIGNERS
 from edge.errors import BoardError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from boards.device.place import Place
 
 STAMPS, DONE, REPORT = "firstboot.json", "firstboot.done", "edge-firstboot.txt"
-SIGNERS = "allowed_signers"
 
 
 def firstboot(place: Place, folder: Path) -> None:

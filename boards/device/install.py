@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from boards import detect
 from boards.device import environments, files, releases, system, updates
-from boards.device.place import SERVICE, run
+from boards.device.place import CREDENTIALS, SERVICE, run
 from edge.errors import BoardError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from boards.device.place import Place
 
 CHECK_TIMEOUT_S = 600.0
-CREDENTIALS = b"/run/credentials/edge.service/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +173,7 @@ def _selftest(place: Place, staged: Path) -> None:
     config, state = staged / "selftest.toml", staged / "selftest"
     text = (staged / releases.CONFIG).read_bytes()
     secrets = os.fsencode(place.etc / "secrets") + b"/"
-    files.write_new(config, text.replace(CREDENTIALS, secrets))
+    files.write_new(config, text.replace(CREDENTIALS.encode(), secrets))
     python = str(staged / "venv/bin/python")
     said = run(python, "-m", "boards.device", "--help") or run(
         python, "-m", "edge", "check", str(config),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SERVICE = "edge.service"
+# Where systemd hands the service its secrets.
+CREDENTIALS = f"/run/credentials/{SERVICE}/"
 # A model's first start tries it in a process of its own; TimeoutStartSec of the unit is 300 s.
 COMMAND_TIMEOUT_S = 900.0
 # Over any list of a bundle.
@@ -96,7 +98,9 @@ class Place:
         return run(*command, timeout_s=timeout_s) if self.is_live else ""
 
 
-def run(*command: str, env: dict[str, str] | None = None, timeout_s: float = 900.0) -> str:
+def run(
+    *command: str, env: dict[str, str] | None = None, timeout_s: float = COMMAND_TIMEOUT_S
+) -> str:
     """Run a command; return what it said when it failed, never nothing, and nothing otherwise."""
     try:
         done = subprocess.run(

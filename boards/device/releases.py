@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from boards.device import configuration, environments, files
+from boards.device import configuration, files
+from boards.device.files import STAMP, stamp
 from boards.device.place import read_json
+from boards.device.signatures import MANIFEST
 from edge.errors import BoardError
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from boards.device.bundle import Bundle
     from boards.device.place import Place
 
-STAMP = ".complete"
 CONFIG = "device.toml"
 MODELS = (".tflite", ".onnx", ".hef", ".engine")
 
@@ -100,10 +101,10 @@ def stage(place: Place, bundle: Bundle, new: Draft) -> Path:
     """
     digest = new.digest()
     name = bundle.id
-    if (known := _stamp(place.opt / "releases" / name)) and known != digest:
+    if (known := stamp(place.opt / "releases" / name)) and known != digest:
         name = f"{bundle.id}-{digest[:6]}"  # the same bundle, over another base
     folder = place.opt / "releases" / name
-    if _stamp(folder) == digest:
+    if stamp(folder) == digest:
         return folder
     scratch = folder.with_name(name + files.SCRATCH)
     files.discard(folder)
@@ -114,8 +115,8 @@ def stage(place: Place, bundle: Bundle, new: Draft) -> Path:
         )
         mode = 0o755 if path.startswith("root/") and _is_script(content) else 0o644
         files.write_new(scratch / path, data, mode)
-    manifest = (bundle.folder / "bundle.json").read_bytes()
-    files.write_new(scratch / "bundle.json", manifest)
+    manifest = (bundle.folder / MANIFEST).read_bytes()
+    files.write_new(scratch / MANIFEST, manifest)
     files.point(scratch / "venv", f"../../venvs/{new.environment}")
     files.write_new(scratch / STAMP, digest.encode())
     files.sync_tree(scratch)
@@ -137,12 +138,12 @@ def running(link: Path) -> str:
         name = link.readlink().name
     except OSError:
         return ""
-    return name if _stamp(link.parent / "releases" / name) else ""
+    return name if stamp(link.parent / "releases" / name) else ""
 
 
 def version(place: Place, name: str) -> str:
     """Return the version and name of a release, for people."""
-    fields = read_json(place.opt / "releases" / name / "bundle.json")
+    fields = read_json(place.opt / "releases" / name / MANIFEST)
     return f"{fields.get('version', '?')} ({name})" if name else "none"
 
 
@@ -171,10 +172,10 @@ def clean(place: Place) -> None:
     """Delete what is half-made."""
     files.delete(place.opt / f"download{files.SCRATCH}")
     for each in sorted(place.opt.glob("releases/*")):
-        if not _stamp(each) or each.suffix == files.SCRATCH:
+        if not stamp(each) or each.suffix == files.SCRATCH:
             files.discard(each)
     for each in sorted(place.opt.glob("venvs/*")):
-        if not (each / environments.STAMP).is_file() or each.suffix == files.SCRATCH:
+        if not stamp(each) or each.suffix == files.SCRATCH:
             files.discard(each)
 
 
@@ -194,14 +195,6 @@ def _held(link: Path) -> dict[str, tuple[Path, str]]:
         return {}
     found = [*folder.glob("root/**/*"), *folder.glob("model/**/*"), folder / CONFIG]
     return {str(path.relative_to(folder)): (path, "") for path in found if path.is_file()}
-
-
-def _stamp(folder: Path) -> str:
-    try:
-        return (folder / STAMP).read_text(encoding="ascii")
-    # Any other fault is told: a release that a worn card cannot read now is not half-made.
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
 
 
 def _is_script(content: bytes | tuple[Path, str]) -> bool:

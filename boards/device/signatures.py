@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from boards.device.place import Place
 
+# The list of a bundle, who signed it, and whose signatures a board takes.
+MANIFEST, SIGNATURE, SIGNERS = "bundle.json", "bundle.json.sig", "allowed_signers"
+# Of `ssh-keygen -Y`: a signature for something else is none here.
 NAMESPACE = "edge-vision"
 
 
@@ -28,7 +31,7 @@ def check(place: Place, folder: Path, text: bytes, *, must: bool = False) -> Non
         text: Its list, as it was read.
         must: Refuse it too where the board names no signers.
     """
-    signers = place.etc / "allowed_signers"
+    signers = place.etc / SIGNERS
     if not signers.exists():
         if must or signers.is_symlink():
             raise BoardError(
@@ -36,11 +39,11 @@ def check(place: Place, folder: Path, text: bytes, *, must: bool = False) -> Non
                 "are taken; put the line of your key there (docs/updates.md)"
             )
         return
-    signature = folder / "bundle.json.sig"
+    signature = folder / SIGNATURE
     if not signature.is_file():
         raise BoardError(
             f"{folder}: expected a signature, as {place.own(signers)} is there, found none; sign "
-            f"it: ssh-keygen -Y sign -n {NAMESPACE} -f KEY bundle.json"
+            f"it: ssh-keygen -Y sign -n {NAMESPACE} -f KEY {MANIFEST}"
         )
     options = ["-s", str(signature), "-f", str(signers)]
     named = _keygen(["find-principals", *options], text)

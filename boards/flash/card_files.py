@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boards.device.bundle import MANIFEST, SIGNATURE, parse
+from boards.device.bundle import parse
+from boards.device.signatures import MANIFEST, SIGNATURE
 from boards.flash import formats
 from edge.errors import BoardError
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
 from boards.bundle import Wanted, make
-from boards.device.bundle import SIGNATURE
-from boards.device.firstboot import SIGNERS
+from boards.device.signatures import SIGNATURE, SIGNERS
 from boards.flash import answers, card_files, formats, image, imager, jetson, write
 from boards.flash.fat import Fat
 from boards.flash.target import look

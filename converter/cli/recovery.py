@@ -38,25 +38,22 @@ def served(images: Images) -> Served:
 
 def add_recover(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of a group to itself
     """Add the option."""
-    group.add_argument(
-        "--recover",
-        metavar="MINUTES",
-        nargs="?",
-        const=MINUTES,
-        type=partial(making.number, least=LEAST_MINUTES),
-        help="then train what is left, without labels; default: %(const)g minutes",
-    )
+    _add_minutes(group, "--recover", "then train what is left, without labels")
 
 
 def add_qat(parser: argparse.ArgumentParser) -> None:
     """Add the option of training for int8."""
-    parser.add_argument(
-        "--qat",
+    _add_minutes(parser, "--qat", "where int8 is refused, train the model for it")
+
+
+def _add_minutes(group: Any, name: str, what: str) -> None:  # noqa: ANN401 - as above
+    group.add_argument(
+        name,
         metavar="MINUTES",
         nargs="?",
         const=MINUTES,
         type=partial(making.number, least=LEAST_MINUTES),
-        help="where int8 is refused, train the model for it; default: %(const)g minutes",
+        help=f"{what}; default: %(const)g minutes",
     )
 
 

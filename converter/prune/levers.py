@@ -79,8 +79,7 @@ class Levers:
         looks = prepared(self._images[:LOOKS], self.file.description.input)
         measure, asked = target.measured(self.file, looks)
         # Of a latency it is measured, and another time it would be another.
-        kept = self._stages.arrays(f"{target.key}-times", lambda: {"times": np.array(asked)})
-        times = float(kept["times"])
+        times = self._number(f"{target.key}-times", lambda: asked)
         ways: dict[str, Callable[[], Pruned]] = {
             CHANNELS: lambda: self._pruner(self.file).prune(measure, times, rounds=self._rounds),
             INPUT: lambda: self.shrunk(measure, times),
@@ -147,8 +146,7 @@ class Levers:
 
     def _gain_at(self, measure: Measure, size_wh: tuple[int, int]) -> float:
         name = f"{measure.what.split()[-1]}-at-{size_wh[0]}x{size_wh[1]}"
-        make = lambda: {"gain": np.array(measure.gain(with_input(self.file, size_wh)))}  # noqa: E731
-        return float(self._stages.arrays(name, make)["gain"])
+        return self._number(name, lambda: measure.gain(with_input(self.file, size_wh)))
 
     def _pruner(self, file: ModelFile) -> Pruner:
         size = file.description.input.size_wh
@@ -160,8 +158,11 @@ class Levers:
         return self._pruners[size]
 
     def _lost(self, name: str, file: ModelFile) -> float:
-        make = lambda: {"lost": np.array(self._distance(file))}  # noqa: E731
-        return float(self._stages.arrays(f"{name}-lost", make)["lost"])
+        return self._number(f"{name}-lost", lambda: self._distance(file))
+
+    def _number(self, name: str, make: Callable[[], float]) -> float:
+        """Return a number of an interrupted run, or make and keep it."""
+        return float(self._stages.arrays(name, lambda: {"value": np.array(make())})["value"])
 
     def _distance(self, file: ModelFile) -> float:
         """Return how far what a model sees is from what the whole one sees, in [0, 1]."""

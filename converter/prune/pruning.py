@@ -246,7 +246,7 @@ class Pruner:
         return measure.gain(replace(self._file, flatbuffer=write(graph)))
 
 
-def check_count(images: Sequence[Path]) -> None:
+def check_count(images: Sequence[Path], *, use: str = "to refit to") -> None:
     """Refuse too few images before the work begins.
 
     Raises:
@@ -254,7 +254,7 @@ def check_count(images: Sequence[Path]) -> None:
     """
     if len(images) < LEAST_IMAGES:
         raise SourceError(
-            f"expected {LEAST_IMAGES} images or more to refit to, found {len(images)}; add some"
+            f"expected {LEAST_IMAGES} images or more {use}, found {len(images)}; add some"
         )
 
 

@@ -12,6 +12,7 @@ from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.judge.sight import Views
 from converter.judge.verify import compare
+from converter.prune.pruning import check_count
 from converter.train.lesson import BATCH, Lesson
 from converter.train.loop import Plan, fit
 from edge.errors import ModelError, SourceError
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from converter.train.loop import Fitted
     from edge.model.model_file import ModelFile
 
-LEAST_IMAGES = 16
 # Found on yolov3-tiny: at 3e-4 it forgets more than it learns.
 LEARNING_RATE = 4e-5
 # Judgements of a run: each takes as long as some steps.
@@ -89,10 +89,7 @@ def recover(  # noqa: PLR0913
         SourceError: There are too few images, or the whole model sees nothing on those that select.
         ModelError: The two do not fit together, or Keras does not know an op of theirs.
     """
-    if len(images) < LEAST_IMAGES:
-        raise SourceError(
-            f"expected {LEAST_IMAGES} images or more to train on, found {len(images)}; add some"
-        )
+    check_count(images, use="to train on")
     started = time.process_time()
     scorer = Scorer(whole, cut, select)
     before = scorer.score(cut)

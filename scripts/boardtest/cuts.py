@@ -13,7 +13,6 @@ import csv
 import hashlib
 import io
 import json
-import shutil
 import struct
 import subprocess
 import tempfile
@@ -164,8 +163,3 @@ def _digest(path: Path) -> str:
     """Return a file's digest as RECORD writes it."""
     found = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest())
     return f"sha256={found.decode().rstrip('=')}"
-
-
-def copied(card: Path, name: str) -> Path:
-    """Return a copy of a card beside it."""
-    return Path(shutil.copy(card, card.with_name(name)))

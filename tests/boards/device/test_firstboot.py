@@ -5,28 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from board_bundles import CONFIG, FULL, stand_in, write_bundle
+from board_bundles import CONFIG, FULL, write_bundle
 
 from boards.device import files, firstboot
-from boards.device.place import Place
 from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.board
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    stand_in(monkeypatch)
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def place(root):
-    return Place(root, lambda _: None)
 
 
 def card(tmp_path: Path, contents: dict[str, str] = FULL) -> Path:

@@ -6,25 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from board_bundles import CONFIG, FULL, install_into, stand_in, write_bundle
+from board_bundles import CONFIG, FULL, install_into, write_bundle
 
 from boards.device import bundle as bundles
 from boards.device import download, firstboot, install
-from boards.device.place import Place
 from edge.errors import BoardError
 
 pytestmark = pytest.mark.board
-
-
-@pytest.fixture
-def programs(monkeypatch):
-    return stand_in(monkeypatch)
-
-
-@pytest.fixture
-def place(tmp_path, programs):
-    (tmp_path / "root").mkdir()
-    return Place(tmp_path / "root", lambda _: None)
 
 
 def test_a_first_boot_is_over_where_its_report_cannot_be_written(place, tmp_path):

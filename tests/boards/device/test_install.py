@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from board_bundles import CONFIG, FULL, UNIT, UNIT_PATH, install_into, stand_in, write_bundle
+from board_bundles import CONFIG, FULL, UNIT, UNIT_PATH, install_into, write_bundle
 
 from boards.device import files, install, releases
 from boards.device.bundle import parse
@@ -19,17 +19,6 @@ from edge.errors import BoardError
 pytestmark = pytest.mark.board
 
 TREES = Path(__file__).parents[1] / "trees"
-
-
-@pytest.fixture
-def programs(monkeypatch):
-    return stand_in(monkeypatch)
-
-
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
 
 
 def current(root: Path) -> Path:

@@ -12,28 +12,17 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
-from board_bundles import CONFIG, FULL, install_into, stand_in, write_bundle
+from board_bundles import CONFIG, FULL, install_into, write_bundle
 
 from boards.device import download, requests, updates
-from boards.device.place import Place
 from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from boards.device.place import Place
+
 pytestmark = pytest.mark.board
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    stand_in(monkeypatch)
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def place(root):
-    return Place(root, lambda _: None)
 
 
 def result(place: Place) -> dict:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from board_bundles import CONFIG, FULL, install_into, stand_in, write_bundle
 
 from boards.device import health, updates
-from boards.device.place import Place
 from edge.errors import BoardError
 
+if TYPE_CHECKING:
+    from boards.device.place import Place
+
 pytestmark = pytest.mark.board
-
-
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    stand_in(monkeypatch)
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def place(root):
-    return Place(root, lambda _: None)
 
 
 GOOD = {"frames": 100, "published": 10, "acknowledged": 9, "broker": "connected"}
