@@ -170,8 +170,8 @@ def choose(points: Sequence[Point]) -> tuple[int, str]:
         key=lambda place: (whole - points[place].value) / math.log(max(1.01, points[place].times)),
     )
     return best, (
-        "the gate lets none pass, so this loses the least for its speed; say with --max-loss or "
-        "--tolerance what you give for it"
+        "the gate lets none that is faster pass, and of those this loses the least for its speed; "
+        "say with --max-loss or --tolerance what you give for it"
     )
 
 

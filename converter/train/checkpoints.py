@@ -98,11 +98,10 @@ def _curves(rows: Sequence[Mapping[str, float]]) -> bytes:
     for name in names:
         losses.plot(steps, [row.get(name, np.nan) for row in rows], label=name)
     losses.set(xlabel="step", ylabel="loss", yscale="log")
-    losses.legend(loc="upper left")
     scores = losses.twinx()
     scores.plot(steps, [row["score"] for row in rows], "k--", label="score")
     scores.set(ylabel="score on the select images")
-    scores.legend(loc="upper right")
+    figure.legend(loc="outside upper center", ncols=len(names) + 1)  # beside the curves
     found = io.BytesIO()
     figure.savefig(found, format="png", dpi=110)
     return found.getvalue()
