@@ -104,11 +104,16 @@ def fetch(own: Path, folder: Path, target: Target, *, source: Path | None) -> No
     if not find_spec("packaging"):
         raise DependencyError("bundles need packaging; type: pip install 'edge-vision[bundle]'")
     missing = ["pip", *_missing(folder, target)]
-    for round_ in range(ROUNDS):
-        _download(missing, folder, target, source=source, alone=round_ > 0)
+    try:
+        _download(missing, folder, target, source=source, alone=False)
+    except WheelError:
+        # pip follows what the Python that runs it needs: some of that may have no wheel there.
+        _download(missing, folder, target, source=source, alone=True)
+    for _ in range(ROUNDS):
         missing = list(_missing(folder, target))
         if not missing:
             return
+        _download(missing, folder, target, source=source, alone=True)
     raise WheelError(f"{own.name}: found no wheel of {missing[0]} for {target}")
 
 

@@ -203,6 +203,9 @@ def test_a_model_that_fails_is_taken_back_and_not_tried_again(
 
 
 def test_what_came_with_a_model_and_fits_no_other_goes_back_with_it(path, caplog, monkeypatch):
+    # As a camera gives them: with frames as fast as may be, a kernel that shares cores by session
+    # (autogroup) left the trial's child 1 % of its core, and the shipped model takes its 0.2 s.
+    path.write_text(path.read_text().replace("realtime = false", "realtime = true"))
     sound = path.read_text().replace("[model]", f'[model]\nfile = "{swap.models_folder() / NAME}"')
     zone = '[[zone]]\nname = "mat"\npolygon = [[0, 0], [1, 0], [1, 1]]\n'
     detector = path.read_text() + zone
