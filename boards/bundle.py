@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boards import own_wheel, wheels
+from boards import bytecode, own_wheel, wheels
 from boards.carried import Carried, carry
 from boards.device.bundle import ID_LENGTH
 from boards.device.signatures import MANIFEST, NAMESPACE, SIGNATURE
@@ -31,6 +31,10 @@ INSTALL = "install.sh"
 MIB = 1024 * 1024
 Described = dict[str, Any]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+NOT_COMPILED = (
+    "no Python {python} is here to compile the modules with: the board does it as it installs, "
+    "which takes a small one minutes"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ def make(profile: Profile, what: Wanted) -> Made:
         EdgeError: With what is missing, or does not fit the board.
     """
     carried = carry(profile, what.config, what.model)
-    remarks = _remarks(profile, carried)
+    remarks, of_python = _remarks(profile, carried), dict[str, list[str]]()
     if what.has_config:
         found = render(profile, carried)
     else:
@@ -158,11 +162,15 @@ def make(profile: Profile, what: Wanted) -> Made:
         if pythons:
             own = own_wheel.make(folder)
             for python in pythons:
-                wheels.fetch(own, folder, wheels.Target(python, profile), source=what.source)
+                target = wheels.Target(python, profile)
+                names = wheels.fetch(own, folder, target, source=what.source)
+                compiled = bytecode.make(folder, names, python)
+                of_python[python] = sorted(names + ([compiled.name] if compiled else []))
+                remarks += () if compiled else (NOT_COMPILED.format(python=python),)
             wheels.check_pages(folder, profile)
             found |= {f"wheels/{wheel.name}": wheel for wheel in folder.glob("*.whl")}
         listed = [_described(path, content) for path, content in sorted(found.items())]
-        found[MANIFEST] = text = _manifest(profile, listed, pythons)
+        found[MANIFEST] = text = _manifest(profile, listed, of_python)
         if what.sign:
             found[SIGNATURE] = _signature(text, what.sign)
         write(what.out, found)
@@ -188,13 +196,14 @@ def created() -> datetime:
     return datetime.fromtimestamp(int(given), timezone.utc) if given is not None else now
 
 
-def _manifest(profile: Profile, listed: list[Described], pythons: tuple[str, ...]) -> bytes:
+def _manifest(profile: Profile, listed: list[Described], wheels_of: dict[str, list[str]]) -> bytes:
     fields = {
         "schema_version": SCHEMA_VERSION,
         "version": own_wheel.version(),
         "profile": profile.name,
         "machine": profile.machine,
-        "python": list(pythons),
+        "python": list(wheels_of),
+        "wheels": wheels_of,
         "created_utc": created().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "files": listed,
     }

@@ -12,8 +12,12 @@ import tempfile
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.errors import DependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PROJECT = "edge-vision"
 SOURCE = Path(__file__).resolve().parents[1]
@@ -74,19 +78,33 @@ def _packed(folder: Path) -> Path:
         )
     info = f"edge_vision-{found.version}.dist-info"
     wheel = folder / f"edge_vision-{found.version}-py3-none-any.whl"
+    # Programs are made anew of entry_points.txt.
+    kept = {
+        str(entry): Path(str(found.locate_file(entry))).read_bytes()
+        for entry in entries
+        if not str(entry).startswith("..")
+        and entry.suffix != ".pyc"
+        and entry.name not in INSTALLERS_OWN
+    }
+    pack(wheel, info, kept)
+    return wheel
+
+
+def pack(wheel: Path, info: str, contents: Mapping[str, bytes]) -> None:
+    """Write a wheel of these files, whose bytes depend on them only.
+
+    Args:
+        wheel: Its path.
+        info: Its folder of metadata, which gets the list of all others.
+        contents: Names and bytes.
+    """
     lines = []
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as packed:
-        for entry in entries:
-            name = str(entry)
-            # Programs are made anew of entry_points.txt.
-            if name.startswith("..") or name.endswith(".pyc") or entry.name in INSTALLERS_OWN:
-                continue
-            data = Path(str(found.locate_file(entry))).read_bytes()
+        for name, data in contents.items():
             packed.writestr(_entry(name), data)
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=")
             lines.append(f"{name},sha256={digest.decode()},{len(data)}\n")
         packed.writestr(_entry(f"{info}/RECORD"), "".join([*lines, f"{info}/RECORD,,\n"]))
-    return wheel
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

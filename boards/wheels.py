@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from packaging.tags import Tag
+    from packaging.version import Version
 
     from boards.profile import Profile
 
@@ -88,8 +89,8 @@ class Target:
         return marker is None or marker.evaluate(environment)
 
 
-def fetch(own: Path, folder: Path, target: Target, *, source: Path | None) -> None:
-    """Lay everything beside our own wheel that it needs on the board, and pip.
+def fetch(own: Path, folder: Path, target: Target, *, source: Path | None) -> list[str]:
+    """Lay everything beside our own wheel that it needs on the board.
 
     Args:
         own: Our wheel, in `folder`.
@@ -97,23 +98,28 @@ def fetch(own: Path, folder: Path, target: Target, *, source: Path | None) -> No
         target: Of the board.
         source: A folder of wheels; `None` asks the package index that pip is set up for.
 
+    Returns:
+        The names of those in the folder that are for this target, the newest of each package.
+
     Raises:
         WheelError: A package has no wheel for it.
         DependencyError: pip or packaging is missing, or pip reaches no index.
     """
     if not find_spec("packaging"):
         raise DependencyError("bundles need packaging; type: pip install 'edge-vision[bundle]'")
-    missing = ["pip", *_missing(folder, target)]
-    try:
-        _download(missing, folder, target, source=source, alone=False)
-    except WheelError:
-        # pip follows what the Python that runs it needs: some of that may have no wheel there.
-        _download(missing, folder, target, source=source, alone=True)
+    is_alone = False
     for _ in range(ROUNDS):
         missing = list(_missing(folder, target))
         if not missing:
-            return
-        _download(missing, folder, target, source=source, alone=True)
+            return sorted(name for _, _, name in _held(folder, target).values())
+        try:
+            _download(missing, folder, target, source=source, alone=is_alone)
+        except WheelError:
+            # pip follows what the Python that runs it needs: some of that may have no wheel there.
+            if is_alone:
+                raise
+            _download(missing, folder, target, source=source, alone=True)
+        is_alone = True
     raise WheelError(f"{own.name}: found no wheel of {missing[0]} for {target}")
 
 
@@ -160,30 +166,37 @@ def _refusal(said: str, target: Target, source: Path | None) -> EdgeError:
     return WheelError(f"pip: {(said.strip().splitlines() or ['failed without a word'])[-1]}")
 
 
-def _missing(folder: Path, target: Target) -> Iterator[str]:
-    """Yield what packages in a folder need that it does not hold in a form for the board."""
-    from packaging.requirements import Requirement  # noqa: PLC0415
+def _held(folder: Path, target: Target) -> dict[str, tuple[Version, Message, str]]:
+    """Return, of each package in a form for the board, the newest: version, metadata, file."""
     from packaging.specifiers import SpecifierSet  # noqa: PLC0415
-    from packaging.utils import canonicalize_name, parse_wheel_filename  # noqa: PLC0415
+    from packaging.utils import parse_wheel_filename  # noqa: PLC0415
 
-    held = []
+    held: dict[str, tuple[Version, Message, str]] = {}
     for wheel in sorted(folder.glob("*.whl")):
         name, version, _, tags = parse_wheel_filename(wheel.name)
         lines = _metadata(wheel)
         is_for = SpecifierSet(lines.get("Requires-Python", "")).contains(f"{target.python}.0")
-        if is_for and not tags.isdisjoint(target.tags):
-            held.append((name, version, lines))
-    seen = set()
-    for _, _, lines in held:
+        if not is_for or tags.isdisjoint(target.tags):
+            continue
+        if name not in held or version > held[name][0]:
+            held[name] = (version, lines, wheel.name)
+    return held
+
+
+def _missing(folder: Path, target: Target) -> Iterator[str]:
+    """Yield what packages in a folder need that it does not hold in a form for the board."""
+    from packaging.requirements import Requirement  # noqa: PLC0415
+    from packaging.utils import canonicalize_name  # noqa: PLC0415
+
+    held, seen = _held(folder, target), set()
+    for _, lines, _ in held.values():
         for line in lines.get_all("Requires-Dist") or ():
             wanted = Requirement(line)
             if not target.needs(line) or line in seen:
                 continue
             seen.add(line)
-            name = canonicalize_name(wanted.name)
-            if not any(
-                name == own and wanted.specifier.contains(v, prereleases=True) for own, v, _ in held
-            ):
+            found = held.get(canonicalize_name(wanted.name))
+            if not found or not wanted.specifier.contains(found[0], prereleases=True):
                 yield f"{wanted.name}{wanted.specifier}"
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boards.device import files
+from boards.device import files, unpack
 from boards.device.place import run
 from edge.errors import BoardError
 
@@ -19,15 +21,12 @@ if TYPE_CHECKING:
     from boards.device.place import Place
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-# 73 MB of wheels became 206 MB of files, and their byte code 60 more.
+# 73 MB of wheels became 206 MB of files, and their byte code 12 more.
 GROWTH = 4
 LEAST_FREE_BYTES = 32 << 20
-PIP = (
-    "install", "--isolated", "--no-index", "--no-cache-dir", "--disable-pip-version-check",
-    "--no-warn-script-location", "--root-user-action=ignore",
-    # What the system has beside it may change with the next apt upgrade.
-    "--ignore-installed",
-)  # fmt: skip
+# What is imported as the service runs; tests that packages bring are not.
+NOT_COMPILED = r"/tests?/"
+BYTECODE = "edge_vision_bytecode"
 
 
 def fit(bundle: Bundle) -> None:
@@ -53,26 +52,24 @@ def fit(bundle: Bundle) -> None:
 
 def from_bundle(place: Place, bundle: Bundle) -> str:
     """Make the environment of a bundle's wheels, unless it is there; return its name."""
-    wheels = bundle.below("wheels")
+    wheels = _chosen(bundle)
     name = _name([f"{path} {digest}" for path, digest in wheels.items()])
     folder = place.opt / "venvs" / name
     if is_whole(folder):
         return name
     need_room(place, GROWTH * sum(bundle.files[path][0] for path in wheels))
-    own, pip = (_wheel(wheels, each) for each in ("edge_vision", "pip"))
-    place.say(f"environment: installs {len(wheels)} wheels for Python {PYTHON}")
+    place.say(f"environment: unpacks {len(wheels)} wheels for Python {PYTHON}")
     _begin(folder)
-    version = own.split("-")[1]
-    source = bundle.folder / "wheels"
-    said = run(
-        str(folder / "bin/python"), str(source / pip / "pip"), *PIP,
-        "--find-links", str(source), f"edge-vision=={version}",
-    )  # fmt: skip
-    if said:
-        lacks = f"the wheels do not make an environment for Python {PYTHON}"
-        if "No space left" in said:
-            lacks = "the disk is full"
-        raise BoardError(f"{bundle.folder}: {lacks}; pip says: {said}")
+    python = place.own(folder / "bin/python")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # unpacking lets the GIL go
+        done = [
+            pool.submit(unpack.lay_out, bundle.folder / path, folder, python=python)
+            for path in wheels
+        ]
+        for each in done:
+            each.result()
+    if not any(path.startswith(f"wheels/{BYTECODE}-") for path in wheels):
+        _compile(place, folder)
     _end(folder)
     return name
 
@@ -99,8 +96,8 @@ def from_installed(place: Place) -> str:
     new = next(folder.glob("lib/python*/site-packages"))
     shutil.copytree(site, new, symlinks=True, dirs_exist_ok=True)
     python = place.own(folder / "bin/python")
-    text = f"#!{python}\nimport sys\nfrom edge.__main__ import main\n\nsys.exit(main())\n"
-    files.write_new(folder / "bin/edge", text.encode(), 0o755)
+    program = folder / "bin/edge"
+    unpack.write_program(program, python=python, module="edge.__main__", name="main")
     _end(folder)
     return name
 
@@ -139,11 +136,25 @@ def _name(lines: list[str]) -> str:
     return sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
 
 
-def _wheel(wheels: dict[str, str], package: str) -> str:
-    found = [path.split("/")[1] for path in wheels if path.startswith(f"wheels/{package}-")]
-    if not found:
+def _chosen(bundle: Bundle) -> dict[str, str]:
+    """Return the wheels of this Python, and their sha256."""
+    wheels, of_python = bundle.below("wheels"), bundle.fields.get("wheels")
+    chosen = of_python.get(PYTHON) if isinstance(of_python, dict) else None
+    names = chosen if isinstance(chosen, list) else []
+    found = {f"wheels/{name}": wheels.get(f"wheels/{name}", "") for name in names}
+    if not all(found.values()) or not any("/edge_vision-" in path for path in found):
         raise BoardError(
-            f"expected a wheel of {package} in the bundle, found none; make the bundle again with "
-            "`edge-board bundle`"
+            f"{bundle.folder}: expected edge_vision among the wheels of Python {PYTHON}, and "
+            "all of them in the list, found none; make the bundle again with `edge-board bundle`"
         )
-    return found[0]
+    return found
+
+
+def _compile(place: Place, folder: Path) -> None:
+    """Compile its modules: the service may not write there, and would do it at each start.
+
+    Some packages bring files that no Python compiles: the self-test says what is needed.
+    """
+    place.say("environment: compiles its modules, which the bundle does not bring compiled")
+    options = ("-q", "-j", "0", "-x", NOT_COMPILED, "--invalidation-mode", "unchecked-hash")
+    run(str(folder / "bin/python"), "-m", "compileall", *options, str(folder / "lib"))

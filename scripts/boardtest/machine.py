@@ -32,6 +32,7 @@ class Kind:
     console: str
     kernel: str
     cpu: str = ""
+    more: str = ""
     is_said_to_be: tuple[str, ...] = ()
 
 
@@ -39,9 +40,11 @@ class Kind:
 PI_3 = ("Raspberry Pi 3 Model B Rev 1.2", "raspberrypi,3-model-b", "brcm,bcm2837")
 PI_5 = ("Raspberry Pi 5 Model B Rev 1.0", "raspberrypi,5-model-b", "brcm,bcm2712")
 KINDS = {
-    "raspi3b": Kind(RASPI, "ttyS1,115200", "8"),
-    "virt": Kind(VIRT, "ttyAMA0", "8", "cortex-a53", PI_3),
-    "virt16k": Kind(VIRT, "ttyAMA0", "_2712", "cortex-a76", PI_5),
+    # QEMU's bcm2835_powermgt has no timer: starting the watchdog, as systemd is told to once we are
+    # installed, resets that machine at once.
+    "raspi3b": Kind(RASPI, "ttyS1,115200", "8", more=" module_blacklist=bcm2835_wdt"),
+    "virt": Kind(VIRT, "ttyAMA0", "8", "cortex-a53", is_said_to_be=PI_3),
+    "virt16k": Kind(VIRT, "ttyAMA0", "_2712", "cortex-a76", is_said_to_be=PI_5),
 }
 
 
@@ -125,12 +128,12 @@ class Machine:
             f"guestfwd=tcp:10.0.2.100:{port}-cmd:{relay}" for port, relay in self.forwards.items()
         ]
         more = f"-cpu {kind.cpu}" if kind.cpu else ""
-        fixed = "nice -n 5 qemu-system-aarch64 -nodefaults -display none -accel tcg,thread=multi"
+        fixed = "qemu-system-aarch64 -nodefaults -display none -accel tcg,thread=multi"
         return [
             *fixed.split(), *kind.arguments.format(serial=self.serial).split(), *more.split(),
             *self._disk(), "-netdev", ",".join(["user,id=net,restrict=on", *guests]),
             "-dtb", str(dtb), "-kernel", str(kernel), "-initrd", str(initrd),
-            "-append", f"{said} console={kind.console} systemd.show_status=0",
+            "-append", f"{said} console={kind.console} systemd.show_status=0{kind.more}",
         ]  # fmt: skip
 
     def _disk(self) -> list[str]:

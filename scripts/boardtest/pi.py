@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boardtest import cuts, debian, host
@@ -16,7 +17,6 @@ from boardtest.steps import CACHE, ROOT, TestFailed, check, figure, made, run, s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PASSWORD = "a secret of the test"  # noqa: S105 - of a broker on the loopback
 CONFIG = """
@@ -48,7 +48,12 @@ STEADY = 13
 
 def edge_board(*arguments: str | Path) -> str:
     """Run `edge-board` of this tree."""
-    return run(sys.executable, "-m", "boards", *arguments, cwd=ROOT)
+    # Modules are compiled for the board by its own Python where that is here.
+    python = os.environ.get("PYTHON313", "")
+    path = os.pathsep.join([str(Path(python).parent), os.environ["PATH"]])
+    return run(
+        sys.executable, "-m", "boards", *arguments, cwd=ROOT, env=os.environ | {"PATH": path}
+    )
 
 
 def _bundles(folder: Path) -> None:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from boards.device import bundle as bundles
-from boards.device import environments, files, install
+from boards.device import environments, files, install, unpack
 from boards.device.place import Place
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 CONFIG = '[device]\nname = "door"\n[camera]\nsource = "demo:"\n'
 UNIT = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 UNIT_PATH = "root/etc/systemd/system/edge.service"
-WHEELS = {"wheels/edge_vision-0.1.0-py3-none-any.whl": "own", "wheels/pip-26-py3-none-any.whl": "p"}
+WHEELS = {
+    "wheels/edge_vision-0.1.0-py3-none-any.whl": "own",
+    "wheels/numpy-2-py3-none-any.whl": "n",
+}
 FULL = {"device.toml": CONFIG, UNIT_PATH: UNIT, **WHEELS}
 
 
@@ -36,17 +39,19 @@ def write_bundle(folder: Path, contents: dict[str, str], **changes: Any) -> Path
         {"path": name, "bytes": len(text.encode()), "sha256": sha256(text.encode()).hexdigest()}
         for name, text in sorted(contents.items())
     ]
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wheels = [name.removeprefix("wheels/") for name in contents if name.startswith("wheels/")]
     fields = {
         "schema_version": 1, "version": "0.1.0", "profile": "generic-aarch64",
         "machine": platform.machine(), "created_utc": "2026-11-26T00:00:00Z",
-        "python": [f"{sys.version_info.major}.{sys.version_info.minor}"], "files": listed,
+        "python": [python], "wheels": {python: wheels}, "files": listed,
     }  # fmt: skip
     (folder / "bundle.json").write_text(json.dumps(fields | changes, sort_keys=True), "utf-8")
     return folder
 
 
 class Programs:
-    """Stands in for venv, pip and the self-test of a new release.
+    """Stands in for venv, unpacking and the self-test of a new release.
 
     Attributes:
         asked: Command lines, in order.
@@ -64,9 +69,12 @@ class Programs:
         self.asked.append(line)
         if "-m venv" in line:
             self._write(command[-1], "bin/python", "bin/edge")
-        elif "pip install" in line:
-            self._write(command[0].removesuffix("/bin/python"), "lib/edge/__init__.py")
         return next((said for word, said in self.answers.items() if word in line), "")
+
+    def lay_out(self, wheel: Path, venv: Path, *, python: str) -> None:
+        self.asked.append(f"{python} unpacks {wheel.name}")
+        package = wheel.name.partition("-")[0].removesuffix("_vision")
+        self._write(str(venv), f"lib/{package}/__init__.py")
 
     def _write(self, folder: str, *names: str) -> None:
         for name in names:
@@ -82,6 +90,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Programs:
     monkeypatch.setattr(os, "sync", lambda: None)
     monkeypatch.setattr(files, "syncfs", lambda _: 0)
     programs = Programs()
+    monkeypatch.setattr(unpack, "lay_out", programs.lay_out)
     for module in (environments, install):
         monkeypatch.setattr(module, "run", programs)
     return programs

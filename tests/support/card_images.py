@@ -128,9 +128,11 @@ def bundle(folder: Path, *, python=("3.13",), profile="pi5", machine="aarch64", 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         rows.append({"path": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+    wheels = [name.removeprefix("wheels/") for name in files if name.startswith("wheels/")]
     fields = {
         "schema_version": 1, "version": "0.1.0", "profile": profile, "machine": machine,
-        "python": list(python), "created_utc": "2026-11-26T00:00:00Z", "files": rows,
+        "python": list(python), "wheels": dict.fromkeys(python, wheels),
+        "created_utc": "2026-11-26T00:00:00Z", "files": rows,
     }  # fmt: skip
     (folder / "bundle.json").write_text(json.dumps(fields))
     return folder

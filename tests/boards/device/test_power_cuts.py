@@ -28,7 +28,7 @@ NEW = {
     UNIT_PATH: NEW_UNIT,
     "root/etc/udev/rules.d/60-edge.rules": "# rule",
     "wheels/edge_vision-0.2.0-py3-none-any.whl": "own, newer",
-    "wheels/pip-26-py3-none-any.whl": "p",
+    "wheels/numpy-2-py3-none-any.whl": "n",
 }
 # As an update has both kinds of disk, the others' second is for when there is time.
 ONE = [

@@ -89,7 +89,7 @@ def test_the_first_boot_finds_on_the_card_what_flash_has_written(desk, monkeypat
     own = f"3.{sys.version_info.minor}"
     card_images.bundle(
         desk / "own", python=("3.13", own), machine=platform.machine(),
-        more={"wheels/pip-26-py3-none-any.whl": b"pip"},
+        more={"wheels/numpy-2-py3-none-any.whl": b"n"},
     )  # fmt: skip
     given = ["--mqtt-password-file", str(desk / "mqtt"), "--yes"]
     assert flash(desk, *given, bundle="own") == 0
