@@ -64,8 +64,8 @@ ENTRIES = {
     "membrane": Entry(
         "data/membrane/data/membrane", "masks",
         ("4.png", "9.png", "14.png", "19.png", "24.png", "29.png"),
-        ("unet-mobilenet", "--input", "512", "--batch", "2", "--epochs", "20", "--flips", "both",
-         "--zoom-out", "1", "--least-crop", "0.5"), "train/label",
+        ("unet", "--width", "0.25", "--input", "384", "--batch", "2", "--epochs", "25",
+         "--flips", "both", "--zoom-out", "1", "--least-crop", "1"), "train/label",
     ),
 }  # fmt: skip
 

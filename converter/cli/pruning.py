@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from converter.conversion import Images
     from converter.prune.criteria import Criterion
     from converter.prune.pruning import Pruned
+    from converter.train.data.labelled import Labelled
     from edge.model.model_file import ModelFile
 
 LEVERS = ("best", "channels", "input")
@@ -118,7 +119,7 @@ def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Serve
         SourceError: There are too few images, or one cannot be read.
     """
     target = [name for name in TARGETS if getattr(arguments, name) is not None]
-    _check(arguments, target)
+    labels = _check(arguments, file, target)
     images, small = served.images, None
     if arguments.input_size:
         from converter.prune.resizing import with_input  # noqa: PLC0415 - loads the runtime
@@ -148,13 +149,15 @@ def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Serve
     for kind, name in done.foreign:
         outputs.say(f"{kind} is not known to pruning: what it reads for {name!r} stays whole")
     if arguments.recover:
-        done = recovery.recovered(arguments, file, done, served=served)
+        done = recovery.recovered(arguments, file, done, served=served, labels=labels)
     stages.clear()
     return done
 
 
-def _check(arguments: argparse.Namespace, target: Sequence[str]) -> None:
-    """Refuse options that say nothing to each other."""
+def _check(
+    arguments: argparse.Namespace, file: ModelFile, target: Sequence[str]
+) -> Labelled | None:
+    """Refuse options that say nothing to each other; return the labels to recover by, if any."""
     sweep, layers = getattr(arguments, "sweep", None), arguments.layers
     if sweep and (layers or arguments.input_size or arguments.lever != LEVERS[0]):
         raise ConfigError(
@@ -172,7 +175,7 @@ def _check(arguments: argparse.Namespace, target: Sequence[str]) -> None:
         raise ConfigError(
             "--resume goes on with a cut; give --speedup, --macs, --latency-ms or --sweep"
         )
-    recovery.check(arguments, is_cut=bool(target))
+    return recovery.check(arguments, file, is_cut=bool(target))
 
 
 def _criterion(name: str, file: ModelFile, images: Sequence[Path]) -> Criterion | None:
@@ -189,7 +192,7 @@ def swept(arguments: argparse.Namespace, reference: ModelFile, images: Images) -
     from converter.prune.levers import Levers  # noqa: PLC0415 - as above
     from converter.prune.stages import Stages  # noqa: PLC0415 - as above
 
-    _check(arguments, ())
+    _check(arguments, reference, ())
     served = (*images.sets.calibrate.paths, *images.sets.select.paths)
     stages = Stages(arguments.output, _key(arguments, reference, served), resume=arguments.resume)
     found = sweep.sweep(
