@@ -78,10 +78,12 @@ def update(place: Place, arguments: argparse.Namespace) -> None:
         with files.locked(place.lock):
             updates.back(place)
     elif arguments.bundle.startswith(download.SCHEMES):
-        with files.locked(place.lock):
-            path = download.fetch(place, arguments.bundle, digest=arguments.sha256)
-            with bundles.opened(place, path) as bundle:
-                install.install(place, bundle)
+        with (
+            files.locked(place.lock),
+            download.fetched(place, arguments.bundle, digest=arguments.sha256) as path,
+            bundles.opened(place, path) as bundle,
+        ):
+            install.install(place, bundle)
     else:
         install_from(place, Path(arguments.bundle), install.NOTHING)
 

@@ -136,7 +136,7 @@ def _staged(place: Place, bundle: Bundle, given: Given) -> Path:
     check_board(place, bundle)
     place.say(f"checks the {len(bundle.files)} files of {bundle.name}")
     bundle.verify()
-    environments.need_room(place, 2 * sum(size for size, _ in bundle.files.values()))
+    place.need_room(2 * sum(size for size, _ in bundle.files.values()))
     if bundle.below("wheels"):
         environment = environments.from_bundle(place, bundle)
     elif given.is_own:

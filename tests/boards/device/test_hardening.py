@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from board_bundles import CONFIG, FULL, install_into, write_bundle
+from board_bundles import CONFIG, FULL, fetch, install_into, write_bundle
 
 from boards.device import bundle as bundles
-from boards.device import download, firstboot, install
+from boards.device import firstboot, install
 from edge.errors import BoardError
 
 pytestmark = pytest.mark.board
@@ -47,7 +47,7 @@ def test_a_wheel_that_is_not_in_the_list_is_refused(place, tmp_path):
 
 def test_a_password_in_a_url_that_does_not_parse_is_not_repeated(place):
     with pytest.raises(BoardError) as told:
-        download.fetch(place, "http://user:secret@127.0.0.1/bundle.tar")
+        fetch(place, "http://user:secret@127.0.0.1/bundle.tar")
 
     assert "secret" not in str(told.value)
 
