@@ -111,7 +111,8 @@ def parse(folder: Path, text: bytes) -> Bundle:
     try:
         fields = json.loads(text)
         listed = {each["path"]: (each["bytes"], each["sha256"]) for each in fields["files"]}
-        kinds = {"version": str, "profile": str, "machine": str, "python": list}
+        kinds: dict[str, type] = {"version": str, "profile": str, "machine": str, "python": list}
+        kinds["created_utc"] = str
         wrong = [key for key, kind in kinds.items() if not isinstance(fields[key], kind)]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BoardError(

@@ -17,7 +17,6 @@ from boards.device import download, requests, updates
 from edge.errors import BoardError
 
 if TYPE_CHECKING:
-
     from boards.device.place import Place
 
 pytestmark = pytest.mark.board
