@@ -31,10 +31,6 @@ RELATIVE_LOSS = 0.85
 MOST = 0.5
 
 
-def _as_it_is(seen: Any, scale: float, offset_xy: NDArray[np.float64]) -> Any:  # noqa: ANN401, ARG001 - of the row's kind
-    return seen
-
-
 def _boxes(seen: D, scale: float, offset_xy: NDArray[np.float64]) -> D:
     boxes = (seen.boxes * scale + np.tile(offset_xy, 2)).astype(np.float32)  # x, y, x, y
     return replace(seen, boxes=boxes)
@@ -102,7 +98,7 @@ class Kind:
     most: float = MOST
     counted: tuple[str, str] | None = None
     lowest: float | None = None
-    placed: Callable[[Any, float, NDArray[np.float64]], Any] = _as_it_is
+    placed: Callable[[Any, float, NDArray[np.float64]], Any] = lambda seen, *_: seen
     loss: Callable[[float], str] = lambda _: ""
 
 

@@ -14,7 +14,7 @@ from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
 from edge.model.backend import Ran, changed_shape
 from edge.model.backends.notices import without_notices
-from edge.model.delegates import CPU, DELEGATES, Delegate
+from edge.model.delegates import CPU, DELEGATES, Delegate, first_line
 from edge.model.first_run import close_input
 from edge.model.quant import Quant
 from edge.model.spec import TensorSpec
@@ -109,12 +109,8 @@ def _as_sentences(path: Path, *, delegated: bool = False) -> Iterator[None]:
         for kind in DELEGATES.values():
             if kind.compiled_op and kind.compiled_op in str(error) and not delegated:
                 raise DelegateError(f"{path}: {kind.choose}") from error
-        text = f"{path}: {runtime_name()} cannot load this model: {_reason(error)}"
+        text = f"{path}: {runtime_name()} cannot load this model: {first_line(error)}"
         raise ModelError(f"{text}; convert it again") from error
-
-
-def _reason(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no reason given")
 
 
 def load_delegate(delegate: Delegate) -> Any:  # noqa: ANN401
@@ -144,7 +140,7 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
                 model_content=file.flatbuffer, num_threads=threads, experimental_delegates=[loaded]
             )
     except (ValueError, RuntimeError) as error:
-        reason = _reason(error).partition(RESTORED)[0]
+        reason = first_line(error).partition(RESTORED)[0]
         raise delegates.unprepared(delegate, file.path, reason) from error
     # Only the delegate has been here: XNNPACK takes what is left when memory is allocated.
     ops = interpreter._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
@@ -277,8 +273,8 @@ class LiteRt:
             self._runtime.invoke()
         except RuntimeError as error:
             if self._delegate:
-                raise delegates.lost(self._delegate, _reason(error)) from error
+                raise delegates.lost(self._delegate, first_line(error)) from error
             raise ModelError(
-                f"{self._path}: {runtime_name()} failed while it ran this model: {_reason(error)}; "
-                "convert it again"
+                f"{self._path}: {runtime_name()} failed while it ran this model: "
+                f"{first_line(error)}; convert it again"
             ) from error
