@@ -275,11 +275,6 @@ def taken_ops(ops: list[dict[str, Any]]) -> set[int]:
     return taken
 
 
-def first_line(error: Exception) -> str:
-    """Return what a runtime said, without what stands behind its first line."""
-    return next(iter(str(error).strip().splitlines()), "no reason given")
-
-
 def without_engine(delegate: Delegate, path: Path) -> DelegateError:
     """Return the error of a delegate that runs a prepared engine, and was given none."""
     return DelegateError(

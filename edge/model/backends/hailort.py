@@ -13,8 +13,8 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
-from edge.model.backend import Ran
-from edge.model.delegates import CPU, DELEGATES, HAILO, Delegate, first_line
+from edge.model.backend import Ran, first_line
+from edge.model.delegates import CPU, DELEGATES, HAILO, Delegate
 from edge.model.quant import Quant
 from edge.model.spec import TensorSpec
 

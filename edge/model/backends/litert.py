@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import os
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +14,8 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
-from edge.model.backend import Ran, changed_shape
-from edge.model.backends.notices import without_notices
-from edge.model.delegates import CPU, DELEGATES, Delegate, first_line
+from edge.model.backend import Ran, changed_shape, first_line
+from edge.model.delegates import CPU, DELEGATES, Delegate
 from edge.model.first_run import close_input
 from edge.model.quant import Quant
 from edge.model.spec import TensorSpec
@@ -33,6 +34,10 @@ RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 NUMPY_2 = 2
 # What it adds to a delegate's own words, without a blank between.
 RESTORED = "Restored original execution plan"
+STDERR = 2
+# Of "Created TensorFlow Lite XNNPACK delegate for CPU.", which would stand before every result.
+NOTICE = b"INFO: "
+_stderr_lock = threading.Lock()
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +103,31 @@ def open_interpreter(flatbuffer: bytes, path: Path, *, threads: int, **options: 
 def _unallocated(flatbuffer: bytes, path: Path, **options: Any) -> Any:  # noqa: ANN401
     with _as_sentences(path):
         return runtime_module().Interpreter(model_content=flatbuffer, **options)
+
+
+@contextlib.contextmanager
+def without_notices() -> Iterator[None]:
+    """Keep a runtime's lines of level INFO from stderr; all others follow when the block ends.
+
+    Python has no switch for them. What other threads write meanwhile is passed on as well.
+    """
+    with _stderr_lock:
+        try:
+            stderr, caught = os.dup(STDERR), os.memfd_create("notices")
+        except (OSError, AttributeError):  # a closed stderr, or a system without such files
+            yield
+            return
+        os.dup2(caught, STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, STDERR)
+            os.close(stderr)
+            with os.fdopen(caught, "rb") as lines:
+                lines.seek(0)
+                kept = b"".join(line for line in lines if not line.startswith(NOTICE))
+            with contextlib.suppress(OSError):  # a full disk behind stderr
+                os.write(STDERR, kept)
 
 
 @contextlib.contextmanager

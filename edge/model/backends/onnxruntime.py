@@ -17,8 +17,8 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates, engines, onnx_file
-from edge.model.backend import Ran
-from edge.model.delegates import CPU, Delegate, first_line
+from edge.model.backend import Ran, first_line
+from edge.model.delegates import CPU, Delegate
 from edge.model.first_run import closed, refusals
 
 if TYPE_CHECKING:
