@@ -87,7 +87,7 @@ def uninstall(place: Place, *, purge: bool = False) -> None:
         if config.is_file() and not purge:
             files.write(place.etc / releases.CONFIG, config.read_bytes())
         system.unlink_others(place, "")
-        for command in system.COMMANDS:
+        for command in environments.COMMANDS:
             if (link := place.root / "usr/local/bin" / command).is_symlink():
                 files.delete(link)
         place.run_live("systemctl", "daemon-reload")
