@@ -44,7 +44,7 @@ def add_recover(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type o
     _add_minutes(group, "--recover", "then train what is left, without labels")
     group.add_argument(
         "--recover-labels", metavar="PATH", type=Path,
-        help="train it by these of --images: COCO, VOC, YOLO or masks",
+        help="by the labels of --images",
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 EPOCHS, EVALUATIONS = 60, 20
 # Of a model that learnt before, or was pruned: it has little to learn and much to forget. Its batch
 # has so many pixels, so that memory does not grow with the input.
-FURTHER_RATE, FURTHER_PIXELS, MOST_BATCH = 1e-4, 8 * 256 * 256, 16
+FURTHER_RATE, FURTHER_PIXELS, MOST_BATCH = 5e-4, 8 * 256 * 256, 16
 FOLDER_END = ".train"
 # What each task learns from.
 NEEDS = {"detection": "boxes", "segmentation": "masks", "classification": "classes",
