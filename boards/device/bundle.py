@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tarfile
 from contextlib import contextmanager
@@ -90,6 +91,8 @@ def opened(place: Place, path: Path, *, is_asked: bool = False) -> Iterator[Bund
         signatures.check(place, path, text)
         yield bundle
         return
+    if not os.path.lexists(path):
+        raise BoardError(f"{path}: expected a bundle, a folder or a .tar, found none; {REMEDY}")
     scratch = place.opt / f"bundle{files.SCRATCH}"
     files.make_folder(place.opt)
     files.discard(scratch)

@@ -122,7 +122,12 @@ def _flash(arguments: argparse.Namespace) -> None:
     if profile.carrier != "card":
         raise ConfigError(
             f"--profile {profile.name}: expected a board that starts from a card, found "
-            f"{profile.title}; a Jetson is flashed by NVIDIA's own tools: edge-board stage --help"
+            f"{profile.title}; "
+            + (
+                "NVIDIA's own tools flash it: edge-board stage --help"
+                if profile.carrier == "l4t"
+                else "install on its running system: sudo edge install"
+            )
         )
     if arguments.bundle and (arguments.config or arguments.model):
         raise ConfigError(
@@ -250,7 +255,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected a file of text, cannot read it") from error
+        raise ConfigError(f"{path}: expected a file of text, cannot read it: {error}") from error
 
 
 def _sha256(arguments: argparse.Namespace) -> str:

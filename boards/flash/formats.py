@@ -108,8 +108,12 @@ def detect(fat: Fat) -> System:
         return System("systemd", title, PYTHONS["bookworm"] if date < TRIXIE else "")
     raise BoardError(
         f"expected an image of Raspberry Pi OS since {BOOKWORM} or one with cloud-init, found "
-        + (f"{title}, too old" if date else "none of user-data, rpi-preseed.toml and issue.txt")
-        + " on its boot partition; choose another, or start it and install with: sudo edge install"
+        + (
+            f"{title}, too old"
+            if date
+            else "no user-data, rpi-preseed.toml or issue.txt on its FAT"
+        )
+        + "; choose another, or start it and install with: sudo edge install"
     )
 
 

@@ -145,7 +145,7 @@ def test_a_bundle_is_made_for_the_python_of_the_image(desk, monkeypatch):
             "expected wheels for Python 3.11, as Raspberry Pi OS of 2024-11-19 has it",
             id="wheels of another Python",
         ),
-        pytest.param(card_images.COMMON, {}, "none of user-data", id="an unknown image"),
+        pytest.param(card_images.COMMON, {}, "no user-data", id="an unknown image"),
         pytest.param(
             card_images.SYSTEMD, {"profile": "orin-nano"}, "NVIDIA's own tools", id="a Jetson"
         ),
