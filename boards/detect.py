@@ -55,11 +55,7 @@ class Board:
 
 
 def detect(root: Path, profiles: Iterable[Profile]) -> Board:
-    """Look at the machine whose file system is at `root`, and choose its profile.
-
-    Raises:
-        ConfigError: `root` is no folder, or a file below it cannot be read.
-    """
+    """Look at the machine whose file system is at `root`, and choose its profile."""
     if not root.is_dir():
         raise ConfigError(f"{root}: expected the root folder of a system, found no such folder")
     compatible = strings(root / COMPATIBLE)

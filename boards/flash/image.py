@@ -42,11 +42,7 @@ class Source:
     size: int
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the image's bytes in order.
-
-        Raises:
-            BoardError: The file is damaged or ends too soon.
-        """
+        """Yield the image's bytes in order."""
         try:
             with lzma.open(self.path) if self.is_packed else self.path.open("rb") as file:
                 while data := file.read(CHUNK):
@@ -88,11 +84,7 @@ def sha256(path: Path) -> str:
 
 
 def open_image(path: Path) -> Source:
-    """Return a file that holds an image.
-
-    Raises:
-        BoardError: It is packed otherwise, truncated, or cannot be read.
-    """
+    """Return a file that holds an image."""
     try:
         with path.open("rb") as file:
             start = file.read(6)
@@ -108,11 +100,7 @@ def open_image(path: Path) -> Source:
 
 
 def layout(source: Source) -> Layout:
-    """Return where the partitions are.
-
-    Raises:
-        BoardError: It is no image of an operating system for a card, or it is encrypted.
-    """
+    """Return where the partitions are."""
     with source.head(SECTOR) as file:
         file.seek(0)
         head = file.read(SECTOR)
@@ -143,11 +131,7 @@ def head_bytes(found: Layout) -> int:
 
 
 def refuse_encrypted(file: BinaryIO, found: Layout) -> None:
-    """Refuse a root partition that is encrypted.
-
-    Raises:
-        BoardError: It is.
-    """
+    """Refuse a root partition that is encrypted."""
     file.seek(found.root)
     if found.root and file.read(len(LUKS)) == LUKS:
         raise BoardError(
