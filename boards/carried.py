@@ -76,12 +76,10 @@ class Carried:
 
 
 def carry(profile: Profile, config: Path | None, model: Path | None) -> Carried:
-    """Return what a board is given.
+    """Return what a board is given of a configuration, else of its profile's defaults.
 
-    Args:
-        profile: Its defaults serve where there is no configuration.
-        config: A TOML file; its text stays as it is, but for paths of files that are carried.
-        model: Takes the place of the one that the configuration names.
+    A configuration's text stays as it is, but for paths of files that are carried; `model` takes
+    the place of the one that it names.
     """
     if config is None:
         text = DEFAULT.format(

@@ -77,10 +77,8 @@ def choose(
 ) -> tuple[Profile | None, str]:
     """Return the profile, and the reason: the board's, its chip's, or that of any such machine.
 
-    Args:
-        compatible: The device tree's strings, most special first.
-        profiles: To choose from.
-        machine: As `uname -m` prints it; empty for the one that runs this program.
+    `compatible` has the most special string first; `machine` is as `uname -m` prints it, this one's
+    where it is empty.
     """
     machine = machine or platform.machine()
     profiles = tuple(profiles)

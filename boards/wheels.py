@@ -92,13 +92,9 @@ class Target:
 
 
 def fetch(own: Path, folder: Path, target: Target, *, source: Path | None) -> None:
-    """Lay everything beside our own wheel that it needs on the board, and pip.
+    """Lay everything that our own wheel needs on the board, and pip, beside it.
 
-    Args:
-        own: Our wheel, in `folder`.
-        folder: Where they go.
-        target: Of the board.
-        source: A folder of wheels; `None` asks the package index that pip is set up for.
+    `source` is a folder of wheels; without one, the package index that pip is set up for is asked.
     """
     if not find_spec("packaging"):
         raise DependencyError("bundles need packaging; type: pip install 'edge-vision[bundle]'")
