@@ -64,7 +64,7 @@ def of_bundle(bundle: Bundle) -> Files:
 
 
 def check(bundle: Bundle, profile: Profile, *, python: str, title: str) -> None:
-    """Refuse a bundle for another board, or without wheels for the image's Python where it tells."""
+    """Refuse a bundle for another board, or one without wheels for the image's Python."""
     made_for, versions = bundle.fields["profile"], bundle.fields["python"]
     if made_for != profile.name:
         raise BoardError(
