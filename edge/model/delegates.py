@@ -275,6 +275,14 @@ def taken_ops(ops: list[dict[str, Any]]) -> set[int]:
     return taken
 
 
+def without_engine(delegate: Delegate, path: Path) -> DelegateError:
+    """Return the error of a delegate that runs a prepared engine, and was given none."""
+    return DelegateError(
+        f'{path}: delegate "{delegate.name}" runs a prepared engine; type: edge prepare --model '
+        f"{path} --delegate {delegate.name}"
+    )
+
+
 def refused(delegate: Delegate, reason: str) -> DelegateError:
     """Return the error of a library that found no device, or none that it can use."""
     kind, said = delegate.kind, f" ({reason})" if reason else ""

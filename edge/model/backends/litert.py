@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import os
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,7 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
-from edge.model.backend import Ran, changed_shape
-from edge.model.backends.notices import without_notices
+from edge.model.backend import Ran, changed_shape, first_line
 from edge.model.delegates import CPU, DELEGATES, Delegate
 from edge.model.first_run import close_input
 from edge.model.quant import Quant
@@ -33,6 +34,10 @@ RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 NUMPY_2 = 2
 # What it adds to a delegate's own words, without a blank between.
 RESTORED = "Restored original execution plan"
+STDERR = 2
+# Of "Created TensorFlow Lite XNNPACK delegate for CPU.", which would stand before every result.
+NOTICE = b"INFO: "
+_stderr_lock = threading.Lock()
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +106,31 @@ def _unallocated(flatbuffer: bytes, path: Path, **options: Any) -> Any:  # noqa:
 
 
 @contextlib.contextmanager
+def without_notices() -> Iterator[None]:
+    """Keep a runtime's lines of level INFO from stderr; all others follow when the block ends.
+
+    Python has no switch for them. What other threads write meanwhile is passed on as well.
+    """
+    with _stderr_lock:
+        try:
+            stderr, caught = os.dup(STDERR), os.memfd_create("notices")
+        except (OSError, AttributeError):  # a closed stderr, or a system without such files
+            yield
+            return
+        os.dup2(caught, STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, STDERR)
+            os.close(stderr)
+            with os.fdopen(caught, "rb") as lines:
+                lines.seek(0)
+                kept = b"".join(line for line in lines if not line.startswith(NOTICE))
+            with contextlib.suppress(OSError):  # a full disk behind stderr
+                os.write(STDERR, kept)
+
+
+@contextlib.contextmanager
 def _as_sentences(path: Path, *, delegated: bool = False) -> Iterator[None]:
     try:
         with without_notices():
@@ -109,12 +139,8 @@ def _as_sentences(path: Path, *, delegated: bool = False) -> Iterator[None]:
         for kind in DELEGATES.values():
             if kind.compiled_op and kind.compiled_op in str(error) and not delegated:
                 raise DelegateError(f"{path}: {kind.choose}") from error
-        text = f"{path}: {runtime_name()} cannot load this model: {_reason(error)}"
+        text = f"{path}: {runtime_name()} cannot load this model: {first_line(error)}"
         raise ModelError(f"{text}; convert it again") from error
-
-
-def _reason(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no reason given")
 
 
 def load_delegate(delegate: Delegate) -> Any:  # noqa: ANN401
@@ -144,7 +170,7 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
                 model_content=file.flatbuffer, num_threads=threads, experimental_delegates=[loaded]
             )
     except (ValueError, RuntimeError) as error:
-        reason = _reason(error).partition(RESTORED)[0]
+        reason = first_line(error).partition(RESTORED)[0]
         raise delegates.unprepared(delegate, file.path, reason) from error
     # Only the delegate has been here: XNNPACK takes what is left when memory is allocated.
     ops = interpreter._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
@@ -277,8 +303,8 @@ class LiteRt:
             self._runtime.invoke()
         except RuntimeError as error:
             if self._delegate:
-                raise delegates.lost(self._delegate, _reason(error)) from error
+                raise delegates.lost(self._delegate, first_line(error)) from error
             raise ModelError(
-                f"{self._path}: {runtime_name()} failed while it ran this model: {_reason(error)}; "
-                "convert it again"
+                f"{self._path}: {runtime_name()} failed while it ran this model: "
+                f"{first_line(error)}; convert it again"
             ) from error
