@@ -94,7 +94,7 @@ def uninstall(place: Place, *, purge: bool = False) -> None:
         if config.is_file() and not purge:
             files.write(place.etc / releases.CONFIG, config.read_bytes())
         system.unlink_others(place, "")
-        commands = [place.root / "usr/local/bin" / command for command in system.COMMANDS]
+        commands = [place.root / "usr/local/bin" / command for command in environments.COMMANDS]
         for each in (*filter(Path.is_symlink, commands), *unit.parent.glob(f"*.wants/{unit.name}")):
             files.delete(each)
         files.delete(unit)

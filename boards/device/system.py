@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boards.device import files, releases
+from boards.device import environments, files, releases
 from boards.device.place import SERVICE
 from edge.errors import BoardError
 
@@ -22,7 +22,6 @@ FIRSTBOOT = f"{UNITS}/edge-firstboot.service"  # lies on the card, and ends itse
 FIRSTBOOT_DONE = "firstboot.done"
 # Rendered for the boot partition, or the board's own from then on.
 NOT_LINKED = ("boot/", "etc/edge/", FIRSTBOOT)
-COMMANDS = ("edge", "edge-board")
 CONFIG_LINK = "../../opt/edge/current/device.toml"
 
 
@@ -48,7 +47,7 @@ def prepare(place: Place, name: str) -> None:
         files.make_folder(place.etc)
         files.write(place.etc / each.name, each.read_bytes())
     files.make_folder(place.etc / "secrets", 0o700)
-    for command in COMMANDS:
+    for command in environments.COMMANDS:
         link = place.root / "usr/local/bin" / command
         files.make_folder(link.parent)
         _link(place, link, place.current / "venv/bin" / command)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from converter.prune.pruning import Pruned
     from edge.model.model_file import ModelFile
 
-LEVERS = ("best", "channels", "input")
+LEVERS = ("best", "channels", "rank", "input", "both")
 HANGS_ON = ("lever", "criterion", "rounds", "input_size", "sweep")
 # Nearer to the whole than that, measuring tells nothing.
 LEAST, LEAST_RATIO = 1.05, 0.05
@@ -69,7 +69,8 @@ def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
         "--lever",
         choices=LEVERS,
         default=LEVERS[0],
-        help="fewer channels, a smaller input, or of both what sees most; default: %(default)s",
+        help="fewer channels, layers of lower rank, a smaller input, both of these, or what sees "
+        "most; default: %(default)s",
     )
     group.add_argument(
         "--input-size", metavar="N|WxH", type=_size, help="rebuild the net for this input first"
@@ -94,7 +95,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "--sweep",
         metavar="TIMES,TIMES",
         type=_speeds,
-        help="draw these speeds by fewer channels and by a smaller input into o.sweep",
+        help="draw these speeds by each lever into o.sweep",
     )
 
 
@@ -158,7 +159,7 @@ def _check(arguments: argparse.Namespace, target: Sequence[str]) -> None:
     sweep, layers = getattr(arguments, "sweep", None), arguments.layers
     if sweep and (layers or arguments.input_size or arguments.lever != LEVERS[0]):
         raise ConfigError(
-            "--sweep pulls both levers, from the model's own input, by times measured here; leave "
+            "--sweep pulls each lever, from the model's own input, by times measured here; leave "
             "--lever, --input-size and --layers out"
         )
     if layers and (target in ([], ["macs"]) or arguments.input_size):
