@@ -144,15 +144,9 @@ def _profile_rows(profile: Profile) -> list[tuple[str, str]]:
 
 
 def _board_fields(board: Board) -> dict[str, Any]:
-    return {
-        "board": board.name,
-        "reason": board.reason,
-        "compatible": list(board.compatible),
-        "model": board.model,
-        "cores": board.cores,
-        "ram_mib": board.ram_mib,
-        "profile": board.profile.plain() if board.profile else None,
-    }
+    plain = board.profile.plain() if board.profile else None
+    names = ("reason", "compatible", "model", "cores", "ram_mib")
+    return {"board": board.name, **{name: getattr(board, name) for name in names}, "profile": plain}
 
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:

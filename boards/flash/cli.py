@@ -241,10 +241,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
             getpass.getpass(f"password of {arguments.wifi} (none: an open network): ") or None
         )
     names = ("hostname", "user", "ssh_key", "wifi", "wifi_country", "timezone")
-    return answers.settings(
-        **{name: getattr(arguments, name) for name in names},
-        wifi_password=password,
-    )
+    given = {name: getattr(arguments, name) for name in names}
+    return answers.settings(**given, wifi_password=password)
 
 
 def _first_line(path: Path) -> str:
@@ -255,7 +253,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected a file of text, cannot read it: {error}") from error
+        why = getattr(error, "strerror", None) or "it is no UTF-8"
+        raise ConfigError(f"{path}: expected a file of text, cannot read it: {why}") from error
 
 
 def _sha256(arguments: argparse.Namespace) -> str:
