@@ -146,7 +146,7 @@ def _update(arguments: argparse.Namespace) -> None:
         elif arguments.rollback:
             with files.locked(board.lock):
                 updates.back(board)
-        elif arguments.bundle.startswith(download.SCHEMES):
+        elif "://" in arguments.bundle:
             with download.fetched(board, arguments.bundle, digest=arguments.sha256) as path:
                 _install_from(board, path, given)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tarfile
 from contextlib import contextmanager
@@ -55,13 +56,9 @@ class Bundle:
         return {path: each[1] for path, each in self.files.items() if path.startswith(f"{folder}/")}
 
     def verify(self) -> None:
-        """Compare each file with the list.
-
-        Raises:
-            BoardError: One is missing, is no plain file, or differs; or there is a wheel more,
-                which pip would choose among the others, whoever signed the list.
-        """
+        """Compare each file with the list."""
         for path in (self.folder / "wheels").glob("*"):
+            # pip would choose it among the others, whoever signed the list.
             if f"wheels/{path.name}" not in self.files:
                 raise BoardError(f"{path}: expected only wheels of the list; {REMEDY}")
         for name, (size, digest) in self.files.items():
@@ -90,6 +87,8 @@ def opened(place: Place, path: Path, *, is_asked: bool = False) -> Iterator[Bund
         signatures.check(place, path, text)
         yield bundle
         return
+    if not os.path.lexists(path):
+        raise BoardError(f"{path}: expected a bundle, a folder or a .tar, found none; {REMEDY}")
     scratch = place.opt / f"bundle{files.SCRATCH}"
     files.make_folder(place.opt)
     files.discard(scratch)
@@ -102,11 +101,7 @@ def opened(place: Place, path: Path, *, is_asked: bool = False) -> Iterator[Bund
 
 
 def parse(folder: Path, text: bytes) -> Bundle:
-    """Return the bundle whose list this is.
-
-    Raises:
-        BoardError: The list is none, or names what no bundle may hold.
-    """
+    """Return the bundle whose list this is."""
     where = folder / MANIFEST
     try:
         fields = json.loads(text)

@@ -31,15 +31,7 @@ NO_NETWORK = "etc/cloud/cloud.cfg.d/99-edge-network.cfg"
 
 
 def firstboot(place: Place, folder: Path) -> None:
-    """Install the bundle of a card.
-
-    Args:
-        place: The board.
-        folder: Of the bundle, on the boot partition.
-
-    Raises:
-        BoardError: With why not, which the report says as well.
-    """
+    """Install the bundle of a card, and report on its boot partition how that went."""
     place.need_root()
     with files.told(), files.locked(place.lock):
         if (place.state / FIRSTBOOT_DONE).exists():
@@ -117,18 +109,16 @@ class _Notes:
         self._began_s = time.monotonic()
         self._lines: list[str] = []
 
-    def say(self, message: str) -> None:
+    def say(self, message: str, *, state: str = "working") -> None:
         """Take note of a step."""
         self._place.say(message)
         self._lines.append(f"{time.monotonic() - self._began_s:6.1f} s  {message}")
-        fields = {"state": "working", "message": message, "steps": self._lines}
+        fields = {"state": state, "message": message, "steps": self._lines}
         write_json(self._place.state / STAMPS, fields)
 
     def end(self, message: str, *, state: str) -> None:
         """Say how it went, on the card too."""
-        self.say(message)
-        fields = {"state": state, "message": message, "steps": self._lines}
-        write_json(self._place.state / STAMPS, fields)
+        self.say(message, state=state)
         text = "\n".join(["edge-vision, first boot", *self._lines])
         try:
             files.write(self._report, f"{text}\n".encode())

@@ -6,6 +6,7 @@ What it wrote is read with care, the bundle must be signed, and root writes noth
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -60,8 +61,9 @@ def _answer(place: Place) -> None:
         _carry_out(place, request, tries)
     except BoardError as error:
         if _state(place) not in JUDGED:  # else it has been said
-            place.say(str(error))
-            updates.report(place, "failed", str(error), is_asked=True)
+            said = re.sub(r"/proc/self/fd/\d+", place.own(path.parent), str(error))
+            place.say(said)
+            updates.report(place, "failed", said, is_asked=True)
 
 
 def _carry_out(place: Place, request: dict[str, Any], tries: int) -> None:

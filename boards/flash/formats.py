@@ -80,11 +80,7 @@ class System:
 
 
 def detect(fat: Fat) -> System:
-    """Tell what an image is by its boot partition.
-
-    Raises:
-        BoardError: It's of 32 bits, or older than Debian 12, or in no format that is known.
-    """
+    """Tell what an image is by its boot partition."""
     names = {name.lower() for name in fat.names()}
     if names & OF_32_BITS:
         raise BoardError(
@@ -108,8 +104,12 @@ def detect(fat: Fat) -> System:
         return System("systemd", title, PYTHONS["bookworm"] if date < TRIXIE else "")
     raise BoardError(
         f"expected an image of Raspberry Pi OS since {BOOKWORM} or one with cloud-init, found "
-        + (f"{title}, too old" if date else "none of user-data, rpi-preseed.toml and issue.txt")
-        + " on its boot partition; choose another, or start it and install with: sudo edge install"
+        + (
+            f"{title}, too old"
+            if date
+            else "no user-data, rpi-preseed.toml or issue.txt on its FAT"
+        )
+        + "; choose another, or start it and install with: sudo edge install"
     )
 
 

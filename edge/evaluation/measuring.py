@@ -243,6 +243,7 @@ def bootstrap(
 
     Args:
         samples: One for each model, of the same images.
+        images: How many those are.
         seed: Of the draws.
         resamples: Number of draws.
         progress: Called with (draws done, draws wanted).

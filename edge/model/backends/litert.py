@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import os
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import numpy as np
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
 from edge.model.backend import Ran, changed_shape, first_line
+from edge.model.backends.notices import without_notices
 from edge.model.delegates import CPU, DELEGATES, Delegate
 from edge.model.first_run import close_input
 from edge.model.quant import Quant
@@ -32,12 +31,10 @@ if TYPE_CHECKING:
 # First what a new board installs, then the package it succeeded (Python <= 3.11, numpy < 2).
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 NUMPY_2 = 2
+# What it calls the ops that a delegate has put in place of others.
+DELEGATE_OP = "DELEGATE"
 # What it adds to a delegate's own words, without a blank between.
 RESTORED = "Restored original execution plan"
-STDERR = 2
-# Of "Created TensorFlow Lite XNNPACK delegate for CPU.", which would stand before every result.
-NOTICE = b"INFO: "
-_stderr_lock = threading.Lock()
 
 log = logging.getLogger(__name__)
 
@@ -106,31 +103,6 @@ def _unallocated(flatbuffer: bytes, path: Path, **options: Any) -> Any:  # noqa:
 
 
 @contextlib.contextmanager
-def without_notices() -> Iterator[None]:
-    """Keep a runtime's lines of level INFO from stderr; all others follow when the block ends.
-
-    Python has no switch for them. What other threads write meanwhile is passed on as well.
-    """
-    with _stderr_lock:
-        try:
-            stderr, caught = os.dup(STDERR), os.memfd_create("notices")
-        except (OSError, AttributeError):  # a closed stderr, or a system without such files
-            yield
-            return
-        os.dup2(caught, STDERR)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, STDERR)
-            os.close(stderr)
-            with os.fdopen(caught, "rb") as lines:
-                lines.seek(0)
-                kept = b"".join(line for line in lines if not line.startswith(NOTICE))
-            with contextlib.suppress(OSError):  # a full disk behind stderr
-                os.write(STDERR, kept)
-
-
-@contextlib.contextmanager
 def _as_sentences(path: Path, *, delegated: bool = False) -> Iterator[None]:
     try:
         with without_notices():
@@ -175,8 +147,8 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
     # Only the delegate has been here: XNNPACK takes what is left when memory is allocated.
     ops = interpreter._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
     taken, count = (
-        len(delegates.taken_ops(ops)),
-        sum(op["op_name"] != delegates.DELEGATE_OP for op in ops),
+        len(_taken_ops(ops)),
+        sum(op["op_name"] != DELEGATE_OP for op in ops),
     )
     if not taken:
         raise DelegateError(
@@ -188,6 +160,21 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
     if taken < count:
         log.info("delegate %s runs %s, the CPU the others", delegate.name, share)
     return interpreter, share
+
+
+def _taken_ops(ops: list[dict[str, Any]]) -> set[int]:
+    """Return the numbers of the ops that stand between a delegate's inputs and its outputs."""
+    makers = {output: op for op in ops if op["op_name"] != DELEGATE_OP for output in op["outputs"]}
+    taken: set[int] = set()
+    for part in ops:
+        if part["op_name"] == DELEGATE_OP:
+            given, left = set(part["inputs"]), list(part["outputs"])
+            while left:
+                op = makers.get(left.pop())
+                if op and op["index"] not in taken:
+                    taken.add(op["index"])
+                    left += [tensor for tensor in op["inputs"] if tensor not in given]
+    return taken
 
 
 def compiled_for(file: ModelFile) -> str:

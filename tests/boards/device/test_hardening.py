@@ -10,7 +10,7 @@ from board_bundles import CONFIG, FULL, fetch, install_into, write_bundle
 
 from boards import profile
 from boards.device import bundle as bundles
-from boards.device import firstboot, install
+from boards.device import environments, firstboot, install
 from edge.errors import BoardError
 
 pytestmark = pytest.mark.board
@@ -143,3 +143,18 @@ def test_profiles_tell_a_board_without_a_reader_of_toml():
         assert own == (whole.compatible, whole.soc, whole.match, whole.machine)
 
     assert not loaded
+
+
+def test_an_install_of_ones_own_packages_again_changes_nothing(place, tmp_path, monkeypatch):
+    """Its bundle is made on the spot, so is a moment younger each time."""
+    monkeypatch.setattr(environments, "from_installed", lambda _: "0123456789ab")
+    light = {name: text for name, text in FULL.items() if not name.startswith("wheels/")}
+    given = install.Given(is_own=True)
+    install_into(place.root, write_bundle(tmp_path / "a", light), given)
+    before = place.current.resolve()
+
+    again = write_bundle(tmp_path / "b", light, created_utc="2026-11-26T00:00:01Z")
+    said = install_into(place.root, again, given)
+
+    assert place.current.resolve() == before
+    assert any("is installed already" in line for line in said)

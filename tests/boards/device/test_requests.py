@@ -274,4 +274,5 @@ def test_a_folder_that_the_service_names_is_no_bundle(place, root, tmp_path, mon
 
     requests.answer(place)
 
-    assert "no regular file" in result(place)["message"]
+    said = result(place)["message"]
+    assert said.startswith("/var/lib/edge-vision/update/b.tar: no regular file")

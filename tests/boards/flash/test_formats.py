@@ -56,7 +56,7 @@ def test_the_format_is_told_by_the_files(files, name, python):
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        pytest.param(card_images.COMMON, "none of user-data, rpi-preseed.toml", id="unknown"),
+        pytest.param(card_images.COMMON, "no user-data, rpi-preseed.toml", id="unknown"),
         pytest.param(
             card_images.COMMON | {"issue.txt": card_images.PI_GEN.format("2023-05-03").encode()},
             "2023-05-03, too old", id="Bullseye",

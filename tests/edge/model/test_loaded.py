@@ -11,7 +11,7 @@ from edge.frame import Placement, StageClock
 from edge.heads import HEADS
 from edge.model import model_file
 from edge.model.backends import litert
-from edge.model.backends.litert import without_notices
+from edge.model.backends.notices import without_notices
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.model.quant import Quant
