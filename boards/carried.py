@@ -76,10 +76,12 @@ class Carried:
 
 
 def carry(profile: Profile, config: Path | None, model: Path | None) -> Carried:
-    """Return what a board is given of a configuration, else of its profile's defaults.
+    """Return what a board is given.
 
-    A configuration's text stays as it is, but for paths of files that are carried; `model` takes
-    the place of the one that it names.
+    Args:
+        profile: Its defaults serve where there is no configuration.
+        config: A TOML file; its text stays as it is, but for paths of files that are carried.
+        model: Takes the place of the one that the configuration names.
     """
     if config is None:
         text = DEFAULT.format(

@@ -77,8 +77,10 @@ def choose(
 ) -> tuple[Profile | None, str]:
     """Return the profile, and the reason: the board's, its chip's, or that of any such machine.
 
-    `compatible` has the most special string first; `machine` is as `uname -m` prints it, this one's
-    where it is empty.
+    Args:
+        compatible: The device tree's strings, most special first.
+        profiles: To choose from.
+        machine: As `uname -m` prints it; empty for the one that runs this program.
     """
     machine = machine or platform.machine()
     profiles = tuple(profiles)

@@ -92,9 +92,13 @@ class Target:
 
 
 def fetch(own: Path, folder: Path, target: Target, *, source: Path | None) -> None:
-    """Lay everything that our own wheel needs on the board, and pip, beside it.
+    """Lay everything beside our own wheel that it needs on the board, and pip.
 
-    `source` is a folder of wheels; without one, the package index that pip is set up for is asked.
+    Args:
+        own: Our wheel, in `folder`.
+        folder: Where they go.
+        target: Of the board.
+        source: A folder of wheels; `None` asks the package index that pip is set up for.
     """
     if not find_spec("packaging"):
         raise DependencyError("bundles need packaging; type: pip install 'edge-vision[bundle]'")

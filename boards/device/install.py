@@ -80,8 +80,11 @@ def install(place: Place, bundle: Bundle, given: Given = NOTHING) -> str:
 def uninstall(place: Place, *, purge: bool = False) -> None:
     """Take everything away but the configuration, its secrets, and what the service has kept.
 
-    `purge` takes those too. A card's bundle stays on its boot partition, with what keeps it from
-    being installed again.
+    A card's bundle stays on its boot partition, and what keeps it from being installed again.
+
+    Args:
+        place: From where.
+        purge: Those too.
     """
     place.need_root()
     done, unit = place.state / system.FIRSTBOOT_DONE, place.root / system.FIRSTBOOT

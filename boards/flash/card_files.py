@@ -64,7 +64,14 @@ def of_bundle(bundle: Bundle) -> Files:
 
 
 def check(bundle: Bundle, profile: Profile, *, python: str, title: str) -> None:
-    """Refuse a bundle for another board, or one without wheels for the image's Python."""
+    """Refuse a bundle for another board, or without wheels for the image's Python.
+
+    Args:
+        bundle: To be checked.
+        profile: Of the board.
+        python: Of the image; empty where that is not known.
+        title: Of the image.
+    """
     made_for, versions = bundle.fields["profile"], bundle.fields["python"]
     if made_for != profile.name:
         raise BoardError(
@@ -82,7 +89,11 @@ def check(bundle: Bundle, profile: Profile, *, python: str, title: str) -> None:
 def of_first_boot(fat: Fat, system: System, settings: Settings, *, words: Sequence[str]) -> Files:
     """Return the files that the image reads at its first boot.
 
-    `words` are those that the board needs in any case on the kernel's command line.
+    Args:
+        fat: The image's boot partition.
+        system: What the image is.
+        settings: What the board is told.
+        words: Of the kernel's command line, what the board needs in any case.
     """
     files, more = formats.first_boot(system, settings)
     if "cmdline.txt" in fat:

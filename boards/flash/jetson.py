@@ -54,7 +54,13 @@ class Tree:
 
 
 def look(folder: Path, profile: Profile, *, storage: str) -> Tree:
-    """Return a tree that is ready for a bundle; `storage` is `nvme`, or `internal` for eMMC."""
+    """Return a tree that is ready for a bundle.
+
+    Args:
+        folder: Linux_for_Tegra.
+        profile: Of the board.
+        storage: `nvme`, or `internal` for eMMC.
+    """
     if profile.name not in CONFIGURATIONS:
         raise ConfigError(f"expected a board of {', '.join(CONFIGURATIONS)}, found {profile.name}")
     root = folder / "rootfs"

@@ -35,8 +35,11 @@ class Target:
 def look(path: Path, *, max_gib: int, internal: bool = False, root: Path = Path("/")) -> Target:
     """Return what stands under a name, if it may be erased.
 
-    What is larger than `max_gib` is taken for no card; `internal` takes a disk that is neither
-    removable nor on USB; `root` is of the system that is asked what devices are, not of `path`.
+    Args:
+        path: Of a block device, or of a file that is there or not.
+        max_gib: What is larger is taken for no card.
+        internal: Take a disk that is neither removable nor on USB.
+        root: Of the system that is asked what devices are; not of `path`.
     """
     try:
         status = path.stat()

@@ -81,7 +81,14 @@ def told(target: Target) -> Iterator[None]:
 
 
 def write(disk: BinaryIO, job: Job, *, size: int | None, progress: Told) -> str:
-    """Write a job to a card of `size` bytes or a file, read it back, return the image's SHA-256."""
+    """Write a job to a card and read it back; return the image's SHA-256.
+
+    Args:
+        disk: Open to read and write.
+        job: What is written.
+        size: Of the card, in bytes; `None` for a file.
+        progress: Is told what is done, of it how much, and of how much.
+    """
     put(disk, 0, bytes(SECTOR))
     head, digest, done = b"", hashlib.sha256(), 0
     for chunk in job.source.chunks():
