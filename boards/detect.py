@@ -55,7 +55,11 @@ class Board:
 
 
 def detect(root: Path, profiles: Iterable[Profile]) -> Board:
-    """Look at the machine whose file system is at `root`, and choose its profile."""
+    """Look at the machine whose file system is at `root`, and choose its profile.
+
+    Raises:
+        ConfigError: `root` is no folder, or a file below it cannot be read.
+    """
     if not root.is_dir():
         raise ConfigError(f"{root}: expected the root folder of a system, found no such folder")
     compatible = strings(root / COMPATIBLE)

@@ -34,6 +34,9 @@ def fetched(
         url: Of http or https.
         digest: Its sha256; empty where nobody named it.
         told: The percentage that is there, in tens.
+
+    Raises:
+        BoardError: It cannot be fetched, or is another one.
     """
     if not url.startswith(SCHEMES):
         raise BoardError(f"expected a URL of http or https, found {shown(url)!r}; name one")

@@ -36,6 +36,9 @@ def firstboot(place: Place, folder: Path) -> None:
     Args:
         place: The board.
         folder: Of the bundle, on the boot partition.
+
+    Raises:
+        BoardError: With why not, which the report says as well.
     """
     place.need_root()
     with files.told(), files.locked(place.lock):

@@ -130,7 +130,8 @@ def plan(place: Place, bundle: Bundle, given: Given = NOTHING) -> list[str]:
 def check(place: Place, bundle: Bundle, given: Given) -> None:
     """Refuse a bundle for another machine, Python or board, or one that is older than what runs.
 
-    What was signed once is signed for ever, and may be sent again by others.
+    Raises:
+        BoardError: It is. What was signed once is signed for ever, and may be sent again by others.
     """
     environments.fit(bundle)
     check_board(place, bundle)
@@ -144,7 +145,11 @@ def check(place: Place, bundle: Bundle, given: Given) -> None:
 
 
 def check_board(place: Place, bundle: Bundle) -> None:
-    """Refuse a bundle that was made for another board than this one."""
+    """Refuse a bundle that was made for another board than this one.
+
+    Raises:
+        BoardError: Its device tree says so.
+    """
     wanted = bundle.fields["profile"]
     compatible = detect.strings(place.root / detect.COMPATIBLE)
     known = _known()

@@ -58,6 +58,9 @@ def settings(  # noqa: PLR0913 - one for each option
         wifi_country: Where it is.
         wifi_password: `None` for an open network.
         timezone: Of the board.
+
+    Raises:
+        ConfigError: One of them can't be so.
     """
     country = wifi_country.upper()
     _like("--hostname", hostname, pattern=HOSTNAME, wanted="letters, digits and hyphens, up to 63")
@@ -102,6 +105,9 @@ def settings(  # noqa: PLR0913 - one for each option
 
 def wifi_key(ssid: str, password: str) -> str:
     """Return the key of a network: 64 hexadecimal digits, which open no other network.
+
+    Raises:
+        ConfigError: The password can be none of a network.
 
     Source: IEEE 802.11-2020, annex J.4.1: PBKDF2 of the password, 4096 rounds, 256 bits.
     """

@@ -39,6 +39,9 @@ def manifest(path: Path, profile: Profile, *, url: str = "", icon: str = "") -> 
         profile: Of the board that it is for.
         url: Where Imager gets it; empty for the file itself.
         icon: Address of its picture.
+
+    Raises:
+        EdgeError: Imager knows no such board, or that is no image.
     """
     if profile.name not in DEVICES:
         raise ConfigError(f"expected a board of {', '.join(DEVICES)}, found {profile.name}")

@@ -40,6 +40,9 @@ def look(path: Path, *, max_gib: int, internal: bool = False, root: Path = Path(
         max_gib: What is larger is taken for no card.
         internal: Take a disk that is neither removable nor on USB.
         root: Of the system that is asked what devices are; not of `path`.
+
+    Raises:
+        ConfigError: It may not, or it is something else.
     """
     try:
         status = path.stat()
@@ -92,7 +95,11 @@ def _disk(path: Path, number: int, *, max_gib: int, internal: bool, root: Path) 
 
 
 def _refuse_used(target: Target, folder: Path, root: Path) -> None:
-    """Refuse a disk that is mounted, swapped to, or a part of another."""
+    """Refuse a disk that is mounted, swapped to, or a part of another.
+
+    Raises:
+        ConfigError: It is.
+    """
     parts = [folder, *(one.parent for one in folder.glob("*/partition"))]
     holders = [one.name for part in parts for one in part.glob("holders/*")]
     names = {_text(part / "dev"): f"/dev/{part.name}" for part in parts}
