@@ -76,10 +76,15 @@ class Carried:
 
 
 def carry(profile: Profile, config: Path | None, model: Path | None) -> Carried:
-    """Return what a board is given of a configuration, else of its profile's defaults.
+    """Return what a board is given.
 
-    A configuration's text stays as it is, but for paths of files that are carried; `model` takes
-    the place of the one that it names.
+    Args:
+        profile: Its defaults serve where there is no configuration.
+        config: A TOML file; its text stays as it is, but for paths of files that are carried.
+        model: Takes the place of the one that the configuration names.
+
+    Raises:
+        ConfigError: The configuration has faults; or it names files that cannot be carried.
     """
     if config is None:
         text = DEFAULT.format(
@@ -136,7 +141,11 @@ def _with_files(
 
 
 def _with_key(text: str, place: tuple[str, str], value: str) -> str:
-    """Return a TOML with a text as the value of a key, and nothing else changed."""
+    """Return a TOML with a text as the value of a key, and nothing else changed.
+
+    Raises:
+        ConfigError: Its table is not written in a way that this can follow.
+    """
     table, key = place
     wanted = tomllib.loads(text)
     wanted.setdefault(table, {})[key] = value

@@ -98,7 +98,11 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Profile:
-    """Return the profile of this name."""
+    """Return the profile of this name.
+
+    Raises:
+        ConfigError: There is none, or its file has faults.
+    """
     if name not in names():
         raise ConfigError(
             f"expected the name of a board profile, found {name!r}; known are: {', '.join(names())}"
@@ -112,7 +116,11 @@ def load_all() -> tuple[Profile, ...]:
 
 
 def parse(name: str, text: str) -> Profile:
-    """Return the profile that this TOML text describes."""
+    """Return the profile that this TOML text describes.
+
+    Raises:
+        ConfigError: All faults of the text, a line each.
+    """
     try:
         return read(Profile, {"name": name} | tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -92,9 +92,17 @@ class Target:
 
 
 def fetch(own: Path, folder: Path, target: Target, *, source: Path | None) -> None:
-    """Lay everything that our own wheel needs on the board, and pip, beside it.
+    """Lay everything beside our own wheel that it needs on the board, and pip.
 
-    `source` is a folder of wheels; without one, the package index that pip is set up for is asked.
+    Args:
+        own: Our wheel, in `folder`.
+        folder: Where they go.
+        target: Of the board.
+        source: A folder of wheels; `None` asks the package index that pip is set up for.
+
+    Raises:
+        WheelError: A package has no wheel for it.
+        DependencyError: pip or packaging is missing, or pip reaches no index.
     """
     if not find_spec("packaging"):
         raise DependencyError("bundles need packaging; type: pip install 'edge-vision[bundle]'")
@@ -195,6 +203,9 @@ def check_pages(folder: Path, profile: Profile) -> int:
     """Hold each native library to the board's pages; return how many there are.
 
     A segment that is aligned to less cannot be mapped by a kernel with such pages.
+
+    Raises:
+        WheelError: One is not.
     """
     count = 0
     for wheel in sorted(folder.glob("*.whl")):

@@ -56,9 +56,13 @@ class Bundle:
         return {path: each[1] for path, each in self.files.items() if path.startswith(f"{folder}/")}
 
     def verify(self) -> None:
-        """Compare each file with the list."""
+        """Compare each file with the list.
+
+        Raises:
+            BoardError: One is missing, is no plain file, or differs; or there is a wheel more,
+                which pip would choose among the others, whoever signed the list.
+        """
         for path in (self.folder / "wheels").glob("*"):
-            # pip would choose it among the others, whoever signed the list.
             if f"wheels/{path.name}" not in self.files:
                 raise BoardError(f"{path}: expected only wheels of the list; {REMEDY}")
         for name, (size, digest) in self.files.items():
@@ -101,7 +105,11 @@ def opened(place: Place, path: Path, *, is_asked: bool = False) -> Iterator[Bund
 
 
 def parse(folder: Path, text: bytes) -> Bundle:
-    """Return the bundle whose list this is."""
+    """Return the bundle whose list this is.
+
+    Raises:
+        BoardError: The list is none, or names what no bundle may hold.
+    """
     where = folder / MANIFEST
     try:
         fields = json.loads(text)

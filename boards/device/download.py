@@ -29,7 +29,14 @@ def fetched(
 ) -> Iterator[Path]:
     """Give the bundle of a URL as a file, for the length of the block.
 
-    `digest` is its sha256, empty where nobody named it; `told` is told the percentage, in tens.
+    Args:
+        place: The board.
+        url: Of http or https.
+        digest: Its sha256; empty where nobody named it.
+        told: The percentage that is there, in tens.
+
+    Raises:
+        BoardError: It cannot be fetched, or is another one.
     """
     if not url.startswith(SCHEMES):
         raise BoardError(f"expected a URL of http or https, found {shown(url)!r}; name one")

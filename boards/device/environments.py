@@ -34,7 +34,11 @@ PIP = (
 
 
 def fit(bundle: Bundle) -> None:
-    """Refuse what is not this machine's, or wheels that are not its Python's."""
+    """Refuse what is not this machine's, or wheels that are not its Python's.
+
+    Raises:
+        BoardError: With what was expected.
+    """
     wheels, machine = bundle.below("wheels"), bundle.fields["machine"]
     known = bundle.fields["python"]
     profile = bundle.fields["profile"]

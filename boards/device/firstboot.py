@@ -31,7 +31,15 @@ NO_NETWORK = "etc/cloud/cloud.cfg.d/99-edge-network.cfg"
 
 
 def firstboot(place: Place, folder: Path) -> None:
-    """Install the bundle of a card, and report on its boot partition how that went."""
+    """Install the bundle of a card.
+
+    Args:
+        place: The board.
+        folder: Of the bundle, on the boot partition.
+
+    Raises:
+        BoardError: With why not, which the report says as well.
+    """
     place.need_root()
     with files.told(), files.locked(place.lock):
         if (place.state / FIRSTBOOT_DONE).exists():

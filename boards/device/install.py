@@ -80,8 +80,11 @@ def install(place: Place, bundle: Bundle, given: Given = NOTHING) -> str:
 def uninstall(place: Place, *, purge: bool = False) -> None:
     """Take everything away but the configuration, its secrets, and what the service has kept.
 
-    `purge` takes those too. A card's bundle stays on its boot partition, with what keeps it from
-    being installed again.
+    A card's bundle stays on its boot partition, and what keeps it from being installed again.
+
+    Args:
+        place: From where.
+        purge: Those too.
     """
     place.need_root()
     done, unit = place.state / system.FIRSTBOOT_DONE, place.root / system.FIRSTBOOT
@@ -127,7 +130,8 @@ def plan(place: Place, bundle: Bundle, given: Given = NOTHING) -> list[str]:
 def check(place: Place, bundle: Bundle, given: Given) -> None:
     """Refuse a bundle for another machine, Python or board, or one that is older than what runs.
 
-    What was signed once is signed for ever, and may be sent again by others.
+    Raises:
+        BoardError: It is. What was signed once is signed for ever, and may be sent again by others.
     """
     environments.fit(bundle)
     check_board(place, bundle)
@@ -141,7 +145,11 @@ def check(place: Place, bundle: Bundle, given: Given) -> None:
 
 
 def check_board(place: Place, bundle: Bundle) -> None:
-    """Refuse a bundle that was made for another board than this one."""
+    """Refuse a bundle that was made for another board than this one.
+
+    Raises:
+        BoardError: Its device tree says so.
+    """
     wanted = bundle.fields["profile"]
     compatible = detect.strings(place.root / detect.COMPATIBLE)
     known = _known()

@@ -55,7 +55,11 @@ class Draft:
 def draft(place: Place, bundle: Bundle, environment: str, *, config: Path | None = None) -> Draft:
     """Return what a bundle makes of the release that runs: what it does not bring stays.
 
-    `config` goes before the bundle's; so does one that somebody put in place of the link.
+    Args:
+        place: The board.
+        bundle: What it brings.
+        environment: Name of its own.
+        config: Goes before the bundle's; so does one that somebody put in place of the link.
     """
     new = Draft(environment, {})
     brought = {name: (bundle.folder / name, digest) for name, (_, digest) in bundle.files.items()}

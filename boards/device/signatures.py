@@ -24,10 +24,13 @@ TIMEOUT_S = 60.0
 
 
 def check(place: Place, folder: Path, text: bytes, *, must: bool = False) -> None:
-    """Refuse a bundle that none of the board's signers signed.
+    """Refuse a bundle that none of the board's signers signed; a board without them takes any.
 
-    `text` is its list, as it was read. A board that names no signers takes any bundle, unless it
-    `must` be signed.
+    Args:
+        place: Names the signers, in `/etc/edge/allowed_signers`.
+        folder: Of the bundle.
+        text: Its list, as it was read.
+        must: Refuse it too where the board names no signers.
     """
     signers = place.etc / SIGNERS
     if not signers.exists():

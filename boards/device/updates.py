@@ -87,8 +87,12 @@ def report(
 ) -> None:
     """Write how an update goes, or went: the service publishes it.
 
-    `state` is `working`, `watching`, or how it ended; `is_asked` answers the same request as the
-    report before.
+    Args:
+        place: The board.
+        state: `working`, `watching`, or how it ended.
+        message: A sentence.
+        is_asked: It answers the same request as the report before.
+        more: What else is to be said.
     """
     request = read_json(place.state / RESULT).get("request") if is_asked else None
     fields = {"state": state, "message": message, "at_utc_s": round(time.time())}

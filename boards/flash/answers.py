@@ -48,7 +48,20 @@ def settings(  # noqa: PLR0913 - one for each option
     wifi_password: str | None = None,
     timezone: str = "",
 ) -> Settings:
-    """Return what a board is told, its secrets hashed; without a password the network is open."""
+    """Return what a board is told, its secrets hashed.
+
+    Args:
+        hostname: The board's name.
+        user: Its first user's name.
+        ssh_key: Public keys, a line each, of who may log in as that user.
+        wifi: Name of the network.
+        wifi_country: Where it is.
+        wifi_password: `None` for an open network.
+        timezone: Of the board.
+
+    Raises:
+        ConfigError: One of them can't be so.
+    """
     country = wifi_country.upper()
     _like("--hostname", hostname, pattern=HOSTNAME, wanted="letters, digits and hyphens, up to 63")
     _like(
@@ -92,6 +105,9 @@ def settings(  # noqa: PLR0913 - one for each option
 
 def wifi_key(ssid: str, password: str) -> str:
     """Return the key of a network: 64 hexadecimal digits, which open no other network.
+
+    Raises:
+        ConfigError: The password can be none of a network.
 
     Source: IEEE 802.11-2020, annex J.4.1: PBKDF2 of the password, 4096 rounds, 256 bits.
     """

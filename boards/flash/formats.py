@@ -80,7 +80,11 @@ class System:
 
 
 def detect(fat: Fat) -> System:
-    """Tell what an image is by its boot partition."""
+    """Tell what an image is by its boot partition.
+
+    Raises:
+        BoardError: It's of 32 bits, or older than Debian 12, or in no format that is known.
+    """
     names = {name.lower() for name in fat.names()}
     if names & OF_32_BITS:
         raise BoardError(

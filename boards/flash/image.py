@@ -42,7 +42,11 @@ class Source:
     size: int
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the image's bytes in order."""
+        """Yield the image's bytes in order.
+
+        Raises:
+            BoardError: The file is damaged or ends too soon.
+        """
         try:
             with lzma.open(self.path) if self.is_packed else self.path.open("rb") as file:
                 while data := file.read(CHUNK):
@@ -84,7 +88,11 @@ def sha256(path: Path) -> str:
 
 
 def open_image(path: Path) -> Source:
-    """Return a file that holds an image."""
+    """Return a file that holds an image.
+
+    Raises:
+        BoardError: It is packed otherwise, truncated, or cannot be read.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(6)
@@ -100,7 +108,11 @@ def open_image(path: Path) -> Source:
 
 
 def layout(source: Source) -> Layout:
-    """Return where the partitions are."""
+    """Return where the partitions are.
+
+    Raises:
+        BoardError: It is no image of an operating system for a card, or it is encrypted.
+    """
     with source.head(SECTOR) as file:
         file.seek(0)
         head = file.read(SECTOR)
@@ -131,7 +143,11 @@ def head_bytes(found: Layout) -> int:
 
 
 def refuse_encrypted(file: BinaryIO, found: Layout) -> None:
-    """Refuse a root partition that is encrypted."""
+    """Refuse a root partition that is encrypted.
+
+    Raises:
+        BoardError: It is.
+    """
     file.seek(found.root)
     if found.root and file.read(len(LUKS)) == LUKS:
         raise BoardError(

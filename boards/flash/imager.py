@@ -32,7 +32,17 @@ DEVICES = {
 
 
 def manifest(path: Path, profile: Profile, *, url: str = "", icon: str = "") -> dict[str, Any]:
-    """Return what Imager is told of an image, which it gets at `url`, else from the file itself."""
+    """Return what Imager is told of an image.
+
+    Args:
+        path: Of the image, plain or packed by xz.
+        profile: Of the board that it is for.
+        url: Where Imager gets it; empty for the file itself.
+        icon: Address of its picture.
+
+    Raises:
+        EdgeError: Imager knows no such board, or that is no image.
+    """
     if profile.name not in DEVICES:
         raise ConfigError(f"expected a board of {', '.join(DEVICES)}, found {profile.name}")
     source = image.open_image(path)

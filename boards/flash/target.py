@@ -35,8 +35,14 @@ class Target:
 def look(path: Path, *, max_gib: int, internal: bool = False, root: Path = Path("/")) -> Target:
     """Return what stands under a name, if it may be erased.
 
-    What is larger than `max_gib` is taken for no card; `internal` takes a disk that is neither
-    removable nor on USB; `root` is of the system that is asked what devices are, not of `path`.
+    Args:
+        path: Of a block device, or of a file that is there or not.
+        max_gib: What is larger is taken for no card.
+        internal: Take a disk that is neither removable nor on USB.
+        root: Of the system that is asked what devices are; not of `path`.
+
+    Raises:
+        ConfigError: It may not, or it is something else.
     """
     try:
         status = path.stat()
@@ -89,7 +95,11 @@ def _disk(path: Path, number: int, *, max_gib: int, internal: bool, root: Path) 
 
 
 def _refuse_used(target: Target, folder: Path, root: Path) -> None:
-    """Refuse a disk that is mounted, swapped to, or a part of another."""
+    """Refuse a disk that is mounted, swapped to, or a part of another.
+
+    Raises:
+        ConfigError: It is.
+    """
     parts = [folder, *(one.parent for one in folder.glob("*/partition"))]
     holders = [one.name for part in parts for one in part.glob("holders/*")]
     names = {_text(part / "dev"): f"/dev/{part.name}" for part in parts}

@@ -49,7 +49,11 @@ class Job:
 
 @contextmanager
 def opened(target: Target) -> Iterator[BinaryIO]:
-    """Open a target to read and write; a device alone, which one that is mounted refuses."""
+    """Open a target to read and write; a device alone, which one that is mounted refuses.
+
+    Raises:
+        BoardError: It cannot be opened, or another device has its name by now.
+    """
     is_device = target.size is not None
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_EXCL if is_device else os.O_CREAT)
     try:
@@ -65,7 +69,11 @@ def opened(target: Target) -> Iterator[BinaryIO]:
 
 @contextmanager
 def told(target: Target) -> Iterator[None]:
-    """Say of a target that was not written to its end what it holds now."""
+    """Say of a target that was not written to its end what it holds now.
+
+    Raises:
+        BoardError: What stopped it.
+    """
     half = (
         f"{target.path} is half written and has no partition table, so boots nothing: write it anew"
     )
@@ -81,7 +89,17 @@ def told(target: Target) -> Iterator[None]:
 
 
 def write(disk: BinaryIO, job: Job, *, size: int | None, progress: Told) -> str:
-    """Write a job to a card of `size` bytes or a file, read it back, return the image's SHA-256."""
+    """Write a job to a card and read it back; return the image's SHA-256.
+
+    Args:
+        disk: Open to read and write.
+        job: What is written.
+        size: Of the card, in bytes; `None` for a file.
+        progress: Is told what is done, of it how much, and of how much.
+
+    Raises:
+        BoardError: What is read is not what was written, or the image is damaged.
+    """
     put(disk, 0, bytes(SECTOR))
     head, digest, done = b"", hashlib.sha256(), 0
     for chunk in job.source.chunks():
