@@ -41,7 +41,7 @@ def served(images: Images) -> Served:
 
 def add_recover(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of a group to itself
     """Add the option."""
-    _add_minutes(group, "--recover", "then train what is left, without labels")
+    _add_minutes(group, "--recover", "then train it, without labels")
     group.add_argument(
         "--recover-labels", metavar="PATH", type=Path,
         help="by the labels of --images",
