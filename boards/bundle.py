@@ -117,11 +117,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def wanted(arguments: argparse.Namespace) -> Wanted:
-    """Return what was asked for.
-
-    Raises:
-        ConfigError: A model alone is to be sent, and none was named, or a configuration was.
-    """
+    """Return what was asked for."""
     if arguments.model_only and arguments.config:
         raise ConfigError("--model-only keeps the board's configuration; leave --config out")
     if arguments.model_only and not arguments.model:
@@ -140,11 +136,7 @@ def wanted(arguments: argparse.Namespace) -> Wanted:
 
 
 def make(profile: Profile, what: Wanted) -> Made:
-    """Write a bundle.
-
-    Raises:
-        EdgeError: With what is missing, or does not fit the board.
-    """
+    """Write a bundle."""
     carried = carry(profile, what.config, what.model)
     remarks = _remarks(profile, carried)
     if what.has_config:
@@ -176,11 +168,7 @@ def make(profile: Profile, what: Wanted) -> Made:
 
 
 def created() -> datetime:
-    """Return the time of what is made: now, or what SOURCE_DATE_EPOCH says, for equal bundles.
-
-    Raises:
-        ConfigError: That is no number of seconds.
-    """
+    """Return the time of what is made: now, or what SOURCE_DATE_EPOCH says, for equal bundles."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given is not None and not given.isdecimal():
         raise ConfigError(f"SOURCE_DATE_EPOCH: expected seconds since 1970, found {given!r}")
@@ -215,12 +203,7 @@ def _sizes(listed: list[Described]) -> dict[str, int]:
 
 
 def _signature(text: bytes, key: Path) -> bytes:
-    """Return what ssh-keygen signs a list with.
-
-    Raises:
-        ConfigError: The key is none.
-        DependencyError: There is no ssh-keygen.
-    """
+    """Return what ssh-keygen signs a list with."""
     command = ["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", str(key)]
     try:
         done = subprocess.run(command, input=text, capture_output=True, check=False)
@@ -256,11 +239,7 @@ def _tar(folder: Path) -> Path:
 
 
 def _remarks(profile: Profile, carried: Carried) -> tuple[str, ...]:
-    """Hold workers and model to the board; the model is read as there, in a process of its own.
-
-    Raises:
-        ModelError: It cannot be read, or runs on what the board does not have.
-    """
+    """Hold workers and model to the board; the model is read as there, in a process of its own."""
     remarks = []
     if carried.workers > profile.max_workers:
         remarks.append(

@@ -55,11 +55,7 @@ class Board:
 
 
 def detect(root: Path, profiles: Iterable[Profile]) -> Board:
-    """Look at the machine whose file system is at `root`, and choose its profile.
-
-    Raises:
-        ConfigError: `root` is no folder, or a file below it cannot be read.
-    """
+    """Look at the machine whose file system is at `root`, and choose its profile."""
     if not root.is_dir():
         raise ConfigError(f"{root}: expected the root folder of a system, found no such folder")
     compatible = strings(root / COMPATIBLE)
@@ -81,10 +77,8 @@ def choose(
 ) -> tuple[Profile | None, str]:
     """Return the profile, and the reason: the board's, its chip's, or that of any such machine.
 
-    Args:
-        compatible: The device tree's strings, most special first.
-        profiles: To choose from.
-        machine: As `uname -m` prints it; empty for the one that runs this program.
+    `compatible` has the most special string first; `machine` is as `uname -m` prints it, this one's
+    where it is empty.
     """
     machine = machine or platform.machine()
     profiles = tuple(profiles)

@@ -24,11 +24,7 @@ INSTALLERS_OWN = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 
 
 def make(folder: Path) -> Path:
-    """Write the wheel into a folder; the same files give the same bytes.
-
-    Raises:
-        DependencyError: There is no pip to build it, or nothing to build it from.
-    """
+    """Write the wheel into a folder; the same files give the same bytes."""
     return _built(folder) if (SOURCE / "pyproject.toml").is_file() else _packed(folder)
 
 

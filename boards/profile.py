@@ -98,11 +98,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Profile:
-    """Return the profile of this name.
-
-    Raises:
-        ConfigError: There is none, or its file has faults.
-    """
+    """Return the profile of this name."""
     if name not in names():
         raise ConfigError(
             f"expected the name of a board profile, found {name!r}; known are: {', '.join(names())}"
@@ -116,11 +112,7 @@ def load_all() -> tuple[Profile, ...]:
 
 
 def parse(name: str, text: str) -> Profile:
-    """Return the profile that this TOML text describes.
-
-    Raises:
-        ConfigError: All faults of the text, a line each.
-    """
+    """Return the profile that this TOML text describes."""
     try:
         return read(Profile, {"name": name} | tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

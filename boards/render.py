@@ -49,11 +49,7 @@ DeviceAllow=/dev/nvmap rw
 
 
 def render(profile: Profile, carried: Carried) -> dict[str, bytes | Path]:
-    """Return each file by its place in a bundle: what it holds, or where it lies here.
-
-    Raises:
-        ConfigError: Nothing runs on that board.
-    """
+    """Return each file by its place in a bundle: what it holds, or where it lies here."""
     if profile.unsupported:
         raise ConfigError(f"{profile.title}: {profile.unsupported}; choose another board")
     found: dict[str, bytes | Path] = {"device.toml": carried.text.encode(), **carried.files}
@@ -64,12 +60,7 @@ def render(profile: Profile, carried: Carried) -> dict[str, bytes | Path]:
 
 
 def write(folder: Path, found: Mapping[str, bytes | Path]) -> None:
-    """Write files below a folder, which is new or empty.
-
-    Raises:
-        ConfigError: It holds something already.
-        SinkError: It cannot be written.
-    """
+    """Write files below a folder, which is new or empty."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

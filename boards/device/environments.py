@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # 73 MB of wheels became 206 MB of files, and their byte code 60 more.
 GROWTH = 4
-LEAST_FREE_BYTES = 32 << 20
+# What a person types on a board, and the module that it is.
+COMMANDS = {"edge": "edge.__main__", "edge-board": "boards.__main__"}
+# The unit's ProtectHome.
+HIDDEN = ("/home", "/root", "/run/user")
 PIP = (
     "install", "--isolated", "--no-index", "--no-cache-dir", "--disable-pip-version-check",
     "--no-warn-script-location", "--root-user-action=ignore",
@@ -31,15 +34,11 @@ PIP = (
 
 
 def fit(bundle: Bundle) -> None:
-    """Refuse wheels that are not this machine's, or not its Python's.
-
-    Raises:
-        BoardError: With what was expected.
-    """
+    """Refuse what is not this machine's, or wheels that are not its Python's."""
     wheels, machine = bundle.below("wheels"), bundle.fields["machine"]
     known = bundle.fields["python"]
     profile = bundle.fields["profile"]
-    if wheels and machine not in {"any", platform.machine()}:
+    if machine not in {"any", platform.machine()}:
         raise BoardError(
             f"the bundle is for {machine} ({profile}), this machine is {platform.machine()}; make "
             "one for it with `edge-board bundle`"
@@ -58,10 +57,10 @@ def from_bundle(place: Place, bundle: Bundle) -> str:
     folder = place.opt / "venvs" / name
     if is_whole(folder):
         return name
-    need_room(place, GROWTH * sum(bundle.files[path][0] for path in wheels))
+    place.need_room(GROWTH * sum(bundle.files[path][0] for path in wheels))
     own, pip = (_wheel(wheels, each) for each in ("edge_vision", "pip"))
     place.say(f"environment: installs {len(wheels)} wheels for Python {PYTHON}")
-    _begin(folder)
+    _begin(place, folder)
     version = own.split("-")[1]
     source = bundle.folder / "wheels"
     said = run(
@@ -88,19 +87,21 @@ def from_installed(place: Place) -> str:
             f"expected edge-vision installed below {site}, found it elsewhere, as of a checkout; "
             "install a bundle: sudo edge install --from BUNDLE"
         )
-    found = sorted(path.name for path in site.iterdir() if path.suffix == ".dist-info")
-    name = _name(found)
+    # A record has the digest of each file, for a package that changed under its version.
+    found = [path for path in site.glob("*.dist-info/RECORD") if path.is_file()]
+    name = _name([f"{each.parent.name} {sha256(each.read_bytes()).hexdigest()}" for each in found])
     folder = place.opt / "venvs" / name
     if is_whole(folder):
         return name
-    need_room(place, sum(each.stat().st_size for each in site.rglob("*") if each.is_file()))
+    place.need_room(sum(each.stat().st_size for each in site.rglob("*") if each.is_file()))
     place.say(f"environment: copies the {len(found)} packages of {site}")
-    _begin(folder)
-    new = next(folder.glob("lib/python*/site-packages"))
+    _begin(place, folder)
+    new = folder / f"lib/python{PYTHON}/site-packages"
     shutil.copytree(site, new, symlinks=True, dirs_exist_ok=True)
     python = place.own(folder / "bin/python")
-    text = f"#!{python}\nimport sys\nfrom edge.__main__ import main\n\nsys.exit(main())\n"
-    files.write_new(folder / "bin/edge", text.encode(), 0o755)
+    for command, module in COMMANDS.items():
+        text = f"#!{python}\nfrom {module} import main\n\nraise SystemExit(main())\n"
+        files.write_new(folder / "bin" / command, text.encode(), 0o755)
     _end(folder)
     return name
 
@@ -110,18 +111,13 @@ def is_whole(folder: Path) -> bool:
     return files.stamp(folder).strip() == PYTHON
 
 
-def need_room(place: Place, size_bytes: int) -> None:
-    """Refuse to begin what would fill the disk."""
-    files.make_folder(place.opt)
-    free = shutil.disk_usage(place.opt).free
-    if free < size_bytes + LEAST_FREE_BYTES:
+def _begin(place: Place, folder: Path) -> None:
+    hidden = next((each for each in HIDDEN if Path(sys.base_prefix).is_relative_to(each)), "")
+    if hidden and place.root == Path("/"):
         raise BoardError(
-            f"{place.opt}: expected {(size_bytes + LEAST_FREE_BYTES) >> 20} MiB of room, found "
-            f"{free >> 20} MiB; free some space, and run this again; nothing has changed"
+            f"expected a Python of the system, found {sys.base_prefix}: the unit hides {hidden} "
+            "from the service; make the environment anew: /usr/bin/python3 -m venv FOLDER"
         )
-
-
-def _begin(folder: Path) -> None:
     files.discard(folder)
     files.make_folder(folder.parent)
     # Without pip, as Debian keeps ensurepip in a package of its own; picamera2 is the system's.

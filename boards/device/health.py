@@ -25,14 +25,7 @@ def wait(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> str:
-    """Watch the service until it has proved good; return why it has not, in a sentence.
-
-    Args:
-        place: The board.
-        name: Of the release that must be the one that runs.
-        clock: Monotonic, seconds.
-        sleep: Waits between two looks.
-    """
+    """Watch the service until the release has proved good; return why it has not, in a sentence."""
     until_s, first = clock() + LIMIT_S, dict[str, Any]()
     while True:
         seen = read_json(place.root / "run/edge/health.json")

@@ -55,11 +55,7 @@ class Draft:
 def draft(place: Place, bundle: Bundle, environment: str, *, config: Path | None = None) -> Draft:
     """Return what a bundle makes of the release that runs: what it does not bring stays.
 
-    Args:
-        place: The board.
-        bundle: What it brings.
-        environment: Name of its own.
-        config: Goes before the bundle's; so does one that somebody put in place of the link.
+    `config` goes before the bundle's; so does one that somebody put in place of the link.
     """
     new = Draft(environment, {})
     brought = {name: (bundle.folder / name, digest) for name, (_, digest) in bundle.files.items()}
@@ -184,7 +180,8 @@ def _use(new: Draft, model: list[str]) -> None:
     if not named:
         raise BoardError(f"expected a model of {', '.join(MODELS)} in model/, found {model}")
     about = sorted(path for path in model if path.endswith(".toml"))
-    text = configuration.with_model(new.text(), named[0], about[0] if about else None)
+    keys = {"file": named[0], "description": about[0] if about else ""}
+    text = configuration.with_keys(new.text(), "model", keys)
     new.files[CONFIG] = text.encode(errors="surrogateescape")
 
 

@@ -87,17 +87,25 @@ def report(
 ) -> None:
     """Write how an update goes, or went: the service publishes it.
 
-    Args:
-        place: The board.
-        state: `working`, `watching`, or how it ended.
-        message: A sentence.
-        is_asked: It answers the same request as the report before.
-        more: What else is to be said.
+    `state` is `working`, `watching`, or how it ended; `is_asked` answers the same request as the
+    report before.
     """
     request = read_json(place.state / RESULT).get("request") if is_asked else None
     fields = {"state": state, "message": message, "at_utc_s": round(time.time())}
     runs = {"release": releases.running(place.current), "request": request}
     write_json(place.state / RESULT, fields | runs | more)
+
+
+def forget_request(place: Place) -> None:
+    """Take the request away, whatever the service has put in its place."""
+    path = place.service_state / REQUEST
+    try:
+        with files.held(path.parent) as folder:
+            files.take_away(folder / path.name)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:  # its folder is a link
+        files.take_away(path.parent)
 
 
 def _judge(place: Place, pending: dict[str, Any], *, is_running: bool) -> None:
@@ -163,6 +171,6 @@ def _end(place: Place, pending: dict[str, Any], message: str, *, state: str) -> 
     """Say how it went; the request goes before the stamp that says it is still at work."""
     report(place, state, message, is_asked=pending["is_asked"])
     if pending["is_asked"] and state != "interrupted":
-        files.delete(place.service_state / REQUEST)
+        forget_request(place)
     files.delete(place.state / PENDING)
     place.say(message)

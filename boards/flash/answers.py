@@ -29,7 +29,13 @@ USER = r"[a-z_][a-z0-9_-]{0,31}"  # useradd(8)
 KEY = r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-\S+) [A-Za-z0-9+/=]+( [^\x00-\x1f]*)?"
 SSID = r"[^\x00-\x1f\x7f]+"
 MAX_SSID_BYTES = 32  # IEEE 802.11
-TAKEN = ("root", "edge")
+# Users and groups of Debian's base-passwd, of systemd and of this project: useradd refuses them.
+TAKEN = (
+    r"_apt|adm|audio|avahi|backup|bin|cdrom|crontab|daemon|dialout|dip|disk|edge|fax|floppy|games|"
+    r"gpio|i2c|input|irc|kmem|kvm|list|lp|mail|man|messagebus|netdev|news|nobody|nogroup|operator|"
+    r"plugdev|polkitd|proxy|render|root|rtkit|s(asl|gx|hadow|pi|rc|sh|shd|taff|udo|ync|ys)|"
+    r"systemd-\w+|tape|tss|tty|users|utmp|uucp|video|voice|www-data"
+)
 
 
 def settings(  # noqa: PLR0913 - one for each option
@@ -42,20 +48,7 @@ def settings(  # noqa: PLR0913 - one for each option
     wifi_password: str | None = None,
     timezone: str = "",
 ) -> Settings:
-    """Return what a board is told, its secrets hashed.
-
-    Args:
-        hostname: The board's name.
-        user: Its first user's name.
-        ssh_key: Public keys, a line each, of who may log in as that user.
-        wifi: Name of the network.
-        wifi_country: Where it is.
-        wifi_password: `None` for an open network.
-        timezone: Of the board.
-
-    Raises:
-        ConfigError: One of them can't be so.
-    """
+    """Return what a board is told, its secrets hashed; without a password the network is open."""
     country = wifi_country.upper()
     _like("--hostname", hostname, pattern=HOSTNAME, wanted="letters, digits and hyphens, up to 63")
     _like(
@@ -65,7 +58,7 @@ def settings(  # noqa: PLR0913 - one for each option
     _like("--wifi", wifi, pattern=SSID, wanted="a name without control characters")
     if len(wifi.encode()) > MAX_SSID_BYTES:
         raise ConfigError(f"--wifi: expected 1 to 32 bytes, found {len(wifi.encode())}")
-    if user in TAKEN:
+    if re.fullmatch(TAKEN, user):
         raise ConfigError(f"--user {user}: expected a new user's name, that one is the system's")
     if bool(user) != bool(ssh_key):
         raise ConfigError(
@@ -99,9 +92,6 @@ def settings(  # noqa: PLR0913 - one for each option
 
 def wifi_key(ssid: str, password: str) -> str:
     """Return the key of a network: 64 hexadecimal digits, which open no other network.
-
-    Raises:
-        ConfigError: The password can be none of a network.
 
     Source: IEEE 802.11-2020, annex J.4.1: PBKDF2 of the password, 4096 rounds, 256 bits.
     """

@@ -37,11 +37,7 @@ sync
 
 
 def opened(folder: Path) -> Bundle:
-    """Return a bundle, each file of which is as its list says.
-
-    Raises:
-        BoardError: One isn't, or it is no bundle that installs anything.
-    """
+    """Return a bundle, each file of which is as its list says."""
     try:
         text = (folder / MANIFEST).read_bytes()
     except OSError as error:
@@ -68,17 +64,7 @@ def of_bundle(bundle: Bundle) -> Files:
 
 
 def check(bundle: Bundle, profile: Profile, *, python: str, title: str) -> None:
-    """Refuse a bundle for another board, or without wheels for the image's Python.
-
-    Args:
-        bundle: To be checked.
-        profile: Of the board.
-        python: Of the image; empty where that is not known.
-        title: Of the image.
-
-    Raises:
-        BoardError: It is for another, or has none.
-    """
+    """Refuse a bundle for another board, or one without wheels for the image's Python."""
     made_for, versions = bundle.fields["profile"], bundle.fields["python"]
     if made_for != profile.name:
         raise BoardError(
@@ -96,14 +82,7 @@ def check(bundle: Bundle, profile: Profile, *, python: str, title: str) -> None:
 def of_first_boot(fat: Fat, system: System, settings: Settings, *, words: Sequence[str]) -> Files:
     """Return the files that the image reads at its first boot.
 
-    Args:
-        fat: The image's boot partition.
-        system: What the image is.
-        settings: What the board is told.
-        words: Of the kernel's command line, what the board needs in any case.
-
-    Raises:
-        BoardError: The boot partition has no command line for the kernel, and needs one.
+    `words` are those that the board needs in any case on the kernel's command line.
     """
     files, more = formats.first_boot(system, settings)
     if "cmdline.txt" in fat:
@@ -115,11 +94,7 @@ def of_first_boot(fat: Fat, system: System, settings: Settings, *, words: Sequen
 
 
 def check_room(fat: Fat, files: Files) -> None:
-    """Refuse what doesn't fit on the boot partition.
-
-    Raises:
-        BoardError: It doesn't.
-    """
+    """Refuse what doesn't fit on the boot partition."""
     folders = {parent for path in files for parent in Path(path).parents}
     needed = sum(fat.needed_bytes(size(data)) for data in files.values())
     needed += len(folders) * fat.cluster_bytes

@@ -43,9 +43,6 @@ class Fat:
         Args:
             disk: Borrowed; open to read, and to write where `write` is called.
             offset: Of the partition, in bytes.
-
-        Raises:
-            BoardError: It is no FAT16 or FAT32.
         """
         self._disk, self._offset = disk, offset
         head = self._read(0, 512)
@@ -82,11 +79,7 @@ class Fat:
         return self._find(path) is not None
 
     def read(self, path: str) -> bytes:
-        """Return the contents of a file.
-
-        Raises:
-            BoardError: There is none, or its chain of clusters is broken.
-        """
+        """Return the contents of a file."""
         entry = self._find(path)
         if entry is None or entry.is_folder:
             raise BoardError(f"the boot partition has no file {path}")
@@ -105,11 +98,7 @@ class Fat:
         return sum(1 for entry in self._table[FIRST : self._end] if entry == 0)
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file, and the folders above it; one of that name gets new contents.
-
-        Raises:
-            BoardError: The partition or its root folder is full, or a name cannot stand on a FAT.
-        """
+        """Write a file, and the folders above it; one of that name gets new contents."""
         folder, _, name = path.rpartition("/")
         found = self._find(path)
         clusters = self._store(data)

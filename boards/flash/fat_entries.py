@@ -80,11 +80,7 @@ def entries(folder: bytes) -> Iterator[Entry]:
 
 
 def with_entry(folder: bytes, new: New) -> bytes:
-    """Return a folder with one more entry, in its first gap that is wide enough.
-
-    Raises:
-        BoardError: The name cannot stand on a FAT.
-    """
+    """Return a folder with one more entry, in its first gap that is wide enough."""
     name = new.name
     if not name.strip(". ") or len(name) > MAX_NAME or FORBIDDEN & set(name):
         raise BoardError(f"cannot write {name!r}: a FAT partition takes no file of that name")

@@ -54,16 +54,7 @@ class Tree:
 
 
 def look(folder: Path, profile: Profile, *, storage: str) -> Tree:
-    """Return a tree that is ready for a bundle.
-
-    Args:
-        folder: Linux_for_Tegra.
-        profile: Of the board.
-        storage: `nvme`, or `internal` for eMMC.
-
-    Raises:
-        EdgeError: It isn't, or the profile is no Jetson that is supported.
-    """
+    """Return a tree that is ready for a bundle; `storage` is `nvme`, or `internal` for eMMC."""
     if profile.name not in CONFIGURATIONS:
         raise ConfigError(f"expected a board of {', '.join(CONFIGURATIONS)}, found {profile.name}")
     root = folder / "rootfs"
@@ -92,11 +83,7 @@ def look(folder: Path, profile: Profile, *, storage: str) -> Tree:
 
 
 def stage(tree: Tree, bundle: Path) -> int:
-    """Lay a bundle and the unit of its first boot into a tree; return the number of its files.
-
-    Raises:
-        BoardError: The bundle is damaged, or made for another Python, or the tree can't be written.
-    """
+    """Lay a bundle and the unit of its first boot into a tree; return the number of its files."""
     found = card_files.opened(bundle)
     card_files.check(found, tree.profile, python=tree.python, title="the Jetson's root file system")
     names = card_files.names(found)
@@ -122,11 +109,7 @@ def stage(tree: Tree, bundle: Path) -> int:
 
 
 def _first(folder: Path, names: tuple[str, ...] | list[str]) -> str:
-    """Return the first of these files that is there.
-
-    Raises:
-        BoardError: None is.
-    """
+    """Return the first of these files that is there."""
     for name in names:
         if (folder / name).exists():
             return name
