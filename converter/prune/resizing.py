@@ -260,7 +260,7 @@ def _moved(
 ) -> NDArray[np.float32] | None:
     """Return anchors of a graph for another; `None` where they lie in the middle of no cells.
 
-    Their sides stay in pixels, as the net learned what it makes of what it sees: it multiplies them.
+    Their sides stay in pixels: the net multiplies them by what it makes of pixels.
     """
     grids = _grids(graphs[0], boxes)
     before, after = ([graph.shape(grid) for grid in grids] for graph in graphs)
