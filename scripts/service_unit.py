@@ -93,13 +93,13 @@ def install(debian: nspawn.Debian, config: str) -> None:
     debian.run("mkdir -p -m 700 /etc/edge/secrets")
     debian.write("/etc/edge/secrets/mqtt", f"{SECRET}\n")
     debian.run("chmod 600 /etc/edge/secrets/mqtt")
-    debian.write("/run/wall.toml", config)
+    debian.write("/srv/wall.toml", config)
     began = time.monotonic()
-    said = debian.run(f"{EDGE} install --config /run/wall.toml 2>&1")
+    said = debian.run(f"{EDGE} install --config /srv/wall.toml 2>&1")
     took = f"{time.monotonic() - began:.0f} s; {said.splitlines()[-1]}"
     is_active = debian.run("systemctl is-active edge", check=False) == "active"
     check("edge install, of what pip has installed", holds=is_active, figure=took)
-    said = debian.run(f"{EDGE} install --config /run/wall.toml 2>&1")
+    said = debian.run(f"{EDGE} install --config /srv/wall.toml 2>&1")
     check("the same again", holds="is installed already" in said, figure=said.splitlines()[-1])
     for line in ("edge --version", "edge-board detect"):
         said = debian.run(f"/usr/local/bin/{line} 2>&1", check=False)

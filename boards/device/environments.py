@@ -25,7 +25,6 @@ GROWTH = 4
 COMMANDS = {"edge": "edge.__main__", "edge-board": "boards.__main__"}
 # The unit's ProtectHome.
 HIDDEN = ("/home", "/root", "/run/user")
-LEAST_FREE_BYTES = 32 << 20
 PIP = (
     "install", "--isolated", "--no-index", "--no-cache-dir", "--disable-pip-version-check",
     "--no-warn-script-location", "--root-user-action=ignore",
@@ -35,7 +34,7 @@ PIP = (
 
 
 def fit(bundle: Bundle) -> None:
-    """Refuse wheels that are not this machine's, or not its Python's.
+    """Refuse what is not this machine's, or wheels that are not its Python's.
 
     Raises:
         BoardError: With what was expected.
@@ -43,7 +42,7 @@ def fit(bundle: Bundle) -> None:
     wheels, machine = bundle.below("wheels"), bundle.fields["machine"]
     known = bundle.fields["python"]
     profile = bundle.fields["profile"]
-    if wheels and machine not in {"any", platform.machine()}:
+    if machine not in {"any", platform.machine()}:
         raise BoardError(
             f"the bundle is for {machine} ({profile}), this machine is {platform.machine()}; make "
             "one for it with `edge-board bundle`"
@@ -62,7 +61,7 @@ def from_bundle(place: Place, bundle: Bundle) -> str:
     folder = place.opt / "venvs" / name
     if is_whole(folder):
         return name
-    need_room(place, GROWTH * sum(bundle.files[path][0] for path in wheels))
+    place.need_room(GROWTH * sum(bundle.files[path][0] for path in wheels))
     own, pip = (_wheel(wheels, each) for each in ("edge_vision", "pip"))
     place.say(f"environment: installs {len(wheels)} wheels for Python {PYTHON}")
     _begin(place, folder)
@@ -98,7 +97,7 @@ def from_installed(place: Place) -> str:
     folder = place.opt / "venvs" / name
     if is_whole(folder):
         return name
-    need_room(place, sum(each.stat().st_size for each in site.rglob("*") if each.is_file()))
+    place.need_room(sum(each.stat().st_size for each in site.rglob("*") if each.is_file()))
     place.say(f"environment: copies the {len(found)} packages of {site}")
     _begin(place, folder)
     new = folder / f"lib/python{PYTHON}/site-packages"
@@ -114,17 +113,6 @@ def from_installed(place: Place) -> str:
 def is_whole(folder: Path) -> bool:
     """Return whether an environment was finished, for the Python that this system has now."""
     return files.stamp(folder).strip() == PYTHON
-
-
-def need_room(place: Place, size_bytes: int) -> None:
-    """Refuse to begin what would fill the disk."""
-    files.make_folder(place.opt)
-    free = shutil.disk_usage(place.opt).free
-    if free < size_bytes + LEAST_FREE_BYTES:
-        raise BoardError(
-            f"{place.opt}: expected {(size_bytes + LEAST_FREE_BYTES) >> 20} MiB of room, found "
-            f"{free >> 20} MiB; free some space, and run this again; nothing has changed"
-        )
 
 
 def _begin(place: Place, folder: Path) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 UNITS = "etc/systemd/system"
 # The first of these is started and stopped; they are what a release may bring.
 FIRSTBOOT = f"{UNITS}/edge-firstboot.service"  # lies on the card, and ends itself
+FIRSTBOOT_DONE = "firstboot.done"
 # Rendered for the boot partition, or the board's own from then on.
 NOT_LINKED = ("boot/", "etc/edge/", FIRSTBOOT)
 CONFIG_LINK = "../../opt/edge/current/device.toml"
@@ -103,7 +104,7 @@ def restart(place: Place) -> str:
 
 def stop(place: Place) -> None:
     """Stop and forget all units."""
-    for unit in sorted(_units(place), reverse=True):
+    for unit in (Path(FIRSTBOOT).name, *sorted(_units(place), reverse=True)):
         if said := place.run_live("systemctl", "stop", unit):
             place.say(f"{unit}: could not be stopped: {said}")
 
