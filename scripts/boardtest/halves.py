@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from boardtest.debian import MIRROR, unpack
-from boardtest.steps import CACHE, ROOT, TestFailed, check, figure, made, run, say
+from boardtest.steps import CACHE, ROOT, TestFailed, check, figure, made, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,8 +84,8 @@ def _tests(folder: Path, machine: str, version: str) -> None:
         ours.unlink()
 
 
-def half(suite: str, profile: str, tests: str) -> Path:
-    """Run the board half of the tests, or some of it; return the root that it ran in."""
+def installed(suite: str, profile: str) -> tuple[Path, str]:
+    """Install a bundle and the tests in another Debian; return its root, and what it is."""
     machine, architecture = MACHINES[profile]
     packages = [PACKAGES, suite, architecture, MIRROR]
 
@@ -110,28 +110,28 @@ def half(suite: str, profile: str, tests: str) -> Path:
     figure(f"{name}: a bundle's wheels installed offline, s", round(time.monotonic() - began, 1))
     inside(root, f"cd /edge/bundle/wheels; {pip} -f /edge/tests --no-deps picamera2; "
            f"{pip} -f /edge/tests 'edge-vision[test]' {' '.join(PICAMERA2)}")  # fmt: skip
+    return root, name
+
+
+def passes(root: Path, name: str, tests: str) -> None:
+    """Run the board half of the tests, or some of it, and say of how many."""
     began = time.monotonic()
     said = inside(root, "cd /edge/tree; exec /edge/venv/bin/python -m pytest -q "
                   f"-p no:cacheprovider -m board {tests}")  # fmt: skip
     counted = re.sub(r"=| in .*", "", said.splitlines()[-1]).strip()
-    figure(f"{name}: tests{' of a selection' if tests else ''}", counted)
-    check(
-        f"they pass on {name}",
-        holds="passed" in counted,
-        figure=f"{time.monotonic() - began:.0f} s",
-    )
-    return root
+    took = f"{time.monotonic() - began:.0f} s"
+    figure(f"{name}: {'a selection' if tests else 'all'} of the tests", f"{counted}; {took}")
+    check(f"they pass on {name}", holds="passed" in counted, figure=took)
 
 
 def arm64(*, is_whole: bool) -> None:
     """The board half on arm64, and the built-in model's detections there beside those here."""
-    root = half("trixie", "aarch64", "" if is_whole else SELECTION)
-    if not is_whole:
-        say(f"        not all of the board half: {SELECTION}")
+    root, name = installed("trixie", "aarch64")
     inside(root, f"cd /edge/tree; PYTHONPATH=. /edge/venv/bin/python {COMPARE} /edge/found.json")
     here = CACHE / "found.json"
     run(sys.executable, ROOT / COMPARE, here, cwd=ROOT)
     _compare(*(json.loads(path.read_text()) for path in (here, root / "edge/found.json")))
+    passes(root, name, "" if is_whole else SELECTION)
 
 
 def _compare(
@@ -153,4 +153,4 @@ def _compare(
 
 def next_python() -> None:
     """The whole board half on the Python of Debian's next release, on this architecture."""
-    half("forky", "x86-64", "")
+    passes(*installed("forky", "x86-64"), "")
