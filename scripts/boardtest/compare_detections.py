@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 import edge
-from edge.model import trial
 from edge.model.default import default_model_path
 from edge.model.loaded import load_model
 from edge.model.model_file import read
@@ -18,8 +17,6 @@ from edge.model.model_file import read
 
 def main() -> None:
     """Run, and write by image what was detected, and what the model makes of noise alone."""
-    # The trial's limit of memory would hold for the emulator as well, which dies of it.
-    trial.admit = lambda *_, **__: None
     model, raw = edge.open_model(), load_model(read(default_model_path()))
     heads, buffer = raw.output_buffers(), raw.input_buffers()[0]
     found = {}
