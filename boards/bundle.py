@@ -31,10 +31,6 @@ INSTALL = "install.sh"
 MIB = 1024 * 1024
 Described = dict[str, Any]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-NOT_COMPILED = (
-    "no Python {python} is here to compile the modules with: the board does it as it installs, "
-    "which takes a small one minutes"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +44,7 @@ class Wanted:
         pythons: Of the board; empty for the newest of its profile.
         source: A folder of wheels; `None` asks the package index.
         has_wheels: Else the board keeps the environment that it has.
+        is_own: It is as old as this program, so that the same again gives the same id.
         has_config: Else the board keeps the configuration that it has, and all of its files.
         sign: An Ed25519 key of ssh-keygen's.
         tar: Also as one file, beside the folder.
@@ -59,6 +56,7 @@ class Wanted:
     pythons: tuple[str, ...] = ()
     source: Path | None = None
     has_wheels: bool = True
+    is_own: bool = False
     has_config: bool = True
     sign: Path | None = None
     tar: bool = False
@@ -166,11 +164,12 @@ def make(profile: Profile, what: Wanted) -> Made:
                 names = wheels.fetch(own, folder, target, source=what.source)
                 compiled = bytecode.make(folder, names, python)
                 of_python[python] = sorted(names + ([compiled.name] if compiled else []))
-                remarks += () if compiled else (NOT_COMPILED.format(python=python),)
+                remarks += () if compiled else (bytecode.ABSENT.format(python=python),)
             wheels.check_pages(folder, profile)
             found |= {f"wheels/{wheel.name}": wheel for wheel in folder.glob("*.whl")}
         listed = [_described(path, content) for path, content in sorted(found.items())]
-        found[MANIFEST] = text = _manifest(profile, listed, of_python)
+        at = own_wheel.modified() if what.is_own else created()
+        found[MANIFEST] = text = _manifest(profile, listed, of_python, at=at)
         if what.sign:
             found[SIGNATURE] = _signature(text, what.sign)
         write(what.out, found)
@@ -196,7 +195,9 @@ def created() -> datetime:
     return datetime.fromtimestamp(int(given), timezone.utc) if given is not None else now
 
 
-def _manifest(profile: Profile, listed: list[Described], wheels_of: dict[str, list[str]]) -> bytes:
+def _manifest(
+    profile: Profile, listed: list[Described], wheels_of: dict[str, list[str]], *, at: datetime
+) -> bytes:
     fields = {
         "schema_version": SCHEMA_VERSION,
         "version": own_wheel.version(),
@@ -204,7 +205,7 @@ def _manifest(profile: Profile, listed: list[Described], wheels_of: dict[str, li
         "machine": profile.machine,
         "python": list(wheels_of),
         "wheels": wheels_of,
-        "created_utc": created().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created_utc": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "files": listed,
     }
     return f"{json.dumps(fields, indent=1, sort_keys=True)}\n".encode()

@@ -21,6 +21,10 @@ from boards.device.environments import BYTECODE, NOT_COMPILED
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+ABSENT = (
+    "no Python {python} is here to compile the modules with: the board does it as it installs, "
+    "which takes a small one minutes"
+)
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: edge-board\nRoot-Is-Purelib: true\nTag: {tag}\n"
 SAYS = "import sys; print('%d.%d %s' % (*sys.version_info[:2], sys.implementation.name))"

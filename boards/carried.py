@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from boards.device.configuration import with_keys
 from boards.device.place import CREDENTIALS
 from edge.config import toml
 from edge.config.paths import PATH_KEYS, anchor_inplace
@@ -149,16 +149,7 @@ def _with_key(text: str, place: tuple[str, str], value: str) -> str:
     table, key = place
     wanted = tomllib.loads(text)
     wanted.setdefault(table, {})[key] = value
-    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
-    head = re.search(rf"^\[{table}\][ \t]*(#.*)?$", text, re.MULTILINE)
-    if head:
-        body, rest = text[: head.end()], text[head.end() :]
-        end = re.search(r"^\[", rest, re.MULTILINE)
-        own, others = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
-        own, count = re.subn(rf"^{key}[ \t]*=.*$", lambda _: line, own, count=1, flags=re.MULTILINE)
-        changed = body + ("" if count else f"\n{line}") + own + others
-    else:
-        changed = f"{text.rstrip()}\n\n[{table}]\n{line}\n"
+    changed = with_keys(text, table, {key: value})
     try:
         is_right = tomllib.loads(changed) == wanted
     except tomllib.TOMLDecodeError:
@@ -166,7 +157,7 @@ def _with_key(text: str, place: tuple[str, str], value: str) -> str:
     if not is_right:
         raise ConfigError(
             f"[{table}] {key}: expected a plain table with a line for each key, to write the "
-            f"path {value!r} into; write [{table}] on a line of its own and {line} below"
+            f"path {value!r} into; write [{table}] on a line of its own and {key} = … below"
         )
     return changed
 

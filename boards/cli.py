@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from boards.profile import Profile
 
 LABEL_WIDTH = 12
+# What people call a profile's fields, and what the zeros among them.
+ANY = {"cores": "any number", "threads": "one core is left to the rest"}
+NAMES = {
+    "core": "CPU", "ram_mib": "memory, MiB", "page_kib": "pages, KiB", "max_input_px": "input, px",
+    "max_workers": "workers", "memory_percent": "memory, %", "thermal_zone": "heat",
+}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,49 +46,36 @@ def new_command() -> argparse.ArgumentParser:
     )
     show.add_argument("name", metavar="NAME", help="as `edge-board list` prints it")
     look = add_verb(
-        verbs,
-        "detect",
-        "Tell from the device tree which board this is.",
-        run=_detect,
+        verbs, "detect", "Tell from the device tree which board this is.", run=_detect,
         examples=["edge-board detect", "edge-board detect --root /mnt/card"],
-    )
+    )  # fmt: skip
     look.add_argument(
         "--root", type=Path, default=Path("/"), metavar="DIR", help="look at the system in DIR"
     )
     writing = add_verb(
-        verbs,
-        "render",
-        "Write the configuration, the units and the settings of the system for a board.",
+        verbs, "render", "Write the configuration, units and settings of the system for a board.",
         run=_render,
         examples=["edge-board render pi5 --out pi5", "edge-board render pi5 --out p --config C"],
-    )
+    )  # fmt: skip
     packing = add_verb(
-        verbs,
-        "bundle",
-        "Make a folder that installs or updates a board without a network.",
+        verbs, "bundle", "Make a folder that installs or updates a board without a network.",
         run=_bundle,
         examples=["edge-board bundle pi5 --out pi5", "edge-board bundle pi5 --out p --model-only"],
-    )
+    )  # fmt: skip
     for verb in (writing, packing):
-        _add_payload(verb)
+        verb.add_argument("name", metavar="PROFILE", help="as `edge-board list` prints it")
+        for option, metavar, text in (
+            ("--out", "DIR", "a folder, new or empty"),
+            ("--config", "FILE", "a TOML file (default: one of the profile's)"),
+            ("--model", "FILE", "instead of the one that the configuration names"),
+        ):
+            is_out = option == "--out"
+            verb.add_argument(option, type=Path, metavar=metavar, help=text, required=is_out)
     bundle.add_options(packing)
     for verb in (listing, show, look, writing, packing):
         verb.add_argument("--json", action="store_true", help="print JSON, for machines")
     flashing.add(verbs)
     return parser
-
-
-def _add_payload(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="PROFILE", help="as `edge-board list` prints it")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="a folder, new or empty"
-    )
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="a TOML file (default: one of the profile's)"
-    )
-    parser.add_argument(
-        "--model", type=Path, metavar="FILE", help="instead of the one that the configuration names"
-    )
 
 
 def _render(arguments: argparse.Namespace) -> None:
@@ -126,60 +119,34 @@ def _detect(arguments: argparse.Namespace) -> None:
     if arguments.json:
         _print_json(_board_fields(board))
     else:
-        _print_rows(_board_rows(board))
+        profile, ram = board.profile, board.ram_mib
+        rows = [("board", board.name), ("because", board.reason)]
+        rows += [("model", board.model or "unknown"), ("cores", str(board.cores))]
+        rows += [("memory", f"{ram} MiB" if ram is not None else "unknown")]
+        if profile:
+            rows += [("threads", str(profile.threads or max(1, board.cores - 1)))]
+        if profile and profile.unsupported:
+            rows += [("unsupported", profile.unsupported)]
+        _print_rows(rows)
 
 
 def _profile_rows(profile: Profile) -> list[tuple[str, str]]:
-    rows = [
-        ("name", profile.name),
-        ("title", profile.title),
-        ("CPU", f"{profile.cores or 'any number of'} x {profile.core}, {profile.machine}"),
-        ("memory", " or ".join(map(str, profile.ram_mib)) + " MiB" if profile.ram_mib else "any"),
-        ("pages", f"up to {profile.page_kib} KiB"),
-        ("system", profile.system),
-        ("Python", ", ".join(profile.python)),
-        ("runtime", profile.runtime),
-        ("delegates", ", ".join(profile.delegates)),
-        ("threads", str(profile.threads or "one core is left to the rest")),
-        ("limits", f"{profile.max_workers} workers, model inputs to {profile.max_input_px} px"),
-        ("cameras", ", ".join(profile.cameras) or "none"),
-        ("heat", f"zone {profile.thermal_zone}; throttling told by {profile.throttling}"),
-        ("told by", ", ".join(profile.compatible) or "its machine, where no other profile fits"),
-    ]
-    rows += [("cmdline", " ".join(profile.cmdline))] if profile.cmdline else []
-    rows += [("power", command) for command in profile.power]
-    if profile.unsupported:
-        rows.append(("unsupported", profile.unsupported))
-    rows += [("note", note) for note in profile.notes]
-    sources = ((source, ", ".join(facts)) for source, facts in profile.sources.items())
-    return rows + [("source", f"{source}: {facts}") for source, facts in sources]
-
-
-def _board_rows(board: Board) -> list[tuple[str, str]]:
-    rows = [
-        ("board", board.name),
-        ("because", board.reason),
-        ("model", board.model or "unknown"),
-        ("cores", str(board.cores)),
-        ("memory", f"{board.ram_mib} MiB" if board.ram_mib is not None else "unknown"),
-    ]
-    if board.profile:
-        rows += [("threads", str(board.profile.threads or max(1, board.cores - 1)))]
-    if board.profile and board.profile.unsupported:
-        rows += [("unsupported", board.profile.unsupported)]
-    return rows
+    rows = []
+    for key, value in profile.plain().items():
+        if key == "sources":
+            rows += [("source", f"{source}: {', '.join(facts)}") for source, facts in value.items()]
+        elif key in ("notes", "power"):
+            rows += [(key.removesuffix("s"), line) for line in value]
+        elif value or key in ANY:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            rows.append((key, text or ANY[key]))
+    return [(NAMES.get(label, label), str(text)) for label, text in rows]
 
 
 def _board_fields(board: Board) -> dict[str, Any]:
-    return {
-        "board": board.name,
-        "reason": board.reason,
-        "compatible": list(board.compatible),
-        "model": board.model,
-        "cores": board.cores,
-        "ram_mib": board.ram_mib,
-        "profile": board.profile.plain() if board.profile else None,
-    }
+    plain = board.profile.plain() if board.profile else None
+    names = ("reason", "compatible", "model", "cores", "ram_mib")
+    return {"board": board.name, **{name: getattr(board, name) for name in names}, "profile": plain}
 
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:

@@ -31,6 +31,9 @@ OLDEST_GLIBC = 17
 # 64 bits, little-endian; the header, a row of its table, and the kind of row that is loaded.
 ELF_64, HEAD_BYTES, ROW_BYTES, LOAD = b"\x7fELF\x02\x01", 64, 56, b"\1\0\0\0"
 KIB = 1024
+# Debian 12's picamera2 needs modules that were built for numpy 1, and the environment's numpy is
+# before the system's: of numpy 2 they say "numpy.dtype size changed". Debian 13 has numpy 2 itself.
+DEBIAN_12, NUMPY_1 = "3.11", "<2"
 # Each round fetches what the last one's packages need on the board, and did not need here.
 ROUNDS = 5
 UNREACHABLE = ("Retrying", "Connection", "resolve", "timed out", "SSL")
@@ -186,12 +189,16 @@ def _held(folder: Path, target: Target) -> dict[str, tuple[Version, Message, str
 def _missing(folder: Path, target: Target) -> Iterator[str]:
     """Yield what packages in a folder need that it does not hold in a form for the board."""
     from packaging.requirements import Requirement  # noqa: PLC0415
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415
     from packaging.utils import canonicalize_name  # noqa: PLC0415
 
     held, seen = _held(folder, target), set()
     for _, lines, _ in held.values():
         for line in lines.get_all("Requires-Dist") or ():
             wanted = Requirement(line)
+            is_numpy = wanted.name == "numpy" and target.python == DEBIAN_12
+            if is_numpy and "picamera" in target.profile.cameras:
+                wanted.specifier &= SpecifierSet(NUMPY_1)
             if not target.needs(line) or line in seen:
                 continue
             seen.add(line)

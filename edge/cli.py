@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VERBS = (running, check, doctor, inspect, prepare, record, watch, demo, evaluate, bench)
 # Modules of `boards` with an `add` as those above have; named, not imported: the runtime stands
 # without that package.
-BOARD_VERBS = ("boards.verbs.install", "boards.verbs.update")
+BOARD_VERBS = ("boards.verbs",)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

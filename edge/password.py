@@ -21,6 +21,7 @@ READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 # Where Docker, Kubernetes and systemd lay secrets for one container or service alone. The modes
 # there are theirs: 0444, or 0440 for an access list.
+CREDENTIALS = Path("/run/credentials/edge.service")
 SECRET_FOLDERS = (Path("/run/secrets"), Path("/run/credentials"))
 
 
@@ -51,7 +52,7 @@ def read_password(path: Path, *, what: str = "password", key: str = "password_fi
     except OSError as error:
         raise ConfigError(
             f"{path}: expected a {what} file, cannot read it: {error.strerror}; "
-            f"give its path in {key}"
+            f"{_remedy(path, f'give its path in {key}')}"
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(
@@ -60,7 +61,7 @@ def read_password(path: Path, *, what: str = "password", key: str = "password_fi
     if not 1 <= len(password.encode()) <= MAX_PASSWORD_BYTES:
         raise ConfigError(
             f"{path}: expected a {what} of 1 to {MAX_PASSWORD_BYTES} bytes on the first line, "
-            f"found {'a longer one' if password else 'none'}; write it anew"
+            f"found {'a longer one' if password else 'none'}; {_remedy(path, 'write it anew')}"
         )
     if (last := password[-1]).isspace():
         warn_once(
@@ -69,6 +70,16 @@ def read_password(path: Path, *, what: str = "password", key: str = "password_fi
             *(path, unicodedata.name(last, "tab").lower(), what),
         )
     return password
+
+
+def _remedy(path: Path, otherwise: str) -> str:
+    """Return what mends a secret that systemd hands over: its file is another one."""
+    if path.parent != CREDENTIALS:
+        return otherwise
+    return (
+        f"its own file is /etc/edge/secrets/{path.name}; type: sudo install -m 600 FILE "
+        f"/etc/edge/secrets/{path.name} && sudo systemctl restart edge"
+    )
 
 
 def _is_laid_by_the_system(path: Path, status: os.stat_result) -> bool:

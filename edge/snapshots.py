@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from edge.config.snapshots import Snapshots
+from edge.config.sections import Snapshots
 from edge.draw.jpeg import cut, encoded, reduced
 from edge.errors import ConfigError, SinkError
 from edge.messages.snapshot import WHOLE_FRAME, message, snapshot_topic

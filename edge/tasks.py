@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge.config.zone import unknown_labels
@@ -107,7 +108,7 @@ TASKS = {
         topic=instances.TOPIC,
         fields=lambda described, class_map: instances.fields(described.labels, class_map=class_map),
         payload=instances.InstancesPayload,
-        describe=instances.describe,
+        describe=partial(detections.describe, key=instances.TOPIC),
         tally=lambda _: DetectionTally("instances"),
         draw=("edge.draw.instances", "draw_inplace"),
         thresholds=lambda _: set(THRESHOLDS),
@@ -119,7 +120,7 @@ TASKS = {
             described.labels, described.head_as(KeypointsHead).names
         ),
         payload=poses.PosesPayload,
-        describe=poses.describe,
+        describe=partial(detections.describe, key=poses.TOPIC),
         tally=lambda _: DetectionTally("poses"),
         draw=("edge.draw.poses", "draw_inplace"),
         thresholds=lambda _: set(THRESHOLDS),

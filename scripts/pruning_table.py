@@ -4,7 +4,7 @@ Each net is made faster by fewer channels and by a smaller input, and with `--to
 are cut by Torch-Pruning at the same multiplications. Each is quantised and judged by COCO's boxes
 on images that nothing was fitted to, calibrated on or chosen by. Speeds are those of the int8
 models on one thread, all measured in turn. Needs the `converter` extra and the development assets.
-Models and figures are kept in `.cache/pruning`: a second run prints at once.
+Models are kept in `.cache/pruning`, where a second run goes on, and figures for `--stored`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from converter.graph.reading import read  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
-from converter.prune.levers import CHANNELS, INPUT, Levers  # noqa: E402
+from converter.prune.levers import CHANNELS, Levers  # noqa: E402
 from converter.prune.measures import Target, macs  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402
 from converter.quantize.recipe import load_recipe  # noqa: E402
@@ -73,7 +73,7 @@ def main() -> int:
     results = {}
     for name in NETS:
         kept = CACHE / f"{name}.json"
-        if not arguments.stored and name in (arguments.only or NETS) and not kept.is_file():
+        if not arguments.stored and name in (arguments.only or NETS):
             print(f"pruning_table: {name} …", file=sys.stderr)
             kept.write_text(json.dumps(_result(name, arguments.times, arguments.torch), indent=1))
         if kept.is_file():
@@ -104,34 +104,44 @@ def _faster(
     """Return the faster float models, and what making each took."""
     levers = Levers(whole_model(name), images)
     files, log = {}, []
-    for lever in (CHANNELS, INPUT):
-        for each in times:
-            key = f"{lever}, {each:g} x"
-            path = CACHE / f"{name}.{lever}-{each:g}.float.tflite"
-            note = path.with_suffix(".json")
-            if not note.is_file():
-                print(f"pruning_table: {name}, {key}", file=sys.stderr)
-                note.write_text(json.dumps({"asked": key} | _made(levers, lever, each, path)))
-            log.append(json.loads(note.read_text()))
-            if path.is_file():
-                files[key] = model_file.read_own(path)
+    for each in times:
+        note = CACHE / f"{name}.{each:g}.json"
+        if not note.is_file():
+            print(f"pruning_table: {name}, {each:g} x", file=sys.stderr, flush=True)
+            note.write_text(json.dumps(_made(levers, name, each)))
+        rows = json.loads(note.read_text())
+        log += rows
+        for row in rows:
+            path = CACHE / f"{name}.{row['lever']}-{each:g}.float.tflite"
+            if "refused" not in row:
+                files[row["asked"]] = model_file.read_own(path)
     return files, log
 
 
-def _made(levers: Levers, lever: str, times: float, path: Path) -> dict[str, Any]:
+def _made(levers: Levers, name: str, times: float) -> list[dict[str, Any]]:
+    """Pull each lever for one speed, write the models, and say what each took and lost."""
     started, before = time.monotonic(), time.process_time()
     try:
-        done, _ = levers.pull(Target(times), lever=lever)
+        ways = levers.ways(Target(times))
     except ModelError as error:
-        return {"refused": str(error).partition(": ")[2]}
-    export.write(done.file, path)
-    return {
-        "cut_error": done.cut_error,
-        "error": done.error,
-        "cpu_s": time.process_time() - before,
-        "wall_s": time.monotonic() - started,
+        return [{"lever": "all", "asked": f"{times:g} x", "refused": str(error)}]
+    rows: list[dict[str, Any]] = []
+    for lever, done in ways.made.items():
+        export.write(done.file, CACHE / f"{name}.{lever}-{times:g}.float.tflite")
+        taken = " (taken)" if lever == ways.best else ""
+        rows.append({
+            "lever": lever, "asked": f"{times:g} x, {lever}{taken}", "cut_error": done.cut_error,
+            "error": done.error, "distance": ways.lost.get(lever), "step": done.step,
+        })  # fmt: skip
+    rows += [
+        {"lever": lever, "asked": f"{times:g} x, {lever}", "refused": str(error).partition(": ")[2]}
+        for lever, error in ways.refused.items()
+    ]
+    rows[0] |= {
+        "cpu_s": time.process_time() - before, "wall_s": time.monotonic() - started,
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_KIB,
-    }
+    }  # fmt: skip
+    return rows
 
 
 def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, Any]:
@@ -142,7 +152,7 @@ def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, 
     files, log = _faster(name, images, times)
     floats = {"whole": whole, **files}
     for key, file in files.items():
-        for way in TORCH if torch and key.startswith(CHANNELS) else ():
+        for way in TORCH if torch and CHANNELS in key else ():
             ratio = macs_of(file) / macs_of(whole)
             print(f"pruning_table: torch, {way}, {ratio:.2f}", file=sys.stderr)
             floats[f"Torch-Pruning, {way}, as {key}"] = torch_pruned(
@@ -151,26 +161,32 @@ def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, 
     made = {}
     for key, file in floats.items():
         print(f"pruning_table: quantise {key}", file=sys.stderr)
-        made[key] = quantize_file(file, sets.calibrate, load_recipe("int8"))
+        kept = CACHE / f"{name}.{key}.int8.tflite"
+        if not kept.is_file():
+            export.write(quantize_file(file, sets.calibrate, load_recipe("int8")), kept)
+        made[key] = model_file.read_own(kept)
     print("pruning_table: judge", file=sys.stderr)
     rows = accuracy.compare(
         whole, list(made.values()),
         images=sets.judge.paths, annotations=accuracy.Annotations(assets / INSTANCES),
         dataset="coco_train178", seed=0, resamples=RESAMPLES,
     )  # fmt: skip
-    taken = measure(made, clock=time.thread_time_ns)
-    base_ms = taken[next(iter(made))].median_ms
+    taken = measure({"float": whole, **made}, clock=time.thread_time_ns)
+    base_ms = taken["whole"].median_ms
     return {
         "log": log,
+        "float_ms": taken["float"].median_ms,
         "images": {"fitted and calibrated": len(sets.calibrate.paths) + len(sets.select.paths),
                    "judged": len(sets.judge.paths)},
         "rows": [
             {
-                "what": f"{key}, input {floats[key].description.input.size_wh[0]}",
+                "what": key,
+                "input": "x".join(map(str, floats[key].description.input.size_wh)),
                 "speed": base_ms / taken[key].median_ms,
                 "ms": taken[key].median_ms,
                 "mib": len(file.flatbuffer) / MIB,
                 "macs": macs_of(floats[key]),
+                "from_whole": rows[0][0].candidate,
                 "reference": losses[0].reference,
                 "value": losses[0].candidate,
                 "interval": losses[0].interval,
@@ -192,30 +208,34 @@ def off(row: dict[str, Any], kind: str) -> str:
 
 
 def _text(results: dict[str, Any]) -> str:
-    lines = [
-        "| net | way | int8, ms | times as fast | GMACs | MiB | mAP50-95 | off float32 [95 %] |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    columns = ("net", "way", "input", "int8, ms", "times as fast", "float32 ÷ int8", "GMACs", "MiB",
+               "mAP50-95", "off whole int8", "off float32 [95 %]")  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     notes = []
     for name, result in results.items():
         first = result["rows"][0]
-        lines.append(f"| {name} | whole, float32 | | | | | {first['reference'] * POINTS:.1f} | |")
+        lines.append(
+            f"| {name} | whole, float32 | {first['input']} | ({result['float_ms']:.2f}) | | 1.00 "
+            f"| {first['macs'] / GIGA:.2f} | | {first['reference'] * POINTS:.1f} | | |"
+        )
         lines += [
-            f"| | {row['what']} | {row['ms']:.2f} | {row['speed']:.2f} "
-            f"| {row['macs'] / GIGA:.2f} | {row['mib']:.2f} | {row['value'] * POINTS:.1f} "
-            f"| {off(row, 'value')} |"
+            f"| | {row['what']} | {row['input']} | {row['ms']:.2f} | {row['speed']:.2f} "
+            f"| {result['float_ms'] / row['ms']:.2f} | {row['macs'] / GIGA:.2f} "
+            f"| {row['mib']:.2f} | {row['value'] * POINTS:.1f} "
+            f"| {POINTS * (row['value'] - row['from_whole']):+.1f} | {off(row, 'value')} |"
             for row in result["rows"]
         ]
         log = result["log"]
-        cut = [row for row in log if row.get("error")]
+        took = [row for row in log if "cpu_s" in row]
         errors = "; ".join(
             f"{row['asked']}: {row['cut_error']:.3f} cut, {row['error']:.3f} refitted"
-            for row in cut
-        )
+            for row in log if row.get("error")
+        )  # fmt: skip
         refused = "".join(f" {row['asked']}: {row['refused']}." for row in log if "refused" in row)
         notes.append(
-            f"{name}: {cut[0]['cpu_s']:.0f} s of CPU and {cut[0]['wall_s']:.0f} s by the clock for "
-            f"the first cut, {max(row['peak_gib'] for row in cut):.2f} GiB at most; "
+            f"{name}: {took[0]['cpu_s']:.0f} s of CPU and {took[0]['wall_s']:.0f} s by the clock "
+            f"for the first speed, {sum(row['cpu_s'] for row in took):.0f} s of CPU for all, "
+            f"{max(row['peak_gib'] for row in took):.2f} GiB at most; "
             f"{result['images']['fitted and calibrated']} images served, "
             f"{result['images']['judged']} others judged. Outputs' squared error over their "
             f"power, on images that nothing was fitted to: {errors}.{refused}"

@@ -30,7 +30,6 @@ score_threshold = {threshold}
 [mqtt]
 url = "mqtt://me@127.0.0.1:{port}"
 password_file = "/run/credentials/edge.service/mqtt"
-{more}
 """
 DEMO = 'source = "demo:"\nsize_wh = [320, 240]\nrealtime = true\nrate_hz = 20'
 # Another than a broker of the host, whose loopback this Debian shares.
@@ -56,19 +55,18 @@ class Service(nspawn.Debian):
         """Return the last lines of the service's log."""
         return self.run("journalctl -u edge -n 40 --no-pager", check=False)
 
-    def configure(
-        self, *, camera: str = DEMO, threshold: float = 0.5, port: int = PORT, more: str = ""
-    ) -> None:
+    def configure(self, *, camera: str = DEMO, threshold: float = 0.5) -> None:
         """Write the configuration."""
-        self.write(
-            service_unit.CONFIG,
-            CONFIG.format(camera=camera, threshold=threshold, port=port, more=more),
-        )
+        self.write(service_unit.CONFIG, configuration(camera=camera, threshold=threshold))
 
 
-def install(debian: Service) -> None:
-    """Put the unit where it belongs, and start a broker."""
-    service_unit.install(debian)
+def configuration(*, camera: str = DEMO, threshold: float = 0.5) -> str:
+    """Return a configuration."""
+    return CONFIG.format(camera=camera, threshold=threshold, port=PORT)
+
+
+def start_broker(debian: Service) -> None:
+    """Start a broker with a password."""
     debian.run("systemctl stop mosquitto")
     passwords = "/etc/mosquitto/passwords"
     debian.run(f"mosquitto_passwd -b -c {passwords} me {service_unit.SECRET} 2>&1")
@@ -255,13 +253,14 @@ def main() -> None:
         print(
             f"== {debian.run('systemctl --version | head -1')}, {debian.run('python3 --version')}"
         )
-        install(debian)
-        debian.configure()
+        start_broker(debian)
+        service_unit.install(debian, configuration())
         service_unit.is_refused(debian, leader)
         service_unit.misses_a_secret(debian)
         if "--sandbox" not in sys.argv:
             for part in (starts, restarts, hangs, waits, stops, reloads, goes_safe):
                 part(debian)
+        service_unit.uninstalls(debian)
     print(f"== all of it holds; {time.monotonic() - began:.0f} s")
 
 

@@ -6,6 +6,7 @@ Imported by scripts/service_test.py; `scripts/service_test --sandbox` runs only 
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 # systemd-analyze security's, in tenths; what a camera, a broker and XNNPACK need costs the rest.
 MOST_EXPOSURE = 16
-RELEASE = "/opt/edge/releases/test"
+# Of the environment that pip installed into.
+EDGE = "/srv/venv/bin/edge"
 CONFIG = "/opt/edge/current/device.toml"
 SECRET = "not-in-the-log"  # noqa: S105 - of a test
 # By its number of the kernel: what the sandbox must let through (a driver that is missing says
@@ -86,20 +88,26 @@ def check(what: str, *, holds: object, figure: str = "") -> None:
         raise SystemExit(1)
 
 
-def install(debian: nspawn.Debian) -> None:
-    """Lay out a release as `edge install` does, from what `edge-board render` wrote."""
-    python = "/opt/edge/venv/bin/python"
-    machine = debian.run("uname -m").replace("_", "-")
-    debian.run(f"{python} -m boards render {machine} --out /run/rendered")
-    debian.run("cp -r /run/rendered/root/. / && systemd-sysusers && systemd-tmpfiles --create")
-    debian.run(f"mkdir -p {RELEASE} && ln -s ../../venv {RELEASE}/venv")
-    debian.run("ln -s releases/test /opt/edge/current")
-    debian.run("ln -sf /opt/edge/current/device.toml /etc/edge/device.toml")
+def install(debian: nspawn.Debian, config: str) -> None:
+    """Install what pip has put beside it, as on a board that has a network; leave it stopped."""
+    debian.run("mkdir -p -m 700 /etc/edge/secrets")
     debian.write("/etc/edge/secrets/mqtt", f"{SECRET}\n")
-    debian.run("chmod 600 /etc/edge/secrets/mqtt && systemctl daemon-reload")
-    units = "edge.service edge-firstboot.service edge-update.service edge-update.path"
-    # What runs an update is a program of the release, which this Debian has elsewhere.
-    debian.run("ln -sf /opt/edge/venv/bin/edge /usr/local/bin/edge")
+    debian.run("chmod 600 /etc/edge/secrets/mqtt")
+    debian.write("/run/wall.toml", config)
+    began = time.monotonic()
+    said = debian.run(f"{EDGE} install --config /run/wall.toml 2>&1")
+    took = f"{time.monotonic() - began:.0f} s; {said.splitlines()[-1]}"
+    is_active = debian.run("systemctl is-active edge", check=False) == "active"
+    check("edge install, of what pip has installed", holds=is_active, figure=took)
+    said = debian.run(f"{EDGE} install --config /run/wall.toml 2>&1")
+    check("the same again", holds="is installed already" in said, figure=said.splitlines()[-1])
+    for line in ("edge --version", "edge-board detect"):
+        said = debian.run(f"/usr/local/bin/{line} 2>&1", check=False)
+        is_said = "not found" not in said and "Traceback" not in said
+        check(f"/usr/local/bin/{line}", holds=is_said, figure=said.splitlines()[0])
+    debian.run("systemctl stop edge")
+    root = "/opt/edge/current/root/etc/systemd/system"
+    units = f"edge.service {root}/edge-firstboot.service edge-update.service edge-update.path"
     errors = debian.run(f"systemd-analyze verify --man=no {units} 2>&1", check=False)
     check("systemd-analyze verify has nothing to say of the units", holds=not errors, figure=errors)
     said = debian.run("systemd-analyze security edge.service | tail -n 1")
@@ -140,6 +148,25 @@ def is_refused(debian: nspawn.Debian, leader: int) -> None:
     is_told = found["credential"] == f"{SECRET}\n"
     said = debian.run("journalctl --no-pager; systemctl show edge")
     check("the secret arrives by LoadCredential", holds=is_told and SECRET not in said)
+
+
+def uninstalls(debian: nspawn.Debian) -> None:
+    """What was configured stays, and is what is installed the next time; `--purge` takes it."""
+    kept = debian.run(f"cat {CONFIG}")
+    debian.run(f"{EDGE} uninstall 2>&1")
+    left = debian.run("ls -d /opt/edge /usr/local/bin/edge* /etc/systemd/system/edge*", check=False)
+    check("edge uninstall leaves no program and no unit", holds=not left, figure=left)
+    is_kept = debian.run("cat /etc/edge/device.toml") == kept
+    check("but the configuration and its secret", holds=is_kept)
+    debian.run(f"{EDGE} install 2>&1")
+    is_kept = debian.run(f"systemctl is-active edge >/dev/null; cat {CONFIG}") == kept
+    check("which the next edge install takes up", holds=is_kept)
+    debian.run(f"{EDGE} uninstall --purge 2>&1")
+    paths = (
+        "/opt/edge /etc/edge /var/lib/edge-vision /var/lib/edge-install /etc/systemd/system/edge*"
+    )
+    left = debian.run(f"ls -d {paths}", check=False)
+    check("edge uninstall --purge leaves nothing", holds=not left, figure=left)
 
 
 def misses_a_secret(debian: nspawn.Debian) -> None:

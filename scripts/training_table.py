@@ -26,13 +26,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from accuracy_page import write_between  # noqa: E402
 from accuracy_table import find_assets  # noqa: E402
+from without_amx import forbid_amx  # noqa: E402
 
+from converter.judge.latency import measure as timed  # noqa: E402
 from converter.train.data import labelled  # noqa: E402
 from edge.evaluation.measuring import measure  # noqa: E402
 from edge.model.model_file import read  # noqa: E402
 
 CACHE = ROOT / ".cache" / "training"
 RESAMPLES = 1000
+SPEEDUP, MINUTES = 1.6, 5
 POINTS = 100
 
 
@@ -46,6 +49,7 @@ class Entry:
         judge: Names of the images that judge, or a file of them in the folder.
         words: Of the command.
         labels: What `edge-convert run` judges int8 by, in the folder.
+        count: Images that a cut is refitted and trained on.
     """
 
     data: str
@@ -53,19 +57,20 @@ class Entry:
     judge: tuple[str, ...] | str
     words: tuple[str, ...]
     labels: str
+    count: int
 
 
 ENTRIES = {
     "bccd": Entry(
         "data/bccd/BCCD", "boxes", "ImageSets/Main/test.txt",
         ("ssd-mobilenet", "--input", "256", "--batch", "8", "--epochs", "20", "--flips", "both",
-         "--zoom-out", "1.5", "--least-crop", "0.6"), "Annotations",
+         "--zoom-out", "1.5", "--least-crop", "0.6"), "Annotations", 200,
     ),
     "membrane": Entry(
         "data/membrane/data/membrane", "masks",
         ("4.png", "9.png", "14.png", "19.png", "24.png", "29.png"),
-        ("unet-mobilenet", "--input", "512", "--batch", "2", "--epochs", "20", "--flips", "both",
-         "--zoom-out", "1", "--least-crop", "0.5"), "train/label",
+        ("unet", "--width", "0.25", "--input", "384", "--batch", "2", "--epochs", "25",
+         "--flips", "both", "--zoom-out", "1", "--least-crop", "1"), "train/label", 24,
     ),
 }  # fmt: skip
 
@@ -74,9 +79,21 @@ def main() -> int:
     """Train what is not kept, and print the table."""
     parser = argparse.ArgumentParser(prog="scripts/training_table", description=__doc__)
     parser.add_argument("--only", metavar="NAME", action="append", choices=tuple(ENTRIES))
+    parser.add_argument(
+        "--cut", metavar="LEVER", choices=("channels", "input"),
+        help=f"instead, what {SPEEDUP} times as fast costs behind {MINUTES} minutes of recovery by "
+        "labels, timed without AMX tiles",
+    )  # fmt: skip
     parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/training.md")
     arguments = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
+    if arguments.cut:
+        forbid_amx()  # of the commands as well: a filter outlives exec
+        rows = [_cut_row(name, arguments.cut) for name in arguments.only or ENTRIES]
+        head = ["set", "way", "metric", "images", "float", "int8", f"{SPEEDUP} x, recovered, int8",
+                "off float, points [95 %]", "times as fast", "CPU s"]  # fmt: skip
+        print("\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]))
+        return 0
     rows = [row for name in arguments.only or ENTRIES for row in _rows(name)]
     head = ["set", "metric", "images", "float", "int8", "int8 - float, points [95 %]",
             "gate", "training: CPU s", "wall s"]  # fmt: skip
@@ -114,6 +131,44 @@ def _rows(name: str) -> list[list[str]]:
     files = [read(path) for path in (trained, quantized) if path.is_file()]
     done = measure(files, found.truth, judging, seed=0, resamples=RESAMPLES, threads=2)
     return _cells(name, done, json.loads(kept.read_text()))
+
+
+def _cut_row(name: str, lever: str) -> list[str]:
+    """Return what a cut of the trained model costs, on the images that judged it."""
+    _rows(name)
+    entry, folder = ENTRIES[name], find_assets() / ENTRIES[name].data
+    trained, whole = CACHE / f"{name}-float.tflite", CACHE / f"{name}.tflite"
+    cut, quantized = (CACHE / f"{name}-{lever}{end}.tflite" for end in ("-float", ""))
+    kept, found = cut.with_suffix(".json"), labelled.read(folder, None, holds=entry.holds)
+    judges = set(_sets(trained)["judge"].contents)
+    judging = [one.path for one in found.samples if _content(one.path) in judges]
+    if not quantized.is_file():
+        images = CACHE / f"{name}-others"
+        shutil.rmtree(images, ignore_errors=True)
+        images.mkdir()
+        for sample in found.samples:
+            if _content(sample.path) not in judges:
+                shutil.copy(sample.path, images)
+        labels = ["--recover", str(MINUTES), "--recover-labels", str(folder / entry.labels)]
+        words = ["--images", str(images), "--count", str(entry.count)]
+        times = _run(["prune", str(trained), "--speedup", str(SPEEDUP), "--lever", lever, *words,
+                      *labels, "-o", str(cut)])  # fmt: skip
+        kept.write_text(json.dumps(times))
+        _run(["quantize", str(cut), *words, "-o", str(quantized)])
+    files = [read(path) for path in (trained, whole, quantized)]
+    done = measure(files, found.truth, judging, seed=0, resamples=RESAMPLES, threads=2)
+    metric = done.evaluations[0].main_metric
+    gap = next(
+        one for one in done.differences if one.metric == metric and one.model == len(files) - 1
+    )
+    low, high = (POINTS * end for end in gap.interval)
+    values = [one.metrics[metric] for one in done.evaluations]
+    named = {"whole": files[1], "cut": files[2]}
+    took = timed(named, clock=time.thread_time_ns)
+    speed = took["whole"].median_ms / took["cut"].median_ms
+    return [name, lever, metric, str(len(judging)), *(f"{value:.4f}" for value in values),
+            f"{POINTS * (values[2] - values[0]):+.2f} [{low:+.2f}, {high:+.2f}]", f"{speed:.2f}",
+            f"{json.loads(kept.read_text())['cpu_s']:.0f}"]  # fmt: skip
 
 
 def _cells(name: str, done: Any, times: dict[str, float]) -> list[list[str]]:  # noqa: ANN401

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boards.device import files, signatures
@@ -17,12 +17,14 @@ from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
 
     from boards.device.place import Place
 
 ID_LENGTH = 12
 # Far over the list of any bundle, and over what a card has room for.
-MOST_MANIFEST_BYTES, MOST_BYTES = 4 << 20, 4 << 30
+MOST_MANIFEST_BYTES, MOST_BYTES, MOST_MEMBERS = 4 << 20, 4 << 30, 10_000
 # Relative, of plain names: no `..`, no empty part, nothing that starts with a dash.
 SAFE = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[^/\x00-\x1f\\-][^/\x00-\x1f\\]*(/[^/\x00-\x1f\\]+)*")
 REMEDY = "make the bundle again with `edge-board bundle`, and copy it whole"
@@ -74,25 +76,30 @@ class Bundle:
 
 
 @contextmanager
-def opened(place: Place, path: Path, *, must_be_signed: bool = False) -> Iterator[Bundle]:
+def opened(place: Place, path: Path, *, is_asked: bool = False) -> Iterator[Bundle]:
     """Open a bundle, a folder or a .tar; who signed it is checked before anything is unpacked.
 
     Args:
         place: Of whose signers.
         path: Of the bundle.
-        must_be_signed: Also where the board names no signers.
+        is_asked: The service asked for it: it must be signed, and be a plain file, whose contents
+            cannot change once they were compared.
     """
-    if path.is_dir():
+    if path.is_dir() and not is_asked:
         text = _bounded(path / MANIFEST)
         bundle = parse(path.absolute(), text)
-        signatures.check(place, path, text, must=must_be_signed)
+        signatures.check(place, path, text)
         yield bundle
         return
+    if not os.path.lexists(path):
+        raise BoardError(f"{path}: expected a bundle, a folder or a .tar, found none; {REMEDY}")
     scratch = place.opt / f"bundle{files.SCRATCH}"
     files.make_folder(place.opt)
     files.discard(scratch)
     try:
-        yield _unpacked(place, path, scratch, must=must_be_signed)
+        with _tar(path if is_asked else path.resolve()) as archive:
+            bundle = _unpacked(place, archive, scratch, must=is_asked)
+        yield bundle
     finally:
         files.discard(scratch)
 
@@ -107,7 +114,8 @@ def parse(folder: Path, text: bytes) -> Bundle:
     try:
         fields = json.loads(text)
         listed = {each["path"]: (each["bytes"], each["sha256"]) for each in fields["files"]}
-        kinds = {"version": str, "profile": str, "machine": str, "python": list}
+        kinds: dict[str, type] = {"version": str, "profile": str, "machine": str, "python": list}
+        kinds["created_utc"] = str
         wrong = [key for key, kind in kinds.items() if not isinstance(fields[key], kind)]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BoardError(
@@ -137,34 +145,65 @@ def _bounded(path: Path) -> bytes:
         ) from error
 
 
-def _unpacked(place: Place, path: Path, scratch: Path, *, must: bool) -> Bundle:
+class _Pieces:
+    """A file that is read in small pieces: a header of a .tar may say that it has gigabytes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.seek, self.tell = file, file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= files.CHUNK_BYTES:
+            raise tarfile.ReadError("a part of it is too large")
+        return self._file.read(size)
+
+
+@contextmanager
+def _tar(path: Path) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(path, "r:") as archive:
-            members = {each.name.removeprefix("./"): each for each in archive if each.isreg()}
-            # Its own folder may stand above all.
-            top = next((n[: -len(MANIFEST)] for n in members if n.split("/")[-1] == MANIFEST), "")
-            for name in (MANIFEST, SIGNATURE):
-                if top + name in members:
-                    _extract(
-                        archive, members[top + name], scratch / name, most_bytes=MOST_MANIFEST_BYTES
-                    )
-            text = _bounded(scratch / MANIFEST)
-            bundle = parse(scratch, text)
-            signatures.check(place, scratch, text, must=must)
-            if sum(size for size, _ in bundle.files.values()) > MOST_BYTES:
-                raise BoardError(
-                    f"{path}: expected up to {MOST_BYTES >> 30} GiB, its list has more"
-                )
-            for name, (size, _) in bundle.files.items():
-                if top + name in members:  # else `verify` says so
-                    _extract(archive, members[top + name], scratch / name, most_bytes=size)
+        with files.plain(path) as file:
+            pieces: Any = _Pieces(file)
+            with tarfile.open(fileobj=pieces, mode="r:") as archive:
+                yield archive
     except tarfile.TarError as error:
         raise BoardError(f"{path}: expected a bundle, a .tar, found: {error}; {REMEDY}") from error
-    except OSError as error:
-        if error.filename and Path(error.filename) != path:
-            raise
-        raise BoardError(f"{path}: expected a bundle, found: {error.strerror}; {REMEDY}") from error
+
+
+def _unpacked(place: Place, archive: tarfile.TarFile, scratch: Path, *, must: bool) -> Bundle:
+    """Unpack a .tar, whose first file is its list, and whose second is the list's signature."""
+    members = _members(archive)
+    first, member = next(members, ("", None))
+    if member is None or first.split("/")[-1] != MANIFEST:
+        raise BoardError(
+            f"expected a bundle's {MANIFEST} as the first file of the .tar, found "
+            f"{first or 'none'}; pack it with `edge-board bundle --tar`, or tar --sort=name"
+        )
+    _extract(archive, member, scratch / MANIFEST, most_bytes=MOST_MANIFEST_BYTES)
+    text = _bounded(scratch / MANIFEST)
+    bundle = parse(scratch, text)
+    top = first.removesuffix(MANIFEST)  # its own folder may stand above all
+    left = {top + name: size for name, (size, _) in bundle.files.items()}
+    name, member = next(members, ("", None))
+    if name == top + SIGNATURE and member:
+        _extract(archive, member, scratch / SIGNATURE, most_bytes=MOST_MANIFEST_BYTES)
+        name, member = next(members, ("", None))
+    signatures.check(place, scratch, text, must=must)
+    if (total := sum(left.values())) > MOST_BYTES:
+        raise BoardError(f"expected a bundle of up to {MOST_BYTES >> 30} GiB, its list has more")
+    place.need_room(total)
+    while left and member:  # what is missing then, `verify` says
+        if name not in left:
+            raise BoardError(f"{name}: expected only files of the bundle's list; {REMEDY}")
+        _extract(archive, member, scratch / name.removeprefix(top), most_bytes=left.pop(name))
+        name, member = next(members, ("", None))
     return bundle
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    for count, member in enumerate(archive):
+        if count > MOST_MEMBERS:
+            raise BoardError(f"expected a bundle of up to {MOST_MEMBERS} files, found more")
+        if member.isreg():
+            yield member.name.removeprefix("./"), member
 
 
 def _extract(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import urllib.request
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
-from boards.device import environments, files
+from boards.device import files
 from boards.device.bundle import MOST_BYTES
 from edge.errors import BoardError, shown
 
@@ -22,10 +23,11 @@ TIMEOUT_S = 30.0
 SCHEMES = ("http://", "https://")
 
 
-def fetch(
+@contextmanager
+def fetched(
     place: Place, url: str, *, digest: str = "", told: Callable[[int], object] = lambda _: None
-) -> Path:
-    """Return where the bundle of a URL lies now, in a file that the next download replaces.
+) -> Iterator[Path]:
+    """Give the bundle of a URL as a file, for the length of the block.
 
     Args:
         place: The board.
@@ -39,13 +41,25 @@ def fetch(
     if not url.startswith(SCHEMES):
         raise BoardError(f"expected a URL of http or https, found {shown(url)!r}; name one")
     path = place.opt / f"download{files.SCRATCH}"
-    files.make_folder(place.opt)
+    try:
+        found = _fetch(place, url, path, told=told)
+        if digest and found != digest.lower():
+            raise BoardError(
+                f"{shown(url)}: expected the sha256 {digest[:12]}…, found {found[:12]}…; it was "
+                "damaged on its way, or is another file"
+            )
+        yield path
+    finally:
+        files.delete(path)
+
+
+def _fetch(place: Place, url: str, path: Path, *, told: Callable[[int], object]) -> str:
+    """Write what a URL gives into a file; return its sha256."""
     known = sha256()
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
-            size = int(response.headers.get("Content-Length") or 0)
-            environments.need_room(place, size)
-            files.write_new(path, _chunks(response, size, told=told, known=known.update))
+            place.need_room(response.length or 0)
+            files.write_new(path, _chunks(place, response, told=told, known=known.update))
     except HTTPError as error:
         raise BoardError(f"{shown(url)}: expected a bundle, found status {error.code}") from error
     except (URLError, TimeoutError, http.client.HTTPException, ValueError) as error:
@@ -53,27 +67,22 @@ def fetch(
         is_odd = isinstance(error, (ValueError, http.client.InvalidURL))
         why = "it is no URL" if is_odd else getattr(error, "reason", error)
         raise BoardError(f"{shown(url)}: the bundle cannot be fetched: {why}; try again") from error
-    if digest and known.hexdigest() != digest.lower():
-        files.delete(path)
-        raise BoardError(
-            f"{shown(url)}: expected the sha256 {digest[:12]}…, found {known.hexdigest()[:12]}…; "
-            "it was damaged on its way, or is another file"
-        )
-    return path
+    return known.hexdigest()
 
 
 def _chunks(
+    place: Place,
     response: http.client.HTTPResponse,
-    size: int,
     *,
     told: Callable[[int], object],
     known: Callable[[bytes], object],
 ) -> Iterator[bytes]:
-    had = last = 0
+    size, had, last = response.length or 0, 0, 0  # 0 where the server does not tell
     while chunk := response.read(files.CHUNK_BYTES):
         had += len(chunk)
         if had > MOST_BYTES:
             raise BoardError(f"expected a bundle of up to {MOST_BYTES >> 30} GiB, found more")
+        place.need_room(len(chunk))
         known(chunk)
         yield chunk
         if size and (percent := 10 * (10 * had // size)) > last:

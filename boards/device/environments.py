@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # 73 MB of wheels became 206 MB of files, and their byte code 12 more.
 GROWTH = 4
-LEAST_FREE_BYTES = 32 << 20
+# What a person types on a board, and the module that it is.
+COMMANDS = {"edge": "edge.__main__", "edge-board": "boards.__main__"}
+# The unit's ProtectHome.
+HIDDEN = ("/home", "/root", "/run/user")
 # What is imported as the service runs; tests that packages bring are not.
 NOT_COMPILED = r"/tests?/"
 BYTECODE = "edge_vision_bytecode"
 
 
 def fit(bundle: Bundle) -> None:
-    """Refuse wheels that are not this machine's, or not its Python's.
+    """Refuse what is not this machine's, or wheels that are not its Python's.
 
     Raises:
         BoardError: With what was expected.
@@ -38,7 +41,7 @@ def fit(bundle: Bundle) -> None:
     wheels, machine = bundle.below("wheels"), bundle.fields["machine"]
     known = bundle.fields["python"]
     profile = bundle.fields["profile"]
-    if wheels and machine not in {"any", platform.machine()}:
+    if machine not in {"any", platform.machine()}:
         raise BoardError(
             f"the bundle is for {machine} ({profile}), this machine is {platform.machine()}; make "
             "one for it with `edge-board bundle`"
@@ -57,9 +60,9 @@ def from_bundle(place: Place, bundle: Bundle) -> str:
     folder = place.opt / "venvs" / name
     if is_whole(folder):
         return name
-    need_room(place, GROWTH * sum(bundle.files[path][0] for path in wheels))
+    place.need_room(GROWTH * sum(bundle.files[path][0] for path in wheels))
     place.say(f"environment: unpacks {len(wheels)} wheels for Python {PYTHON}")
-    _begin(folder)
+    _begin(place, folder)
     python = place.own(folder / "bin/python")
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # unpacking lets the GIL go
         done = [
@@ -85,19 +88,21 @@ def from_installed(place: Place) -> str:
             f"expected edge-vision installed below {site}, found it elsewhere, as of a checkout; "
             "install a bundle: sudo edge install --from BUNDLE"
         )
-    found = sorted(path.name for path in site.iterdir() if path.suffix == ".dist-info")
-    name = _name(found)
+    # A record has the digest of each file, for a package that changed under its version.
+    found = [path for path in site.glob("*.dist-info/RECORD") if path.is_file()]
+    name = _name([f"{each.parent.name} {sha256(each.read_bytes()).hexdigest()}" for each in found])
     folder = place.opt / "venvs" / name
     if is_whole(folder):
         return name
-    need_room(place, sum(each.stat().st_size for each in site.rglob("*") if each.is_file()))
+    place.need_room(sum(each.stat().st_size for each in site.rglob("*") if each.is_file()))
     place.say(f"environment: copies the {len(found)} packages of {site}")
-    _begin(folder)
-    new = next(folder.glob("lib/python*/site-packages"))
+    _begin(place, folder)
+    new = folder / f"lib/python{PYTHON}/site-packages"
     shutil.copytree(site, new, symlinks=True, dirs_exist_ok=True)
     python = place.own(folder / "bin/python")
-    program = folder / "bin/edge"
-    unpack.write_program(program, python=python, module="edge.__main__", name="main")
+    for command, module in COMMANDS.items():
+        program = folder / "bin" / command
+        unpack.write_program(program, python=python, module=module, name="main")
     _end(folder)
     return name
 
@@ -107,18 +112,13 @@ def is_whole(folder: Path) -> bool:
     return files.stamp(folder).strip() == PYTHON
 
 
-def need_room(place: Place, size_bytes: int) -> None:
-    """Refuse to begin what would fill the disk."""
-    files.make_folder(place.opt)
-    free = shutil.disk_usage(place.opt).free
-    if free < size_bytes + LEAST_FREE_BYTES:
+def _begin(place: Place, folder: Path) -> None:
+    hidden = next((each for each in HIDDEN if Path(sys.base_prefix).is_relative_to(each)), "")
+    if hidden and place.root == Path("/"):
         raise BoardError(
-            f"{place.opt}: expected {(size_bytes + LEAST_FREE_BYTES) >> 20} MiB of room, found "
-            f"{free >> 20} MiB; free some space, and run this again; nothing has changed"
+            f"expected a Python of the system, found {sys.base_prefix}: the unit hides {hidden} "
+            "from the service; make the environment anew: /usr/bin/python3 -m venv FOLDER"
         )
-
-
-def _begin(folder: Path) -> None:
     files.discard(folder)
     files.make_folder(folder.parent)
     # Without pip, as Debian keeps ensurepip in a package of its own; picamera2 is the system's.

@@ -10,7 +10,9 @@ import ctypes
 import errno
 import fcntl
 import os
+import shutil
 import stat
+import time
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +22,7 @@ from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
 
 CHUNK_BYTES = 1 << 20
 SCRATCH = ".tmp"
@@ -99,6 +102,44 @@ def overwrite(path: Path) -> None:
             os.close(descriptor)
         os.unlink(path)
         sync(path.parent)
+
+
+def take_away(path: Path) -> None:
+    """Delete what another user put there, whatever it is, and follow no link in it."""
+    if path.is_dir() and not path.is_symlink():
+        aside = path.with_name(f"{path.name}.{time.time_ns()}")  # where one cannot be deleted
+        os.rename(path, aside)
+        with suppress(OSError, RecursionError):
+            shutil.rmtree(aside)
+    else:
+        delete(path)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[Path]:
+    """Name another user's folder so that no link can take its place for the length of the block."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def plain(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file and nothing else: a pipe would wait, a device may do anything.
+
+    Raises:
+        OSError: There is none, or it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 def point(link: Path, target: str) -> None:

@@ -5,6 +5,7 @@ It may be cut at any point and begins anew: what was done is found done, the las
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -14,6 +15,7 @@ from boards.device import bundle as bundles
 from boards.device import files, install, updates
 from boards.device.place import write_json
 from boards.device.signatures import SIGNERS
+from boards.device.system import FIRSTBOOT_DONE
 from edge.errors import BoardError
 
 if TYPE_CHECKING:
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
 
     from boards.device.place import Place
 
-STAMPS, DONE, REPORT = "firstboot.json", "firstboot.done", "edge-firstboot.txt"
+STAMPS, REPORT = "firstboot.json", "edge-firstboot.txt"
+# cloud-init lays a Wi-Fi's key down where the system reads it: a folder that root alone reads.
+NETWORKS = ("etc/netplan", "etc/NetworkManager/system-connections")
+# So it never asks for the key again. Source: cloud-init, "Network configuration", disabling it.
+NO_NETWORK = "etc/cloud/cloud.cfg.d/99-edge-network.cfg"
 
 
 def firstboot(place: Place, folder: Path) -> None:
@@ -36,7 +42,7 @@ def firstboot(place: Place, folder: Path) -> None:
     """
     place.need_root()
     with files.told(), files.locked(place.lock):
-        if (place.state / DONE).exists():
+        if (place.state / FIRSTBOOT_DONE).exists():
             place.say("the first boot is over already")
             return
         notes = _Notes(place, folder)
@@ -47,12 +53,13 @@ def firstboot(place: Place, folder: Path) -> None:
             notes.end(f"failed: {error}", state="failed")
             raise
         notes.end(f"the first boot is over: {name} is installed", state="done")
-        files.write(place.state / DONE, b"")
+        files.write(place.state / FIRSTBOOT_DONE, b"")
 
 
 def _install(place: Place, folder: Path) -> str:
     place.say("moves secrets off the boot partition")
     move_secrets(place, folder)
+    forget_wifi(place, folder.parent / "network-config")
     with bundles.opened(place, folder) as bundle:
         try:
             install.install(place, bundle)
@@ -82,6 +89,26 @@ def move_secrets(place: Place, folder: Path) -> None:
         (folder / "secrets").rmdir()
 
 
+def forget_wifi(place: Place, path: Path) -> None:
+    """Delete a Wi-Fi's key on the boot partition, once the system has it where it stays."""
+    found = re.search(r'"password": "([0-9a-f]{64})"', _text(path))
+    if not found:
+        return
+    if not any(found[1] in _text(each) for at in NETWORKS for each in (place.root / at).glob("*")):
+        place.say(f"keeps the Wi-Fi's key in {path}: the system has not taken it over")
+        return
+    files.make_folder((place.root / NO_NETWORK).parent)
+    files.write(place.root / NO_NETWORK, b"network: {config: disabled}\n")
+    files.overwrite(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 class _Notes:
     """What was done when; kept on the board, and at the end on the card for people."""
 
@@ -90,18 +117,16 @@ class _Notes:
         self._began_s = time.monotonic()
         self._lines: list[str] = []
 
-    def say(self, message: str) -> None:
+    def say(self, message: str, *, state: str = "working") -> None:
         """Take note of a step."""
         self._place.say(message)
         self._lines.append(f"{time.monotonic() - self._began_s:6.1f} s  {message}")
-        fields = {"state": "working", "message": message, "steps": self._lines}
+        fields = {"state": state, "message": message, "steps": self._lines}
         write_json(self._place.state / STAMPS, fields)
 
     def end(self, message: str, *, state: str) -> None:
         """Say how it went, on the card too."""
-        self.say(message)
-        fields = {"state": state, "message": message, "steps": self._lines}
-        write_json(self._place.state / STAMPS, fields)
+        self.say(message, state=state)
         text = "\n".join(["edge-vision, first boot", *self._lines])
         try:
             files.write(self._report, f"{text}\n".encode())

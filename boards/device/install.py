@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 from dataclasses import dataclass
 from importlib.resources import files as resources
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boards import detect
 from boards.device import environments, files, releases, system, updates
-from boards.device.place import CREDENTIALS, SERVICE, run
+from boards.device.place import CREDENTIALS, SERVICE, read_json, run
+from boards.device.signatures import MANIFEST
 from edge.errors import BoardError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from boards.device.bundle import Bundle
     from boards.device.place import Place
 
@@ -32,15 +32,19 @@ class Given:
         model: A model in the place of the bundle's.
         is_own: The environment is that of the program that runs.
         is_asked: The service asked for it; its request is taken away last.
+        allow_older: It may have been made before what runs.
     """
 
     config: Path | None = None
     model: Path | None = None
     is_own: bool = False
     is_asked: bool = False
+    allow_older: bool = False
 
 
 NOTHING = Given()
+# The keys of a profile that tell a board, and their defaults; each is a line of JSON, too.
+TELLING: dict[str, Any] = {"compatible": [], "soc": [], "match": "", "machine": ""}
 
 
 def install(place: Place, bundle: Bundle, given: Given = NOTHING) -> str:
@@ -76,32 +80,42 @@ def install(place: Place, bundle: Bundle, given: Given = NOTHING) -> str:
 def uninstall(place: Place, *, purge: bool = False) -> None:
     """Take everything away but the configuration, its secrets, and what the service has kept.
 
+    A card's bundle stays on its boot partition, and what keeps it from being installed again.
+
     Args:
         place: From where.
         purge: Those too.
     """
     place.need_root()
+    done, unit = place.state / system.FIRSTBOOT_DONE, place.root / system.FIRSTBOOT
     with files.locked(place.lock):
+        if is_from_card := done.exists() or unit.exists():
+            files.write(done, b"")
+            place.say(f"to install what lies on the card again, delete {place.own(done)}")
         system.stop(place)
         config = place.current / releases.CONFIG
         if config.is_file() and not purge:
             files.write(place.etc / releases.CONFIG, config.read_bytes())
         system.unlink_others(place, "")
-        for command in system.COMMANDS:
-            if (link := place.root / "usr/local/bin" / command).is_symlink():
-                files.delete(link)
+        commands = [place.root / "usr/local/bin" / command for command in environments.COMMANDS]
+        for each in (*filter(Path.is_symlink, commands), *unit.parent.glob(f"*.wants/{unit.name}")):
+            files.delete(each)
+        files.delete(unit)
         place.run_live("systemctl", "daemon-reload")
         files.delete(place.current)
         for folder in [place.opt, *([place.etc, place.service_state] if purge else [])]:
             files.discard(folder)
-    if purge:
+    if purge and is_from_card:
+        for each in place.state.iterdir():
+            if each != done:
+                files.discard(each)
+    elif purge:
         files.discard(place.state)
 
 
-def plan(place: Place, bundle: Bundle) -> list[str]:
+def plan(place: Place, bundle: Bundle, given: Given = NOTHING) -> list[str]:
     """Return what `install` would do, a sentence each; nothing is changed."""
-    environments.fit(bundle)
-    check_board(place, bundle)
+    check(place, bundle, given)
     wheels = bundle.below("wheels")
     before = releases.version(place, releases.running(place.current))
     root = [path for path in bundle.below("root") if path.startswith("root/")]
@@ -111,6 +125,23 @@ def plan(place: Place, bundle: Bundle) -> list[str]:
     )
     said += [f"/{path.removeprefix('root/')} -> {place.opt}/current/{path}" for path in root]
     return [*said, f"{place.current} is switched, and {SERVICE} started"]
+
+
+def check(place: Place, bundle: Bundle, given: Given) -> None:
+    """Refuse a bundle for another machine, Python or board, or one that is older than what runs.
+
+    Raises:
+        BoardError: It is. What was signed once is signed for ever, and may be sent again by others.
+    """
+    environments.fit(bundle)
+    check_board(place, bundle)
+    made = bundle.fields["created_utc"]
+    runs = str(read_json(place.current / MANIFEST).get("created_utc", ""))
+    if made < runs and not given.allow_older:
+        raise BoardError(
+            f"expected a bundle that is newer than what runs, of {runs}, found one of {made}; add "
+            "--allow-older, or run the release before again: edge update --rollback"
+        )
 
 
 def check_board(place: Place, bundle: Bundle) -> None:
@@ -132,11 +163,10 @@ def check_board(place: Place, bundle: Bundle) -> None:
 
 
 def _staged(place: Place, bundle: Bundle, given: Given) -> Path:
-    environments.fit(bundle)
-    check_board(place, bundle)
+    check(place, bundle, given)
     place.say(f"checks the {len(bundle.files)} files of {bundle.name}")
     bundle.verify()
-    environments.need_room(place, 2 * sum(size for size, _ in bundle.files.values()))
+    place.need_room(2 * sum(size for size, _ in bundle.files.values()))
     if bundle.below("wheels"):
         environment = environments.from_bundle(place, bundle)
     elif given.is_own:
@@ -146,6 +176,9 @@ def _staged(place: Place, bundle: Bundle, given: Given) -> Path:
     new = releases.draft(place, bundle, environment, config=given.config)
     if given.model:
         releases.take_model(new, given.model)
+    runs = place.opt / "releases" / releases.running(place.current)
+    if given.is_own and files.stamp(runs) == new.digest():
+        return runs  # its list was made now, and is another each time
     staged = releases.stage(place, bundle, new)
     _selftest(place, staged)
     return staged
@@ -188,22 +221,9 @@ def _selftest(place: Place, staged: Path) -> None:
 
 def _known() -> list[SimpleNamespace]:
     """Return of each profile what tells its board; Python 3.10 reads no TOML by itself."""
-    return [
-        _profile(path.name.removesuffix(".toml"), path.read_text(encoding="utf-8"))
-        for path in (resources("boards") / "profiles").iterdir()
-        if path.name.endswith(".toml")
-    ]
-
-
-def _profile(name: str, text: str) -> SimpleNamespace:
-    lists = {
-        key: re.findall(r'"([^"]*)"', found[1]) if found else []
-        for key in ("compatible", "soc")
-        for found in [re.search(rf"^{key} = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)]
-    }
-    match = re.search(r'^match = "(\w+)"', text, re.MULTILINE)
-    machine = re.search(r'^machine = "(\w+)"', text, re.MULTILINE)
-    found = {"match": match, "machine": machine}
-    return SimpleNamespace(
-        name=name, **lists, **{key: each[1] if each else "" for key, each in found.items()}
-    )
+    found = []
+    for path in (resources("boards") / "profiles").iterdir():
+        lines = (line.partition(" = ") for line in path.read_text(encoding="utf-8").splitlines())
+        told = {key: json.loads(text) for key, _, text in lines if key in TELLING}
+        found.append(SimpleNamespace(name=path.name.removesuffix(".toml"), **TELLING | told))
+    return found

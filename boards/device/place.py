@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import stat
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ CREDENTIALS = f"/run/credentials/{SERVICE}/"
 COMMAND_TIMEOUT_S = 900.0
 # Over any list of a bundle.
 MOST_BYTES = 4 << 20
+LEAST_FREE_BYTES = 32 << 20
 
 
 def say(text: str) -> None:
@@ -88,6 +89,16 @@ class Place:
         """Return a path as the board sees it."""
         return f"/{path.relative_to(self.root)}"
 
+    def need_room(self, size_bytes: int) -> None:
+        """Refuse to begin, or to go on with, what would fill the disk."""
+        files.make_folder(self.opt)
+        free, wanted = shutil.disk_usage(self.opt).free, size_bytes + LEAST_FREE_BYTES
+        if free < wanted:
+            raise BoardError(
+                f"{self.opt}: expected {wanted >> 20} MiB of room, found {free >> 20} MiB; free "
+                "some space, and run this again; nothing has changed"
+            )
+
     def need_root(self) -> None:
         """Refuse to change a system that is not this user's to change."""
         if self.root == Path("/") and os.geteuid():
@@ -125,16 +136,11 @@ def clean_environment() -> dict[str, str]:
     }
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return what a small file holds; nothing where it is missing, damaged, or no plain file.
-
-    It may be another user's, who must not have root wait or read what is not there to be read.
-    """
+def read_json(path: Path, *, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+    """Return what a small file holds; nothing where it is missing, damaged, or no plain file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            is_plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            found = json.loads(file.read(MOST_BYTES)) if is_plain else {}
+        with files.plain(path) as file:
+            found = json.loads(file.read(most_bytes))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -184,7 +184,8 @@ def _use(new: Draft, model: list[str]) -> None:
     if not named:
         raise BoardError(f"expected a model of {', '.join(MODELS)} in model/, found {model}")
     about = sorted(path for path in model if path.endswith(".toml"))
-    text = configuration.with_model(new.text(), named[0], about[0] if about else None)
+    keys = {"file": named[0], "description": about[0] if about else ""}
+    text = configuration.with_keys(new.text(), "model", keys)
     new.files[CONFIG] = text.encode(errors="surrogateescape")
 
 

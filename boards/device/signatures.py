@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MANIFEST, SIGNATURE, SIGNERS = "bundle.json", "bundle.json.sig", "allowed_signers"
 # Of `ssh-keygen -Y`: a signature for something else is none here.
 NAMESPACE = "edge-vision"
+TIMEOUT_S = 60.0
 
 
 def check(place: Place, folder: Path, text: bytes, *, must: bool = False) -> None:
@@ -61,9 +62,15 @@ def check(place: Place, folder: Path, text: bytes, *, must: bool = False) -> Non
 def _keygen(arguments: list[str], text: bytes) -> subprocess.CompletedProcess[bytes]:
     command = ["ssh-keygen", "-Y", *arguments]
     try:
-        return subprocess.run(command, input=text, capture_output=True, check=False, timeout=60)
+        return subprocess.run(
+            command, input=text, capture_output=True, check=False, timeout=TIMEOUT_S
+        )
     except FileNotFoundError as error:
         raise BoardError(
             "a signature is checked by ssh-keygen, which is not there: sudo apt install "
             "openssh-client"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise BoardError(
+            f"ssh-keygen did not check a signature within {TIMEOUT_S:g} s; run this again"
         ) from error

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boards.device import files, releases
+from boards.device import environments, files, releases
 from boards.device.place import SERVICE
 from edge.errors import BoardError
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 UNITS = "etc/systemd/system"
 # The first of these is started and stopped; they are what a release may bring.
 FIRSTBOOT = f"{UNITS}/edge-firstboot.service"  # lies on the card, and ends itself
+FIRSTBOOT_DONE = "firstboot.done"
 # Rendered for the boot partition, or the board's own from then on.
 NOT_LINKED = ("boot/", "etc/edge/", FIRSTBOOT)
-COMMANDS = ("edge", "edge-board")
 CONFIG_LINK = "../../opt/edge/current/device.toml"
 
 
@@ -47,7 +47,7 @@ def prepare(place: Place, name: str) -> None:
         files.make_folder(place.etc)
         files.write(place.etc / each.name, each.read_bytes())
     files.make_folder(place.etc / "secrets", 0o700)
-    for command in COMMANDS:
+    for command in environments.COMMANDS:
         link = place.root / "usr/local/bin" / command
         files.make_folder(link.parent)
         _link(place, link, place.current / "venv/bin" / command)
@@ -104,7 +104,7 @@ def restart(place: Place) -> str:
 
 def stop(place: Place) -> None:
     """Stop and forget all units."""
-    for unit in sorted(_units(place), reverse=True):
+    for unit in (Path(FIRSTBOOT).name, *sorted(_units(place), reverse=True)):
         if said := place.run_live("systemctl", "stop", unit):
             place.say(f"{unit}: could not be stopped: {said}")
 

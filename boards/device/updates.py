@@ -100,6 +100,18 @@ def report(
     write_json(place.state / RESULT, fields | runs | more)
 
 
+def forget_request(place: Place) -> None:
+    """Take the request away, whatever the service has put in its place."""
+    path = place.service_state / REQUEST
+    try:
+        with files.held(path.parent) as folder:
+            files.take_away(folder / path.name)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:  # its folder is a link
+        files.take_away(path.parent)
+
+
 def _judge(place: Place, pending: dict[str, Any], *, is_running: bool) -> None:
     """Start the new release and watch it."""
     said = f"runs {releases.version(place, pending['new'])}, on probation"
@@ -163,6 +175,6 @@ def _end(place: Place, pending: dict[str, Any], message: str, *, state: str) -> 
     """Say how it went; the request goes before the stamp that says it is still at work."""
     report(place, state, message, is_asked=pending["is_asked"])
     if pending["is_asked"] and state != "interrupted":
-        files.delete(place.service_state / REQUEST)
+        forget_request(place)
     files.delete(place.state / PENDING)
     place.say(message)

@@ -29,7 +29,13 @@ USER = r"[a-z_][a-z0-9_-]{0,31}"  # useradd(8)
 KEY = r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-\S+) [A-Za-z0-9+/=]+( [^\x00-\x1f]*)?"
 SSID = r"[^\x00-\x1f\x7f]+"
 MAX_SSID_BYTES = 32  # IEEE 802.11
-TAKEN = ("root", "edge")
+# Users and groups of Debian's base-passwd, of systemd and of this project: useradd refuses them.
+TAKEN = (
+    r"_apt|adm|audio|avahi|backup|bin|cdrom|crontab|daemon|dialout|dip|disk|edge|fax|floppy|games|"
+    r"gpio|i2c|input|irc|kmem|kvm|list|lp|mail|man|messagebus|netdev|news|nobody|nogroup|operator|"
+    r"plugdev|polkitd|proxy|render|root|rtkit|s(asl|gx|hadow|pi|rc|sh|shd|taff|udo|ync|ys)|"
+    r"systemd-\w+|tape|tss|tty|users|utmp|uucp|video|voice|www-data"
+)
 
 
 def settings(  # noqa: PLR0913 - one for each option
@@ -65,7 +71,7 @@ def settings(  # noqa: PLR0913 - one for each option
     _like("--wifi", wifi, pattern=SSID, wanted="a name without control characters")
     if len(wifi.encode()) > MAX_SSID_BYTES:
         raise ConfigError(f"--wifi: expected 1 to 32 bytes, found {len(wifi.encode())}")
-    if user in TAKEN:
+    if re.fullmatch(TAKEN, user):
         raise ConfigError(f"--user {user}: expected a new user's name, that one is the system's")
     if bool(user) != bool(ssh_key):
         raise ConfigError(

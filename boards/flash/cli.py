@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -123,26 +122,42 @@ def _flash(arguments: argparse.Namespace) -> None:
     if profile.carrier != "card":
         raise ConfigError(
             f"--profile {profile.name}: expected a board that starts from a card, found "
-            f"{profile.title}; a Jetson is flashed by NVIDIA's own tools: edge-board stage --help"
+            f"{profile.title}; "
+            + (
+                "NVIDIA's own tools flash it: edge-board stage --help"
+                if profile.carrier == "l4t"
+                else "install on its running system: sudo edge install"
+            )
         )
     if arguments.bundle and (arguments.config or arguments.model):
         raise ConfigError(
             "expected --bundle or --config and --model, found both: a bundle has its own"
         )
-    target = look(arguments.to, max_gib=arguments.max_gib, internal=arguments.internal)
+    target = _target(arguments)
     source = image.open_image(arguments.image)
     _check_target(source, target)
     digest, settings = _sha256(arguments), _settings(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
+    with ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory())
+        is_card = target.size is not None
+        # Held while its bundle is made, which takes minutes.
+        disk = stack.enter_context(write.opened(target)) if arguments.yes and is_card else None
         job = _job(arguments, source, settings, scratch=Path(scratch))
         print(f"sha256   {digest}")
         print(f"target   {_described(target)}")
         if not arguments.yes:
             print(f"nothing was written; to erase {target.path} and write this, add --yes")
             return
-        with write.opened(target) as disk, _progress() as progress:
+        if _target(arguments) != target:
+            raise BoardError(f"{target.path}: the card was changed; nothing was written")
+        disk = disk or stack.enter_context(write.opened(target))
+        with write.told(target), _progress() as progress:
             write.write(disk, job, size=target.size, progress=progress)
     print(f"{target.path} is written, and all of it was read back")
+
+
+def _target(arguments: argparse.Namespace) -> Target:
+    return look(arguments.to, max_gib=arguments.max_gib, internal=arguments.internal)
 
 
 def _job(
@@ -226,10 +241,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
             getpass.getpass(f"password of {arguments.wifi} (none: an open network): ") or None
         )
     names = ("hostname", "user", "ssh_key", "wifi", "wifi_country", "timezone")
-    return answers.settings(
-        **{name: getattr(arguments, name) for name in names},
-        wifi_password=password,
-    )
+    given = {name: getattr(arguments, name) for name in names}
+    return answers.settings(**given, wifi_password=password)
 
 
 def _first_line(path: Path) -> str:
@@ -240,7 +253,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected a file of text, cannot read it") from error
+        why = getattr(error, "strerror", None) or "it is no UTF-8"
+        raise ConfigError(f"{path}: expected a file of text, cannot read it: {why}") from error
 
 
 def _sha256(arguments: argparse.Namespace) -> str:
@@ -251,15 +265,10 @@ def _sha256(arguments: argparse.Namespace) -> str:
         if arguments.sha256 or beside.is_file()
         else ""
     )
-    digest = hashlib.sha256()
-    with arguments.image.open("rb") as file:
-        while data := file.read(image.CHUNK):
-            digest.update(data)
-    if wanted and digest.hexdigest() != wanted.lower():
-        raise BoardError(
-            f"{arguments.image}: expected SHA-256 {wanted}, found {digest.hexdigest()}"
-        )
-    return digest.hexdigest() + (", as expected" if wanted else ", compared with nothing")
+    digest = image.sha256(arguments.image)
+    if wanted and digest != wanted.lower():
+        raise BoardError(f"{arguments.image}: expected SHA-256 {wanted}, found {digest}")
+    return digest + (", as expected" if wanted else ", compared with nothing")
 
 
 def _described(target: Target) -> str:

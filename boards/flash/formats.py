@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 MOUNTED = "/boot/firmware"  # where the boot partition is at run time, since Debian 12
 FIRSTBOOT = f"{MOUNTED}/edge/firstboot.sh"
+# cloud-init may come before the boot partition is mounted, and nothing tells it to wait.
+WAIT_AND_BEGIN = f"""\
+for second in $(seq 30); do
+[ ! -e {FIRSTBOOT} ] || exec sh {FIRSTBOOT}
+systemctl start boot-firmware.mount || mount {MOUNTED}
+sleep 1
+done
+echo 'edge-vision: expected {FIRSTBOOT}, found none'"""
 BOOKWORM, TRIXIE = "2023-10-10", "2025-10-01"  # of Raspberry Pi OS, the first release of each
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 OF_32_BITS = {"kernel.img", "kernel7.img", "kernel7l.img"}
@@ -100,8 +108,12 @@ def detect(fat: Fat) -> System:
         return System("systemd", title, PYTHONS["bookworm"] if date < TRIXIE else "")
     raise BoardError(
         f"expected an image of Raspberry Pi OS since {BOOKWORM} or one with cloud-init, found "
-        + (f"{title}, too old" if date else "none of user-data, rpi-preseed.toml and issue.txt")
-        + " on its boot partition; choose another, or start it and install with: sudo edge install"
+        + (
+            f"{title}, too old"
+            if date
+            else "no user-data, rpi-preseed.toml or issue.txt on its FAT"
+        )
+        + "; choose another, or start it and install with: sudo edge install"
     )
 
 
@@ -149,7 +161,7 @@ def _cloudinit(settings: Settings, *, of_pi: bool = False) -> Written:
         "runcmd": commands,
         # At every boot: of `runcmd` it notes that it ran before it runs, and a power cut in it
         # would be the end of the first boot.
-        "bootcmd": [["sh", FIRSTBOOT]],
+        "bootcmd": [["sh", "-c", WAIT_AND_BEGIN]],
     }
     told: dict[str, Any] = {key: value for key, value in data.items() if value}
     told |= {"ssh_pwauth": False} if settings.user else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import struct
 import tempfile
@@ -23,6 +24,7 @@ PACKED = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b
 LUKS = b"LUKS\xba\xbe"
 FAT_KINDS = {0x04, 0x06, 0x0B, 0x0C, 0x0E}
 GPT = 0xEE
+CHOOSE = "choose one of Raspberry Pi OS (64-bit)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,15 @@ class Layout:
     root: int
 
 
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(CHUNK):
+            digest.update(data)
+    return digest.hexdigest()
+
+
 def open_image(path: Path) -> Source:
     """Return a file that holds an image.
 
@@ -106,13 +117,15 @@ def layout(source: Source) -> Layout:
         file.seek(0)
         head = file.read(SECTOR)
     if len(head) < SECTOR or head[510:] != b"\x55\xaa":
-        raise BoardError(f"{source.path}: expected an image of a card, found no partition table")
+        raise BoardError(
+            f"{source.path}: expected an image of a card, found no partition table; {CHOOSE}"
+        )
     table = [struct.unpack_from("<4xB3xII", head, 446 + 16 * index) for index in range(4)]
     if table[0][0] == GPT:
-        raise BoardError(f"{source.path}: expected an MBR partition table, found a GPT")
+        raise BoardError(f"{source.path}: expected an MBR partition table, found a GPT; {CHOOSE}")
     boot = next((row for row in table if row[0] in FAT_KINDS), None)
     if boot is None:
-        raise BoardError(f"{source.path}: expected a FAT boot partition, the image has none")
+        raise BoardError(f"{source.path}: expected a FAT boot partition, found none; {CHOOSE}")
     roots = [start for kind, start, _ in table if kind not in FAT_KINDS | {0}]
     found = Layout(boot[1] * SECTOR, boot[2] * SECTOR, roots[0] * SECTOR if roots else 0)
     end = max((start + count) * SECTOR for kind, start, count in table if kind)

@@ -1,6 +1,7 @@
 """A manifest that Raspberry Pi Imager opens, so that it offers a ready image of ours.
 
-Source: raspberrypi/rpi-imager, doc/schema-notes.md and doc/json-schema/os-list-schema.json.
+Source: raspberrypi/rpi-imager, doc/schema-notes.md, doc/json-schema/os-list-schema.json, and
+src/hwlistmodel.cpp for the list of devices.
 """
 
 from __future__ import annotations
@@ -50,12 +51,9 @@ def manifest(path: Path, profile: Profile, *, url: str = "", icon: str = "") -> 
         fat = Fat(head, found.boot)
         # What Imager would write of its own takes the place of a first boot that is there.
         first_boot = "none" if "edge/firstboot.sh" in fat else formats.detect(fat).format
-    unpacked, packed = hashlib.sha256(), hashlib.sha256()
+    unpacked = hashlib.sha256()
     for chunk in source.chunks():
         unpacked.update(chunk)
-    with path.open("rb") as file:
-        while data := file.read(image.CHUNK):
-            packed.update(data)
     status = path.stat()
     day = datetime.fromtimestamp(status.st_mtime, timezone.utc)
     entry = {
@@ -66,13 +64,22 @@ def manifest(path: Path, profile: Profile, *, url: str = "", icon: str = "") -> 
         "extract_size": source.size,
         "extract_sha256": unpacked.hexdigest(),
         "image_download_size": status.st_size,
-        "image_download_sha256": packed.hexdigest(),
+        "image_download_sha256": image.sha256(path),
         "release_date": day.strftime("%Y-%m-%d"),
         "init_format": first_boot,
         "architecture": "armv8",
         "devices": DEVICES[profile.name],
     }
-    return {"os_list": [entry]}
+    # Imager offers only what is for a device that this list has.
+    device = {
+        "name": profile.title,
+        "tags": DEVICES[profile.name],
+        "icon": icon,
+        "description": f"{profile.title}, 64-bit",
+        "matching_type": "exclusive",
+        "default": True,
+    }
+    return {"imager": {"devices": [device]}, "os_list": [entry]}
 
 
 def text(fields: dict[str, Any]) -> str:

@@ -21,11 +21,15 @@ class Target:
         path: As it was named.
         title: For people: its make.
         size: In bytes; `None` for a file, which becomes as large as the image.
+        number: Of the device, as the kernel has it.
+        marks: What tells it from the next card in the same reader.
     """
 
     path: Path
     title: str
     size: int | None
+    number: int = 0
+    marks: tuple[str, ...] = ()
 
 
 def look(path: Path, *, max_gib: int, internal: bool = False, root: Path = Path("/")) -> Target:
@@ -55,20 +59,22 @@ def look(path: Path, *, max_gib: int, internal: bool = False, root: Path = Path(
         return Target(path, "a file, which is replaced", None)
     if not stat.S_ISBLK(status.st_mode):
         raise ConfigError(f"--to {path}: expected a block device or a file, found something else")
-    number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-    return _disk(path, number, max_gib=max_gib, internal=internal, root=root)
+    return _disk(path, status.st_rdev, max_gib=max_gib, internal=internal, root=root)
 
 
-def _disk(path: Path, number: str, *, max_gib: int, internal: bool, root: Path) -> Target:
+def _disk(path: Path, number: int, *, max_gib: int, internal: bool, root: Path) -> Target:
     """Return the disk of this device number, if it may be erased."""
-    folder = (root / "sys/dev/block" / number).resolve()
+    name = f"{os.major(number)}:{os.minor(number)}"
+    folder = (root / "sys/dev/block" / name).resolve()
     if (folder / "partition").exists():
         raise ConfigError(
             f"--to {path}: expected a whole card, found a partition of /dev/{folder.parent.name}"
         )
     size = int(_text(folder / "size") or 0) * 512
     make = [_text(folder / "device" / name) for name in ("vendor", "model", "name")]
-    target = Target(path, " ".join(filter(None, make)) or "no make", size)
+    # The first counts each medium that was put in, since Linux 5.15.
+    marks = tuple(_text(folder / name) for name in ("diskseq", "device/serial", "device/cid"))
+    target = Target(path, " ".join(filter(None, make)) or "no make", size, number, marks)
     _refuse_used(target, folder, root)
     if size == 0:
         raise ConfigError(f"--to {path}: expected a card in it, found none")

@@ -52,7 +52,7 @@ def opened(target: Target) -> Iterator[BinaryIO]:
     """Open a target to read and write; a device alone, which one that is mounted refuses.
 
     Raises:
-        BoardError: It cannot be opened, or what was begun did not end.
+        BoardError: It cannot be opened, or another device has its name by now.
     """
     is_device = target.size is not None
     flags = os.O_RDWR | os.O_CLOEXEC | (os.O_EXCL if is_device else os.O_CREAT)
@@ -61,19 +61,31 @@ def opened(target: Target) -> Iterator[BinaryIO]:
     except OSError as error:
         hint = "; type it with sudo" if error.errno == errno.EACCES else ""
         raise BoardError(f"{target.path}: cannot be opened: {error.strerror}{hint}") from error
+    with os.fdopen(descriptor, "r+b", buffering=0) as disk:
+        if os.fstat(descriptor).st_rdev != target.number:
+            raise BoardError(f"{target.path}: another device has this name now; type it again")
+        yield disk
+
+
+@contextmanager
+def told(target: Target) -> Iterator[None]:
+    """Say of a target that was not written to its end what it holds now.
+
+    Raises:
+        BoardError: What stopped it.
+    """
     half = (
         f"{target.path} is half written and has no partition table, so boots nothing: write it anew"
     )
-    with os.fdopen(descriptor, "r+b", buffering=0) as disk:
-        try:
-            yield disk
-        except KeyboardInterrupt:
-            raise BoardError(f"stopped; {half}") from None
-        except BoardError as error:
-            raise BoardError(f"{error}\n{half}") from error
-        except OSError as error:
-            full = "it is full" if error.errno == errno.ENOSPC else str(error.strerror)
-            raise BoardError(f"{target.path}: {full}\n{half}") from error
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise BoardError(f"stopped; {half}") from None
+    except BoardError as error:
+        raise BoardError(f"{error}\n{half}") from error
+    except OSError as error:
+        full = "it is full" if error.errno == errno.ENOSPC else str(error.strerror)
+        raise BoardError(f"{target.path}: {full}\n{half}") from error
 
 
 def write(disk: BinaryIO, job: Job, *, size: int | None, progress: Told) -> str:

@@ -8,7 +8,7 @@ if ! command -v python3 >/dev/null; then
 fi
 for wheel in "$here"/wheels/edge_vision-*.whl; do
     if [ -e "$wheel" ]; then
-        PYTHONPATH="$wheel" exec python3 -m boards.device install "$here" "$@"
+        PYTHONPATH="$wheel" exec python3 -m boards.device install --from "$here" "$@"
     fi
 done
 # A bundle without wheels changes what is installed already.

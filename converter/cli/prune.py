@@ -64,21 +64,18 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    if all(getattr(arguments, name) is None for name in (*TARGETS, "input_size")):
+    is_size_only = all(getattr(arguments, name) is None for name in TARGETS)
+    if is_size_only and arguments.input_size is None:
         arguments.refuse("expected --speedup, --macs, --latency-ms or --input-size")
     export.check_folder(arguments.output)
     file = model_file.read_own(arguments.model)
-    images = () if _is_size_only(arguments) else making.draw(arguments).paths
+    images = () if is_size_only else making.draw(arguments).paths
     served = recovery.Served(images, images[: len(images) // SELECTS])
     done = prune_as_asked(arguments, file, served)
     if done:
         export.write(done.file, arguments.output)
         print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))
     return DONE
-
-
-def _is_size_only(arguments: argparse.Namespace) -> bool:
-    return all(getattr(arguments, name) is None for name in TARGETS)
 
 
 def _fields(done: Pruned) -> dict[str, Any]:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from converter.conversion import Images
     from converter.prune.criteria import Criterion
     from converter.prune.pruning import Pruned
+    from converter.train.data.labelled import Labelled
     from edge.model.model_file import ModelFile
 
-LEVERS = ("best", "channels", "input")
+LEVERS = ("best", "channels", "rank", "input", "both")
 HANGS_ON = ("lever", "criterion", "rounds", "input_size", "sweep")
 # Nearer to the whole than that, measuring tells nothing.
 LEAST, LEAST_RATIO = 1.05, 0.05
@@ -69,7 +70,8 @@ def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
         "--lever",
         choices=LEVERS,
         default=LEVERS[0],
-        help="fewer channels, a smaller input, or of both what sees most; default: %(default)s",
+        help="fewer channels, layers of lower rank, a smaller input, both of these, or what sees "
+        "most; default: %(default)s",
     )
     group.add_argument(
         "--input-size", metavar="N|WxH", type=_size, help="rebuild the net for this input first"
@@ -94,7 +96,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "--sweep",
         metavar="TIMES,TIMES",
         type=_speeds,
-        help="draw these speeds by fewer channels and by a smaller input into o.sweep",
+        help="draw these speeds by each lever into o.sweep",
     )
 
 
@@ -118,7 +120,7 @@ def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Serve
         SourceError: There are too few images, or one cannot be read.
     """
     target = [name for name in TARGETS if getattr(arguments, name) is not None]
-    _check(arguments, target)
+    labels = _check(arguments, file, target)
     images, small = served.images, None
     if arguments.input_size:
         from converter.prune.resizing import with_input  # noqa: PLC0415 - loads the runtime
@@ -148,17 +150,19 @@ def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Serve
     for kind, name in done.foreign:
         outputs.say(f"{kind} is not known to pruning: what it reads for {name!r} stays whole")
     if arguments.recover:
-        done = recovery.recovered(arguments, file, done, served=served)
+        done = recovery.recovered(arguments, file, done, served=served, labels=labels)
     stages.clear()
     return done
 
 
-def _check(arguments: argparse.Namespace, target: Sequence[str]) -> None:
-    """Refuse options that say nothing to each other."""
+def _check(
+    arguments: argparse.Namespace, file: ModelFile, target: Sequence[str]
+) -> Labelled | None:
+    """Refuse options that say nothing to each other; return the labels to recover by, if any."""
     sweep, layers = getattr(arguments, "sweep", None), arguments.layers
     if sweep and (layers or arguments.input_size or arguments.lever != LEVERS[0]):
         raise ConfigError(
-            "--sweep pulls both levers, from the model's own input, by times measured here; leave "
+            "--sweep pulls each lever, from the model's own input, by times measured here; leave "
             "--lever, --input-size and --layers out"
         )
     if layers and (target in ([], ["macs"]) or arguments.input_size):
@@ -172,7 +176,7 @@ def _check(arguments: argparse.Namespace, target: Sequence[str]) -> None:
         raise ConfigError(
             "--resume goes on with a cut; give --speedup, --macs, --latency-ms or --sweep"
         )
-    recovery.check(arguments, is_cut=bool(target))
+    return recovery.check(arguments, file, is_cut=bool(target))
 
 
 def _criterion(name: str, file: ModelFile, images: Sequence[Path]) -> Criterion | None:
@@ -189,7 +193,7 @@ def swept(arguments: argparse.Namespace, reference: ModelFile, images: Images) -
     from converter.prune.levers import Levers  # noqa: PLC0415 - as above
     from converter.prune.stages import Stages  # noqa: PLC0415 - as above
 
-    _check(arguments, ())
+    _check(arguments, reference, ())
     served = (*images.sets.calibrate.paths, *images.sets.select.paths)
     stages = Stages(arguments.output, _key(arguments, reference, served), resume=arguments.resume)
     found = sweep.sweep(

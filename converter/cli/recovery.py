@@ -1,22 +1,25 @@
-"""Training without labels, of what a cut left and for int8: the options and what they do."""
+"""Training of what a cut left, and for int8: the options and what they do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.cli import making, outputs
-from edge.errors import ConfigError
+from converter.cli.training import NEEDS, further_plan
+from edge.errors import ConfigError, SourceError
+from edge.heads import task_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from pathlib import Path
 
     from converter.conversion import Images
     from converter.prune.pruning import Pruned
     from converter.search.attempts import Maker
+    from converter.train.data.labelled import Labelled
     from edge.model.model_file import ModelFile
 
 MINUTES, LEAST_MINUTES = 30.0, 0.01
@@ -38,7 +41,11 @@ def served(images: Images) -> Served:
 
 def add_recover(group: Any) -> None:  # noqa: ANN401 - argparse keeps the type of a group to itself
     """Add the option."""
-    _add_minutes(group, "--recover", "then train what is left, without labels")
+    _add_minutes(group, "--recover", "then train it, without labels")
+    group.add_argument(
+        "--recover-labels", metavar="PATH", type=Path,
+        help="by the labels of --images",
+    )  # fmt: skip
 
 
 def add_qat(parser: argparse.ArgumentParser) -> None:
@@ -82,15 +89,18 @@ def say_untried(arguments: argparse.Namespace, *, is_refused: bool) -> None:
         outputs.say("training for int8 was not tried: add --qat")
 
 
-def check(arguments: argparse.Namespace, *, is_cut: bool) -> None:
-    """Refuse, before the work, a recovery of nothing or by nothing.
+def check(arguments: argparse.Namespace, file: ModelFile, *, is_cut: bool) -> Labelled | None:
+    """Refuse, before the work, a recovery of nothing or by nothing; return the labels, if any.
 
     Raises:
-        ConfigError: It was asked for, and no cut was.
+        ConfigError: It was asked for, and no cut was; or the labels are of another kind.
         DependencyError: Keras is not installed.
+        SourceError: The labels cannot be read, or are of no class of the model's.
     """
     if not arguments.recover:
-        return
+        if arguments.recover_labels:
+            raise ConfigError("--recover-labels says by what to recover: give --recover as well")
+        return None
     if not is_cut:
         raise ConfigError(
             "--recover trains what a cut leaves: give --speedup, --macs or --latency-ms as well"
@@ -98,35 +108,88 @@ def check(arguments: argparse.Namespace, *, is_cut: bool) -> None:
     from converter.train.backend import load_keras  # noqa: PLC0415 - TensorFlow, 3 s
 
     load_keras("recover what a cut took")
+    if not arguments.recover_labels:
+        return None
+    from converter.train.data import labelled  # noqa: PLC0415 - loads OpenCV
+    from converter.train.losses import for_task  # noqa: PLC0415 - as above
+
+    for_task(file.description)
+    found = labelled.read(
+        arguments.images, arguments.recover_labels,
+        holds=NEEDS[task_of(file.description.head)], names=file.description.labels,
+    )  # fmt: skip
+    for line in found.remarks:
+        outputs.say(line)
+    return found
 
 
+# What was said, the model before and behind the cut, and what it may learn of.
 def recovered(
-    arguments: argparse.Namespace, whole: ModelFile, done: Pruned, *, served: Served
+    arguments: argparse.Namespace,
+    whole: ModelFile,
+    done: Pruned,
+    *,
+    served: Served,
+    labels: Labelled | None = None,
 ) -> Pruned:
-    """Return a cut model trained without labels; one of a smaller input alone as it is.
+    """Return a cut model trained; without labels, one of a smaller input alone as it is.
 
     Args:
         arguments: Of the command line.
         whole: The model before.
         done: What was cut of it.
         served: The images.
+        labels: Of these, and maybe of others.
     """
     outputs.say(done.step)
+    if labels:
+        return _by_labels(arguments, done, served=served, labels=labels)
     if not done.rows:
         outputs.say("no channel was cut: there is nothing to recover")
         return done
     from converter.prune.resizing import with_input  # noqa: PLC0415 - as above
-    from converter.prune.stages import SUFFIX  # noqa: PLC0415 - as above
-    from converter.train.checkpoints import CHECKPOINT  # noqa: PLC0415 - as above
     from converter.train.recover import recover  # noqa: PLC0415 - as above
 
     size_wh = done.file.description.input.size_wh
     teacher = whole if whole.description.input.size_wh == size_wh else with_input(whole, size_wh)
-    kept = arguments.output.with_name(f"{arguments.output.name}{SUFFIX}") / "recover"
+    kept, resume = _kept(arguments)
     train = [path for path in served.images if path not in served.select]
     found = recover(
         teacher, done.file, train, select=served.select, minutes=arguments.recover,
-        seed=arguments.seed, folder=kept,
-        resume=arguments.resume and (kept / CHECKPOINT).is_file(),
+        seed=arguments.seed, folder=kept, resume=resume,
     )  # fmt: skip
     return replace(done, file=found.file, step=found.step)
+
+
+def _by_labels(
+    arguments: argparse.Namespace, done: Pruned, *, served: Served, labels: Labelled
+) -> Pruned:
+    from converter.train.data.labelled import Parts  # noqa: PLC0415 - as above
+    from converter.train.training import recover  # noqa: PLC0415 - as above
+
+    select, held = set(served.select), set(served.images)
+    parts = Parts(
+        tuple(one for one in labels.samples if one.path in held - select),
+        tuple(one for one in labels.samples if one.path in select), (),
+    )  # fmt: skip
+    if not (parts.train and parts.select):
+        raise SourceError(
+            f"expected labelled images that train and others that select, found "
+            f"{len(parts.train)} and {len(parts.select)}; label more"
+        )
+    kept, resume = _kept(arguments)
+    plan = replace(
+        further_plan(done.file, len(parts.train), kept),
+        minutes=arguments.recover, seed=arguments.seed,
+    )  # fmt: skip
+    file, step = recover(done.file, labels, parts=parts, plan=plan, resume=resume)
+    return replace(done, file=file, step=step)
+
+
+def _kept(arguments: argparse.Namespace) -> tuple[Path, bool]:
+    """Return the folder of the checkpoint, and whether to go on with what it holds."""
+    from converter.prune.stages import SUFFIX  # noqa: PLC0415 - as above
+    from converter.train.checkpoints import CHECKPOINT  # noqa: PLC0415 - as above
+
+    folder = arguments.output.with_name(f"{arguments.output.name}{SUFFIX}") / "recover"
+    return folder, arguments.resume and (folder / CHECKPOINT).is_file()

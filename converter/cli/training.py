@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 EPOCHS, EVALUATIONS = 60, 20
-# Of a model that learnt before, or was pruned: it has little to learn and much to forget.
-FURTHER_RATE, FURTHER_BATCH = 1e-4, 16
+# Of a model that learnt before, or was pruned: it has little to learn and much to forget. Its batch
+# has so many pixels, so that memory does not grow with the input.
+FURTHER_RATE, FURTHER_PIXELS, MOST_BATCH = 5e-4, 8 * 256 * 256, 16
 FOLDER_END = ".train"
 # What each task learns from.
 NEEDS = {"detection": "boxes", "segmentation": "masks", "classification": "classes",
@@ -141,8 +142,10 @@ def _train(arguments: argparse.Namespace) -> int:
     file = own or _new(arguments, found, parts)
     done = train(
         replace(file, path=arguments.output), found, parts=parts,
-        plan=_plan(arguments, len(parts.train), folder), changes=_changes(arguments),
-        frozen=net.frozen if net and arguments.width == 1 else 0, resume=arguments.resume,
+        plan=_plan(arguments, file, images=len(parts.train), folder=folder),
+        changes=_changes(arguments),
+        frozen=net.frozen if net and arguments.width == 1 else 0, is_new=bool(net),
+        resume=arguments.resume,
     )  # fmt: skip
     export.write(done.file, arguments.output)
     print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done, folder))
@@ -184,19 +187,31 @@ def _new(arguments: argparse.Namespace, found: Labelled, parts: Parts) -> ModelF
     return new_model(net, wish, name=arguments.output.stem, path=arguments.output)
 
 
-def _plan(arguments: argparse.Namespace, images: int, folder: Path) -> Plan:
-    from converter.train.loop import Plan  # noqa: PLC0415 - as above
+def _plan(arguments: argparse.Namespace, file: ModelFile, *, images: int, folder: Path) -> Plan:
     from converter.train.nets.table import NETS  # noqa: PLC0415 - as above
 
-    net = NETS.get(arguments.net)
-    rate, usual = (net.rate, net.batch) if net else (FURTHER_RATE, FURTHER_BATCH)
-    batch = arguments.batch or usual
-    steps = max(1, round(arguments.epochs * images / batch))
+    net, batch = NETS.get(arguments.net), arguments.batch
+    if net:
+        batch = batch or net.batch
+    plan = further_plan(file, images, folder, epochs=arguments.epochs, batch=batch)
+    return replace(
+        plan, learning_rate=arguments.learning_rate or (net.rate if net else FURTHER_RATE),
+        seed=arguments.seed, optimizer=arguments.optimizer, minutes=arguments.minutes,
+    )  # fmt: skip
+
+
+def further_plan(
+    file: ModelFile, images: int, folder: Path, *, epochs: int = EPOCHS, batch: int | None = None
+) -> Plan:
+    """Return how a model that learnt before is trained on so many images."""
+    from converter.train.loop import Plan  # noqa: PLC0415 - as above
+
+    wide, high = file.description.input.size_wh
+    batch = batch or min(MOST_BATCH, max(1, FURTHER_PIXELS // (wide * high)))
+    steps = max(1, round(epochs * images / batch))
     return Plan(
-        steps=steps, batch=batch, learning_rate=arguments.learning_rate or rate,
-        warmup_steps=min(100, steps // 10), seed=arguments.seed,
+        steps=steps, batch=batch, learning_rate=FURTHER_RATE, warmup_steps=min(100, steps // 10),
         evaluate_every=max(1, steps // EVALUATIONS), folder=folder,
-        optimizer=arguments.optimizer, minutes=arguments.minutes,
     )  # fmt: skip
 
 

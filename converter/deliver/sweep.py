@@ -1,4 +1,4 @@
-"""How much a model sees at several speeds, by fewer channels and by a smaller input, side by side.
+"""How much a model sees at several speeds, by each lever, side by side.
 
 The smaller input is the rival that costs no work: a cut that lies below it in the picture is none
 to take.
@@ -20,7 +20,7 @@ from converter import export
 from converter.conversion import judge
 from converter.judge import gate
 from converter.judge.latency import measure
-from converter.prune.levers import CHANNELS, INPUT, tried
+from converter.prune.levers import CHANNELS, INPUT, RANK, tried
 from converter.prune.measures import Target
 from converter.quantize.quantization import quantize_file
 from edge.errors import ModelError, SinkError
@@ -40,8 +40,14 @@ if TYPE_CHECKING:
 
 WHOLE = "whole"
 MIB, PERCENT = 2**20, 95
-COLORS = {CHANNELS: "#c0392b", INPUT: "#2471a3", WHOLE: "#333333"}
-WORDS = {CHANNELS: "fewer channels", INPUT: "smaller input", WHOLE: "whole, int8"}
+LEVERS = (CHANNELS, RANK, INPUT)
+COLORS = {CHANNELS: "#c0392b", RANK: "#b9770e", INPUT: "#2471a3", WHOLE: "#333333"}
+WORDS = {
+    CHANNELS: "fewer channels",
+    RANK: "layers of lower rank",
+    INPUT: "smaller input",
+    WHOLE: "whole, int8",
+}
 SIZE_IN, DPI = (7.5, 4.8), 120
 
 
@@ -106,7 +112,7 @@ def sweep(
         SourceError: There are too few images, or one cannot be read.
     """
     reference, sets = levers.file, images.sets
-    ways = [(lever, speed) for speed in sorted(set(speeds)) for lever in (CHANNELS, INPUT)]
+    ways = [(lever, speed) for speed in sorted(set(speeds)) for lever in LEVERS]
     made = {way: tried(partial(levers.pull, Target(way[1]), lever=way[0])) for way in ways}
     sources = {(WHOLE, 1.0): reference}
     sources |= {way: one[0].file for way, one in made.items() if not isinstance(one, ModelError)}
@@ -158,20 +164,21 @@ def _value(bill: Bill) -> tuple[str, float, float, float]:
 def choose(points: Sequence[Point]) -> tuple[int, str]:
     """Return the place of the point to take, and why.
 
-    The fastest that the gate lets pass; of none, the faster one that lost the least for its speed.
+    The fastest that the gate lets pass, or else the whole model; then the faster one is named that
+    lost the least for its speed.
     """
     passing = [place for place, point in enumerate(points) if point.passes]
-    if any(points[place].lever != WHOLE for place in passing):
-        best = max(passing, key=lambda place: points[place].times)
+    best = max(passing, key=lambda place: points[place].times, default=0)
+    if points[best].lever != WHOLE:
         return best, "the fastest that the gate lets pass"
-    whole = points[0].value
-    best = min(
-        range(1, len(points)),
-        key=lambda place: (whole - points[place].value) / math.log(max(1.01, points[place].times)),
+    whole = points[0]
+    near = min(
+        points[1:], key=lambda one: (whole.value - one.value) / math.log(max(1.01, one.times))
     )
+    none = "none that is faster" if whole.passes else "none, not even this,"
     return best, (
-        "the gate lets none that is faster pass, and of those this loses the least for its speed; "
-        "say with --max-loss or --tolerance what you give for it"
+        f"the gate lets {none} pass; of those {WORDS[near.lever]}, {near.times:.2f} times as fast, "
+        "loses the least for its speed: say with --max-loss or --tolerance what you give for it"
     )
 
 

@@ -104,11 +104,12 @@ def run_child(
         ModelError: It failed otherwise; the message holds the last line of the log, and names it.
         DependencyError: TensorFlow is not installed.
     """
+    machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     call = {
         "module": module,
         "job": job,
         "paths": trusted_paths(),
-        "memory_bytes": child.memory_bytes or _machine_bytes(),
+        "memory_bytes": child.memory_bytes or machine_bytes,
     }
     (folder / CALL).write_text(json.dumps(call), "utf-8")
     status = _run(folder, child)
@@ -169,10 +170,6 @@ def _run(folder: Path, child: Child) -> int:
             timer.cancel()
             process.kill()  # does nothing once it has ended; ends it when this one is interrupted
             timer.join()
-
-
-def _machine_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _last_words(log: Path, status: int, child: Child) -> str:

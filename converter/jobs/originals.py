@@ -71,13 +71,8 @@ def load_keras(path: Path, name: Path, size_wh: tuple[int, int] | None) -> Origi
     model = keras.saving.load_model(
         path, custom_objects=_old_layers(keras), compile=False, safe_mode=True
     )
-    entries = list(model.inputs or ())
-    if len(entries) != 1:
-        raise ModelError(
-            f"{name}: expected a model with one input, found {len(entries)}; export a model of one "
-            "image"
-        )
-    shape, dtype = image_shape(entries[0].shape, name, size_wh), entries[0].dtype
+    entry = _only(list(model.inputs or ()), name)
+    shape, dtype = image_shape(entry.shape, name, size_wh), entry.dtype
 
     def run(image: NDArray[Any]) -> Arrays:
         made = _named(model, model(tf.cast(image, dtype), training=False))
@@ -90,6 +85,15 @@ def load_keras(path: Path, name: Path, size_wh: tuple[int, int] | None) -> Origi
     return _frozen(
         serve.get_concrete_function(), name, run=run, runtime=f"Keras {keras.__version__}"
     )
+
+
+def _only(entries: list[Any], name: Path) -> Any:  # noqa: ANN401 - of TensorFlow or Keras
+    if len(entries) != 1:
+        raise ModelError(
+            f"{name}: expected a model with one input, found {len(entries)}; export a model of one "
+            "image"
+        )
+    return entries[0]
 
 
 def load_h5(path: Path, name: Path, size_wh: tuple[int, int] | None) -> Original:
@@ -108,13 +112,7 @@ def load_saved_model(path: Path, name: Path, _size_wh: tuple[int, int] | None) -
             f"{name}: expected a SavedModel with a signature to call, found none; "
             "export it with model.export or with signatures="
         )
-    entries = function.structured_input_signature[1]
-    if len(entries) != 1:
-        raise ModelError(
-            f"{name}: expected a model with one input, found {len(entries)}; export a model of one "
-            "image"
-        )
-    ((key, entry),) = entries.items()
+    key, entry = _only([*function.structured_input_signature[1].items()], name)
 
     def run(image: NDArray[Any]) -> Arrays:
         made = function(**{key: tf.cast(image, entry.dtype)})

@@ -120,16 +120,12 @@ class MaskAgreement:
     """Cells of a model's class maps counted against the reference's."""
 
     sample: PixelSample
+    figures: Mapping[str, float] = field(default_factory=dict)  # nothing more
 
     @property
     def objects(self) -> int:
         """Return the images on which the reference shows more than one class."""
         return int(self._shows_something().sum())
-
-    @property
-    def figures(self) -> Mapping[str, float]:
-        """Return nothing more."""
-        return {}
 
     def distance(self, chosen: NDArray[np.int64]) -> float:
         """Return one minus the mean IoU over the classes that the reference shows."""

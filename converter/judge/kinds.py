@@ -31,10 +31,6 @@ RELATIVE_LOSS = 0.85
 MOST = 0.5
 
 
-def _as_it_is(seen: Any, scale: float, offset_xy: NDArray[np.float64]) -> Any:  # noqa: ANN401, ARG001 - of the row's kind
-    return seen
-
-
 def _boxes(seen: D, scale: float, offset_xy: NDArray[np.float64]) -> D:
     boxes = (seen.boxes * scale + np.tile(offset_xy, 2)).astype(np.float32)  # x, y, x, y
     return replace(seen, boxes=boxes)
@@ -102,54 +98,39 @@ class Kind:
     most: float = MOST
     counted: tuple[str, str] | None = None
     lowest: float | None = None
-    placed: Callable[[Any, float, NDArray[np.float64]], Any] = _as_it_is
+    placed: Callable[[Any, float, NDArray[np.float64]], Any] = lambda seen, *_: seen
     loss: Callable[[float], str] = lambda _: ""
 
 
-KINDS = {
-    "detection": Kind(
-        ("converter.judge.agreement", "match_boxes"),
-        "1 - average precision, IoU 0.5 to 0.85, with the float model's detections as the truth",
+def _of_boxes(noun: str, match: tuple[str, str], by: str, **more: Any) -> Kind:  # noqa: ANN401
+    """Return a row of a task whose results are detections, with a box each."""
+    return Kind(
+        match,
+        f"1 - average precision, {by} 0.5 to 0.85, with the float model's {noun}s as the truth",
         times=2.4,
         least=50,
-        things="detections",
-        nothing="no detection above the score threshold",
-        metrics=("mAP50-95",),
-        shown="detections from the score threshold on, and the partners of those that the other "
-        "has",
-        counted=("detections", "found again"),
+        things=f"{noun}s",
+        nothing=f"no {noun} above the score threshold",
+        shown=f"{noun}s from the score threshold on, and the partners of those that the other has",
+        counted=(f"{noun}s", "found again"),
         # What lies below moves the distance by 0.001 at most.
         lowest=0.2,
-        placed=_boxes,
-        loss=_loss_of_boxes,
+        **more,
+    )
+
+
+KINDS = {
+    "detection": _of_boxes(
+        "detection", ("converter.judge.agreement", "match_boxes"), "IoU",
+        metrics=("mAP50-95",), placed=_boxes, loss=_loss_of_boxes,
     ),
-    "instances": Kind(
-        ("converter.judge.shapes", "match_instances"),
-        "1 - average precision, mask IoU 0.5 to 0.85, with the float model's instances as the "
-        "truth",
-        times=2.4,
-        least=50,
-        things="instances",
-        nothing="no instance above the score threshold",
-        metrics=("mask mAP50-95",),
-        shown="instances from the score threshold on, and the partners of those that the other has",
-        counted=("instances", "found again"),
-        lowest=0.2,
-        placed=_masks,
+    "instances": _of_boxes(
+        "instance", ("converter.judge.shapes", "match_instances"), "mask IoU",
+        metrics=("mask mAP50-95",), placed=_masks,
     ),
-    "pose": Kind(
-        ("converter.judge.shapes", "match_poses"),
-        "1 - average precision, keypoint similarity 0.5 to 0.85, with the float model's poses as "
-        "the truth",
-        times=2.4,
-        least=50,
-        things="poses",
-        nothing="no pose above the score threshold",
-        metrics=("OKS mAP50-95",),
-        shown="poses from the score threshold on, and the partners of those that the other has",
-        counted=("poses", "found again"),
-        lowest=0.2,
-        placed=_points,
+    "pose": _of_boxes(
+        "pose", ("converter.judge.shapes", "match_poses"), "keypoint similarity",
+        metrics=("OKS mAP50-95",), placed=_points,
     ),
     "segmentation": Kind(
         ("converter.judge.agreement", "match_masks"),
@@ -188,7 +169,7 @@ KINDS = {
         metrics=("AUROC",),
         shown="each model's error, and where it lies, by its own threshold",
     ),
-}
+}  # fmt: skip
 
 
 def kind_of(head: str) -> Kind:

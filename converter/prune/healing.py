@@ -83,7 +83,7 @@ def healed(
         for number, ((target,), (source,)) in enumerate(pairs, start=1):
             # The same places of both.
             wanted = patches(whole, target[0], PLACES, random=np.random.default_rng(number))
-            rows_wanted.append(_given(whole, wanted)[:, rows])
+            rows_wanted.append(given(whole, wanted)[:, rows])
             rows_found.append(
                 patches(layer, source[0], PLACES, random=np.random.default_rng(number))
             )
@@ -112,7 +112,7 @@ def _read(layer: Convolution, graph: Graph) -> int:
     return layer.weights.shape[3] if layer.is_depthwise else graph.shape(layer.source)[3]
 
 
-def _given(layer: Convolution, rows: Array) -> Array:
+def given(layer: Convolution, rows: Array) -> Array:
     """Return what a convolution gives for patches before its activation, `(P, O)`."""
     if not layer.is_depthwise:
         return np.asarray(rows @ layer.weights.reshape(len(layer.weights), -1).T + layer.bias)

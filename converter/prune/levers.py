@@ -1,8 +1,9 @@
-"""Which lever makes a model faster at the least loss: fewer channels, a smaller input, or both."""
+"""Which lever makes a model faster at the least loss: channels, ranks, a smaller input, or two."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -10,16 +11,19 @@ import numpy as np
 from converter.graph.reading import read
 from converter.judge.agreement import match
 from converter.judge.sight import Views
-from converter.prune.pruning import HELD_BACK, LOOKS, NEAR, ROUNDS, Pruned, Pruner, check_count
+from converter.prune.pruning import ROUNDS, Pruned, Pruner, check_count
 from converter.prune.resizing import stride_of, with_input
+from converter.prune.searching import HELD_BACK, LOOKS, NEAR
+from converter.prune.splitting import Splitter
 from converter.prune.stages import NOT_KEPT
 from converter.quantize.quantization import refuse_quantized
 from converter.quantize.running import prepared
+from edge.capture.images import load_image
 from edge.errors import ModelError
 from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from converter.prune.criteria import Criterion
@@ -29,9 +33,43 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BEST, CHANNELS, INPUT = "best", "channels", "input"
+BEST, CHANNELS, RANK, INPUT, BOTH = "best", "channels", "rank", "input", "both"
+# Logarithms of scales nearer than that are the same.
+SAME = 1e-6
 # Of an input where no grid says in what steps it may shrink; and its least side.
 STEP_PX, LEAST_PX = 16, 16
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What the levers make for one target.
+
+    Attributes:
+        made: By lever.
+        refused: Why others do not reach it.
+        lost: Of several, how far what each sees is from what the whole model sees, in [0, 1], on
+            images that nothing was fitted to.
+    """
+
+    made: Mapping[str, Pruned]
+    refused: Mapping[str, ModelError]
+    lost: Mapping[str, float]
+
+    @property
+    def best(self) -> str:
+        """The lever whose model sees most nearly what the whole one sees."""
+        return min(self.made, key=lambda name: self.lost.get(name, 0.0))
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what is to be said of each."""
+        return (
+            *(f"{name}: {str(error).partition(': ')[2]}" for name, error in self.refused.items()),
+            *(
+                f"{name}: {self.made[name].gain:.2f} {self.made[name].what}, distance {loss:.3f} "
+                f"from what the whole model sees{', taken' if name == self.best else ''}"
+                for name, loss in self.lost.items()
+            ),
+        )
 
 
 class Levers:
@@ -66,12 +104,19 @@ class Levers:
         self.file, self._images = file, images
         self._criterion, self._rounds, self._stages = criterion, rounds, stages
         self._pruners: dict[tuple[int, int], Pruner] = {}
+        self._splitters: dict[tuple[int, int], Splitter] = {}
 
     def pull(self, target: Target, *, lever: str = BEST) -> tuple[Pruned, tuple[str, ...]]:
         """Return the model made faster, and a line on each way that was tried.
 
-        Of several ways that reach the target, the one is taken that sees most nearly what the whole
-        model sees, on images that nothing was fitted to.
+        Raises:
+            ModelError: No way reaches it.
+        """
+        found = self.ways(target, lever=lever)
+        return found.made[found.best], found.lines()
+
+    def ways(self, target: Target, *, lever: str = BEST) -> Ways:
+        """Return all that a lever makes for a target; `BEST` pulls each alone and both.
 
         Raises:
             ModelError: No way reaches it.
@@ -82,25 +127,18 @@ class Levers:
         times = self._number(f"{target.key}-times", lambda: asked)
         ways: dict[str, Callable[[], Pruned]] = {
             CHANNELS: lambda: self._pruner(self.file).prune(measure, times, rounds=self._rounds),
+            RANK: lambda: self._splitter(self.file).split(measure, times),
             INPUT: lambda: self.shrunk(measure, times),
-            "both": lambda: self._both(measure, times),
+            BOTH: lambda: self._both(measure, times),
         }
         found = {name: tried(ways[name]) for name in (ways if lever == BEST else (lever,))}
         made = {name: done for name, done in found.items() if isinstance(done, Pruned)}
         refused = {name: done for name, done in found.items() if isinstance(done, ModelError)}
         if not made:
             raise next(iter(refused.values()))
-        lines = [f"{name}: {str(error).partition(': ')[2]}" for name, error in refused.items()]
-        if len(made) == 1:
-            return next(iter(made.values())), tuple(lines) if refused else ()
-        lost = {name: self._lost(f"{name}-{times:g}", done.file) for name, done in made.items()}
-        best = min(lost, key=lost.__getitem__)
-        lines += [
-            f"{name}: {made[name].gain:.2f} {measure.what}, distance {loss:.3f} from what the "
-            f"whole model sees{', taken' if name == best else ''}"
-            for name, loss in lost.items()
-        ]
-        return made[best], tuple(lines)
+        several = made if len(made) > 1 else {}
+        lost = {name: self._lost(f"{name}-{times:g}", done.file) for name, done in several.items()}
+        return Ways(made, refused, lost)
 
     def shrunk(self, measure: Measure, times: float) -> Pruned:
         """Return the model at the largest input at which it takes so many times less.
@@ -125,20 +163,33 @@ class Levers:
         return Pruned(made, step, gain, measure.what)
 
     def _both(self, measure: Measure, times: float) -> Pruned:
-        """Return the model at an input about half of the way, and pruned for the rest."""
+        """Return the model at an input about half of the way, and layers of lower rank there.
+
+        Where no layer can be split, channels go.
+        """
         small = self.shrunk(measure, times**0.5)
         if small.gain > times * (1 - NEAR):
             raise ModelError(f"{self.file.path}: no input lies between, the input alone reaches it")
-        done = self._pruner(small.file).prune(measure, times, rounds=self._rounds, start=small.gain)
+        done = tried(lambda: self._splitter(small.file).split(measure, times, start=small.gain))
+        if isinstance(done, ModelError):
+            pruner = self._pruner(small.file)
+            done = pruner.prune(measure, times, rounds=self._rounds, start=small.gain)
         return replace(done, step=f"{small.step}; {done.step}")
 
     def _sizes(self) -> list[tuple[int, int]]:
-        """Return the inputs of the same shape, largest first, its own among them."""
-        wide, high = self.file.description.input.size_wh
+        """Return the inputs that may be taken, largest first, its own before them.
+
+        A picture that is stretched keeps the input's shape. One with bars may have another: of all
+        inputs those at which no smaller one shows the images as large.
+        """
+        described = self.file.description.input
+        wide, high = own = described.size_wh
         stride = stride_of(read(self.file.flatbuffer, self.file.path))
         step = stride if stride > 1 else STEP_PX
-        longer = max(wide, high)
-        found = [(wide, high)]
+        if described.resize == "letterbox":
+            wides, highs = (range(step, side + 1, step) for side in own)
+            return [own, *_shown_largest([(w, h) for w in wides for h in highs], self._images, own)]
+        longer, found = max(own), [own]
         for side in range((longer - 1) // step * step, LEAST_PX - 1, -step):
             pair = [max(step, round(each * side / longer / step) * step) for each in (wide, high)]
             found.append((pair[0], pair[1]))
@@ -157,6 +208,14 @@ class Levers:
             )  # fmt: skip
         return self._pruners[size]
 
+    def _splitter(self, file: ModelFile) -> Splitter:
+        size = file.description.input.size_wh
+        if size not in self._splitters:
+            self._splitters[size] = Splitter(
+                file, self._images, stages=self._stages, name=f"{size[0]}x{size[1]}-"
+            )
+        return self._splitters[size]
+
     def _lost(self, name: str, file: ModelFile) -> float:
         return self._number(f"{name}-lost", lambda: self._distance(file))
 
@@ -174,6 +233,26 @@ class Levers:
         sure = self.file.description.score_threshold
         found = match(views[0].seen, views[1].seen, task=views[0].task, sure=sure)
         return float(np.nan_to_num(found.distance(np.arange(len(paths)))))
+
+
+def _shown_largest(
+    sizes: Sequence[tuple[int, int]], images: Sequence[Path], own: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Return the sizes but for those that a smaller one equals, and the own; largest first.
+
+    Args:
+        sizes: Width and height of inputs with bars.
+        images: How large each shows these, as the mean logarithm of their scales, is compared.
+        own: The input as it is.
+    """
+    sides = np.array([load_image(path).shape[1::-1] for path in images])
+    shown = {size: float(np.log((np.array(size) / sides).min(axis=1)).mean()) for size in sizes}
+    found, best = [], -math.inf
+    for size in sorted(shown, key=lambda size: (math.prod(size), -shown[size])):
+        if shown[size] > best + SAME:
+            found.append(size)
+            best = shown[size]
+    return [size for size in reversed(found) if size != own]
 
 
 def tried(way: Callable[[], T]) -> T | ModelError:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Of a tensor that is zero on all images.
 LEAST_RANGE = 1e-3
+# Of what stands between the two halves of a layer: numbers of variance 1.
+SPLIT_RANGE = Range(-4.0, 4.0)
 # Of a board's time, what must be of ops that the model has.
 KNOWN_SHARE = 0.5
 US_PER_MS = 1e3
@@ -74,7 +76,8 @@ class Times:
 
     def _int8_like(self, graph: Graph, file: ModelFile) -> ModelFile:
         """Return a file whose int8 graph is as fast as that of a float graph."""
-        made = quantize(graph, self._ranges, load_recipe("int8"), path=file.path)
+        ranges = {op.output: SPLIT_RANGE for op in graph.ops} | self._ranges
+        made = quantize(graph, ranges, load_recipe("int8"), path=file.path)
         return replace(file, flatbuffer=made.flatbuffer)
 
     def of_ops(self, graph: Graph, *, progress: Progress | None = None) -> Mapping[str, float]:
@@ -160,8 +163,13 @@ class Board:
 
     def of_ops(self, graph: Graph, *, progress: Progress | None = None) -> Mapping[str, float]:  # noqa: ARG002
         """Return microseconds of each op."""
-        work = _work(graph)
-        return {name: us * work[name] / self._work[name] for name, us in self._times.items()}
+        work, found = _work(graph), {}
+        for op in graph.ops:
+            # The half of a layer that is new lasts as the other does.
+            name = op.output if op.output in self._work else graph.readers[op.output][0].output
+            if name in self._times:
+                found[op.output] = self._times[name] * work[op.output] / self._work[name]
+        return found
 
     def gain(self, file: ModelFile) -> float:
         """Return how many times as fast another model should be."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,17 +10,19 @@ import numpy as np
 from converter.graph.edits import with_values
 from converter.prune.channels import MULTIPLE
 from converter.prune.cutting import pruned
+from converter.prune.searching import ladder
 from converter.prune.surgeon import Sheet, Uneven, taken
-from converter.quantize.running import Halt, tapped
+from converter.quantize.running import Halt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from converter.graph.values import Graph
     from converter.prune.channels import Channels, Group
     from converter.prune.reading import Moments, Reader
+    from converter.prune.searching import Ladder, Teacher
     from edge.terminal.progress import Progress
 
     Array = NDArray[np.float32]
@@ -95,52 +96,11 @@ def halves(channels: Channels) -> dict[str, NDArray[np.bool_]]:
     return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ladder:
-    """What cutting one group alone does, step by step.
-
-    Attributes:
-        kept: Which of its channels stay at each step, from all of them on.
-        errors: Of the outputs, squared error over power, summed over the outputs; rising.
-    """
-
-    kept: tuple[NDArray[np.bool_], ...]
-    errors: tuple[float, ...]
-
-
 def counts(channels: int) -> tuple[int, ...]:
     """Return how many channels of a group may stay, falling: multiples of `MULTIPLE`, not all."""
     sizes = (channels * part // PARTS for part in range(LEAST_PARTS, PARTS))
     found = {max(MULTIPLE, size // MULTIPLE * MULTIPLE) for size in sizes}
     return tuple(sorted((each for each in found if each < channels), reverse=True))
-
-
-class Teacher:
-    """What a whole model gives for some images, and how far another is off it.
-
-    Args:
-        graph: The whole one.
-        inputs: What the model reads of each image.
-    """
-
-    def __init__(self, graph: Graph, inputs: Sequence[Sequence[Array]]) -> None:
-        self.inputs = inputs
-        self._wanted = list(tapped(graph, graph.outputs, inputs))
-
-    def error(self, found: Iterable[list[Array]]) -> float:
-        """Return the squared error of each output over its power, summed over the outputs."""
-        noise, power = np.zeros((2, len(self._wanted[0])))
-        for target, values in zip(self._wanted, found, strict=True):
-            noise += [
-                np.square(a - b, dtype=np.float64).sum()
-                for a, b in zip(target, values, strict=True)
-            ]
-            power += [np.square(a, dtype=np.float64).sum() for a in target]
-        return float((noise / np.maximum(power, np.finfo(np.float64).tiny)).sum())
-
-    def error_of(self, graph: Graph) -> float:
-        """Return that of another graph's outputs."""
-        return self.error(tapped(graph, graph.outputs, self.inputs))
 
 
 def sensitivities(
@@ -168,26 +128,28 @@ def sensitivities(
     found = {}
     for done, (name, group) in enumerate(channels.groups.items(), start=1):
         run.move(graph, group.makers[0].output)
-        kept, errors = [np.ones(len(group), bool)], [least]
-        sheets = _sheets(seen, group)
-        worth = order(group) if order else None
-        for mask in taken(group, list(sheets.values()), counts(len(group)), worth=worth):
-            stands = channels.standing({name: mask})
-            cut = pruned(channels, {name: mask})
-            values: dict[str, Array] = {}
-            for reader, sheet in sheets.items():
-                values |= sheet.values(stands[reader.ids])
-            cut = with_values(cut, values)
-            error = teacher.error(run.tapped(cut, cut.outputs))
-            if error >= len(graph.outputs):
-                break
-            kept.append(mask)
-            # What was worse with more channels was noise.
-            errors.append(max(errors[-1], error))
-        found[name] = Ladder(tuple(kept), tuple(errors))
+        steps = _cuts(channels, name, _sheets(seen, group), worth=order(group) if order else None)
+        found[name] = ladder(run, teacher, steps, full=len(group), least=least)
         if progress:
             progress(done, len(channels.groups))
     return found
+
+
+def _cuts(
+    channels: Channels,
+    name: str,
+    sheets: Mapping[Reader, Sheet],
+    *,
+    worth: NDArray[np.float64] | None,
+) -> Iterator[tuple[NDArray[np.bool_], Graph]]:
+    """Yield what stays of a group step by step, and the graph of it, its readers refitted."""
+    group = channels.groups[name]
+    for mask in taken(group, list(sheets.values()), counts(len(group)), worth=worth):
+        stands = channels.standing({name: mask})
+        values: dict[str, Array] = {}
+        for reader, sheet in sheets.items():
+            values |= sheet.values(stands[reader.ids])
+        yield mask, with_values(pruned(channels, {name: mask}), values)
 
 
 def _sheets(seen: Mapping[Reader, Moments], group: Group) -> dict[Reader, Sheet]:
@@ -196,40 +158,3 @@ def _sheets(seen: Mapping[Reader, Moments], group: Group) -> dict[Reader, Sheet]
         with contextlib.suppress(Uneven):
             found[reader] = Sheet(reader, moments, group)
     return found
-
-
-def plan(
-    ladders: Mapping[str, Ladder], costs: Costs, *, left: float
-) -> dict[str, NDArray[np.bool_]]:
-    """Return which channels stay, so that at most this cost is left, or nothing more may go.
-
-    Greedy: of all groups' next steps, and the steps behind them, the one of the least error for
-    what it saves, until enough is saved. Errors of groups are taken to add up.
-
-    Args:
-        ladders: Of all groups of the costs, in their order.
-        costs: What they save.
-        left: In the unit of the costs.
-    """
-    rows = list(ladders.values())
-    steps, ratios = [0] * len(rows), [1.0] * len(rows)
-    now = costs.left(ratios)
-    while now > left:
-        choices = []
-        for number, ladder in enumerate(rows):
-            for step in range(steps[number] + 1, len(ladder.kept)):
-                other = [*ratios]
-                other[number] = float(ladder.kept[step].mean())
-                saved = now - costs.left(other)
-                if saved > 0:
-                    worse = ladder.errors[step] - ladder.errors[steps[number]]
-                    choices.append((worse / saved, number, step))
-        if not choices:
-            break
-        _, number, step = min(choices)
-        steps[number], ratios[number] = step, float(rows[number].kept[step].mean())
-        now = costs.left(ratios)
-    return {
-        name: ladder.kept[step]
-        for (name, ladder), step in zip(ladders.items(), steps, strict=True) if step
-    }  # fmt: skip

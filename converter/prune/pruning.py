@@ -14,11 +14,11 @@ from converter.graph.writing import write
 from converter.prune.channels import channels as traced
 from converter.prune.cutting import pruned
 from converter.prune.healing import healed
-from converter.prune.planning import Costs, Teacher, counts, halves, plan, sensitivities
+from converter.prune.planning import Costs, counts, halves, sensitivities
 from converter.prune.reading import moments, readers
+from converter.prune.searching import NEAR, examples, noted, search
 from converter.prune.stages import NOT_KEPT
 from converter.quantize.quantization import refuse_quantized
-from converter.quantize.running import prepared
 from edge.errors import ModelError, SourceError
 from edge.terminal.progress import bar
 from edge.terminal.version import versions
@@ -33,22 +33,14 @@ if TYPE_CHECKING:
     from converter.prune.channels import Channels, Kept
     from converter.prune.criteria import Criterion
     from converter.prune.measures import Measure
-    from converter.prune.planning import Ladder
+    from converter.prune.searching import Ladder
     from converter.prune.stages import Arrays, Stages
     from edge.model.model_file import ModelFile
 
-# Of the images: enough for the moments of 4,608 weights, 128 places each; the outputs are looked at
-# on few, once for each group and step.
-IMAGES, LOOKS = 64, 4
 LEAST_IMAGES = 16
-# Of the images, those that nothing is fitted to: they say what was lost.
-HELD_BACK = 4
 # A cut, a refit, and a new look at what the next cut costs. More take that much longer and gained
 # nothing: on yolov3-tiny at 0.76 of the multiplications the error is 0.176 in one, 0.184 in two.
 ROUNDS = 1
-# Measured against what was asked for; nearer than that, the next measurement says otherwise again.
-NEAR = 0.03
-TRIES = 5
 TOOLS = ("ai-edge-litert", "numpy")
 
 
@@ -107,15 +99,7 @@ class Pruner:
         check_count(images)
         self._file, self._whole = file, _traced(file)
         self._criterion, self._stages, self._name = criterion, stages, name
-        held = len(images) // HELD_BACK
-        self._fitted, tests = (
-            prepared(paths[:IMAGES], file.description.input)
-            for paths in (images[held:], images[:held])
-        )
-        whole = self._whole.graph
-        self._looks, self._tests = (
-            Teacher(whole, inputs) for inputs in (self._fitted[:LOOKS], tests)
-        )
+        self._examples = examples(self._whole.graph, images, file.description.input)
         self._first: Mapping[str, Ladder] = {}
 
     def prune(
@@ -147,7 +131,7 @@ class Pruner:
         step = (
             f"pruned: {gain:.2f} {measure.what}, {sum(row[1] for row in rows)} of "
             f"{sum(row[2] for row in rows)} channels left where some went; the rest refitted by "
-            f"least squares on {len(self._fitted)} images"
+            f"least squares on {len(self._examples.fitted)} images"
         )
         return Pruned(
             file=export.remade(self._file, write(graph), step, tools=versions(TOOLS)),
@@ -155,8 +139,8 @@ class Pruner:
             gain=gain,
             what=measure.what,
             rows=rows,
-            cut_error=self._tests.error_of(pruned(whole, kept)),
-            error=self._tests.error_of(graph),
+            cut_error=self._examples.tests.error_of(pruned(whole, kept)),
+            error=self._examples.tests.error_of(graph),
             foreign=tuple((op.kind, op.output) for op in whole.foreign),
         )
 
@@ -165,9 +149,10 @@ class Pruner:
 
         def make() -> Arrays:
             with bar("refit", unit="layers") as progress:
-                made = healed(self._whole, kept, cut, inputs=self._fitted, progress=progress)
-            return {key: value for key, value in _constants(made).items()
-                    if value is not cut.value(key)}  # fmt: skip
+                made = healed(
+                    self._whole, kept, cut, inputs=self._examples.fitted, progress=progress
+                )
+            return changed_values(cut, made)
 
         return with_values(cut, self._stages.arrays(f"{name}-refit", make))
 
@@ -176,10 +161,12 @@ class Pruner:
         if now is self._whole and self._first:
             return self._first
         with bar("moments") as progress:
-            seen = moments(now, readers(now), self._fitted, progress=progress)
+            seen = moments(now, readers(now), self._examples.fitted, progress=progress)
         order = self._criterion(now) if self._criterion else None
         with bar("sensitivity", unit="groups") as progress:
-            found = sensitivities(now, seen, teacher=self._looks, order=order, progress=progress)
+            found = sensitivities(
+                now, seen, teacher=self._examples.looks, order=order, progress=progress
+            )
         if now is self._whole:
             self._first = found
         return found
@@ -193,42 +180,25 @@ class Pruner:
             ModelError: It `must` be so many times less, and cannot.
         """
 
-        def make() -> Arrays:
-            kept, gain = self._search(now, self._ladders(now), measure, times=times)
+        def make() -> tuple[Kept, float]:
+            ladders = self._ladders(now)
+            cut = pruned(now, halves(now))
+            with bar("time ops") as progress:
+                costs = Costs(
+                    now, *(measure.of_ops(graph, progress=progress) for graph in (now.graph, cut))
+                )
+            kept, gain = search(
+                ladders, costs, start=self._gain(measure, now.graph), times=times,
+                gain=lambda kept: self._gain(measure, pruned(now, kept)),
+            )  # fmt: skip
             if must and gain <= times * (1 - NEAR):
                 raise ModelError(
                     f"{self._file.path}: expected {times:g} {measure.what} to be in reach, found "
-                    f"{gain:.2f} at most: {self._limits(self._ladders(now))}; ask for less"
+                    f"{gain:.2f} at most: {self._limits(ladders)}; ask for less"
                 )
-            return {**{f"kept {key}": mask for key, mask in kept.items()}, "gain": np.array(gain)}
+            return kept, gain
 
-        found = self._stages.arrays(f"{name}-cut", make)
-        masks = {key.removeprefix("kept "): np.asarray(mask, bool)
-                 for key, mask in found.items() if key != "gain"}  # fmt: skip
-        return masks, float(found["gain"])
-
-    def _search(
-        self, now: Channels, ladders: Mapping[str, Ladder], measure: Measure, *, times: float
-    ) -> tuple[Kept, float]:
-        """Return the same, measured: ops alone only tell shares."""
-        cut = pruned(now, halves(now))
-        with bar("time ops") as progress:
-            found = [measure.of_ops(graph, progress=progress) for graph in (now.graph, cut)]
-        costs = Costs(now, *found)
-        wanted = costs.whole / times * self._gain(measure, now.graph)
-        tried: list[tuple[Kept, float]] = []
-        for _ in range(TRIES):
-            kept = plan(ladders, costs, left=wanted)
-            tried.append((kept, self._gain(measure, pruned(now, kept))))
-            reached = tried[-1][1]
-            ratios = [float(kept[name].mean()) if name in kept else 1.0 for name in ladders]
-            if abs(reached / times - 1) < NEAR or costs.left(ratios) > wanted:
-                break
-            wanted *= reached / times
-        enough = [pair for pair in tried if pair[1] > times * (1 - NEAR)]
-        if not enough:
-            return max(tried, key=lambda pair: pair[1])
-        return min(enough, key=lambda pair: pair[1])
+        return noted(self._stages, f"{name}-cut", make)
 
     def _limits(self, ladders: Mapping[str, Ladder]) -> str:
         whole = self._whole
@@ -267,9 +237,10 @@ def _merged(whole: Channels, before: Kept, now: Kept) -> Kept:
     return made
 
 
-def _constants(graph: Graph) -> dict[str, NDArray[Any]]:
-    return {name: tensor.value for name, tensor in graph.tensors.items()
-            if tensor.value is not None}  # fmt: skip
+def changed_values(before: Graph, after: Graph) -> dict[str, NDArray[Any]]:
+    """Return the constants of a graph that another one of the same tensors has otherwise."""
+    return {name: tensor.value for name, tensor in after.tensors.items()
+            if tensor.value is not None and tensor.value is not before.value(name)}  # fmt: skip
 
 
 def _traced(file: ModelFile) -> Channels:

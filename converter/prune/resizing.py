@@ -258,12 +258,16 @@ TOLD: dict[str, Callable[[_State, Op], Told]] = {
 def _moved(
     anchors: NDArray[np.float32], graphs: tuple[Graph, Graph], boxes: str
 ) -> NDArray[np.float32] | None:
-    """Return anchors of a graph for another; `None` where they lie in the middle of no cells."""
+    """Return anchors of a graph for another; `None` where they lie in the middle of no cells.
+
+    Their sides stay in pixels: the net multiplies them by what it makes of pixels.
+    """
     grids = _grids(graphs[0], boxes)
     before, after = ([graph.shape(grid) for grid in grids] for graph in graphs)
     if not np.allclose(_anchors(before, anchors, before), anchors, atol=TOLERANCE):
         return None
-    return _anchors(before, anchors, after)
+    old, new = (np.array(graph.shape(graph.inputs[0])[1:3]) for graph in graphs)
+    return _anchors(before, anchors, after) * np.array([1, 1, *(old / new)], np.float32)
 
 
 def _anchors(
@@ -271,7 +275,7 @@ def _anchors(
 ) -> NDArray[np.float32]:
     """Return the anchors on other grids: `(A, 4)`, centres and sides, rows first.
 
-    Each keeps its height and width as parts of the picture, as the net was trained.
+    Each keeps its height and width as parts of the picture.
     """
     found, start = [], 0
     for (_, height, width, depth), (_, high, wide, _) in zip(grids, others, strict=True):

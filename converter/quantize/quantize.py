@@ -38,6 +38,9 @@ TOOLS: dict[Backend, tuple[str, ...]] = {
     "litert": ("litert-quantizer",),
     "tflite_converter": ("tensorflow",),
 }
+MIB, SHEET = 2**20, 2  # axes
+# From here on litert-quantizer makes chunks.
+LITERT_BYTES = 32 * MIB
 # Ops that hand values on unchanged: both sides take one range.
 COPYING = ("CONCATENATION", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")
 
@@ -117,15 +120,17 @@ def _choose(job: _Job) -> Quantized:
 
     What it leaves float stands in no public table, so it is tried: 0.5 s beside the images' minute.
     """
-    made, left = _attempt(job, "litert", reason="it leaves no op float")
-    if not left:
-        return made
+    reason = _too_large(job.graph)
+    if not reason:
+        made, left = _attempt(job, "litert", reason="it leaves no op float")
+        if not left:
+            return made
+        reason = f"litert-quantizer leaves float {counted(left)}"
     if job.kept_int16:
         raise ModelError(
-            f"{job.path}: litert-quantizer leaves float {counted(left)}, and TensorFlow's "
-            "quantiser has no int16 layers; keep the layers float instead"
+            f"{job.path}: {reason}, and TensorFlow's quantiser has no int16 layers; keep the "
+            "layers float instead"
         )
-    reason = f"litert-quantizer leaves float {counted(left)}"
     made, left = _attempt(job, "tflite_converter", reason=reason)
     refuse_float(left, job.path, quantizer="tflite_converter")
     return made
@@ -139,7 +144,27 @@ def _attempt(job: _Job, quantizer: Backend, *, reason: str) -> tuple[Quantized, 
     return made, unwanted(graph, job.recipe, [op.kind for op in job.kept_float])
 
 
+def _too_large(graph: Graph) -> str:
+    """Return why litert-quantizer cannot quantise a graph, empty where it can.
+
+    Weights of more than 32 MiB it takes in chunks of two dimensions, which scales of four do not
+    fit: `uniform_quantize` of 0.11.0.
+    """
+    for op in graph.ops:
+        for name in op.inputs:
+            value = graph.value(name) if name else None
+            if value is not None and value.ndim > SHEET and value.nbytes > LITERT_BYTES:
+                return (
+                    f"litert-quantizer cannot quantise weights of more than "
+                    f"{LITERT_BYTES // MIB} MiB, {op.kind} for {op.output!r} has "
+                    f"{value.nbytes / MIB:.0f}"
+                )
+    return ""
+
+
 def _by_litert(job: _Job) -> bytes:
+    if reason := _too_large(job.graph):
+        raise ModelError(f"{job.path}: {reason}; leave the recipe's quantizer at auto")
     rules = rules_of(
         job.recipe,
         kept_float=[op.outputs for op in job.kept_float],

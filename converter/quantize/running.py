@@ -81,12 +81,12 @@ class Halt:
 
     def __init__(self, graph: Graph, inputs: Sequence[Sequence[Array]]) -> None:
         self._names, self._values = graph.inputs, inputs
-        self._op = graph.ops[0].output
+        self._at = 0
 
     def tapped(self, graph: Graph, names: Sequence[str]) -> Iterator[list[Array]]:
         """As the function; of a graph that is the same up to here."""
-        ops = graph.ops[graph.ops.index(graph.producers[self._op]) :]
-        return tapped(replace(graph, inputs=self._names, ops=ops), names, self._values)
+        part = replace(graph, inputs=self._names, ops=graph.ops[self._at :])
+        return tapped(part, names, self._values)
 
     def move(self, graph: Graph, name: str, *, most_bytes: float = math.inf) -> None:
         """Go on to the op that makes this, unless what it and all behind it read is too large."""
@@ -97,4 +97,4 @@ class Halt:
         size = sum(math.prod(graph.shape(name)) for name in live) * len(self._values) * BYTES
         if size <= most_bytes:
             self._values = list(self.tapped(graph, live))
-            self._names, self._op = live, name
+            self._names, self._at = live, at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from calibration.image_sets import DIGITS
 from converter import export
 from converter.choice import InputChoice, Origin
 from converter.graph.edits import with_values
+from converter.graph.fusing import WEIGHTED
 from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers import facts
@@ -20,6 +21,7 @@ from converter.quantize.running import prepared, tapped
 from converter.quantize.threshold import with_threshold
 from converter.train import losses
 from converter.train.anchors import clustered
+from converter.train.data.augment import Changes
 from converter.train.data.batches import Batches
 from converter.train.loop import fit
 from edge.errors import SourceError
@@ -35,11 +37,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.graph.values import Graph
-    from converter.train.data.augment import Changes
     from converter.train.data.labelled import Labelled, Parts, Sample
     from converter.train.loop import Fitted, Plan
     from converter.train.nets.table import Net
     from converter.train.nets.wish import Wish
+    from converter.train.twin.statistics import Moments
 
 # Images from which the batch normalisations start.
 LOOKED_AT = 32
@@ -55,7 +57,7 @@ class Trained:
     Attributes:
         file: Its manifest says how it was made, and with which images.
         fitted: How the training went.
-        metrics: On the judge images, the main one first.
+        metrics: On the judge images, the main one first; none without such images.
         classes: Label to its own metrics.
     """
 
@@ -96,6 +98,7 @@ def train(  # noqa: PLR0913
     plan: Plan,
     changes: Changes,
     frozen: int = 0,
+    is_new: bool = False,
     resume: bool = False,
 ) -> Trained:
     """Train a float model of ours and judge it on images that neither trained nor chose.
@@ -110,6 +113,7 @@ def train(  # noqa: PLR0913
         plan: How.
         changes: Of the images that train.
         frozen: How many of the first convolutions stay as they are.
+        is_new: It is of `new_model`: what has no bias yet was drawn at random.
         resume: Go on from the checkpoint of the plan's folder.
 
     Raises:
@@ -123,6 +127,7 @@ def train(  # noqa: PLR0913
     graph = read(file.flatbuffer, file.path)
     looked_at = [sample.path for sample in parts.train[:: max(1, len(parts.train) // LOOKED_AT)]]
     moments = statistics(graph, prepared(looked_at[:LOOKED_AT], transform))
+    moments = _with_fresh(graph, moments) if is_new else moments
     kept = _first_constants(graph, frozen)
     twin = build(
         graph,
@@ -150,11 +155,40 @@ def train(  # noqa: PLR0913
         f"{fitted.best_step}, as they scored best on {len(parts.select)} others; seed {plan.seed}"
     )
     made = _sealed(file, current().flatbuffer, step, parts=parts, seed=plan.seed)
+    if not parts.judge:
+        return Trained(made, fitted, {}, {})
     if is_anomaly:
         made = with_threshold(made, [sample.path for sample in parts.select], quantile=0.99)
         return Trained(made, fitted, {"mean squared error": -score(made, found, parts.judge)}, {})
     judged = _evaluation(made, found, parts.judge, is_brief=False)
     return Trained(made, fitted, judged.metrics, judged.classes)
+
+
+def recover(
+    cut: ModelFile, found: Labelled, *, parts: Parts, plan: Plan, resume: bool = False
+) -> tuple[ModelFile, str]:
+    """Train what a cut left by labels; return it and what was done, or the cut if it gains nothing.
+
+    Args:
+        cut: Float, of the labels of the set.
+        found: Labelled images.
+        parts: Those that train and those that select.
+        plan: How.
+        resume: Go on from the checkpoint of the plan's folder.
+
+    Raises:
+        ModelError: As `train`.
+    """
+    before = score(cut, found, parts.select)
+    done = train(cut, found, parts=parts, plan=plan, changes=Changes(), resume=resume)
+    fitted, gains = done.fitted, done.fitted.score > before
+    what = "recovered by labels" if gains else "training by labels gained nothing and is left out"
+    words = (
+        f"{what}: {fitted.steps} steps of {plan.batch} of {len(parts.train)} images, seed "
+        f"{plan.seed}; score on {len(parts.select)} others {before:.3f} before, {fitted.score:.3f} "
+        f"{'behind it' if gains else 'at best'}"
+    )
+    return (done.file if gains else export.remade(cut, cut.flatbuffer, words, tools={})), words
 
 
 def heads(graph: Graph) -> set[str]:
@@ -170,6 +204,15 @@ def heads(graph: Graph) -> set[str]:
         else:
             seen.add(op.output)
     return seen
+
+
+def _with_fresh(graph: Graph, moments: Mapping[str, Moments]) -> dict[str, Moments]:
+    """Return the moments of a new net, in which those of ops without a bias are nothing to keep."""
+    drawn = {
+        op.output for op in graph.ops
+        if op.kind in WEIGHTED and not np.any(graph.value(op.inputs[WEIGHTED[op.kind][1]]))
+    }  # fmt: skip
+    return {name: replace(one, is_fresh=name in drawn) for name, one in moments.items()}
 
 
 def _first_constants(graph: Graph, count: int) -> set[str]:
@@ -213,6 +256,8 @@ def _sealed(file: ModelFile, flatbuffer: bytes, step: str, *, parts: Parts, seed
     sets = {}
     for part in ("train", "select", "judge"):
         paths = [sample.path for sample in getattr(parts, part)]
+        if not paths:
+            continue
         drawn = image_set(paths[0].parent, paths, seed=seed)
         contents = tuple(content[:DIGITS] for content in drawn.contents)
         sets[part] = ImageDigests(digest=drawn.digest, images=len(paths), contents=contents)

@@ -40,7 +40,7 @@ AGREED = re.compile(
 )
 FAULT = re.compile(
     r"^(?:ERROR: from element [^:]+:\S+ |ERROR: pipeline could not be constructed: "
-    r"|WARNING: erroneous pipeline: )(.+)$",
+    r"|WARNING: erroneous pipeline: |(?=setpriv: |gst-launch-1.0: ))(.+)$",
     re.MULTILINE,
 )
 NO_ELEMENT = re.compile(r'no element "([^"]+)"')
@@ -195,6 +195,8 @@ class GstSource:
             reason = f"ended: {shown(fault[1].strip()[:SHOWN_CHARACTERS])}"
         elif self.child.process.poll() is None:
             reason = f"gave no frame for {patience_s:g} s"
+        elif code := self.child.process.returncode:
+            reason = f"ended with status {code}"
         else:
             reason = "ended: it has no more frames"
         return SourceError(f"{self._name}: the pipeline {reason}; run it by hand with {LAUNCH}")

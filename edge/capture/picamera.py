@@ -123,6 +123,7 @@ class PicameraSource:
 
         self._name, self._options = f"picamera:{number}", options
         self._interrupted = threading.Event()
+        self.interrupt = self._interrupted.set
         self._job: Any = None
         self._request: Any = None
         self._is_first = True
@@ -158,10 +159,6 @@ class PicameraSource:
             captured_ns=sensor_ns(metadata),
         )
         return picture if len(self._formats) == 1 else replace(picture, larger=self._whole)
-
-    def interrupt(self) -> None:
-        """Give no more frames: `Source.interrupt`."""
-        self._interrupted.set()
 
     def close(self) -> None:
         """Stop the camera and let go of it; a second call does nothing."""

@@ -143,6 +143,7 @@ class Replay:
         self._path, self._options = path, options
         self._player = Player(path)
         self._interrupted = threading.Event()
+        self.interrupt = self._interrupted.set
         self._due_ns = time.monotonic_ns()
         self._last_ns: int | None = None
 
@@ -169,10 +170,6 @@ class Replay:
             rotate=entry.rotate,
             file_ns=None if self.live else entry.captured_ns,
         )
-
-    def interrupt(self) -> None:
-        """End a wait under way, and give no more: `Source.interrupt`."""
-        self._interrupted.set()
 
     def close(self) -> None:
         """Let go of the file: `Source.close`."""

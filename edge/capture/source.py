@@ -120,6 +120,7 @@ class Paced:
         self._due_ns = time.monotonic_ns()
         self._file_ns = itertools.count(0, round(NS_PER_S / file_hz)) if file_hz else None
         self._interrupted = threading.Event()
+        self.interrupt = self._interrupted.set
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the next picture once it is due: `Source.read`."""
@@ -134,10 +135,6 @@ class Paced:
             return None
         file_ns = next(self._file_ns) if self._file_ns else None
         return Picture.taken(image, began_ns, file_ns=file_ns)
-
-    def interrupt(self) -> None:
-        """End a wait under way, and every later one at once: `Source.interrupt`."""
-        self._interrupted.set()
 
     def close(self) -> None:
         """Let go of the file: `Source.close`."""

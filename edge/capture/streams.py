@@ -65,6 +65,7 @@ class StreamSource:
         self._options = options
         self._reader: Reader | None = None
         self._aside: Aside[Picture] = Aside("edge-stream", at_end=self._hang_up)
+        self.interrupt = self.close = self._aside.leave
 
     def read(self, buffer: NDArray[np.uint8] | None) -> Picture | None:
         """Return the camera's next frame: `Source.read`."""
@@ -80,14 +81,6 @@ class StreamSource:
             for difference in differences(self._options, size_wh=picture.size_wh):
                 log_once(logging.WARNING, "%s: %s; set it in the camera", name, difference)
         return picture
-
-    def interrupt(self) -> None:
-        """Give no more frames: `Source.interrupt`."""
-        self._aside.leave()
-
-    def close(self) -> None:
-        """Hang up, as soon as a read that is under way is over."""
-        self._aside.leave()
 
     def _read(self, buffer: NDArray[np.uint8] | None) -> Picture:
         if self._reader is None:

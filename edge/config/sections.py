@@ -12,16 +12,16 @@ from msgspec import Meta, field
 from edge.config.camera import Camera, Name
 from edge.config.homeassistant import HomeAssistant
 from edge.config.mqtt import Mqtt
-from edge.config.regions import Regions
 from edge.config.selfcheck import Harvest, Selfcheck
 from edge.config.sink import AnySink, Jsonl
-from edge.config.snapshots import Snapshots
 from edge.config.toml import table_label
 from edge.config.web import Web
 from edge.config.zone import Events, Filter, Line, Mask, Place, Zone, check_places
 from edge.model import delegates
 from edge.model.description import Suppression
-from edge.record import Checks, PositiveFloat, Ratio, Record
+from edge.record import Checks, PositiveFloat, Ratio, Record, Text
+
+SidePx = Annotated[int, Meta(ge=64, le=4096)]
 
 
 def host_name() -> str:
@@ -82,6 +82,42 @@ class Model(Record, frozen=True):
                 f"workers = {self.workers} would queue for one device, delegate "
                 f"{self.delegate!r}, which runs one frame at a time; leave workers out"
             )
+
+
+class Regions(Record, frozen=True):
+    """Crops around what moves; without the section every frame is seen whole, and no other way.
+
+    Attributes:
+        invokes_per_frame: Most invokes, in the mean over the frames of a camera.
+        sweep_s: How often the whole frame is looked at, whether anything moves or not.
+        still_s: How often a frame is told of that nothing looked at.
+    """
+
+    invokes_per_frame: Annotated[float, Meta(ge=0.05, le=8)] = 1.0
+    sweep_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0
+    still_s: Annotated[float, Meta(ge=0, le=5)] = 0.5
+
+
+class Snapshots(Record, frozen=True):
+    """What is taken of whom; without the section nothing is, unless somebody asks for one.
+
+    Attributes:
+        labels: Of which objects; `None` are all that the model knows.
+        crop: The object, or else the whole frame.
+        margin_ratio: Around the object, of its width and height, at each side.
+        picture_px: Longer side of the frame that it is cut from.
+        max_side_px: Longer side of the image.
+        max_kib: Largest JPEG; its quality falls until it fits, and then its size.
+        every_s: Least time between two of a label and camera.
+    """
+
+    labels: Annotated[tuple[Text, ...], Meta(min_length=1)] | None = None
+    crop: bool = True
+    margin_ratio: Ratio = 0.15
+    picture_px: SidePx = 1280
+    max_side_px: SidePx = 640
+    max_kib: Annotated[int, Meta(ge=4, le=4096)] = 100
+    every_s: Annotated[float, Meta(ge=0.5, le=86_400)] = 10.0
 
 
 class Tracking(Record, frozen=True):

@@ -10,8 +10,6 @@ from edge.draw.colors import class_color
 from edge.draw.lettering import REFERENCE_HEIGHT_PX, write_inplace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -22,25 +20,12 @@ if TYPE_CHECKING:
 def draw_inplace(
     image: NDArray[np.uint8], detections: Detections, description: Description
 ) -> None:
-    """Draw what a detector saw on `(H, W, 3)` uint8, B G R."""
-    annotate_inplace(image, detections, description.labels)
-
-
-def annotate_inplace(
-    image: NDArray[np.uint8], detections: Detections, labels: Sequence[str]
-) -> None:
-    """Draw each detection's box, label and score.
-
-    Args:
-        image: `(H, W, 3)` uint8, B G R; drawn on.
-        detections: In this image's pixels.
-        labels: Text of each class id.
-    """
+    """Draw box, label and score of each detection, pixels of this `(H, W, 3)` uint8, B G R."""
     # The best last, so that nothing lies over it.
     for row in range(len(detections) - 1, -1, -1):
         class_id = int(detections.class_ids[row])
         track = "" if detections.track_ids is None else f" #{detections.track_ids[row]}"
-        text = f"{labels[class_id]} {detections.scores[row]:.2f}{track}"
+        text = f"{description.labels[class_id]} {detections.scores[row]:.2f}{track}"
         draw_box_inplace(image, detections.boxes[row], text, color=class_color(class_id))
 
 

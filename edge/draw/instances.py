@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.draw.boxes import annotate_inplace
+from edge.draw import boxes
 from edge.draw.colors import class_color
 from edge.draw.lettering import REFERENCE_HEIGHT_PX
 from edge.draw.masks import INSIDE, cover, outline_inplace, tint_inplace
@@ -28,7 +28,7 @@ def draw_inplace(image: NDArray[np.uint8], seen: Instances, description: Descrip
             color = class_color(int(seen.class_ids[row]))
             tint_inplace(image[rows, columns], covered, color)
             outline_inplace(image[rows, columns], covered, color, unit=unit)
-    annotate_inplace(image, seen, description.labels)
+    boxes.draw_inplace(image, seen, description)
 
 
 def pixels(mask: Mask, shape: tuple[int, ...]) -> NDArray[np.bool_]:

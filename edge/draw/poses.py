@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edge.decode.keypoints import KeypointsHead
-from edge.draw.boxes import annotate_inplace
+from edge.draw import boxes
 from edge.draw.colors import class_color
 from edge.draw.lettering import REFERENCE_HEIGHT_PX
 
@@ -26,7 +26,7 @@ def draw_inplace(image: NDArray[np.uint8], seen: Poses, description: Description
     """Draw what a pose model saw on `(H, W, 3)` uint8, B G R."""
     skeleton = description.head_as(KeypointsHead).skeleton
     unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
-    annotate_inplace(image, seen, description.labels)
+    boxes.draw_inplace(image, seen, description)
     # The best last, so that nothing lies over it.
     for row in range(len(seen) - 1, -1, -1):
         points = seen.points[row]

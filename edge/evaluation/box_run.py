@@ -125,13 +125,14 @@ class BoxRun:
 
     def _brief(self, judged: Any, metrics: Mapping[str, float] | None = None) -> Evaluation:  # noqa: ANN401 - a COCOeval
         sample = collect(judged)
+        images = sample.objects.shape[1]
         if metrics is None:
-            values = sample.values(np.arange(sample.image_count)).tolist()
+            values = sample.values(np.arange(images)).tolist()
             metrics = dict(zip(METRICS, values, strict=True))
         return Evaluation(
             file=self._file,
             task=self.TASK,
-            images=sample.image_count,
+            images=images,
             objects=int(sample.objects.sum()),
             metrics={self.PREFIX + name: value for name, value in metrics.items()},
             stages_ms=self._model.times_ms(),

@@ -26,10 +26,6 @@ MOST_CONFUSED = 10
 class Sample(Protocol):
     """One model's results on a set of images, ready to be judged on any choice of them."""
 
-    @property
-    def image_count(self) -> int:
-        """N."""
-
     def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return `(M,)`, the metrics on the chosen images; NaN where they show no object."""
 

@@ -54,11 +54,6 @@ class PixelSample:
         right = np.diagonal(tables, axis1=1, axis2=2)
         return cls(np.stack([right, tables.sum(axis=2), tables.sum(axis=1)], axis=1))
 
-    @property
-    def image_count(self) -> int:
-        """N."""
-        return len(self.counts)
-
     def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return `(2,)`, `METRICS` on the chosen images; NaN where they have no judged pixel."""
         counts = self.counts[chosen].sum(axis=0)  # (3, C)
@@ -207,7 +202,6 @@ class MaskRun:
                 for class_id, label in enumerate(self._labels)
                 if true[class_id] or said[class_id]
             },
-            curves={},
             confusion=Confusion(self._labels, tables.sum(axis=0), "pixels of the masks"),
             stages_ms=self._model.times_ms(),
             sample=sample,

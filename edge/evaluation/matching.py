@@ -59,11 +59,6 @@ class Matches:
         # Of 16 bits numpy sorts by radix, in a fifth of the time.
         object.__setattr__(self, "ranks", ranks.astype(np.min_scalar_type(len(order))))
 
-    @property
-    def image_count(self) -> int:
-        """N."""
-        return int(self.objects.shape[1])
-
     def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return `(2,)`, `METRICS` on the chosen images; NaN where they show no object."""
         found = average_precision(self, chosen)  # (T,)
@@ -154,7 +149,7 @@ def average_precision(
 
 def _columns(matches: Matches, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the detections of the chosen images, category by category by falling score."""
-    counts = np.bincount(matches.images, minlength=matches.image_count)
+    counts = np.bincount(matches.images, minlength=matches.objects.shape[1])
     firsts = (np.cumsum(counts) - counts)[chosen]
     counts = counts[chosen]
     ends = np.cumsum(counts)

@@ -196,7 +196,7 @@ def _with_intervals(
     plain: Measurement, *, seed: int, resamples: int, drawing: Progress | None
 ) -> Measurement:
     samples = [result.sample for result in plain.evaluations]
-    every = np.arange(samples[0].image_count)
+    every = np.arange(plain.evaluations[0].images)
     rows = [sample.values(every) for sample in samples]
     if any(np.isnan(row).any() for row in rows):
         raise SourceError(
@@ -210,8 +210,9 @@ def _with_intervals(
     names = zip(*(list(one.metrics)[:most] for one in plain.evaluations), strict=True)
     metrics = [each[0] for each in names if len(set(each)) == 1]
     values = [row[: len(metrics)] for row in rows]
-    drawn = bootstrap(samples, seed=seed, resamples=resamples, progress=drawing)
-    drawn = drawn[:, :, : len(metrics)]
+    drawn = bootstrap(samples, images=len(every), seed=seed, resamples=resamples, progress=drawing)[
+        :, :, : len(metrics)
+    ]
 
     def intervals(values: NDArray[np.float64]) -> dict[str, Interval]:  # of (resamples, M)
         return dict(zip(metrics, map(interval, values.T), strict=True))
@@ -229,14 +230,20 @@ def _with_intervals(
 
 
 def bootstrap(
-    samples: Sequence[Sample], *, seed: int, resamples: int, progress: Progress | None = None
+    samples: Sequence[Sample],
+    *,
+    images: int,
+    seed: int,
+    resamples: int,
+    progress: Progress | None = None,
 ) -> NDArray[np.float64]:
-    """Return each model's metrics on each draw of images, the draws shared.
+    """Return each model's metrics on each draw of so many images, the draws shared.
 
     A draw without any object is drawn again.
 
     Args:
         samples: One for each model, of the same images.
+        images: How many those are.
         seed: Of the draws.
         resamples: Number of draws.
         progress: Called with (draws done, draws wanted).
@@ -247,12 +254,11 @@ def bootstrap(
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13 (percentiles).
     """
     random = np.random.default_rng(seed)
-    count = samples[0].image_count
-    most = min(len(sample.values(np.arange(count))) for sample in samples)
+    most = min(len(sample.values(np.arange(images))) for sample in samples)
     rows: list[Any] = []
     spare = MAX_EMPTY_DRAWS * resamples
     while len(rows) < resamples:
-        chosen = np.sort(random.integers(0, count, count))
+        chosen = np.sort(random.integers(0, images, images))
         row = [sample.values(chosen)[:most] for sample in samples]
         if not np.isnan(row).any() or spare <= 0:
             rows.append(row)

@@ -119,10 +119,13 @@ def with_masks(truth: BoxTruth) -> BoxTruth:
             truth.faults.add_once("objects without a sound mask, left out", f"id {row['id']}")
         else:
             kept.append({**row, "segmentation": packed})
+    return _of(kept, truth, "the masks of objects, found boxes alone", key="segmentation")
+
+
+def _of(kept: list[Row], truth: BoxTruth, wanted: str, *, key: str) -> BoxTruth:
     if not kept:
         raise SourceError(
-            f"{truth.path}: expected the masks of objects, found boxes alone; give a COCO file "
-            f"with 'segmentation'{truth.faults.reason()}"
+            f"{truth.path}: expected {wanted}; give a COCO file with '{key}'{truth.faults.reason()}"
         )
     return replace(truth, fields={**truth.fields, "annotations": kept})
 
@@ -211,12 +214,8 @@ def with_points(truth: BoxTruth, count: int) -> BoxTruth:
             kept.append({**row, "num_keypoints": labelled})
         else:
             truth.faults.add_once(f"objects without {count} keypoints, left out", f"id {row['id']}")
-    if not kept:
-        raise SourceError(
-            f"{truth.path}: expected objects with {count} keypoints each, as the model has them, "
-            f"found none; give a COCO file with 'keypoints'{truth.faults.reason()}"
-        )
-    return replace(truth, fields={**truth.fields, "annotations": kept})
+    wanted = f"objects with {count} keypoints each, as the model has them, found none"
+    return _of(kept, truth, wanted, key="keypoints")
 
 
 def is_points(points: object, count: int) -> bool:

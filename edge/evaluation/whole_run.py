@@ -42,11 +42,6 @@ class HitSample:
 
     hits: NDArray[np.bool_]
 
-    @property
-    def image_count(self) -> int:
-        """N."""
-        return len(self.hits)
-
     def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return `(M,)`, the share of the chosen images on which it was."""
         return np.asarray(self.hits[chosen].mean(axis=0))
@@ -58,11 +53,6 @@ class ErrorSample:
 
     errors: NDArray[np.float64]
     is_odd: NDArray[np.bool_]
-
-    @property
-    def image_count(self) -> int:
-        """N."""
-        return len(self.errors)
 
     def values(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return `(1,)`, the share of the pairs of which the anomaly has the greater error.
@@ -162,7 +152,6 @@ class ClassRun(WholeRun):
                 for place, name in enumerate(names.values())
                 if rows[place]
             },
-            curves={},
             confusion=Confusion((*names.values(), OTHER), counts, "images, by the best class"),
             stages_ms=self._model.times_ms(),
             sample=sample,
@@ -247,7 +236,6 @@ class AnomalyRun(WholeRun):
                 for number in class_ids
                 if (true == number).any()
             },
-            curves={},
             confusion=Confusion(("good", "anomaly"), counts, "images, by the model's threshold"),
             stages_ms=self._model.times_ms(),
             sample=sample,

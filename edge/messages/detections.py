@@ -113,15 +113,10 @@ def rows(
     return found
 
 
-def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the label and a few words for each detection of a message."""
-    return describe_each(payload["detections"])
-
-
-def describe_each(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return the label and a few words for each of what `rows` made."""
+def describe(payload: dict[str, Any], key: str = TOPIC) -> list[tuple[str, str]]:
+    """Return the label and a few words for each of what `rows` made of a message, under a key."""
     said = []
-    for each in found:
+    for each in payload[key]:
         box = ", ".join(f"{side:.0f}" for side in each["box_px"])
         said.append((each["label"], f"{each['label']} {each['score']:.2f} at ({box}) px"))
     return said

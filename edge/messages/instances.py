@@ -11,7 +11,6 @@ from edge.messages.detections import (
     PX_DECIMALS,
     DetectionPayload,
     PxBox,
-    describe_each,
     is_finite,
     rows,
 )
@@ -98,8 +97,3 @@ def _mask(mask: Mask, most: int) -> MaskPayload:
     lengths = [0] * int(runs.class_ids[0]) + runs.lengths.tolist()
     box_px = np.round(mask.box, PX_DECIMALS).tolist()
     return {"box_px": box_px, "width": width, "height": height, "runs": lengths}
-
-
-def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the label and a few words for each instance of a message."""
-    return describe_each(payload["instances"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import numpy as np
 from msgspec import Meta
 
-from edge.messages.detections import PX_DECIMALS, DetectionPayload, describe_each, is_finite, rows
+from edge.messages.detections import PX_DECIMALS, DetectionPayload, is_finite, rows
 from edge.messages.envelope import RATIO_DECIMALS, SCORE_DECIMALS, Envelope, Timing
 
 if TYPE_CHECKING:
@@ -77,8 +77,3 @@ def fields(labels: Sequence[str], names: Sequence[str]) -> Fields:
         return {"poses": found}
 
     return of_frame
-
-
-def describe(payload: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the label and a few words for each pose of a message."""
-    return describe_each(payload["poses"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, get_type_hints, is_typeddict
 
 from msgspec.json import schema_components
 
@@ -38,6 +39,12 @@ TOPICS: dict[str, Any] = {
 
 def schema() -> dict[str, Any]:
     """Return the schema, derived from the types that encode the messages."""
+    # From Python 3.14.8 on, msgspec 0.22 looks up what an inherited field names in the module of
+    # the heir. What is looked up already stays; an heir asks its bases, so that all come first.
+    modules = [sys.modules[kind.__module__] for kind in TOPICS.values()]
+    kinds = {each for module in modules for each in vars(module).values() if is_typeddict(each)}
+    for each, hints in [(each, get_type_hints(each, include_extras=True)) for each in kinds]:
+        each.__annotations__ = hints
     parts, components = schema_components(TOPICS.values(), ref_template="#/$defs/{name}")
     return {
         "$schema": SCHEMA_DIALECT,

@@ -179,6 +179,11 @@ def open_backend(
     return made
 
 
+def first_line(error: Exception) -> str:
+    """Return what a runtime said, without what stands behind its first line."""
+    return next(iter(str(error).strip().splitlines()), "no reason given")
+
+
 def changed_shape(path: Path, role: str, *, seen: NDArray[Any], out: NDArray[Any]) -> ModelError:
     """Return what says that an output has another shape than it had."""
     return ModelError(

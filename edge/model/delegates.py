@@ -10,7 +10,6 @@ import platform
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from edge.errors import ConfigError, DelegateError
@@ -22,8 +21,6 @@ EDGE_TPU_OP = "edgetpu-custom-op"
 # Source: external_delegate_interface.h of TensorFlow Lite.
 ENTRY_POINTS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
 ELF_MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64"}  # Source: elf(5), e_machine
-# What LiteRT calls the ops that a delegate has put in place of others.
-DELEGATE_OP = "DELEGATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,19 +257,12 @@ def _foreign(path: Path) -> str:
     )
 
 
-def taken_ops(ops: list[dict[str, Any]]) -> set[int]:
-    """Return the numbers of the ops that stand between a delegate's inputs and its outputs."""
-    makers = {output: op for op in ops if op["op_name"] != DELEGATE_OP for output in op["outputs"]}
-    taken: set[int] = set()
-    for part in ops:
-        if part["op_name"] == DELEGATE_OP:
-            given, left = set(part["inputs"]), list(part["outputs"])
-            while left:
-                op = makers.get(left.pop())
-                if op and op["index"] not in taken:
-                    taken.add(op["index"])
-                    left += [tensor for tensor in op["inputs"] if tensor not in given]
-    return taken
+def without_engine(delegate: Delegate, path: Path) -> DelegateError:
+    """Return the error of a delegate that runs a prepared engine, and was given none."""
+    return DelegateError(
+        f'{path}: delegate "{delegate.name}" runs a prepared engine; type: edge prepare --model '
+        f"{path} --delegate {delegate.name}"
+    )
 
 
 def refused(delegate: Delegate, reason: str) -> DelegateError:

@@ -19,6 +19,7 @@ import numpy as np
 from edge.errors import DelegateError, EdgeError, ModelError
 from edge.model.delegates import CPU
 from edge.model.loaded import load_model
+from edge.model.quant import Quant
 from edge.model.readers.manifest import HeadProof
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def take(model: LoadedModel) -> dict[str, HeadProof]:
     heads = heads_of(model)
     found = {}
     for role, tensor in model.spec.outputs.items():
-        real = _real(heads[role], tensor).ravel()
+        real = tensor.quant.dequantize(heads[role]).ravel()
         if not np.isfinite(real).all():
             raise ModelError(f"head {role!r} holds NaN or infinite values for a plain image")
         at = _places(real)
@@ -162,24 +163,17 @@ def _fault(head: NDArray[Any], tensor: TensorSpec, stored: HeadProof) -> str:
     at, wanted = np.array(stored.at, np.intp), np.array(stored.values)
     if at.size and int(at.max()) >= head.size:
         return f"has {head.size} values, fewer than the stored ones"
-    found = _real(head.ravel()[at], tensor).astype(np.float64)
-    if _is_ids(tensor):
+    found = tensor.quant.dequantize(head.ravel()[at]).astype(np.float64)
+    is_integer = tensor.dtype.kind in "iu"
+    if is_integer and tensor.quant == Quant():  # class ids
         same = float(np.mean(found == wanted))
         return "" if same >= SAME_RATIO else f"has {same:.0%} of the stored class ids"
-    step = tensor.quant.scale * NEAR_QUANTA if tensor.dtype.kind in "iu" else 0.0
+    step = tensor.quant.scale * NEAR_QUANTA if is_integer else 0.0
     near = max(step, NEAR_RATIO * float(np.abs(wanted).max(initial=0)))
     if np.abs(found - wanted).max(initial=0) <= near:
         return ""
     cosine = _cosine(found - wanted.mean(), wanted - wanted.mean())
     return "" if cosine >= LEAST_COSINE else f"has a cosine of {cosine:.3f} with the stored values"
-
-
-def _real(head: NDArray[Any], tensor: TensorSpec) -> NDArray[np.float32]:
-    return tensor.quant.dequantize(head)
-
-
-def _is_ids(tensor: TensorSpec) -> bool:
-    return tensor.dtype.kind in "iu" and tensor.quant.scale == 1 and tensor.quant.zero_point == 0
 
 
 def _places(real: NDArray[np.float32]) -> NDArray[np.intp]:

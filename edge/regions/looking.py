@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.capture.picture import PLANAR, SIDEWAYS, Picture
-from edge.config.regions import Regions
+from edge.config.sections import Regions
 from edge.frame import Placement
 from edge.model.loaded import LoadedModel
 from edge.preprocess import InputBuffer

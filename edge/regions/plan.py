@@ -23,7 +23,7 @@ from edge.regions.motion import NEIGHBOURS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.config.regions import Regions
+    from edge.config.sections import Regions
 
     Mask = NDArray[np.bool_]
     Boxes = NDArray[np.float32]

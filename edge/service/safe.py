@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edge.service")
 
+TOO_EARLY = "a reload was asked for before the start was over; ask again if a file changed"
 LOOK_EVERY_S = 1.0
 DRAIN_S = 0.5
 
@@ -65,7 +66,7 @@ def guarded(
     starts = Starts(state_folder(), [config, *files, *own])
     notifier, voice = from_environment(), Voice.of(settings)
     leave = partial(_leave, starts, notifier)
-    with handling({signal.SIGTERM: leave, signal.SIGHUP: _too_early}):
+    with handling({signal.SIGTERM: leave, signal.SIGHUP: partial(log.warning, TOO_EARLY)}):
         if waits and starts.are_too_many:
             spoken = starts.kept.speaks.unless_sound(config, voice)
             if not _wait(starts, spoken, notifier):
@@ -90,10 +91,6 @@ def _leave(starts: Starts, notifier: Notifier) -> NoReturn:
     notifier.tell(STOPPING)
     starts.forget()
     sys.exit(0)
-
-
-def _too_early() -> None:
-    log.warning("a reload was asked for before the start was over; ask again if a file changed")
 
 
 def _wait(starts: Starts, voice: Voice, notifier: Notifier) -> bool:

@@ -78,7 +78,7 @@ class Inspection:
         return "\n".join(
             [
                 f"{described.name}  ({self._size_mib()} MiB, {described.digest[:19]}…)",
-                *self._delegate_lines(),
+                *([DELEGATES[self.delegate].choose] if self.delegate != CPU else []),
                 table.render(headers, rows),
                 *(f"{label:<{LABEL_WIDTH}}{text}" for label, text in lines),
             ]
@@ -89,11 +89,6 @@ class Inspection:
 
     def _size_mib(self) -> float:
         return round(len(self.file.flatbuffer) / MIB, 2)
-
-    def _delegate_lines(self) -> list[str]:
-        if self.delegate == CPU:
-            return []
-        return [DELEGATES[self.delegate].choose]
 
 
 def inspect(file: ModelFile) -> Inspection:

@@ -96,7 +96,6 @@ def test_a_bare_model_is_asked_about_and_drafted(tmp_path):
     assert 'color = "?"' in (tmp_path / "other.toml").read_text()
 
 
-PYTHON_BLOCK = r"^```python ([^\n]*)\n(.*?)^```$"
 PYTHON_PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 
 

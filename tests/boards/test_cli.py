@@ -28,7 +28,7 @@ def test_show_prints_the_profile(capsys):
     assert main(["show", "jetson-nano"]) == 0
 
     shown = capsys.readouterr().out
-    assert "CPU          4 x Cortex-A57, aarch64" in shown
+    assert "cores        4\nCPU          Cortex-A57\n" in shown
     assert "unsupported  JetPack 4 ends at Python 3.6" in shown
 
 

@@ -63,6 +63,27 @@ def test_other_units_are_what_their_golden_files_say(tmp_path, name):
     ).read_text()
 
 
+def test_a_first_boot_that_fails_is_tried_less_and_less_often(tmp_path):
+    """Each try writes half a gigabyte to the card; `sleep` ends the unit at the tenth here."""
+    unit = (GOLDEN / "pi5/root/etc/systemd/system/edge-firstboot.service").read_text()
+    script = re.search("^ExecStart=/bin/sh -c '(.*)'$", unit, re.MULTILINE)[1].replace("$$", "$")
+    tools, slept = tmp_path / "tools", tmp_path / "slept"
+    tools.mkdir()
+    for name, text in {
+        "timeout": "exit 1",
+        "sleep": f"echo $1 >>{slept}; [ $(wc -l <{slept}) -lt 10 ] || kill $PPID",
+    }.items():
+        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tools / name).chmod(0o755)
+
+    subprocess.run(
+        ["/bin/sh", "-c", script], env={"PATH": f"{tools}:/usr/bin:/bin"}, check=False, timeout=60
+    )
+
+    waited = [int(line) for line in slept.read_text().split()]
+    assert waited == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+
+
 @pytest.mark.parametrize("profile", SUPPORTED, ids=lambda profile: profile.name)
 def test_no_place_of_a_template_is_left_open(profile):
     for place, content in render(profile, carry(profile, None, None)).items():

@@ -52,6 +52,29 @@ def test_what_only_the_board_s_python_needs_is_fetched_too(tmp_path, index):
 
 
 @pytest.mark.parametrize(
+    ("python", "profile", "version"),
+    [
+        pytest.param("3.11", "pi5", "1.26", id="Debian 12, whose camera stack has numpy 1"),
+        pytest.param("3.13", "pi5", "2.0", id="Debian 13"),
+        pytest.param("3.11", "aarch64", "2.0", id="no camera stack of the system's"),
+    ],
+)
+def test_numpy_is_the_one_that_the_system_s_camera_stack_was_built_for(
+    tmp_path, index, python, profile, version
+):
+    for each in ("1.26", "2.0"):
+        make_wheel(index, "numpy", version=each)
+    make_wheel(index, "runtime", requires=["numpy"])
+    own = make_wheel(tmp_path / "wheels", "edge-vision", requires=["numpy>=1.24", "runtime"])
+
+    fetch(own, own.parent, Target(python, profiles.load(profile)), source=index)
+
+    assert [each.name for each in own.parent.glob("numpy*")] == [
+        f"numpy-{version}-py3-none-any.whl"
+    ]
+
+
+@pytest.mark.parametrize(
     ("python", "version"),
     [
         pytest.param("3.10", "2.0", id="older than this one"),

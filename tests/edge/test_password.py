@@ -65,6 +65,18 @@ def test_a_missing_password_file_is_named(tmp_path):
         read_password(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("content", [None, b"\n"], ids=["not there", "none was ever written"])
+def test_a_secret_of_the_service_is_mended_where_it_lies(tmp_path, monkeypatch, content):
+    """The unit sets an empty one where there is none, and what systemd shows cannot be written."""
+    monkeypatch.setattr(passwords, "CREDENTIALS", tmp_path)
+    if content is not None:
+        (tmp_path / "mqtt").write_bytes(content)
+        (tmp_path / "mqtt").chmod(0o600)
+
+    with pytest.raises(ConfigError, match="install -m 600 FILE /etc/edge/secrets/mqtt"):
+        read_password(tmp_path / "mqtt")
+
+
 @pytest.mark.parametrize("folder", ["secrets", "credentials"])
 @pytest.mark.parametrize(("mode", "opens"), [(0o444, True), (0o440, True), (0o664, False)])
 def test_a_secret_that_the_system_laid_there_is_taken_unless_others_may_write_it(

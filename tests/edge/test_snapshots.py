@@ -12,7 +12,7 @@ from factories import LABELS, observation
 from memory_sink import MemorySink
 from waiting import eventually
 
-from edge.config.snapshots import Snapshots
+from edge.config.sections import Snapshots
 from edge.errors import ConfigError
 from edge.messages.snapshot import snapshot_topic
 from edge.results.detections import Detections

@@ -28,7 +28,6 @@ OTHERS = {
     *("status", "<camera>/status", "presence", "homeassistant"),
     *("<camera>/snapshot/<label>", "command/<name>"),
 }
-MADE_BY_HAND = {"settings", "update", "reply/<name>"}
 LINK = re.compile(r"\]\(([\w.-]+\.(?:md|json))?(?:#([\w-]+))?\)")
 
 

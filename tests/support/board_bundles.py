@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
+import subprocess
 import sys
+import tarfile
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from boards.device import bundle as bundles
-from boards.device import environments, files, install, unpack
+from boards.device import download, environments, files, install, unpack
 from boards.device.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
 CONFIG = '[device]\nname = "door"\n[camera]\nsource = "demo:"\n'
 UNIT = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
@@ -103,3 +106,33 @@ def install_into(root: Path, bundle: Path, given: install.Given = install.NOTHIN
     with files.told(), files.locked(place.lock), bundles.opened(place, bundle) as opened:
         install.install(place, opened, given)
     return said
+
+
+def fetch(place: Place, url: str, **more: Any) -> bytes:
+    """Return the first byte of what a URL gives."""
+    with download.fetched(place, url, **more) as path:
+        return path.read_bytes()[:1]
+
+
+def tarred(folder: Path) -> Path:
+    path = folder.with_suffix(".tar")
+    with tarfile.open(path, "w") as archive:
+        archive.add(folder, arcname=folder.name)
+    return path
+
+
+def sign(tmp_path: Path, place: Place, *bundles_: Path, key: str = "key") -> None:
+    """Sign bundles with a key, which the board then trusts."""
+    if not shutil.which("ssh-keygen"):
+        pytest.skip("ssh-keygen is not installed")
+    path = tmp_path / key
+    if not path.exists():
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
+        subprocess.run(command, check=True)
+    for bundle in bundles_:
+        command = ["ssh-keygen", "-q", "-Y", "sign", "-n", "edge-vision", "-f", str(path)]
+        subprocess.run([*command, str(bundle / "bundle.json")], check=True, capture_output=True)
+    if key == "key":
+        place.etc.mkdir(parents=True, exist_ok=True)
+        text = f"admin {path.with_suffix('.pub').read_text()}"
+        (place.etc / "allowed_signers").write_text(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
 import json
@@ -123,10 +122,6 @@ class Browser:
         """Press and release a key."""
         self.call("Input.dispatchKeyEvent", type="keyDown", key=name, text=text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=name)
-
-    def screenshot(self) -> bytes:
-        """Return what the window shows as a PNG."""
-        return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 
     def _hear(self) -> dict[str, Any]:
         while b"\0" not in self._left:

@@ -35,7 +35,8 @@ class Device:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.config, self.log = folder / "porch.toml", folder / "edge.log"
+        self.release = folder / "board/opt/edge/releases/0123456789ab"
+        self.config, self.log = self.release / "device.toml", folder / "edge.log"
         self._environment = {"STATE_DIRECTORY": str(folder / "state"), "PATH": "/usr/bin:/bin"}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -78,11 +79,17 @@ class House:
     def __post_init__(self) -> None:
         # What an earlier run left behind is retained, and would be announced again.
         (self.folder / "mosquitto.db").unlink(missing_ok=True)
-        shutil.rmtree(self.folder / "state", ignore_errors=True)
+        for name in ("state", "board"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
         options = (*PERSISTENT, f"persistence_location {self.folder}/")
         self.broker = Mosquitto(self.mosquitto, self.folder, options=options)
         self.home = HomeAssistant(self.installed, self.folder)
         self.device = Device(self.folder)
+        # As `edge install` lays it out.
+        self.device.release.mkdir(parents=True)
+        (self.device.release / "bundle.json").write_text('{"version": "0.1.0"}')
+        self.installs = self.folder / "board/var/lib/edge-install"
+        self.installs.mkdir(parents=True)
         self.expected: set[str] = set()
 
     def __enter__(self) -> Self:

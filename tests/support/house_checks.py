@@ -5,6 +5,10 @@ The expected entities are written down here, by hand: the product's own code is 
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from edge.model.default import default_model_path
@@ -70,6 +74,7 @@ EXPECTED = {
     "sensor.porch_camera_view_state",
     "switch.porch_camera_detection",
     "update.porch_camera_model",
+    "update.porch_camera_software",
 }
 TRIGGERS = {
     *((happens, label) for happens in ("appears", "disappears") for label in ("person", "car")),
@@ -95,6 +100,7 @@ def check_house(house: House) -> None:
         _check_events,
         _check_pictures,
         _check_update,
+        _check_software,
         _check_removal,
     ):
         check(house)
@@ -206,6 +212,38 @@ def _check_update(house: House) -> None:
     house.becomes("it is installed", lambda: (home.state(update), attributes()["in_progress"],
                   attributes()["installed_version"]), ("off", False, latest))  # fmt: skip
     house.check("no entity is lost", ok={*house.entities()} == EXPECTED, found=house.entities())
+
+
+def _check_software(house: House) -> None:
+    home, software = house.home, "update.porch_camera_software"
+    bundles, progress = house.folder / "state/update", house.installs / "update.json"
+
+    def shown(*names: str) -> tuple[object, ...]:
+        state = home.states()[software]
+        return (state["state"], *(state["attributes"][name] for name in names))
+
+    house.becomes("no release waits", lambda: shown("installed_version"),
+                  ("off", "0.1.0 (0123456789ab)"))  # fmt: skip
+    bundles.mkdir(parents=True, exist_ok=True)
+    listed = b'{"version": "0.2.0"}'
+    with tarfile.open(bundles / "newer.tar", "w") as archive:
+        entry = tarfile.TarInfo("bundle.json")
+        entry.size = len(listed)
+        archive.addfile(entry, io.BytesIO(listed))
+    newer = f"0.2.0 ({sha256(listed).hexdigest()[:12]})"
+    house.becomes("a bundle that was laid down waits", lambda: shown("latest_version"),
+                  ("on", newer))  # fmt: skip
+    home.call("update/install", software)
+    house.becomes("root is asked for it", (bundles / "request.json").is_file)
+    # What root, who is not in this house, would say.
+    progress.write_text(json.dumps({"state": "working", "percent": 40, "message": "checks files"}))
+    house.becomes("how far it is", lambda: shown("in_progress", "update_percentage",
+                  "release_summary"), ("on", True, 40, "checks files"))  # fmt: skip
+    (bundles / "request.json").unlink()
+    (bundles / "newer.tar").unlink()
+    progress.write_text(json.dumps({"state": "done", "percent": None, "message": "it runs"}))
+    house.becomes("and that it is over", lambda: shown("in_progress", "release_summary"),
+                  ("off", False, "it runs"))  # fmt: skip
 
 
 def _check_removal(house: House) -> None:

@@ -12,7 +12,23 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.capture.source import Source
+
 SIXTEEN_TO_EIGHT = 257
+
+
+def read_all(source: Source, *, limit: int = 100) -> list[np.ndarray]:
+    """Return the images that a source gives, and close it."""
+    images = []
+    with source:
+        while len(images) < limit and (picture := source.read(None)) is not None:
+            images.append(picture.pixels)
+    return images
+
+
+def level(image: np.ndarray) -> int:
+    """Return the number of an even image of so many times 20 levels."""
+    return round(float(image.mean()) / 20)
 
 
 def png_claiming(width: int, height: int) -> bytes:

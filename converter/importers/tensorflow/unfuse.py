@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 from converter.importers.tensorflow.graphdef import Graph, Node
 from edge.errors import ModelError
@@ -42,8 +41,8 @@ def _split(node: Node) -> list[Node]:
     attrs = {name: node.attrs[name] for name in PLAIN_ATTRS[op] if name in node.attrs}
     dtype = {"T": node.attrs["T"]}
     chain = [Node(f"{node.name}/{op}", op, (*inputs[:2], *control), attrs)]
-    for fused in _fused_ops(node):
-        previous = chain[-1].name
+    for text in node.attrs.get("fused_ops", {}).get("list", {}).get("s", []):
+        fused, previous = base64.b64decode(text).decode(), chain[-1].name
         name = f"{node.name}/{fused}"
         if fused == "BiasAdd":
             chain.append(Node(name, "BiasAdd", (previous, inputs[2]), dtype))
@@ -56,8 +55,3 @@ def _split(node: Node) -> list[Node]:
             )
     last = chain.pop()
     return [*chain, Node(node.name, last.op, last.inputs, last.attrs)]
-
-
-def _fused_ops(node: Node) -> list[str]:
-    listed: Any = node.attrs.get("fused_ops", {}).get("list", {}).get("s", [])
-    return [base64.b64decode(text).decode() for text in listed]

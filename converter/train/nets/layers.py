@@ -103,9 +103,12 @@ class Layers:
         count = self.shape(x)[3]
         return self.conv(x, count, stride=stride, groups=count, activation="RELU6", own=own)
 
-    def head(self, x: str, out: int, *, kernel: int = 1, bias: float = 0.0) -> str:
+    def head(
+        self, x: str, out: int, *, kernel: int = 1, bias: float = 0.0,
+        deviation: float = HEAD_DEVIATION,
+    ) -> str:  # fmt: skip
         """Add a convolution whose numbers are what a decoder reads; they start small."""
-        filters, biases = self._drawn((out, self.shape(x)[3], kernel, kernel), HEAD_DEVIATION)
+        filters, biases = self._drawn((out, self.shape(x)[3], kernel, kernel), deviation)
         window = Window((kernel, kernel)).same(self.shape(x)[1:3])
         return convolution(self.b, x, filters, bias=biases + np.float32(bias), window=window)
 

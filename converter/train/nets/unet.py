@@ -104,5 +104,7 @@ def _middle(net: Layers, x: str, like: str) -> str:
 def _ends(net: Layers, wish: Wish, x: str) -> Draft:
     """Return the net with one channel for a foreground, or one a class."""
     binary = len(wish.labels) == BINARY
-    graph = net.graph({"classes": net.head(x, 1 if binary else len(wish.labels))})
+    # As many pixels are of one class as of another: nothing speaks for scores that start small.
+    scores = net.head(x, 1 if binary else len(wish.labels), deviation=net.shape(x)[3] ** -0.5)
+    graph = net.graph({"classes": scores})
     return wish.draft(graph, SegmentationHead(activation="sigmoid" if binary else "softmax"))

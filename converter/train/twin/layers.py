@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 # Of the variance, so that a channel that is always the same divides by something.
 EPSILON = 1e-5
-# Of the running statistics: those of the last 30 batches or so.
-MOMENTUM = 0.97
+# Of the running statistics: those of the last 10 batches or so. Of the last 30, as it was, they lag
+# so far behind a net that learns from nothing that it is judged by what it was.
+MOMENTUM = 0.9
 
 
 class OpLayer(keras.layers.Layer):  # type: ignore[misc]
@@ -112,7 +113,10 @@ class WeightedLayer(OpLayer):
             self.norm = self._normalisation(moments)
 
     def _normalisation(self, moments: Moments) -> Any:  # noqa: ANN401
-        """Return the batch normalisation that changes nothing: gamma is sigma, beta mu."""
+        """Return the batch normalisation that changes nothing, or of a fresh op any other's.
+
+        The former has sigma as its gamma and mu as its beta, the latter 1 and 0.
+        """
         weights = np.asarray(keras.ops.convert_to_numpy(self.kernel))
         rows = np.moveaxis(weights, self._axis, 0).reshape(len(moments.mean), -1)
         norm = np.sqrt(np.square(rows).sum(axis=1))
@@ -126,8 +130,9 @@ class WeightedLayer(OpLayer):
         )
         rank = len(self.step.graph.shape(self.step.op.output))
         made.build((*[None] * (rank - 1), len(scale)))
-        made.gamma.assign(np.sqrt(variance + EPSILON) / scale)
-        made.beta.assign(moments.mean)
+        if not moments.is_fresh:
+            made.gamma.assign(np.sqrt(variance + EPSILON) / scale)
+            made.beta.assign(moments.mean)
         made.moving_mean.assign((moments.mean - bias) * scale)
         made.moving_variance.assign(variance)
         return made

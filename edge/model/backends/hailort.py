@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
-from edge.model.backend import Ran
+from edge.model.backend import Ran, first_line
 from edge.model.delegates import CPU, DELEGATES, HAILO, Delegate
 from edge.model.quant import Quant
 from edge.model.spec import TensorSpec
@@ -130,7 +130,7 @@ class HailoRt:
             self._bindings = self._configured.create_bindings(output_buffers=self._buffers)
             self._bind(np.zeros(self._inputs[0].shape, np.uint8))
         except self._errors() as error:
-            raise delegates.refused(self._delegate, _reason(error)) from error
+            raise delegates.refused(self._delegate, first_line(error)) from error
 
     def invoke(self, tensor: NDArray[Any], spec: ModelSpec, *, out: Tensors) -> None:
         """Run the model on one input and write its outputs by role; raises as `invoke_bare`."""
@@ -153,7 +153,7 @@ class HailoRt:
         try:
             self._configured.run([self._bindings], TIMEOUT_MS)
         except self._errors() as error:
-            raise delegates.lost(self._delegate, _reason(error)) from error
+            raise delegates.lost(self._delegate, first_line(error)) from error
 
     def _bind(self, tensor: NDArray[Any]) -> None:
         self._bindings.input().set_buffer(tensor)
@@ -168,7 +168,7 @@ class HailoRt:
         except self._errors() as error:
             raise ModelError(
                 f"{self._file.path}: HailoRT {self.ran.version} cannot read this .hef: "
-                f"{_reason(error)}; compile it with the Dataflow Compiler of this version"
+                f"{first_line(error)}; compile it with the Dataflow Compiler of this version"
             ) from error
 
 
@@ -228,7 +228,3 @@ def _output(info: Any, index: int, path: Path) -> TensorSpec:  # noqa: ANN401
         quant = Quant(float(info.quant_info.qp_scale), round(zero_point))
         return TensorSpec(info.name, index, shape, np.dtype(np.uint8), quant)
     return TensorSpec(info.name, index, shape, np.dtype(np.float32), Quant())
-
-
-def _reason(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates
-from edge.model.backend import Ran, changed_shape
+from edge.model.backend import Ran, changed_shape, first_line
 from edge.model.backends.notices import without_notices
 from edge.model.delegates import CPU, DELEGATES, Delegate
 from edge.model.first_run import close_input
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # First what a new board installs, then the package it succeeded (Python <= 3.11, numpy < 2).
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 NUMPY_2 = 2
+# What it calls the ops that a delegate has put in place of others.
+DELEGATE_OP = "DELEGATE"
 # What it adds to a delegate's own words, without a blank between.
 RESTORED = "Restored original execution plan"
 
@@ -109,12 +111,8 @@ def _as_sentences(path: Path, *, delegated: bool = False) -> Iterator[None]:
         for kind in DELEGATES.values():
             if kind.compiled_op and kind.compiled_op in str(error) and not delegated:
                 raise DelegateError(f"{path}: {kind.choose}") from error
-        text = f"{path}: {runtime_name()} cannot load this model: {_reason(error)}"
+        text = f"{path}: {runtime_name()} cannot load this model: {first_line(error)}"
         raise ModelError(f"{text}; convert it again") from error
-
-
-def _reason(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no reason given")
 
 
 def load_delegate(delegate: Delegate) -> Any:  # noqa: ANN401
@@ -144,13 +142,13 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
                 model_content=file.flatbuffer, num_threads=threads, experimental_delegates=[loaded]
             )
     except (ValueError, RuntimeError) as error:
-        reason = _reason(error).partition(RESTORED)[0]
+        reason = first_line(error).partition(RESTORED)[0]
         raise delegates.unprepared(delegate, file.path, reason) from error
     # Only the delegate has been here: XNNPACK takes what is left when memory is allocated.
     ops = interpreter._get_ops_details()  # noqa: SLF001 - what LiteRT's own analyzer calls
     taken, count = (
-        len(delegates.taken_ops(ops)),
-        sum(op["op_name"] != delegates.DELEGATE_OP for op in ops),
+        len(_taken_ops(ops)),
+        sum(op["op_name"] != DELEGATE_OP for op in ops),
     )
     if not taken:
         raise DelegateError(
@@ -162,6 +160,21 @@ def _delegated(file: ModelFile, delegate: Delegate, *, threads: int) -> tuple[An
     if taken < count:
         log.info("delegate %s runs %s, the CPU the others", delegate.name, share)
     return interpreter, share
+
+
+def _taken_ops(ops: list[dict[str, Any]]) -> set[int]:
+    """Return the numbers of the ops that stand between a delegate's inputs and its outputs."""
+    makers = {output: op for op in ops if op["op_name"] != DELEGATE_OP for output in op["outputs"]}
+    taken: set[int] = set()
+    for part in ops:
+        if part["op_name"] == DELEGATE_OP:
+            given, left = set(part["inputs"]), list(part["outputs"])
+            while left:
+                op = makers.get(left.pop())
+                if op and op["index"] not in taken:
+                    taken.add(op["index"])
+                    left += [tensor for tensor in op["inputs"] if tensor not in given]
+    return taken
 
 
 def compiled_for(file: ModelFile) -> str:
@@ -277,8 +290,8 @@ class LiteRt:
             self._runtime.invoke()
         except RuntimeError as error:
             if self._delegate:
-                raise delegates.lost(self._delegate, _reason(error)) from error
+                raise delegates.lost(self._delegate, first_line(error)) from error
             raise ModelError(
-                f"{self._path}: {runtime_name()} failed while it ran this model: {_reason(error)}; "
-                "convert it again"
+                f"{self._path}: {runtime_name()} failed while it ran this model: "
+                f"{first_line(error)}; convert it again"
             ) from error

@@ -17,7 +17,7 @@ import numpy as np
 
 from edge.errors import DelegateError, DependencyError, ModelError
 from edge.model import delegates, engines, onnx_file
-from edge.model.backend import Ran
+from edge.model.backend import Ran, first_line
 from edge.model.delegates import CPU, Delegate
 from edge.model.first_run import closed, refusals
 
@@ -209,10 +209,7 @@ class OnnxRuntime:
         if not self._delegate.kind.is_prepared:
             return settings
         if self._engine is None:
-            raise DelegateError(
-                f'{self._file.path}: delegate "{self._delegate.name}" runs a prepared engine; '
-                f"type: edge prepare --model {self._file.path} --delegate {self._delegate.name}"
-            )
+            raise delegates.without_engine(self._delegate, self._file.path)
         kinds = onnx_file.ops(self._file.flatbuffer, self._file.path)
         return settings | {
             "trt_engine_cache_enable": "1",
@@ -287,5 +284,5 @@ class OnnxRuntime:
 
 def reason(error: Exception) -> str:
     """Return the first line of what onnxruntime said, without its prefix."""
-    line = next(iter(str(error).strip().splitlines()), "no reason given")
+    line = first_line(error)
     return line.rpartition(" : ")[2] if line.startswith("[ONNXRuntimeError]") else line

@@ -101,10 +101,7 @@ class TensorRt:
             ModelError: Its outputs have no fixed shape, or are of another type than the file says.
         """
         if self._engine is None:
-            raise DelegateError(
-                f'{self._file.path}: delegate "{self._delegate.name}" runs a prepared engine; '
-                f"type: edge prepare --model {self._file.path} --delegate {self._delegate.name}"
-            )
+            raise delegates.without_engine(self._delegate, self._file.path)
         number = int(self._delegate.options.get("device", "0"))
         self.ran = replace(self.ran, device=engines.gpu_name(number))
         try:

@@ -71,3 +71,37 @@ def test_a_secret_that_was_overwritten_but_not_deleted_does_not_replace_the_one_
 def test_two_first_boots_at_once_are_one_and_a_sentence(place, root, tmp_path):
     with files.locked(place.lock), pytest.raises(BoardError, match="first boot is at work"):
         firstboot.firstboot(place, card(tmp_path))
+
+
+NETWORK = '{"network": {"wifis": {"wlan0": {"access-points": {"x": {"password": "%s"}}}}}}'
+
+
+@pytest.mark.parametrize("is_taken_over", [True, False])
+def test_the_key_of_the_wifi_leaves_the_card_once_the_system_has_it(
+    place, root, tmp_path, is_taken_over
+):
+    """Else a board that is on a wall would be without its network after the next boot."""
+    folder, key = card(tmp_path), "ab" * 32
+    network = tmp_path / "boot/network-config"
+    network.write_text(NETWORK % key)
+    kept = root / "etc/netplan/50-cloud-init.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(f'password: "{key}"' if is_taken_over else "eth0:")
+
+    firstboot.firstboot(place, folder)
+
+    told = root / "etc/cloud/cloud.cfg.d/99-edge-network.cfg"
+    assert network.exists() != is_taken_over
+    assert told.exists() == is_taken_over
+    assert ("keeps the Wi-Fi's key" in (tmp_path / "boot/edge-firstboot.txt").read_text()) != (
+        is_taken_over
+    )
+
+
+def test_a_network_without_a_key_stays(place, root, tmp_path):
+    folder = card(tmp_path)
+    (tmp_path / "boot/network-config").write_text('{"network": {"version": 2}}')
+
+    firstboot.firstboot(place, folder)
+
+    assert (tmp_path / "boot/network-config").exists()

@@ -51,6 +51,8 @@ def test_a_wifi_password_becomes_the_key_of_the_standard(ssid, password, key):
         pytest.param({"hostname": "a;reboot"}, "--hostname", id="a shell's sign"),
         pytest.param({"user": "Anna", "ssh_key": Path("k")}, "--user: expected a small", id="user"),
         pytest.param({"user": "edge", "ssh_key": Path("k")}, "the system's", id="taken"),
+        pytest.param({"user": "root", "ssh_key": Path("k")}, "the system's", id="root"),
+        pytest.param({"user": "video", "ssh_key": Path("k")}, "the system's", id="a group"),
         pytest.param({"user": "anna"}, "--user and --ssh-key together", id="no key"),
         pytest.param({"user": "anna", "ssh_key": Path("k")}, "cannot read it", id="no such key"),
         pytest.param({"timezone": "Berlin"}, "as Europe/Berlin, found 'Berlin'", id="time zone"),

@@ -16,6 +16,7 @@ from boards.cli import main
 from boards.device.firstboot import firstboot
 from boards.device.place import Place
 from boards.flash.fat import Fat
+from boards.flash.target import Target
 
 pytestmark = pytest.mark.board
 
@@ -144,7 +145,7 @@ def test_a_bundle_is_made_for_the_python_of_the_image(desk, monkeypatch):
             "expected wheels for Python 3.11, as Raspberry Pi OS of 2024-11-19 has it",
             id="wheels of another Python",
         ),
-        pytest.param(card_images.COMMON, {}, "none of user-data", id="an unknown image"),
+        pytest.param(card_images.COMMON, {}, "no user-data", id="an unknown image"),
         pytest.param(
             card_images.SYSTEMD, {"profile": "orin-nano"}, "NVIDIA's own tools", id="a Jetson"
         ),
@@ -181,6 +182,18 @@ def test_a_bundle_with_one_byte_changed_is_refused(desk, capsys):
     assert flash(desk, "--yes") == 1
 
     assert "bundle/device.toml: expected" in capsys.readouterr().err
+
+
+def test_a_card_that_is_changed_while_its_bundle_is_made_is_not_written(desk, capsys, monkeypatch):
+    path = desk / "card.img"
+    path.write_bytes(bytes(8 << 20))
+    cards = [Target(path, "Ultra", 8 << 20, 0, (mark,)) for mark in ("7", "8")]
+    monkeypatch.setattr("boards.flash.cli.look", lambda *_, **__: cards.pop(0))
+
+    assert flash(desk, "--yes") == 1
+
+    assert "the card was changed; nothing was written" in capsys.readouterr().err
+    assert not any(path.read_bytes())
 
 
 def test_a_bundle_brings_its_own_configuration(desk, capsys):

@@ -56,7 +56,7 @@ def test_the_format_is_told_by_the_files(files, name, python):
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        pytest.param(card_images.COMMON, "none of user-data, rpi-preseed.toml", id="unknown"),
+        pytest.param(card_images.COMMON, "no user-data, rpi-preseed.toml", id="unknown"),
         pytest.param(
             card_images.COMMON | {"issue.txt": card_images.PI_GEN.format("2023-05-03").encode()},
             "2023-05-03, too old", id="Bullseye",
@@ -90,7 +90,7 @@ def test_cloud_init_reads_its_files(name):
         "Europe/Berlin",
         False,
     )
-    assert told["bootcmd"][-1] == ["sh", "/boot/firmware/edge/firstboot.sh"]
+    assert told["bootcmd"] == [["sh", "-c", formats.WAIT_AND_BEGIN]]
     assert ("enable_ssh" in told) == (name == "cloudinit-rpi")
     wifi = yaml.safe_load(files["network-config"])["network"]["wifis"]["wlan0"]
     assert wifi["access-points"] == {'Café "5 GHz"; \'$x': {"password": "ab" * 32}}
@@ -104,8 +104,30 @@ def test_a_board_on_a_cable_keeps_the_networks_of_its_image():
 
     assert set(files) == {"user-data", "meta-data"}
     told = json.loads(files["user-data"].partition("\n")[2])
-    assert told == {"bootcmd": [["sh", "/boot/firmware/edge/firstboot.sh"]]}
+    assert told == {"bootcmd": [["sh", "-c", formats.WAIT_AND_BEGIN]]}
     assert not any("regdom" in word for word in words)
+
+
+@pytest.mark.parametrize("mounts", ["systemctl", "mount", "nobody"])
+def test_a_first_boot_begins_once_the_boot_partition_is_mounted(tmp_path, mounts):
+    """By systemd or by mount; where neither can, it says so and the boot goes on."""
+    boot, tools = tmp_path / "boot", tmp_path / "tools"
+    tools.mkdir()
+    (tmp_path / "firstboot.sh").write_text("echo begun\n")
+    for name in ("systemctl", "mount", "sleep"):
+        does = f"mkdir -p {boot}/edge && cp {tmp_path}/firstboot.sh {boot}/edge/"
+        (tools / name).write_text(
+            f"#!/bin/sh\n{does if name == mounts else f'[ {name} = sleep ]'}\n"
+        )
+        (tools / name).chmod(0o755)
+
+    ran = subprocess.run(
+        ["/bin/sh", "-c", formats.WAIT_AND_BEGIN.replace("/boot/firmware", str(boot))],
+        env={"PATH": f"{tools}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert ("begun" in ran.stdout) == (mounts != "nobody")
+    assert ("found none" in ran.stdout) == (mounts == "nobody")
 
 
 def test_rpi_preseed_reads_its_file():

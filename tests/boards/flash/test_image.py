@@ -66,7 +66,11 @@ def test_a_damaged_xz_is_one_sentence(tmp_path):
         pytest.param(bytes(4096), "no partition table", id="zeros"),
         pytest.param(SOUND[: 4 << 20], "truncated", id="truncated"),
         pytest.param(card_images.card({}, kind=0xEE), "found a GPT", id="GPT"),
-        pytest.param(card_images.card({}, kind=0x83), "the image has none", id="no boot partition"),
+        pytest.param(
+            card_images.card({}, kind=0x83),
+            "FAT boot partition, found none",
+            id="no boot partition",
+        ),
     ],
 )
 def test_what_is_no_image_for_a_card_is_refused(tmp_path, data, said):

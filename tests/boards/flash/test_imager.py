@@ -1,7 +1,8 @@
-"""Imager is offered an image with the fields that its documents ask for.
+"""Imager is offered an image with the fields that its schema asks for.
 
-Written from raspberrypi/rpi-imager, doc/schema-notes.md and doc/json-schema/os-list-schema.json:
-the published schema is not kept here, since the newest of it could not be reached.
+Held to raspberrypi/rpi-imager, doc/json-schema/os-list-schema.json (what it requires, and of which
+type), doc/schema-notes.md (devices) and src/oslistparser.cpp (the first boots that it knows); what
+its schema lets pass beside that is refused here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from boards.flash.formats import FORMATS
 
 pytestmark = pytest.mark.board
 
+# An entry with another one is left out by Imager, without a word.
+INIT_FORMATS = ["", "none", "systemd", "cloudinit", "cloudinit-rpi", "rpi-preseed"]
 TEXT = {"type": "string"}
 SIZE = {"type": "integer", "minimum": 1}
 ENTRY = {
@@ -35,16 +38,30 @@ ENTRY = {
         "extract_sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         "image_download_sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         "release_date": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d$"},
-        "init_format": {"enum": [*FORMATS, "none", ""]},
+        "init_format": {"enum": INIT_FORMATS},
         "architecture": TEXT,
         "devices": {"type": "array", "minItems": 1, "items": TEXT},
     },
     "additionalProperties": False,
 }  # fmt: skip
+DEVICE = {
+    "type": "object",
+    "required": ["name", "tags", "icon", "description", "matching_type"],
+    "properties": {
+        "name": TEXT, "icon": TEXT, "description": TEXT, "default": {"type": "boolean"},
+        "tags": {"type": "array", "minItems": 1, "items": TEXT},
+        "matching_type": {"enum": ["exclusive", "inclusive"]},
+    },
+    "additionalProperties": False,
+}  # fmt: skip
+IMAGER = {"type": "object", "properties": {"devices": {"type": "array", "items": DEVICE}}}
 SCHEMA = {
     "type": "object",
-    "required": ["os_list"],
-    "properties": {"os_list": {"type": "array", "minItems": 1, "items": ENTRY}},
+    "required": ["os_list", "imager"],
+    "properties": {
+        "imager": IMAGER | {"required": ["devices"], "additionalProperties": False},
+        "os_list": {"type": "array", "minItems": 1, "items": ENTRY},
+    },
     "additionalProperties": False,
 }
 
@@ -64,6 +81,8 @@ def test_a_manifest_has_every_field_and_the_digest_of_what_is_unpacked(tmp_path)
 
     jsonschema.validate(fields, SCHEMA)
     entry = fields["os_list"][0]
+    # What no device of the list may have is not offered.
+    assert set(entry["devices"]) <= set(fields["imager"]["devices"][0]["tags"])
     assert entry["extract_sha256"] == hashlib.sha256(data).hexdigest()
     assert entry["extract_size"] == len(data)
     assert entry["image_download_size"] == (tmp_path / "our card.img.xz").stat().st_size
@@ -83,6 +102,10 @@ def test_imager_leaves_the_first_boot_of_an_image_of_ours_alone(tmp_path):
 
     assert fields["os_list"][0]["init_format"] == "none"
     assert fields["os_list"][0]["url"] == "https://x.test/a"
+
+
+def test_each_first_boot_is_one_that_imager_knows():
+    assert set(FORMATS) <= set(INIT_FORMATS)
 
 
 def test_a_board_that_imager_does_not_know_is_refused(tmp_path, capsys):

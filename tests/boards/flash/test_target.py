@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def add_disk(root, *, gib=32, where="pci0/usb2/host6/block/sdb", removable=0, ro
 
 
 def look(root, number="8:16", *, max_gib=256, internal=False):
-    return target._disk(Path("/dev/sdb"), number, max_gib=max_gib, internal=internal, root=root)
+    device = os.makedev(*map(int, number.split(":")))
+    return target._disk(Path("/dev/sdb"), device, max_gib=max_gib, internal=internal, root=root)
 
 
 def test_a_card_in_a_reader_is_taken(system):
@@ -51,6 +53,17 @@ def test_a_card_in_a_reader_is_taken(system):
     found = look(system)
 
     assert (found.title, found.size) == ("SanDisk Ultra", 32 * GIB)
+
+
+def test_the_next_card_in_the_same_reader_is_another(system):
+    disk = add_disk(system)
+    (disk / "diskseq").write_text("7\n")
+    first = look(system)
+    assert look(system) == first
+
+    (disk / "diskseq").write_text("8\n")
+
+    assert look(system) != first
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_what_stopped_it_is_said_with_what_the_card_holds_now(trouble, said, tmp
     target = Target(tmp_path / "card", "", None)
 
     half = f"{said}(.|\n)*half written and has no partition table"
-    with pytest.raises(BoardError, match=half), write.opened(target):
+    with pytest.raises(BoardError, match=half), write.told(target):
         raise trouble
 
 
@@ -113,6 +113,16 @@ def test_a_file_that_cannot_be_opened_is_one_sentence(tmp_path):
 
     with pytest.raises(BoardError, match="cannot be opened"), write.opened(target):
         pass
+
+
+def test_another_device_of_the_same_name_is_not_written(tmp_path):
+    path = tmp_path / "card"
+    path.write_bytes(b"x")
+
+    with pytest.raises(BoardError, match="another device"), write.opened(Target(path, "", 1, 2080)):
+        pass
+
+    assert path.read_bytes() == b"x"
 
 
 def test_a_larger_file_is_cut_to_the_image(job, tmp_path):

@@ -90,6 +90,59 @@ def test_run_prunes_and_judges_beside_the_whole_model(wide, capsys):
     assert set(manifest.image_sets) == {"calibrate", "select", "judge"}
 
 
+def squares(path, images, *names):
+    """Write a COCO file that boxes the squares of the bright net's images."""
+    side, rows = bright_net.IMAGE_CELL_PX, []
+    for number in range(images):
+        drawn = np.random.default_rng(number).choice(bright_net.COUNT, number % 6, replace=False)
+        for cell in drawn.tolist():
+            y, x = (side * at for at in divmod(cell, bright_net.GRID))
+            rows.append({"id": len(rows) + 1, "image_id": number, "category_id": 1,
+                         "bbox": [x, y, side, side]})  # fmt: skip
+    size = side * bright_net.GRID
+    path.write_text(json.dumps({
+        "annotations": rows,
+        "categories": [{"id": at, "name": name} for at, name in enumerate(names, start=1)],
+        "images": [{"id": number, "file_name": f"{number:02}.png", "width": size, "height": size}
+                   for number in range(images)],
+    }))  # fmt: skip
+    return path
+
+
+def test_what_a_cut_left_is_trained_by_labels(wide, tmp_path, capsys):
+    model, images, output = wide
+    labels = squares(tmp_path / "squares.json", 40, *bright_net.LABELS)
+    arguments = ["prune", str(model), "--macs", "0.25", "--images", str(images)]
+    trained = ["--recover", "0.2", "--recover-labels", str(labels), "-o", str(output), "--json"]
+    assert main([*arguments, *trained]) == DONE
+    # Its boxes are right already, so that there may be nothing to gain; which of both, it says.
+    step = json.loads(capsys.readouterr().out)["step"]
+    assert "by labels" in step
+    assert "steps of 16 of 30 images, seed 0; score on 9 others 1.000 before" in step
+    assert step.split(":")[0] in model_file.read_own(output).own_manifest().provenance.changes
+    assert channels_of(output) == bright_net.CHANNELS
+    assert not output.with_name("made.tflite.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        ([], MISUSED, "--recover-labels says by what to recover: give --recover as well"),
+        (["--recover"], FAILED, "none of its categories (horse …) is a label of the model"),
+    ],
+    ids=["no recovery", "other classes"],
+)
+def test_labels_that_help_nothing_are_refused_before_the_work(
+    wide, tmp_path, capsys, *, options, status, said
+):
+    model, images, output = wide
+    labels = squares(tmp_path / "squares.json", 40, "horse")
+    arguments = ["prune", str(model), "--macs", "0.25", "--images", str(images), *options]
+    assert main([*arguments, "--recover-labels", str(labels), "-o", str(output)]) == status
+    assert said in capsys.readouterr().err
+    assert not output.with_name("made.tflite.partial").exists()
+
+
 def test_a_target_out_of_reach_names_the_best_and_why(wide, capsys):
     model, images, output = wide
     arguments = ["prune", str(model), "--macs", "0.1", "--lever", "channels",

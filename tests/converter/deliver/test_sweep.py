@@ -1,4 +1,4 @@
-"""A sweep draws both levers, and says which point to take."""
+"""A sweep draws the levers, and says which point to take."""
 
 from __future__ import annotations
 
@@ -23,13 +23,20 @@ def point(lever, times, value, *, passes=False):
     return Point(lever, times, times, 10 / times, 1.0, value, value - 0.01, value + 0.01, passes)
 
 
-def test_the_fastest_that_passes_is_taken_and_else_what_loses_least_for_its_speed():
+def test_the_fastest_that_passes_is_taken():
     whole = point(WHOLE, 1.0, 0.5, passes=True)
     taken, _ = choose([whole, point(CHANNELS, 1.2, 0.5, passes=True), point(INPUT, 1.6, 0.3)])
     assert taken == 1
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_where_no_faster_one_passes_the_whole_is_taken_and_the_least_loss_named(passes):
+    whole = point(WHOLE, 1.0, 0.5, passes=passes)
     taken, why = choose([whole, point(CHANNELS, 1.2, 0.2), point(INPUT, 1.6, 0.4)])
-    assert taken == 2
+    assert taken == 0
+    assert "smaller input, 1.60 times as fast, loses the least" in why
     assert "--max-loss" in why
+    assert ("not even this" in why) is not passes
 
 
 def test_a_sweep_writes_models_figures_and_a_picture(tmp_path, monkeypatch, capsys):

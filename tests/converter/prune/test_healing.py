@@ -5,7 +5,7 @@ from converter.graph.edits import with_values
 from converter.prune.channels import channels
 from converter.prune.cutting import pruned
 from converter.prune.healing import healed
-from converter.prune.planning import Teacher
+from converter.prune.searching import Teacher
 from converter.quantize.repairs.weights import convolutions
 
 

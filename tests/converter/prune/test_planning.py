@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from converter.prune.channels import MULTIPLE, channels
 from converter.prune.cutting import pruned
 from converter.prune.measures import macs
-from converter.prune.planning import Costs, Ladder, counts, halves, plan
+from converter.prune.planning import Costs, counts, halves
+from converter.prune.searching import Ladder, plan
 
 
 def ladders_of(found, seed):

@@ -71,7 +71,7 @@ def test_a_detector_has_anchors_on_its_new_cells_and_still_loads():
     small = with_input(bright_net.model_file(), (64, 48))
     anchors = small.description.anchors
     assert anchors.shape == (8 * 6, 4)
-    np.testing.assert_allclose(anchors[0], (1 / 12, 1 / 16, 1 / 4, 1 / 4))
+    np.testing.assert_allclose(anchors[0], (1 / 12, 1 / 16, 1 / 6, 1 / 8))
     assert load_model(small).spec.description.input.size_wh == (64, 48)
     assert small.own_manifest().provenance.steps[-1] == "input 64x48 instead of 32x32"
 

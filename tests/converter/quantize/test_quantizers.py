@@ -9,6 +9,9 @@ import pytest
 from reference import tiny_net
 
 from calibration.observe import TappedModel
+from calibration.ranges import Range
+from converter.graph.building import Builder
+from converter.graph.building_images import Window, convolution
 from converter.graph.edits import with_values
 from converter.graph.reading import read
 from converter.graph.writing import write
@@ -273,3 +276,17 @@ def test_the_float_net_has_the_tensors_that_the_tests_name(nets):
     taps = {name for name, _ in TappedModel(nets["RELU"][0], tiny_net.TRANSFORM).run(image)}
 
     assert taps >= {"stem", "active", "deep", "near", "wide", "joined", "boxes", "logits", "scores"}
+
+
+def test_weights_too_large_for_one_quantiser_go_to_the_other_which_is_said():
+    b = Builder({"image": (1, 1, 1, 2912)})
+    weights = np.random.default_rng(0).normal(0, 0.1, (2912, 2912, 1, 1)).astype(np.float32)
+    window = Window((1, 1), (1, 1))
+    made = convolution(b, "image", weights, bias=np.zeros(2912, np.float32), window=window)
+    graph = b.graph([made])
+    ranges = {"image": Range(-1.0, 1.0), made: Range(-9.0, 9.0)}
+    found = quantize(graph, ranges, load_recipe("int8"), path=PATH)
+    assert found.quantizer == "tflite_converter"
+    assert "more than 32 MiB, CONV_2D for" in found.reason
+    with pytest.raises(ModelError, match=r"more than 32 MiB.*leave the recipe's quantizer at auto"):
+        quantize(graph, ranges, load_recipe("int8").replace(quantizer="litert"), path=PATH)

@@ -14,14 +14,6 @@ from edge.errors import ConfigError, SourceError
 pytestmark = pytest.mark.board
 
 
-@pytest.fixture
-def password_file(tmp_path):
-    path = tmp_path / "password"
-    path.touch(mode=0o600)
-    path.write_text("p@ss:w/rd?%\n")
-    return path
-
-
 @pytest.mark.parametrize(
     ("uri", "place", "shown"),
     [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from image_files import level, read_all
 
 from edge.capture.files import open_file
 from edge.capture.options import SourceOptions
@@ -23,19 +24,6 @@ FRAMES = 12
 SIZE_WH = (64, 48)
 
 
-def level(image: np.ndarray) -> int:
-    """Return which frame of `video` an image is."""
-    return round(float(image.mean()) / 20)
-
-
-def read_all(source, *, limit: int = 100) -> list[np.ndarray]:
-    images = []
-    with source:
-        while len(images) < limit and (picture := source.read(None)) is not None:
-            images.append(picture.pixels)
-    return images
-
-
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     """A Motion JPEG of 12 grey frames, each 20 levels lighter, at 50 Hz; OpenCV needs no FFmpeg."""
@@ -46,16 +34,6 @@ def video(tmp_path_factory):
         writer.write(np.full((SIZE_WH[1], SIZE_WH[0], 3), 20 * index, np.uint8))
     writer.release()
     return path
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Three images whose names sort otherwise than they were made, and a text beside them."""
-    for index, name in ((2, "c.png"), (0, "a.jpg"), (1, "b.BMP")):
-        cv2.imwrite(str(tmp_path / name), np.full((6, 8, 3), 20 * index, np.uint8))
-    (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / ".hidden.png").write_text("no image either")
-    return tmp_path
 
 
 def test_a_video_gives_each_of_its_frames_in_order_and_then_none(video):

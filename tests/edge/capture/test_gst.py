@@ -168,6 +168,31 @@ def test_why_a_pipeline_gives_nothing_is_said_in_its_own_words(pipeline, said):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("setpriv: apply bounding set: Operation not permitted", "ended: setpriv: apply bounding"),
+        ("gst-launch-1.0: error while loading shared libraries: libx", "ended: gst-launch-1.0: er"),
+        ("Setting location to s3cret", "ended with status 127;"),
+    ],
+)
+def test_a_program_that_does_not_so_much_as_start_is_no_end_of_the_frames(
+    tmp_path, monkeypatch, said, reason
+):
+    """As in a service, where more is forbidden than in a shell."""
+    (tmp_path / "launch").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 127\n")
+    (tmp_path / "launch").chmod(0o755)
+    monkeypatch.setattr(gst_source, "LAUNCH", str(tmp_path / "launch"))
+
+    with (
+        gst.open_gst("videotestsrc", CameraOptions()) as source,
+        pytest.raises(SourceError) as told,
+    ):
+        source.read(None)
+
+    assert f"the pipeline {reason}" in str(told.value)
+
+
 @has_gstreamer
 def test_a_secret_in_a_pipeline_is_not_in_the_log(caplog):
     caplog.set_level(logging.DEBUG)

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import time
 
-import cv2
-import numpy as np
 import pytest
-from image_files import png_claiming
+from image_files import level, png_claiming, read_all
 
 from edge.capture.images import open_images
 from edge.capture.options import SourceOptions
@@ -16,29 +14,6 @@ pytestmark = pytest.mark.board
 
 
 EVERY = SourceOptions()
-
-
-def level(image: np.ndarray) -> int:
-    """Return which image of `folder` this is."""
-    return round(float(image.mean()) / 20)
-
-
-def read_all(source, *, limit: int = 100) -> list[np.ndarray]:
-    images = []
-    with source:
-        while len(images) < limit and (picture := source.read(None)) is not None:
-            images.append(picture.pixels)
-    return images
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Three images whose names sort otherwise than they were made, and a text beside them."""
-    for index, name in ((2, "c.png"), (0, "a.jpg"), (1, "b.BMP")):
-        cv2.imwrite(str(tmp_path / name), np.full((6, 8, 3), 20 * index, np.uint8))
-    (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / ".hidden.png").write_text("no image either")
-    return tmp_path
 
 
 def test_a_folder_gives_each_image_once_by_name_and_passes_over_the_rest(folder):

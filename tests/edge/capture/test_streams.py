@@ -38,14 +38,6 @@ def soon(monkeypatch):
         monkeypatch.setattr(f"edge.capture.{module}.STALL_S", 0.5)
 
 
-@pytest.fixture
-def password_file(tmp_path):
-    path = tmp_path / "password"
-    path.touch(mode=0o600)
-    path.write_text("p@ss:w/rd?%\n")
-    return path
-
-
 def refusal(camera, **options) -> str:
     with open_source(camera.url, StreamOptions(**options)) as source:
         with pytest.raises(SourceError) as caught:

@@ -23,14 +23,6 @@ def _servers():
         pytest.skip(reason)
 
 
-@pytest.fixture
-def password_file(tmp_path):
-    path = tmp_path / "password"
-    path.touch(mode=0o600)
-    path.write_text("p@ss:w/rd?%\n")
-    return path
-
-
 def refusal(url, **options) -> str:
     with open_source(url, StreamOptions(**options)) as source:
         with pytest.raises(SourceError) as caught:

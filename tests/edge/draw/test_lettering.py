@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.draw.boxes import annotate_inplace
+from edge.draw.boxes import draw_inplace
 from edge.draw.lettering import printable
 from edge.draw.masks import overlay_inplace
 from edge.results.class_map import ClassMap
@@ -26,7 +28,7 @@ def test_any_label_can_be_drawn(label):
         np.array([[10, 30, 60, 60]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int32)
     )
 
-    annotate_inplace(image, one, [label])
+    draw_inplace(image, one, SimpleNamespace(labels=[label]))
     overlay_inplace(image, ClassMap(np.ones((4, 4), np.uint8), (96, 64)), ["", label])
 
     assert image.any()

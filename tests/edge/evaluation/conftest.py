@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import factories
+import numpy as np
 import pytest
 from reference import coco_scenes
 
@@ -78,3 +80,13 @@ def segmenter():
         digest=digest_of(flatbuffer),
     )
     return factories.model_file(flatbuffer=flatbuffer, manifest=described, anchors=None)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Return two images of 40 x 30 pixels."""
+    (tmp_path / "images").mkdir()
+    paths = [tmp_path / "images" / "a.png", tmp_path / "images" / "b.png"]
+    for path in paths:
+        cv2.imwrite(str(path), np.zeros((30, 40, 3), np.uint8))
+    return paths

@@ -64,16 +64,18 @@ def test_images_without_an_object_have_no_precision(judged):
 
 
 def test_the_bootstrap_gives_the_same_numbers_for_the_same_seed(judged):
-    matches = [collect(judged)]
+    matches, images = [collect(judged)], len(judged.params.imgIds)
 
-    first, again, other = (bootstrap(matches, seed=seed, resamples=20) for seed in (1, 1, 2))
+    first, again, other = (
+        bootstrap(matches, images=images, seed=seed, resamples=20) for seed in (1, 1, 2)
+    )
 
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
 def test_both_models_are_judged_on_the_same_draw(judged):
-    drawn = bootstrap([collect(judged)] * 2, seed=3, resamples=20)
+    drawn = bootstrap([collect(judged)] * 2, images=len(judged.params.imgIds), seed=3, resamples=20)
 
     np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
     assert len(np.unique(drawn[:, 0, 0])) > 1
@@ -84,7 +86,6 @@ class Mean:
 
     def __init__(self, values):
         self.numbers = values
-        self.image_count = len(values)
 
     def values(self, chosen):
         return np.array([self.numbers[chosen].mean()])
@@ -93,7 +94,7 @@ class Mean:
 def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
     sample = Mean(np.random.default_rng(0).normal(size=400))
 
-    low, high = interval(bootstrap([sample], seed=1, resamples=2000)[:, 0, 0])
+    low, high = interval(bootstrap([sample], images=400, seed=1, resamples=2000)[:, 0, 0])
 
     half = 1.96 * sample.numbers.std() / np.sqrt(400)
     assert low == pytest.approx(sample.numbers.mean() - half, abs=0.01)
@@ -101,6 +102,6 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
 
 
 def test_a_set_of_which_no_draw_shows_an_object_ends_nevertheless():
-    drawn = bootstrap([Mean(np.full(3, np.nan))], seed=0, resamples=2)
+    drawn = bootstrap([Mean(np.full(3, np.nan))], images=3, seed=0, resamples=2)
 
     assert np.isnan(drawn).all()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-import cv2
-import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -28,15 +26,6 @@ def document(*objects, filename="a.png"):
 
 def thing(name="cat", box=(1, 2, 11, 22), extra=""):
     return OBJECT.format(name=name, box=box, extra=extra)
-
-
-@pytest.fixture
-def images(tmp_path):
-    (tmp_path / "images").mkdir()
-    paths = [tmp_path / "images" / "a.png", tmp_path / "images" / "b.png"]
-    for path in paths:
-        cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    return paths
 
 
 @pytest.fixture

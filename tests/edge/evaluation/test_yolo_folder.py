@@ -20,15 +20,6 @@ RATIOS = st.floats(0, 1)
 
 
 @pytest.fixture
-def images(tmp_path):
-    (tmp_path / "images").mkdir()
-    paths = [tmp_path / "images" / "a.png", tmp_path / "images" / "b.png"]
-    for path in paths:
-        cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    return paths
-
-
-@pytest.fixture
 def folder(tmp_path):
     (tmp_path / "labels").mkdir()
     return tmp_path / "labels"

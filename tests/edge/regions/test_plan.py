@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.config.regions import Regions
+from edge.config.sections import Regions
 from edge.regions.plan import Planner, Region
 
 pytestmark = pytest.mark.board

@@ -25,7 +25,6 @@ from edge.stages.registry import STAGES, Setting
 pytestmark = pytest.mark.board
 
 NS = 1_000_000_000
-DAY_NS = 86_400 * NS
 PICTURE = np.full((48, 64, 3), 90, np.uint8)
 SURE, UNSURE = 0.9, 0.55
 

@@ -86,6 +86,18 @@ def test_a_normalisation_has_the_deviation_and_the_mean_of_what_the_op_makes():
     np.testing.assert_allclose(norm.beta, seen[name].mean, rtol=1e-5)
 
 
+def test_the_normalisation_of_an_op_that_learnt_nothing_starts_as_any_does():
+    graph = net_of("plain")
+    seen = statistics(graph, [[image_of(graph, seed=n)] for n in range(4)])
+    name = graph.ops[0].output
+    twin = build(graph, statistics={name: replace(seen[name], is_fresh=True)})
+    np.testing.assert_array_equal(twin.layers[name].norm.gamma, 1)
+    np.testing.assert_array_equal(twin.layers[name].norm.beta, 0)
+    image = image_of(graph, seed=9)
+    found = outputs(with_values(graph, twin.weights()), image)
+    check_same(twin.model(image, training=False), found)
+
+
 def test_what_is_trained_comes_back_into_the_same_graph():
     graph = net_of("residual", "prelu", "depthwise")
     seen = statistics(graph, [[image_of(graph, seed=n)] for n in range(4)])

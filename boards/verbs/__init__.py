@@ -1,1 +1,0 @@
-"""Verbs of `edge` that are about boards."""
