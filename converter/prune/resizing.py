@@ -19,6 +19,7 @@ from converter.graph.folding import folded
 from converter.graph.reading import read
 from converter.graph.values import ABSENT, Graph, Op, Tensor
 from converter.graph.writing import write
+from converter.prune.anchors import IMAGE, moved
 from converter.prune.tracing import numbers
 from converter.quantize.quantization import refuse_quantized
 from edge.decode.anomaly import AnomalyHead
@@ -28,18 +29,13 @@ from edge.model.loaded import load_model
 from edge.model.model_file import ModelFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     Shape = tuple[int, ...]
     Told = dict[int, list[int]]
 
 SPATIAL = (1, 2)  # axes of an image (1, H, W, C)
-IMAGE = 4
-BOX = 4
-TOLERANCE = 1e-4  # of an anchor, as a part of the picture
 
 
 class Unsized(ValueError):  # noqa: N818 - becomes a sentence with the op's name
@@ -71,7 +67,7 @@ def with_input(file: ModelFile, size_wh: tuple[int, int]) -> ModelFile:
     )
     anchors = None
     if described.anchors is not None:
-        anchors = _moved(described.anchors, (whole, small), described.outputs["boxes"])
+        anchors = moved(described.anchors, (whole, small), described.outputs["boxes"])
         if anchors is None:
             raise _refusal(file.path, "anchors that do not lie in the middle of their cells")
     made = ModelFile.of(file.path, write(small), manifest, anchors=anchors)
@@ -253,48 +249,3 @@ TOLD: dict[str, Callable[[_State, Op], Told]] = {
     "SLICE": _slice,
     "STRIDED_SLICE": _slice,
 }
-
-
-def _moved(
-    anchors: NDArray[np.float32], graphs: tuple[Graph, Graph], boxes: str
-) -> NDArray[np.float32] | None:
-    """Return anchors of a graph for another; `None` where they lie in the middle of no cells.
-
-    Their sides stay in pixels: the net multiplies them by what it makes of pixels.
-    """
-    grids = _grids(graphs[0], boxes)
-    before, after = ([graph.shape(grid) for grid in grids] for graph in graphs)
-    if not np.allclose(_anchors(before, anchors, before), anchors, atol=TOLERANCE):
-        return None
-    old, new = (np.array(graph.shape(graph.inputs[0])[1:3]) for graph in graphs)
-    return _anchors(before, anchors, after) * np.array([1, 1, *(old / new)], np.float32)
-
-
-def _anchors(
-    grids: Sequence[Shape], anchors: NDArray[np.float32], others: Sequence[Shape]
-) -> NDArray[np.float32]:
-    """Return the anchors on other grids: `(A, 4)`, centres and sides, rows first.
-
-    Each keeps its height and width as parts of the picture.
-    """
-    found, start = [], 0
-    for (_, height, width, depth), (_, high, wide, _) in zip(grids, others, strict=True):
-        rows = height * width * depth // BOX
-        sizes = anchors[start : start + rows].reshape(height * width, -1, BOX)[0, :, 2:]
-        start += rows
-        y, x = (np.arange(count) for count in (high, wide))
-        centres = np.stack(np.meshgrid((y + 0.5) / high, (x + 0.5) / wide, indexing="ij"), axis=-1)
-        places = np.repeat(centres.reshape(-1, 1, 2), len(sizes), axis=1)
-        found.append(np.concatenate([places, np.broadcast_to(sizes, places.shape)], axis=-1))
-    return np.concatenate([grid.reshape(-1, BOX) for grid in found]).astype(np.float32)
-
-
-def _grids(graph: Graph, name: str) -> list[str]:
-    """Return the maps of boxes that are flattened and joined into an output, in their order."""
-    op = graph.producers[name]
-    if op.kind == "CONCATENATION":
-        return [grid for part in op.inputs for grid in _grids(graph, part)]
-    before = graph.producers.get(op.inputs[0])
-    if op.kind == "RESHAPE" and before and before.kind in {"RESHAPE", "CONCATENATION"}:
-        return _grids(graph, op.inputs[0])
-    return [op.inputs[0] if op.kind == "RESHAPE" else name]
