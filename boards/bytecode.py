@@ -27,6 +27,8 @@ ABSENT = (
 )
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: edge-board\nRoot-Is-Purelib: true\nTag: {tag}\n"
+# As `-I -m compileall`, which would not hear of a fixed PYTHONHASHSEED.
+COMPILE = "import sys; sys.path.remove(''); from compileall import main; sys.exit(not main())"
 SAYS = "import sys; print('%d.%d %s' % (*sys.version_info[:2], sys.implementation.name))"
 
 
@@ -52,7 +54,7 @@ def make(folder: Path, names: Iterable[str], python: str) -> Path | None:
                 )
         # A package may bring files that no Python compiles: whoever needs one is told as it runs.
         subprocess.run(
-            [program, "-I", "-m", "compileall", "-q", "-s", place, "-x", NOT_COMPILED,
+            [program, "-s", "-c", COMPILE, "-q", "-s", place, "-x", NOT_COMPILED,
              "--invalidation-mode", "unchecked-hash", place],
             check=False, capture_output=True, env={"PYTHONHASHSEED": "0"},
         )  # fmt: skip

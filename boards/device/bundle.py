@@ -59,8 +59,8 @@ class Bundle:
         """Compare each file with the list.
 
         Raises:
-            BoardError: One is missing, is no plain file, or differs; or there is a wheel more,
-                which pip would choose among the others, whoever signed the list.
+            BoardError: One is missing, is no plain file, or differs; or there is a wheel more, of
+                which nobody who signed the list knows.
         """
         for path in (self.folder / "wheels").glob("*"):
             if f"wheels/{path.name}" not in self.files:
