@@ -26,7 +26,7 @@ def update(it: Rig, machine: Machine, name: str, *, ends: str) -> float:
     it.messages.send("edge/wall/command/update", json.dumps(order))
 
     def is_over() -> bool:
-        return any(ends in body.decode() for _, _, body in it.messages.since(began, "/update"))
+        return any(ends in body.decode() for _, _, body in it.messages.since(began, "/install"))
 
     machine.until(f"an update that says {ends}", is_over)
     figure(f"{name} update over MQTT: {ends} after, s", round(time.monotonic() - began, 1))
