@@ -56,9 +56,6 @@ def moved(
         start += rows
         middles = [(np.arange(count) + 0.5) / count for count in was[1:3]]
         plain.append(_grid(middles, sides))
-        if was == now:
-            found.append(plain[-1] * [1, 1, *(old / new)])
-            continue
         off = [
             first + step * np.arange(count) - middle * side
             for (step, first), count, middle, side in zip(at, was[1:3], middles, old, strict=True)

@@ -54,19 +54,21 @@ def test_a_cell_s_place_is_the_middle_of_all_that_it_sees(side):
         assert first + step * cell == pytest.approx(middle)
 
 
-def test_anchors_keep_their_distance_from_what_is_seen_and_their_sides_in_pixels():
+# 60 is padded in front once, 56 never, 57 thrice, with as many cells: what is seen lies elsewhere.
+@pytest.mark.parametrize(("side", "cells"), [(56, 7), (57, 8)])
+def test_anchors_keep_their_distance_from_what_is_seen_and_their_sides_in_pixels(side, cells):
     whole = net_of(60)
     sides = np.array([[0.2, 0.3], [0.5, 0.4]])
     anchors = anchors_of(8, sides).astype(np.float32)
-    small = resized(whole, (56, 56), path=Path("net"))
+    small = resized(whole, (side, side), path=Path("net"))
     found = moved(anchors, (whole, small), whole.outputs[0])
-    assert found.shape == (7 * 7 * BOXES, 4)
-    np.testing.assert_allclose(found[:BOXES, 2:] * 56, sides * 60, rtol=1e-5)
+    assert found.shape == (cells * cells * BOXES, 4)
+    np.testing.assert_allclose(found[:BOXES, 2:] * side, sides * 60, rtol=1e-5)
     at, to = (_places(graph, [graph.ops[-2].output])[0][0] for graph in (whole, small))
-    # 60 is padded in front once, 56 never: what is seen lies elsewhere.
     assert at[1] != to[1]
     old = [at[1] + 8 * cell - anchors[cell * 8 * BOXES, 0] * 60 for cell in (0, 7)]
-    new = [to[1] + 8 * cell - found[cell * 7 * BOXES, 0] * 56 for cell in (0, 6)]
+    last = cells - 1
+    new = [to[1] + 8 * cell - found[cell * cells * BOXES, 0] * side for cell in (0, last)]
     np.testing.assert_allclose(new, old, atol=1e-4)
 
 
