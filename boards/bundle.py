@@ -44,7 +44,6 @@ class Wanted:
         pythons: Of the board; empty for the newest of its profile.
         source: A folder of wheels; `None` asks the package index.
         has_wheels: Else the board keeps the environment that it has.
-        is_own: It is as old as this program, so that the same again gives the same id.
         has_config: Else the board keeps the configuration that it has, and all of its files.
         sign: An Ed25519 key of ssh-keygen's.
         tar: Also as one file, beside the folder.
@@ -56,7 +55,6 @@ class Wanted:
     pythons: tuple[str, ...] = ()
     source: Path | None = None
     has_wheels: bool = True
-    is_own: bool = False
     has_config: bool = True
     sign: Path | None = None
     tar: bool = False
@@ -168,8 +166,7 @@ def make(profile: Profile, what: Wanted) -> Made:
             wheels.check_pages(folder, profile)
             found |= {f"wheels/{wheel.name}": wheel for wheel in folder.glob("*.whl")}
         listed = [_described(path, content) for path, content in sorted(found.items())]
-        at = own_wheel.modified() if what.is_own else created()
-        found[MANIFEST] = text = _manifest(profile, listed, of_python, at=at)
+        found[MANIFEST] = text = _manifest(profile, listed, of_python)
         if what.sign:
             found[SIGNATURE] = _signature(text, what.sign)
         write(what.out, found)
@@ -195,9 +192,7 @@ def created() -> datetime:
     return datetime.fromtimestamp(int(given), timezone.utc) if given is not None else now
 
 
-def _manifest(
-    profile: Profile, listed: list[Described], wheels_of: dict[str, list[str]], *, at: datetime
-) -> bytes:
+def _manifest(profile: Profile, listed: list[Described], wheels_of: dict[str, list[str]]) -> bytes:
     fields = {
         "schema_version": SCHEMA_VERSION,
         "version": own_wheel.version(),
@@ -205,7 +200,7 @@ def _manifest(
         "machine": profile.machine,
         "python": list(wheels_of),
         "wheels": wheels_of,
-        "created_utc": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created_utc": created().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "files": listed,
     }
     return f"{json.dumps(fields, indent=1, sort_keys=True)}\n".encode()

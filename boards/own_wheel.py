@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,11 +111,6 @@ def _entry(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name)
     entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
     return entry
-
-
-def modified() -> datetime:
-    """Return when this program last changed on the disk, UTC."""
-    return datetime.fromtimestamp(Path(__file__).stat().st_mtime, timezone.utc)
 
 
 def version() -> str:

@@ -123,7 +123,7 @@ def _own_bundle(board: Place, arguments: argparse.Namespace, out: Path) -> Path:
         chosen = profile.load(arguments.profile)
     kept = board.etc / "device.toml"
     config = arguments.config or (kept.resolve() if kept.exists() else None)
-    wanted = bundle.Wanted(out, config=config, model=arguments.model, has_wheels=False, is_own=True)
+    wanted = bundle.Wanted(out, config=config, model=arguments.model, has_wheels=False)
     return bundle.make(chosen, wanted).out
 
 
