@@ -29,7 +29,7 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
     parser = add_verb(
         verbs,
         "prune",
-        "Make a float .tflite of ours faster: fewer channels, a smaller input, or both.",
+        "Make a float .tflite of ours faster: fewer channels, lower ranks, a smaller input.",
         run=_prune,
         examples=[
             "edge-convert prune my-float.tflite --speedup 1.3 --images photos -o small.tflite",

@@ -70,7 +70,7 @@ def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
         "--lever",
         choices=LEVERS,
         default=LEVERS[0],
-        help="fewer channels, layers of lower rank, a smaller input, both of these, or what sees "
+        help="fewer channels, layers of lower rank, a smaller input, the last two, or what sees "
         "most; default: %(default)s",
     )
     group.add_argument(

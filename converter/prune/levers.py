@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -147,7 +148,7 @@ class Levers:
             ModelError: It has one size of input, or none is small enough.
         """
         low, least = 1, 1.0
-        sizes = self._sizes()
+        sizes = self._sizes
         high = len(sizes)
         while low < high:  # gains rise as sides fall
             middle = (low + high) // 2
@@ -176,8 +177,9 @@ class Levers:
             done = pruner.prune(measure, times, rounds=self._rounds, start=small.gain)
         return replace(done, step=f"{small.step}; {done.step}")
 
+    @cached_property
     def _sizes(self) -> list[tuple[int, int]]:
-        """Return the inputs that may be taken, largest first, its own before them.
+        """The inputs that may be taken, largest first, its own before them.
 
         A picture that is stretched keeps the input's shape. One with bars may have another: of all
         inputs those at which no smaller one shows the images as large.

@@ -78,7 +78,7 @@ def _tests(folder: Path, machine: str, version: str) -> None:
     platforms = [part for tag in TAGS for part in ("--platform", f"manylinux_{tag}_{machine}")]
     download = (sys.executable, "-m", "pip", "download", "-q", "--dest", folder,
                 "--only-binary=:all:", "--python-version", version, *platforms)  # fmt: skip
-    run(*download, f"{ROOT}[test]", *PICAMERA2)
+    run(*download, f"{ROOT}[test]", *PICAMERA2, "pip")
     run(*download, "--no-deps", "picamera2")
     for ours in folder.glob("edge_vision-*.whl"):
         ours.unlink()
@@ -104,7 +104,8 @@ def installed(suite: str, profile: str) -> tuple[Path, str]:
     (root / "edge/tree").mkdir(parents=True)
     run("sh", "-c", COPY, "sh", ROOT, root / "edge", bundle, others)
     began = time.monotonic()
-    pip = "/edge/venv/bin/python $(echo pip-*.whl)/pip install -q --no-compile --no-index -f ."
+    pip = "$(echo /edge/tests/pip-*.whl)/pip install -q --no-compile --no-index -f ."
+    pip = f"/edge/venv/bin/python {pip}"
     inside(root, "python3 -m venv --without-pip --system-site-packages /edge/venv; "
            f"cd /edge/bundle/wheels; {pip} edge-vision")  # fmt: skip
     figure(f"{name}: a bundle's wheels installed offline, s", round(time.monotonic() - began, 1))
