@@ -92,7 +92,9 @@ def opened(place: Place, path: Path, *, is_asked: bool = False) -> Iterator[Bund
         yield bundle
         return
     if not os.path.lexists(path):
-        raise BoardError(f"{path}: expected a bundle, a folder or a .tar, found none; {REMEDY}")
+        raise BoardError(
+            f"{path}: expected a bundle, a folder or a .tar, found none; check how it is written"
+        )
     scratch = place.opt / f"bundle{files.SCRATCH}"
     files.make_folder(place.opt)
     files.discard(scratch)
