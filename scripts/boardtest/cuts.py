@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boardtest.debian import ROOT_AT_MIB, ROOT_MIB
+from boardtest.debian import ROOT_AT_MIB
 from boardtest.steps import TestFailed, run
 
 if TYPE_CHECKING:
@@ -92,29 +92,21 @@ def cut(before: Path, log: Path, after: Path, *, at: int, rng: random.Random) ->
 
 @contextmanager
 def mounted(card: Path) -> Iterator[Path]:
-    """Mount a copy of the root of a card, its journal replayed by e2fsck; the card stays as it is.
+    """Mount the root of a copy of a card, its journal replayed by e2fsck; the card stays as it is.
 
     Raises:
         TestFailed: e2fsck found what a journal should have prevented.
     """
     with tempfile.TemporaryDirectory(dir=card.parent) as folder:
-        copy, place = Path(folder, "root.img"), Path(folder, "root")
-        run(
-            "dd",
-            f"if={card}",
-            f"of={copy}",
-            "bs=1M",
-            f"skip={ROOT_AT_MIB}",
-            f"count={ROOT_MIB}",
-            "conv=sparse",
-            "status=none",
-        )
-        done = subprocess.run(["e2fsck", "-p", copy], capture_output=True, text=True, check=False)
+        copy, place = Path(folder, "card.img"), Path(folder, "root")
+        run("cp", "--sparse=always", card, copy)
+        root = f"{copy}?offset={ROOT_AT_MIB << 20}"
+        done = subprocess.run(["e2fsck", "-p", root], capture_output=True, text=True, check=False)
         if done.returncode > SOUND:
             raise TestFailed(f"e2fsck on {card.name}: {done.stdout}{done.stderr}")
-        run("e2fsck", "-fn", copy)
+        run("e2fsck", "-fn", root)
         place.mkdir()
-        run("mount", "-o", "loop", copy, place)
+        run("mount", "-o", f"loop,offset={ROOT_AT_MIB << 20}", copy, place)
         try:
             yield place
         finally:

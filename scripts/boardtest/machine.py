@@ -57,7 +57,7 @@ class Machine:
         card: The image of its card, which it writes to.
         serial: The file for what it prints on its serial line.
         forwards: A relay on this machine for each port of 10.0.2.100, all that it can reach.
-        writes: A file that gets a log of what it writes (boardtest.cuts); not of a raspi3b.
+        writes: A file that gets a log of what it writes (boardtest.cuts).
     """
 
     kind: str
@@ -137,10 +137,10 @@ class Machine:
         ]  # fmt: skip
 
     def _disk(self) -> list[str]:
-        if self.writes:
-            self.writes.write_bytes(b"")
-            log = f"log.driver=file,log.filename={self.writes}"
-            card = f"file.driver=file,file.filename={self.card}"
-            return ["-blockdev", f"driver=blklogwrites,node-name=card,{card},{log}"]
         place = "if=sd" if self.kind == "raspi3b" else "if=none,id=card"
-        return ["-drive", f"{place},file={self.card},format=raw,cache=writeback"]
+        if not self.writes:
+            return ["-drive", f"{place},file={self.card},format=raw,cache=writeback"]
+        self.writes.write_bytes(b"")
+        log = f"log.driver=file,log.filename={self.writes}"
+        card = f"file.driver=file,file.filename={self.card}"
+        return ["-drive", f"{place},driver=blklogwrites,{card},{log}"]
