@@ -98,7 +98,7 @@ class Rig:
     messages: host.Messages
     relays: dict[int, Path]
     rng: random.Random
-    recordings: dict[str, Recording] = field(default_factory=dict)
+    recordings: list[Recording] = field(default_factory=list)
 
     def board(self, kind: str, card: Path, *, writes: Path | None = None) -> Machine:
         """Return a machine with this card, not yet powered."""
@@ -108,7 +108,7 @@ class Rig:
         """Return a machine, all of whose writes are kept for power cuts."""
         name = what.replace(" ", "-")
         log = self.work / f"{name}.writes"
-        self.recordings[what] = Recording(what, copy(card, f"{name}.img"), log, allowed)
+        self.recordings.append(Recording(what, copy(card, f"{name}.img"), log, allowed))
         return self.board(kind, card, writes=log)
 
     def arrives(self, machine: Machine, ending: str = "/detections", *, since: float = 0) -> float:
@@ -170,12 +170,11 @@ def judge(what: str, value: float, limit: float) -> None:
         check(what, holds=value <= limit, figure=told)
 
 
-def first_boot(it: Rig, kind: str, card: Path, release: str) -> float:
-    """Power a flashed card on; wait for detections, and for the end of the first boot."""
-    with it.recorded("a first boot", kind, card, {"none", release}) as machine:
-        took_s = it.arrives(machine)
-        machine.until("the end of the first boot", lambda: "is over" in _report(card))
-        say(next(line for line in machine.text().splitlines() if "PROBE model" in line))
+def first_boot(it: Rig, machine: Machine) -> float:
+    """Wait for detections of a machine that has a flashed card, and for its first boot's end."""
+    took_s = it.arrives(machine)
+    machine.until("the end of the first boot", lambda: "is over" in _report(machine.card))
+    say(next(line for line in machine.text().splitlines() if "PROBE model" in line))
     return took_s
 
 
@@ -191,10 +190,11 @@ def _report(card: Path) -> str:
         return ""
 
 
-def boots(it: Rig, kind: str, stock: Path) -> Path:
-    """Take a card through its first boot, a look at what is on it, and a second one; return it."""
+def boots(it: Rig, kind: str, stock: Path) -> None:
+    """Take a card through its first boot, a look at what is on it, and a second one."""
     card, release = copy(stock, f"{kind}.img"), it.release(stock.stem)
-    took_s = first_boot(it, kind, card, release)
+    with it.board(kind, card) as machine:
+        took_s = first_boot(it, machine)
     judge(f"{kind}: power on to first detections, first boot, s", took_s, FIRST_S)
     with cuts.mounted(card) as root:
         check("the release is whole", holds=cuts.state(root) == release)
@@ -208,7 +208,6 @@ def boots(it: Rig, kind: str, stock: Path) -> Path:
         took_s = it.arrives(machine)
         judge(f"{kind}: power on to first detections, second boot, s", took_s, SECOND_S)
         rests(machine)
-    return card
 
 
 def rests(machine: Machine) -> None:

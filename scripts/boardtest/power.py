@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from boardtest import cuts
-from boardtest.pi import copy
+from boardtest.pi import copy, first_boot
 from boardtest.steps import check, figure, run, say
 
 if TYPE_CHECKING:
@@ -31,43 +31,42 @@ def update(it: Rig, machine: Machine, name: str, *, ends: str) -> None:
     figure(f"{name} update over MQTT: {ends} after, s", round(time.monotonic() - began, 1))
 
 
-def updates(it: Rig, kind: str, installed: Path) -> None:
-    """A good update is kept, and a bad one is taken back."""
-    card = copy(installed, "updated.img")
-    releases = {it.release(name) for name in ("pi3", "good", "bad")}
-    with it.recorded("an update", kind, card, releases) as machine:
+def updates(it: Rig, stock: Path) -> None:
+    """A good update is kept, and a bad one is taken back; a first boot is recorded as well."""
+    card, first, good = copy(stock, "updated.img"), it.release("pi3"), it.release("good")
+    with it.recorded("a first boot", "virt", card, {"none", first}) as machine:
+        first_boot(it, machine)
+    with it.recorded("an update", "virt", card, {first, good, it.release("bad")}) as machine:
         it.arrives(machine)
         update(it, machine, "good", ends="done")
         update(it, machine, "bad", ends="rolled back")
         it.arrives(machine, since=time.monotonic())
     with cuts.mounted(card) as root:
-        check("the good one runs again", holds=cuts.state(root) == it.release("good"))
+        check("the good one runs again", holds=cuts.state(root) == good)
 
 
 def power_cuts(it: Rig, counts: list[int], boots: int) -> None:
-    """Cut the power at random requests of what was recorded; look at each card, boot some."""
-    came_back, times = 0, list[float]()
-    for recording, count in zip(it.recordings.values(), counts, strict=True):
-        requests = len(cuts.read_log(recording.log))
-        points = it.rng.sample(range(1, requests), count)
-        for number, at in enumerate(points):
-            card = _cut(it, recording, at, requests)
-            came_back += 1
+    """Cut the power while what was recorded went on; look at each card, boot some."""
+    whole, times = 0, list[float]()
+    for recording, count in zip(it.recordings, counts, strict=True):
+        for number, at in enumerate(cuts.points(recording.log, count, it.rng)):
+            card = _cut(it, recording, at)
+            whole += 1
             if number < boots:
                 times.append(_boots(it, card, recording))
-    figure("power cuts that left the old or the new whole", f"{came_back} of {sum(counts)}")
+    figure("power cuts that left the old or the new whole", f"{whole} of {sum(counts)}")
     if times:
         took = f"{len(times)}, after {min(times):.0f} to {max(times):.0f} s"
         figure("of these booted, and back to detections", took)
 
 
-def _cut(it: Rig, recording: Recording, at: int, requests: int) -> Path:
+def _cut(it: Rig, recording: Recording, at: int) -> Path:
     """Return the card that a cut leaves, after what is on it was held to what may be there."""
     card = it.work / "cut.img"
     lost = cuts.cut(recording.before, recording.log, card, at=at, rng=it.rng)
     with cuts.mounted(card) as root:
         left = cuts.state(root)
-    where = f"{recording.what}, cut at request {at} of {requests}, {lost} blocks lost"
+    where = f"{recording.what}, cut at request {at}, {lost} blocks lost"
     check(f"{where}: on the card", holds=left in recording.allowed, figure=left)
     return card
 
