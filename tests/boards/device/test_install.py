@@ -248,6 +248,20 @@ def test_uninstall_leaves_the_configuration_and_purge_leaves_nothing(tmp_path, r
     assert [path for path in root.rglob("*") if path.is_file() or path.is_symlink()] == []
 
 
+def test_a_reader_who_has_gone_stops_no_install(tmp_path, root, programs, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    bundle = write_bundle(tmp_path / "b", FULL)
+    with open(writing, "w") as gone:  # noqa: PTH123 - it has no name
+        monkeypatch.setattr("sys.stdout", gone)
+        install.install(Place(root), parse(bundle, (bundle / "bundle.json").read_bytes()))
+        with pytest.raises(BrokenPipeError):
+            gone.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writing)
+
+    assert releases.running(Place(root).current)
+
+
 def test_a_plan_changes_nothing(tmp_path, root, programs):
     place = Place(root, lambda _: None)
     bundle = write_bundle(tmp_path / "b", FULL)
