@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 # By path on the boot partition: what is written, or the file that is copied.
 Files = dict[str, bytes | Path]
 MIB = 1 << 20
+SERVICE = "root/etc/systemd/system/edge.service"
 UNIT = "root/etc/systemd/system/edge-firstboot.service"
 FIRSTBOOT = f"""\
 #!/bin/sh
@@ -60,6 +63,13 @@ def opened(folder: Path) -> Bundle:
 def names(bundle: Bundle) -> list[str]:
     """Return the paths of a bundle's files, those too that describe it."""
     return [*bundle.files, MANIFEST, *[SIGNATURE] * (bundle.folder / SIGNATURE).is_file()]
+
+
+def secrets(bundle: Bundle) -> set[str]:
+    """Return the names of the secrets that a bundle's configuration reads."""
+    path = bundle.folder / SERVICE
+    text = path.read_text(encoding="utf-8") if SERVICE in bundle.files else ""
+    return set(re.findall(r"^LoadCredential=([^:]+):", text, re.MULTILINE))
 
 
 def of_bundle(bundle: Bundle) -> Files:
@@ -125,9 +135,12 @@ def check_room(fat: Fat, files: Files) -> None:
     needed = sum(fat.needed_bytes(size(data)) for data in files.values())
     needed += len(folders) * fat.cluster_bytes
     if needed > fat.free_bytes:
+        needs, missing = (
+            math.ceil(10 * size / MIB) / 10 for size in (needed, needed - fat.free_bytes)
+        )
         raise BoardError(
             f"the boot partition has {fat.free_bytes / MIB:.1f} MiB free and the files need "
-            f"{needed / MIB:.1f} MiB: {(needed - fat.free_bytes) / MIB:.1f} MiB are missing; "
+            f"{needs} MiB: {missing} MiB are missing; "
             "make the bundle for one Python alone, or take an image with a larger one"
         )
 

@@ -150,7 +150,9 @@ def test_a_bundle_is_made_for_the_python_of_the_image(desk, monkeypatch):
             "expected wheels for Python 3.11, as Raspberry Pi OS of 2024-11-19 has it",
             id="wheels of another Python",
         ),
-        pytest.param(card_images.COMMON, {}, "no user-data", id="an unknown image"),
+        pytest.param(
+            card_images.COMMON, {}, "os.img: expected an image of Raspberry", id="an unknown image"
+        ),
         pytest.param(
             card_images.SYSTEMD, {"profile": "orin-nano"}, "NVIDIA's own tools", id="a Jetson"
         ),
@@ -214,6 +216,44 @@ def test_a_full_boot_partition_says_how_much_is_missing(desk, capsys):
     assert flash(desk, "--yes", image="os.img", bundle="large") == 1
 
     assert "1.1 MiB are missing" in capsys.readouterr().err
+
+
+def test_what_misses_room_by_a_little_is_not_said_to_miss_nothing(desk, capsys):
+    full = card_images.fat16(card_images.CLOUDINIT_RPI, free=5)
+    (desk / "os.img").write_bytes(card_images.card(fat=full))
+
+    assert flash(desk, image="os.img") == 1
+
+    assert "0.0 MiB free and the files need 0.1 MiB: 0.1 MiB are missing" in capsys.readouterr().err
+
+
+def test_a_secret_that_is_given_is_looked_at_before_a_bundle_is_made(desk, capsys, monkeypatch):
+    monkeypatch.setattr("boards.flash.cli.make", lambda *_: pytest.fail("a bundle was made"))
+    (desk / "empty").write_text("\nsecond\n")
+
+    assert flash(desk, "--mqtt-password-file", str(desk / "empty"), bundle=None) == 2
+    assert "empty: expected a password in its first line" in capsys.readouterr().err
+    assert flash(desk, "--allowed-signers", str(desk / "gone"), bundle=None) == 2
+    assert "gone: expected a file of text" in capsys.readouterr().err
+
+
+def test_a_secret_that_the_configuration_reads_and_nobody_gave_is_noted(desk, capsys):
+    unit = b"[Service]\nLoadCredential=mqtt:/etc/edge/secrets/mqtt\nSetCredential=mqtt:\\n\n"
+    unit = {"root/etc/systemd/system/edge.service": unit}
+    card_images.bundle(desk / "told", more=unit)
+
+    assert flash(desk, bundle="told") == 0
+    assert "put it on the board, into /etc/edge/secrets/mqtt" in capsys.readouterr().out
+    assert flash(desk, "--mqtt-password-file", str(desk / "mqtt"), bundle="told") == 0
+    assert "put it on the board" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["0" * 63, "g" * 64, ""])
+def test_what_is_no_sha256_is_said_before_anything_is_read(desk, word, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        flash(desk, "--sha256", word, image="gone.img")
+
+    assert f"--sha256: expected 64 hexadecimal digits, found '{word}'" in capsys.readouterr().err
 
 
 def test_the_sha256_that_is_known_is_compared(desk, capsys):
