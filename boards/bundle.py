@@ -145,6 +145,9 @@ def make(profile: Profile, what: Wanted) -> Made:
     Raises:
         EdgeError: With what is missing, or does not fit the board.
     """
+    if what.sign:
+        _signature(b"", what.sign)  # what is no key is said now, not after minutes of downloads
+    created()
     carried = carry(profile, what.config, what.model)
     remarks, of_python = _remarks(profile, carried), dict[str, list[str]]()
     if what.has_config:
@@ -153,6 +156,7 @@ def make(profile: Profile, what: Wanted) -> Made:
         found = {f"model/{what.model.name}": what.model} if what.model else {}
     pythons = (what.pythons or profile.python[:1]) if what.has_wheels else ()
     found[INSTALL] = (TEMPLATES / INSTALL).read_bytes()
+    write(what.out, {})
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if pythons:

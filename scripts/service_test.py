@@ -260,6 +260,8 @@ def main() -> None:
         if "--sandbox" not in sys.argv:
             for part in (starts, restarts, hangs, waits, stops, reloads, goes_safe):
                 part(debian)
+            # Of the test, as a person's own `systemctl edit`, which an uninstall leaves alone.
+            debian.run("rm -r /etc/systemd/system/edge.service.d && systemctl daemon-reload")
         service_unit.uninstalls(debian)
     print(f"== all of it holds; {time.monotonic() - began:.0f} s")
 

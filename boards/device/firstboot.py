@@ -66,6 +66,7 @@ def _install(place: Place, folder: Path) -> str:
         except updates.Unwell as fault:
             # It is installed: a camera may come later, and the service waits for it.
             place.say(str(fault))
+        forget_password(place, folder.parent / "user-data")
         return bundle.name
 
 
@@ -100,6 +101,20 @@ def forget_wifi(place: Place, path: Path) -> None:
     files.make_folder((place.root / NO_NETWORK).parent)
     files.write(place.root / NO_NETWORK, b"network: {config: disabled}\n")
     files.overwrite(path)
+
+
+def forget_password(place: Place, path: Path) -> None:
+    """Blot out a password's hash on the boot partition, once the system has it.
+
+    The rest of the file stays, as cloud-init reads it at every boot.
+    """
+    found = re.search(r'"passwd": "(\$6\$[^"]+)"', _text(path))
+    if not found:
+        return
+    if found[1] not in _text(place.root / "etc/shadow"):
+        place.say(f"keeps the user's hashed password in {path}: the system has not taken it over")
+        return
+    files.blot(path, found[1].encode())
 
 
 def _text(path: Path) -> str:

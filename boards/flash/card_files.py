@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from boards.device.bundle import Bundle
+    from boards.flash.answers import Settings
     from boards.flash.fat import Fat
-    from boards.flash.formats import Settings, System
+    from boards.flash.formats import System
     from boards.profile import Profile
 
 # By path on the boot partition: what is written, or the file that is copied.

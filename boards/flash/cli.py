@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from boards.flash.formats import Settings, System
+    from boards.flash.answers import Settings
+    from boards.flash.formats import System
     from boards.flash.target import Target
     from edge.terminal.progress import Progress
 
@@ -105,8 +106,12 @@ def _add_flash(verbs: Any) -> None:  # noqa: ANN401
     what.add_argument("--internal", action="store_true", help="allow a disk inside this machine")
     told = verb.add_argument_group("what the board is told at its first boot")
     told.add_argument("--hostname", default="", metavar="NAME")
-    told.add_argument("--user", default="", metavar="NAME", help="who may log in by SSH")
+    told.add_argument("--user", default="", metavar="NAME", help="who may log in, by SSH too")
     told.add_argument("--ssh-key", type=Path, metavar="FILE", help="public keys of that user")
+    told.add_argument(
+        "--user-password-file", type=Path, metavar="FILE",
+        help="its first line is that user's password; SSH takes it only without --ssh-key",
+    )  # fmt: skip
     told.add_argument("--wifi", default="", metavar="SSID", help="the password is asked for")
     told.add_argument("--wifi-country", default="", metavar="CC", help="as DE, GB, US")
     told.add_argument("--wifi-password-file", type=Path, metavar="FILE")
@@ -242,7 +247,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         )
     names = ("hostname", "user", "ssh_key", "wifi", "wifi_country", "timezone")
     given = {name: getattr(arguments, name) for name in names}
-    return answers.settings(**given, wifi_password=password)
+    of_user = arguments.user_password_file
+    return answers.settings(
+        **given, wifi_password=password, user_password=_first_line(of_user) if of_user else None
+    )
 
 
 def _first_line(path: Path) -> str:

@@ -17,6 +17,7 @@ from edge.errors import BoardError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from boards.flash.answers import Settings
     from boards.flash.fat import Fat
 
 MOUNTED = "/boot/firmware"  # where the boot partition is at run time, since Debian 12
@@ -37,31 +38,6 @@ RUN_ONCE = (
     "systemd.run_success_action=reboot",
     "systemd.unit=kernel-command-line.target",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a board is told at its first boot; an empty text changes nothing.
-
-    Attributes:
-        hostname: Its name.
-        user: Name of the first user.
-        ssh_keys: Who may log in as that user, a line each.
-        wifi: Name of the network.
-        wifi_key: 64 hexadecimal digits; empty for an open network.
-        wifi_country: Two letters.
-        timezone: As `Europe/Berlin`.
-        instance: Is new for each card, so that cloud-init begins anew.
-    """
-
-    hostname: str = ""
-    user: str = ""
-    ssh_keys: tuple[str, ...] = ()
-    wifi: str = ""
-    wifi_key: str = ""
-    wifi_country: str = ""
-    timezone: str = ""
-    instance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +121,12 @@ def _cloudinit(settings: Settings, *, of_pi: bool = False) -> Written:
     user = {
         # In the plural without `default` a user loses the groups (rpi-imager#1601).
         "name": settings.user,
-        "lock_passwd": True,
+        "lock_passwd": not settings.password_hash,
         "ssh_authorized_keys": list(settings.ssh_keys),
-        "sudo": "ALL=(ALL) NOPASSWD:ALL",
+        # Left out, the image's own would hold, which asks for no password.
+        "sudo": "ALL=(ALL) NOPASSWD:ALL" if settings.ssh_keys else None,
         "shell": "/bin/bash",
-    }
+    } | ({"passwd": settings.password_hash} if settings.password_hash else {})
     commands = [["rfkill", "unblock", "wifi"]] if of_pi and settings.wifi else []
     commands += [["systemctl", "enable", "--now", "ssh"]] if settings.user else []
     data: dict[str, Any] = {
@@ -164,7 +141,7 @@ def _cloudinit(settings: Settings, *, of_pi: bool = False) -> Written:
         "bootcmd": [["sh", "-c", WAIT_AND_BEGIN]],
     }
     told: dict[str, Any] = {key: value for key, value in data.items() if value}
-    told |= {"ssh_pwauth": False} if settings.user else {}
+    told |= {"ssh_pwauth": not settings.ssh_keys} if settings.user else {}
     files = {
         "user-data": "#cloud-config\n" + _json(told),
         # The first is cloud-init's own word, the second that of Raspberry Pi OS.
@@ -194,28 +171,12 @@ def _cloudinit_rpi(settings: Settings) -> Written:
 
 def _systemd(settings: Settings) -> Written:
     """A script that systemd runs once, in a boot of its own; then it erases itself."""
-    host, user = shlex.quote(settings.hostname), shlex.quote(settings.user)
-    zone = shlex.quote(settings.timezone)
+    host, zone = shlex.quote(settings.hostname), shlex.quote(settings.timezone)
     lines = ["#!/bin/bash", "# Read as a whole before it runs, since it erases itself.", "{"]
     if settings.hostname:
         lines += [f"echo {host} >/etc/hostname", "sed -i '/^127.0.1.1/d' /etc/hosts"]
         lines += [f"echo 127.0.1.1 {host} >>/etc/hosts"]
-    if settings.user:
-        keys = shlex.quote("\n".join(settings.ssh_keys) + "\n")
-        lines += [
-            "if [ -x /usr/lib/userconf-pi/userconf ]; then",
-            f"  /usr/lib/userconf-pi/userconf {user} '!'",
-            f"else id {user} || useradd -m -s /bin/bash -G video,sudo {user}; fi",
-            f"home=$(getent passwd {user} | cut -d: -f6)",
-            f'install -d -m 700 -o {user} -g {user} "$home/.ssh"',
-            f'printf %s {keys} >"$home/.ssh/authorized_keys"',
-            f'chown {user}: "$home/.ssh/authorized_keys"; chmod 600 "$home/.ssh/authorized_keys"',
-            f"echo {user} 'ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/010_edge",
-            "chmod 440 /etc/sudoers.d/010_edge",
-            "mkdir -p /etc/ssh/sshd_config.d",
-            "echo 'PasswordAuthentication no' >/etc/ssh/sshd_config.d/10-edge.conf",
-            "systemctl enable ssh",
-        ]
+    lines += _user(settings)
     if settings.timezone:
         lines += [
             f"ln -sf /usr/share/zoneinfo/{zone} /etc/localtime",
@@ -233,6 +194,34 @@ def _systemd(settings: Settings) -> Written:
         "}",
     ]
     return {"firstrun.sh": "\n".join(lines) + "\n"}, RUN_ONCE
+
+
+def _user(settings: Settings) -> list[str]:
+    """Return the lines that make the first user, and say how that one logs in."""
+    if not settings.user:
+        return []
+    user, secret = shlex.quote(settings.user), shlex.quote(settings.password_hash or "!")
+    by_password = "no" if settings.ssh_keys else "yes"
+    lines = [
+        "if [ -x /usr/lib/userconf-pi/userconf ]; then",
+        f"  /usr/lib/userconf-pi/userconf {user} {secret}",
+        f"else id {user} || useradd -m -s /bin/bash -G video,sudo {user}",
+        f"  usermod -p {secret} {user}; fi",
+        "mkdir -p /etc/ssh/sshd_config.d",
+        f"echo PasswordAuthentication {by_password} >/etc/ssh/sshd_config.d/10-edge.conf",
+        "systemctl enable ssh",
+    ]
+    if settings.ssh_keys:
+        keys = shlex.quote("\n".join(settings.ssh_keys) + "\n")
+        lines += [
+            f"home=$(getent passwd {user} | cut -d: -f6)",
+            f'install -d -m 700 -o {user} -g {user} "$home/.ssh"',
+            f'printf %s {keys} >"$home/.ssh/authorized_keys"',
+            f'chown {user}: "$home/.ssh/authorized_keys"; chmod 600 "$home/.ssh/authorized_keys"',
+            f"echo {user} 'ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/010_edge",
+            "chmod 440 /etc/sudoers.d/010_edge",
+        ]
+    return lines
 
 
 def _network_manager(settings: Settings) -> list[str]:
@@ -256,9 +245,15 @@ def _network_manager(settings: Settings) -> list[str]:
 def _preseed(settings: Settings) -> Written:
     tables: dict[str, dict[str, Any]] = {
         "system": {"hostname": settings.hostname},
-        "user": {"name": settings.user, "passwordless_sudo": bool(settings.user)},
+        "user": {
+            "name": settings.user,
+            "password": settings.password_hash,
+            "password_encrypted": bool(settings.password_hash),
+            "passwordless_sudo": bool(settings.ssh_keys),
+        },
         "ssh": {
             "enabled": bool(settings.user),
+            "password_authentication": bool(settings.user) and not settings.ssh_keys,
             "authorized_keys": list(settings.ssh_keys),
         },
         "wlan": {

@@ -20,7 +20,7 @@ from converter import export
 from converter.conversion import judge
 from converter.judge import gate
 from converter.judge.latency import measure
-from converter.prune.levers import CHANNELS, INPUT, RANK, tried
+from converter.prune.levers import BOTH, CHANNELS, INPUT, RANK, tried
 from converter.prune.measures import Target
 from converter.quantize.quantization import quantize_file
 from edge.errors import ModelError, SinkError
@@ -40,12 +40,15 @@ if TYPE_CHECKING:
 
 WHOLE = "whole"
 MIB, PERCENT = 2**20, 95
-LEVERS = (CHANNELS, RANK, INPUT)
-COLORS = {CHANNELS: "#c0392b", RANK: "#b9770e", INPUT: "#2471a3", WHOLE: "#333333"}
+LEVERS = (CHANNELS, RANK, INPUT, BOTH)
+COLORS = {
+    CHANNELS: "#c0392b", RANK: "#b9770e", INPUT: "#2471a3", BOTH: "#7d3c98", WHOLE: "#333333",
+}  # fmt: skip
 WORDS = {
     CHANNELS: "fewer channels",
     RANK: "layers of lower rank",
     INPUT: "smaller input",
+    BOTH: "smaller input, lower rank",
     WHOLE: "whole, int8",
 }
 SIZE_IN, DPI = (7.5, 4.8), 120
@@ -251,7 +254,7 @@ def picture(found: Sweep) -> bytes:
         x, y = [p.times for p in rows], [p.value for p in rows]
         spans = [[max(0, p.value - p.low) for p in rows], [max(0, p.high - p.value) for p in rows]]
         axes.errorbar(x, y, yerr=spans, color=color, marker="o", capsize=3, label=WORDS[lever])
-        side = -12 if lever == CHANNELS else 6
+        side = -12 if lever in (CHANNELS, INPUT) else 6
         for point in rows:
             axes.annotate(f"{point.mib:.1f} MiB", (point.times, point.value), fontsize=7,
                           xytext=(5, side), textcoords="offset points", color=color)  # fmt: skip
@@ -260,6 +263,7 @@ def picture(found: Sweep) -> bytes:
               markeredgecolor="#1e8449", markeredgewidth=2, label="to take")  # fmt: skip
     axes.set(xlabel="times as fast as the whole int8 model, one thread here",
              ylabel=f"{found.metric}, {found.images} images", ylim=(0, None))  # fmt: skip
+    axes.margins(x=0.1)  # room for the last size
     axes.grid(visible=True, alpha=0.25)
     axes.legend(loc="lower left", fontsize=8)
     data = io.BytesIO()

@@ -91,9 +91,13 @@ class Sight:
         return Look(heads, seen, found)
 
     def look_shifted(
-        self, image: NDArray[np.uint8], diagonals: Sequence[tuple[int, int]] = DIAGONALS
+        self,
+        image: NDArray[np.uint8],
+        diagonals: Sequence[tuple[int, int]] = DIAGONALS,
+        *,
+        step_px: float = SHIFT_PX,
     ) -> tuple[Result, ...]:
-        """Run the model on the image moved by `SHIFT_PX` along some diagonals.
+        """Run the model on the image moved by some pixels of its input along some diagonals.
 
         Returns:
             What is seen each time, boxes moved back; a class map stays, whose cells are as large as
@@ -102,7 +106,7 @@ class Sight:
         size_wh = (image.shape[1], image.shape[0])
         transform = self.spec.description.input
         placement = Placement.fit(size_wh, transform.size_wh, resize=transform.resize)
-        step = SHIFT_PX * np.divide(size_wh, placement.region_wh)  # (x, y), source pixels
+        step = step_px * np.divide(size_wh, placement.region_wh)  # (x, y), source pixels
         return tuple(self._see_moved(image, step * signs) for signs in diagonals)
 
     def _see_moved(self, image: NDArray[np.uint8], offset_xy: NDArray[np.float64]) -> Result:
@@ -188,14 +192,28 @@ class Views:
         Raises:
             SourceError: An image cannot be read.
         """
-        moved = []
+        moved = self.moved(moves, progress=progress)
+        sure = self.file.description.score_threshold
+        self.shifted = tuple(match(self.seen, row, task=self.task, sure=sure) for row in moved)
+
+    def moved(
+        self, moves: int, *, step_px: float = SHIFT_PX, progress: Progress | None = None
+    ) -> list[tuple[Result, ...]]:
+        """Return what the model sees of the images moved, of each move an entry an image.
+
+        Args:
+            moves: As `move`.
+            step_px: By how many pixels of its input, to each side.
+            progress: As `move`.
+
+        Raises:
+            SourceError: An image cannot be read.
+        """
+        found = []
         for done, path in enumerate(self.paths, start=1):
             first = done % len(DIAGONALS)
             diagonals = (DIAGONALS[first:] + DIAGONALS)[:moves]
-            moved.append(self._sight.look_shifted(load_image(path), diagonals))
+            found.append(self._sight.look_shifted(load_image(path), diagonals, step_px=step_px))
             if progress:
                 progress(done, len(self.paths))
-        sure = self.file.description.score_threshold
-        self.shifted = tuple(
-            match(self.seen, row, task=self.task, sure=sure) for row in zip(*moved, strict=True)
-        )
+        return list(zip(*found, strict=True))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from converter.graph.reading import read
 from converter.judge.agreement import match
-from converter.judge.sight import Views
+from converter.judge.kinds import KINDS
+from converter.judge.sight import DIAGONALS, Views
 from converter.prune.pruning import ROUNDS, Pruned, Pruner, check_count
 from converter.prune.resizing import stride_of, with_input
 from converter.prune.searching import HELD_BACK, LOOKS, NEAR
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from converter.prune.measures import Measure, Target
     from converter.prune.stages import Stages
     from edge.model.model_file import ModelFile
+    from edge.results.observation import Result
 
 T = TypeVar("T")
 
@@ -39,6 +41,9 @@ BEST, CHANNELS, RANK, INPUT, BOTH = "best", "channels", "rank", "input", "both"
 SAME = 1e-6
 # Of an input where no grid says in what steps it may shrink; and its least side.
 STEP_PX, LEAST_PX = 16, 16
+# Of its input, by which images move for what boxes are compared with: half a cell of 8 pixels, a
+# quarter of one of 16 and three eighths of one of 32.
+MOVE_PX = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +142,11 @@ class Levers:
         refused = {name: done for name, done in found.items() if isinstance(done, ModelError)}
         if not made:
             raise next(iter(refused.values()))
-        several = made if len(made) > 1 else {}
-        lost = {name: self._lost(f"{name}-{times:g}", done.file) for name, done in several.items()}
+        several = {name: done.file for name, done in made.items()} if len(made) > 1 else {}
+        lost = {
+            name: self._number(f"{name}-{times:g}-lost", partial(self._distance, file))
+            for name, file in several.items()
+        }
         return Ways(made, refused, lost)
 
     def shrunk(self, measure: Measure, times: float) -> Pruned:
@@ -218,23 +226,36 @@ class Levers:
             )
         return self._splitters[size]
 
-    def _lost(self, name: str, file: ModelFile) -> float:
-        return self._number(f"{name}-lost", lambda: self._distance(file))
-
     def _number(self, name: str, make: Callable[[], float]) -> float:
         """Return a number of an interrupted run, or make and keep it."""
         return float(self._stages.arrays(name, lambda: {"value": np.array(make())})["value"])
 
+    @cached_property
+    def _views(self) -> tuple[Views, list[Sequence[Result]]]:
+        """What the whole model sees of images that nothing is fitted to, and what to see again.
+
+        That of boxes is what it sees of the images moved by parts of a cell: boxes of another grid
+        lie elsewhere by as much as two grids differ, so that without it a lever which keeps the
+        input would be compared on the very grid, and one which does not on another.
+        """
+        view = Views(self.file)
+        with bar("compare") as progress:
+            view.add(self._images[: len(self._images) // HELD_BACK], progress=progress)
+        if not KINDS[view.task].counted:
+            return view, [view.seen]
+        with bar("compare") as progress:
+            moved = view.moved(len(DIAGONALS), step_px=MOVE_PX, progress=progress)
+        return view, [*moved]
+
     def _distance(self, file: ModelFile) -> float:
         """Return how far what a model sees is from what the whole one sees, in [0, 1]."""
-        paths = self._images[: len(self._images) // HELD_BACK]
-        views = [Views(each) for each in (self.file, file)]
-        for view in views:
-            with bar("compare") as progress:
-                view.add(paths, judged=False, progress=progress)
-        sure = self.file.description.score_threshold
-        found = match(views[0].seen, views[1].seen, task=views[0].task, sure=sure)
-        return float(np.nan_to_num(found.distance(np.arange(len(paths)))))
+        whole, wanted = self._views
+        view = Views(file)
+        with bar("compare") as progress:
+            view.add(whole.paths, progress=progress)
+        sure, every = self.file.description.score_threshold, np.arange(len(whole.paths))
+        found = [match(row, view.seen, task=whole.task, sure=sure) for row in wanted]
+        return float(np.mean([np.nan_to_num(one.distance(every)) for one in found]))
 
 
 def _shown_largest(

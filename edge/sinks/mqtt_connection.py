@@ -22,7 +22,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from edge.messages.envelope import is_command
 from edge.sinks import mqtt_protocol
 from edge.sinks.mqtt_faults import BrokerError
-from edge.sinks.mqtt_protocol import WAKE_BYTES, Limits, Line
+from edge.sinks.mqtt_protocol import HANG_UP_S, WAKE_BYTES, Limits, Line
 
 if TYPE_CHECKING:
     import socket
@@ -203,8 +203,8 @@ class Connection:
         self._check()
 
     def leave(self) -> None:
-        """Tell the broker that the end is meant, so that it does not speak the last will."""
-        self._line.leave()
+        """Say that the end is meant; a broker that still owes an answer is not waited for."""
+        self._line.leave(wait_s=HANG_UP_S if self.is_idle else 0)
 
     def close(self, *, lost: bool) -> None:
         """Hang up, and return what is unacknowledged to the outbox.

@@ -151,19 +151,22 @@ class Line:
         except OSError:
             return False
 
-    def leave(self) -> None:
+    def leave(self, *, wait_s: float) -> None:
         """Tell the broker that the end is meant, so that it does not speak the last will.
 
         What it still sends is read until it hangs up, which paho would not: a socket that is closed
         over unread bytes resets the connection, and a broker that meets the reset before it reads
         the farewell takes it for a loss.
+
+        Args:
+            wait_s: How long it may take to hang up.
         """
         sock: Any = self.client.socket()
-        hang_up_at = time.monotonic() + HANG_UP_S
+        hang_up_at = time.monotonic() + wait_s
         with contextlib.suppress(OSError):
-            sock.settimeout(HANG_UP_S)
+            sock.settimeout(wait_s)
             sock.sendall(DISCONNECT)
-            while sock.recv(WAKE_BYTES) and time.monotonic() < hang_up_at:
+            while time.monotonic() < hang_up_at and sock.recv(WAKE_BYTES):
                 pass
 
     def hang_up(self) -> None:

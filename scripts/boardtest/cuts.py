@@ -1,9 +1,10 @@
 """What a power cut leaves on a card, worked out from a log of all that was written to it.
 
-QEMU's blklogwrites keeps every write and every flush in their order. A card has a cache of its own:
+QEMU's blklogwrites keeps every write and every flush in their order. A disk has a cache of its own:
 what it was told to flush before the cut is there; of what came after the last flush, each block of
-4 KiB is there or not, by chance. One recorded boot gives any number of cuts, harsher than killing
-QEMU is, which loses nothing that the kernel had sent. The log's form: log-writes.rst of Linux.
+4 KiB is there or not, by chance. That is harsher than killing QEMU, which loses nothing that the
+kernel had sent. A card that says it has no cache is told to flush nothing, and has all that came.
+One recorded boot gives any number of cuts. The log's form: log-writes.rst of Linux.
 """
 
 from __future__ import annotations
@@ -61,6 +62,16 @@ def read_log(path: Path) -> list[Write]:
     return found
 
 
+def points(log: Path, count: int, rng: random.Random) -> list[int]:
+    """Return where to cut: each time between two flushes is as likely, however much it wrote."""
+    writes = read_log(log)
+    flushes = [number for number, write in enumerate(writes) if write.flags & FLUSH]
+    if not flushes:
+        return rng.sample(range(1, len(writes)), count)
+    ends = rng.sample(range(1, len(flushes)), count)
+    return [rng.randint(flushes[end - 1] + 1, flushes[end]) for end in ends]
+
+
 def cut(before: Path, log: Path, after: Path, *, at: int, rng: random.Random) -> int:
     """Write the card as a cut after request `at` leaves it; return how many blocks it lost.
 
@@ -72,13 +83,13 @@ def cut(before: Path, log: Path, after: Path, *, at: int, rng: random.Random) ->
         rng: decides which blocks after the last flush are kept.
     """
     run("cp", "--sparse=always", before, after)
-    writes = read_log(log)[:at]
-    flushed = max(
-        (number for number, write in enumerate(writes) if write.flags & FLUSH), default=-1
-    )
+    writes = read_log(log)
+    flushes = [number for number, write in enumerate(writes) if write.flags & FLUSH]
+    before_cut = [number for number in flushes if number < at]
+    flushed = max(before_cut, default=-1) if flushes else at
     lost = 0
     with log.open("rb") as source, after.open("r+b") as target:
-        for number, write in enumerate(writes):
+        for number, write in enumerate(writes[:at]):
             is_kept = number <= flushed or write.flags & FUA
             for offset in range(0, write.length, BLOCK):
                 if not is_kept and rng.random() < 0.5:  # noqa: PLR2004 - as likely as not
@@ -99,16 +110,8 @@ def mounted(card: Path) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(dir=card.parent) as folder:
         copy, place = Path(folder, "root.img"), Path(folder, "root")
-        run(
-            "dd",
-            f"if={card}",
-            f"of={copy}",
-            "bs=1M",
-            f"skip={ROOT_AT_MIB}",
-            f"count={ROOT_MIB}",
-            "conv=sparse",
-            "status=none",
-        )
+        place_in_card = ("bs=1M", f"skip={ROOT_AT_MIB}", f"count={ROOT_MIB}")
+        run("dd", f"if={card}", f"of={copy}", *place_in_card, "conv=sparse", "status=none")
         done = subprocess.run(["e2fsck", "-p", copy], capture_output=True, text=True, check=False)
         if done.returncode > SOUND:
             raise TestFailed(f"e2fsck on {card.name}: {done.stdout}{done.stderr}")

@@ -7,7 +7,7 @@ import random
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,23 @@ def _bundles(folder: Path) -> None:
     (folder / "allowed_signers").write_text(line)
 
 
+@dataclass(frozen=True)
+class Recording:
+    """All that was written to a card while something went on, and what a power cut may leave.
+
+    Args:
+        what: went on.
+        before: the card as it was.
+        log: of what was written (boardtest.cuts).
+        allowed: names of releases, and `none`.
+    """
+
+    what: str
+    before: Path
+    log: Path
+    allowed: set[str]
+
+
 @dataclass
 class Rig:
     """A broker and a web server, with relays to both, and the images that a test works on."""
@@ -81,10 +98,18 @@ class Rig:
     messages: host.Messages
     relays: dict[int, Path]
     rng: random.Random
+    recordings: list[Recording] = field(default_factory=list)
 
     def board(self, kind: str, card: Path, *, writes: Path | None = None) -> Machine:
         """Return a machine with this card, not yet powered."""
         return Machine(kind, card, self.work / f"{card.stem}.log", self.relays, writes)
+
+    def recorded(self, what: str, kind: str, card: Path, allowed: set[str]) -> Machine:
+        """Return a machine, all of whose writes are kept for power cuts."""
+        name = what.replace(" ", "-")
+        log = self.work / f"{name}.writes"
+        self.recordings.append(Recording(what, copy(card, f"{name}.img"), log, allowed))
+        return self.board(kind, card, writes=log)
 
     def arrives(self, machine: Machine, ending: str = "/detections", *, since: float = 0) -> float:
         """Wait for a message; return the seconds from power on to it."""
@@ -145,12 +170,11 @@ def judge(what: str, value: float, limit: float) -> None:
         check(what, holds=value <= limit, figure=told)
 
 
-def first_boot(it: Rig, kind: str, card: Path, *, writes: Path | None = None) -> float:
-    """Power a flashed card on; wait for detections, and for the end of the first boot."""
-    with it.board(kind, card, writes=writes) as machine:
-        took_s = it.arrives(machine)
-        machine.until("the end of the first boot", lambda: "is over" in _report(card))
-        say(next(line for line in machine.text().splitlines() if "PROBE model" in line))
+def first_boot(it: Rig, machine: Machine) -> float:
+    """Wait for detections of a machine that has a flashed card, and for its first boot's end."""
+    took_s = it.arrives(machine)
+    machine.until("the end of the first boot", lambda: "is over" in _report(machine.card))
+    say(next(line for line in machine.text().splitlines() if "PROBE model" in line))
     return took_s
 
 
@@ -166,29 +190,24 @@ def _report(card: Path) -> str:
         return ""
 
 
-def boots(it: Rig, kind: str, stock: Path) -> Path:
-    """Take a card through its first boot, a look at what is on it, and a second one; return it."""
-    card = copy(stock, f"{kind}.img")
-    judge(
-        f"{kind}: power on to first detections, first boot, s", first_boot(it, kind, card), FIRST_S
-    )
+def boots(it: Rig, kind: str, stock: Path) -> None:
+    """Take a card through its first boot, a look at what is on it, and a second one."""
+    card, release = copy(stock, f"{kind}.img"), it.release(stock.stem)
+    with it.board(kind, card) as machine:
+        took_s = first_boot(it, machine)
+    judge(f"{kind}: power on to first detections, first boot, s", took_s, FIRST_S)
     with cuts.mounted(card) as root:
-        check("the release is whole", holds=cuts.state(root) == it.release(stock.stem))
-        judge(
-            "installed on the board, MiB",
-            int(run("du", "-sm", root / "opt/edge").split()[0]),
-            INSTALLED_MIB,
-        )
+        check("the release is whole", holds=cuts.state(root) == release)
+        installed_mib = int(run("du", "-sm", root / "opt/edge").split()[0])
+        judge(f"{kind}: installed on the board, MiB", installed_mib, INSTALLED_MIB)
         secret = (root / "etc/edge/secrets/mqtt").stat()
         check("the password is root's alone", holds=secret.st_mode & 0o77 == 0 == secret.st_uid)
     listed = run("mdir", "-b", "-/", "-i", _boot(card), "::/edge")
     check("and is off the boot partition", holds="secrets/mqtt" not in listed)
-    with it.board(kind, card) as machine:
-        judge(
-            f"{kind}: power on to first detections, second boot, s", it.arrives(machine), SECOND_S
-        )
+    with it.recorded("running", kind, card, {release}) as machine:
+        took_s = it.arrives(machine)
+        judge(f"{kind}: power on to first detections, second boot, s", took_s, SECOND_S)
         rests(machine)
-    return card
 
 
 def rests(machine: Machine) -> None:

@@ -134,6 +134,30 @@ def test_a_signature_is_what_ssh_keygen_verifies(tmp_path, capsys):
     assert subprocess.run(verify, input=whole + b" ", check=False).returncode != 0
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        pytest.param(["--sign", "{}/gone"], "expected a private key to sign with", id="no key"),
+        pytest.param(["--sign", "{}/mine.pub"], "expected a private key", id="a public key"),
+        pytest.param(["--out", "{}/used"], "expected a new or empty folder", id="a used folder"),
+        pytest.param(["--out", "{}/mine.pub/out"], "cannot be written", id="no folder"),
+    ],
+)
+def test_what_cannot_go_well_is_said_before_anything_is_downloaded(
+    tmp_path, more, said, monkeypatch, capsys
+):
+    monkeypatch.setattr(own_wheel, "make", lambda _: pytest.fail("packages were fetched"))
+    (tmp_path / "mine.pub").write_text("ssh-ed25519 AAAA me\n")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used/file").write_text("")
+    given = ["--out", str(tmp_path / "out"), *(each.format(tmp_path) for each in more)]
+
+    assert main(["bundle", "pi5", *given]) > 0
+
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_no_key_is_said_in_a_sentence(tmp_path, capsys):
     (tmp_path / "key").write_text("mine")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,3 +106,25 @@ def test_a_network_without_a_key_stays(place, root, tmp_path):
     firstboot.firstboot(place, folder)
 
     assert (tmp_path / "boot/network-config").exists()
+
+
+@pytest.mark.parametrize("is_taken_over", [True, False])
+def test_the_users_hashed_password_leaves_the_card_once_the_system_has_it(
+    place, root, tmp_path, is_taken_over
+):
+    """What else cloud-init reads there, at every boot, stays as it is."""
+    folder, secret = card(tmp_path), "$6$salt$" + "./aZ9" * 17 + "x"
+    told = tmp_path / "boot/user-data"
+    fields = {"user": {"passwd": secret}, "hostname": "door"}
+    told.write_text(f"#cloud-config\n{json.dumps(fields)}\n")
+    (root / "etc").mkdir(exist_ok=True)
+    (root / "etc/shadow").write_text(f"anna:{secret if is_taken_over else '!'}:20000:0:::::\n")
+
+    firstboot.firstboot(place, folder)
+
+    left = "*" * len(secret) if is_taken_over else secret
+    fields["user"]["passwd"] = left
+    assert json.loads(told.read_text().partition("\n")[2]) == fields
+    report = (tmp_path / "boot/edge-firstboot.txt").read_text()
+    assert ("keeps the user's hashed password" in report) != is_taken_over
+    assert secret not in report

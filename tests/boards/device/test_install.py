@@ -254,7 +254,7 @@ def test_a_plan_changes_nothing(tmp_path, root, programs):
 
 def test_it_runs_with_the_standard_library_alone(tmp_path):
     code = (
-        "import sys; before = {*sys.modules}; import boards.device.__main__; "
+        "import sys; before = {*sys.modules}; import boards.device.cli; "
         "names = {name.partition('.')[0] for name in {*sys.modules} - before}; "
         "print(sorted(names - {*sys.stdlib_module_names} - {'boards', 'edge'}))"
     )

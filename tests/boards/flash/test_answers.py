@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
+import shutil
 from pathlib import Path
 
 import pytest
 
 from boards.flash import answers
-from edge.errors import ConfigError
+from edge.errors import ConfigError, DependencyError
 
 pytestmark = pytest.mark.board
 
@@ -53,7 +56,13 @@ def test_a_wifi_password_becomes_the_key_of_the_standard(ssid, password, key):
         pytest.param({"user": "edge", "ssh_key": Path("k")}, "the system's", id="taken"),
         pytest.param({"user": "root", "ssh_key": Path("k")}, "the system's", id="root"),
         pytest.param({"user": "video", "ssh_key": Path("k")}, "the system's", id="a group"),
-        pytest.param({"user": "anna"}, "--user and --ssh-key together", id="no key"),
+        pytest.param({"user": "anna"}, "--user-password-file, together", id="no key"),
+        pytest.param({"user_password": "secret"}, "who may log in", id="no user"),
+        pytest.param({"user": "anna", "user_password": ""}, "found 0 bytes", id="no password"),
+        pytest.param(
+            {"user": "anna", "user_password": "ä" * 128}, "1 to 255 bytes", id="a long password"
+        ),
+        pytest.param({"user": "anna", "user_password": "pässword1\t"}, "control", id="a tab"),
         pytest.param({"user": "anna", "ssh_key": Path("k")}, "cannot read it", id="no such key"),
         pytest.param({"timezone": "Berlin"}, "as Europe/Berlin, found 'Berlin'", id="time zone"),
     ],
@@ -63,6 +72,28 @@ def test_what_cannot_be_is_one_sentence(given, said):
         answers.settings(**given)
 
     assert "pässword1" not in str(caught.value)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl: sudo apt install openssl")
+@pytest.mark.parametrize("password", ["correct horse", "pässwörd", "-6", "$x'\"\\"])
+def test_a_users_password_leaves_as_a_hash_that_the_system_takes(password):
+    crypt = ctypes.CDLL(ctypes.util.find_library("crypt") or "libcrypt.so.1").crypt
+    crypt.restype = ctypes.c_char_p
+
+    first, second = (
+        answers.settings(user="anna", user_password=password).password_hash for _ in range(2)
+    )
+
+    assert first != second
+    assert crypt(password.encode(), first.encode()) == first.encode()
+    assert crypt(b"another", first.encode()) != first.encode()
+
+
+def test_without_openssl_it_says_what_to_install(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(DependencyError, match="sudo apt install openssl"):
+        answers.settings(user="anna", user_password="password1")
 
 
 def test_a_private_key_is_refused_and_not_shown(tmp_path):

@@ -29,6 +29,7 @@ def desk(tmp_path):
     (tmp_path / "id.pub").write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI anna@desk\n")
     (tmp_path / "wifi").write_text("correct horse\n")
     (tmp_path / "mqtt").write_text("battery staple\n")
+    (tmp_path / "anna").write_text("Tr0ub4dor&3\n")
     return tmp_path
 
 
@@ -68,6 +69,7 @@ def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
     given = ["--hostname", "door", "--user", "anna", "--ssh-key", str(desk / "id.pub"),
              "--wifi", "Home", "--wifi-country", "de", "--wifi-password-file", str(desk / "wifi"),
              "--mqtt-password-file", str(desk / "mqtt"),
+             "--user-password-file", str(desk / "anna"),
              "--allowed-signers", str(desk / "id.pub"), "--yes"]  # fmt: skip
     assert flash(desk, *given) == 0
 
@@ -81,7 +83,10 @@ def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
     assert fat.read("edge/secrets/mqtt") == b"battery staple"
     assert fat.read("edge/allowed_signers") == (desk / "id.pub").read_bytes()
     assert b"cgroup_enable=memory" in fat.read("cmdline.txt")
-    assert b"correct horse" not in (desk / "card.img").read_bytes()
+    assert b'"passwd": "$6$' in fat.read("user-data")
+    whole = (desk / "card.img").read_bytes()
+    assert b"correct horse" not in whole
+    assert b"Tr0ub4dor&3" not in whole
 
 
 def test_the_first_boot_finds_on_the_card_what_flash_has_written(desk, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -11,7 +12,7 @@ import sys
 import card_images
 import pytest
 
-from boards.flash import formats
+from boards.flash import answers, formats
 from boards.flash.fat import Fat
 from edge.errors import BoardError
 
@@ -23,7 +24,7 @@ else:
 pytestmark = pytest.mark.board
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI anna@desk"
-ALL = formats.Settings(
+ALL = answers.Settings(
     hostname="door", user="anna", ssh_keys=(KEY,), wifi='Café "5 GHz"; \'$x', wifi_key="ab" * 32,
     wifi_country="DE", timezone="Europe/Berlin", instance="edge-1",
 )  # fmt: skip
@@ -71,6 +72,11 @@ def test_what_is_not_known_is_refused(files, said):
         detected(files)
 
 
+HASH = "$6$abcdefgh$" + "./Az09" * 14 + "xy"  # 86 characters, as SHA-512 has them
+BY_PASSWORD = dataclasses.replace(ALL, ssh_keys=(), password_hash=HASH)
+BY_BOTH = dataclasses.replace(ALL, password_hash=HASH)
+
+
 def written(name, settings=ALL):
     files, words = formats.first_boot(formats.System(name, ""), settings)
     return {path: data.decode() for path, data in files.items()}, words
@@ -99,8 +105,43 @@ def test_cloud_init_reads_its_files(name):
     assert "ds=nocloud;i=edge-1" in words
 
 
+@pytest.mark.parametrize(
+    ("settings", "by_password", "sudo"),
+    [
+        pytest.param(BY_PASSWORD, True, None, id="a password"),
+        pytest.param(BY_BOTH, False, "ALL=(ALL) NOPASSWD:ALL", id="a password and keys"),
+    ],
+)
+def test_a_password_is_the_users_and_ssh_takes_it_where_there_is_no_key(
+    settings, by_password, sudo
+):
+    """On a keyboard it is taken either way; where a key opens, sudo asks for none, as before."""
+    told = json.loads(written("cloudinit-rpi", settings)[0]["user-data"].partition("\n")[2])
+    assert (told["user"]["passwd"], told["user"]["lock_passwd"]) == (HASH, False)
+    assert (told["ssh_pwauth"], told["user"]["sudo"]) == (by_password, sudo)
+
+    told = tomllib.loads(written("rpi-preseed", settings)[0]["rpi-preseed.toml"])
+    assert (told["user"]["password"], told["user"]["password_encrypted"]) == (HASH, True)
+    assert told["ssh"].get("password_authentication", False) == by_password
+    assert told["user"].get("passwordless_sudo", False) != by_password
+
+    script = written("systemd", settings)[0]["firstrun.sh"]
+    assert f"userconf anna '{HASH}'" in script
+    assert f"usermod -p '{HASH}' anna" in script
+    assert f"PasswordAuthentication {'yes' if by_password else 'no'} >" in script
+    assert ("NOPASSWD" in script, "authorized_keys" in script) == (not by_password,) * 2
+
+
+@pytest.mark.parametrize("name", list(formats.FORMATS))
+def test_without_a_password_it_is_locked(name):
+    said = "".join(written(name)[0].values())
+
+    assert "$6$" not in said
+    assert any(word in said for word in ("userconf anna '!'", '"lock_passwd": true', "[ssh]"))
+
+
 def test_a_board_on_a_cable_keeps_the_networks_of_its_image():
-    files, words = written("cloudinit", formats.Settings(instance="edge-1"))
+    files, words = written("cloudinit", answers.Settings(instance="edge-1"))
 
     assert set(files) == {"user-data", "meta-data"}
     told = json.loads(files["user-data"].partition("\n")[2])
@@ -153,7 +194,16 @@ def test_the_script_of_systemd_does_what_it_was_told_and_erases_itself(tmp_path)
     (root / "boot/firmware/cmdline.txt").write_text(line)
     tools.mkdir()
     called = tmp_path / "called"
-    for name in ("useradd", "chown", "systemctl", "raspi-config", "rfkill", "sync", "sh"):
+    for name in (
+        "useradd",
+        "usermod",
+        "chown",
+        "systemctl",
+        "raspi-config",
+        "rfkill",
+        "sync",
+        "sh",
+    ):
         (tools / name).write_text(f'#!/bin/bash\necho {name} "$@" >>{called}\n')
     (tools / "id").write_text("#!/bin/bash\nexit 1\n")
     (tools / "getent").write_text(
@@ -191,7 +241,10 @@ def test_the_script_of_systemd_does_what_it_was_told_and_erases_itself(tmp_path)
     assert f"psk={'ab' * 32}\n" in network
     calls = called.read_text()
     assert f"sh {root}/boot/firmware/edge/firstboot.sh enable" in calls
-    assert "useradd -m -s /bin/bash -G video,sudo anna" in calls
+    assert "useradd -m -s /bin/bash -G video,sudo anna\nusermod -p ! anna\n" in calls
+    assert (
+        root / "etc/ssh/sshd_config.d/10-edge.conf"
+    ).read_text() == "PasswordAuthentication no\n"
     assert not path.exists()
     kept = (root / "boot/firmware/cmdline.txt").read_text()
     assert "systemd." not in kept

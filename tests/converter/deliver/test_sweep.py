@@ -58,6 +58,7 @@ def test_a_sweep_writes_models_figures_and_a_picture(tmp_path, monkeypatch, caps
     found = json.loads((tmp_path / "o.sweep/sweep.json").read_text())
     assert [row["lever"] for row in found["points"]] == [WHOLE, INPUT]
     assert "not there: fewer channels: expected channels that may go" in said
+    assert "not there: smaller input, lower rank: " in said
     assert f"take        {'smaller input' if found['take'].startswith(INPUT) else 'whole'}" in said
     assert all((tmp_path / "o.sweep" / row["file"]).is_file() for row in found["points"])
     picture = cv2.imread(str(tmp_path / "o.sweep/sweep.png"))

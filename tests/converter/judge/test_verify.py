@@ -108,7 +108,7 @@ def test_each_image_is_run_once_for_heads_objects_and_labels(shipped, scenes, mo
 def test_fewer_moves_an_image_go_along_all_diagonals_in_turn(shipped, scenes, monkeypatch):
     asked = []
 
-    def look_shifted(self, image, diagonals):
+    def look_shifted(self, image, diagonals, *, step_px):
         asked.append(tuple(diagonals))
         return (self.look(image).seen,) * len(diagonals)
 

@@ -152,6 +152,19 @@ def test_a_farewell_is_no_reset_though_the_broker_still_speaks(open_sink):
         assert eventually(lambda: broker.clean_ends == 1)
 
 
+def test_a_broker_that_does_not_answer_the_farewell_is_not_waited_for_once_more(
+    open_sink, monkeypatch, log_lines
+):
+    monkeypatch.setattr("edge.sinks.mqtt_connection.HANG_UP_S", 60.0)
+    with ScriptedBroker() as broker:
+        sink = open_sink(broker.port)
+        assert eventually(lambda: broker.payloads(STATUS) == [b"online"])
+        broker.script.acknowledges = False
+        monkeypatch.setattr(broker, "_see_off", lambda call: call.recv(1))
+        sink.close(0)
+    assert not [line for line in log_lines() if "left alone" in line]
+
+
 def test_the_first_id_is_taken_back_once_alone_again(open_sink, quick, log_lines):
     with ScriptedBroker() as broker:
         sink = open_sink(broker.port, pace=replace(quick, young_s=0.4))
