@@ -190,8 +190,8 @@ def _report(card: Path) -> str:
         return ""
 
 
-def boots(it: Rig, kind: str, stock: Path) -> None:
-    """Take a card through its first boot, a look at what is on it, and a second one."""
+def installs(it: Rig, kind: str, stock: Path) -> Path:
+    """Take a card through its first boot, and look at what is on it; return it."""
     card, release = copy(stock, f"{kind}.img"), it.release(stock.stem)
     with it.board(kind, card) as machine:
         took_s = first_boot(it, machine)
@@ -204,6 +204,11 @@ def boots(it: Rig, kind: str, stock: Path) -> None:
         check("the password is root's alone", holds=secret.st_mode & 0o77 == 0 == secret.st_uid)
     listed = run("mdir", "-b", "-/", "-i", _boot(card), "::/edge")
     check("and is off the boot partition", holds="secrets/mqtt" not in listed)
+    return card
+
+
+def runs(it: Rig, kind: str, card: Path, release: str) -> None:
+    """Power an installed card on; wait for detections, and for a minute of rest."""
     with it.recorded("running", kind, card, {release}) as machine:
         took_s = it.arrives(machine)
         judge(f"{kind}: power on to first detections, second boot, s", took_s, SECOND_S)
