@@ -217,13 +217,14 @@ def runs(it: Rig, kind: str, card: Path, release: str) -> None:
 def rests(machine: Machine) -> None:
     """Wait for a minute in which the card was left alone, and count frames and memory in it."""
 
-    def minute() -> list[dict[str, float]]:
-        seen = [each for each in machine.probes() if "frames" in each]
-        last = [each for each in seen if each["written"] == seen[-1]["written"]]
-        return last if last and last[-1]["up"] - last[0]["up"] >= STEADY_S else []
+    last = list[dict[str, float]]()
 
-    machine.until("a minute without a write", minute)
-    last = minute()
+    def is_minute() -> bool:
+        seen = [each for each in machine.probes() if "frames" in each]
+        last[:] = [each for each in seen if each["written"] == seen[-1]["written"]]
+        return bool(last) and last[-1]["up"] - last[0]["up"] >= STEADY_S
+
+    machine.until("a minute without a write", is_minute)
     check("frames came out", holds=last[-1]["frames"] > last[0]["frames"])
     figure(f"{machine.kind}: frames in a minute of rest", last[-1]["frames"] - last[0]["frames"])
     figure(f"{machine.kind}: written to the card meanwhile, bytes", 0)
