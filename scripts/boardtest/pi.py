@@ -216,7 +216,6 @@ def runs(it: Rig, kind: str, card: Path, release: str) -> None:
 
 def rests(machine: Machine) -> None:
     """Wait for a minute in which the card was left alone, and count frames and memory in it."""
-
     last = list[dict[str, float]]()
 
     def is_minute() -> bool:
