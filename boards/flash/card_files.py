@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boards.device import signatures
 from boards.device.bundle import parse
-from boards.device.signatures import MANIFEST, SIGNATURE
+from boards.device.place import Place
+from boards.device.signatures import MANIFEST, SIGNATURE, SIGNERS
 from boards.flash import formats
 from edge.errors import BoardError
 
@@ -102,6 +104,36 @@ def check(bundle: Bundle, profile: Profile, *, python: str, title: str) -> None:
             f"has it, found those for {', '.join(versions) or 'none'}; type: edge-board bundle "
             f"{profile.name}{f' --python {python}' if python else ''} --out DIR"
         )
+
+
+def check_signed(bundle: Bundle, signers: bytes, scratch: Path) -> None:
+    """Refuse a bundle that a board with these signers would refuse, by that board's own check.
+
+    Args:
+        bundle: To be checked.
+        signers: In `ssh-keygen`'s format.
+        scratch: A folder that becomes a board's.
+
+    Raises:
+        BoardError: Nobody signed it, or none of them.
+    """
+    if not (bundle.folder / SIGNATURE).is_file():
+        raise BoardError(
+            f"--allowed-signers: expected a signed bundle, found {bundle.folder} without a "
+            "signature, which the board would refuse; type: edge-board bundle "
+            f"{bundle.fields['profile']} --sign KEY --out DIR, and give it as --bundle"
+        )
+    board = Place(scratch / "board")
+    board.etc.mkdir(parents=True)
+    (board.etc / SIGNERS).write_bytes(signers)
+    try:
+        signatures.check(board, bundle.folder, (bundle.folder / MANIFEST).read_bytes())
+    except BoardError as error:
+        raise BoardError(
+            "--allowed-signers: the board would refuse this bundle "
+            f"({str(error).replace(str(board.root), '')}); a line of that file "
+            'is a name and a key, as: echo "fleet $(cat fleet.pub)"'
+        ) from error
 
 
 def of_first_boot(fat: Fat, system: System, settings: Settings, *, words: Sequence[str]) -> Files:

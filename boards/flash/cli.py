@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
 from boards.bundle import Wanted, make
-from boards.device.signatures import SIGNATURE, SIGNERS
+from boards.device.signatures import SIGNERS
 from boards.flash import answers, card_files, formats, image, imager, jetson, write
 from boards.flash.fat import Fat
 from boards.flash.target import look
@@ -184,12 +184,9 @@ def _job(
         bundle = card_files.opened(arguments.bundle or _made(arguments, system, scratch / "bundle"))
         card_files.check(bundle, profile, python=system.python, title=system.title)
         files = card_files.of_bundle(bundle)
-        if arguments.allowed_signers and f"edge/{SIGNATURE}" not in files:
-            raise BoardError(
-                f"--allowed-signers: expected a signed bundle, found {bundle.folder} without a "
-                "signature, which the board would refuse; type: edge-board bundle "
-                f"{profile.name} --sign KEY --out DIR, and give it as --bundle"
-            )
+        if arguments.allowed_signers:
+            signers = card_files.contents(given[f"edge/{SIGNERS}"])
+            card_files.check_signed(bundle, signers, scratch)
         files |= given
         files |= card_files.of_first_boot(fat, system, settings, words=profile.cmdline)
         card_files.check_room(fat, files)
@@ -219,6 +216,12 @@ def _given(arguments: argparse.Namespace) -> card_files.Files:
         files["edge/secrets/mqtt"] = password.encode()
     if arguments.allowed_signers:
         files[f"edge/{SIGNERS}"] = answers.text(arguments.allowed_signers).encode()
+        if not arguments.bundle:
+            raise ConfigError(
+                "--allowed-signers: expected --bundle DIR, a signed one, as the board would refuse "
+                f"one that is made now; type: edge-board bundle {arguments.profile} --sign KEY "
+                "--out DIR"
+            )
     return files
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import lzma
 import platform
+import shutil
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -64,13 +66,46 @@ def test_a_card_with_signers_is_given_no_unsigned_bundle(desk, capsys):
     assert not (desk / "card.img").exists()
 
 
-def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
-    (desk / "bundle/bundle.json.sig").write_bytes(b"signature")
+@pytest.fixture
+def signed(desk):
+    """Sign the bundle, and write who may sign, another who may not, and a key without a name."""
+    if not shutil.which("ssh-keygen"):
+        pytest.skip("needs ssh-keygen: sudo apt install openssh-client")
+    for name in ("fleet", "other"):
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(desk / name)]
+        subprocess.run(make, check=True)
+        (desk / f"{name}.signers").write_text(f"{name} {(desk / f'{name}.pub').read_text()}")
+    sign = ["ssh-keygen", "-q", "-Y", "sign", "-n", "edge-vision", "-f", str(desk / "fleet")]
+    subprocess.run([*sign, str(desk / "bundle/bundle.json")], check=True)
+
+
+@pytest.mark.parametrize(
+    ("signers", "status"), [("fleet.signers", 0), ("other.signers", 1), ("fleet.pub", 1)]
+)
+def test_signers_that_would_refuse_their_own_card_are_not_written(
+    desk, signed, signers, status, capsys
+):
+    assert flash(desk, "--allowed-signers", str(desk / signers)) == status
+
+    said = capsys.readouterr().err
+    assert ("the board would refuse this bundle" in said) == bool(status)
+    assert str(desk) not in said.replace(str(desk / "bundle"), "")
+
+
+def test_a_card_with_signers_has_no_bundle_made_that_it_would_refuse(desk, capsys, monkeypatch):
+    monkeypatch.setattr("boards.flash.cli.make", lambda *_: pytest.fail("a bundle was made"))
+
+    assert flash(desk, "--allowed-signers", str(desk / "id.pub"), bundle=None) == 2
+
+    assert "edge-board bundle pi5 --sign KEY" in capsys.readouterr().err
+
+
+def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, signed, capsys):
     given = ["--hostname", "door", "--user", "anna", "--ssh-key", str(desk / "id.pub"),
              "--wifi", "Home", "--wifi-country", "de", "--wifi-password-file", str(desk / "wifi"),
              "--mqtt-password-file", str(desk / "mqtt"),
              "--user-password-file", str(desk / "anna"),
-             "--allowed-signers", str(desk / "id.pub"), "--yes"]  # fmt: skip
+             "--allowed-signers", str(desk / "fleet.signers"), "--yes"]  # fmt: skip
     assert flash(desk, *given) == 0
 
     assert "all of it was read back" in capsys.readouterr().out
@@ -81,7 +116,7 @@ def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
             assert fat.read(name) == path.read_bytes()
     assert b"systemctl enable edge-firstboot.service" in fat.read("edge/firstboot.sh")
     assert fat.read("edge/secrets/mqtt") == b"battery staple"
-    assert fat.read("edge/allowed_signers") == (desk / "id.pub").read_bytes()
+    assert fat.read("edge/allowed_signers") == (desk / "fleet.signers").read_bytes()
     assert b"cgroup_enable=memory" in fat.read("cmdline.txt")
     assert b'"passwd": "$6$' in fat.read("user-data")
     whole = (desk / "card.img").read_bytes()
