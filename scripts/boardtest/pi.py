@@ -42,8 +42,7 @@ BUNDLES = {
 }
 SOURCES = [ROOT / name for name in ("edge", "boards", "converter", "calibration", "pyproject.toml")]
 FLASH_S, FIRST_S, SECOND_S, INSTALLED_MIB, RSS_MIB = 60, 300, 120, 350, 120
-# Of the probe, which speaks every 5 s: a minute.
-STEADY = 13
+STEADY_S = 60
 
 
 def edge_board(*arguments: str | Path) -> str:
@@ -217,13 +216,14 @@ def runs(it: Rig, kind: str, card: Path, release: str) -> None:
 
 def rests(machine: Machine) -> None:
     """Wait for a minute in which the card was left alone, and count frames and memory in it."""
+    last = list[dict[str, float]]()
 
-    def minute() -> list[dict[str, float]]:
-        last = [each for each in machine.probes() if "frames" in each][-STEADY:]
-        return last if len(last) == STEADY and last[0]["written"] == last[-1]["written"] else []
+    def is_minute() -> bool:
+        seen = [each for each in machine.probes() if "frames" in each]
+        last[:] = [each for each in seen if each["written"] == seen[-1]["written"]]
+        return bool(last) and last[-1]["up"] - last[0]["up"] >= STEADY_S
 
-    machine.until("a minute without a write", minute)
-    last = minute()
+    machine.until("a minute without a write", is_minute)
     check("frames came out", holds=last[-1]["frames"] > last[0]["frames"])
     figure(f"{machine.kind}: frames in a minute of rest", last[-1]["frames"] - last[0]["frames"])
     figure(f"{machine.kind}: written to the card meanwhile, bytes", 0)
