@@ -46,7 +46,7 @@ def main() -> int:
         help="of the cuts of each kind, boot so many to detections; all cards are looked at (1)",
     )
     parser.add_argument(
-        "--whole", action="store_true", help="arm64: all of the board half, about half an hour"
+        "--whole", action="store_true", help="arm64, next: all of the board half, half an hour each"
     )
     parser.add_argument("--seed", type=int, default=1, help="of where the power is cut")
     arguments = parser.parse_args()
@@ -74,7 +74,7 @@ def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
         if step == "arm64":
             halves.arm64(is_whole=arguments.whole)
         elif step == "next":
-            halves.next_python()
+            halves.next_python(is_whole=arguments.whole)
         elif subprocess.run([ROOT / "scripts/service_test"], check=False).returncode:
             raise TestFailed("scripts/service_test")
     emulated = [step for step in steps if step in EMULATED]
