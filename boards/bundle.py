@@ -80,10 +80,9 @@ class Made:
 
     def fields(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        tar = str(self.tar) if self.tar else None
         return {
             "out": str(self.out), "id": self.id, "bytes": self.parts, "remarks": self.remarks,
-            "tar": tar,
+            "tar": str(self.tar) if self.tar else None,
         }  # fmt: skip
 
     def rows(self) -> list[tuple[str, str]]:
@@ -120,12 +119,14 @@ def wanted(arguments: argparse.Namespace) -> Wanted:
     """Return what was asked for.
 
     Raises:
-        ConfigError: A model alone is to be sent, and none was named, or a configuration was.
+        ConfigError: What is to be sent does not fit together, or there is no folder of wheels.
     """
     if arguments.model_only and arguments.config:
         raise ConfigError("--model-only keeps the board's configuration; leave --config out")
     if arguments.model_only and not arguments.model:
         raise ConfigError("--model-only sends a model; name it: --model FILE")
+    if arguments.wheels and not arguments.wheels.is_dir():
+        raise ConfigError(f"--wheels {arguments.wheels}: expected a folder of wheels, found none")
     return Wanted(
         out=arguments.out,
         config=arguments.config,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +11,6 @@ from edge.errors import BoardError
 from edge.terminal.command import add_verb
 
 if TYPE_CHECKING:
-    import argparse
-
     from boards.device.install import Given
     from boards.device.place import Place
 
@@ -54,7 +54,7 @@ def add(verbs: Any) -> None:  # noqa: ANN401
     what.add_argument(
         "--request", action="store_true", help="carry out what was asked for over MQTT"
     )
-    updating.add_argument("--sha256", default="", metavar="HEX", help="of the URL's file")
+    updating.add_argument("--sha256", type=sha256_hex, metavar="HEX", help="of the URL's file")
     for verb in (installing, updating):
         verb.add_argument(
             "--allow-older", action="store_true", help="take a bundle made before what runs"
@@ -68,6 +68,13 @@ def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=Path, default=Path("/"), metavar="DIR", help="a folder in place of /"
     )
+
+
+def sha256_hex(text: str) -> str:
+    """Return an argument that must be a SHA-256; for argparse's `type`."""
+    if not re.fullmatch("[0-9A-Fa-f]{64}", text):
+        raise argparse.ArgumentTypeError(f"expected 64 hexadecimal digits, found {text!r}")
+    return text
 
 
 def place(arguments: argparse.Namespace) -> Place:
@@ -147,7 +154,7 @@ def _update(arguments: argparse.Namespace) -> None:
             with files.locked(board.lock):
                 updates.back(board)
         elif "://" in arguments.bundle:
-            with download.fetched(board, arguments.bundle, digest=arguments.sha256) as path:
+            with download.fetched(board, arguments.bundle, digest=arguments.sha256 or "") as path:
                 _install_from(board, path, given)
         else:
             _install_from(board, Path(arguments.bundle), given)

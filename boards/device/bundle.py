@@ -120,8 +120,9 @@ def parse(folder: Path, text: bytes) -> Bundle:
         kinds["created_utc"] = str
         wrong = [key for key, kind in kinds.items() if not isinstance(fields[key], kind)]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
+        odd = "what is no JSON" if isinstance(error, ValueError) else "another one"
         raise BoardError(
-            f"{where}: expected the list of a bundle, found: {error!r}; {REMEDY}"
+            f"{where}: expected the list of a bundle, found {odd}; {REMEDY}"
         ) from error
     if fields.get("schema_version") != 1:
         found = fields.get("schema_version")

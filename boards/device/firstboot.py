@@ -60,14 +60,17 @@ def _install(place: Place, folder: Path) -> str:
     place.say("moves secrets off the boot partition")
     move_secrets(place, folder)
     forget_wifi(place, folder.parent / "network-config")
-    with bundles.opened(place, folder) as bundle:
-        try:
-            install.install(place, bundle)
-        except updates.Unwell as fault:
-            # It is installed: a camera may come later, and the service waits for it.
-            place.say(str(fault))
+    try:
+        with bundles.opened(place, folder) as bundle:
+            try:
+                install.install(place, bundle)
+            except updates.Unwell as fault:
+                # It is installed: a camera may come later, and the service waits for it.
+                place.say(str(fault))
+            return bundle.name
+    finally:
+        # As late as can be, since cloud-init makes the user beside this.
         forget_password(place, folder.parent / "user-data")
-        return bundle.name
 
 
 def move_secrets(place: Place, folder: Path) -> None:

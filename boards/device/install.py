@@ -87,6 +87,7 @@ def uninstall(place: Place, *, purge: bool = False) -> None:
         purge: Those too.
     """
     place.need_root()
+    was_there = place.opt.exists()
     done, unit = place.state / system.FIRSTBOOT_DONE, place.root / system.FIRSTBOOT
     with files.locked(place.lock):
         if is_from_card := done.exists() or unit.exists():
@@ -111,6 +112,9 @@ def uninstall(place: Place, *, purge: bool = False) -> None:
                 files.discard(each)
     elif purge:
         files.discard(place.state)
+    etc, state = place.own(place.etc), place.own(place.service_state)
+    kept = "" if purge else f"; {etc} and {state} stay (--purge takes them too)"
+    place.say(f"edge-vision is off this board{kept}" if was_there else "found nothing to take off")
 
 
 def plan(place: Place, bundle: Bundle, given: Given = NOTHING) -> list[str]:

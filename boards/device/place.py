@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +29,10 @@ LEAST_FREE_BYTES = 32 << 20
 
 
 def say(text: str) -> None:
-    """Tell who started this."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Tell who started this; one who has gone, as in `edge install | head`, stops nothing."""
+    with suppress(OSError):
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,16 +186,31 @@ def password_hash(password: str) -> str:
     return found[1]
 
 
-def _like(option: str, text: str, *, pattern: str, wanted: str) -> None:
-    if text and not re.fullmatch(pattern, text):
-        raise ConfigError(f"{option}: expected {wanted}, found {text!r}")
+def first_line(path: Path) -> str:
+    """Return the first line of a file, without its end."""
+    return text(path).split("\n")[0].rstrip("\r")
+
+
+def text(path: Path) -> str:
+    """Return what is in a file.
+
+    Raises:
+        ConfigError: It cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no UTF-8"
+        raise ConfigError(f"{path}: expected a file of text, cannot read it: {why}") from error
+
+
+def _like(option: str, given: str, *, pattern: str, wanted: str) -> None:
+    if given and not re.fullmatch(pattern, given):
+        raise ConfigError(f"{option}: expected {wanted}, found {given!r}")
 
 
 def _keys(path: Path) -> tuple[str, ...]:
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected a public SSH key, cannot read it: {error}") from error
+    lines = [line.strip() for line in text(path).splitlines()]
     keys = tuple(line for line in lines if line and not line.startswith("#"))
     # What is no public key may be a private one, and is not shown.
     if not keys or not all(re.fullmatch(KEY, key) for key in keys):

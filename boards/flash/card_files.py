@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boards.device import signatures
 from boards.device.bundle import parse
-from boards.device.signatures import MANIFEST, SIGNATURE
+from boards.device.place import Place
+from boards.device.signatures import MANIFEST, SIGNATURE, SIGNERS
 from boards.flash import formats
 from edge.errors import BoardError
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 # By path on the boot partition: what is written, or the file that is copied.
 Files = dict[str, bytes | Path]
 MIB = 1 << 20
+SERVICE = "root/etc/systemd/system/edge.service"
 UNIT = "root/etc/systemd/system/edge-firstboot.service"
 FIRSTBOOT = f"""\
 #!/bin/sh
@@ -62,6 +67,13 @@ def names(bundle: Bundle) -> list[str]:
     return [*bundle.files, MANIFEST, *[SIGNATURE] * (bundle.folder / SIGNATURE).is_file()]
 
 
+def secrets(bundle: Bundle) -> set[str]:
+    """Return the names of the secrets that a bundle's configuration reads."""
+    path = bundle.folder / SERVICE
+    text = path.read_text(encoding="utf-8") if SERVICE in bundle.files else ""
+    return set(re.findall(r"^LoadCredential=([^:]+):", text, re.MULTILINE))
+
+
 def of_bundle(bundle: Bundle) -> Files:
     """Return a bundle's files by their path on the boot partition."""
     files: Files = {f"edge/{name}": bundle.folder / name for name in names(bundle)}
@@ -92,6 +104,36 @@ def check(bundle: Bundle, profile: Profile, *, python: str, title: str) -> None:
             f"has it, found those for {', '.join(versions) or 'none'}; type: edge-board bundle "
             f"{profile.name}{f' --python {python}' if python else ''} --out DIR"
         )
+
+
+def check_signed(bundle: Bundle, signers: bytes, scratch: Path) -> None:
+    """Refuse a bundle that a board with these signers would refuse, by that board's own check.
+
+    Args:
+        bundle: To be checked.
+        signers: In `ssh-keygen`'s format.
+        scratch: A folder that becomes a board's.
+
+    Raises:
+        BoardError: Nobody signed it, or none of them.
+    """
+    if not (bundle.folder / SIGNATURE).is_file():
+        raise BoardError(
+            f"--allowed-signers: expected a signed bundle, found {bundle.folder} without a "
+            "signature, which the board would refuse; type: edge-board bundle "
+            f"{bundle.fields['profile']} --sign KEY --out DIR, and give it as --bundle"
+        )
+    board = Place(scratch / "board")
+    board.etc.mkdir(parents=True)
+    (board.etc / SIGNERS).write_bytes(signers)
+    try:
+        signatures.check(board, bundle.folder, (bundle.folder / MANIFEST).read_bytes())
+    except BoardError as error:
+        raise BoardError(
+            "--allowed-signers: the board would refuse this bundle "
+            f"({str(error).replace(str(board.root), '')}); a line of that file "
+            'is a name and a key, as: echo "fleet $(cat fleet.pub)"'
+        ) from error
 
 
 def of_first_boot(fat: Fat, system: System, settings: Settings, *, words: Sequence[str]) -> Files:
@@ -125,9 +167,12 @@ def check_room(fat: Fat, files: Files) -> None:
     needed = sum(fat.needed_bytes(size(data)) for data in files.values())
     needed += len(folders) * fat.cluster_bytes
     if needed > fat.free_bytes:
+        needs, missing = (
+            math.ceil(10 * size / MIB) / 10 for size in (needed, needed - fat.free_bytes)
+        )
         raise BoardError(
             f"the boot partition has {fat.free_bytes / MIB:.1f} MiB free and the files need "
-            f"{needed / MIB:.1f} MiB: {(needed - fat.free_bytes) / MIB:.1f} MiB are missing; "
+            f"{needs} MiB: {missing} MiB are missing; "
             "make the bundle for one Python alone, or take an image with a larger one"
         )
 

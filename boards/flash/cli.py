@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from boards import profile as profiles
 from boards.bundle import Wanted, make
-from boards.device.signatures import SIGNATURE, SIGNERS
+from boards.device.signatures import SIGNERS
 from boards.flash import answers, card_files, formats, image, imager, jetson, write
 from boards.flash.fat import Fat
 from boards.flash.target import look
+from boards.verbs import sha256_hex
 from edge.errors import BoardError, ConfigError
 from edge.terminal.command import add_verb, positive, write_text
 from edge.terminal.progress import bar, waiting
@@ -96,7 +97,10 @@ def _add_flash(verbs: Any) -> None:  # noqa: ANN401
     what.add_argument("--config", type=Path, metavar="FILE", help="of a bundle that is made now")
     what.add_argument("--model", type=Path, metavar="FILE", help="of a bundle that is made now")
     what.add_argument(
-        "--sha256", metavar="HEX", help="of the image's file; else FILE.sha256 has it"
+        "--sha256",
+        type=sha256_hex,
+        metavar="HEX",
+        help="of the image's file; else FILE.sha256 has it",
     )
     what.add_argument("--yes", action="store_true", help="erase PATH and write; else only say what")
     what.add_argument(
@@ -172,22 +176,18 @@ def _job(
     profile = profiles.load(arguments.profile)
     layout = image.layout(source)
     with source.head(image.head_bytes(layout)) as head:
-        image.refuse_encrypted(head, layout)
-        fat = Fat(head, layout.boot)
-        system = formats.detect(fat)
+        with image.named(source.path):
+            image.refuse_encrypted(head, layout)
+            fat = Fat(head, layout.boot)
+            system = formats.detect(fat)
+        given = _given(arguments)
         bundle = card_files.opened(arguments.bundle or _made(arguments, system, scratch / "bundle"))
         card_files.check(bundle, profile, python=system.python, title=system.title)
         files = card_files.of_bundle(bundle)
-        if arguments.allowed_signers and f"edge/{SIGNATURE}" not in files:
-            raise BoardError(
-                f"--allowed-signers: expected a signed bundle, found {bundle.folder} without a "
-                "signature, which the board would refuse; type: edge-board bundle "
-                f"{profile.name} --sign KEY --out DIR, and give it as --bundle"
-            )
-        if arguments.mqtt_password_file:
-            files["edge/secrets/mqtt"] = _first_line(arguments.mqtt_password_file).encode()
         if arguments.allowed_signers:
-            files[f"edge/{SIGNERS}"] = _text(arguments.allowed_signers).encode()
+            signers = card_files.contents(given[f"edge/{SIGNERS}"])
+            card_files.check_signed(bundle, signers, scratch)
+        files |= given
         files |= card_files.of_first_boot(fat, system, settings, words=profile.cmdline)
         card_files.check_room(fat, files)
     print(f"image    {source.path}, {source.size / MIB:.1f} MiB unpacked")
@@ -196,9 +196,33 @@ def _job(
     print(f"files    {len(files)}, {total / MIB:.1f} MiB, of {fat.free_bytes / MIB:.1f} MiB free")
     if "cmdline.txt" not in files:
         print("note     there is no cmdline.txt: the kernel's command line stays as it is")
+    for name in sorted(card_files.secrets(bundle)):
+        if f"edge/secrets/{name}" not in files:
+            print(f"note     the configuration reads the secret {name}, which is not among these:")
+            print(f"         put it on the board, into /etc/edge/secrets/{name}")
     for path, data in files.items():
         print(f"  {card_files.size(data):>11,} bytes  {path}")
     return write.Job(source, layout, files)
+
+
+def _given(arguments: argparse.Namespace) -> card_files.Files:
+    """Return what goes onto the card as it was given."""
+    files: card_files.Files = {}
+    if arguments.mqtt_password_file:
+        if not (password := answers.first_line(arguments.mqtt_password_file)):
+            raise ConfigError(
+                f"{arguments.mqtt_password_file}: expected a password in its first line, found none"
+            )
+        files["edge/secrets/mqtt"] = password.encode()
+    if arguments.allowed_signers:
+        files[f"edge/{SIGNERS}"] = answers.text(arguments.allowed_signers).encode()
+        if not arguments.bundle:
+            raise ConfigError(
+                "--allowed-signers: expected --bundle DIR, a signed one, as the board would refuse "
+                f"one that is made now; type: edge-board bundle {arguments.profile} --sign KEY "
+                "--out DIR"
+            )
+    return files
 
 
 def _made(arguments: argparse.Namespace, system: System, out: Path) -> Path:
@@ -238,7 +262,7 @@ def _check_target(source: image.Source, target: Target) -> None:
 def _settings(arguments: argparse.Namespace) -> Settings:
     password = None
     if arguments.wifi_password_file:
-        password = _first_line(arguments.wifi_password_file)
+        password = answers.first_line(arguments.wifi_password_file)
     elif arguments.wifi and arguments.yes:
         if not sys.stdin.isatty():
             raise ConfigError("expected --wifi-password-file FILE, as there is nobody to ask")
@@ -249,33 +273,25 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     given = {name: getattr(arguments, name) for name in names}
     of_user = arguments.user_password_file
     return answers.settings(
-        **given, wifi_password=password, user_password=_first_line(of_user) if of_user else None
+        **given,
+        wifi_password=password,
+        user_password=answers.first_line(of_user) if of_user else None,
     )
-
-
-def _first_line(path: Path) -> str:
-    return _text(path).split("\n")[0].rstrip("\r")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no UTF-8"
-        raise ConfigError(f"{path}: expected a file of text, cannot read it: {why}") from error
 
 
 def _sha256(arguments: argparse.Namespace) -> str:
     """Compare the image's file with the SHA-256 that is known of it."""
     beside = arguments.image.with_name(arguments.image.name + ".sha256")
     wanted = (
-        arguments.sha256 or (_first_line(beside).split() or [""])[0]
+        arguments.sha256 or (answers.first_line(beside).split() or [""])[0]
         if arguments.sha256 or beside.is_file()
         else ""
     )
     digest = image.sha256(arguments.image)
     if wanted and digest != wanted.lower():
-        raise BoardError(f"{arguments.image}: expected SHA-256 {wanted}, found {digest}")
+        raise BoardError(
+            f"{arguments.image}: expected SHA-256 {wanted}, found {digest}; load it again"
+        )
     return digest + (", as expected" if wanted else ", compared with nothing")
 
 

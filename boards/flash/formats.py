@@ -122,11 +122,12 @@ def _cloudinit(settings: Settings, *, of_pi: bool = False) -> Written:
         # In the plural without `default` a user loses the groups (rpi-imager#1601).
         "name": settings.user,
         "lock_passwd": not settings.password_hash,
-        "ssh_authorized_keys": list(settings.ssh_keys),
         # Left out, the image's own would hold, which asks for no password.
         "sudo": "ALL=(ALL) NOPASSWD:ALL" if settings.ssh_keys else None,
         "shell": "/bin/bash",
-    } | ({"passwd": settings.password_hash} if settings.password_hash else {})
+    }
+    user |= {"ssh_authorized_keys": list(settings.ssh_keys)} if settings.ssh_keys else {}
+    user |= {"passwd": settings.password_hash} if settings.password_hash else {}
     commands = [["rfkill", "unblock", "wifi"]] if of_pi and settings.wifi else []
     commands += [["systemctl", "enable", "--now", "ssh"]] if settings.user else []
     data: dict[str, Any] = {

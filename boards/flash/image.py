@@ -142,6 +142,19 @@ def head_bytes(found: Layout) -> int:
     return max(found.boot + found.boot_size, found.root + SECTOR)
 
 
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Say of which image it is what `BoardError`s in the block tell.
+
+    Raises:
+        BoardError: With the path before its sentence.
+    """
+    try:
+        yield
+    except BoardError as error:
+        raise BoardError(f"{path}: {error}") from error
+
+
 def refuse_encrypted(file: BinaryIO, found: Layout) -> None:
     """Refuse a root partition that is encrypted.
 

@@ -47,7 +47,7 @@ def manifest(path: Path, profile: Profile, *, url: str = "", icon: str = "") -> 
         raise ConfigError(f"expected a board of {', '.join(DEVICES)}, found {profile.name}")
     source = image.open_image(path)
     found = image.layout(source)
-    with source.head(image.head_bytes(found)) as head:
+    with source.head(image.head_bytes(found)) as head, image.named(path):
         fat = Fat(head, found.boot)
         # What Imager would write of its own takes the place of a first boot that is there.
         first_boot = "none" if "edge/firstboot.sh" in fat else formats.detect(fat).format

@@ -58,7 +58,8 @@ def look(path: Path, *, max_gib: int, internal: bool = False, root: Path = Path(
     if stat.S_ISREG(status.st_mode):
         return Target(path, "a file, which is replaced", None)
     if not stat.S_ISBLK(status.st_mode):
-        raise ConfigError(f"--to {path}: expected a block device or a file, found something else")
+        found = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
+        raise ConfigError(f"--to {path}: expected a block device or a file, found {found}")
     return _disk(path, status.st_rdev, max_gib=max_gib, internal=internal, root=root)
 
 

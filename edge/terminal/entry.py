@@ -46,6 +46,7 @@ def start(prog: str, module: str) -> int:
         prog: The command's name, for messages.
         module: Imported only here, since that may take long.
     """
+    status = DONE
     try:
         _own_interrupts()
         stdout = _own_streams()
@@ -56,7 +57,6 @@ def start(prog: str, module: str) -> int:
     except OSError:
         if stdout.failure is None:
             raise
-        status = DONE
     if stdout.failure is None:
         return status
     # Python flushes once more at its end, and would print a traceback.

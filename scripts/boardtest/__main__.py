@@ -9,21 +9,26 @@ import platform
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from boardtest import halves, pi, power
-from boardtest.steps import FIGURES, ROOT, TestFailed, say
+from boardtest.steps import FIGURES, ROOT, TestFailed, figure, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STEPS = {
     "systemd": "the rendered unit under a systemd in a container (scripts/service_test)",
     "arm64": "wheels and the board half of the tests on arm64; detections beside x86-64's",
     "next": "the board half on Python 3.14 of Debian's next release",
     "pi": "QEMU's Raspberry Pi 3B: a card is flashed, boots twice, rests",
-    "pages": "the same card in a machine of 16-KiB pages that says it is a Raspberry Pi 5",
+    "pages": "a first boot in a machine of 16-KiB pages that says it is a Raspberry Pi 5",
     "update": "a good and a bad update over MQTT",
     "cuts": "power cuts of what `pi` and `update` wrote",
 }
-EMULATED = ("pi", "update", "cuts", "pages")
+EMULATED = {"pi", "update", "cuts", "pages"}
 
 
 def main() -> int:
@@ -67,39 +72,48 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
-    for step in steps:
-        if step in EMULATED:
-            continue
-        say(f"== {step}: {STEPS[step]}")
-        if step == "arm64":
+    if "systemd" in steps:
+        with _step("systemd"):
+            if subprocess.run([ROOT / "scripts/service_test"], check=False).returncode:
+                raise TestFailed("scripts/service_test")
+    if "arm64" in steps:
+        with _step("arm64"):
             halves.arm64(is_whole=arguments.whole)
-        elif step == "next":
+    if "next" in steps:
+        with _step("next"):
             halves.next_python(is_whole=arguments.whole)
-        elif subprocess.run([ROOT / "scripts/service_test"], check=False).returncode:
-            raise TestFailed("scripts/service_test")
-    emulated = [step for step in steps if step in EMULATED]
-    if emulated:
+    if EMULATED & set(steps):
         with pi.rig(arguments.seed) as it:
-            _emulate(it, emulated, arguments)
+            _emulate(it, steps, arguments)
 
 
 def _emulate(it: pi.Rig, steps: list[str], arguments: argparse.Namespace) -> None:
     """Go through the steps of the emulated board, on copies of a card that is flashed once."""
     stock = pi.flash(it)
     if {"pi", "cuts"} & set(steps):
-        say(f"== pi: {STEPS['pi']}")
-        pi.boots(it, "raspi3b", stock)
+        with _step("pi"):
+            pi.runs(it, "raspi3b", pi.installs(it, "raspi3b", stock), it.release("pi3"))
     if {"update", "cuts"} & set(steps):
-        say(f"== update: {STEPS['update']}")
-        power.updates(it, stock)
+        with _step("update"):
+            power.updates(it, stock)
     if "cuts" in steps:
-        say(f"== cuts: {STEPS['cuts']}")
-        power.power_cuts(it, [int(count) for count in arguments.cuts.split(",")], arguments.boots)
+        counts = [int(count) for count in arguments.cuts.split(",")]
+        with _step("cuts"):
+            power.power_cuts(it, counts, arguments.boots)
     if "pages" in steps:
-        say(f"== pages: {STEPS['pages']}")
-        pi.boots(it, "virt16k", pi.flash(it, "pi5"))
+        with _step("pages"):
+            pi.installs(it, "virt16k", pi.flash(it, "pi5"))
     for card in it.work.glob("*.img"):
         card.unlink()
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    """Say what a step is, and at its end what it took."""
+    say(f"== {name}: {STEPS[name]}")
+    began = time.monotonic()
+    yield
+    figure(f"step {name}, s", round(time.monotonic() - began))
 
 
 def _table(path: Path | None, took_s: float) -> None:

@@ -84,9 +84,9 @@ def cut(before: Path, log: Path, after: Path, *, at: int, rng: random.Random) ->
     """
     run("cp", "--sparse=always", before, after)
     writes = read_log(log)
-    flushes = [number for number, write in enumerate(writes) if write.flags & FLUSH]
-    before_cut = [number for number in flushes if number < at]
-    flushed = max(before_cut, default=-1) if flushes else at
+    has_cache = any(write.flags & (FLUSH | FUA) for write in writes)
+    flushes = [number for number, write in enumerate(writes[:at]) if write.flags & FLUSH]
+    flushed = max(flushes, default=-1) if has_cache else at
     lost = 0
     with log.open("rb") as source, after.open("r+b") as target:
         for number, write in enumerate(writes[:at]):

@@ -42,8 +42,7 @@ BUNDLES = {
 }
 SOURCES = [ROOT / name for name in ("edge", "boards", "converter", "calibration", "pyproject.toml")]
 FLASH_S, FIRST_S, SECOND_S, INSTALLED_MIB, RSS_MIB = 60, 300, 120, 350, 120
-# Of the probe, which speaks every 5 s: a minute.
-STEADY = 13
+STEADY_S = 60
 
 
 def edge_board(*arguments: str | Path) -> str:
@@ -190,8 +189,8 @@ def _report(card: Path) -> str:
         return ""
 
 
-def boots(it: Rig, kind: str, stock: Path) -> None:
-    """Take a card through its first boot, a look at what is on it, and a second one."""
+def installs(it: Rig, kind: str, stock: Path) -> Path:
+    """Take a card through its first boot, and look at what is on it; return it."""
     card, release = copy(stock, f"{kind}.img"), it.release(stock.stem)
     with it.board(kind, card) as machine:
         took_s = first_boot(it, machine)
@@ -204,6 +203,11 @@ def boots(it: Rig, kind: str, stock: Path) -> None:
         check("the password is root's alone", holds=secret.st_mode & 0o77 == 0 == secret.st_uid)
     listed = run("mdir", "-b", "-/", "-i", _boot(card), "::/edge")
     check("and is off the boot partition", holds="secrets/mqtt" not in listed)
+    return card
+
+
+def runs(it: Rig, kind: str, card: Path, release: str) -> None:
+    """Power an installed card on; wait for detections, and for a minute of rest."""
     with it.recorded("running", kind, card, {release}) as machine:
         took_s = it.arrives(machine)
         judge(f"{kind}: power on to first detections, second boot, s", took_s, SECOND_S)
@@ -212,13 +216,14 @@ def boots(it: Rig, kind: str, stock: Path) -> None:
 
 def rests(machine: Machine) -> None:
     """Wait for a minute in which the card was left alone, and count frames and memory in it."""
+    last = list[dict[str, float]]()
 
-    def minute() -> list[dict[str, float]]:
-        last = [each for each in machine.probes() if "frames" in each][-STEADY:]
-        return last if len(last) == STEADY and last[0]["written"] == last[-1]["written"] else []
+    def is_minute() -> bool:
+        seen = [each for each in machine.probes() if "frames" in each]
+        last[:] = [each for each in seen if each["written"] == seen[-1]["written"]]
+        return bool(last) and last[-1]["up"] - last[0]["up"] >= STEADY_S
 
-    machine.until("a minute without a write", minute)
-    last = minute()
+    machine.until("a minute without a write", is_minute)
     check("frames came out", holds=last[-1]["frames"] > last[0]["frames"])
     figure(f"{machine.kind}: frames in a minute of rest", last[-1]["frames"] - last[0]["frames"])
     figure(f"{machine.kind}: written to the card meanwhile, bytes", 0)

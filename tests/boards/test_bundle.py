@@ -139,6 +139,7 @@ def test_a_signature_is_what_ssh_keygen_verifies(tmp_path, capsys):
     [
         pytest.param(["--sign", "{}/gone"], "expected a private key to sign with", id="no key"),
         pytest.param(["--sign", "{}/mine.pub"], "expected a private key", id="a public key"),
+        pytest.param(["--wheels", "{}/gone"], "expected a folder of wheels", id="no wheels"),
         pytest.param(["--out", "{}/used"], "expected a new or empty folder", id="a used folder"),
         pytest.param(["--out", "{}/mine.pub/out"], "cannot be written", id="no folder"),
     ],

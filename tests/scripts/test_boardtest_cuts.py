@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
+import random
 import struct
 from types import SimpleNamespace
 
 import pytest
 from boardtest import cuts, steps
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytestmark = pytest.mark.board
 
@@ -92,6 +96,26 @@ def test_a_flush_that_came_after_the_cut_saves_nothing(card):
 
     assert card(*log, at=2, rng=LOST) == ("--------", 2)
     assert card(*log, at=3, rng=LOST) == ("ab------", 0)
+
+
+def test_a_card_that_is_told_to_flush_nothing_has_no_cache_to_lose(card):
+    log = [entry(0, block("a")), entry(BLOCK, block("b")), entry(2 * BLOCK, block("c"))]
+
+    assert card(*log, at=2, rng=LOST) == ("ab------", 0)
+
+
+@given(st.lists(st.integers(1, 5), min_size=4, max_size=9), st.integers(0, 99))
+def test_each_time_between_two_flushes_is_cut_at_most_once(tmp_path_factory, counts, seed):
+    path = tmp_path_factory.mktemp("log") / "log"
+    writes = [[entry(0, block("a"))] * count + [entry(0, flags=FLUSH)] for count in counts]
+    path.write_bytes(b"\0" * SECTOR + b"".join(part for some in writes for part in some))
+    ends = list(itertools.accumulate(count + 1 for count in counts))
+
+    found = cuts.points(path, 3, random.Random(seed))
+
+    where = {next(number for number, end in enumerate(ends) if at < end) for at in found}
+    assert len(where) == 3
+    assert min(found) >= ends[0]
 
 
 def test_a_write_is_lost_by_blocks_and_an_older_one_shows_there(card):

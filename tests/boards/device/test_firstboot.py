@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,9 +109,10 @@ def test_a_network_without_a_key_stays(place, root, tmp_path):
     assert (tmp_path / "boot/network-config").exists()
 
 
+@pytest.mark.parametrize("is_sound", [True, False], ids=["installed", "refused"])
 @pytest.mark.parametrize("is_taken_over", [True, False])
 def test_the_users_hashed_password_leaves_the_card_once_the_system_has_it(
-    place, root, tmp_path, is_taken_over
+    place, root, tmp_path, is_taken_over, is_sound
 ):
     """What else cloud-init reads there, at every boot, stays as it is."""
     folder, secret = card(tmp_path), "$6$salt$" + "./aZ9" * 17 + "x"
@@ -120,7 +122,10 @@ def test_the_users_hashed_password_leaves_the_card_once_the_system_has_it(
     (root / "etc").mkdir(exist_ok=True)
     (root / "etc/shadow").write_text(f"anna:{secret if is_taken_over else '!'}:20000:0:::::\n")
 
-    firstboot.firstboot(place, folder)
+    if not is_sound:
+        (folder / "device.toml").write_text("damaged")
+    with nullcontext() if is_sound else pytest.raises(BoardError):
+        firstboot.firstboot(place, folder)
 
     left = "*" * len(secret) if is_taken_over else secret
     fields["user"]["passwd"] = left

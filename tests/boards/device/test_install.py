@@ -230,16 +230,36 @@ def test_two_at_once_are_one_and_a_sentence(tmp_path, root, programs):
 def test_uninstall_leaves_the_configuration_and_purge_leaves_nothing(tmp_path, root, programs):
     install_into(root, write_bundle(tmp_path / "b", FULL))
 
-    install.uninstall(Place(root, lambda _: None))
+    said = []
+    install.uninstall(Place(root, said.append))
 
+    assert said[-1] == (
+        "edge-vision is off this board; /etc/edge and /var/lib/edge-vision stay "
+        "(--purge takes them too)"
+    )
     left = [path for path in root.rglob("*") if path.is_file() or path.is_symlink()]
     names = {str(path.relative_to(root)) for path in left}
     assert names == {"etc/edge/device.toml", "var/lib/edge-install/lock"} | {
         name for name in names if name.endswith("update.json")
     }
     assert (root / "etc/edge/device.toml").read_text() == CONFIG
-    install.uninstall(Place(root, lambda _: None), purge=True)
+    install.uninstall(Place(root, said.append), purge=True)
+    assert said[-1] == "found nothing to take off"
     assert [path for path in root.rglob("*") if path.is_file() or path.is_symlink()] == []
+
+
+def test_a_reader_who_has_gone_stops_no_install(tmp_path, root, programs, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    bundle = write_bundle(tmp_path / "b", FULL)
+    with open(writing, "w") as gone:  # noqa: PTH123 - it has no name
+        monkeypatch.setattr("sys.stdout", gone)
+        install.install(Place(root), parse(bundle, (bundle / "bundle.json").read_bytes()))
+        with pytest.raises(BrokenPipeError):
+            gone.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writing)
+
+    assert releases.running(Place(root).current)
 
 
 def test_a_plan_changes_nothing(tmp_path, root, programs):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import lzma
 import platform
+import shutil
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -64,13 +66,46 @@ def test_a_card_with_signers_is_given_no_unsigned_bundle(desk, capsys):
     assert not (desk / "card.img").exists()
 
 
-def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
-    (desk / "bundle/bundle.json.sig").write_bytes(b"signature")
+@pytest.fixture
+def signed(desk):
+    """Sign the bundle, and write who may sign, another who may not, and a key without a name."""
+    if not shutil.which("ssh-keygen"):
+        pytest.skip("needs ssh-keygen: sudo apt install openssh-client")
+    for name in ("fleet", "other"):
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(desk / name)]
+        subprocess.run(make, check=True)
+        (desk / f"{name}.signers").write_text(f"{name} {(desk / f'{name}.pub').read_text()}")
+    sign = ["ssh-keygen", "-q", "-Y", "sign", "-n", "edge-vision", "-f", str(desk / "fleet")]
+    subprocess.run([*sign, str(desk / "bundle/bundle.json")], check=True)
+
+
+@pytest.mark.parametrize(
+    ("signers", "status"), [("fleet.signers", 0), ("other.signers", 1), ("fleet.pub", 1)]
+)
+def test_signers_that_would_refuse_their_own_card_are_not_written(
+    desk, signed, signers, status, capsys
+):
+    assert flash(desk, "--allowed-signers", str(desk / signers)) == status
+
+    said = capsys.readouterr().err
+    assert ("the board would refuse this bundle" in said) == bool(status)
+    assert str(desk) not in said.replace(str(desk / "bundle"), "")
+
+
+def test_a_card_with_signers_has_no_bundle_made_that_it_would_refuse(desk, capsys, monkeypatch):
+    monkeypatch.setattr("boards.flash.cli.make", lambda *_: pytest.fail("a bundle was made"))
+
+    assert flash(desk, "--allowed-signers", str(desk / "id.pub"), bundle=None) == 2
+
+    assert "edge-board bundle pi5 --sign KEY" in capsys.readouterr().err
+
+
+def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, signed, capsys):
     given = ["--hostname", "door", "--user", "anna", "--ssh-key", str(desk / "id.pub"),
              "--wifi", "Home", "--wifi-country", "de", "--wifi-password-file", str(desk / "wifi"),
              "--mqtt-password-file", str(desk / "mqtt"),
              "--user-password-file", str(desk / "anna"),
-             "--allowed-signers", str(desk / "id.pub"), "--yes"]  # fmt: skip
+             "--allowed-signers", str(desk / "fleet.signers"), "--yes"]  # fmt: skip
     assert flash(desk, *given) == 0
 
     assert "all of it was read back" in capsys.readouterr().out
@@ -81,7 +116,7 @@ def test_with_yes_the_card_holds_the_bundle_and_the_first_boot(desk, capsys):
             assert fat.read(name) == path.read_bytes()
     assert b"systemctl enable edge-firstboot.service" in fat.read("edge/firstboot.sh")
     assert fat.read("edge/secrets/mqtt") == b"battery staple"
-    assert fat.read("edge/allowed_signers") == (desk / "id.pub").read_bytes()
+    assert fat.read("edge/allowed_signers") == (desk / "fleet.signers").read_bytes()
     assert b"cgroup_enable=memory" in fat.read("cmdline.txt")
     assert b'"passwd": "$6$' in fat.read("user-data")
     whole = (desk / "card.img").read_bytes()
@@ -150,7 +185,9 @@ def test_a_bundle_is_made_for_the_python_of_the_image(desk, monkeypatch):
             "expected wheels for Python 3.11, as Raspberry Pi OS of 2024-11-19 has it",
             id="wheels of another Python",
         ),
-        pytest.param(card_images.COMMON, {}, "no user-data", id="an unknown image"),
+        pytest.param(
+            card_images.COMMON, {}, "os.img: expected an image of Raspberry", id="an unknown image"
+        ),
         pytest.param(
             card_images.SYSTEMD, {"profile": "orin-nano"}, "NVIDIA's own tools", id="a Jetson"
         ),
@@ -214,6 +251,44 @@ def test_a_full_boot_partition_says_how_much_is_missing(desk, capsys):
     assert flash(desk, "--yes", image="os.img", bundle="large") == 1
 
     assert "1.1 MiB are missing" in capsys.readouterr().err
+
+
+def test_what_misses_room_by_a_little_is_not_said_to_miss_nothing(desk, capsys):
+    full = card_images.fat16(card_images.CLOUDINIT_RPI, free=5)
+    (desk / "os.img").write_bytes(card_images.card(fat=full))
+
+    assert flash(desk, image="os.img") == 1
+
+    assert "0.0 MiB free and the files need 0.1 MiB: 0.1 MiB are missing" in capsys.readouterr().err
+
+
+def test_a_secret_that_is_given_is_looked_at_before_a_bundle_is_made(desk, capsys, monkeypatch):
+    monkeypatch.setattr("boards.flash.cli.make", lambda *_: pytest.fail("a bundle was made"))
+    (desk / "empty").write_text("\nsecond\n")
+
+    assert flash(desk, "--mqtt-password-file", str(desk / "empty"), bundle=None) == 2
+    assert "empty: expected a password in its first line" in capsys.readouterr().err
+    assert flash(desk, "--allowed-signers", str(desk / "gone"), bundle=None) == 2
+    assert "gone: expected a file of text" in capsys.readouterr().err
+
+
+def test_a_secret_that_the_configuration_reads_and_nobody_gave_is_noted(desk, capsys):
+    unit = b"[Service]\nLoadCredential=mqtt:/etc/edge/secrets/mqtt\nSetCredential=mqtt:\\n\n"
+    unit = {"root/etc/systemd/system/edge.service": unit}
+    card_images.bundle(desk / "told", more=unit)
+
+    assert flash(desk, bundle="told") == 0
+    assert "put it on the board, into /etc/edge/secrets/mqtt" in capsys.readouterr().out
+    assert flash(desk, "--mqtt-password-file", str(desk / "mqtt"), bundle="told") == 0
+    assert "put it on the board" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["0" * 63, "g" * 64, ""])
+def test_what_is_no_sha256_is_said_before_anything_is_read(desk, word, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        flash(desk, "--sha256", word, image="gone.img")
+
+    assert f"--sha256: expected 64 hexadecimal digits, found '{word}'" in capsys.readouterr().err
 
 
 def test_the_sha256_that_is_known_is_compared(desk, capsys):

@@ -119,6 +119,8 @@ def test_a_password_is_the_users_and_ssh_takes_it_where_there_is_no_key(
     told = json.loads(written("cloudinit-rpi", settings)[0]["user-data"].partition("\n")[2])
     assert (told["user"]["passwd"], told["user"]["lock_passwd"]) == (HASH, False)
     assert (told["ssh_pwauth"], told["user"]["sudo"]) == (by_password, sudo)
+    # Of no keys, cloud-init says that the list is too short.
+    assert ("ssh_authorized_keys" in told["user"]) != by_password
 
     told = tomllib.loads(written("rpi-preseed", settings)[0]["rpi-preseed.toml"])
     assert (told["user"]["password"], told["user"]["password_encrypted"]) == (HASH, True)

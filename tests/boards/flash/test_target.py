@@ -140,7 +140,7 @@ def test_a_mounted_card_says_how_to_unmount_it(system):
         ("/dev/no-such-card", "found none; list the devices with: lsblk"),
         ("/no/such/folder/card.img", "found none"),
         ("/dev/null", "a block device or a file, found something else"),
-        ("/usr", "a block device or a file, found something else"),
+        ("/usr", "a block device or a file, found a folder"),
     ],
 )
 def test_what_is_no_target_is_refused(path, said):

@@ -119,6 +119,19 @@ def test_a_reader_that_has_enough_is_no_failure(line):
     assert (done.returncode, done.stderr) == (DONE, "")
 
 
+@pytest.mark.parametrize("status", [DONE, FAILED])
+def test_what_failed_has_failed_also_where_nobody_reads_the_rest(status):
+    code = (
+        "import sys, types, edge.terminal.entry as entry\n"
+        "module = types.ModuleType('tried'); sys.modules['tried'] = module\n"
+        f"module.main = lambda: print('said') or {status}\n"
+        "sys.exit(entry.start('tried', 'tried'))"
+    )
+    done = in_shell(f'"$PYTHON" -c "{code}" | true; exit ${{PIPESTATUS[0]}}')
+
+    assert (done.returncode, done.stderr) == (status, "")
+
+
 def test_no_file_takes_the_number_of_a_closed_stream():
     code = (
         "import sys, types, edge.terminal.entry as entry\n"
