@@ -1,14 +1,14 @@
 """Where the four commands begin: Ctrl-C, or a stream that fails, ends them without a traceback.
 
 What is imported here is what Python itself has imported already: until `start` runs, Ctrl-C ends in
-a traceback, and `typing` or `signal` alone take 5 ms.
+a traceback, and `typing` or `signal` alone take 5 ms. `io` is not among it from Python 3.14 on.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import sys
+from _io import BufferedWriter, FileIO, TextIOWrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ DONE, FAILED = 0, 1
 INTERRUPTED = 130
 
 
-class _Stream(io.FileIO):
+class _Stream(FileIO):
     """Stdout or stderr, with the first failure of a write remembered.
 
     What cannot be written on stderr is lost: a log must not end what it tells of.
@@ -122,13 +122,13 @@ def _own_streams() -> _Stream:
             os.set_inheritable(os.open(os.devnull, mode), True)  # noqa: FBT003
     raw = _Stream(1, "w", closefd=False)
     raw.name = "<stdout>"
-    sys.stdout = _text(io.BufferedWriter(raw), sys.stdout)
-    sys.stderr = _text(io.BufferedWriter(_Stream(2, "w", closefd=False)), sys.stderr)
+    sys.stdout = _text(BufferedWriter(raw), sys.stdout)
+    sys.stderr = _text(BufferedWriter(_Stream(2, "w", closefd=False)), sys.stderr)
     return raw
 
 
-def _text(stream: io.BufferedWriter, before: Any) -> io.TextIOWrapper:  # noqa: ANN401 - None too
-    return io.TextIOWrapper(
+def _text(stream: BufferedWriter, before: Any) -> TextIOWrapper:  # noqa: ANN401 - None too
+    return TextIOWrapper(
         stream,
         encoding=before.encoding if before else "utf-8",
         # A file's name may hold bytes that are no text.

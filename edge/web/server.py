@@ -212,7 +212,7 @@ class _Bounded:
 class _Handler(BaseHTTPRequestHandler):
     """Reads requests of one connection, and writes what is answered."""
 
-    protocol_version = "HTTP/1.1"
+    protocol_version = default_request_version = "HTTP/1.1"
     server: Server
 
     def handle_one_request(self) -> None:
@@ -247,6 +247,9 @@ class _Handler(BaseHTTPRequestHandler):
             urlsplit(self.path)
         except ValueError:
             return 400, "expected a path"
+        if not self.requestline.split()[2:]:  # HTTP/0.9, of which Python 3.14 has no headers
+            is_cut = len(self.requestline) >= MOST_HEAD_BYTES
+            return (431, "Line too long") if is_cut else (400, "expected a request of HTTP/1.1")
         if len(self.headers.get_all("Host", [])) != 1:
             return 400, "expected one header Host"
         lengths = self.headers.get_all("Content-Length", [])

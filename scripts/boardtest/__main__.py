@@ -51,7 +51,7 @@ def main() -> int:
         help="of the cuts of each kind, boot so many to detections; all cards are looked at (1)",
     )
     parser.add_argument(
-        "--whole", action="store_true", help="arm64: all of the board half, about half an hour"
+        "--whole", action="store_true", help="arm64, next: all of the board half, half an hour each"
     )
     parser.add_argument("--seed", type=int, default=1, help="of where the power is cut")
     arguments = parser.parse_args()
@@ -81,7 +81,7 @@ def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
             halves.arm64(is_whole=arguments.whole)
     if "next" in steps:
         with _step("next"):
-            halves.next_python()
+            halves.next_python(is_whole=arguments.whole)
     if EMULATED & set(steps):
         with pi.rig(arguments.seed) as it:
             _emulate(it, steps, arguments)

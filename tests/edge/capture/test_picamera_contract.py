@@ -62,7 +62,6 @@ class Camera(picamera2.Picamera2):
 
 
 picamera2.Picamera2 = Camera
-from edge.capture import picamera
 from edge.capture.picture import Scaler
 from edge.capture.registry import open_source
 from edge.config.camera import read_camera
@@ -89,13 +88,13 @@ for _ in range(times):
                     "age_ms": (time.monotonic_ns() - picture.captured_ns) / 1e6,
                 })
             if stall:
-                picamera.STALL_S = 0.5
+                source._patience_s = 0.5
                 if stall == "gone":
                     source._camera.camera.stop()  # under picamera2, which does not know
                 else:
                     source._camera.process_requests = lambda _: None
                 if stall == "interrupt":
-                    picamera.STALL_S = 60
+                    source._patience_s = 60
                     threading.Timer(0.3, source.interrupt).start()
                 ended = str(source.read(None))
     except OSError as error:

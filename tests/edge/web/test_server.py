@@ -121,7 +121,8 @@ def test_more_viewers_than_there_is_room_for_are_sent_away(running, monkeypatch)
         ),
         pytest.param("GET /" + "x" * 70_000, 431, id="long line"),
         pytest.param("GET / HTTP/1.1\r\n" + "X: y\r\n" * 9_000, 431, id="many headers"),
-        pytest.param("\x16\x03\x01nonsense\r\n\r\n", 0, id="not HTTP"),
+        pytest.param("\x16\x03\x01nonsense\r\n\r\n", 400, id="not HTTP"),
+        pytest.param("GET /healthz\r\nHost: localhost\r\n\r\n", 400, id="no version"),
     ],
 )
 def test_what_is_no_sound_request_is_refused(running, request_text, status, caplog):
@@ -133,7 +134,7 @@ def test_what_is_no_sound_request_is_refused(running, request_text, status, capl
             while part := client.recv(65536):
                 answer += part
 
-    told = f"HTTP/1.1 {status} ".encode(), b"Bad request", b"Line too long"
+    told = f"HTTP/1.1 {status} ".encode()
     assert answer.startswith(told) or (status == 431 and not answer)
     assert b"\n\n" not in answer  # a sentence, no page of the standard library
     assert caplog.text == ""  # who only asks fills no log
