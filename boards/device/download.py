@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 
 from boards.device import files
 from boards.device.bundle import MOST_BYTES
@@ -57,17 +58,31 @@ def _fetch(place: Place, url: str, path: Path, *, told: Callable[[int], object])
     """Write what a URL gives into a file; return its sha256."""
     known = sha256()
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
+        with _answer(url) as response:
             place.need_room(response.length or 0)
             files.write_new(path, _chunks(place, response, told=told, known=known.update))
     except HTTPError as error:
         raise BoardError(f"{shown(url)}: expected a bundle, found status {error.code}") from error
-    except (URLError, TimeoutError, http.client.HTTPException, ValueError) as error:
+    except (
+        URLError,
+        ConnectionError,
+        TimeoutError,
+        http.client.HTTPException,
+        ValueError,
+    ) as error:
         # What does not parse is repeated by its error, with a password that stands in it.
         is_odd = isinstance(error, (ValueError, http.client.InvalidURL))
-        why = "it is no URL" if is_odd else getattr(error, "reason", error)
+        why = "it is no URL" if is_odd else str(getattr(error, "reason", error))
+        why = why if why.isprintable() else repr(why)  # as a server that speaks no HTTP said it
         raise BoardError(f"{shown(url)}: the bundle cannot be fetched: {why}; try again") from error
     return known.hexdigest()
+
+
+def _answer(url: str) -> http.client.HTTPResponse:
+    if "@" in urlsplit(url).netloc:  # urllib takes it for a part of the host's name
+        raise URLError("a user and a password in a URL are not taken; leave them out")
+    answer: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=TIMEOUT_S)  # noqa: S310 - one of SCHEMES
+    return answer
 
 
 def _chunks(

@@ -80,8 +80,13 @@ def from_bundle(place: Place, bundle: Bundle) -> str:
 def from_installed(place: Place) -> str:
     """Make an environment of what the running Python has installed; return its name."""
     own = Path(sys.prefix).resolve()
-    if own.parent == (place.opt / "venvs").resolve() and is_whole(own):
-        return own.name
+    if own.parent == (place.opt / "venvs").resolve():
+        if is_whole(own):
+            return own.name
+        raise BoardError(
+            f"{own}: expected what runs to be whole, found files missing; install a bundle with "
+            "wheels: sudo ./install.sh"
+        )
     site = Path(sysconfig.get_path("purelib"))
     if not list(site.glob("edge_vision-*.dist-info")) or not (site / "edge").is_dir():
         raise BoardError(
@@ -108,8 +113,18 @@ def from_installed(place: Place) -> str:
 
 
 def is_whole(folder: Path) -> bool:
-    """Return whether an environment was finished, for the Python that this system has now."""
-    return files.stamp(folder).strip() == PYTHON
+    """Return whether an environment was finished, for the Python that this system has now.
+
+    And has lost no file since, as it may on a worn card; older stamps do not count them.
+    """
+    python, _, count = files.stamp(folder).strip().partition(" ")
+    return python == PYTHON and (count or "0").isdecimal() and _count(folder) >= int(count or 0)
+
+
+def _count(folder: Path) -> int:
+    """Return how many files an environment has, but for those that Python writes as it runs."""
+    names = (name for _, _, found in os.walk(folder) for name in found)
+    return sum(not name.endswith(".pyc") and name != files.STAMP for name in names)
 
 
 def _begin(place: Place, folder: Path) -> None:
@@ -129,7 +144,7 @@ def _begin(place: Place, folder: Path) -> None:
 
 def _end(folder: Path) -> None:
     files.sync_all(folder)
-    files.write(folder / files.STAMP, f"{PYTHON}\n".encode())
+    files.write(folder / files.STAMP, f"{PYTHON} {_count(folder)}\n".encode())
 
 
 def _name(lines: list[str]) -> str:

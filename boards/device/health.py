@@ -35,7 +35,7 @@ def wait(
     """
     until_s, first = clock() + LIMIT_S, dict[str, Any]()
     while True:
-        seen = read_json(place.root / "run/edge/health.json")
+        seen = _seen(place)
         if seen.get("release") == name:
             if not first or _of(seen, "since_start_s") < _of(first, "since_start_s"):
                 first = seen  # it was started anew: from the beginning
@@ -44,6 +44,15 @@ def wait(
         if clock() >= until_s:
             return _fault(first, seen, name)
         sleep(LOOK_EVERY_S)
+
+
+def release(place: Place) -> str:
+    """Return which release the service says it is; empty where it has said nothing yet."""
+    return str(_seen(place).get("release", ""))
+
+
+def _seen(place: Place) -> dict[str, Any]:
+    return read_json(place.root / "run/edge/health.json")
 
 
 def _is_good(first: dict[str, Any], seen: dict[str, Any]) -> bool:

@@ -59,6 +59,7 @@ def install(place: Place, bundle: Bundle, given: Given = NOTHING) -> str:
     place.need_root()
     updates.resume(place)
     releases.clean(place)
+    was_whole = environments.is_whole((place.current / "venv").resolve())
     try:
         name = releases.finish(_staged(place, bundle, given))
     except Exception:
@@ -72,6 +73,8 @@ def install(place: Place, bundle: Bundle, given: Given = NOTHING) -> str:
         system.prepare(place, name)
         system.adopt(place)
         system.reload(place)
+        if not was_whole and (said := system.restart(place)):
+            raise BoardError(f"its environment was made anew, but it could not be started: {said}")
         return name
     updates.switch(place, name, is_asked=given.is_asked)
     return name

@@ -118,7 +118,7 @@ def _judge(place: Place, pending: dict[str, Any], *, is_running: bool) -> None:
     report(place, "watching", said, is_asked=pending["is_asked"])
     try:
         system.reload(place)
-        fault = _start(place, is_running=is_running)
+        fault = _start(place, name=pending["new"], is_running=is_running)
     except BoardError as error:
         fault = str(error)
     fault = fault or (health.wait(place, pending["new"]) if place.is_live else "")
@@ -136,8 +136,9 @@ def _judge(place: Place, pending: dict[str, Any], *, is_running: bool) -> None:
         raise Unwell(f"{name} is installed and runs on, but {said}")
 
 
-def _start(place: Place, *, is_running: bool) -> str:
-    if is_running:  # at boot, where it is started anyway
+def _start(place: Place, *, name: str, is_running: bool) -> str:
+    # At boot it is started anyway; but behind an update that was killed the one before still runs.
+    if is_running and health.release(place) in ("", name):
         return place.run_live("systemctl", "start", SERVICE)
     return system.restart(place)
 

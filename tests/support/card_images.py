@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -136,3 +137,13 @@ def bundle(folder: Path, *, python=("3.13",), profile="pi5", machine="aarch64", 
     }  # fmt: skip
     (folder / "bundle.json").write_text(json.dumps(fields))
     return folder
+
+
+def sign(bundle: Path, folder: Path) -> None:
+    """Sign a bundle; write who may sign it and who may not: fleet.signers and other.signers."""
+    for name in ("fleet", "other"):
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(make, check=True)
+        (folder / f"{name}.signers").write_text(f"{name} {(folder / f'{name}.pub').read_text()}")
+    sign = ["ssh-keygen", "-q", "-Y", "sign", "-n", "edge-vision", "-f", str(folder / "fleet")]
+    subprocess.run([*sign, str(bundle / "bundle.json")], check=True)

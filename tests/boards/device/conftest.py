@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
+
 import pytest
 from board_bundles import stand_in
 
@@ -22,3 +25,27 @@ def root(tmp_path, programs):
 @pytest.fixture
 def place(root):
     return Place(root, lambda _: None)
+
+
+@pytest.fixture
+def served(tmp_path):
+    """Serve one file; yield its URL."""
+    (tmp_path / "web").mkdir()
+    path = tmp_path / "web/b.tar"
+    path.write_bytes(b"x" * 3_000_000)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(tmp_path / "web"))
+
+        def log_message(self, *_args):
+            pass
+
+        def send_header(self, name, value):
+            if name != "Content-Length" or "no-length" not in self.path:
+                super().send_header(name, value)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/b.tar", path
+        server.shutdown()

@@ -7,8 +7,9 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from board_bundles import CONFIG, FULL, install_into, write_bundle
 
-from boards.device import environments
+from boards.device import environments, system
 from boards.device.place import Place
 from edge.errors import BoardError
 
@@ -53,3 +54,23 @@ def test_a_python_that_the_service_may_not_see_is_refused(installed, monkeypatch
 
     with pytest.raises(BoardError, match=r"hides /home from the service.*/usr/bin/python3 -m venv"):
         environments.from_installed(board)
+
+
+def test_an_environment_that_has_lost_files_is_made_anew_and_started(tmp_path, root, monkeypatch):
+    bundle = write_bundle(tmp_path / "a", FULL)
+    install_into(root, bundle)
+    release = (root / "opt/edge/current").resolve()
+    [lost, *_] = (release / "venv").resolve().glob("lib/*/__init__.py")
+    lost.unlink()
+    started: list[object] = []
+    monkeypatch.setattr(system, "restart", lambda place: started.append(place) or "")
+
+    with pytest.raises(BoardError, match="the bundle has no wheels, and there is no environment"):
+        install_into(root, write_bundle(tmp_path / "b", {"device.toml": CONFIG + "# new\n"}))
+    assert lost.parent.parent.is_dir()  # what still runs by it is not taken from it
+
+    install_into(root, bundle)
+
+    assert lost.is_file()
+    assert (root / "opt/edge/current").resolve() == release
+    assert len(started) == 1

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import shutil
-import threading
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
-from board_bundles import CONFIG, FULL, fetch, install_into, sign, tarred, write_bundle
+from board_bundles import CONFIG, FULL, install_into, sign, tarred, write_bundle
 
 from boards.device import download, requests, updates
-from edge.errors import BoardError
 
 if TYPE_CHECKING:
     from boards.device.place import Place
@@ -130,75 +126,6 @@ def test_a_request_that_ends_the_board_again_and_again_is_given_up(
 
     assert "cut 3 times" in result(place)["message"]
     assert not (place.service_state / updates.REQUEST).exists()
-
-
-@pytest.fixture
-def served(tmp_path):
-    """Serve one file; yield its URL."""
-    (tmp_path / "web").mkdir()
-    path = tmp_path / "web/b.tar"
-    path.write_bytes(b"x" * 3_000_000)
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(tmp_path / "web"))
-
-        def log_message(self, *_args):
-            pass
-
-        def send_header(self, name, value):
-            if name != "Content-Length" or "no-length" not in self.path:
-                super().send_header(name, value)
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/b.tar", path
-        server.shutdown()
-
-
-def test_a_download_is_whole_and_the_one_that_was_meant(place, root, served):
-    url, path = served
-    told: list[int] = []
-    digest = sha256(path.read_bytes()).hexdigest()
-
-    assert fetch(place, url, digest=digest, told=told.append) == b"x"
-    assert told[-1] == 100
-    with pytest.raises(BoardError, match="expected the sha256 0000"):
-        fetch(place, url, digest="0" * 64)
-
-
-@pytest.mark.parametrize(
-    ("url", "sentence"),
-    [
-        ("file:///etc/passwd", "expected a URL of http or https"),
-        ("http://user:secret@127.0.0.1:9/b.tar", "…@127.0.0.1:9/b.tar: the bundle cannot be"),
-    ],
-)
-def test_what_cannot_be_fetched_is_a_sentence_without_a_secret(place, root, url, sentence):
-    with pytest.raises(BoardError, match=sentence) as caught:
-        fetch(place, url)
-
-    assert "secret" not in str(caught.value)
-
-
-def test_a_download_that_is_too_large_ends(place, root, served, monkeypatch):
-    monkeypatch.setattr(download, "MOST_BYTES", 1_000_000)
-
-    with pytest.raises(BoardError, match="expected a bundle of up to"):
-        fetch(place, served[0])
-
-
-def test_a_download_of_no_known_length_ends_before_the_disk_is_full(
-    place, root, served, monkeypatch
-):
-    """The server tells no length, and the disk has room for one more piece of a MiB."""
-    free = iter([1 << 40, *((34 << 20) - got for got in range(0, 3 << 20, 1 << 20))])
-    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": next(free)}))
-
-    with pytest.raises(BoardError, match="of room, found"):
-        fetch(place, f"{served[0]}?no-length")
-
-    assert not list(place.opt.glob("download*"))
 
 
 def test_a_download_that_is_refused_leaves_nothing(place, root, tmp_path, served):

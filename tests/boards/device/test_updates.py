@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 from board_bundles import CONFIG, FULL, install_into, stand_in, write_bundle
 
 from boards.device import health, updates
+from boards.device.place import Place
 from edge.errors import BoardError
-
-if TYPE_CHECKING:
-    from boards.device.place import Place
 
 pytestmark = pytest.mark.board
 
@@ -97,6 +94,31 @@ def test_an_update_that_is_not_well_is_taken_back_and_the_next_one_is_not(
     stand_in(monkeypatch)
     install_into(root, new)
     assert place.current.resolve() != old
+
+
+@pytest.mark.parametrize(
+    ("runs", "verb"), [("old", "restart"), ("new", "start"), ("none yet", "start")]
+)
+def test_an_update_that_was_killed_starts_the_new_release_where_the_old_one_still_runs(
+    place, tmp_path, monkeypatch, runs, verb
+):
+    install_into(place.root, write_bundle(tmp_path / "a", FULL))
+    old = place.current.resolve().name
+    install_into(place.root, write_bundle(tmp_path / "b", {"device.toml": CONFIG + "# new\n"}))
+    new = place.current.resolve().name
+    pending = {"new": new, "old": old, "older": "", "is_asked": False, "resumed": False}
+    (place.state / "pending.json").write_text(json.dumps(pending))
+    if runs != "none yet":
+        (place.root / "run/edge").mkdir(parents=True)
+        seen = {"release": {"old": old, "new": new}[runs]}
+        (place.root / "run/edge/health.json").write_text(json.dumps(seen))
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Place, "run_live", lambda _, *command, **__: ran.append(command) or "")
+
+    updates.resume(place)
+
+    assert ("systemctl", verb, "edge.service") in ran
+    assert place.current.resolve().name == new
 
 
 def test_a_rollback_runs_the_release_before_and_another_one_comes_back(place, root, tmp_path):

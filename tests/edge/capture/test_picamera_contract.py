@@ -4,7 +4,7 @@ Real are libcamera's core, its Python bindings, and picamera2's threads, request
 Not real are sensor, image processor, autofocus, exposure, the pace of frames and their dma-bufs.
 Made up are sensor modes, which the virtual pipeline lacks; picamera2's own allocator, of one plane
 for NV12, at which libcamera aborts; and modules of displays, encoders and raw files, where they are
-not installed. scripts/test_debian_next has what else it needs.
+not installed. `scripts/board-test next` has what else it needs.
 """
 
 from __future__ import annotations
