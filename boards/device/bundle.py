@@ -149,13 +149,21 @@ def _bounded(path: Path) -> bytes:
 
 
 class _Pieces:
-    """A file that is read in small pieces: a header of a .tar may say that it has gigabytes."""
+    """A file that is read in small pieces: a header of a .tar may say that it has gigabytes.
+
+    Contents are sought before each piece; a header is not, and Python 3.14 reads it in pieces.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self.seek, self.tell = file, file.seek, file.tell
+        self._file, self.tell, self._unsought = file, file.tell, 0
+
+    def seek(self, offset: int) -> int:
+        self._unsought = 0
+        return self._file.seek(offset)
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= files.CHUNK_BYTES:
+        self._unsought += size
+        if size < 0 or self._unsought > files.CHUNK_BYTES:
             raise tarfile.ReadError("a part of it is too large")
         return self._file.read(size)
 
