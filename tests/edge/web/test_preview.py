@@ -55,7 +55,7 @@ def test_where_nobody_looks_no_picture_is_asked_for_and_none_is_drawn(running):
         figure(running, "edge_frames_total"),
     )
 
-    assert eventually(lambda: figure(running, "edge_frames_total") > frames + 10)
+    assert eventually(lambda: figure(running, "edge_frames_total") > frames + 10, timeout_s=60)
     assert asked == []
     assert capture.wanted_px == {}
     assert figure(running, "edge_preview_pictures_total") == drawn
