@@ -48,8 +48,8 @@ TAGS = ("2_17", "2_24", "2_26", "2_27", "2_28", "2_31", "2_34")
 # Emulated, a test takes over ten times as long: these are kernels, where a processor counts, that
 # the comparison does not reach. Nothing else is other code there; `--whole` takes it all in.
 ARM64_SELECTION = (
-    "tests/edge/test_preprocess.py tests/edge/decode tests/edge/results tests/edge/draw "
-    "tests/edge/regions"
+    "--hypothesis-profile=few -k 'not ten_thousand' "
+    "tests/edge/test_preprocess.py tests/edge/decode tests/edge/results tests/edge/draw"
 )
 # On another Python: what stands on its library, and what other programs of that Debian say.
 NEXT_SELECTION = (
