@@ -58,7 +58,7 @@ def from_bundle(place: Place, bundle: Bundle) -> str:
     wheels = _chosen(bundle)
     name = _name([f"{path} {digest}" for path, digest in wheels.items()])
     folder = place.opt / "venvs" / name
-    if is_whole(folder):
+    if _is_there(folder):
         return name
     place.need_room(GROWTH * sum(bundle.files[path][0] for path in wheels))
     place.say(f"environment: unpacks {len(wheels)} wheels for Python {PYTHON}")
@@ -80,13 +80,8 @@ def from_bundle(place: Place, bundle: Bundle) -> str:
 def from_installed(place: Place) -> str:
     """Make an environment of what the running Python has installed; return its name."""
     own = Path(sys.prefix).resolve()
-    if own.parent == (place.opt / "venvs").resolve():
-        if is_whole(own):
-            return own.name
-        raise BoardError(
-            f"{own}: expected what runs to be whole, found files missing; install a bundle with "
-            "wheels: sudo ./install.sh"
-        )
+    if own.parent == (place.opt / "venvs").resolve() and _is_there(own):
+        return own.name
     site = Path(sysconfig.get_path("purelib"))
     if not list(site.glob("edge_vision-*.dist-info")) or not (site / "edge").is_dir():
         raise BoardError(
@@ -97,7 +92,7 @@ def from_installed(place: Place) -> str:
     found = [path for path in site.glob("*.dist-info/RECORD") if path.is_file()]
     name = _name([f"{each.parent.name} {sha256(each.read_bytes()).hexdigest()}" for each in found])
     folder = place.opt / "venvs" / name
-    if is_whole(folder):
+    if _is_there(folder):
         return name
     place.need_room(sum(each.stat().st_size for each in site.rglob("*") if each.is_file()))
     place.say(f"environment: copies the {len(found)} packages of {site}")
@@ -119,6 +114,22 @@ def is_whole(folder: Path) -> bool:
     """
     python, _, count = files.stamp(folder).strip().partition(" ")
     return python == PYTHON and (count or "0").isdecimal() and _count(folder) >= int(count or 0)
+
+
+def _is_there(folder: Path) -> bool:
+    """Return whether an environment is there and whole.
+
+    Raises:
+        BoardError: It is not, and this program runs in it, which cannot make itself anew.
+    """
+    if is_whole(folder):
+        return True
+    if Path(sys.prefix).resolve() == folder.resolve():
+        raise BoardError(
+            f"{folder}: expected what runs to be whole, found files missing; install a bundle "
+            "with wheels by its own program: sudo ./install.sh"
+        )
+    return False
 
 
 def _count(folder: Path) -> int:

@@ -74,3 +74,16 @@ def test_an_environment_that_has_lost_files_is_made_anew_and_started(tmp_path, r
     assert lost.is_file()
     assert (root / "opt/edge/current").resolve() == release
     assert len(started) == 1
+
+
+def test_an_environment_that_has_lost_files_does_not_delete_itself(tmp_path, root, monkeypatch):
+    bundle = write_bundle(tmp_path / "a", FULL)
+    install_into(root, bundle)
+    own = (root / "opt/edge/current/venv").resolve()
+    next(own.glob("lib/*/__init__.py")).unlink()
+    monkeypatch.setattr(sys, "prefix", str(own))
+
+    with pytest.raises(BoardError, match=r"found files missing; .* sudo \./install\.sh"):
+        install_into(root, bundle)
+
+    assert (own / "bin/python").exists()
