@@ -75,6 +75,9 @@ def resume(place: Place) -> None:
         _judge(place, pending, is_running=True)
     except BoardError as error:
         place.say(str(error))
+    except KeyboardInterrupt:  # which says nothing against it, as a board that went down may
+        write_json(place.state / PENDING, pending)
+        raise
 
 
 def report(
@@ -119,9 +122,14 @@ def _judge(place: Place, pending: dict[str, Any], *, is_running: bool) -> None:
     try:
         system.reload(place)
         fault = _start(place, name=pending["new"], is_running=is_running)
+        fault = fault or (health.wait(place, pending["new"]) if place.is_live else "")
     except BoardError as error:
         fault = str(error)
-    fault = fault or (health.wait(place, pending["new"]) if place.is_live else "")
+    except KeyboardInterrupt:
+        place.say(
+            f"{said}, and is not watched to its end; the next boot, install or update does that"
+        )
+        raise
     if fault and pending["old"]:
         _take_back(place, pending, fault)
     if not fault:
@@ -178,4 +186,5 @@ def _end(place: Place, pending: dict[str, Any], message: str, *, state: str) -> 
     if pending["is_asked"] and state != "interrupted":
         forget_request(place)
     files.delete(place.state / PENDING)
-    place.say(message)
+    if state in ("done", "interrupted"):  # the others are raised
+        place.say(message)

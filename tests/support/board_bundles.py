@@ -99,9 +99,15 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Programs:
     return programs
 
 
-def install_into(root: Path, bundle: Path, given: install.Given = install.NOTHING) -> list[str]:
-    """Install a bundle on the board in a folder; return what was said."""
-    said: list[str] = []
+def install_into(
+    root: Path,
+    bundle: Path,
+    given: install.Given = install.NOTHING,
+    *,
+    said: list[str] | None = None,
+) -> list[str]:
+    """Install a bundle on the board in a folder; return what was said, also where it fails."""
+    said = [] if said is None else said
     place = Place(root, said.append)
     with files.told(), files.locked(place.lock), bundles.opened(place, bundle) as opened:
         install.install(place, opened, given)

@@ -121,6 +121,44 @@ def test_an_update_that_was_killed_starts_the_new_release_where_the_old_one_stil
     assert place.current.resolve().name == new
 
 
+def test_an_update_that_is_stopped_by_ctrl_c_stays_on_probation_however_often(
+    place, root, tmp_path, monkeypatch
+):
+    install_into(root, write_bundle(tmp_path / "a", FULL))
+    said: list[str] = []
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(updates, "_start", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            new = write_bundle(tmp_path / "b", {"device.toml": CONFIG + "# new\n"})
+            install_into(root, new, said=said)
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                updates.resume(place)
+    runs = place.current.resolve()
+
+    assert "is not watched to its end" in said[-1]
+    updates.resume(place)
+    assert place.current.resolve() == runs
+    assert result(place)["state"] == "done"
+
+
+def test_what_became_of_an_update_is_said_once(root, tmp_path, monkeypatch):
+    install_into(root, write_bundle(tmp_path / "a", FULL))
+    monkeypatch.setattr(updates.system, "restart", lambda _: "no frame came")
+    said: list[str] = []
+
+    with pytest.raises(BoardError, match="was taken back"):
+        install_into(
+            root, write_bundle(tmp_path / "b", {"device.toml": CONFIG + "# new\n"}), said=said
+        )
+
+    assert not [line for line in said if "was taken back" in line]
+
+
 def test_a_rollback_runs_the_release_before_and_another_one_comes_back(place, root, tmp_path):
     install_into(root, write_bundle(tmp_path / "a", FULL))
     old = place.current.resolve()
