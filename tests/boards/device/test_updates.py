@@ -125,6 +125,7 @@ def test_an_update_that_is_stopped_by_ctrl_c_stays_on_probation_however_often(
     place, root, tmp_path, monkeypatch
 ):
     install_into(root, write_bundle(tmp_path / "a", FULL))
+    new = write_bundle(tmp_path / "b", {"device.toml": CONFIG + "# new\n"})
     said: list[str] = []
 
     def interrupt(*_, **__):
@@ -133,7 +134,6 @@ def test_an_update_that_is_stopped_by_ctrl_c_stays_on_probation_however_often(
     with monkeypatch.context() as patch:
         patch.setattr(updates, "_start", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            new = write_bundle(tmp_path / "b", {"device.toml": CONFIG + "# new\n"})
             install_into(root, new, said=said)
         for _ in range(3):
             with pytest.raises(KeyboardInterrupt):
