@@ -45,7 +45,11 @@ def served(tmp_path):
             if name != "Content-Length" or "no-length" not in self.path:
                 super().send_header(name, value)
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_):
+            """Say nothing: a download that is given up hangs up."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/b.tar", path
         server.shutdown()
