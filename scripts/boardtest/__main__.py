@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,18 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
+    if "arm64" in steps and {"systemd", "next"} & set(steps):
+        with _beside([step for step in ("systemd", "next") if step in steps], arguments):
+            _contain(["arm64"], arguments)
+    else:
+        _contain(steps, arguments)
+    if EMULATED & set(steps):
+        with pi.rig(arguments.seed) as it:
+            _emulate(it, steps, arguments)
+
+
+def _contain(steps: list[str], arguments: argparse.Namespace) -> None:
+    """Go through the steps that are of containers."""
     if "systemd" in steps:
         with _step("systemd"):
             if subprocess.run([ROOT / "scripts/service_test"], check=False).returncode:
@@ -83,9 +96,21 @@ def _run(arguments: argparse.Namespace, steps: list[str]) -> None:
     if "next" in steps:
         with _step("next"):
             halves.next_python(is_whole=arguments.whole)
-    if EMULATED & set(steps):
-        with pi.rig(arguments.seed) as it:
-            _emulate(it, steps, arguments)
+
+
+@contextmanager
+def _beside(steps: list[str], arguments: argparse.Namespace) -> Iterator[None]:
+    """Run steps in a process of their own during the block, and print what they said after it."""
+    with tempfile.TemporaryDirectory() as folder:
+        figures, said = Path(folder, "figures.json"), Path(folder, "said")
+        whole = ["--whole"] if arguments.whole else []
+        command = [sys.executable, "-um", "boardtest", *steps, "--json", figures, *whole]
+        with said.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as others:
+            yield
+            if others.wait():
+                FAILED.update(steps)
+        say(said.read_text(errors="replace"))
+        FIGURES.update(json.loads(figures.read_text()))
 
 
 def _emulate(it: pi.Rig, steps: list[str], arguments: argparse.Namespace) -> None:

@@ -62,12 +62,19 @@ def read_log(path: Path) -> list[Write]:
     return found
 
 
-def points(log: Path, count: int, rng: random.Random) -> list[int]:
-    """Return where to cut: each time between two flushes is as likely, however much it wrote."""
-    writes = read_log(log)
-    flushes = [number for number, write in enumerate(writes) if write.flags & FLUSH]
+def points(log: Path, span: tuple[int, int], count: int, rng: random.Random) -> list[int]:
+    """Return where to cut: each time between two flushes is as likely, however much it wrote.
+
+    Args:
+        log: of what was written.
+        span: of the log, from a request until before another.
+        count: how many.
+        rng: chooses.
+    """
+    writes = list(enumerate(read_log(log)))[slice(*span)]
+    flushes = [number for number, write in writes if write.flags & FLUSH]
     if not flushes:
-        return rng.sample(range(1, len(writes)), count)
+        return rng.sample([number for number, _ in writes], count)
     ends = rng.sample(range(1, len(flushes)), count)
     return [rng.randint(flushes[end - 1] + 1, flushes[end]) for end in ends]
 

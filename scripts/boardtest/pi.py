@@ -76,14 +76,16 @@ class Recording:
 
     Args:
         what: went on.
-        before: the card as it was.
-        log: of what was written (boardtest.cuts).
+        before: the card when the power came on.
+        log: of what was written since (boardtest.cuts).
+        span: of the log, in which it went on: from a request until before another.
         allowed: names of releases, and `none`.
     """
 
     what: str
     before: Path
     log: Path
+    span: tuple[int, int]
     allowed: set[str]
 
 
@@ -103,12 +105,25 @@ class Rig:
         """Return a machine with this card, not yet powered."""
         return Machine(kind, card, self.work / f"{card.stem}.log", self.relays, writes)
 
-    def recorded(self, what: str, kind: str, card: Path, allowed: set[str]) -> Machine:
-        """Return a machine, all of whose writes are kept for power cuts."""
-        name = what.replace(" ", "-")
-        log = self.work / f"{name}.writes"
-        self.recordings.append(Recording(what, copy(card, f"{name}.img"), log, allowed))
-        return self.board(kind, card, writes=log)
+    @contextmanager
+    def recorded(self, what: str, machine: Machine, allowed: set[str]) -> Iterator[None]:
+        """Keep what a machine with a log writes during the block, for power cuts."""
+        before, log = self._before(machine.card), self._log(machine.card)
+        begin = len(cuts.read_log(log))
+        yield
+        span = begin, len(cuts.read_log(log))
+        self.recordings.append(Recording(what, before, log, span, allowed))
+
+    def logged(self, kind: str, card: Path) -> Machine:
+        """Return a machine that logs what it writes, and keep its card as it is now."""
+        copy(card, self._before(card).name)
+        return self.board(kind, card, writes=self._log(card))
+
+    def _before(self, card: Path) -> Path:
+        return card.with_name(f"{card.stem}-before.img")
+
+    def _log(self, card: Path) -> Path:
+        return card.with_suffix(".writes")
 
     def arrives(self, machine: Machine, ending: str = "/detections", *, since: float = 0) -> float:
         """Wait for a message; return the seconds from power on to it."""
@@ -208,7 +223,7 @@ def installs(it: Rig, kind: str, stock: Path) -> Path:
 
 def runs(it: Rig, kind: str, card: Path, release: str) -> None:
     """Power an installed card on; wait for detections, and for a minute of rest."""
-    with it.recorded("running", kind, card, {release}) as machine:
+    with it.logged(kind, card) as machine, it.recorded("running", machine, {release}):
         took_s = it.arrives(machine)
         judge(f"{kind}: power on to first detections, second boot, s", took_s, SECOND_S)
         rests(machine)

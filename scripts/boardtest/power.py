@@ -33,14 +33,15 @@ def update(it: Rig, machine: Machine, name: str, *, ends: str) -> None:
 
 def updates(it: Rig, stock: Path) -> None:
     """A good update is kept, and a bad one is taken back; a first boot is recorded as well."""
-    card, first, good = copy(stock, "updated.img"), it.release("pi3"), it.release("good")
-    with it.recorded("a first boot", "virt", card, {"none", first}) as machine:
-        first_boot(it, machine)
-    with it.recorded("an update", "virt", card, {first, good, it.release("bad")}) as machine:
-        it.arrives(machine)
-        update(it, machine, "good", ends="done")
-        update(it, machine, "bad", ends="rolled back")
-        it.arrives(machine, since=time.monotonic())
+    card = copy(stock, "updated.img")
+    first, good, bad = (it.release(name) for name in ("pi3", "good", "bad"))
+    with it.logged("virt", card) as machine:
+        with it.recorded("a first boot", machine, {"none", first}):
+            first_boot(it, machine)
+        with it.recorded("an update", machine, {first, good, bad}):
+            update(it, machine, "good", ends="done")
+            update(it, machine, "bad", ends="rolled back")
+            it.arrives(machine, since=time.monotonic())
     with cuts.mounted(card) as root:
         check("the good one runs again", holds=cuts.state(root) == good)
 
@@ -49,7 +50,7 @@ def power_cuts(it: Rig, counts: list[int], boots: int) -> None:
     """Cut the power while what was recorded went on; look at each card, boot some."""
     whole, times = 0, list[float]()
     for recording, count in zip(it.recordings, counts, strict=True):
-        for number, at in enumerate(cuts.points(recording.log, count, it.rng)):
+        for number, at in enumerate(cuts.points(recording.log, recording.span, count, it.rng)):
             card = _cut(it, recording, at)
             whole += 1
             if number < boots:

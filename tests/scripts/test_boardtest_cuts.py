@@ -111,7 +111,7 @@ def test_each_time_between_two_flushes_is_cut_at_most_once(tmp_path_factory, cou
     path.write_bytes(b"\0" * SECTOR + b"".join(part for some in writes for part in some))
     ends = list(itertools.accumulate(count + 1 for count in counts))
 
-    found = cuts.points(path, 3, random.Random(seed))
+    found = cuts.points(path, (0, ends[-1]), 3, random.Random(seed))
 
     where = {next(number for number, end in enumerate(ends) if at < end) for at in found}
     assert len(where) == 3
