@@ -66,10 +66,8 @@ def main() -> int:
     began = time.monotonic()
     try:
         _run(arguments, arguments.steps or list(STEPS))
-    except BaseException:
+    finally:
         _table(arguments.json, time.monotonic() - began)
-        raise
-    _table(arguments.json, time.monotonic() - began)
     return 1 if FAILED else 0
 
 
