@@ -1,4 +1,4 @@
-"""Steps that are made once: a folder each, named by a digest of what it was made from."""
+"""What the steps are and found, and what is made once: folders named by a digest of its inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("BOARD_TEST_CACHE") or ROOT / ".cache/board")
+STEPS = {
+    "systemd": "the rendered unit under a systemd in a container (scripts/service_test)",
+    "arm64": "wheels and the board half of the tests on arm64; detections beside x86-64's",
+    "next": "the board half on Python 3.14 of Debian's next release",
+    "pi": "QEMU's Raspberry Pi 3B: a card is flashed, boots twice, rests",
+    "update": "a good and a bad update over MQTT",
+    "cuts": "power cuts of what `pi` and `update` wrote",
+    "pages": "a first boot in a machine of 16-KiB pages that says it is a Raspberry Pi 5",
+}
+EMULATED = {"pi", "update", "cuts", "pages"}
+# What was measured, by name, and the steps that failed.
 FIGURES: dict[str, object] = {}
+FAILED = set[str]()
 
 
 class TestFailed(SystemExit):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from boardtest import __main__ as command
 from boardtest import steps
@@ -120,3 +124,12 @@ def test_a_step_that_is_none_is_refused_before_anything_is_made(monkeypatch, cap
         command.main()
 
     assert "found cats" in capsys.readouterr().err
+
+
+def test_what_the_steps_are_is_said_before_anything_is_installed():
+    command = [sys.executable, "-S", "-m", "boardtest", "--list"]
+    folder = Path(steps.__file__).parents[1]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(steps.STEPS)
