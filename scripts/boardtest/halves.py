@@ -58,7 +58,7 @@ NEXT_SELECTION = (
     "tests/edge/test_preprocess.py tests/boards/test_render.py tests/boards/device"
 )
 SETTINGS = ("/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin", "HOME=/root", "LANG=C.UTF-8")
-# QEMU shows an emulated program the /proc/cpuinfo of this machine, until its release 8.2. LiteRT
+# QEMU 7.2 shows an emulated program the /proc/cpuinfo of this machine; 10.0.13 does not. LiteRT
 # takes the kinds of cores from there, knows none of them, and ends by SIGSEGV at a first invoke.
 CPUINFO = """processor\t: {}
 Features\t: fp asimd evtstrm crc32 cpuid
