@@ -170,14 +170,20 @@ class Mosquitto:
 class Listener:
     """A separate client that records what arrives on `edge/#`.
 
+    Args:
+        port: Of the broker.
+        session: Its name at the broker, which then keeps for it what comes while it is away.
+
     Attributes:
         messages: Topic, payload and whether it was retained, in order.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, session: str = "") -> None:
         self.messages: list[tuple[str, bytes, bool]] = []
         subscribed = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=session, clean_session=not session
+        )
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe("edge/#", qos=1)
         self._client.on_subscribe = lambda *_: subscribed.set()
