@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 DONE, FAILED = 0, 1
+# Without one of these files, this checkout or package is broken, and a traceback tells where.
+OWN = ("edge", "converter", "calibration", "boards")
 # 128 and the number of SIGINT, as shells count.
 INTERRUPTED = 130
 
@@ -50,7 +52,7 @@ def start(prog: str, module: str) -> int:
     try:
         _own_interrupts()
         stdout = _own_streams()
-        status = _status(module)
+        status = _status(prog, module)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _interrupted()
@@ -69,7 +71,7 @@ def start(prog: str, module: str) -> int:
     return FAILED
 
 
-def _status(module: str) -> int:
+def _status(prog: str, module: str) -> int:
     from importlib import import_module  # noqa: PLC0415 - once Ctrl-C is minded
 
     try:
@@ -77,6 +79,17 @@ def _status(module: str) -> int:
     except SystemExit as end:
         # argparse's own: after --help 0, after a wrong option 2.
         return int(end.code or DONE)
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        if missing in OWN or "--debug" in sys.argv:
+            raise
+        import shlex  # noqa: PLC0415 - see above
+
+        sys.stderr.write(
+            f"{prog}: {sys.executable} has no module {missing!r}, which this needs; "
+            f"install what is missing: {shlex.quote(sys.executable)} -m pip install edge-vision\n"
+        )
+        return FAILED
 
 
 def _own_interrupts() -> None:
