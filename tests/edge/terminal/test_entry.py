@@ -37,20 +37,6 @@ status = start(sys.argv[0], os.environ["MODULE"])
 print(Interrupting.left)
 sys.exit(status)
 """
-# As after an installation that ended halfway, or of a file of ours that is gone.
-MISSING_MODULE = """
-import os, sys
-from edge.terminal.entry import start
-
-class Missing:
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name == os.environ["MISSING"]:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Missing)
-sys.exit(start("edge", "edge.cli"))
-"""
 
 
 def in_shell(line, **environment):
@@ -282,35 +268,3 @@ def test_nothing_that_takes_long_is_imported_before_ctrl_c_is_minded():
     loaded = {name for each in done for name in each.stdout.split()}
     own = {name for name in loaded if name.partition(".")[0] in MODULES}
     assert loaded - own <= {"__future__"}
-
-
-def without_module(name, *words):
-    """Run `edge` where a module cannot be imported."""
-    return subprocess.run(
-        [sys.executable, "-c", MISSING_MODULE, *words],
-        env=os.environ | {"MISSING": name},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
-@pytest.mark.parametrize("name", ["numpy", "cv2", "paho"])
-def test_a_package_that_is_missing_is_named_in_a_sentence(name):
-    done = without_module(name, "run", "--source", "demo:", "--mqtt", "mqtt://127.0.0.1:9")
-    assert done.returncode == FAILED
-    assert done.stderr == (
-        f"edge: {sys.executable} has no module {name!r}, which this needs; "
-        f"install what is missing: {sys.executable} -m pip install edge-vision\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [("numpy", ["--debug"]), ("edge.capture.picture", [])],
-    ids=["--debug", "of ours"],
-)
-def test_a_missing_module_ends_in_a_traceback_where_that_tells_more(name, words):
-    done = without_module(name, "run", *words, "--source", "demo:")
-    assert f"ModuleNotFoundError: No module named {name!r}" in done.stderr
