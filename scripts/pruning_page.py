@@ -60,9 +60,9 @@ def _note(name: str, result: dict[str, Any]) -> str:
     images = result["images"]
     took = [row for row in result["log"] if "cpu_s" in row]
     made = (
-        f"{took[0]['cpu_s']:.0f} s of CPU and {took[0]['wall_s']:.0f} s by the clock for the "
-        f"first speed, {sum(row['cpu_s'] for row in took):.0f} s of CPU for all, "
-        f"{max(row['peak_gib'] for row in took):.2f} GiB at most; "
+        f"{max(row['cpu_s'] for row in took):.0f} s of CPU at most for a speed, "
+        f"{sum(row['cpu_s'] for row in took):.0f} s for all, "
+        f"{max(row['peak_gib'] for row in took):.2f} GiB at most with the child that quantises; "
     ) if took else ""  # fmt: skip
     return (
         f"{name}: {made}{images['fitted and calibrated']} images served, {images['judged']} "
