@@ -62,7 +62,7 @@ def _note(name: str, result: dict[str, Any]) -> str:
     made = (
         f"{max(row['cpu_s'] for row in took):.0f} s of CPU at most for a speed, "
         f"{sum(row['cpu_s'] for row in took):.0f} s for all, "
-        f"{max(row['peak_gib'] for row in took):.2f} GiB at most with the child that quantises; "
+        f"{max(row['peak_gib'] for row in took):.2f} GiB at most without the child that quantises; "
     ) if took else ""  # fmt: skip
     return (
         f"{name}: {made}{images['fitted and calibrated']} images served, {images['judged']} "

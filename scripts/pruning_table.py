@@ -154,18 +154,16 @@ def _made(levers: Levers, name: str, times: float) -> list[dict[str, Any]]:
     ]
     rows[0] |= {
         "cpu_s": _cpu_s() - before, "wall_s": time.monotonic() - started,
-        "peak_gib": sum(used.ru_maxrss for used in _used()) / GIB_KIB,
+        # A child's would be this process's own: until it runs its program it is a copy.
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_KIB,
     }  # fmt: skip
     return rows
 
 
-def _used() -> tuple[resource.struct_rusage, ...]:
-    """Return what this process and its children used: each int8 model is made in a child."""
-    return tuple(map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
-
-
 def _cpu_s() -> float:
-    return sum(used.ru_utime + used.ru_stime for used in _used())
+    """Return what this process and its children took: each int8 model is made in a child."""
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, Any]:

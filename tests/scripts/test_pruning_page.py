@@ -34,6 +34,6 @@ def test_rows_stand_as_they_were_made_and_a_refusal_in_its_place():
     assert lines[5] == "| | 1.2 x, rank | | | | 1.11 at most | | | | | | |"
     assert lines[6] == "| | 1.2 x, both | | | | no input lies between | | | | | | |"
     assert lines[-1] == (
-        "net: 60 s of CPU at most for a speed, 60 s for all, 1.50 GiB at most with the child that "
-        "quantises; 64 images served, 100 others judged."
+        "net: 60 s of CPU at most for a speed, 60 s for all, 1.50 GiB at most without the child "
+        "that quantises; 64 images served, 100 others judged."
     )
