@@ -5,6 +5,8 @@ are cut by Torch-Pruning at the same multiplications. Each is quantised and judg
 on images that nothing was fitted to, calibrated on or chosen by. Speeds are those of the int8
 models on one thread, all measured in turn. Needs the `converter` extra and the development assets.
 Models are kept in `.cache/pruning`, where a second run goes on, and figures for `--stored`.
+With `--images` it prints instead what more images give one cut, by multiplications so that no clock
+has a say.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 from accuracy_entries import ENTRIES, INSTANCES, options_of  # noqa: E402
 from accuracy_page import write_between  # noqa: E402
 from accuracy_table import find_assets  # noqa: E402
+from pruning_page import tables  # noqa: E402
 from torch_pruned import torch_pruned  # noqa: E402
 from without_amx import forbid_amx  # noqa: E402
 
@@ -34,7 +37,7 @@ from converter.graph.reading import read  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
-from converter.prune.levers import CHANNELS, Levers  # noqa: E402
+from converter.prune.levers import BOTH, CHANNELS, Levers  # noqa: E402
 from converter.prune.measures import Target, macs  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402
 from converter.quantize.recipe import load_recipe  # noqa: E402
@@ -42,8 +45,9 @@ from edge.errors import ModelError  # noqa: E402
 from edge.model import model_file  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from calibration.image_sets import ImageSets
     from edge.model.model_file import ModelFile
 
 CACHE = ROOT / ".cache" / "pruning"
@@ -53,7 +57,9 @@ TORCH = ("magnitude", "taylor")
 # Few, so that there are many to judge on; with those that choose they are refitted to.
 CALIBRATE = 24
 RESAMPLES = 300
-MIB, GIB_KIB, GIGA, POINTS = 2**20, 2**20, 1e9, 100
+# Of the multiplications, what is left where images are compared: 1.3 times as fast, or near it.
+CURVE_MACS = 0.75
+MIB, GIB_KIB = 2**20, 2**20
 
 
 def main() -> int:
@@ -65,6 +71,10 @@ def main() -> int:
         "--torch", metavar="PYTHON", type=Path,
         help="of an environment with torch and torch-pruning 1.6.1",
     )  # fmt: skip
+    parser.add_argument(
+        "--images", metavar="N", type=int, nargs="+",
+        help="the learning curve instead: channels and both, of so many images each",
+    )  # fmt: skip
     parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/pruning.md")
     parser.add_argument("--stored", action="store_true", help="tabulate what was kept, no more")
     arguments = parser.parse_args()
@@ -72,16 +82,21 @@ def main() -> int:
     CACHE.mkdir(parents=True, exist_ok=True)
     results = {}
     for name in NETS:
-        kept = CACHE / f"{name}.json"
+        kept = CACHE / f"{name}.{'images.' * bool(arguments.images)}json"
         if not arguments.stored and name in (arguments.only or NETS):
             print(f"pruning_table: {name} …", file=sys.stderr)
-            kept.write_text(json.dumps(_result(name, arguments.times, arguments.torch), indent=1))
+            if arguments.images:
+                result = _curve(name, arguments.images)
+            else:
+                result = _result(name, arguments.times, arguments.torch)
+            kept.write_text(json.dumps(result, indent=1))
         if kept.is_file():
             results[name] = json.loads(kept.read_text())
-    text = _text(results)
+    text = tables(results)
     print(text)
     if arguments.write:
-        write_between(arguments.write, text, script="pruning_table")
+        script = f"pruning_table{' --images' * bool(arguments.images)}"
+        write_between(arguments.write, text, script=script)
     return 0
 
 
@@ -120,7 +135,7 @@ def _faster(
 
 def _made(levers: Levers, name: str, times: float) -> list[dict[str, Any]]:
     """Pull each lever for one speed, write the models, and say what each took and lost."""
-    started, before = time.monotonic(), time.process_time()
+    started, before = time.monotonic(), _cpu_s()
     try:
         ways = levers.ways(Target(times))
     except ModelError as error:
@@ -138,16 +153,21 @@ def _made(levers: Levers, name: str, times: float) -> list[dict[str, Any]]:
         for lever, error in ways.refused.items()
     ]
     rows[0] |= {
-        "cpu_s": time.process_time() - before, "wall_s": time.monotonic() - started,
+        "cpu_s": _cpu_s() - before, "wall_s": time.monotonic() - started,
+        # A child's would be this process's own: until it runs its program it is a copy.
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB_KIB,
     }  # fmt: skip
     return rows
 
 
+def _cpu_s() -> float:
+    """Return what this process and its children took: each int8 model is made in a child."""
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, Any]:
-    assets = find_assets()
-    sets = draw_sets(assets / "data/coco_train178/images", seed=0, calibrate=CALIBRATE)
-    whole = whole_model(name)
+    sets, whole = _sets(), whole_model(name)
     images = (*sets.calibrate.paths, *sets.select.paths)
     files, log = _faster(name, images, times)
     floats = {"whole": whole, **files}
@@ -158,6 +178,32 @@ def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, 
             floats[f"Torch-Pruning, {way}, as {key}"] = torch_pruned(
                 whole, images, torch, ratio=ratio, importance=way
             )
+    return {"log": log, **_judged(name, floats, sets)}
+
+
+def _curve(name: str, counts: Sequence[int]) -> dict[str, Any]:
+    """Return what one cut of a net costs, made with so many images each."""
+    sets, whole = _sets(), whole_model(name)
+    images = (*sets.calibrate.paths, *sets.select.paths)
+    floats = {"whole": whole}
+    for count in counts:
+        levers = Levers(whole, images[:count])
+        for lever in (CHANNELS, BOTH):
+            key = f"{lever}, {count} images"
+            path = CACHE / f"{name}.{key}.{CURVE_MACS:g}.float.tflite"
+            if not path.is_file():
+                print(f"pruning_table: {name}, {key}", file=sys.stderr, flush=True)
+                export.write(levers.pull(Target(macs=CURVE_MACS), lever=lever)[0].file, path)
+            floats[key] = model_file.read_own(path)
+    return {"log": [], **_judged(name, floats, sets)}
+
+
+def _sets() -> ImageSets:
+    return draw_sets(find_assets() / "data/coco_train178/images", seed=0, calibrate=CALIBRATE)
+
+
+def _judged(name: str, floats: Mapping[str, ModelFile], sets: ImageSets) -> dict[str, Any]:
+    """Quantise the models, judge and time them; the first is the whole."""
     made = {}
     for key, file in floats.items():
         print(f"pruning_table: quantise {key}", file=sys.stderr)
@@ -167,14 +213,13 @@ def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, 
         made[key] = model_file.read_own(kept)
     print("pruning_table: judge", file=sys.stderr)
     rows = accuracy.compare(
-        whole, list(made.values()),
-        images=sets.judge.paths, annotations=accuracy.Annotations(assets / INSTANCES),
+        floats["whole"], list(made.values()),
+        images=sets.judge.paths, annotations=accuracy.Annotations(find_assets() / INSTANCES),
         dataset="coco_train178", seed=0, resamples=RESAMPLES,
     )  # fmt: skip
-    taken = measure({"float": whole, **made}, clock=time.thread_time_ns)
+    taken = measure({"float": floats["whole"], **made}, clock=time.thread_time_ns)
     base_ms = taken["whole"].median_ms
     return {
-        "log": log,
         "float_ms": taken["float"].median_ms,
         "images": {"fitted and calibrated": len(sets.calibrate.paths) + len(sets.select.paths),
                    "judged": len(sets.judge.paths)},
@@ -199,48 +244,6 @@ def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, 
 def macs_of(file: ModelFile) -> float:
     """Return a float model's multiplications."""
     return sum(macs(read(file.flatbuffer, file.path)).values())
-
-
-def off(row: dict[str, Any], kind: str) -> str:
-    """Return how far a value is off the whole float model, with the interval, in points."""
-    low, high = (POINTS * edge for edge in row["interval"])
-    return f"{POINTS * (row[kind] - row['reference']):+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def _text(results: dict[str, Any]) -> str:
-    columns = ("net", "way", "input", "int8, ms", "times as fast", "float32 ÷ int8", "GMACs", "MiB",
-               "mAP50-95", "off whole int8", "off float32 [95 %]")  # fmt: skip
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    notes = []
-    for name, result in results.items():
-        first = result["rows"][0]
-        lines.append(
-            f"| {name} | whole, float32 | {first['input']} | ({result['float_ms']:.2f}) | | 1.00 "
-            f"| {first['macs'] / GIGA:.2f} | | {first['reference'] * POINTS:.1f} | | |"
-        )
-        lines += [
-            f"| | {row['what']} | {row['input']} | {row['ms']:.2f} | {row['speed']:.2f} "
-            f"| {result['float_ms'] / row['ms']:.2f} | {row['macs'] / GIGA:.2f} "
-            f"| {row['mib']:.2f} | {row['value'] * POINTS:.1f} "
-            f"| {POINTS * (row['value'] - row['from_whole']):+.1f} | {off(row, 'value')} |"
-            for row in result["rows"]
-        ]
-        log = result["log"]
-        took = [row for row in log if "cpu_s" in row]
-        errors = "; ".join(
-            f"{row['asked']}: {row['cut_error']:.3f} cut, {row['error']:.3f} refitted"
-            for row in log if row.get("error")
-        )  # fmt: skip
-        refused = "".join(f" {row['asked']}: {row['refused']}." for row in log if "refused" in row)
-        notes.append(
-            f"{name}: {took[0]['cpu_s']:.0f} s of CPU and {took[0]['wall_s']:.0f} s by the clock "
-            f"for the first speed, {sum(row['cpu_s'] for row in took):.0f} s of CPU for all, "
-            f"{max(row['peak_gib'] for row in took):.2f} GiB at most; "
-            f"{result['images']['fitted and calibrated']} images served, "
-            f"{result['images']['judged']} others judged. Outputs' squared error over their "
-            f"power, on images that nothing was fitted to: {errors}.{refused}"
-        )
-    return "\n".join([*lines, "", *notes])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import pruning_table  # noqa: E402
 from accuracy_entries import INSTANCES  # noqa: E402
 from accuracy_page import write_between  # noqa: E402
 from accuracy_table import find_assets  # noqa: E402
+from pruning_page import GIGA, off  # noqa: E402
 
 from calibration.image_sets import draw_sets  # noqa: E402
 from converter import export  # noqa: E402
@@ -156,9 +157,9 @@ def _text(results: list[dict[str, Any]]) -> str:
         for number, row in enumerate(result["rows"]):
             lines.append(
                 f"| {result['name'] if not number else ''} | {row['what']} | {row['ms']:.2f} "
-                f"| {row['speed']:.2f} | {row['macs'] / pruning_table.GIGA:.2f} "
+                f"| {row['speed']:.2f} | {row['macs'] / GIGA:.2f} "
                 f"| {row['float'] * POINTS:.1f} | {row['int8'] * POINTS:.1f} "
-                f"| {pruning_table.off(row, 'int8')} |"
+                f"| {off(row, 'int8')} |"
             )
         log, images = result["log"], result["images"]
         notes.append(
