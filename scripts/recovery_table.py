@@ -1,10 +1,11 @@
 """Print what recovery without labels gives back of what pruning took, beside a smaller input.
 
-A net is pruned and refitted, then trained to give what the whole one gives on the same plain
-images, for so many steps; a smaller input is its rival. Each is quantised and judged by COCO's
-boxes on images that none of this looked at, and their int8 models are timed in turn. Needs the
-`converter` extra and the development assets. Models and figures are kept in `.cache/recovery`: a
-second run goes on where the first was, and prints at once what is there.
+A net is cut by a lever of `edge-convert`, then trained to give what the whole one gives on the
+same plain images, for so many minutes or steps; its rival is a smaller input for the same target.
+Each is quantised and judged by COCO's boxes on images that none of this looked at, and their int8
+models are timed in turn, without AMX tiles. Needs the `converter` extra and the development assets.
+Models and figures are kept in `.cache/recovery`: a second run goes on where the first was, and
+prints at once what is there.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from accuracy_entries import INSTANCES  # noqa: E402
 from accuracy_page import write_between  # noqa: E402
 from accuracy_table import find_assets  # noqa: E402
 from pruning_page import GIGA, off  # noqa: E402
+from without_amx import forbid_amx  # noqa: E402
 
 from calibration.image_sets import draw_sets  # noqa: E402
 from converter import export  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
-from converter.prune.levers import CHANNELS, Levers  # noqa: E402
+from converter.prune.levers import BOTH, CHANNELS, INPUT, RANK, Levers  # noqa: E402
 from converter.prune.measures import Target  # noqa: E402
 from converter.prune.resizing import with_input  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402
@@ -41,8 +43,8 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 CACHE = ROOT / ".cache" / "recovery"
-# Of each net the rival inputs.
-SIDES = {"yolov3_tiny": (384, 352), "ssdlite_mobilenet_v2": (272, 256)}
+NETS = ("yolov3_tiny", "ssdlite_mobilenet_v2")
+MACS = 0.77
 # Of 178 images: these prune, train and calibrate, 30 say when to stop, 74 judge.
 CALIBRATE = 74
 RESAMPLES = 300
@@ -52,20 +54,24 @@ POINTS = 100
 def main() -> int:
     """Do what is not kept, and print the table."""
     parser = argparse.ArgumentParser(prog="scripts/recovery_table", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", action="append", choices=tuple(SIDES))
-    parser.add_argument("--macs", metavar="RATIO", type=float, default=0.77)
-    parser.add_argument("--steps", metavar="N", type=int, default=1000)
+    parser.add_argument("--only", metavar="NAME", action="append", choices=NETS)
+    parser.add_argument("--lever", choices=(CHANNELS, RANK, BOTH), default=CHANNELS)
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--macs", metavar="RATIO", type=float, help=f"default: {MACS:g}")
+    target.add_argument("--speedup", metavar="TIMES", type=float)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", metavar="M", type=float, default=30.0)
+    length.add_argument("--steps", metavar="N", type=int)
     parser.add_argument("--write", metavar="FILE", type=Path, help="the page, docs/pruning.md")
     parser.add_argument("--stored", action="store_true", help="tabulate what was kept, no more")
     arguments = parser.parse_args()
+    forbid_amx()
     CACHE.mkdir(parents=True, exist_ok=True)
-    for name in () if arguments.stored else arguments.only or SIDES:
-        stem = f"{name}.{arguments.macs:g}.{arguments.steps}"
-        kept = CACHE / f"{stem}.json"
+    for name in () if arguments.stored else arguments.only or NETS:
+        kept = CACHE / f"{_stem(name, arguments)}.json"
         if not kept.is_file():
-            print(f"recovery_table: {stem} …", file=sys.stderr, flush=True)
-            found = _result(name, stem, macs=arguments.macs, steps=arguments.steps)
-            kept.write_text(json.dumps(found, indent=1))
+            print(f"recovery_table: {kept.stem} …", file=sys.stderr, flush=True)
+            kept.write_text(json.dumps(_result(name, arguments), indent=1))
     results = [json.loads(path.read_text()) for path in sorted(CACHE.glob("*.json"))]
     text = _text(results)
     print(text)
@@ -74,17 +80,39 @@ def main() -> int:
     return 0
 
 
-def _pruned(whole: ModelFile, name: str, sets: ImageSets, macs: float) -> ModelFile:
-    path = CACHE / f"{name}.{macs:g}.pruned.tflite"
+def _target(arguments: argparse.Namespace) -> Target:
+    if arguments.speedup:
+        return Target(arguments.speedup)
+    return Target(macs=arguments.macs or MACS)
+
+
+def _stem(name: str, arguments: argparse.Namespace) -> str:
+    """Return what a run is kept as: the cut and how long it was trained."""
+    length = f"{arguments.steps}steps" if arguments.steps else f"{arguments.minutes:g}min"
+    return f"{name}.{arguments.lever}.{_asked(arguments)[0]}.{length}"
+
+
+def _asked(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Return the target for a file's name, and for people."""
+    if arguments.speedup:
+        return f"{arguments.speedup:g}x", f"{arguments.speedup:g} x"
+    ratio = arguments.macs or MACS
+    return f"{ratio:g}macs", f"{ratio:g} of MACs"
+
+
+def _pulled(
+    whole: ModelFile, name: str, sets: ImageSets, arguments: argparse.Namespace, lever: str
+) -> ModelFile:
+    """Return the model that a lever makes for the target."""
+    path = CACHE / f"{name}.{lever}.{_asked(arguments)[0]}.tflite"
     if not path.is_file():
-        target = Target(macs=macs)
-        done, _ = Levers(whole, sets.calibrate.paths).pull(target, lever=CHANNELS)
+        done, _ = Levers(whole, sets.calibrate.paths).pull(_target(arguments), lever=lever)
         export.write(done.file, path)
     return model_file.read_own(path)
 
 
 def _recovered(
-    whole: ModelFile, cut: ModelFile, sets: ImageSets, *, stem: str, steps: int
+    whole: ModelFile, cut: ModelFile, sets: ImageSets, *, stem: str, arguments: argparse.Namespace
 ) -> tuple[ModelFile, dict[str, Any]]:
     from converter.train.recover import recover  # noqa: PLC0415 - TensorFlow, 3 s
 
@@ -92,9 +120,12 @@ def _recovered(
     folder = CACHE / f"{stem}.checkpoint"
     if not path.is_file():
         started = time.monotonic()
+        size_wh = cut.description.input.size_wh
+        is_same = whole.description.input.size_wh == size_wh
         done = recover(
-            whole, cut, sets.calibrate.paths, select=sets.select.paths, steps=steps, folder=folder,
-            resume=(folder / "checkpoint.npz").is_file(),
+            whole if is_same else with_input(whole, size_wh), cut, sets.calibrate.paths,
+            select=sets.select.paths, minutes=arguments.minutes, steps=arguments.steps,
+            folder=folder, resume=(folder / "checkpoint.npz").is_file(),
         )  # fmt: skip
         export.write(done.file, path)
         figures = {"before": done.before, "after": done.after, "steps": done.fitted.steps,
@@ -104,18 +135,20 @@ def _recovered(
     return model_file.read_own(path), json.loads(log.read_text())
 
 
-def _result(name: str, stem: str, *, macs: float, steps: int) -> dict[str, Any]:
+def _result(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     assets = find_assets()
     sets = draw_sets(assets / "data/coco_train178/images", seed=0, calibrate=CALIBRATE)
     whole = pruning_table.whole_model(name)
-    cut = _pruned(whole, name, sets, macs)
-    recovered, log = _recovered(whole, cut, sets, stem=stem, steps=steps)
+    cut = _pulled(whole, name, sets, arguments, arguments.lever)
+    small = _pulled(whole, name, sets, arguments, INPUT)
+    stem = _stem(name, arguments)
+    recovered, log = _recovered(whole, cut, sets, stem=stem, arguments=arguments)
     floats = {
         "whole": whole,
-        f"pruned, {macs:g} of MACs, refitted": cut,
+        f"{_asked(arguments)[1]}, {arguments.lever}{_size(cut, whole)}": cut,
         "and recovered": recovered,
+        f"{_asked(arguments)[1]}, input{_size(small, whole)}": small,
     }
-    floats |= {f"input {side}": with_input(whole, (side, side)) for side in SIDES[name]}
     made = {
         key: quantize_file(file, sets.calibrate, load_recipe("int8"))
         for key, file in floats.items()
@@ -145,6 +178,12 @@ def _result(name: str, stem: str, *, macs: float, steps: int) -> dict[str, Any]:
             for place, key in enumerate(floats)
         ],
     }
+
+
+def _size(file: ModelFile, whole: ModelFile) -> str:
+    """Return the input of a file where it is another than the whole model's."""
+    size_wh = file.description.input.size_wh
+    return "" if size_wh == whole.description.input.size_wh else f" {size_wh[0]}x{size_wh[1]}"
 
 
 def _text(results: list[dict[str, Any]]) -> str:
