@@ -144,10 +144,6 @@ def _speaking(starts: Starts, voice: Voice, wish: Callable[[str], object]) -> It
         return
     kept, device = starts.kept, voice.device
     more = {"reason": kept.reason, "failed_starts": kept.failed, "retry_in_s": starts.pause_s}
-    sink.send(mode_message(device, "safe", **more))
-    for camera in voice.cameras:
-        topic = camera_status_topic(device, camera)
-        sink.send(Message(topic, OFFLINE, retain=True, policy="state"))
 
     def answer(topic: str, payload: bytes) -> None:
         name = topic.rpartition("/")[2]
@@ -155,7 +151,12 @@ def _speaking(starts: Starts, voice: Voice, wish: Callable[[str], object]) -> It
         if name == "reload":
             wish("the command reload came")
 
+    # Heard before it is told: who reads of safe mode may send a command at once.
     sink.subscribe(command_topic(device), answer)
+    sink.send(mode_message(device, "safe", **more))
+    for camera in voice.cameras:
+        topic = camera_status_topic(device, camera)
+        sink.send(Message(topic, OFFLINE, retain=True, policy="state"))
     try:
         yield
     finally:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 import mjpeg_server
+import ports
 import rtsp_server
 
 LONG_S, DEAD_S = 60.0, 60.0
@@ -106,7 +107,7 @@ def main() -> None:
         with rtsp_server.RtspCamera() as camera:
             rows += outages("RTSP", camera, camera.url(), lambda on: camera.signal(signals[on]))
     print(render(["camera", "that", "noticed, s", "first frame again, s"], rows))
-    port = rtsp_server.free_port()
+    port = ports.free_port()
     uris = [f"rtsp://127.0.0.1:{port}/x", f"http://127.0.0.1:{port}/x", "v4l2:/dev/video987"]
     print(
         render(

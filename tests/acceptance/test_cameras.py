@@ -63,13 +63,13 @@ def test_a_camera_that_is_away_is_said_and_the_others_are_seen(tmp_path, mosquit
         assert result.returncode == 0, result.stderr
         assert "/dev/video987: expected a camera, found none" in result.stderr
         assert eventually(lambda: len(listener.payloads("edge/house/door/detections")) == 10)
-        assert listener.payloads("edge/house/gate/status")[-1:] == [b"offline"]
+        assert eventually(lambda: listener.payloads("edge/house/gate/status")[-1:] == [b"offline"])
 
 
 def test_one_camera_that_is_away_ends_the_run(tmp_path):
     result = subprocess.run(
         [*EDGE, "run", "--source", "v4l2:/dev/video987"],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 
     assert result.returncode == 1

@@ -8,8 +8,9 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from broker import Listener, Mosquitto, free_port
+from broker import Listener, Mosquitto
 from notify_socket import Manager
+from ports import free_port
 from waiting import eventually
 
 from edge.config.reading import load
@@ -60,7 +61,7 @@ def service(config, manager, *options):
 
 
 def ended(process):
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert "Traceback" not in errors, errors
     return process.returncode
 
@@ -85,7 +86,7 @@ def test_it_says_that_it_is_ready_reloads_and_ends_well(mosquitto, tmp_path, roo
         service(roof(broker.port), manager) as process,
     ):
         assert manager.hears("READY=1")
-        assert listener.payloads("edge/roof/north/detections")
+        assert eventually(lambda: listener.payloads("edge/roof/north/detections"))
         assert manager.hears("WATCHDOG=1", times=2)
         assert eventually(lambda: modes(listener))
         process.send_signal(signal.SIGHUP)
@@ -102,7 +103,7 @@ def test_without_a_broker_sigterm_still_ends_it_well(roof):
     with Manager() as manager, service(roof(free_port()), manager) as process:
         assert manager.hears("READY=1")
         process.terminate()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "were not delivered within 0.3 s of the end" in errors
 
@@ -150,7 +151,9 @@ def test_after_failed_starts_it_speaks_from_safe_mode_and_a_mended_file_ends_tha
                 assert eventually(
                     lambda: modes(listener)[-1:] and modes(listener)[-1]["mode"] == "normal"
                 )
-                assert listener.payloads("edge/roof/north/status")[-1] == b"online"
+                assert eventually(
+                    lambda: listener.payloads("edge/roof/north/status")[-1] == b"online"
+                )
                 process.terminate()
                 assert ended(process) == 0
 
@@ -173,6 +176,7 @@ def test_the_command_reload_ends_safe_mode_and_others_are_answered(mosquitto, tm
             assert manager.hears("READY=1", times=2)
             process.terminate()
             assert ended(process) == 0
+        assert eventually(lambda: listener.payloads("edge/roof/reply/reload"))
     answer = json.loads(listener.payloads("edge/roof/reply/model")[0])
     assert answer["id"] == 7
     assert not answer["ok"]
@@ -197,7 +201,7 @@ def test_by_hand_no_start_is_counted(tmp_path, roof):
     environment = {key: each for key, each in os.environ.items() if key != "NOTIFY_SOCKET"}
     done = subprocess.run(
         [sys.executable, "-m", "edge", "run", str(config)], check=False, capture_output=True,
-        env=environment | {"STATE_DIRECTORY": str(tmp_path / "state")}, timeout=60,
+        env=environment | {"STATE_DIRECTORY": str(tmp_path / "state")}, timeout=300,
     )  # fmt: skip
     assert done.returncode == 2
     assert not (tmp_path / "state").exists()

@@ -92,9 +92,9 @@ def test_the_broker_may_be_another_one_or_asked_otherwise_and_misses_no_frame(
                 assert eventually(lambda: heard(second), timeout_s=60)
             # The new one is told what holds, as if it had been there from the start.
             states = ("edge/d/model", "edge/d/settings", "edge/d/door/status")
-            assert all(second.payloads(topic) for topic in states)
-            assert eventually(lambda: len(heard(first) + heard(second)) >= len(run.seen))
-            assert sorted({*heard(first), *heard(second)}) == list(range(len(run.seen)))
+            assert eventually(lambda: all(second.payloads(topic) for topic in states))
+            every = [*range(len(run.seen))]
+            assert eventually(lambda: sorted({*heard(first), *heard(second)}) == every)
             assert max(heard(first)) < min(heard(second))
 
 

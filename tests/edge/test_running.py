@@ -53,7 +53,7 @@ def test_thresholds_of_a_changed_file_are_followed_between_two_frames(running):
     assert seen(process, lambda count: count > 0)
     process.send_signal(signal.SIGTERM)
     process.stdout.read()
-    assert process.wait(20) == 0
+    assert process.wait(300) == 0
     assert "reload: new: score_threshold = 0.3" in log.read_text()
     assert "restart" not in log.read_text()
 
@@ -63,7 +63,7 @@ def test_what_cannot_change_is_told_and_a_faulty_file_changes_nothing(running):
     process.stdout.readline()
     path.write_text(CONFIG.format(threshold=0.99, name="garage"))
     process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while "restart" not in log.read_text() and time.monotonic() < deadline:
         process.stdout.readline()
     path.write_text("[model]\nscore_treshold = 0.1\n")

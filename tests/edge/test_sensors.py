@@ -43,8 +43,10 @@ def sys_tree(tmp_path):
 
 
 @pytest.fixture
-def vcgencmd(tmp_path):
+def vcgencmd(tmp_path, monkeypatch):
     """Return a function that puts a `vcgencmd` into a folder, and returns the folder."""
+    # A busy machine takes its time for a program of one line.
+    monkeypatch.setattr("edge.sensors.COMMAND_TIMEOUT_S", 60.0)
 
     def write(answers):
         cases = "\n".join(

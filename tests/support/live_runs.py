@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,12 @@ class LiveRun:
         """Wait until so many more frames were seen."""
         wanted = len(self.seen) + more
         return eventually(lambda: len(self.seen) >= wanted or self.failure, timeout_s=TIMEOUT_S)
+
+    def stands_still(self) -> bool:
+        """Whether no frame comes for 0.2 s."""
+        before = len(self.seen)
+        time.sleep(0.2)
+        return len(self.seen) == before
 
     def sequences(self, camera: str = "camera") -> list[int]:
         """Return the numbers of the frames that were seen of a camera."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from ports import free_port
 
 if TYPE_CHECKING:
     import ssl
@@ -52,7 +53,7 @@ class MjpegCamera:
         self.encryption: ssl.SSLContext | None = None
         self.requests: list[str] = []
         self.sent = 0
-        self._port = port
+        self._port = port or free_port()  # which stays its own while it has no power
         self._listening: socket.socket | None = None
         self._connected: set[socket.socket] = set()
         self.start()

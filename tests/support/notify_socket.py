@@ -43,7 +43,7 @@ class Manager:
 
     def hears(self, start: str, *, times: int = 1) -> bool:
         """Wait until so many lines that begin so were told."""
-        return eventually(lambda: self.count(start) >= times, timeout_s=60)
+        return eventually(lambda: self.count(start) >= times, timeout_s=300)
 
     def count(self, start: str) -> int:
         """Return how many lines that begin so were told."""

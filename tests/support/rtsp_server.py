@@ -6,10 +6,11 @@ Run as a program with a port, a pipeline and a login, it serves until it is ende
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import sys
 from pathlib import Path
+
+from ports import free_port
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 NEEDED = """
@@ -34,11 +35,6 @@ def missing() -> str:
     )
     packages = "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-{base,good,ugly}"
     return f"needs apt install {packages}" if found.returncode else ""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
 
 
 class RtspCamera:

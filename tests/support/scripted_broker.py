@@ -63,7 +63,7 @@ class ScriptedBroker:
         self.subscriptions: list[str] = []
         self.client_ids: list[str] = []
         self.properties: list[bytes] = []
-        self.calls = 0
+        self.calls = self.resets = 0
         self.version = 0
         self.clean_ends = 0
         self._listener = socket.create_server(("127.0.0.1", self.port))
@@ -128,6 +128,7 @@ class ScriptedBroker:
                 received += 1
                 if received == self.script.reset_after:
                     call.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                    self.resets += 1
                     return
             elif kind == PINGREQ:
                 call.sendall(bytes([(PINGREQ + 1) << 4, 0]))

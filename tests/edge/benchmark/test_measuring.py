@@ -88,7 +88,7 @@ def test_a_source_that_ends_early_is_named_and_its_frames_are_kept(segmenter, fo
 def test_a_looped_source_does_not_end(segmenter, folder, tmp_path):
     found = measure(
         [config(segmenter, source=f"images:{folder}", loop=True)],
-        SHORT,
+        Plan(duration_s=2.0, starts=0),  # a busy machine gives no frame for 50 ms at times
         sensors=Sensors(tmp_path, path=""),
     )
 

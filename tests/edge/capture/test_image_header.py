@@ -148,10 +148,10 @@ def test_a_jpeg_of_endless_fill_bytes_is_soon_refused(tmp_path):
     path = tmp_path / "image.jpg"
     scan = encode(".jpg", (40, 30))[:-2]
     path.write_bytes(scan + b"\xff" * 3_000_000 + b"\0")
-    began_s = time.monotonic()
+    began_s = time.thread_time()
     with pytest.raises(SourceError, match="cut short"):
         read_size(path)
-    assert time.monotonic() - began_s < 2
+    assert time.thread_time() - began_s < 2
 
 
 def test_a_bmp_stored_top_down_has_a_positive_height(tmp_path):

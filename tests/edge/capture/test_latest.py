@@ -111,7 +111,7 @@ def test_the_built_in_source_is_captured_without_a_torn_frame():
 
 def test_a_frame_says_when_it_came_and_how_long_the_source_took():
     before_ns, before_utc_ns = time.monotonic_ns(), time.time_ns()
-    options = SourceOptions(size_wh=(32, 18), rate_hz=50.0)
+    options = SourceOptions(size_wh=(32, 18), rate_hz=1.0)
     with (
         open_demo("", options) as source,
         CaptureThread(source, buffers(), camera="door") as capture,
@@ -121,8 +121,8 @@ def test_a_frame_says_when_it_came_and_how_long_the_source_took():
     assert before_ns <= first.captured_ns < second.captured_ns <= after_ns
     assert before_utc_ns <= second.captured_utc_ns <= after_utc_ns
     assert 0 < first.capture_ns <= first.captured_ns - before_ns
-    # The second waited 20 ms for its time, and that is no work.
-    assert 0 < second.capture_ns < 10_000_000
+    # The second waited 1 s for its time, and that is no work.
+    assert 0 < second.capture_ns < 500_000_000
     assert first.camera == "door"
 
 

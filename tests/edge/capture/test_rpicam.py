@@ -127,7 +127,7 @@ def test_another_size_than_asked_for_is_no_torn_picture_but_a_sentence(camera):
 
 @pytest.mark.parametrize("wrong", ["", "deaf"])
 def test_closing_ends_the_program_even_one_that_does_not_want_to(camera, monkeypatch, wrong):
-    monkeypatch.setattr(child, "END_S", 0.5)
+    monkeypatch.setattr(child, "END_S", 0.5 if wrong else 60.0)
     source = camera(wrong)
     source.read(None)
     process = source.child.process

@@ -8,9 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
+from waiting import Stopwatch
 
 from edge.capture.replay import Player
 
@@ -96,10 +96,11 @@ def test_raw_frames_come_as_they_are_in_order_with_the_drivers_time(read, asked,
     assert first in SKIPPED
     assert [frame[3] for frame in seen] == list(range(first, first + 6))
     assert [frame[1] for frame in seen] == [asked.get("size_wh", [640, 480])] * 6
-    for *_, age_ms, utc_age_ms, work_ms in seen[1:]:
-        assert 5 <= age_ms < 60
-        assert 4 <= utc_age_ms < 60
-        assert work_ms < 20  # the 33 ms between two frames are no work
+    # Of each the least: what else a machine does only adds to them.
+    age_ms, utc_age_ms, work_ms = map(min, zip(*(frame[4:] for frame in seen[1:]), strict=True))
+    assert 5 <= age_ms < 60
+    assert 4 <= utc_age_ms < 60
+    assert work_ms < 20  # the 33 ms between two frames are no work
 
 
 def test_a_camera_that_falls_silent_is_given_up_after_a_while(read):
@@ -127,10 +128,10 @@ def test_a_camera_that_takes_its_time_for_the_first_frame_is_waited_for(read):
 
 
 def test_a_camera_that_never_gives_a_frame_can_be_interrupted_and_is_given_up(read):
-    began_s = time.monotonic()
-    assert read({"FAKE_V4L2_AFTER_S": "100"}, interrupt_s=0.2) == [[], "interrupted"]
+    with Stopwatch() as watch:
+        assert read({"FAKE_V4L2_AFTER_S": "100"}, interrupt_s=0.2) == [[], "interrupted"]
     # OpenCV's own wait would be 10 s; most of this is Python's start.
-    assert time.monotonic() - began_s < 8
+    assert watch.elapsed_s < 8
     seen, ended = read({"FAKE_V4L2_AFTER_S": "100"}, silence_s=1.5)
     assert seen == []
     assert ended == "/dev/video9: the camera gave no frame for 1.5 s; check its cable and dmesg"

@@ -9,9 +9,11 @@ from edge.doctor.host import Host
 
 
 @pytest.fixture
-def system(tmp_path):
+def system(tmp_path, monkeypatch):
     """Return a function that lays files and links below a root, and returns its host."""
     root = tmp_path / "root"
+    # A busy machine takes its time for a program of one line.
+    monkeypatch.setattr("edge.doctor.host.COMMAND_TIMEOUT_S", 60.0)
 
     def make(files=(), *, links=(), programs=(), config=None):
         for name, text in dict(files).items():

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from broker import Certificate, Mosquitto, free_port
+from broker import Certificate, Mosquitto
+from ports import free_port
 from waiting import eventually
 
 from edge.config import reading

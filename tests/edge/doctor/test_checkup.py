@@ -16,7 +16,7 @@ def only(monkeypatch, check):
 
 
 def test_every_check_comes_back_from_an_empty_system(system):
-    found = checkup.look(system())
+    found = checkup.look(system(), limit_s=60)
 
     assert list(found) == list(checkup.CHECKS)
     states = {each.state for each in found.values()}
@@ -52,6 +52,6 @@ def _raises(error):
 def test_what_a_check_meets_is_a_finding_of_its_own(system, monkeypatch, error, state, says):
     only(monkeypatch, _raises(error))
 
-    found = checkup.look(system())["it"]
+    found = checkup.look(system(), limit_s=60)["it"]
 
     assert (found.state, says in found.found) == (state, True)

@@ -58,14 +58,14 @@ def figures(seeds, folder):
     for base, seed in seeds:
         hostile = hostile_models.make(BASES[base](), seed)
         flatbuffer = sealed(hostile.flatbuffer)
-        before = time.perf_counter()
+        before = time.thread_time()
         try:
             structure.check(flatbuffer, PATH)
         except ModelError:
             counts["structure"] += 1
             continue
         finally:
-            assert time.perf_counter() - before < 3, hostile.name
+            assert time.thread_time() - before < 3, hostile.name
         try:
             trial.admit(factories.model_file(path=PATH, flatbuffer=flatbuffer), state_folder=None)
         except ModelError as error:

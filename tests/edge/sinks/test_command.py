@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from factories import message
-from waiting import eventually
+from waiting import Stopwatch, eventually
 
 from edge.config.sink import Command
 from edge.errors import ConfigError
@@ -35,7 +34,7 @@ def test_a_program_gets_each_message_on_its_stdin_in_order(tmp_path):
     for number in range(3):
         sink.send(event(number))
     sink.send(message())  # of the stream, which a command gets when it is named only
-    assert sink.close(10) == 0
+    assert sink.close(60) == 0
     told = [json.loads(line) for line in out.read_text().splitlines()]
     assert told == [
         {"topic": "edge/p/c/events", "policy": "event", "payload": {"n": number}}
@@ -46,9 +45,14 @@ def test_a_program_gets_each_message_on_its_stdin_in_order(tmp_path):
 def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path, log_lines):
     pids = tmp_path / "pids"
     script = 'sleep 60 & echo $! > "$1.part"; mv "$1.part" "$1"; wait'
-    sink = sink_of("sh", "-c", script, "sh", str(pids), timeout_s=0.5)
-    sink.send(event(0))
-    assert eventually(lambda: any("took over 0.5 s and was ended" in line for line in log_lines()))
+    for limit_s in (0.5, 5.0, 50.0):
+        sink = sink_of("sh", "-c", script, "sh", str(pids), timeout_s=limit_s)
+        sink.send(event(0))
+        told = f"took over {limit_s:g} s and was ended"
+        assert eventually(lambda told=told: any(told in line for line in log_lines()))
+        if pids.exists():  # a busy machine may end it before it has begun
+            break
+        assert sink.close(60) == 0
     grandchild = int(pids.read_text())
 
     def is_gone():
@@ -59,7 +63,7 @@ def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(tmp_pat
         return True
 
     assert eventually(is_gone)
-    assert sink.close(5) == 0
+    assert sink.close(60) == 0
     assert log_lines()[-1] == "command: 1 results were dropped in all"
 
 
@@ -70,7 +74,7 @@ def test_a_program_that_is_slow_holds_up_nobody_and_the_oldest_are_dropped(tmp_p
     for number in range(20):
         sink.send(event(number))
     gate.touch()
-    assert sink.close(10) == 0
+    assert sink.close(60) == 0
     numbers = [json.loads(line)["payload"]["n"] for line in out.read_text().splitlines()]
     assert numbers[-2:] == [18, 19]
     assert len(numbers) <= 3
@@ -82,10 +86,10 @@ def test_what_still_runs_at_the_end_is_ended_and_nothing_more_is_started(tmp_pat
     sink = sink_of("sh", "-c", 'echo >> "$1"; exec sleep 60', "sh", str(out))
     for number in range(3):
         sink.send(event(number))
-    assert eventually(out.exists)
-    began = time.monotonic()
-    assert sink.close(0.1) == 3
-    assert time.monotonic() - began < 10
+    assert eventually(lambda: out.exists() and out.read_text())
+    with Stopwatch() as watch:
+        assert sink.close(0.1) == 3
+    assert watch.elapsed_s < 10
     assert eventually(lambda: not sink._thread.is_alive())
     assert out.read_text() == "\n"
     assert log_lines() == []
@@ -96,7 +100,7 @@ def test_a_program_that_fails_or_reads_nothing_is_told_of_and_the_next_runs(tmp_
     large = b'{"x":"' + b"x" * 200_000 + b'"}'  # more than a pipe holds
     sink.send(message(payload=large, policy="event"))
     sink.send(event(1))
-    assert sink.close(10) == 0
+    assert sink.close(60) == 0
     assert "sh ended with status 3" in log_lines()[0]
     assert log_lines()[-1] == "command: 2 results were dropped in all"
 
@@ -107,7 +111,7 @@ def test_what_a_program_prints_goes_to_stderr_and_it_cannot_speak_to_systemd(cap
         sys.executable, "-c", "import os; print('said', os.environ.get('NOTIFY_SOCKET'))"
     )
     sink.send(event(0))
-    assert sink.close(20) == 0
+    assert sink.close(60) == 0
     captured = capfd.readouterr()
     assert captured.out == ""
     assert "said None" in captured.err
@@ -123,5 +127,5 @@ def test_a_program_that_is_not_there_is_refused_before_it_is_needed(tmp_path, lo
     assert os.access(plain, os.R_OK)
     sink = sink_of("no-such-program-here")
     sink.send(event(0))
-    assert sink.close(5) == 0
+    assert sink.close(60) == 0
     assert "cannot be run: No such file or directory" in log_lines()[0]

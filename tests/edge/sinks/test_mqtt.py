@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import resource
 import threading
 import time
 from collections import Counter
@@ -10,10 +12,10 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from broker import free_port
 from factories import message
+from ports import free_port
 from scripted_broker import Script, ScriptedBroker
-from waiting import eventually
+from waiting import Stopwatch, eventually
 
 from edge.sinks.mqtt import Pace
 from edge.sinks.mqtt_protocol import MAX_IN_FLIGHT
@@ -38,7 +40,7 @@ def test_everything_arrives_in_order_between_online_and_offline(open_sink):
         sink = open_sink(broker.port)
         for number in range(200):
             sink.send(message(number))
-        assert sink.close(10) == 0
+        assert sink.close(60) == 0
         assert eventually(lambda: broker.clean_ends == 1)  # its thread may still be reading
         assert sequences(broker.payloads(DETECTIONS)) == list(range(200))
         assert broker.messages[0] == (STATUS, b"online", True)
@@ -52,7 +54,7 @@ def test_quality_of_service_0_counts_what_was_written(open_sink):
         sink = open_sink(broker.port)
         for number in range(100):
             sink.send(message(number, qos=0))
-        assert sink.close(10) == 0
+        assert sink.close(60) == 0
         assert eventually(lambda: len(broker.payloads(DETECTIONS)) == 100)
     assert sink.tally().settled == 100
 
@@ -66,12 +68,12 @@ def test_nothing_is_lost_through_twenty_resets(open_sink):
             number += 1
             time.sleep(0.0005)
         broker.script.reset_after = None
-        assert sink.close(20) == 0
+        assert sink.close(60) == 0
         arrived = Counter(sequences(broker.payloads(DETECTIONS)))
     assert sink.tally().dropped == 0
     assert sorted(arrived) == list(range(number))
     # Each reset repeats what was in flight and no more.
-    assert arrived.total() - number <= 20 * MAX_IN_FLIGHT
+    assert arrived.total() - number <= broker.resets * MAX_IN_FLIGHT
     assert broker.payloads(STATUS).count(b"online") >= 20
 
 
@@ -80,12 +82,12 @@ def test_a_broker_that_acknowledges_nothing_is_left_and_called_again(open_sink, 
         sink = open_sink(broker.port, pace=replace(quick, answer_s=0.4))
         for number in range(50):
             sink.send(message(number))
-        began = time.monotonic()
-        assert eventually(lambda: broker.calls >= 2)
-        assert time.monotonic() - began < 3
+        with Stopwatch() as watch:
+            assert eventually(lambda: broker.calls >= 2)
+        assert watch.elapsed_s < 3
         assert any("has acknowledged nothing for 0.4 s" in line for line in log_lines())
         broker.script.acknowledges = True
-        assert sink.close(10) == 0
+        assert sink.close(60) == 0
         assert sorted(set(sequences(broker.payloads(DETECTIONS)))) == list(range(50))
 
 
@@ -130,9 +132,13 @@ def test_whatever_answers_is_described_and_called_again(
 
 def test_a_silence_that_the_keepalive_ends_is_no_stranger(open_sink, quick, log_lines):
     with ScriptedBroker(Script(connack=None)) as broker:
+        began = time.monotonic()
         open_sink(broker.port, pace=replace(quick, answer_s=30.0), keepalive_s=5)
-        assert eventually(log_lines, timeout_s=15)
-        assert "takes the call, and has not answered for 5 s" in log_lines()[0]
+        assert eventually(log_lines)
+        waited_s = time.monotonic() - began
+    (said,) = re.findall(r"takes the call, and has not answered for (\d+) s", log_lines()[0])
+    # It looks once in a second: by then a busy machine may have waited for longer.
+    assert 5 <= int(said) <= max(5, round(waited_s))
 
 
 def test_random_answers_never_end_the_thread(open_sink, quick):
@@ -149,18 +155,18 @@ def test_random_answers_never_end_the_thread(open_sink, quick):
             assert eventually(lambda calls=calls: broker.calls > calls)
         broker.script = Script()
         assert eventually(lambda: sink.tally().settled)
-        assert sink.close(10) == 0
+        assert sink.close(60) == 0
 
 
 def test_a_message_goes_out_at_once_not_with_the_next_tick(open_sink):
     with ScriptedBroker() as broker:
         sink = open_sink(broker.port)
         assert eventually(lambda: broker.messages)
-        began = time.monotonic()
-        for number in range(5):
-            sink.send(message(number))
-            assert eventually(lambda sent=number + 1: sink.tally().settled == sent)
-        assert time.monotonic() - began < 2.5
+        with Stopwatch() as watch:
+            for number in range(5):
+                sink.send(message(number))
+                assert eventually(lambda sent=number + 1: sink.tally().settled == sent)
+        assert watch.elapsed_s < 2.5
 
 
 def test_an_idle_sink_sleeps(open_sink):
@@ -178,6 +184,7 @@ def test_an_absent_broker_costs_one_line_and_the_oldest_messages(open_sink, log_
     sink = open_sink(port, outbox_messages=100)
     for number in range(250):
         sink.send(message(number))
+    assert eventually(log_lines)
     time.sleep(0.5)
     assert len(log_lines()) == 1
     assert log_lines()[0] == (
@@ -199,11 +206,18 @@ def test_the_hand_over_stays_quick_while_the_broker_is_away(open_sink):
     sink = open_sink(free_port())
     seen = message()
     took = []
-    for _ in range(3000):
-        began = time.perf_counter()
+    while len(took) < 3000:
+        before, began = preemptions(), time.perf_counter()
         sink.send(seen)
-        took.append(time.perf_counter() - began)
+        took_s = time.perf_counter() - began
+        if preemptions() == before:
+            took.append(took_s)
     assert sorted(took)[len(took) * 99 // 100] < 1e-3
+
+
+def preemptions():
+    """Return how often this thread lost its core to another program; its own waits count not."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
 
 
 def test_sending_from_four_threads_loses_no_count(open_sink):
@@ -221,48 +235,7 @@ def test_sending_from_four_threads_loses_no_count(open_sink):
             thread.join()
         tally = sink.tally()
         assert tally.settled + tally.dropped + tally.waiting == 1200
-        assert sink.close(10) == 0
-
-
-def test_close_waits_for_a_broker_that_comes_back_in_time(open_sink):
-    port = free_port()
-    sink = open_sink(port)
-    sink.send(message())
-    undelivered = []
-    closer = threading.Thread(target=lambda: undelivered.append(sink.close(10)))
-    closer.start()
-    time.sleep(0.2)
-    with ScriptedBroker(port=port) as broker:
-        closer.join(15)
-        assert undelivered == [0]
-        assert broker.messages[-1] == (STATUS, b"offline", True)
-
-
-def test_close_keeps_to_its_time_and_may_be_called_again(open_sink):
-    sink = open_sink(free_port())
-    sink.send(message())
-    began = time.monotonic()
-    assert sink.close(0.5) == 1
-    assert 0.4 < time.monotonic() - began < 2.5
-    assert sink.close(5) == 1
-    with pytest.raises(ValueError, match="send must come before close"):
-        sink.send(message())
-
-
-def test_close_without_anything_to_deliver_is_immediate(open_sink):
-    sink = open_sink(free_port())
-    began = time.monotonic()
-    assert sink.close(30) == 0
-    assert time.monotonic() - began < 2
-
-
-def test_no_thread_stays_behind(open_sink):
-    with ScriptedBroker() as broker:
-        sink = open_sink(broker.port)
-        sink.send(message())
-        assert "edge-mqtt" in {thread.name for thread in threading.enumerate()}
-        assert sink.close(10) == 0
-    assert "edge-mqtt" not in {thread.name for thread in threading.enumerate()}
+        assert sink.close(60) == 0
 
 
 def test_short_outages_in_a_row_do_not_make_the_waits_longer(open_sink, quick):
@@ -270,14 +243,14 @@ def test_short_outages_in_a_row_do_not_make_the_waits_longer(open_sink, quick):
     # Without a fresh start after each acknowledgement, the tenth wait would be up to 10 s.
     with ScriptedBroker() as broker:
         sink = open_sink(broker.port, pace=replace(quick, base_s=0.02, cap_s=60))
-        began = time.monotonic()
-        for outage in range(10):
-            assert eventually(lambda after=outage: sink.connects > after)
-            sink.send(message())
-            assert eventually(lambda sent=outage + 1: sink.tally().settled == sent)
-            broker.hang_up()
-        assert time.monotonic() - began < 3
-        assert sink.close(5) == 0
+        with Stopwatch() as watch:
+            for outage in range(10):
+                assert eventually(lambda after=outage: sink.connects > after)
+                sink.send(message())
+                assert eventually(lambda sent=outage + 1: sink.tally().settled == sent)
+                broker.hang_up()
+        assert watch.elapsed_s < 3
+        assert sink.close(60) == 0
 
 
 def test_one_message_that_the_broker_refuses_is_dropped_and_named(open_sink, log_lines):

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 import pytest
 from broker import Certificate, Listener, Mosquitto
 from factories import message
-from waiting import eventually
+from waiting import Stopwatch, eventually
 
 from edge.sinks.mqtt import Pace
 from edge.sinks.outbox import Tally
@@ -88,7 +88,7 @@ def test_messages_arrive_at_another_client_between_online_and_offline(broker, op
         sink = open_sink(broker.port)
         for number in range(500):
             sink.send(message(number))
-        assert sink.close(10) == 0
+        assert sink.close(60) == 0
         assert eventually(lambda: listener.payloads(STATUS) == [b"online", b"offline"])
         assert sequences(listener.payloads(DETECTIONS)) == list(range(500))
     assert sink.tally().settled == 500
@@ -102,25 +102,26 @@ def test_who_comes_later_finds_the_status_retained(broker, open_sink):
     with Listener(broker.port) as listener:
         assert eventually(lambda: (STATUS, b"online", True) in listener.messages)
         assert not listener.payloads(DETECTIONS)
-    assert sink.close(5) == 0
+    assert sink.close(60) == 0
     with Listener(broker.port) as listener:
         assert eventually(lambda: (STATUS, b"offline", True) in listener.messages)
 
 
 def test_the_broker_says_offline_within_a_second_of_a_kill(broker, root):
-    program = subprocess.Popen(
-        [sys.executable, "-c", SEND_AND_STAY, str(broker.port)],
-        env={"PYTHONPATH": f"{root}:{root / 'tests' / 'support'}"},
-    )
+    # The listener comes first: the one message of the program is kept for nobody.
     with Listener(broker.port) as listener:
+        program = subprocess.Popen(
+            [sys.executable, "-c", SEND_AND_STAY, str(broker.port)],
+            env={"PYTHONPATH": f"{root}:{root / 'tests' / 'support'}"},
+        )
         try:
-            assert eventually(lambda: listener.payloads(DETECTIONS), timeout_s=20)
+            assert eventually(lambda: listener.payloads(DETECTIONS))
         finally:
             program.send_signal(signal.SIGKILL)
-        killed_at = time.monotonic()
-        assert eventually(lambda: listener.payloads(STATUS)[-1:] == [b"offline"])
-        assert time.monotonic() - killed_at < 1
-    program.wait(10)
+        with Stopwatch() as watch:
+            assert eventually(lambda: listener.payloads(STATUS)[-1:] == [b"offline"])
+        assert watch.elapsed_s < 1
+    program.wait(60)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
@@ -137,7 +138,7 @@ def test_five_restarts_leave_nothing_unacknowledged(broker, open_sink, end):
             sink.send(message(number))
             number += 1
         broker.start()
-    assert sink.close(10) == 0
+    assert sink.close(60) == 0
     assert sink.tally() == Tally(number, 0, 0)
     assert sink.connects == 6
 
@@ -187,7 +188,7 @@ def test_the_right_password_opens(guarded, open_sink, password_file):
     password_file.write_text("s3cret\n")
     sink = open_sink(guarded.port, user="edge", password_file=password_file)
     sink.send(message())
-    assert sink.close(10) == 0
+    assert sink.close(60) == 0
 
 
 def test_a_wrong_password_is_tried_seldom_and_told_to_nobody(
@@ -195,15 +196,16 @@ def test_a_wrong_password_is_tried_seldom_and_told_to_nobody(
 ):
     sink = open_sink(guarded.port, pace=Pace(), user="edge", password_file=password_file)
     sink.send(message())
+    assert eventually(log_lines)
     time.sleep(2.5)
     # The next try is due ten seconds after the first.
     assert guarded.log.count("not authorised") == 1
     assert len(log_lines()) == 1
     assert f"127.0.0.1:{guarded.port} refuses user 'edge' (not authorized)" in log_lines()[0]
     assert "check the user in the broker's URL and the first line of its" in log_lines()[0]
-    began = time.monotonic()
-    assert sink.close(8) == 1
-    assert time.monotonic() - began < 4
+    with Stopwatch() as watch:
+        assert sink.close(8) == 1
+    assert watch.elapsed_s < 4
     assert guarded.log.count("not authorised") <= 2
     assert "hunter2" not in "".join(log_lines())
 
@@ -213,7 +215,7 @@ def test_a_trusted_certificate_opens(open_broker, open_sink, tmp_path):
         sink = open_sink(broker.port, tls=True, ca_file=ca_file)
         for number in range(300):
             sink.send(message(number))
-        assert sink.close(10) == 0
+        assert sink.close(60) == 0
         assert sink.tally().settled == 300
 
 
@@ -247,10 +249,10 @@ def test_tls_with_a_broker_that_has_none_does_not_fall_back(broker, open_sink, l
 
 
 def test_no_tls_with_a_broker_that_wants_it_is_told_apart(
-    open_broker, open_sink, quick, tmp_path, log_lines
+    open_broker, open_sink, tmp_path, log_lines
 ):
     with encrypted(open_broker, Certificate.make(tmp_path / "own")) as (broker, _):
-        open_sink(broker.port, pace=replace(quick, answer_s=0.5))
+        open_sink(broker.port)
         assert eventually(log_lines)
     assert "answers, but not as an MQTT broker" in log_lines()[0]
     assert "mqtts://" in log_lines()[0]
@@ -269,11 +271,13 @@ def test_a_certificate_out_of_its_time_is_named_with_its_dates_and_the_clock(
 ):
     own = Certificate.make(tmp_path / "own", dates=dates)
     with encrypted(open_broker, own) as (broker, ca_file):
+        began = datetime.now(timezone.utc)
         sink = open_sink(broker.port, tls=True, ca_file=ca_file)
         assert eventually(log_lines)
         assert sink.connects == 0
     assert found in log_lines()[0]
-    assert f"this machine's clock says {datetime.now(timezone.utc):%b %d %H}" in log_lines()[0]
+    hours = (f"clock says {now:%b %d %H}" for now in (began, datetime.now(timezone.utc)))
+    assert any(f"this machine's {hour}" in log_lines()[0] for hour in hours)
     assert "set the clock (check with: timedatectl), or renew the certificate" in log_lines()[0]
 
 
@@ -283,4 +287,4 @@ def test_a_broker_that_stands_still_is_said_to_give_no_answer(broker, open_sink,
         sink.send(message())
         assert eventually(log_lines)
     assert "takes the call, and has not answered for 0.5 s" in log_lines()[0]
-    assert sink.close(5) == 0
+    assert sink.close(60) == 0

@@ -40,7 +40,7 @@ def test_ten_short_outages_in_a_row_cost_no_result(mosquitto, tmp_path, open_sin
             time.sleep(UP_S)
         ended.set()
         sender.join()
-        assert sink.close(20) == 0
+        assert sink.close(60) == 0
     arrivals = [now for (_, before), (now, count) in pairwise(settled) if count > before]
     silences_s = sorted(end - begin for begin, end in pairwise(arrivals))
     tally = sink.tally()

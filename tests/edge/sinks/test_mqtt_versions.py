@@ -32,7 +32,7 @@ def test_the_version_is_the_one_that_was_asked_for(open_sink, protocol, version)
     with ScriptedBroker() as broker:
         sink = open_sink(broker.port, protocol=protocol)
         sink.send(message())
-        assert sink.close(10) == 0
+        assert sink.close(60) == 0
         assert (broker.version, sink.tally()) == (version, Tally(1, 0, 0))
 
 
@@ -47,7 +47,7 @@ def test_a_broker_without_mqtt_5_is_called_again_at_once_and_told_once(
         broker.hang_up()
         assert eventually(lambda: sink.connects == 2)
         assert broker.calls == 3
-        assert sink.close(5) == 0
+        assert sink.close(60) == 0
     told = [line for line in log_lines() if "MQTT 3.1.1 is spoken" in line]
     assert len(told) == 1
     assert not any("not as an MQTT broker" in line for line in log_lines())
@@ -82,7 +82,7 @@ def test_what_is_larger_than_the_broker_takes_is_dropped_without_being_sent(open
         assert eventually(lambda: sink.tally() == Tally(2, 1, 0))
         broker.hang_up()
         assert eventually(lambda: sink.connects == 2)
-        assert sink.close(5) == 0
+        assert sink.close(60) == 0
     assert sink.connects == 2
     assert max(len(payload) for _, payload, _ in broker.messages) < 300
     told = sorted(line for line in log_lines() if "takes packets of up to 300 bytes" in line)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
 
 import pytest
-from broker import Certificate, free_port
+from broker import Certificate
 from factories import message
 from hook_server import HookServer
-from waiting import eventually
+from ports import free_port
+from waiting import Stopwatch, eventually
 
 from edge.config.sink import Webhook
 from edge.errors import ConfigError
@@ -40,7 +40,7 @@ def test_a_message_arrives_as_json_with_its_topic_and_the_header_of_the_file(tmp
         sink = sink_of(server.url, header_file=secret)
         sink.send(event(3))
         sink.send(state())
-        assert sink.close(5) == 0
+        assert sink.close(60) == 0
     told = [(path, body["topic"], body["payload"]) for path, _, body in server.posted]
     assert sorted(told, key=lambda each: each[1]) == [
         ("/hook?id=7", "edge/porch/front/events", {"n": 3}),
@@ -58,7 +58,7 @@ def test_only_what_was_chosen_is_posted():
         sink.send(message())  # of the stream, which a webhook gets when it is named only
         sink.send(state(topic="edge/porch/back/status"))
         sink.send(state())
-        assert sink.close(5) == 0
+        assert sink.close(60) == 0
     assert [body["topic"] for *_, body in server.posted] == ["edge/porch/front/status"]
 
 
@@ -68,7 +68,7 @@ def test_a_server_that_is_busy_is_asked_again_and_order_is_kept(log_lines):
         for number in range(3):
             sink.send(event(number))
         assert eventually(lambda: len(server.posted) == 6)
-        assert sink.close(5) == 0
+        assert sink.close(60) == 0
     assert [body["payload"]["n"] for *_, body in server.posted] == [0, 0, 0, 0, 1, 2]
     assert log_lines() == []
 
@@ -81,7 +81,7 @@ def test_a_message_that_is_refused_is_dropped_and_counted_and_the_next_goes_on(s
         assert eventually(lambda: len(server.posted) == len(statuses))
         sink.send(event(1))
         assert eventually(lambda: len(server.posted) == len(statuses) + 1)
-        assert sink.close(5) == 0
+        assert sink.close(60) == 0
     assert f"answers {statuses[0]}" in log_lines()[0]
     assert log_lines()[-1] == "webhook: 1 results were dropped in all"
 
@@ -93,7 +93,7 @@ def test_no_redirect_is_followed_and_it_is_said_where_it_leads(log_lines):
             sink = sink_of(server.url)
             sink.send(event(0))
             assert eventually(lambda: server.posted)
-            assert sink.close(5) == 0
+            assert sink.close(60) == 0
         assert elsewhere.posted == []
     assert "sends us to 'localhost', and no redirect is followed" in log_lines()[0]
 
@@ -106,7 +106,7 @@ def test_a_server_that_is_away_gets_what_waits_when_it_is_back(log_lines):
     assert eventually(lambda: any("nothing answers at 127.0.0.1" in line for line in log_lines()))
     with HookServer(port=port) as server:
         assert eventually(lambda: len(server.posted) >= 3)
-        assert sink.close(5) == 0
+        assert sink.close(60) == 0
     numbers = [body["payload"]["n"] for *_, body in server.posted]
     assert numbers[-3:] == [7, 8, 9]
     assert len(numbers) <= 4
@@ -117,9 +117,9 @@ def test_what_an_absent_server_never_got_is_counted_and_the_end_is_not_held_up()
     sink = sink_of(f"http://127.0.0.1:{free_port()}/")
     for number in range(3):
         sink.send(event(number))
-    began = time.monotonic()
-    assert sink.close(30) == 3
-    assert time.monotonic() - began < 10
+    with Stopwatch() as watch:
+        assert sink.close(30) == 3
+    assert watch.elapsed_s < 10
 
 
 def test_a_name_that_can_have_no_address_is_told_of_and_ends_nothing(log_lines):
@@ -152,13 +152,18 @@ def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(log_lines):
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=drip, args=(server,), daemon=True)
         thread.start()
-        sink = sink_of(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout_s=0.1)
-        sink.send(event(0))
-        assert eventually(log_lines)
+        for limit_s in (0.1, 1.0, 10.0):
+            before = len(log_lines())
+            sink = sink_of(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout_s=limit_s)
+            sink.send(event(0))
+            assert eventually(lambda before=before: len(log_lines()) > before)
+            sink.close(1)
+            said = log_lines()[before]
+            if "timed out" not in said:  # a busy machine may send no byte in so short a time
+                break
         done.set()
-        sink.close(1)
-    assert "answers, but not as its URL says" in log_lines()[0]
-    assert "\x1b" not in log_lines()[0]
+    assert "answers, but not as its URL says" in said
+    assert "\x1b" not in said
 
 
 def test_https_is_verified_against_the_certificates_that_are_trusted(tmp_path, log_lines):
@@ -166,7 +171,7 @@ def test_https_is_verified_against_the_certificates_that_are_trusted(tmp_path, l
     with HookServer(certificate=certificate) as server:
         trusting = sink_of(server.url, ca_file=certificate.certificate)
         trusting.send(event(0))
-        assert trusting.close(5) == 0
+        assert trusting.close(60) == 0
         doubting = sink_of(server.url)
         doubting.send(event(1))
         assert doubting.close(5) == 1

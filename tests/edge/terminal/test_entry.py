@@ -48,7 +48,7 @@ def in_shell(line, **environment):
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -182,7 +182,7 @@ def with_ctrl_c(module, *words, imports):
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

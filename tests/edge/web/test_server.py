@@ -50,19 +50,19 @@ def peer(connection):
 
 
 def test_a_request_that_drips_in_is_cut_off(running, monkeypatch):
-    monkeypatch.setattr(server_module, "REQUEST_S", 0.5)
-    with socket.create_connection(("127.0.0.1", running.port), timeout=30) as slow:
-        slow.sendall(b"GET / HTTP/1.1\r\n")
-        try:
-            while True:
-                slow.sendall(b"X: y\r\n")
-                time.sleep(0.02)
-        except OSError:
-            pass
+    with monkeypatch.context() as patch:
+        patch.setattr(server_module, "REQUEST_S", 0.5)
+        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as slow:
+            slow.sendall(b"GET / HTTP/1.1\r\n")
+            with contextlib.suppress(OSError):
+                while True:
+                    slow.sendall(b"X: y\r\n")
+                    time.sleep(0.02)
     assert running.ask("/healthz")[0] == 200
 
 
 def test_who_holds_connections_and_asks_for_nothing_keeps_nobody_out(running, monkeypatch):
+    assert eventually(lambda: not running.preview.server._deadlines)
     monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 2)
     held = [socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(2)]
     try:
@@ -76,6 +76,8 @@ def test_who_holds_connections_and_asks_for_nothing_keeps_nobody_out(running, mo
 
 
 def test_more_viewers_than_there_is_room_for_are_sent_away(running, monkeypatch):
+    # Those of the test before have left.
+    assert eventually(lambda: not running.preview.server._deadlines)
     monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 2)
     held = [socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(2)]
     try:

