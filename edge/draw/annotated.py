@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 
-from edge.draw.colors import class_color
 from edge.draw.jpeg import encode_jpeg, reduced
-from edge.draw.lettering import REFERENCE_HEIGHT_PX, write_inplace
+from edge.draw.lettering import class_color, unit_px, write_inplace
 from edge.messages.detections import is_finite
 from edge.tasks import task_for
 
@@ -110,5 +109,4 @@ def _pixels(image: NDArray[np.uint8], points: Points) -> NDArray[np.int32]:
 
 
 def _thickness(image: NDArray[np.uint8]) -> int:
-    height: int = image.shape[0]
-    return round(2 * max(1.0, height / REFERENCE_HEIGHT_PX))
+    return round(2 * unit_px(image))
