@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from boards.profile import Profile
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 # Where the unit's sandbox lets the service write.
 WRITABLE = ("/var/lib/edge-vision/", "/run/edge/")
@@ -91,13 +85,13 @@ def carry(profile: Profile, config: Path | None, model: Path | None) -> Carried:
             title=profile.title, camera=profile.camera, threads=profile.threads,
             delegates=", ".join(profile.delegates),
         )  # fmt: skip
-        fields: dict[str, Any] = tomllib.loads(text)
+        fields: dict[str, Any] = toml.loads(text)
     else:
         fields = toml.read(config)
         text = _text(config)
         _check(config, fields)
     found = _with_files(text, fields, config=config, model=model)
-    asked = parse(tomllib.loads(found.text), where=f"{config}: " if config else "").model
+    asked = parse(toml.loads(found.text), where=f"{config}: " if config else "").model
     if asked.delegate.partition(":")[0] not in (*profile.delegates, "external"):
         raise ConfigError(
             f"{config}: [model] delegate = {asked.delegate!r}, and {profile.title} has "
@@ -147,12 +141,12 @@ def _with_key(text: str, place: tuple[str, str], value: str) -> str:
         ConfigError: Its table is not written in a way that this can follow.
     """
     table, key = place
-    wanted = tomllib.loads(text)
+    wanted = toml.loads(text)
     wanted.setdefault(table, {})[key] = value
     changed = with_keys(text, table, {key: value})
     try:
-        is_right = tomllib.loads(changed) == wanted
-    except tomllib.TOMLDecodeError:
+        is_right = toml.loads(changed) == wanted
+    except toml.DecodeError:
         is_right = False
     if not is_right:
         raise ConfigError(

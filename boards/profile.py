@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.resources import files
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from edge.config import toml
 from edge.errors import ConfigError
 from edge.record import PositiveInt, Record, Unsound, read
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PROFILES = files("boards") / "profiles"
 
@@ -122,8 +117,8 @@ def parse(name: str, text: str) -> Profile:
         ConfigError: All faults of the text, a line each.
     """
     try:
-        return read(Profile, {"name": name} | tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        return read(Profile, {"name": name} | toml.loads(text))
+    except toml.DecodeError as error:
         raise ConfigError(f"{name}.toml: not TOML: {error}") from error
     except Unsound as error:
         faults = (f"{name}.toml: {fault}" for fault in error.faults)

@@ -12,8 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.results.health import Look
-    from edge.results.observation import Observation
+    from edge.results.observation import Look, Observation
 
 Resize = Literal["letterbox", "stretch"]
 BufferT = TypeVar("BufferT")

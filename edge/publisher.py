@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from edge.messages.envelope import Message, camera_status_topic
 from edge.tasks import task_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from edge.capture.reopening import CameraState
     from edge.config.sections import Config
@@ -21,17 +21,13 @@ if TYPE_CHECKING:
     from edge.sinks.outbox import Tally
     from edge.snapshots import SnapshotTaker
 
+    # Returns the messages of one kind that an observation has, in order; most often none.
+    Teller = Callable[[Observation], Iterable[Message]]
+
 # The name of the sink whose counts are told.
 BROKER = "mqtt"
 # Of a limited rate: at most so many messages are due at once, and float64 may be short of one.
 MOST_DUE, ROUNDING = 2.0, 1e-6
-
-
-class Teller(Protocol):
-    """Makes the messages of one kind."""
-
-    def __call__(self, observation: Observation) -> Iterable[Message]:
-        """Return what is to be told of an observation, in order; most often nothing."""
 
 
 class ResultTeller:

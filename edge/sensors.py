@@ -134,7 +134,7 @@ class Sensors:
         return tuple(text for text, value in words.items() if value is None)
 
     def _throttled_bits(self) -> int | None:
-        text = _text(self._throttled)
+        text = text_of(self._throttled)
         return int(text, 16) if re.fullmatch("(0x)?[0-9a-f]{1,8}", text) else None
 
     def _commanded_bits(self) -> int | None:
@@ -169,7 +169,7 @@ def governors(root: Path = Path("/")) -> tuple[str, ...]:
     cpu = root / "sys/devices/system/cpu"
     groups = ("cpufreq/policy*", "cpu*/cpufreq")
     files = [path for group in groups for path in cpu.glob(f"{group}/scaling_governor")]
-    return tuple(sorted({text for text in map(_text, files) if text}))
+    return tuple(sorted({text for text in map(text_of, files) if text}))
 
 
 def _rails(root: Path) -> list[tuple[Path, ...]]:
@@ -187,14 +187,17 @@ def _rails(root: Path) -> list[tuple[Path, ...]]:
 
 
 def _number(path: Path) -> float | None:
-    text = _text(path)
+    text = text_of(path)
     return float(text) if re.fullmatch(r"-?\d{1,15}", text) else None
 
 
-def _text(path: Path) -> str:
-    """Return what a file says; a sensor that is off answers with an error."""
+def text_of(path: Path) -> str:
+    """Return what a file says, or nothing: a sensor that is off answers with an error.
+
+    A device tree's text ends with a NUL.
+    """
     try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \t\r\n")
     except OSError:
         return ""
 

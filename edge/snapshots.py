@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 from edge.config.sections import Snapshots
 from edge.draw.jpeg import cut, encoded, reduced
 from edge.errors import ConfigError, SinkError
-from edge.messages.snapshot import WHOLE_FRAME, message, snapshot_topic
+from edge.messages.envelope import Message
+from edge.messages.snapshot import WHOLE_FRAME, snapshot_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.capture.latest import CaptureThread
-    from edge.messages.envelope import Message
     from edge.preprocess import InputBuffer
     from edge.results.detections import Detections
     from edge.results.observation import Observation
@@ -204,7 +204,8 @@ class SnapshotTaker:
         for (camera, label), image, most_bytes in iter(self._queue.get, None):
             topic = snapshot_topic(self._device, camera, label)
             try:
-                self._send(message(topic, encoded(image, most_bytes=most_bytes)))
+                jpeg = encoded(image, most_bytes=most_bytes)
+                self._send(Message(topic, jpeg, retain=True, policy="state"))
             except (SinkError, ValueError) as error:  # the end has come, or it came to the sinks
                 log.warning("snapshots end: %s", error)
                 return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,7 +61,7 @@ class Task:
         payload: The typed dict that a message is.
         describe: Of a message, the label and a few words for each thing that was seen.
         tally: Makes what counts the results of a run.
-        draw: Module and function that draws a result on its image; imported when it is asked for.
+        draw: Function of `edge.draw.results` that draws a result on its image.
         thresholds: Which keys of `[model]` have a meaning for such a model.
         has_boxes: Its results are detections, which can be tracked.
     """
@@ -72,7 +71,7 @@ class Task:
     payload: Any
     describe: Callable[[dict[str, Any]], list[tuple[str, str]]]
     tally: Callable[[Description], Tally]
-    draw: tuple[str, str]
+    draw: str
     thresholds: Callable[[Description], set[str]]
     has_boxes: bool = False
 
@@ -85,8 +84,9 @@ class Task:
         self, image: NDArray[np.uint8], result: Result, description: Description
     ) -> None:
         """Draw what was seen on `(H, W, 3)` uint8, B G R."""
-        module, name = self.draw
-        getattr(importlib.import_module(module), name)(image, result, description)
+        from edge.draw import results  # noqa: PLC0415 - most runs draw nothing
+
+        getattr(results, self.draw)(image, result, description)
 
 
 def _background(described: Description) -> int | None:
@@ -100,7 +100,7 @@ TASKS = {
         payload=detections.DetectionsPayload,
         describe=detections.describe,
         tally=lambda _: DetectionTally(),
-        draw=("edge.draw.boxes", "draw_inplace"),
+        draw="draw_boxes_inplace",
         thresholds=lambda _: set(THRESHOLDS),
         has_boxes=True,
     ),
@@ -110,7 +110,7 @@ TASKS = {
         payload=instances.InstancesPayload,
         describe=partial(detections.describe, key=instances.TOPIC),
         tally=lambda _: DetectionTally("instances"),
-        draw=("edge.draw.instances", "draw_inplace"),
+        draw="draw_instances_inplace",
         thresholds=lambda _: set(THRESHOLDS),
         has_boxes=True,
     ),
@@ -122,7 +122,7 @@ TASKS = {
         payload=poses.PosesPayload,
         describe=partial(detections.describe, key=poses.TOPIC),
         tally=lambda _: DetectionTally("poses"),
-        draw=("edge.draw.poses", "draw_inplace"),
+        draw="draw_poses_inplace",
         thresholds=lambda _: set(THRESHOLDS),
         has_boxes=True,
     ),
@@ -134,7 +134,7 @@ TASKS = {
         payload=segmentation.SegmentationPayload,
         describe=segmentation.describe,
         tally=lambda described: AreaTally(described.labels, background=_background(described)),
-        draw=("edge.draw.masks", "draw_inplace"),
+        draw="draw_class_map_inplace",
         thresholds=lambda described: {"score_threshold"} if has_threshold(described) else set(),
     ),
     "classification": Task(
@@ -143,7 +143,7 @@ TASKS = {
         payload=classes.ClassesPayload,
         describe=classes.describe,
         tally=lambda described: ClassTally(described.labels),
-        draw=("edge.draw.classes", "draw_inplace"),
+        draw="draw_classes_inplace",
         thresholds=lambda _: {"score_threshold"},
     ),
     "anomaly": Task(
@@ -152,7 +152,7 @@ TASKS = {
         payload=anomaly.AnomalyPayload,
         describe=anomaly.describe,
         tally=lambda _: AnomalyTally(),
-        draw=("edge.draw.anomaly", "draw_inplace"),
+        draw="draw_anomaly_inplace",
         thresholds=lambda _: set(),
     ),
 }

@@ -24,9 +24,7 @@ from edge.messages.health import HealthTeller  # noqa: E402
 from edge.messages.schema import SCHEMA_DIALECT, TOPICS, schema  # noqa: E402
 from edge.model.backend import Ran  # noqa: E402
 from edge.results.detections import Detections  # noqa: E402
-from edge.results.event import Event  # noqa: E402
-from edge.results.health import Health  # noqa: E402
-from edge.results.observation import Observation  # noqa: E402
+from edge.results.observation import Event, Health, Observation  # noqa: E402
 from edge.service.life import mode_message  # noqa: E402
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import BoardError
@@ -166,10 +167,6 @@ def _network(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _cloudinit_rpi(settings: Settings) -> Written:
-    return _cloudinit(settings, of_pi=True)
-
-
 def _systemd(settings: Settings) -> Written:
     """A script that systemd runs once, in a boot of its own; then it erases itself."""
     host, zone = shlex.quote(settings.hostname), shlex.quote(settings.timezone)
@@ -268,14 +265,13 @@ def _preseed(settings: Settings) -> Written:
     }
     lines = ['config_version = "1.0"']
     for name, fields in tables.items():
-        rows = [f"{key} = {_toml(value)}" for key, value in fields.items() if value]
+        # As rpi-preseed reads it: it knows two escapes, of a quote and of itself.
+        said = {
+            key: json.dumps(value, ensure_ascii=False) for key, value in fields.items() if value
+        }
+        rows = [f"{key} = {value}" for key, value in said.items()]
         lines += ["", f"[{name}]", *rows] if rows else []
     return {"rpi-preseed.toml": "\n".join(lines) + "\n"}, ()
-
-
-def _toml(value: Any) -> str:  # noqa: ANN401 - of a field
-    """Return a value as rpi-preseed reads it: it knows two escapes, of a quote and of itself."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _json(fields: dict[str, Any]) -> str:
@@ -285,6 +281,6 @@ def _json(fields: dict[str, Any]) -> str:
 FORMATS: dict[str, Callable[[Settings], Written]] = {
     "systemd": _systemd,
     "cloudinit": _cloudinit,
-    "cloudinit-rpi": _cloudinit_rpi,
+    "cloudinit-rpi": partial(_cloudinit, of_pi=True),
     "rpi-preseed": _preseed,
 }

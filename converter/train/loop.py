@@ -12,8 +12,8 @@ import numpy as np
 
 from converter.train import checkpoints
 from edge.errors import ModelError
-from edge.terminal.interruption import interruptible
 from edge.terminal.progress import bar
+from edge.terminal.signals import interruptible
 
 if TYPE_CHECKING:
     import threading

@@ -12,7 +12,7 @@ from pathlib import Path
 from edge.benchmark.result import Host
 from edge.cores import available_cores
 from edge.model.backends.litert import runtime_name
-from edge.sensors import governors
+from edge.sensors import governors, text_of
 
 # What says which board this is: of boards with a device tree, then of PCs.
 BOARD_FILES = ("proc/device-tree/model", "sys/class/dmi/id/product_name")
@@ -24,7 +24,7 @@ def describe(root: Path = Path("/")) -> Host:
     cores = len(available_cores())
     runtime = runtime_name().replace("_", "-")
     return Host(
-        board=next(filter(None, (_read(root / name) for name in BOARD_FILES)), cpu),
+        board=next(filter(None, (text_of(root / name) for name in BOARD_FILES)), cpu),
         os=_os(root),
         kernel=platform.release(),
         cpu=cpu,
@@ -40,19 +40,13 @@ def describe(root: Path = Path("/")) -> Host:
 
 def _cpu(root: Path) -> str:
     match = re.search(
-        r"^(?:model name|Model)\s*:\s*(.+)$", _read(root / "proc/cpuinfo"), re.MULTILINE
+        r"^(?:model name|Model)\s*:\s*(.+)$", text_of(root / "proc/cpuinfo"), re.MULTILINE
     )
     return f"{match[1].strip()} ({platform.machine()})" if match else platform.machine()
 
 
 def _os(root: Path) -> str:
-    match = re.search(r'^PRETTY_NAME="?([^"\n]+)"?$', _read(root / "etc/os-release"), re.MULTILINE)
+    match = re.search(
+        r'^PRETTY_NAME="?([^"\n]+)"?$', text_of(root / "etc/os-release"), re.MULTILINE
+    )
     return match[1] if match else platform.system()
-
-
-def _read(path: Path) -> str:
-    """Return what a file says; a device tree's text ends with a NUL."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
-    except OSError:
-        return ""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edge.capture.look import Looker
     from edge.capture.picture import Picture
     from edge.capture.source import Source
-    from edge.results.health import Look
+    from edge.results.observation import Look
 
 THREAD_NAME = "edge-capture"
 JOIN_TIMEOUT_S = 2.0

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from edge.capture.picture import Scaler
-from edge.results.health import Look
+from edge.results.observation import Look
 
 if TYPE_CHECKING:
     from edge.capture.picture import Picture

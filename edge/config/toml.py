@@ -19,6 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+loads, DecodeError = tomllib.loads, tomllib.TOMLDecodeError
 # What word processors, phones and web pages write: each with what TOML wants in its place.
 INSTEAD = {
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02", 'type "'),
@@ -45,8 +46,8 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}; check the path") from error
     text = _decoded(path, data)
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return loads(text)
+    except (DecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: expected TOML: {error}{_hint(text, str(error))}") from error
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from edge.config.camera import Name
 from edge.record import Checks, Finite, PositiveFloat, Ratio, Record
-from edge.results.event import EventKind
+from edge.results.observation import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

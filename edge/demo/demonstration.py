@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import cv2
@@ -13,23 +15,73 @@ from edge.capture.synthetic import DEFAULT_SIZE_WH, FRAMES_PER_SCENE, SCENES, Sc
 from edge.config import reading as config
 from edge.config.mqtt import Mqtt
 from edge.demo import broker
-from edge.demo.subscriber import Subscriber
 from edge.draw.jpeg import encode_jpeg
 from edge.errors import SinkError
 from edge.publisher import open_encoder
+from edge.sinks.mqtt_reader import MqttReader
 from edge.tasks import TASKS
 from edge.terminal import table
+from edge.watching import Lines
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from typing_extensions import Self
 
     from edge.frame import Summary
 
+CONNECT_TIMEOUT_S = 10.0
 ARRIVAL_TIMEOUT_S = 10.0
 # Of the annotated image: one panel a scene, side by side.
 PANEL_WH = (640, 360)
+
+
+class Subscriber:
+    """Counts a camera's messages, and prints one whenever the labels that it saw change.
+
+    Args:
+        settings: Of the broker.
+        topic: Of the camera.
+
+    Raises:
+        SinkError: The broker gave no answer.
+    """
+
+    def __init__(self, settings: Mqtt, topic: str) -> None:
+        self.count = 0
+        self._arrived = threading.Condition()
+        self._reader = MqttReader(settings, [topic])
+        self._thread = threading.Thread(target=self._run, name="edge-subscriber", daemon=True)
+        self._thread.start()
+        if not self._reader.subscribed.wait(CONNECT_TIMEOUT_S):
+            raise SinkError(
+                f"the broker at {settings.address} did not answer within "
+                f"{CONNECT_TIMEOUT_S:g} s; try again"
+            )
+
+    def wait(self, count: int, *, timeout_s: float) -> bool:
+        """Wait until so many messages have arrived; return whether they have."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: self.count >= count, timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.stop()
+        self._thread.join(CONNECT_TIMEOUT_S)
+
+    def _run(self) -> None:
+        lines = Lines(hold_s=0)
+        # Whoever waits for messages is told that there are none.
+        with contextlib.suppress(SinkError):
+            for topic, payload in self._reader.messages():
+                if line := lines.line(topic, payload):
+                    print(line, flush=True)
+                with self._arrived:
+                    self.count += 1
+                    self._arrived.notify_all()
 
 
 def run(*, frames: int, output: Path, model: Path | None = None) -> str:
@@ -60,7 +112,7 @@ def run(*, frames: int, output: Path, model: Path | None = None) -> str:
         file = app.model_file(settings)
         topic = open_encoder(settings, file.description).topic(settings.cameras[0].name)
         print(f"broker on {broker.LOOPBACK}:{port}; subscribed to {topic}", flush=True)
-        with Subscriber(mqtt, topic, show=_show) as subscriber:
+        with Subscriber(mqtt, topic) as subscriber:
             summary = running.run(settings, file, max_frames=frames)
             if not subscriber.wait(summary.frames, timeout_s=ARRIVAL_TIMEOUT_S):
                 raise SinkError(
@@ -124,7 +176,3 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
             f"{path}: the annotated image cannot be written: {os.strerror(error.errno or 0)}; "
             "make room, or name another place with: edge demo -o FILE"
         ) from error
-
-
-def _show(line: str) -> None:
-    print(line, flush=True)

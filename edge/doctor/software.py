@@ -9,6 +9,7 @@ import sys
 from importlib import metadata
 
 from edge.doctor.host import INSTALL, Finding, Host, absent, ok, warning, wrong
+from edge.terminal.version import versions
 
 OLDEST = (3, 10)
 NEWEST = (3, 14)
@@ -45,21 +46,14 @@ def packages(host: Host) -> Finding:
     if sys.version_info >= (3, 11):
         needed = [line for line in needed if "python_version <" not in line]
     names = [re.split(r"[^\w.-]", line)[0] for line in needed]
-    here = {name: version for name in (*names, *RUNTIMES) if (version := _version(name))}
+    here = versions([*names, *RUNTIMES])
     missing = [name for name in names if name not in here]
     if RUNTIMES[0] in missing and RUNTIMES[1] in here:
         missing.remove(RUNTIMES[0])
     if missing:
         mend = f"{sys.executable} -m pip install {' '.join(missing)}"
         return wrong(f"missing: {', '.join(missing)}", f"{mend}; or {INSTALL}")
-    return ok(f"all {len(names)}; edge-vision {_version('edge-vision')}")
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
+    return ok(f"all {len(names)}; edge-vision {metadata.version('edge-vision')}")
 
 
 def imports(host: Host) -> Finding:
@@ -74,16 +68,16 @@ def imports(host: Host) -> Finding:
     except subprocess.TimeoutExpired:
         said = f"not imported within {IMPORT_TIMEOUT_S:g} s"
         return warning(said, "see what else is at work: top; and errors of the card: dmesg")
-    versions = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
+    imported = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
     if done.returncode == 0:
-        runtime = next((f"{name} {_version(name)}" for name in RUNTIMES if _version(name)), "")
-        return ok(f"NumPy {versions['numpy']}, OpenCV {versions['cv2']}, {runtime}")
+        runtime = next((f"{name} {of}" for name, of in versions(RUNTIMES).items()), "")
+        return ok(f"NumPy {imported['numpy']}, OpenCV {imported['cv2']}, {runtime}")
     said = (done.stderr.strip().splitlines() or [""])[-1]
     if done.returncode < 0:
         said = f"killed by signal {-done.returncode}; this processor may lack what it was built for"
     mend = f"{sys.executable} -m pip install --force-reinstall numpy opencv-python-headless "
     mend += f"ai-edge-litert (beside tflite-runtime 'numpy<2'); or {INSTALL}"
-    return wrong(f"behind {', '.join(versions) or 'the start'}: {said}", mend)
+    return wrong(f"behind {', '.join(imported) or 'the start'}: {said}", mend)
 
 
 def configuration(host: Host) -> Finding:

@@ -35,10 +35,10 @@ def cut(
     return picture[top:end_y, left:end_x]
 
 
-def reduced(image: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
-    """Return an image of its own memory, no side of which is above `max_side_px`."""
+def reduced(image: NDArray[np.uint8], max_side_px: int | None) -> NDArray[np.uint8]:
+    """Return an image of its own memory, no side of which is above `max_side_px`; `None` is any."""
     height, width = image.shape[:2]
-    ratio = max_side_px / max(width, height)
+    ratio = (max_side_px or max(width, height)) / max(width, height)
     if ratio >= 1:
         return np.array(image)
     size_wh = max(1, round(width * ratio)), max(1, round(height * ratio))

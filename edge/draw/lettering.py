@@ -1,12 +1,11 @@
-"""Text on images: what the font needs, what may be handed to it, and lines in the corner."""
+"""Colours and text on images: one colour a class, what the font needs, lines in the corner."""
 
 from __future__ import annotations
 
+import colorsys
 from typing import TYPE_CHECKING
 
 import cv2
-
-from edge.draw.colors import luma
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +16,29 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 REFERENCE_HEIGHT_PX = 360
 REPLACEMENT = "?"
 BRIGHT = 128  # of 255: half of white
+# Golden angle, degrees: neighbouring class ids get hues far apart.
+HUE_STEP = 137.508
+SATURATION = 0.78
+WHITE = 255
+
+
+def unit_px(image: NDArray[np.uint8]) -> float:
+    """Return the width of a line on `(H, W, 3)`, pixels."""
+    height: int = image.shape[0]
+    return max(1.0, height / REFERENCE_HEIGHT_PX)
+
+
+def class_color(class_id: int) -> tuple[int, int, int]:
+    """Return B, G, R of a class, 0 to 255."""
+    rgb = colorsys.hsv_to_rgb(class_id * HUE_STEP / 360 % 1, SATURATION, 1)
+    red, green, blue = (round(value * WHITE) for value in rgb)
+    return blue, green, red
+
+
+def luma(color: tuple[int, int, int]) -> float:
+    """Return how bright B, G, R is, 0 to 255. Source: ITU-R BT.601."""
+    blue, green, red = color
+    return 0.114 * blue + 0.587 * green + 0.299 * red
 
 
 def printable(text: str) -> str:
@@ -39,7 +61,7 @@ def write_inplace(
         color: B, G, R behind the text.
     """
     text = printable(text)
-    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
+    unit = unit_px(image)
     scale, thickness = 0.5 * unit, max(1, round(2 * unit) // 2)
     (width, height), baseline = cv2.getTextSize(text, FONT, scale, thickness)
     left = max(0, min(at[0], image.shape[1] - width))
@@ -62,7 +84,7 @@ def write_line_inplace(
         line: From 0, downwards.
     """
     text = printable(text)
-    unit = max(1.0, image.shape[0] / REFERENCE_HEIGHT_PX)
+    unit = unit_px(image)
     scale, thickness = 0.5 * unit, max(1, round(unit))
     (width, height), baseline = cv2.getTextSize(text, FONT, scale, thickness)
     margin = round(4 * unit)

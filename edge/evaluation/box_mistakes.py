@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.draw.boxes import draw_box_inplace
+from edge.draw.results import draw_box_inplace
 from edge.evaluation.evaluation import Confusion, Mistakes, worst_first
 from edge.evaluation.judge import BOXES
 from edge.evaluation.label_files import library

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from edge.draw.jpeg import reduced
 from edge.evaluation import box_mistakes
 from edge.evaluation.evaluation import Evaluation, TimedModel
-from edge.evaluation.images import reduced
 from edge.evaluation.judge import BOXES, POINTS, curves, judge, result_rows, summarize
 from edge.evaluation.label_files import library
 from edge.evaluation.matching import METRICS, collect

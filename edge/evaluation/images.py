@@ -7,7 +7,6 @@ import struct
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from edge.capture.image_header import check_pixels
@@ -92,16 +91,6 @@ def upright_size_wh(path: Path) -> tuple[int, int]:
     # Which orientations of which formats are heeded is the decoder's to say.
     height, width = read_image(path).shape[:2]
     return width, height
-
-
-def reduced(image: NDArray[np.uint8], side_px: int | None) -> NDArray[np.uint8]:
-    """Return an image whose longer side is at most this; itself where it is, or may be any."""
-    height, width = image.shape[:2]
-    ratio = (side_px or max(height, width)) / max(height, width)
-    if ratio >= 1:
-        return image
-    size_wh = max(1, round(width * ratio)), max(1, round(height * ratio))
-    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @contextlib.contextmanager

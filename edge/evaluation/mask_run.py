@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 
 from edge.decode.segmentation import SegmentationHead
+from edge.draw.jpeg import reduced
 from edge.errors import ModelError, SourceError
 from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes, TimedModel, worst_first
-from edge.evaluation.images import reduced
 from edge.evaluation.mask_folder import VOID, read_mask
 from edge.evaluation.truth import LabelMatch, match_labels
 from edge.model.loaded import load_model

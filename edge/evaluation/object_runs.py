@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from edge.decode.keypoints import COCO_KEYPOINTS, KeypointsHead, numbered_points
-from edge.draw.instances import pixels
-from edge.draw.masks import cover, outline_inplace
+from edge.draw.results import cover, outline_inplace, pixels
 from edge.errors import ModelError, SourceError
 from edge.evaluation.box_mistakes import kind_of
 from edge.evaluation.box_run import NOTE, BoxRun

@@ -1,4 +1,4 @@
-"""A measurement as one page of HTML that needs nothing but itself."""
+"""A measurement as one page of HTML that needs nothing but itself, and its worst images."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import numpy as np
 from edge.benchmark import host
 from edge.benchmark.report import host_facts
 from edge.draw.jpeg import encode_jpeg
-from edge.evaluation import pictures, report
+from edge.errors import SinkError
+from edge.evaluation import report
+from edge.evaluation.images import read_image
 from edge.pages import page, plot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from markupsafe import Markup
+    from numpy.typing import NDArray
 
-    from edge.evaluation.evaluation import Evaluation
+    from edge.evaluation.evaluation import Evaluation, Mistakes
     from edge.evaluation.measuring import Measurement
 
 # A larger matrix fits no screen; its most frequent mistakes do.
@@ -28,6 +32,12 @@ NAMED_CURVES = len(plot.COLORS)
 # 12 images of 480 px are some 300 kB of page.
 PICTURE_SIDE_PX = 480
 PICTURE_QUALITY = 75
+WORST_COUNT = 12
+JPEG_QUALITY = 88
+LEGEND = (
+    "boxes: green found, orange missed, red false alarm, pink of another label; masks: red wrong, "
+    "black not judged"
+)
 
 
 def render(measured: Measurement) -> str:
@@ -82,7 +92,7 @@ def _details(measured: Measurement, number: int, letter: str) -> dict[str, Any]:
         "worst": [
             (path.name, row.text,
              base64.b64encode(encode_jpeg(image, quality=PICTURE_QUALITY)).decode("ascii"))
-            for row, path, image in pictures.worst(measured, model=number, side_px=PICTURE_SIDE_PX)
+            for row, path, image in worst(measured, model=number, side_px=PICTURE_SIDE_PX)
         ],
     }  # fmt: skip
 
@@ -103,3 +113,37 @@ def _curves(result: Evaluation) -> tuple[Markup, list[tuple[str, str]]]:
 
 def _points(precision: Sequence[float]) -> list[tuple[float, float]]:
     return list(zip(np.linspace(0, 1, len(precision)), precision, strict=True))
+
+
+def write_worst(measured: Measurement, folder: Path, *, model: int = 0) -> list[Path]:
+    """Write the worst images of one model as JPEG, the worst first, and return their paths.
+
+    What the colours mean is in `LEGEND`.
+    """
+    paths = []
+    for place, (_, source, image) in enumerate(worst(measured, model=model), start=1):
+        paths.append(path := folder / f"{place:02d}-{source.stem}.jpg")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode_jpeg(image, quality=JPEG_QUALITY))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SinkError(
+                f"{path}: cannot be written: {reason}; choose another folder"
+            ) from error
+    return paths
+
+
+def worst(
+    measured: Measurement, *, model: int, side_px: int | None = None
+) -> Iterator[tuple[Mistakes, Path, NDArray[np.uint8]]]:
+    """Yield what went wrong, the image's path, and the image with that drawn on it, `(H, W, 3)`.
+
+    Args:
+        measured: Of `edge.evaluation.measuring.measure`.
+        model: Which of the models.
+        side_px: Of the longer side at most; `None` leaves images as they are.
+    """
+    for row in measured.evaluations[model].mistakes[:WORST_COUNT]:
+        path = measured.files[row.key]
+        yield row, path, measured.runs[model].drawn(row.key, read_image(path), side_px)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 
 from edge.decode.classes import ClassesHead
+from edge.draw.jpeg import reduced
 from edge.errors import SourceError
 from edge.evaluation.class_folder import GOOD, is_good
 from edge.evaluation.evaluation import Confusion, Evaluation, Mistakes, TimedModel, worst_first
-from edge.evaluation.images import reduced
 from edge.evaluation.truth import LabelMatch, match_labels
 from edge.model.loaded import load_model
 from edge.tasks import task_for
@@ -95,7 +95,7 @@ class WholeRun:
 
     def drawn(self, key: int, image: NDArray[np.uint8], side_px: int | None) -> NDArray[np.uint8]:  # noqa: ARG002 - what it says stands there
         """Return an image with what the model says on it, reduced to a longer side."""
-        small: NDArray[np.uint8] = reduced(image, side_px).copy()
+        small = reduced(image, side_px)
         described = self._file.description
         task_for(described).draw_inplace(small, self._model.run(image), described)
         return small

@@ -6,7 +6,6 @@ strict: one key that Home Assistant does not know, and it refuses the whole devi
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +16,7 @@ from edge.config.homeassistant import HomeAssistant
 from edge.config.sections import host_name
 from edge.homeassistant.components import PLATFORMS, components
 from edge.messages.envelope import Message, status_topic
+from edge.sensors import text_of
 
 if TYPE_CHECKING:
     from edge.config.sections import Config
@@ -91,7 +91,7 @@ def told_of(
             "ids": [device],
             "name": section.name or device,
             "mf": ORIGIN,
-            "mdl": _board() or "camera that tells what it sees",
+            "mdl": text_of(BOARD_FILE) or "camera that tells what it sees",
             "sw": version(ORIGIN),
             **({"sa": section.area} if section.area else {}),
             **({"cu": page} if config.web and (page := _page(config.web)) else {}),
@@ -132,11 +132,3 @@ def _page(web: Web) -> str:
     is_any = web.host in ("0.0.0.0", "::")  # noqa: S104 - it is compared
     host = next(iter(web.hosts), f"{host_name()}.local") if is_any else web.host
     return f"http://{f'[{host}]' if ':' in host else host}:{web.port}/"
-
-
-@cache
-def _board() -> str:
-    try:
-        return BOARD_FILE.read_text(encoding="utf-8", errors="replace").strip("\0 \n")
-    except OSError:
-        return ""

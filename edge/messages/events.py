@@ -21,11 +21,10 @@ from edge.messages.envelope import (
     Version,
     utc_text,
 )
-from edge.results.event import EventKind
+from edge.results.observation import EventKind
 
 if TYPE_CHECKING:
-    from edge.results.event import Event
-    from edge.results.observation import Observation
+    from edge.results.observation import Event, Observation
 
 EVENTS, COUNTS = "events", "counts"
 WHOLE_FRAME = "frame"

@@ -15,11 +15,10 @@ from edge.messages.envelope import (
     Version,
     utc_text,
 )
-from edge.results.health import HealthState  # noqa: TC001 - the schema asks for it
+from edge.results.observation import HealthState  # noqa: TC001 - the schema asks for it
 
 if TYPE_CHECKING:
-    from edge.results.health import Health
-    from edge.results.observation import Observation
+    from edge.results.observation import Health, Observation
 
 
 class HealthPayload(TypedDict):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from edge.messages.envelope import Message
-
 TOPIC = "snapshot"
 # The label of a whole frame that somebody asked for.
 WHOLE_FRAME = "frame"
@@ -19,8 +17,3 @@ MOST_CHARACTERS = 100
 def snapshot_topic(device: str, camera: str, label: str) -> str:
     """Return where the images of a label go: its text, cut, `_` for what no level can hold."""
     return f"edge/{device}/{camera}/{TOPIC}/{FOREIGN.sub('_', label[:MOST_CHARACTERS])}"
-
-
-def message(topic: str, jpeg: bytes) -> Message:
-    """Return the message of an image."""
-    return Message(topic, jpeg, retain=True, policy="state")

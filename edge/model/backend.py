@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edge.errors import DependencyError, ModelError
 from edge.model import delegates
-from edge.model.delegates import CPU, Delegate
+from edge.model.delegates import CPU, HAILO, IMX500, Delegate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,21 +74,23 @@ class Backend(Protocol):
 class Runtime:
     """Where a backend stands.
 
-    Its module also has `compiled_for`, which names what alone can run a file; `who_runs`, which
-    says who would; `trial_facts`: of `edge.model.trial`; and, where there is more to refuse than a
-    format and a package that is missing, `check_delegate`.
+    Its module also has `who_runs`, which says who would run a model; `trial_facts`: of
+    `edge.model.trial`; where there is more to refuse than a format and a package that is missing,
+    `check_delegate`; and where a file says what alone can run it, `compiled_for`.
 
     Attributes:
         format: Of the models that it runs, a key of `edge.model.model_file.FORMATS`.
         module: Imported when a model is loaded.
         name: Of the class, called with (file, *, threads, delegate, engine).
         install: What to type where a package of it is missing.
+        delegate: What alone can run a model of this format; `cpu` for none.
     """
 
     format: str
     module: str
     name: str
     install: str
+    delegate: str = CPU
 
 
 BACKENDS = {
@@ -101,9 +103,11 @@ BACKENDS = {
     "tensorrt": Runtime(
         "onnx", "edge.model.backends.tensorrt", "TensorRt", "sudo apt install python3-libnvinfer"
     ),
-    "imx500": Runtime("rpk", "edge.model.backends.imx500", "Imx500", "sudo apt install imx500-all"),
+    "imx500": Runtime(
+        "rpk", "edge.model.backends.imx500", "Imx500", "sudo apt install imx500-all", IMX500
+    ),
     "hailort": Runtime(
-        "hef", "edge.model.backends.hailort", "HailoRt", "sudo apt install hailo-all"
+        "hef", "edge.model.backends.hailort", "HailoRt", "sudo apt install hailo-all", HAILO
     ),
 }
 
@@ -144,7 +148,8 @@ def check_delegate(file: ModelFile, delegate: str) -> None:
 
 def compiled_for(file: ModelFile) -> str:
     """Return the delegate that alone can run a file, a key of `DELEGATES`; `cpu` for none."""
-    found: str = backend_module(file).compiled_for(file)
+    _, row = _row(file, None)
+    found: str = getattr(backend_module(file), "compiled_for", lambda _: row.delegate)(file)
     return found
 
 

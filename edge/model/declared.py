@@ -31,7 +31,6 @@ class Terminal:
 
     Attributes:
         tensor: As the file declares it: -1 is an open side, `()` a shape that only running gives.
-        signature: Its name in the file's signature; empty without.
         made_by: Kind of the op, such as `SOFTMAX`, or a custom op's name. Ops that only move or
             requantise values (`RESHAPE`, `TRANSPOSE`, `QUANTIZE`, ...) are passed through.
         made_shape: Of what that op itself gives.
@@ -41,7 +40,6 @@ class Terminal:
     """
 
     tensor: TensorSpec
-    signature: str = ""
     made_by: str = ""
     made_shape: tuple[int, ...] = ()
     made_of_shape: tuple[int, ...] = ()

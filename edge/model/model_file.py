@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edge.errors import ModelError
 from edge.model.readers import manifest as manifests
 from edge.model.readers import toml
+from edge.model.readers.anchors import anchors_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,11 +125,36 @@ def _by_manifest(path: Path, data: bytes, _: Path | None) -> ModelFile | None:
     # Its name stands twice in a file that has it: one flipped bit must not make a bare model of it.
     if manifests.MANIFEST_MEMBER.encode() not in data:
         return None
-    read_file = manifests.read
-    if format_of(data) == ONNX:
-        from edge.model.readers.onnx_metadata import read as read_file  # noqa: PLC0415
+    read_file = _of_onnx if format_of(data) == ONNX else manifests.read
     model, manifest, anchors = read_file(path, data)
     return ModelFile.of(path, model, manifest, anchors=anchors)
+
+
+def _of_onnx(path: Path, data: bytes) -> tuple[bytes, Manifest, NDArray[np.float32] | None]:
+    """Return an ONNX file without metadata, and from these the manifest, and anchors in Base64.
+
+    Raises:
+        ModelError: Damaged, or without a manifest.
+    """
+    import base64  # noqa: PLC0415 - a `.tflite` does not need it
+
+    model, entries = _split(path, data)
+    text = entries.get(manifests.MANIFEST_MEMBER)
+    if text is None:
+        raise ModelError(
+            f"{path}: expected a manifest in the metadata, found none; make the file with: "
+            "edge-convert export FLOAT.tflite --tensorrt, or describe it: [model] description"
+        )
+    try:
+        manifest = manifests.parse(path, text.encode())
+        stored = entries.get(manifests.ANCHORS_MEMBER)
+        anchors = anchors_from_bytes(base64.b64decode(stored, validate=True)) if stored else None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{path}: its metadata cannot be read: {error}; copy it again") from error
+    manifests.check_digest(path, model, manifest)
+    return model, manifest, anchors
 
 
 def _by_itself(path: Path, data: bytes, _: Path | None) -> ModelFile:

@@ -1,9 +1,9 @@
-"""What the pipeline hands to the sinks for each frame."""
+"""What the pipeline hands to the sinks for each frame, what happened in it, and how it sees."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,11 +12,89 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from edge.results.event import Event
-    from edge.results.health import Health, Look
+    Cells = NDArray[np.float32]
 
+EventKind = Literal["appear", "disappear", "enter", "leave", "cross", "dwell"]
+HealthState = Literal["ok", "covered", "moved", "blurred", "dark", "frozen", "strange"]
 # In their order; a model without boxes has nothing to suppress.
 STAGES = ("capture", "preprocess", "invoke", "decode", "suppress")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one object; owns all that it holds.
+
+    Attributes:
+        id: Nobody else's, of any run.
+        kind: What happened.
+        camera: Name of the camera.
+        label: Text of the object's class.
+        track_id: Of the object, within this run of this camera.
+        zone: Name of the zone or line; empty of `appear` and `disappear`.
+        direction: Of `cross`: the line's word for the way; else empty.
+        started_utc_ns: When the object was first seen, or came into the zone; UTC.
+        ended_utc_ns: When it was over; `None` while it goes on.
+        score: Best one of the object so far, in [0, 1].
+        box: x1, y1, x2, y2 of the object at this moment, shares of the frame, half-open.
+        path: Where it was, x and y in shares of the frame, oldest first; bounded.
+        speed: Metres a second over the ground; `None` without a ground scale.
+    """
+
+    id: str
+    kind: EventKind
+    camera: str
+    label: str
+    track_id: int
+    zone: str
+    direction: str
+    started_utc_ns: int
+    ended_utc_ns: int | None
+    score: float
+    box: tuple[float, float, float, float]
+    path: tuple[tuple[float, float], ...] = ()
+    speed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one picture is like; owns its arrays.
+
+    Attributes:
+        colour: Mean difference of G from R, and of G from B, in sum; near 0 of a grey picture.
+        clipped_ratio: Share of its pixels that are black or white.
+        fine: Mean size of the Laplacian of the small picture: detail and noise.
+        coarse: Mean step between cells: shapes.
+        cells: `(3, 24, 32)` float32, means of each cell: grey, and the size of the steps along x
+            and along y.
+        is_frozen: The camera gives the same picture over and over.
+    """
+
+    colour: float
+    clipped_ratio: float
+    fine: float
+    coarse: float
+    cells: Cells
+    is_frozen: bool = False
+
+    @property
+    def level(self) -> float:
+        """Mean of its grey, 0 to 255."""
+        return float(self.cells[0].mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a camera's pictures are like, and since when.
+
+    Attributes:
+        state: `ok`, or the trouble.
+        reason: A sentence without its full stop; empty where there is nothing to say.
+        since_utc_ns: Nanoseconds since the Unix epoch, UTC, when the state began.
+    """
+
+    state: HealthState
+    reason: str
+    since_utc_ns: int
 
 
 class Result(Protocol):

@@ -7,10 +7,13 @@ every camera is known to be away and the loop that waits for them still turns.
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
 
     from edge.parts import Parts
     from edge.pipeline import Pipeline
-    from edge.service.health import HealthFile
     from edge.service.notify import Notifier
 
 log = logging.getLogger("edge.service")
 
+HEALTH_NAME, HEALTH_EVERY_S = "health.json", 5.0
 # Until the first frame it looks more often: whoever waits for the service waits for that.
 LOOK_EVERY_S, FIRST_LOOKS_S, STATUS_EVERY_S = 1.0, 0.05, 5.0
 # The loop looks for a frame twice a second.
@@ -35,6 +38,49 @@ LOOP_S = 5.0
 # A start is good when the run has lasted so long behind its first frame.
 SOUND_S = 10.0
 JOIN_TIMEOUT_S = 1.0
+
+
+class HealthFile:
+    """How a service goes, in a file of a tmpfs, for whoever has just updated it.
+
+    Written every 5 s as a whole; nowhere without systemd's ``RuntimeDirectory=``.
+
+    Args:
+        release: What runs, as it was installed; empty where it was not.
+        clock: Monotonic, seconds.
+    """
+
+    def __init__(self, release: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
+        folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        self._path = Path(folder) / HEALTH_NAME if folder else None
+        self._release, self._clock = release, clock
+        self._began_s, self._written_s = clock(), -HEALTH_EVERY_S
+
+    def look(self, signs: Signs, parts: Parts) -> None:
+        """Write what there is to be seen of a run, if it is time to."""
+        now_s = self._clock()
+        if self._path is None or now_s - self._written_s < HEALTH_EVERY_S:
+            return
+        self._written_s = now_s
+        publisher = parts.publisher
+        outbox = publisher.outbox() if publisher else None
+        sent = sum(each.published for each in publisher.frames.values()) if publisher else 0
+        broker = {None: None, True: "connected", False: "away"}[signs.is_connected]
+        fields = {
+            "frames": signs.frames,
+            "published": sent,
+            "acknowledged": outbox.settled if outbox else 0,
+            "broker": broker,
+            "since_start_s": round(now_s - self._began_s, 1),
+            "release": self._release,
+        }
+        new = self._path.with_suffix(".new")
+        try:
+            new.write_text(json.dumps(fields), encoding="ascii")
+            new.replace(self._path)
+        except OSError as error:
+            log.warning("%s: cannot be written: %s", self._path, error.strerror)
+            self._path = None
 
 
 class Signs(NamedTuple):

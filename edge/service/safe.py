@@ -27,8 +27,7 @@ from edge.messages.envelope import (
     command_topic,
     reply_topic,
 )
-from edge.service.health import HealthFile
-from edge.service.life import Life, mode_message
+from edge.service.life import HealthFile, Life, mode_message
 from edge.service.notify import STOPPING, WELL, from_environment
 from edge.service.release import installed
 from edge.service.starts import Starts, Voice

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from edge.results.event import Event
+from edge.results.observation import Event
 from edge.stages.areas import margins, shares
 from edge.stages.objects import SAMPLE_S, SAMPLES, Objects, feet
 from edge.stages.source_clock import SourceClock
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.results.detections import Detections
-    from edge.results.event import EventKind
-    from edge.results.observation import Observation
+    from edge.results.observation import EventKind, Observation
     from edge.stages.objects import Flags, Numbers, Rows
     from edge.stages.plan import Plan
 

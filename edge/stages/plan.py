@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from edge.config.sections import Config
     from edge.config.zone import Line, Wanted, Zone
-    from edge.results.event import Event
+    from edge.results.observation import Event
     from edge.stages.objects import Flags, Numbers, Rows
 
 

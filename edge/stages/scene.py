@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from edge.results.health import Cells, HealthState, Look
+    from edge.results.observation import Cells, HealthState, Look
 
     # What is wrong, and a sentence on it.
     Trouble = tuple[HealthState, str]

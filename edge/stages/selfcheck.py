@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from edge.results.health import Health
+from edge.results.observation import Health
 from edge.stages.scene import Scene
 from edge.stages.world import NOW_S, World
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from edge.config.selfcheck import Selfcheck
     from edge.model.description import Description, Sight
-    from edge.results.health import HealthState, Look
-    from edge.results.observation import Observation
+    from edge.results.observation import HealthState, Look, Observation
 
 NS_PER_S = 1e9
 # Share of the looks of the hold time that must agree, and of how many at least.

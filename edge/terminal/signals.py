@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,3 +25,18 @@ def handling(handlers: Mapping[signal.Signals, Callable[[], object]]) -> Iterato
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Give what Ctrl-C or a stop sets, so that a step is done whole; twice ends at once."""
+    asked = threading.Event()
+
+    def ask() -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    is_main = threading.current_thread() is threading.main_thread()
+    with handling(dict.fromkeys(ENDING, ask) if is_main else {}):
+        yield asked

@@ -123,9 +123,9 @@ def _measure(arguments: argparse.Namespace) -> Measurement:
 
 
 def _write_pictures(measured: Measurement, folder: Path) -> None:
-    from edge.evaluation import pictures, report  # noqa: PLC0415
+    from edge.evaluation import page, report  # noqa: PLC0415
 
     for model, letter in enumerate(report.letters(measured.evaluations)):
         target = folder / letter
-        written = pictures.write_worst(measured, target, model=model)
-        _log.info("%s: the %d worst images; %s", target, len(written), pictures.LEGEND)
+        written = page.write_worst(measured, target, model=model)
+        _log.info("%s: the %d worst images; %s", target, len(written), page.LEGEND)

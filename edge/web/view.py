@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from edge.model.description import Description
     from edge.parts import Parts
     from edge.preprocess import InputBuffer
-    from edge.results.event import Event
-    from edge.results.health import Health
-    from edge.results.observation import Observation
+    from edge.results.observation import Event, Health, Observation
 
 KEPT_EVENTS = 50
 # No frame for so long, nor for as long as so many frames take, and a camera is not well.

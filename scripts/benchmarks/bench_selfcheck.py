@@ -31,7 +31,7 @@ from edge.stages.selfcheck import CameraHealth, SelfCheck
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.results.health import Health
+    from edge.results.observation import Health
 
 NS = 1_000_000_000
 LEARN_S, REPORT_S = 300, 60

@@ -9,7 +9,7 @@ from factories import encoder, observation
 from memory_sink import MemorySink
 
 from edge.publisher import FrameTally, Publisher, ResultTeller
-from edge.results.event import Event
+from edge.results.observation import Event
 
 pytestmark = pytest.mark.board
 

@@ -10,7 +10,8 @@ import numpy as np
 from converter.train.data.augment import PLAIN, changed
 from converter.train.loop import IMAGE
 from converter.train.matching import Labels
-from edge.evaluation.images import read_image, reduced
+from edge.draw.jpeg import reduced
+from edge.evaluation.images import read_image
 from edge.evaluation.mask_folder import read_mask
 
 if TYPE_CHECKING:

@@ -59,11 +59,6 @@ def trial_facts() -> tuple[str, str]:
     return PACKAGE, DISTRIBUTION
 
 
-def compiled_for(_: ModelFile) -> str:
-    """Return what alone can run a `.hef`."""
-    return HAILO
-
-
 def who_runs(delegate: Delegate) -> Ran:
     """Return who runs a model with this delegate."""
     version = str(getattr(runtime_module(), "__version__", "of unknown version"))

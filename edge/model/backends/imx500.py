@@ -41,11 +41,6 @@ def trial_facts() -> tuple[str, str]:
     return "", ""
 
 
-def compiled_for(_: ModelFile) -> str:
-    """Return what alone can run a `.rpk`."""
-    return IMX500
-
-
 def who_runs(_: Delegate) -> Ran:
     """Return who runs a model."""
     try:

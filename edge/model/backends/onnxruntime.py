@@ -59,11 +59,6 @@ def runtime_module() -> Any:  # noqa: ANN401
     return module
 
 
-def compiled_for(_: ModelFile) -> str:
-    """Return what every ONNX file can be run with."""
-    return CPU
-
-
 def who_runs(delegate: Delegate) -> Ran:
     """Return who runs a model with this delegate, without the device's name."""
     version = str(runtime_module().__version__)

@@ -62,7 +62,6 @@ class _Graph:
     """The parts of a graph; tensors by number.
 
     Attributes:
-        names: Of inputs and outputs in the first signature.
         makers: Of a tensor the operator that fills it.
     """
 
@@ -71,18 +70,12 @@ class _Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     codes: list[Table]
-    names: dict[int, str]
     makers: dict[int, Table]
 
     @classmethod
     def of(cls, flat: FlatBuffer) -> _Graph:
         root = flat.root()
         graph = flat.children(root, 2)[0]
-        names: dict[int, str] = {}
-        for signature in flat.children(root, 7):
-            if not flat.scalar(signature, 4, UINT32):
-                for entry in flat.children(signature, 0) + flat.children(signature, 1):
-                    names.setdefault(flat.scalar(entry, 1, UINT32), flat.text(entry, 0))
         ops = flat.children(graph, 3)
         makers = {number: op for op in ops for number in flat.numbers(op, 2, "i")}
         return cls(
@@ -91,7 +84,6 @@ class _Graph:
             flat.numbers(graph, 1, "i"),
             flat.numbers(graph, 2, "i"),
             codes=flat.children(root, 1),
-            names=names,
             makers=makers,
         )
 
@@ -104,12 +96,11 @@ class _Graph:
                 break
             found, op = inputs[0], self.makers.get(inputs[0])
         if op is None:
-            return Terminal(tensor, self.names.get(number, ""))
+            return Terminal(tensor)
         code, name = self.kind(op)
         inputs = self.flat.numbers(op, 1, "i")
         return Terminal(
             tensor,
-            self.names.get(number, ""),
             name or KINDS.get(code, str(code)),
             made_shape=self.shape(found),
             made_of_shape=self.shape(inputs[0]) if inputs and inputs[0] >= 0 else (),

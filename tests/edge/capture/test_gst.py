@@ -15,7 +15,7 @@ import time
 import pytest
 from waiting import eventually
 
-from edge.capture import child, gst, gst_source
+from edge.capture import child, gst
 from edge.capture.options import CameraOptions
 from edge.capture.registry import check_source, open_lasting, open_source
 from edge.errors import DependencyError, SourceError
@@ -182,7 +182,7 @@ def test_a_program_that_does_not_so_much_as_start_is_no_end_of_the_frames(
     """As in a service, where more is forbidden than in a shell."""
     (tmp_path / "launch").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 127\n")
     (tmp_path / "launch").chmod(0o755)
-    monkeypatch.setattr(gst_source, "LAUNCH", str(tmp_path / "launch"))
+    monkeypatch.setattr(gst, "LAUNCH", str(tmp_path / "launch"))
 
     with (
         gst.open_gst("videotestsrc", CameraOptions()) as source,
@@ -206,7 +206,7 @@ def test_a_secret_in_a_pipeline_is_not_in_the_log(caplog):
 
 @has_gstreamer
 def test_a_pipeline_that_stalls_is_opened_again_and_its_child_is_gone(monkeypatch, caplog):
-    monkeypatch.setattr(gst_source, "STALL_S", 0.5)
+    monkeypatch.setattr(gst, "STALL_S", 0.5)
     monkeypatch.setattr(child, "END_S", 0.2)
     with open_lasting(f"gst:{HALVES}", begin_closed=True) as source:
         assert source.read(None)

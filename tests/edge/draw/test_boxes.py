@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edge.draw.boxes import draw_inplace
+from edge.draw.results import draw_boxes_inplace as draw_inplace
 from edge.results.detections import Detections
 
 pytestmark = pytest.mark.board

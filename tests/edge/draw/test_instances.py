@@ -8,8 +8,8 @@ import pytest
 
 from edge.decode.anchor_free import AnchorFreeGrid, AnchorFreeHead
 from edge.decode.keypoints import KeypointsHead
-from edge.draw.instances import draw_inplace, pixels
-from edge.draw.poses import draw_inplace as draw_poses_inplace
+from edge.draw.results import draw_instances_inplace as draw_inplace
+from edge.draw.results import draw_poses_inplace, pixels
 from edge.results.detections import Detections
 from edge.results.instances import Instances, Mask
 from edge.results.poses import Poses

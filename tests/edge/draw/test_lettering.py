@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.draw.boxes import draw_inplace
 from edge.draw.lettering import printable
-from edge.draw.masks import overlay_inplace
+from edge.draw.results import draw_boxes_inplace as draw_inplace
+from edge.draw.results import overlay_inplace
 from edge.results.class_map import ClassMap
 from edge.results.detections import Detections
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from edge.draw.colors import class_color, luma
-from edge.draw.masks import overlay_inplace
+from edge.draw.lettering import class_color, luma
+from edge.draw.results import overlay_inplace
 from edge.results.class_map import ClassMap
 
 pytestmark = pytest.mark.board

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.config.reading import parse
-from edge.draw.zones import draw_zones_inplace
+from edge.draw.annotated import draw_zones_inplace
 
 pytestmark = pytest.mark.board
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from edge.errors import ModelError, SourceError
-from edge.evaluation import mask_folder, pictures
+from edge.evaluation import mask_folder, page
 from edge.evaluation.mask_folder import VOID
 from edge.evaluation.mask_run import (
     MaskRun,
@@ -191,7 +191,7 @@ def test_a_fault_of_a_mask_is_counted_once_however_many_models_meet_it(segmenter
     images, truth = masks(tmp_path, (paint(ids), mask), (paint(ids), ids[::-1]))
 
     measured = measure([segmenter, segmenter], truth, images, seed=0, resamples=0)
-    pictures.write_worst(measured, tmp_path / "worst")
+    page.write_worst(measured, tmp_path / "worst")
 
     assert truth.faults.lines() == [
         "1 class ids that no label has, their pixels left out: 0.png (9)"
@@ -255,7 +255,7 @@ def test_the_worst_image_is_painted_red_where_it_is_wrong(segmenter, ids, tmp_pa
     images, truth = masks(tmp_path, (paint(ids), ids), (paint(ids), wrong))
     measured, _ = evaluate(segmenter, images, truth)
 
-    (path,) = pictures.write_worst(measured, tmp_path / "worst")
+    (path,) = page.write_worst(measured, tmp_path / "worst")
 
     assert path.name == "01-1.jpg"
     found = cv2.imread(str(path))

@@ -8,8 +8,8 @@ import threading
 import pytest
 from waiting import eventually
 
-from edge.homeassistant.announcing import Announcing
 from edge.homeassistant.discovery import Told
+from edge.homeassistant.following import Announcing
 
 pytestmark = pytest.mark.board
 
@@ -154,8 +154,8 @@ def test_what_is_no_announcement_of_ours_takes_nothing_back(payload):
 
 
 def test_a_broker_that_may_not_be_read_is_told_all_the_same(monkeypatch):
-    monkeypatch.setattr("edge.homeassistant.announcing.PATIENCE_S", 0.0)
-    monkeypatch.setattr("edge.homeassistant.announcing.ASK_S", 0.0)
+    monkeypatch.setattr("edge.homeassistant.following.PATIENCE_S", 0.0)
+    monkeypatch.setattr("edge.homeassistant.following.ASK_S", 0.0)
     channel = Channel(remembered=None)
 
     with announcing(channel, "door"):
@@ -163,7 +163,7 @@ def test_a_broker_that_may_not_be_read_is_told_all_the_same(monkeypatch):
 
 
 def test_a_question_that_was_not_heard_is_asked_again(monkeypatch):
-    monkeypatch.setattr("edge.homeassistant.announcing.ASK_S", 0.0)
+    monkeypatch.setattr("edge.homeassistant.following.ASK_S", 0.0)
     channel = Channel(remembered=None)
     asked = []
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from factories import IDENTITY, observation
 
-from edge.draw.anomaly import draw_inplace
+from edge.draw.results import draw_anomaly_inplace as draw_inplace
 from edge.messages.anomaly import (
     TOPIC,
     AnomalyDetailPayload,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from factories import IDENTITY, LABELS, observation
 
-from edge.draw.classes import draw_inplace
+from edge.draw.results import draw_classes_inplace as draw_inplace
 from edge.messages.classes import TOPIC, ClassesPayload, ClassPayload, describe, fields
 from edge.messages.envelope import Encoder
 from edge.messages.schema import schema

@@ -10,7 +10,7 @@ import pytest
 
 from edge.messages.events import CountsTeller, EventsTeller
 from edge.messages.schema import schema
-from edge.results.event import Event
+from edge.results.observation import Event
 
 pytestmark = pytest.mark.board
 

@@ -9,7 +9,7 @@ import factories
 import pytest
 
 from edge.messages.health import HealthTeller
-from edge.results.health import Health
+from edge.results.observation import Health
 
 pytestmark = pytest.mark.board
 

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge.service.health import HealthFile
-from edge.service.life import Signs
+from edge.service.life import HealthFile, Signs
 
 pytestmark = pytest.mark.board
 

@@ -18,7 +18,7 @@ from edge.config.selfcheck import Harvest
 from edge.errors import ConfigError
 from edge.results.class_map import ClassMap
 from edge.results.detections import Detections
-from edge.results.health import Health
+from edge.results.observation import Health
 from edge.stages.harvest import HarvestStage, check
 from edge.stages.registry import STAGES, Setting
 

@@ -11,7 +11,7 @@ from factories import observation
 
 from edge.config.reading import parse
 from edge.config.web import Web
-from edge.results.event import Event
+from edge.results.observation import Event
 from edge.web.view import View
 
 pytestmark = pytest.mark.board
