@@ -38,6 +38,7 @@ from bench_regions_scenes import (
     side,
 )
 
+from converter.train.matching import pairwise_iou
 from edge import app
 from edge.capture.latest import CaptureThread, Turns
 from edge.capture.picture import Picture
@@ -147,26 +148,15 @@ def matched(
     """Return which objects were found, and how many detections found none."""
     pairs: set[int] = set()
     false = 0
-    for box, class_id in zip(result.boxes, result.class_ids, strict=True):
-        best, best_iou = -1, SAME_IOU
-        for row, other in enumerate(boxes):
-            if row not in pairs and names[row] == labels[class_id] and iou(box, other) >= best_iou:
-                best, best_iou = row, iou(box, other)
-        if best >= 0:
-            pairs.add(best)
-        elif not any(
-            iou(box, boxes[row]) >= SAME_IOU for row, name in enumerate(names) if not name
-        ):
+    is_unnamed = np.array([not name for name in names], bool)
+    for ious, class_id in zip(pairwise_iou(result.boxes, boxes), result.class_ids, strict=True):
+        is_free = [row not in pairs and name == labels[class_id] for row, name in enumerate(names)]
+        fitting = np.flatnonzero(np.array(is_free, bool) & (ious >= SAME_IOU))
+        if len(fitting):
+            pairs.add(int(max(fitting, key=lambda row: (ious[row], row))))
+        elif not (is_unnamed & (ious >= SAME_IOU)).any():
             false += 1
     return pairs, false
-
-
-def iou(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Return the IoU of two boxes."""
-    sides = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
-    areas = [float((box[2] - box[0]) * (box[3] - box[1])) for box in (one, other)]
-    shared = float(sides.prod())
-    return shared / max(sum(areas) - shared, 1e-9)
 
 
 def looking(plain: LoadedModel, invokes_per_frame: float) -> Counted:
