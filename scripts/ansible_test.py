@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import nspawn
+from nspawn import check
 
 ROOT = Path(__file__).resolve().parents[1]
 ROLE = ROOT / "boards" / "ansible"
@@ -33,13 +34,6 @@ score_threshold = THRESHOLD
 [mqtt]
 url = "mqtt://127.0.0.1:PORT"
 """
-
-
-def check(what: str, *, holds: object, figure: str = "", said: str = "") -> None:
-    """Print a line; end where it does not hold, with what was said."""
-    print(f"{'ok' if holds else 'FAILED':7} {what}{f': {figure}' if figure else ''}", flush=True)
-    if not holds:
-        raise SystemExit(said or 1)
 
 
 class Fleet:
