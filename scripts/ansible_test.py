@@ -47,7 +47,6 @@ class Fleet:
     def __init__(self, cache: Path, folder: Path) -> None:
         self.folder = folder
         self._playbook = cache / "env/bin/ansible-playbook"
-        self._wheels = cache / "wheels"
         self.boards: dict[str, nspawn.Debian] = {}
 
     def boot(self, name: str, leader: int) -> None:
