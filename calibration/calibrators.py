@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.histogram import BINS, Histogram
 from calibration.ranges import Range
+from calibration.tally import BINS, Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The parts that the images of one folder serve in: train, calibrate, select, judge."""
+"""The parts that the images of one folder serve in: calibrate, select, judge."""
 
 from __future__ import annotations
 
@@ -29,13 +29,11 @@ class ImageSets:
         calibrate: What ranges and repairs come from.
         select: What the best of several attempts is chosen by.
         judge: What the verdict rests on, looked at once.
-        train: All others that were asked for; `None` where nobody trains.
     """
 
     calibrate: ImageSet
     select: ImageSet
     judge: ImageSet
-    train: ImageSet | None
 
 
 def share_out(
@@ -58,14 +56,12 @@ def share_out(
     return first, second, min(judge, left - second)
 
 
-# A folder, what is wanted of it, and whom to tell.
-def draw_sets(  # noqa: PLR0913
+def draw_sets(
     folder: Path,
     *,
     seed: int,
     calibrate: int | None = None,
     judge: int = MOST_JUDGE,
-    train: int = 0,
     progress: Progress | None = None,
 ) -> ImageSets:
     """Draw the sets of one folder, by seed, without duplicates and near-duplicates across them.
@@ -75,14 +71,13 @@ def draw_sets(  # noqa: PLR0913
         seed: Of the draw.
         calibrate: Images to calibrate with; `None` as `share_out` has it.
         judge: Most images to judge on.
-        train: Most images to train on, of what the others leave.
         progress: Called with (images chosen, images wanted).
 
     Raises:
         SourceError: The folder has too few images.
     """
     wanted = (calibrate or MOST_CALIBRATE) + MOST_SELECT + judge
-    drawn = draw(folder, count=wanted + train, seed=seed, progress=progress)
+    drawn = draw(folder, count=wanted, seed=seed, progress=progress)
     found = len(drawn.paths)
     least = (calibrate or 1) + 2
     if found < least:
@@ -93,13 +88,7 @@ def draw_sets(  # noqa: PLR0913
         )
     counts = share_out(min(found, wanted), calibrate=calibrate, judge=judge)
     ends = [sum(counts[:number]) for number in range(len(counts) + 1)]
-    parts = [_part(drawn, slice(*pair)) for pair in pairwise(ends)]
-    rest = slice(ends[-1], ends[-1] + train)
-    is_trained = train and found > ends[-1]
-    calibrating, selecting, judging = parts
-    return ImageSets(
-        calibrating, selecting, judging, train=_part(drawn, rest) if is_trained else None
-    )
+    return ImageSets(*(_part(drawn, slice(*pair)) for pair in pairwise(ends)))
 
 
 def without(folder: Path, *, count: int, seed: int, known: Collection[str]) -> ImageSet:

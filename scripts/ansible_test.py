@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import nspawn
+from nspawn import check
 
 ROOT = Path(__file__).resolve().parents[1]
 ROLE = ROOT / "boards" / "ansible"
@@ -35,13 +36,6 @@ url = "mqtt://127.0.0.1:PORT"
 """
 
 
-def check(what: str, *, holds: object, figure: str = "", said: str = "") -> None:
-    """Print a line; end where it does not hold, with what was said."""
-    print(f"{'ok' if holds else 'FAILED':7} {what}{f': {figure}' if figure else ''}", flush=True)
-    if not holds:
-        raise SystemExit(said or 1)
-
-
 class Fleet:
     """Two boards, and the machine that installs them.
 
@@ -53,7 +47,6 @@ class Fleet:
     def __init__(self, cache: Path, folder: Path) -> None:
         self.folder = folder
         self._playbook = cache / "env/bin/ansible-playbook"
-        self._wheels = cache / "wheels"
         self.boards: dict[str, nspawn.Debian] = {}
 
     def boot(self, name: str, leader: int) -> None:

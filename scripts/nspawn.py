@@ -48,6 +48,13 @@ class Debian:
         )  # fmt: skip
 
 
+def check(what: str, *, holds: object, figure: str = "", said: str = "") -> None:
+    """Print a line; end where it does not hold, with what was said."""
+    print(f"{'ok' if holds else 'FAILED':7} {what}{f': {figure}' if figure else ''}", flush=True)
+    if not holds:
+        raise SystemExit(said or 1)
+
+
 def until(what: str, condition: Callable[[], object]) -> float:
     """Wait until something holds; return the seconds that it took."""
     began = time.monotonic()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nspawn
 import service_unit
-from service_unit import check
+from nspawn import check
 
 WATCHDOG_S = 5
 # What docs/service.md promises.

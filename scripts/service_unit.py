@@ -9,6 +9,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+from nspawn import check
+
 if TYPE_CHECKING:
     import nspawn
 
@@ -21,7 +23,6 @@ SECRET = "not-in-the-log"  # noqa: S105 - of a test
 # By its number of the kernel: what the sandbox must let through (a driver that is missing says
 # ENXIO), and what not, as anybody may open it elsewhere.
 DEVICES = {"video9": (81, 9), "usb9": (189, 9), "render9": (226, 137), "tun9": (10, 200)}
-FORBIDDEN = ("tun9",)
 # Runs in the place of the service, with all else as the unit has it.
 PROBE = f"""
 import ctypes, errno, json, os, pathlib, socket, subprocess
@@ -79,13 +80,6 @@ print(json.dumps({{
         if line.startswith(("CapPrm", "CapEff", "CapBnd", "CapAmb"))],
 }}))
 """
-
-
-def check(what: str, *, holds: object, figure: str = "") -> None:
-    """Print a line; end where it does not hold."""
-    print(f"{'ok' if holds else 'FAILED':7} {what}{f': {figure}' if figure else ''}", flush=True)
-    if not holds:
-        raise SystemExit(1)
 
 
 def install(debian: nspawn.Debian, config: str) -> None:

@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "support")]
 import zoo_models as zoo  # noqa: E402
 from zoo_entries import entries  # noqa: E402
 
+from converter.train.matching import pairwise_iou  # noqa: E402
 from edge.errors import EdgeError, ModelError  # noqa: E402
 from edge.model import model_file  # noqa: E402
 from edge.model.loaded import load_model  # noqa: E402
@@ -110,7 +111,7 @@ def sees_box(seen: Any, truth: zoo.Truth) -> bool:  # noqa: ANN401 - any result 
     """Return whether the one object is where and what it is."""
     right = len(seen.scores) == 1 and seen.class_ids[0] == zoo.CLASS
     near = right and abs(seen.scores[0] - zoo.SCORE) <= SCORE_OFF
-    return bool(near and box_iou(seen.boxes[0], truth.box()) >= BOX_IOU)
+    return bool(near and pairwise_iou(seen.boxes, np.array([truth.box()]))[0, 0] >= BOX_IOU)
 
 
 def sees_beside(seen: Any, entry: zoo.Entry) -> bool:  # noqa: ANN401 - any result with boxes
@@ -124,14 +125,6 @@ def sees_beside(seen: Any, entry: zoo.Entry) -> bool:  # noqa: ANN401 - any resu
         middle = (left + right) / 2, (top + bottom) / 2
         return bool((np.abs(seen.points[0, :, :2] - middle) < 1).all())
     return True
-
-
-def box_iou(first: NDArray[np.float32], second: list[float]) -> float:
-    """Return the intersection over union of two boxes, xyxy."""
-    lower, upper = np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])
-    shared = float(np.prod(np.clip(upper - lower, 0, None)))
-    areas = [float((box[2] - box[0]) * (box[3] - box[1])) for box in (first, second)]
-    return shared / (sum(areas) - shared)
 
 
 def mask_iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converter.graph.edits import free_name, tidied, with_ops, with_values
+from converter.graph.edits import free_name, tidied, with_ops
 from converter.graph.values import ABSENT, Graph, Op, Tensor
 from converter.prune.tracing import axis_of, numbers
 
@@ -28,8 +28,6 @@ READS = {"CONV_2D": 3, "TRANSPOSE_CONV": 3, "FULLY_CONNECTED": 1}
 def pruned(channels: Channels, kept: Kept) -> Graph:
     """Return the graph without the channels that fall; what is left gives what it gave.
 
-    It gives what `masked` gives.
-
     Args:
         channels: Of the whole graph.
         kept: Which channels of a group stay; a group that is not named stays whole.
@@ -49,25 +47,6 @@ def pruned(channels: Channels, kept: Kept) -> Graph:
         tensors[name] = replace(tensors[name], value=value, shape=value.shape)
     cut = Graph(tensors, graph.ops, graph.inputs, graph.outputs)
     return tidied(_with_sizes(cut, channels, stands))
-
-
-def masked(channels: Channels, kept: Kept) -> Graph:
-    """Return the whole graph in which nothing reads the channels that fall.
-
-    The weights by which they are multiplied are 0. It is slow, and tells what `pruned` must give.
-    """
-    stands = channels.standing(kept)
-    values: dict[str, NDArray[Any]] = {}
-    for use in channels.uses:
-        if READS.get(use.op.kind) != use.axis:
-            continue
-        name = use.op.inputs[use.place]
-        value = values.get(name, _value(channels.graph.tensors[name])).copy()
-        index: list[Any] = [slice(None)] * value.ndim
-        index[use.axis] = ~stands[use.ids]
-        value[tuple(index)] = 0
-        values[name] = value
-    return with_values(channels.graph, values)
 
 
 @dataclass(frozen=True, slots=True)

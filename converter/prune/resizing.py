@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     Shape = tuple[int, ...]
     Told = dict[int, list[int]]
 
-SPATIAL = (1, 2)  # axes of an image (1, H, W, C)
-
 
 class Unsized(ValueError):  # noqa: N818 - becomes a sentence with the op's name
     """Numbers of an op that no rule can follow to another size."""

@@ -14,7 +14,6 @@ from converter.quantize.repairs.bias_correction import correct_biases
 from converter.quantize.repairs.gains import silus
 from converter.quantize.scores import saturate_scores, score_roles
 from edge.errors import ModelError
-from edge.model.model_file import ModelFile
 from edge.model.readers.manifest import Calibration, ImageDigests
 from edge.terminal.version import versions
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from calibration.ranges import Range
     from converter.graph.values import Graph
     from converter.quantize.recipe import Recipe
+    from edge.model.model_file import ModelFile
     from edge.terminal.progress import Progress
 
 
@@ -111,24 +111,19 @@ def digests(images: ImageSet, *, named: bool = True) -> ImageDigests:
 
 def described(file: ModelFile, made: Quantized, *, images: ImageSet, recipe: Recipe) -> ModelFile:
     """Return the file of what was quantised of another, its manifest saying how."""
-    provenance = export.one_step_on(
-        file.own_manifest().provenance,
-        made.describe(recipe),
-        tools=versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer])),
-        recipe=recipe.name,
-    )
+    tools = versions((*export.QUANTIZE_TOOLS, *TOOLS[made.quantizer]))
+    step = made.describe(recipe)
+    found = export.remade(file, made.flatbuffer, step, tools=tools, recipe=recipe.name)
+    before = found.own_manifest()
     calibration = Calibration(
         digest=images.digest,
         images=len(images.paths),
         seed=images.seed,
         method=recipe.calibrator,
     )
-    manifest = file.own_manifest().replace(
-        provenance=provenance.replace(seed=images.seed),
+    manifest = before.replace(
+        provenance=before.provenance.replace(seed=images.seed),
         calibration=calibration if recipe.needs_ranges else None,
         image_sets={"calibrate": digests(images)} if recipe.needs_ranges else {},
     )
-    return export.sealed(
-        ModelFile.of(file.path, made.flatbuffer, manifest, anchors=file.description.anchors),
-        manifest,
-    )
+    return export.sealed(found, manifest)

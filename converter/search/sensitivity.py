@@ -14,6 +14,7 @@ from converter.graph.reading import read
 from converter.graph.values import Op, Quantisation, Tensor
 from converter.quantize.repairs.weights import SHARED_AXES, channel_scales, convolutions
 from converter.quantize.running import prepared, tapped
+from edge.model.quant import Quant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,26 +30,9 @@ if TYPE_CHECKING:
 IMAGES = 4
 # Of how many levels half of the weights may be off: rounding moves them by half of one or so.
 MAX_MEDIAN_LEVELS = 2.0
+INT8_ENDS = np.array([-128, 127], np.int8)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """The int8 levels of a tensor: ``scale * (q - zero_point)``."""
-
-    scale: float
-    zero_point: int
-
-    @property
-    def low(self) -> float:
-        """The least value."""
-        return (int(np.iinfo(np.int8).min) - self.zero_point) * self.scale
-
-    @property
-    def high(self) -> float:
-        """The greatest value."""
-        return (int(np.iinfo(np.int8).max) - self.zero_point) * self.scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +124,7 @@ def _are_of(graph: Graph, weights: dict[str, NDArray[np.float32]]) -> bool:
 
 
 def _quantised_layer(
-    base: Graph, name: str, levels: Levels, *, weights: NDArray[np.float32] | None
+    base: Graph, name: str, levels: Quant, *, weights: NDArray[np.float32] | None
 ) -> Graph:
     """Return the graph in which one layer has these weights and its output these levels."""
     for layer in convolutions(base) if weights is not None else ():
@@ -149,7 +133,7 @@ def _quantised_layer(
     return with_rounded(base, name, levels)
 
 
-def with_rounded(graph: Graph, name: str, levels: Levels) -> Graph:
+def with_rounded(graph: Graph, name: str, levels: Quant) -> Graph:
     """Return the graph in which all that reads a tensor reads it rounded; an output is it, too."""
     shape = graph.shape(name)
     scales, zeros = np.array([levels.scale], np.float32), np.array([levels.zero_point])
@@ -171,30 +155,31 @@ def _stacked(
     return [np.stack(rows) for rows in zip(*tapped(graph, names, inputs, threads=1), strict=True)]
 
 
-def _int8_of(graph: Graph) -> tuple[dict[str, Levels], dict[str, NDArray[np.float32]]]:
+def _int8_of(graph: Graph) -> tuple[dict[str, Quant], dict[str, NDArray[np.float32]]]:
     """Return the levels of a quantised model's computed tensors, and its convolutions' weights.
 
     Both by the name of the tensor that is computed, the weights as real values.
     """
-    levels: dict[str, Levels] = {}
+    levels: dict[str, Quant] = {}
     weights: dict[str, NDArray[np.float32]] = {}
     for op in graph.ops:
         tensor = graph.tensors[op.output]
         found = tensor.quantisation
         if tensor.dtype != "int8" or found is None:
             continue
-        levels[tensor.name] = Levels(float(found.scales[0]), int(found.zero_points[0]))
+        levels[tensor.name] = Quant(float(found.scales[0]), int(found.zero_points[0]))
         if op.kind in SHARED_AXES:
             weights[tensor.name] = graph.tensors[op.inputs[1]].numbers
     return levels, weights
 
 
 def _noise_ratio(
-    reference: NDArray[np.float32], found: NDArray[np.float32], levels: Levels | None
+    reference: NDArray[np.float32], found: NDArray[np.float32], levels: Quant | None
 ) -> float:
     """Return the power of the difference over that of the reference, both within the levels."""
     if levels is not None:
-        reference, found = (np.clip(x, levels.low, levels.high) for x in (reference, found))
+        ends = levels.dequantize(INT8_ENDS)
+        reference, found = (np.clip(x, *ends) for x in (reference, found))
     power = float(np.square(reference, dtype=np.float64).sum())
     noise = float(np.square(found - reference, dtype=np.float64).sum())
     return noise / power if power else 0.0

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibration.dataset import image_set
-from calibration.image_sets import DIGITS
 from converter import export
 from converter.choice import InputChoice, Origin
 from converter.graph.edits import with_values
@@ -17,6 +16,7 @@ from converter.graph.fusing import WEIGHTED
 from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.importers import facts
+from converter.quantize.quantization import digests
 from converter.quantize.running import prepared, tapped
 from converter.quantize.threshold import with_threshold
 from converter.train import losses
@@ -29,7 +29,6 @@ from edge.evaluation.images import upright_size_wh
 from edge.evaluation.measuring import measure
 from edge.evaluation.truth import MaskTruth
 from edge.model.model_file import ModelFile
-from edge.model.readers.manifest import ImageDigests
 from edge.terminal.version import versions
 
 if TYPE_CHECKING:
@@ -258,7 +257,5 @@ def _sealed(file: ModelFile, flatbuffer: bytes, step: str, *, parts: Parts, seed
         paths = [sample.path for sample in getattr(parts, part)]
         if not paths:
             continue
-        drawn = image_set(paths[0].parent, paths, seed=seed)
-        contents = tuple(content[:DIGITS] for content in drawn.contents)
-        sets[part] = ImageDigests(digest=drawn.digest, images=len(paths), contents=contents)
+        sets[part] = digests(image_set(paths[0].parent, paths, seed=seed))
     return export.sealed(made, made.own_manifest().replace(image_sets=sets))

@@ -26,9 +26,8 @@ from edge_process import EdgeProcess, make_clip, running_broker
 
 from edge import app
 from edge.config import reading as config
-from edge.cores import Cores, confined
 from edge.demo import broker
-from edge.model.loaded import LoadedModel, load_model
+from edge.model.loaded import load_model
 from edge.terminal import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,16 +103,21 @@ def throughput(settings: config.Config, *, pairs: int) -> list[Figure]:
     b_ms: list[float] = []
     cpu_ms: list[float] = []
     with app.opened(settings) as parts:
+
+        def bare_ms() -> float:
+            """Return one window's milliseconds an invoke, on the cores of the pipeline's."""
+            return 1e3 * bench_workers.bare_s(bare, parts.cores.interpreter, WINDOW_FRAMES)
+
         run_pipeline(parts, WARM_UP_FRAMES)
-        bare_ms(bare, parts.cores)
+        bare_ms()
         for pair in range(pairs):
             if pair % 2:
-                a_ms.append(bare_ms(bare, parts.cores))
+                a_ms.append(bare_ms())
             cpu_started_s = time.process_time()
             b_ms.append(run_pipeline(parts, WINDOW_FRAMES))
             cpu_ms.append((time.process_time() - cpu_started_s) * 1e3 / WINDOW_FRAMES)
             if not pair % 2:
-                a_ms.append(bare_ms(bare, parts.cores))
+                a_ms.append(bare_ms())
     ratios = [a / b for a, b in zip(a_ms, b_ms, strict=True)]
     return [
         spread("bare invoke", a_ms, "ms"),
@@ -129,15 +133,6 @@ def workers(*, pairs: int) -> list[Figure]:
         spread(f"{count} workers / (1 / bare invoke), 720p in memory", ratios, "ratio", "≥ 1.7")
         for count, ratios in bench_workers.measure((2,), pairs=pairs).items()
     ]
-
-
-def bare_ms(interpreter: LoadedModel, cores: Cores) -> float:
-    """Return one window's milliseconds an invoke, on the cores that the pipeline's invoke has."""
-    with confined(cores.interpreter):
-        started_ns = time.perf_counter_ns()
-        for _ in range(WINDOW_FRAMES):
-            interpreter.invoke_bare()
-    return (time.perf_counter_ns() - started_ns) / 1e6 / WINDOW_FRAMES
 
 
 def run_pipeline(parts: app.Parts, frames: int) -> float:

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
-import paho.mqtt.client as paho
-from broker import Mosquitto
-from paho.mqtt.enums import CallbackAPIVersion
+from broker import Listener, Mosquitto
 from waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,29 +92,6 @@ class Device:
                 self.accepted.append(int(line))
 
 
-class Subscriber:
-    """Notes every number that arrives, through restarts of the broker."""
-
-    def __init__(self, port: int) -> None:
-        self.arrived: list[int] = []
-        subscribed = threading.Event()
-        self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id="counter", clean_session=False
-        )
-        self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = lambda client, *_: client.subscribe(TOPIC, qos=1)
-        self._client.on_subscribe = lambda *_: subscribed.set()
-        self._client.on_message = lambda *each: self.arrived.append(int(each[2].payload))
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        until(subscribed.is_set)
-
-    def close(self) -> None:
-        """Hang up."""
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What became of the events.
@@ -137,8 +112,10 @@ class Outcome:
 def measure(program: str, folder: Path, *, restarts: int, kills: int, period_s: float) -> Outcome:
     """Restart the broker and kill the device so often, in turn; some events between all of it."""
     options = ("persistence true", f"persistence_location {folder}/", "max_queued_messages 0")
-    with Mosquitto(program, folder, options=options) as broker:
-        subscriber = Subscriber(broker.port)
+    with (
+        Mosquitto(program, folder, options=options) as broker,
+        Listener(broker.port, session="counter") as subscriber,
+    ):
         device = Device(broker.port, folder / "state", period_s)
         device.start()
         every = max(1, restarts // kills)
@@ -159,16 +136,21 @@ def measure(program: str, folder: Path, *, restarts: int, kills: int, period_s: 
         device.kill()
         told = list(device.accepted)
         device.start()
-        eventually(lambda: not set(told) - set(subscriber.arrived), timeout_s=PATIENCE_S)
+        eventually(lambda: not set(told) - set(_arrived(subscriber)), timeout_s=PATIENCE_S)
         device.kill()
-        subscriber.close()
-    first = list(dict.fromkeys(subscriber.arrived))
+    arrived = _arrived(subscriber)
+    first = list(dict.fromkeys(arrived))
     return Outcome(
         accepted=len(told),
         lost=sorted(set(told) - set(first)),
-        duplicates=len(subscriber.arrived) - len(first),
+        duplicates=len(arrived) - len(first),
         in_order=first == sorted(first),
     )
+
+
+def _arrived(subscriber: Listener) -> list[int]:
+    """Return every number that arrived, through restarts of the broker."""
+    return [int(payload) for payload in subscriber.payloads(TOPIC)]
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ import json
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_peers_worker import ensure_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".envs" / "tracking"
@@ -33,10 +33,7 @@ BADLY, NOT_AT_ALL = 0.35, 0.75
 def main() -> None:
     """Print a table."""
     sys.path.insert(0, str(ROOT))
-    python = ENVIRONMENT / "bin" / "python"
-    if not python.exists():
-        venv.create(ENVIRONMENT, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", PACKAGE], check=True)
+    python = ensure_environment(ENVIRONMENT, (PACKAGE,))
     judge = Path(__file__).parent / "peers" / "trackers_hota.py"
     print(f"{PACKAGE}, {SCENES} drawn scenes of {SECONDS} s, seeds 0 to {SCENES - 1}")
     for rate_hz in RATES_HZ:

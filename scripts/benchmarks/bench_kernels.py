@@ -11,8 +11,7 @@ import timeit
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import bench_looks
-import bench_tracking
+import bench_stages
 import cv2
 import numpy as np
 
@@ -131,8 +130,8 @@ def measure(
         return rows
     rows += [_segmentation_row(channels, timer=timer) for channels in MAP_CHANNELS]
     rows += [_mask_row(side, timer=timer) for side in MASK_SIDES]
-    rows += bench_tracking.measure(timer=timer)
-    rows += bench_looks.measure(timer=timer)
+    rows += bench_stages.measure_tracking(timer=timer)
+    rows += bench_stages.measure_looks(timer=timer)
     return [*_preprocess_rows(timer=timer), *rows]
 
 

@@ -37,10 +37,11 @@ from bench_regions_scenes import (
     shaken,
     side,
 )
+from bench_workers import RamSource
 
+from converter.train.matching import pairwise_iou
 from edge import app
 from edge.capture.latest import CaptureThread, Turns
-from edge.capture.picture import Picture
 from edge.config.reading import parse
 from edge.cores import switching_soon
 from edge.model.loaded import load_model
@@ -147,26 +148,15 @@ def matched(
     """Return which objects were found, and how many detections found none."""
     pairs: set[int] = set()
     false = 0
-    for box, class_id in zip(result.boxes, result.class_ids, strict=True):
-        best, best_iou = -1, SAME_IOU
-        for row, other in enumerate(boxes):
-            if row not in pairs and names[row] == labels[class_id] and iou(box, other) >= best_iou:
-                best, best_iou = row, iou(box, other)
-        if best >= 0:
-            pairs.add(best)
-        elif not any(
-            iou(box, boxes[row]) >= SAME_IOU for row, name in enumerate(names) if not name
-        ):
+    is_unnamed = np.array([not name for name in names], bool)
+    for ious, class_id in zip(pairwise_iou(result.boxes, boxes), result.class_ids, strict=True):
+        is_free = [row not in pairs and name == labels[class_id] for row, name in enumerate(names)]
+        fitting = np.flatnonzero(np.array(is_free, bool) & (ious >= SAME_IOU))
+        if len(fitting):
+            pairs.add(int(max(fitting, key=lambda row: (ious[row], row))))
+        elif not (is_unnamed & (ious >= SAME_IOU)).any():
             false += 1
     return pairs, false
-
-
-def iou(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Return the IoU of two boxes."""
-    sides = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
-    areas = [float((box[2] - box[0]) * (box[3] - box[1])) for box in (one, other)]
-    shared = float(sides.prod())
-    return shared / max(sum(areas) - shared, 1e-9)
 
 
 def looking(plain: LoadedModel, invokes_per_frame: float) -> Counted:
@@ -209,41 +199,19 @@ def row(name: str, way: str, score: Score) -> list[str]:
     ]
 
 
-class Still:
-    """Frames of one still scene with noise, in memory."""
-
-    live = False
-
-    def __init__(self, frames: int) -> None:
-        rng = np.random.default_rng(5)
-        image = ground(STILL_WH, rng)
-        noise = np.repeat(rng.normal(0, NOISE_LEVELS, (*image.shape[:2], 1)), 3, axis=2)
-        self._images = [shaken(image, noise.astype(np.int16), number) for number in range(6)]
-        self._frames, self._next = frames, 0
-
-    def read(self, buffer: NDArray[Any] | None) -> Picture | None:  # noqa: ARG002
-        """Return the next frame: `edge.capture.source.Source.read`."""
-        if self._next == self._frames:
-            return None
-        self._next += 1
-        image = self._images[self._next % len(self._images)]
-        file_ns = round(self._next * 1e9 / RATE_HZ)
-        return Picture.taken(image, time.monotonic_ns(), file_ns=file_ns)
-
-    def interrupt(self) -> None:
-        """Have nothing to wake."""
-
-    close = interrupt
-
-
 def still(plain: LoadedModel) -> tuple[list[float], list[float]]:
     """Return milliseconds of the process a frame, with regions and whole, pair by pair."""
+    rng = np.random.default_rng(5)
+    image = ground(STILL_WH, rng)
+    noise = np.repeat(rng.normal(0, NOISE_LEVELS, (*image.shape[:2], 1)), 3, axis=2)
+    images = [shaken(image, noise.astype(np.int16), number) for number in range(6)]
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(5):
         for column, model, frames in zip(
             times, (looking(plain, BUDGETS[-1]), plain), STILL_FRAMES, strict=True
         ):
-            column.append(run(model, Still(frames))[1] / frames * 1e3)
+            source = RamSource(images, frames=frames, rate_hz=RATE_HZ)
+            column.append(run(model, source)[1] / frames * 1e3)
     return times
 
 

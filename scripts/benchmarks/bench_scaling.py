@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench_document
-import bench_growth_runs
-from bench_growth import grown
-from bench_growth_kernels import kernels, per_score
+from bench_growth import cameras, grown, kernels, networks, per_score, threads
 from bench_peers_worker import PeerError
 from edge_process import EdgeProcess, make_clip, running_broker
 
@@ -66,12 +64,10 @@ def measure(arguments: argparse.Namespace) -> list[Outcome]:
     with tempfile.TemporaryDirectory() as name, running_broker() as port:
         clip = make_clip(Path(name) / "clip.mp4")
         process = EdgeProcess(ROOT, Path(name), port=port, model=models[0])
-        outcomes.append(
-            grown(bench_growth_runs.threads(file, frames=min(frames, INVOKES)), rounds=rounds)
-        )
-        outcomes += bench_growth_runs.networks(models, clip, rounds=rounds, frames=frames)
+        outcomes.append(grown(threads(file, frames=min(frames, INVOKES)), rounds=rounds))
+        outcomes += networks(models, clip, rounds=rounds, frames=frames)
         try:
-            outcomes += bench_growth_runs.cameras(process, clip, rounds=rounds, frames=frames)
+            outcomes += cameras(process, clip, rounds=rounds, frames=frames)
         except EdgeError as error:  # the rows so far took minutes
             print(f"cameras: not measured: {error}", file=sys.stderr)
     return outcomes

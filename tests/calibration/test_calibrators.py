@@ -18,8 +18,8 @@ from calibration.calibrators import (
     mse,
     percentile,
 )
-from calibration.histogram import BINS, Histogram
 from calibration.ranges import Range
+from calibration.tally import BINS, Histogram
 
 pytestmark = pytest.mark.board
 

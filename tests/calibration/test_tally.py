@@ -13,9 +13,8 @@ from hypothesis.extra.numpy import arrays
 from reference.exact_histogram import exact_histogram
 
 from calibration.calibrators import CALIBRATORS
-from calibration.histogram import BINS
 from calibration.ranges import Range
-from calibration.tally import COUNTED, SIDE, SIDE_BITS, Tally, stride_of
+from calibration.tally import BINS, COUNTED, SIDE, SIDE_BITS, Tally, stride_of
 
 pytestmark = pytest.mark.board
 

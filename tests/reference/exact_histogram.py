@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.histogram import BINS, Histogram
 from calibration.ranges import Range
+from calibration.tally import BINS, Histogram
 
 
 def exact_histogram(values, within=None):

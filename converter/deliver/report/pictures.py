@@ -11,6 +11,7 @@ import numpy as np
 from converter.judge.agreement import FOUND_RATIO
 from converter.judge.kinds import KINDS
 from converter.judge.sight import Sight
+from converter.train.matching import pairwise_iou
 from edge.capture.images import load_image
 from edge.draw.lettering import printable
 from edge.heads import task_of
@@ -124,20 +125,11 @@ def _sure(first: Result, second: Result, sure: float) -> tuple[Result, Result]:
 def _selected(own: Detections, other: Detections, sure: float) -> Detections:
     keep = own.scores >= sure  # (N,)
     partners = own.scores >= FOUND_RATIO * sure
-    for index in np.flatnonzero(other.scores >= sure):
-        ious = _ious(other.boxes[index], own.boxes)  # (N,)
-        is_same = own.class_ids == other.class_ids[index]
-        keep |= partners & (ious >= PARTNER_IOU) & is_same
+    sures = other[other.scores >= sure]
+    is_near = pairwise_iou(sures.boxes, own.boxes) >= PARTNER_IOU  # (M, N)
+    is_same = sures.class_ids[:, None] == own.class_ids[None]
+    keep |= partners & (is_near & is_same).any(axis=0)
     return own[keep]
-
-
-def _ious(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the IoU of one xyxy box with each of `(N, 4)`; 0 where both are empty."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])  # (N, 2)
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
-    ious: NDArray[np.float32] = shared / np.maximum(areas - shared, np.finfo(np.float32).tiny)
-    return ious
 
 
 def _panel(

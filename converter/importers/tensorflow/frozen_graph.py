@@ -5,12 +5,12 @@ TensorFlow is not needed; before it loads a SavedModel, that can only compute.
 
 from __future__ import annotations
 
-import base64
 import math
 import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from google.protobuf import json_format
 
 from converter.importers.tensorflow.graphdef import Graph, Node
 from converter.importers.tensorflow.graphdef_schema import parse
@@ -173,30 +173,14 @@ def _node(fields: Any) -> Node:  # noqa: ANN401
 
 def _attrs(attrs: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return attributes in the protobuf JSON mapping; those that begin with _ are hints only."""
-    return {name: _value(attrs[name]) for name in sorted(attrs) if not name.startswith("_")}
-
-
-def _value(value: Any) -> dict[str, Any]:  # noqa: ANN401
-    # Type numbers stand as they are: the JSON mapping takes numbers and names alike.
-    found: dict[str, Any] = {}
-    for field, content in value.ListFields():
-        if field.name == "list":
-            found["list"] = {
-                row.name: [_plain(x) for x in many] for row, many in content.ListFields()
-            }
-        elif field.name != "tensor":
-            found[field.name] = _plain(content)
+    found = {
+        name: json_format.MessageToDict(attrs[name], preserving_proto_field_name=True)
+        for name in sorted(attrs)
+        if not name.startswith("_")
+    }
+    for fields in found.values():
+        fields.pop("tensor", None)  # constants have them, which are kept apart
     return found
-
-
-def _plain(content: Any) -> Any:  # noqa: ANN401
-    if isinstance(content, bytes):
-        return base64.b64encode(content).decode()
-    if hasattr(content, "ListFields"):
-        return {"dim": [{"size": str(dim.size)} for dim in content.dim]}
-    if isinstance(content, int) and not isinstance(content, bool):
-        return str(content)
-    return content
 
 
 def _constant(name: str, tensor: Any) -> NDArray[Any]:  # noqa: ANN401

@@ -8,7 +8,6 @@ from converter.train.nets.layers import COLOURS, IMAGE, Layers, multiple
 from converter.train.nets.mobilenet import mobilenet_v2, trained
 from edge.decode.anomaly import AnomalyHead
 from edge.decode.classes import ClassesHead
-from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from converter.draft import Draft
@@ -26,12 +25,7 @@ def autoencoder(wish: Wish) -> Draft:
     Source: Masci et al. 2011, "Stacked Convolutional Auto-Encoders for Hierarchical Feature
     Extraction"; noise on its input: Vincent et al. 2008, "Denoising Autoencoders".
     """
-    step = 2 ** len(DOWN)
-    if any(side % step for side in wish.size_wh):
-        raise ConfigError(
-            f"expected input sides that are multiples of {step}, found "
-            f"{'x'.join(map(str, wish.size_wh))}; choose others with --input"
-        )
+    wish.check_sides(2 ** len(DOWN))
     net = Layers(wish.size_wh, seed=wish.seed)
     x = IMAGE
     for channels in DOWN:

@@ -28,7 +28,7 @@ MARGIN, OVER = 92, 4
 
 def mobilenet(wish: Wish) -> Draft:
     """Return a U-Net whose way down is a MobileNetV2; the map is of the input's size."""
-    _check_sides(wish, 2 ** (DEPTH + 1))
+    wish.check_sides(2 ** (DEPTH + 1))
     weights = trained(wish.backbone) if wish.width == 1 else ()
     net = Layers(wish.size_wh, seed=wish.seed, trained=weights)
     taps = mobilenet_v2(net, IMAGE, width=wish.width, last=False)
@@ -44,7 +44,7 @@ def mobilenet(wish: Wish) -> Draft:
 
 def same(wish: Wish) -> Draft:
     """Return the classic net with padded convolutions; the map is of the input's size."""
-    _check_sides(wish, 2**DEPTH)
+    wish.check_sides(2**DEPTH)
     net = Layers(wish.size_wh, seed=wish.seed)
     return _ends(net, wish, _classic(net, IMAGE, wish, padding="same"))
 
@@ -64,14 +64,6 @@ def valid(wish: Wish) -> Draft:
     pads = [(0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)]
     wide = net.b.mirror_pad(IMAGE, pads, with_edge=False)
     return _ends(net, wish, _classic(net, wide, wish, padding="valid"))
-
-
-def _check_sides(wish: Wish, step: int) -> None:
-    if any(side % step for side in wish.size_wh):
-        raise ConfigError(
-            f"expected input sides that are multiples of {step}, found "
-            f"{'x'.join(map(str, wish.size_wh))}; choose others with --input"
-        )
 
 
 def _classic(net: Layers, x: str, wish: Wish, *, padding: str) -> str:

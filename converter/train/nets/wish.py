@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from converter.draft import Draft
+from edge.errors import ConfigError
 from edge.model.description import InputTransform
 
 if TYPE_CHECKING:
@@ -38,6 +39,18 @@ class Wish:
     anchors_wh: tuple[tuple[float, float], ...] | None = None
     backbone: Path | None = None
     half: tuple[float, float] = (0.0, 255.0)
+
+    def check_sides(self, step: int) -> None:
+        """Refuse an input whose sides a net cannot halve down to whole cells and double again.
+
+        Raises:
+            ConfigError: They are no multiples of the step.
+        """
+        if any(side % step for side in self.size_wh):
+            raise ConfigError(
+                f"expected input sides that are multiples of {step}, found "
+                f"{'x'.join(map(str, self.size_wh))}; choose others with --input"
+            )
 
     def draft(self, graph: Graph, head: HeadSchema, **anchors: Any) -> Draft:  # noqa: ANN401
         """Return a net with all that its manifest says."""

@@ -25,9 +25,10 @@ class Step:
     op: Op
     graph: Graph
 
-    def open_shape(self, place: int = 0) -> tuple[int, ...]:
-        """Return the shape of an output, -1 for the batch."""
-        return _open(self.graph.shape(self.op.outputs[place]))
+    def open_shape(self) -> tuple[int, ...]:
+        """Return the shape of the first output, -1 for the batch."""
+        shape = self.graph.shape(self.op.output)
+        return (-1, *shape[1:]) if shape[:1] == (1,) else shape
 
     def input_shape(self, place: int = 0) -> tuple[int, ...]:
         """Return the shape of an input."""
@@ -37,10 +38,6 @@ class Step:
     def padding(self) -> str:
         """`same` or `valid`."""
         return str(self.op.options.get("padding", "VALID")).lower()
-
-
-def _open(shape: Sequence[int]) -> tuple[int, ...]:
-    return (-1, *shape[1:]) if shape and shape[0] == 1 else tuple(shape)
 
 
 def _convolution(step: Step, values: Values) -> Any:  # noqa: ANN401

@@ -7,14 +7,18 @@ import sys
 import time
 from contextlib import ExitStack
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import line
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from bench_workers import RamSource
+
 from edge import app
 from edge.capture.latest import CaptureThread, Turns
-from edge.capture.picture import Picture
 from edge.config import reading as config
 from edge.cores import Cores, available_cores, confined
 from edge.model.loaded import load_model
@@ -22,10 +26,7 @@ from edge.pipeline import Behaviour, Pipeline
 from edge.results.detections import Detections
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
-    from typing_extensions import Self
 
     from edge.results.observation import Observation
 
@@ -69,39 +70,6 @@ class Stopwatch:
         )
 
 
-class RamSource:
-    """Frames in memory, in turn, each as soon as it is asked for."""
-
-    live = False
-
-    def __init__(self, images: list[Array]) -> None:
-        self._images = images
-        self._next = 0
-        self._stopped = False
-
-    def read(self, buffer: Array | None) -> Picture | None:  # noqa: ARG002 - nothing is decoded
-        """Return the next image: `edge.capture.source.Source.read`."""
-        if self._stopped:
-            return None
-        self._next += 1
-        began_ns = time.monotonic_ns()
-        return Picture.taken(self._images[self._next % len(self._images)], began_ns)
-
-    def interrupt(self) -> None:
-        """End."""
-        self._stopped = True
-
-    def close(self) -> None:
-        """End."""
-        self._stopped = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 class Ours:
     """The parts of `edge run`, wired by `edge.app`; its sink is a stopwatch."""
 
@@ -129,8 +97,7 @@ class Ours:
 
     def _ram_capture(self) -> CaptureThread[Any]:
         images = line.Frames(self._folder / "clip.mp4").kept()
-        source = self._stack.enter_context(RamSource(images))
-        capture = CaptureThread(source, self._parts.model.input_buffers(), camera="clip")
+        capture = CaptureThread(RamSource(images), self._parts.model.input_buffers(), camera="clip")
         self._stack.enter_context(capture)
         return capture
 

@@ -8,11 +8,12 @@ from drawn_nets import BLOCKS, SHAPE, Net, net_of, nets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from litert_runs import run
+from reference.masked_graph import masked
 
 from converter.graph.values import Quantisation
 from converter.graph.writing import write
 from converter.prune.channels import channels
-from converter.prune.cutting import masked, pruned
+from converter.prune.cutting import pruned
 from edge.errors import ModelError
 
 # Nothing can be cut where the one op between the convolutions cannot be followed.

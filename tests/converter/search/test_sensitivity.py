@@ -19,8 +19,9 @@ from converter.graph.writing import write
 from converter.quantize.quantize import quantize
 from converter.quantize.recipe import load_recipe
 from converter.quantize.repairs.weights import convolutions
-from converter.search.sensitivity import Levels, layer_errors, with_rounded
+from converter.search.sensitivity import layer_errors, with_rounded
 from edge.model.model_file import ModelFile
+from edge.model.quant import Quant
 
 PATH = Path("net")
 
@@ -80,7 +81,7 @@ def test_weights_of_another_float_model_are_not_blamed_on_layers(image_paths, ca
 def test_a_rounded_tensor_holds_levels_and_the_tensor_before_it_does_not():
     net = read(tiny_net.build("RELU"), PATH)
 
-    found = with_rounded(net, "deep", Levels(0.25, 3))
+    found = with_rounded(net, "deep", Quant(0.25, 3))
 
     taps = dict(TappedModel(write(found), tiny_net.TRANSFORM).run(tiny_net.images()[0]))
     rounded = taps["deep/rounded"]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from drawn_nets import SHAPE, net_of
 from factories import input_transform, manifest
+from reference.masked_graph import masked
 
 from converter.graph.writing import write
 from converter.prune.channels import channels
 from converter.prune.criteria import by_norm
-from converter.prune.cutting import masked
 from converter.quantize.running import prepared, tapped
 from edge.decode.segmentation import SegmentationHead
 from edge.model.model_file import ModelFile

@@ -37,7 +37,7 @@ def subject(bright_images):
         image_set(bright_images[0].parent, paths, seed=0)
         for paths in (bright_images[:5], bright_images[5:7], bright_images[7:])
     ]
-    images = Images(ImageSets(*parts, train=None), annotations=None, dataset="bright squares")
+    images = Images(ImageSets(*parts), annotations=None, dataset="bright squares")
     return convert(bright_net.model_file(), images, load_recipe("int8"), budget=Budget())
 
 

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from converter.importers.tensorflow.graphdef import Graph, Node
-from converter.importers.tensorflow.unfuse import unfuse
+from converter.importers.tensorflow.tfjs import unfuse
 from edge.errors import ModelError
 
 

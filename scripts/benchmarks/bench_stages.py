@@ -1,15 +1,22 @@
-"""Time tracking, zones and events of one frame: objects that move, a third of them seen badly."""
+"""Time what follows decoding: tracking, zones and events of one frame, and the self-check."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.capture.look import Looker
+from edge.capture.picture import Picture
 from edge.config.reading import parse
 from edge.config.sections import Tracking
+from edge.config.selfcheck import Selfcheck
+from edge.model.default import default_model_path
+from edge.model.model_file import read
 from edge.results.detections import Detections
 from edge.results.observation import Observation
+from edge.stages.selfcheck import SelfCheck
 from edge.stages.tracking import Tracker
 from edge.stages.zones import Zones
 
@@ -35,12 +42,16 @@ PLACES = {
 }
 FRAME_NS = 33_333_333
 SCORE = 0.5
-US_PER_S = 1e6
+NS, US_PER_S = 1_000_000_000, 1e6
+# Of the self-check: frames a second to the most microseconds of a frame, in the mean.
+LOOK_LIMITS_US = {5: 100.0, 10: 100.0, 30: 100.0}
+LOOK_SECONDS, LOOK_REPEATS = 40, 3
 
 
-def measure(*, timer: Callable[[], float]) -> list[tuple[str, float, float]]:
+def measure_tracking(*, timer: Callable[[], float]) -> list[tuple[str, float, float]]:
     """Return (name, microseconds of a frame, limit) for each number of objects; the least of some.
 
+    They move, and a third of them is seen badly.
     Medians on a busy machine double from one run to the next.
     """
     config, rows = parse(PLACES), []
@@ -89,3 +100,35 @@ def scene(count: int) -> list[Observation]:
             )
         )
     return frames
+
+
+def measure_looks(*, timer: Callable[[], float]) -> list[tuple[str, float, float]]:
+    """Return (name, mean microseconds of a frame, limit) for each rate, after the learning.
+
+    Looks at 720p frames, one a second, and what follows of them.
+    """
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (720, 1280, 3), np.uint8)
+    heads = {
+        "boxes": rng.integers(-128, 127, (1, 1917, 4), np.int8),
+        "scores": rng.integers(-128, 127, (1, 1917, 91), np.int8),
+    }
+    rows = []
+    first, *_ = scene(1)
+    model = read(default_model_path()).description
+    for rate_hz, limit_us in LOOK_LIMITS_US.items():
+        times_s = []
+        for _ in range(LOOK_REPEATS):
+            looker, stage = Looker(), SelfCheck(Selfcheck(), model, {})
+            started_s = timer()
+            for number in range(LOOK_SECONDS * rate_hz):
+                at_ns = number * NS // rate_hz
+                look = looker.look(Picture(image, at_ns, 0, 0))
+                if look:
+                    seen = replace(first, source_ns=at_ns, look=look, heads=heads)
+                stage.process(seen if look else first)
+            times_s.append((timer() - started_s) / (LOOK_SECONDS * rate_hz))
+        rows.append(
+            (f"self-check at {rate_hz} frames/s", float(np.median(times_s)) * US_PER_S, limit_us)
+        )
+    return rows
