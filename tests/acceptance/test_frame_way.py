@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST_FILES = 23
 # Files whose lines run once the loop is under way, on any thread: what a frame passes.
 TRACED = """
-import sys, threading, pathlib
+import sys, threading, time, pathlib
 from edge import app
 from edge.config.reading import parse
 
@@ -33,6 +33,10 @@ def trace(frame, event, argument):
 threading.setprofile(trace)
 config = parse({"camera": {"source": "file:" + sys.argv[1]}, "mqtt": {"url": sys.argv[2]}})
 with app.opened(config) as parts:
+    # The broker has us before the first frame: a call is none of a frame's way.
+    (sink,) = parts.sinks.fanout._sinks
+    while not (sink.connected and sink._connection.is_idle):
+        time.sleep(0.01)
     sys.setprofile(trace)
     count = 0
     def counted(observation):

@@ -46,6 +46,8 @@ NAME = "strongest.tflite"
 def path(tmp_path, monkeypatch):
     """Return a configuration's file, beside a folder `models` that holds a segmenter."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # No invoke of a busy machine makes a sound model a slow one.
+    monkeypatch.setattr(swap, "LEAST_LIMIT_MS", 60_000.0)
     folder = swap.models_folder()
     folder.mkdir(parents=True)
     tiny_segmenter.write(folder / NAME)
@@ -184,6 +186,7 @@ def test_a_model_that_fails_is_taken_back_and_not_tried_again(
 ):
     if illness == "slow":
         monkeypatch.setattr(swap, "MOST_TIMES_SLOWER", 0)
+        monkeypatch.setattr(swap, "LEAST_LIMIT_MS", 200.0)
     with live_run(path) as run:
         sick_workers(monkeypatch, illness)
         assert run.wait_for(3)

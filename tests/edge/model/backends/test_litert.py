@@ -81,7 +81,7 @@ def test_two_threads_of_the_runtime_give_the_heads_of_one(file, loaded):
 
 def test_another_thread_of_the_program_runs_while_the_model_is_invoked(loaded):
     """Were the GIL held, a thread that sleeps 0.1 ms at a time would wake once an invoke."""
-    wakes = 0
+    wakes, invokes = 0, 50
     stop = threading.Event()
 
     def count_wakes() -> None:
@@ -89,15 +89,25 @@ def test_another_thread_of_the_program_runs_while_the_model_is_invoked(loaded):
         while not stop.wait(1e-4):
             wakes += 1
 
+    def most_of(windows: int) -> int:
+        found = []
+        for _ in range(windows):
+            before = wakes
+            for _ in range(invokes):
+                loaded.invoke_bare()
+            found.append(wakes - before)
+            if found[-1] > 3 * invokes:
+                break
+        return max(found)
+
     thread = threading.Thread(target=count_wakes, name="test-wakes")
     thread.start()
-    invokes = 50
-    for _ in range(invokes):
-        loaded.invoke_bare()
+    # What else runs on the cores wakes nobody more often: the best window counts.
+    most = most_of(10)
     stop.set()
     thread.join()
 
-    assert wakes > 3 * invokes
+    assert most > 3 * invokes
 
 
 def test_the_quantisation_of_the_input_is_read_from_the_file(loaded):
