@@ -146,7 +146,8 @@ def _made(levers: Levers, name: str, times: float) -> list[dict[str, Any]]:
         taken = " (taken)" if lever == ways.best else ""
         rows.append({
             "lever": lever, "asked": f"{times:g} x, {lever}{taken}", "cut_error": done.cut_error,
-            "error": done.error, "distance": ways.lost.get(lever), "step": done.step,
+            "error": done.error, "step": done.step,
+            "distance": float(ways.lost[lever][0]) if lever in ways.lost else None,
         })  # fmt: skip
     rows += [
         {"lever": lever, "asked": f"{times:g} x, {lever}", "refused": str(error).partition(": ")[2]}

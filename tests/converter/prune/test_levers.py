@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from converter.prune import levers
 from edge.results.detections import Detections
@@ -48,6 +49,27 @@ def test_a_model_on_another_grid_is_nearer_than_one_on_the_same_that_sees_less(m
     monkeypatch.setattr(levers, "refuse_quantized", lambda _: None)
     images = [Path(f"{number}.png") for number in range(levers.HELD_BACK * IMAGES)]
     pulled = levers.Levers(model(), images)
-    same, elsewhere, poorer = map(pulled._distance, (model(), model(2), model(lost=3)))
+    rows = [pulled._lost(each)["value"] for each in (model(), model(2), model(lost=3))]
+    same, elsewhere, poorer = (float(row[0]) for row in rows)
     assert same > 0  # it lies on a grid as well
     assert max(same, elsewhere) < poorer
+    assert {row.shape for row in rows} == {(1 + levers.DRAWS,)}
+    assert rows[2][1:].mean() == pytest.approx(poorer, abs=0.05)
+
+
+def ways(**lost):
+    """Return ways of so many distances: the first of all images, then of draws of them."""
+    return levers.Ways(dict.fromkeys(lost), {}, {name: np.array(row) for name, row in lost.items()})
+
+
+def test_of_levers_that_are_about_as_near_the_one_that_changes_least_is_taken():
+    near = [0.30, *np.linspace(0.2, 0.4, 100)]
+    mostly_further = [0.33, *np.add(near[1:], np.where(np.arange(100) < 90, 0.03, -0.03))]
+    found = ways(channels=near, both=near, rank=mostly_further)
+    assert found.best == "rank"
+
+
+def test_a_lever_that_is_nearer_in_all_draws_is_taken_though_it_changes_more():
+    near = [0.30, *np.linspace(0.2, 0.4, 100)]
+    assert ways(input=np.add(near, 0.01), channels=near).best == "channels"
+    assert ways(channels=near).best == "channels"
