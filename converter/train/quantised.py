@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from converter import export
 from converter.graph.writing import write
-from converter.quantize.quantization import described, with_floor
+from converter.quantize.quantization import described, fitted, with_floor
 from converter.quantize.quantize import quantize
 from converter.train.lesson import Lesson
 from converter.train.loop import fit
@@ -57,6 +57,7 @@ def train_quantised(  # noqa: PLR0913
     if recipe.activations != "int8" or recipe.is_mixed:
         raise ModelError(f"expected a recipe of int8 throughout to train for, found {recipe.name}")
     float_file = observations.file
+    recipe = fitted(recipe, observations.graph(equalised=False))
     is_equalised = "equalisation" in recipe.repairs
     recipe = recipe.replace(repairs=("equalisation",) if is_equalised else ())
     ranges = observations.ranges(recipe.calibrator, equalised=is_equalised)
@@ -72,14 +73,18 @@ def train_quantised(  # noqa: PLR0913
         found = quantize(graph, lesson.ranges(), recipe, path=float_file.path)
         return described(trained, found, images=observations.images, recipe=recipe)
 
-    before = scorer.score(made())
+    start, before = lesson.model.get_weights(), scorer.score(made())
     plan = planned(lesson, minutes=minutes, steps=steps, learning_rate=LEARNING_RATE)
     done = fit(
         lesson.model, lesson.loss, lesson.batch, score=lambda: scorer.score(made()), plan=plan,
         label="train int8",
     )  # fmt: skip
-    return made(
+    words = (
         f"trained for int8: {done.steps} steps of {plan.batch} of {len(observations.images.paths)} "
         f"plain images, seed {seed}; agreement with the float model {before:.3f} before, "
         f"{done.score:.3f} behind"
     )
+    if done.score <= before:
+        lesson.model.set_weights(start)
+        words = f"{words}: it gained nothing and is left out"
+    return made(words)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from reference import bright_net
 
 from calibration.dataset import sample
+from converter import export
+from converter.graph.edits import with_ops
+from converter.graph.reading import read
+from converter.graph.values import Op, Tensor
+from converter.graph.writing import write
 from converter.judge.gate import Budget
 from converter.quantize.observations import Observations
 from converter.quantize.recipe import load_recipe
@@ -25,16 +32,32 @@ def images(tmp_path):
     return folder
 
 
-def observed(folder):
-    return Observations(bright_net.model_file(), sample(folder, count=28, seed=0))
+def observed(folder, file=None):
+    return Observations(file or bright_net.model_file(), sample(folder, count=28, seed=0))
+
+
+def with_silu(file):
+    """Return the model with a SiLU behind its stem."""
+    graph = read(file.flatbuffer, file.path)
+    stem = graph.ops[0]
+    plain = {"fusedActivationFunction": "NONE"}
+    tensors = [Tensor(name, graph.shape(stem.output)) for name in ("raw", "gate")]
+    silu = (
+        replace(stem, outputs=("raw",)),
+        Op("LOGISTIC", ("raw",), ("gate",), {}),
+        Op("MUL", ("raw", "gate"), stem.outputs, plain),
+    )
+    return export.remade(
+        file, write(with_ops(graph, {stem: silu}, tensors=tensors)), "a SiLU", tools={}
+    )
 
 
 def others(folder, observations):
     return tuple(path for path in sorted(folder.iterdir()) if path not in observations.images.paths)
 
 
-def train(folder, recipe="int8", **given):
-    seen = observed(folder)
+def train(folder, recipe="int8", *, file=None, **given):
+    seen = observed(folder, file)
     return train_quantised(
         seen, load_recipe(recipe), select=others(folder, seen), **{"minutes": 0, "steps": 4} | given
     )
@@ -47,6 +70,13 @@ def test_a_model_trained_for_int8_is_int8_and_says_how_it_was_trained(images):
     assert "trained for int8: 4 steps of 8 of 28 plain images, seed 0; agreement" in trained
     assert quantised.startswith("quantised after training with recipe int8")
     assert made.own_manifest().calibration is not None
+
+
+@pytest.mark.parametrize("has_silu", [True, False])
+def test_only_a_net_with_silus_is_equalised_before_it_is_trained(images, has_silu):
+    plain = bright_net.model_file()
+    made = train(images, file=with_silu(plain) if has_silu else plain)
+    assert ("equalisation" in made.own_manifest().provenance.steps[-1]) == has_silu
 
 
 def test_only_int8_is_trained_for(images):
