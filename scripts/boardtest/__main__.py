@@ -29,9 +29,10 @@ def main() -> int:
     parser.add_argument(
         "--boots",
         type=int,
-        default=1,
+        default=5,
         metavar="N",
-        help="of the cuts of each kind, boot so many to detections; all cards are looked at (1)",
+        help="of the cards of each kind that differ, boot so many to detections; all cards are "
+        "looked at (5)",
     )
     parser.add_argument(
         "--whole", action="store_true", help="arm64, next: all of the board half, half an hour each"

@@ -14,6 +14,7 @@ import csv
 import hashlib
 import io
 import json
+import stat
 import struct
 import subprocess
 import tempfile
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from boardtest.debian import ROOT_AT_MIB, ROOT_MIB
+from boardtest.debian import BOOT_AT_MIB, BOOT_MIB, ROOT_AT_MIB, ROOT_MIB
 from boardtest.steps import TestFailed, run
 
 if TYPE_CHECKING:
@@ -149,6 +150,28 @@ def state(root: Path) -> str:
     if not (release / ".complete").exists():
         raise TestFailed(f"current is {current.readlink()}, which is not complete")
     return release.name
+
+
+def content(card: Path, root: Path) -> str:
+    """Return a digest of all that a boot is given: the boot partition, and each file of the root.
+
+    Args:
+        card: as the cut left it.
+        root: its root, mounted.
+    """
+    digest = hashlib.sha256()
+    with card.open("rb") as file:
+        file.seek(BOOT_AT_MIB << 20)
+        digest.update(file.read(BOOT_MIB << 20))
+    for path in sorted(root.rglob("*")):
+        seen = path.lstat()
+        is_file = stat.S_ISREG(seen.st_mode)
+        target = path.readlink() if path.is_symlink() else ""
+        # A module that is newer than what was compiled of it is compiled again.
+        facts = (seen.st_size, seen.st_mtime_ns) if is_file else ()
+        entry = (str(path.relative_to(root)), str(target), seen.st_mode, seen.st_uid, seen.st_gid)
+        digest.update(repr(entry + facts).encode() + (path.read_bytes() if is_file else b""))
+    return digest.hexdigest()
 
 
 def _check_release(release: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 import time
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BROKER_PORT = 18841
 # QEMU starts one of these for a connection; what it was given on its input goes to the port.
 RELAY = """#!/usr/bin/python3 -S
 import os, socket, sys, threading
@@ -45,13 +45,13 @@ def relay(folder: Path, port: int) -> Path:
 class Messages:
     """What arrives at the broker: time, topic and payload, oldest first."""
 
-    def __init__(self, user: str, password: str) -> None:
+    def __init__(self, port: int, user: str, password: str) -> None:
         self.seen: list[tuple[float, str, bytes]] = []
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
         self.client.username_pw_set(user, password)
         self.client.on_connect = lambda client, *_: client.subscribe("#", 1)
         self.client.on_message = lambda _, __, message: self._keep(message)
-        self.client.connect("127.0.0.1", BROKER_PORT)
+        self.client.connect("127.0.0.1", port)
         self.client.loop_start()
 
     def _keep(self, message: mqtt.MQTTMessage) -> None:
@@ -67,12 +67,18 @@ class Messages:
         self.client.publish(topic, payload, 1).wait_for_publish(10)
 
 
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 @contextmanager
-def broker(folder: Path, user: str, password: str) -> Iterator[Messages]:
+def broker(folder: Path, port: int, user: str, password: str) -> Iterator[Messages]:
     """Run a broker that wants a password for the length of the block."""
     subprocess.run(["mosquitto_passwd", "-c", "-b", folder / "users", user, password], check=True)
     (folder / "users").chmod(0o644)
-    lines = f"listener {BROKER_PORT} 127.0.0.1", f"password_file {folder}/users", "user root"
+    lines = f"listener {port} 127.0.0.1", f"password_file {folder}/users", "user root"
     (folder / "broker.conf").write_text("\n".join(lines))
     with subprocess.Popen(
         ["mosquitto", "-c", folder / "broker.conf"],
@@ -80,17 +86,21 @@ def broker(folder: Path, user: str, password: str) -> Iterator[Messages]:
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            yield _connected(user, password)
+            messages = _connected(port, user, password)
+            try:
+                yield messages
+            finally:
+                messages.client.loop_stop()
         finally:
             process.terminate()
 
 
-def _connected(user: str, password: str) -> Messages:
+def _connected(port: int, user: str, password: str) -> Messages:
     for _ in range(100):
         with suppress(OSError):
-            return Messages(user, password)
+            return Messages(port, user, password)
         time.sleep(0.1)
-    raise TestFailed(f"mosquitto does not listen on 127.0.0.1:{BROKER_PORT}")
+    raise TestFailed(f"mosquitto does not listen on 127.0.0.1:{port}")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 import time
 from contextlib import contextmanager
@@ -98,7 +97,6 @@ class Rig:
     bundles: Path
     messages: host.Messages
     relays: dict[int, Path]
-    rng: random.Random
     recordings: list[Recording] = field(default_factory=list)
 
     def board(self, kind: str, card: Path, *, writes: Path | None = None) -> Machine:
@@ -116,7 +114,7 @@ class Rig:
 
     def logged(self, kind: str, card: Path) -> Machine:
         """Return a machine that logs what it writes, and keep its card as it is now."""
-        copy(card, self._before(card).name)
+        copy(card, self._before(card))
         return self.board(kind, card, writes=self._log(card))
 
     def _before(self, card: Path) -> Path:
@@ -136,19 +134,25 @@ class Rig:
         return run("sha256sum", self.bundles / name / "bundle.json")[:12]
 
 
-@contextmanager
-def rig(seed: int) -> Iterator[Rig]:
-    """Make what does not change, and start what stands around a board."""
+def prepared() -> tuple[Path, Path]:
+    """Make what does not change: the image of a card, and bundles."""
     system = made("system", debian.INPUTS, debian.system)
     inputs = [system.name, debian.CARD_MIB, debian.BOOT_MIB]
     image = made("image", inputs, lambda folder: debian.image(folder, system))
-    bundles = made("bundles", [CONFIG, BUNDLES, *SOURCES], _bundles)
-    work = CACHE / "work"
-    work.mkdir(exist_ok=True)
-    with host.broker(work, "edge", PASSWORD) as messages, host.served(bundles) as port:
-        relays = {1883: host.relay(work, host.BROKER_PORT), 80: host.relay(work, port)}
-        rng = random.Random(seed)  # noqa: S311 - a test's
-        yield Rig(work, image / "card.img", bundles, messages, relays, rng)
+    return image / "card.img", made("bundles", [CONFIG, BUNDLES, *SOURCES], _bundles)
+
+
+@contextmanager
+def rig(name: str, image: Path, bundles: Path) -> Iterator[Rig]:
+    """Start what stands around one board; its cards end with it, unless something failed."""
+    work = CACHE / "work" / name
+    work.mkdir(parents=True, exist_ok=True)
+    port = host.free_port()
+    with host.broker(work, port, "edge", PASSWORD) as messages, host.served(bundles) as web:
+        relays = {1883: host.relay(work, port), 80: host.relay(work, web)}
+        yield Rig(work, image, bundles, messages, relays)
+    for card in (*work.glob("*.img"), *work.glob("*.writes")):
+        card.unlink()
 
 
 def flash(it: Rig, profile: str = "pi3") -> Path:
@@ -206,7 +210,7 @@ def _report(card: Path) -> str:
 
 def installs(it: Rig, kind: str, stock: Path) -> Path:
     """Take a card through its first boot, and look at what is on it; return it."""
-    card, release = copy(stock, f"{kind}.img"), it.release(stock.stem)
+    card, release = copy(stock, it.work / f"{kind}.img"), it.release(stock.stem)
     with it.board(kind, card) as machine:
         took_s = first_boot(it, machine)
     judge(f"{kind}: power on to first detections, first boot, s", took_s, FIRST_S)
@@ -249,7 +253,7 @@ def rests(machine: Machine) -> None:
     )
 
 
-def copy(card: Path, name: str) -> Path:
-    """Return a copy of a card beside it."""
-    run("cp", "--sparse=always", card, card.with_name(name))
-    return card.with_name(name)
+def copy(card: Path, target: Path) -> Path:
+    """Return a copy of a card."""
+    run("cp", "--sparse=always", card, target)
+    return target

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
+import threading
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from boardtest import cuts
-from boardtest.pi import copy, first_boot
-from boardtest.steps import check, figure, run, say
+from boardtest.pi import copy, first_boot, rig
+from boardtest.steps import NAME, check, figure, run, say
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from boardtest.machine import Machine
@@ -33,7 +38,7 @@ def update(it: Rig, machine: Machine, name: str, *, ends: str) -> None:
 
 def updates(it: Rig, stock: Path) -> None:
     """A good update is kept, and a bad one is taken back; a first boot is recorded as well."""
-    card = copy(stock, "updated.img")
+    card = copy(stock, it.work / "updated.img")
     first, good, bad = (it.release(name) for name in ("pi3", "good", "bad"))
     with it.logged("virt", card) as machine:
         with it.recorded("a first boot", machine, {"none", first}):
@@ -46,38 +51,88 @@ def updates(it: Rig, stock: Path) -> None:
         check("the good one runs again", holds=cuts.state(root) == good)
 
 
-def power_cuts(it: Rig, counts: list[int], boots: int) -> None:
-    """Cut the power while what was recorded went on; look at each card, boot some."""
-    whole, times = 0, list[float]()
-    for recording, count in zip(it.recordings, counts, strict=True):
-        for number, at in enumerate(cuts.points(recording.log, recording.span, count, it.rng)):
-            card = _cut(it, recording, at)
-            whole += 1
-            if number < boots:
-                times.append(_boots(it, card, recording))
-    figure("power cuts that left the old or the new whole", f"{whole} of {sum(counts)}")
-    if times:
-        took = f"{len(times)}, after {min(times):.0f} to {max(times):.0f} s"
+@dataclass
+class Cuts:
+    """Cards that power cuts left: what was seen of them, of each content once.
+
+    Args:
+        prepared: The image and the bundles, for a rig to each card.
+        seed: Decides where the power is cut, and what is lost.
+        boots: Boot so many cards of each recording, at most.
+    """
+
+    prepared: tuple[Path, Path]
+    seed: int
+    boots: int
+    whole: int = field(default=0, init=False)
+    times: list[float] = field(default_factory=list, init=False)
+    # Of each recording, how many cards have the same content; the first ones are booted.
+    _contents: dict[str, Counter[str]] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def judge(self, recording: Recording, number: int, at: int) -> None:
+        """Cut the power at a request; hold the card to what may be on it, and boot it."""
+        NAME.set("cuts")
+        # Of its own, so that cards are the same in whatever order they come.
+        rng = random.Random(f"{self.seed} {recording.what} {number}")  # noqa: S311 - a test's
+        with rig(f"cut-{recording.what.split()[-1]}-{number}", *self.prepared) as it:
+            card = it.work / "cut.img"
+            lost = cuts.cut(recording.before, recording.log, card, at=at, rng=rng)
+            with cuts.mounted(card) as root:
+                left, content = cuts.state(root), cuts.content(card, root)
+            where = f"{recording.what}, cut at request {at}, {lost} blocks lost"
+            check(f"{where}: on the card", holds=left in recording.allowed, figure=left)
+            is_new = self._is_new(recording, content)
+            if is_new:
+                took_s = _boots(it, card, recording, where)
+            with self._lock:
+                self.whole += 1
+                self.times += [took_s] if is_new else []
+
+    @property
+    def distinct(self) -> int:
+        """How many cards were unlike the others of their recording."""
+        return sum(map(len, self._contents.values()))
+
+    @property
+    def covered(self) -> int:
+        """How many cards are one that was booted, or have the same content as one."""
+        each = (list(counts.values())[: self.boots] for counts in self._contents.values())
+        return sum(map(sum, each))
+
+    def _is_new(self, recording: Recording, content: str) -> bool:
+        """Return whether to boot a card: none with the same content was, and not yet as many."""
+        with self._lock:
+            seen = self._contents.setdefault(recording.what, Counter())
+            is_new = content not in seen and len(seen) < self.boots
+            seen[content] += 1
+        return is_new
+
+
+def power_cuts(them: Cuts, pool: Executor, recordings: list[Recording], counts: list[int]) -> None:
+    """Cut the power while what was recorded went on; look at each card, boot those that differ."""
+    jobs = []
+    for recording, count in zip(recordings, counts, strict=True):
+        rng = random.Random(f"{them.seed} {recording.what}")  # noqa: S311 - a test's
+        for number, at in enumerate(cuts.points(recording.log, recording.span, count, rng)):
+            jobs.append(pool.submit(them.judge, recording, number, at))
+    faults = [fault for job in jobs if (fault := job.exception())]
+    figure("power cuts that left the old or the new whole", f"{them.whole} of {sum(counts)}")
+    figure("cards of these that differ", them.distinct)
+    if faults:
+        raise faults[0]
+    if them.times:
+        took = f"{len(them.times)}, after {min(them.times):.0f} to {max(them.times):.0f} s"
         figure("of these booted, and back to detections", took)
+        figure("cards that these boots stand for", f"{them.covered} of {sum(counts)}")
 
 
-def _cut(it: Rig, recording: Recording, at: int) -> Path:
-    """Return the card that a cut leaves, after what is on it was held to what may be there."""
-    card = it.work / "cut.img"
-    lost = cuts.cut(recording.before, recording.log, card, at=at, rng=it.rng)
-    with cuts.mounted(card) as root:
-        left = cuts.state(root)
-    where = f"{recording.what}, cut at request {at}, {lost} blocks lost"
-    check(f"{where}: on the card", holds=left in recording.allowed, figure=left)
-    return card
-
-
-def _boots(it: Rig, card: Path, recording: Recording) -> float:
+def _boots(it: Rig, card: Path, recording: Recording, where: str) -> float:
     """Power a cut card on; return how long detections took."""
     with it.board("virt", card) as machine:
         took_s = it.arrives(machine)
         machine.until("its release", lambda: _runs(machine) in recording.allowed - {"none"})
-        say(f"        back after {took_s:.0f} s with {_runs(machine)}")
+        say(f"ok      {where}: back after {took_s:.0f} s with {_runs(machine)}")
     return took_s
 
 

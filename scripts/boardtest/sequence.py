@@ -1,4 +1,4 @@
-"""The steps of a test of boards, in their order; those of containers side by side."""
+"""The steps of a test of boards, in their order; two or more side by side."""
 
 from __future__ import annotations
 
@@ -7,16 +7,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boardtest import halves, pi, power
-from boardtest.steps import EMULATED, FAILED, FIGURES, ROOT, STEPS, TestFailed, figure, say
+from boardtest.steps import (
+    EMULATED,
+    FAILED,
+    FIGURES,
+    NAME,
+    ROOT,
+    STEPS,
+    TestFailed,
+    figure,
+    say,
+)
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+# An emulated board has one core's worth of work.
+SIDE_BY_SIDE = 2
 
 
 def run(arguments: argparse.Namespace, steps: list[str]) -> None:
@@ -27,8 +41,7 @@ def run(arguments: argparse.Namespace, steps: list[str]) -> None:
     else:
         _contain(steps, arguments)
     if EMULATED & set(steps):
-        with pi.rig(arguments.seed) as it:
-            _emulate(it, steps, arguments)
+        _emulate(steps, arguments)
 
 
 def _contain(steps: list[str], arguments: argparse.Namespace) -> None:
@@ -60,23 +73,46 @@ def _beside(steps: list[str], arguments: argparse.Namespace) -> Iterator[None]:
         FIGURES.update(json.loads(figures.read_text()))
 
 
-def _emulate(it: pi.Rig, steps: list[str], arguments: argparse.Namespace) -> None:
-    """Go through the steps of the emulated board, on copies of a card that is flashed once."""
-    stock = pi.flash(it)
-    if {"pi", "cuts"} & set(steps):
-        with _step("pi"):
-            pi.runs(it, "raspi3b", pi.installs(it, "raspi3b", stock), it.release("pi3"))
-    if {"update", "cuts"} & set(steps):
-        with _step("update"):
-            power.updates(it, stock)
-    if "cuts" in steps and not {"pi", "update"} & FAILED:
-        with _step("cuts"):
-            power.power_cuts(it, arguments.cuts, arguments.boots)
-    if "pages" in steps:
-        with _step("pages"):
-            pi.installs(it, "virt16k", pi.flash(it, "pi5"))
-    for card in it.work.glob("*.img"):
-        card.unlink()
+def _emulate(steps: list[str], arguments: argparse.Namespace) -> None:
+    """Go through the steps of the emulated board, two at a time, each with a board of its own."""
+    prepared = pi.prepared()
+    needs = {"pi": {"pi", "cuts"}, "update": {"update", "cuts"}, "pages": {"pages"}}
+    does = {"pi": _pi, "update": power.updates, "pages": _pages}
+    with ExitStack() as stack, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        rigs = {
+            name: stack.enter_context(pi.rig(name, *prepared))
+            for name in does
+            if needs[name] & set(steps)
+        }
+        stock = pi.flash(next(iter(rigs.values())))
+        jobs = {name: pool.submit(_named, name, does[name], it, stock) for name, it in rigs.items()}
+        if "cuts" in steps:
+            jobs["pi"].result()
+            jobs["update"].result()
+            if not {"pi", "update"} & FAILED:
+                recordings = [*rigs["pi"].recordings, *rigs["update"].recordings]
+                them = power.Cuts(prepared, arguments.seed, arguments.boots)
+                _named("cuts", power.power_cuts, them, pool, recordings, arguments.cuts)
+        for job in jobs.values():
+            job.result()
+
+
+def _pi(it: pi.Rig, stock: Path) -> None:
+    pi.runs(it, "raspi3b", pi.installs(it, "raspi3b", stock), it.release("pi3"))
+
+
+def _pages(it: pi.Rig, _: Path) -> None:
+    pi.installs(it, "virt16k", pi.flash(it, "pi5"))
+
+
+def _named(name: str, step: Callable[..., None], *arguments: object) -> None:
+    """Go through a step beside others: each line that it prints begins with its name."""
+    token = NAME.set(name)
+    try:
+        with _step(name):
+            step(*arguments)
+    finally:
+        NAME.reset(token)
 
 
 @contextmanager

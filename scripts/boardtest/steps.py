@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ EMULATED = {"pi", "update", "cuts", "pages"}
 # What was measured, by name, and the steps that failed.
 FIGURES: dict[str, object] = {}
 FAILED = set[str]()
+# Of what runs beside others, before each line that it prints.
+NAME = ContextVar("name", default="")
 
 
 class TestFailed(SystemExit):
@@ -39,8 +42,9 @@ class TestFailed(SystemExit):
 
 
 def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)
+    """Print a line at once, and whole: others print as well."""
+    name = NAME.get()
+    print(f"{name + ':':8}{text}\n" if name else f"{text}\n", end="", flush=True)
 
 
 def check(what: str, *, holds: object, figure: object = "") -> None:

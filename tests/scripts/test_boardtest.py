@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from boardtest import __main__ as command
-from boardtest import steps
+from boardtest import host, steps
 from boardtest.machine import Machine
 
 pytestmark = pytest.mark.board
@@ -94,6 +95,24 @@ def test_a_program_that_fails_says_what_it_complained_of():
     assert steps.run("echo", "done") == "done\n"
     with pytest.raises(steps.TestFailed, match="no such thing"):
         steps.run("sh", "-c", "echo no such thing >&2; exit 3")
+
+
+def test_what_is_said_beside_others_begins_with_its_name(capsys):
+    token = steps.NAME.set("pages")
+    steps.say("one")
+    steps.NAME.reset(token)
+    steps.say("two")
+
+    assert capsys.readouterr().out.splitlines() == ["pages:  one", "two"]
+
+
+def test_two_brokers_have_ports_of_their_own():
+    ports = {host.free_port() for _ in range(3)}
+
+    assert min(ports) > 1023
+    for port in ports:
+        with socket.create_server(("127.0.0.1", port)):
+            pass
 
 
 SERIAL = """\

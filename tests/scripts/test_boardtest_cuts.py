@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 import json
+import os
 import random
 import struct
 from types import SimpleNamespace
@@ -190,6 +191,54 @@ def test_what_says_that_it_is_complete_and_is_not_ends_the_test(root, spoil):
 
     with pytest.raises(steps.TestFailed, match="is half there"):
         cuts.state(root)
+
+
+@pytest.fixture
+def small_card(tmp_path_factory, monkeypatch):
+    """Return a card whose boot partition is the second MiB of two."""
+    monkeypatch.setattr(cuts, "BOOT_AT_MIB", 1)
+    monkeypatch.setattr(cuts, "BOOT_MIB", 1)
+    path = tmp_path_factory.mktemp("card") / "card.img"
+    path.write_bytes(bytes(2 << 20))
+    return path
+
+
+def spoil_boot(card, _):
+    with card.open("r+b") as file:
+        file.seek((2 << 20) - 1)
+        file.write(b"x")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_boot,
+        lambda _, root: (root / "opt/edge/releases/0123/model/m.tflite").write_bytes(b"MODEL"),
+        lambda _, root: (root / "opt/edge/releases/0123/.complete").unlink(),
+        lambda _, root: (root / "opt/edge/releases/0123/.complete").chmod(0o600),
+        lambda _, root: os.utime(next(root.glob("opt/edge/venvs/45/lib/*/*/numpy.py")), (1, 1)),
+        lambda _, root: (root / "opt/edge/empty").mkdir(),
+        lambda _, root: (
+            (root / "opt/edge/current").unlink(), (root / "opt/edge/current").symlink_to("/0123"),
+        ),
+    ],
+    ids=["boot partition", "content", "gone", "mode", "time", "folder", "link"],
+)  # fmt: skip
+def test_cards_are_the_same_only_with_all_that_a_boot_is_given(small_card, root, spoil):
+    before = cuts.content(small_card, root)
+    assert cuts.content(small_card, root) == before
+
+    spoil(small_card, root)
+
+    assert cuts.content(small_card, root) != before
+
+
+def test_what_is_before_the_boot_partition_and_free_is_no_content(small_card, root):
+    before = cuts.content(small_card, root)
+    with small_card.open("r+b") as file:
+        file.write(b"x")
+
+    assert cuts.content(small_card, root) == before
 
 
 def test_what_does_not_say_that_it_is_complete_may_be_half_there(root):
