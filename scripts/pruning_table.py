@@ -37,7 +37,8 @@ from converter.graph.reading import read  # noqa: E402
 from converter.importing import import_model  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
-from converter.prune.levers import BOTH, CHANNELS, Levers  # noqa: E402
+from converter.prune.choosing import BOTH, CHANNELS  # noqa: E402
+from converter.prune.levers import Levers  # noqa: E402
 from converter.prune.measures import Target, macs  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402
 from converter.quantize.recipe import load_recipe  # noqa: E402

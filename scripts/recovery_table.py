@@ -31,7 +31,8 @@ from calibration.image_sets import draw_sets  # noqa: E402
 from converter import export  # noqa: E402
 from converter.judge import accuracy  # noqa: E402
 from converter.judge.latency import measure  # noqa: E402
-from converter.prune.levers import BOTH, CHANNELS, INPUT, RANK, Levers  # noqa: E402
+from converter.prune.choosing import BOTH, CHANNELS, INPUT, RANK  # noqa: E402
+from converter.prune.levers import Levers  # noqa: E402
 from converter.prune.measures import Target  # noqa: E402
 from converter.prune.resizing import with_input  # noqa: E402
 from converter.quantize.quantization import quantize_file  # noqa: E402

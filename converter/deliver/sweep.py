@@ -20,7 +20,8 @@ from converter import export
 from converter.conversion import judge
 from converter.judge import gate
 from converter.judge.latency import measure
-from converter.prune.levers import BOTH, CHANNELS, INPUT, RANK, tried
+from converter.prune.choosing import BOTH, CHANNELS, INPUT, RANK
+from converter.prune.levers import tried
 from converter.prune.measures import Target
 from converter.quantize.quantization import quantize_file
 from edge.errors import ModelError, SinkError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,6 +13,7 @@ from converter.graph.reading import read
 from converter.judge.agreement import match
 from converter.judge.kinds import KINDS
 from converter.judge.sight import DIAGONALS, Views
+from converter.prune.choosing import BEST, BOTH, CHANNELS, DRAWS, INPUT, RANK, TIE, Ways
 from converter.prune.pruning import ROUNDS, Pruned, Pruner, check_count
 from converter.prune.resizing import stride_of, with_input
 from converter.prune.searching import HELD_BACK, LOOKS, NEAR
@@ -25,10 +26,8 @@ from edge.errors import ModelError
 from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from converter.prune.criteria import Criterion
     from converter.prune.measures import Measure, Target
@@ -38,11 +37,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BEST, CHANNELS, RANK, INPUT, BOTH = "best", "channels", "rank", "input", "both"
-# What each changes, least first; in which part of so many draws of the images, with replacement, a
-# lever must be the nearer one to be taken before one that changes less.
-SIMPLEST = (INPUT, RANK, BOTH, CHANNELS)
-DRAWS, SURE = 200, 0.95
 # Logarithms of scales nearer than that are the same.
 SAME = 1e-6
 # Of an input where no grid says in what steps it may shrink; and its least side.
@@ -50,43 +44,6 @@ STEP_PX, LEAST_PX = 16, 16
 # Of its input, by which images move for what boxes are compared with: half a cell of 8 pixels, a
 # quarter of one of 16 and three eighths of one of 32.
 MOVE_PX = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """What the levers make for one target.
-
-    Attributes:
-        made: By lever.
-        refused: Why others do not reach it.
-        lost: Of several, how far what each sees is from what the whole model sees, in [0, 1]:
-            first on all images that nothing was fitted to, then on `DRAWS` draws of them.
-    """
-
-    made: Mapping[str, Pruned]
-    refused: Mapping[str, ModelError]
-    lost: Mapping[str, NDArray[np.float64]]
-
-    @property
-    def best(self) -> str:
-        """The simplest lever than which none sees surely more nearly what the whole model sees."""
-        if not self.lost:
-            return next(iter(self.made))
-        nearest = min(self.lost, key=lambda name: float(self.lost[name][0]))
-        worse = {name: np.mean(draws[1:] > self.lost[nearest][1:])
-                 for name, draws in self.lost.items()}  # fmt: skip
-        return next(name for name in SIMPLEST if name in worse and worse[name] < SURE)
-
-    def lines(self) -> tuple[str, ...]:
-        """Return what is to be said of each."""
-        return (
-            *(f"{name}: {str(error).partition(': ')[2]}" for name, error in self.refused.items()),
-            *(
-                f"{name}: {self.made[name].gain:.2f} {self.made[name].what}, distance "
-                f"{loss[0]:.3f} from what the whole model sees{', taken' * (name == self.best)}"
-                for name, loss in self.lost.items()
-            ),
-        )
 
 
 class Levers:
@@ -265,11 +222,14 @@ class Levers:
         with bar("compare") as progress:
             view.add(whole.paths, progress=progress)
         sure, count = self.file.description.score_threshold, len(whole.paths)
-        found = [match(row, view.seen, task=whole.task, sure=sure) for row in wanted]
+        rows = (*wanted, whole.seen)
+        found = [match(row, view.seen, task=whole.task, sure=sure) for row in rows]
         # The same draws for each lever, so that what is hard for all is in no difference.
         draws = np.sort(np.random.default_rng(0).integers(0, count, (DRAWS, count)))
-        rows = ([one.distance(chosen) for one in found] for chosen in (np.arange(count), *draws))
-        return {"value": np.nan_to_num(list(rows)).mean(axis=1)}
+        far = np.nan_to_num([
+            [one.distance(chosen) for one in found] for chosen in (np.arange(count), *draws)
+        ])  # (1 + DRAWS, wanted and the own grid)  # fmt: skip
+        return {"value": far[:, :-1].mean(axis=1) + TIE * far[:, -1]}
 
 
 def _shown_largest(

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from converter.prune import levers
+from converter.prune import choosing, levers
 from edge.results.detections import Detections
 
 CELL_PX, OBJECTS, IMAGES = 8, 20, 16
@@ -53,13 +53,15 @@ def test_a_model_on_another_grid_is_nearer_than_one_on_the_same_that_sees_less(m
     same, elsewhere, poorer = (float(row[0]) for row in rows)
     assert same > 0  # it lies on a grid as well
     assert max(same, elsewhere) < poorer
-    assert {row.shape for row in rows} == {(1 + levers.DRAWS,)}
+    assert {row.shape for row in rows} == {(1 + choosing.DRAWS,)}
     assert rows[2][1:].mean() == pytest.approx(poorer, abs=0.05)
 
 
 def ways(**lost):
     """Return ways of so many distances: the first of all images, then of draws of them."""
-    return levers.Ways(dict.fromkeys(lost), {}, {name: np.array(row) for name, row in lost.items()})
+    return choosing.Ways(
+        dict.fromkeys(lost), {}, {name: np.array(row) for name, row in lost.items()}
+    )
 
 
 def test_of_levers_that_are_about_as_near_the_one_that_changes_least_is_taken():
@@ -73,3 +75,25 @@ def test_a_lever_that_is_nearer_in_all_draws_is_taken_though_it_changes_more():
     near = [0.30, *np.linspace(0.2, 0.4, 100)]
     assert ways(input=np.add(near, 0.01), channels=near).best == "channels"
     assert ways(channels=near).best == "channels"
+
+
+class ScatteringViews(SnappingViews):
+    """A model that sees other things as soon as an image moves."""
+
+    def moved(self, moves, *, step_px, progress=None):
+        far = np.float32(1000)
+        return [
+            tuple(Detections(row.boxes + far, row.scores, row.class_ids) for row in view)
+            for view in super().moved(moves, step_px=step_px, progress=progress)
+        ]
+
+
+def test_where_nothing_is_found_again_once_it_moves_the_very_grid_decides(monkeypatch):
+    monkeypatch.setattr(levers, "Views", ScatteringViews)
+    monkeypatch.setattr(levers, "refuse_quantized", lambda _: None)
+    images = [Path(f"{number}.png") for number in range(levers.HELD_BACK * IMAGES)]
+    pulled = levers.Levers(model(), images)
+    made = {"channels": model(), "input": model(lost=3)}
+    lost = {name: pulled._lost(each)["value"] for name, each in made.items()}
+    assert [row[0] for row in lost.values()] == pytest.approx([1, 1], abs=1e-5)
+    assert choosing.Ways(dict.fromkeys(lost), {}, lost).best == "channels"

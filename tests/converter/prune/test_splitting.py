@@ -13,7 +13,8 @@ from factories import input_transform, manifest
 
 from converter.graph.edits import with_values
 from converter.graph.writing import write
-from converter.prune.levers import RANK, Levers
+from converter.prune.choosing import RANK
+from converter.prune.levers import Levers
 from converter.prune.measures import Macs, Target, macs
 from converter.prune.searching import Ladder, Teacher
 from converter.prune.splitting import SplitCosts, components, finer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -46,7 +47,7 @@ def test_a_package_that_is_missing_is_named_in_a_sentence(name):
     assert done.returncode == FAILED
     assert done.stderr == (
         f"edge: {sys.executable} has no module {name!r}, which this needs; "
-        f"install what is missing: {sys.executable} -m pip install edge-vision\n"
+        f"install what is missing: {shlex.quote(sys.executable)} -m pip install edge-vision\n"
     )
 
 
