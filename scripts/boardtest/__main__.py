@@ -29,10 +29,10 @@ def main() -> int:
     parser.add_argument(
         "--boots",
         type=int,
-        default=5,
+        default=1,
         metavar="N",
         help="of the cards of each kind that differ, boot so many to detections; all cards are "
-        "looked at (5)",
+        "looked at (1)",
     )
     parser.add_argument(
         "--whole", action="store_true", help="arm64, next: all of the board half, half an hour each"
