@@ -85,9 +85,10 @@ def _status(prog: str, module: str) -> int:
             raise
         import shlex  # noqa: PLC0415 - see above
 
+        package = "'edge-vision[converter]'" if prog == "edge-convert" else "edge-vision"
         sys.stderr.write(
             f"{prog}: {sys.executable} has no module {missing!r}, which this needs; "
-            f"install what is missing: {shlex.quote(sys.executable)} -m pip install edge-vision\n"
+            f"install what is missing: {shlex.quote(sys.executable)} -m pip install {package}\n"
         )
         return FAILED
 

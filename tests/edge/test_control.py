@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 
+import live_runs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,18 +20,12 @@ from edge.messages.envelope import Received
 
 pytestmark = pytest.mark.board
 
-CONFIG = """
-[device]
-name = "{name}"
-[camera]
-source = "demo:"
-realtime = false
-rate_hz = 200
-size_wh = [320, 240]
+SINK = """
 [[sink]]
 kind = "jsonl"
 path = "{sink}"
 """
+CONFIG = live_runs.CONFIG + SINK
 
 
 @pytest.fixture

@@ -6,23 +6,13 @@ import json
 
 import pytest
 from broker import Listener, Mosquitto
-from live_runs import live_run
+from live_runs import CONFIG, live_run
 from waiting import eventually
 
 from edge.commands import COMMANDS
 from edge.messages.envelope import Received
 
 pytestmark = [pytest.mark.board, pytest.mark.broker]
-
-CONFIG = """
-[device]
-name = "{name}"
-[camera]
-source = "demo:"
-realtime = false
-rate_hz = 200
-size_wh = [320, 240]
-"""
 
 
 @pytest.fixture

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIMEOUT_S = 60.0
+# One camera that gives frames at once; a test adds where results go.
+CONFIG = """
+[device]
+name = "{name}"
+[camera]
+source = "demo:"
+realtime = false
+rate_hz = 200
+size_wh = [320, 240]
+"""
 
 
 class LiveRun:

@@ -25,15 +25,15 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing)
-sys.exit(start("edge", "edge.cli"))
+sys.exit(start(*os.environ["PROGRAM"].split()))
 """
 
 
-def without_module(name, *words):
-    """Run `edge` where a module cannot be imported."""
+def without_module(name, *words, program="edge edge.cli"):
+    """Run a command, `edge` unless told, where a module cannot be imported."""
     return subprocess.run(
         [sys.executable, "-c", MISSING_MODULE, *words],
-        env=os.environ | {"MISSING": name},
+        env=os.environ | {"MISSING": name, "PROGRAM": program},
         check=False,
         capture_output=True,
         text=True,
@@ -59,3 +59,9 @@ def test_a_package_that_is_missing_is_named_in_a_sentence(name):
 def test_a_missing_module_ends_in_a_traceback_where_that_tells_more(name, words):
     done = without_module(name, "run", *words, "--source", "demo:")
     assert f"ModuleNotFoundError: No module named {name!r}" in done.stderr
+
+
+def test_the_converter_names_the_extra_that_it_needs():
+    done = without_module("numpy", "inspect", "x", program="edge-convert converter.cli.command")
+    assert done.returncode == FAILED
+    assert done.stderr.endswith("-m pip install 'edge-vision[converter]'\n")
