@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from converter.prune.criteria import Criterion
     from converter.prune.measures import Measure, Target
-    from converter.prune.stages import Arrays, Stages
+    from converter.prune.stages import Stages
     from edge.model.model_file import ModelFile
     from edge.results.observation import Result
 
@@ -39,8 +41,12 @@ T = TypeVar("T")
 
 # Logarithms of scales nearer than that are the same.
 SAME = 1e-6
-# Of an input where no grid says in what steps it may shrink; and its least side.
+# Of an input where no grid says in what steps it may shrink; and its least side. One pixel more
+# is one cell more of each grid: SSDLite has 17, 9, 5, 3, 2, 1 at 257 and 16, 8, 4, 2, 1, 1 at 256.
 STEP_PX, LEAST_PX = 16, 16
+# Smaller inputs that are looked at as well: how the images fall on the cells makes more of a
+# difference than a step, so that yolov3-tiny is nearer at 384x320 than at 416x320.
+SMALLER = 4
 # Of its input, by which images move for what boxes are compared with: half a cell of 8 pixels, a
 # quarter of one of 16 and three eighths of one of 32.
 MOVE_PX = 12
@@ -111,18 +117,28 @@ class Levers:
         if not made:
             raise next(iter(refused.values()))
         several = {name: done.file for name, done in made.items()} if len(made) > 1 else {}
-        lost = {
-            name: self._stages.arrays(f"{name}-{times:g}-draws", partial(self._lost, file))["value"]
-            for name, file in several.items()
-        }
+        lost = {name: self._draws(f"{name}-{times:g}", file) for name, file in several.items()}
         return Ways(made, refused, lost)
 
     def shrunk(self, measure: Measure, times: float) -> Pruned:
-        """Return the model at the largest input at which it takes so many times less.
+        """Return the model at an input at which it takes so many times less.
+
+        Of the largest such input and the next smaller ones it is that at which the model sees most
+        nearly what it sees at its own.
 
         Raises:
             ModelError: It has one size of input, or none is small enough.
         """
+        first = self._largest(measure, times)
+        sizes = self._sizes[first : first + 1 + SMALLER]
+        if len(sizes) == 1:
+            return self._at(measure, sizes[0])
+        lost = [self._draws(f"input-{_text(size)}", with_input(self.file, size))[0]
+                for size in sizes]  # fmt: skip
+        return self._at(measure, sizes[int(np.argmin(lost))])
+
+    def _largest(self, measure: Measure, times: float) -> int:
+        """Return which input is the largest at which the model takes so many times less."""
         low, least = 1, 1.0
         sizes = self._sizes
         high = len(sizes)
@@ -135,7 +151,10 @@ class Levers:
                 f"{self.file.path}: expected {times:g} {measure.what} to be in reach, found "
                 f"{least:.2f} at its least input; ask for less"
             )
-        made, gain = with_input(self.file, sizes[low]), self._gain_at(measure, sizes[low])
+        return low
+
+    def _at(self, measure: Measure, size_wh: tuple[int, int]) -> Pruned:
+        made, gain = with_input(self.file, size_wh), self._gain_at(measure, size_wh)
         step = f"{made.own_manifest().provenance.steps[-1]}: {gain:.2f} {measure.what}"
         return Pruned(made, step, gain, measure.what)
 
@@ -144,7 +163,7 @@ class Levers:
 
         Where no layer can be split, channels go.
         """
-        small = self.shrunk(measure, times**0.5)
+        small = self._at(measure, self._sizes[self._largest(measure, times**0.5)])
         if small.gain > times * (1 - NEAR):
             raise ModelError(f"{self.file.path}: no input lies between, the input alone reaches it")
         done = tried(lambda: self._splitter(small.file).split(measure, times, start=small.gain))
@@ -170,11 +189,12 @@ class Levers:
         longer, found = max(own), [own]
         for side in range((longer - 1) // step * step, LEAST_PX - 1, -step):
             pair = [max(step, round(each * side / longer / step) * step) for each in (wide, high)]
-            found.append((pair[0], pair[1]))
+            more = (1, 0) if stride == 1 else (0,)
+            found += [(pair[0] + each, pair[1] + each) for each in more]
         return list(dict.fromkeys(found))
 
     def _gain_at(self, measure: Measure, size_wh: tuple[int, int]) -> float:
-        name = f"{measure.what.split()[-1]}-at-{size_wh[0]}x{size_wh[1]}"
+        name = f"{measure.what.split()[-1]}-at-{_text(size_wh)}"
         return self._number(name, lambda: measure.gain(with_input(self.file, size_wh)))
 
     def _pruner(self, file: ModelFile) -> Pruner:
@@ -215,7 +235,12 @@ class Levers:
             moved = view.moved(len(DIAGONALS), step_px=MOVE_PX, progress=progress)
         return view, [*moved]
 
-    def _lost(self, file: ModelFile) -> Arrays:
+    def _draws(self, name: str, file: ModelFile) -> NDArray[np.float64]:
+        """Return `_lost` of an interrupted run, or make and keep it."""
+        made = self._stages.arrays(f"{name}-draws", lambda: {"value": self._lost(file)})
+        return np.asarray(made["value"])
+
+    def _lost(self, file: ModelFile) -> NDArray[np.float64]:
         """Return how far what a model sees is from what the whole one sees, as `Ways.lost`."""
         whole, wanted = self._views
         view = Views(file)
@@ -229,7 +254,11 @@ class Levers:
         far = np.nan_to_num([
             [one.distance(chosen) for one in found] for chosen in (np.arange(count), *draws)
         ])  # (1 + DRAWS, wanted and the own grid)  # fmt: skip
-        return {"value": far[:, :-1].mean(axis=1) + TIE * far[:, -1]}
+        return np.asarray(far[:, :-1].mean(axis=1) + TIE * far[:, -1])
+
+
+def _text(size_wh: tuple[int, int]) -> str:
+    return f"{size_wh[0]}x{size_wh[1]}"
 
 
 def _shown_largest(

@@ -49,7 +49,7 @@ def test_a_model_on_another_grid_is_nearer_than_one_on_the_same_that_sees_less(m
     monkeypatch.setattr(levers, "refuse_quantized", lambda _: None)
     images = [Path(f"{number}.png") for number in range(levers.HELD_BACK * IMAGES)]
     pulled = levers.Levers(model(), images)
-    rows = [pulled._lost(each)["value"] for each in (model(), model(2), model(lost=3))]
+    rows = [pulled._lost(each) for each in (model(), model(2), model(lost=3))]
     same, elsewhere, poorer = (float(row[0]) for row in rows)
     assert same > 0  # it lies on a grid as well
     assert max(same, elsewhere) < poorer
@@ -94,6 +94,6 @@ def test_where_nothing_is_found_again_once_it_moves_the_very_grid_decides(monkey
     images = [Path(f"{number}.png") for number in range(levers.HELD_BACK * IMAGES)]
     pulled = levers.Levers(model(), images)
     made = {"channels": model(), "input": model(lost=3)}
-    lost = {name: pulled._lost(each)["value"] for name, each in made.items()}
+    lost = {name: pulled._lost(each) for name, each in made.items()}
     assert [row[0] for row in lost.values()] == pytest.approx([1, 1], abs=1e-5)
     assert choosing.Ways(dict.fromkeys(lost), {}, lost).best == "channels"

@@ -112,10 +112,29 @@ def test_the_lever_reaches_what_is_asked_and_else_says_the_best(photos):
 
 
 @pytest.mark.parametrize(
-    ("resize", "size_wh"), [("letterbox", (64, 32)), ("stretch", (48, 48))],
+    ("resize", "size_wh"), [("letterbox", (64, 32)), ("stretch", (49, 49))],
 )  # fmt: skip
 def test_a_picture_with_bars_may_have_an_input_of_the_shape_of_the_images(photos, resize, size_wh):
     net = Net(shape=(1, 64, 64, 3))
     levers = Levers(model(net.close(net.relu(net.conv("image", 16))), (64, 64), resize), photos)
     done, _ = levers.pull(Target(macs=0.6), lever="input")
     assert done.file.description.input.size_wh == size_wh
+
+
+def test_of_the_inputs_that_reach_the_target_the_one_that_sees_most_nearly_is_taken(
+    photos, monkeypatch
+):
+    net = Net(shape=(1, 64, 64, 3))
+    levers = Levers(model(net.close(net.relu(net.conv("image", 16))), (64, 64), "stretch"), photos)
+    looked_at = []
+
+    def lost(_, file):
+        looked_at.append(file.description.input.size_wh[0])
+        return np.array([0.1 if looked_at[-1] == 33 else 0.2])
+
+    monkeypatch.setattr(Levers, "_lost", lost)
+    done, _ = levers.pull(Target(macs=0.6), lever="input")
+    assert looked_at == [49, 48, 33, 32, 17]  # none larger is as fast, none further is looked at
+    assert done.file.description.input.size_wh == (33, 33)
+    assert done.gain == pytest.approx(64**2 / 33**2)
+    assert done.step.endswith(f"{done.gain:.2f} times fewer multiplications")
