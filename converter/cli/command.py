@@ -159,6 +159,7 @@ def _run(arguments: argparse.Namespace) -> int:
         reference = import_model(
             arguments.model, family=told or arguments.family, origin=origin, choice=choice
         )
+    reference = pruning.with_classes(arguments, reference)
     outputs.say(f"imported: {reference.own_manifest().provenance.changes}")
     outputs.say_trained_on(reference, images.sets.judge)
     reference = with_own_threshold(reference, images, quantile=arguments.quantile)

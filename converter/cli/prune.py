@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter import export
 from converter.cli import making, recovery
-from converter.cli.pruning import TARGETS, add_targets, prune_as_asked
+from converter.cli.pruning import TARGETS, add_targets, as_it_is, prune_as_asked, with_classes
 from converter.prune.criteria import CRITERIA
 from edge.model import model_file
 from edge.terminal.command import DONE, add_verb, positive
@@ -33,13 +33,14 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
         run=_prune,
         examples=[
             "edge-convert prune my-float.tflite --speedup 1.3 --images photos -o small.tflite",
-            "edge-convert prune my-float.tflite --input-size 320 --images photos -o small.tflite",
+            "edge-convert prune my-float.tflite --input-size 320 -o small.tflite",
+            "edge-convert prune my-float.tflite --classes person,dog,cat -o small.tflite",
         ],
     )
     parser.add_argument("model", metavar="MODEL", type=Path, help="float, as run --float keeps it")
     add_targets(parser)
     parser.add_argument(
-        "--images", metavar="DIR", type=Path, required=True, help="plain ones, without labels"
+        "--images", metavar="DIR", type=Path, help="plain ones, by which to choose what goes"
     )
     parser.add_argument(
         "--count", metavar="N", type=int, default=COUNT, help="of the images; default: %(default)s"
@@ -64,17 +65,18 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    is_size_only = all(getattr(arguments, name) is None for name in TARGETS)
-    if is_size_only and arguments.input_size is None:
-        arguments.refuse("expected --speedup, --macs, --latency-ms or --input-size")
+    is_exact = all(getattr(arguments, name) is None for name in TARGETS)
+    if is_exact and not (arguments.input_size or arguments.classes):
+        arguments.refuse("expected --speedup, --macs, --latency-ms, --input-size or --classes")
+    if not (is_exact or arguments.images):
+        arguments.refuse("expected --images, by which to choose what goes")
     export.check_folder(arguments.output)
-    file = model_file.read_own(arguments.model)
-    images = () if is_size_only else making.draw(arguments).paths
+    file = with_classes(arguments, model_file.read_own(arguments.model))
+    images = () if is_exact else making.draw(arguments).paths
     served = recovery.Served(images, images[: len(images) // SELECTS])
-    done = prune_as_asked(arguments, file, served)
-    if done:
-        export.write(done.file, arguments.output)
-        print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))
+    done = prune_as_asked(arguments, file, served) or as_it_is(file)
+    export.write(done.file, arguments.output)
+    print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))
     return DONE
 
 

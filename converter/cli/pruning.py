@@ -76,6 +76,12 @@ def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
     group.add_argument(
         "--input-size", metavar="N|WxH", type=_size, help="rebuild the net for this input first"
     )
+    group.add_argument(
+        "--classes",
+        metavar="A,B",
+        type=_names,
+        help="of a detector: only these labels, which costs the others and nothing else",
+    )
     recovery.add_recover(group)
     group.add_argument(
         "--resume", action="store_true", help="go on with what an interrupted run left beside -o"
@@ -104,11 +110,29 @@ def _speeds(text: str) -> tuple[float, ...]:
     return tuple(making.number(each, least=LEAST, most=1 / LEAST_RATIO) for each in text.split(","))
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
+
+
 def _size(text: str) -> tuple[int, int]:
     sides = [positive(side) for side in text.split("x")]
     if len(sides) > len("WH"):
         raise argparse.ArgumentTypeError(f"expected N or WxH, found {text!r}")
     return sides[0], sides[-1]
+
+
+def with_classes(arguments: argparse.Namespace, file: ModelFile) -> ModelFile:
+    """Return a float model of the labels that the options ask for.
+
+    Raises:
+        ConfigError: It has no such label.
+        ModelError: Its scores hang on each other.
+    """
+    if not arguments.classes:
+        return file
+    from converter.prune.labels import with_labels  # noqa: PLC0415 - loads the runtime
+
+    return with_labels(file, arguments.classes)
 
 
 def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Served) -> Pruned | None:
@@ -127,7 +151,7 @@ def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Serve
 
         small = with_input(file, arguments.input_size)
         if not target:
-            return _resized(small)
+            return as_it_is(small)
     if not target:
         return None
     from converter.prune.levers import Levers  # noqa: PLC0415 - inspect needs no OpenCV
@@ -223,7 +247,8 @@ def say_download(arguments: argparse.Namespace, file: ModelFile) -> None:
         outputs.say(f"{arguments.output}: {download_text(file)}")
 
 
-def _resized(file: ModelFile) -> Pruned:
+def as_it_is(file: ModelFile) -> Pruned:
+    """Return a model whose last step is all that was done."""
     from converter.prune.pruning import Pruned  # noqa: PLC0415 - loads the runtime
 
     return Pruned(file, file.own_manifest().provenance.steps[-1], 1.0, "")

@@ -15,7 +15,7 @@ from converter.prune.tracing import Tracer
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -87,8 +87,12 @@ class Channels:
         return stands[self.roots]
 
 
-def channels(graph: Graph) -> Channels:
+def channels(graph: Graph, *, opened: Collection[str] = ()) -> Channels:
     """Follow the channels of a static float graph from the ops that make them to those that read.
+
+    Args:
+        graph: It.
+        opened: Outputs whose channels may go; those of the others stand.
 
     Raises:
         ModelError: It computes with integers, or leaves a size open.
@@ -99,7 +103,7 @@ def channels(graph: Graph) -> Channels:
     for op in graph.ops:
         trace(tracer, op)
     for name in graph.outputs:
-        if name in tracer.wires:
+        if name in tracer.wires and name not in opened:
             tracer.protect(tracer.wires[name].ids)
     roots = tracer.roots()
     return Channels(

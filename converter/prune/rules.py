@@ -213,7 +213,10 @@ def _reduced(tracer: Tracer, op: Op) -> bool:
 
 
 def _reshaped(tracer: Tracer, op: Op) -> bool:
-    """Another shape in which the channels keep an axis, or lie side by side, again and again."""
+    """Another shape in which the channels keep an axis, or lie side by side, again and again.
+
+    Of rows that lie side by side, such as those of anchors, the same columns go together.
+    """
     wire = tracer.wires.get(op.inputs[0])
     if wire is None or not all(name == ABSENT or tracer.graph.is_constant(name)
                                for name in op.inputs[1:]):  # fmt: skip
@@ -229,6 +232,9 @@ def _reshaped(tracer: Tracer, op: Op) -> bool:
         ends = {product(before[first : wire.axis + 1]) for first in range(wire.axis)}
         if size in ends and inner == 1:
             tracer.wires[op.output] = Wire(axis, np.tile(wire.ids, size // len(wire.ids)))
+            return True
+        if size > 1 and len(wire.ids) % size == 0 and inner == 1:
+            tracer.wires[op.output] = Wire(axis, tracer.unite(*wire.ids.reshape(-1, size)))
             return True
     return False
 
