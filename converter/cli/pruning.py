@@ -80,7 +80,7 @@ def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
         "--classes",
         metavar="A,B",
         type=_names,
-        help="of a detector: only these labels, which costs the others and nothing else",
+        help="of a detector: only these labels, by the scores that it gives them",
     )
     recovery.add_recover(group)
     group.add_argument(
