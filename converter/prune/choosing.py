@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,13 +15,26 @@ if TYPE_CHECKING:
     from converter.prune.pruning import Pruned
     from edge.errors import ModelError
 
+T = TypeVar("T")
+
 BEST, CHANNELS, RANK, INPUT, BOTH = "best", "channels", "rank", "input", "both"
 # What each changes, least first; in which part of so many draws of the images, with replacement, a
-# lever must be the nearer one to be taken before one that changes less.
+# lever must be the nearer one to be taken before one that changes less, and an input before a
+# larger one.
 SIMPLEST = (INPUT, RANK, BOTH, CHANNELS)
 DRAWS, SURE = 200, 0.95
 # Where nothing is found again once it moves, as what fills its cell, the very grid decides.
 TIE = 1e-6
+
+
+def first_as_near(lost: Mapping[T, NDArray[np.float64]]) -> T:
+    """Return the first than which none sees surely more nearly what the whole model sees.
+
+    Args:
+        lost: As `Ways.lost`, what is to be preferred first.
+    """
+    nearest = min(lost.values(), key=lambda draws: float(draws[0]))
+    return next(each for each, draws in lost.items() if np.mean(draws[1:] > nearest[1:]) < SURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +57,7 @@ class Ways:
         """The simplest lever than which none sees surely more nearly what the whole model sees."""
         if not self.lost:
             return next(iter(self.made))
-        nearest = min(self.lost, key=lambda name: float(self.lost[name][0]))
-        worse = {name: np.mean(draws[1:] > self.lost[nearest][1:])
-                 for name, draws in self.lost.items()}  # fmt: skip
-        return next(name for name in SIMPLEST if name in worse and worse[name] < SURE)
+        return first_as_near({name: self.lost[name] for name in SIMPLEST if name in self.lost})
 
     def lines(self) -> tuple[str, ...]:
         """Return what is to be said of each."""

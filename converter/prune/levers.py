@@ -13,7 +13,17 @@ from converter.graph.reading import read
 from converter.judge.agreement import match
 from converter.judge.kinds import KINDS
 from converter.judge.sight import DIAGONALS, Views
-from converter.prune.choosing import BEST, BOTH, CHANNELS, DRAWS, INPUT, RANK, TIE, Ways
+from converter.prune.choosing import (
+    BEST,
+    BOTH,
+    CHANNELS,
+    DRAWS,
+    INPUT,
+    RANK,
+    TIE,
+    Ways,
+    first_as_near,
+)
 from converter.prune.pruning import ROUNDS, Pruned, Pruner, check_count
 from converter.prune.resizing import stride_of, with_input
 from converter.prune.searching import HELD_BACK, LOOKS, NEAR
@@ -123,8 +133,8 @@ class Levers:
     def shrunk(self, measure: Measure, times: float) -> Pruned:
         """Return the model at an input at which it takes so many times less.
 
-        Of the largest such input and the next smaller ones it is that at which the model sees most
-        nearly what it sees at its own.
+        It is the largest such input, or one of the next smaller ones at which the model sees surely
+        more nearly what it sees at its own.
 
         Raises:
             ModelError: It has one size of input, or none is small enough.
@@ -133,9 +143,10 @@ class Levers:
         sizes = self._sizes[first : first + 1 + SMALLER]
         if len(sizes) == 1:
             return self._at(measure, sizes[0])
-        lost = [self._draws(f"input-{_text(size)}", with_input(self.file, size))[0]
-                for size in sizes]  # fmt: skip
-        return self._at(measure, sizes[int(np.argmin(lost))])
+        lost = {
+            size: self._draws(f"input-{_text(size)}", with_input(self.file, size)) for size in sizes
+        }
+        return self._at(measure, first_as_near(lost))
 
     def _largest(self, measure: Measure, times: float) -> int:
         """Return which input is the largest at which the model takes so many times less."""

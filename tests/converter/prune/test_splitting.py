@@ -121,8 +121,9 @@ def test_a_picture_with_bars_may_have_an_input_of_the_shape_of_the_images(photos
     assert done.file.description.input.size_wh == size_wh
 
 
-def test_of_the_inputs_that_reach_the_target_the_one_that_sees_most_nearly_is_taken(
-    photos, monkeypatch
+@pytest.mark.parametrize(("nearer_in", "side"), [(0.99, 33), (0.9, 49)])
+def test_an_input_is_taken_before_a_larger_one_that_is_fast_enough_where_it_is_surely_nearer(
+    photos, monkeypatch, nearer_in, side
 ):
     net = Net(shape=(1, 64, 64, 3))
     levers = Levers(model(net.close(net.relu(net.conv("image", 16))), (64, 64), "stretch"), photos)
@@ -130,11 +131,13 @@ def test_of_the_inputs_that_reach_the_target_the_one_that_sees_most_nearly_is_ta
 
     def lost(_, file):
         looked_at.append(file.description.input.size_wh[0])
-        return np.array([0.1 if looked_at[-1] == 33 else 0.2])
+        nearer = np.arange(100) < 100 * nearer_in
+        draws = np.where(nearer, 0.1, 0.3) if looked_at[-1] == 33 else np.full(100, 0.2)
+        return np.array([draws.mean(), *draws])
 
     monkeypatch.setattr(Levers, "_lost", lost)
     done, _ = levers.pull(Target(macs=0.6), lever="input")
     assert looked_at == [49, 48, 33, 32, 17]  # none larger is as fast, none further is looked at
-    assert done.file.description.input.size_wh == (33, 33)
-    assert done.gain == pytest.approx(64**2 / 33**2)
+    assert done.file.description.input.size_wh == (side, side)
+    assert done.gain == pytest.approx(64**2 / side**2)
     assert done.step.endswith(f"{done.gain:.2f} times fewer multiplications")
