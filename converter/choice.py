@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.model.declared import Told
+
 Triple = tuple[float, float, float]
 # What `--range` means: pixel values 0..255 become (pixel - mean) / std.
 RANGES: dict[str, tuple[float, float]] = {
@@ -42,6 +44,23 @@ class InputChoice:
     size_wh: tuple[int, int] | None = None
     swapped: bool = False
     after: tuple[Triple, Triple] | None = None
+
+
+def told_input(told: Told | None, *, family: str | None) -> InputChoice | None:
+    """Return the preprocessing that an exporter wrote beside a model; `None` where it did not.
+
+    Where no task is named it is of detectors: YOLOv5 normalises for its classifiers otherwise, with
+    ImageNet's mean. Source: `classify_transforms` of its `utils/augmentations.py`.
+
+    Args:
+        told: What it wrote.
+        family: Of the model.
+    """
+    if told is None or (told.task == "classify") != (family == "classifier"):
+        return None
+    # Whether it is grey is for the graph to say: a file may say otherwise, and be wrong.
+    color = None if told.color == "grey" else told.color
+    return InputChoice(color=color, mean=told.mean, std=told.std, resize=told.resize)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "support")]
 import zoo_models as zoo  # noqa: E402
 from zoo_entries import entries  # noqa: E402
 
-from converter.train.matching import pairwise_iou  # noqa: E402
 from edge.errors import EdgeError, ModelError  # noqa: E402
 from edge.model import model_file  # noqa: E402
 from edge.model.loaded import load_model  # noqa: E402
 from edge.model.readers.inference import Undescribed  # noqa: E402
+from edge.results.detections import pairwise_iou  # noqa: E402
 from edge.terminal import table  # noqa: E402
 
 if TYPE_CHECKING:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from converter.choice import told_input
 from converter.draft import check_channels
 from converter.graph.foreign import read_foreign, refuse_unfit
 from converter.graph.reading import sound
 from converter.graph.writing import write
-from converter.importers import ultralytics
+from converter.importers.heads.families import FAMILY_OF_HEAD
 from converter.importers.heads.finder import family_of, find
 from converter.importers.normalisation import without_normalisation
 from converter.importers.tflite_probe import probe, shapes_of
 from edge.errors import ModelError
+from edge.model.readers import exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,11 +69,11 @@ def find_draft(path: Path, *, family: str | None, choice: Choice) -> Draft:
         check_image(whole, path)
         graph, own = without_normalisation(whole)
         found = cut_heads(graph, path, family=family, choice=choice)
-        texts = _packed_texts(path)
+        told = exporter.told(path, path.read_bytes())
         return replace(
             found,
-            transform=own or ultralytics.transform_of(_metadata(texts), found.size_wh),
-            labels=_labels(texts),
+            transform=own or told_input(told, family=FAMILY_OF_HEAD[found.head.kind]),
+            labels=told.labels if told else _label_file(path),
         )
 
 
@@ -102,30 +104,14 @@ def check_image(graph: Graph, path: Path) -> None:
         )
 
 
-def _packed_texts(path: Path) -> dict[str, str]:
-    """Return the small text files that exporters pack behind a model, name to text."""
+def _label_file(path: Path) -> tuple[str, ...] | None:
+    """Return the lines of the only text file that TensorFlow's tools pack behind a model."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return {
-                info.filename: archive.read(info).decode()
-                for info in archive.infolist()
-                if info.filename.endswith((".txt", ".json")) and info.file_size <= MAX_TEXT_BYTES
-            }
+            texts = [info for info in archive.infolist() if info.filename.endswith(".txt")]
+            if len(texts) != 1 or texts[0].file_size > MAX_TEXT_BYTES:
+                return None
+            return tuple(archive.read(texts[0]).decode().splitlines())
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
         # Without metadata it is no zip, which is what most models are.
-        return {}
-
-
-def _metadata(texts: dict[str, str]) -> dict[str, Any]:
-    """Return what Ultralytics' exporter packed, of whatever its file is called."""
-    found = (ultralytics.literal(text) for text in texts.values() if text.startswith("{"))
-    return next((value for value in found if isinstance(value, dict)), {})
-
-
-def _labels(texts: dict[str, str]) -> tuple[str, ...] | None:
-    """Return the labels of Ultralytics' metadata, or of the one text file of TensorFlow's."""
-    metadata = _metadata(texts)
-    lines = [text for name, text in texts.items() if name.endswith(".txt")]
-    if metadata or len(lines) != 1:
-        return ultralytics.labels_of(metadata)
-    return tuple(lines[0].splitlines())
+        return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converter.train.anchors import shape_iou
+from edge.results.detections import pairwise_iou
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,16 +46,6 @@ class Labels:
     is_crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     mask: NDArray[np.uint8] | None = None
     class_id: int = 0
-
-
-def pairwise_iou(first: Array, second: Array) -> Array:
-    """Return `(N, M)`, the IoU of boxes xyxy."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    overlap = np.maximum(high - low, 0).prod(axis=2)
-    areas = [np.maximum(box[:, 2:] - box[:, :2], 0).prod(axis=1) for box in (first, second)]
-    union = areas[0][:, None] + areas[1][None] - overlap
-    return np.asarray(overlap / np.maximum(union, 1e-9), np.float32)
 
 
 def matched(

@@ -7,7 +7,7 @@ wrong guess is worse than a question.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edge.model.quant import Quant
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge.model.spec import TensorSpec
 
 Triple = tuple[float, float, float]
+Color = Literal["rgb", "bgr", "grey"]
 CHANNEL_COUNTS = (1, 3)  # of an input that a camera can fill
 IMAGE_AXES = 4
 
@@ -78,11 +79,11 @@ class Told:
     by: str = ""
     name: str = ""
     labels: tuple[str, ...] = ()
-    color: str | None = None
+    color: Color | None = None
     mean: Triple | None = None
     std: Triple | None = None
     size_wh: tuple[int, int] | None = None
-    resize: str | None = None
+    resize: Literal["letterbox", "stretch"] | None = None
     task: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 

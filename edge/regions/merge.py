@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge.regions.plan import RECHECK_SWEEPS
-from edge.results.detections import Detections
+from edge.results.detections import Detections, pairwise_iou
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -130,10 +130,7 @@ def same_dropped(seen: Sightings) -> NDArray[np.intp]:
     """
     order = np.lexsort((-seen["score"], seen["look"] < 0))
     boxes, looks, class_ids = (seen[name][order] for name in ("box", "look", "class_id"))
-    low = np.maximum(boxes[:, None, :2], boxes[:, :2])
-    shared = np.maximum(np.minimum(boxes[:, None, 2:], boxes[:, 2:]) - low, 0).prod(axis=2)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    same = shared > SAME_IOU * (areas[:, None] + areas - shared)  # (N, N)
+    same = pairwise_iou(boxes, boxes) > SAME_IOU  # (N, N)
     same &= (looks[:, None] != looks) & (class_ids[:, None] == class_ids)
     alive = np.ones(len(order), np.bool_)
     for row in same.any(axis=1).nonzero()[0]:

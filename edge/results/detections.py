@@ -145,3 +145,13 @@ class DetectionTally:
             if count
         ]
         return f"{self.detections} {self._noun}{''.join(limits)}"
+
+
+def pairwise_iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return `(N, M)`, the IoU of boxes xyxy `(N, 4)` and `(M, 4)`; 0 of boxes without area."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    overlap = np.maximum(high - low, 0).prod(axis=2)
+    areas = [np.maximum(box[:, 2:] - box[:, :2], 0).prod(axis=1) for box in (first, second)]
+    union = areas[0][:, None] + areas[1][None] - overlap
+    return np.asarray(overlap / np.maximum(union, 1e-9), np.float32)

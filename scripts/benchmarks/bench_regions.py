@@ -39,7 +39,6 @@ from bench_regions_scenes import (
 )
 from bench_workers import RamSource
 
-from converter.train.matching import pairwise_iou
 from edge import app
 from edge.capture.latest import CaptureThread, Turns
 from edge.config.reading import parse
@@ -48,6 +47,7 @@ from edge.model.loaded import load_model
 from edge.pipeline import Behaviour, Pipeline
 from edge.preprocess import use_one_thread
 from edge.regions.looking import RegionModel
+from edge.results.detections import pairwise_iou
 from edge.terminal import table
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ import numpy as np
 from converter.judge.agreement import FOUND_RATIO
 from converter.judge.kinds import KINDS
 from converter.judge.sight import Sight
-from converter.train.matching import pairwise_iou
 from edge.capture.images import load_image
 from edge.draw.lettering import printable
 from edge.heads import task_of
-from edge.results.detections import Detections
+from edge.results.detections import Detections, pairwise_iou
 from edge.tasks import task_for
 
 if TYPE_CHECKING:

@@ -12,14 +12,16 @@ from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
+from converter.choice import told_input
 from converter.draft import GREY, check_channels
 from converter.graph.edits import renamed
-from converter.importers import ultralytics
+from converter.importers.heads.families import FAMILY_OF_HEAD
 from converter.importers.heads.finder import family_of, find
 from converter.importers.normalisation import without_normalisation
 from converter.importers.onnx import arithmetic, file, layout, runtime, spatial
 from converter.importers.onnx.values import Values
 from edge.errors import EdgeError, ModelError
+from edge.model.readers import exporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,11 +68,12 @@ def import_onnx(path: Path, *, family: str | None, choice: Choice) -> Draft:
     part, own = without_normalisation(found.graph)
     checked = runtime.checked(part, found.sources, model, orders=orders, own=own, path=path)
     _graph_of.cache_clear()  # the weights
+    told = exporter.told_by(path, model.metadata)
     return replace(
         found,
         graph=part,
-        transform=own or ultralytics.transform_of(model.metadata, found.size_wh),
-        labels=ultralytics.labels_of(model.metadata),
+        transform=own or told_input(told, family=FAMILY_OF_HEAD[found.head.kind]),
+        labels=told.labels if told else None,
         changes=f"{found.changes}; {checked}",
     )
 
@@ -83,7 +86,7 @@ def told_family(path: Path) -> tuple[str | None, str]:
 def unsaid(path: Path, *, family: str | None) -> tuple[str, ...]:
     """Return the fields of `InputChoice` that a file is silent on; as `read_graph`."""
     model, graph, _ = read_graph(path)
-    if (family or "").startswith("yolo") and ultralytics.transform_of(model.metadata, (1, 1)):
+    if family and told_input(exporter.told_by(path, model.metadata), family=family):
         return ()
     own = without_normalisation(graph)[1]
     told = {"color": model.input_shape[3] == GREY, "mean": own is not None and own.mean}

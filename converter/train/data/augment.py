@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from converter.train.matching import Labels, pairwise_iou
+from converter.train.matching import Labels
+from edge.results.detections import pairwise_iou
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,7 +1,9 @@
-"""What the common YOLO exporter appends to its `.tflite`: a zip with JSON, or a Python literal.
+"""What the exporters of Ultralytics and of the YOLOv5 repository write beside a graph.
 
-Since 2025 it is `metadata.json`; older files have a text that `repr` wrote, beside TFLite Metadata
-that says less. Whatever the version, such a model takes R G B in 0 to 1 in a letterbox of grey 114.
+A dict of `names`, `stride`, `task` ...: as texts in the properties of an `.onnx`, and in a zip
+behind a `.tflite`. There it is `metadata.json` since 2025; older files have a text that `repr`
+wrote, beside TFLite Metadata that says less. Whatever the version, a model takes R G B in 0 to 1.
+Source: `engine/exporter.py` of Ultralytics; `export.py` of YOLOv5.
 """
 
 from __future__ import annotations
@@ -18,12 +20,16 @@ from edge.model.readers.manifest import DAMAGED
 from edge.record import storable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 MEMBER, OLD_SUFFIX = "metadata.json", ".txt"
 MAX_BYTES = 2**20
 # Of literals together: Python's parser takes 450 times their bytes, and 2 s for 1 MiB.
 MAX_LITERAL_BYTES = 2**18
+# Of these in one literal: each nests what stands before it, as in 1+1+1, and Python 3.10 counts no
+# depth. 131,000 of them overflow its stack of 8 MiB and end the process; 80,000 do not.
+NESTING, MAX_NESTING = "+-*/%@&|^<>.([", 2**14
 # Which keys say that it was this exporter; another's `metadata.json` means what that one likes.
 KEYS = {"names", "stride"}
 JSON_KEYS = KEYS | {"task", "imgsz"}
@@ -43,17 +49,23 @@ def told(path: Path, data: bytes) -> Told | None:
     return None if facts is None else told_by(path, facts)
 
 
-def told_by(path: Path, facts: dict[str, Any]) -> Told:
-    """Return what the exporter's keys say, those of an ONNX file as well: there all are texts.
+def told_by(path: Path, facts: Mapping[str, Any]) -> Told | None:
+    """Return what the exporter's keys say; `None` where these are not all its own.
+
+    Args:
+        path: For messages.
+        facts: By key; those of an ONNX file are all texts.
 
     Raises:
         ModelError: They cannot be true.
     """
+    if not facts.keys() >= KEYS:
+        return None
     texts = {key: facts[key] for key in LITERALS if isinstance(facts.get(key), str)}
     try:
         if sum(map(len, texts.values())) > MAX_LITERAL_BYTES:
             raise ValueError(f"it has over {MAX_LITERAL_BYTES} characters")
-        return _told(facts | {key: ast.literal_eval(text) for key, text in texts.items()})
+        return _told({**facts, **{key: _literal(text) for key, text in texts.items()}})
     except (*NO_LITERAL, TypeError, KeyError, OverflowError) as error:
         raise ModelError(
             f"{path}: the metadata that its exporter appended is damaged ({error}); export it again"
@@ -69,6 +81,9 @@ def _told(facts: dict[str, Any]) -> Told:
         mean=(0.0, 0.0, 0.0),
         std=(WHITE, WHITE, WHITE),
         size_wh=_size_wh(facts.get("imgsz")),
+        # Of a frame, a classifier of square images gets the middle, another the whole, stretched.
+        # It never saw a bar; in training its images have 3/4 to 4/3 of their aspect. Source:
+        # `classify_transforms`, `classify_augmentations` of Ultralytics' `data/augment.py`.
         resize="stretch" if task == "classify" else "letterbox",
         task=task,
         facts=facts,
@@ -120,6 +135,12 @@ def _parse(data: bytes, *, is_json: bool) -> Any:  # noqa: ANN401
     if is_json:
         return json.loads(data)
     try:  # a list of labels is no literal
-        return ast.literal_eval(data.decode())
+        return _literal(data.decode())
     except NO_LITERAL:
         return None
+
+
+def _literal(text: str) -> Any:  # noqa: ANN401
+    if sum(map(text.count, NESTING)) > MAX_NESTING:
+        raise ValueError(f"a text in it has over {MAX_NESTING} of {NESTING}")
+    return ast.literal_eval(text)

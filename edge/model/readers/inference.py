@@ -94,7 +94,7 @@ def from_onnx(path: Path, model: bytes, entries: dict[str, str]) -> Declared:
         ModelError: They are damaged.
     """
     inputs, outputs = map(list, onnx_file.tensors(model, path))
-    told = exporter.told_by(path, entries) if entries.keys() >= exporter.KEYS else Told()
+    told = exporter.told_by(path, entries) or Told()
     return Declared(tuple(map(Terminal, inputs)), tuple(map(Terminal, outputs)), told, is_onnx=True)
 
 

@@ -11,7 +11,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from edge.errors import ModelError
-from edge.model.declared import Told, Triple
+from edge.model.declared import Color, Told, Triple
 from edge.model.flatbuffer import DamagedError, FlatBuffer, Table
 from edge.model.readers.manifest import DAMAGED, MAX_MEMBERS_BYTES
 from edge.model.structure import UINT8, UINT32
@@ -24,7 +24,7 @@ SEGMENTER = "SEGMENTER_METADATA"
 ACTIVATIONS = ("none", "sigmoid", "softmax")  # of its enum
 IMAGE = 2  # of the union ContentProperties
 NORMALISATION = 1  # of the union ProcessUnitOptions
-COLORS = {1: "rgb", 2: "grey"}
+COLORS: dict[int, Color] = {1: "rgb", 2: "grey"}
 LABEL_FILES = (2, 3)  # labels of an axis, of values
 UNUSED = "???"  # how label files of TensorFlow mark an id that the data set never used
 PLAIN_LOCALES = ("", "en")
@@ -80,8 +80,9 @@ def _read(flat: FlatBuffer, data: bytes) -> Told:
     )
 
 
-def _input(flat: FlatBuffer, tensor: Table) -> tuple[str | None, Triple | None, Triple | None]:
-    content, color = flat.child(tensor, 3), None
+def _input(flat: FlatBuffer, tensor: Table) -> tuple[Color | None, Triple | None, Triple | None]:
+    content = flat.child(tensor, 3)
+    color: Color | None = None
     if content and flat.scalar(content, 0, UINT8) == IMAGE:
         properties = flat.child(content, 1)
         color = COLORS.get(flat.scalar(properties, 0, UINT8)) if properties else None

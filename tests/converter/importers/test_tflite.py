@@ -18,6 +18,7 @@ from converter.graph.writing import write
 from converter.importers.normalisation import normalised
 from converter.importers.tflite import find_draft, import_tflite
 from edge.errors import ConfigError, ModelError
+from edge.model.readers import exporter
 
 pytestmark = pytest.mark.converter
 PORTRAIT = "models/portrait_unet"
@@ -61,7 +62,14 @@ def test_labels_that_the_metadata_packs_behind_the_model_are_read(tmp_path):
     [
         (
             "metadata.json",
-            json.dumps({"stride": 32, "half": False, "names": {"0": "cat", "1": "dog"}}),
+            json.dumps(
+                {
+                    "stride": 32,
+                    "task": "detect",
+                    "imgsz": [32, 32],
+                    "names": {"0": "cat", "1": "dog"},
+                }
+            ),
         ),
         ("temp_meta.txt", str({"stride": 32, "names": {0: "cat", 1: "dog"}})),
     ],
@@ -75,6 +83,27 @@ def test_what_ultralytics_packs_behind_a_model_is_read(tmp_path, name, text):
 
     assert draft.labels == ("cat", "dog")
     assert (draft.transform.std, draft.transform.resize) == ((255,) * 3, "letterbox")
+
+
+def test_a_file_of_labels_is_read_beside_the_json_of_another_tool(tmp_path):
+    path = written(tmp_path, detector(decoded=True))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.txt", "cat\ndog\nowl\n")
+        archive.writestr("metadata.json", json.dumps({"names": ["one"]}))
+
+    assert import_tflite(path, family="ssd", choice=Choice()).labels == ("cat", "dog", "owl")
+
+
+def test_a_hostile_literal_behind_a_model_is_not_parsed(tmp_path, monkeypatch):
+    path = written(tmp_path, detector(decoded=True))
+    bomb = "{'stride': 32, 'names': " + "1+" * 100_000 + "1}"
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("temp_meta.txt", bomb)
+    monkeypatch.setattr(exporter, "ast", None)
+
+    draft = import_tflite(path, family="ssd", choice=Choice())
+
+    assert (draft.transform, draft.labels) == (None, (bomb,))
 
 
 def test_a_detector_of_another_family_is_named(tmp_path):

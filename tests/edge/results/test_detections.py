@@ -8,7 +8,7 @@ import factories
 import numpy as np
 import pytest
 
-from edge.results.detections import Detection, DetectionTally
+from edge.results.detections import Detection, DetectionTally, pairwise_iou
 
 pytestmark = pytest.mark.board
 
@@ -62,3 +62,17 @@ def test_a_tally_counts_all_frames():
     for count in (2, 0, 5):
         tally.add(factories.detections(count))
     assert tally.text() == "7 detections"
+
+
+def test_each_box_of_one_set_has_its_iou_with_each_of_another():
+    first = np.array([[0, 0, 4, 2], [1, 1, 1, 1]], np.float32)
+    second = np.array([[0, 0, 4, 2], [2, 0, 6, 2], [4, 0, 8, 2], [1, 1, 1, 1]], np.float32)
+
+    found = pairwise_iou(first, second)
+
+    np.testing.assert_allclose(found, [[1, 4 / (8 + 8 - 4), 0, 0], [0, 0, 0, 0]], rtol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_no_boxes_have_no_iou():
+    assert pairwise_iou(np.zeros((0, 4), np.float32), np.zeros((3, 4), np.float32)).shape == (0, 3)

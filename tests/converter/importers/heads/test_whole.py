@@ -6,16 +6,17 @@ import os
 import subprocess
 import sys
 
+import onnx
 import pytest
 from reference import onnx_whole
 
-from converter.choice import Choice
-from converter.importers.onnx.importer import import_onnx, told_family
+from converter.choice import Choice, InputChoice
+from converter.importers.onnx.importer import import_onnx, told_family, unsaid
 from converter.importing import import_draft
 from converter.jobs import child
 from edge.decode.anomaly import AnomalyHead
 from edge.decode.classes import ClassesHead
-from edge.errors import ConfigError
+from edge.errors import ConfigError, ModelError
 
 pytestmark = pytest.mark.converter
 KERAS = """
@@ -72,6 +73,41 @@ def test_an_onnx_classifier_of_raw_scores_is_asked_for_its_family_and_activation
         import_onnx(path, family="classifier", choice=Choice())
     draft = import_onnx(path, family="classifier", choice=Choice(activation="sigmoid"))
     assert draft.head == ClassesHead(activation="sigmoid")
+
+
+def exported(tmp_path, **facts):
+    proto = onnx_whole.classifier()
+    names = dict(enumerate(("ant", "bee", "cat", "dog", "emu")))
+    onnx.helper.set_model_props(proto, {"names": str(names), "stride": "32"} | facts)
+    return saved(proto, tmp_path)
+
+
+def test_what_ultralytics_writes_beside_a_classifier_is_all_of_its_preprocessing(tmp_path):
+    path = exported(tmp_path, task="classify", imgsz="[64, 64]")
+    draft = import_onnx(path, family=None, choice=Choice())
+
+    assert draft.labels == ("ant", "bee", "cat", "dog", "emu")
+    assert draft.transform == InputChoice(
+        color="rgb", mean=(0, 0, 0), std=(255, 255, 255), resize="stretch"
+    )
+    assert unsaid(path, family="classifier") == ()
+
+
+def test_yolov5_writes_no_task_so_a_classifier_of_its_is_asked_for_its_preprocessing(tmp_path):
+    path = exported(tmp_path)
+    draft = import_onnx(path, family=None, choice=Choice())
+
+    assert draft.labels == ("ant", "bee", "cat", "dog", "emu")
+    assert draft.transform is None
+    assert unsaid(path, family="classifier") == ("color", "mean", "resize")
+
+
+def test_a_hostile_literal_beside_a_model_is_one_sentence_before_its_import(tmp_path):
+    path = exported(tmp_path, task="classify", names="1+" * 100_000 + "1")
+
+    for read in (unsaid, lambda path, family: import_onnx(path, family=family, choice=Choice())):
+        with pytest.raises(ModelError, match=r"over 16384 of .*; export it again"):
+            read(path, family="classifier")
 
 
 def test_an_onnx_autoencoder_gives_its_image_back_channels_last(tmp_path):

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.train.data.augment import PLAIN, Changes, changed
-from converter.train.matching import Labels, pairwise_iou
+from converter.train.matching import Labels
 from edge.model.quant import Quant
 from edge.preprocess import Preprocessor
+from edge.results.detections import pairwise_iou
 
 WIDE, HIGH = 120, 80
 STRETCH = factories.input_transform(size_wh=(96, 64), resize="stretch")

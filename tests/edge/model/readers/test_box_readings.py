@@ -158,7 +158,8 @@ def test_one_scale_that_leaves_scores_no_levels_is_refused(read, kind):
 def onnx(shape, **facts):
     """Return the readings of an exporter's ONNX file with this output."""
     image, out = (factories.tensor(name, each) for name, each in (("images", FIRST), ("o", shape)))
-    entries = {"names": "{0: 'a', 1: 'b'}", "task": "detect", "imgsz": "[96, 96]"} | facts
+    entries = {"names": "{0: 'a', 1: 'b'}", "task": "detect", "imgsz": "[96, 96]"}
+    entries |= {"stride": "32"} | facts
     model = Declared(
         (Terminal(image),), (Terminal(out),), exporter.told_by("x", entries), is_onnx=True
     )

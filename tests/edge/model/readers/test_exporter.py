@@ -1,7 +1,8 @@
-"""What the common YOLO exporter appends tells all of a model but its head."""
+"""What the exporters of YOLO write beside a graph tells all of a model but its head."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -9,12 +10,20 @@ import bare_models as bare
 import onnx_bytes
 import pytest
 import told_files as told
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.errors import ModelError
 from edge.model import model_file
+from edge.model.declared import Told
 from edge.model.readers import exporter
+from edge.record import storable
 
 pytestmark = pytest.mark.board
+
+ONNX_KEYS = {"names": "{0: 'a'}", "stride": "32"}
+# What Python reads from the left, each link around all before it, and so without a bracket open.
+LINKS = ("+1", "-1", "*1", "//1", "%1", "@1", "&1", "^1", "|1", "<<1", ">>1", ".b", "[0]", "()")
 
 
 def read(tmp_path, data):
@@ -42,6 +51,54 @@ def test_a_detector_is_letterboxed_and_says_how_it_was_exported():
     assert (found.task, found.resize, found.color) == ("detect", "letterbox", "grey")
     assert found.size_wh == (640, 384)
     assert found.facts["end2end"] is True
+
+
+@pytest.mark.parametrize(
+    ("task", "resize"),
+    [
+        ("detect", "letterbox"),
+        ("segment", "letterbox"),
+        ("pose", "letterbox"),
+        ("obb", "letterbox"),
+        ("semantic", "letterbox"),
+        ("depth", "letterbox"),
+        ("classify", "stretch"),
+    ],
+)
+def test_only_a_classifiers_images_have_no_bars(task, resize):
+    for found in (
+        exporter.told("x", told.exported(b"model", task=task)),
+        exporter.told("x", told.exported(b"model", task=task, old=True)),
+        exporter.told_by("x", ONNX_KEYS | {"task": task}),
+    ):
+        assert (found.task, found.resize) == (task, resize)
+
+
+def test_without_a_task_it_is_a_detector_as_all_exports_of_yolov5_are():
+    found = exporter.told_by("x", ONNX_KEYS)
+    assert (found.task, found.resize) == ("detect", "letterbox")
+
+
+@pytest.mark.parametrize("lacking", ["names", "stride"])
+def test_the_properties_of_another_tools_onnx_file_say_nothing(lacking):
+    assert exporter.told_by("x", {k: v for k, v in ONNX_KEYS.items() if k != lacking}) is None
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_any_names_that_python_writes_are_read_again(names):
+    written = {"names": str(dict(enumerate(names))), "stride": "32"}
+    assert exporter.told_by("x", written).labels == tuple(map(storable, names))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*exporter.LITERALS, "task"]),
+        st.text() | st.text("[](){}'\"\\,:+-*.1e9jNoneTrue \n#_"),
+    )
+)
+def test_any_texts_are_read_or_refused_in_a_sentence(texts):
+    with contextlib.suppress(ModelError):
+        assert isinstance(exporter.told_by("x", ONNX_KEYS | texts), Told)
 
 
 def test_the_same_keys_are_texts_in_an_onnx_file():
@@ -127,6 +184,28 @@ def test_a_literal_in_an_onnx_file_that_would_take_gigabytes_to_parse_is_a_fault
     facts = {"names": "[" + "1," * 150_000 + "]", "stride": "32"}
     with pytest.raises(ModelError, match=r"over 262144 characters.*; export it again"):
         exporter.told_by("x", facts)
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_literal_that_nests_without_brackets_is_not_parsed(monkeypatch, link):
+    bomb = "1" + link * (2**17 // len(link))
+    monkeypatch.setattr(exporter.ast, "literal_eval", lambda text: pytest.fail(text[:9]))
+    with pytest.raises(ModelError, match=r"over 16384 of .*; export it again"):
+        exporter.told_by("x", ONNX_KEYS | {"names": bomb})
+    assert exporter.told("x", told.with_files(b"model", {"meta.txt": bomb})) is None
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_literal_that_nests_as_far_as_is_allowed_is_a_fault_and_no_crash(link):
+    links = exporter.MAX_NESTING // sum(map(link.count, exporter.NESTING))
+    with pytest.raises(ModelError, match=r"exporter appended is damaged"):
+        exporter.told_by("x", ONNX_KEYS | {"names": "1" + link * links})
+
+
+def test_the_names_of_the_largest_vocabulary_are_few_enough_to_read():
+    # 4,585 classes of YOLOE without a prompt, each "t-shirt (white)".
+    names = str(dict.fromkeys(range(4585), "t-shirt (white)"))
+    assert len(exporter.told_by("x", ONNX_KEYS | {"names": names}).labels) == 4585
 
 
 @pytest.mark.parametrize("sides", [[-8, 8], [0, 8], 0, 10**30])
