@@ -123,21 +123,26 @@ class Levers:
         Raises:
             ModelError: It has one size of input, or none is small enough.
         """
-        low, least = 1, 1.0
-        sizes = self._sizes
+        low, most = 1, 1.0
+        sizes, reached = self._sizes, None
         high = len(sizes)
-        while low < high:  # gains rise as sides fall
+        while low < high:  # gains rise as sides fall, until a layer has nothing left to read
             middle = (low + high) // 2
-            least = self._gain_at(measure, sizes[middle])
-            low, high = (low, middle) if least > times * (1 - NEAR) else (middle + 1, high)
-        if low == len(sizes):
+            gain = tried(partial(self._gain_at, measure, sizes[middle]))
+            if isinstance(gain, ModelError) or gain > times * (1 - NEAR):
+                high, reached = middle, gain
+            else:
+                low, most = middle + 1, gain
+        if isinstance(reached, ModelError) and low == 1:
+            raise reached
+        if reached is None or isinstance(reached, ModelError):
             raise ModelError(
                 f"{self.file.path}: expected {times:g} {measure.what} to be in reach, found "
-                f"{least:.2f} at its least input; ask for less"
+                f"{most:.2f} at its least input; ask for less"
             )
-        made, gain = with_input(self.file, sizes[low]), self._gain_at(measure, sizes[low])
-        step = f"{made.own_manifest().provenance.steps[-1]}: {gain:.2f} {measure.what}"
-        return Pruned(made, step, gain, measure.what)
+        made = with_input(self.file, sizes[low])
+        step = f"{made.own_manifest().provenance.steps[-1]}: {reached:.2f} {measure.what}"
+        return Pruned(made, step, reached, measure.what)
 
     def _both(self, measure: Measure, times: float) -> Pruned:
         """Return the model at an input about half of the way, and layers of lower rank there.
@@ -146,7 +151,10 @@ class Levers:
         """
         small = self.shrunk(measure, times**0.5)
         if small.gain > times * (1 - NEAR):
-            raise ModelError(f"{self.file.path}: no input lies between, the input alone reaches it")
+            raise ModelError(
+                f"{self.file.path}: no input lies between, the input alone reaches it; choose "
+                "--lever input"
+            )
         done = tried(lambda: self._splitter(small.file).split(measure, times, start=small.gain))
         if isinstance(done, ModelError):
             pruner = self._pruner(small.file)
