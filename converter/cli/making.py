@@ -87,18 +87,23 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="default: %(default)s")
 
 
-def draw(arguments: argparse.Namespace) -> ImageSet:
-    """Return the images to calibrate with.
+def draw(arguments: argparse.Namespace, *, most: int | None = None) -> ImageSet:
+    """Return the images to calibrate with, or to fit to.
+
+    Args:
+        arguments: Of the command line.
+        most: Where the user named no count; a folder of fewer gives all that it has.
 
     Raises:
         SourceError: There are none, or too few.
     """
-    from calibration.dataset import sample  # noqa: PLC0415 - inspect needs no OpenCV
+    from calibration import dataset  # noqa: PLC0415 - inspect needs no OpenCV
 
+    folder, count, seed = arguments.images, arguments.count, arguments.seed
     with bar("draw") as progress:
-        return sample(
-            arguments.images, count=arguments.count, seed=arguments.seed, progress=progress
-        )
+        if count is None and most is not None:
+            return dataset.draw(folder, count=most, seed=seed, progress=progress)
+        return dataset.sample(folder, count=count, seed=seed, progress=progress)
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:

@@ -43,7 +43,7 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
         "--images", metavar="DIR", type=Path, help="plain ones, by which to choose what goes"
     )
     parser.add_argument(
-        "--count", metavar="N", type=int, default=COUNT, help="of the images; default: %(default)s"
+        "--count", metavar="N", type=positive, help=f"of the images; default: {COUNT}, or all"
     )
     parser.add_argument(
         "--criterion",
@@ -72,11 +72,12 @@ def _prune(arguments: argparse.Namespace) -> int:
         arguments.refuse("expected --images, by which to choose what goes")
     export.check_folder(arguments.output)
     file = with_classes(arguments, model_file.read_own(arguments.model))
-    images = () if is_exact else making.draw(arguments).paths
+    images = () if is_exact else making.draw(arguments, most=COUNT).paths
     served = recovery.Served(images, images[: len(images) // SELECTS])
     done = prune_as_asked(arguments, file, served) or as_it_is(file)
     export.write(done.file, arguments.output)
-    print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done))
+    text = _text(done, is_trained=bool(arguments.recover))
+    print(json.dumps(_fields(done), indent=1) if arguments.json else text)
     return DONE
 
 
@@ -96,13 +97,18 @@ def _fields(done: Pruned) -> dict[str, Any]:
     }
 
 
-def _text(done: Pruned) -> str:
+def _text(done: Pruned, *, is_trained: bool) -> str:
     if not done.rows:
         return done.step
     rows = [[name[-50:], kept, channels] for name, kept, channels in done.rows]
-    table = render(["channels made for", "stay", "of"], rows)
+    # Lower ranks refit nothing: there is one error only.
+    is_refitted = done.error != done.cut_error
+    table = render(["channels" if is_refitted else "rank", "stay", "of"], rows)
+    errors = f"{done.cut_error:.3f} of their power by the cut" + (
+        f", {done.error:.3f} once refitted" if is_refitted else ""
+    )
+    trained = f"\ntrained     {done.step}" if is_trained else ""
     return (
         f"{table}\n\nint8        {done.gain:.2f} {done.what}\n"
-        f"outputs     squared error {done.cut_error:.3f} of their power by the cut, "
-        f"{done.error:.3f} once refitted, on images that nothing was fitted to"
+        f"outputs     squared error {errors}, on images that nothing was fitted to{trained}"
     )

@@ -205,7 +205,10 @@ def _check(
 
 def _criterion(name: str, file: ModelFile, images: Sequence[Path]) -> Criterion | None:
     if name == TAYLOR:
-        from converter.train.taylor import by_taylor  # noqa: PLC0415 - loads TensorFlow
+        from converter.train.backend import load_keras  # noqa: PLC0415 - TensorFlow, 3 s
+
+        load_keras("weigh channels by gradients")
+        from converter.train.taylor import by_taylor  # noqa: PLC0415 - as above
 
         return by_taylor(file, images)
     return by_norm if name == NORM else None

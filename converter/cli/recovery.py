@@ -164,7 +164,7 @@ def recovered(
 def _by_labels(
     arguments: argparse.Namespace, done: Pruned, *, served: Served, labels: Labelled
 ) -> Pruned:
-    from converter.train.data.labelled import Parts  # noqa: PLC0415 - as above
+    from converter.train.data.parts import Parts  # noqa: PLC0415 - as above
     from converter.train.training import recover  # noqa: PLC0415 - as above
 
     select, held = set(served.select), set(served.images)

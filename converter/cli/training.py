@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import argparse
 
     from converter.train.data.augment import Changes
-    from converter.train.data.labelled import Labelled, Parts
+    from converter.train.data.labelled import Labelled
+    from converter.train.data.parts import Parts
     from converter.train.loop import Plan
     from converter.train.training import Trained
     from edge.model.model_file import ModelFile
@@ -114,14 +115,18 @@ def _add_schedule(group: Any) -> None:  # noqa: ANN401
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from converter.train.backend import load_keras  # noqa: PLC0415 - TensorFlow, 3 s
     from converter.train.data import labelled  # noqa: PLC0415 - loads OpenCV
+    from converter.train.data.parts import share_out  # noqa: PLC0415 - likewise
     from converter.train.nets.table import NETS  # noqa: PLC0415 - likewise
-    from converter.train.training import train  # noqa: PLC0415 - likewise
     from edge.evaluation.reading import chosen  # noqa: PLC0415 - likewise
 
     net = NETS.get(arguments.net)
     own = None if net else _own(arguments.net)
     export.check_folder(arguments.output)
+    load_keras("train")
+    from converter.train.training import train  # noqa: PLC0415 - as above
+
     folder = arguments.output.with_name(arguments.output.name + FOLDER_END)
     names = tuple(arguments.classes.split(",")) if arguments.classes else ()
     found = labelled.read(
@@ -134,7 +139,7 @@ def _train(arguments: argparse.Namespace) -> int:
     images = [sample.path for sample in found.samples]
     lists = {part: getattr(arguments, f"{part}_list") for part in ("judge", "select")}
     named = {part: chosen(images, path) for part, path in lists.items() if path}
-    parts = labelled.share_out(found, seed=arguments.seed, **named)
+    parts = share_out(found, seed=arguments.seed, **named)
     outputs.say(
         f"{len(parts.train)} images train, {len(parts.select)} select, {len(parts.judge)} judge; "
         f"{len(found.labels)} classes: {', '.join(found.labels) or 'none'}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from converter.graph.reading import read
 from converter.judge.agreement import match
 from converter.judge.kinds import KINDS
 from converter.judge.sight import DIAGONALS, Views
@@ -24,14 +22,14 @@ from converter.prune.choosing import (
     Ways,
     first_as_near,
 )
+from converter.prune.inputs import inputs
 from converter.prune.pruning import ROUNDS, Pruned, Pruner, check_count
-from converter.prune.resizing import stride_of, with_input
+from converter.prune.resizing import with_input
 from converter.prune.searching import HELD_BACK, LOOKS, NEAR
 from converter.prune.splitting import Splitter
 from converter.prune.stages import NOT_KEPT
 from converter.quantize.quantization import refuse_quantized
 from converter.quantize.running import prepared
-from edge.capture.images import load_image
 from edge.errors import ModelError
 from edge.terminal.progress import bar
 
@@ -49,11 +47,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Logarithms of scales nearer than that are the same.
-SAME = 1e-6
-# Of an input where no grid says in what steps it may shrink; and its least side. One pixel more
-# is one cell more of each grid: SSDLite has 17, 9, 5, 3, 2, 1 at 257 and 16, 8, 4, 2, 1, 1 at 256.
-STEP_PX, LEAST_PX = 16, 16
 # Smaller inputs that are looked at as well: how the images fall on the cells makes more of a
 # difference than a step, so that yolov3-tiny is nearer at 384x320 than at 416x320.
 SMALLER = 4
@@ -93,6 +86,7 @@ class Levers:
         check_count(images)
         self.file, self._images = file, images
         self._criterion, self._rounds, self._stages = criterion, rounds, stages
+        self._numbers: dict[str, float] = {}
         self._pruners: dict[tuple[int, int], Pruner] = {}
         self._splitters: dict[tuple[int, int], Splitter] = {}
 
@@ -140,27 +134,32 @@ class Levers:
             ModelError: It has one size of input, or none is small enough.
         """
         first = self._largest(measure, times)
-        sizes = self._sizes[first : first + 1 + SMALLER]
-        if len(sizes) == 1:
-            return self._at(measure, sizes[0])
-        lost = {
-            size: self._draws(f"input-{_text(size)}", with_input(self.file, size)) for size in sizes
-        }
+        lost = {}
+        for size in self._sizes[first : first + 1 + SMALLER]:
+            made = tried(partial(with_input, self.file, size))
+            if isinstance(made, ModelError):  # too small for a layer, as are all that follow
+                break
+            lost[size] = self._draws(f"input-{_text(size)}", made)
         return self._at(measure, first_as_near(lost))
 
     def _largest(self, measure: Measure, times: float) -> int:
         """Return which input is the largest at which the model takes so many times less."""
-        low, least = 1, 1.0
-        sizes = self._sizes
+        low, most = 1, 1.0
+        sizes, reached = self._sizes, None
         high = len(sizes)
-        while low < high:  # gains rise as sides fall
+        while low < high:  # gains rise as sides fall, until a layer has nothing left to read
             middle = (low + high) // 2
-            least = self._gain_at(measure, sizes[middle])
-            low, high = (low, middle) if least > times * (1 - NEAR) else (middle + 1, high)
-        if low == len(sizes):
+            gain = tried(partial(self._gain_at, measure, sizes[middle]))
+            if isinstance(gain, ModelError) or gain > times * (1 - NEAR):
+                high, reached = middle, gain
+            else:
+                low, most = middle + 1, gain
+        if isinstance(reached, ModelError) and low == 1:
+            raise reached
+        if reached is None or isinstance(reached, ModelError):
             raise ModelError(
                 f"{self.file.path}: expected {times:g} {measure.what} to be in reach, found "
-                f"{least:.2f} at its least input; ask for less"
+                f"{most:.2f} at its least input; ask for less"
             )
         return low
 
@@ -176,7 +175,10 @@ class Levers:
         """
         small = self._at(measure, self._sizes[self._largest(measure, times**0.5)])
         if small.gain > times * (1 - NEAR):
-            raise ModelError(f"{self.file.path}: no input lies between, the input alone reaches it")
+            raise ModelError(
+                f"{self.file.path}: no input lies between, the input alone reaches it; choose "
+                "--lever input"
+            )
         done = tried(lambda: self._splitter(small.file).split(measure, times, start=small.gain))
         if isinstance(done, ModelError):
             pruner = self._pruner(small.file)
@@ -185,24 +187,7 @@ class Levers:
 
     @cached_property
     def _sizes(self) -> list[tuple[int, int]]:
-        """The inputs that may be taken, largest first, its own before them.
-
-        A picture that is stretched keeps the input's shape. One with bars may have another: of all
-        inputs those at which no smaller one shows the images as large.
-        """
-        described = self.file.description.input
-        wide, high = own = described.size_wh
-        stride = stride_of(read(self.file.flatbuffer, self.file.path))
-        step = stride if stride > 1 else STEP_PX
-        if described.resize == "letterbox":
-            wides, highs = (range(step, side + 1, step) for side in own)
-            return [own, *_shown_largest([(w, h) for w in wides for h in highs], self._images, own)]
-        longer, found = max(own), [own]
-        for side in range((longer - 1) // step * step, LEAST_PX - 1, -step):
-            pair = [max(step, round(each * side / longer / step) * step) for each in (wide, high)]
-            more = (1, 0) if stride == 1 else (0,)
-            found += [(pair[0] + each, pair[1] + each) for each in more]
-        return list(dict.fromkeys(found))
+        return inputs(self.file, self._images)
 
     def _gain_at(self, measure: Measure, size_wh: tuple[int, int]) -> float:
         name = f"{measure.what.split()[-1]}-at-{_text(size_wh)}"
@@ -226,8 +211,11 @@ class Levers:
         return self._splitters[size]
 
     def _number(self, name: str, make: Callable[[], float]) -> float:
-        """Return a number of an interrupted run, or make and keep it."""
-        return float(self._stages.arrays(name, lambda: {"value": np.array(make())})["value"])
+        """Return a number that was made before, maybe by an interrupted run, or make it."""
+        if name not in self._numbers:
+            made = self._stages.arrays(name, lambda: {"value": np.array(make())})
+            self._numbers[name] = float(made["value"])
+        return self._numbers[name]
 
     @cached_property
     def _views(self) -> tuple[Views, list[Sequence[Result]]]:
@@ -270,26 +258,6 @@ class Levers:
 
 def _text(size_wh: tuple[int, int]) -> str:
     return f"{size_wh[0]}x{size_wh[1]}"
-
-
-def _shown_largest(
-    sizes: Sequence[tuple[int, int]], images: Sequence[Path], own: tuple[int, int]
-) -> list[tuple[int, int]]:
-    """Return the sizes but for those that a smaller one equals, and the own; largest first.
-
-    Args:
-        sizes: Width and height of inputs with bars.
-        images: How large each shows these, as the mean logarithm of their scales, is compared.
-        own: The input as it is.
-    """
-    sides = np.array([load_image(path).shape[1::-1] for path in images])
-    shown = {size: float(np.log((np.array(size) / sides).min(axis=1)).mean()) for size in sizes}
-    found, best = [], -math.inf
-    for size in sorted(shown, key=lambda size: (math.prod(size), -shown[size])):
-        if shown[size] > best + SAME:
-            found.append(size)
-            best = shown[size]
-    return [size for size in reversed(found) if size != own]
 
 
 def tried(way: Callable[[], T]) -> T | ModelError:

@@ -109,7 +109,8 @@ def resized(graph: Graph, size_wh: tuple[int, int], *, path: Path) -> Graph:
                 state.set(output, shapes[output])
         except (Unsized, ModelError) as error:
             # Of the runtime's sentence, what its kernel said.
-            reason = str(error).rpartition("this model: ")[2].partition("Node number")[0]
+            reason = str(error).rpartition("this model: ")[2].partition("Node number")[0].strip()
+            reason = reason or "too small for what it reads"
             raise _refusal(path, f"{op.kind} for {op.output!r}: {reason}") from error
         ops.append(made)
     return replace(graph, tensors=state.tensors, ops=tuple(ops))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import zipfile
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,25 @@ if TYPE_CHECKING:
 
 CHECKPOINT, LOG, CURVES = "checkpoint.npz", "log.csv", "curves.png"
 STATE = "state"
+
+
+@dataclass
+class State:
+    """What a checkpoint keeps beside the weights."""
+
+    seed: int
+    step: int = 0
+    best_step: int = 0
+    best: float = -math.inf
+    waited: int = 0
+    rate: float = 1.0
+    rows: tuple[dict[str, float], ...] = ()
+    sums: dict[str, float] = field(default_factory=dict)
+    counted: int = 0
+
+    def means(self) -> dict[str, float]:
+        """Return the loss and its parts, over the steps since the last score."""
+        return {name: value / self.counted for name, value in self.sums.items()}
 
 
 def write(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converter.train import checkpoints
+from converter.train.checkpoints import State
 from edge.errors import ModelError
 from edge.terminal.progress import bar
 from edge.terminal.signals import interruptible
@@ -86,25 +87,6 @@ class Fitted:
     score: float
     why: str
     rows: tuple[dict[str, float], ...]
-
-
-@dataclass
-class State:
-    """What a checkpoint keeps beside the weights."""
-
-    seed: int
-    step: int = 0
-    best_step: int = 0
-    best: float = -math.inf
-    waited: int = 0
-    rate: float = 1.0
-    rows: tuple[dict[str, float], ...] = ()
-    sums: dict[str, float] = field(default_factory=dict)
-    counted: int = 0
-
-    def means(self) -> dict[str, float]:
-        """Return the loss and its parts, over the steps since the last score."""
-        return {name: value / self.counted for name, value in self.sums.items()}
 
 
 # The contract of all who train: what, by what, on what.
@@ -214,9 +196,10 @@ class _Run:
         with ThreadPoolExecutor(1, thread_name_prefix="edge-batch") as ahead:
             coming = ahead.submit(batch, state.step)
             while True:
-                late, over = self.spent() > 1, state.step >= plan.steps
+                late, over = state.step > 0 and self.spent() > 1, state.step >= plan.steps
                 # Of steps that were done: a run that was interrupted here is judged first.
                 if state.counted and (late or over or state.step % plan.evaluate_every == 0):
+                    self._check()
                     self._judge(score())
                 if state.waited >= PLATEAUS * plan.patience:
                     return f"no better score in {state.waited} evaluations"
@@ -228,6 +211,7 @@ class _Run:
                 if progress:
                     progress(state.step, plan.steps)
                 if interrupted.is_set():
+                    self._check()
                     self.save()
                     raise KeyboardInterrupt
 
@@ -249,6 +233,19 @@ class _Run:
             f"step {self.state.step + 1}: expected a loss that is a number, found {found['loss']}; "
             f"{checkpoints.advice(self.plan.folder)}"
         )
+
+    def _check(self) -> None:
+        """Refuse to keep weights that are no numbers: a gradient was none where its loss still was.
+
+        Raises:
+            ModelError: Some are.
+        """
+        broken = [one.path for one in self.model.weights if not np.isfinite(np.asarray(one)).all()]
+        if broken:
+            raise ModelError(
+                f"step {self.state.step}: expected weights that are numbers, found others in "
+                f"{len(broken)} tensors ({broken[0]}); {checkpoints.advice(self.plan.folder)}"
+            )
 
     def _judge(self, score: float) -> None:
         """Take a score down, keep what is best, lower the rate on a plateau, write it all."""

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converter.graph.values import Graph
-    from converter.train.data.labelled import Labelled, Parts, Sample
+    from converter.train.data.labelled import Labelled, Sample
+    from converter.train.data.parts import Parts
     from converter.train.loop import Fitted, Plan
     from converter.train.nets.table import Net
     from converter.train.nets.wish import Wish

@@ -13,11 +13,12 @@ from edge.errors import ConfigError, SourceError
 from edge.evaluation import class_folder, reading
 from edge.evaluation.images import read_image
 from edge.evaluation.mask_folder import read_mask
+from edge.evaluation.pairing import plain
 from edge.evaluation.truth import BoxTruth, ClassTruth, MaskTruth, match_labels, numbered
 from edge.terminal.progress import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -25,11 +26,9 @@ if TYPE_CHECKING:
     from edge.evaluation.truth import Truth
 
 LEAST_IMAGES = 16
+BINARY_CLASSES, VOID = 2, 255  # of masks: background and foreground; judged by nobody
 # Fewer different-looking images than this share of all are those of one scene.
 DIFFERENT_RATIO = 0.25
-# Of all images: what selects and what judges.
-SHARE = 0.15
-LEAST_HELD = 4
 # Folders of a data set in which images, or what is said of them, lie.
 IMAGE_FOLDERS = ("JPEGImages", "images", "image", "train/images", "train/image")
 LABEL_FOLDERS = (
@@ -113,19 +112,15 @@ def read(data: Path, labels: Path | None, *, holds: str, names: Sequence[str] = 
     elif isinstance(truth, MaskTruth):
         made = _masks(truth, pairs, names)
     else:
-        made = _classes(truth, pairs)
+        made = _classes(truth, pairs, names)
     return _looked_at(replace(made, remarks=(*truth.faults.lines(), *made.remarks)))
 
 
 def _boxes(truth: BoxTruth, pairs: Sequence[tuple[int, Path]], names: Sequence[str]) -> Labelled:
     categories = truth.category_names()
+    _check_names("boxes", truth.path, names, categories.values())
     labels = tuple(names) or tuple(categories[number] for number in sorted(categories))
     match = match_labels(labels, categories, truth.path)
-    if match.labels_without_category and names:
-        raise ConfigError(
-            f"{truth.path}: expected boxes of {', '.join(match.labels_without_category)}, found "
-            f"those of {', '.join(categories.values())} only; ask for these"
-        )
     ids = {number: at for at, number in enumerate(match.category_ids) if number is not None}
     rows: dict[int, list[tuple[list[float], int, bool]]] = {key: [] for key, _ in pairs}
     for row in truth.fields["annotations"]:
@@ -157,7 +152,16 @@ def _boxes(truth: BoxTruth, pairs: Sequence[tuple[int, Path]], names: Sequence[s
 
 
 def _masks(truth: MaskTruth, pairs: Sequence[tuple[int, Path]], names: Sequence[str]) -> Labelled:
-    samples, highest = [], 1
+    if truth.is_binary and names and len(names) != BINARY_CLASSES:
+        raise ConfigError(
+            f"{truth.path}: expected {BINARY_CLASSES} names, background and foreground, as the "
+            f"masks hold 0 and 255 only, found {len(names)} ({', '.join(names)}); name these two, "
+            "or write masks of class ids"
+        )
+    named = tuple(names) or truth.names
+    samples: list[Sample] = []
+    highest: list[int] = []
+    counts = np.zeros(VOID + 1, np.int64)
     for key, path in pairs:
         try:
             values = read_mask(truth.masks[key], is_binary=truth.is_binary)
@@ -169,20 +173,57 @@ def _masks(truth: MaskTruth, pairs: Sequence[tuple[int, Path]], names: Sequence[
             text = f"{path.name} ({shape[1]}x{shape[0]}, mask {values.shape[1]}x{values.shape[0]})"
             truth.faults.add("masks of another size than their images, left out", text)
             continue
-        highest = max(highest, int(values[values != 255].max(initial=0)))  # noqa: PLR2004 - void
+        counts += np.bincount(values.reshape(-1), minlength=len(counts))
+        highest.append(int(values[values != VOID].max(initial=0)))
         samples.append(Sample(path, mask=truth.masks[key]))
-    labels = tuple(names) or truth.names or tuple(f"class {one}" for one in range(highest + 1))
-    if highest >= len(labels):
+    most = max(highest, default=0)
+    labels = named or tuple(f"class {one}" for one in range(max(most, 1) + 1))
+    where = [one.path.name for one, top in zip(samples, highest, strict=True) if top == most]
+    if most >= len(labels):
         raise SourceError(
             f"{truth.path}: expected class ids below {len(labels)}, as there are that many names, "
-            f"found {highest}; name them all"
+            f"found {most} in the masks of {len(where)} images ({where[0]}); name them all, or "
+            "mend these"
         )
-    return Labelled("masks", labels, tuple(samples), truth, ())
+    missing = [label for label, count in zip(labels, counts, strict=False) if not count]
+    at = (
+        ""
+        if named
+        else f"; the highest id, {most}, is in {len(where)} masks ({', '.join(where[:1])})"
+    )
+    remarks = [f"{len(missing)} classes without any pixel: {', '.join(missing)}{at}"]
+    return Labelled("masks", labels, tuple(samples), truth, tuple(remarks if missing else ()))
 
 
-def _classes(truth: ClassTruth, pairs: Sequence[tuple[int, Path]]) -> Labelled:
-    samples = tuple(Sample(path, class_id=truth.class_ids[key]) for key, path in pairs)
-    return Labelled("classes", truth.names, samples, truth, ())
+def _classes(
+    truth: ClassTruth, pairs: Sequence[tuple[int, Path]], names: Sequence[str]
+) -> Labelled:
+    _check_names("images", truth.path, names, truth.names)
+    labels = tuple(names) or truth.names
+    if len(labels) < class_folder.LEAST_CLASSES:
+        raise ConfigError(
+            f"{truth.path}: expected {class_folder.LEAST_CLASSES} classes or more to tell apart, "
+            f"found {', '.join(labels)} only; name more"
+        )
+    ids = {plain(label): number for number, label in enumerate(labels)}
+    samples = []
+    for key, path in pairs:
+        folder = truth.names[truth.class_ids[key]]
+        if plain(folder) in ids:
+            samples.append(Sample(path, class_id=ids[plain(folder)]))
+        else:
+            truth.faults.add("images of classes that are not asked for, left out", folder)
+    return Labelled("classes", labels, tuple(samples), truth, ())
+
+
+def _check_names(what: str, path: Path, names: Sequence[str], known: Iterable[str]) -> None:
+    """Refuse names of classes that a set does not have; an empty one stands for nothing."""
+    have = {plain(name) for name in known}
+    if missing := [name for name in names if name and plain(name) not in have]:
+        raise ConfigError(
+            f"{path}: expected {what} of {', '.join(missing)}, found those of "
+            f"{', '.join(known)} only; ask for these"
+        )
 
 
 def _looked_at(found: Labelled) -> Labelled:
@@ -228,39 +269,3 @@ def distinct(hashes: NDArray[np.bool_]) -> int:
         ):
             kept.append(one)
     return len(kept)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The samples that train, those that choose the best weights, those that judge once."""
-
-    train: tuple[Sample, ...]
-    select: tuple[Sample, ...]
-    judge: tuple[Sample, ...]
-
-
-def share_out(
-    found: Labelled, *, seed: int, judge: Sequence[Path] = (), select: Sequence[Path] = ()
-) -> Parts:
-    """Share the samples out, by seed; those that are named for a part go there.
-
-    Raises:
-        SourceError: None is left to train on.
-    """
-    named = dict.fromkeys(judge, "judge") | dict.fromkeys(select, "select")
-    parts: dict[str, list[Sample]] = {"judge": [], "select": [], "train": []}
-    for sample in found.samples:
-        parts[named.get(sample.path, "train")].append(sample)
-    rest = parts["train"]
-    order = np.random.default_rng(seed).permutation(len(rest)).tolist()
-    share = max(LEAST_HELD, round(SHARE * len(found.samples)))
-    for part in ("judge", "select"):
-        if not parts[part]:
-            parts[part] = [rest[at] for at in sorted(order[:share])]
-            order = order[share:]
-    train = tuple(rest[at] for at in sorted(order))
-    if not train:
-        raise SourceError(
-            "expected images to train on, found none besides those held back; add some"
-        )
-    return Parts(train, tuple(parts["select"]), tuple(parts["judge"]))

@@ -14,6 +14,7 @@ from converter.graph.building_images import (
     transposed_convolution,
 )
 from converter.graph.edits import renamed
+from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,7 +97,7 @@ class Layers:
         else:
             filters, biases = self._drawn(shape, np.sqrt(2 / np.prod(shape[1:])))
         made = convolution(self.b, x, filters, bias=biases, window=window, groups=groups)
-        return self.bent(made, activation)
+        return self.bent(self._checked(made), activation)
 
     def depthwise(self, x: str, *, stride: int = 1, own: bool = False) -> str:
         """Add a 3 x 3 depthwise convolution with ReLU6."""
@@ -130,7 +131,22 @@ class Layers:
         """Add a maximum over windows; `up` rounds an odd side up, as a stride of 1 always does."""
         window = Window((kernel, kernel), (stride, stride))
         same = up or stride == 1
-        return max_pool(self.b, x, window.same(self.shape(x)[1:3]) if same else window)
+        made = max_pool(self.b, x, window.same(self.shape(x)[1:3]) if same else window)
+        return self._checked(made)
+
+    def _checked(self, x: str) -> str:
+        """Refuse an input of which nothing is left behind a layer.
+
+        Raises:
+            ConfigError: It is too small.
+        """
+        if min(self.shape(x)) < 1:
+            _, high, wide, _ = self.shape(IMAGE)
+            raise ConfigError(
+                f"expected an input that all layers can read, found {wide}x{high}, of which "
+                "nothing is left behind some; choose a larger one with --input"
+            )
+        return x
 
     def doubled(self, x: str, out: int) -> str:
         """Add a transposed convolution of 2 x 2 that doubles rows and columns."""

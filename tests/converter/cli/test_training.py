@@ -114,11 +114,21 @@ def test_a_verdict_on_images_that_trained_the_model_is_called_flattered(tmp_path
         (("--classes", "disc,horse"), 2, "expected boxes of horse"),
         (("--labels", "nowhere.json"), 1, "nowhere.json: cannot be read"),
         (("--resume",), 1, "expected a checkpoint to go on from"),
+        (("--input", "8"), 2, "found 8x8, of which nothing is left behind some; choose a larger"),
     ],
-    ids=["class", "labels", "resume"],
+    ids=["class", "labels", "resume", "input"],
 )
 def test_what_cannot_be_done_is_said_before_work_begins(tmp_path, capsys, *, more, status, said):
     output = tmp_path / "cells.tflite"
     assert main(words(cells(tmp_path / "data"), output, *more)) == status
     assert said in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_another_backend_of_keras_is_refused_and_told_what_to_type(tmp_path, capsys, monkeypatch):
+    import keras  # noqa: PLC0415 - what the fixture changes
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    output = tmp_path / "cells.tflite"
+    assert main(words(cells(tmp_path / "data"), output)) == 2
+    assert "found torch; type: export KERAS_BACKEND=tensorflow" in capsys.readouterr().err

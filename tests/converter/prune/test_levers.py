@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from converter.prune import choosing, levers
+from edge.errors import ModelError
 from edge.results.detections import Detections
 
 CELL_PX, OBJECTS, IMAGES = 8, 20, 16
@@ -97,3 +98,41 @@ def test_where_nothing_is_found_again_once_it_moves_the_very_grid_decides(monkey
     lost = {name: pulled._lost(each) for name, each in made.items()}
     assert [row[0] for row in lost.values()] == pytest.approx([1, 1], abs=1e-5)
     assert choosing.Ways(dict.fromkeys(lost), {}, lost).best == "channels"
+
+
+class Sized:
+    """A model whose layers have nothing left to read below an input of `least_px`."""
+
+    def __init__(self, monkeypatch, least_px):
+        def with_input(_, size_wh):
+            if size_wh[0] < least_px:
+                raise ModelError(f"{size_wh[0]} px are too few")
+            steps = SimpleNamespace(steps=[f"input {size_wh[0]}"])
+            manifest = SimpleNamespace(provenance=steps)
+            return SimpleNamespace(side=size_wh[0], own_manifest=lambda: manifest)
+
+        monkeypatch.setattr(levers, "with_input", with_input)
+        monkeypatch.setattr(levers, "refuse_quantized", lambda _: None)
+        sides = range(320, 15, -16)
+        monkeypatch.setattr(levers, "inputs", lambda *_: [(side, side) for side in sides])
+        monkeypatch.setattr(levers.Levers, "_lost", lambda *_: np.zeros(3))
+        whole = SimpleNamespace(path="net")
+        self.measure = SimpleNamespace(what="times", gain=lambda file: (320 / file.side) ** 2)
+        self.levers = levers.Levers(whole, [Path(f"{number}.png") for number in range(16)])
+
+    def shrunk(self, times):
+        return self.levers.shrunk(self.measure, times)
+
+
+def test_inputs_too_small_for_a_layer_leave_the_larger_ones(monkeypatch):
+    net = Sized(monkeypatch, least_px=200)
+    assert net.shrunk(1.4).step.startswith("input 272: 1.38")
+    with pytest.raises(
+        ModelError, match=r"expected 4 times to be in reach, found 2.37 at its leas"
+    ):
+        net.shrunk(4.0)
+
+
+def test_a_model_of_one_input_says_so(monkeypatch):
+    with pytest.raises(ModelError, match="px are too few"):
+        Sized(monkeypatch, least_px=320).shrunk(1.4)

@@ -105,6 +105,28 @@ def test_a_loss_that_is_no_number_names_its_step_and_the_last_good_checkpoint(tm
     assert all(np.isfinite(one).all() for one in checkpoints.read(tmp_path)[0]["weights"])
 
 
+def test_weights_that_are_no_numbers_behind_a_loss_that_is_one_are_not_kept(tmp_path):
+    def kept(step):  # the root of 0 has a slope that is no number
+        return batch(step) | {"kept": np.full(8, float(step != 39), np.float32)}
+
+    def rooted(outputs, batch):
+        error, parts = loss(outputs, batch)
+        root = keras.ops.sqrt(keras.ops.mean(outputs["value"] * 0) + keras.ops.mean(batch["kept"]))
+        return error + root, parts
+
+    with pytest.raises(
+        ModelError, match=r"step 40: expected weights .*the last good checkpoint is step 20"
+    ):
+        run(tmp_path, batch=kept, loss=rooted)
+    assert all(np.isfinite(one).all() for one in checkpoints.read(tmp_path)[0]["weights"])
+
+
+def test_minutes_that_are_over_at_once_leave_a_step_and_a_score():
+    _, done = run(minutes=1e-9)
+    assert done.steps == 1
+    assert np.isfinite(done.score)
+
+
 def test_a_score_that_gets_no_better_lowers_the_rate_and_then_ends_it():
     model = net()
     done = fit(

@@ -8,6 +8,7 @@ import pytest
 
 from converter.train.data import labelled
 from converter.train.data.batches import Batches
+from converter.train.data.parts import share_out
 from edge.errors import ConfigError, SourceError
 
 
@@ -74,6 +75,8 @@ def test_classes_are_chosen_by_name_in_the_order_given(tmp_path):
     assert [len(sample.boxes) for sample in found.samples[:4]] == [0, 1, 0, 1]
     with pytest.raises(ConfigError, match=r"expected boxes of horse, found those of cat, dog"):
         labelled.read(tmp_path, path, holds="boxes", names=("dog", "horse"))
+    with pytest.raises(ConfigError, match=r"expected boxes of horse, found those of cat, dog"):
+        labelled.read(tmp_path, path, holds="boxes", names=("horse",))
 
 
 def test_too_few_images_are_refused_and_those_of_one_scene_are_told(tmp_path):
@@ -110,8 +113,27 @@ def test_masks_lie_beside_their_images_and_one_of_another_size_is_named(tmp_path
 def test_class_ids_of_masks_beyond_the_names_are_refused(tmp_path):
     masked(tmp_path, highest=3)
     assert len(labelled.read(tmp_path, None, holds="masks").labels) == 4
-    with pytest.raises(SourceError, match=r"expected class ids below 2.*found 3"):
+    with pytest.raises(SourceError, match=r"expected class ids below 2.*found 3.*\(02.png\)"):
         labelled.read(tmp_path, None, holds="masks", names=("sky", "tree"))
+
+
+def test_class_ids_that_no_pixel_has_are_told_with_the_mask_that_has_the_highest(tmp_path):
+    masked(tmp_path, highest=2)
+    assert labelled.read(tmp_path, None, holds="masks").remarks == ()
+    stray = np.zeros((60, 80), np.uint8)
+    stray[0, 0] = 9
+    cv2.imwrite(str(tmp_path / "label" / "07.png"), stray)
+    (said,) = labelled.read(tmp_path, None, holds="masks").remarks
+    assert "6 classes without any pixel: class 3, class 4" in said
+    assert "the highest id, 9, is in 1 masks (07.png)" in said
+
+
+def test_masks_of_two_values_want_two_names_before_anything_is_trained(tmp_path):
+    masked(tmp_path)
+    found = labelled.read(tmp_path, None, holds="masks", names=("sky", "tree"))
+    assert found.labels == ("sky", "tree")
+    with pytest.raises(ConfigError, match=r"expected 2 names.*found 3 \(sky, tree, road\)"):
+        labelled.read(tmp_path, None, holds="masks", names=("sky", "tree", "road"))
 
 
 def test_folders_of_classes_and_plain_images_are_read(tmp_path):
@@ -120,22 +142,29 @@ def test_folders_of_classes_and_plain_images_are_read(tmp_path):
     found = labelled.read(tmp_path, None, holds="classes")
     assert found.labels == ("bad", "good")
     assert sum(sample.class_id for sample in found.samples) == 12
+    found = labelled.read(tmp_path, None, holds="classes", names=("good", "bad"))
+    assert found.labels == ("good", "bad")  # in the order asked for, as a model's own may be
+    assert sum(sample.class_id for sample in found.samples) == 6
+    with pytest.raises(ConfigError, match="expected images of ugly, found those of bad, good"):
+        labelled.read(tmp_path, None, holds="classes", names=("good", "ugly"))
+    with pytest.raises(ConfigError, match="expected 2 classes or more to tell apart, found good"):
+        labelled.read(tmp_path, None, holds="classes", names=("good",))
     with pytest.raises(SourceError, match="found 12"):  # only the good ones train an autoencoder
         labelled.read(tmp_path, None, holds="images")
 
 
 def test_samples_are_shared_out_by_seed_and_lists_win(tmp_path):
     found = labelled.read(tmp_path, coco(tmp_path), holds="boxes")
-    parts = labelled.share_out(found, seed=1)
+    parts = share_out(found, seed=1)
     every = [
         sample.path for part in ("train", "select", "judge") for sample in getattr(parts, part)
     ]
     assert sorted(every) == [sample.path for sample in found.samples]
     assert [len(parts.train), len(parts.select), len(parts.judge)] == [12, 4, 4]
-    assert labelled.share_out(found, seed=1) == parts
-    assert labelled.share_out(found, seed=2) != parts
+    assert share_out(found, seed=1) == parts
+    assert share_out(found, seed=2) != parts
     named = [found.samples[7].path]
-    assert [one.path for one in labelled.share_out(found, seed=1, judge=named).judge] == named
+    assert [one.path for one in share_out(found, seed=1, judge=named).judge] == named
 
 
 def test_a_batch_is_the_same_whenever_it_is_made_and_each_turn_sees_all(tmp_path):
