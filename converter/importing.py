@@ -7,6 +7,7 @@ import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from converter.graph.late_resizes import with_late_resizes
 from converter.graph.own_biases import with_own_biases
 from converter.importers.asking import TENSORFLOW, ask_early, ask_family, refuse_unused
 from converter.importers.facts import complete, restate
@@ -48,7 +49,7 @@ def import_model(path: Path, *, family: str | None, origin: Origin, choice: Choi
     if is_ours(path):
         return restate(model_file.read(path), family=family, origin=origin, choice=choice.input)
     found = import_draft(path, family=known, choice=choice)
-    draft = replace(found, graph=with_own_biases(found.graph))
+    draft = replace(found, graph=with_late_resizes(with_own_biases(found.graph)))
     return complete(draft, path, family=known, origin=origin, choice=choice.input)
 
 

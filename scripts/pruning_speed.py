@@ -1,7 +1,8 @@
 """Print how much faster int8 is once a part of all channels is gone, whatever it then sees.
 
-The first channels of each group stay, in multiples of 8. Times are CPU time of one thread, the
-whole model and the cut one in turn. Needs the `converter` extra and the development assets.
+The first channels of each group stay, in the multiples that pruning keeps. Times are CPU time of
+one thread, the whole model and the cut one in turn. Needs the `converter` extra and the development
+assets.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from converter.choice import InputChoice, Origin  # noqa: E402
 from converter.graph.reading import read  # noqa: E402
 from converter.graph.writing import write  # noqa: E402
 from converter.importers.facts import complete  # noqa: E402
-from converter.prune.channels import MULTIPLE, channels  # noqa: E402
+from converter.prune.channels import channels, multiple  # noqa: E402
 from converter.prune.cutting import pruned  # noqa: E402
 from converter.prune.measures import Times  # noqa: E402
 from converter.quantize.running import prepared  # noqa: E402
@@ -91,7 +92,8 @@ def _rows(name: str, file: ModelFile) -> list[str]:
     for part in PARTS:
         kept = {}
         for key, group in whole.groups.items():
-            count = max(MULTIPLE, round(len(group) * (1 - part) / MULTIPLE) * MULTIPLE)
+            step = multiple(len(group))
+            count = max(step, round(len(group) * (1 - part) / step) * step)
             kept[key] = np.arange(len(group)) < count
         other = replace(file, flatbuffer=write(pruned(whole, kept)))
         gone = 1 - sum(map(np.sum, kept.values())) / sum(map(len, kept.values()))

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 # XNNPACK's int8 kernels work on eight channels at once: kept counts that are multiples of it take
 # 4 to 10 % less time at 30 % fewer channels.
 MULTIPLE = 8
+# Its int8 convolutions make 16 channels at once with AVX-512 and on the Cortex-A53, A76 and A78AE
+# (Pi Zero 2, 3 and 5, Jetson Orin), 8 on the A72 and A57 (Pi 4, Jetson Nano): elsewhere 104
+# channels take as long as 112. Of fewer than 64 channels such steps would be too coarse.
+# Source: `gemm-config.c` of XNNPACK.
+TILE, WIDE = 16, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +90,11 @@ class Channels:
                 raise ValueError(f"group {name!r}: expected a channel that stays, found none")
             stands[group.ids] = mask
         return stands[self.roots]
+
+
+def multiple(channels: int) -> int:
+    """Return of what number the kept count of a group of so many channels is a multiple."""
+    return TILE if channels >= WIDE else MULTIPLE
 
 
 def channels(graph: Graph, *, opened: Collection[str] = ()) -> Channels:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converter.graph.edits import with_values
-from converter.prune.channels import MULTIPLE
+from converter.prune.channels import multiple
 from converter.prune.cutting import pruned
 from converter.prune.searching import ladder
 from converter.prune.surgeon import Sheet, Uneven, taken
@@ -88,18 +89,21 @@ class Costs:
 
 
 def halves(channels: Channels) -> dict[str, NDArray[np.bool_]]:
-    """Return the first half of each group's channels, in multiples of `MULTIPLE`."""
+    """Return the first half of each group's channels, as a `multiple`."""
     found = {}
     for name, group in channels.groups.items():
-        count = max(MULTIPLE, len(group) // 2 // MULTIPLE * MULTIPLE)
+        step = multiple(len(group))
+        count = max(step, len(group) // 2 // step * step)
         found[name] = np.arange(len(group)) < count
     return found
 
 
 def counts(channels: int) -> tuple[int, ...]:
-    """Return how many channels of a group may stay, falling: multiples of `MULTIPLE`, not all."""
-    sizes = (channels * part // PARTS for part in range(LEAST_PARTS, PARTS))
-    found = {max(MULTIPLE, size // MULTIPLE * MULTIPLE) for size in sizes}
+    """Return how many channels of a group may stay, falling: each a `multiple`, not all."""
+    step = multiple(channels)
+    sizes = (channels * part / PARTS for part in range(LEAST_PARTS, PARTS))
+    # Up, so that a quarter stays.
+    found = {math.ceil(size / step) * step for size in sizes}
     return tuple(sorted((each for each in found if each < channels), reverse=True))
 
 

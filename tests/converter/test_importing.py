@@ -7,10 +7,13 @@ import zipfile
 import numpy as np
 import pytest
 from darknet_files import write_darknet
+from drawn_nets import Net
 from reference import onnx_models
 from tflite_files import grid
 
 from converter.choice import Choice, InputChoice, Origin
+from converter.graph.reading import read
+from converter.graph.writing import write
 from converter.importers.onnx import file as onnx_file
 from converter.importing import READERS, SUFFIXES, import_model, is_ours, recognise
 from edge.errors import ConfigError, ModelError
@@ -155,6 +158,21 @@ def test_a_grey_model_is_asked_for_no_colours_and_gives_the_originals_heads(tmp_
     assert file.description.input.color == "grey"
     assert file.description.input.shape == (1, 64, 64, 1)
     assert np.abs(found - expected).max() <= 1e-3 * np.ptp(expected)
+
+
+def test_a_segmenter_that_makes_its_map_large_before_its_head_does_so_behind_it(tmp_path):
+    net = Net()
+    graph = net.close(net.builder.resize("RESIZE_BILINEAR", net.conv("image", 16), (32, 24)))
+    path = tmp_path / "net.tflite"
+    path.write_bytes(write(graph))
+    said = InputChoice(color="rgb", mean=(0, 0, 0), std=(255, 255, 255), resize="stretch")
+
+    origin = Origin(labels=tuple("abcde"))
+    file = import_model(path, family="unet", origin=origin, choice=Choice(input=said))
+
+    made = read(file.flatbuffer, path)
+    assert [op.kind for op in made.ops] == ["CONV_2D", "CONV_2D", "RESIZE_BILINEAR"]
+    assert made.outputs == ("classes",)
 
 
 def test_a_grey_darknet_network_is_asked_for_no_colours(tmp_path):

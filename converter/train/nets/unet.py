@@ -39,14 +39,15 @@ def mobilenet(wish: Wish) -> Draft:
         # Separable: the whole ones would take three quarters of the net's time.
         joined = net.b.concat([net.conv(up, out, kernel=1, own=True), taps[stride]], 3)
         x = net.conv(net.depthwise(joined, own=True), out, kernel=1, own=True)
-    return _ends(net, wish, net.resized(x, IMAGE))
+    # Resized last: of one class that is a channel in place of 16.
+    return _ends(net, wish, net.resized(_scores(net, wish, x), IMAGE))
 
 
 def same(wish: Wish) -> Draft:
     """Return the classic net with padded convolutions; the map is of the input's size."""
     wish.check_sides(2**DEPTH)
     net = Layers(wish.size_wh, seed=wish.seed)
-    return _ends(net, wish, _classic(net, IMAGE, wish, padding="same"))
+    return _ends(net, wish, _scores(net, wish, _classic(net, IMAGE, wish, padding="same")))
 
 
 def valid(wish: Wish) -> Draft:
@@ -63,7 +64,7 @@ def valid(wish: Wish) -> Draft:
     net = Layers(wish.size_wh, seed=wish.seed)
     pads = [(0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)]
     wide = net.b.mirror_pad(IMAGE, pads, with_edge=False)
-    return _ends(net, wish, _classic(net, wide, wish, padding="valid"))
+    return _ends(net, wish, _scores(net, wish, _classic(net, wide, wish, padding="valid")))
 
 
 def _classic(net: Layers, x: str, wish: Wish, *, padding: str) -> str:
@@ -93,10 +94,14 @@ def _middle(net: Layers, x: str, like: str) -> str:
     return x
 
 
-def _ends(net: Layers, wish: Wish, x: str) -> Draft:
-    """Return the net with one channel for a foreground, or one a class."""
-    binary = len(wish.labels) == BINARY
+def _scores(net: Layers, wish: Wish, x: str) -> str:
+    """Add one channel for a foreground, or one a class."""
+    count = 1 if len(wish.labels) == BINARY else len(wish.labels)
     # As many pixels are of one class as of another: nothing speaks for scores that start small.
-    scores = net.head(x, 1 if binary else len(wish.labels), deviation=net.shape(x)[3] ** -0.5)
+    return net.head(x, count, deviation=net.shape(x)[3] ** -0.5)
+
+
+def _ends(net: Layers, wish: Wish, scores: str) -> Draft:
+    binary = len(wish.labels) == BINARY
     graph = net.graph({"classes": scores})
     return wish.draft(graph, SegmentationHead(activation="sigmoid" if binary else "softmax"))

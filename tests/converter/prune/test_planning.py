@@ -4,7 +4,7 @@ from drawn_nets import net_of, nets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.prune.channels import MULTIPLE, channels
+from converter.prune.channels import MULTIPLE, TILE, WIDE, channels
 from converter.prune.cutting import pruned
 from converter.prune.measures import macs
 from converter.prune.planning import Costs, counts, halves
@@ -41,6 +41,21 @@ def test_counts_fall_and_are_multiples(channels_):
     assert list(found) == sorted(set(found), reverse=True)
     assert all(count % MULTIPLE == 0 and 0 < count < channels_ for count in found)
     assert bool(found) is (channels_ > MULTIPLE)
+
+
+@given(st.integers(WIDE, 600))
+def test_of_many_channels_whole_tiles_of_the_kernels_stay(channels_):
+    assert all(count % TILE == 0 for count in counts(channels_))
+
+
+@given(st.integers(MULTIPLE + 1, 600))
+def test_a_quarter_of_the_channels_stays(channels_):
+    assert counts(channels_)[-1] * 4 >= channels_
+
+
+def test_of_few_channels_finer_steps_stay():
+    assert counts(WIDE - MULTIPLE) == (48, 40, 32, 24, 16)
+    assert counts(WIDE) == (48, 32, 16)
 
 
 @given(nets(), st.integers(0, 9), st.lists(st.floats(0.05, 1.0), min_size=2, max_size=2))

@@ -70,6 +70,12 @@ def test_unet_valid_is_the_papers_572_pixels_inside():
     assert graph.shape("classes")[1:3] == (388, 388)
 
 
+def test_unet_mobilenet_makes_its_map_large_last():
+    graph = NETS["unet-mobilenet"].make(wish("unet-mobilenet", side=64)).graph
+    assert graph.producers["classes"].kind == "RESIZE_BILINEAR"
+    assert graph.shape("classes")[1:3] == (64, 64)
+
+
 @pytest.mark.parametrize(
     ("name", "side"),
     [("unet-valid", 387), ("unet", 100), ("unet-mobilenet", 80), ("autoencoder", 100)],
