@@ -175,11 +175,14 @@ def _result(name: str, times: Sequence[float], torch: Path | None) -> dict[str, 
     floats = {"whole": whole, **files}
     for key, file in files.items():
         for way in TORCH if torch and CHANNELS in key else ():
-            ratio = macs_of(file) / macs_of(whole)
-            print(f"pruning_table: torch, {way}, {ratio:.2f}", file=sys.stderr)
-            floats[f"Torch-Pruning, {way}, as {key}"] = torch_pruned(
-                whole, images, torch, ratio=ratio, importance=way
-            )
+            what = f"Torch-Pruning, {way}, as {key}"
+            path = CACHE / f"{name}.{what}.float.tflite"
+            if not path.is_file():
+                ratio = macs_of(file) / macs_of(whole)
+                print(f"pruning_table: torch, {way}, {ratio:.2f}", file=sys.stderr)
+                made = torch_pruned(whole, images, torch, ratio=ratio, importance=way)
+                export.write(made, path)
+            floats[what] = model_file.read_own(path)
     return {"log": log, **_judged(name, floats, sets)}
 
 
