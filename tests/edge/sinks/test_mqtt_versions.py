@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import paho.mqtt.client as paho
 import pytest
 from broker import Listener, Mosquitto
@@ -38,10 +36,10 @@ def test_the_version_is_the_one_that_was_asked_for(open_sink, protocol, version)
 
 @pytest.mark.parametrize("answer", ["refuses", "hangs up", "is silent"])
 def test_a_broker_without_mqtt_5_is_called_again_at_once_and_told_once(
-    open_sink, quick, log_lines, answer
+    open_sink, log_lines, answer
 ):
     with ScriptedBroker(Script(versions=(4,), answer=answer)) as broker:
-        sink = open_sink(broker.port, pace=replace(quick, answer_s=1.0))
+        sink = open_sink(broker.port)
         sink.send(message())
         assert eventually(lambda: sink.tally() == Tally(1, 0, 0))
         broker.hang_up()
