@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import export
-from converter.cli import making, recovery
-from converter.cli.pruning import TARGETS, add_targets, prune_as_asked
+from converter.cli import making, outputs, recovery
+from converter.cli.pruning import TARGETS, add_targets, partial_folder, prune_as_asked
 from converter.prune.criteria import CRITERIA
 from edge.model import model_file
 from edge.terminal.command import DONE, add_verb, positive
@@ -71,7 +71,8 @@ def _prune(arguments: argparse.Namespace) -> int:
     file = model_file.read_own(arguments.model)
     images = () if is_size_only else making.draw(arguments, most=COUNT).paths
     served = recovery.Served(images, images[: len(images) // SELECTS])
-    done = prune_as_asked(arguments, file, served)
+    with outputs.resumable(partial_folder(arguments.output)):
+        done = prune_as_asked(arguments, file, served)
     if done:
         export.write(done.file, arguments.output)
         text = _text(done, is_trained=bool(arguments.recover))
