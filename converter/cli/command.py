@@ -165,9 +165,10 @@ def _run(arguments: argparse.Namespace) -> int:
     reference = with_own_threshold(reference, images, quantile=arguments.quantile)
     if arguments.float:
         export.write(reference, arguments.float)
-    if arguments.sweep:
-        return pruning.swept(arguments, reference, images)
-    pruned = pruning.prune_as_asked(arguments, reference, recovery.served(images))
+    with outputs.resumable(pruning.partial_folder(arguments.output)):
+        if arguments.sweep:
+            return pruning.swept(arguments, reference, images)
+        pruned = pruning.prune_as_asked(arguments, reference, recovery.served(images))
     if pruned:
         outputs.say(pruned.step)
     source = pruning.with_zeros(arguments, pruned.file if pruned else reference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from converter import export
@@ -15,6 +16,7 @@ from edge.terminal.command import DONE, FAILED
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
     from calibration.dataset import ImageSet
@@ -27,6 +29,17 @@ if TYPE_CHECKING:
 def say(text: str) -> None:
     """Print a line beside the results."""
     print(f"edge-convert: {text}", file=sys.stderr)
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Say on Ctrl-C how to go on with what lies in a folder, if anything does."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder.is_dir() and any(folder.iterdir()):
+            say(f"interrupted; the same line with --resume goes on with what lies in {folder}")
+        raise
 
 
 def say_trained_on(file: ModelFile, judge: ImageSet) -> None:

@@ -135,6 +135,13 @@ def with_classes(arguments: argparse.Namespace, file: ModelFile) -> ModelFile:
     return with_labels(file, arguments.classes)
 
 
+def partial_folder(output: Path) -> Path:
+    """Return where an interrupted run leaves what it did."""
+    from converter.prune.stages import SUFFIX  # noqa: PLC0415 - loads NumPy
+
+    return output.with_name(f"{output.name}{SUFFIX}")
+
+
 def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Served) -> Pruned | None:
     """Return a float model made faster as the options say, and say how; `None` if they do not.
 

@@ -188,8 +188,8 @@ def _by_labels(
 
 def _kept(arguments: argparse.Namespace) -> tuple[Path, bool]:
     """Return the folder of the checkpoint, and whether to go on with what it holds."""
-    from converter.prune.stages import SUFFIX  # noqa: PLC0415 - as above
+    from converter.cli.pruning import partial_folder  # noqa: PLC0415 - which imports this
     from converter.train.checkpoints import CHECKPOINT  # noqa: PLC0415 - as above
 
-    folder = arguments.output.with_name(f"{arguments.output.name}{SUFFIX}") / "recover"
+    folder = partial_folder(arguments.output) / "recover"
     return folder, arguments.resume and (folder / CHECKPOINT).is_file()

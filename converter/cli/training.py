@@ -145,13 +145,14 @@ def _train(arguments: argparse.Namespace) -> int:
         f"{len(found.labels)} classes: {', '.join(found.labels) or 'none'}"
     )
     file = own or _new(arguments, found, parts)
-    done = train(
-        replace(file, path=arguments.output), found, parts=parts,
-        plan=_plan(arguments, file, images=len(parts.train), folder=folder),
-        changes=_changes(arguments),
-        frozen=net.frozen if net and arguments.width == 1 else 0, is_new=bool(net),
-        resume=arguments.resume,
-    )  # fmt: skip
+    with outputs.resumable(folder):
+        done = train(
+            replace(file, path=arguments.output), found, parts=parts,
+            plan=_plan(arguments, file, images=len(parts.train), folder=folder),
+            changes=_changes(arguments),
+            frozen=net.frozen if net and arguments.width == 1 else 0, is_new=bool(net),
+            resume=arguments.resume,
+        )  # fmt: skip
     export.write(done.file, arguments.output)
     print(json.dumps(_fields(done), indent=1) if arguments.json else _text(done, folder))
     return DONE

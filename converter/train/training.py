@@ -24,7 +24,7 @@ from converter.train.anchors import clustered
 from converter.train.data.augment import Changes
 from converter.train.data.batches import Batches
 from converter.train.loop import fit
-from edge.errors import SourceError
+from edge.errors import ModelError, SourceError
 from edge.evaluation.images import upright_size_wh
 from edge.evaluation.measuring import measure
 from edge.evaluation.truth import MaskTruth
@@ -158,7 +158,14 @@ def train(  # noqa: PLR0913
     if not parts.judge:
         return Trained(made, fitted, {}, {})
     if is_anomaly:
-        made = with_threshold(made, [sample.path for sample in parts.select], quantile=0.99)
+        try:
+            made = with_threshold(made, [sample.path for sample in parts.select], quantile=0.99)
+        except ModelError as error:
+            raise ModelError(
+                f"{file.path}: expected an autoencoder that gives its images back, found one that "
+                f"gives them back worse than one even colour after {fitted.steps} steps; go on "
+                "with --resume and more --epochs or --minutes"
+            ) from error
         return Trained(made, fitted, {"mean squared error": -score(made, found, parts.judge)}, {})
     judged = _evaluation(made, found, parts.judge, is_brief=False)
     return Trained(made, fitted, judged.metrics, judged.classes)

@@ -118,7 +118,7 @@ def read(data: Path, labels: Path | None, *, holds: str, names: Sequence[str] = 
 
 def _boxes(truth: BoxTruth, pairs: Sequence[tuple[int, Path]], names: Sequence[str]) -> Labelled:
     categories = truth.category_names()
-    _check_names("boxes", truth.path, names, categories.values())
+    _check_names("boxes", truth, names=names, known=categories.values())
     labels = tuple(names) or tuple(categories[number] for number in sorted(categories))
     match = match_labels(labels, categories, truth.path)
     ids = {number: at for at, number in enumerate(match.category_ids) if number is not None}
@@ -198,7 +198,7 @@ def _masks(truth: MaskTruth, pairs: Sequence[tuple[int, Path]], names: Sequence[
 def _classes(
     truth: ClassTruth, pairs: Sequence[tuple[int, Path]], names: Sequence[str]
 ) -> Labelled:
-    _check_names("images", truth.path, names, truth.names)
+    _check_names("images", truth, names=names, known=truth.names)
     labels = tuple(names) or truth.names
     if len(labels) < class_folder.LEAST_CLASSES:
         raise ConfigError(
@@ -216,12 +216,12 @@ def _classes(
     return Labelled("classes", labels, tuple(samples), truth, ())
 
 
-def _check_names(what: str, path: Path, names: Sequence[str], known: Iterable[str]) -> None:
+def _check_names(what: str, truth: Truth, *, names: Sequence[str], known: Iterable[str]) -> None:
     """Refuse names of classes that a set does not have; an empty one stands for nothing."""
     have = {plain(name) for name in known}
     if missing := [name for name in names if name and plain(name) not in have]:
         raise ConfigError(
-            f"{path}: expected {what} of {', '.join(missing)}, found those of "
+            f"{truth.path}: expected {what} of {', '.join(missing)}, found those of "
             f"{', '.join(known)} only; ask for these"
         )
 

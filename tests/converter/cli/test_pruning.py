@@ -207,6 +207,7 @@ def test_an_interrupt_leaves_no_model_and_resume_comes_to_the_same(wide, monkeyp
     with pytest.raises(KeyboardInterrupt):
         main(arguments)
     assert not output.exists()
+    assert f"--resume goes on with what lies in {output}.partial" in capsys.readouterr().err
     monkeypatch.setattr("converter.prune.pruning.sensitivities", None)
     assert main([*arguments, "--resume"]) == DONE
     assert output.read_bytes() == wanted

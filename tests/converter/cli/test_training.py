@@ -132,3 +132,13 @@ def test_another_backend_of_keras_is_refused_and_told_what_to_type(tmp_path, cap
     output = tmp_path / "cells.tflite"
     assert main(words(cells(tmp_path / "data"), output)) == 2
     assert "found torch; type: export KERAS_BACKEND=tensorflow" in capsys.readouterr().err
+
+
+def test_an_autoencoder_that_learnt_too_little_is_told_to_go_on(tmp_path, capsys):
+    output = tmp_path / "good.tflite"
+    told = ["train", "autoencoder", "--data", str(cells(tmp_path / "data") / "images"), "--input",
+            "32", "--epochs", "1", "--learning-rate", "1e-7", "-o", str(output)]  # fmt: skip
+    assert main(told) == 1
+    said = capsys.readouterr().err
+    assert "worse than one even colour after 1 steps; go on with --resume and more" in said
+    assert not output.exists()
