@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from edge.model.model_file import ModelFile
 
 MINUTES, LEAST_MINUTES = 30.0, 0.01
+# What distillation from the larger input came to is in docs/pruning.md.
+UNCUT = (
+    "no channel was cut, and a smaller input alone is not recovered without labels: what was tried "
+    "lost more than it gave back; --recover-labels trains it by labels"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ def recovered(
     if labels:
         return _by_labels(arguments, done, served=served, labels=labels)
     if not done.rows:
-        outputs.say("no channel was cut: there is nothing to recover")
+        outputs.say(UNCUT)
         return done
     from converter.prune.resizing import with_input  # noqa: PLC0415 - as above
     from converter.train.recover import recover  # noqa: PLC0415 - as above

@@ -296,4 +296,6 @@ def test_there_is_nothing_to_recover_where_nothing_is_cut(wide, capsys):
     assert main([*arguments, "--input-size", "16"]) == MISUSED
     assert "--recover trains what a cut leaves: give --speedup" in capsys.readouterr().err
     assert main([*arguments, "--lever", "input", "--macs", "0.3"]) == DONE
-    assert "no channel was cut" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no channel was cut, and a smaller input alone is not recovered without labels" in said
+    assert "--recover-labels trains it by labels" in said
