@@ -156,10 +156,9 @@ def _run(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     trainer = recovery.trainer(arguments, images)
     with waiting("import"):
-        reference = import_model(
+        reference = pruning.with_classes(arguments, import_model(
             arguments.model, family=told or arguments.family, origin=origin, choice=choice
-        )
-    reference = pruning.with_classes(arguments, reference)
+        ))  # fmt: skip
     outputs.say(f"imported: {reference.own_manifest().provenance.changes}")
     outputs.say_trained_on(reference, images.sets.judge)
     reference = with_own_threshold(reference, images, quantile=arguments.quantile)

@@ -166,7 +166,7 @@ class Board:
         self._times = {name: us for name, us in times.items() if name in self._work}
         self._rest = sum(times.values()) - sum(self._times.values())
         self.whole_ms = float(rows[best]["whole_us"]) / US_PER_MS
-        self.what = f"times as fast by {path.name}, an estimate,"
+        self.what = f"times as fast by {path.name} (an estimate)"
 
     def of_ops(self, graph: Graph, *, progress: Progress | None = None) -> Mapping[str, float]:  # noqa: ARG002
         """Return microseconds of each op."""
