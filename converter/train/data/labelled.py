@@ -118,9 +118,9 @@ def read(data: Path, labels: Path | None, *, holds: str, names: Sequence[str] = 
 
 def _boxes(truth: BoxTruth, pairs: Sequence[tuple[int, Path]], names: Sequence[str]) -> Labelled:
     categories = truth.category_names()
+    _check_names("boxes", truth, names=names, known=categories.values())
     labels = tuple(names) or tuple(categories[number] for number in sorted(categories))
     match = match_labels(labels, categories, truth.path)
-    _check_names("boxes", truth, names=names, known=categories.values())
     ids = {number: at for at, number in enumerate(match.category_ids) if number is not None}
     rows: dict[int, list[tuple[list[float], int, bool]]] = {key: [] for key, _ in pairs}
     for row in truth.fields["annotations"]:
@@ -222,7 +222,7 @@ def _check_names(what: str, truth: Truth, *, names: Sequence[str], known: Iterab
     if missing := [name for name in names if name and plain(name) not in have]:
         raise ConfigError(
             f"{truth.path}: expected {what} of {', '.join(missing)}, found those of "
-            f"{', '.join(known)} only; ask for these"
+            f"{', '.join(known)} only; ask for fewer, or label them"
         )
 
 
