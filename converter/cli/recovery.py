@@ -100,6 +100,7 @@ def check(arguments: argparse.Namespace, file: ModelFile, *, is_cut: bool) -> La
     Raises:
         ConfigError: It was asked for, and no cut was; or the labels are of another kind.
         DependencyError: Keras is not installed.
+        ModelError: It has an op that Keras is not taught.
         SourceError: The labels cannot be read, or are of no class of the model's.
     """
     if not arguments.recover:
@@ -113,6 +114,11 @@ def check(arguments: argparse.Namespace, file: ModelFile, *, is_cut: bool) -> La
     from converter.train.backend import load_keras  # noqa: PLC0415 - TensorFlow, 3 s
 
     load_keras("recover what a cut took")
+    from converter.graph.folding import folded  # noqa: PLC0415 - as above
+    from converter.graph.reading import read  # noqa: PLC0415 - as above
+    from converter.train.twin.building import refuse_unknown  # noqa: PLC0415 - as above
+
+    refuse_unknown(folded(read(file.flatbuffer, file.path)))
     if not arguments.recover_labels:
         return None
     from converter.train.data import labelled  # noqa: PLC0415 - loads OpenCV

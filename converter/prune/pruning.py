@@ -224,7 +224,8 @@ def check_count(images: Sequence[Path], *, use: str = "to refit to") -> None:
     """
     if len(images) < LEAST_IMAGES:
         raise SourceError(
-            f"expected {LEAST_IMAGES} images or more {use}, found {len(images)}; add some"
+            f"expected {LEAST_IMAGES} images or more {use}, found {len(images)} besides those held "
+            "back; add some"
         )
 
 

@@ -108,7 +108,7 @@ def build(
         ModelError: It has an op that Keras is not taught, which is named.
     """
     graph = folded(graph)
-    _refuse_unknown(graph)
+    refuse_unknown(graph)
     uses = Counter(name for op in graph.ops for name in op.inputs)
     variables = _variables(graph, trainable)
     tensors: dict[str, Any] = {
@@ -163,7 +163,12 @@ def _variables(graph: Graph, trainable: Callable[[str], bool]) -> dict[str, Any]
     }
 
 
-def _refuse_unknown(graph: Graph) -> None:
+def refuse_unknown(graph: Graph) -> None:
+    """Refuse what `build` would, before any work; constants of the graph are folded.
+
+    Raises:
+        ModelError: As `build`.
+    """
     for op in graph.ops:
         known = op.kind in OPS or (op.kind in LINEAR and graph.is_constant(_constants(op)[0]))
         if not known or op.activation not in ACTIVATIONS:
