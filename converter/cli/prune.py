@@ -44,6 +44,8 @@ def add_prune(verbs: Any) -> None:  # noqa: ANN401
             "edge-convert prune my-float.tflite --classes person,dog,cat -o small.tflite",
         ],
     )
+    # All options in a row would be a fifth of the page.
+    parser.usage = "edge-convert prune [options] MODEL -o FILE"
     parser.add_argument("model", metavar="MODEL", type=Path, help="float, as run --float keeps it")
     add_targets(parser)
     parser.add_argument(

@@ -70,8 +70,7 @@ def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
         "--lever",
         choices=LEVERS,
         default=LEVERS[0],
-        help="fewer channels, layers of lower rank, a smaller input, the last two, or what sees "
-        "most; default: %(default)s",
+        help="both: rank and input; default: %(default)s, what sees most",
     )
     group.add_argument(
         "--input-size", metavar="N|WxH", type=_size, help="rebuild the net for this input first"
@@ -80,7 +79,7 @@ def add_targets(parser: argparse.ArgumentParser) -> Any:  # noqa: ANN401
         "--classes",
         metavar="A,B",
         type=_names,
-        help="of a detector: only these labels, by the scores that it gives them",
+        help="of a detector: these labels only, by the same scores",
     )
     recovery.add_recover(group)
     group.add_argument(

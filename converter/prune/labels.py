@@ -103,13 +103,15 @@ def _kept(whole: Channels, outputs: Mapping[str, Columns], chosen: NDArray[np.bo
         wire = whole.wires.get(name)
         ids = [] if wire is None else whole.roots[wire.ids].tolist()
         if not ids or len(ids) % columns.width:
-            raise _refusal(whole, f"none in {name!r}")
+            raise _refusal(whole, f"none in {name!r}, as behind a softmax")
         for number, root in enumerate(ids):
             label = number % columns.width - columns.first
             if not 0 <= label < len(chosen) or chosen[label]:
                 continue
             if root not in place:
-                raise _refusal(whole, f"that something else hangs on those of {name!r}")
+                raise _refusal(
+                    whole, f"that something else hangs on those of {name!r}, as in a softmax"
+                )
             key, at = place[root]
             kept.setdefault(key, np.ones(len(whole.groups[key]), bool))[at] = False
     return kept

@@ -213,10 +213,7 @@ def _reduced(tracer: Tracer, op: Op) -> bool:
 
 
 def _reshaped(tracer: Tracer, op: Op) -> bool:
-    """Another shape in which the channels keep an axis, or lie side by side, again and again.
-
-    Of rows that lie side by side, such as those of anchors, the same columns go together.
-    """
+    """Channels that keep an axis, or lie side by side; of rows (of anchors) columns go together."""
     wire = tracer.wires.get(op.inputs[0])
     if wire is None or not all(name == ABSENT or tracer.graph.is_constant(name)
                                for name in op.inputs[1:]):  # fmt: skip
@@ -282,6 +279,7 @@ RULES: dict[str, Rule] = {
     "TRANSPOSE": _reordered,
     "SPACE_TO_DEPTH": _to_depth,
     "DEPTH_TO_SPACE": _to_space,
+    "SOFTMAX": lambda *_: False,  # each number hangs on all of its row
     **_rows(_parts, "SPLIT", "SPLIT_V"),
     **_rows(_slice, "SLICE", "STRIDED_SLICE"),
     **_rows(_padded, "PAD", "PADV2", "MIRROR_PAD"),

@@ -85,8 +85,15 @@ def test_groups_of_a_convolution_keep_as_many_channels_each():
 
 
 def test_an_op_that_no_rule_knows_is_named_and_protects_what_it_reads():
+    net = Net()
+    found = channels(net.close(net.builder.unary("SIGN", net.relu(net.conv("image", 16)))))
+    assert [op.kind for op in found.foreign] == ["SIGN"]
+    assert not found.groups
+
+
+def test_channels_that_hang_on_each_other_stand():
     found = channels(net_of("softmax"))
-    assert [op.kind for op in found.foreign] == ["SOFTMAX"]
+    assert not found.foreign
     assert not found.groups
 
 

@@ -126,9 +126,9 @@ def test_scores_that_hang_on_each_other_are_refused():
         with_labels(file, ("a",))
 
 
-def test_scores_of_a_softmax_are_refused_with_its_name():
+def test_scores_of_a_softmax_are_refused():
     file = trained_net("ssd7")
-    with pytest.raises(ModelError, match=r"SOFTMAX for 'scores' is not followed; keep all labels"):
+    with pytest.raises(ModelError, match=r"none in 'scores', as behind a softmax; keep all"):
         with_labels(file, ("cat",))
 
 
