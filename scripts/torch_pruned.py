@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converter import export
-from converter.graph.edits import with_values
+from converter.graph.edits import tidied, with_values
 from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.prune.resizing import resized
@@ -51,7 +52,9 @@ def torch_pruned(
     arrays: dict[str, Any] = {"images": np.concatenate([_turned(one) for (one,) in inputs])}
     for name, value in zip(heads, next(iter(tapped(graph, heads, inputs[:1]))), strict=True):
         arrays[f"head {name}"] = _turned(value)
-    ops = [_told(graph, op, arrays, heads) for op in _before(graph, heads)]
+    ops = [
+        _told(graph, op, arrays, heads) for op in tidied(replace(graph, outputs=tuple(heads))).ops
+    ]
     arrays["ops"] = json.dumps({"ops": ops, "source": source, "heads": heads})
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "net.npz", Path(folder) / "out.npz"
@@ -83,16 +86,6 @@ def _heads(graph: Graph) -> list[str]:
         ):  # fmt: skip
             found.append(op.output)
     return [name for name in found if graph.producers[name].kind in TURNED]
-
-
-def _before(graph: Graph, heads: Sequence[str]) -> list[Op]:
-    """Return the ops that make the heads, in graph order."""
-    wanted, found = set(heads), []
-    for op in reversed(graph.ops):
-        if op.output in wanted:
-            wanted.update(graph.computed_inputs(op))
-            found.append(op)
-    return found[::-1]
 
 
 def _told(graph: Graph, op: Op, arrays: dict[str, Any], heads: Sequence[str]) -> dict[str, Any]:

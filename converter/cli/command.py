@@ -164,7 +164,7 @@ def _run(arguments: argparse.Namespace) -> int:
     reference = with_own_threshold(reference, images, quantile=arguments.quantile)
     if arguments.float:
         export.write(reference, arguments.float)
-    with outputs.resumable(pruning.partial_folder(arguments.output)):
+    with pruning.resumable(arguments.output):
         if arguments.sweep:
             return pruning.swept(arguments, reference, images)
         pruned = pruning.prune_as_asked(arguments, reference, recovery.served(images))

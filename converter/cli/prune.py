@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import export
-from converter.cli import making, outputs, recovery
+from converter.cli import making, recovery
 from converter.cli.pruning import (
     TARGETS,
     add_targets,
     as_it_is,
-    partial_folder,
     prune_as_asked,
+    resumable,
     with_classes,
 )
 from converter.prune.criteria import CRITERIA
@@ -83,7 +83,7 @@ def _prune(arguments: argparse.Namespace) -> int:
     file = with_classes(arguments, model_file.read_own(arguments.model))
     images = () if is_exact else making.draw(arguments, most=COUNT).paths
     served = recovery.Served(images, images[: len(images) // SELECTS])
-    with outputs.resumable(partial_folder(arguments.output)):
+    with resumable(arguments.output):
         done = prune_as_asked(arguments, file, served) or as_it_is(file)
     export.write(done.file, arguments.output)
     text = _text(done, is_trained=bool(arguments.recover))

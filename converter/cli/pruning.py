@@ -18,6 +18,7 @@ from edge.terminal.command import DONE, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from converter.cli.recovery import Served
     from converter.conversion import Images
@@ -134,11 +135,11 @@ def with_classes(arguments: argparse.Namespace, file: ModelFile) -> ModelFile:
     return with_labels(file, arguments.classes)
 
 
-def partial_folder(output: Path) -> Path:
-    """Return where an interrupted run leaves what it did."""
-    from converter.prune.stages import SUFFIX  # noqa: PLC0415 - loads NumPy
+def resumable(output: Path) -> AbstractContextManager[None]:
+    """Return what says on Ctrl-C how to go on with what a cut left."""
+    from converter.prune.stages import partial_folder  # noqa: PLC0415 - loads NumPy
 
-    return output.with_name(f"{output.name}{SUFFIX}")
+    return outputs.resumable(partial_folder(output))
 
 
 def prune_as_asked(arguments: argparse.Namespace, file: ModelFile, served: Served) -> Pruned | None:

@@ -199,7 +199,7 @@ def _by_labels(
 
 def _kept(arguments: argparse.Namespace) -> tuple[Path, bool]:
     """Return the folder of the checkpoint, and whether to go on with what it holds."""
-    from converter.cli.pruning import partial_folder  # noqa: PLC0415 - which imports this
+    from converter.prune.stages import partial_folder  # noqa: PLC0415 - as above
     from converter.train.checkpoints import CHECKPOINT  # noqa: PLC0415 - as above
 
     folder = partial_folder(arguments.output) / "recover"

@@ -7,8 +7,7 @@ net, so that a model for three of them is faster at no loss.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,38 +15,22 @@ from converter import export
 from converter.graph.reading import read
 from converter.graph.writing import write
 from converter.prune.channels import channels
+from converter.prune.columns import GRIDDED, grids
 from converter.prune.cutting import pruned
 from converter.quantize.quantization import refuse_quantized
-from edge.decode.anchor_free import AnchorFreeHead
-from edge.decode.ssd import SsdHead
-from edge.decode.yolo import COMBINED_CLASSES, YoloHead
 from edge.errors import ConfigError, ModelError
 from edge.heads import HEADS
 from edge.model.loaded import load_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from converter.prune.channels import Channels, Kept
-    from edge.model.description import Description, HeadSchema
+    from converter.prune.columns import Part
+    from edge.model.description import Description
     from edge.model.model_file import ModelFile
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Where the scores of the labels stand in an output.
-
-    Attributes:
-        role: Of the output.
-        first: Column of the first label.
-        width: Columns of a row; an output has one row, or as many side by side as it has anchors.
-    """
-
-    role: str
-    first: int
-    width: int
 
 
 def with_labels(file: ModelFile, wanted: Sequence[str]) -> ModelFile:
@@ -68,8 +51,9 @@ def with_labels(file: ModelFile, wanted: Sequence[str]) -> ModelFile:
     chosen = np.array([label in wanted for label in described.labels])
     if chosen.all():
         return file
-    found = {described.outputs[columns.role]: columns for columns in scores_of(described)}
-    whole = channels(read(file.flatbuffer, file.path), opened=found)
+    found = _scores_of(described)
+    opened = [part.name for part in found]
+    whole = channels(read(file.flatbuffer, file.path), opened=opened)
     graph = pruned(whole, _kept(whole, found, chosen))
     labels = tuple(label for label in described.labels if label in wanted)
     step = f"{len(labels)} of {len(chosen)} labels kept"
@@ -90,7 +74,7 @@ def _check(labels: Sequence[str], wanted: Sequence[str]) -> None:
             )
 
 
-def _kept(whole: Channels, outputs: Mapping[str, Columns], chosen: NDArray[np.bool_]) -> Kept:
+def _kept(whole: Channels, outputs: Sequence[Part], chosen: NDArray[np.bool_]) -> Kept:
     """Return which channels stay where columns of outputs go.
 
     Raises:
@@ -99,19 +83,17 @@ def _kept(whole: Channels, outputs: Mapping[str, Columns], chosen: NDArray[np.bo
     place = {root: (key, at) for key, group in whole.groups.items()
              for at, root in enumerate(group.ids.tolist())}  # fmt: skip
     kept: dict[str, NDArray[np.bool_]] = {}
-    for name, columns in outputs.items():
-        wire = whole.wires.get(name)
+    for part in outputs:
+        wire = whole.wires.get(part.name)
         ids = [] if wire is None else whole.roots[wire.ids].tolist()
-        if not ids or len(ids) % columns.width:
-            raise _refusal(whole, f"none in {name!r}, as behind a softmax")
+        if not ids or len(ids) % part.width:
+            raise _refusal(whole, f"none in {part.name!r}, as behind a softmax")
         for number, root in enumerate(ids):
-            label = number % columns.width - columns.first
+            label = number % part.width - part.start
             if not 0 <= label < len(chosen) or chosen[label]:
                 continue
             if root not in place:
-                raise _refusal(
-                    whole, f"that something else hangs on those of {name!r}, as in a softmax"
-                )
+                raise _refusal(whole, f"that something else hangs on those of {part.name!r}")
             key, at = place[root]
             kept.setdefault(key, np.ones(len(whole.groups[key]), bool))[at] = False
     return kept
@@ -121,49 +103,21 @@ def _refusal(whole: Channels, found: str) -> ModelError:
     foreign = "".join(f", and {op.kind} for {op.output!r} is not followed" for op in whole.foreign)
     return ModelError(
         "expected scores that can be followed to the weights that make them, found "
-        f"{found}{foreign}; keep all labels"
+        f"{found}{foreign}; leave --classes out"
     )
 
 
-def scores_of(described: Description) -> list[Columns]:
+def _scores_of(described: Description) -> list[Part]:
     """Return where the scores of the labels stand.
 
     Raises:
         ModelError: The head is none of those in which each score stands for itself.
     """
-    row = SCORES.get(type(described.head))
-    found = row(described.head, len(described.labels)) if row else []
-    if not found:
-        known = ", ".join(tag for tag, head in HEADS.items() if head.schema in SCORES)
+    found = grids(described)
+    if not found or any(grid.scores_are == "softmax" for grid in found):
+        known = ", ".join(tag for tag, head in HEADS.items() if head.schema in GRIDDED)
         raise ModelError(
             f"expected a detector whose scores stand each for itself ({known}), found "
-            f"{described.head.kind}; keep all labels"
+            f"{described.head.kind}{' with a softmax' * bool(found)}; leave --classes out"
         )
-    return found
-
-
-def _ssd(head: SsdHead, count: int) -> list[Columns]:
-    first = int(head.background)
-    return [Columns("scores", first, first + count)]
-
-
-def _yolo(head: YoloHead, count: int) -> list[Columns]:
-    if head.classes != "sigmoid":
-        return []
-    return [
-        Columns(grid.scores, COMBINED_CLASSES, COMBINED_CLASSES + count)
-        if grid.scores == grid.boxes
-        else Columns(grid.scores, 0, count)
-        for grid in head.grids
-    ]
-
-
-def _anchor_free(head: AnchorFreeHead, count: int) -> list[Columns]:
-    return [Columns(grid.scores, 0, count) for grid in head.grids]
-
-
-SCORES: dict[type[HeadSchema], Callable[[Any, int], list[Columns]]] = {
-    SsdHead: _ssd,
-    YoloHead: _yolo,
-    AnchorFreeHead: _anchor_free,
-}
+    return [grid.scores for grid in found]

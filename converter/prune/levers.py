@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from converter.prune.criteria import Criterion
     from converter.prune.measures import Measure, Target
@@ -86,7 +86,7 @@ class Levers:
         check_count(images)
         self.file, self._images = file, images
         self._criterion, self._rounds, self._stages = criterion, rounds, stages
-        self._numbers: dict[str, float] = {}
+        self._made: dict[str, NDArray[np.float64]] = {}
         self._pruners: dict[tuple[int, int], Pruner] = {}
         self._splitters: dict[tuple[int, int], Splitter] = {}
 
@@ -108,7 +108,7 @@ class Levers:
         looks = prepared(self._images[:LOOKS], self.file.description.input)
         measure, asked = target.measured(self.file, looks)
         # Of a latency it is measured, and another time it would be another.
-        times = self._number(f"{target.key}-times", lambda: asked)
+        times = float(self._once(f"{target.key}-times", lambda: asked))
         ways: dict[str, Callable[[], Pruned]] = {
             CHANNELS: lambda: self._pruner(self.file).prune(measure, times, rounds=self._rounds),
             RANK: lambda: self._splitter(self.file).split(measure, times),
@@ -120,8 +120,8 @@ class Levers:
         refused = {name: done for name, done in found.items() if isinstance(done, ModelError)}
         if not made:
             raise next(iter(refused.values()))
-        several = {name: done.file for name, done in made.items()} if len(made) > 1 else {}
-        lost = {name: self._draws(f"{name}-{times:g}", file) for name, file in several.items()}
+        several = made if len(made) > 1 else {}
+        lost = {name: self._draws(done.file) for name, done in several.items()}
         return Ways(made, refused, lost)
 
     def shrunk(self, measure: Measure, times: float) -> Pruned:
@@ -139,7 +139,7 @@ class Levers:
             made = tried(partial(with_input, self.file, size))
             if isinstance(made, ModelError):  # too small for a layer, as are all that follow
                 break
-            lost[size] = self._draws(f"input-{_text(size)}", made)
+            lost[size] = self._draws(made)
         return self._at(measure, first_as_near(lost))
 
     def _largest(self, measure: Measure, times: float) -> int:
@@ -190,8 +190,8 @@ class Levers:
         return inputs(self.file, self._images)
 
     def _gain_at(self, measure: Measure, size_wh: tuple[int, int]) -> float:
-        name = f"{measure.what.split()[-1]}-at-{_text(size_wh)}"
-        return self._number(name, lambda: measure.gain(with_input(self.file, size_wh)))
+        name = f"{measure.what.split()[-1]}-at-{size_wh[0]}x{size_wh[1]}"
+        return float(self._once(name, lambda: measure.gain(with_input(self.file, size_wh))))
 
     def _pruner(self, file: ModelFile) -> Pruner:
         size = file.description.input.size_wh
@@ -210,12 +210,12 @@ class Levers:
             )
         return self._splitters[size]
 
-    def _number(self, name: str, make: Callable[[], float]) -> float:
-        """Return a number that was made before, maybe by an interrupted run, or make it."""
-        if name not in self._numbers:
-            made = self._stages.arrays(name, lambda: {"value": np.array(make())})
-            self._numbers[name] = float(made["value"])
-        return self._numbers[name]
+    def _once(self, name: str, make: Callable[[], ArrayLike]) -> NDArray[np.float64]:
+        """Return numbers that were made before, maybe by an interrupted run, or make them."""
+        if name not in self._made:
+            made = self._stages.arrays(name, lambda: {"value": np.asarray(make())})
+            self._made[name] = made["value"]
+        return self._made[name]
 
     @cached_property
     def _views(self) -> tuple[Views, list[Sequence[Result]]]:
@@ -234,10 +234,10 @@ class Levers:
             moved = view.moved(len(DIAGONALS), step_px=MOVE_PX, progress=progress)
         return view, [*moved]
 
-    def _draws(self, name: str, file: ModelFile) -> NDArray[np.float64]:
-        """Return `_lost` of an interrupted run, or make and keep it."""
-        made = self._stages.arrays(f"{name}-draws", lambda: {"value": self._lost(file)})
-        return np.asarray(made["value"])
+    def _draws(self, file: ModelFile) -> NDArray[np.float64]:
+        """Return `_lost`, made once of each file."""
+        digest = file.description.digest.rpartition(":")[2]
+        return self._once(f"draws-{digest}", lambda: self._lost(file))
 
     def _lost(self, file: ModelFile) -> NDArray[np.float64]:
         """Return how far what a model sees is from what the whole one sees, as `Ways.lost`."""
@@ -254,10 +254,6 @@ class Levers:
             [one.distance(chosen) for one in found] for chosen in (np.arange(count), *draws)
         ])  # (1 + DRAWS, wanted and the own grid)  # fmt: skip
         return np.asarray(far[:, :-1].mean(axis=1) + TIE * far[:, -1])
-
-
-def _text(size_wh: tuple[int, int]) -> str:
-    return f"{size_wh[0]}x{size_wh[1]}"
 
 
 def tried(way: Callable[[], T]) -> T | ModelError:

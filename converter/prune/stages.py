@@ -24,6 +24,11 @@ KEY = "key.txt"
 SUFFIX = ".partial"
 
 
+def partial_folder(output: Path) -> Path:
+    """Return where an interrupted run leaves what it did, beside what it makes."""
+    return output.with_name(f"{output.name}{SUFFIX}")
+
+
 class Stages:
     """Arrays by the name of the step that made them, in a folder that goes once all is done.
 
@@ -41,7 +46,7 @@ class Stages:
         self._folder: Path | None = None
         if output is None:
             return
-        self._folder = output.with_name(f"{output.name}{SUFFIX}")
+        self._folder = partial_folder(output)
         written = self._folder / KEY
         if resume and (not written.is_file() or written.read_text("utf-8") != key):
             found = "what another command left" if written.is_file() else "nothing"

@@ -55,7 +55,7 @@ def anchor_free_net():
     return ModelFile.of(Path("free.tflite"), write(graph), described, anchors=None)
 
 
-def combined_yolo_net():
+def combined_yolo_net(classes="sigmoid"):
     net = Net(shape=(1, 32, 32, 3))
     cells = net.relu(net.conv("image", 16, stride=8))
     sizes = ((8.0, 8.0), (12.0, 6.0))
@@ -63,7 +63,7 @@ def combined_yolo_net():
     grid = YoloGrid(boxes="rows", objectness="rows", scores="rows", anchors_px=sizes)
     described = manifest(
         input=input_transform(size_wh=(32, 32)), labels=LABELS, outputs={"rows": rows},
-        head=YoloHead(grids=(grid,)),
+        head=YoloHead(grids=(grid,), classes=classes),
     )  # fmt: skip
     return ModelFile.of(Path("y.tflite"), write(net.builder.graph([rows])), described, anchors=None)
 
@@ -122,14 +122,23 @@ def test_scores_that_hang_on_each_other_are_refused():
         outputs={"classes": graph.outputs[0]}, head=SegmentationHead(activation="softmax"),
     )  # fmt: skip
     file = ModelFile.of(Path("net.tflite"), write(graph), described, anchors=None)
-    with pytest.raises(ModelError, match=r"stand each for itself .*found segmentation; keep all"):
+    with pytest.raises(
+        ModelError, match=r"stand each for itself .*found segmentation; leave --classes out"
+    ):
         with_labels(file, ("a",))
 
 
 def test_scores_of_a_softmax_are_refused():
     file = trained_net("ssd7")
-    with pytest.raises(ModelError, match=r"none in 'scores', as behind a softmax; keep all"):
+    with pytest.raises(
+        ModelError, match=r"none in 'scores', as behind a softmax; leave --classes out"
+    ):
         with_labels(file, ("cat",))
+
+
+def test_a_yolo_with_a_softmax_is_refused_as_such():
+    with pytest.raises(ModelError, match=r"found yolo with a softmax; leave --classes out"):
+        with_labels(combined_yolo_net("softmax"), ("cat",))
 
 
 def test_the_column_of_no_object_stays():

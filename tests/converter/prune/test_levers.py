@@ -109,7 +109,10 @@ class Sized:
                 raise ModelError(f"{size_wh[0]} px are too few")
             steps = SimpleNamespace(steps=[f"input {size_wh[0]}"])
             manifest = SimpleNamespace(provenance=steps)
-            return SimpleNamespace(side=size_wh[0], own_manifest=lambda: manifest)
+            described = SimpleNamespace(digest=f"sha256:{size_wh[0]}")
+            return SimpleNamespace(
+                side=size_wh[0], own_manifest=lambda: manifest, description=described
+            )
 
         monkeypatch.setattr(levers, "with_input", with_input)
         monkeypatch.setattr(levers, "refuse_quantized", lambda _: None)
